@@ -1,0 +1,35 @@
+// Package fault names the reasons for which the control plane refuses a call.
+//
+// A reason is a rule of the service, not a wire word: each wire family maps
+// reasons to its documented codes, in one place, at its edge.
+package fault
+
+import "fmt"
+
+// Reason is why a call was refused.
+type Reason string
+
+// Error is a refused call. Nothing was changed.
+type Error struct {
+	Reason Reason
+	Detail string // what was wrong, and what would be right; for logs and operators
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.Detail == "" {
+		return string(e.Reason)
+	}
+	return string(e.Reason) + ": " + e.Detail
+}
+
+// Is makes errors.Is match any Error of the same reason.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Reason == e.Reason
+}
+
+// New returns a refusal with a detail formatted as by fmt.Sprintf.
+func New(r Reason, format string, args ...any) *Error {
+	return &Error{Reason: r, Detail: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,127 @@
+package receipt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// How long receipts are kept. A nonce has to outlive the clock skew that the
+// signature check allows, both ways.
+const (
+	TokenLifetime = 24 * time.Hour
+	NonceLifetime = 2*time.Hour + time.Minute
+)
+
+// Once runs fn in a transaction, unless the caller's token has been through
+// with the same request: then it returns what fn returned that time. Results
+// have to survive a round trip through JSON.
+//
+// Errors: fault.TokenMismatch for a token that came with another request,
+// fault.NonceUsed for a replayed signature, and whatever fn returns.
+func Once[R any](ctx context.Context, db *state.DB, c identity.Caller, now time.Time, fn func(*state.Tx) (R, error)) (R, error) {
+	var result R
+	err := db.Update(ctx, func(tx *state.Tx) error {
+		var zero R
+		result = zero
+		if err := useNonce(tx, c, now); err != nil {
+			return err
+		}
+		old, seen, err := find(tx, c, now)
+		if err != nil {
+			return err
+		}
+		if seen {
+			if err := json.Unmarshal(old.Result, &result); err != nil {
+				return fmt.Errorf("read the receipt of token %s: %w", c.Token, err)
+			}
+			return nil
+		}
+		if result, err = fn(tx); err != nil {
+			return err
+		}
+		return keep(tx, c, now, result)
+	})
+	return result, err
+}
+
+func tokenID(c identity.Caller) string {
+	return state.Key("token", c.Account, c.Action, c.Token)
+}
+
+func find(tx *state.Tx, c identity.Caller, now time.Time) (*resource.Receipt, bool, error) {
+	if c.Token == "" {
+		return nil, false, nil
+	}
+	old, ok := tx.Receipts.Get(tokenID(c))
+	if !ok || now.After(old.Expires) {
+		return nil, false, nil
+	}
+	if old.Fingerprint != c.Fingerprint {
+		return nil, false, fault.New(fault.TokenMismatch, "token %q came with another %s request; use a new token for a new request", c.Token, c.Action)
+	}
+	return old, true, nil
+}
+
+func keep(tx *state.Tx, c identity.Caller, now time.Time, result any) error {
+	if c.Token == "" {
+		return nil
+	}
+	value, err := json.Marshal(result)
+	if err != nil {
+		return fmt.Errorf("write the receipt of token %s: %w", c.Token, err)
+	}
+	tx.PutAttributes(&resource.Receipt{
+		Meta:        resource.Meta{ID: tokenID(c), Account: c.Account, CreatedAt: now},
+		Fingerprint: c.Fingerprint,
+		Result:      value,
+		Expires:     now.Add(TokenLifetime),
+	})
+	return nil
+}
+
+// useNonce writes down the nonce of a write beside what it does, so that a
+// captured request cannot be played again after a restart either.
+func useNonce(tx *state.Tx, c identity.Caller, now time.Time) error {
+	if c.Nonce == "" {
+		return nil
+	}
+	id := state.Key("nonce", c.AccessKeyID, c.Nonce)
+	if old, ok := tx.Receipts.Get(id); ok && now.Before(old.Expires) {
+		return fault.New(fault.NonceUsed, "nonce %q of access key %s", c.Nonce, c.AccessKeyID)
+	}
+	tx.PutAttributes(&resource.Receipt{
+		Meta:    resource.Meta{ID: id, Account: c.Account, CreatedAt: now},
+		Expires: now.Add(NonceLifetime),
+	})
+	return nil
+}
+
+// Sweep deletes receipts that have expired, at most limit of them in one
+// transaction, and returns how many it deleted.
+func Sweep(ctx context.Context, db *state.DB, now time.Time, limit int) (int, error) {
+	var old []*resource.Receipt
+	for r := range db.View().Receipts.All() {
+		if now.After(r.Expires) {
+			if old = append(old, r); len(old) == limit {
+				break
+			}
+		}
+	}
+	if len(old) == 0 {
+		return 0, nil
+	}
+	err := db.Update(ctx, func(tx *state.Tx) error {
+		for _, r := range old {
+			tx.Delete(r)
+		}
+		return nil
+	})
+	return len(old), err
+}

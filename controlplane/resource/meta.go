@@ -1,0 +1,57 @@
+package resource
+
+import "time"
+
+// Kind names a kind of resource, and the part of the store that it lives in.
+type Kind string
+
+// Meta is what all resources share. The state package maintains the revision
+// fields; everything else is set once, when the resource is made.
+type Meta struct {
+	ID        string    `json:"id"`
+	Account   string    `json:"account"`          // id of the owning account; other accounts don't see the resource
+	Region    string    `json:"region,omitempty"` // id of the region that it is in
+	CreatedAt time.Time `json:"createdAt"`
+
+	Created    int64 `json:"created"`    // store revision of the transaction that made it
+	Generation int64 `json:"generation"` // revision of the last change that the dataplane has to follow
+	Revision   int64 `json:"revision"`   // revision of the last change of any kind
+}
+
+// Metadata gives access to the shared part of any resource.
+func (m *Meta) Metadata() *Meta { return m }
+
+// Resource is anything that the store keeps. Implementations are pointers to
+// the structs of this package.
+type Resource interface {
+	Metadata() *Meta
+	Kind() Kind
+	// Network returns the id of the VPC whose dataplane follows this resource,
+	// or "" if none does.
+	Network() string
+	// Clone returns a deep copy that may be changed.
+	Clone() Resource
+}
+
+// Phase says how far the dataplane has followed a resource.
+type Phase int
+
+// The phases of a resource.
+const (
+	Creating Phase = iota // the dataplane has not had it yet
+	Changing              // the dataplane has an older generation
+	Ready                 // the dataplane has it as it is
+)
+
+// Phase returns the phase of the resource when the dataplane of its network
+// holds everything up to revision applied.
+func (m *Meta) Phase(applied int64) Phase {
+	switch {
+	case m.Generation <= applied:
+		return Ready
+	case m.Created <= applied:
+		return Changing
+	default:
+		return Creating
+	}
+}

@@ -1,0 +1,149 @@
+package resource
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Kinds of the NAT resources.
+const (
+	KindElasticIP    Kind = "eip"
+	KindNATGateway   Kind = "nat-gateway"
+	KindForwardEntry Kind = "forward-entry"
+	KindSNATEntry    Kind = "snat-entry"
+)
+
+// BindingType is the kind of object that an elastic IP is bound to.
+type BindingType string
+
+// The documented kinds of object that an elastic IP may be bound to.
+const (
+	BoundToECS   BindingType = "EcsInstance"
+	BoundToSLB   BindingType = "SlbInstance"
+	BoundToNAT   BindingType = "Nat"
+	BoundToHaVip BindingType = "HaVip"
+)
+
+// Binding says what an elastic IP is bound to.
+type Binding struct {
+	Type BindingType `json:"type"`
+	ID   string      `json:"id"`
+}
+
+// ElasticIP is a public address of an account.
+type ElasticIP struct {
+	Meta
+	Address            netip.Addr `json:"address"`
+	PublicNetwork      string     `json:"publicNetwork"` // name of the configured public network that it comes from
+	Bandwidth          int        `json:"bandwidth"`     // Mbit/s
+	InternetChargeType string     `json:"internetChargeType"`
+	InstanceChargeType string     `json:"instanceChargeType"`
+	Binding            *Binding   `json:"binding,omitempty"`
+	// VPC is the network that the address works in, or, once unbound, the one
+	// that it worked in last: whose dataplane has to let it go.
+	VPC string `json:"vpc,omitempty"`
+}
+
+// Kind implements Resource.
+func (*ElasticIP) Kind() Kind { return KindElasticIP }
+
+// Network implements Resource.
+func (e *ElasticIP) Network() string { return e.VPC }
+
+// Clone implements Resource.
+func (e *ElasticIP) Clone() Resource {
+	c := *e
+	if e.Binding != nil {
+		b := *e.Binding
+		c.Binding = &b
+	}
+	return &c
+}
+
+// Spec is a NAT gateway's specification.
+type Spec string
+
+// The documented specifications.
+const (
+	SpecSmall  Spec = "Small"  // 10,000 SNAT connections, 1,000 new ones a second
+	SpecMiddle Spec = "Middle" // 50,000 and 5,000
+	SpecLarge  Spec = "Large"  // 200,000 and 10,000
+)
+
+// NATGateway is the NAT gateway of a VPC, with its DNAT and its SNAT table.
+type NATGateway struct {
+	Meta
+	VPC          string `json:"vpc"`
+	Spec         Spec   `json:"spec"`
+	Name         string `json:"name,omitempty"`
+	Description  string `json:"description,omitempty"`
+	ForwardTable string `json:"forwardTable"`
+	SNATTable    string `json:"snatTable"`
+}
+
+// Kind implements Resource.
+func (*NATGateway) Kind() Kind { return KindNATGateway }
+
+// Network implements Resource.
+func (g *NATGateway) Network() string { return g.VPC }
+
+// Clone implements Resource.
+func (g *NATGateway) Clone() Resource { c := *g; return &c }
+
+// Protocol is the protocol of a DNAT entry.
+type Protocol string
+
+// The documented protocols of a DNAT entry.
+const (
+	TCP         Protocol = "TCP"
+	UDP         Protocol = "UDP"
+	AnyProtocol Protocol = "Any" // every protocol and port
+)
+
+// ForwardEntry is a DNAT entry.
+type ForwardEntry struct {
+	Meta
+	VPC          string     `json:"vpc"`
+	Gateway      string     `json:"gateway"`
+	Table        string     `json:"table"`
+	Name         string     `json:"name,omitempty"`
+	ExternalIP   netip.Addr `json:"externalIp"`
+	ExternalPort uint16     `json:"externalPort,omitempty"` // 0 with AnyProtocol
+	Protocol     Protocol   `json:"protocol"`
+	InternalIP   netip.Addr `json:"internalIp"`
+	InternalPort uint16     `json:"internalPort,omitempty"` // 0 with AnyProtocol
+}
+
+// Kind implements Resource.
+func (*ForwardEntry) Kind() Kind { return KindForwardEntry }
+
+// Network implements Resource.
+func (e *ForwardEntry) Network() string { return e.VPC }
+
+// Clone implements Resource.
+func (e *ForwardEntry) Clone() Resource { c := *e; return &c }
+
+// SNATEntry is an SNAT entry: a VSwitch, or one address, and its public IPs.
+type SNATEntry struct {
+	Meta
+	VPC     string       `json:"vpc"`
+	Gateway string       `json:"gateway"`
+	Table   string       `json:"table"`
+	Name    string       `json:"name,omitempty"`
+	VSwitch string       `json:"vswitch,omitempty"` // when it was given as a VSwitch
+	Source  netip.Prefix `json:"source"`
+	Pool    []netip.Addr `json:"pool"` // as given, without duplicates
+}
+
+// Kind implements Resource.
+func (*SNATEntry) Kind() Kind { return KindSNATEntry }
+
+// Network implements Resource.
+func (e *SNATEntry) Network() string { return e.VPC }
+
+// Clone implements Resource.
+func (e *SNATEntry) Clone() Resource {
+	c := *e
+	c.Pool = slices.Clone(e.Pool)
+	return &c
+}

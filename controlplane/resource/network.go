@@ -1,0 +1,173 @@
+package resource
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Kinds of the network resources.
+const (
+	KindVPC        Kind = "vpc"
+	KindVRouter    Kind = "vrouter"
+	KindRouteTable Kind = "route-table"
+	KindRouteEntry Kind = "route-entry"
+	KindVSwitch    Kind = "vswitch"
+	KindInstance   Kind = "instance"
+)
+
+// VPC is a private network with one CIDR block, one router and one route table.
+type VPC struct {
+	Meta
+	CIDR        netip.Prefix   `json:"cidr"`
+	Name        string         `json:"name,omitempty"`
+	Description string         `json:"description,omitempty"`
+	UserCIDRs   []netip.Prefix `json:"userCidrs,omitempty"`
+	VRouter     string         `json:"vrouter"`
+	RouteTable  string         `json:"routeTable"`
+}
+
+// Kind implements Resource.
+func (*VPC) Kind() Kind { return KindVPC }
+
+// Network implements Resource.
+func (v *VPC) Network() string { return v.ID }
+
+// Clone implements Resource.
+func (v *VPC) Clone() Resource {
+	c := *v
+	c.UserCIDRs = slices.Clone(v.UserCIDRs)
+	return &c
+}
+
+// VRouter is the virtual router of a VPC.
+type VRouter struct {
+	Meta
+	VPC         string `json:"vpc"`
+	RouteTable  string `json:"routeTable"`
+	Name        string `json:"name,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+// Kind implements Resource.
+func (*VRouter) Kind() Kind { return KindVRouter }
+
+// Network implements Resource: a router has nothing of its own in the kernel.
+func (*VRouter) Network() string { return "" }
+
+// Clone implements Resource.
+func (r *VRouter) Clone() Resource { c := *r; return &c }
+
+// RouteTable is the route table of a VPC's router.
+type RouteTable struct {
+	Meta
+	VPC     string `json:"vpc"`
+	VRouter string `json:"vrouter"`
+}
+
+// Kind implements Resource.
+func (*RouteTable) Kind() Kind { return KindRouteTable }
+
+// Network implements Resource.
+func (*RouteTable) Network() string { return "" }
+
+// Clone implements Resource.
+func (t *RouteTable) Clone() Resource { c := *t; return &c }
+
+// NextHopType is the kind of thing that a route leads to.
+type NextHopType string
+
+// The documented next-hop types, and the NAT gateway's own route.
+const (
+	NextHopInstance        NextHopType = "Instance"
+	NextHopTunnel          NextHopType = "Tunnel"
+	NextHopHaVip           NextHopType = "HaVip"
+	NextHopRouterInterface NextHopType = "RouterInterface"
+	NextHopVpnGateway      NextHopType = "VpnGateway"
+	NextHopNATGateway      NextHopType = "NatGateway"
+)
+
+// NextHop is one next hop of a route entry.
+type NextHop struct {
+	Type   NextHopType `json:"type"`
+	ID     string      `json:"id"`
+	Weight int         `json:"weight,omitempty"` // ECMP share; 0 means 1
+}
+
+// RouteEntry is a stored entry of a route table: a custom one, or the NAT
+// gateway's 0.0.0.0/0. Entries for VSwitches are derived, not stored.
+type RouteEntry struct {
+	Meta                     // ID is RouteEntryID(table, destination)
+	VPC         string       `json:"vpc"`
+	Table       string       `json:"table"`
+	Destination netip.Prefix `json:"destination"`
+	NextHops    []NextHop    `json:"nextHops"` // more than one: ECMP
+	System      bool         `json:"system,omitempty"`
+}
+
+// RouteEntryID returns the id of the entry of a table for a destination.
+func RouteEntryID(table string, destination netip.Prefix) string {
+	return table + "/" + destination.String()
+}
+
+// Kind implements Resource.
+func (*RouteEntry) Kind() Kind { return KindRouteEntry }
+
+// Network implements Resource.
+func (e *RouteEntry) Network() string { return e.VPC }
+
+// Clone implements Resource.
+func (e *RouteEntry) Clone() Resource {
+	c := *e
+	c.NextHops = slices.Clone(e.NextHops)
+	return &c
+}
+
+// VSwitch is a subnet of a VPC, in one zone.
+type VSwitch struct {
+	Meta
+	VPC         string       `json:"vpc"`
+	Zone        string       `json:"zone"`
+	CIDR        netip.Prefix `json:"cidr"`
+	Name        string       `json:"name,omitempty"`
+	Description string       `json:"description,omitempty"`
+}
+
+// Kind implements Resource.
+func (*VSwitch) Kind() Kind { return KindVSwitch }
+
+// Network implements Resource.
+func (s *VSwitch) Network() string { return s.VPC }
+
+// Clone implements Resource.
+func (s *VSwitch) Clone() Resource { c := *s; return &c }
+
+// InstanceKind is what holds a private address.
+type InstanceKind string
+
+// The kinds of instance that the documents tell apart.
+const (
+	InstanceECS   InstanceKind = "EcsInstance"
+	InstanceSLB   InstanceKind = "SlbInstance"
+	InstanceHaVip InstanceKind = "HaVip"
+	InstanceRDS   InstanceKind = "RdsInstance"
+)
+
+// Instance is an entry of the operator's inventory: who holds an address.
+type Instance struct {
+	Meta
+	VPC       string       `json:"vpc"`
+	VSwitch   string       `json:"vswitch"`
+	PrivateIP netip.Addr   `json:"privateIp"`
+	MAC       string       `json:"mac,omitempty"`
+	Type      InstanceKind `json:"type"`
+	State     string       `json:"state"` // ECS: Running, Stopped, Starting, Stopping; HaVip: Available, InUse, Pending
+}
+
+// Kind implements Resource.
+func (*Instance) Kind() Kind { return KindInstance }
+
+// Network implements Resource.
+func (i *Instance) Network() string { return i.VPC }
+
+// Clone implements Resource.
+func (i *Instance) Clone() Resource { c := *i; return &c }

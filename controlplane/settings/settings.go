@@ -1,0 +1,133 @@
+// Package settings is what an operator decides about the service: regions,
+// quotas, public networks, how VSwitches are attached. It is plain data, read
+// from the configuration file by package config and handed to the services.
+package settings
+
+import (
+	"net/netip"
+	"time"
+
+	"sluice/dataplane"
+)
+
+// Settings is the part of the configuration that the control plane follows.
+type Settings struct {
+	Regions     []Region
+	Public      []PublicNetwork
+	Attachments []Attachment
+	Quotas      Quotas            // for every account
+	Accounts    map[string]Quotas // account id → its own quotas, complete
+	Timeouts    dataplane.Timeouts
+	// Settle is how long a write waits for earlier changes of the same network
+	// to reach the kernel before it is refused for being in transition.
+	Settle time.Duration
+}
+
+// Region is a region of the service.
+type Region struct {
+	ID        string
+	LocalName string
+	Zones     []Zone
+}
+
+// Zone is a zone of a region.
+type Zone struct {
+	ID        string
+	LocalName string
+}
+
+// PublicNetwork is a network on the public side, and the elastic IPs in it.
+// Every region has at most one.
+type PublicNetwork struct {
+	Name    string
+	Regions []string // ids of the regions whose elastic IPs it provides; empty: all
+	Uplink  dataplane.Uplink
+	Pool    []Range // addresses to allocate from
+}
+
+// Range is a run of addresses, both ends included.
+type Range struct{ First, Last netip.Addr }
+
+// Attachment says how the VSwitches that match reach their hosts. The first
+// match decides; a VSwitch without one is a bridge.
+type Attachment struct {
+	VSwitch string       // id or name of the VSwitch; empty matches any
+	CIDR    netip.Prefix // its CIDR block; the zero Prefix matches any
+	Link    dataplane.Attachment
+}
+
+// Quotas are the documented limits. A quota is the largest number allowed.
+type Quotas struct {
+	VPCs              int // in a region
+	VSwitchesPerVPC   int
+	RouteEntries      int // custom entries of a route table
+	HaVipRouteEntries int // custom entries of a route table that lead to HaVips
+	UserCIDRs         int // of a VPC
+	ElasticIPs        int // of an account
+	ForwardEntries    int // of a DNAT table
+	SNATEntries       int // of an SNAT table
+	SNATPoolAddresses int // of an SNAT entry
+	InstancesPerVPC   int
+}
+
+// DefaultQuotas returns the documents' numbers, and for those that the
+// documents leave open, ones that suit a single gateway machine.
+func DefaultQuotas() Quotas {
+	return Quotas{
+		VPCs:              10,  // not documented
+		VSwitchesPerVPC:   24,  // VPC API reference, CreateVSwitch
+		RouteEntries:      48,  // VPC API reference, CreateRouteEntry
+		HaVipRouteEntries: 5,   // VPC API reference, CreateRouteEntry
+		UserCIDRs:         3,   // VPC API reference, CreateVpc
+		ElasticIPs:        20,  // not documented
+		ForwardEntries:    100, // NAT Gateway API reference, CreateForwardEntry
+		SNATEntries:       40,  // not documented
+		SNATPoolAddresses: 64,  // not documented
+		InstancesPerVPC:   10000,
+	}
+}
+
+// For returns the quotas of an account.
+func (s *Settings) For(account string) Quotas {
+	if q, ok := s.Accounts[account]; ok {
+		return q
+	}
+	return s.Quotas
+}
+
+// Region returns the region of that id.
+func (s *Settings) Region(id string) (Region, bool) {
+	for _, r := range s.Regions {
+		if r.ID == id {
+			return r, true
+		}
+	}
+	return Region{}, false
+}
+
+// ZoneRegion returns the id of the region that a zone is in.
+func (s *Settings) ZoneRegion(zone string) (string, bool) {
+	for _, r := range s.Regions {
+		for _, z := range r.Zones {
+			if z.ID == zone {
+				return r.ID, true
+			}
+		}
+	}
+	return "", false
+}
+
+// PublicNetworkOf returns the public network of a region.
+func (s *Settings) PublicNetworkOf(region string) (PublicNetwork, bool) {
+	for _, p := range s.Public {
+		if len(p.Regions) == 0 {
+			return p, true
+		}
+		for _, r := range p.Regions {
+			if r == region {
+				return p, true
+			}
+		}
+	}
+	return PublicNetwork{}, false
+}

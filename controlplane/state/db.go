@@ -1,0 +1,226 @@
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"sluice/controlplane/resource"
+	"sluice/controlplane/store"
+)
+
+// DB is the view over a store, and the one way to write to it.
+type DB struct {
+	store store.Store
+	view  atomic.Pointer[View]
+
+	// writing serializes transactions. It is held across the store's commit, so
+	// that views follow one another in the order of their revisions.
+	writing   sync.Mutex
+	listeners []func(Commit)
+
+	// Observed is what the dataplane has reported of each network.
+	Observed *Observed
+}
+
+// Commit tells a listener what a transaction changed.
+type Commit struct {
+	Revision int64
+	Networks []string // VPCs whose dataplane has to follow, sorted
+}
+
+// Open loads everything in the store.
+func Open(ctx context.Context, s store.Store) (*DB, error) {
+	db := &DB{store: s, Observed: newObserved()}
+	v := newView()
+	touched := make(map[string]bool)
+	rev, err := s.Load(ctx, func(rec store.Record) error {
+		t, err := v.rows(resource.Kind(rec.Kind))
+		if err != nil {
+			return err
+		}
+		r, err := t.decode(rec.Value)
+		if err != nil {
+			return fmt.Errorf("record %q: %w", rec.ID, err)
+		}
+		t.put(r, touched)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load the store: %w", err)
+	}
+	v.Revision = rev
+	db.view.Store(v)
+	for vpc := range v.VPCs.All() {
+		db.Observed.want(vpc.ID, rev)
+	}
+	return db, nil
+}
+
+// View returns the newest snapshot.
+func (db *DB) View() *View { return db.view.Load() }
+
+// Listen registers fn to be called after each commit, in order, before Update
+// returns. It must not block, and must be registered before the first Update.
+func (db *DB) Listen(fn func(Commit)) { db.listeners = append(db.listeners, fn) }
+
+// Update runs fn in a transaction. If fn returns an error, or the store does,
+// nothing has changed. When Update returns nil, what fn wrote is durable and
+// in View. fn may be run again, if another writer of a shared store was faster.
+func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	for {
+		err := db.attempt(ctx, fn)
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if err := db.catchUp(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (db *DB) attempt(ctx context.Context, fn func(*Tx) error) error {
+	base := db.View()
+	tx := &Tx{View: base.clone(), revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool)}
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if len(tx.writes) == 0 {
+		return nil
+	}
+	writes, err := tx.encode()
+	if err != nil {
+		return err
+	}
+	rev, err := db.store.Commit(ctx, base.Revision, writes)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	tx.View.Revision = rev
+	commit := Commit{Revision: rev}
+	for id := range tx.networks {
+		commit.Networks = append(commit.Networks, id)
+		// Before the view is published: whoever sees the change in the view sees
+		// the network as unsettled.
+		db.Observed.want(id, rev)
+	}
+	slices.Sort(commit.Networks)
+	db.view.Store(tx.View)
+	for _, listen := range db.listeners {
+		listen(commit)
+	}
+	return nil
+}
+
+// catchUp takes in what other writers of the store have committed.
+func (db *DB) catchUp(ctx context.Context) error {
+	fresh, err := Open(ctx, db.store)
+	if err != nil {
+		return err
+	}
+	v := fresh.View()
+	for vpc := range v.VPCs.All() {
+		db.Observed.want(vpc.ID, v.Revision)
+	}
+	db.view.Store(v)
+	return nil
+}
+
+// Tx is a transaction: its own view, in which its writes show at once.
+type Tx struct {
+	*View
+	revision int64
+	touched  map[string]bool
+	writes   map[store.Key]resource.Resource // nil: deleted
+	networks map[string]bool
+}
+
+// Put writes a resource that the dataplane has to follow.
+func (tx *Tx) Put(r resource.Resource) {
+	r.Metadata().Generation = tx.revision
+	tx.networks[r.Network()] = true
+	tx.write(r)
+}
+
+// PutAttributes writes a change that the dataplane does not follow, such as a
+// new name.
+func (tx *Tx) PutAttributes(r resource.Resource) { tx.write(r) }
+
+// Delete removes a resource.
+func (tx *Tx) Delete(r resource.Resource) {
+	id := r.Metadata().ID
+	tx.networks[r.Network()] = true
+	tx.table(r.Kind()).remove(id, tx.touched)
+	tx.writes[store.Key{Kind: string(r.Kind()), ID: id}] = nil
+}
+
+// Dirty makes the dataplane of a network follow although no resource of it
+// changed: for what a change elsewhere implies for it.
+func (tx *Tx) Dirty(network string) { tx.networks[network] = true }
+
+// Revision is the revision that the transaction will have.
+func (tx *Tx) Revision() int64 { return tx.revision }
+
+func (tx *Tx) write(r resource.Resource) {
+	m := r.Metadata()
+	t := tx.table(r.Kind())
+	m.Revision = tx.revision
+	if old, ok := t.get(m.ID); ok {
+		m.Created = old.Metadata().Created
+		tx.networks[old.Network()] = tx.networks[old.Network()] || old.Network() != r.Network()
+	} else {
+		m.Created = tx.revision
+	}
+	t.put(r, tx.touched)
+	tx.writes[store.Key{Kind: string(r.Kind()), ID: m.ID}] = r
+}
+
+// table returns the table of a kind that the program itself uses, so it exists.
+func (tx *Tx) table(k resource.Kind) rows {
+	t, err := tx.rows(k)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// encode returns the writes in order of kind and id, and settles which networks
+// have to follow.
+func (tx *Tx) encode() ([]store.Write, error) {
+	writes := make([]store.Write, 0, len(tx.writes))
+	for k, r := range tx.writes {
+		w := store.Write{Key: k}
+		if r != nil {
+			value, err := json.Marshal(r)
+			if err != nil {
+				return nil, fmt.Errorf("encode %s %s: %w", k.Kind, k.ID, err)
+			}
+			w.Value = value
+		}
+		writes = append(writes, w)
+	}
+	slices.SortFunc(writes, func(a, b store.Write) int {
+		if a.Kind != b.Kind {
+			if a.Kind < b.Kind {
+				return -1
+			}
+			return 1
+		}
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	for id, dirty := range tx.networks {
+		if id == "" || !dirty {
+			delete(tx.networks, id)
+		}
+	}
+	return writes, nil
+}

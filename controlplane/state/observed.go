@@ -1,0 +1,143 @@
+package state
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Observed is what the dataplane has reported of each network, beside what is
+// wanted of it. It is not stored: after a restart the dataplane reports again.
+type Observed struct {
+	mu       sync.Mutex
+	networks map[string]*observation
+	changed  chan struct{} // closed and replaced at every report
+}
+
+type observation struct {
+	wanted  int64 // revision of the newest change that the dataplane has to follow
+	applied int64 // revision that it has reported
+	tried   int64 // revision of the last attempt, whether it worked or not
+	err     error // of the last attempt
+	since   time.Time
+}
+
+// NetworkStatus is one network's place between wanted and applied.
+type NetworkStatus struct {
+	Network string    `json:"network"`
+	Wanted  int64     `json:"wanted"`
+	Applied int64     `json:"applied"`
+	Error   string    `json:"error,omitempty"` // of the last attempt
+	Since   time.Time `json:"since"`           // of the last report
+}
+
+func newObserved() *Observed {
+	return &Observed{networks: make(map[string]*observation), changed: make(chan struct{})}
+}
+
+func (o *Observed) of(network string) *observation {
+	n := o.networks[network]
+	if n == nil {
+		n = &observation{}
+		o.networks[network] = n
+	}
+	return n
+}
+
+func (o *Observed) want(network string, revision int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.of(network); revision > n.wanted {
+		n.wanted = revision
+	}
+}
+
+// Report takes the dataplane's word: everything up to revision is in the
+// kernel, or err says why it is not.
+func (o *Observed) Report(network string, revision int64, err error, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := o.of(network)
+	n.tried = max(n.tried, revision)
+	n.err, n.since = err, now
+	if err == nil {
+		n.applied = max(n.applied, revision)
+	}
+	o.wake()
+}
+
+// Forget drops a network that is gone.
+func (o *Observed) Forget(network string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.networks, network)
+	o.wake()
+}
+
+func (o *Observed) wake() {
+	close(o.changed)
+	o.changed = make(chan struct{})
+}
+
+// Applied returns the revision up to which the kernel holds the network.
+func (o *Observed) Applied(network string) int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.networks[network]; n != nil {
+		return n.applied
+	}
+	return 0
+}
+
+// Settled says whether the dataplane has followed every change of the network,
+// or has at least answered to the last one: a change that it refuses leaves its
+// resource Pending, but does not bar the way to the change that mends it.
+func (o *Observed) Settled(network string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.settled(network)
+}
+
+func (o *Observed) settled(network string) bool {
+	n := o.networks[network]
+	return n == nil || n.tried >= n.wanted
+}
+
+// Settle waits until the network is settled or ctx ends, and says which.
+func (o *Observed) Settle(ctx context.Context, network string) bool {
+	for {
+		o.mu.Lock()
+		settled, changed := o.settled(network), o.changed
+		o.mu.Unlock()
+		if settled {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// Status returns all networks, by id.
+func (o *Observed) Status() []NetworkStatus {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := make([]NetworkStatus, 0, len(o.networks))
+	for id, n := range o.networks {
+		s := NetworkStatus{Network: id, Wanted: n.wanted, Applied: n.applied, Since: n.since}
+		if n.err != nil {
+			s.Error = n.err.Error()
+		}
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b NetworkStatus) int {
+		if a.Network < b.Network {
+			return -1
+		}
+		return 1
+	})
+	return out
+}

@@ -1,0 +1,152 @@
+package state
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/tidwall/btree"
+
+	"sluice/controlplane/resource"
+)
+
+// Index is a secondary key of a table: resources under the same key form a
+// Range in order of creation.
+type Index[R resource.Resource] struct {
+	Name string
+	Keys func(R) []string
+}
+
+// Table is one kind of resource of a View.
+type Table[R resource.Resource] struct {
+	kind    resource.Kind
+	indexes []Index[R]
+	byID    *btree.Map[string, R]
+	ordered []*btree.Map[string, *Range[R]] // one per index
+}
+
+// Range is the resources under one key of an index, in order of creation. The
+// zero of a missing key is an empty range. Len is O(1) and At O(log n), so
+// that a page costs the same wherever it lies.
+type Range[R resource.Resource] struct {
+	items *btree.Map[string, R]
+}
+
+// Len returns how many there are.
+func (r *Range[R]) Len() int {
+	if r == nil {
+		return 0
+	}
+	return r.items.Len()
+}
+
+// At returns the i-th, 0 ≤ i < Len.
+func (r *Range[R]) At(i int) R {
+	_, v, _ := r.items.GetAt(i)
+	return v
+}
+
+// All iterates in order of creation.
+func (r *Range[R]) All() iter.Seq[R] {
+	return func(yield func(R) bool) {
+		if r == nil {
+			return
+		}
+		r.items.Scan(func(_ string, v R) bool { return yield(v) })
+	}
+}
+
+func newTable[R resource.Resource](kind resource.Kind, indexes ...Index[R]) *Table[R] {
+	t := &Table[R]{kind: kind, indexes: indexes, byID: new(btree.Map[string, R])}
+	for range indexes {
+		t.ordered = append(t.ordered, new(btree.Map[string, *Range[R]]))
+	}
+	return t
+}
+
+// Get returns the resource of that id.
+func (t *Table[R]) Get(id string) (R, bool) { return t.byID.Get(id) }
+
+// Len returns how many resources the table holds.
+func (t *Table[R]) Len() int { return t.byID.Len() }
+
+// All iterates over the whole table in order of id.
+func (t *Table[R]) All() iter.Seq[R] {
+	return func(yield func(R) bool) {
+		t.byID.Scan(func(_ string, v R) bool { return yield(v) })
+	}
+}
+
+// By returns the resources under a key of the named index. It panics on an
+// index that the table does not have: that is a mistake in the program.
+func (t *Table[R]) By(index, key string) *Range[R] {
+	for i := range t.indexes {
+		if t.indexes[i].Name == index {
+			r, _ := t.ordered[i].Get(key)
+			return r
+		}
+	}
+	panic(fmt.Sprintf("state: table %s has no index %q", t.kind, index))
+}
+
+// clone returns a copy that can be changed without disturbing t's readers.
+func (t *Table[R]) clone() *Table[R] {
+	c := &Table[R]{kind: t.kind, indexes: t.indexes, byID: t.byID.Copy()}
+	for _, o := range t.ordered {
+		c.ordered = append(c.ordered, o.Copy())
+	}
+	return c
+}
+
+// replace takes old out (if there is one) and puts new in (if there is one).
+// touched remembers the ranges that this transaction has copied already.
+func (t *Table[R]) replace(id string, next R, present bool, touched map[string]bool) {
+	old, had := t.byID.Get(id)
+	if had {
+		for i := range t.indexes {
+			for _, key := range t.indexes[i].Keys(old) {
+				r := t.own(i, key, touched)
+				r.items.Delete(order(old))
+				if r.items.Len() == 0 {
+					t.ordered[i].Delete(key)
+					delete(touched, t.touchKey(i, key))
+				}
+			}
+		}
+		t.byID.Delete(id)
+	}
+	if !present {
+		return
+	}
+	t.byID.Set(id, next)
+	for i := range t.indexes {
+		for _, key := range t.indexes[i].Keys(next) {
+			t.own(i, key, touched).items.Set(order(next), next)
+		}
+	}
+}
+
+// own returns the range under a key as one that only this transaction sees.
+func (t *Table[R]) own(i int, key string, touched map[string]bool) *Range[R] {
+	mark := t.touchKey(i, key)
+	r, ok := t.ordered[i].Get(key)
+	if ok && touched[mark] {
+		return r
+	}
+	c := &Range[R]{items: new(btree.Map[string, R])}
+	if ok {
+		c.items = r.items.Copy()
+	}
+	t.ordered[i].Set(key, c)
+	touched[mark] = true
+	return c
+}
+
+func (t *Table[R]) touchKey(i int, key string) string {
+	return fmt.Sprintf("%s\x00%d\x00%s", t.kind, i, key)
+}
+
+// order sorts by creation, then by id.
+func order(r resource.Resource) string {
+	m := r.Metadata()
+	return fmt.Sprintf("%016x%s", m.Created, m.ID)
+}

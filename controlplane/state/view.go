@@ -1,0 +1,108 @@
+package state
+
+import (
+	"net/netip"
+	"strings"
+
+	"sluice/controlplane/resource"
+)
+
+// Names of indexes. A key of several parts is made with Key.
+const (
+	ByAccount   = "account"   // account id
+	ByRegion    = "region"    // Key(account, region)
+	ByVPC       = "vpc"       // VPC id
+	ByVSwitch   = "vswitch"   // VSwitch id
+	ByTable     = "table"     // route, DNAT or SNAT table id
+	ByAddress   = "address"   // elastic IP: its address; instance: Key(VPC, private address)
+	ByBinding   = "binding"   // id of the object that an elastic IP is bound to
+	ByExternal  = "external"  // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
+	ByInternal  = "internal"  // DNAT entry: Key(VPC, internal IP)
+	ByTableID   = "tableID"   // NAT gateway: its DNAT and its SNAT table id
+	ByNextHop   = "nextHop"   // route entry: id of each next hop
+	ByPublicNet = "publicNet" // elastic IP: name of its public network
+)
+
+// Key joins the parts of an index key.
+func Key(parts ...string) string { return strings.Join(parts, "\x00") }
+
+// AddrKey is Key for a VPC and an address in it.
+func AddrKey(vpc string, a netip.Addr) string { return Key(vpc, a.String()) }
+
+// View is a consistent snapshot of all resources. It never changes.
+type View struct {
+	Revision int64 // of the newest commit that it shows
+
+	VPCs           *Table[*resource.VPC]          // ByAccount, ByRegion
+	VRouters       *Table[*resource.VRouter]      // ByAccount, ByRegion, ByVPC
+	RouteTables    *Table[*resource.RouteTable]   // ByAccount, ByVPC
+	RouteEntries   *Table[*resource.RouteEntry]   // ByTable, ByVPC, ByNextHop
+	VSwitches      *Table[*resource.VSwitch]      // ByAccount, ByRegion, ByVPC
+	Instances      *Table[*resource.Instance]     // ByAccount, ByVPC, ByVSwitch, ByAddress
+	ElasticIPs     *Table[*resource.ElasticIP]    // ByAccount, ByRegion, ByVPC, ByAddress, ByBinding, ByPublicNet
+	NATGateways    *Table[*resource.NATGateway]   // ByAccount, ByRegion, ByVPC, ByTableID
+	ForwardEntries *Table[*resource.ForwardEntry] // ByTable, ByVPC, ByExternal, ByInternal
+	SNATEntries    *Table[*resource.SNATEntry]    // ByTable, ByVPC, ByVSwitch, ByExternal
+	Accounts       *Table[*resource.Account]      // no index
+	AccessKeys     *Table[*resource.AccessKey]    // ByAccount
+	Receipts       *Table[*resource.Receipt]      // no index
+}
+
+func newView() *View {
+	return &View{
+		VPCs:           newTable(resource.KindVPC, byAccount[*resource.VPC](), byRegion[*resource.VPC]()),
+		VRouters:       newTable(resource.KindVRouter, byAccount[*resource.VRouter](), byRegion[*resource.VRouter](), one(ByVPC, func(r *resource.VRouter) string { return r.VPC })),
+		RouteTables:    newTable(resource.KindRouteTable, byAccount[*resource.RouteTable](), one(ByVPC, func(t *resource.RouteTable) string { return t.VPC })),
+		RouteEntries:   newTable(resource.KindRouteEntry, one(ByTable, func(e *resource.RouteEntry) string { return e.Table }), one(ByVPC, func(e *resource.RouteEntry) string { return e.VPC }), Index[*resource.RouteEntry]{ByNextHop, nextHopIDs}),
+		VSwitches:      newTable(resource.KindVSwitch, byAccount[*resource.VSwitch](), byRegion[*resource.VSwitch](), one(ByVPC, func(s *resource.VSwitch) string { return s.VPC })),
+		Instances:      newTable(resource.KindInstance, byAccount[*resource.Instance](), one(ByVPC, func(i *resource.Instance) string { return i.VPC }), one(ByVSwitch, func(i *resource.Instance) string { return i.VSwitch }), one(ByAddress, func(i *resource.Instance) string { return AddrKey(i.VPC, i.PrivateIP) })),
+		ElasticIPs:     newTable(resource.KindElasticIP, byAccount[*resource.ElasticIP](), byRegion[*resource.ElasticIP](), one(ByVPC, func(e *resource.ElasticIP) string { return e.VPC }), one(ByAddress, func(e *resource.ElasticIP) string { return e.Address.String() }), one(ByBinding, boundTo), one(ByPublicNet, func(e *resource.ElasticIP) string { return e.PublicNetwork })),
+		NATGateways:    newTable(resource.KindNATGateway, byAccount[*resource.NATGateway](), byRegion[*resource.NATGateway](), one(ByVPC, func(g *resource.NATGateway) string { return g.VPC }), Index[*resource.NATGateway]{ByTableID, func(g *resource.NATGateway) []string { return []string{g.ForwardTable, g.SNATTable} }}),
+		ForwardEntries: newTable(resource.KindForwardEntry, one(ByTable, func(e *resource.ForwardEntry) string { return e.Table }), one(ByVPC, func(e *resource.ForwardEntry) string { return e.VPC }), one(ByExternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.ExternalIP) }), one(ByInternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.InternalIP) })),
+		SNATEntries:    newTable(resource.KindSNATEntry, one(ByTable, func(e *resource.SNATEntry) string { return e.Table }), one(ByVPC, func(e *resource.SNATEntry) string { return e.VPC }), one(ByVSwitch, func(e *resource.SNATEntry) string { return e.VSwitch }), Index[*resource.SNATEntry]{ByExternal, poolAddresses}),
+		Accounts:       newTable[*resource.Account](resource.KindAccount),
+		AccessKeys:     newTable(resource.KindAccessKey, byAccount[*resource.AccessKey]()),
+		Receipts:       newTable[*resource.Receipt](resource.KindReceipt),
+	}
+}
+
+// one is an index with a single key; a resource whose key is empty is not in it.
+func one[R resource.Resource](name string, key func(R) string) Index[R] {
+	return Index[R]{name, func(r R) []string {
+		if k := key(r); k != "" {
+			return []string{k}
+		}
+		return nil
+	}}
+}
+
+func byAccount[R resource.Resource]() Index[R] {
+	return one(ByAccount, func(r R) string { return r.Metadata().Account })
+}
+
+func byRegion[R resource.Resource]() Index[R] {
+	return one(ByRegion, func(r R) string { m := r.Metadata(); return Key(m.Account, m.Region) })
+}
+
+func boundTo(e *resource.ElasticIP) string {
+	if e.Binding == nil {
+		return ""
+	}
+	return e.Binding.ID
+}
+
+func nextHopIDs(e *resource.RouteEntry) []string {
+	ids := make([]string, 0, len(e.NextHops))
+	for _, h := range e.NextHops {
+		ids = append(ids, h.ID)
+	}
+	return ids
+}
+
+func poolAddresses(e *resource.SNATEntry) []string {
+	keys := make([]string, 0, len(e.Pool))
+	for _, a := range e.Pool {
+		keys = append(keys, AddrKey(e.VPC, a))
+	}
+	return keys
+}

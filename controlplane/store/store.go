@@ -1,0 +1,55 @@
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// Key names a record.
+type Key struct {
+	Kind string // part of the store; not empty
+	ID   string // not empty; any bytes
+}
+
+// Record is one stored value.
+type Record struct {
+	Key
+	Value    []byte
+	Revision int64 // of the commit that wrote it
+}
+
+// Write is one change of a commit.
+type Write struct {
+	Key
+	Value []byte // nil deletes; deleting what is absent succeeds
+}
+
+// Event is one commit, as a watcher sees it.
+type Event struct {
+	Revision int64
+	Writes   []Write
+}
+
+// ErrConflict is returned by Commit when another writer has committed since
+// the given revision: load what changed, check the rules again, and retry.
+var ErrConflict = errors.New("the store has been written since that revision")
+
+// ErrCompacted is returned by Watch when the events after the given revision
+// are no longer kept: load everything and watch from there.
+var ErrCompacted = errors.New("the store no longer keeps the events after that revision")
+
+// Store keeps records. All methods may be called concurrently.
+type Store interface {
+	// Load calls fn for every record, in order of kind and id, as of one
+	// revision, which it returns. The record's bytes are valid during the call.
+	Load(ctx context.Context, fn func(Record) error) (revision int64, err error)
+	// Commit makes all writes durable, or none. base is the revision that the
+	// writes were decided on; if the store has moved on since, ErrConflict.
+	// The new revision is base+1. When Commit returns nil, the writes survive
+	// a crash of the process and of the machine.
+	Commit(ctx context.Context, base int64, writes []Write) (revision int64, err error)
+	// Watch delivers every commit after revision from, in order, until ctx ends
+	// or the store is closed; then the channel is closed.
+	Watch(ctx context.Context, from int64) (<-chan Event, error)
+	Close() error
+}

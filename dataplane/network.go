@@ -1,0 +1,144 @@
+package dataplane
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Network is the whole desired dataplane of one VPC: everything that its
+// namespace sluice-<ID> holds. All slices are sorted as their comments say and
+// free of duplicates, so that two Networks compiled from the same resources
+// are equal byte for byte.
+type Network struct {
+	ID       string       // VPC id, for example vpc-257gq642n; at most 15 bytes, also a link name
+	Revision int64        // store revision that this was compiled from; repeated in Observed
+	Prefix   netip.Prefix // the VPC's CIDR block
+	Switches []Switch     // by ID
+	Routes   []Route      // by destination; without the switches' own prefixes
+	Uplink   *Uplink      // nil while nothing in the VPC has a public side
+	Elastic  []netip.Addr // elastic IPs of this VPC, ascending: the addresses of the uplink
+	Mappings []Mapping    // 1:1 elastic IPs, by External
+	DNAT     []DNAT       // by External, Protocol, ExternalPort
+	SNAT     []SNAT       // by Source; sources do not overlap
+	Timeouts Timeouts
+}
+
+// Switch is one VSwitch: a link in the namespace, named like its ID, that
+// carries the gateway address.
+type Switch struct {
+	ID         string       // VSwitch id, at most 15 bytes: also the link's name
+	Prefix     netip.Prefix // the VSwitch's CIDR block
+	Gateway    netip.Addr   // address of the gateway in it
+	Attachment Attachment
+}
+
+// AttachmentKind says what kind of link a VSwitch is.
+type AttachmentKind string
+
+// The kinds of attachment.
+const (
+	AttachBridge AttachmentKind = "bridge" // a bridge made in the namespace; hosts are plugged into it
+	AttachDevice AttachmentKind = "device" // an existing device, moved into the namespace
+	AttachVLAN   AttachmentKind = "vlan"   // an 802.1Q link on an existing device
+	AttachVXLAN  AttachmentKind = "vxlan"  // a VXLAN link whose underlay stays outside (RFC 7348)
+)
+
+// Attachment is how a VSwitch reaches its hosts.
+type Attachment struct {
+	Kind   AttachmentKind
+	Device string     // device, VLAN parent or VXLAN underlay device, in the daemon's namespace
+	VLAN   uint16     // 1 to 4094, kind vlan
+	VNI    uint32     // 1 to 16777215, kind vxlan
+	Local  netip.Addr // underlay source address, kind vxlan; optional
+	Remote netip.Addr // unicast peer or multicast group, kind vxlan
+	Port   uint16     // UDP port, kind vxlan; 0 means 4789
+	MTU    int        // 0 leaves the kernel's choice
+}
+
+// Route is one entry of the VPC's route table.
+type Route struct {
+	Destination netip.Prefix
+	NextHops    []NextHop // one, or several for ECMP; by Via
+}
+
+// NextHop is where a route leads: the uplink, or a host of a switch.
+type NextHop struct {
+	Uplink bool       // through the public side (a NAT gateway's 0.0.0.0/0)
+	Via    netip.Addr // else: address of the instance in one of the switches
+	Weight int        // ECMP share, 1 to 255; 0 means 1
+}
+
+// UplinkMode says how a network is connected to the public side.
+type UplinkMode string
+
+// The uplink modes.
+const (
+	UplinkBridge  UplinkMode = "bridge"  // a veth pair whose outer end is a port of the bridge Device
+	UplinkMacvlan UplinkMode = "macvlan" // a macvlan (bridge mode) on Device
+	UplinkDevice  UplinkMode = "device"  // Device itself, moved into the namespace
+)
+
+// Uplink is a network's link to the public network.
+type Uplink struct {
+	Mode      UplinkMode
+	Device    string       // bridge, parent, or the device itself
+	Namespace string       // named network namespace that Device is in; empty for the daemon's own
+	Prefix    netip.Prefix // on-link public prefix
+	Gateway   netip.Addr   // next hop to everything else; invalid where the public network has none
+	MTU       int          // 0 leaves the kernel's choice
+}
+
+// Mapping is an elastic IP bound to an instance: every packet to External goes
+// to Internal, and what Internal sends to the outside leaves as External.
+type Mapping struct {
+	External, Internal netip.Addr
+}
+
+// DNAT forwards packets that arrive for an elastic IP.
+type DNAT struct {
+	External     netip.Addr
+	Protocol     uint8  // IANA number: 6 TCP, 17 UDP; 0 is Any: the whole address, ports are 0
+	ExternalPort uint16 // 1 to 65535
+	Internal     netip.Addr
+	InternalPort uint16 // 1 to 65535
+}
+
+// SNAT lets the hosts of Source reach the outside. Each host keeps one address
+// of Pool, chosen by hashing the host's address (RFC 4787 REQ-2).
+type SNAT struct {
+	Source netip.Prefix
+	Pool   []netip.Addr // one or more, ascending
+}
+
+// Timeouts are how long the network's connections are remembered when idle,
+// in whole seconds.
+type Timeouts struct {
+	UDP            time.Duration // RFC 4787 REQ-5
+	TCPEstablished time.Duration // RFC 5382 REQ-5, at least 2 h 4 min
+	TCPTransitory  time.Duration // RFC 5382 REQ-5, at least 4 min
+	ICMP           time.Duration // RFC 5508 REQ-2, at least 60 s
+	TCPReset       time.Duration // after RST
+}
+
+// DefaultTimeouts returns the timeouts that the RFCs ask of a NAT.
+func DefaultTimeouts() Timeouts {
+	return Timeouts{
+		UDP:            300 * time.Second,
+		TCPEstablished: 7440 * time.Second,
+		TCPTransitory:  240 * time.Second,
+		ICMP:           60 * time.Second,
+		TCPReset:       10 * time.Second,
+	}
+}
+
+// Namespace returns the name of the network namespace of the VPC id.
+func Namespace(id string) string { return "sluice-" + id }
+
+// UplinkName is the name of the uplink inside a network's namespace.
+const UplinkName = "public"
+
+// Observed is what the dataplane reports back of one Network.
+type Observed struct {
+	Revision int64 // of the Network that the kernel now holds
+	Changes  int   // kernel objects that had to be added, changed or removed
+}
