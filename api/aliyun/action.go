@@ -1,0 +1,92 @@
+package aliyun
+
+import (
+	"context"
+	"strings"
+
+	"sluice/controlplane/identity"
+)
+
+// Version is the version of the API that this package speaks.
+const Version = "2016-04-28"
+
+// Response is an answer that can be encoded: every generated response type
+// implements it.
+type Response interface {
+	// SetRequestID puts the id of the request into the answer.
+	SetRequestID(id string)
+	// fill completes the answer: lists that are nil become empty, and the
+	// spellings that clients depend on beside the document's get their values.
+	fill()
+}
+
+// action is one entry of the generated table.
+type action struct {
+	writes bool // may change something
+	token  bool // takes a ClientToken
+	dryRun bool // takes DryRun
+	decode func(*Params) (any, *Error)
+	invoke func(context.Context, Actions, identity.Caller, any) (Response, error)
+}
+
+// answer keeps a typed nil out of the interface, so that an error is never
+// taken for an answer.
+func answer[R Response](r R, err error) (Response, error) {
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// lookupAction finds an action by its name, exactly first and then without
+// regard to case. Its errors are UnsupportedOperation for an action that is
+// documented and not yet supported, and InvalidParameter otherwise.
+func lookupAction(name string) (string, *action, *Error) {
+	if a, ok := actions[name]; ok {
+		return name, &a, nil
+	}
+	for n, a := range actions {
+		if strings.EqualFold(n, name) {
+			return n, &a, nil
+		}
+	}
+	for n := range unsupportedActions {
+		if strings.EqualFold(n, name) {
+			return n, nil, unsupportedOperation()
+		}
+	}
+	return name, nil, invalidAction()
+}
+
+// Dispatch decodes the parameters of one verified request, calls the action on
+// h, and returns its answer, which Encode writes. The caller's Action, Token and
+// Fingerprint are filled in from the parameters; a token only where the action
+// takes one.
+//
+// Parameters that the action does not know are ignored, since clients send
+// more than the documents list, but for DryRun=true: it would do for real what
+// was only to be tried, and is refused with UnsupportedParameter.
+func Dispatch(ctx context.Context, h Actions, c identity.Caller, name string, p *Params) (Response, *Error) {
+	name, a, e := lookupAction(name)
+	if e != nil {
+		return nil, e
+	}
+	if v, ok := p.Lookup("DryRun"); ok && !a.dryRun && !strings.EqualFold(v, "false") && v != "" {
+		return nil, unsupportedParameter("DryRun")
+	}
+	r, e := a.decode(p)
+	if e != nil {
+		return nil, e
+	}
+	c.Action = name
+	c.Fingerprint = p.Fingerprint()
+	if a.token {
+		c.Token = p.Get("ClientToken")
+	}
+	resp, err := a.invoke(ctx, h, c, r)
+	if err != nil {
+		return nil, faultError(name, err)
+	}
+	resp.SetRequestID(c.RequestID)
+	return resp, nil
+}

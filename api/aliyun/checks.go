@@ -1,0 +1,139 @@
+package aliyun
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The checks of this file are about the form of a value alone. What needs
+// knowledge of resources (does the network lie in the VPC's?) is checked by
+// the control plane.
+
+// parseInt reads a decimal number from low to high.
+func parseInt(v string, low, high int64) (int, bool) {
+	if v == "" || v[0] == '+' || len(v) > 19 {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < low || n > high {
+		return 0, false
+	}
+	return int(n), true
+}
+
+// parseBool reads true or false in any case.
+func parseBool(v string) (value, ok bool) {
+	switch {
+	case strings.EqualFold(v, "true"):
+		return true, true
+	case strings.EqualFold(v, "false"):
+		return false, true
+	}
+	return false, false
+}
+
+// isIPv4 accepts a dotted quad without leading zeros.
+func isIPv4(v string) bool {
+	a, err := netip.ParseAddr(v)
+	return err == nil && a.Is4()
+}
+
+// isCIDR accepts an IPv4 network: no address bit is set behind the mask.
+func isCIDR(v string) bool {
+	p, err := netip.ParsePrefix(v)
+	return err == nil && p.Addr().Is4() && p == p.Masked()
+}
+
+// isPort accepts 1 to 65535 without leading zeros.
+func isPort(v string) bool {
+	_, ok := parseInt(v, 1, 65535)
+	return ok && v[0] != '0'
+}
+
+// splitList cuts a comma-separated list; spaces around an item don't count.
+func splitList(v string) []string {
+	items := strings.Split(v, ",")
+	for i := range items {
+		items[i] = strings.TrimSpace(items[i])
+	}
+	return items
+}
+
+// anyCharacter as the punctuation of isName allows every printable character.
+const anyCharacter = ""
+
+// isName checks a name: from low to high characters, the first a Latin letter
+// or a Chinese character, not beginning with http:// or https://, after the
+// first only letters, Chinese characters, digits and the given punctuation.
+func isName(v string, low, high int, punctuation string) bool {
+	if !isDescription(v, low, high, true) {
+		return false
+	}
+	if punctuation == anyCharacter {
+		return true
+	}
+	for _, c := range v {
+		if !isLetter(c) && (c < '0' || c > '9') && !strings.ContainsRune(punctuation, c) {
+			return false
+		}
+	}
+	return true
+}
+
+// isDescription checks a description: from low to high printable characters,
+// not beginning with http:// or https://; with letterFirst the first is a
+// Latin letter or a Chinese character.
+func isDescription(v string, low, high int, letterFirst bool) bool {
+	n := utf8.RuneCountInString(v)
+	if !utf8.ValidString(v) || n < low || n > high || hasURLPrefix(v) {
+		return false
+	}
+	for i, c := range v {
+		if i == 0 && letterFirst && !isLetter(c) {
+			return false
+		}
+		if unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+func isLetter(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || unicode.Is(unicode.Han, c)
+}
+
+func hasURLPrefix(v string) bool {
+	low := strings.ToLower(v[:min(len(v), len("https://"))])
+	return strings.HasPrefix(low, "http://") || strings.HasPrefix(low, "https://")
+}
+
+// isToken accepts 1 to high printable ASCII characters.
+func isToken(v string, high int) bool {
+	if v == "" || len(v) > high {
+		return false
+	}
+	for i := range len(v) {
+		if v[i] < ' ' || v[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// lengthIn counts characters, not bytes. A high of 0 sets no limit.
+func lengthIn(v string, low, high int) bool {
+	n := utf8.RuneCountInString(v)
+	return n >= low && (high == 0 || n <= high)
+}
+
+func oneOf(v string, values ...string) bool { return slices.Contains(values, v) }
+
+// every says whether all items pass.
+func every(items []string, ok func(string) bool) bool {
+	return !slices.ContainsFunc(items, func(v string) bool { return !ok(v) })
+}

@@ -1,0 +1,139 @@
+package aliyun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"sluice/controlplane/fault"
+)
+
+// Error is an answer that refuses: an HTTP status, a documented code and its
+// message.
+type Error struct {
+	HTTP    int
+	Code    string
+	Message string
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s (HTTP %d): %s", e.Code, e.HTTP, e.Message)
+}
+
+// documented returns the error that the action documents for a code. Where
+// one code has several messages, the first that holds the fragment is taken,
+// or the first of all if none does. A code that the action does not list is
+// looked up among the common errors, and then among the other actions'; a code
+// that stands nowhere gets HTTP 400 and itself as the message.
+func documented(action, code, fragment string) *Error {
+	for _, list := range [][]Error{documentedErrors[action], commonErrors, otherErrors()} {
+		if e := choose(list, code, fragment); e != nil {
+			return e
+		}
+	}
+	return &Error{http.StatusBadRequest, code, code}
+}
+
+func choose(list []Error, code, fragment string) *Error {
+	var first *Error
+	for i := range list {
+		e := list[i] // a copy: the table must stay as it is
+		if e.Code != code {
+			continue
+		}
+		if strings.Contains(e.Message, fragment) {
+			return &e
+		}
+		if first == nil {
+			first = &e
+		}
+	}
+	return first
+}
+
+// otherErrors are the documented errors of all actions, by action name.
+var otherErrors = sync.OnceValue(func() []Error {
+	var list []Error
+	for _, name := range slices.Sorted(maps.Keys(documentedErrors)) {
+		list = append(list, documentedErrors[name]...)
+	}
+	return list
+})
+
+// missingParameter is the common refusal of a request that lacks a parameter.
+func missingParameter(name string) *Error {
+	return &Error{http.StatusBadRequest, "MissingParameter",
+		"The input parameter \"" + name + "\" that is mandatory for processing this request is not supplied."}
+}
+
+// invalidParameter is the common refusal of a malformed value.
+func invalidParameter(name string) *Error {
+	return &Error{http.StatusBadRequest, "InvalidParameter", "The specified parameter \"" + name + "\" is not valid."}
+}
+
+// unsupportedParameter is the common refusal of a parameter that the action
+// does not take.
+func unsupportedParameter(name string) *Error {
+	return &Error{http.StatusBadRequest, "UnsupportedParameter", "The parameter \"" + name + "\" is not supported."}
+}
+
+// unsupportedOperation answers for an action that is documented but not yet
+// supported.
+func unsupportedOperation() *Error {
+	return &Error{http.StatusBadRequest, "UnsupportedOperation", "The specified action is not supported."}
+}
+
+// invalidAction answers for an action that does not exist.
+func invalidAction() *Error {
+	return documented("", "InvalidParameter", "Action or Version")
+}
+
+// internalError hides what went wrong; the log has it.
+func internalError() *Error { return documented("", "InternalError", "") }
+
+// serviceUnavailable asks the client to try again.
+func serviceUnavailable() *Error { return documented("", "ServiceUnavailable", "") }
+
+// numbered puts an item's number where an indexed parameter's error has the
+// letter n: MissingParameter.BandwidthPackage.n.IpCount.
+func numbered(e *Error, n int) *Error {
+	i := strconv.Itoa(n)
+	e.Code = strings.ReplaceAll(e.Code, ".n.", "."+i+".")
+	if m, ok := strings.CutSuffix(e.Message, " n."); ok {
+		e.Message = m + " " + i + "."
+	}
+	return e
+}
+
+// faultError turns what a handler returned into the answer of an action:
+// *Error as it is, a refusal of the control plane by the table in faults.go,
+// the end of the request's time as ServiceUnavailable, and anything else as
+// InternalError, whose cause goes to the log and not to the client.
+func faultError(action string, err error) *Error {
+	var wire *Error
+	if errors.As(err, &wire) {
+		return wire
+	}
+	var refused *fault.Error
+	if errors.As(err, &refused) {
+		if a, ok := faultCode(action, refused.Reason); ok {
+			return a.error(action)
+		}
+		slog.Error("refusal without a code", "action", action, "reason", string(refused.Reason), "error", err)
+		return internalError()
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		slog.Warn("call given up", "action", action, "error", err)
+		return serviceUnavailable()
+	}
+	slog.Error("call failed", "action", action, "error", err)
+	return internalError()
+}

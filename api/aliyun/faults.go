@@ -1,0 +1,187 @@
+package aliyun
+
+import "sluice/controlplane/fault"
+
+// refusal is the wire's answer to a reason of the control plane.
+type refusal struct {
+	code string
+	// message chooses among the messages of a code that has several: the one
+	// that holds it. With http it is the message itself.
+	message string
+	// http is set where no document lists a code for the case; the words are
+	// ours then, see docs/compatibility.md.
+	http int
+}
+
+// error returns the documented error that the action has for the refusal.
+func (f refusal) error(action string) *Error {
+	if f.http != 0 {
+		return &Error{f.http, f.code, f.message}
+	}
+	return documented(action, f.code, f.message)
+}
+
+// faultCode returns the answer of an action to a reason.
+func faultCode(action string, r fault.Reason) (refusal, bool) {
+	if f, ok := actionFaults[action][r]; ok {
+		return f, true
+	}
+	f, ok := faults[r]
+	return f, ok
+}
+
+// faults are the answers to the control plane's reasons, for all actions that
+// have none of their own in actionFaults. The message comes from the action's
+// own error table where it lists the code, else from the common errors, else
+// from another action's.
+var faults = map[fault.Reason]refusal{
+	// not found
+	fault.RegionNotFound:       {code: "InvalidRegionId.NotFound"},
+	fault.ZoneNotFound:         {code: "InvalidZoneId.NotFound", message: "Specified zone"},
+	fault.VPCNotFound:          {code: "InvalidVpcId.NotFound", message: "Specified VPC"},
+	fault.VRouterNotFound:      {code: "InvalidVRouterId.NotFound", message: "Specified virtual router"},
+	fault.VSwitchNotFound:      {code: "InvalidVSwitchId.NotFound"},
+	fault.RouteTableNotFound:   {code: "InvalidRouteTableId.NotFound"},
+	fault.RouteEntryNotFound:   {http: 404, code: "InvalidRouteEntry.NotFound", message: "Specified route entry does not exist."},
+	fault.NextHopNotFound:      {code: "InvalidNextHopId.NotFound"},
+	fault.InstanceNotFound:     {code: "InvalidInstanceId.NotFound"},
+	fault.HaVipNotFound:        {code: "InvalidHaVip.NotFound"},
+	fault.ElasticIPNotFound:    {code: "InvalidAllocationId.NotFound"},
+	fault.NATGatewayNotFound:   {code: "InvalidNatGatewayId.NotFound"},
+	fault.ForwardTableNotFound: {code: "InvalidForwardTableId.NotFound"},
+	fault.ForwardEntryNotFound: {code: "InvalidForwardEntryId.NotFound"},
+	fault.SNATTableNotFound:    {code: "InvalidSnatTableId.NotFound"},
+	fault.SNATEntryNotFound:    {code: "InvalidSnatEntryId.NotFound"},
+	fault.ExternalIPNotFound:   {code: "InvalidExternalIp.NotFound"},
+	fault.SNATIPNotFound:       {code: "InvalidSnatIp.NotFound"},
+	fault.AccountNotFound:      {code: "InvalidAccessKeyId.NotFound"},
+	fault.AccessKeyNotFound:    {code: "InvalidAccessKeyId.NotFound"},
+
+	// values
+	fault.VPCCIDRInvalid:           {code: "InvalidParameter", message: "CIDR block is not valid"},
+	fault.UserCIDRMalformed:        {code: "InvalidParameter", message: "UserCidr invalid format"},
+	fault.UserCIDRMask:             {code: "InvalidParameter", message: "UserCidr Subnet mask"},
+	fault.UserCIDRQuota:            {code: "InvalidUserCidr.Quota"},
+	fault.UserCIDROverlap:          {code: "InvalidUserCidr.Malformed", message: "overlapping"},
+	fault.VSwitchCIDRMask:          {code: "InvalidCidrBlock.MaskLength"},
+	fault.VSwitchCIDROutside:       {code: "InvalidParameter", message: "not valid in VPC"},
+	fault.VSwitchCIDROverlap:       {code: "InvalidCidrBlock.Overlapped", message: "other subnets"},
+	fault.VSwitchCIDRRoute:         {code: "InvalidCidrBlock.Overlapped", message: "other entry"},
+	fault.RouteDestination:         {code: "InvalidCidrBlock"},
+	fault.RouteDuplicate:           {code: "InvalidCIDRBlock.Duplicate"},
+	fault.RouteSystem:              {code: "OperationDenied", message: "system"},
+	fault.NextHopBothNull:          {code: "InvalidNexthopTypeAndList.BothNull"},
+	fault.NextHopListSize:          {code: "InvalidNexthopListSize"},
+	fault.NextHopOpposite:          {code: "InvalidOppositeRouterType"},
+	fault.NextHopRouterInterface:   {code: "InvalidRouterInterface"},
+	fault.NextHopMismatch:          {code: "InvalidNextHopId.NotFound"},
+	fault.HaVipRouteQuota:          {code: "CountLimitExceed.HaVipRouteEntry"},
+	fault.BandwidthInvalid:         {code: "InvalidParameter", message: `"Bandwidth"`},
+	fault.PeriodInvalid:            {http: 400, code: "InvalidParameter", message: `The specified parameter "Period" is not valid.`},
+	fault.ParameterNotApplicable:   {http: 400, code: "UnsupportedParameter", message: "A parameter of the request does not apply to it."},
+	fault.SpecUnchanged:            {code: "NATGW_MODIFY_SPEC_SAME"},
+	fault.InternalIPOutside:        {code: "Forbidden.DestinationIpOutOfVpcCIDR"},
+	fault.PortsAndProtocol:         {code: "Forbidden.PortsAndIpProtocol"},
+	fault.SourceMissing:            {http: 400, code: "MissingParameter", message: `The input parameter "SourceVSwitchId" that is mandatory for processing this request is not supplied.`},
+	fault.SourceBoth:               {code: "INVALID_PARAMETER"},
+	fault.SourceCIDROutside:        {code: "NOT_ALLOW_USE_SOURCECIDR"},
+	fault.ParameterInvalid:         {http: 400, code: "InvalidParameter", message: "The specified parameter is not valid"},
+	fault.ResourceNotAvailable:     {code: "ResourceNotAvailable"},
+	fault.TokenMismatch:            {code: "IdempotentParameterMismatch"},
+	fault.NonceUsed:                {code: "SignatureNonceUsed"},
+	fault.BandwidthPackageMissing:  {code: "MissingParameter.BandwidthPackage"},
+	fault.TooManyBandwidthPackages: {code: "TooManyBandwidthPackages"},
+
+	// states
+	fault.VPCInTransition:          {code: "IncorrectVpcStatus"},
+	fault.VSwitchInTransition:      {code: "IncorrectVSwitchStatus"},
+	fault.RouteInTransition:        {code: "IncorrectRouteEntryStatus"},
+	fault.ElasticIPStatus:          {code: "IncorrectEipStatus"},
+	fault.InstanceStatus:           {code: "IncorrectInstanceStatus"},
+	fault.HaVipStatus:              {code: "IncorrectHaVipStatus"},
+	fault.GatewayInTransition:      {http: 400, code: "IncorrectStatus.NatGateway", message: "Current NAT gateway status does not support this operation."},
+	fault.ForwardEntryInTransition: {code: "IncorretForwardEntryStatus"},
+	fault.SNATEntryInTransition:    {code: "IncorrectSnatEntryStatus"},
+
+	// dependencies and conflicts
+	fault.VPCHasRouteEntries:     {code: "DependencyViolation.RouteEntry"},
+	fault.VPCHasInstances:        {code: "DependencyViolation.Instance"},
+	fault.VPCHasVSwitches:        {code: "DependencyViolation.VSwitch"},
+	fault.VSwitchHasDependents:   {code: "DependencyViolation"},
+	fault.VSwitchHasHaVips:       {code: "DependencyViolation.HaVip"},
+	fault.InstanceHasDependents:  {code: "DependencyViolation"},
+	fault.InstanceAssociated:     {code: "InvalidAssociation.Duplicated"},
+	fault.HaVipAssociated:        {code: "CountLimitExceed.EIPOnHaVip"},
+	fault.NotAssociated:          {code: "ResourceNotAssociated"},
+	fault.RegionMismatch:         {code: "InvalidParameter.Mismatch"},
+	fault.NotInVPC:               {code: "OperationDenied", message: "not in VPC"},
+	fault.GatewayExists:          {code: "QuotaExceeded.NatGatewayCountInOneVpc"},
+	fault.DefaultRouteExists:     {code: "RouterEntryConflict.Duplicated"},
+	fault.UsedByDNAT:             {code: "Forbidden.IpUsedInForwardTable"},
+	fault.UsedBySNAT:             {code: "Forbidden.ExternalIp.UsedInSnatTable"},
+	fault.InternalIPHasElasticIP: {code: "Forbindden"},
+	fault.NotOnGateway:           {code: "InvalidIp.NotInNatgw"},
+	fault.DuplicateExternal:      {code: "ForwardEntry.Duplicated.Source"},
+	fault.DuplicateInternal:      {code: "ForwardEntry.Duplicated.Destination"},
+	fault.VSwitchHasSNAT:         {code: "Forbidden.SourceVSwitchId.Duplicated"},
+	fault.SourceConflict:         {code: "OperationUnsupported.CidrConflict"},
+	fault.AddressInUse:           {http: 400, code: "InvalidIPAddress.AlreadyUsed", message: "The specified IP address is already used by another resource."},
+
+	// quotas
+	fault.QuotaVPC:          {code: "QuotaExceeded.Vpc"},
+	fault.QuotaVSwitch:      {code: "QuotaExceeded.VSwitch"},
+	fault.QuotaRouteEntry:   {code: "QuotaExceeded", message: "Route entry quota"},
+	fault.QuotaElasticIP:    {code: "QuotaExceeded.Eip"},
+	fault.NoFreeElasticIP:   {code: "InsufficientEipCapacity"},
+	fault.QuotaForwardEntry: {code: "QuotaExceeded.ForwardEntry"},
+	fault.QuotaSNATEntry:    {code: "Forbidden.SnatEntryCountLimited"},
+	fault.QuotaSNATPool:     {code: "SNAT_IP_POOL_COUNT_TOO_MANY"},
+}
+
+// actionFaults are the answers of single actions that document another code
+// for a reason than the rest does.
+var actionFaults = map[string]map[fault.Reason]refusal{
+	"DescribeVpcs":         {fault.RegionNotFound: {code: "Forbidden.RegionNotFound"}},
+	"DescribeVRouters":     {fault.RegionNotFound: {code: "Forbidden.RegionNotFound"}},
+	"DescribeEipAddresses": {fault.RegionNotFound: {code: "Forbidden.RegionNotFound"}},
+	"DescribeVSwitches":    {fault.VPCNotFound: {code: "Forbidden.VpcNotFound"}},
+	"CreateRouteEntry": {
+		fault.HaVipNotFound:       {code: "InvalidHaViNpId.NotFound"},
+		fault.RouteInTransition:   {code: "IncorretRouteEntryStatus"},
+		fault.VSwitchInTransition: {code: "IncorretRouteEntryStatus"},
+	},
+	"DeleteRouteEntry": {
+		fault.VSwitchInTransition: {code: "IncorrectRouteEntryStatus"},
+	},
+	"AssociateEipAddress": {
+		fault.InstanceNotFound:   {code: "InvalidInstanId.NotFound"},
+		fault.NATGatewayNotFound: {code: "InvalidInstanId.NotFound"},
+	},
+	"UnassociateEipAddress": {
+		fault.NATGatewayNotFound: {code: "InvalidInstanceId.NotFound"},
+	},
+	"CreateForwardEntry": {
+		fault.NATGatewayNotFound: {code: "Invalid.natgwNotExist"},
+	},
+	"ModifyForwardEntry": {
+		fault.UsedBySNAT:             {code: "Forbidden.ExternalIpUsedInSnatTable"},
+		fault.InternalIPHasElasticIP: {code: "Forbidden.Already.Bounded"},
+		fault.DuplicateExternal:      {code: "ForwardEntry.Duplicated"},
+		fault.DuplicateInternal:      {code: "Forbidden.InternalIpAndInternalPortDuplicate"},
+	},
+	"DeleteForwardEntry": {
+		fault.ForwardEntryInTransition: {code: "IncorrectForwardEntryStatus"},
+	},
+	"CreateSnatEntry": {
+		fault.InternalIPHasElasticIP: {code: "Forbidden", message: "already bind eip"},
+		fault.NotOnGateway:           {code: "InvalidSnatIp.NotFound"},
+		fault.ParameterInvalid:       {code: "INVALID_PARAMETER"},
+	},
+	"ModifySnatEntry": {
+		fault.NotOnGateway:          {code: "InvalidSnatIp.NotFound"},
+		fault.SNATEntryInTransition: {code: "IncorretSnatEntryStatus"},
+	},
+	"DeleteSnatEntry": {
+		fault.SNATEntryInTransition: {code: "IncorretSnatEntryStatus"},
+	},
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"sluice/api/spec"
+)
+
+// param is one parameter and the code that checks it.
+type param struct {
+	*spec.Field
+	Go      string // name of the struct field
+	Member  string // wire name within an item, for indexed parameters
+	Type    string // Go type of the struct field
+	Initial string // value before decoding, where it is not the zero value
+	Missing string // expression of the error when it is left out; empty: optional
+	kind    kind
+	pointer bool
+	empty   bool // an empty value is a value
+	invalid string
+	excess  string
+}
+
+type kind int
+
+const (
+	text kind = iota
+	number
+	boolean
+	texts // a comma-separated list
+)
+
+func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
+	p := &param{Field: f, Go: goName(strings.ReplaceAll(f.Name, ".N", "")), kind: kindOf(f)}
+	name, index := strconv.Quote(f.Name), ""
+	if indexed {
+		name, index = "name", "i+1"
+	}
+	var err error
+	if f.Required && !indexed || f.Missing != "" {
+		p.Missing = "missingParameter(" + name + ")"
+		if f.Missing != "" {
+			if p.Missing, err = r.errorExpr(f.Missing, "", index); err != nil {
+				return nil, err
+			}
+		}
+	}
+	p.invalid = "invalidParameter(" + name + ")"
+	if f.Malformed != "" {
+		if p.invalid, err = r.errorExpr(f.Malformed, f.MalformedMessage, index); err != nil {
+			return nil, err
+		}
+	}
+	p.excess = p.invalid
+	if f.Excess != "" {
+		if p.excess, err = r.errorExpr(f.Excess, "", index); err != nil {
+			return nil, err
+		}
+	}
+	p.empty = r.action.Writes() && (f.Format == "name" || f.Format == "description")
+	p.Type = map[kind]string{text: "string", number: "int", boolean: "bool", texts: "[]string"}[p.kind]
+	if p.Missing != "" || p.kind == texts {
+		return p, nil
+	}
+	if f.Default == nil || f.Explicit {
+		p.pointer = true
+		p.Type = "*" + p.Type
+		return p, nil
+	}
+	return p, p.setInitial()
+}
+
+// kindOf decides by what a parameter holds, not only by the document's word:
+// several numbers and truth values are documented as strings.
+func kindOf(f *spec.Field) kind {
+	truth := len(f.Enum) > 0
+	for _, v := range f.Enum {
+		s := fmt.Sprint(v)
+		truth = truth && (s == "true" || s == "false")
+	}
+	switch {
+	case truth || f.Type == "Boolean":
+		return boolean
+	case f.Format == "ip-list" || f.Format == "cidr-list":
+		return texts
+	case f.Type == "Integer" || f.Type == "Long":
+		return number
+	case f.Format != "port" && (f.Min != nil || f.Max != nil):
+		return number
+	}
+	return text
+}
+
+func (p *param) setInitial() error {
+	s := fmt.Sprint(p.Default)
+	switch p.kind {
+	case number:
+		n, err := strconv.ParseFloat(s, 64)
+		if err != nil {
+			return fmt.Errorf("default %q is no number", s)
+		}
+		if n != 0 {
+			p.Initial = strconv.FormatInt(int64(n), 10)
+		}
+	case boolean:
+		if s == "true" {
+			p.Initial = s
+		}
+	default:
+		if s != "" {
+			p.Initial = strconv.Quote(s)
+		}
+	}
+	return nil
+}
+
+// Comment describes the struct field.
+func (p *param) Comment() string {
+	var s []string
+	if p.Notes != "" {
+		s = append(s, strings.TrimRight(p.Notes, ". ")+".")
+	}
+	if p.pointer || p.kind == texts && p.Missing == "" {
+		s = append(s, "Nil: not given.")
+	}
+	if p.Extension {
+		s = append(s, "Not in the documents.")
+	}
+	return comment(strings.Join(s, " "))
+}
+
+// Present returns the head of the statement that runs if the parameter came.
+func (p *param) Present() string {
+	name := strconv.Quote(p.Name)
+	if p.Member != "" {
+		name = "name"
+	}
+	if p.empty {
+		return "if v, ok := p.Lookup(" + name + "); ok"
+	}
+	return "if v := p.Get(" + name + "); v != \"\""
+}
+
+// Body returns the checks of the value v and its assignment to target.
+func (p *param) Body(target string) string {
+	refuse := "{ return nil, " + p.invalid + " }\n"
+	assign := target + "." + p.Go + " = "
+	ref := ""
+	if p.pointer {
+		ref = "&"
+	}
+	switch p.kind {
+	case number:
+		low, high := int64(0), int64(math.MaxInt32)
+		if p.Min != nil {
+			low = *p.Min
+		} else if p.Max != nil {
+			low = 1 // a page size of nothing has no meaning
+		}
+		if p.Max != nil {
+			high = *p.Max
+		}
+		return fmt.Sprintf("n, ok := parseInt(v, %d, %d)\nif !ok %s%s%sn\n", low, high, refuse, assign, ref)
+	case boolean:
+		return fmt.Sprintf("b, ok := parseBool(v)\nif !ok %s%s%sb\n", refuse, assign, ref)
+	case texts:
+		return p.listBody(assign, refuse)
+	}
+	return p.textCheck(refuse) + assign + ref + "v\n"
+}
+
+func (p *param) listBody(assign, refuse string) string {
+	each := map[string]string{"ip-list": "isIPv4", "cidr-list": "isCIDR"}[p.Format]
+	var b strings.Builder
+	b.WriteString("items := splitList(v)\n")
+	if p.MaxItems > 0 {
+		fmt.Fprintf(&b, "if len(items) > %d { return nil, %s }\n", p.MaxItems, p.excess)
+	}
+	fmt.Fprintf(&b, "if %s!every(items, %s) %s%sitems\n", p.exceptLiterals(), each, refuse, assign)
+	return b.String()
+}
+
+// exceptLiterals lets through the words that stand beside a format.
+func (p *param) exceptLiterals() string {
+	if len(p.Literals) == 0 {
+		return ""
+	}
+	var q []string
+	for _, l := range p.Literals {
+		q = append(q, strconv.Quote(l))
+	}
+	return "!oneOf(v, " + strings.Join(q, ", ") + ") && "
+}
+
+func (p *param) textCheck(refuse string) string {
+	test := ""
+	switch {
+	case len(p.Enum) > 0:
+		var q []string
+		for _, v := range p.Enum {
+			q = append(q, strconv.Quote(fmt.Sprint(v)))
+		}
+		test = "!oneOf(v, " + strings.Join(q, ", ") + ")"
+	case p.Format == "ipv4":
+		test = "!isIPv4(v)"
+	case p.Format == "cidr":
+		test = "!isCIDR(v)"
+	case p.Format == "port":
+		test = "!isPort(v)"
+	case p.Format == "client-token":
+		test = fmt.Sprintf("!isToken(v, %d)", p.MaxLength)
+	case p.Format == "name":
+		punctuation := "anyCharacter"
+		if p.Punctuation != nil {
+			punctuation = strconv.Quote(*p.Punctuation)
+		}
+		test = fmt.Sprintf("!isName(v, %d, %d, %s)", p.MinLength, p.MaxLength, punctuation)
+	case p.Format == "description":
+		test = fmt.Sprintf("!isDescription(v, %d, %d, %t)", p.MinLength, p.MaxLength, p.First == "letter")
+	case p.MinLength > 0 || p.MaxLength > 0:
+		test = fmt.Sprintf("!lengthIn(v, %d, %d)", p.MinLength, p.MaxLength)
+	}
+	if test == "" {
+		return ""
+	}
+	if p.empty {
+		test = "v != \"\" && " + test
+	}
+	check := "if " + p.exceptLiterals() + test + " " + refuse
+	if p.Format == "cidr" && p.BareAddress {
+		check = "if isIPv4(v) { v += \"/32\" }\n" + check
+	}
+	return check
+}
