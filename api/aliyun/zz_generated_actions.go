@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"context"
+
 	"sluice/controlplane/identity"
 )
 

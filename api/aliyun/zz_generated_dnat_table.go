@@ -111,7 +111,8 @@ type CreateForwardEntryResponse struct {
 
 // SetRequestID implements Response.
 func (r *CreateForwardEntryResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *CreateForwardEntryResponse) fill()                  {}
+
+func (r *CreateForwardEntryResponse) fill() {}
 
 // ModifyForwardEntryRequest holds the checked parameters of ModifyForwardEntry.
 type ModifyForwardEntryRequest struct {
@@ -210,7 +211,8 @@ type ModifyForwardEntryResponse struct {
 
 // SetRequestID implements Response.
 func (r *ModifyForwardEntryResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *ModifyForwardEntryResponse) fill()                  {}
+
+func (r *ModifyForwardEntryResponse) fill() {}
 
 // DescribeForwardTableEntriesRequest holds the checked parameters of DescribeForwardTableEntries.
 type DescribeForwardTableEntriesRequest struct {
@@ -324,11 +326,11 @@ type DescribeForwardTableEntriesForwardTableEntries struct {
 
 // SetRequestID implements Response.
 func (r *DescribeForwardTableEntriesResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeForwardTableEntriesResponse) fill() {
 	if r.ForwardTableEntries.ForwardTableEntry == nil {
 		r.ForwardTableEntries.ForwardTableEntry = []DescribeForwardTableEntriesForwardTableEntry{}
 	}
-
 }
 
 // DescribeForwardTableEntriesForwardTableEntry is a part of the answer of DescribeForwardTableEntries.
@@ -399,4 +401,5 @@ type DeleteForwardEntryResponse struct {
 
 // SetRequestID implements Response.
 func (r *DeleteForwardEntryResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *DeleteForwardEntryResponse) fill()                  {}
+
+func (r *DeleteForwardEntryResponse) fill() {}

@@ -95,6 +95,7 @@ type AllocateEipAddressResponse struct {
 
 // SetRequestID implements Response.
 func (r *AllocateEipAddressResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *AllocateEipAddressResponse) fill() {
 	r.IpAddress = r.EipAddress
 }
@@ -140,7 +141,8 @@ type AssociateEipAddressResponse struct {
 
 // SetRequestID implements Response.
 func (r *AssociateEipAddressResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *AssociateEipAddressResponse) fill()                  {}
+
+func (r *AssociateEipAddressResponse) fill() {}
 
 // UnassociateEipAddressRequest holds the checked parameters of UnassociateEipAddress.
 type UnassociateEipAddressRequest struct {
@@ -183,7 +185,8 @@ type UnassociateEipAddressResponse struct {
 
 // SetRequestID implements Response.
 func (r *UnassociateEipAddressResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *UnassociateEipAddressResponse) fill()                  {}
+
+func (r *UnassociateEipAddressResponse) fill() {}
 
 // DescribeEipAddressesRequest holds the checked parameters of DescribeEipAddresses.
 type DescribeEipAddressesRequest struct {
@@ -273,15 +276,14 @@ type DescribeEipAddressesEipAddresses struct {
 
 // SetRequestID implements Response.
 func (r *DescribeEipAddressesResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeEipAddressesResponse) fill() {
 	if r.EipAddresses.EipAddress == nil {
 		r.EipAddresses.EipAddress = []DescribeEipAddressesEipAddress{}
 	}
-
 	for i := range r.EipAddresses.EipAddress {
 		r.EipAddresses.EipAddress[i].fill()
 	}
-
 }
 
 // DescribeEipAddressesEipAddress is a part of the answer of DescribeEipAddresses.
@@ -324,7 +326,6 @@ func (r *DescribeEipAddressesEipAddress) fill() {
 	if r.OperationLocks.LockReason == nil {
 		r.OperationLocks.LockReason = []DescribeEipAddressesEipAddressLockReason{}
 	}
-
 	r.Descritpion = r.Descriptpion
 	r.Description = r.Descriptpion
 }
@@ -372,7 +373,8 @@ type ModifyEipAddressAttributeResponse struct {
 
 // SetRequestID implements Response.
 func (r *ModifyEipAddressAttributeResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *ModifyEipAddressAttributeResponse) fill()                  {}
+
+func (r *ModifyEipAddressAttributeResponse) fill() {}
 
 // ReleaseEipAddressRequest holds the checked parameters of ReleaseEipAddress.
 type ReleaseEipAddressRequest struct {
@@ -399,4 +401,5 @@ type ReleaseEipAddressResponse struct {
 
 // SetRequestID implements Response.
 func (r *ReleaseEipAddressResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *ReleaseEipAddressResponse) fill()                  {}
+
+func (r *ReleaseEipAddressResponse) fill() {}

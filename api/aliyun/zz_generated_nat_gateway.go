@@ -147,19 +147,17 @@ type CreateNatGatewayBandwidthPackageIds struct {
 
 // SetRequestID implements Response.
 func (r *CreateNatGatewayResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *CreateNatGatewayResponse) fill() {
 	if r.ForwardTableIds.ForwardTableId == nil {
 		r.ForwardTableIds.ForwardTableId = []string{}
 	}
-
 	if r.SnatTableIds.SnatTableId == nil {
 		r.SnatTableIds.SnatTableId = []string{}
 	}
-
 	if r.BandwidthPackageIds.BandwidthPackageId == nil {
 		r.BandwidthPackageIds.BandwidthPackageId = []string{}
 	}
-
 }
 
 // DescribeNatGatewaysRequest holds the checked parameters of DescribeNatGateways.
@@ -258,15 +256,14 @@ type DescribeNatGatewaysNatGateways struct {
 
 // SetRequestID implements Response.
 func (r *DescribeNatGatewaysResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeNatGatewaysResponse) fill() {
 	if r.NatGateways.NatGateway == nil {
 		r.NatGateways.NatGateway = []DescribeNatGatewaysNatGateway{}
 	}
-
 	for i := range r.NatGateways.NatGateway {
 		r.NatGateways.NatGateway[i].fill()
 	}
-
 }
 
 // DescribeNatGatewaysNatGateway is a part of the answer of DescribeNatGateways.
@@ -332,19 +329,15 @@ func (r *DescribeNatGatewaysNatGateway) fill() {
 	if r.IpLists.IpList == nil {
 		r.IpLists.IpList = []DescribeNatGatewaysNatGatewayIpList{}
 	}
-
 	if r.ForwardTableIds.ForwardTableId == nil {
 		r.ForwardTableIds.ForwardTableId = []string{}
 	}
-
 	if r.SnatTableIds.SnatTableId == nil {
 		r.SnatTableIds.SnatTableId = []string{}
 	}
-
 	if r.BandwidthPackageIds.BandwidthPackageId == nil {
 		r.BandwidthPackageIds.BandwidthPackageId = []string{}
 	}
-
 }
 
 // DescribeNatGatewaysNatGatewayIpList is a part of the answer of DescribeNatGateways.
@@ -420,7 +413,8 @@ type ModifyNatGatewaySpecResponse struct {
 
 // SetRequestID implements Response.
 func (r *ModifyNatGatewaySpecResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *ModifyNatGatewaySpecResponse) fill()                  {}
+
+func (r *ModifyNatGatewaySpecResponse) fill() {}
 
 // ModifyNatGatewayAttributeRequest holds the checked parameters of ModifyNatGatewayAttribute.
 type ModifyNatGatewayAttributeRequest struct {
@@ -471,7 +465,8 @@ type ModifyNatGatewayAttributeResponse struct {
 
 // SetRequestID implements Response.
 func (r *ModifyNatGatewayAttributeResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *ModifyNatGatewayAttributeResponse) fill()                  {}
+
+func (r *ModifyNatGatewayAttributeResponse) fill() {}
 
 // DeleteNatGatewayRequest holds the checked parameters of DeleteNatGateway.
 type DeleteNatGatewayRequest struct {
@@ -515,4 +510,5 @@ type DeleteNatGatewayResponse struct {
 
 // SetRequestID implements Response.
 func (r *DeleteNatGatewayResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *DeleteNatGatewayResponse) fill()                  {}
+
+func (r *DeleteNatGatewayResponse) fill() {}

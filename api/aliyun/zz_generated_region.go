@@ -29,11 +29,11 @@ type DescribeRegionsRegions struct {
 
 // SetRequestID implements Response.
 func (r *DescribeRegionsResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeRegionsResponse) fill() {
 	if r.Regions.Region == nil {
 		r.Regions.Region = []DescribeRegionsRegion{}
 	}
-
 }
 
 // DescribeRegionsRegion is a part of the answer of DescribeRegions.
@@ -74,15 +74,14 @@ type DescribeZonesZones struct {
 
 // SetRequestID implements Response.
 func (r *DescribeZonesResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeZonesResponse) fill() {
 	if r.Zones.Zone == nil {
 		r.Zones.Zone = []DescribeZonesZone{}
 	}
-
 	for i := range r.Zones.Zone {
 		r.Zones.Zone[i].fill()
 	}
-
 }
 
 // DescribeZonesZone is a part of the answer of DescribeZones.
@@ -100,11 +99,9 @@ func (r *DescribeZonesZone) fill() {
 	if r.AvailableResourceCreation != nil {
 		r.AvailableResourceCreation.fill()
 	}
-
 	if r.AvailableDiskCategories != nil {
 		r.AvailableDiskCategories.fill()
 	}
-
 }
 
 // DescribeZonesZoneAvailableResourceCreation is a part of the answer of DescribeZones.
@@ -117,7 +114,6 @@ func (r *DescribeZonesZoneAvailableResourceCreation) fill() {
 	if r.ResourceTypes == nil {
 		r.ResourceTypes = []string{}
 	}
-
 }
 
 // DescribeZonesZoneAvailableDiskCategories is a part of the answer of DescribeZones.
@@ -130,7 +126,6 @@ func (r *DescribeZonesZoneAvailableDiskCategories) fill() {
 	if r.DiskCategories == nil {
 		r.DiskCategories = []string{}
 	}
-
 }
 
 // DescribeAccessPointsRequest holds the checked parameters of DescribeAccessPoints.
@@ -195,15 +190,14 @@ type DescribeAccessPointsAccessPointSet struct {
 
 // SetRequestID implements Response.
 func (r *DescribeAccessPointsResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeAccessPointsResponse) fill() {
 	if r.AccessPointSet.AccessPointType == nil {
 		r.AccessPointSet.AccessPointType = []DescribeAccessPointsAccessPointType{}
 	}
-
 	for i := range r.AccessPointSet.AccessPointType {
 		r.AccessPointSet.AccessPointType[i].fill()
 	}
-
 }
 
 // DescribeAccessPointsAccessPointType is a part of the answer of DescribeAccessPoints.

@@ -105,7 +105,8 @@ type CreateRouteEntryResponse struct {
 
 // SetRequestID implements Response.
 func (r *CreateRouteEntryResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *CreateRouteEntryResponse) fill()                  {}
+
+func (r *CreateRouteEntryResponse) fill() {}
 
 // DeleteRouteEntryRequest holds the checked parameters of DeleteRouteEntry.
 type DeleteRouteEntryRequest struct {
@@ -189,7 +190,8 @@ type DeleteRouteEntryResponse struct {
 
 // SetRequestID implements Response.
 func (r *DeleteRouteEntryResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *DeleteRouteEntryResponse) fill()                  {}
+
+func (r *DeleteRouteEntryResponse) fill() {}
 
 // DescribeRouteTablesRequest holds the checked parameters of DescribeRouteTables.
 type DescribeRouteTablesRequest struct {
@@ -260,15 +262,14 @@ type DescribeRouteTablesRouteTables struct {
 
 // SetRequestID implements Response.
 func (r *DescribeRouteTablesResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeRouteTablesResponse) fill() {
 	if r.RouteTables.RouteTable == nil {
 		r.RouteTables.RouteTable = []DescribeRouteTablesRouteTable{}
 	}
-
 	for i := range r.RouteTables.RouteTable {
 		r.RouteTables.RouteTable[i].fill()
 	}
-
 }
 
 // DescribeRouteTablesRouteTable is a part of the answer of DescribeRouteTables.
@@ -297,11 +298,9 @@ func (r *DescribeRouteTablesRouteTable) fill() {
 	if r.RouteEntrys.RouteEntry == nil {
 		r.RouteEntrys.RouteEntry = []DescribeRouteTablesRouteTableRouteEntry{}
 	}
-
 	for i := range r.RouteEntrys.RouteEntry {
 		r.RouteEntrys.RouteEntry[i].fill()
 	}
-
 	r.RouteEntries = r.RouteEntrys
 }
 
@@ -330,7 +329,6 @@ func (r *DescribeRouteTablesRouteTableRouteEntry) fill() {
 	if r.NextHops.NextHopItem == nil {
 		r.NextHops.NextHopItem = []DescribeRouteTablesRouteTableRouteEntryNextHopItem{}
 	}
-
 	r.NextHops.NextHop = r.NextHops.NextHopItem
 }
 

@@ -82,7 +82,8 @@ type CreateSnatEntryResponse struct {
 
 // SetRequestID implements Response.
 func (r *CreateSnatEntryResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *CreateSnatEntryResponse) fill()                  {}
+
+func (r *CreateSnatEntryResponse) fill() {}
 
 // ModifySnatEntryRequest holds the checked parameters of ModifySnatEntry.
 type ModifySnatEntryRequest struct {
@@ -150,7 +151,8 @@ type ModifySnatEntryResponse struct {
 
 // SetRequestID implements Response.
 func (r *ModifySnatEntryResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *ModifySnatEntryResponse) fill()                  {}
+
+func (r *ModifySnatEntryResponse) fill() {}
 
 // DescribeSnatTableEntriesRequest holds the checked parameters of DescribeSnatTableEntries.
 type DescribeSnatTableEntriesRequest struct {
@@ -217,11 +219,11 @@ type DescribeSnatTableEntriesSnatTableEntries struct {
 
 // SetRequestID implements Response.
 func (r *DescribeSnatTableEntriesResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeSnatTableEntriesResponse) fill() {
 	if r.SnatTableEntries.SnatTableEntry == nil {
 		r.SnatTableEntries.SnatTableEntry = []DescribeSnatTableEntriesSnatTableEntry{}
 	}
-
 }
 
 // DescribeSnatTableEntriesSnatTableEntry is a part of the answer of DescribeSnatTableEntries.
@@ -289,4 +291,5 @@ type DeleteSnatEntryResponse struct {
 
 // SetRequestID implements Response.
 func (r *DeleteSnatEntryResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *DeleteSnatEntryResponse) fill()                  {}
+
+func (r *DeleteSnatEntryResponse) fill() {}

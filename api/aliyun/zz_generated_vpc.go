@@ -80,7 +80,8 @@ type CreateVpcResponse struct {
 
 // SetRequestID implements Response.
 func (r *CreateVpcResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *CreateVpcResponse) fill()                  {}
+
+func (r *CreateVpcResponse) fill() {}
 
 // DeleteVpcRequest holds the checked parameters of DeleteVpc.
 type DeleteVpcRequest struct {
@@ -107,7 +108,8 @@ type DeleteVpcResponse struct {
 
 // SetRequestID implements Response.
 func (r *DeleteVpcResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *DeleteVpcResponse) fill()                  {}
+
+func (r *DeleteVpcResponse) fill() {}
 
 // DescribeVpcsRequest holds the checked parameters of DescribeVpcs.
 type DescribeVpcsRequest struct {
@@ -177,15 +179,14 @@ type DescribeVpcsVpcs struct {
 
 // SetRequestID implements Response.
 func (r *DescribeVpcsResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeVpcsResponse) fill() {
 	if r.Vpcs.Vpc == nil {
 		r.Vpcs.Vpc = []DescribeVpcsVpc{}
 	}
-
 	for i := range r.Vpcs.Vpc {
 		r.Vpcs.Vpc[i].fill()
 	}
-
 }
 
 // DescribeVpcsVpc is a part of the answer of DescribeVpcs.
@@ -223,11 +224,9 @@ func (r *DescribeVpcsVpc) fill() {
 	if r.VSwitchIds.VSwitchId == nil {
 		r.VSwitchIds.VSwitchId = []string{}
 	}
-
 	if r.UserCidrs.UserCidr == nil {
 		r.UserCidrs.UserCidr = []string{}
 	}
-
 }
 
 // ModifyVpcAttributeRequest holds the checked parameters of ModifyVpcAttribute.
@@ -283,4 +282,5 @@ type ModifyVpcAttributeResponse struct {
 
 // SetRequestID implements Response.
 func (r *ModifyVpcAttributeResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *ModifyVpcAttributeResponse) fill()                  {}
+
+func (r *ModifyVpcAttributeResponse) fill() {}

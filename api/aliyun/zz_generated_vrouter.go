@@ -65,15 +65,14 @@ type DescribeVRoutersVRouters struct {
 
 // SetRequestID implements Response.
 func (r *DescribeVRoutersResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeVRoutersResponse) fill() {
 	if r.VRouters.VRouter == nil {
 		r.VRouters.VRouter = []DescribeVRoutersVRouter{}
 	}
-
 	for i := range r.VRouters.VRouter {
 		r.VRouters.VRouter[i].fill()
 	}
-
 }
 
 // DescribeVRoutersVRouter is a part of the answer of DescribeVRouters.
@@ -99,7 +98,6 @@ func (r *DescribeVRoutersVRouter) fill() {
 	if r.RouteTableIds.RouteTableId == nil {
 		r.RouteTableIds.RouteTableId = []string{}
 	}
-
 }
 
 // ModifyVRouterAttributeRequest holds the checked parameters of ModifyVRouterAttribute.
@@ -143,4 +141,5 @@ type ModifyVRouterAttributeResponse struct {
 
 // SetRequestID implements Response.
 func (r *ModifyVRouterAttributeResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *ModifyVRouterAttributeResponse) fill()                  {}
+
+func (r *ModifyVRouterAttributeResponse) fill() {}

@@ -75,7 +75,8 @@ type CreateVSwitchResponse struct {
 
 // SetRequestID implements Response.
 func (r *CreateVSwitchResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *CreateVSwitchResponse) fill()                  {}
+
+func (r *CreateVSwitchResponse) fill() {}
 
 // DeleteVSwitchRequest holds the checked parameters of DeleteVSwitch.
 type DeleteVSwitchRequest struct {
@@ -102,7 +103,8 @@ type DeleteVSwitchResponse struct {
 
 // SetRequestID implements Response.
 func (r *DeleteVSwitchResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *DeleteVSwitchResponse) fill()                  {}
+
+func (r *DeleteVSwitchResponse) fill() {}
 
 // DescribeVSwitchesRequest holds the checked parameters of DescribeVSwitches.
 type DescribeVSwitchesRequest struct {
@@ -182,11 +184,11 @@ type DescribeVSwitchesVSwitches struct {
 
 // SetRequestID implements Response.
 func (r *DescribeVSwitchesResponse) SetRequestID(id string) { r.RequestId = id }
+
 func (r *DescribeVSwitchesResponse) fill() {
 	if r.VSwitches.VSwitch == nil {
 		r.VSwitches.VSwitch = []DescribeVSwitchesVSwitch{}
 	}
-
 }
 
 // DescribeVSwitchesVSwitch is a part of the answer of DescribeVSwitches.
@@ -249,4 +251,5 @@ type ModifyVSwitchAttributeResponse struct {
 
 // SetRequestID implements Response.
 func (r *ModifyVSwitchAttributeResponse) SetRequestID(id string) { r.RequestId = id }
-func (r *ModifyVSwitchAttributeResponse) fill()                  {}
+
+func (r *ModifyVSwitchAttributeResponse) fill() {}

@@ -82,22 +82,27 @@ func render(t *template.Template, data any) ([]byte, error) {
 	if err := t.Execute(&b, data); err != nil {
 		return nil, err
 	}
-	text, err := format.Source(tidy(b.Bytes()))
+	text, err := format.Source(b.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("generated code does not parse: %w\n%s", err, b.Bytes())
 	}
-	return text, nil
+	return format.Source(tidy(text))
 }
 
-// tidy drops the empty lines that templates leave inside of blocks: gofmt
-// keeps them, and sets declarations apart by itself only where a line is left.
+// tidy drops the empty lines that templates leave, and sets one between the
+// declarations. It expects formatted code, where only the end of a declaration
+// stands at the left edge.
 func tidy(text []byte) []byte {
 	var out []string
+	imports := false
 	for _, line := range strings.Split(string(text), "\n") {
-		if strings.TrimSpace(line) != "" {
-			out = append(out, line)
+		imports = line == "import (" || imports && line != ")"
+		if strings.TrimSpace(line) == "" && !imports {
+			continue
 		}
-		if line == "}" || line == ")" || strings.HasPrefix(line, "package ") || strings.HasPrefix(line, "// Code generated") {
+		out = append(out, line)
+		oneLine := strings.HasPrefix(line, "func ") && strings.HasSuffix(line, "}")
+		if line == "}" || line == ")" || oneLine || strings.HasPrefix(line, "package ") || strings.HasPrefix(line, "// Code generated") {
 			out = append(out, "")
 		}
 	}
