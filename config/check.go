@@ -1,0 +1,269 @@
+package config
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/controlplane/settings"
+	"sluice/dataplane"
+)
+
+// checker checks a document and fills the settings from it. Its first finding
+// is the answer.
+type checker struct {
+	*places
+	doc    *document
+	config *Config
+}
+
+func (k *checker) check() error {
+	for _, step := range []func() error{
+		k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
+		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *checker) listen() error {
+	_, port, err := net.SplitHostPort(k.doc.Listen)
+	if err != nil {
+		return k.errorf("listen", "%q is not an address and a port; write for example 127.0.0.1:8680 or [::]:8680", k.doc.Listen)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return k.errorf("listen", "%q is not a port; write a number from 1 to 65535, or 0 for any free one", port)
+	}
+	return nil
+}
+
+func (k *checker) tls() error {
+	t := k.doc.TLS
+	switch {
+	case t == (tlsDoc{}):
+		return nil
+	case t.Certificate == "":
+		return k.errorf("tls.certificate", "is missing; tls takes both a certificate and a key file")
+	case t.Key == "":
+		return k.errorf("tls.key", "is missing; tls takes both a certificate and a key file")
+	}
+	if _, err := tls.LoadX509KeyPair(t.Certificate, t.Key); err != nil {
+		return k.errorf("tls", "cannot be used: %v; name a PEM certificate chain and its PEM key", err)
+	}
+	return nil
+}
+
+func (k *checker) directories() error {
+	for _, d := range []struct{ field, path string }{
+		{"data_dir", k.doc.DataDir}, {"run_dir", k.doc.RunDir}, {"admin_socket", k.config.AdminSocket},
+	} {
+		if !filepath.IsAbs(d.path) {
+			return k.errorf(d.field, "%q is not an absolute path; write one that begins with /", d.path)
+		}
+	}
+	// sun_path of a Unix socket address holds 108 bytes with its final zero.
+	if n := len(k.config.AdminSocket); n > 107 {
+		return k.errorf("admin_socket", "is %d bytes long; a socket's path has at most 107", n)
+	}
+	return nil
+}
+
+func (k *checker) process() error {
+	if f := k.doc.LogFormat; f != "text" && f != "json" {
+		return k.errorf("log_format", "%q is not a format; write text or json", f)
+	}
+	return k.between("max_connections", k.doc.MaxConnections, 1, 1_000_000)
+}
+
+func (k *checker) between(field string, v, low, high int) error {
+	if v < low || v > high {
+		return k.errorf(field, "%d is out of range; write a number from %d to %d", v, low, high)
+	}
+	return nil
+}
+
+func (k *checker) throttle() error {
+	for _, r := range []struct {
+		field string
+		rateDoc
+	}{{"throttle.per_key", k.doc.Throttle.PerKey}, {"throttle.total", k.doc.Throttle.Total}} {
+		if !(r.Rate >= 0 && r.Rate <= 1e9) {
+			return k.errorf(r.field+".rate", "%v is out of range; write the number of calls a second, or 0 for no limit", r.Rate)
+		}
+		if err := k.between(r.field+".burst", r.Burst, 1, 1_000_000_000); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *checker) durations() error {
+	if d := k.doc.Settle; d < 0 || d > 20*time.Second {
+		return k.errorf("settle", "%v is out of range; write a duration from 0s to 20s", d)
+	}
+	k.config.Settings.Settle = k.doc.Settle
+	if d := k.doc.AuditInterval; d < 100*time.Millisecond || d > time.Hour {
+		return k.errorf("audit_interval", "%v is out of range; write a duration from 100ms to 1h", d)
+	}
+	return nil
+}
+
+func (k *checker) regions() error {
+	if len(k.doc.Regions) == 0 {
+		return k.errorf("regions", "is empty; the service needs at least one region with a zone")
+	}
+	seen := map[string]string{} // id → field that has it
+	name := func(field, id string) error {
+		switch other, twice := seen[id]; {
+		case id == "":
+			return k.errorf(field, "is missing; write an id, for example cn-hangzhou")
+		case strings.ContainsFunc(id, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-", r) }):
+			return k.errorf(field, "%q is not an id; write lower-case letters, digits and hyphens", id)
+		case twice:
+			return k.errorf(field, "%q stands already at %s; ids of regions and zones are unique", id, other)
+		}
+		seen[id] = field
+		return nil
+	}
+	for i, r := range k.doc.Regions {
+		field := fmt.Sprintf("regions[%d]", i)
+		if err := name(field+".id", r.ID); err != nil {
+			return err
+		}
+		if len(r.Zones) == 0 {
+			return k.errorf(field+".zones", "is empty; a region needs at least one zone, for example %s-a", r.ID)
+		}
+		region := settings.Region{ID: r.ID, LocalName: or(r.LocalName, r.ID)}
+		for j, z := range r.Zones {
+			if err := name(fmt.Sprintf("%s.zones[%d]", field, j), z.ID); err != nil {
+				return err
+			}
+			region.Zones = append(region.Zones, settings.Zone{ID: z.ID, LocalName: or(z.LocalName, z.ID)})
+		}
+		k.config.Settings.Regions = append(k.config.Settings.Regions, region)
+	}
+	return nil
+}
+
+func or(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+func (k *checker) quotas() error {
+	check := func(path string, q quotasDoc) error {
+		for _, f := range q.fields(&settings.Quotas{}) {
+			if f.given != nil {
+				if err := k.between(path+"."+f.name, *f.given, 0, 10_000_000); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	if err := check("quotas", k.doc.Quotas); err != nil {
+		return err
+	}
+	s := &k.config.Settings
+	s.Quotas = k.doc.Quotas.over(settings.DefaultQuotas())
+	s.Accounts = make(map[string]settings.Quotas, len(k.doc.Accounts))
+	for id, a := range k.doc.Accounts {
+		if err := check("accounts."+id+".quotas", a.Quotas); err != nil {
+			return err
+		}
+		s.Accounts[id] = a.Quotas.over(s.Quotas)
+	}
+	return nil
+}
+
+// minimum is a timeout's field, its value, and the least that its RFC allows.
+type minimum struct {
+	field  string
+	value  time.Duration
+	least  time.Duration
+	source string
+}
+
+func (k *checker) timeouts() error {
+	t := k.doc.NAT.Timeouts
+	for _, m := range []minimum{
+		{"udp", t.UDP, 2 * time.Minute, "RFC 4787 REQ-5"},
+		{"tcp_established", t.TCPEstablished, 2*time.Hour + 4*time.Minute, "RFC 5382 REQ-5"},
+		{"tcp_transitory", t.TCPTransitory, 4 * time.Minute, "RFC 5382 REQ-5"},
+		{"icmp", t.ICMP, time.Minute, "RFC 5508 REQ-2"},
+		{"tcp_reset", t.TCPReset, time.Second, "the kernel's resolution"},
+	} {
+		field := "nat.timeouts." + m.field
+		const most = 30 * 24 * time.Hour
+		switch {
+		case m.value < m.least:
+			return k.errorf(field, "%v is too short; %s asks for at least %v", m.value, m.source, m.least)
+		case m.value > most:
+			return k.errorf(field, "%v is too long; write at most %v", m.value, most)
+		case m.value%time.Second != 0:
+			return k.errorf(field, "%v is not a whole number of seconds; write for example %v", m.value, m.value.Round(time.Second))
+		}
+	}
+	k.config.Settings.Timeouts = dataplane.Timeouts(t)
+	return nil
+}
+
+// isDevice says whether a name can be that of a network link.
+func isDevice(name string) bool {
+	return name != "" && len(name) <= 15 && name != "." && name != ".." &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '/' || r == ':' })
+}
+
+func (k *checker) device(field, name string) error {
+	if name == "" {
+		return k.errorf(field, "is missing; write the name of a network device")
+	}
+	if !isDevice(name) {
+		return k.errorf(field, "%q is not a device name; write 1 to 15 characters without blanks, / and :", name)
+	}
+	return nil
+}
+
+func (k *checker) mtu(field string, mtu int) error {
+	if mtu != 0 && (mtu < 576 || mtu > 65535) {
+		return k.errorf(field, "%d is out of range; write a number from 576 to 65535, or leave it out for the kernel's choice", mtu)
+	}
+	return nil
+}
+
+// devices makes sure that a device that is handed over is handed over once,
+// and is nobody's parent: once moved, it is gone for everyone else.
+func (k *checker) devices() error {
+	type use struct {
+		field, namespace, device string
+		exclusive                bool
+	}
+	var uses []use
+	for i, p := range k.doc.Public {
+		uses = append(uses, use{fmt.Sprintf("public[%d].device", i), p.Namespace, p.Device, p.Mode == string(dataplane.UplinkDevice)})
+	}
+	for i, v := range k.doc.VSwitches {
+		if v.Device != "" {
+			uses = append(uses, use{fmt.Sprintf("vswitches[%d].device", i), "", v.Device, v.Mode == string(dataplane.AttachDevice)})
+		}
+	}
+	for i, u := range uses {
+		j := slices.IndexFunc(uses[:i], func(o use) bool {
+			return o.device == u.device && o.namespace == u.namespace && (o.exclusive || u.exclusive)
+		})
+		if j >= 0 {
+			return k.errorf(u.field, "%s is used by %s already; a device in mode device serves one network alone", u.device, uses[j].field)
+		}
+	}
+	return nil
+}

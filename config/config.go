@@ -1,0 +1,116 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sluice/controlplane/settings"
+)
+
+// DefaultPath is where sluiced looks for its configuration.
+const DefaultPath = "/etc/sluice/sluiced.yaml"
+
+// Config is a checked configuration.
+type Config struct {
+	File string // that it was read from; empty for the built-in one
+
+	Listen         string // host:port of the API
+	TLS            TLS
+	DataDir        string // absolute; the store and the key that seals secrets
+	RunDir         string // absolute; sockets
+	AdminSocket    string // absolute
+	LogLevel       slog.Level
+	LogFormat      string // text or json
+	MaxConnections int
+	Throttle       Throttle
+	AuditInterval  time.Duration // between two comparisons of the kernel with what it should hold
+	Bridges        []Bridge      // to be made before networks are connected to them
+	Settings       settings.Settings
+}
+
+// TLS names the certificate and key files; both are empty without TLS.
+type TLS struct{ Certificate, Key string }
+
+// Rate is a token bucket: Rate calls a second, and Burst at once. A Rate of 0
+// sets no limit.
+type Rate struct {
+	Rate  float64
+	Burst int
+}
+
+// Throttle are the limits of the API.
+type Throttle struct{ PerKey, Total Rate }
+
+// Bridge is a bridge of a public network that sluiced makes when it is absent.
+type Bridge struct {
+	Name      string
+	Namespace string       // named network namespace; empty for the daemon's own
+	Address   netip.Prefix // given to the bridge; the zero Prefix for none
+	MTU       int          // 0 leaves the kernel's choice
+}
+
+// Load reads and checks a configuration file. With an empty path it reads
+// DefaultPath if that exists, and returns the built-in configuration if not.
+// A mistake in the file is an *Error.
+func Load(path string) (*Config, error) {
+	named := path != ""
+	if !named {
+		path = DefaultPath
+	}
+	data, err := os.ReadFile(path)
+	switch {
+	case err == nil:
+		return parse(path, data)
+	case !named && errors.Is(err, fs.ErrNotExist):
+		return Default(), nil
+	default:
+		var p *fs.PathError
+		if errors.As(err, &p) {
+			err = p.Err
+		}
+		return nil, &Error{File: path, Text: "cannot be read: " + err.Error() + "; name a readable file with --config"}
+	}
+}
+
+// Default returns the built-in configuration.
+func Default() *Config {
+	c, err := parse("", nil)
+	if err != nil {
+		panic("config: the built-in configuration is wrong: " + err.Error())
+	}
+	return c
+}
+
+func parse(file string, data []byte) (*Config, error) {
+	doc := defaults()
+	at, err := decode(file, data, &doc)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{
+		File:           file,
+		Listen:         doc.Listen,
+		TLS:            TLS{doc.TLS.Certificate, doc.TLS.Key},
+		DataDir:        doc.DataDir,
+		RunDir:         doc.RunDir,
+		AdminSocket:    doc.AdminSocket,
+		LogLevel:       doc.LogLevel.Level,
+		LogFormat:      doc.LogFormat,
+		MaxConnections: doc.MaxConnections,
+		Throttle:       Throttle{PerKey: Rate(doc.Throttle.PerKey), Total: Rate(doc.Throttle.Total)},
+		AuditInterval:  doc.AuditInterval,
+	}
+	if c.AdminSocket == "" {
+		c.AdminSocket = filepath.Join(c.RunDir, "admin.sock")
+	}
+	k := &checker{places: at, doc: &doc, config: c}
+	if err := k.check(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}

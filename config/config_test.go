@@ -1,0 +1,173 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/controlplane/settings"
+	"sluice/dataplane"
+)
+
+var compareAddresses = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+var comparePrefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+
+func TestDefaultRunsOnOneMachine(t *testing.T) {
+	c := Default()
+	want := &Config{
+		Listen:         "127.0.0.1:8680",
+		DataDir:        "/var/lib/sluice",
+		RunDir:         "/run/sluice",
+		AdminSocket:    "/run/sluice/admin.sock",
+		LogFormat:      "text",
+		MaxConnections: 1024,
+		Throttle:       Throttle{PerKey: Rate{500, 1000}, Total: Rate{5000, 10000}},
+		AuditInterval:  3 * time.Second,
+		Bridges:        []Bridge{{Name: "sluice-public", Address: netip.MustParsePrefix("203.0.113.1/24")}},
+		Settings: settings.Settings{
+			Regions: []settings.Region{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []settings.Zone{
+				{ID: "cn-hangzhou-a", LocalName: "cn-hangzhou-a"}, {ID: "cn-hangzhou-b", LocalName: "cn-hangzhou-b"},
+			}}},
+			Public: []settings.PublicNetwork{{
+				Name: "default",
+				Uplink: dataplane.Uplink{Mode: dataplane.UplinkBridge, Device: "sluice-public",
+					Prefix: netip.MustParsePrefix("203.0.113.0/24"), Gateway: netip.MustParseAddr("203.0.113.1")},
+				Pool: []settings.Range{{First: netip.MustParseAddr("203.0.113.10"), Last: netip.MustParseAddr("203.0.113.250")}},
+			}},
+			Quotas:   settings.DefaultQuotas(),
+			Accounts: map[string]settings.Quotas{},
+			Timeouts: dataplane.DefaultTimeouts(),
+			Settle:   5 * time.Second,
+		},
+	}
+	if diff := cmp.Diff(want, c, compareAddresses, comparePrefixes); diff != "" {
+		t.Errorf("the built-in configuration differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestExampleFileLoads(t *testing.T) {
+	c, err := Load("../deploy/sluiced.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.Settings
+	if q := s.For("1000000000000001"); q.ForwardEntries != 10000 || q.ElasticIPs != 200 || q.VSwitchesPerVPC != 24 {
+		t.Errorf("quotas of the account: %+v", q)
+	}
+	if got := s.Regions[0].Zones[1]; got != (settings.Zone{ID: "cn-hangzhou-b", LocalName: "Hangzhou Zone B"}) {
+		t.Errorf("second zone: %+v", got)
+	}
+	want := []settings.Range{
+		{First: netip.MustParseAddr("203.0.113.10"), Last: netip.MustParseAddr("203.0.113.199")},
+		{First: netip.MustParseAddr("203.0.113.224"), Last: netip.MustParseAddr("203.0.113.239")},
+	}
+	if diff := cmp.Diff(want, s.Public[0].Pool, compareAddresses); diff != "" {
+		t.Errorf("pool (-want +got):\n%s", diff)
+	}
+	if len(c.Bridges) != 0 {
+		t.Errorf("bridges to make: %+v, want none", c.Bridges)
+	}
+	if a := s.Attachments[2].Link; a.Kind != dataplane.AttachVXLAN || a.VNI != 30 || a.Remote.String() != "192.0.2.7" {
+		t.Errorf("VXLAN attachment: %+v", a)
+	}
+}
+
+func TestEveryFieldIsRead(t *testing.T) {
+	c, err := parse("t.yaml", []byte(`
+listen: "[::1]:0"
+data_dir: /d
+run_dir: /r
+admin_socket: /a.sock
+log_level: debug
+log_format: json
+max_connections: 7
+throttle: {per_key: {rate: 0.5, burst: 1}, total: {rate: 0, burst: 2}}
+settle: 0s
+audit_interval: 250ms
+regions: [{id: r1, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]}]
+quotas: {vpcs: 1, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6,
+  forward_entries: 7, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10}
+accounts: {a1: {quotas: {vpcs: 11}}, a2: {}}
+public:
+  - {name: one, mode: bridge, device: b0, namespace: outer, create: true, address: 192.0.2.1, prefix: 192.0.2.0/24, mtu: 1400, pool: [192.0.2.7], regions: [r1]}
+  - {name: two, mode: macvlan, device: eth0, prefix: 198.51.100.0/31, pool: [198.51.100.0/31], regions: [r2]}
+vswitches:
+  - {vswitch: web, cidr: 10.0.0.0/24, mode: bridge, mtu: 9000}
+  - {vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
+nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tcp_reset: 4m}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != "[::1]:0" || c.DataDir != "/d" || c.RunDir != "/r" || c.AdminSocket != "/a.sock" || c.LogLevel != slog.LevelDebug ||
+		c.LogFormat != "json" || c.MaxConnections != 7 || c.AuditInterval != 250*time.Millisecond || c.Settings.Settle != 0 {
+		t.Errorf("process: %+v", c)
+	}
+	if c.Throttle != (Throttle{Rate{0.5, 1}, Rate{0, 2}}) {
+		t.Errorf("throttle: %+v", c.Throttle)
+	}
+	quotas := settings.Quotas{VPCs: 1, VSwitchesPerVPC: 2, RouteEntries: 3, HaVipRouteEntries: 4, UserCIDRs: 5, ElasticIPs: 6,
+		ForwardEntries: 7, SNATEntries: 8, SNATPoolAddresses: 9, InstancesPerVPC: 10}
+	if c.Settings.Quotas != quotas {
+		t.Errorf("quotas: %+v", c.Settings.Quotas)
+	}
+	own := quotas
+	own.VPCs = 11
+	if got := c.Settings.For("a1"); got != own {
+		t.Errorf("a1 inherits the rest: %+v", got)
+	}
+	if got := c.Settings.For("a2"); got != quotas {
+		t.Errorf("a2 inherits everything: %+v", got)
+	}
+	wantBridges := []Bridge{{Name: "b0", Namespace: "outer", Address: netip.MustParsePrefix("192.0.2.1/24"), MTU: 1400}}
+	if diff := cmp.Diff(wantBridges, c.Bridges, compareAddresses, comparePrefixes); diff != "" {
+		t.Error(diff)
+	}
+	if p, _ := c.Settings.PublicNetworkOf("r2"); p.Name != "two" || p.Uplink.Gateway.IsValid() {
+		t.Errorf("public network of r2: %+v", p)
+	}
+	wantTimeouts := dataplane.Timeouts{UDP: 2 * time.Minute, TCPEstablished: 3 * time.Hour, TCPTransitory: 5 * time.Minute, ICMP: 90 * time.Second, TCPReset: 4 * time.Minute}
+	if c.Settings.Timeouts != wantTimeouts {
+		t.Errorf("timeouts: %+v", c.Settings.Timeouts)
+	}
+	wantLink := dataplane.Attachment{Kind: dataplane.AttachVXLAN, Device: "eth1", VNI: 1, Local: netip.MustParseAddr("192.0.2.1"), Remote: netip.MustParseAddr("239.1.1.1"), Port: 8472}
+	if got := c.Settings.Attachments[1]; got.VSwitch != "db" || got.Link != wantLink {
+		t.Errorf("attachment: %+v", got)
+	}
+}
+
+func TestEmptyListsAndFiles(t *testing.T) {
+	for _, text := range []string{"", "# nothing\n", "---\n"} {
+		c, err := parse("t.yaml", []byte(text))
+		if err != nil || len(c.Settings.Public) != 1 {
+			t.Errorf("%q: %v, %+v; want the defaults", text, err, c)
+		}
+	}
+	c, err := parse("t.yaml", []byte("public: []\n"))
+	if err != nil || len(c.Settings.Public) != 0 || len(c.Bridges) != 0 {
+		t.Errorf("public: []: %v, %+v; want no public network", err, c)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none.yaml")
+	_, err := Load(missing)
+	if e, ok := errors.AsType[*Error](err); !ok || e.File != missing || strings.Contains(err.Error(), "\n") {
+		t.Errorf("Load of a missing file: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte("\nlisten: nowhere\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(path)
+	if want := path + `:2: listen: "nowhere" is not an address`; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("Load: %v, want %s…", err, want)
+	}
+}

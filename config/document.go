@@ -1,0 +1,220 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"go4.org/netipx"
+
+	"sluice/controlplane/settings"
+	"sluice/dataplane"
+)
+
+// document is the file as it is written. docs/configuration.md describes every
+// field.
+type document struct {
+	Listen         string             `yaml:"listen"`
+	TLS            tlsDoc             `yaml:"tls"`
+	DataDir        string             `yaml:"data_dir"`
+	RunDir         string             `yaml:"run_dir"`
+	AdminSocket    string             `yaml:"admin_socket"`
+	LogLevel       levelText          `yaml:"log_level"`
+	LogFormat      string             `yaml:"log_format"`
+	MaxConnections int                `yaml:"max_connections"`
+	Throttle       throttleDoc        `yaml:"throttle"`
+	Settle         time.Duration      `yaml:"settle"`
+	AuditInterval  time.Duration      `yaml:"audit_interval"`
+	Regions        []regionDoc        `yaml:"regions"`
+	Quotas         quotasDoc          `yaml:"quotas"`
+	Accounts       map[string]account `yaml:"accounts"`
+	Public         []publicDoc        `yaml:"public"`
+	VSwitches      []vswitchDoc       `yaml:"vswitches"`
+	NAT            natDoc             `yaml:"nat"`
+}
+
+type tlsDoc struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+type throttleDoc struct {
+	PerKey rateDoc `yaml:"per_key"`
+	Total  rateDoc `yaml:"total"`
+}
+
+type rateDoc struct {
+	Rate  float64 `yaml:"rate"`
+	Burst int     `yaml:"burst"`
+}
+
+type regionDoc struct {
+	ID        string    `yaml:"id"`
+	LocalName string    `yaml:"local_name"`
+	Zones     []zoneDoc `yaml:"zones"`
+}
+
+type zoneDoc struct {
+	ID        string `yaml:"id"`
+	LocalName string `yaml:"local_name"`
+}
+
+// UnmarshalText reads the short form of a zone: its id.
+func (z *zoneDoc) UnmarshalText(text []byte) error { z.ID = string(text); return nil }
+
+type account struct {
+	Quotas quotasDoc `yaml:"quotas"`
+}
+
+// quotasDoc has pointers because what is left out is inherited.
+type quotasDoc struct {
+	VPCs              *int `yaml:"vpcs"`
+	VSwitchesPerVPC   *int `yaml:"vswitches_per_vpc"`
+	RouteEntries      *int `yaml:"route_entries"`
+	HaVipRouteEntries *int `yaml:"ha_vip_route_entries"`
+	UserCIDRs         *int `yaml:"user_cidrs"`
+	ElasticIPs        *int `yaml:"elastic_ips"`
+	ForwardEntries    *int `yaml:"forward_entries"`
+	SNATEntries       *int `yaml:"snat_entries"`
+	SNATPoolAddresses *int `yaml:"snat_pool_addresses"`
+	InstancesPerVPC   *int `yaml:"instances_per_vpc"`
+}
+
+// over returns base with what the document sets put over it.
+func (q quotasDoc) over(base settings.Quotas) settings.Quotas {
+	for _, f := range q.fields(&base) {
+		if f.given != nil {
+			*f.quota = *f.given
+		}
+	}
+	return base
+}
+
+type quotaField struct {
+	name         string
+	given, quota *int
+}
+
+func (q quotasDoc) fields(s *settings.Quotas) []quotaField {
+	return []quotaField{
+		{"vpcs", q.VPCs, &s.VPCs},
+		{"vswitches_per_vpc", q.VSwitchesPerVPC, &s.VSwitchesPerVPC},
+		{"route_entries", q.RouteEntries, &s.RouteEntries},
+		{"ha_vip_route_entries", q.HaVipRouteEntries, &s.HaVipRouteEntries},
+		{"user_cidrs", q.UserCIDRs, &s.UserCIDRs},
+		{"elastic_ips", q.ElasticIPs, &s.ElasticIPs},
+		{"forward_entries", q.ForwardEntries, &s.ForwardEntries},
+		{"snat_entries", q.SNATEntries, &s.SNATEntries},
+		{"snat_pool_addresses", q.SNATPoolAddresses, &s.SNATPoolAddresses},
+		{"instances_per_vpc", q.InstancesPerVPC, &s.InstancesPerVPC},
+	}
+}
+
+type publicDoc struct {
+	Name      string       `yaml:"name"`
+	Mode      string       `yaml:"mode"`
+	Device    string       `yaml:"device"`
+	Namespace string       `yaml:"namespace"`
+	Create    bool         `yaml:"create"`
+	Address   netip.Addr   `yaml:"address"`
+	Prefix    netip.Prefix `yaml:"prefix"`
+	Gateway   netip.Addr   `yaml:"gateway"`
+	MTU       int          `yaml:"mtu"`
+	Pool      []rangeText  `yaml:"pool"`
+	Regions   []string     `yaml:"regions"`
+}
+
+// rangeText is a run of addresses: "first-last", a CIDR block, or one address.
+type rangeText struct{ netipx.IPRange }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *rangeText) UnmarshalText(text []byte) error {
+	s := string(text)
+	switch {
+	case strings.Contains(s, "/"):
+		p, err := netip.ParsePrefix(s)
+		if err != nil || p != p.Masked() {
+			return fmt.Errorf("not a CIDR block; write for example 203.0.113.64/26")
+		}
+		r.IPRange = netipx.RangeOfPrefix(p)
+	case strings.Contains(s, "-"):
+		v, err := netipx.ParseIPRange(strings.ReplaceAll(s, " ", ""))
+		if err != nil {
+			return fmt.Errorf("not a range of addresses; write for example 203.0.113.10-203.0.113.250, the smaller first")
+		}
+		r.IPRange = v
+	default:
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return fmt.Errorf("not an address, range or CIDR block; write for example 203.0.113.10")
+		}
+		r.IPRange = netipx.IPRangeFrom(a, a)
+	}
+	if !r.From().Is4() {
+		return fmt.Errorf("not IPv4; elastic IPs are IPv4 addresses")
+	}
+	return nil
+}
+
+type vswitchDoc struct {
+	VSwitch string       `yaml:"vswitch"`
+	CIDR    netip.Prefix `yaml:"cidr"`
+	Mode    string       `yaml:"mode"`
+	Device  string       `yaml:"device"`
+	VLAN    int          `yaml:"vlan"`
+	VNI     int          `yaml:"vni"`
+	Local   netip.Addr   `yaml:"local"`
+	Remote  netip.Addr   `yaml:"remote"`
+	Port    int          `yaml:"port"`
+	MTU     int          `yaml:"mtu"`
+}
+
+type natDoc struct {
+	Timeouts timeoutsDoc `yaml:"timeouts"`
+}
+
+type timeoutsDoc struct {
+	UDP            time.Duration `yaml:"udp"`
+	TCPEstablished time.Duration `yaml:"tcp_established"`
+	TCPTransitory  time.Duration `yaml:"tcp_transitory"`
+	ICMP           time.Duration `yaml:"icmp"`
+	TCPReset       time.Duration `yaml:"tcp_reset"`
+}
+
+type levelText struct{ slog.Level }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *levelText) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "debug", "info", "warn", "error":
+		return l.Level.UnmarshalText(text)
+	}
+	return fmt.Errorf("write debug, info, warn or error")
+}
+
+// defaults is what holds where the file is silent: a service that runs on one
+// machine and touches none of its networks.
+func defaults() document {
+	t := dataplane.DefaultTimeouts()
+	return document{
+		Listen:         "127.0.0.1:8680",
+		DataDir:        "/var/lib/sluice",
+		RunDir:         "/run/sluice",
+		LogFormat:      "text",
+		MaxConnections: 1024,
+		Throttle:       throttleDoc{PerKey: rateDoc{Rate: 500, Burst: 1000}, Total: rateDoc{Rate: 5000, Burst: 10000}},
+		Settle:         5 * time.Second,
+		AuditInterval:  3 * time.Second,
+		Regions:        []regionDoc{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []zoneDoc{{ID: "cn-hangzhou-a"}, {ID: "cn-hangzhou-b"}}}},
+		Public: []publicDoc{{
+			Name: "default", Mode: string(dataplane.UplinkBridge), Device: "sluice-public", Create: true,
+			Prefix:  netip.MustParsePrefix("203.0.113.0/24"),
+			Gateway: netip.MustParseAddr("203.0.113.1"),
+			Address: netip.MustParseAddr("203.0.113.1"),
+			Pool:    []rangeText{{netipx.IPRangeFrom(netip.MustParseAddr("203.0.113.10"), netip.MustParseAddr("203.0.113.250"))}},
+		}},
+		NAT: natDoc{Timeouts: timeoutsDoc{UDP: t.UDP, TCPEstablished: t.TCPEstablished, TCPTransitory: t.TCPTransitory, ICMP: t.ICMP, TCPReset: t.TCPReset}},
+	}
+}
