@@ -86,6 +86,7 @@ const (
 	RegionMismatch         Reason = "elastic IP and instance are in different regions"
 	NotInVPC               Reason = "instance is not in a VPC"
 	GatewayExists          Reason = "VPC already has a NAT gateway"
+	GatewayHasDependents   Reason = "NAT gateway has entries or elastic IPs"
 	DefaultRouteExists     Reason = "VPC already has a route for 0.0.0.0/0"
 	UsedByDNAT             Reason = "public IP is used by the DNAT table"
 	UsedBySNAT             Reason = "public IP is used by the SNAT table"

@@ -130,9 +130,9 @@ type SNATEntry struct {
 	Gateway string       `json:"gateway"`
 	Table   string       `json:"table"`
 	Name    string       `json:"name,omitempty"`
-	VSwitch string       `json:"vswitch,omitempty"` // when it was given as a VSwitch
-	Source  netip.Prefix `json:"source"`
-	Pool    []netip.Addr `json:"pool"` // as given, without duplicates
+	VSwitch string       `json:"vswitch,omitempty"` // VSwitch that the source is, or, if it is a /32, lies in
+	Source  netip.Prefix `json:"source"`            // the VSwitch's CIDR block, or one address
+	Pool    []netip.Addr `json:"pool"`              // as given, without duplicates
 }
 
 // Kind implements Resource.

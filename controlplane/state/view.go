@@ -2,6 +2,7 @@ package state
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"sluice/controlplane/resource"
@@ -18,6 +19,7 @@ const (
 	ByBinding   = "binding"   // id of the object that an elastic IP is bound to
 	ByExternal  = "external"  // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
 	ByInternal  = "internal"  // DNAT entry: Key(VPC, internal IP)
+	ByTuple     = "tuple"     // DNAT entry: ExternalTuple and InternalTuple
 	ByTableID   = "tableID"   // NAT gateway: its DNAT and its SNAT table id
 	ByNextHop   = "nextHop"   // route entry: id of each next hop
 	ByPublicNet = "publicNet" // elastic IP: name of its public network
@@ -28,6 +30,16 @@ func Key(parts ...string) string { return strings.Join(parts, "\x00") }
 
 // AddrKey is Key for a VPC and an address in it.
 func AddrKey(vpc string, a netip.Addr) string { return Key(vpc, a.String()) }
+
+// ExternalTuple is the ByTuple key of what a DNAT entry forwards from.
+func ExternalTuple(vpc string, a netip.Addr, p resource.Protocol, port uint16) string {
+	return Key(vpc, "external", a.String(), string(p), strconv.Itoa(int(port)))
+}
+
+// InternalTuple is the ByTuple key of what a DNAT entry forwards to.
+func InternalTuple(vpc string, a netip.Addr, p resource.Protocol, port uint16) string {
+	return Key(vpc, "internal", a.String(), string(p), strconv.Itoa(int(port)))
+}
 
 // View is a consistent snapshot of all resources. It never changes.
 type View struct {
@@ -41,7 +53,7 @@ type View struct {
 	Instances      *Table[*resource.Instance]     // ByAccount, ByVPC, ByVSwitch, ByAddress
 	ElasticIPs     *Table[*resource.ElasticIP]    // ByAccount, ByRegion, ByVPC, ByAddress, ByBinding, ByPublicNet
 	NATGateways    *Table[*resource.NATGateway]   // ByAccount, ByRegion, ByVPC, ByTableID
-	ForwardEntries *Table[*resource.ForwardEntry] // ByTable, ByVPC, ByExternal, ByInternal
+	ForwardEntries *Table[*resource.ForwardEntry] // ByTable, ByVPC, ByExternal, ByInternal, ByTuple
 	SNATEntries    *Table[*resource.SNATEntry]    // ByTable, ByVPC, ByVSwitch, ByExternal
 	Accounts       *Table[*resource.Account]      // no index
 	AccessKeys     *Table[*resource.AccessKey]    // ByAccount
@@ -58,7 +70,7 @@ func newView() *View {
 		Instances:      newTable(resource.KindInstance, byAccount[*resource.Instance](), one(ByVPC, func(i *resource.Instance) string { return i.VPC }), one(ByVSwitch, func(i *resource.Instance) string { return i.VSwitch }), one(ByAddress, func(i *resource.Instance) string { return AddrKey(i.VPC, i.PrivateIP) })),
 		ElasticIPs:     newTable(resource.KindElasticIP, byAccount[*resource.ElasticIP](), byRegion[*resource.ElasticIP](), one(ByVPC, func(e *resource.ElasticIP) string { return e.VPC }), one(ByAddress, func(e *resource.ElasticIP) string { return e.Address.String() }), one(ByBinding, boundTo), one(ByPublicNet, func(e *resource.ElasticIP) string { return e.PublicNetwork })),
 		NATGateways:    newTable(resource.KindNATGateway, byAccount[*resource.NATGateway](), byRegion[*resource.NATGateway](), one(ByVPC, func(g *resource.NATGateway) string { return g.VPC }), Index[*resource.NATGateway]{ByTableID, func(g *resource.NATGateway) []string { return []string{g.ForwardTable, g.SNATTable} }}),
-		ForwardEntries: newTable(resource.KindForwardEntry, one(ByTable, func(e *resource.ForwardEntry) string { return e.Table }), one(ByVPC, func(e *resource.ForwardEntry) string { return e.VPC }), one(ByExternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.ExternalIP) }), one(ByInternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.InternalIP) })),
+		ForwardEntries: newTable(resource.KindForwardEntry, one(ByTable, func(e *resource.ForwardEntry) string { return e.Table }), one(ByVPC, func(e *resource.ForwardEntry) string { return e.VPC }), one(ByExternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.ExternalIP) }), one(ByInternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.InternalIP) }), Index[*resource.ForwardEntry]{ByTuple, tuples}),
 		SNATEntries:    newTable(resource.KindSNATEntry, one(ByTable, func(e *resource.SNATEntry) string { return e.Table }), one(ByVPC, func(e *resource.SNATEntry) string { return e.VPC }), one(ByVSwitch, func(e *resource.SNATEntry) string { return e.VSwitch }), Index[*resource.SNATEntry]{ByExternal, poolAddresses}),
 		Accounts:       newTable[*resource.Account](resource.KindAccount),
 		AccessKeys:     newTable(resource.KindAccessKey, byAccount[*resource.AccessKey]()),
@@ -97,6 +109,13 @@ func nextHopIDs(e *resource.RouteEntry) []string {
 		ids = append(ids, h.ID)
 	}
 	return ids
+}
+
+func tuples(e *resource.ForwardEntry) []string {
+	return []string{
+		ExternalTuple(e.VPC, e.ExternalIP, e.Protocol, e.ExternalPort),
+		InternalTuple(e.VPC, e.InternalIP, e.Protocol, e.InternalPort),
+	}
 }
 
 func poolAddresses(e *resource.SNATEntry) []string {
