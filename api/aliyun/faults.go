@@ -110,6 +110,7 @@ var faults = map[fault.Reason]refusal{
 	fault.VSwitchHasDependents:   {code: "DependencyViolation"},
 	fault.VSwitchHasHaVips:       {code: "DependencyViolation.HaVip"},
 	fault.InstanceHasDependents:  {code: "DependencyViolation"},
+	fault.GatewayHasDependents:   {code: "DependencyViolation"},
 	fault.InstanceAssociated:     {code: "InvalidAssociation.Duplicated"},
 	fault.HaVipAssociated:        {code: "CountLimitExceed.EIPOnHaVip"},
 	fault.NotAssociated:          {code: "ResourceNotAssociated"},

@@ -1,0 +1,45 @@
+package aliyun
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestChecks(t *testing.T) {
+	name := func(v string) bool { return isName(v, 2, 8, "_-") }
+	free := func(v string) bool { return isName(v, 2, 8, anyCharacter) }
+	text := func(v string) bool { return isDescription(v, 2, 16, false) }
+	token := func(v string) bool { return isToken(v, 8) }
+	number := func(v string) bool { _, ok := parseInt(v, 1, 50); return ok }
+	truth := func(v string) bool { _, ok := parseBool(v); return ok }
+	for _, c := range []struct {
+		what      string
+		ok        func(string) bool
+		good, bad []string
+	}{
+		{"IPv4", isIPv4, []string{"0.0.0.0", "203.0.113.7", "255.255.255.255"},
+			[]string{"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", "::1", "::ffff:1.2.3.4", "a.b.c.d", "1.2.3.4%e"}},
+		{"CIDR", isCIDR, []string{"0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/32"},
+			[]string{"", "10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/", "fd00::/8", "/8"}},
+		{"port", isPort, []string{"1", "80", "65535"},
+			[]string{"", "0", "65536", "080", "-1", "+1", "1.0", "Any", " 1", "99999999999999999999"}},
+		{"name", name, []string{"ab", "中国", "a1_-", "中1_", "abcdefgh", strings.Repeat("中", 8)},
+			[]string{"", "a", "中", "1a", "_a", "a.b", "a b", "abcdefghi", "http://a", "HTTPS://", "a\x00b", "a\xff"}},
+		{"name of any characters", free, []string{"a b", "a.b!", "中 (1)"}, []string{"a", "1a", " a", "http://x", "a\x07b"}},
+		{"description", text, []string{"12", "any text, 中文", "line\nline"}, []string{"1", "http://x", "hTTps://x", "a\x00b", "a\xff", strings.Repeat("x", 17)}},
+		{"token", token, []string{"a", "A-1_ ~", "12345678"}, []string{"", "123456789", "中", "a\n"}},
+		{"number", number, []string{"1", "50", "007"}, []string{"", "0", "51", "-1", "+1", "1.5", "0x1", "1e1", " 1", "1_0"}},
+		{"boolean", truth, []string{"true", "TRUE", "False"}, []string{"", "1", "yes", "t", " true"}},
+	} {
+		for _, v := range c.good {
+			if !c.ok(v) {
+				t.Errorf("%s: %q is refused", c.what, v)
+			}
+		}
+		for _, v := range c.bad {
+			if c.ok(v) {
+				t.Errorf("%s: %q is accepted", c.what, v)
+			}
+		}
+	}
+}
