@@ -1,0 +1,149 @@
+package nat
+
+import (
+	"context"
+	"net/netip"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// ForwardEntry is what a new DNAT entry should be. A port of 0 is Any.
+type ForwardEntry struct {
+	Region       string
+	Table        string
+	Name         string
+	ExternalIP   netip.Addr
+	ExternalPort uint16
+	Protocol     resource.Protocol
+	InternalIP   netip.Addr
+	InternalPort uint16
+}
+
+// CreateForwardEntry adds a DNAT entry and returns its id (NAT Gateway API
+// reference, CreateForwardEntry).
+func (s *Service) CreateForwardEntry(ctx context.Context, c identity.Caller, in ForwardEntry) (string, error) {
+	settled := s.settleTable(ctx, c, in.Table)
+	return write(ctx, s, c, func(tx *state.Tx, w *change) (string, error) {
+		g, err := s.forwardTable(tx.View, c, in.Region, in.Table)
+		if err != nil {
+			return "", err
+		}
+		if err := s.forwardTableReady(tx.View, g, settled); err != nil {
+			return "", err
+		}
+		e := &resource.ForwardEntry{
+			Meta:         resource.Meta{ID: resource.NewID(resource.PrefixForwardEntry), Account: c.Account, Region: g.Region, CreatedAt: s.now()},
+			VPC:          g.VPC,
+			Gateway:      g.ID,
+			Table:        g.ForwardTable,
+			Name:         in.Name,
+			ExternalIP:   in.ExternalIP,
+			ExternalPort: in.ExternalPort,
+			Protocol:     in.Protocol,
+			InternalIP:   in.InternalIP,
+			InternalPort: in.InternalPort,
+		}
+		if err := checkForward(tx.View, c, g, e); err != nil {
+			return "", err
+		}
+		if n, limit := tx.ForwardEntries.By(state.ByTable, g.ForwardTable).Len(), s.settings.For(c.Account).ForwardEntries; n >= limit {
+			return "", fault.New(fault.QuotaForwardEntry, "DNAT table %s holds %d entries, and may hold %d", g.ForwardTable, n, limit)
+		}
+		tx.Put(e)
+		w.done("DNAT entry created", forwardAttrs(e)...)
+		return e.ID, nil
+	})
+}
+
+// ForwardEntryChange changes a DNAT entry; nil leaves a value as it is.
+type ForwardEntryChange struct {
+	Region       string
+	Table        string
+	ID           string
+	Name         *string
+	ExternalIP   *netip.Addr
+	ExternalPort *uint16 // 0: Any
+	Protocol     *resource.Protocol
+	InternalIP   *netip.Addr
+	InternalPort *uint16 // 0: Any
+}
+
+// ModifyForwardEntry changes a DNAT entry. What it comes to has to be an
+// acceptable entry as a whole.
+func (s *Service) ModifyForwardEntry(ctx context.Context, c identity.Caller, in ForwardEntryChange) error {
+	settled := s.settleTable(ctx, c, in.Table)
+	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+		g, err := s.forwardTable(tx.View, c, in.Region, in.Table)
+		if err != nil {
+			return nothing{}, err
+		}
+		old, err := forwardEntry(tx.View, g, in.ID)
+		if err != nil {
+			return nothing{}, err
+		}
+		if err := s.forwardTableReady(tx.View, g, settled); err != nil {
+			return nothing{}, err
+		}
+		e := old.Clone().(*resource.ForwardEntry)
+		set(&e.Name, in.Name)
+		set(&e.ExternalIP, in.ExternalIP)
+		set(&e.ExternalPort, in.ExternalPort)
+		set(&e.Protocol, in.Protocol)
+		set(&e.InternalIP, in.InternalIP)
+		set(&e.InternalPort, in.InternalPort)
+		if *e == *old {
+			return nothing{}, nil
+		}
+		renamed := *old
+		renamed.Name = e.Name
+		if *e == renamed {
+			tx.PutAttributes(e)
+			w.done("DNAT entry renamed", forwardAttrs(e)...)
+			return nothing{}, nil
+		}
+		if err := checkForward(tx.View, c, g, e); err != nil {
+			return nothing{}, err
+		}
+		tx.Put(e)
+		w.done("DNAT entry changed", forwardAttrs(e)...)
+		return nothing{}, nil
+	})
+	return err
+}
+
+// DeleteForwardEntry deletes a DNAT entry.
+func (s *Service) DeleteForwardEntry(ctx context.Context, c identity.Caller, region, table, id string) error {
+	settled := s.settleTable(ctx, c, table)
+	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+		g, err := s.forwardTable(tx.View, c, region, table)
+		if err != nil {
+			return nothing{}, err
+		}
+		e, err := forwardEntry(tx.View, g, id)
+		if err != nil {
+			return nothing{}, err
+		}
+		if err := s.forwardTableReady(tx.View, g, settled); err != nil {
+			return nothing{}, err
+		}
+		tx.Delete(e)
+		w.done("DNAT entry deleted", forwardAttrs(e)...)
+		return nothing{}, nil
+	})
+	return err
+}
+
+// set puts a new value in place of an old one, if there is a new one.
+func set[T any](old *T, value *T) {
+	if value != nil {
+		*old = *value
+	}
+}
+
+func forwardAttrs(e *resource.ForwardEntry) []any {
+	return []any{"entry", e.ID, "gateway", e.Gateway, "vpc", e.VPC, "protocol", e.Protocol,
+		"external", netip.AddrPortFrom(e.ExternalIP, e.ExternalPort), "internal", netip.AddrPortFrom(e.InternalIP, e.InternalPort)}
+}

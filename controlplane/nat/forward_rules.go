@@ -1,0 +1,80 @@
+package nat
+
+import (
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// forwardEntry returns an entry of a gateway's DNAT table.
+func forwardEntry(v *state.View, g *resource.NATGateway, id string) (*resource.ForwardEntry, error) {
+	e, ok := v.ForwardEntries.Get(id)
+	if !ok || e.Table != g.ForwardTable {
+		return nil, fault.New(fault.ForwardEntryNotFound, "DNAT entry %q in table %s", id, g.ForwardTable)
+	}
+	return e, nil
+}
+
+// forwardTableReady refuses a change of a table while the gateway or an entry
+// of the table is in transition.
+func (s *Service) forwardTableReady(v *state.View, g *resource.NATGateway, settled bool) error {
+	if settled {
+		return nil
+	}
+	if err := s.configurable(g); err != nil {
+		return err
+	}
+	return tableSettled(s, v.ForwardEntries.By(state.ByTable, g.ForwardTable), g.VPC, fault.ForwardEntryInTransition)
+}
+
+// checkForward says whether e may stand in the DNAT table of g, beside the
+// other entries and the SNAT entries. e itself may be there already, in an
+// older form. Every check is a lookup.
+func checkForward(v *state.View, c identity.Caller, g *resource.NATGateway, e *resource.ForwardEntry) error {
+	anything := e.Protocol == resource.AnyProtocol
+	if anything != (e.ExternalPort == 0) || anything != (e.InternalPort == 0) {
+		return fault.New(fault.PortsAndProtocol, "external port, internal port and protocol are either all Any or none of them is")
+	}
+
+	external, ok := ownAddress(v, c, e.ExternalIP)
+	if !ok {
+		return fault.New(fault.ExternalIPNotFound, "no elastic IP %s", e.ExternalIP)
+	}
+	if !onGateway(external, g) {
+		return fault.New(fault.NotOnGateway, "elastic IP %s (%s) is not bound to NAT gateway %s; bind it first", e.ExternalIP, external.ID, g.ID)
+	}
+	if snat, used := first(v.SNATEntries.By(state.ByExternal, state.AddrKey(g.VPC, e.ExternalIP))); used {
+		return fault.New(fault.UsedBySNAT, "%s is used by SNAT entry %s; an address serves SNAT or DNAT, not both", e.ExternalIP, snat.ID)
+	}
+
+	vpc, ok := v.VPCs.Get(g.VPC)
+	if !ok {
+		return fault.New(fault.NATGatewayNotFound, "VPC %s of NAT gateway %s is gone", g.VPC, g.ID)
+	}
+	if !vpc.CIDR.Contains(e.InternalIP) {
+		return fault.New(fault.InternalIPOutside, "internal IP %s is outside the VPC's %s", e.InternalIP, vpc.CIDR)
+	}
+	if i, own := hasElasticIP(v, g.VPC, e.InternalIP); own {
+		return fault.New(fault.InternalIPHasElasticIP, "instance %s at %s has an elastic IP of its own; unbind it first", i.ID, e.InternalIP)
+	}
+
+	from := state.ExternalTuple(g.VPC, e.ExternalIP, e.Protocol, e.ExternalPort)
+	if other, taken := takenByOther(v, from, e.ID); taken {
+		return fault.New(fault.DuplicateExternal, "DNAT entry %s already forwards %s %s port %d", other, e.Protocol, e.ExternalIP, e.ExternalPort)
+	}
+	to := state.InternalTuple(g.VPC, e.InternalIP, e.Protocol, e.InternalPort)
+	if other, taken := takenByOther(v, to, e.ID); taken {
+		return fault.New(fault.DuplicateInternal, "DNAT entry %s already forwards to %s %s port %d", other, e.Protocol, e.InternalIP, e.InternalPort)
+	}
+	return nil
+}
+
+func takenByOther(v *state.View, tuple, id string) (string, bool) {
+	for e := range v.ForwardEntries.By(state.ByTuple, tuple).All() {
+		if e.ID != id {
+			return e.ID, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,234 @@
+package nat
+
+import (
+	"context"
+	"net/netip"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// everywhere is the destination of a NAT gateway's route.
+var everywhere = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+
+// maxBandwidthPackages is how many shared bandwidth packages a gateway may be
+// made with (VPC API reference, CreateNatGateway).
+const maxBandwidthPackages = 4
+
+// Gateway is what a new NAT gateway should be.
+type Gateway struct {
+	Region      string
+	VPC         string
+	Spec        resource.Spec
+	Name        string // empty: the gateway's id
+	Description string
+	// BandwidthPackages are documented for accounts that held one before
+	// 2017-11-03. There are no such accounts here: a request with any is
+	// refused, after what is documented about them has been checked.
+	BandwidthPackages []BandwidthPackage
+}
+
+// BandwidthPackage is a shared bandwidth package asked for with a gateway.
+type BandwidthPackage struct {
+	Addresses int    // how many public addresses it should hold
+	Bandwidth int    // Mbit/s
+	Zone      string // empty: any
+}
+
+// NewGateway is what CreateGateway made.
+type NewGateway struct {
+	ID           string `json:"id"`
+	ForwardTable string `json:"forwardTable"`
+	SNATTable    string `json:"snatTable"`
+}
+
+// CreateGateway makes the NAT gateway of a VPC, with its two tables and its
+// route for 0.0.0.0/0 (VPC API reference, CreateNatGateway).
+func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gateway) (NewGateway, error) {
+	settled := true
+	if vpc, err := s.vpc(s.db.View(), c, in.Region, in.VPC); err == nil {
+		settled = s.settle(ctx, vpc.ID)
+	}
+	return write(ctx, s, c, func(tx *state.Tx, w *change) (NewGateway, error) {
+		vpc, err := s.vpc(tx.View, c, in.Region, in.VPC)
+		if err != nil {
+			return NewGateway{}, err
+		}
+		if err := s.bandwidthPackages(in); err != nil {
+			return NewGateway{}, err
+		}
+		if !settled && vpc.Phase(s.db.Observed.Applied(vpc.ID)) == resource.Creating {
+			return NewGateway{}, fault.New(fault.VPCInTransition, "VPC %s is not ready yet; try again when it is Available", vpc.ID)
+		}
+		if g, ok := first(tx.NATGateways.By(state.ByVPC, vpc.ID)); ok {
+			return NewGateway{}, fault.New(fault.GatewayExists, "VPC %s has NAT gateway %s; a VPC has at most one", vpc.ID, g.ID)
+		}
+		if _, ok := tx.RouteEntries.Get(resource.RouteEntryID(vpc.RouteTable, everywhere)); ok {
+			return NewGateway{}, fault.New(fault.DefaultRouteExists, "route table %s has an entry for 0.0.0.0/0; delete it first", vpc.RouteTable)
+		}
+		g := &resource.NATGateway{
+			Meta:         resource.Meta{ID: resource.NewID(resource.PrefixNATGateway), Account: c.Account, Region: vpc.Region, CreatedAt: s.now()},
+			VPC:          vpc.ID,
+			Spec:         in.Spec,
+			Name:         in.Name,
+			Description:  in.Description,
+			ForwardTable: resource.NewID(resource.PrefixForwardTable),
+			SNATTable:    resource.NewID(resource.PrefixSNATTable),
+		}
+		if g.Name == "" {
+			g.Name = g.ID
+		}
+		tx.Put(g)
+		tx.Put(&resource.RouteEntry{
+			Meta:        resource.Meta{ID: resource.RouteEntryID(vpc.RouteTable, everywhere), Account: c.Account, Region: vpc.Region, CreatedAt: g.CreatedAt},
+			VPC:         vpc.ID,
+			Table:       vpc.RouteTable,
+			Destination: everywhere,
+			NextHops:    []resource.NextHop{{Type: resource.NextHopNATGateway, ID: g.ID}},
+			System:      true,
+		})
+		w.done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "spec", g.Spec)
+		return NewGateway{ID: g.ID, ForwardTable: g.ForwardTable, SNATTable: g.SNATTable}, nil
+	})
+}
+
+func (s *Service) bandwidthPackages(in Gateway) error {
+	if len(in.BandwidthPackages) > maxBandwidthPackages {
+		return fault.New(fault.TooManyBandwidthPackages, "%d bandwidth packages; at most %d", len(in.BandwidthPackages), maxBandwidthPackages)
+	}
+	for _, p := range in.BandwidthPackages {
+		if p.Zone == "" {
+			continue
+		}
+		if region, ok := s.settings.ZoneRegion(p.Zone); !ok || region != in.Region {
+			return fault.New(fault.ZoneNotFound, "zone %q in region %s", p.Zone, in.Region)
+		}
+	}
+	if len(in.BandwidthPackages) > 0 {
+		return fault.New(fault.ParameterNotApplicable, "bandwidth packages with a new NAT gateway are for accounts that held one before 2017-11-03; bind elastic IPs to the gateway instead")
+	}
+	return nil
+}
+
+// GatewayAttributes is a change of a gateway's name and description; nil
+// leaves it as it is.
+type GatewayAttributes struct {
+	Region      string
+	ID          string
+	Name        *string // empty: the gateway's id again
+	Description *string
+}
+
+// ModifyGatewayAttributes changes name and description. The dataplane has no
+// part in it, so that it is done at once, in whatever state the gateway is.
+func (s *Service) ModifyGatewayAttributes(ctx context.Context, c identity.Caller, in GatewayAttributes) error {
+	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+		old, err := s.gateway(tx.View, c, in.Region, in.ID)
+		if err != nil {
+			return nothing{}, err
+		}
+		g := old.Clone().(*resource.NATGateway)
+		if in.Name != nil {
+			g.Name = *in.Name
+			if g.Name == "" {
+				g.Name = g.ID
+			}
+		}
+		if in.Description != nil {
+			g.Description = *in.Description
+		}
+		if *g == *old {
+			return nothing{}, nil
+		}
+		tx.PutAttributes(g)
+		w.done("NAT gateway renamed", "gateway", g.ID, "vpc", g.VPC, "name", g.Name)
+		return nothing{}, nil
+	})
+	return err
+}
+
+// ModifySpec changes a gateway's specification; the one that it has is refused
+// with fault.SpecUnchanged.
+func (s *Service) ModifySpec(ctx context.Context, c identity.Caller, region, id string, spec resource.Spec) error {
+	settled := true
+	if g, err := s.gateway(s.db.View(), c, region, id); err == nil {
+		settled = s.settle(ctx, g.VPC)
+	}
+	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+		old, err := s.gateway(tx.View, c, region, id)
+		if err != nil {
+			return nothing{}, err
+		}
+		if !settled {
+			if err := s.configurable(old); err != nil {
+				return nothing{}, err
+			}
+		}
+		if old.Spec == spec {
+			return nothing{}, fault.New(fault.SpecUnchanged, "NAT gateway %s already has specification %s", id, spec)
+		}
+		g := old.Clone().(*resource.NATGateway)
+		g.Spec = spec
+		tx.Put(g)
+		w.done("NAT gateway specification changed", "gateway", g.ID, "vpc", g.VPC, "from", old.Spec, "to", spec)
+		return nothing{}, nil
+	})
+	return err
+}
+
+// DeleteGateway deletes a gateway with its tables and its route. Without
+// force it is refused while the tables have entries or elastic IPs are bound
+// to the gateway; with force the entries go too and the elastic IPs are
+// unbound (they stay the account's).
+func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, id string, force bool) error {
+	settled := true
+	if g, err := s.gateway(s.db.View(), c, region, id); err == nil && !force {
+		settled = s.settle(ctx, g.VPC)
+	}
+	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+		g, err := s.gateway(tx.View, c, region, id)
+		if err != nil {
+			return nothing{}, err
+		}
+		if !settled {
+			if err := s.configurable(g); err != nil {
+				return nothing{}, err
+			}
+		}
+		forward := tx.ForwardEntries.By(state.ByTable, g.ForwardTable)
+		snat := tx.SNATEntries.By(state.ByTable, g.SNATTable)
+		bound := tx.ElasticIPs.By(state.ByBinding, g.ID)
+		if n := forward.Len() + snat.Len() + bound.Len(); n > 0 && !force {
+			return nothing{}, fault.New(fault.GatewayHasDependents, "NAT gateway %s has %d DNAT entries, %d SNAT entries and %d elastic IPs; remove them first, or delete it with force", g.ID, forward.Len(), snat.Len(), bound.Len())
+		}
+		w.done("NAT gateway deleted", "gateway", g.ID, "vpc", g.VPC, "forced", force, "dnat", forward.Len(), "snat", snat.Len(), "elasticIPs", bound.Len())
+		// Collected before the first change: ranges don't stand still under it.
+		var gone []resource.Resource
+		for e := range forward.All() {
+			gone = append(gone, e)
+		}
+		for e := range snat.All() {
+			gone = append(gone, e)
+		}
+		for e := range tx.RouteEntries.By(state.ByNextHop, g.ID).All() {
+			gone = append(gone, e)
+		}
+		var unbound []*resource.ElasticIP
+		for e := range bound.All() {
+			u := e.Clone().(*resource.ElasticIP)
+			u.Binding = nil
+			unbound = append(unbound, u)
+		}
+		for _, r := range gone {
+			tx.Delete(r)
+		}
+		for _, e := range unbound {
+			tx.Put(e)
+		}
+		tx.Delete(g)
+		return nothing{}, nil
+	})
+	return err
+}

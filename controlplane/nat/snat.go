@@ -1,0 +1,164 @@
+package nat
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// SNATEntry is what a new SNAT entry should be: exactly one of VSwitch and
+// Source is given.
+type SNATEntry struct {
+	Region  string
+	Table   string
+	Name    string
+	VSwitch string
+	Source  netip.Prefix // a VSwitch's CIDR block, or the address of an ECS instance as a /32
+	Pool    []netip.Addr // elastic IPs bound to the gateway; one given twice counts once
+}
+
+// CreateSNATEntry adds an SNAT entry and returns its id (NAT Gateway API
+// reference, CreateSnatEntry).
+func (s *Service) CreateSNATEntry(ctx context.Context, c identity.Caller, in SNATEntry) (string, error) {
+	settled := s.settleTable(ctx, c, in.Table)
+	return write(ctx, s, c, func(tx *state.Tx, w *change) (string, error) {
+		g, err := s.snatTable(tx.View, c, in.Region, in.Table)
+		if err != nil {
+			return "", err
+		}
+		if err := s.snatTableReady(tx.View, g, settled); err != nil {
+			return "", err
+		}
+		vswitch, source, err := snatSource(tx.View, g, in)
+		if err != nil {
+			return "", err
+		}
+		e := &resource.SNATEntry{
+			Meta:    resource.Meta{ID: resource.NewID(resource.PrefixSNATEntry), Account: c.Account, Region: g.Region, CreatedAt: s.now()},
+			VPC:     g.VPC,
+			Gateway: g.ID,
+			Table:   g.SNATTable,
+			Name:    in.Name,
+			VSwitch: vswitch.ID,
+			Source:  source,
+		}
+		if e.Pool, err = s.snatPool(tx.View, c, g, in.Pool); err != nil {
+			return "", err
+		}
+		if err := checkOverlap(tx.View, e, in.VSwitch != ""); err != nil {
+			return "", err
+		}
+		if n, limit := tx.SNATEntries.By(state.ByTable, g.SNATTable).Len(), s.settings.For(c.Account).SNATEntries; n >= limit {
+			return "", fault.New(fault.QuotaSNATEntry, "SNAT table %s holds %d entries, and may hold %d", g.SNATTable, n, limit)
+		}
+		tx.Put(e)
+		w.done("SNAT entry created", snatAttrs(e)...)
+		return e.ID, nil
+	})
+}
+
+// SNATEntryChange changes an SNAT entry; nil leaves a value as it is. The
+// source of an entry never changes.
+type SNATEntryChange struct {
+	Region string
+	Table  string
+	ID     string
+	Name   *string
+	Pool   []netip.Addr
+}
+
+// ModifySNATEntry changes the name or the public addresses of an SNAT entry.
+func (s *Service) ModifySNATEntry(ctx context.Context, c identity.Caller, in SNATEntryChange) error {
+	settled := s.settleTable(ctx, c, in.Table)
+	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+		g, err := s.snatTable(tx.View, c, in.Region, in.Table)
+		if err != nil {
+			return nothing{}, err
+		}
+		old, err := snatEntry(tx.View, g, in.ID)
+		if err != nil {
+			return nothing{}, err
+		}
+		if err := s.snatTableReady(tx.View, g, settled); err != nil {
+			return nothing{}, err
+		}
+		e := old.Clone().(*resource.SNATEntry)
+		set(&e.Name, in.Name)
+		if in.Pool != nil {
+			if e.Pool, err = s.snatPool(tx.View, c, g, in.Pool); err != nil {
+				return nothing{}, err
+			}
+		}
+		switch {
+		case !slices.Equal(e.Pool, old.Pool):
+			tx.Put(e)
+			w.done("SNAT entry changed", snatAttrs(e)...)
+		case e.Name != old.Name:
+			tx.PutAttributes(e)
+			w.done("SNAT entry renamed", snatAttrs(e)...)
+		}
+		return nothing{}, nil
+	})
+	return err
+}
+
+// DeleteSNATEntry deletes an SNAT entry.
+func (s *Service) DeleteSNATEntry(ctx context.Context, c identity.Caller, region, table, id string) error {
+	settled := s.settleTable(ctx, c, table)
+	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+		g, err := s.snatTable(tx.View, c, region, table)
+		if err != nil {
+			return nothing{}, err
+		}
+		e, err := snatEntry(tx.View, g, id)
+		if err != nil {
+			return nothing{}, err
+		}
+		if err := s.snatTableReady(tx.View, g, settled); err != nil {
+			return nothing{}, err
+		}
+		tx.Delete(e)
+		w.done("SNAT entry deleted", snatAttrs(e)...)
+		return nothing{}, nil
+	})
+	return err
+}
+
+func snatAttrs(e *resource.SNATEntry) []any {
+	return []any{"entry", e.ID, "gateway", e.Gateway, "vpc", e.VPC, "source", e.Source, "pool", e.Pool}
+}
+
+// SNATEntryQuery selects entries of an SNAT table; an empty ID matches all.
+type SNATEntryQuery struct {
+	Region string
+	Table  string
+	ID     string
+	Page   Page
+}
+
+// SNATEntries lists the entries of an SNAT table in the order in which they
+// were made.
+func (s *Service) SNATEntries(c identity.Caller, q SNATEntryQuery) (Entries[*resource.SNATEntry], error) {
+	v := s.db.View()
+	g, err := s.snatTable(v, c, q.Region, q.Table)
+	if err != nil {
+		return Entries[*resource.SNATEntry]{}, err
+	}
+	out := Entries[*resource.SNATEntry]{Gateway: g.ID, Applied: s.db.Observed.Applied(g.VPC)}
+	if q.ID == "" {
+		out.List = page(v.SNATEntries.By(state.ByTable, g.SNATTable), nil, q.Page)
+		return out, nil
+	}
+	if e, err := snatEntry(v, g, q.ID); err == nil {
+		out.Total = 1
+		if q.Page.Number == 1 {
+			out.Items = []*resource.SNATEntry{e}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,143 @@
+package nat
+
+import (
+	"net/netip"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// snatEntry returns an entry of a gateway's SNAT table.
+func snatEntry(v *state.View, g *resource.NATGateway, id string) (*resource.SNATEntry, error) {
+	e, ok := v.SNATEntries.Get(id)
+	if !ok || e.Table != g.SNATTable {
+		return nil, fault.New(fault.SNATEntryNotFound, "SNAT entry %q in table %s", id, g.SNATTable)
+	}
+	return e, nil
+}
+
+// snatTableReady refuses a change of a table while the gateway or an entry of
+// the table is in transition.
+func (s *Service) snatTableReady(v *state.View, g *resource.NATGateway, settled bool) error {
+	if settled {
+		return nil
+	}
+	if err := s.configurable(g); err != nil {
+		return err
+	}
+	return tableSettled(s, v.SNATEntries.By(state.ByTable, g.SNATTable), g.VPC, fault.SNATEntryInTransition)
+}
+
+// snatSource says which VSwitch and which block a new entry is for. A block is
+// either that of a VSwitch or one address in it.
+func snatSource(v *state.View, g *resource.NATGateway, in SNATEntry) (*resource.VSwitch, netip.Prefix, error) {
+	none := netip.Prefix{}
+	switch {
+	case in.VSwitch != "" && in.Source.IsValid():
+		return nil, none, fault.New(fault.SourceBoth, "give the source VSwitch or the source CIDR block, not both")
+	case in.VSwitch == "" && !in.Source.IsValid():
+		return nil, none, fault.New(fault.SourceMissing, "give the source VSwitch or the source CIDR block")
+	case in.VSwitch != "":
+		s, ok := v.VSwitches.Get(in.VSwitch)
+		if !ok || s.Account != g.Account || s.VPC != g.VPC {
+			return nil, none, fault.New(fault.VSwitchNotFound, "VSwitch %q in the gateway's VPC %s", in.VSwitch, g.VPC)
+		}
+		return s, s.CIDR, withoutHaVips(v, s)
+	}
+	s, ok := vswitchOf(v, g.VPC, in.Source)
+	switch {
+	case !ok:
+		return nil, none, fault.New(fault.SourceCIDROutside, "source %s is neither the block of a VSwitch of %s nor an address in one", in.Source, g.VPC)
+	case s.CIDR == in.Source:
+		return s, s.CIDR, withoutHaVips(v, s)
+	case !in.Source.IsSingleIP():
+		return nil, none, fault.New(fault.SourceCIDROutside, "source %s is only a part of VSwitch %s; give its whole block %s, or single addresses as /32", in.Source, s.ID, s.CIDR)
+	}
+	return s, in.Source, snatInstance(v, g, in.Source.Addr())
+}
+
+// withoutHaVips refuses a VSwitch in which there is a HaVip.
+func withoutHaVips(v *state.View, s *resource.VSwitch) error {
+	for i := range v.Instances.By(state.ByVSwitch, s.ID).All() {
+		if i.Type == resource.InstanceHaVip {
+			return fault.New(fault.VSwitchHasHaVips, "VSwitch %s holds HaVip %s", s.ID, i.ID)
+		}
+	}
+	return nil
+}
+
+// snatInstance refuses an address that is not an ECS instance's, or whose
+// instance goes out by an elastic IP of its own.
+func snatInstance(v *state.View, g *resource.NATGateway, a netip.Addr) error {
+	i, known := instanceAt(v, g.VPC, a)
+	if !known {
+		return nil
+	}
+	switch i.Type {
+	case resource.InstanceECS:
+		if _, own := hasElasticIP(v, g.VPC, a); own {
+			return fault.New(fault.InternalIPHasElasticIP, "instance %s at %s has an elastic IP of its own; unbind it first", i.ID, a)
+		}
+		return nil
+	case resource.InstanceHaVip:
+		return fault.New(fault.VSwitchHasHaVips, "%s is the address of HaVip %s", a, i.ID)
+	}
+	return fault.New(fault.ParameterInvalid, "%s is the address of %s %s; a single address has to be that of an ECS instance", a, i.Type, i.ID)
+}
+
+// vswitchOf returns the VSwitch of a VPC that a block lies in.
+func vswitchOf(v *state.View, vpc string, block netip.Prefix) (*resource.VSwitch, bool) {
+	for s := range v.VSwitches.By(state.ByVPC, vpc).All() {
+		if s.CIDR.Bits() <= block.Bits() && s.CIDR.Contains(block.Addr()) {
+			return s, true
+		}
+	}
+	return nil, false
+}
+
+// snatPool checks the public addresses of an entry, and returns them without
+// repetitions.
+func (s *Service) snatPool(v *state.View, c identity.Caller, g *resource.NATGateway, in []netip.Addr) ([]netip.Addr, error) {
+	seen := make(map[netip.Addr]bool, len(in))
+	var pool []netip.Addr
+	for _, a := range in {
+		if seen[a] {
+			continue
+		}
+		seen[a] = true
+		pool = append(pool, a)
+	}
+	if len(pool) == 0 {
+		return nil, fault.New(fault.ParameterInvalid, "an SNAT entry needs at least one public address")
+	}
+	if limit := s.settings.For(c.Account).SNATPoolAddresses; len(pool) > limit {
+		return nil, fault.New(fault.QuotaSNATPool, "%d public addresses; an SNAT entry may have %d", len(pool), limit)
+	}
+	for _, a := range pool {
+		if e, ok := ownAddress(v, c, a); !ok || !onGateway(e, g) {
+			return nil, fault.New(fault.SNATIPNotFound, "%s is not an elastic IP bound to NAT gateway %s", a, g.ID)
+		}
+		if e, used := first(v.ForwardEntries.By(state.ByExternal, state.AddrKey(g.VPC, a))); used {
+			return nil, fault.New(fault.UsedByDNAT, "%s is used by DNAT entry %s; an address serves SNAT or DNAT, not both", a, e.ID)
+		}
+	}
+	return pool, nil
+}
+
+// checkOverlap refuses a source that another entry covers, wholly or in part:
+// a host goes out by one entry. VSwitches don't overlap, so that only the
+// entries of the same VSwitch can be in the way.
+func checkOverlap(v *state.View, e *resource.SNATEntry, byVSwitch bool) error {
+	for other := range v.SNATEntries.By(state.ByVSwitch, e.VSwitch).All() {
+		switch {
+		case !other.Source.Overlaps(e.Source):
+		case byVSwitch && other.Source == e.Source:
+			return fault.New(fault.VSwitchHasSNAT, "VSwitch %s already has SNAT entry %s", e.VSwitch, other.ID)
+		default:
+			return fault.New(fault.SourceConflict, "source %s overlaps %s of SNAT entry %s", e.Source, other.Source, other.ID)
+		}
+	}
+	return nil
+}
