@@ -161,10 +161,15 @@ var actionFaults = map[string]map[fault.Reason]refusal{
 	"UnassociateEipAddress": {
 		fault.NATGatewayNotFound: {code: "InvalidInstanceId.NotFound"},
 	},
+	"DeleteNatGateway": {
+		// The documents' only code for something that hangs on the gateway.
+		fault.GatewayHasDependents: {code: "DependencyViolation.BandwidthPackages"},
+	},
 	"CreateForwardEntry": {
 		fault.NATGatewayNotFound: {code: "Invalid.natgwNotExist"},
 	},
 	"ModifyForwardEntry": {
+		fault.NotOnGateway:           {code: "InvalidExternalIp.NotFound"},
 		fault.UsedBySNAT:             {code: "Forbidden.ExternalIpUsedInSnatTable"},
 		fault.InternalIPHasElasticIP: {code: "Forbidden.Already.Bounded"},
 		fault.DuplicateExternal:      {code: "ForwardEntry.Duplicated"},
@@ -177,6 +182,7 @@ var actionFaults = map[string]map[fault.Reason]refusal{
 		fault.InternalIPHasElasticIP: {code: "Forbidden", message: "already bind eip"},
 		fault.NotOnGateway:           {code: "InvalidSnatIp.NotFound"},
 		fault.ParameterInvalid:       {code: "INVALID_PARAMETER"},
+		fault.VSwitchHasHaVips:       {code: "Forbidden.SourceVSwitchId.IncludeHaVip"},
 	},
 	"ModifySnatEntry": {
 		fault.NotOnGateway:          {code: "InvalidSnatIp.NotFound"},
