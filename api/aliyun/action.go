@@ -85,7 +85,9 @@ func Dispatch(ctx context.Context, h Actions, c identity.Caller, name string, p 
 	}
 	resp, err := a.invoke(ctx, h, c, r)
 	if err != nil {
-		return nil, faultError(name, err)
+		e := faultError(name, err)
+		logCause(ctx, c, e, err)
+		return nil, e
 	}
 	resp.SetRequestID(c.RequestID)
 	return resp, nil

@@ -88,8 +88,7 @@ func isName(v string, low, high int, punctuation string) bool {
 // not beginning with http:// or https://; with letterFirst the first is a
 // Latin letter or a Chinese character.
 func isDescription(v string, low, high int, letterFirst bool) bool {
-	n := utf8.RuneCountInString(v)
-	if !utf8.ValidString(v) || n < low || n > high || hasURLPrefix(v) {
+	if !utf8.ValidString(v) || !lengthIn(v, low, high) || hasURLPrefix(v) {
 		return false
 	}
 	for i, c := range v {

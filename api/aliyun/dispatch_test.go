@@ -87,7 +87,7 @@ func TestActionTable(t *testing.T) {
 	if len(actions)+len(unsupportedActions) != 121 {
 		t.Errorf("%d actions and %d unsupported ones; the family has 121", len(actions), len(unsupportedActions))
 	}
-	if len(responses()) != len(actions) {
-		t.Errorf("%d methods for %d actions", len(responses()), len(actions))
+	if len(emptyAnswers()) != len(actions) {
+		t.Errorf("%d methods for %d actions", len(emptyAnswers()), len(actions))
 	}
 }

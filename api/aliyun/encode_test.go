@@ -97,8 +97,8 @@ func TestParseFormat(t *testing.T) {
 	}
 }
 
-// responses makes one empty answer of every supported action.
-func responses() map[string]Response {
+// emptyAnswers makes one empty answer of every supported action.
+func emptyAnswers() map[string]Response {
 	out := map[string]Response{}
 	methods := reflect.TypeFor[Actions]()
 	for i := range methods.NumMethod() {
@@ -150,7 +150,7 @@ func TestEveryMemberIsEncoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := responses()
+	all := emptyAnswers()
 	for _, a := range c.Family(spec.Aliyun).Actions() {
 		if !a.Supported() {
 			continue

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
 )
 
 // Error is an answer that refuses: an HTTP status, a documented code and its
@@ -116,7 +117,7 @@ func numbered(e *Error, n int) *Error {
 // faultError turns what a handler returned into the answer of an action:
 // *Error as it is, a refusal of the control plane by the table in faults.go,
 // the end of the request's time as ServiceUnavailable, and anything else as
-// InternalError, whose cause goes to the log and not to the client.
+// InternalError, which tells the client nothing of its cause.
 func faultError(action string, err error) *Error {
 	var wire *Error
 	if errors.As(err, &wire) {
@@ -124,16 +125,24 @@ func faultError(action string, err error) *Error {
 	}
 	var refused *fault.Error
 	if errors.As(err, &refused) {
-		if a, ok := faultCode(action, refused.Reason); ok {
-			return a.error(action)
+		if f, ok := faultCode(action, refused.Reason); ok {
+			return f.error(action)
 		}
-		slog.Error("refusal without a code", "action", action, "reason", string(refused.Reason), "error", err)
 		return internalError()
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		slog.Warn("call given up", "action", action, "error", err)
 		return serviceUnavailable()
 	}
-	slog.Error("call failed", "action", action, "error", err)
 	return internalError()
+}
+
+// logCause writes what the client is not told: the cause of a failure at level
+// error, of a refusal at debug.
+func logCause(ctx context.Context, c identity.Caller, e *Error, err error) {
+	level, text := slog.LevelDebug, "call refused"
+	if e.Code == "InternalError" || e.Code == "ServiceUnavailable" {
+		level, text = slog.LevelError, "call failed"
+	}
+	slog.LogAttrs(ctx, level, text, slog.String("request", c.RequestID), slog.String("action", c.Action),
+		slog.String("account", c.Account), slog.String("code", e.Code), slog.String("error", err.Error()))
 }
