@@ -110,8 +110,14 @@ func (f *Field) words(request bool) []string {
 	case f.Max != nil:
 		add("up to %d", *f.Max)
 	}
-	if f.MaxLength > 0 {
+	if len(f.Literals) > 0 {
+		add("or %s", strings.Join(f.Literals, ", "))
+	}
+	switch {
+	case f.MaxLength > 0 && f.MinLength > 0:
 		add("%d to %d characters", f.MinLength, f.MaxLength)
+	case f.MaxLength > 0:
+		add("up to %d characters", f.MaxLength)
 	}
 	if f.MaxItems > 0 {
 		add("at most %d items", f.MaxItems)

@@ -85,8 +85,11 @@ func responseExtensions(action, at string, fields spec.Fields) string {
 		if x.Extension {
 			fmt.Fprintf(&b, "| `%s` | answer | `%s` | %s |\n", action, name, cell(x.Notes))
 		}
-		for _, a := range append(append([]string{}, x.WireAliases...), x.ItemAliases...) {
-			fmt.Fprintf(&b, "| `%s` | answer | `%s` | the same as `%s`; public clients read this spelling |\n", action, at+a, name)
+		for _, a := range x.WireAliases {
+			b.WriteString(alias(action, at+a, name))
+		}
+		for _, a := range x.ItemAliases {
+			b.WriteString(alias(action, name+"."+a, name+"."+x.Item))
 		}
 		if x.Item != "" {
 			name += "." + x.Item
@@ -94,6 +97,10 @@ func responseExtensions(action, at string, fields spec.Fields) string {
 		b.WriteString(responseExtensions(action, name+".", x.Fields))
 	}
 	return b.String()
+}
+
+func alias(action, name, of string) string {
+	return fmt.Sprintf("| `%s` | answer | `%s` | the same as `%s`; public clients read this spelling |\n", action, name, of)
 }
 
 // cell makes one line of a text and keeps the table's bars.
