@@ -1,0 +1,74 @@
+package compile
+
+import (
+	"net/netip"
+	"slices"
+
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+	"sluice/dataplane"
+)
+
+// public is what a VPC has on the public side.
+type public struct {
+	gateway string                    // id of the NAT gateway, or empty
+	shared  map[netip.Addr]bool       // elastic IPs of the NAT gateway
+	own     map[netip.Addr]netip.Addr // private address of an instance → its elastic IP
+	others  map[netip.Addr]bool       // private addresses of what is no ECS instance
+	bound   []*resource.ElasticIP     // all elastic IPs that are bound
+}
+
+func readPublic(v *state.View, vpc string) *public {
+	p := &public{shared: make(map[netip.Addr]bool), own: make(map[netip.Addr]netip.Addr), others: make(map[netip.Addr]bool)}
+	for g := range v.NATGateways.By(state.ByVPC, vpc).All() {
+		p.gateway = g.ID
+	}
+	for e := range v.ElasticIPs.By(state.ByVPC, vpc).All() {
+		if e.Binding == nil {
+			continue // it worked here once
+		}
+		if e.Binding.Type == resource.BoundToNAT {
+			if e.Binding.ID == p.gateway {
+				p.shared[e.Address] = true
+				p.bound = append(p.bound, e)
+			}
+			continue
+		}
+		i, ok := v.Instances.Get(e.Binding.ID)
+		if !ok || i.VPC != vpc {
+			continue // the instance has left the inventory
+		}
+		p.own[i.PrivateIP] = e.Address
+		p.bound = append(p.bound, e)
+	}
+	for i := range v.Instances.By(state.ByVPC, vpc).All() {
+		if !isECS(i) {
+			p.others[i.PrivateIP] = true
+		}
+	}
+	return p
+}
+
+// used says whether the VPC needs an uplink.
+func (p *public) used() bool { return p.gateway != "" || len(p.bound) > 0 }
+
+// addresses returns the elastic IPs, ascending.
+func (p *public) addresses() []netip.Addr {
+	var out []netip.Addr
+	for _, e := range p.bound {
+		out = append(out, e.Address)
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
+}
+
+// mappings returns the elastic IPs that instances have of their own, by
+// external address.
+func (p *public) mappings() []dataplane.Mapping {
+	var out []dataplane.Mapping
+	for internal, external := range p.own {
+		out = append(out, dataplane.Mapping{External: external, Internal: internal})
+	}
+	slices.SortFunc(out, func(a, b dataplane.Mapping) int { return a.External.Compare(b.External) })
+	return out
+}

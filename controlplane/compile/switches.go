@@ -1,0 +1,75 @@
+package compile
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
+	"sluice/dataplane"
+)
+
+// switches returns the VSwitches of a VPC, by id.
+func switches(v *state.View, s *settings.Settings, vpc string) []dataplane.Switch {
+	var out []dataplane.Switch
+	for sw := range v.VSwitches.By(state.ByVPC, vpc).All() {
+		out = append(out, dataplane.Switch{
+			ID:         sw.ID,
+			Prefix:     sw.CIDR,
+			Gateway:    gatewayAddress(sw.CIDR),
+			Attachment: attachment(s, sw),
+		})
+	}
+	slices.SortFunc(out, func(a, b dataplane.Switch) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// attachment returns how a VSwitch reaches its hosts: the first setting that
+// matches it, or else a bridge.
+func attachment(s *settings.Settings, sw *resource.VSwitch) dataplane.Attachment {
+	for _, a := range s.Attachments {
+		if a.VSwitch != "" && a.VSwitch != sw.ID && a.VSwitch != sw.Name {
+			continue
+		}
+		if a.CIDR.IsValid() && a.CIDR != sw.CIDR {
+			continue
+		}
+		return a.Link
+	}
+	return dataplane.Attachment{Kind: dataplane.AttachBridge}
+}
+
+// gatewayAddress returns the third-last address of a VSwitch's block: the
+// first of the three at its end that the documents keep for the system.
+func gatewayAddress(block netip.Prefix) netip.Addr {
+	first := binary.BigEndian.Uint32(block.Masked().Addr().AsSlice())
+	last := first | (1<<(32-block.Bits()) - 1)
+	var a [4]byte
+	binary.BigEndian.PutUint32(a[:], last-2)
+	return netip.AddrFrom4(a)
+}
+
+// hosts says which addresses an instance can hold: those of a switch, but for
+// its first one, the gateway's and the two behind it.
+type hosts struct {
+	switches []dataplane.Switch
+	last     int // where the previous address was found: neighbours come together
+}
+
+func (h *hosts) contains(a netip.Addr) bool {
+	if len(h.switches) == 0 {
+		return false
+	}
+	if !h.switches[h.last].Prefix.Contains(a) {
+		h.last = slices.IndexFunc(h.switches, func(s dataplane.Switch) bool { return s.Prefix.Contains(a) })
+		if h.last < 0 {
+			h.last = 0
+			return false
+		}
+	}
+	s := h.switches[h.last]
+	return a != s.Prefix.Addr() && a.Less(s.Gateway)
+}

@@ -1,0 +1,174 @@
+package nattest
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
+	"sluice/dataplane"
+)
+
+// What everything in a world has in common.
+const (
+	Account = "1000000000000001"
+	Region  = "cn-hangzhou"
+	Zone    = "cn-hangzhou-a"
+)
+
+// Time is when everything in a world is made.
+var Time = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// World is a control plane without services.
+type World struct {
+	t        testing.TB
+	Store    *Store
+	DB       *state.DB
+	Settings *settings.Settings
+}
+
+// New returns an empty world.
+func New(t testing.TB) *World {
+	t.Helper()
+	w := &World{t: t, Store: &Store{}, Settings: Settings()}
+	w.Reopen()
+	return w
+}
+
+// Reopen loads the store anew, as a daemon that starts does.
+func (w *World) Reopen() {
+	w.t.Helper()
+	db, err := state.Open(context.Background(), w.Store)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.DB = db
+}
+
+// Settings returns settings with one region, another one without anything, and
+// the public network 203.0.113.0/24.
+func Settings() *settings.Settings {
+	return &settings.Settings{
+		Regions: []settings.Region{
+			{ID: Region, Zones: []settings.Zone{{ID: Zone}}},
+			{ID: "cn-beijing", Zones: []settings.Zone{{ID: "cn-beijing-a"}}},
+		},
+		Public: []settings.PublicNetwork{{
+			Name: "internet",
+			Uplink: dataplane.Uplink{
+				Mode:    dataplane.UplinkBridge,
+				Device:  "br-public",
+				Prefix:  netip.MustParsePrefix("203.0.113.0/24"),
+				Gateway: netip.MustParseAddr("203.0.113.1"),
+			},
+			Pool: []settings.Range{{First: netip.MustParseAddr("203.0.113.10"), Last: netip.MustParseAddr("203.0.113.250")}},
+		}},
+		Quotas:   settings.DefaultQuotas(),
+		Timeouts: dataplane.DefaultTimeouts(),
+		Settle:   time.Second,
+	}
+}
+
+// Caller returns a call of the world's account.
+func Caller() identity.Caller {
+	return identity.Caller{Account: Account, AccessKeyID: "testid", RequestID: "test-request", Action: "Test"}
+}
+
+// Put writes resources in one transaction.
+func (w *World) Put(rs ...resource.Resource) {
+	w.t.Helper()
+	w.update(func(tx *state.Tx) {
+		for _, r := range rs {
+			tx.Put(r)
+		}
+	})
+}
+
+// Delete deletes resources in one transaction.
+func (w *World) Delete(rs ...resource.Resource) {
+	w.t.Helper()
+	w.update(func(tx *state.Tx) {
+		for _, r := range rs {
+			tx.Delete(r)
+		}
+	})
+}
+
+func (w *World) update(fn func(*state.Tx)) {
+	w.t.Helper()
+	if err := w.DB.Update(context.Background(), func(tx *state.Tx) error { fn(tx); return nil }); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// Follow reports that the dataplane has followed every network.
+func (w *World) Follow() {
+	v := w.DB.View()
+	for vpc := range v.VPCs.All() {
+		w.DB.Observed.Report(vpc.ID, v.Revision, nil, Time)
+	}
+}
+
+func meta(id string) resource.Meta {
+	return resource.Meta{ID: id, Account: Account, Region: Region, CreatedAt: Time}
+}
+
+// VPC returns a VPC; its router and table are vrt-x and vtb-x for vpc-x.
+func VPC(id, cidr string) *resource.VPC {
+	x := strings.TrimPrefix(id, "vpc-")
+	return &resource.VPC{Meta: meta(id), CIDR: netip.MustParsePrefix(cidr), VRouter: "vrt-" + x, RouteTable: "vtb-" + x}
+}
+
+// VSwitch returns a VSwitch.
+func VSwitch(id, vpc, cidr string) *resource.VSwitch {
+	return &resource.VSwitch{Meta: meta(id), VPC: vpc, Zone: Zone, CIDR: netip.MustParsePrefix(cidr)}
+}
+
+// Instance returns an instance of the inventory.
+func Instance(id, vpc, vswitch, ip string, kind resource.InstanceKind) *resource.Instance {
+	return &resource.Instance{Meta: meta(id), VPC: vpc, VSwitch: vswitch, PrivateIP: netip.MustParseAddr(ip), Type: kind, State: "Running"}
+}
+
+// Gateway returns the NAT gateway ngw-x with the tables ftb-x and stb-x.
+func Gateway(id, vpc string) *resource.NATGateway {
+	x := strings.TrimPrefix(id, "ngw-")
+	return &resource.NATGateway{Meta: meta(id), VPC: vpc, Spec: resource.SpecSmall, Name: id, ForwardTable: "ftb-" + x, SNATTable: "stb-" + x}
+}
+
+// ElasticIP returns an elastic IP, bound to what to names if it isn't empty.
+func ElasticIP(id, ip, vpc string, kind resource.BindingType, to string) *resource.ElasticIP {
+	e := &resource.ElasticIP{Meta: meta(id), Address: netip.MustParseAddr(ip), PublicNetwork: "internet", Bandwidth: 5, VPC: vpc}
+	if to != "" {
+		e.Binding = &resource.Binding{Type: kind, ID: to}
+	}
+	return e
+}
+
+// Route returns a route entry of table vtb-x of vpc-x.
+func Route(vpc, destination string, hops ...resource.NextHop) *resource.RouteEntry {
+	table := "vtb-" + strings.TrimPrefix(vpc, "vpc-")
+	d := netip.MustParsePrefix(destination)
+	return &resource.RouteEntry{Meta: meta(resource.RouteEntryID(table, d)), VPC: vpc, Table: table, Destination: d, NextHops: hops}
+}
+
+// Forward returns a DNAT entry of a gateway; "0.0.0.0:0" style pairs, port 0
+// being Any.
+func Forward(id string, g *resource.NATGateway, p resource.Protocol, external, internal string) *resource.ForwardEntry {
+	from, to := netip.MustParseAddrPort(external), netip.MustParseAddrPort(internal)
+	return &resource.ForwardEntry{Meta: meta(id), VPC: g.VPC, Gateway: g.ID, Table: g.ForwardTable, Protocol: p,
+		ExternalIP: from.Addr(), ExternalPort: from.Port(), InternalIP: to.Addr(), InternalPort: to.Port()}
+}
+
+// SNAT returns an SNAT entry of a gateway.
+func SNAT(id string, g *resource.NATGateway, vswitch, source string, pool ...string) *resource.SNATEntry {
+	e := &resource.SNATEntry{Meta: meta(id), VPC: g.VPC, Gateway: g.ID, Table: g.SNATTable, VSwitch: vswitch, Source: netip.MustParsePrefix(source)}
+	for _, a := range pool {
+		e.Pool = append(e.Pool, netip.MustParseAddr(a))
+	}
+	return e
+}
