@@ -63,14 +63,19 @@ var faults = map[fault.Reason]refusal{
 	fault.UserCIDRMask:             {code: "InvalidParameter", message: "UserCidr Subnet mask"},
 	fault.UserCIDRQuota:            {code: "InvalidUserCidr.Quota"},
 	fault.UserCIDROverlap:          {code: "InvalidUserCidr.Malformed", message: "overlapping"},
+	fault.UserCIDRInTransition:     {code: "InvalidUserCidr.Malformed", message: "status is wrong"},
+	fault.CIDRMalformed:            {code: "InvalidCidrBlock.Malformed"},
 	fault.VSwitchCIDRMask:          {code: "InvalidCidrBlock.MaskLength"},
 	fault.VSwitchCIDROutside:       {code: "InvalidParameter", message: "not valid in VPC"},
 	fault.VSwitchCIDROverlap:       {code: "InvalidCidrBlock.Overlapped", message: "other subnets"},
 	fault.VSwitchCIDRRoute:         {code: "InvalidCidrBlock.Overlapped", message: "other entry"},
 	fault.RouteDestination:         {code: "InvalidCidrBlock"},
 	fault.RouteDuplicate:           {code: "InvalidCIDRBlock.Duplicate"},
+	fault.RouteSame:                {code: "InvalidRouteEntry.Duplicate"},
 	fault.RouteSystem:              {code: "OperationDenied", message: "system"},
 	fault.NextHopBothNull:          {code: "InvalidNexthopTypeAndList.BothNull"},
+	fault.NextHopMissing:           {code: "MissingParameter", message: "Miss mandatory parameter"},
+	fault.NextHopListed:            {code: "InvalidNextHop.NotFound"},
 	fault.NextHopListSize:          {code: "InvalidNexthopListSize"},
 	fault.NextHopOpposite:          {code: "InvalidOppositeRouterType"},
 	fault.NextHopRouterInterface:   {code: "InvalidRouterInterface"},
@@ -106,6 +111,7 @@ var faults = map[fault.Reason]refusal{
 	// dependencies and conflicts
 	fault.VPCHasRouteEntries:     {code: "DependencyViolation.RouteEntry"},
 	fault.VPCHasInstances:        {code: "DependencyViolation.Instance"},
+	fault.VPCHasNATGateway:       {code: "DependencyViolation.Instance"},
 	fault.VPCHasVSwitches:        {code: "DependencyViolation.VSwitch"},
 	fault.VSwitchHasDependents:   {code: "DependencyViolation"},
 	fault.VSwitchHasHaVips:       {code: "DependencyViolation.HaVip"},
@@ -127,6 +133,10 @@ var faults = map[fault.Reason]refusal{
 	fault.VSwitchHasSNAT:         {code: "Forbidden.SourceVSwitchId.Duplicated"},
 	fault.SourceConflict:         {code: "OperationUnsupported.CidrConflict"},
 	fault.AddressInUse:           {http: 400, code: "InvalidIPAddress.AlreadyUsed", message: "The specified IP address is already used by another resource."},
+	fault.AddressNotUsable:       {http: 400, code: "InvalidIPAddress.NotInVSwitch", message: "The specified IP address is not a free address of the VSwitch."},
+	fault.NoFreeAddress:          {http: 400, code: "InsufficientIPAddress", message: "The VSwitch has no free IP address."},
+	fault.InstanceExists:         {http: 400, code: "InvalidInstanceId.Duplicated", message: "The specified instance already exists."},
+	fault.AccountExists:          {http: 400, code: "InvalidAccount.Duplicated", message: "The specified account already exists."},
 
 	// quotas
 	fault.QuotaVPC:          {code: "QuotaExceeded.Vpc"},
@@ -137,11 +147,13 @@ var faults = map[fault.Reason]refusal{
 	fault.QuotaForwardEntry: {code: "QuotaExceeded.ForwardEntry"},
 	fault.QuotaSNATEntry:    {code: "Forbidden.SnatEntryCountLimited"},
 	fault.QuotaSNATPool:     {code: "SNAT_IP_POOL_COUNT_TOO_MANY"},
+	fault.QuotaInstance:     {http: 400, code: "QuotaExceeded.Instance", message: "Instance quota exceeded in this VPC."},
 }
 
 // actionFaults are the answers of single actions that document another code
 // for a reason than the rest does.
 var actionFaults = map[string]map[fault.Reason]refusal{
+	"CreateVpc":            {fault.CIDRMalformed: {code: "InvalidParameter", message: "CIDR block is not valid"}},
 	"DescribeVpcs":         {fault.RegionNotFound: {code: "Forbidden.RegionNotFound"}},
 	"DescribeVRouters":     {fault.RegionNotFound: {code: "Forbidden.RegionNotFound"}},
 	"DescribeEipAddresses": {fault.RegionNotFound: {code: "Forbidden.RegionNotFound"}},
@@ -181,6 +193,7 @@ var actionFaults = map[string]map[fault.Reason]refusal{
 	"CreateSnatEntry": {
 		fault.InternalIPHasElasticIP: {code: "Forbidden", message: "already bind eip"},
 		fault.NotOnGateway:           {code: "InvalidSnatIp.NotFound"},
+		fault.CIDRMalformed:          {code: "INVALID_PARAMETER"},
 		fault.ParameterInvalid:       {code: "INVALID_PARAMETER"},
 		fault.VSwitchHasHaVips:       {code: "Forbidden.SourceVSwitchId.IncludeHaVip"},
 	},
