@@ -13,6 +13,9 @@ type Reason string
 type Error struct {
 	Reason Reason
 	Detail string // what was wrong, and what would be right; for logs and operators
+	// Await is the id of a network that is in transition, where that is the
+	// reason: once its dataplane has followed, the call may be tried again.
+	Await string
 }
 
 // Error implements error.
@@ -32,4 +35,10 @@ func (e *Error) Is(target error) bool {
 // New returns a refusal with a detail formatted as by fmt.Sprintf.
 func New(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, Detail: fmt.Sprintf(format, args...)}
+}
+
+// InTransition returns a refusal for as long as the dataplane of a network has
+// not followed earlier changes.
+func InTransition(r Reason, network, format string, args ...any) *Error {
+	return &Error{Reason: r, Detail: fmt.Sprintf(format, args...), Await: network}
 }

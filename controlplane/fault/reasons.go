@@ -31,6 +31,7 @@ const (
 	UserCIDRMask             Reason = "UserCidr mask not allowed"
 	UserCIDRQuota            Reason = "too many UserCidr networks"
 	UserCIDROverlap          Reason = "UserCidr overlaps 100.64.0.0/10"
+	CIDRMalformed            Reason = "CIDR block malformed"
 	VSwitchCIDRMask          Reason = "VSwitch mask length not allowed"
 	VSwitchCIDROutside       Reason = "VSwitch CIDR block outside the VPC"
 	VSwitchCIDROverlap       Reason = "VSwitch CIDR block overlaps another VSwitch"
@@ -38,13 +39,17 @@ const (
 	RouteDestination         Reason = "route destination not allowed"
 	RouteDuplicate           Reason = "route entry exists"
 	RouteSystem              Reason = "route entry is a system entry"
+	RouteSame                Reason = "same route entry exists"
+	NextHopMissing           Reason = "next hop missing"
 	NextHopBothNull          Reason = "neither next hop nor next-hop list"
+	NextHopListed            Reason = "hop of the next-hop list not found"
 	NextHopListSize          Reason = "next-hop list size"
 	NextHopOpposite          Reason = "next hop's opposite router is not a VBR"
 	NextHopRouterInterface   Reason = "router interface not acceptable"
 	NextHopMismatch          Reason = "next hop does not match the entry"
 	HaVipRouteQuota          Reason = "too many route entries to HaVips"
 	BandwidthInvalid         Reason = "bandwidth not allowed"
+	PeriodMissing            Reason = "period missing"
 	PeriodInvalid            Reason = "period not allowed"
 	ParameterNotApplicable   Reason = "parameter does not apply"
 	SpecUnchanged            Reason = "specification unchanged"
@@ -65,6 +70,7 @@ const (
 const (
 	VPCInTransition          Reason = "VPC in transition"
 	VSwitchInTransition      Reason = "VSwitch in transition"
+	UserCIDRInTransition     Reason = "UserCidr of the VPC in transition"
 	RouteInTransition        Reason = "route entry in transition"
 	ElasticIPStatus          Reason = "elastic IP status does not allow it"
 	InstanceStatus           Reason = "instance status does not allow it"
@@ -75,6 +81,7 @@ const (
 
 	VPCHasRouteEntries    Reason = "VPC has custom route entries"
 	VPCHasInstances       Reason = "VPC has instances"
+	VPCHasNATGateway      Reason = "VPC has a NAT gateway"
 	VPCHasVSwitches       Reason = "VPC has VSwitches"
 	VSwitchHasDependents  Reason = "VSwitch has dependent resources"
 	VSwitchHasHaVips      Reason = "VSwitch has HaVips"
@@ -97,6 +104,10 @@ const (
 	VSwitchHasSNAT         Reason = "VSwitch already has an SNAT entry"
 	SourceConflict         Reason = "source CIDR block conflicts with another SNAT entry"
 	AddressInUse           Reason = "address is in use"
+	AddressNotUsable       Reason = "address is not in the VSwitch or is reserved"
+	NoFreeAddress          Reason = "no free address in the VSwitch"
+	InstanceExists         Reason = "instance exists"
+	AccountExists          Reason = "account exists"
 )
 
 // What is used up.
@@ -108,5 +119,6 @@ const (
 	NoFreeElasticIP   Reason = "no free elastic IP"
 	QuotaForwardEntry Reason = "DNAT entry quota"
 	QuotaSNATEntry    Reason = "SNAT entry quota"
+	QuotaInstance     Reason = "instance quota"
 	QuotaSNATPool     Reason = "SNAT pool quota"
 )

@@ -3,6 +3,7 @@ package receipt
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,6 +50,25 @@ func Once[R any](ctx context.Context, db *state.DB, c identity.Caller, now time.
 		return keep(tx, c, now, result)
 	})
 	return result, err
+}
+
+// OnceSettled is Once for a write that has to wait for earlier ones: while fn
+// refuses with a *fault.Error that has a network to await, fn is run again when
+// the dataplane has followed that network, for at most patience. After that its
+// refusal stands.
+func OnceSettled[R any](ctx context.Context, db *state.DB, c identity.Caller, now time.Time, patience time.Duration, fn func(*state.Tx) (R, error)) (R, error) {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		result, err := Once(ctx, db, c, now, fn)
+		var refused *fault.Error
+		if err == nil || !errors.As(err, &refused) || refused.Await == "" || waiting.Err() != nil {
+			return result, err
+		}
+		if !db.Observed.Settle(waiting, refused.Await) {
+			return result, err
+		}
+	}
 }
 
 func tokenID(c identity.Caller) string {

@@ -3,6 +3,7 @@ package resource
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Kinds of the NAT resources.
@@ -38,6 +39,7 @@ type ElasticIP struct {
 	Bandwidth          int        `json:"bandwidth"`     // Mbit/s
 	InternetChargeType string     `json:"internetChargeType"`
 	InstanceChargeType string     `json:"instanceChargeType"`
+	Expires            time.Time  `json:"expires,omitzero"` // until when it is paid for; shown only
 	Binding            *Binding   `json:"binding,omitempty"`
 	// VPC is the network that the address works in, or, once unbound, the one
 	// that it worked in last: whose dataplane has to let it go.

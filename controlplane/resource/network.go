@@ -163,6 +163,37 @@ type Instance struct {
 	State     string       `json:"state"` // ECS: Running, Stopped, Starting, Stopping; HaVip: Available, InUse, Pending
 }
 
+// The states of an instance. Of an ECS instance, a load balancer and a database:
+// Running, Stopped, Starting, Stopping; of a HaVip: Available, InUse, Pending.
+const (
+	Running   = "Running"
+	Stopped   = "Stopped"
+	Starting  = "Starting"
+	Stopping  = "Stopping"
+	Available = "Available"
+	InUse     = "InUse"
+	Pending   = "Pending"
+)
+
+// InstanceStates returns the states that an instance of a kind may be in, the
+// one of a new instance first.
+func InstanceStates(k InstanceKind) []string {
+	if k == InstanceHaVip {
+		return []string{Available, InUse, Pending}
+	}
+	return []string{Running, Stopped, Starting, Stopping}
+}
+
+// Usable says whether the instance is in a state in which elastic IPs may be
+// bound to it and routes may lead to it.
+func (i *Instance) Usable() bool {
+	switch i.State {
+	case Running, Stopped, Available, InUse:
+		return true
+	}
+	return false
+}
+
 // Kind implements Resource.
 func (*Instance) Kind() Kind { return KindInstance }
 

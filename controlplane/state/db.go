@@ -87,10 +87,11 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 
 func (db *DB) attempt(ctx context.Context, fn func(*Tx) error) error {
 	base := db.View()
-	tx := &Tx{View: base.clone(), revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool)}
+	tx := &Tx{View: base.clone(), revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), deleted: make(map[gone]bool)}
 	if err := fn(tx); err != nil {
 		return err
 	}
+	tx.dropUnknownNetworks(base)
 	if len(tx.writes) == 0 {
 		return nil
 	}
@@ -109,6 +110,9 @@ func (db *DB) attempt(ctx context.Context, fn func(*Tx) error) error {
 		// Before the view is published: whoever sees the change in the view sees
 		// the network as unsettled.
 		db.Observed.want(id, rev)
+	}
+	for g := range tx.deleted {
+		db.Observed.gone(g.network, g.kind, rev)
 	}
 	slices.Sort(commit.Networks)
 	db.view.Store(tx.View)
@@ -139,6 +143,13 @@ type Tx struct {
 	touched  map[string]bool
 	writes   map[store.Key]resource.Resource // nil: deleted
 	networks map[string]bool
+	deleted  map[gone]bool
+}
+
+// gone is a kind of resource that has been deleted from a network.
+type gone struct {
+	network string
+	kind    resource.Kind
 }
 
 // Put writes a resource that the dataplane has to follow.
@@ -156,6 +167,9 @@ func (tx *Tx) PutAttributes(r resource.Resource) { tx.write(r) }
 func (tx *Tx) Delete(r resource.Resource) {
 	id := r.Metadata().ID
 	tx.networks[r.Network()] = true
+	if n := r.Network(); n != "" {
+		tx.deleted[gone{n, r.Kind()}] = true
+	}
 	tx.table(r.Kind()).remove(id, tx.touched)
 	tx.writes[store.Key{Kind: string(r.Kind()), ID: id}] = nil
 }
@@ -190,8 +204,7 @@ func (tx *Tx) table(k resource.Kind) rows {
 	return t
 }
 
-// encode returns the writes in order of kind and id, and settles which networks
-// have to follow.
+// encode returns the writes in order of kind and id.
 func (tx *Tx) encode() ([]store.Write, error) {
 	writes := make([]store.Write, 0, len(tx.writes))
 	for k, r := range tx.writes {
@@ -217,10 +230,25 @@ func (tx *Tx) encode() ([]store.Write, error) {
 		}
 		return 1
 	})
+	return writes, nil
+}
+
+// dropUnknownNetworks settles which networks have to follow: not those that
+// were gone before the transaction, since nobody would ever report them.
+func (tx *Tx) dropUnknownNetworks(base *View) {
+	known := func(id string) bool {
+		_, now := tx.VPCs.Get(id)
+		_, before := base.VPCs.Get(id)
+		return now || before
+	}
 	for id, dirty := range tx.networks {
-		if id == "" || !dirty {
+		if !dirty || !known(id) {
 			delete(tx.networks, id)
 		}
 	}
-	return writes, nil
+	for g := range tx.deleted {
+		if !known(g.network) {
+			delete(tx.deleted, g)
+		}
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"sluice/controlplane/resource"
 )
 
 // Observed is what the dataplane has reported of each network, beside what is
@@ -21,6 +23,7 @@ type observation struct {
 	tried   int64 // revision of the last attempt, whether it worked or not
 	err     error // of the last attempt
 	since   time.Time
+	deleted map[resource.Kind]int64 // revision at which a resource of the kind was deleted last
 }
 
 // NetworkStatus is one network's place between wanted and applied.
@@ -51,6 +54,34 @@ func (o *Observed) want(network string, revision int64) {
 	if n := o.of(network); revision > n.wanted {
 		n.wanted = revision
 	}
+}
+
+// gone notes that a resource of a kind was deleted.
+func (o *Observed) gone(network string, kind resource.Kind, revision int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := o.of(network)
+	if n.deleted == nil {
+		n.deleted = make(map[resource.Kind]int64)
+	}
+	n.deleted[kind] = max(n.deleted[kind], revision)
+}
+
+// Deleting says whether the kernel may still hold a resource of that kind that
+// has been deleted from the network.
+func (o *Observed) Deleting(network string, kind resource.Kind) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := o.networks[network]
+	return n != nil && n.deleted[kind] > n.applied
+}
+
+// Holds says whether the kernel may hold anything of the network: it is wanted,
+// or has not been forgotten yet.
+func (o *Observed) Holds(network string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.networks[network] != nil
 }
 
 // Report takes the dataplane's word: everything up to revision is in the

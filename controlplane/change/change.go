@@ -1,0 +1,56 @@
+// Package change is the one way in which the domain services write: in a
+// transaction, once per client token, after earlier changes that bar it have
+// reached the kernel, and with one line in the log once it is committed.
+//
+// It takes a function that checks the rules and changes resources. It knows no
+// rule itself.
+package change
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"sluice/controlplane/identity"
+	"sluice/controlplane/receipt"
+	"sluice/controlplane/state"
+)
+
+// Writer is what writes need beside the caller.
+type Writer struct {
+	DB       *state.DB
+	Now      func() time.Time // clock of creation times and receipts
+	Log      *slog.Logger
+	Patience time.Duration // how long a write waits for the dataplane, see fault.Error.Await
+}
+
+// Tx is a transaction with its line for the log.
+type Tx struct {
+	*state.Tx
+	what  string
+	attrs []any
+}
+
+// Done says what the transaction does, for the log. A call that only repeats
+// an earlier answer never gets here, and is not logged as a change.
+func (tx *Tx) Done(what string, attrs ...any) { tx.what, tx.attrs = what, attrs }
+
+// Do runs fn in one transaction. fn may be run several times; only what its
+// last run wrote counts.
+func Do[R any](ctx context.Context, w Writer, c identity.Caller, fn func(*Tx) (R, error)) (R, error) {
+	var last *Tx
+	result, err := receipt.OnceSettled(ctx, w.DB, c, w.Now(), w.Patience, func(tx *state.Tx) (R, error) {
+		last = &Tx{Tx: tx}
+		return fn(last)
+	})
+	if err == nil && last != nil && last.what != "" {
+		w.Log.Info(last.what, append([]any{"account", c.Account, "request", c.RequestID}, last.attrs...)...)
+	}
+	return result, err
+}
+
+// Run is Do for a change without a result.
+func Run(ctx context.Context, w Writer, c identity.Caller, fn func(*Tx) error) error {
+	_, err := Do(ctx, w, c, func(tx *Tx) (struct{}, error) { return struct{}{}, fn(tx) })
+	return err
+}

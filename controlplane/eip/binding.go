@@ -1,0 +1,174 @@
+package eip
+
+import (
+	"context"
+
+	"sluice/controlplane/change"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// kinds are the kinds of instance behind the types that elastic IPs are bound
+// to.
+var kinds = map[resource.BindingType]resource.InstanceKind{
+	resource.BoundToECS:   resource.InstanceECS,
+	resource.BoundToSLB:   resource.InstanceSLB,
+	resource.BoundToHaVip: resource.InstanceHaVip,
+}
+
+// target is what an elastic IP is bound to, or may be.
+type target struct {
+	binding resource.Binding
+	region  string
+	vpc     string
+	// instance is nil for a NAT gateway.
+	instance *resource.Instance
+}
+
+// find returns what the caller named. Reasons: NATGatewayNotFound,
+// HaVipNotFound, InstanceNotFound.
+func find(v *state.View, c identity.Caller, b resource.Binding) (target, error) {
+	t := target{binding: b}
+	if b.Type == resource.BoundToNAT {
+		g, ok := v.NATGateways.Get(b.ID)
+		if !ok || g.Account != c.Account {
+			return t, fault.New(fault.NATGatewayNotFound, "NAT gateway %q", b.ID)
+		}
+		t.region, t.vpc = g.Region, g.VPC
+		return t, nil
+	}
+	i, ok := v.Instances.Get(b.ID)
+	if !ok || i.Account != c.Account || i.Type != kinds[b.Type] {
+		if b.Type == resource.BoundToHaVip {
+			return t, fault.New(fault.HaVipNotFound, "HaVip %q", b.ID)
+		}
+		return t, fault.New(fault.InstanceNotFound, "%s %q", b.Type, b.ID)
+	}
+	t.region, t.vpc, t.instance = i.Region, i.VPC, i
+	return t, nil
+}
+
+// usable refuses an instance that is between two states. Reasons:
+// InstanceStatus, HaVipStatus.
+func (t target) usable() error {
+	switch {
+	case t.instance == nil || t.instance.Usable():
+		return nil
+	case t.instance.Type == resource.InstanceHaVip:
+		return fault.New(fault.HaVipStatus, "HaVip %s is %s, not Available or InUse", t.instance.ID, t.instance.State)
+	default:
+		return fault.New(fault.InstanceStatus, "instance %s is %s, not Running or Stopped", t.instance.ID, t.instance.State)
+	}
+}
+
+// Associate binds an elastic IP to an instance or a NAT gateway (VPC API
+// reference, AssociateEipAddress). DNAT entries that lead to the instance's
+// private address take no effect from then on: the elastic IP wins.
+//
+// Reasons, in this order: ElasticIPNotFound, InstanceNotFound, HaVipNotFound or
+// NATGatewayNotFound, RegionMismatch, InstanceStatus or HaVipStatus,
+// ElasticIPStatus, InstanceAssociated or HaVipAssociated.
+func (s *Service) Associate(ctx context.Context, c identity.Caller, id string, b resource.Binding) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		old, err := own(tx.View, c, id)
+		if err != nil {
+			return err
+		}
+		t, err := find(tx.View, c, b)
+		if err != nil {
+			return err
+		}
+		if t.region != old.Region {
+			return fault.New(fault.RegionMismatch, "elastic IP %s is in %s, %s in %s", id, old.Region, b.ID, t.region)
+		}
+		if err := t.usable(); err != nil {
+			return err
+		}
+		if err := s.available(tx.View, old); err != nil {
+			return err
+		}
+		if err := t.unbound(tx.View); err != nil {
+			return err
+		}
+		e := old.Clone().(*resource.ElasticIP)
+		e.Binding, e.VPC = &b, t.vpc
+		tx.Put(e)
+		tx.Done("elastic IP bound", "eip", id, "address", e.Address, "to", b.ID, "vpc", e.VPC)
+		return nil
+	})
+}
+
+// unbound refuses an instance that has an elastic IP already. A NAT gateway may
+// have several.
+func (t target) unbound(v *state.View) error {
+	if t.instance == nil {
+		return nil
+	}
+	for other := range v.ElasticIPs.By(state.ByBinding, t.binding.ID).All() {
+		if t.instance.Type == resource.InstanceHaVip {
+			return fault.New(fault.HaVipAssociated, "HaVip %s has elastic IP %s", t.binding.ID, other.ID)
+		}
+		return fault.New(fault.InstanceAssociated, "instance %s has elastic IP %s", t.binding.ID, other.ID)
+	}
+	return nil
+}
+
+// Unassociate unbinds an elastic IP from what it is bound to
+// (UnassociateEipAddress). One of a NAT gateway has to be out of its DNAT and
+// SNAT tables.
+//
+// Reasons, in this order: ElasticIPNotFound, InstanceNotFound, HaVipNotFound or
+// NATGatewayNotFound, InstanceStatus or HaVipStatus, ElasticIPStatus,
+// NotAssociated.
+func (s *Service) Unassociate(ctx context.Context, c identity.Caller, id string, b resource.Binding) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		old, err := own(tx.View, c, id)
+		if err != nil {
+			return err
+		}
+		t, err := find(tx.View, c, b)
+		if err != nil {
+			return err
+		}
+		if err := t.usable(); err != nil {
+			return err
+		}
+		switch StatusOf(tx.View, s.db.Observed, old) {
+		case Available, Unassociating:
+			return fault.New(fault.ElasticIPStatus, "elastic IP %s is bound to nothing", id)
+		case Associating:
+			if !s.db.Observed.Settled(old.VPC) {
+				return fault.InTransition(fault.ElasticIPStatus, old.VPC, "elastic IP %s is still being bound", id)
+			}
+		}
+		if *old.Binding != b {
+			return fault.New(fault.NotAssociated, "elastic IP %s is bound to %s, not to %s", id, old.Binding.ID, b.ID)
+		}
+		if err := unusedByGateway(tx.View, old); err != nil {
+			return err
+		}
+		e := old.Clone().(*resource.ElasticIP)
+		e.Binding = nil
+		tx.Put(e)
+		tx.Done("elastic IP unbound", "eip", id, "address", e.Address, "from", b.ID, "vpc", e.VPC)
+		return nil
+	})
+}
+
+// unusedByGateway refuses an elastic IP that DNAT or SNAT entries of the NAT
+// gateway use.
+func unusedByGateway(v *state.View, e *resource.ElasticIP) error {
+	if e.Binding.Type != resource.BoundToNAT {
+		return nil
+	}
+	key := state.AddrKey(e.VPC, e.Address)
+	for x := range v.ForwardEntries.By(state.ByExternal, key).All() {
+		return fault.New(fault.ElasticIPStatus, "DNAT entry %s uses %s", x.ID, e.Address)
+	}
+	for x := range v.SNATEntries.By(state.ByExternal, key).All() {
+		return fault.New(fault.ElasticIPStatus, "SNAT entry %s uses %s", x.ID, e.Address)
+	}
+	return nil
+}

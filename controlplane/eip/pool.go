@@ -1,0 +1,71 @@
+package eip
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/big"
+	"net/netip"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
+)
+
+// tries is how often an address is drawn before the pool is searched: with half
+// of it free, a search is a matter of one in a thousand.
+const tries = 10
+
+// draw picks a free address of a public network at random.
+func draw(v *state.View, p settings.PublicNetwork, random io.Reader) (netip.Addr, error) {
+	total := uint64(0)
+	for _, r := range p.Pool {
+		total += count(r)
+	}
+	if total == 0 {
+		return netip.Addr{}, fault.New(fault.NoFreeElasticIP, "public network %s has no pool", p.Name)
+	}
+	free := func(a netip.Addr) bool {
+		return a != p.Uplink.Gateway && v.ElasticIPs.By(state.ByAddress, a.String()).Len() == 0
+	}
+	at := uint64(0)
+	for range tries {
+		n, err := rand.Int(random, new(big.Int).SetUint64(total))
+		if err != nil {
+			return netip.Addr{}, fmt.Errorf("draw an elastic IP: %w", err)
+		}
+		at = n.Uint64()
+		if a := nth(p.Pool, at); free(a) {
+			return a, nil
+		}
+	}
+	for i := range total {
+		if a := nth(p.Pool, (at+i)%total); free(a) {
+			return a, nil
+		}
+	}
+	return netip.Addr{}, fault.New(fault.NoFreeElasticIP, "all %d addresses of public network %s are allocated", total, p.Name)
+}
+
+// count returns the number of addresses of a range.
+func count(r settings.Range) uint64 { return uint64(number(r.Last)) - uint64(number(r.First)) + 1 }
+
+// nth returns the i-th address of a pool, counted from 0.
+func nth(pool []settings.Range, i uint64) netip.Addr {
+	for _, r := range pool {
+		n := count(r)
+		if i < n {
+			var b [4]byte
+			binary.BigEndian.PutUint32(b[:], number(r.First)+uint32(i))
+			return netip.AddrFrom4(b)
+		}
+		i -= n
+	}
+	return netip.Addr{}
+}
+
+func number(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}

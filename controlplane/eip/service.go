@@ -1,0 +1,183 @@
+package eip
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"sluice/controlplane/change"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
+)
+
+// Service carries out the actions on elastic IPs. Its methods may be called
+// concurrently.
+type Service struct {
+	db       *state.DB
+	settings *settings.Settings
+	writer   change.Writer
+	random   io.Reader
+}
+
+// New returns the service over db. now is the clock that creation times and
+// receipts are taken from; random is crypto/rand.Reader outside tests, and may
+// be read concurrently.
+func New(db *state.DB, set *settings.Settings, now func() time.Time, random io.Reader, log *slog.Logger) *Service {
+	return &Service{
+		db: db, settings: set, random: random,
+		writer: change.Writer{DB: db, Now: now, Log: log, Patience: set.Settle},
+	}
+}
+
+// The range of a bandwidth in Mbit/s, both ends included. The documents give
+// none for elastic IPs; this is that of a bandwidth package.
+const bandwidthMin, bandwidthMax = 1, 5000
+
+func checkBandwidth(mbit int) error {
+	if mbit < bandwidthMin || mbit > bandwidthMax {
+		return fault.New(fault.BandwidthInvalid, "%d Mbit/s; write %d to %d", mbit, bandwidthMin, bandwidthMax)
+	}
+	return nil
+}
+
+// Charge types of an elastic IP.
+const (
+	PostPaid = "PostPaid"
+	PrePaid  = "PrePaid"
+)
+
+// The longest period that can be paid for in advance.
+const monthsMax, yearsMax = 9, 3
+
+// Request is what is asked for.
+type Request struct {
+	Region             string
+	Bandwidth          int    // Mbit/s, 1 to 5000
+	InternetChargeType string // kept and shown; nothing is charged here
+	InstanceChargeType string // PostPaid or PrePaid
+	Years              bool   // Period counts years, not months
+	Period             int    // with PrePaid: 1 to 9 months or 1 to 3 years; 0: not given
+}
+
+// Allocated is what Allocate made.
+type Allocated struct {
+	ID      string     `json:"id"`
+	Address netip.Addr `json:"address"`
+	Order   string     `json:"order,omitempty"` // number of the order, with PrePaid
+}
+
+// Allocate gives the caller a free address of the region's public network, one
+// picked at random (VPC API reference, AllocateEipAddress). An order of a
+// PrePaid one counts as paid at once: nothing is charged here.
+//
+// Reasons: RegionNotFound, BandwidthInvalid, PeriodInvalid, QuotaElasticIP,
+// NoFreeElasticIP.
+func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (Allocated, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (Allocated, error) {
+		if _, ok := s.settings.Region(in.Region); !ok {
+			return Allocated{}, fault.New(fault.RegionNotFound, "region %q is not configured", in.Region)
+		}
+		if err := checkBandwidth(in.Bandwidth); err != nil {
+			return Allocated{}, err
+		}
+		if err := checkPeriod(in); err != nil {
+			return Allocated{}, err
+		}
+		if n, most := tx.ElasticIPs.By(state.ByAccount, c.Account).Len(), s.settings.For(c.Account).ElasticIPs; n >= most {
+			return Allocated{}, fault.New(fault.QuotaElasticIP, "account %s has %d elastic IPs, at most %d", c.Account, n, most)
+		}
+		public, ok := s.settings.PublicNetworkOf(in.Region)
+		if !ok {
+			return Allocated{}, fault.New(fault.NoFreeElasticIP, "region %s has no public network", in.Region)
+		}
+		address, err := draw(tx.View, public, s.random)
+		if err != nil {
+			return Allocated{}, err
+		}
+		e := &resource.ElasticIP{
+			Meta:    resource.Meta{ID: resource.NewID(resource.PrefixElasticIP), Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()},
+			Address: address, PublicNetwork: public.Name, Bandwidth: in.Bandwidth,
+			InternetChargeType: in.InternetChargeType, InstanceChargeType: in.InstanceChargeType,
+		}
+		made := Allocated{ID: e.ID, Address: address}
+		if in.InstanceChargeType == PrePaid {
+			if made.Order, err = orderNumber(s.random); err != nil {
+				return Allocated{}, err
+			}
+			e.Expires = expiry(e.CreatedAt, in)
+		}
+		tx.Put(e)
+		tx.Done("elastic IP allocated", "eip", e.ID, "address", address, "region", in.Region)
+		return made, nil
+	})
+}
+
+// ModifyBandwidth changes the bandwidth of an elastic IP, in Mbit/s
+// (ModifyEipAddressAttribute). Reasons: ElasticIPNotFound, BandwidthInvalid.
+func (s *Service) ModifyBandwidth(ctx context.Context, c identity.Caller, id string, mbit int) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		old, err := own(tx.View, c, id)
+		if err != nil {
+			return err
+		}
+		if err := checkBandwidth(mbit); err != nil {
+			return err
+		}
+		e := old.Clone().(*resource.ElasticIP)
+		e.Bandwidth = mbit
+		// A bound elastic IP stays InUse; the dataplane has to look all the same.
+		tx.PutAttributes(e)
+		if e.Binding != nil {
+			tx.Dirty(e.VPC)
+		}
+		tx.Done("elastic IP changed", "eip", id, "bandwidth", mbit)
+		return nil
+	})
+}
+
+// Release gives an elastic IP back to the pool (ReleaseEipAddress). Reasons:
+// ElasticIPNotFound, ElasticIPStatus.
+func (s *Service) Release(ctx context.Context, c identity.Caller, id string) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		e, err := own(tx.View, c, id)
+		if err != nil {
+			return err
+		}
+		if err := s.available(tx.View, e); err != nil {
+			return err
+		}
+		tx.Delete(e)
+		tx.Done("elastic IP released", "eip", id, "address", e.Address)
+		return nil
+	})
+}
+
+// available refuses an elastic IP that is not Available. One that is becoming
+// so is worth waiting for.
+func (s *Service) available(v *state.View, e *resource.ElasticIP) error {
+	switch StatusOf(v, s.db.Observed, e) {
+	case Available:
+		return nil
+	case Unassociating:
+		if !s.db.Observed.Settled(e.VPC) {
+			return fault.InTransition(fault.ElasticIPStatus, e.VPC, "elastic IP %s is still being unbound", e.ID)
+		}
+		return fault.New(fault.ElasticIPStatus, "elastic IP %s is still in network %s, which refuses to let it go", e.ID, e.VPC)
+	default:
+		return fault.New(fault.ElasticIPStatus, "elastic IP %s is bound to %s", e.ID, e.Binding.ID)
+	}
+}
+
+// own returns an elastic IP of the caller's.
+func own(v *state.View, c identity.Caller, id string) (*resource.ElasticIP, error) {
+	e, ok := v.ElasticIPs.Get(id)
+	if !ok || e.Account != c.Account {
+		return nil, fault.New(fault.ElasticIPNotFound, "elastic IP %q", id)
+	}
+	return e, nil
+}

@@ -1,0 +1,28 @@
+package identity
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Key is an access key with its secret in the clear, as a signature check
+// needs it.
+type Key struct {
+	ID           string
+	Account      string // id of the account that it signs for
+	AccountName  string
+	Secret       string
+	Disabled     bool
+	DescribeOnly bool // may not call actions that write
+	CreatedAt    time.Time
+}
+
+// LogValue keeps the secret out of logs.
+func (k Key) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("id", k.ID), slog.String("account", k.Account))
+}
+
+// KeyOptions are the choices at the creation of a key.
+type KeyOptions struct {
+	DescribeOnly bool // the key may not call actions that write
+}

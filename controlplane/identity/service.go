@@ -1,0 +1,297 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// DefaultAccount is the name of the account that a key gets when none is named.
+const DefaultAccount = "default"
+
+// Service keeps accounts and access keys.
+type Service struct {
+	db     *state.DB
+	sealer *sealer
+	random io.Reader
+	now    func() time.Time
+	// opened holds unsealed keys: id → *openedKey. An entry counts as long as
+	// the stored record is the one that it was made of.
+	opened sync.Map
+}
+
+type openedKey struct {
+	record *resource.AccessKey
+	key    Key
+}
+
+// Open returns the service over db, with the key file SealFile in dataDir. The
+// file is made at the first start, while the store holds no sealed secret yet;
+// after that a missing, foreign or readable-by-others file is an error. random
+// is crypto/rand.Reader outside tests.
+func Open(db *state.DB, dataDir string, random io.Reader, now func() time.Time) (*Service, error) {
+	v := db.View()
+	key, err := sealKey(filepath.Join(dataDir, SealFile), v.AccessKeys.Len() == 0, random)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := newSealer(key, random)
+	if err != nil {
+		return nil, err
+	}
+	// A foreign key file shows now, and not at the first request.
+	for k := range v.AccessKeys.All() {
+		if _, err := sealer.open(k.ID, k.Sealed); err != nil {
+			return nil, err
+		}
+	}
+	return &Service{db: db, sealer: sealer, random: random, now: now}, nil
+}
+
+// CreateAccount makes an account. The name is 1 to 64 Latin letters, digits,
+// '.', '_' and '-', begins with a letter, and is not taken yet.
+func (s *Service) CreateAccount(ctx context.Context, name string) (*resource.Account, error) {
+	var a *resource.Account
+	err := s.db.Update(ctx, func(tx *state.Tx) (err error) {
+		a, err = s.createAccount(tx, name)
+		return err
+	})
+	return a, err
+}
+
+func (s *Service) createAccount(tx *state.Tx, name string) (*resource.Account, error) {
+	if !isAccountName(name) {
+		return nil, fault.New(fault.ParameterInvalid, "account name %q: write 1 to 64 Latin letters, digits, '.', '_' and '-', the first a letter", name)
+	}
+	if _, ok := findAccount(tx.View, name); ok {
+		return nil, fault.New(fault.AccountExists, "there is an account named %q", name)
+	}
+	id, err := s.accountID(tx.View)
+	if err != nil {
+		return nil, err
+	}
+	a := &resource.Account{Meta: resource.Meta{ID: id, Account: id, CreatedAt: s.now()}, Name: name}
+	tx.PutAttributes(a)
+	return a, nil
+}
+
+// accountID draws an id of 16 digits, as the documents' accounts have, that is
+// not taken.
+func (s *Service) accountID(v *state.View) (string, error) {
+	for {
+		first, err := randomText(s.random, "123456789", 1)
+		if err != nil {
+			return "", err
+		}
+		rest, err := randomText(s.random, "0123456789", 15)
+		if err != nil {
+			return "", err
+		}
+		if _, taken := v.Accounts.Get(first + rest); !taken {
+			return first + rest, nil
+		}
+	}
+}
+
+// Accounts returns all accounts, by name.
+func (s *Service) Accounts() []*resource.Account {
+	list := slices.Collect(s.db.View().Accounts.All())
+	slices.SortFunc(list, func(a, b *resource.Account) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// Account returns the account of that id or name.
+func (s *Service) Account(idOrName string) (*resource.Account, bool) {
+	return findAccount(s.db.View(), idOrName)
+}
+
+func findAccount(v *state.View, idOrName string) (*resource.Account, bool) {
+	if a, ok := v.Accounts.Get(idOrName); ok {
+		return a, true
+	}
+	for a := range v.Accounts.All() {
+		if a.Name == idOrName {
+			return a, true
+		}
+	}
+	return nil, false
+}
+
+// CreateKey makes an access key for the account of that id or name. An empty
+// account means DefaultAccount, which is made if there is none. The secret is
+// 30 characters; it can be read again only through Key.
+func (s *Service) CreateKey(ctx context.Context, account string, o KeyOptions) (Key, error) {
+	name := account
+	if name == "" {
+		name = DefaultAccount
+	}
+	var made Key
+	err := s.db.Update(ctx, func(tx *state.Tx) error {
+		owner, ok := findAccount(tx.View, name)
+		if !ok && account != "" {
+			return fault.New(fault.AccountNotFound, "account %q", account)
+		}
+		if !ok {
+			var err error
+			if owner, err = s.createAccount(tx, name); err != nil {
+				return err
+			}
+		}
+		record, secret, err := s.newKey(owner.ID, o)
+		if err != nil {
+			return err
+		}
+		tx.PutAttributes(record)
+		made = describe(record, owner.Name, secret)
+		return nil
+	})
+	return made, err
+}
+
+func (s *Service) newKey(account string, o KeyOptions) (*resource.AccessKey, string, error) {
+	id, err := randomText(s.random, alphanumeric, 20)
+	if err != nil {
+		return nil, "", err
+	}
+	id = "LTAI" + id
+	secret, err := randomText(s.random, alphanumeric, 30)
+	if err != nil {
+		return nil, "", err
+	}
+	sealed, err := s.sealer.seal(id, []byte(secret))
+	if err != nil {
+		return nil, "", err
+	}
+	return &resource.AccessKey{
+		Meta:         resource.Meta{ID: id, Account: account, CreatedAt: s.now()},
+		Sealed:       sealed,
+		DescribeOnly: o.DescribeOnly,
+	}, secret, nil
+}
+
+func describe(k *resource.AccessKey, accountName, secret string) Key {
+	return Key{ID: k.ID, Account: k.Account, AccountName: accountName, Secret: secret, Disabled: k.Disabled, DescribeOnly: k.DescribeOnly, CreatedAt: k.CreatedAt}
+}
+
+// Keys returns the access keys of the account of that id or name, or of all
+// accounts if account is empty, in order of creation and without their secrets.
+// Error: fault.AccountNotFound.
+func (s *Service) Keys(account string) ([]Key, error) {
+	v := s.db.View()
+	var list []Key
+	of := func(a *resource.Account) {
+		for k := range v.AccessKeys.By(state.ByAccount, a.ID).All() {
+			list = append(list, describe(k, a.Name, ""))
+		}
+	}
+	if account != "" {
+		a, ok := findAccount(v, account)
+		if !ok {
+			return nil, fault.New(fault.AccountNotFound, "account %q", account)
+		}
+		of(a)
+		return list, nil
+	}
+	for a := range v.Accounts.All() {
+		of(a)
+	}
+	slices.SortStableFunc(list, func(a, b Key) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return list, nil
+}
+
+// DisableKey makes signatures by the key be refused, until EnableKey.
+func (s *Service) DisableKey(ctx context.Context, id string) error {
+	return s.changeKey(ctx, id, func(tx *state.Tx, k *resource.AccessKey) { k.Disabled = true; tx.PutAttributes(k) })
+}
+
+// EnableKey undoes DisableKey.
+func (s *Service) EnableKey(ctx context.Context, id string) error {
+	return s.changeKey(ctx, id, func(tx *state.Tx, k *resource.AccessKey) { k.Disabled = false; tx.PutAttributes(k) })
+}
+
+// DeleteKey removes the key for good.
+func (s *Service) DeleteKey(ctx context.Context, id string) error {
+	err := s.changeKey(ctx, id, func(tx *state.Tx, k *resource.AccessKey) { tx.Delete(k) })
+	if err == nil {
+		s.opened.Delete(id)
+	}
+	return err
+}
+
+func (s *Service) changeKey(ctx context.Context, id string, change func(*state.Tx, *resource.AccessKey)) error {
+	return s.db.Update(ctx, func(tx *state.Tx) error {
+		k, ok := tx.AccessKeys.Get(id)
+		if !ok {
+			return fault.New(fault.AccessKeyNotFound, "access key %q", id)
+		}
+		change(tx, k.Clone().(*resource.AccessKey))
+		return nil
+	})
+}
+
+// Key returns the access key of that id, with its secret. It takes no lock, and
+// unseals a secret only the first time after the key has changed.
+func (s *Service) Key(id string) (Key, bool) {
+	v := s.db.View()
+	record, ok := v.AccessKeys.Get(id)
+	if !ok {
+		return Key{}, false
+	}
+	// Records are never changed, only replaced: the same pointer is the same record.
+	if o, ok := s.opened.Load(id); ok && o.(*openedKey).record == record {
+		return o.(*openedKey).key, true
+	}
+	secret, err := s.sealer.open(id, record.Sealed)
+	if err != nil {
+		slog.Error("access key cannot be used", "key", id, "error", err)
+		return Key{}, false
+	}
+	name := ""
+	if a, ok := v.Accounts.Get(record.Account); ok {
+		name = a.Name
+	}
+	k := describe(record, name, string(secret))
+	s.opened.Store(id, &openedKey{record: record, key: k})
+	return k, true
+}
+
+func isAccountName(name string) bool {
+	if name == "" || len(name) > 64 || !strings.ContainsRune(letters, rune(name[0])) {
+		return false
+	}
+	return strings.Trim(name, alphanumeric+"._-") == ""
+}
+
+const (
+	letters      = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	alphanumeric = letters + "0123456789"
+)
+
+// randomText draws n characters of the alphabet (at most 256 characters),
+// every one equally likely.
+func randomText(random io.Reader, alphabet string, n int) (string, error) {
+	limit := 256 - 256%len(alphabet) // bytes from here on would favour the first characters
+	text := make([]byte, 0, n)
+	buf := make([]byte, 2*n)
+	for len(text) < n {
+		if _, err := io.ReadFull(random, buf); err != nil {
+			return "", fmt.Errorf("draw random characters: %w", err)
+		}
+		for _, b := range buf {
+			if int(b) < limit && len(text) < n {
+				text = append(text, alphabet[int(b)%len(alphabet)])
+			}
+		}
+	}
+	return string(text), nil
+}

@@ -1,0 +1,266 @@
+package inventory
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/controlplane/change"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/network"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
+)
+
+// Service keeps the inventory. Its methods may be called concurrently.
+type Service struct {
+	db       *state.DB
+	settings *settings.Settings
+	writer   change.Writer
+}
+
+// New returns the service over db. now is the clock of creation times.
+func New(db *state.DB, set *settings.Settings, now func() time.Time, log *slog.Logger) *Service {
+	return &Service{db: db, settings: set, writer: change.Writer{DB: db, Now: now, Log: log, Patience: set.Settle}}
+}
+
+// NewInstance is what is known of an instance that is added.
+type NewInstance struct {
+	ID        string                // empty: one is made up. Else 2 to 64 letters, digits, '-', '_' and '.', the first a letter
+	VSwitch   string                // id of the VSwitch that it is in
+	PrivateIP netip.Addr            // invalid: the lowest that is free in the VSwitch
+	MAC       string                // 48 bits, in any usual form; may be empty
+	Type      resource.InstanceKind // empty: EcsInstance
+	State     string                // empty: the first of resource.InstanceStates
+}
+
+// Add puts an instance into the inventory.
+//
+// Reasons: ParameterInvalid, InstanceExists, VSwitchNotFound, AddressNotUsable,
+// AddressInUse, NoFreeAddress, QuotaInstance.
+func (s *Service) Add(ctx context.Context, in NewInstance) (*resource.Instance, error) {
+	var added *resource.Instance
+	err := s.run(ctx, func(tx *change.Tx) error {
+		x, ok := tx.VSwitches.Get(in.VSwitch)
+		if !ok {
+			return fault.New(fault.VSwitchNotFound, "VSwitch %q", in.VSwitch)
+		}
+		i := &resource.Instance{
+			Meta: resource.Meta{ID: in.ID, Account: x.Account, Region: x.Region, CreatedAt: s.writer.Now()},
+			VPC:  x.VPC, VSwitch: x.ID, PrivateIP: in.PrivateIP, Type: in.Type, State: in.State,
+		}
+		if err := s.complete(tx.View, i, in.MAC); err != nil {
+			return err
+		}
+		if err := s.place(tx.View, i, x); err != nil {
+			return err
+		}
+		tx.Put(i)
+		tx.Done("instance added", "instance", i.ID, "kind", i.Type, "vswitch", x.ID, "address", i.PrivateIP)
+		added = i
+		return nil
+	})
+	return added, err
+}
+
+// run is a write of the operator's: it has no account and no client token.
+func (s *Service) run(ctx context.Context, fn func(*change.Tx) error) error {
+	return change.Run(ctx, s.writer, identity.Caller{}, fn)
+}
+
+// complete fills in what was left out and checks what was given.
+func (s *Service) complete(v *state.View, i *resource.Instance, mac string) error {
+	if i.Type == "" {
+		i.Type = resource.InstanceECS
+	}
+	prefix, ok := prefixes[i.Type]
+	if !ok {
+		return fault.New(fault.ParameterInvalid, "kind %q; write EcsInstance, SlbInstance, HaVip or RdsInstance", i.Type)
+	}
+	if i.ID == "" {
+		i.ID = resource.NewID(prefix)
+	}
+	if !isID(i.ID) {
+		return fault.New(fault.ParameterInvalid, "instance id %q; write 2 to 64 Latin letters, digits, '-', '_' and '.', the first a letter", i.ID)
+	}
+	// Elastic IPs are bound to instances and to NAT gateways, by id.
+	_, gateway := v.NATGateways.Get(i.ID)
+	if _, taken := v.Instances.Get(i.ID); taken || gateway {
+		return fault.New(fault.InstanceExists, "there is a resource with the id %s", i.ID)
+	}
+	if mac != "" {
+		m, err := parseMAC(mac)
+		if err != nil {
+			return fault.New(fault.ParameterInvalid, "MAC address %q; write six bytes, for example 52:54:00:12:34:56", mac)
+		}
+		i.MAC = m
+	}
+	if i.State == "" {
+		i.State = resource.InstanceStates(i.Type)[0]
+	}
+	return checkState(i)
+}
+
+// prefixes of made-up ids.
+var prefixes = map[resource.InstanceKind]string{
+	resource.InstanceECS:   resource.PrefixInstance,
+	resource.InstanceSLB:   "lb",
+	resource.InstanceHaVip: "havip",
+	resource.InstanceRDS:   "rm",
+}
+
+func isID(id string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	return len(id) >= 2 && len(id) <= 64 && strings.ContainsRune(letters, rune(id[0])) && strings.Trim(id, letters+"0123456789-_.") == ""
+}
+
+func parseMAC(text string) (string, error) {
+	m, err := net.ParseMAC(text)
+	if err != nil {
+		return "", err
+	}
+	if len(m) != 6 || m[0]&1 != 0 {
+		return "", fmt.Errorf("%s is no address of one network interface", m)
+	}
+	return m.String(), nil
+}
+
+func checkState(i *resource.Instance) error {
+	if states := resource.InstanceStates(i.Type); !slices.Contains(states, i.State) {
+		return fault.New(fault.ParameterInvalid, "state %q of a %s; write one of %s", i.State, i.Type, strings.Join(states, ", "))
+	}
+	return nil
+}
+
+// place checks the instance's address, or finds it one.
+func (s *Service) place(v *state.View, i *resource.Instance, x *resource.VSwitch) error {
+	if n, most := v.Instances.By(state.ByVPC, x.VPC).Len(), s.settings.For(x.Account).InstancesPerVPC; n >= most {
+		return fault.New(fault.QuotaInstance, "VPC %s has %d instances, at most %d", x.VPC, n, most)
+	}
+	if !i.PrivateIP.IsValid() {
+		a, ok := freeAddress(v, x)
+		if !ok {
+			return fault.New(fault.NoFreeAddress, "every address of VSwitch %s is taken", x.ID)
+		}
+		i.PrivateIP = a
+		return nil
+	}
+	if !x.CIDR.Contains(i.PrivateIP) || network.Reserved(x.CIDR, i.PrivateIP) {
+		return fault.New(fault.AddressNotUsable, "%s; take one of %s but for its first and its last three", i.PrivateIP, x.CIDR)
+	}
+	if other, ok := At(v, x.VPC, i.PrivateIP); ok {
+		return fault.New(fault.AddressInUse, "%s is instance %s's", i.PrivateIP, other.ID)
+	}
+	return nil
+}
+
+func freeAddress(v *state.View, x *resource.VSwitch) (netip.Addr, bool) {
+	a := network.FirstUsable(x.CIDR)
+	for range network.Usable(x.CIDR) {
+		if _, taken := At(v, x.VPC, a); !taken {
+			return a, true
+		}
+		a = a.Next()
+	}
+	return netip.Addr{}, false
+}
+
+// At returns the instance that the inventory knows to hold an address of a VPC.
+func At(v *state.View, vpc string, a netip.Addr) (*resource.Instance, bool) {
+	r := v.Instances.By(state.ByAddress, state.AddrKey(vpc, a))
+	if r.Len() == 0 {
+		return nil, false
+	}
+	return r.At(0), true
+}
+
+// KindAt returns what kind of instance holds an address of a VPC: an ordinary
+// ECS instance, unless the inventory knows better.
+func KindAt(v *state.View, vpc string, a netip.Addr) resource.InstanceKind {
+	if i, ok := At(v, vpc, a); ok {
+		return i.Type
+	}
+	return resource.InstanceECS
+}
+
+// Filter says which instances a listing shows. All conditions apply at once;
+// an empty one does not count.
+type Filter struct {
+	VPC, VSwitch string
+}
+
+// List returns the instances in order of creation.
+func (s *Service) List(f Filter) []*resource.Instance {
+	v := s.db.View()
+	var list []*resource.Instance
+	add := func(i *resource.Instance) {
+		if (f.VPC == "" || i.VPC == f.VPC) && (f.VSwitch == "" || i.VSwitch == f.VSwitch) {
+			list = append(list, i)
+		}
+	}
+	switch {
+	case f.VSwitch != "":
+		for i := range v.Instances.By(state.ByVSwitch, f.VSwitch).All() {
+			add(i)
+		}
+	case f.VPC != "":
+		for i := range v.Instances.By(state.ByVPC, f.VPC).All() {
+			add(i)
+		}
+	default:
+		for i := range v.Instances.All() {
+			add(i)
+		}
+		slices.SortStableFunc(list, func(a, b *resource.Instance) int { return int(a.Created - b.Created) })
+	}
+	return list
+}
+
+// Get returns the instance of that id.
+func (s *Service) Get(id string) (*resource.Instance, bool) { return s.db.View().Instances.Get(id) }
+
+// SetState notes that an instance is in another state. Reasons:
+// InstanceNotFound, ParameterInvalid.
+func (s *Service) SetState(ctx context.Context, id, to string) error {
+	return s.run(ctx, func(tx *change.Tx) error {
+		old, ok := tx.Instances.Get(id)
+		if !ok {
+			return fault.New(fault.InstanceNotFound, "instance %q", id)
+		}
+		i := old.Clone().(*resource.Instance)
+		i.State = to
+		if err := checkState(i); err != nil {
+			return err
+		}
+		tx.PutAttributes(i) // packets flow in every state that the host itself allows
+		tx.Done("instance changed", "instance", id, "state", to)
+		return nil
+	})
+}
+
+// Remove takes an instance out of the inventory. What depends on it has to go
+// first. Reasons: InstanceNotFound, InstanceHasDependents.
+func (s *Service) Remove(ctx context.Context, id string) error {
+	return s.run(ctx, func(tx *change.Tx) error {
+		i, ok := tx.Instances.Get(id)
+		if !ok {
+			return fault.New(fault.InstanceNotFound, "instance %q", id)
+		}
+		for e := range tx.ElasticIPs.By(state.ByBinding, id).All() {
+			return fault.New(fault.InstanceHasDependents, "elastic IP %s (%s) is bound to instance %s", e.ID, e.Address, id)
+		}
+		for e := range tx.RouteEntries.By(state.ByNextHop, id).All() {
+			return fault.New(fault.InstanceHasDependents, "the route entry of VPC %s for %s leads to instance %s", e.VPC, e.Destination, id)
+		}
+		tx.Delete(i)
+		tx.Done("instance removed", "instance", id, "vswitch", i.VSwitch, "address", i.PrivateIP)
+		return nil
+	})
+}

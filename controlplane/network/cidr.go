@@ -1,0 +1,97 @@
+package network
+
+import (
+	"net/netip"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/settings"
+)
+
+// private are the networks that a VPC's block may be taken from (VPC API
+// reference, CreateVpc).
+var private = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"),
+	netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.168.0.0/16"),
+}
+
+// Mask lengths, both ends included. Those of a UserCidr are not documented: it
+// may be as wide as a VPC, and as narrow as one host.
+const (
+	vpcMaskMin, vpcMaskMax         = 8, 24
+	vswitchMaskMin, vswitchMaskMax = 16, 29
+	userMaskMin, userMaskMax       = 8, 32
+)
+
+// canonical says whether p is an IPv4 network without host bits: 172.16.1.5/16
+// is refused, and not read as 172.16.0.0/16, so that what was asked for and
+// what is shown are the same.
+func canonical(p netip.Prefix) bool {
+	return p.IsValid() && p.Addr().Is4() && p == p.Masked()
+}
+
+// within says whether inner lies in outer, or equals it.
+func within(inner, outer netip.Prefix) bool {
+	return inner.Bits() >= outer.Bits() && outer.Contains(inner.Addr())
+}
+
+func checkVPCBlock(p netip.Prefix) error {
+	if !canonical(p) || p.Bits() < vpcMaskMin || p.Bits() > vpcMaskMax {
+		return fault.New(fault.VPCCIDRInvalid, "%s; write a network with a mask of %d to %d bits", p, vpcMaskMin, vpcMaskMax)
+	}
+	for _, n := range private {
+		if within(p, n) {
+			return nil
+		}
+	}
+	return fault.New(fault.VPCCIDRInvalid, "%s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
+}
+
+func checkUserCIDRs(list []netip.Prefix, q settings.Quotas) error {
+	if len(list) > q.UserCIDRs {
+		return fault.New(fault.UserCIDRQuota, "%d networks; at most %d", len(list), q.UserCIDRs)
+	}
+	for _, p := range list {
+		switch {
+		case !canonical(p):
+			return fault.New(fault.UserCIDRMalformed, "%s; write a network without host bits", p)
+		case p.Bits() < userMaskMin || p.Bits() > userMaskMax:
+			return fault.New(fault.UserCIDRMask, "%s; the mask is %d to %d bits", p, userMaskMin, userMaskMax)
+		case p.Overlaps(CarrierGrade):
+			return fault.New(fault.UserCIDROverlap, "%s overlaps %s", p, CarrierGrade)
+		}
+	}
+	return nil
+}
+
+// EffectiveUserCIDRs returns the networks of list that take effect: one that
+// lies within another does not count (VPC API reference, CreateVpc).
+func EffectiveUserCIDRs(list []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for i, p := range list {
+		covered := false
+		for j, q := range list {
+			// Of equal ones the first counts.
+			if i != j && within(p, q) && (p != q || j < i) {
+				covered = true
+				break
+			}
+		}
+		if !covered {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func checkVSwitchBlock(p, vpc netip.Prefix) error {
+	switch {
+	case !canonical(p):
+		return fault.New(fault.CIDRMalformed, "%s; write a network without host bits", p)
+	case p.Bits() < vswitchMaskMin || p.Bits() > vswitchMaskMax:
+		return fault.New(fault.VSwitchCIDRMask, "%s; the mask is %d to %d bits", p, vswitchMaskMin, vswitchMaskMax)
+	case !within(p, vpc):
+		return fault.New(fault.VSwitchCIDROutside, "%s does not lie within the VPC's %s", p, vpc)
+	}
+	return nil
+}

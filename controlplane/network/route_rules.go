@@ -1,0 +1,143 @@
+package network
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// The number of hops that an entry with a list has.
+const hopsMin, hopsMax = 2, 4
+
+// unroutable are destinations that no packet is forwarded to: "this network",
+// loopback, addresses of the link, multicast and the reserved rest (RFC 6890).
+var unroutable = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("224.0.0.0/3"),
+}
+
+// checkDestination refuses 100.64.0.0/10 and what lies in it, and what equals a
+// VSwitch's block or lies in one. A destination that contains a block is
+// accepted: 0.0.0.0/0 is an example of the documents.
+func checkDestination(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
+	if within(p, CarrierGrade) {
+		return fault.New(fault.RouteDestination, "%s lies in %s, which is for the cloud's own services", p, CarrierGrade)
+	}
+	for _, n := range unroutable {
+		if within(p, n) {
+			return fault.New(fault.RouteDestination, "%s lies in %s, where nothing can be routed", p, n)
+		}
+	}
+	for x := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
+		if within(p, x.CIDR) {
+			return fault.New(fault.RouteDestination, "%s lies in %s of VSwitch %s", p, x.CIDR, x.ID)
+		}
+	}
+	return nil
+}
+
+// isDerived says whether p is the destination of an entry that is not stored.
+func isDerived(v *state.View, vpc *resource.VPC, p netip.Prefix) bool {
+	if p == CarrierGrade {
+		return true
+	}
+	for x := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
+		if x.CIDR == p {
+			return true
+		}
+	}
+	return false
+}
+
+// nextHops returns the next hops of a new entry.
+//
+// Reasons: ParameterNotApplicable, NextHopListSize, NextHopRouterInterface,
+// NextHopOpposite, NextHopListed, NextHopBothNull, NextHopMissing, and those of
+// nextHop.
+func nextHops(v *state.View, vpc *resource.VPC, in NewRouteEntry) ([]resource.NextHop, error) {
+	if len(in.NextHops) > 0 {
+		if in.NextHopType != "" || in.NextHopID != "" {
+			return nil, fault.New(fault.ParameterNotApplicable, "name one next hop or a list of them, not both")
+		}
+		return nil, hopList(v, vpc, in.NextHops)
+	}
+	if in.NextHopID == "" {
+		if in.NextHopType == "" {
+			return nil, fault.New(fault.NextHopBothNull, "name a next hop or a list of them")
+		}
+		return nil, fault.New(fault.NextHopMissing, "name the next hop of type %s", in.NextHopType)
+	}
+	h := resource.NextHop{Type: cmp.Or(in.NextHopType, resource.NextHopInstance), ID: in.NextHopID}
+	return []resource.NextHop{h}, nextHop(v, vpc, h)
+}
+
+// hopList says why a list of next hops is refused. Only router interfaces to
+// VBRs may be listed, and there is none, so that every list is.
+func hopList(v *state.View, vpc *resource.VPC, hops []resource.NextHop) error {
+	if len(hops) < hopsMin || len(hops) > hopsMax {
+		return fault.New(fault.NextHopListSize, "%d next hops; a list has %d to %d", len(hops), hopsMin, hopsMax)
+	}
+	seen := make(map[string]bool)
+	for _, h := range hops {
+		if seen[h.ID] {
+			return fault.New(fault.NextHopRouterInterface, "next hop %s is listed twice", h.ID)
+		}
+		seen[h.ID] = true
+	}
+	for _, h := range hops {
+		if i, ok := v.Instances.Get(h.ID); ok && i.VPC == vpc.ID || h.Type != "" && h.Type != resource.NextHopRouterInterface {
+			return fault.New(fault.NextHopOpposite, "next hop %s is no router interface to a VBR", h.ID)
+		}
+	}
+	return fault.New(fault.NextHopListed, "router interface %q", hops[0].ID)
+}
+
+// nextHop refuses a next hop that is not there, not in the VPC, or not in a
+// state to forward.
+//
+// Reasons: InstanceNotFound, InstanceStatus, HaVipNotFound, HaVipStatus,
+// NextHopNotFound.
+func nextHop(v *state.View, vpc *resource.VPC, h resource.NextHop) error {
+	i, ok := v.Instances.Get(h.ID)
+	ok = ok && i.VPC == vpc.ID
+	switch h.Type {
+	case resource.NextHopInstance:
+		if !ok || i.Type != resource.InstanceECS {
+			return fault.New(fault.InstanceNotFound, "instance %q in VPC %s", h.ID, vpc.ID)
+		}
+		if !i.Usable() {
+			return fault.New(fault.InstanceStatus, "instance %s is %s, not Running or Stopped", i.ID, i.State)
+		}
+	case resource.NextHopHaVip:
+		if !ok || i.Type != resource.InstanceHaVip {
+			return fault.New(fault.HaVipNotFound, "HaVip %q in VPC %s", h.ID, vpc.ID)
+		}
+		if !i.Usable() {
+			return fault.New(fault.HaVipStatus, "HaVip %s is %s, not Available or InUse", i.ID, i.State)
+		}
+	default:
+		// Tunnels, router interfaces and VPN gateways do not exist yet.
+		return fault.New(fault.NextHopNotFound, "%s %q", h.Type, h.ID)
+	}
+	return nil
+}
+
+// sameHops compares two sets of next hops by id.
+func sameHops(a, b []resource.NextHop) bool {
+	return slices.Equal(hopIDs(a), hopIDs(b))
+}
+
+func hopIDs(hops []resource.NextHop) []string {
+	ids := make([]string, 0, len(hops))
+	for _, h := range hops {
+		ids = append(ids, h.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}

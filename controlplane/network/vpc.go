@@ -1,0 +1,207 @@
+package network
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"sluice/controlplane/change"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// NewVPC is what a VPC is made of.
+type NewVPC struct {
+	Region      string
+	CIDR        netip.Prefix // 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or part of one, 8 to 24 bits, without host bits
+	Name        string
+	Description string
+	UserCIDRs   []netip.Prefix // at most 3, none overlapping 100.64.0.0/10
+}
+
+// CreatedVPC is what CreateVPC made.
+type CreatedVPC struct {
+	VPC        string `json:"vpc"`
+	VRouter    string `json:"vrouter"`
+	RouteTable string `json:"routeTable"`
+}
+
+// CreateVPC makes a VPC with its router and its route table (VPC API reference,
+// CreateVpc).
+//
+// Reasons: RegionNotFound, ResourceNotAvailable, VPCCIDRInvalid, UserCIDR…,
+// QuotaVPC.
+func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (CreatedVPC, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (CreatedVPC, error) {
+		region, err := s.region(in.Region)
+		if err != nil {
+			return CreatedVPC{}, err
+		}
+		if len(region.Zones) == 0 {
+			return CreatedVPC{}, fault.New(fault.ResourceNotAvailable, "region %s has no zone", in.Region)
+		}
+		if err := checkVPCBlock(in.CIDR); err != nil {
+			return CreatedVPC{}, err
+		}
+		quotas := s.settings.For(c.Account)
+		if err := checkUserCIDRs(in.UserCIDRs, quotas); err != nil {
+			return CreatedVPC{}, err
+		}
+		if n := tx.VPCs.By(state.ByRegion, state.Key(c.Account, in.Region)).Len(); n >= quotas.VPCs {
+			return CreatedVPC{}, fault.New(fault.QuotaVPC, "account %s has %d VPCs in %s, at most %d", c.Account, n, in.Region, quotas.VPCs)
+		}
+		made := CreatedVPC{VPC: resource.NewID(resource.PrefixVPC), VRouter: resource.NewID(resource.PrefixVRouter), RouteTable: resource.NewID(resource.PrefixRouteTable)}
+		meta := resource.Meta{Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()}
+		with := func(id string) resource.Meta { m := meta; m.ID = id; return m }
+		tx.Put(&resource.VPC{
+			Meta: with(made.VPC), CIDR: in.CIDR, Name: in.Name, Description: in.Description,
+			UserCIDRs: slices.Clone(in.UserCIDRs), VRouter: made.VRouter, RouteTable: made.RouteTable,
+		})
+		tx.Put(&resource.VRouter{Meta: with(made.VRouter), VPC: made.VPC, RouteTable: made.RouteTable})
+		tx.Put(&resource.RouteTable{Meta: with(made.RouteTable), VPC: made.VPC, VRouter: made.VRouter})
+		tx.Done("VPC created", "vpc", made.VPC, "cidr", in.CIDR)
+		return made, nil
+	})
+}
+
+// DeleteVPC deletes a VPC that nothing is left in, with its router and route
+// table (DeleteVpc).
+//
+// Reasons, in this order: VPCNotFound, VPCInTransition, VPCHasRouteEntries,
+// VPCHasNATGateway, VPCHasInstances, VPCHasVSwitches.
+func (s *Service) DeleteVPC(ctx context.Context, c identity.Caller, id string) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		vpc, err := ownVPC(tx.View, c, id)
+		if err != nil {
+			return err
+		}
+		if err := s.vpcSettled(vpc, fault.VPCInTransition); err != nil {
+			return err
+		}
+		if err := empty(tx.View, vpc); err != nil {
+			return err
+		}
+		if r, ok := tx.VRouters.Get(vpc.VRouter); ok {
+			tx.Delete(r)
+		}
+		if t, ok := tx.RouteTables.Get(vpc.RouteTable); ok {
+			tx.Delete(t)
+		}
+		tx.Delete(vpc)
+		tx.Done("VPC deleted", "vpc", id)
+		return nil
+	})
+}
+
+func empty(v *state.View, vpc *resource.VPC) error {
+	for e := range v.RouteEntries.By(state.ByVPC, vpc.ID).All() {
+		if !e.System {
+			return fault.New(fault.VPCHasRouteEntries, "VPC %s has a route entry for %s", vpc.ID, e.Destination)
+		}
+	}
+	for g := range v.NATGateways.By(state.ByVPC, vpc.ID).All() {
+		return fault.New(fault.VPCHasNATGateway, "VPC %s has NAT gateway %s", vpc.ID, g.ID)
+	}
+	for i := range v.Instances.By(state.ByVPC, vpc.ID).All() {
+		return fault.New(fault.VPCHasInstances, "VPC %s has instance %s", vpc.ID, i.ID)
+	}
+	for x := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
+		return fault.New(fault.VPCHasVSwitches, "VPC %s has VSwitch %s", vpc.ID, x.ID)
+	}
+	return nil
+}
+
+// VPCChange is what ModifyVPC changes; nil leaves a thing as it is.
+type VPCChange struct {
+	Name        *string
+	Description *string
+	UserCIDRs   *[]netip.Prefix // replaces all; empty clears them
+}
+
+// ModifyVPC changes a VPC's name, description or user-side networks
+// (ModifyVpcAttribute).
+//
+// Reasons: VPCNotFound, UserCIDR….
+func (s *Service) ModifyVPC(ctx context.Context, c identity.Caller, id string, in VPCChange) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		old, err := ownVPC(tx.View, c, id)
+		if err != nil {
+			return err
+		}
+		vpc := old.Clone().(*resource.VPC)
+		if in.Name != nil {
+			vpc.Name = *in.Name
+		}
+		if in.Description != nil {
+			vpc.Description = *in.Description
+		}
+		if in.UserCIDRs == nil || slices.Equal(*in.UserCIDRs, old.UserCIDRs) {
+			tx.PutAttributes(vpc)
+		} else {
+			if err := checkUserCIDRs(*in.UserCIDRs, s.settings.For(c.Account)); err != nil {
+				return err
+			}
+			if err := s.vpcSettled(old, fault.UserCIDRInTransition); err != nil {
+				return err
+			}
+			vpc.UserCIDRs = slices.Clone(*in.UserCIDRs)
+			tx.Put(vpc)
+		}
+		tx.Done("VPC changed", "vpc", id)
+		return nil
+	})
+}
+
+// VPC is a VPC as a listing shows it.
+type VPC struct {
+	*resource.VPC
+	Phase     resource.Phase
+	VSwitches []string // ids, in order of creation
+}
+
+// VPCFilter says which VPCs a listing shows. All conditions apply at once.
+type VPCFilter struct {
+	Region  string
+	ID      *string
+	Default *bool // no VPC is a default one
+}
+
+// VPCs returns one page of the caller's VPCs, in order of creation
+// (DescribeVpcs). Reason: RegionNotFound.
+func (s *Service) VPCs(c identity.Caller, f VPCFilter, p state.Page) (state.Listing[VPC], error) {
+	if _, err := s.region(f.Region); err != nil {
+		return state.Listing[VPC]{}, err
+	}
+	v := s.db.View()
+	item := func(vpc *resource.VPC) VPC {
+		x := VPC{VPC: vpc, Phase: s.phase(&vpc.Meta, vpc.ID)}
+		for sw := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
+			x.VSwitches = append(x.VSwitches, sw.ID)
+		}
+		return x
+	}
+	if f.Default != nil && *f.Default {
+		return state.Listing[VPC]{}, nil
+	}
+	if f.ID != nil {
+		vpc, ok := v.VPCs.Get(*f.ID)
+		return state.Single(vpc, ok && mine(c, f.Region, &vpc.Meta), p, item), nil
+	}
+	return state.Select(v.VPCs.By(state.ByRegion, state.Key(c.Account, f.Region)), p, nil, item), nil
+}
+
+// ownVPC returns a VPC of the caller's. Another account's is not found: its
+// existence is nobody else's business.
+func ownVPC(v *state.View, c identity.Caller, id string) (*resource.VPC, error) {
+	vpc, ok := v.VPCs.Get(id)
+	if !ok || vpc.Account != c.Account {
+		return nil, fault.New(fault.VPCNotFound, "VPC %q", id)
+	}
+	return vpc, nil
+}
+
+func mine(c identity.Caller, region string, m *resource.Meta) bool {
+	return m.Account == c.Account && m.Region == region
+}

@@ -1,0 +1,224 @@
+package network
+
+import (
+	"context"
+	"net/netip"
+
+	"sluice/controlplane/change"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// NewVSwitch is what a VSwitch is made of.
+type NewVSwitch struct {
+	VPC         string
+	Zone        string       // of the VPC's region
+	CIDR        netip.Prefix // within the VPC's, 16 to 29 bits, without host bits
+	Name        string
+	Description string
+}
+
+// CreateVSwitch makes a VSwitch and returns its id (VPC API reference,
+// CreateVSwitch).
+//
+// Reasons, in this order: ZoneNotFound, VPCNotFound, ResourceNotAvailable,
+// CIDRMalformed, VSwitchCIDRMask, VSwitchCIDROutside, VPCInTransition,
+// VSwitchInTransition, RouteInTransition, QuotaVSwitch, VSwitchCIDROverlap,
+// VSwitchCIDRRoute.
+func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVSwitch) (string, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (string, error) {
+		region, ok := s.settings.ZoneRegion(in.Zone)
+		if !ok {
+			return "", fault.New(fault.ZoneNotFound, "zone %q is not configured", in.Zone)
+		}
+		vpc, err := ownVPC(tx.View, c, in.VPC)
+		if err != nil {
+			return "", err
+		}
+		if region != vpc.Region {
+			return "", fault.New(fault.ResourceNotAvailable, "zone %s is in region %s, VPC %s in %s", in.Zone, region, vpc.ID, vpc.Region)
+		}
+		if err := checkVSwitchBlock(in.CIDR, vpc.CIDR); err != nil {
+			return "", err
+		}
+		if err := s.ready(tx.View, vpc); err != nil {
+			return "", err
+		}
+		if n, most := tx.VSwitches.By(state.ByVPC, vpc.ID).Len(), s.settings.For(c.Account).VSwitchesPerVPC; n >= most {
+			return "", fault.New(fault.QuotaVSwitch, "VPC %s has %d VSwitches, at most %d", vpc.ID, n, most)
+		}
+		if err := freeBlock(tx.View, vpc, in.CIDR); err != nil {
+			return "", err
+		}
+		x := &resource.VSwitch{
+			Meta: resource.Meta{ID: resource.NewID(resource.PrefixVSwitch), Account: c.Account, Region: vpc.Region, CreatedAt: s.writer.Now()},
+			VPC:  vpc.ID, Zone: in.Zone, CIDR: in.CIDR, Name: in.Name, Description: in.Description,
+		}
+		tx.Put(x)
+		tx.Done("VSwitch created", "vswitch", x.ID, "vpc", vpc.ID, "cidr", x.CIDR)
+		return x.ID, nil
+	})
+}
+
+// freeBlock refuses a block that collides with another VSwitch or with the
+// destination of a custom route entry. It may lie within such a destination.
+func freeBlock(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
+	for x := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
+		if x.CIDR.Overlaps(p) {
+			return fault.New(fault.VSwitchCIDROverlap, "%s overlaps %s of VSwitch %s", p, x.CIDR, x.ID)
+		}
+	}
+	for e := range v.RouteEntries.By(state.ByVPC, vpc.ID).All() {
+		if within(e.Destination, p) {
+			return fault.New(fault.VSwitchCIDRRoute, "%s contains the destination %s of a route entry", p, e.Destination)
+		}
+	}
+	return nil
+}
+
+// ready refuses a change of a VPC's shape while the VPC, a VSwitch or a route
+// entry of it is in transition.
+func (s *Service) ready(v *state.View, vpc *resource.VPC) error {
+	if err := s.vpcSettled(vpc, fault.VPCInTransition); err != nil {
+		return err
+	}
+	if err := s.vswitchesSettled(v, vpc.ID); err != nil {
+		return err
+	}
+	return s.routesSettled(v, vpc.ID)
+}
+
+// DeleteVSwitch deletes a VSwitch that nothing is left in (DeleteVSwitch). What
+// an SNAT or a DNAT entry refers to counts as left: an address that the
+// inventory doesn't know is taken for an ECS instance's.
+//
+// Reasons, in this order: VSwitchNotFound, VSwitchInTransition,
+// RouteInTransition, VSwitchHasHaVips, VSwitchHasDependents.
+func (s *Service) DeleteVSwitch(ctx context.Context, c identity.Caller, id string) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		x, err := ownVSwitch(tx.View, c, id)
+		if err != nil {
+			return err
+		}
+		if err := s.vswitchesSettled(tx.View, x.VPC); err != nil {
+			return err
+		}
+		if err := s.routesSettled(tx.View, x.VPC); err != nil {
+			return err
+		}
+		if err := unused(tx.View, x); err != nil {
+			return err
+		}
+		tx.Delete(x)
+		tx.Done("VSwitch deleted", "vswitch", id, "vpc", x.VPC)
+		return nil
+	})
+}
+
+func unused(v *state.View, x *resource.VSwitch) error {
+	var other *resource.Instance
+	for i := range v.Instances.By(state.ByVSwitch, x.ID).All() {
+		if i.Type == resource.InstanceHaVip {
+			return fault.New(fault.VSwitchHasHaVips, "VSwitch %s has HaVip %s", x.ID, i.ID)
+		}
+		other = i
+	}
+	if other != nil {
+		return fault.New(fault.VSwitchHasDependents, "VSwitch %s has instance %s", x.ID, other.ID)
+	}
+	for e := range v.SNATEntries.By(state.ByVPC, x.VPC).All() {
+		if e.VSwitch == x.ID || within(e.Source, x.CIDR) {
+			return fault.New(fault.VSwitchHasDependents, "SNAT entry %s is for VSwitch %s", e.ID, x.ID)
+		}
+	}
+	for e := range v.ForwardEntries.By(state.ByVPC, x.VPC).All() {
+		if x.CIDR.Contains(e.InternalIP) {
+			return fault.New(fault.VSwitchHasDependents, "DNAT entry %s leads to %s in VSwitch %s", e.ID, e.InternalIP, x.ID)
+		}
+	}
+	return nil
+}
+
+// ModifyVSwitch changes a VSwitch's name or description
+// (ModifyVSwitchAttribute). Reason: VSwitchNotFound.
+//
+// The name may choose the VSwitch's attachment in the configuration, so that
+// the dataplane has to look, although the VSwitch is not in transition.
+func (s *Service) ModifyVSwitch(ctx context.Context, c identity.Caller, id string, in Naming) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		old, err := ownVSwitch(tx.View, c, id)
+		if err != nil {
+			return err
+		}
+		x := old.Clone().(*resource.VSwitch)
+		in.apply(&x.Name, &x.Description)
+		tx.PutAttributes(x)
+		if x.Name != old.Name {
+			tx.Dirty(x.VPC)
+		}
+		tx.Done("VSwitch changed", "vswitch", id, "vpc", x.VPC)
+		return nil
+	})
+}
+
+// VSwitch is a VSwitch as a listing shows it.
+type VSwitch struct {
+	*resource.VSwitch
+	Phase resource.Phase
+	Free  int // addresses that no instance of the inventory has
+}
+
+// VSwitchFilter says which VSwitches a listing shows. All conditions apply at
+// once.
+type VSwitchFilter struct {
+	Region  string
+	VPC     *string
+	ID      *string
+	Zone    *string
+	Default *bool // no VSwitch is a default one
+}
+
+// VSwitches returns one page of the caller's VSwitches, in order of creation
+// (DescribeVSwitches). Reasons: RegionNotFound, VPCNotFound.
+func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (state.Listing[VSwitch], error) {
+	if _, err := s.region(f.Region); err != nil {
+		return state.Listing[VSwitch]{}, err
+	}
+	v := s.db.View()
+	from := v.VSwitches.By(state.ByRegion, state.Key(c.Account, f.Region))
+	if f.VPC != nil {
+		vpc, err := ownVPC(v, c, *f.VPC)
+		if err != nil {
+			return state.Listing[VSwitch]{}, err
+		}
+		if from = v.VSwitches.By(state.ByVPC, vpc.ID); vpc.Region != f.Region {
+			from = nil
+		}
+	}
+	if f.Default != nil && *f.Default {
+		return state.Listing[VSwitch]{}, nil
+	}
+	item := func(x *resource.VSwitch) VSwitch {
+		return VSwitch{VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Free: Usable(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len()}
+	}
+	inZone := func(x *resource.VSwitch) bool { return f.Zone == nil || x.Zone == *f.Zone }
+	if f.ID != nil {
+		x, ok := v.VSwitches.Get(*f.ID)
+		ok = ok && mine(c, f.Region, &x.Meta) && inZone(x) && (f.VPC == nil || x.VPC == *f.VPC)
+		return state.Single(x, ok, p, item), nil
+	}
+	if f.Zone != nil {
+		return state.Select(from, p, inZone, item), nil
+	}
+	return state.Select(from, p, nil, item), nil
+}
+
+func ownVSwitch(v *state.View, c identity.Caller, id string) (*resource.VSwitch, error) {
+	x, ok := v.VSwitches.Get(id)
+	if !ok || x.Account != c.Account {
+		return nil, fault.New(fault.VSwitchNotFound, "VSwitch %q", id)
+	}
+	return x, nil
+}
