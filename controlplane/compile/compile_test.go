@@ -1,0 +1,213 @@
+package compile_test
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"sluice/controlplane/compile"
+	"sluice/controlplane/nat/nattest"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
+	"sluice/dataplane"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// world is one VPC with everything that compilation decides about.
+func gateway() *resource.NATGateway { return nattest.Gateway("ngw-a", "vpc-a") }
+
+func vpc() []resource.Resource {
+	return []resource.Resource{
+		nattest.VPC("vpc-a", "10.0.0.0/16"),
+		nattest.VSwitch("vsw-2", "vpc-a", "10.0.2.0/24"),
+		nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"),
+	}
+}
+
+func nextHop(kind resource.NextHopType, id string, weight int) resource.NextHop {
+	return resource.NextHop{Type: kind, ID: id, Weight: weight}
+}
+
+var defaultRoute = nattest.Route("vpc-a", "0.0.0.0/0", nextHop(resource.NextHopNATGateway, "ngw-a", 0))
+
+func onGateway(id, ip string) *resource.ElasticIP {
+	return nattest.ElasticIP(id, ip, "vpc-a", resource.BoundToNAT, "ngw-a")
+}
+
+var cases = []struct {
+	name      string
+	resources func() []resource.Resource
+	settings  func(*settings.Settings)
+}{
+	{name: "bare", resources: vpc},
+	{name: "vpc-without-vswitch", resources: func() []resource.Resource {
+		return []resource.Resource{nattest.VPC("vpc-a", "192.168.0.0/16")}
+	}},
+	{name: "gateway-alone", resources: func() []resource.Resource {
+		return append(vpc(), gateway(), defaultRoute)
+	}},
+	{name: "no-public-network", resources: func() []resource.Resource {
+		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.10"),
+			nattest.SNAT("snat-1", gateway(), "vsw-1", "10.0.1.0/24", "203.0.113.10"))
+	}, settings: func(s *settings.Settings) { s.Public[0].Regions = []string{"cn-beijing"} }},
+	{name: "snat", resources: func() []resource.Resource {
+		return append(vpc(), gateway(), defaultRoute,
+			onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"), onGateway("eip-3", "203.0.113.13"),
+			nattest.SNAT("snat-1", gateway(), "vsw-2", "10.0.2.0/24", "203.0.113.12", "203.0.113.11"),
+			nattest.SNAT("snat-2", gateway(), "vsw-1", "10.0.1.7/32", "203.0.113.12"),
+			nattest.SNAT("snat-3", gateway(), "vsw-1", "10.0.1.9/32", "203.0.113.99")) // no longer on the gateway
+	}},
+	{name: "dnat", resources: func() []resource.Resource {
+		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"),
+			nattest.Instance("i-slb", "vpc-a", "vsw-1", "10.0.1.50", resource.InstanceSLB),
+			nattest.Instance("i-ha", "vpc-a", "vsw-1", "10.0.1.51", resource.InstanceHaVip),
+			nattest.Instance("i-rds", "vpc-a", "vsw-1", "10.0.1.52", resource.InstanceRDS),
+			nattest.Instance("i-ecs", "vpc-a", "vsw-1", "10.0.1.53", resource.InstanceECS),
+			nattest.Forward("fwd-1", gateway(), resource.TCP, "203.0.113.12:80", "10.0.1.5:8080"),
+			nattest.Forward("fwd-2", gateway(), resource.UDP, "203.0.113.12:53", "10.0.2.5:53"),
+			nattest.Forward("fwd-3", gateway(), resource.TCP, "203.0.113.12:22", "10.0.1.53:22"),
+			nattest.Forward("fwd-4", gateway(), resource.AnyProtocol, "203.0.113.12:0", "10.0.1.6:0"),
+			nattest.Forward("fwd-5", gateway(), resource.AnyProtocol, "203.0.113.11:0", "10.0.1.7:0"),
+			// Without effect: no ECS instance can be there.
+			nattest.Forward("fwd-6", gateway(), resource.TCP, "203.0.113.12:1", "10.0.1.50:1"),
+			nattest.Forward("fwd-7", gateway(), resource.TCP, "203.0.113.12:2", "10.0.1.51:1"),
+			nattest.Forward("fwd-8", gateway(), resource.TCP, "203.0.113.12:3", "10.0.1.52:1"),
+			nattest.Forward("fwd-9", gateway(), resource.TCP, "203.0.113.12:4", "10.0.3.1:1"),   // no VSwitch
+			nattest.Forward("fwd-a", gateway(), resource.TCP, "203.0.113.12:5", "10.0.1.253:1"), // the VSwitch's gateway
+			nattest.Forward("fwd-b", gateway(), resource.TCP, "203.0.113.12:6", "10.0.1.0:1"),
+			nattest.Forward("fwd-c", gateway(), resource.TCP, "203.0.113.12:7", "10.0.1.255:1"),
+			nattest.Forward("fwd-d", gateway(), resource.TCP, "203.0.113.99:8", "10.0.1.8:1")) // no longer on the gateway
+	}},
+	{name: "elastic-ip-wins", resources: func() []resource.Resource {
+		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"),
+			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.InstanceECS),
+			nattest.Instance("i-2", "vpc-a", "vsw-2", "10.0.2.5", resource.InstanceECS),
+			nattest.Instance("i-ha", "vpc-a", "vsw-2", "10.0.2.6", resource.InstanceHaVip),
+			nattest.ElasticIP("eip-own", "203.0.113.30", "vpc-a", resource.BoundToECS, "i-1"),
+			nattest.ElasticIP("eip-own2", "203.0.113.20", "vpc-a", resource.BoundToECS, "i-2"),
+			nattest.ElasticIP("eip-ha", "203.0.113.25", "vpc-a", resource.BoundToHaVip, "i-ha"),
+			nattest.ElasticIP("eip-gone", "203.0.113.40", "vpc-a", resource.BoundToECS, "i-gone"),
+			nattest.ElasticIP("eip-was", "203.0.113.41", "vpc-a", "", ""),
+			nattest.ElasticIP("eip-other", "203.0.113.42", "vpc-a", resource.BoundToNAT, "ngw-other"),
+			nattest.Forward("fwd-1", gateway(), resource.TCP, "203.0.113.12:80", "10.0.1.5:80"),
+			nattest.Forward("fwd-2", gateway(), resource.TCP, "203.0.113.12:81", "10.0.1.6:80"),
+			nattest.SNAT("snat-1", gateway(), "vsw-1", "10.0.1.0/24", "203.0.113.11"),
+			nattest.SNAT("snat-2", gateway(), "vsw-2", "10.0.2.5/32", "203.0.113.11"))
+	}},
+	{name: "elastic-ip-without-gateway", resources: func() []resource.Resource {
+		return append(vpc(),
+			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.InstanceECS),
+			nattest.ElasticIP("eip-own", "203.0.113.30", "vpc-a", resource.BoundToECS, "i-1"))
+	}},
+	{name: "routes", resources: func() []resource.Resource {
+		return append(vpc(), gateway(), defaultRoute,
+			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.InstanceECS),
+			nattest.Instance("i-2", "vpc-a", "vsw-2", "10.0.2.4", resource.InstanceECS),
+			nattest.Instance("i-ha", "vpc-a", "vsw-2", "10.0.2.6", resource.InstanceHaVip),
+			nattest.Instance("i-lost", "vpc-a", "vsw-9", "10.0.9.6", resource.InstanceECS),
+			nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopInstance, "i-1", 0)),
+			nattest.Route("vpc-a", "172.16.0.0/16", nextHop(resource.NextHopHaVip, "i-ha", 0)),
+			nattest.Route("vpc-a", "192.168.0.0/16", nextHop(resource.NextHopInstance, "i-2", 30), nextHop(resource.NextHopInstance, "i-1", 10), nextHop(resource.NextHopInstance, "i-gone", 5)),
+			nattest.Route("vpc-a", "192.168.9.0/24", nextHop(resource.NextHopInstance, "i-gone", 0)),
+			nattest.Route("vpc-a", "192.168.8.0/24", nextHop(resource.NextHopInstance, "i-lost", 0)),
+			nattest.Route("vpc-a", "192.168.7.0/24", nextHop(resource.NextHopTunnel, "tun-1", 0)))
+	}},
+	{name: "attachments", resources: func() []resource.Resource {
+		named := nattest.VSwitch("vsw-3", "vpc-a", "10.0.3.0/29")
+		named.Name = "dmz"
+		return append(vpc(), named, nattest.VSwitch("vsw-4", "vpc-a", "10.0.4.0/24"))
+	}, settings: func(s *settings.Settings) {
+		s.Attachments = []settings.Attachment{
+			{VSwitch: "vsw-1", Link: dataplane.Attachment{Kind: dataplane.AttachVLAN, Device: "eth1", VLAN: 42}},
+			{VSwitch: "dmz", CIDR: netip.MustParsePrefix("10.9.9.0/24"), Link: dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "wrong"}},
+			{VSwitch: "dmz", Link: dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "eth2"}},
+			{CIDR: netip.MustParsePrefix("10.0.4.0/24"), Link: dataplane.Attachment{Kind: dataplane.AttachVXLAN, Device: "eth3", VNI: 7, Remote: netip.MustParseAddr("198.51.100.7"), MTU: 1450}},
+		}
+		s.Timeouts = dataplane.Timeouts{} // none set: the RFCs' own
+	}},
+}
+
+func TestGolden(t *testing.T) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			w := nattest.New(t)
+			if c.settings != nil {
+				c.settings(w.Settings)
+			}
+			w.Put(c.resources()...)
+			// Another VPC with the same addresses leaves no trace.
+			w.Put(nattest.VPC("vpc-b", "10.0.0.0/16"), nattest.VSwitch("vsw-b", "vpc-b", "10.0.1.0/24"), nattest.Gateway("ngw-b", "vpc-b"),
+				nattest.Instance("i-b", "vpc-b", "vsw-b", "10.0.1.6", resource.InstanceRDS))
+			n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n.Revision != 2 {
+				t.Errorf("revision %d, want that of the view, 2", n.Revision)
+			}
+			file := filepath.Join("testdata", c.name+".golden")
+			if *update {
+				if err := os.WriteFile(file, []byte(text(n)), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := text(n); got != string(want) {
+				t.Errorf("network:\n%s\nwant:\n%s", got, want)
+			}
+
+			// The same again from a store that was loaded anew, in whatever order.
+			w.Reopen()
+			again, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(n, again) {
+				t.Errorf("another network from the same resources:\n%s", text(again))
+			}
+		})
+	}
+}
+
+func TestContradictionsAreRefused(t *testing.T) {
+	base := append(vpc(), gateway(), onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"))
+	for name, c := range map[string]struct {
+		resources []resource.Resource
+		want      string
+	}{
+		"same tuple": {[]resource.Resource{
+			nattest.Forward("fwd-1", gateway(), resource.TCP, "203.0.113.12:80", "10.0.1.5:80"),
+			nattest.Forward("fwd-2", gateway(), resource.TCP, "203.0.113.12:80", "10.0.1.6:80"),
+		}, "two DNAT entries for 203.0.113.12"},
+		"overlapping sources": {[]resource.Resource{
+			nattest.SNAT("snat-1", gateway(), "vsw-1", "10.0.1.0/24", "203.0.113.12"),
+			nattest.SNAT("snat-2", gateway(), "vsw-1", "10.0.1.9/32", "203.0.113.12"),
+		}, "SNAT sources 10.0.1.0/24 and 10.0.1.9/32 overlap"},
+		"SNAT and DNAT": {[]resource.Resource{
+			nattest.Forward("fwd-1", gateway(), resource.TCP, "203.0.113.12:80", "10.0.1.5:80"),
+			nattest.SNAT("snat-1", gateway(), "vsw-1", "10.0.1.0/24", "203.0.113.12"),
+		}, "203.0.113.12 is used by SNAT entry snat-1 and by a DNAT entry"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := nattest.New(t)
+			w.Put(base...)
+			w.Put(c.resources...)
+			n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a")
+			if err == nil || n != nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, %v; want an error with %q", n, err, c.want)
+			}
+		})
+	}
+	w := nattest.New(t)
+	if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a"); err == nil {
+		t.Error("no error for a VPC that isn't there")
+	}
+}

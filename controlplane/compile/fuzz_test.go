@@ -1,0 +1,211 @@
+package compile_test
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"slices"
+	"testing"
+
+	"sluice/controlplane/compile"
+	"sluice/controlplane/nat/nattest"
+	"sluice/controlplane/resource"
+	"sluice/dataplane"
+)
+
+// randomResources returns resources of vpc-a. They refer to one another as
+// they like, to things that aren't there, and in ways that the services would
+// refuse: a compiler sees what a store holds, whatever has written it.
+func randomResources(r *rand.Rand) []resource.Resource {
+	pick := func(list ...string) string { return list[r.IntN(len(list))] }
+	private := func() string { return fmt.Sprintf("10.0.%d.%d", r.IntN(4), r.IntN(256)) }
+	public := func() string { return fmt.Sprintf("203.0.113.%d", 10+r.IntN(12)) }
+	out := []resource.Resource{nattest.VPC("vpc-a", "10.0.0.0/16")}
+	for i := range r.IntN(5) {
+		bits := 24
+		if r.IntN(4) == 0 {
+			bits += r.IntN(6)
+		}
+		out = append(out, nattest.VSwitch(fmt.Sprintf("vsw-%d%d", r.IntN(100), i), "vpc-a", fmt.Sprintf("10.0.%d.0/%d", i, bits)))
+	}
+	g := gateway()
+	if r.IntN(4) > 0 {
+		out = append(out, g)
+	}
+	for i := range r.IntN(12) {
+		ip := private()
+		kind := resource.InstanceKind(pick("EcsInstance", "EcsInstance", "SlbInstance", "HaVip", "RdsInstance"))
+		out = append(out, nattest.Instance(fmt.Sprintf("i-%d", i), "vpc-a", "vsw-x", ip, kind))
+	}
+	for i := range r.IntN(12) {
+		to, kind := pick("", "ngw-a", "ngw-a", "ngw-a", "ngw-a", "ngw-x"), resource.BoundToNAT
+		if r.IntN(5) == 0 {
+			to, kind = fmt.Sprintf("i-%d", r.IntN(14)), resource.BoundToECS
+		}
+		out = append(out, nattest.ElasticIP(fmt.Sprintf("eip-%d", i), fmt.Sprintf("203.0.113.%d", 10+i), "vpc-a", kind, to))
+	}
+	for i := range r.IntN(30) {
+		p := resource.Protocol(pick("TCP", "UDP", "Any"))
+		from, to := 1+r.IntN(65535), 1+r.IntN(65535)
+		if p == resource.AnyProtocol {
+			from, to = 0, 0
+		}
+		out = append(out, nattest.Forward(fmt.Sprintf("fwd-%d", i), g, p, fmt.Sprintf("%s:%d", public(), from), fmt.Sprintf("%s:%d", private(), to)))
+	}
+	for i := range r.IntN(3) * r.IntN(4) {
+		source := private() + "/32"
+		if r.IntN(3) == 0 {
+			source = fmt.Sprintf("10.0.%d.0/24", r.IntN(5))
+		}
+		var pool []string
+		for range 1 + r.IntN(4) {
+			pool = append(pool, public())
+		}
+		out = append(out, nattest.SNAT(fmt.Sprintf("snat-%d", i), g, "vsw-x", source, pool...))
+	}
+	if r.IntN(2) == 0 {
+		out = append(out, defaultRoute)
+	}
+	for i := range r.IntN(6) {
+		var hops []resource.NextHop
+		for range 1 + r.IntN(3) {
+			hops = append(hops, nextHop(resource.NextHopType(pick("Instance", "HaVip", "Tunnel")), fmt.Sprintf("i-%d", r.IntN(14)), r.IntN(256)))
+		}
+		out = append(out, nattest.Route("vpc-a", fmt.Sprintf("172.%d.0.0/16", 16+i), hops...))
+	}
+	return out
+}
+
+func FuzzCompile(f *testing.F) {
+	for seed := range uint64(300) {
+		f.Add(seed, seed*7919)
+	}
+	f.Fuzz(func(t *testing.T, a, b uint64) {
+		r := rand.New(rand.NewPCG(a, b))
+		w := nattest.New(t)
+		w.Put(randomResources(r)...)
+		n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a")
+		w.Reopen()
+		again, errAgain := compile.Compile(w.DB.View(), w.Settings, "vpc-a")
+		if !reflect.DeepEqual(n, again) || fmt.Sprint(err) != fmt.Sprint(errAgain) {
+			t.Fatalf("two outcomes of the same resources:\n%v %v\n%v %v", n, err, again, errAgain)
+		}
+		if err != nil {
+			return // a contradiction, refused
+		}
+		checkNetwork(t, n)
+	})
+}
+
+// checkNetwork checks what package dataplane promises of every Network.
+func checkNetwork(t *testing.T, n *dataplane.Network) {
+	t.Helper()
+	ascending(t, "switches", n.Switches, func(a, b dataplane.Switch) int { return cmp.Compare(a.ID, b.ID) })
+	ascending(t, "routes", n.Routes, func(a, b dataplane.Route) int { return a.Destination.Compare(b.Destination) })
+	ascending(t, "elastic", n.Elastic, netip.Addr.Compare)
+	ascending(t, "mappings", n.Mappings, func(a, b dataplane.Mapping) int { return a.External.Compare(b.External) })
+	ascending(t, "DNAT", n.DNAT, func(a, b dataplane.DNAT) int {
+		return cmp.Or(a.External.Compare(b.External), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.ExternalPort, b.ExternalPort))
+	})
+	ascending(t, "SNAT", n.SNAT, func(a, b dataplane.SNAT) int { return a.Source.Compare(b.Source) })
+	if n.Uplink == nil && len(n.Elastic)+len(n.Mappings)+len(n.DNAT)+len(n.SNAT) > 0 {
+		t.Error("translation without an uplink")
+	}
+
+	elastic, onLink := set(n.Elastic), func(a netip.Addr) bool {
+		return slices.ContainsFunc(n.Switches, func(s dataplane.Switch) bool { return s.Prefix.Contains(a) && s.Gateway != a })
+	}
+	external, internal := map[netip.Addr]bool{}, map[netip.Addr]bool{}
+	for _, m := range n.Mappings {
+		if internal[m.Internal] {
+			t.Errorf("two mappings to %s", m.Internal)
+		}
+		external[m.External], internal[m.Internal] = true, true
+		if !elastic[m.External] {
+			t.Errorf("mapping of %s, which is no elastic IP of the network", m.External)
+		}
+	}
+	forwarded := map[netip.Addr]bool{}
+	for _, d := range n.DNAT {
+		forwarded[d.External] = true
+		if external[d.External] || internal[d.Internal] {
+			t.Errorf("DNAT entry %v takes part in a mapping", d)
+		}
+		if !elastic[d.External] || !onLink(d.Internal) {
+			t.Errorf("DNAT entry %v leads from or to nowhere", d)
+		}
+		if anything := d.Protocol == 0; anything != (d.ExternalPort == 0) || anything != (d.InternalPort == 0) {
+			t.Errorf("DNAT entry %v mixes Any with a value", d)
+		}
+	}
+	for i, s := range n.SNAT {
+		ascending(t, "pool", s.Pool, netip.Addr.Compare)
+		if len(s.Pool) == 0 {
+			t.Errorf("SNAT of %s without an address", s.Source)
+		}
+		for _, a := range s.Pool {
+			if forwarded[a] || external[a] || !elastic[a] {
+				t.Errorf("SNAT of %s to %s, which is not free for it", s.Source, a)
+			}
+		}
+		for _, other := range n.SNAT[:i] {
+			if other.Source.Overlaps(s.Source) {
+				t.Errorf("SNAT sources %s and %s overlap", other.Source, s.Source)
+			}
+		}
+	}
+	for _, r := range n.Routes {
+		if len(r.NextHops) == 0 {
+			t.Errorf("route %s leads nowhere", r.Destination)
+		}
+		for _, h := range r.NextHops {
+			if h.Uplink == h.Via.IsValid() || h.Uplink && n.Uplink == nil || !h.Uplink && !onLink(h.Via) {
+				t.Errorf("route %s has the next hop %v", r.Destination, h)
+			}
+		}
+	}
+}
+
+// ascending checks order, and that nothing is there twice.
+func ascending[T any](t *testing.T, what string, list []T, compare func(a, b T) int) {
+	t.Helper()
+	for i := 1; i < len(list); i++ {
+		if compare(list[i-1], list[i]) >= 0 {
+			t.Errorf("%s: %v before %v", what, list[i-1], list[i])
+		}
+	}
+}
+
+func set(list []netip.Addr) map[netip.Addr]bool {
+	out := make(map[netip.Addr]bool, len(list))
+	for _, a := range list {
+		out[a] = true
+	}
+	return out
+}
+
+func BenchmarkCompile10k(b *testing.B) {
+	w := nattest.New(b)
+	rs := append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"))
+	for i := range 10_000 {
+		p := resource.TCP
+		if i%2 == 1 {
+			p = resource.UDP
+		}
+		rs = append(rs, nattest.Forward(fmt.Sprintf("fwd-%05d", i), gateway(), p,
+			fmt.Sprintf("203.0.113.12:%d", 1+i/2), fmt.Sprintf("10.0.%d.%d:80", 1+i%2, 1+i%200)))
+	}
+	for i := range 200 {
+		rs = append(rs, nattest.SNAT(fmt.Sprintf("snat-%d", i), gateway(), "vsw-1", fmt.Sprintf("10.0.1.%d/32", 1+i), "203.0.113.11"))
+	}
+	w.Put(rs...)
+	v := w.DB.View()
+	for b.Loop() {
+		n, err := compile.Compile(v, w.Settings, "vpc-a")
+		if err != nil || len(n.DNAT) != 10_000 {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package compile_test
+
+import (
+	"fmt"
+	"strings"
+
+	"sluice/dataplane"
+)
+
+// text writes a network for golden files: one line for each thing, in order.
+func text(n *dataplane.Network) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("network %s %s", n.ID, n.Prefix)
+	for _, s := range n.Switches {
+		a := s.Attachment
+		line("switch %s %s gateway %s %s", s.ID, s.Prefix, s.Gateway, a.Kind)
+		if a != (dataplane.Attachment{Kind: a.Kind}) {
+			line("  device %q vlan %d vni %d local %s remote %s port %d mtu %d", a.Device, a.VLAN, a.VNI, a.Local, a.Remote, a.Port, a.MTU)
+		}
+	}
+	for _, r := range n.Routes {
+		var hops []string
+		for _, h := range r.NextHops {
+			if h.Uplink {
+				hops = append(hops, "uplink")
+				continue
+			}
+			hop := "via " + h.Via.String()
+			if h.Weight != 0 {
+				hop += fmt.Sprintf(" weight %d", h.Weight)
+			}
+			hops = append(hops, hop)
+		}
+		line("route %s %s", r.Destination, strings.Join(hops, ", "))
+	}
+	if u := n.Uplink; u != nil {
+		line("uplink %s %s %s gateway %s", u.Mode, u.Device, u.Prefix, u.Gateway)
+	}
+	for _, a := range n.Elastic {
+		line("elastic %s", a)
+	}
+	for _, m := range n.Mappings {
+		line("mapping %s = %s", m.External, m.Internal)
+	}
+	for _, d := range n.DNAT {
+		switch d.Protocol {
+		case 0:
+			line("dnat %s any -> %s", d.External, d.Internal)
+		default:
+			line("dnat %s proto %d port %d -> %s port %d", d.External, d.Protocol, d.ExternalPort, d.Internal, d.InternalPort)
+		}
+	}
+	for _, s := range n.SNAT {
+		line("snat %s -> %s", s.Source, s.Pool)
+	}
+	t := n.Timeouts
+	line("timeouts udp %s tcp %s transitory %s icmp %s reset %s", t.UDP, t.TCPEstablished, t.TCPTransitory, t.ICMP, t.TCPReset)
+	return b.String()
+}
