@@ -29,7 +29,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 		LogFormat:      "text",
 		MaxConnections: 1024,
 		Throttle:       Throttle{PerKey: Rate{500, 1000}, Total: Rate{5000, 10000}},
-		AuditInterval:  3 * time.Second,
+		AuditInterval:  30 * time.Second,
 		Bridges:        []Bridge{{Name: "sluice-public", Address: netip.MustParsePrefix("203.0.113.1/24")}},
 		Settings: settings.Settings{
 			Regions: []settings.Region{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []settings.Zone{

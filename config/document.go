@@ -206,7 +206,7 @@ func defaults() document {
 		MaxConnections: 1024,
 		Throttle:       throttleDoc{PerKey: rateDoc{Rate: 500, Burst: 1000}, Total: rateDoc{Rate: 5000, Burst: 10000}},
 		Settle:         5 * time.Second,
-		AuditInterval:  3 * time.Second,
+		AuditInterval:  30 * time.Second,
 		Regions:        []regionDoc{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []zoneDoc{{ID: "cn-hangzhou-a"}, {ID: "cn-hangzhou-b"}}}},
 		Public: []publicDoc{{
 			Name: "default", Mode: string(dataplane.UplinkBridge), Device: "sluice-public", Create: true,

@@ -2,6 +2,8 @@ package aliyun
 
 import (
 	"time"
+
+	"sluice/controlplane/identity"
 )
 
 // timestampLayout is the form of Timestamp: ISO 8601, in UTC.
@@ -81,7 +83,7 @@ func requireCommon(p *Params) *Error {
 
 // checkOwner accepts the parameters that name the owner of the resources when
 // they name the caller's own account: there is no delegation between accounts.
-func checkOwner(p *Params, key Key) *Error {
+func checkOwner(p *Params, key identity.Key) *Error {
 	for _, prefix := range []string{"", "Resource"} {
 		id, account := p.Get(prefix+"OwnerId"), p.Get(prefix+"OwnerAccount")
 		switch {

@@ -16,19 +16,10 @@ import (
 	"sluice/controlplane/identity"
 )
 
-// Key is an access key as the edge needs it.
-type Key struct {
-	Account      string // id of the account that it signs for
-	AccountName  string
-	Secret       string
-	Disabled     bool
-	DescribeOnly bool // may not call actions that write
-}
-
 // Keys finds access keys. Key is called for every request and must be fast and
 // safe for concurrent use.
 type Keys interface {
-	Key(id string) (Key, bool)
+	Key(id string) (identity.Key, bool)
 }
 
 // ServerConfig is what a Server needs. Actions and Keys must be given.
