@@ -1,0 +1,460 @@
+package reconcile_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/controlplane/nat/nattest"
+	"sluice/controlplane/reconcile"
+	"sluice/controlplane/resource"
+)
+
+// The tests run in synctest bubbles: time passes only when everything waits,
+// so that seconds cost nothing and no outcome hangs on a machine's speed.
+
+type bench struct {
+	*nattest.World
+	dp     *fake
+	r      *reconcile.Reconciler
+	log    *lines
+	opt    reconcile.Options
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// start runs a reconciler over the world until the test ends.
+func start(t *testing.T, w *nattest.World, dp *fake, opt reconcile.Options) *bench {
+	t.Helper()
+	if opt.Audit == 0 {
+		opt.Audit = -1
+	}
+	opt.Random = func() float64 { return 0.5 }
+	b := &bench{World: w, dp: dp, log: &lines{}, opt: opt, ended: make(chan error, 1)}
+	b.r = reconcile.New(w.DB, dp, w.Settings, slog.New(slog.NewTextHandler(b.log, nil)), time.Now, opt)
+	ctx, cancel := context.WithCancel(context.Background())
+	b.cancel = cancel
+	go func() { b.ended <- b.r.Run(ctx) }()
+	t.Cleanup(b.stop)
+	synctest.Wait()
+	return b
+}
+
+func (b *bench) stop() {
+	b.cancel()
+	synctest.Wait()
+}
+
+func (b *bench) ready() bool {
+	select {
+	case <-b.r.Ready():
+		return true
+	default:
+		return false
+	}
+}
+
+// lines is a log that can be read.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.buf.String(), part)
+}
+
+func expect(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+func vpcs(n int) []resource.Resource {
+	var out []resource.Resource
+	for i := range n {
+		out = append(out, nattest.VPC(fmt.Sprintf("vpc-%d", i), "10.0.0.0/16"))
+	}
+	return out
+}
+
+func TestACommitIsAppliedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{})
+		if !b.ready() {
+			t.Error("not ready although there is no network")
+		}
+		began := time.Now()
+		b.Put(nattest.VPC("vpc-a", "10.0.0.0/16"))
+		synctest.Wait()
+		expect(t, "calls", b.dp.take(), []string{"apply vpc-a"})
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("waited %s", waited)
+		}
+		if got := b.DB.Observed.Applied("vpc-a"); got != 1 {
+			t.Errorf("revision %d observed, want 1", got)
+		}
+		b.Put(nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"))
+		synctest.Wait()
+		if got := b.DB.Observed.Applied("vpc-a"); got != 2 || b.dp.revision("vpc-a") != 2 {
+			t.Errorf("revision %d observed, want 2", got)
+		}
+		if n := b.log.count("network applied"); n != 2 {
+			t.Errorf("%d lines for 2 changes", n)
+		}
+		// A change that nothing in the kernel follows from leaves no line.
+		b.Put(nattest.VPC("vpc-a", "10.0.0.0/16"))
+		synctest.Wait()
+		if n := b.log.count("network applied"); n != 2 || b.DB.Observed.Applied("vpc-a") != 3 {
+			t.Errorf("%d lines for 2 changes; revision %d, want 3", n, b.DB.Observed.Applied("vpc-a"))
+		}
+	})
+}
+
+func TestCommitsDuringAnApplyAreTakenTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{})
+		gate := make(chan struct{})
+		b.dp.set(func() { b.dp.gates["vpc-a"] = gate })
+		b.Put(nattest.VPC("vpc-a", "10.0.0.0/16")) // its Apply waits at the gate
+		synctest.Wait()
+		for i := range 50 {
+			b.Put(nattest.VSwitch(fmt.Sprintf("vsw-%d", i), "vpc-a", fmt.Sprintf("10.0.%d.0/24", i)))
+		}
+		synctest.Wait()
+		if b.DB.Observed.Settled("vpc-a") {
+			t.Error("settled while the dataplane is still at it")
+		}
+		b.dp.set(func() { delete(b.dp.gates, "vpc-a") })
+		close(gate)
+		synctest.Wait()
+		expect(t, "calls", b.dp.take(), []string{"apply vpc-a", "apply vpc-a"})
+		if got := b.dp.revision("vpc-a"); got != 51 || !b.DB.Observed.Settled("vpc-a") {
+			t.Errorf("revision %d, want 51 and settled", got)
+		}
+		if len(b.dp.overlaps) > 0 {
+			t.Errorf("worked on twice at a time: %q", b.dp.overlaps)
+		}
+	})
+}
+
+func TestNetworksDontWaitForOneAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{Parallel: 3})
+		gate := make(chan struct{})
+		b.dp.set(func() { b.dp.gates["vpc-0"] = gate; b.dp.failing["vpc-1"] = errors.New("no such device") })
+		b.Put(vpcs(6)...)
+		synctest.Wait()
+		for _, id := range []string{"vpc-2", "vpc-3", "vpc-4", "vpc-5"} {
+			if b.dp.revision(id) != 1 {
+				t.Errorf("%s waits for another network", id)
+			}
+		}
+		if b.dp.parallel < 2 || b.dp.parallel > 3 {
+			t.Errorf("%d networks at a time, want 2 or 3", b.dp.parallel)
+		}
+		close(gate)
+		synctest.Wait()
+		if b.dp.revision("vpc-0") != 1 {
+			t.Error("vpc-0 was not finished")
+		}
+	})
+}
+
+func TestFailuresAreRetriedUntilTheyEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{})
+		b.dp.set(func() { b.dp.failing["vpc-a"] = errors.New("no such device") })
+		b.Put(nattest.VPC("vpc-a", "10.0.0.0/16"))
+		synctest.Wait()
+		// Every failure is followed by a look at the kernel itself.
+		expect(t, "calls", b.dp.take(), []string{"apply vpc-a", "invalidate vpc-a"})
+		status := b.DB.Observed.Status()
+		if len(status) != 1 || !strings.Contains(status[0].Error, "no such device") || status[0].Applied != 0 {
+			t.Errorf("status %+v", status)
+		}
+		if !b.DB.Observed.Settled("vpc-a") {
+			t.Error("a refused change bars the way to the one that mends it")
+		}
+
+		time.Sleep(time.Hour) // in the bubble
+		tries := len(b.dp.take()) / 2
+		if tries < 100 || tries > 250 {
+			t.Errorf("%d attempts in an hour; want one about every 30 s", tries)
+		}
+		if n := b.log.count("level=ERROR"); n != 1 {
+			t.Errorf("%d error lines, want 1 when it starts", n)
+		}
+
+		// What is changed meanwhile is tried at once, not when the wait is over.
+		b.Put(nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"))
+		synctest.Wait()
+		expect(t, "calls", b.dp.take(), []string{"apply vpc-a", "invalidate vpc-a"})
+
+		b.dp.set(func() { delete(b.dp.failing, "vpc-a") })
+		time.Sleep(time.Minute)
+		expect(t, "calls", b.dp.take(), []string{"apply vpc-a"})
+		if got := b.DB.Observed.Applied("vpc-a"); got != 2 {
+			t.Errorf("revision %d observed, want 2", got)
+		}
+		if b.log.count("well again") != 1 || b.log.count("level=ERROR") != 1 {
+			t.Error("want one line when it fails and one when it is well again")
+		}
+		if status := b.DB.Observed.Status(); status[0].Error != "" {
+			t.Errorf("still an error: %+v", status)
+		}
+	})
+}
+
+func TestResourcesThatDontCompileAreReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{})
+		g := nattest.Gateway("ngw-a", "vpc-a")
+		wrong := nattest.Forward("fwd-2", g, resource.TCP, "203.0.113.10:80", "10.0.1.2:80")
+		b.Put(nattest.VPC("vpc-a", "10.0.0.0/16"), nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"), g,
+			nattest.ElasticIP("eip-1", "203.0.113.10", "vpc-a", resource.BoundToNAT, "ngw-a"),
+			nattest.Forward("fwd-1", g, resource.TCP, "203.0.113.10:80", "10.0.1.1:80"), wrong)
+		synctest.Wait()
+		if status := b.DB.Observed.Status(); !strings.Contains(status[0].Error, "two DNAT entries") {
+			t.Errorf("status %+v", status)
+		}
+		b.Delete(wrong)
+		synctest.Wait()
+		if status := b.DB.Observed.Status(); status[0].Error != "" || b.dp.revision("vpc-a") != 2 {
+			t.Errorf("status %+v", status)
+		}
+	})
+}
+
+func TestADeletedVPCIsRemovedAndForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{})
+		vpc := nattest.VPC("vpc-a", "10.0.0.0/16")
+		b.Put(vpc)
+		synctest.Wait()
+		b.dp.set(func() { b.dp.failing["vpc-a"] = errors.New("busy") })
+		b.Delete(vpc)
+		synctest.Wait()
+		if status := b.DB.Observed.Status(); len(status) != 1 || !strings.Contains(status[0].Error, "busy") {
+			t.Errorf("status %+v", status)
+		}
+		b.dp.set(func() { delete(b.dp.failing, "vpc-a") })
+		time.Sleep(time.Minute)
+		calls := b.dp.take()
+		if calls[0] != "apply vpc-a" || calls[1] != "remove vpc-a" || calls[len(calls)-1] != "remove vpc-a" {
+			t.Errorf("calls %q", calls)
+		}
+		if status := b.DB.Observed.Status(); len(status) != 0 {
+			t.Errorf("not forgotten: %+v", status)
+		}
+		if b.log.count("network removed") != 1 {
+			t.Error("no line for the removal")
+		}
+		time.Sleep(time.Hour)
+		expect(t, "calls after the end", b.dp.take(), nil)
+	})
+}
+
+// An elastic IP that moves on names the VPC that it worked in last, which may
+// be gone by then.
+func TestAChangeThatNamesAGoneVPCLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{})
+		vpc := nattest.VPC("vpc-a", "10.0.0.0/16")
+		was := nattest.ElasticIP("eip-1", "203.0.113.10", "vpc-a", "", "")
+		b.Put(vpc, was)
+		synctest.Wait()
+		b.Delete(vpc)
+		synctest.Wait()
+		b.Delete(was)
+		synctest.Wait()
+		if status := b.DB.Observed.Status(); len(status) != 0 {
+			t.Errorf("a network that nobody will report on: %+v", status)
+		}
+		if n := b.log.count("network removed"); n != 1 {
+			t.Errorf("%d lines for one removal", n)
+		}
+	})
+}
+
+func TestStartAdoptsWhatIsWantedAndRemovesTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := nattest.New(t)
+		w.Put(vpcs(2)...)
+		w.Reopen() // the process before
+		dp := newFake()
+		dp.marked = []string{"vpc-0", "vpc-left"}
+		gate := make(chan struct{})
+		dp.gates["vpc-1"] = gate
+		b := start(t, w, dp, reconcile.Options{})
+		if b.ready() {
+			t.Error("ready before every network had its first attempt")
+		}
+		close(gate)
+		synctest.Wait()
+		if !b.ready() {
+			t.Error("not ready")
+		}
+		calls := dp.take()
+		slices.Sort(calls)
+		expect(t, "calls", calls, []string{"apply vpc-0", "apply vpc-1", "remove vpc-left"})
+		if len(dp.marked) != 1 {
+			t.Errorf("marked: %q", dp.marked)
+		}
+		for _, id := range []string{"vpc-0", "vpc-1"} {
+			if b.DB.Observed.Applied(id) != 1 {
+				t.Errorf("%s at revision %d, want 1", id, b.DB.Observed.Applied(id))
+			}
+		}
+	})
+}
+
+func TestReadyDoesntWaitForWhatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := nattest.New(t)
+		w.Put(vpcs(2)...)
+		w.Reopen()
+		dp := newFake()
+		dp.failing["vpc-0"] = errors.New("no such device")
+		dp.listing = errors.New("permission denied")
+		dp.marked = []string{"vpc-left"}
+		b := start(t, w, dp, reconcile.Options{})
+		if !b.ready() {
+			t.Error("not ready")
+		}
+		dp.take()
+		dp.set(func() { dp.listing = nil })
+		time.Sleep(time.Second)
+		if calls := dp.take(); !slices.Contains(calls, "remove vpc-left") {
+			t.Errorf("what could not be listed at first is never removed: %q", calls)
+		}
+	})
+}
+
+func TestWhatOthersChangeIsMended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{})
+		b.Put(nattest.VPC("vpc-a", "10.0.0.0/16"))
+		synctest.Wait()
+		b.dp.take()
+		b.dp.set(func() { b.dp.changes = 3 })
+		b.dp.changed <- "vpc-a"
+		synctest.Wait()
+		expect(t, "calls", b.dp.take(), []string{"apply vpc-a"})
+		if b.log.count("network repaired") != 1 || b.log.count("changes=3") != 1 {
+			t.Error("no line for the repair")
+		}
+		close(b.dp.changed) // the dataplane stops watching; the rest goes on
+		b.Put(nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"))
+		synctest.Wait()
+		expect(t, "calls", b.dp.take(), []string{"apply vpc-a"})
+	})
+}
+
+func TestAuditComparesWithTheKernel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{Audit: 30 * time.Second})
+		b.Put(vpcs(2)...)
+		synctest.Wait()
+		b.dp.take()
+		time.Sleep(29 * time.Second)
+		expect(t, "calls before the time", b.dp.take(), nil)
+		time.Sleep(2 * time.Second)
+		calls := b.dp.take()
+		for _, id := range []string{"vpc-0", "vpc-1"} {
+			invalidated, applied := slices.Index(calls, "invalidate "+id), slices.Index(calls, "apply "+id)
+			if invalidated < 0 || applied < invalidated {
+				t.Errorf("audit of %s: %q", id, calls)
+			}
+		}
+		if len(calls) != 4 {
+			t.Errorf("calls %q", calls)
+		}
+		time.Sleep(5 * time.Minute)
+		if n := len(b.dp.take()); n != 40 {
+			t.Errorf("%d calls in 10 audits of 2 networks, want 40", n)
+		}
+		if b.log.count("network repaired") != 0 {
+			t.Error("a line for an audit that found nothing")
+		}
+	})
+}
+
+func TestStopEndsWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{})
+		b.dp.set(func() {
+			b.dp.gates["vpc-0"] = make(chan struct{})
+			b.dp.failing["vpc-1"] = errors.New("no such device")
+		})
+		b.Put(vpcs(2)...)
+		synctest.Wait()
+		b.stop()
+		select {
+		case err := <-b.ended:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Fatal("Run goes on")
+		}
+		b.dp.take()
+		time.Sleep(time.Hour)
+		expect(t, "calls after the end", b.dp.take(), nil)
+		// A network that was under way is not blamed for the end.
+		if b.log.count("vpc-0") != 0 {
+			t.Error("the end was logged as a failure")
+		}
+	})
+}
+
+// Revisions of one network only grow, whatever comes together.
+func TestManyWritersOneOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{Parallel: 4})
+		b.Put(vpcs(5)...)
+		var writers sync.WaitGroup
+		for i := range 5 {
+			writers.Go(func() {
+				for k := range 40 {
+					b.Put(nattest.VSwitch(fmt.Sprintf("vsw-%d-%d", i, k), fmt.Sprintf("vpc-%d", i), fmt.Sprintf("10.0.%d.0/24", k)))
+					if k%10 == 0 {
+						b.dp.changed <- fmt.Sprintf("vpc-%d", i)
+					}
+				}
+			})
+		}
+		writers.Wait()
+		synctest.Wait()
+		v := b.DB.View()
+		for i := range 5 {
+			id := fmt.Sprintf("vpc-%d", i)
+			if !b.DB.Observed.Settled(id) || len(b.dp.holds[id].Switches) != 40 {
+				t.Errorf("%s: %d switches in the kernel, want 40", id, len(b.dp.holds[id].Switches))
+			}
+			if b.dp.revision(id) > v.Revision {
+				t.Errorf("%s at revision %d of %d", id, b.dp.revision(id), v.Revision)
+			}
+		}
+		if len(b.dp.overlaps) > 0 {
+			t.Errorf("worked on twice at a time: %q", b.dp.overlaps)
+		}
+	})
+}
