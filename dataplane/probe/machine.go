@@ -1,0 +1,64 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// largestSpec is how many connections the largest specification of a NAT
+// gateway may have open.
+const largestSpec = 200000
+
+// machineFeatures lists settings and programs.
+func machineFeatures() []Feature {
+	program := func(name string, need Need, costs string, dirs ...string) Feature {
+		return Feature{Name: name, Need: need, Costs: costs, try: func(*stage) (string, error) { return findProgram(name, dirs) }}
+	}
+	return []Feature{
+		{"nf_conntrack_max", Optional, "",
+			fmt.Sprintf("fewer than the %d connections of a Large gateway fit; raise the setting net.netfilter.nf_conntrack_max", largestSpec), tryConntrackMax},
+		program("charon-systemd", VPN, "no IPsec; apt-get install charon-systemd", "/usr/sbin", "/usr/lib/ipsec"),
+		program("swanctl", VPN, "no looking into IPsec; apt-get install strongswan-swanctl", "/usr/sbin"),
+		program("openvpn", VPN, "no SSL-VPN; apt-get install openvpn", "/usr/sbin"),
+		program("nft", Looking, "none at run time; apt-get install nftables", "/usr/sbin"),
+		program("ip", Looking, "none at run time; apt-get install iproute2", "/usr/sbin", "/sbin"),
+	}
+}
+
+// tryConntrackMax reads the limit, which all namespaces share.
+func tryConntrackMax(*stage) (string, error) {
+	text, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_max")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", lacking("there is no such setting")
+	}
+	if err != nil {
+		return "", err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return "", err
+	}
+	if n < largestSpec {
+		return "", lacking("%d", n)
+	}
+	return strconv.Itoa(n), nil
+}
+
+func findProgram(name string, dirs []string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	for _, d := range dirs {
+		// A name with a slash is not searched for, only checked.
+		if path, err := exec.LookPath(filepath.Join(d, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", lacking("not found in PATH nor in %s", strings.Join(dirs, ", "))
+}
