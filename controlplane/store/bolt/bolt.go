@@ -1,0 +1,214 @@
+package bolt
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"sluice/controlplane/store"
+)
+
+// The layout of the file: meta holds the format and the revision, kinds one
+// bucket per kind of record. A value is the revision of the commit that wrote
+// it, in 8 bytes, and the record's own bytes.
+var (
+	metaBucket  = []byte("meta")
+	kindsBucket = []byte("kinds")
+	formatKey   = []byte("format")
+	revisionKey = []byte("revision")
+)
+
+// format is raised when the layout changes.
+const format = 1
+
+// revisionSize is the number of bytes before a record's own.
+const revisionSize = 8
+
+// Store is a store.Store in one file.
+type Store struct {
+	db *bbolt.DB
+
+	// committing is held across the commit and its event, so that watchers see
+	// commits in order.
+	committing sync.Mutex
+	events     *events
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the file, or makes it, with mode 0600. Another process that has it
+// open is waited for for as long as patience; then the error says so.
+func Open(path string, patience time.Duration) (*Store, error) {
+	_, err := os.Stat(path)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:      max(patience, time.Millisecond), // 0 would wait for ever
+		FreelistType: bbolt.FreelistMapType,
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("store %s is in use by another process: is sluiced running already?", path)
+	case err != nil:
+		return nil, fmt.Errorf("store %s: %w", path, err)
+	}
+	s := &Store{db: db}
+	if err := s.prepare(path, fresh); err != nil {
+		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), db.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) prepare(path string, fresh bool) error {
+	// What stands in it is nobody else's business, whoever copied it here.
+	if err := os.Chmod(path, 0o600); err != nil {
+		return err
+	}
+	if fresh {
+		if err := syncDirectory(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	var revision int64
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		meta, err := tx.CreateBucketIfNotExists(metaBucket)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucketIfNotExists(kindsBucket); err != nil {
+			return err
+		}
+		switch f := decode(meta.Get(formatKey)); f {
+		case format:
+		case 0:
+			if err := meta.Put(formatKey, encode(format)); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("format %d is not known, only %d: it was written by another version", f, format)
+		}
+		revision = decode(meta.Get(revisionKey))
+		return nil
+	})
+	s.events = newEvents(revision)
+	return err
+}
+
+// Load implements store.Store.
+func (s *Store) Load(ctx context.Context, fn func(store.Record) error) (int64, error) {
+	var revision int64
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		revision = decode(tx.Bucket(metaBucket).Get(revisionKey))
+		kinds := tx.Bucket(kindsBucket)
+		return kinds.ForEachBucket(func(kind []byte) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return kinds.Bucket(kind).ForEach(func(id, value []byte) error {
+				if len(value) < revisionSize {
+					return fmt.Errorf("record %s %q is cut short", kind, id)
+				}
+				return fn(store.Record{
+					Key:      store.Key{Kind: string(kind), ID: string(id)},
+					Value:    value[revisionSize:],
+					Revision: decode(value[:revisionSize]),
+				})
+			})
+		})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read the store: %w", err)
+	}
+	return revision, nil
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, base int64, writes []store.Write) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	next := base + 1
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		meta := tx.Bucket(metaBucket)
+		if decode(meta.Get(revisionKey)) != base {
+			return store.ErrConflict
+		}
+		kinds := tx.Bucket(kindsBucket)
+		for _, w := range writes {
+			if err := put(kinds, w, next); err != nil {
+				return fmt.Errorf("%s %q: %w", w.Kind, w.ID, err)
+			}
+		}
+		return meta.Put(revisionKey, encode(next))
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return 0, store.ErrConflict
+	}
+	if err != nil {
+		return 0, fmt.Errorf("write the store: %w", err)
+	}
+	s.events.add(store.Event{Revision: next, Writes: writes})
+	return next, nil
+}
+
+func put(kinds *bbolt.Bucket, w store.Write, revision int64) error {
+	if w.Kind == "" || w.ID == "" {
+		return errors.New("a record needs a kind and an id")
+	}
+	if w.Value == nil {
+		if b := kinds.Bucket([]byte(w.Kind)); b != nil {
+			return b.Delete([]byte(w.ID))
+		}
+		return nil
+	}
+	b, err := kinds.CreateBucketIfNotExists([]byte(w.Kind))
+	if err != nil {
+		return err
+	}
+	value := make([]byte, 0, revisionSize+len(w.Value))
+	value = append(value, encode(revision)...)
+	return b.Put([]byte(w.ID), append(value, w.Value...))
+}
+
+// Watch implements store.Store.
+func (s *Store) Watch(ctx context.Context, from int64) (<-chan store.Event, error) {
+	return s.events.watch(ctx, from)
+}
+
+// Close implements store.Store. It ends all watches.
+func (s *Store) Close() error {
+	s.events.close()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	return nil
+}
+
+func encode(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
+
+// decode reads what encode wrote; an absent value is 0.
+func decode(b []byte) int64 {
+	if len(b) != revisionSize {
+		return 0
+	}
+	return int64(binary.BigEndian.Uint64(b))
+}
+
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
