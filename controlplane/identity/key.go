@@ -25,4 +25,8 @@ func (k Key) LogValue() slog.Value {
 // KeyOptions are the choices at the creation of a key.
 type KeyOptions struct {
 	DescribeOnly bool // the key may not call actions that write
+	// ID and Secret are drawn at random where they are empty. Given ones are of
+	// 4 to 64 Latin letters, digits, '.', '_' and '-', and a secret of 8 to 128
+	// printable characters without blanks.
+	ID, Secret string
 }

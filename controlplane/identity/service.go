@@ -147,6 +147,9 @@ func (s *Service) CreateKey(ctx context.Context, account string, o KeyOptions) (
 				return err
 			}
 		}
+		if err := checkKeyOptions(tx.View, o); err != nil {
+			return err
+		}
 		record, secret, err := s.newKey(owner.ID, o)
 		if err != nil {
 			return err
@@ -158,15 +161,40 @@ func (s *Service) CreateKey(ctx context.Context, account string, o KeyOptions) (
 	return made, err
 }
 
-func (s *Service) newKey(account string, o KeyOptions) (*resource.AccessKey, string, error) {
-	id, err := randomText(s.random, alphanumeric, 20)
-	if err != nil {
-		return nil, "", err
+// checkKeyOptions checks an id and a secret that were chosen by the operator.
+func checkKeyOptions(v *state.View, o KeyOptions) error {
+	if o.ID != "" {
+		if n := len(o.ID); n < 4 || n > 64 || strings.Trim(o.ID, alphanumeric+"._-") != "" {
+			return fault.New(fault.ParameterInvalid, "access key id %q: write 4 to 64 Latin letters, digits, '.', '_' and '-'", o.ID)
+		}
+		if _, taken := v.AccessKeys.Get(o.ID); taken {
+			return fault.New(fault.ParameterInvalid, "access key id %q is taken; write another", o.ID)
+		}
 	}
-	id = "LTAI" + id
-	secret, err := randomText(s.random, alphanumeric, 30)
-	if err != nil {
-		return nil, "", err
+	if o.Secret != "" {
+		unprintable := func(r rune) bool { return r <= ' ' || r > '~' }
+		if n := len(o.Secret); n < 8 || n > 128 || strings.ContainsFunc(o.Secret, unprintable) {
+			return fault.New(fault.ParameterInvalid, "access key secret of %d bytes: write 8 to 128 printable ASCII characters without blanks", n)
+		}
+	}
+	return nil
+}
+
+func (s *Service) newKey(account string, o KeyOptions) (*resource.AccessKey, string, error) {
+	id, secret := o.ID, o.Secret
+	if id == "" {
+		drawn, err := randomText(s.random, alphanumeric, 20)
+		if err != nil {
+			return nil, "", err
+		}
+		id = "LTAI" + drawn
+	}
+	if secret == "" {
+		drawn, err := randomText(s.random, alphanumeric, 30)
+		if err != nil {
+			return nil, "", err
+		}
+		secret = drawn
 	}
 	sealed, err := s.sealer.seal(id, []byte(secret))
 	if err != nil {

@@ -1,0 +1,318 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/inventory"
+	"sluice/controlplane/resource"
+)
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// fake answers as the services would, and notes what it was asked.
+type fake struct {
+	accounts  []*resource.Account
+	keys      []identity.Key
+	instances []*resource.Instance
+	networks  []Network
+	ready     bool
+	calls     []string
+	err       error
+	panics    bool
+}
+
+func (f *fake) note(call ...string) error {
+	if f.panics {
+		panic("a mistake")
+	}
+	f.calls = append(f.calls, strings.Join(call, " "))
+	return f.err
+}
+
+func (f *fake) Accounts() []*resource.Account { return f.accounts }
+func (f *fake) CreateAccount(_ context.Context, name string) (*resource.Account, error) {
+	return &resource.Account{Meta: resource.Meta{ID: "1002", CreatedAt: epoch}, Name: name}, f.note("account", name)
+}
+func (f *fake) Keys(account string) ([]identity.Key, error) {
+	return f.keys, f.note("keys", account)
+}
+func (f *fake) CreateKey(_ context.Context, account string, o identity.KeyOptions) (identity.Key, error) {
+	return identity.Key{ID: o.ID, Secret: o.Secret, DescribeOnly: o.DescribeOnly, Account: "1001", AccountName: account, CreatedAt: epoch}, f.note("key", account)
+}
+func (f *fake) DisableKey(_ context.Context, id string) error { return f.note("disable", id) }
+func (f *fake) EnableKey(_ context.Context, id string) error  { return f.note("enable", id) }
+func (f *fake) DeleteKey(_ context.Context, id string) error  { return f.note("delete", id) }
+
+func (f *fake) Add(_ context.Context, in inventory.NewInstance) (*resource.Instance, error) {
+	i := &resource.Instance{Meta: resource.Meta{ID: in.ID, CreatedAt: epoch}, VSwitch: in.VSwitch, PrivateIP: in.PrivateIP, MAC: in.MAC, Type: in.Type, State: in.State}
+	return i, f.note("add", in.VSwitch)
+}
+func (f *fake) List(q inventory.Filter) []*resource.Instance {
+	_ = f.note("list", q.VPC, q.VSwitch)
+	return f.instances
+}
+func (f *fake) SetState(_ context.Context, id, to string) error { return f.note("state", id, to) }
+func (f *fake) Remove(_ context.Context, id string) error       { return f.note("remove", id) }
+func (f *fake) Networks() []Network                             { return f.networks }
+func (f *fake) Ready() bool                                     { return f.ready }
+func (f *fake) Info() Info                                      { return Info{Version: "v1", PID: 7, Started: epoch, Listen: "127.0.0.1:1"} }
+
+// start serves f on a socket of its own and returns a client of it.
+func start(t *testing.T, f *fake, allow func(uint32) bool) (*Client, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "run", "admin.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	s := &Server{Listener: l, Handler: NewHandler(Services{Identity: f, Inventory: f, Networks: f, Process: f}, log), Log: log, Grace: time.Second, Allow: allow}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	c, err := Dial(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the socket is still there: %v", err)
+		}
+	})
+	return c, path
+}
+
+func equal(t *testing.T, got, want any, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	} else if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestAccountsAndKeys(t *testing.T) {
+	f := &fake{}
+	c, _ := start(t, f, nil)
+	ctx := t.Context()
+
+	accounts, err := c.Accounts(ctx)
+	equal(t, accounts, []Account{}, err)
+	f.accounts = []*resource.Account{{Meta: resource.Meta{ID: "1001", CreatedAt: epoch}, Name: "alice"}}
+	accounts, err = c.Accounts(ctx)
+	equal(t, accounts, []Account{{ID: "1001", Name: "alice", CreatedAt: epoch}}, err)
+	made, err := c.CreateAccount(ctx, "bob")
+	equal(t, made, Account{ID: "1002", Name: "bob", CreatedAt: epoch}, err)
+
+	key, err := c.CreateAccessKey(ctx, NewAccessKey{Account: "alice", ID: "testid", Secret: "testsecret", DescribeOnly: true})
+	equal(t, key, AccessKey{ID: "testid", Secret: "testsecret", Account: "1001", AccountName: "alice", DescribeOnly: true, CreatedAt: epoch}, err)
+	f.keys = []identity.Key{{ID: "k", Account: "1001", AccountName: "alice", Secret: "never", Disabled: true, CreatedAt: epoch}}
+	keys, err := c.AccessKeys(ctx, "a b&c")
+	equal(t, keys, []AccessKey{{ID: "k", Account: "1001", AccountName: "alice", Disabled: true, CreatedAt: epoch}}, err)
+	for _, call := range []func(context.Context, string) error{c.DisableAccessKey, c.EnableAccessKey, c.DeleteAccessKey} {
+		if err := call(ctx, "k/ y"); err != nil {
+			t.Error(err)
+		}
+	}
+	equal(t, f.calls, []string{"account bob", "key alice", "keys a b&c", "disable k/ y", "enable k/ y", "delete k/ y"}, nil)
+}
+
+func TestInstances(t *testing.T) {
+	f := &fake{}
+	c, _ := start(t, f, nil)
+	ctx := t.Context()
+	got, err := c.AddInstance(ctx, NewInstance{ID: "i-1", VSwitch: "vsw-1", PrivateIP: "10.0.0.1", MAC: "m", Kind: "HaVip", State: "Available"})
+	want := Instance{ID: "i-1", VSwitch: "vsw-1", PrivateIP: "10.0.0.1", MAC: "m", Kind: "HaVip", State: "Available", CreatedAt: epoch}
+	equal(t, got, want, err)
+	list, err := c.Instances(ctx, InstanceFilter{VPC: "v", VSwitch: "s"})
+	equal(t, list, []Instance{}, err)
+	if err := c.SetInstanceState(ctx, "i-1", "Stopped"); err != nil {
+		t.Error(err)
+	}
+	if err := c.RemoveInstance(ctx, "i-1"); err != nil {
+		t.Error(err)
+	}
+	equal(t, f.calls, []string{"add vsw-1", "list v s", "state i-1 Stopped", "remove i-1"}, nil)
+	if _, err := c.AddInstance(ctx, NewInstance{PrivateIP: "x"}); status(err) != 400 {
+		t.Errorf("a bad address: %v", err)
+	}
+}
+
+func TestProcessAndNetworks(t *testing.T) {
+	f := &fake{networks: []Network{{ID: "vpc-1", Wanted: 3, Applied: 2, Error: "no such device", Since: epoch}}}
+	c, _ := start(t, f, nil)
+	ctx := t.Context()
+	networks, err := c.Networks(ctx)
+	equal(t, networks, f.networks, err)
+	if err := c.Health(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := c.Ready(ctx); status(err) != 503 {
+		t.Errorf("ready while starting: %v", err)
+	}
+	f.ready = true
+	if err := c.Ready(ctx); err != nil {
+		t.Error(err)
+	}
+	info, err := c.Info(ctx)
+	equal(t, info, Info{Version: "v1", PID: 7, Started: epoch, Listen: "127.0.0.1:1", Ready: true}, err)
+}
+
+// status returns the HTTP status of a refusal, 0 if it is none.
+func status(err error) int {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Status
+	}
+	return 0
+}
+
+func TestRefusals(t *testing.T) {
+	f := &fake{}
+	c, path := start(t, f, nil)
+	for reason, want := range map[fault.Reason]int{
+		fault.AccessKeyNotFound: 404, fault.AccountNotFound: 404, fault.InstanceNotFound: 404, fault.VSwitchNotFound: 404,
+		fault.ParameterInvalid: 400, fault.AddressNotUsable: 400, fault.AddressInUse: 409, fault.InstanceHasDependents: 409,
+	} {
+		f.err = fault.New(reason, "of k")
+		err := c.DeleteAccessKey(t.Context(), "k")
+		if e, ok := errors.AsType[*Error](err); !ok || e.Status != want || e.Reason != string(reason) || !strings.Contains(e.Message, "of k") {
+			t.Errorf("%s: %#v, want status %d", reason, err, want)
+		}
+	}
+	f.err = errors.New("disk full")
+	if err := c.DeleteAccessKey(t.Context(), "k"); status(err) != 500 || err.Error() != "disk full" {
+		t.Errorf("any other error: %v", err)
+	}
+	f.panics = true
+	if err := c.DeleteAccessKey(t.Context(), "k"); status(err) != 500 {
+		t.Errorf("panic: %v", err)
+	}
+	f.err, f.panics = nil, false
+
+	raw := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	for _, x := range []struct {
+		method, path, body string
+		want               int
+	}{
+		{"GET", "/v2/x", "", 404},
+		{"PUT", "/v1/accounts", "", 404},
+		{"POST", "/v1/accounts", "", 400},
+		{"POST", "/v1/accounts", "{", 400},
+		{"POST", "/v1/accounts", `{"nam":"x"}`, 400},
+		{"POST", "/v1/accounts", `{"name":"x"} {}`, 400},
+		{"POST", "/v1/accounts", `{"name":"` + strings.Repeat("x", maxBody) + `"}`, 400},
+		{"POST", "/v1/accounts", `{"name":"x"}`, 200},
+	} {
+		req, err := http.NewRequest(x.method, "http://sluiced"+x.path, strings.NewReader(x.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := raw.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != x.want || x.want != 200 && !strings.Contains(string(text), `"message":"`) {
+			t.Errorf("%s %s %.30s: %d %s, want %d", x.method, x.path, x.body, resp.StatusCode, text, x.want)
+		}
+	}
+	raw.CloseIdleConnections()
+}
+
+func TestOthersAreDenied(t *testing.T) {
+	f := &fake{}
+	var asked []uint32
+	c, _ := start(t, f, func(uid uint32) bool { asked = append(asked, uid); return false })
+	if _, err := c.CreateAccount(t.Context(), "x"); status(err) != 403 {
+		t.Errorf("got %v, want 403", err)
+	}
+	if len(f.calls) != 0 {
+		t.Errorf("the call was carried out: %v", f.calls)
+	}
+	if len(asked) != 1 || asked[0] != uint32(os.Getuid()) {
+		t.Errorf("asked for users %v, want that of this process", asked)
+	}
+	if !rootOrSelf(0) || !rootOrSelf(uint32(os.Geteuid())) || rootOrSelf(uint32(os.Geteuid())+65534) {
+		t.Error("rootOrSelf allows other users, or not those")
+	}
+	// Who is not known is nobody.
+	w := &recorder{header: http.Header{}}
+	r, _ := http.NewRequest("GET", "/v1/health", nil)
+	onlyFrom(rootOrSelf, http.NotFoundHandler(), slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
+	if w.status != 403 {
+		t.Errorf("without credentials: %d", w.status)
+	}
+}
+
+type recorder struct {
+	header http.Header
+	status int
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(s int)           { r.status = s }
+func (r *recorder) Write(b []byte) (int, error) { return len(b), nil }
+
+func TestSocket(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a", "b", "admin.sock")
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
+		info, err := os.Stat(p)
+		if err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v; want %o", p, info.Mode(), err, want)
+		}
+	}
+	if _, err := Listen(path); !errors.Is(err, ErrRunning) {
+		t.Errorf("beside a live daemon: %v, want ErrRunning", err)
+	}
+	// As after kill -9: the socket stays, nobody answers.
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
+	if _, err := Dial(path); !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), "no sluiced answers on") {
+		t.Errorf("Dial of a dead daemon: %v", err)
+	}
+	l, err = Listen(path)
+	if err != nil {
+		t.Fatalf("in place of a dead daemon: %v", err)
+	}
+	l.Close()
+	if _, err := Dial(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Dial without a socket: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(path); err == nil || errors.Is(err, ErrRunning) {
+		t.Errorf("in place of a file: %v", err)
+	}
+	if text, _ := os.ReadFile(path); string(text) != "precious" {
+		t.Error("the file is gone")
+	}
+}

@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// Client calls a sluiced of this machine. It is safe for concurrent use.
+type Client struct {
+	path string
+	http *http.Client
+}
+
+// Dial returns a client of the daemon behind a socket, after trying that it is
+// there.
+func Dial(path string) (*Client, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	c := &Client{path: path, http: &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: time.Minute}}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := dial(ctx, "", "")
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	conn.Close()
+	return c, nil
+}
+
+// Close ends the client's connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+func (c *Client) explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no sluiced answers on %s; start it, or name the socket of one that runs: %w", c.path, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s is for root and the user of sluiced; call as one of them: %w", c.path, err)
+	}
+	return fmt.Errorf("admin socket %s: %w", c.path, err)
+}
+
+// call sends one request. A nil request has no body; a nil answer is dropped.
+// A refusal is an *Error.
+func (c *Client) call(ctx context.Context, method, path string, request, answer any) error {
+	var body io.Reader
+	if request != nil {
+		text, err := json.Marshal(request)
+		if err != nil {
+			return fmt.Errorf("encode the request: %w", err)
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://sluiced"+path, body)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.explain(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return c.explain(err)
+	}
+	if resp.StatusCode/100 != 2 {
+		e := &Error{Status: resp.StatusCode}
+		if json.Unmarshal(text, e) != nil || e.Message == "" {
+			e.Message = fmt.Sprintf("HTTP status %d: %.200q", resp.StatusCode, text)
+		}
+		return e
+	}
+	if answer == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("decode the answer to %s %s: %w", method, path, err)
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"sluice/controlplane/inventory"
+	"sluice/controlplane/resource"
+)
+
+// Inventory knows who holds which private address: *inventory.Service does.
+type Inventory interface {
+	Add(ctx context.Context, in inventory.NewInstance) (*resource.Instance, error)
+	List(f inventory.Filter) []*resource.Instance
+	SetState(ctx context.Context, id, state string) error
+	Remove(ctx context.Context, id string) error
+}
+
+// Instance is an entry of the inventory.
+type Instance struct {
+	ID        string    `json:"id"`
+	Account   string    `json:"account"`
+	Region    string    `json:"region"`
+	VPC       string    `json:"vpc"`
+	VSwitch   string    `json:"vswitch"`
+	PrivateIP string    `json:"privateIp"`
+	MAC       string    `json:"mac,omitempty"`
+	Kind      string    `json:"kind"` // EcsInstance, SlbInstance, HaVip or RdsInstance
+	State     string    `json:"state"`
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+func instance(i *resource.Instance) Instance {
+	return Instance{
+		ID: i.ID, Account: i.Account, Region: i.Region, VPC: i.VPC, VSwitch: i.VSwitch, PrivateIP: i.PrivateIP.String(),
+		MAC: i.MAC, Kind: string(i.Type), State: i.State, CreatedAt: i.CreatedAt,
+	}
+}
+
+// NewInstance is what an instance is made of. Only VSwitch must be given.
+type NewInstance struct {
+	ID        string `json:"id,omitempty"`        // empty: made up
+	VSwitch   string `json:"vswitch"`             // id
+	PrivateIP string `json:"privateIp,omitempty"` // empty: the lowest that is free in the VSwitch
+	MAC       string `json:"mac,omitempty"`
+	Kind      string `json:"kind,omitempty"`  // empty: EcsInstance
+	State     string `json:"state,omitempty"` // empty: Running, or Available for a HaVip
+}
+
+// InstanceFilter says which instances a listing shows. What is empty does not
+// count.
+type InstanceFilter struct{ VPC, VSwitch string }
+
+type newState struct {
+	State string `json:"state"`
+}
+
+func instanceRoutes(s Inventory) map[string]handler {
+	return map[string]handler{
+		"GET /v1/instances": func(r *http.Request) (any, error) {
+			q := r.URL.Query()
+			list := []Instance{}
+			for _, i := range s.List(inventory.Filter{VPC: q.Get("vpc"), VSwitch: q.Get("vswitch")}) {
+				list = append(list, instance(i))
+			}
+			return list, nil
+		},
+		"POST /v1/instances": func(r *http.Request) (any, error) {
+			var in NewInstance
+			if err := read(r, &in); err != nil {
+				return nil, err
+			}
+			add := inventory.NewInstance{ID: in.ID, VSwitch: in.VSwitch, MAC: in.MAC, Type: resource.InstanceKind(in.Kind), State: in.State}
+			if in.PrivateIP != "" {
+				a, err := netip.ParseAddr(in.PrivateIP)
+				if err != nil {
+					return nil, &Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("private IP %q is not an address; write for example 192.168.1.10", in.PrivateIP)}
+				}
+				add.PrivateIP = a
+			}
+			i, err := s.Add(r.Context(), add)
+			if err != nil {
+				return nil, err
+			}
+			return instance(i), nil
+		},
+		"PUT /v1/instances/{id}/state": func(r *http.Request) (any, error) {
+			var in newState
+			if err := read(r, &in); err != nil {
+				return nil, err
+			}
+			return done{}, s.SetState(r.Context(), r.PathValue("id"), in.State)
+		},
+		"DELETE /v1/instances/{id}": func(r *http.Request) (any, error) {
+			return done{}, s.Remove(r.Context(), r.PathValue("id"))
+		},
+	}
+}
+
+// Instances returns the inventory in order of creation.
+func (c *Client) Instances(ctx context.Context, f InstanceFilter) (list []Instance, err error) {
+	q := url.Values{"vpc": {f.VPC}, "vswitch": {f.VSwitch}}
+	err = c.call(ctx, http.MethodGet, "/v1/instances?"+q.Encode(), nil, &list)
+	return list, err
+}
+
+// AddInstance puts an instance into the inventory.
+func (c *Client) AddInstance(ctx context.Context, in NewInstance) (i Instance, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/instances", in, &i)
+	return i, err
+}
+
+// SetInstanceState notes that an instance is in another state: Running,
+// Stopped, Starting or Stopping; a HaVip: Available, InUse or Pending.
+func (c *Client) SetInstanceState(ctx context.Context, id, state string) error {
+	return c.call(ctx, http.MethodPut, "/v1/instances/"+url.PathEscape(id)+"/state", newState{state}, nil)
+}
+
+// RemoveInstance takes an instance out of the inventory, when nothing depends
+// on it any more.
+func (c *Client) RemoveInstance(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/instances/"+url.PathEscape(id), nil, nil)
+}

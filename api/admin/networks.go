@@ -1,0 +1,69 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"sluice/controlplane/state"
+	"sluice/dataplane"
+)
+
+// Networks tells how far the dataplane has followed each VPC.
+type Networks interface {
+	Networks() []Network
+}
+
+// Network is one VPC and its place between what is wanted and what the kernel
+// holds.
+type Network struct {
+	ID        string    `json:"id"` // of the VPC
+	Namespace string    `json:"namespace"`
+	Account   string    `json:"account,omitempty"` // empty once the VPC is deleted
+	Region    string    `json:"region,omitempty"`
+	Name      string    `json:"name,omitempty"`
+	CIDR      string    `json:"cidr,omitempty"`
+	VSwitches int       `json:"vswitches"`
+	Instances int       `json:"instances"`
+	Elastic   int       `json:"elasticIps"`
+	DNAT      int       `json:"dnatEntries"`
+	SNAT      int       `json:"snatEntries"`
+	Wanted    int64     `json:"wanted"`  // revision of the newest change to follow
+	Applied   int64     `json:"applied"` // revision that the kernel holds
+	Error     string    `json:"error,omitempty"`
+	Since     time.Time `json:"since,omitzero"` // of the last report
+}
+
+// Status is the state of the dataplane as db knows it. It implements Networks.
+type Status struct{ DB *state.DB }
+
+// Networks returns all networks that are there or still have to go, by id.
+func (s Status) Networks() []Network {
+	v := s.DB.View()
+	list := []Network{}
+	for _, n := range s.DB.Observed.Status() {
+		out := Network{ID: n.Network, Namespace: dataplane.Namespace(n.Network), Wanted: n.Wanted, Applied: n.Applied, Error: n.Error, Since: n.Since}
+		if vpc, ok := v.VPCs.Get(n.Network); ok {
+			out.Account, out.Region, out.Name, out.CIDR = vpc.Account, vpc.Region, vpc.Name, vpc.CIDR.String()
+		}
+		out.VSwitches = v.VSwitches.By(state.ByVPC, n.Network).Len()
+		out.Instances = v.Instances.By(state.ByVPC, n.Network).Len()
+		out.Elastic = v.ElasticIPs.By(state.ByVPC, n.Network).Len()
+		out.DNAT = v.ForwardEntries.By(state.ByVPC, n.Network).Len()
+		out.SNAT = v.SNATEntries.By(state.ByVPC, n.Network).Len()
+		list = append(list, out)
+	}
+	return list
+}
+
+func networkRoutes(s Networks) map[string]handler {
+	return map[string]handler{
+		"GET /v1/networks": func(*http.Request) (any, error) { return s.Networks(), nil },
+	}
+}
+
+// Networks returns the state of every network's dataplane, by id.
+func (c *Client) Networks(ctx context.Context) (list []Network, err error) {
+	err = c.call(ctx, http.MethodGet, "/v1/networks", nil, &list)
+	return list, err
+}
