@@ -3,13 +3,17 @@ package network
 import (
 	"sluice/controlplane/fault"
 	"sluice/controlplane/settings"
-	"sluice/controlplane/state"
 )
 
-// AccessPoint is a place where a physical connection may end. A machine on its
-// own has none: the type is there for the listing's form.
+// AccessPoint is a place where a physical connection may end.
 type AccessPoint struct {
-	ID, Type, Status, Name, Description, AttachedRegion, Location, HostOperator string
+	ID             string
+	Status         string // Recommended, Hot or Full
+	Name           string
+	Description    string
+	AttachedRegion string
+	Location       string
+	HostOperator   string
 }
 
 // Regions returns the configured regions (DescribeRegions).
@@ -21,10 +25,11 @@ func (s *Service) Zones(region string) ([]settings.Zone, error) {
 	return r.Zones, err
 }
 
-// AccessPoints returns the access points of a region: none (DescribeAccessPoints).
-func (s *Service) AccessPoints(region string, _ state.Page) (state.Listing[AccessPoint], error) {
+// AccessPoints returns the access points of a region (DescribeAccessPoints):
+// none, since physical connections end in machine rooms, and this is a machine.
+func (s *Service) AccessPoints(region string) ([]AccessPoint, error) {
 	_, err := s.region(region)
-	return state.Listing[AccessPoint]{}, err
+	return nil, err
 }
 
 func (s *Service) region(id string) (settings.Region, error) {

@@ -23,15 +23,6 @@ func (p Page) bounds(total int) (first, last int) {
 	return first, min(total, first+p.Size)
 }
 
-// Last returns the page itself, or the last one of a listing of total items if
-// the page lies beyond it.
-func (p Page) Last(total int) Page {
-	if pages := (total + p.Size - 1) / p.Size; p.Number > pages {
-		p.Number = max(pages, 1)
-	}
-	return p
-}
-
 // Select returns one page of the resources of r that keep accepts, each turned
 // into what item makes of it. A nil keep accepts all, and then a page costs the
 // same wherever it lies.

@@ -1,0 +1,79 @@
+package aliyun
+
+import (
+	"net/netip"
+	"time"
+
+	"sluice/controlplane/eip"
+	"sluice/controlplane/nat"
+	"sluice/controlplane/network"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// Service answers the actions by the control plane's services: it puts a
+// request into their terms, and their answer into the documents' words. Its
+// methods, the handlers, hold no rule.
+type Service struct {
+	network *network.Service
+	eip     *eip.Service
+	nat     *nat.Service
+}
+
+// NewService returns what answers the actions.
+func NewService(n *network.Service, e *eip.Service, g *nat.Service) *Service {
+	return &Service{network: n, eip: e, nat: g}
+}
+
+// timestamp writes a time as the documents' examples do: UTC, to the second.
+// The zero time, for what has no such time, is empty.
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05Z")
+}
+
+// prefix and prefixes read what the decoder has found well-formed. What is
+// not, such as the zero Prefix, the services refuse.
+func prefix(v string) netip.Prefix {
+	p, _ := netip.ParsePrefix(v)
+	return p
+}
+
+func prefixes(list []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, v := range list {
+		out = append(out, prefix(v))
+	}
+	return out
+}
+
+// given returns the value of a parameter, empty if it was not given.
+func given(v *string) string {
+	if v == nil {
+		return ""
+	}
+	return *v
+}
+
+func pageOf(number, size int) state.Page { return state.Page{Number: number, Size: size} }
+
+// pendingOrAvailable is the state of what the documents give two states.
+func pendingOrAvailable(p resource.Phase) string {
+	if p == resource.Ready {
+		return "Available"
+	}
+	return "Pending"
+}
+
+// entryStatus is the state of a route entry, a DNAT entry or an SNAT entry.
+func entryStatus(p resource.Phase) string {
+	switch p {
+	case resource.Ready:
+		return "Available"
+	case resource.Changing:
+		return "Modifying"
+	}
+	return "Pending"
+}

@@ -1,0 +1,60 @@
+package aliyun
+
+import (
+	"context"
+
+	"sluice/controlplane/identity"
+	"sluice/controlplane/network"
+)
+
+// CreateVSwitch implements Actions.
+func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, r *CreateVSwitchRequest) (*CreateVSwitchResponse, error) {
+	id, err := s.network.CreateVSwitch(ctx, c, network.NewVSwitch{
+		VPC: r.VpcId, Zone: r.ZoneId, CIDR: prefix(r.CidrBlock), Name: r.VSwitchName, Description: r.Description,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &CreateVSwitchResponse{VSwitchId: id}, nil
+}
+
+// DeleteVSwitch implements Actions.
+func (s *Service) DeleteVSwitch(ctx context.Context, c identity.Caller, r *DeleteVSwitchRequest) (*DeleteVSwitchResponse, error) {
+	if err := s.network.DeleteVSwitch(ctx, c, r.VSwitchId); err != nil {
+		return nil, err
+	}
+	return &DeleteVSwitchResponse{}, nil
+}
+
+// DescribeVSwitches implements Actions.
+func (s *Service) DescribeVSwitches(_ context.Context, c identity.Caller, r *DescribeVSwitchesRequest) (*DescribeVSwitchesResponse, error) {
+	list, err := s.network.VSwitches(c, network.VSwitchFilter{
+		Region: r.RegionId, VPC: r.VpcId, ID: r.VSwitchId, Zone: r.ZoneId, Default: r.IsDefault,
+	}, pageOf(r.PageNumber, r.PageSize))
+	if err != nil {
+		return nil, err
+	}
+	answer := &DescribeVSwitchesResponse{TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
+	for _, v := range list.Items {
+		answer.VSwitches.VSwitch = append(answer.VSwitches.VSwitch, DescribeVSwitchesVSwitch{
+			VSwitchId:               v.ID,
+			VpcId:                   v.VPC,
+			Status:                  pendingOrAvailable(v.Phase),
+			CidrBlock:               v.CIDR.String(),
+			ZoneId:                  v.Zone,
+			AvailableIpAddressCount: v.Free,
+			Description:             v.Description,
+			VSwitchName:             v.Name,
+			CreationTime:            timestamp(v.CreatedAt),
+		})
+	}
+	return answer, nil
+}
+
+// ModifyVSwitchAttribute implements Actions.
+func (s *Service) ModifyVSwitchAttribute(ctx context.Context, c identity.Caller, r *ModifyVSwitchAttributeRequest) (*ModifyVSwitchAttributeResponse, error) {
+	if err := s.network.ModifyVSwitch(ctx, c, r.VSwitchId, network.Naming{Name: r.VSwitchName, Description: r.Description}); err != nil {
+		return nil, err
+	}
+	return &ModifyVSwitchAttributeResponse{}, nil
+}
