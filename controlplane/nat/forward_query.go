@@ -20,12 +20,12 @@ type ForwardEntryQuery struct {
 	Protocol     resource.Protocol
 	InternalIP   netip.Addr
 	InternalPort *uint16 // 0: Any
-	Page         Page
+	Page         state.Page
 }
 
 // Entries is a page of a DNAT or SNAT table.
 type Entries[T resource.Resource] struct {
-	List[T]
+	state.Listing[T]
 	Gateway string // id of the gateway that the table belongs to
 	Applied int64  // revision up to which the dataplane has followed, for the entries' Phase
 }
@@ -41,22 +41,21 @@ func (s *Service) ForwardEntries(c identity.Caller, q ForwardEntryQuery) (Entrie
 	}
 	out := Entries[*resource.ForwardEntry]{Gateway: g.ID, Applied: s.db.Observed.Applied(g.VPC)}
 	if q.ID != "" {
-		if e, err := forwardEntry(v, g, q.ID); err == nil && q.matches(e) {
-			out.Total = 1
-			if q.Page.Number == 1 {
-				out.Items = []*resource.ForwardEntry{e}
-			}
-		}
+		e, err := forwardEntry(v, g, q.ID)
+		out.Listing = state.Single(e, err == nil && q.matches(e), q.Page, itself)
 		return out, nil
 	}
-	out.List = page(q.candidates(v, g))
+	r, match := q.candidates(v, g)
+	out.Listing = state.Select(r, q.Page, match, itself)
 	return out, nil
 }
+
+func itself[R resource.Resource](r R) R { return r }
 
 // candidates returns the shortest range that an index gives, and what is still
 // to be matched in it. A VPC has one gateway, so that what an index knows of
 // the VPC is of this table.
-func (q ForwardEntryQuery) candidates(v *state.View, g *resource.NATGateway) (*state.Range[*resource.ForwardEntry], func(*resource.ForwardEntry) bool, Page) {
+func (q ForwardEntryQuery) candidates(v *state.View, g *resource.NATGateway) (*state.Range[*resource.ForwardEntry], func(*resource.ForwardEntry) bool) {
 	r, rest := v.ForwardEntries.By(state.ByTable, g.ForwardTable), q
 	if q.ExternalIP.IsValid() {
 		r = v.ForwardEntries.By(state.ByExternal, state.AddrKey(g.VPC, q.ExternalIP))
@@ -69,9 +68,9 @@ func (q ForwardEntryQuery) candidates(v *state.View, g *resource.NATGateway) (*s
 		}
 	}
 	if rest.Name == "" && !rest.ExternalIP.IsValid() && !rest.InternalIP.IsValid() && rest.ExternalPort == nil && rest.InternalPort == nil && rest.Protocol == "" {
-		return r, nil, q.Page
+		return r, nil
 	}
-	return r, q.matches, q.Page
+	return r, q.matches
 }
 
 func (q ForwardEntryQuery) matches(e *resource.ForwardEntry) bool {

@@ -25,7 +25,7 @@ func (s *Service) forwardTableReady(v *state.View, g *resource.NATGateway, settl
 	if err := s.configurable(g); err != nil {
 		return err
 	}
-	return tableSettled(s, v.ForwardEntries.By(state.ByTable, g.ForwardTable), g.VPC, fault.ForwardEntryInTransition)
+	return tableSettled(s, v.ForwardEntries.By(state.ByTable, g.ForwardTable), g.VPC, resource.KindForwardEntry, fault.ForwardEntryInTransition)
 }
 
 // checkForward says whether e may stand in the DNAT table of g, beside the

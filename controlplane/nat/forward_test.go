@@ -11,6 +11,7 @@ import (
 	"sluice/controlplane/nat/nattest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
 )
 
 func internal(ip string) func(*nat.ForwardEntry) {
@@ -185,26 +186,26 @@ func TestForwardEntriesQuery(t *testing.T) {
 		want  []int
 	}{
 		"all":                {nat.ForwardEntryQuery{}, 6, []int{0, 1, 2, 3, 4, 5}},
-		"page":               {nat.ForwardEntryQuery{Page: nat.Page{Number: 2, Size: 4}}, 6, []int{4, 5}},
+		"page":               {nat.ForwardEntryQuery{Page: state.Page{Number: 2, Size: 4}}, 6, []int{4, 5}},
 		"id":                 {nat.ForwardEntryQuery{ID: ids[3]}, 1, []int{3}},
-		"id, second page":    {nat.ForwardEntryQuery{ID: ids[3], Page: nat.Page{Number: 2, Size: 4}}, 1, nil},
+		"id, second page":    {nat.ForwardEntryQuery{ID: ids[3], Page: state.Page{Number: 2, Size: 4}}, 1, nil},
 		"id that mismatches": {nat.ForwardEntryQuery{ID: ids[3], Protocol: resource.TCP}, 0, nil},
 		"unknown id":         {nat.ForwardEntryQuery{ID: "fwd-none"}, 0, nil},
 		"external":           {nat.ForwardEntryQuery{ExternalIP: public("12")}, 2, []int{4, 5}},
-		"external, page":     {nat.ForwardEntryQuery{ExternalIP: public("11"), Page: nat.Page{Number: 2, Size: 3}}, 4, []int{3}},
+		"external, page":     {nat.ForwardEntryQuery{ExternalIP: public("11"), Page: state.Page{Number: 2, Size: 3}}, 4, []int{3}},
 		"internal":           {nat.ForwardEntryQuery{InternalIP: netip.MustParseAddr("10.0.1.50")}, 2, []int{0, 3}},
 		"both":               {nat.ForwardEntryQuery{ExternalIP: public("12"), InternalIP: netip.MustParseAddr("10.0.1.51")}, 1, []int{4}},
 		"external port":      {nat.ForwardEntryQuery{ExternalPort: port(102)}, 1, []int{2}},
 		"internal port":      {nat.ForwardEntryQuery{InternalPort: port(85)}, 1, []int{5}},
 		"Any port":           {nat.ForwardEntryQuery{ExternalPort: port(0)}, 0, nil},
-		"protocol":           {nat.ForwardEntryQuery{Protocol: resource.UDP, Page: nat.Page{Number: 2, Size: 2}}, 3, []int{5}},
+		"protocol":           {nat.ForwardEntryQuery{Protocol: resource.UDP, Page: state.Page{Number: 2, Size: 2}}, 3, []int{5}},
 		"name":               {nat.ForwardEntryQuery{Name: "name-0"}, 3, []int{0, 2, 4}},
 		"name and external":  {nat.ForwardEntryQuery{Name: "name-0", ExternalIP: public("12")}, 1, []int{4}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.q.Region, c.q.Table = nattest.Region, b.g.ForwardTable
 			if c.q.Page.Number == 0 {
-				c.q.Page = nat.Page{Number: 1, Size: 10}
+				c.q.Page = state.Page{Number: 1, Size: 10}
 			}
 			list, err := b.s.ForwardEntries(b.c, c.q)
 			if err != nil {
@@ -222,7 +223,7 @@ func TestForwardEntriesQuery(t *testing.T) {
 			}
 		})
 	}
-	q := nat.ForwardEntryQuery{Region: "mars", Table: b.g.ForwardTable, Page: nat.Page{Number: 1, Size: 10}}
+	q := nat.ForwardEntryQuery{Region: "mars", Table: b.g.ForwardTable, Page: state.Page{Number: 1, Size: 10}}
 	_, err := b.s.ForwardEntries(b.c, q)
 	refused(t, err, fault.RegionNotFound)
 	q.Region, q.Table = nattest.Region, "ftb-none"
@@ -240,7 +241,7 @@ func BenchmarkForwardEntriesPage(b *testing.B) {
 	w.Put(rs...)
 	s, c := service(w), nattest.Caller()
 	for b.Loop() {
-		list, err := s.ForwardEntries(c, nat.ForwardEntryQuery{Region: nattest.Region, Table: g.ForwardTable, Page: nat.Page{Number: 100, Size: 50}})
+		list, err := s.ForwardEntries(c, nat.ForwardEntryQuery{Region: nattest.Region, Table: g.ForwardTable, Page: state.Page{Number: 100, Size: 50}})
 		if err != nil || len(list.Items) != 50 || list.Total != 10_000 {
 			b.Fatal(err)
 		}

@@ -38,16 +38,16 @@ type GatewayQuery struct {
 	Name   string
 	Spec   resource.Spec
 	None   bool // a filter that no gateway can match was given
-	Page   Page
+	Page   state.Page
 }
 
 // Gateways lists the caller's gateways in the order in which they were made.
-func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (List[GatewayStatus], error) {
+func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[GatewayStatus], error) {
 	if err := s.region(q.Region); err != nil {
-		return List[GatewayStatus]{}, err
+		return state.Listing[GatewayStatus]{}, err
 	}
 	if q.None {
-		return List[GatewayStatus]{}, nil
+		return state.Listing[GatewayStatus]{}, nil
 	}
 	v := s.db.View()
 	r := v.NATGateways.By(state.ByRegion, state.Key(c.Account, q.Region))
@@ -60,12 +60,7 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (List[GatewayStatu
 			return mine(c, q.Region, &g.Meta) && (q.ID == "" || g.ID == q.ID) && (q.Name == "" || g.Name == q.Name) && (q.Spec == "" || g.Spec == q.Spec)
 		}
 	}
-	gateways := page(r, match, q.Page)
-	list := List[GatewayStatus]{Total: gateways.Total}
-	for _, g := range gateways.Items {
-		list.Items = append(list.Items, s.status(v, g))
-	}
-	return list, nil
+	return state.Select(r, q.Page, match, func(g *resource.NATGateway) GatewayStatus { return s.status(v, g) }), nil
 }
 
 func (s *Service) status(v *state.View, g *resource.NATGateway) GatewayStatus {
@@ -82,30 +77,4 @@ func (s *Service) status(v *state.View, g *resource.NATGateway) GatewayStatus {
 		st.Addresses = append(st.Addresses, a)
 	}
 	return st
-}
-
-// page cuts a page out of what matches in a range. Without match it costs no
-// more than the page itself, however long the range is.
-func page[R resource.Resource](r *state.Range[R], match func(R) bool, p Page) List[R] {
-	// PageNumber may be as large as an int32 holds: no overflow on 64 bits, and
-	// what lies behind the end is an empty page.
-	from, to := (p.Number-1)*p.Size, p.Number*p.Size
-	var list List[R]
-	if match == nil {
-		list.Total = r.Len()
-		for i := from; i < min(to, list.Total); i++ {
-			list.Items = append(list.Items, r.At(i))
-		}
-		return list
-	}
-	for e := range r.All() {
-		if !match(e) {
-			continue
-		}
-		if list.Total >= from && list.Total < to {
-			list.Items = append(list.Items, e)
-		}
-		list.Total++
-	}
-	return list
 }

@@ -118,7 +118,7 @@ func TestModifyGateway(t *testing.T) {
 
 func (b *bench) gateway(t *testing.T) nat.GatewayStatus {
 	t.Helper()
-	list, err := b.s.Gateways(b.c, nat.GatewayQuery{Region: nattest.Region, ID: b.g.ID, Page: nat.Page{Number: 1, Size: 10}})
+	list, err := b.s.Gateways(b.c, nat.GatewayQuery{Region: nattest.Region, ID: b.g.ID, Page: state.Page{Number: 1, Size: 10}})
 	if err != nil || list.Total != 1 || len(list.Items) != 1 {
 		t.Fatalf("%+v, %v", list, err)
 	}
@@ -209,10 +209,10 @@ func TestGatewaysQuery(t *testing.T) {
 		ids   []string
 	}{
 		"all":           {nat.GatewayQuery{}, 5, []string{b.g.ID, "ngw-b", "ngw-c", "ngw-d", "ngw-large"}},
-		"page":          {nat.GatewayQuery{Page: nat.Page{Number: 2, Size: 2}}, 5, []string{"ngw-c", "ngw-d"}},
-		"last page":     {nat.GatewayQuery{Page: nat.Page{Number: 3, Size: 2}}, 5, []string{"ngw-large"}},
-		"behind it":     {nat.GatewayQuery{Page: nat.Page{Number: 4, Size: 2}}, 5, nil},
-		"far behind it": {nat.GatewayQuery{Page: nat.Page{Number: 1<<31 - 1, Size: 100}}, 5, nil},
+		"page":          {nat.GatewayQuery{Page: state.Page{Number: 2, Size: 2}}, 5, []string{"ngw-c", "ngw-d"}},
+		"last page":     {nat.GatewayQuery{Page: state.Page{Number: 3, Size: 2}}, 5, []string{"ngw-large"}},
+		"behind it":     {nat.GatewayQuery{Page: state.Page{Number: 4, Size: 2}}, 5, nil},
+		"far behind it": {nat.GatewayQuery{Page: state.Page{Number: 1<<31 - 1, Size: 100}}, 5, nil},
 		"id":            {nat.GatewayQuery{ID: "ngw-c"}, 1, []string{"ngw-c"}},
 		"other's id":    {nat.GatewayQuery{ID: "ngw-other"}, 0, nil},
 		"VPC":           {nat.GatewayQuery{VPC: "vpc-d"}, 1, []string{"ngw-d"}},
@@ -220,7 +220,7 @@ func TestGatewaysQuery(t *testing.T) {
 		"VPC and id":    {nat.GatewayQuery{VPC: "vpc-d", ID: "ngw-c"}, 0, nil},
 		"name":          {nat.GatewayQuery{Name: "big"}, 1, []string{"ngw-large"}},
 		"part of name":  {nat.GatewayQuery{Name: "bi"}, 0, nil},
-		"spec":          {nat.GatewayQuery{Spec: resource.SpecSmall, Page: nat.Page{Number: 2, Size: 3}}, 4, []string{"ngw-d"}},
+		"spec":          {nat.GatewayQuery{Spec: resource.SpecSmall, Page: state.Page{Number: 2, Size: 3}}, 4, []string{"ngw-d"}},
 		"impossible":    {nat.GatewayQuery{None: true}, 0, nil},
 		"other region":  {nat.GatewayQuery{Region: "cn-beijing"}, 0, nil},
 	} {
@@ -229,7 +229,7 @@ func TestGatewaysQuery(t *testing.T) {
 				c.q.Region = nattest.Region
 			}
 			if c.q.Page.Number == 0 {
-				c.q.Page = nat.Page{Number: 1, Size: 10}
+				c.q.Page = state.Page{Number: 1, Size: 10}
 			}
 			list, err := b.s.Gateways(b.c, c.q)
 			if err != nil {
@@ -244,7 +244,7 @@ func TestGatewaysQuery(t *testing.T) {
 			}
 		})
 	}
-	_, err := b.s.Gateways(b.c, nat.GatewayQuery{Region: "mars", Page: nat.Page{Number: 1, Size: 10}})
+	_, err := b.s.Gateways(b.c, nat.GatewayQuery{Region: "mars", Page: state.Page{Number: 1, Size: 10}})
 	refused(t, err, fault.RegionNotFound)
 
 	uses := map[netip.Addr]nat.AddressUse{}

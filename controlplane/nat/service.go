@@ -28,18 +28,6 @@ func New(db *state.DB, set *settings.Settings, now func() time.Time, log *slog.L
 	return &Service{db: db, settings: set, now: now, log: log}
 }
 
-// Page is which part of a listing is wanted.
-type Page struct {
-	Number int // from 1
-	Size   int // from 1
-}
-
-// List is one page of a listing.
-type List[T any] struct {
-	Total int // of all pages
-	Items []T
-}
-
 // change is one write: what it did, for the log, once it is committed.
 type change struct {
 	s     *Service
@@ -99,9 +87,12 @@ func (s *Service) configurable(g *resource.NATGateway) error {
 }
 
 // tableSettled refuses a change of a table of which the dataplane has not
-// followed every entry. Like configurable, only for unsettled networks: it
-// walks the table.
-func tableSettled[R resource.Resource](s *Service, entries *state.Range[R], network string, reason fault.Reason) error {
+// followed every entry, or still holds one that has been deleted. Like
+// configurable, only for unsettled networks: it walks the table.
+func tableSettled[R resource.Resource](s *Service, entries *state.Range[R], network string, kind resource.Kind, reason fault.Reason) error {
+	if s.db.Observed.Deleting(network, kind) {
+		return fault.New(reason, "an entry of the table is still being deleted; try again when it is gone")
+	}
 	applied := s.db.Observed.Applied(network)
 	for e := range entries.All() {
 		if m := e.Metadata(); m.Phase(applied) != resource.Ready {

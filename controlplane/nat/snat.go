@@ -138,7 +138,7 @@ type SNATEntryQuery struct {
 	Region string
 	Table  string
 	ID     string
-	Page   Page
+	Page   state.Page
 }
 
 // SNATEntries lists the entries of an SNAT table in the order in which they
@@ -150,15 +150,11 @@ func (s *Service) SNATEntries(c identity.Caller, q SNATEntryQuery) (Entries[*res
 		return Entries[*resource.SNATEntry]{}, err
 	}
 	out := Entries[*resource.SNATEntry]{Gateway: g.ID, Applied: s.db.Observed.Applied(g.VPC)}
-	if q.ID == "" {
-		out.List = page(v.SNATEntries.By(state.ByTable, g.SNATTable), nil, q.Page)
+	if q.ID != "" {
+		e, err := snatEntry(v, g, q.ID)
+		out.Listing = state.Single(e, err == nil, q.Page, itself)
 		return out, nil
 	}
-	if e, err := snatEntry(v, g, q.ID); err == nil {
-		out.Total = 1
-		if q.Page.Number == 1 {
-			out.Items = []*resource.SNATEntry{e}
-		}
-	}
+	out.Listing = state.Select(v.SNATEntries.By(state.ByTable, g.SNATTable), q.Page, nil, itself)
 	return out, nil
 }

@@ -27,7 +27,7 @@ func (s *Service) snatTableReady(v *state.View, g *resource.NATGateway, settled 
 	if err := s.configurable(g); err != nil {
 		return err
 	}
-	return tableSettled(s, v.SNATEntries.By(state.ByTable, g.SNATTable), g.VPC, fault.SNATEntryInTransition)
+	return tableSettled(s, v.SNATEntries.By(state.ByTable, g.SNATTable), g.VPC, resource.KindSNATEntry, fault.SNATEntryInTransition)
 }
 
 // snatSource says which VSwitch and which block a new entry is for. A block is

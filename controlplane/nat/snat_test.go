@@ -10,6 +10,7 @@ import (
 	"sluice/controlplane/nat"
 	"sluice/controlplane/nat/nattest"
 	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
 )
 
 func source(cidr string) func(*nat.SNATEntry) {
@@ -173,10 +174,10 @@ func TestSNATEntriesQuery(t *testing.T) {
 		total int
 		want  []string
 	}{
-		"all":        {nat.SNATEntryQuery{Page: nat.Page{Number: 1, Size: 10}}, 3, ids},
-		"page":       {nat.SNATEntryQuery{Page: nat.Page{Number: 2, Size: 2}}, 3, ids[2:]},
-		"id":         {nat.SNATEntryQuery{ID: ids[1], Page: nat.Page{Number: 1, Size: 10}}, 1, ids[1:2]},
-		"unknown id": {nat.SNATEntryQuery{ID: "snat-none", Page: nat.Page{Number: 1, Size: 10}}, 0, nil},
+		"all":        {nat.SNATEntryQuery{Page: state.Page{Number: 1, Size: 10}}, 3, ids},
+		"page":       {nat.SNATEntryQuery{Page: state.Page{Number: 2, Size: 2}}, 3, ids[2:]},
+		"id":         {nat.SNATEntryQuery{ID: ids[1], Page: state.Page{Number: 1, Size: 10}}, 1, ids[1:2]},
+		"unknown id": {nat.SNATEntryQuery{ID: "snat-none", Page: state.Page{Number: 1, Size: 10}}, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.q.Region, c.q.Table = nattest.Region, b.g.SNATTable
@@ -193,6 +194,6 @@ func TestSNATEntriesQuery(t *testing.T) {
 			}
 		})
 	}
-	_, err := b.s.SNATEntries(b.c, nat.SNATEntryQuery{Region: nattest.Region, Table: "stb-none", Page: nat.Page{Number: 1, Size: 10}})
+	_, err := b.s.SNATEntries(b.c, nat.SNATEntryQuery{Region: nattest.Region, Table: "stb-none", Page: state.Page{Number: 1, Size: 10}})
 	refused(t, err, fault.SNATTableNotFound)
 }

@@ -12,6 +12,7 @@ import (
 	"sluice/controlplane/nat"
 	"sluice/controlplane/nat/nattest"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
 )
 
 // writes are all calls that change a table or the gateway, beside an entry of
@@ -107,6 +108,21 @@ func TestAWriteWaitsForTheDataplane(t *testing.T) {
 		if waited := time.Since(began); waited != b.Settings.Settle/2 {
 			t.Errorf("waited %s, want until the dataplane was there", waited)
 		}
+	})
+}
+
+func TestAnEntryThatIsBeingDeletedBlocksItsTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		id := b.mustForward(t, b.forward())
+		refused(t, b.s.DeleteForwardEntry(ctx, b.c, nattest.Region, b.g.ForwardTable, id), "")
+		_, err := b.s.CreateForwardEntry(ctx, b.c, b.forward())
+		refused(t, err, fault.ForwardEntryInTransition)
+		_, err = b.s.CreateSNATEntry(ctx, b.c, b.snat())
+		refused(t, err, "")
+		b.Follow()
+		_, err = b.s.CreateForwardEntry(ctx, b.c, b.forward())
+		refused(t, err, "")
 	})
 }
 
@@ -216,11 +232,11 @@ func TestOthersSeeNothing(t *testing.T) {
 	}
 	refused(t, b.s.ModifyGatewayAttributes(ctx, stranger, nat.GatewayAttributes{Region: nattest.Region, ID: b.g.ID}), fault.NATGatewayNotFound)
 	refused(t, b.s.DeleteGateway(ctx, stranger, nattest.Region, b.g.ID, true), fault.NATGatewayNotFound)
-	_, err := b.s.ForwardEntries(stranger, nat.ForwardEntryQuery{Region: nattest.Region, Table: b.g.ForwardTable, Page: nat.Page{Number: 1, Size: 10}})
+	_, err := b.s.ForwardEntries(stranger, nat.ForwardEntryQuery{Region: nattest.Region, Table: b.g.ForwardTable, Page: state.Page{Number: 1, Size: 10}})
 	refused(t, err, fault.ForwardTableNotFound)
-	_, err = b.s.SNATEntries(stranger, nat.SNATEntryQuery{Region: nattest.Region, Table: b.g.SNATTable, Page: nat.Page{Number: 1, Size: 10}})
+	_, err = b.s.SNATEntries(stranger, nat.SNATEntryQuery{Region: nattest.Region, Table: b.g.SNATTable, Page: state.Page{Number: 1, Size: 10}})
 	refused(t, err, fault.SNATTableNotFound)
-	list, err := b.s.Gateways(stranger, nat.GatewayQuery{Region: nattest.Region, Page: nat.Page{Number: 1, Size: 10}})
+	list, err := b.s.Gateways(stranger, nat.GatewayQuery{Region: nattest.Region, Page: state.Page{Number: 1, Size: 10}})
 	if err != nil || list.Total != 0 || len(list.Items) != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}

@@ -1,0 +1,152 @@
+package aliyun
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/nat"
+	"sluice/controlplane/resource"
+)
+
+// Every gateway is paid as it is used, works, and is of the ordinary type:
+// what the documents know beyond that is of the cloud's billing, or of types
+// that these actions can't make.
+const (
+	chargePostPaid  = "PostPaid"
+	chargeBySpec    = "PayBySpec"
+	businessNormal  = "Normal"
+	natTypeNormal   = "Normal"
+	specExtraLarge1 = "XLarge.1" // may be asked for in a filter, never made
+)
+
+// CreateNatGateway implements Actions.
+func (s *Service) CreateNatGateway(ctx context.Context, c identity.Caller, r *CreateNatGatewayRequest) (*CreateNatGatewayResponse, error) {
+	in := nat.Gateway{
+		Region:      r.RegionId,
+		VPC:         r.VpcId,
+		Spec:        resource.Spec(r.Spec),
+		Name:        given(r.Name),
+		Description: given(r.Description),
+	}
+	for _, p := range r.BandwidthPackage {
+		in.BandwidthPackages = append(in.BandwidthPackages, nat.BandwidthPackage{Addresses: p.IpCount, Bandwidth: p.Bandwidth, Zone: given(p.Zone)})
+	}
+	g, err := s.nat.CreateGateway(ctx, c, in)
+	if errors.Is(err, &fault.Error{Reason: fault.ParameterNotApplicable}) {
+		return nil, unsupportedParameter("BandwidthPackage.1.IpCount")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &CreateNatGatewayResponse{
+		NatGatewayId:    g.ID,
+		ForwardTableIds: CreateNatGatewayForwardTableIds{ForwardTableId: []string{g.ForwardTable}},
+		SnatTableIds:    CreateNatGatewaySnatTableIds{SnatTableId: []string{g.SNATTable}},
+	}, nil
+}
+
+// DescribeNatGateways implements Actions.
+func (s *Service) DescribeNatGateways(_ context.Context, c identity.Caller, r *DescribeNatGatewaysRequest) (*DescribeNatGatewaysResponse, error) {
+	list, err := s.nat.Gateways(c, nat.GatewayQuery{
+		Region: r.RegionId,
+		ID:     given(r.NatGatewayId),
+		VPC:    given(r.VpcId),
+		Name:   given(r.Name),
+		Spec:   resource.Spec(given(r.Spec)),
+		// There are no subscriptions and no resource groups.
+		None: differs(r.InstanceChargeType, chargePostPaid) || differs(r.NatType, natTypeNormal) ||
+			r.ResourceGroupId != nil || given(r.Spec) == specExtraLarge1,
+		Page: pageOf(r.PageNumber, r.PageSize),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &DescribeNatGatewaysResponse{TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
+	for _, g := range list.Items {
+		out.NatGateways.NatGateway = append(out.NatGateways.NatGateway, natGateway(g))
+	}
+	return out, nil
+}
+
+func natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway {
+	out := DescribeNatGatewaysNatGateway{
+		NatGatewayId:       g.ID,
+		RegionId:           g.Region,
+		Name:               g.Name,
+		Description:        g.Description,
+		VpcId:              g.VPC,
+		Spec:               string(g.Spec),
+		InstanceChargeType: chargePostPaid,
+		BusinessStatus:     businessNormal,
+		CreationTime:       timestamp(g.CreatedAt),
+		Status:             gatewayStatus(g.Phase),
+		NatType:            natTypeNormal,
+		InternetChargeType: chargeBySpec,
+		ForwardTableIds:    DescribeNatGatewaysNatGatewayForwardTableIds{ForwardTableId: []string{g.ForwardTable}},
+		SnatTableIds:       DescribeNatGatewaysNatGatewaySnatTableIds{SnatTableId: []string{g.SNATTable}},
+	}
+	for _, a := range g.Addresses {
+		out.IpLists.IpList = append(out.IpLists.IpList, DescribeNatGatewaysNatGatewayIpList{
+			IpAddress:    a.Address.String(),
+			AllocationId: a.ID,
+			UsingStatus:  usingStatus(a.Use),
+		})
+	}
+	return out
+}
+
+// ModifyNatGatewaySpec implements Actions.
+func (s *Service) ModifyNatGatewaySpec(ctx context.Context, c identity.Caller, r *ModifyNatGatewaySpecRequest) (*ModifyNatGatewaySpecResponse, error) {
+	return &ModifyNatGatewaySpecResponse{}, s.nat.ModifySpec(ctx, c, r.RegionId, r.NatGatewayId, resource.Spec(r.Spec))
+}
+
+// ModifyNatGatewayAttribute implements Actions.
+func (s *Service) ModifyNatGatewayAttribute(ctx context.Context, c identity.Caller, r *ModifyNatGatewayAttributeRequest) (*ModifyNatGatewayAttributeResponse, error) {
+	return &ModifyNatGatewayAttributeResponse{}, s.nat.ModifyGatewayAttributes(ctx, c, nat.GatewayAttributes{
+		Region:      r.RegionId,
+		ID:          r.NatGatewayId,
+		Name:        r.Name,
+		Description: r.Description,
+	})
+}
+
+// DeleteNatGateway implements Actions.
+func (s *Service) DeleteNatGateway(ctx context.Context, c identity.Caller, r *DeleteNatGatewayRequest) (*DeleteNatGatewayResponse, error) {
+	return &DeleteNatGatewayResponse{}, s.nat.DeleteGateway(ctx, c, r.RegionId, r.NatGatewayId, r.Force != nil && *r.Force)
+}
+
+func gatewayStatus(p resource.Phase) string {
+	switch p {
+	case resource.Creating:
+		return "Initiating"
+	case resource.Changing:
+		return "Pending"
+	}
+	return "Available"
+}
+
+func usingStatus(u nat.AddressUse) string {
+	switch u {
+	case nat.UsedBySNAT:
+		return "UsedBySnatTable"
+	case nat.UsedByDNAT:
+		return "UsedByForwardTable"
+	}
+	return "Idle"
+}
+
+// differs says whether a parameter was given with another value than v.
+func differs(p *string, v string) bool { return p != nil && *p != v }
+
+// address reads an address that the decoder has checked.
+func address(name, v string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(strings.TrimSpace(v))
+	if err != nil {
+		return netip.Addr{}, invalidParameter(name)
+	}
+	return a, nil
+}

@@ -1,0 +1,119 @@
+package aliyun
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	"sluice/controlplane/identity"
+	"sluice/controlplane/nat"
+	"sluice/controlplane/resource"
+)
+
+// CreateSnatEntry implements Actions.
+func (s *Service) CreateSnatEntry(ctx context.Context, c identity.Caller, r *CreateSnatEntryRequest) (*CreateSnatEntryResponse, error) {
+	pool, err := addresses("SnatIp", r.SnatIp)
+	if err != nil {
+		return nil, err
+	}
+	in := nat.SNATEntry{
+		Region:  r.RegionId,
+		Table:   r.SnatTableId,
+		Name:    given(r.SnatEntryName),
+		VSwitch: given(r.SourceVSwitchId),
+		Pool:    pool,
+	}
+	if r.SourceCIDR != nil {
+		if in.Source, err = netip.ParsePrefix(*r.SourceCIDR); err != nil {
+			return nil, invalidParameter("SourceCIDR")
+		}
+	}
+	id, err := s.nat.CreateSNATEntry(ctx, c, in)
+	if err != nil {
+		return nil, err
+	}
+	return &CreateSnatEntryResponse{SnatEntryId: id}, nil
+}
+
+// ModifySnatEntry implements Actions.
+func (s *Service) ModifySnatEntry(ctx context.Context, c identity.Caller, r *ModifySnatEntryRequest) (*ModifySnatEntryResponse, error) {
+	pool, err := addresses("SnatIp", r.SnatIp)
+	if err != nil {
+		return nil, err
+	}
+	return &ModifySnatEntryResponse{}, s.nat.ModifySNATEntry(ctx, c, nat.SNATEntryChange{
+		Region: r.RegionId,
+		Table:  r.SnatTableId,
+		ID:     r.SnatEntryId,
+		Name:   r.SnatEntryName,
+		Pool:   pool,
+	})
+}
+
+// DescribeSnatTableEntries implements Actions.
+func (s *Service) DescribeSnatTableEntries(_ context.Context, c identity.Caller, r *DescribeSnatTableEntriesRequest) (*DescribeSnatTableEntriesResponse, error) {
+	entries, err := s.nat.SNATEntries(c, nat.SNATEntryQuery{
+		Region: r.RegionId,
+		Table:  r.SnatTableId,
+		ID:     given(r.SnatEntryId),
+		Page:   pageOf(r.PageNumber, r.PageSize),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &DescribeSnatTableEntriesResponse{TotalCount: entries.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
+	list := make([]DescribeSnatTableEntriesSnatTableEntry, len(entries.Items))
+	for i, e := range entries.Items {
+		list[i] = DescribeSnatTableEntriesSnatTableEntry{
+			SnatEntryId:     e.ID,
+			SnatTableId:     e.Table,
+			SnatIp:          poolText(e.Pool),
+			SourceCIDR:      e.Source.String(),
+			SourceVSwitchId: sourceVSwitch(e),
+			Status:          entryStatus(e.Phase(entries.Applied)),
+			SnatEntryName:   e.Name,
+			NatGatewayId:    e.Gateway,
+		}
+	}
+	out.SnatTableEntries.SnatTableEntry = list
+	return out, nil
+}
+
+// DeleteSnatEntry implements Actions.
+func (s *Service) DeleteSnatEntry(ctx context.Context, c identity.Caller, r *DeleteSnatEntryRequest) (*DeleteSnatEntryResponse, error) {
+	return &DeleteSnatEntryResponse{}, s.nat.DeleteSNATEntry(ctx, c, r.RegionId, r.SnatTableId, r.SnatEntryId)
+}
+
+// sourceVSwitch is the VSwitch whose block is the source; an entry for a single
+// address shows none.
+func sourceVSwitch(e *resource.SNATEntry) string {
+	if e.Source.IsSingleIP() {
+		return ""
+	}
+	return e.VSwitch
+}
+
+// addresses reads a list of addresses that the decoder has checked; nil stays
+// nil.
+func addresses(name string, list []string) ([]netip.Addr, error) {
+	var out []netip.Addr
+	for _, v := range list {
+		a, err := address(name, v)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+func poolText(pool []netip.Addr) string {
+	var b strings.Builder
+	for i, a := range pool {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(a.String())
+	}
+	return b.String()
+}
