@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
@@ -25,13 +26,9 @@ type ForwardEntry struct {
 // CreateForwardEntry adds a DNAT entry and returns its id (NAT Gateway API
 // reference, CreateForwardEntry).
 func (s *Service) CreateForwardEntry(ctx context.Context, c identity.Caller, in ForwardEntry) (string, error) {
-	settled := s.settleTable(ctx, c, in.Table)
-	return write(ctx, s, c, func(tx *state.Tx, w *change) (string, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (string, error) {
 		g, err := s.forwardTable(tx.View, c, in.Region, in.Table)
 		if err != nil {
-			return "", err
-		}
-		if err := s.forwardTableReady(tx.View, g, settled); err != nil {
 			return "", err
 		}
 		e := &resource.ForwardEntry{
@@ -52,8 +49,11 @@ func (s *Service) CreateForwardEntry(ctx context.Context, c identity.Caller, in 
 		if n, limit := tx.ForwardEntries.By(state.ByTable, g.ForwardTable).Len(), s.settings.For(c.Account).ForwardEntries; n >= limit {
 			return "", fault.New(fault.QuotaForwardEntry, "DNAT table %s holds %d entries, and may hold %d", g.ForwardTable, n, limit)
 		}
+		if err := s.forwardTableReady(tx.View, g); err != nil {
+			return "", err
+		}
 		tx.Put(e)
-		w.done("DNAT entry created", forwardAttrs(e)...)
+		tx.Done("DNAT entry created", forwardAttrs(e)...)
 		return e.ID, nil
 	})
 }
@@ -74,18 +74,14 @@ type ForwardEntryChange struct {
 // ModifyForwardEntry changes a DNAT entry. What it comes to has to be an
 // acceptable entry as a whole.
 func (s *Service) ModifyForwardEntry(ctx context.Context, c identity.Caller, in ForwardEntryChange) error {
-	settled := s.settleTable(ctx, c, in.Table)
-	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, err := s.forwardTable(tx.View, c, in.Region, in.Table)
 		if err != nil {
-			return nothing{}, err
+			return err
 		}
 		old, err := forwardEntry(tx.View, g, in.ID)
 		if err != nil {
-			return nothing{}, err
-		}
-		if err := s.forwardTableReady(tx.View, g, settled); err != nil {
-			return nothing{}, err
+			return err
 		}
 		e := old.Clone().(*resource.ForwardEntry)
 		set(&e.Name, in.Name)
@@ -95,45 +91,47 @@ func (s *Service) ModifyForwardEntry(ctx context.Context, c identity.Caller, in 
 		set(&e.InternalIP, in.InternalIP)
 		set(&e.InternalPort, in.InternalPort)
 		if *e == *old {
-			return nothing{}, nil
+			return nil
 		}
 		renamed := *old
 		renamed.Name = e.Name
+		if *e != renamed {
+			if err := checkForward(tx.View, c, g, e); err != nil {
+				return err
+			}
+		}
+		if err := s.forwardTableReady(tx.View, g); err != nil {
+			return err
+		}
 		if *e == renamed {
 			tx.PutAttributes(e)
-			w.done("DNAT entry renamed", forwardAttrs(e)...)
-			return nothing{}, nil
-		}
-		if err := checkForward(tx.View, c, g, e); err != nil {
-			return nothing{}, err
+			tx.Done("DNAT entry renamed", forwardAttrs(e)...)
+			return nil
 		}
 		tx.Put(e)
-		w.done("DNAT entry changed", forwardAttrs(e)...)
-		return nothing{}, nil
+		tx.Done("DNAT entry changed", forwardAttrs(e)...)
+		return nil
 	})
-	return err
 }
 
 // DeleteForwardEntry deletes a DNAT entry.
 func (s *Service) DeleteForwardEntry(ctx context.Context, c identity.Caller, region, table, id string) error {
-	settled := s.settleTable(ctx, c, table)
-	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, err := s.forwardTable(tx.View, c, region, table)
 		if err != nil {
-			return nothing{}, err
+			return err
 		}
 		e, err := forwardEntry(tx.View, g, id)
 		if err != nil {
-			return nothing{}, err
+			return err
 		}
-		if err := s.forwardTableReady(tx.View, g, settled); err != nil {
-			return nothing{}, err
+		if err := s.forwardTableReady(tx.View, g); err != nil {
+			return err
 		}
 		tx.Delete(e)
-		w.done("DNAT entry deleted", forwardAttrs(e)...)
-		return nothing{}, nil
+		tx.Done("DNAT entry deleted", forwardAttrs(e)...)
+		return nil
 	})
-	return err
 }
 
 // set puts a new value in place of an old one, if there is a new one.

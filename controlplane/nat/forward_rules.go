@@ -16,18 +16,6 @@ func forwardEntry(v *state.View, g *resource.NATGateway, id string) (*resource.F
 	return e, nil
 }
 
-// forwardTableReady refuses a change of a table while the gateway or an entry
-// of the table is in transition.
-func (s *Service) forwardTableReady(v *state.View, g *resource.NATGateway, settled bool) error {
-	if settled {
-		return nil
-	}
-	if err := s.configurable(g); err != nil {
-		return err
-	}
-	return tableSettled(s, v.ForwardEntries.By(state.ByTable, g.ForwardTable), g.VPC, resource.KindForwardEntry, fault.ForwardEntryInTransition)
-}
-
 // checkForward says whether e may stand in the DNAT table of g, beside the
 // other entries and the SNAT entries. e itself may be there already, in an
 // older form. Every check is a lookup.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
@@ -47,11 +48,7 @@ type NewGateway struct {
 // CreateGateway makes the NAT gateway of a VPC, with its two tables and its
 // route for 0.0.0.0/0 (VPC API reference, CreateNatGateway).
 func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gateway) (NewGateway, error) {
-	settled := true
-	if vpc, err := s.vpc(s.db.View(), c, in.Region, in.VPC); err == nil {
-		settled = s.settle(ctx, vpc.ID)
-	}
-	return write(ctx, s, c, func(tx *state.Tx, w *change) (NewGateway, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (NewGateway, error) {
 		vpc, err := s.vpc(tx.View, c, in.Region, in.VPC)
 		if err != nil {
 			return NewGateway{}, err
@@ -59,14 +56,14 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		if err := s.bandwidthPackages(in); err != nil {
 			return NewGateway{}, err
 		}
-		if !settled && vpc.Phase(s.db.Observed.Applied(vpc.ID)) == resource.Creating {
-			return NewGateway{}, fault.New(fault.VPCInTransition, "VPC %s is not ready yet; try again when it is Available", vpc.ID)
-		}
 		if g, ok := first(tx.NATGateways.By(state.ByVPC, vpc.ID)); ok {
 			return NewGateway{}, fault.New(fault.GatewayExists, "VPC %s has NAT gateway %s; a VPC has at most one", vpc.ID, g.ID)
 		}
 		if _, ok := tx.RouteEntries.Get(resource.RouteEntryID(vpc.RouteTable, everywhere)); ok {
 			return NewGateway{}, fault.New(fault.DefaultRouteExists, "route table %s has an entry for 0.0.0.0/0; delete it first", vpc.RouteTable)
+		}
+		if err := s.vpcReady(vpc); err != nil {
+			return NewGateway{}, err
 		}
 		g := &resource.NATGateway{
 			Meta:         resource.Meta{ID: resource.NewID(resource.PrefixNATGateway), Account: c.Account, Region: vpc.Region, CreatedAt: s.now()},
@@ -89,7 +86,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			NextHops:    []resource.NextHop{{Type: resource.NextHopNATGateway, ID: g.ID}},
 			System:      true,
 		})
-		w.done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "spec", g.Spec)
+		tx.Done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "spec", g.Spec)
 		return NewGateway{ID: g.ID, ForwardTable: g.ForwardTable, SNATTable: g.SNATTable}, nil
 	})
 }
@@ -124,10 +121,10 @@ type GatewayAttributes struct {
 // ModifyGatewayAttributes changes name and description. The dataplane has no
 // part in it, so that it is done at once, in whatever state the gateway is.
 func (s *Service) ModifyGatewayAttributes(ctx context.Context, c identity.Caller, in GatewayAttributes) error {
-	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, err := s.gateway(tx.View, c, in.Region, in.ID)
 		if err != nil {
-			return nothing{}, err
+			return err
 		}
 		g := old.Clone().(*resource.NATGateway)
 		if in.Name != nil {
@@ -140,42 +137,34 @@ func (s *Service) ModifyGatewayAttributes(ctx context.Context, c identity.Caller
 			g.Description = *in.Description
 		}
 		if *g == *old {
-			return nothing{}, nil
+			return nil
 		}
 		tx.PutAttributes(g)
-		w.done("NAT gateway renamed", "gateway", g.ID, "vpc", g.VPC, "name", g.Name)
-		return nothing{}, nil
+		tx.Done("NAT gateway renamed", "gateway", g.ID, "vpc", g.VPC, "name", g.Name)
+		return nil
 	})
-	return err
 }
 
 // ModifySpec changes a gateway's specification; the one that it has is refused
 // with fault.SpecUnchanged.
 func (s *Service) ModifySpec(ctx context.Context, c identity.Caller, region, id string, spec resource.Spec) error {
-	settled := true
-	if g, err := s.gateway(s.db.View(), c, region, id); err == nil {
-		settled = s.settle(ctx, g.VPC)
-	}
-	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, err := s.gateway(tx.View, c, region, id)
 		if err != nil {
-			return nothing{}, err
-		}
-		if !settled {
-			if err := s.configurable(old); err != nil {
-				return nothing{}, err
-			}
+			return err
 		}
 		if old.Spec == spec {
-			return nothing{}, fault.New(fault.SpecUnchanged, "NAT gateway %s already has specification %s", id, spec)
+			return fault.New(fault.SpecUnchanged, "NAT gateway %s already has specification %s", id, spec)
+		}
+		if err := s.gatewayReady(old); err != nil {
+			return err
 		}
 		g := old.Clone().(*resource.NATGateway)
 		g.Spec = spec
 		tx.Put(g)
-		w.done("NAT gateway specification changed", "gateway", g.ID, "vpc", g.VPC, "from", old.Spec, "to", spec)
-		return nothing{}, nil
+		tx.Done("NAT gateway specification changed", "gateway", g.ID, "vpc", g.VPC, "from", old.Spec, "to", spec)
+		return nil
 	})
-	return err
 }
 
 // DeleteGateway deletes a gateway with its tables and its route. Without
@@ -183,27 +172,23 @@ func (s *Service) ModifySpec(ctx context.Context, c identity.Caller, region, id 
 // to the gateway; with force the entries go too and the elastic IPs are
 // unbound (they stay the account's).
 func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, id string, force bool) error {
-	settled := true
-	if g, err := s.gateway(s.db.View(), c, region, id); err == nil && !force {
-		settled = s.settle(ctx, g.VPC)
-	}
-	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, err := s.gateway(tx.View, c, region, id)
 		if err != nil {
-			return nothing{}, err
-		}
-		if !settled {
-			if err := s.configurable(g); err != nil {
-				return nothing{}, err
-			}
+			return err
 		}
 		forward := tx.ForwardEntries.By(state.ByTable, g.ForwardTable)
 		snat := tx.SNATEntries.By(state.ByTable, g.SNATTable)
 		bound := tx.ElasticIPs.By(state.ByBinding, g.ID)
 		if n := forward.Len() + snat.Len() + bound.Len(); n > 0 && !force {
-			return nothing{}, fault.New(fault.GatewayHasDependents, "NAT gateway %s has %d DNAT entries, %d SNAT entries and %d elastic IPs; remove them first, or delete it with force", g.ID, forward.Len(), snat.Len(), bound.Len())
+			return fault.New(fault.GatewayHasDependents, "NAT gateway %s has %d DNAT entries, %d SNAT entries and %d elastic IPs; remove them first, or delete it with force", g.ID, forward.Len(), snat.Len(), bound.Len())
 		}
-		w.done("NAT gateway deleted", "gateway", g.ID, "vpc", g.VPC, "forced", force, "dnat", forward.Len(), "snat", snat.Len(), "elasticIPs", bound.Len())
+		if !force {
+			if err := s.gatewayReady(g); err != nil {
+				return err
+			}
+		}
+		tx.Done("NAT gateway deleted", "gateway", g.ID, "vpc", g.VPC, "forced", force, "dnat", forward.Len(), "snat", snat.Len(), "elasticIPs", bound.Len())
 		// Collected before the first change: ranges don't stand still under it.
 		var gone []resource.Resource
 		for e := range forward.All() {
@@ -228,7 +213,6 @@ func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, 
 			tx.Put(e)
 		}
 		tx.Delete(g)
-		return nothing{}, nil
+		return nil
 	})
-	return err
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
@@ -25,13 +26,9 @@ type SNATEntry struct {
 // CreateSNATEntry adds an SNAT entry and returns its id (NAT Gateway API
 // reference, CreateSnatEntry).
 func (s *Service) CreateSNATEntry(ctx context.Context, c identity.Caller, in SNATEntry) (string, error) {
-	settled := s.settleTable(ctx, c, in.Table)
-	return write(ctx, s, c, func(tx *state.Tx, w *change) (string, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (string, error) {
 		g, err := s.snatTable(tx.View, c, in.Region, in.Table)
 		if err != nil {
-			return "", err
-		}
-		if err := s.snatTableReady(tx.View, g, settled); err != nil {
 			return "", err
 		}
 		vswitch, source, err := snatSource(tx.View, g, in)
@@ -56,8 +53,11 @@ func (s *Service) CreateSNATEntry(ctx context.Context, c identity.Caller, in SNA
 		if n, limit := tx.SNATEntries.By(state.ByTable, g.SNATTable).Len(), s.settings.For(c.Account).SNATEntries; n >= limit {
 			return "", fault.New(fault.QuotaSNATEntry, "SNAT table %s holds %d entries, and may hold %d", g.SNATTable, n, limit)
 		}
+		if err := s.snatTableReady(tx.View, g); err != nil {
+			return "", err
+		}
 		tx.Put(e)
-		w.done("SNAT entry created", snatAttrs(e)...)
+		tx.Done("SNAT entry created", snatAttrs(e)...)
 		return e.ID, nil
 	})
 }
@@ -74,59 +74,58 @@ type SNATEntryChange struct {
 
 // ModifySNATEntry changes the name or the public addresses of an SNAT entry.
 func (s *Service) ModifySNATEntry(ctx context.Context, c identity.Caller, in SNATEntryChange) error {
-	settled := s.settleTable(ctx, c, in.Table)
-	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, err := s.snatTable(tx.View, c, in.Region, in.Table)
 		if err != nil {
-			return nothing{}, err
+			return err
 		}
 		old, err := snatEntry(tx.View, g, in.ID)
 		if err != nil {
-			return nothing{}, err
-		}
-		if err := s.snatTableReady(tx.View, g, settled); err != nil {
-			return nothing{}, err
+			return err
 		}
 		e := old.Clone().(*resource.SNATEntry)
 		set(&e.Name, in.Name)
 		if in.Pool != nil {
 			if e.Pool, err = s.snatPool(tx.View, c, g, in.Pool); err != nil {
-				return nothing{}, err
+				return err
 			}
 		}
-		switch {
-		case !slices.Equal(e.Pool, old.Pool):
-			tx.Put(e)
-			w.done("SNAT entry changed", snatAttrs(e)...)
-		case e.Name != old.Name:
-			tx.PutAttributes(e)
-			w.done("SNAT entry renamed", snatAttrs(e)...)
+		samePool := slices.Equal(e.Pool, old.Pool)
+		if samePool && e.Name == old.Name {
+			return nil
 		}
-		return nothing{}, nil
+		if err := s.snatTableReady(tx.View, g); err != nil {
+			return err
+		}
+		if samePool {
+			tx.PutAttributes(e)
+			tx.Done("SNAT entry renamed", snatAttrs(e)...)
+			return nil
+		}
+		tx.Put(e)
+		tx.Done("SNAT entry changed", snatAttrs(e)...)
+		return nil
 	})
-	return err
 }
 
 // DeleteSNATEntry deletes an SNAT entry.
 func (s *Service) DeleteSNATEntry(ctx context.Context, c identity.Caller, region, table, id string) error {
-	settled := s.settleTable(ctx, c, table)
-	_, err := write(ctx, s, c, func(tx *state.Tx, w *change) (nothing, error) {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, err := s.snatTable(tx.View, c, region, table)
 		if err != nil {
-			return nothing{}, err
+			return err
 		}
 		e, err := snatEntry(tx.View, g, id)
 		if err != nil {
-			return nothing{}, err
+			return err
 		}
-		if err := s.snatTableReady(tx.View, g, settled); err != nil {
-			return nothing{}, err
+		if err := s.snatTableReady(tx.View, g); err != nil {
+			return err
 		}
 		tx.Delete(e)
-		w.done("SNAT entry deleted", snatAttrs(e)...)
-		return nothing{}, nil
+		tx.Done("SNAT entry deleted", snatAttrs(e)...)
+		return nil
 	})
-	return err
 }
 
 func snatAttrs(e *resource.SNATEntry) []any {

@@ -18,18 +18,6 @@ func snatEntry(v *state.View, g *resource.NATGateway, id string) (*resource.SNAT
 	return e, nil
 }
 
-// snatTableReady refuses a change of a table while the gateway or an entry of
-// the table is in transition.
-func (s *Service) snatTableReady(v *state.View, g *resource.NATGateway, settled bool) error {
-	if settled {
-		return nil
-	}
-	if err := s.configurable(g); err != nil {
-		return err
-	}
-	return tableSettled(s, v.SNATEntries.By(state.ByTable, g.SNATTable), g.VPC, resource.KindSNATEntry, fault.SNATEntryInTransition)
-}
-
 // snatSource says which VSwitch and which block a new entry is for. A block is
 // either that of a VSwitch or one address in it.
 func snatSource(v *state.View, g *resource.NATGateway, in SNATEntry) (*resource.VSwitch, netip.Prefix, error) {
