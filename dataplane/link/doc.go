@@ -1,0 +1,18 @@
+// Package link makes the links of a network's namespace and puts addresses on
+// them: one link for each VSwitch, named like it, with the gateway address; and
+// the uplink, named dataplane.UplinkName, with the elastic IPs.
+//
+// Read takes in what a namespace holds, Plan compares it with a
+// dataplane.Network and says what to change, without changing anything.
+// RemoveAll takes away every link, and gives devices that were moved in back
+// under their old names. Plug makes a link a port of a VSwitch's bridge,
+// EnsureBridge makes a bridge for the public side.
+//
+// Links that are ours are in link group Group, or have an alias that begins
+// with "sluice "; addresses on them that a Network does not name are removed.
+// All other links in the namespace are left alone, except that ports whose
+// alias is "port of VSWITCH" are put back when their bridge had to be made
+// again.
+//
+// The package must not know routes, translation, or what a VSwitch is for.
+package link

@@ -1,0 +1,167 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+	"sluice/dataplane/change"
+	"sluice/dataplane/netns"
+)
+
+// Plan compares what namespace ns has with what network n wants. Routes change
+// in one step each, so that no packet meets a gap.
+func Plan(ns *netns.Namespace, s *State, n *dataplane.Network) *change.Plan {
+	p := &change.Plan{}
+	planRules(p, ns, s)
+	planSet(p, ns, s, ofAddresses(n), unix.RTPROT_KERNEL)
+	want, err := Compile(n)
+	p.Err = err
+	planSet(p, ns, s, want, Protocol)
+	for i := range s.routes {
+		r := &s.routes[i]
+		if !unwanted(r, want) {
+			continue
+		}
+		p.Remove = append(p.Remove, change.Change{
+			What: "remove route " + r.Route.String(),
+			Do:   func(context.Context) error { return gone(ns.Netlink().RouteDel(deletion(&r.kernel))) },
+		})
+	}
+	return p
+}
+
+func planSet(p *change.Plan, ns *netns.Namespace, s *State, want []Route, protocol int) {
+	for i := range want {
+		w := &want[i]
+		if slices.ContainsFunc(s.routes, func(r kernelRoute) bool { return r.simple && r.protocol == protocol && r.same(w) }) {
+			continue
+		}
+		c := change.Change{
+			What: "set route " + w.String(),
+			Do:   func(context.Context) error { return set(ns, w, protocol) },
+		}
+		for _, h := range w.Hops {
+			c.Needs = append(c.Needs, h.Link)
+		}
+		p.Add = append(p.Add, c)
+	}
+}
+
+// unwanted reports whether a route is ours and not wanted, or a default route
+// in main. A route that Add replaces is not unwanted.
+func unwanted(r *kernelRoute, want []Route) bool {
+	if r.Table == unix.RT_TABLE_MAIN && r.Destination.Bits() == 0 {
+		return true
+	}
+	if r.protocol != Protocol {
+		return false
+	}
+	replaced := slices.ContainsFunc(want, func(w Route) bool { return w.Table == r.Table && w.Destination == r.Destination })
+	return !replaced || r.kernel.Priority != 0 || r.kernel.Tos != 0
+}
+
+func planRules(p *change.Plan, ns *netns.Namespace, s *State) {
+	want := Rules()
+	for _, w := range want {
+		if slices.ContainsFunc(s.rules, func(r kernelRule) bool { return r.simple && r.Rule == w }) {
+			continue
+		}
+		p.Add = append(p.Add, change.Change{
+			What: "add rule " + w.String(),
+			Do: func(context.Context) error {
+				err := ns.Netlink().RuleAdd(w.toKernel())
+				if errors.Is(err, unix.EEXIST) {
+					return nil
+				}
+				return err
+			},
+		})
+	}
+	for i := range s.rules {
+		r := &s.rules[i]
+		clash := r.protocol == Protocol ||
+			r.Priority != 0 && slices.ContainsFunc(want, func(w Rule) bool { return w.Priority == r.Priority })
+		if !clash || r.simple && slices.Contains(want, r.Rule) {
+			continue
+		}
+		p.Remove = append(p.Remove, change.Change{
+			What: "remove rule " + r.Rule.String(),
+			Do:   func(context.Context) error { return gone(ns.Netlink().RuleDel(&r.kernel)) },
+		})
+	}
+}
+
+func (r Rule) toKernel() *netlink.Rule {
+	k := netlink.NewRule()
+	k.Family, k.Priority, k.Table, k.Mark, k.Protocol = netlink.FAMILY_V4, r.Priority, r.Table, r.Mark, Protocol
+	if r.Priority == 0 {
+		k.Protocol = unix.RTPROT_KERNEL // as it was
+	}
+	if r.ExceptDefaults {
+		k.SuppressPrefixlen = 0
+	}
+	return k
+}
+
+// set adds the route, or puts it in the place of another to its destination.
+func set(ns *netns.Namespace, r *Route, protocol int) error {
+	k := &netlink.Route{
+		Table: r.Table, Dst: netipx.PrefixIPNet(r.Destination), Protocol: netlink.RouteProtocol(protocol), Type: unix.RTN_UNICAST, Family: netlink.FAMILY_V4,
+	}
+	switch {
+	case len(r.Hops) == 0:
+		k.Type = unix.RTN_UNREACHABLE
+	case r.Local:
+		k.Type, k.Scope = unix.RTN_LOCAL, netlink.SCOPE_HOST
+	case len(r.Hops) == 1 && !r.Hops[0].Via.IsValid():
+		k.Scope = netlink.SCOPE_LINK
+	}
+	if r.Source.IsValid() {
+		k.Src = r.Source.AsSlice()
+	}
+	hops := make([]*netlink.NexthopInfo, 0, len(r.Hops))
+	for _, h := range r.Hops {
+		link, err := ns.Netlink().LinkByName(h.Link)
+		if err != nil {
+			return fmt.Errorf("link %s: %w", h.Link, err)
+		}
+		hop := &netlink.NexthopInfo{LinkIndex: link.Attrs().Index, Hops: h.Weight - 1}
+		if h.Via.IsValid() {
+			hop.Gw = h.Via.AsSlice()
+		}
+		if h.OnLink {
+			hop.Flags = unix.RTNH_F_ONLINK
+		}
+		hops = append(hops, hop)
+	}
+	if len(hops) == 1 {
+		k.LinkIndex, k.Gw, k.Flags = hops[0].LinkIndex, hops[0].Gw, hops[0].Flags
+	} else {
+		k.MultiPath = hops
+	}
+	return ns.Netlink().RouteReplace(k)
+}
+
+// deletion says which route to delete. The kernel compares all attributes that
+// are given; flags that it sets by itself must not be.
+func deletion(k *netlink.Route) *netlink.Route {
+	return &netlink.Route{
+		Table: k.Table, Dst: netipx.PrefixIPNet(prefix(k.Dst)), Priority: k.Priority, Tos: k.Tos,
+		Protocol: k.Protocol, Type: k.Type, Scope: k.Scope, LinkIndex: k.LinkIndex, Gw: k.Gw, Family: netlink.FAMILY_V4,
+	}
+}
+
+// gone is err, unless it says that what was to be deleted is not there.
+func gone(err error) error {
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
