@@ -52,7 +52,7 @@ func (k *checker) publicNetwork(i int) error {
 	}
 	k.config.Settings.Public = append(k.config.Settings.Public, network)
 	if p.Create {
-		b := Bridge{Name: p.Device, Namespace: p.Namespace, MTU: p.MTU}
+		b := Bridge{Name: p.Device, Namespace: p.Namespace}
 		if p.Address.IsValid() {
 			b.Address = netip.PrefixFrom(p.Address, p.Prefix.Bits())
 		}

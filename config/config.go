@@ -51,7 +51,6 @@ type Bridge struct {
 	Name      string
 	Namespace string       // named network namespace; empty for the daemon's own
 	Address   netip.Prefix // given to the bridge; the zero Prefix for none
-	MTU       int          // 0 leaves the kernel's choice
 }
 
 // Load reads and checks a configuration file. With an empty path it reads

@@ -28,7 +28,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 		AdminSocket:    "/run/sluice/admin.sock",
 		LogFormat:      "text",
 		MaxConnections: 1024,
-		Throttle:       Throttle{PerKey: Rate{500, 1000}, Total: Rate{5000, 10000}},
+		Throttle:       Throttle{PerKey: Rate{1000, 2000}, Total: Rate{20000, 20000}},
 		AuditInterval:  30 * time.Second,
 		Bridges:        []Bridge{{Name: "sluice-public", Address: netip.MustParsePrefix("203.0.113.1/24")}},
 		Settings: settings.Settings{
@@ -126,7 +126,7 @@ nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tc
 	if got := c.Settings.For("a2"); got != quotas {
 		t.Errorf("a2 inherits everything: %+v", got)
 	}
-	wantBridges := []Bridge{{Name: "b0", Namespace: "outer", Address: netip.MustParsePrefix("192.0.2.1/24"), MTU: 1400}}
+	wantBridges := []Bridge{{Name: "b0", Namespace: "outer", Address: netip.MustParsePrefix("192.0.2.1/24")}}
 	if diff := cmp.Diff(wantBridges, c.Bridges, compareAddresses, comparePrefixes); diff != "" {
 		t.Error(diff)
 	}

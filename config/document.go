@@ -204,7 +204,7 @@ func defaults() document {
 		RunDir:         "/run/sluice",
 		LogFormat:      "text",
 		MaxConnections: 1024,
-		Throttle:       throttleDoc{PerKey: rateDoc{Rate: 500, Burst: 1000}, Total: rateDoc{Rate: 5000, Burst: 10000}},
+		Throttle:       throttleDoc{PerKey: rateDoc{Rate: 1000, Burst: 2000}, Total: rateDoc{Rate: 20000, Burst: 20000}},
 		Settle:         5 * time.Second,
 		AuditInterval:  30 * time.Second,
 		Regions:        []regionDoc{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []zoneDoc{{ID: "cn-hangzhou-a"}, {ID: "cn-hangzhou-b"}}}},

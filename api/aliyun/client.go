@@ -174,10 +174,14 @@ func (c *Client) Send(ctx context.Context, p *Params) (status int, body []byte, 
 	}
 	defer resp.Body.Close()
 	// Read to the end, so that the connection can be used again.
-	if body, err = io.ReadAll(resp.Body); err != nil {
+	var b bytes.Buffer
+	if n := resp.ContentLength; n > 0 && n <= maxBody {
+		b.Grow(int(n) + bytes.MinRead)
+	}
+	if _, err = b.ReadFrom(resp.Body); err != nil {
 		return resp.StatusCode, nil, fmt.Errorf("read the answer: %w", err)
 	}
-	return resp.StatusCode, body, nil
+	return resp.StatusCode, b.Bytes(), nil
 }
 
 // Encode returns the parameters as a query string or form body.
