@@ -1,0 +1,196 @@
+package nft
+
+import (
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+)
+
+// uplink is the link to the public side. Rules name it whether it exists or
+// not, so that the fixed part is the same with an uplink and without.
+const uplink = dataplane.UplinkName
+
+const (
+	ctDirectionReply = 1
+	ctStatusDNAT     = 1 << 5 // IPS_DST_NAT
+	icmpEchoRequest  = 8
+)
+
+// chains returns the fixed chains in the order in which a packet meets them.
+// The text of each rule is that of the nft command.
+func chains() []chainSpec {
+	return []chainSpec{
+		{name: "route_mark", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting,
+			priority: nftables.ChainPriorityMangle, policy: nftables.ChainPolicyAccept, rules: markRules()},
+		{name: "prerouting", kind: nftables.ChainTypeNAT, hook: nftables.ChainHookPrerouting,
+			priority: nftables.ChainPriorityNATDest, policy: nftables.ChainPolicyAccept, rules: preroutingRules()},
+		{name: "input", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookInput,
+			priority: nftables.ChainPriorityFilter, policy: nftables.ChainPolicyDrop, rules: inputRules()},
+		{name: "forward", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookForward,
+			priority: nftables.ChainPriorityFilter, policy: nftables.ChainPolicyAccept, rules: forwardRules()},
+		{name: "translate", rules: translateRules()},
+		{name: "postrouting", kind: nftables.ChainTypeNAT, hook: nftables.ChainHookPostrouting,
+			priority: nftables.ChainPriorityNATSource, policy: nftables.ChainPolicyAccept, rules: postroutingRules()},
+		{name: "egress", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPostrouting,
+			priority: nftables.ChainPriorityRef(300), policy: nftables.ChainPolicyAccept, rules: egressRules()},
+	}
+}
+
+// markRules choose the way out before the packet is routed: after conntrack
+// knows it (-200), before DNAT (-100).
+func markRules() []ruleSpec {
+	return []ruleSpec{
+		// Remember which connections came in by the uplink.
+		rule(`iifname "public" ct state new ct mark set 0x00000001`,
+			fromLink(uplink), ctHas(expr.CtKeySTATE, expr.CtStateBitNEW), setCtMark(MarkPublic)),
+		// Their replies leave the way they came. An ICMP error about such a
+		// connection that a host sends counts as a reply.
+		rule(`iifname != "public" ct direction reply ct mark 0x00000001 meta mark set 0x00000001 accept`,
+			notFromLink(uplink),
+			&expr.Ct{Key: expr.CtKeyDIRECTION, Register: reg1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{ctDirectionReply}},
+			&expr.Ct{Key: expr.CtKeyMARK, Register: reg1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkPublic)},
+			setMark(MarkPublic), accept()),
+		// Remember which elastic IP a host of the VPC calls: after DNAT only
+		// conntrack knows, and postrouting needs it (hairpin).
+		rule(`iifname != "public" ct state new meta mark set ip daddr map @eip_mark`,
+			notFromLink(uplink), ctHas(expr.CtKeySTATE, expr.CtStateBitNEW),
+			loadDestination(reg1), lookUp(SetEIPMark),
+			&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1}),
+		// Hosts with an elastic IP of their own have a way out by the uplink.
+		// They do not need the mark above: they are seen from that address.
+		rule(`iifname != "public" ip saddr @eip_hosts meta mark set 0x00000002`,
+			notFromLink(uplink), loadSource(reg1), inSet(SetEIPHosts, false), setMark(MarkMapped)),
+	}
+}
+
+// preroutingRules translate destinations, of packets from either side: a host
+// of the VPC reaches an elastic IP of its own VPC by the same entries (hairpin,
+// RFC 4787 REQ-9). A port entry is more specific and comes first.
+//
+// That these rules and those of postrouting are there, whatever the maps hold,
+// also keeps the translation of open connections alive: it ends with the last
+// nat chain of the namespace.
+func preroutingRules() []ruleSpec {
+	dnat := func(portReg uint32) expr.Any {
+		return &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg1, RegProtoMin: portReg}
+	}
+	return []ruleSpec{
+		rule(`dnat to ip daddr . meta l4proto . th dport map @dnat_port`,
+			loadDestination(reg1),
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1b},
+			&expr.Payload{DestRegister: reg1c, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+			lookUp(SetDNATPort), dnat(reg1b)),
+		rule(`dnat to ip daddr map @dnat_addr`,
+			loadDestination(reg1), lookUp(SetDNATAddr), dnat(0)),
+	}
+}
+
+// inputRules keep the gateway silent: it answers pings to its own addresses
+// from inside, and nothing else. In particular no RST and no ICMP error goes
+// out for an elastic IP without an entry (RFC 5382 REQ-4).
+func inputRules() []ruleSpec {
+	return []ruleSpec{
+		rule(`iifname "lo" accept`, fromLink("lo"), accept()),
+		// Answers to what the gateway itself asked, and errors about it.
+		rule(`ct state established,related accept`,
+			ctHas(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), accept()),
+		rule(`iifname != "public" ip daddr != @elastic icmp type echo-request accept`,
+			notFromLink(uplink), loadDestination(reg1), inSet(SetElastic, true),
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{unix.IPPROTO_ICMP}},
+			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{icmpEchoRequest}},
+			accept()),
+		rule(`counter name "unmatched" drop`, count(CounterUnmatched), drop()),
+	}
+}
+
+// forwardRules let in from the uplink what belongs to a connection or was
+// DNATed. Between VSwitches everything passes: conntrack may see only one half
+// of what runs there.
+func forwardRules() []ruleSpec {
+	established := expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED
+	return []ruleSpec{
+		rule(`ct state established,related accept`, ctHas(expr.CtKeySTATE, established), accept()),
+		rule(`iifname "public" oifname "public" counter name "transit" drop`,
+			fromLink(uplink), toLink(uplink), count(CounterTransit), drop()),
+		rule(`iifname "public" ct state invalid counter name "invalid" drop`,
+			fromLink(uplink), ctHas(expr.CtKeySTATE, expr.CtStateBitINVALID), count(CounterInvalid), drop()),
+		rule(`iifname "public" ct status dnat accept`,
+			fromLink(uplink), ctHas(expr.CtKeySTATUS, ctStatusDNAT), accept()),
+		rule(`iifname "public" counter name "unsolicited" drop`,
+			fromLink(uplink), count(CounterUnsolicited), drop()),
+		// Such packets are not translated, so egress could not tell.
+		rule(`oifname "public" ct state invalid counter name "invalid" drop`,
+			toLink(uplink), ctHas(expr.CtKeySTATE, expr.CtStateBitINVALID), count(CounterInvalid), drop()),
+		rule(`ip saddr @elastic counter name "spoofed" drop`,
+			loadSource(reg1), inSet(SetElastic, false), count(CounterSpoofed), drop()),
+	}
+}
+
+// translateRules give a source its external address: its own elastic IP
+// before any SNAT entry. A source that has neither comes back untranslated.
+//
+// The mark only carries the pool's id from one map to the next; the packet has
+// been routed.
+func translateRules() []ruleSpec {
+	return []ruleSpec{
+		rule(`snat to ip saddr map @eip_src`,
+			loadSource(reg1), lookUp(SetEIPSrc), snatToReg1()),
+		rule(`snat to ip saddr map @snat_addr`,
+			loadSource(reg1), lookUp(SetSNAT), snatToReg1()),
+		rule(`meta mark set ip saddr map @snat_pool`,
+			loadSource(reg1), lookUp(SetSNATPool),
+			&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1}),
+		// One host, one address of the pool (RFC 4787 REQ-2): the hash of the
+		// host's address chooses it.
+		rule(`snat to meta mark . jhash ip saddr mod 256 seed 0x51a1ce00 map @pool`,
+			&expr.Meta{Key: expr.MetaKeyMARK, Register: reg1},
+			loadSource(reg2),
+			&expr.Hash{SourceRegister: reg2, DestRegister: reg1b, Length: 4,
+				Modulus: buckets, Seed: bucketSeed, Type: expr.HashTypeJenkins},
+			lookUp(SetPool), snatToReg1()),
+	}
+}
+
+// postroutingRules translate sources of what leaves by the uplink, and of what
+// a host of the VPC sends to an elastic IP of its own VPC: it must be seen
+// from an external address there too (RFC 4787 REQ-9), so that answers come
+// back through the gateway. A host that has none is seen from the elastic IP
+// that it called. Only elastic IPs are ever DNATed, so ct status tells hairpin
+// connections from those within the VPC.
+//
+// A batch takes effect between two lookups of a packet under way: an entry
+// that moves from one map to another may be missing from both, one looked up
+// before and one after. The second jump finds it.
+func postroutingRules() []ruleSpec {
+	hairpin := exprs{}
+	hairpin = append(hairpin, notFromLink(uplink)...)
+	hairpin = append(hairpin, notToLink(uplink)...)
+	hairpin = append(hairpin, ctHas(expr.CtKeySTATUS, ctStatusDNAT)...)
+	return []ruleSpec{
+		rule(`oifname "public" jump translate`, toLink(uplink), jump("translate")),
+		rule(`oifname "public" jump translate`, toLink(uplink), jump("translate")),
+		rule(`iifname != "public" oifname != "public" ct status dnat jump translate`,
+			hairpin, jump("translate")),
+		rule(`iifname != "public" oifname != "public" ct status dnat jump translate`,
+			hairpin, jump("translate")),
+		rule(`iifname != "public" oifname != "public" ct status dnat snat to meta mark map @mark_eip`,
+			hairpin, &expr.Meta{Key: expr.MetaKeyMARK, Register: reg1}, lookUp(SetMarkEIP), snatToReg1()),
+	}
+}
+
+// egressRules are the last word on what leaves by the uplink, after all
+// translation: only elastic IPs do. The gateway's own packets, ICMP errors
+// among them, have one as their source.
+func egressRules() []ruleSpec {
+	return []ruleSpec{
+		rule(`oifname "public" ip saddr != @elastic counter name "private_source" drop`,
+			toLink(uplink), loadSource(reg1), inSet(SetElastic, true), count(CounterPrivateSource), drop()),
+	}
+}

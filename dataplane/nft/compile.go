@@ -1,0 +1,224 @@
+package nft
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"go4.org/netipx"
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+)
+
+// Compile returns the Ruleset that network n wants. It is pure and
+// deterministic, and does not depend on the order of n's slices.
+//
+// It fails, and says which entry is at fault, where n contradicts itself: an
+// address that is not IPv4, a port or protocol out of range, two entries for
+// the same key, SNAT sources that overlap, an SNAT or mapped address that is
+// not among n.Elastic (whatever left with it would be dropped).
+func Compile(n *dataplane.Network) (*Ruleset, error) {
+	c := &compiler{r: &Ruleset{Skeleton: skeletonHash()}, elastic: make(map[netip.Addr]bool, len(n.Elastic))}
+	for _, step := range []func(*dataplane.Network) error{c.addElastic, c.addMappings, c.addDNAT, c.addSNAT} {
+		if err := step(n); err != nil {
+			return nil, fmt.Errorf("compile network %s: %w", n.ID, err)
+		}
+	}
+	for id := range setCount {
+		set := c.r.Sets[id]
+		slices.SortFunc(set, compareKeys)
+		for i := 1; i < len(set); i++ {
+			if set[i-1].Key == set[i].Key {
+				return nil, fmt.Errorf("compile network %s: two entries for %s in %s; each key takes one",
+					n.ID, keyText(id, &set[i]), id)
+			}
+		}
+	}
+	return c.r, nil
+}
+
+type compiler struct {
+	r       *Ruleset
+	elastic map[netip.Addr]bool
+}
+
+func (c *compiler) add(id SetID, e Element) { c.r.Sets[id] = append(c.r.Sets[id], e) }
+
+func (c *compiler) addElastic(n *dataplane.Network) error {
+	single := make([][]netip.Addr, 0, len(n.Elastic))
+	for _, a := range n.Elastic {
+		if err := checkAddr(a); err != nil {
+			return fmt.Errorf("elastic IP: %w", err)
+		}
+		c.elastic[a] = true
+		c.add(SetElastic, pair(a, netip.Addr{}))
+		single = append(single, []netip.Addr{a})
+	}
+	for key, id := range numberPools(single) {
+		var e Element
+		copy(e.Key[:], key)
+		binary.NativeEndian.PutUint32(e.Value[:], id)
+		c.add(SetEIPMark, e)
+		e = Element{}
+		binary.NativeEndian.PutUint32(e.Key[:], id)
+		copy(e.Value[:], key)
+		c.add(SetMarkEIP, e)
+	}
+	return nil
+}
+
+func (c *compiler) addMappings(n *dataplane.Network) error {
+	for _, m := range n.Mappings {
+		if err := checkAddr(m.External, m.Internal); err != nil {
+			return fmt.Errorf("mapping %s to %s: %w", m.External, m.Internal, err)
+		}
+		if err := c.checkElastic(m.External); err != nil {
+			return fmt.Errorf("mapping %s to %s: %w", m.External, m.Internal, err)
+		}
+		c.add(SetDNATAddr, pair(m.External, m.Internal))
+		c.add(SetEIPSrc, pair(m.Internal, m.External))
+		c.add(SetEIPHosts, pair(m.Internal, netip.Addr{}))
+	}
+	return nil
+}
+
+func (c *compiler) addDNAT(n *dataplane.Network) error {
+	for _, d := range n.DNAT {
+		e, id, err := dnatElement(d)
+		if err != nil {
+			return fmt.Errorf("DNAT entry %s protocol %d port %d: %w", d.External, d.Protocol, d.ExternalPort, err)
+		}
+		c.add(id, e)
+	}
+	return nil
+}
+
+func dnatElement(d dataplane.DNAT) (Element, SetID, error) {
+	if err := checkAddr(d.External, d.Internal); err != nil {
+		return Element{}, 0, err
+	}
+	switch d.Protocol {
+	case 0:
+		if d.ExternalPort != 0 || d.InternalPort != 0 {
+			return Element{}, 0, fmt.Errorf("protocol Any forwards a whole address; its ports must be 0")
+		}
+		return pair(d.External, d.Internal), SetDNATAddr, nil
+	case unix.IPPROTO_TCP, unix.IPPROTO_UDP:
+		if d.ExternalPort == 0 || d.InternalPort == 0 {
+			return Element{}, 0, fmt.Errorf("ports must be 1 to 65535")
+		}
+		e := pair(d.External, d.Internal)
+		e.Key[4] = d.Protocol
+		binary.BigEndian.PutUint16(e.Key[8:], d.ExternalPort)
+		binary.BigEndian.PutUint16(e.Value[4:], d.InternalPort)
+		return e, SetDNATPort, nil
+	}
+	return Element{}, 0, fmt.Errorf("protocol must be 6 (TCP), 17 (UDP) or 0 (Any)")
+}
+
+func (c *compiler) addSNAT(n *dataplane.Network) error {
+	var pools [][]netip.Addr
+	entries := make([]dataplane.SNAT, 0, len(n.SNAT))
+	for _, s := range n.SNAT {
+		s, err := c.checkSNAT(s)
+		if err != nil {
+			return fmt.Errorf("SNAT entry of %s: %w", s.Source, err)
+		}
+		entries = append(entries, s)
+		if len(s.Pool) > 1 {
+			pools = append(pools, s.Pool)
+		}
+	}
+	if err := checkDisjoint(entries); err != nil {
+		return err
+	}
+	ids := numberPools(pools)
+	for _, s := range entries {
+		var e Element
+		r := netipx.RangeOfPrefix(s.Source)
+		putAddr(e.Key[0:], r.From())
+		putAddr(e.Key[4:], r.To())
+		if len(s.Pool) == 1 {
+			putAddr(e.Value[:], s.Pool[0])
+			c.add(SetSNAT, e)
+			continue
+		}
+		binary.NativeEndian.PutUint32(e.Value[:], ids[poolKey(s.Pool)])
+		c.add(SetSNATPool, e)
+	}
+	for key, id := range ids {
+		for b, a := range assignBuckets(poolOf(key)) {
+			var e Element
+			binary.NativeEndian.PutUint32(e.Key[0:], id)
+			binary.NativeEndian.PutUint32(e.Key[4:], uint32(b))
+			putAddr(e.Value[:], a)
+			c.add(SetPool, e)
+		}
+	}
+	return nil
+}
+
+// checkSNAT returns the entry with its source masked and its pool sorted.
+func (c *compiler) checkSNAT(s dataplane.SNAT) (dataplane.SNAT, error) {
+	if !s.Source.IsValid() || !s.Source.Addr().Is4() {
+		return s, fmt.Errorf("the source must be an IPv4 prefix")
+	}
+	if len(s.Pool) == 0 {
+		return s, fmt.Errorf("the pool must hold one address or more")
+	}
+	s.Source = s.Source.Masked()
+	pool := slices.Clone(s.Pool)
+	for _, a := range pool {
+		if err := checkAddr(a); err != nil {
+			return s, err
+		}
+		if err := c.checkElastic(a); err != nil {
+			return s, err
+		}
+	}
+	slices.SortFunc(pool, netip.Addr.Compare)
+	s.Pool = slices.Compact(pool)
+	return s, nil
+}
+
+// checkDisjoint fails where two sources overlap.
+func checkDisjoint(entries []dataplane.SNAT) error {
+	byAddr := slices.Clone(entries)
+	slices.SortFunc(byAddr, func(a, b dataplane.SNAT) int { return a.Source.Compare(b.Source) })
+	for i := 1; i < len(byAddr); i++ {
+		// Prefixes nest or are disjoint, and a nesting one sorts before all
+		// that lie in it, so looking at neighbours is enough.
+		if byAddr[i-1].Source.Overlaps(byAddr[i].Source) {
+			return fmt.Errorf("SNAT sources %s and %s overlap; they must be disjoint", byAddr[i-1].Source, byAddr[i].Source)
+		}
+	}
+	return nil
+}
+
+func (c *compiler) checkElastic(a netip.Addr) error {
+	if !c.elastic[a] {
+		return fmt.Errorf("%s must be one of the network's elastic IPs", a)
+	}
+	return nil
+}
+
+func checkAddr(addrs ...netip.Addr) error {
+	for _, a := range addrs {
+		if !a.Is4() || a.IsUnspecified() {
+			return fmt.Errorf("%s is not an IPv4 address of a host", a)
+		}
+	}
+	return nil
+}
+
+// pair returns the element key: value; an invalid value is left out.
+func pair(key, value netip.Addr) Element {
+	var e Element
+	putAddr(e.Key[:], key)
+	if value.IsValid() {
+		putAddr(e.Value[:], value)
+	}
+	return e
+}

@@ -1,0 +1,124 @@
+package nft
+
+import (
+	"fmt"
+
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Registers that the rules use. The kernel has four of 16 bytes, and the same
+// memory again as sixteen of 4 bytes; a concatenation is a run of the small
+// ones.
+const (
+	reg1  = unix.NFT_REG_1    // the first 4 bytes are NFT_REG32_00
+	reg1b = unix.NFT_REG32_01 // the second 4 bytes of reg1
+	reg1c = unix.NFT_REG32_02 // the third
+	reg2  = unix.NFT_REG_2
+)
+
+type exprs = []expr.Any
+
+// ifname returns a link name as the kernel compares it.
+func ifname(name string) []byte {
+	b := make([]byte, unix.IFNAMSIZ)
+	copy(b, name)
+	return b
+}
+
+func loadAddr(reg, offset uint32) expr.Any {
+	return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4}
+}
+
+func loadSource(reg uint32) expr.Any      { return loadAddr(reg, 12) } // ip saddr
+func loadDestination(reg uint32) expr.Any { return loadAddr(reg, 16) } // ip daddr
+
+func matchLink(key expr.MetaKey, op expr.CmpOp, name string) exprs {
+	return exprs{
+		&expr.Meta{Key: key, Register: reg1},
+		&expr.Cmp{Op: op, Register: reg1, Data: ifname(name)},
+	}
+}
+
+func fromLink(name string) exprs    { return matchLink(expr.MetaKeyIIFNAME, expr.CmpOpEq, name) }
+func notFromLink(name string) exprs { return matchLink(expr.MetaKeyIIFNAME, expr.CmpOpNeq, name) }
+func toLink(name string) exprs      { return matchLink(expr.MetaKeyOIFNAME, expr.CmpOpEq, name) }
+func notToLink(name string) exprs   { return matchLink(expr.MetaKeyOIFNAME, expr.CmpOpNeq, name) }
+
+// ctHas matches if any of the bits is set in ct state or ct status.
+func ctHas(key expr.CtKey, bits uint32) exprs {
+	return exprs{
+		&expr.Ct{Key: key, Register: reg1},
+		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: reg1, Data: make([]byte, 4)},
+	}
+}
+
+func inSet(id SetID, invert bool) expr.Any {
+	return &expr.Lookup{SourceRegister: reg1, SetName: id.String(), SetID: uint32(id) + 1, Invert: invert}
+}
+
+// lookUp replaces the key at reg1 by its value in map id, or ends the rule.
+func lookUp(id SetID) expr.Any {
+	return &expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: id.String(), SetID: uint32(id) + 1}
+}
+
+func snatToReg1() expr.Any {
+	return &expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg1}
+}
+
+func setMark(v uint32) exprs {
+	return exprs{
+		&expr.Immediate{Register: reg1, Data: binaryutil.NativeEndian.PutUint32(v)},
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1},
+	}
+}
+
+func setCtMark(v uint32) exprs {
+	return exprs{
+		&expr.Immediate{Register: reg1, Data: binaryutil.NativeEndian.PutUint32(v)},
+		&expr.Ct{Key: expr.CtKeyMARK, SourceRegister: true, Register: reg1},
+	}
+}
+
+func count(name string) expr.Any {
+	return &expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: name}
+}
+
+func accept() expr.Any           { return &expr.Verdict{Kind: expr.VerdictAccept} }
+func drop() expr.Any             { return &expr.Verdict{Kind: expr.VerdictDrop} }
+func jump(chain string) expr.Any { return &expr.Verdict{Kind: expr.VerdictJump, Chain: chain} }
+
+// fingerprint writes what an expression says in a form that is the same before
+// it goes to the kernel and after it was read back. It leaves out what the
+// kernel or the library rewrites or loses on the way (register numbers, set
+// ids, flags that the kernel derives).
+func fingerprint(e expr.Any) string {
+	switch e := e.(type) {
+	case *expr.Meta:
+		return fmt.Sprintf("meta %d set %t", e.Key, e.SourceRegister)
+	case *expr.Ct:
+		return fmt.Sprintf("ct %d", e.Key)
+	case *expr.Cmp:
+		return fmt.Sprintf("cmp %d %x", e.Op, e.Data)
+	case *expr.Bitwise:
+		return fmt.Sprintf("bitwise %x %x", e.Mask, e.Xor)
+	case *expr.Immediate:
+		return fmt.Sprintf("immediate %x", e.Data)
+	case *expr.Payload:
+		return fmt.Sprintf("payload %d %d %d", e.Base, e.Offset, e.Len)
+	case *expr.Lookup:
+		return fmt.Sprintf("lookup %s map %t invert %t", e.SetName, e.IsDestRegSet, e.Invert)
+	case *expr.NAT:
+		return fmt.Sprintf("nat %d", e.Type)
+	case *expr.Hash:
+		return fmt.Sprintf("hash %d %d %x", e.Type, e.Modulus, e.Seed)
+	case *expr.Objref:
+		return fmt.Sprintf("objref %d %s", e.Type, e.Name)
+	case *expr.Verdict:
+		return fmt.Sprintf("verdict %d %s", e.Kind, e.Chain)
+	}
+	return fmt.Sprintf("%T", e)
+}

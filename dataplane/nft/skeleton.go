@@ -1,0 +1,138 @@
+package nft
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/userdata"
+)
+
+// tableName is the name of the table; its family is ip.
+const tableName = "sluice"
+
+// The packet marks that the table sets before routing, for routing rules to
+// select by. The same value as MarkPublic in the connection mark says that a
+// connection came in through the uplink.
+const (
+	// MarkPublic is on replies of connections that came in through the uplink:
+	// they must leave by it, whatever the route table says.
+	MarkPublic = 0x1
+	// MarkMapped is on packets of hosts with a 1:1 elastic IP: they have a way
+	// out by the uplink without a route in the route table.
+	MarkMapped = 0x2
+)
+
+// The named counters: one for each reason to drop a packet.
+const (
+	CounterPrivateSource = "private_source" // leaves the uplink without an elastic IP as its source
+	CounterUnsolicited   = "unsolicited"    // comes in by the uplink, belongs to no connection or entry
+	CounterUnmatched     = "unmatched"      // is addressed to the gateway itself, or to an elastic IP without an entry for it
+	CounterTransit       = "transit"        // came in by the uplink and would leave by it
+	CounterInvalid       = "invalid"        // crosses the uplink, and conntrack cannot place it
+	CounterSpoofed       = "spoofed"        // comes from a VSwitch with an elastic IP as its source
+)
+
+func counterNames() []string {
+	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterSpoofed}
+}
+
+// chainSpec is one chain with its rules. A chain without a hook is only
+// reached by a jump.
+type chainSpec struct {
+	name     string
+	hook     *nftables.ChainHook
+	priority *nftables.ChainPriority
+	kind     nftables.ChainType
+	policy   nftables.ChainPolicy
+	rules    []ruleSpec
+}
+
+// ruleSpec is one rule: its text, as nft prints it, and its expressions.
+type ruleSpec struct {
+	text  string
+	exprs exprs
+}
+
+// rule joins parts, each an expr.Any or exprs, to a rule.
+func rule(text string, parts ...any) ruleSpec {
+	r := ruleSpec{text: text}
+	for _, p := range parts {
+		if list, ok := p.(exprs); ok {
+			r.exprs = append(r.exprs, list...)
+		} else {
+			r.exprs = append(r.exprs, p.(expr.Any))
+		}
+	}
+	return r
+}
+
+// skeletonText returns the fixed part as text, near to what nft prints.
+func skeletonText() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "table ip %s {\n", tableName)
+	for _, c := range counterNames() {
+		fmt.Fprintf(&b, "\tcounter %s\n", c)
+	}
+	for id := range setCount {
+		s := kernelSet(&nftables.Table{}, id)
+		kind, typ := "set", s.KeyType.Name
+		if s.IsMap {
+			kind, typ = "map", s.KeyType.Name+" : "+s.DataType.Name
+		}
+		fmt.Fprintf(&b, "\t%s %s { type %s", kind, id, typ)
+		if s.Interval {
+			b.WriteString("; flags interval")
+		}
+		b.WriteString(" }\n")
+	}
+	for _, c := range chains() {
+		fmt.Fprintf(&b, "\tchain %s {\n", c.name)
+		if c.hook != nil {
+			fmt.Fprintf(&b, "\t\ttype %s hook %s priority %d; policy %s;\n",
+				c.kind, hookNames[*c.hook], *c.priority, policyText(c.policy))
+		}
+		for _, r := range c.rules {
+			fmt.Fprintf(&b, "\t\t%s\n", r.text)
+		}
+		b.WriteString("\t}\n")
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// hookNames is constant; it is indexed by the kernel's hook number.
+var hookNames = [...]string{"prerouting", "input", "forward", "output", "postrouting"}
+
+func policyText(p nftables.ChainPolicy) string {
+	if p == nftables.ChainPolicyDrop {
+		return "drop"
+	}
+	return "accept"
+}
+
+// skeletonHash identifies the fixed part: its text, and what the expressions
+// of its rules say.
+var skeletonHash = sync.OnceValue(func() string {
+	h := sha256.New()
+	fmt.Fprint(h, skeletonText())
+	for _, c := range chains() {
+		for _, r := range c.rules {
+			for _, e := range r.exprs {
+				fmt.Fprintln(h, fingerprint(e))
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+})
+
+// ruleTag is the comment on rule i of a chain. It tells our rules from others,
+// and those of this version from those of another.
+func ruleTag(chain string, i int) []byte {
+	return userdata.AppendString(nil, userdata.Type(userdata.TypeComment),
+		fmt.Sprintf("%s %s %d", skeletonHash(), chain, i))
+}
