@@ -30,7 +30,10 @@ func (s *stage) batch(fn func(*nftables.Conn, *nftables.Table) error) error {
 	if err := fn(c, t); err != nil {
 		return err
 	}
-	return c.Flush()
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("send the batch: %w", err)
+	}
+	return nil
 }
 
 // ctState is: ct state established accept

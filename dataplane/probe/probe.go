@@ -63,23 +63,28 @@ type Result struct {
 // Missing says whether the result keeps a gateway from working.
 func (r Result) Missing() bool { return r.Need == Required && r.Answer == No }
 
-// errLacking is what a probe returns when the answer is no.
-var errLacking = errors.New("lacking")
+// errLacking is what a probe that finds out by itself returns for no.
+type errLacking struct{ what string }
+
+func (e errLacking) Error() string { return e.what }
 
 func lacking(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errLacking, fmt.Sprintf(format, args...))
+	return errLacking{fmt.Sprintf(format, args...)}
 }
 
 // refusals are what the kernel says when it has no such thing. What else it
 // says (out of memory, not permitted) leaves the question open.
 var refusals = []error{
-	errLacking, ebpf.ErrNotSupported,
+	ebpf.ErrNotSupported,
 	unix.EOPNOTSUPP, unix.EPROTONOSUPPORT, unix.EAFNOSUPPORT, unix.ENOSYS, unix.ENOENT, unix.ENODEV, unix.ENXIO,
 }
 
 func judge(err error) Answer {
 	if err == nil {
 		return Yes
+	}
+	if errors.As(err, new(errLacking)) {
+		return No
 	}
 	for _, r := range refusals {
 		if errors.Is(err, r) {

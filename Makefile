@@ -1,0 +1,60 @@
+# Sluice. "make help" lists the targets. Everything runs as root on Debian 12
+# with Go and git; what else is needed, the targets install themselves.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+GO      ?= go
+
+# The version is given above; Go need not ask git, which may refuse a checkout
+# that belongs to somebody else.
+export GOFLAGS += -buildvcs=false
+
+# Time for each fuzz target of "make fuzz".
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/sluiced and bin/sluicectl
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/sluiced ./cmd/sluicectl
+
+.PHONY: setup
+setup: ## install the Debian packages that the tests need, if they are missing
+	@scripts/setup.sh
+
+.PHONY: demo
+demo: build ## show the gateway at work, in a lab of network namespaces
+	@test/demo.sh
+
+.PHONY: test
+test: setup ## run all tests with the race detector; check that nothing is left behind
+	scripts/test.sh
+
+.PHONY: lint
+lint: ## go vet, staticcheck, gofmt, and whether what is generated is up to date
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	@stale=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	if [ -n "$$stale" ]; then echo "gofmt would change:"; echo "$$stale"; exit 1; fi
+	$(GO) run ./api/spec/specgen -check
+
+.PHONY: generate
+generate: ## generate code and docs/actions.md from the action catalog
+	$(GO) run ./api/spec/specgen
+
+.PHONY: bench
+bench: setup ## measure, and write build/bench.json
+	@mkdir -p build
+	$(GO) run ./test/bench -o build/bench.json
+
+.PHONY: fuzz
+fuzz: ## fuzz every fuzz target for FUZZTIME (10s)
+	GO="$(GO)" scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin build

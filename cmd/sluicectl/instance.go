@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"sluice/api/admin"
+	"sluice/controlplane/resource"
+)
+
+var instanceKinds = []string{
+	string(resource.InstanceECS), string(resource.InstanceSLB), string(resource.InstanceHaVip), string(resource.InstanceRDS),
+}
+
+var instanceStates = []string{"Running", "Stopped", "Starting", "Stopping", "Available", "InUse", "Pending"}
+
+func newInstance() *cobra.Command {
+	var f adminFlags
+	c := group("instance", "The inventory: who holds which private address",
+		`The inventory says which instance holds which address of a VSwitch. Elastic IPs
+are bound to its entries, and DNAT, SNAT and routes consult it. An address that
+it does not know counts as an ordinary ECS instance.`,
+		newInstanceAdd(&f), newInstanceList(&f), newInstanceRemove(&f), newInstanceSetState(&f))
+	f.register(c)
+	return c
+}
+
+func newInstanceAdd(f *adminFlags) *cobra.Command {
+	var in admin.NewInstance
+	c := &cobra.Command{
+		Use:     "add --vswitch ID",
+		Short:   "Put an instance into the inventory",
+		Example: `  sluicectl instance add --vswitch vsw-... --ip 10.0.1.10 --id i-web`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.with(func(client *admin.Client) error {
+				i, err := client.AddInstance(c.Context(), in)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(c.OutOrStdout(), i.ID, i.PrivateIP)
+				return err
+			})
+		},
+	}
+	c.Flags().StringVar(&in.VSwitch, "vswitch", "", "id of the VSwitch")
+	c.Flags().StringVar(&in.PrivateIP, "ip", "", "private address (default: the lowest that is free)")
+	c.Flags().StringVar(&in.ID, "id", "", "id (default: drawn at random)")
+	c.Flags().StringVar(&in.MAC, "mac", "", "hardware address")
+	c.Flags().StringVar(&in.Kind, "kind", "", "EcsInstance, SlbInstance, HaVip or RdsInstance (default EcsInstance)")
+	c.Flags().StringVar(&in.State, "state", "", "state (default Running, or Available for a HaVip)")
+	_ = c.MarkFlagRequired("vswitch")
+	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(instanceKinds, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(instanceStates, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func newInstanceList(f *adminFlags) *cobra.Command {
+	var filter admin.InstanceFilter
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the inventory",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.with(func(client *admin.Client) error {
+				list, err := client.Instances(c.Context(), filter)
+				if err != nil {
+					return err
+				}
+				out := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(out, "INSTANCE\tKIND\tSTATE\tADDRESS\tMAC\tVSWITCH\tVPC\tACCOUNT")
+				for _, i := range list {
+					fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, i.Kind, i.State, i.PrivateIP, i.MAC, i.VSwitch, i.VPC, i.Account)
+				}
+				return out.Flush()
+			})
+		},
+	}
+	c.Flags().StringVar(&filter.VPC, "vpc", "", "only of this VPC")
+	c.Flags().StringVar(&filter.VSwitch, "vswitch", "", "only of this VSwitch")
+	return c
+}
+
+func newInstanceRemove(f *adminFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:               "remove ID",
+		Short:             "Take an instance out of the inventory",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: f.completeInstances,
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.with(func(client *admin.Client) error { return client.RemoveInstance(c.Context(), args[0]) })
+		},
+	}
+}
+
+func newInstanceSetState(f *adminFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "set-state ID STATE",
+		Short: "Note that an instance is in another state",
+		Long: `Note that an instance is in another state: Running, Stopped, Starting or
+Stopping; a HaVip: Available, InUse or Pending. Actions refuse instances in the
+wrong state as the documents say.`,
+		Args: cobra.ExactArgs(2),
+		ValidArgsFunction: func(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				return instanceStates, cobra.ShellCompDirectiveNoFileComp
+			}
+			return f.completeInstances(c, args, toComplete)
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.with(func(client *admin.Client) error { return client.SetInstanceState(c.Context(), args[0], args[1]) })
+		},
+	}
+}
+
+func (f *adminFlags) completeInstances(c *cobra.Command, args []string, _ string) (ids []string, _ cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		_ = f.with(func(client *admin.Client) error {
+			list, err := client.Instances(c.Context(), admin.InstanceFilter{})
+			for _, i := range list {
+				ids = append(ids, cobra.CompletionWithDesc(i.ID, i.PrivateIP))
+			}
+			return err
+		})
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}

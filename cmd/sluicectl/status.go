@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"sluice/api/admin"
+)
+
+func newStatus() *cobra.Command {
+	var f adminFlags
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Show the daemon, and how far the kernel has followed each VPC",
+		Long: `Show the daemon, and for each VPC the revision that is wanted and the one that
+the kernel holds. The exit code is 1 if the daemon is not ready or a VPC could
+not be applied.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.with(func(client *admin.Client) error {
+				info, err := client.Info(c.Context())
+				if err != nil {
+					return err
+				}
+				networks, err := client.Networks(c.Context())
+				if err != nil {
+					return err
+				}
+				return printStatus(c.OutOrStdout(), info, networks)
+			})
+		},
+	}
+	f.register(c)
+	return c
+}
+
+func printStatus(w io.Writer, info admin.Info, networks []admin.Network) error {
+	ready := "ready"
+	if !info.Ready {
+		ready = "starting"
+	}
+	fmt.Fprintf(w, "sluiced %s: %s, process %d since %s, answers at %s, data in %s\n", info.Version, ready, info.PID, date(info.Started), info.Listen, info.DataDir)
+	failed := 0
+	if len(networks) > 0 {
+		out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(out, "\nVPC\tNAME\tCIDR\tVSWITCHES\tEIPS\tDNAT\tSNAT\tWANTED\tAPPLIED\tSTATE")
+		for _, n := range networks {
+			fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
+				n.ID, n.Name, n.CIDR, n.VSwitches, n.Elastic, n.DNAT, n.SNAT, n.Wanted, n.Applied, networkState(n))
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, n := range networks {
+		if n.Error != "" {
+			failed++
+			fmt.Fprintf(w, "\n%s, since %s: %s\n", n.ID, date(n.Since), n.Error)
+		}
+	}
+	switch {
+	case failed > 0:
+		return fmt.Errorf("%d of %d VPCs could not be applied; sluiced keeps trying", failed, len(networks))
+	case !info.Ready:
+		return fmt.Errorf("sluiced is not ready yet")
+	}
+	return nil
+}
+
+func networkState(n admin.Network) string {
+	switch {
+	case n.Error != "":
+		return "failed"
+	case n.Applied >= n.Wanted:
+		return "in step"
+	default:
+		return "following"
+	}
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Runs all tests, with the race detector, and checks that they leave nothing
+# behind, also when they fail. Arguments go to go test; without any, everything
+# is tested. The exit code is that of the tests, or 1 if they left something.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "$(id -u)" -ne 0 ]; then
+	echo "test: the tests make network namespaces, which only root may do" >&2
+	exit 1
+fi
+
+before=$(scripts/traces.sh | sort)
+
+result=0
+if [ $# -eq 0 ]; then
+	# What needs no race detector comes first and fails fast: it compiles.
+	go build ./... && go test -race -count=1 -p 2 -timeout 9m ./... || result=$?
+else
+	go test "$@" || result=$?
+fi
+
+# The kernel takes namespaces down in its own time.
+left=
+for _ in $(seq 50); do
+	left=$(comm -13 <(echo "$before") <(scripts/traces.sh | sort))
+	[ -z "$left" ] && break
+	sleep 0.1
+done
+if [ -n "$left" ]; then
+	echo "test: left behind:" >&2
+	echo "$left" | sed 's/^/  /' >&2
+	[ "$result" -eq 0 ] && result=1
+else
+	echo "test: nothing left behind"
+fi
+exit "$result"

@@ -1,0 +1,35 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+
+	"go4.org/netipx"
+)
+
+func lastAddr(p netip.Prefix) netip.Addr { return netipx.PrefixLastIP(p) }
+
+// gatewayOf returns the address of the gateway in a VSwitch: the third-last of
+// its block, as CreateVSwitch documents (of a /24, .253).
+func gatewayOf(p netip.Prefix) netip.Addr { return lastAddr(p).Prev().Prev() }
+
+// pickPrivate chooses the address of a host in a VSwitch; the zero Addr is the
+// first free one. The block's first and last three addresses are reserved.
+func pickPrivate(block netip.Prefix, ip netip.Addr, used map[netip.Addr]bool) (netip.Addr, error) {
+	first, last := block.Addr().Next(), gatewayOf(block).Prev()
+	if ip.IsValid() {
+		switch {
+		case ip.Less(first) || last.Less(ip):
+			return ip, fmt.Errorf("address %s is not one for hosts of %s; take one from %s to %s", ip, block, first, last)
+		case used[ip]:
+			return ip, fmt.Errorf("address %s is taken; take another of %s, or none for the next free one", ip, block)
+		}
+		return ip, nil
+	}
+	for a := first; !last.Less(a); a = a.Next() {
+		if !used[a] {
+			return a, nil
+		}
+	}
+	return ip, fmt.Errorf("no address of %s is free", block)
+}

@@ -1,0 +1,141 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"sluice/api/admin"
+	"sluice/api/aliyun"
+)
+
+// Client returns a client of the signed API, with the lab's access key.
+func (l *Lab) Client() (*aliyun.Client, error) {
+	s, err := l.state()
+	if err != nil {
+		return nil, err
+	}
+	return aliyun.NewClient(s.endpoint(), s.AccessKeyID, s.AccessKeySecret), nil
+}
+
+// vswitchWait is how long HostAdd waits for a VSwitch to become Available.
+const vswitchWait = 20 * time.Second
+
+// awaitVSwitch returns the VPC and the CIDR block of a VSwitch once it is there.
+func (l *Lab) awaitVSwitch(ctx context.Context, c *aliyun.Client, id string) (vpc string, block netip.Prefix, err error) {
+	s, err := l.state()
+	if err != nil {
+		return "", block, err
+	}
+	if c == nil {
+		c = aliyun.NewClient(s.endpoint(), s.AccessKeyID, s.AccessKeySecret)
+		defer c.HTTP.CloseIdleConnections()
+	}
+	ctx, cancel := context.WithTimeout(ctx, vswitchWait)
+	defer cancel()
+	var final error
+	err = Await(ctx, "wait for VSwitch "+id, func() error {
+		var answer aliyun.DescribeVSwitchesResponse
+		if err := c.CallInto(ctx, "DescribeVSwitches", map[string]string{"RegionId": s.Region, "VSwitchId": id}, &answer); err != nil {
+			final = err
+			cancel()
+			return err
+		}
+		found := answer.VSwitches.VSwitch
+		if len(found) != 1 {
+			final = fmt.Errorf("there is no VSwitch %s for this account; list them with: sluicectl call DescribeVSwitches", id)
+			cancel()
+			return final
+		}
+		if found[0].Status != "Available" {
+			return fmt.Errorf("it is %s; the reason stands in: sluicectl status", found[0].Status)
+		}
+		vpc = found[0].VpcId
+		block, final = netip.ParsePrefix(found[0].CidrBlock)
+		return nil
+	})
+	if final != nil {
+		return "", block, final
+	}
+	return vpc, block, err
+}
+
+// Admin returns a client of the admin socket; it is to be closed.
+func (l *Lab) Admin() (*admin.Client, error) { return admin.Dial(l.AdminSocket()) }
+
+func (l *Lab) withAdmin(fn func(c *admin.Client) error) error {
+	c, err := l.Admin()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return fn(c)
+}
+
+func (l *Lab) probeAdmin(ctx context.Context) error {
+	return l.withAdmin(func(c *admin.Client) error { return c.Ready(ctx) })
+}
+
+// makeAccessKey makes the key that the lab's clients use.
+func (l *Lab) makeAccessKey(ctx context.Context) error {
+	return l.change(func(s *state) error {
+		return l.withAdmin(func(c *admin.Client) error {
+			k, err := c.CreateAccessKey(ctx, admin.NewAccessKey{})
+			if err != nil {
+				return fmt.Errorf("make an access key: %w", err)
+			}
+			s.Account, s.AccessKeyID, s.AccessKeySecret = k.Account, k.ID, k.Secret
+			return nil
+		})
+	})
+}
+
+// usedAddresses returns the addresses of a VSwitch that the inventory knows.
+func (l *Lab) usedAddresses(ctx context.Context, vswitch string) (map[netip.Addr]bool, error) {
+	used := map[netip.Addr]bool{}
+	err := l.withAdmin(func(c *admin.Client) error {
+		list, err := c.Instances(ctx, admin.InstanceFilter{VSwitch: vswitch})
+		if err != nil {
+			return fmt.Errorf("read the inventory: %w", err)
+		}
+		for _, i := range list {
+			if a, err := netip.ParseAddr(i.PrivateIP); err == nil {
+				used[a] = true
+			}
+		}
+		return nil
+	})
+	return used, err
+}
+
+// register puts a host into the inventory.
+func (l *Lab) register(ctx context.Context, h *Host) error {
+	return l.withAdmin(func(c *admin.Client) error {
+		_, err := c.AddInstance(ctx, admin.NewInstance{ID: h.InstanceID, VSwitch: h.VSwitch, PrivateIP: h.IP().String(), MAC: h.MAC})
+		if err != nil {
+			return fmt.Errorf("register it in the inventory: %w", err)
+		}
+		h.Registered = true
+		return nil
+	})
+}
+
+// unregister takes a host out of the inventory; that it is not in there any
+// more is fine.
+func (l *Lab) unregister(ctx context.Context, h *Host) error {
+	return l.withAdmin(func(c *admin.Client) error {
+		err := c.RemoveInstance(ctx, h.InstanceID)
+		var refused *admin.Error
+		if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+			err = nil
+		}
+		if err != nil {
+			return fmt.Errorf("take it out of the inventory: %w", err)
+		}
+		h.Registered = false
+		return nil
+	})
+}
