@@ -88,9 +88,12 @@ func (l *Lab) awaitDaemon(ctx context.Context, p Process) error {
 	})
 }
 
+// stopGrace is longer than sluiced gives running requests to finish.
+const stopGrace = 20 * time.Second
+
 // StopDaemon ends sluiced with SIGTERM; what it has programmed stays.
 func (l *Lab) StopDaemon() error {
-	return l.endDaemon(func(p Process) error { return p.Stop(10 * time.Second) })
+	return l.endDaemon(func(p Process) error { return p.Stop(stopGrace) })
 }
 
 // KillDaemon ends sluiced with SIGKILL.

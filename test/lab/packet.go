@@ -93,7 +93,7 @@ func flagNames(f uint8) string {
 func parsePacket(frame []byte) (Packet, error) {
 	var f ethernet.Frame
 	if err := f.UnmarshalBinary(frame); err != nil {
-		return Packet{}, fmt.Errorf("Ethernet frame: %w", err)
+		return Packet{}, fmt.Errorf("frame: %w", err)
 	}
 	if f.EtherType != ethernet.EtherTypeIPv4 {
 		return Packet{}, fmt.Errorf("EtherType 0x%04x is not IPv4", uint16(f.EtherType))
