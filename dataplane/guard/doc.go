@@ -1,15 +1,11 @@
-// Package guard is the second barrier that keeps private source addresses off
-// the public network: a BPF classifier at the egress of a network's uplink. It
-// knows nothing of nftables and does not depend on it, so that not even
-// "nft flush ruleset" lets a private source out.
+// Package guard keeps private source addresses off the public side, whatever
+// becomes of the nftables ruleset.
 //
-// The classifier passes ARP and IPv4, but not IPv4 whose source is private
-// (RFC 1918) or shared (RFC 6598) unless it is allowed by parameter, and
-// nothing else. It holds no state: its parameters are in its instructions, and
-// the tag that the kernel calculates from these tells whether the program that
-// is attached is the wanted one. Nothing is pinned; a restarted daemon finds
-// the program on the link.
+// It is a small BPF program at the egress of a network's uplink that drops
+// IPv4 packets whose source lies in private address space or in the VPC, and
+// not in the public prefix. The program keeps no state; which one is attached
+// is told by its tag, the kernel's hash of it, so that a daemon that starts
+// finds out without asking a predecessor.
 //
-// The package takes a link and prefixes. It must not know what the prefixes
-// are for, and touches no classifier but its own.
+// The program is written in BPF assembly: ten comparisons need no compiler.
 package guard

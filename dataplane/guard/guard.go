@@ -1,141 +1,138 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"sluice/dataplane/change"
+	"sluice/dataplane/netns"
 )
 
-// ErrUnsupported is what errors wrap where the kernel cannot hold the guard:
-// it needs Linux 5.1 with CONFIG_BPF_SYSCALL, CONFIG_NET_SCH_INGRESS (clsact)
-// and CONFIG_NET_CLS_BPF.
-var ErrUnsupported = errors.New("the kernel cannot classify packets by BPF at the egress of a link")
+// ErrUnsupported is what New's error wraps where the kernel cannot run the
+// guard at all.
+var ErrUnsupported = errors.New("the kernel cannot run a BPF traffic classifier")
 
-// The place and name of the classifier. No other comes before priority 1; but
-// programs that are attached by tcx run before all of clsact, and what they
-// answer other than TCX_NEXT is final.
 const (
 	filterName = "sluice-guard"
-	priority   = 1
+	priority   = 1 // before all other filters
 	handle     = 1
 )
 
-// Apply makes link ifname of namespace ns send nothing but ARP, and IPv4 with a
-// source that is public or in one of the prefixes of allow, which must be IPv4.
-// The link must carry Ethernet frames. Prefixes without private addresses make
-// no difference.
-//
-// A guard that is already there and does the same is left as it is, whoever
-// attached it. One that does something else is exchanged as a whole: each
-// packet meets the old one or the new one. Apply reports whether it had to
-// change anything; after an error, a former guard is still there.
-//
-// The error wraps ErrUnsupported where the kernel lacks what is needed.
-func Apply(ns netns.NsHandle, ifname string, allow []netip.Prefix) (changed bool, err error) {
-	g, err := open(ns, ifname, allow)
-	if err != nil {
-		return false, fmt.Errorf("guard link %s: %w", ifname, err)
-	}
-	defer g.close()
-	if changed, err = g.apply(); err != nil {
-		return changed, fmt.Errorf("guard link %s: %w", ifname, err)
-	}
-	return changed, nil
+// Guard attaches the program to uplinks.
+type Guard struct {
+	mu   sync.Mutex
+	tags map[Params]string // of programs that were loaded once
 }
 
-// Guarded reports whether Apply with the same arguments would find nothing to
-// change. It changes nothing.
-func Guarded(ns netns.NsHandle, ifname string, allow []netip.Prefix) (bool, error) {
-	g, err := open(ns, ifname, allow)
-	if err != nil {
-		return false, fmt.Errorf("look for the guard of link %s: %w", ifname, err)
+// New tries once whether the kernel takes the program. The error wraps
+// ErrUnsupported and says what is missing; without a guard, translation alone
+// keeps private sources off the public side.
+func New() (*Guard, error) {
+	// Kernels before 5.11 charge programs to a limit that is low by default.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("%w: raise the limit of locked memory: %w", ErrUnsupported, err)
 	}
-	defer g.close()
-	_, clsact, err := g.qdisc()
-	if err == nil && clsact {
-		var ok bool
-		if ok, err = g.attached(); err == nil {
-			return ok, nil
+	g := &Guard{tags: map[Params]string{}}
+	if _, err := g.tag(Params{}); err != nil {
+		return nil, fmt.Errorf("%w (CONFIG_BPF_SYSCALL and CAP_BPF are needed): %w", ErrUnsupported, err)
+	}
+	return g, nil
+}
+
+func load(p Params) (*ebpf.Program, error) { return ebpf.NewProgram(Program(p)) }
+
+// tag returns the kernel's hash of the program. It is the kernel that is
+// asked, since how it hashes depends on its version.
+func (g *Guard) tag(p Params) (string, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t, ok := g.tags[p]; ok {
+		return t, nil
+	}
+	prog, err := load(p)
+	if err != nil {
+		return "", err
+	}
+	defer prog.Close()
+	info, err := prog.Info()
+	if err != nil {
+		return "", fmt.Errorf("ask for the program's tag: %w", err)
+	}
+	if info.Tag == "" {
+		return "", errors.New("the kernel gives the program no tag")
+	}
+	g.tags[p] = info.Tag
+	return info.Tag, nil
+}
+
+// Plan compares what is attached to link index in namespace ns, with the
+// program for p. Index 0 is a link that is not there yet.
+func (g *Guard) Plan(ns *netns.Namespace, name string, index int, p Params) (*change.Plan, error) {
+	if index != 0 {
+		attached, err := g.attached(ns, index, p)
+		if err != nil || attached {
+			return &change.Plan{}, err
 		}
 	}
+	return &change.Plan{Add: []change.Change{{
+		What: "attach guard to " + name, Makes: name,
+		Do: func(context.Context) error { return attach(ns, name, p) },
+	}}}, nil
+}
+
+func (g *Guard) attached(ns *netns.Namespace, index int, p Params) (bool, error) {
+	want, err := g.tag(p)
 	if err != nil {
-		return false, fmt.Errorf("look for the guard of link %s: %w", ifname, err)
+		return false, fmt.Errorf("load guard: %w", err)
+	}
+	link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
+	filters, err := ns.Netlink().FilterList(link, netlink.HANDLE_MIN_EGRESS)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return false, fmt.Errorf("list traffic filters of the uplink in %s: %w", ns, err)
+	}
+	for _, f := range filters {
+		b, ok := f.(*netlink.BpfFilter)
+		if ok && b.Tag == want && b.DirectAction && b.Priority == priority && b.Protocol == unix.ETH_P_ALL {
+			return true, nil
+		}
 	}
 	return false, nil
 }
 
-// apply attaches the classifier unless it is attached.
-//
-// A crash after the qdisc leaves a link without a guard, as it was before; the
-// classifier itself is there or not.
-func (g *guard) apply() (changed bool, err error) {
-	other, clsact, err := g.qdisc()
+// attach puts the program in the place of an earlier one in one step.
+func attach(ns *netns.Namespace, name string, p Params) error {
+	link, err := ns.Netlink().LinkByName(name)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if other != "" {
-		return false, fmt.Errorf("it has a qdisc %s in the place of clsact: remove it", other)
+	index := link.Attrs().Index
+	qdisc := &netlink.GenericQdisc{
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
+		QdiscType:  "clsact",
 	}
-	if clsact {
-		ok, err := g.attached()
-		if ok || err != nil {
-			return false, err
-		}
+	if err := ns.Netlink().QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("add queueing discipline clsact (CONFIG_NET_SCH_INGRESS is needed): %w", err)
 	}
-	// Loaded before the link is touched: most failures are here.
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return false, fmt.Errorf("allow the memory for BPF programs: %w", unsupported(err))
-	}
-	p, err := load(g.insns)
+	prog, err := load(p)
 	if err != nil {
-		return false, err
+		return err
 	}
-	defer p.Close() // the link keeps it
-	if !clsact {
-		err := g.nl.QdiscAdd(&netlink.GenericQdisc{
-			QdiscAttrs: netlink.QdiscAttrs{LinkIndex: g.index(), Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
-			QdiscType:  "clsact",
-		})
-		if err != nil {
-			return false, fmt.Errorf("add qdisc clsact: %w", unsupported(err))
-		}
+	defer prog.Close() // the filter keeps it
+	filter := &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: index, Parent: netlink.HANDLE_MIN_EGRESS, Handle: handle, Priority: priority, Protocol: unix.ETH_P_ALL,
+		},
+		Fd: prog.FD(), Name: filterName, DirectAction: true,
 	}
-	// With the handle of one that exists, the kernel exchanges the program
-	// under it in one step.
-	err = g.nl.FilterReplace(&netlink.BpfFilter{
-		FilterAttrs:  netlink.FilterAttrs{LinkIndex: g.index(), Parent: netlink.HANDLE_MIN_EGRESS, Handle: handle, Protocol: unix.ETH_P_ALL, Priority: priority},
-		Fd:           p.FD(),
-		Name:         filterName,
-		DirectAction: true,
-	})
-	if err != nil {
-		return !clsact, fmt.Errorf("attach the classifier: %w", unsupported(err))
+	if err := ns.Netlink().FilterReplace(filter); err != nil {
+		return fmt.Errorf("add traffic filter (CONFIG_NET_CLS_BPF is needed): %w", err)
 	}
-	return true, nil
-}
-
-// unsupported adds ErrUnsupported to what a kernel answers that lacks a
-// facility.
-func unsupported(err error) error {
-	if isUnsupported(err) {
-		return fmt.Errorf("%w: %w", ErrUnsupported, err)
-	}
-	return err
-}
-
-// isUnsupported tells what a kernel without the BPF system call, clsact or BPF
-// classifiers answers from other errors: an unknown kind is ENOENT.
-func isUnsupported(err error) bool {
-	for _, e := range []error{ebpf.ErrNotSupported, unix.ENOSYS, unix.ENOENT, unix.EOPNOTSUPP} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return nil
 }

@@ -2,138 +2,95 @@ package guard
 
 import (
 	"encoding/binary"
-	"fmt"
-	"io"
-	"strconv"
+	"net/netip"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 )
 
-// The verdicts of a classifier with direct action.
+// Verdicts of the program, as tc defines them (linux/pkt_cls.h).
 const (
-	verdictPass = -1 // TC_ACT_UNSPEC: go on with the next classifier, if there is one
-	verdictDrop = 2  // TC_ACT_SHOT
+	Pass = 0xffffffff // TC_ACT_UNSPEC: no opinion, ask the next filter
+	Drop = 2          // TC_ACT_SHOT
 )
 
-// Where things are in an Ethernet frame that carries IPv4. At the egress of a
-// link, a packet starts with its Ethernet header.
+// Params is what the program is made for.
+type Params struct {
+	Public  netip.Prefix // sources that may leave, before anything else
+	Private netip.Prefix // the VPC's block, which may not, besides privateBlocks
+}
+
+// privateBlocks never are a source on a public network: RFC 1918, section 3,
+// and RFC 6598, section 7.
+func privateBlocks() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"),
+		netip.MustParsePrefix("172.16.0.0/12"),
+		netip.MustParsePrefix("192.168.0.0/16"),
+		netip.MustParsePrefix("100.64.0.0/10"),
+	}
+}
+
+// Offsets and constants of the kernel's user API.
 const (
-	offEtherType = 12
-	offSource    = 26
-	headSize     = offSource + 4 - offEtherType // from the EtherType to the end of the source
+	skbProtocol   = 16 // offset of __sk_buff.protocol
+	ipSource      = 12 // offset of the source address in an IPv4 header (RFC 791, section 3.1)
+	headerNetwork = 1  // BPF_HDR_START_NET
+	offsetSource  = -4 // on the stack
+	labelPass     = "pass"
+	labelDrop     = "drop"
 )
 
-// The head is copied to the stack so that both fields are aligned: the source
-// to a multiple of 4, the EtherType to one of 2.
-const (
-	stackSource    = -8
-	stackEtherType = stackSource - (offSource - offEtherType)
-)
-
-// maxSpans keeps every jump within the 16 bits that the instruction has for
-// it: a span is two edges, and an edge is three instructions.
-const maxSpans = 5000
-
-// instructions returns the classifier that drops what has a source in spans.
+// Program returns the program for a traffic classifier in direct-action mode.
 //
-//	copy the head of the packet, or drop: too short
-//	EtherType ARP: pass; not IPv4: drop
-//	which span or gap is the source in? drop or pass
-func instructions(spans []span) (asm.Instructions, error) {
-	if len(spans) > maxSpans {
-		return nil, fmt.Errorf("the allowed prefixes cut the private addresses into %d pieces: at most %d can be told apart; allow fewer or wider prefixes", len(spans), maxSpans)
-	}
-	const drop = "drop"
+// A packet that says it is IPv4 and is too short to have a source is dropped.
+// What is not IPv4, ARP above all, passes.
+func Program(p Params) *ebpf.ProgramSpec {
+	var be [2]byte
+	binary.BigEndian.PutUint16(be[:], unix.ETH_P_IP)
 	insns := asm.Instructions{
-		// r1 is the packet. bpf_skb_load_bytes reads what is not in the linear
-		// part, too.
-		asm.Mov.Imm(asm.R2, offEtherType),
+		// The protocol is in network byte order in a host's word.
+		asm.LoadMem(asm.R2, asm.R1, skbProtocol, asm.Word),
+		asm.JNE.Imm(asm.R2, int32(binary.NativeEndian.Uint16(be[:])), labelPass),
+		// Relative to the network header, so that the link layer does not matter.
+		asm.Mov.Imm(asm.R2, ipSource),
 		asm.Mov.Reg(asm.R3, asm.RFP),
-		asm.Add.Imm(asm.R3, stackEtherType),
-		asm.Mov.Imm(asm.R4, headSize),
-		asm.FnSkbLoadBytes.Call(),
-		// An ARP packet is longer than this head: only runts fail.
-		asm.JNE.Imm(asm.R0, 0, drop),
-
-		asm.LoadMem(asm.R2, asm.RFP, stackEtherType, asm.Half),
-		asm.HostTo(asm.BE, asm.R2, asm.Half),
-		asm.JEq.Imm(asm.R2, unix.ETH_P_ARP, "pass"),
-		asm.JNE.Imm(asm.R2, unix.ETH_P_IP, drop),
-
-		asm.LoadMem(asm.R2, asm.RFP, stackSource, asm.Word),
+		asm.Add.Imm(asm.R3, offsetSource),
+		asm.Mov.Imm(asm.R4, 4),
+		asm.Mov.Imm(asm.R5, headerNetwork),
+		asm.FnSkbLoadBytesRelative.Call(),
+		asm.JNE.Imm(asm.R0, 0, labelDrop),
+		asm.LoadMem(asm.R2, asm.RFP, offsetSource, asm.Word),
 		asm.HostTo(asm.BE, asm.R2, asm.Word),
-		asm.Ja.Label("search"),
-
-		asm.Mov.Imm(asm.R0, verdictPass).WithSymbol("pass"),
+	}
+	insns = append(insns, ifIn(p.Public, labelPass)...)
+	for _, block := range append(privateBlocks(), p.Private) {
+		insns = append(insns, ifIn(block, labelDrop)...)
+	}
+	pass := int32(-1)
+	insns = append(insns,
+		asm.Mov.Imm(asm.R0, pass).WithSymbol(labelPass),
 		asm.Return(),
-		asm.Mov.Imm(asm.R0, verdictDrop).WithSymbol(drop),
+		asm.Mov.Imm(asm.R0, Drop).WithSymbol(labelDrop),
 		asm.Return(),
-	}
-	search := appendSearch(nil, edges(spans), 0)
-	search[0] = search[0].WithSymbol("search")
-	return append(insns, search...), nil
+	)
+	return &ebpf.ProgramSpec{Name: "sluice_guard", Type: ebpf.SchedCLS, Instructions: insns, License: "GPL"}
 }
 
-// edges returns the addresses at which the verdict changes: to drop at every
-// even index, back to pass at every odd one.
-func edges(spans []span) []uint32 {
-	out := make([]uint32, 0, 2*len(spans))
-	for _, s := range spans {
-		out = append(out, s.first)
-		if s.last != ^uint32(0) {
-			out = append(out, s.last+1)
-		}
+// ifIn jumps to label if the address in R2 is in the block. An invalid block
+// has no addresses.
+func ifIn(block netip.Prefix, label string) asm.Instructions {
+	if !block.IsValid() {
+		return nil
 	}
-	return out
-}
-
-// appendSearch appends a binary search for the source in r2. There are before
-// edges below these, so that the packet's verdict is to drop where the number
-// of edges at or below its source is odd.
-func appendSearch(insns asm.Instructions, edges []uint32, before int) asm.Instructions {
-	if len(edges) == 0 {
-		var verdict int32 = verdictPass
-		if before%2 == 1 {
-			verdict = verdictDrop
-		}
-		return append(insns, asm.Mov.Imm(asm.R0, verdict), asm.Return())
+	host := int32(32 - block.Bits())
+	first := block.Masked().Addr().As4()
+	return asm.Instructions{
+		asm.Mov.Reg(asm.R3, asm.R2),
+		asm.RSh.Imm(asm.R3, host),
+		// In a register: a comparison with a constant would extend its sign.
+		asm.LoadImm(asm.R4, int64(uint64(binary.BigEndian.Uint32(first[:]))>>host), asm.DWord),
+		asm.JEq.Reg(asm.R3, asm.R4, label),
 	}
-	mid := len(edges) / 2
-	above := "edge" + strconv.Itoa(before+mid)
-	// The 32-bit comparison takes its constant as unsigned (Linux 5.1).
-	insns = append(insns, asm.JGE.Imm32(asm.R2, int32(edges[mid]), above))
-	insns = appendSearch(insns, edges[:mid], before)
-	at := len(insns)
-	insns = appendSearch(insns, edges[mid+1:], before+mid+1)
-	insns[at] = insns[at].WithSymbol(above)
-	return insns
-}
-
-// load gives the classifier to the kernel.
-func load(insns asm.Instructions) (*ebpf.Program, error) {
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name:         "sluice_guard",
-		Type:         ebpf.SchedCLS,
-		License:      "GPL",
-		Instructions: insns,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("load the classifier of %d instructions: %w", len(insns), unsupported(err))
-	}
-	return p, nil
-}
-
-// hasTag reports whether the kernel gives insns that tag.
-func hasTag(insns asm.Instructions, tag string) (bool, error) {
-	var order binary.ByteOrder = binary.LittleEndian
-	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
-		order = binary.BigEndian
-	}
-	// The tag covers the jumps, whose distances are only set by encoding.
-	if err := insns.Marshal(io.Discard, order); err != nil {
-		return false, fmt.Errorf("encode the classifier: %w", err)
-	}
-	return insns.HasTag(tag, order)
 }
