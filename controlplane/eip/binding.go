@@ -86,7 +86,7 @@ func (s *Service) Associate(ctx context.Context, c identity.Caller, id string, b
 		if err := t.usable(); err != nil {
 			return err
 		}
-		if err := s.available(tx.View, old); err != nil {
+		if err := s.available(old); err != nil {
 			return err
 		}
 		if err := t.unbound(tx.View); err != nil {
@@ -135,7 +135,7 @@ func (s *Service) Unassociate(ctx context.Context, c identity.Caller, id string,
 		if err := t.usable(); err != nil {
 			return err
 		}
-		switch StatusOf(tx.View, s.db.Observed, old) {
+		switch StatusOf(s.db.Observed, old) {
 		case Available, Unassociating:
 			return fault.New(fault.ElasticIPStatus, "elastic IP %s is bound to nothing", id)
 		case Associating:

@@ -36,7 +36,7 @@ func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing
 	}
 	v := s.db.View()
 	item := func(e *resource.ElasticIP) ElasticIP {
-		return ElasticIP{ElasticIP: e, Status: StatusOf(v, s.db.Observed, e)}
+		return ElasticIP{ElasticIP: e, Status: StatusOf(s.db.Observed, e)}
 	}
 	keep := func(e *resource.ElasticIP) bool {
 		return e.Account == c.Account && e.Region == f.Region &&
@@ -44,7 +44,7 @@ func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing
 			(f.Address == nil || e.Address == *f.Address) &&
 			(f.BoundType == nil || e.Binding != nil && e.Binding.Type == *f.BoundType) &&
 			(f.BoundID == nil || e.Binding != nil && e.Binding.ID == *f.BoundID) &&
-			(f.Status == nil || StatusOf(v, s.db.Observed, e) == *f.Status)
+			(f.Status == nil || StatusOf(s.db.Observed, e) == *f.Status)
 	}
 	// The narrowest index that the filter gives.
 	switch {

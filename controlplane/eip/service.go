@@ -148,7 +148,7 @@ func (s *Service) Release(ctx context.Context, c identity.Caller, id string) err
 		if err != nil {
 			return err
 		}
-		if err := s.available(tx.View, e); err != nil {
+		if err := s.available(e); err != nil {
 			return err
 		}
 		tx.Delete(e)
@@ -159,8 +159,8 @@ func (s *Service) Release(ctx context.Context, c identity.Caller, id string) err
 
 // available refuses an elastic IP that is not Available. One that is becoming
 // so is worth waiting for.
-func (s *Service) available(v *state.View, e *resource.ElasticIP) error {
-	switch StatusOf(v, s.db.Observed, e) {
+func (s *Service) available(e *resource.ElasticIP) error {
+	switch StatusOf(s.db.Observed, e) {
 	case Available:
 		return nil
 	case Unassociating:

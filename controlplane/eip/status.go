@@ -16,8 +16,8 @@ const (
 	Unassociating               // bound to nothing, and the dataplane may still have it
 )
 
-// StatusOf returns the state of an elastic IP of v.
-func StatusOf(v *state.View, o *state.Observed, e *resource.ElasticIP) Status {
+// StatusOf returns the state of an elastic IP.
+func StatusOf(o *state.Observed, e *resource.ElasticIP) Status {
 	followed := e.Phase(o.Applied(e.VPC)) == resource.Ready
 	switch {
 	case e.Binding != nil && followed:

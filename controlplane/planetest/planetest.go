@@ -1,0 +1,301 @@
+// Package planetest sets up a control plane for tests: the services over a real
+// store file, and in place of the dataplane one that only says how far it has
+// followed.
+package planetest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/controlplane/eip"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/inventory"
+	"sluice/controlplane/nat"
+	"sluice/controlplane/network"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
+	"sluice/controlplane/store/bolt"
+	"sluice/dataplane"
+)
+
+// What the settings of every plane hold.
+const (
+	Region     = "cn-beijing"
+	Zone       = "cn-beijing-a"
+	Zone2      = "cn-beijing-b"
+	Elsewhere  = "cn-hangzhou" // another region, on the same public network
+	ZoneThere  = "cn-hangzhou-d"
+	Zoneless   = "cn-empty"    // a region without zones
+	Unserved   = "cn-unserved" // a region without a public network
+	UnservedZn = "cn-unserved-a"
+)
+
+// Now is the clock.
+var Now = time.Date(2026, 11, 23, 12, 30, 15, 0, time.UTC)
+
+// Callers of two accounts.
+var (
+	Alice = identity.Caller{Account: "1000000000000001", AccessKeyID: "LTAIalice", RequestID: "R"}
+	Bob   = identity.Caller{Account: "1000000000000002", AccessKeyID: "LTAIbob", RequestID: "R"}
+)
+
+// Mode is what the dataplane does at a commit.
+type Mode int32
+
+// The modes of the dataplane.
+const (
+	Follows Mode = iota // it has it at once
+	Stalls              // it does not answer
+	Refuses             // it answers that it cannot
+)
+
+// Plane is a control plane.
+type Plane struct {
+	t         testing.TB
+	file      string
+	mode      atomic.Int32
+	Settings  *settings.Settings
+	DB        *state.DB
+	Network   *network.Service
+	EIP       *eip.Service
+	Inventory *inventory.Service
+	NAT       *nat.Service
+	close     func()
+}
+
+// New returns an empty plane whose dataplane follows. With no patience, writes
+// that find something in transition are refused at once.
+func New(t testing.TB) *Plane {
+	t.Helper()
+	p := &Plane{t: t, file: filepath.Join(t.TempDir(), "store.db"), Settings: Settings()}
+	p.open()
+	t.Cleanup(func() { p.close() })
+	return p
+}
+
+// Settings returns the settings of a new plane.
+func Settings() *settings.Settings {
+	return &settings.Settings{
+		Regions: []settings.Region{
+			{ID: Region, LocalName: "North", Zones: []settings.Zone{{ID: Zone}, {ID: Zone2}}},
+			{ID: Elsewhere, LocalName: "East", Zones: []settings.Zone{{ID: ZoneThere}}},
+			{ID: Zoneless},
+			{ID: Unserved, Zones: []settings.Zone{{ID: UnservedZn}}},
+		},
+		Public: []settings.PublicNetwork{{
+			Name:    "internet",
+			Regions: []string{Region, Elsewhere, Zoneless},
+			Uplink:  dataplane.Uplink{Mode: dataplane.UplinkBridge, Device: "br-public", Prefix: netip.MustParsePrefix("203.0.113.0/24"), Gateway: netip.MustParseAddr("203.0.113.1")},
+			Pool: []settings.Range{
+				{First: netip.MustParseAddr("203.0.113.10"), Last: netip.MustParseAddr("203.0.113.29")},
+				{First: netip.MustParseAddr("203.0.113.40"), Last: netip.MustParseAddr("203.0.113.49")},
+			},
+		}},
+		Quotas:   settings.DefaultQuotas(),
+		Timeouts: dataplane.DefaultTimeouts(),
+	}
+}
+
+func (p *Plane) open() {
+	p.t.Helper()
+	s, err := bolt.Open(p.file, time.Second)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.close = func() { s.Close() }
+	if p.DB, err = state.Open(context.Background(), s); err != nil {
+		p.t.Fatal(err)
+	}
+	p.DB.Listen(p.committed)
+	p.Rewire()
+}
+
+// Rewire makes the services anew, for a change of the settings.
+func (p *Plane) Rewire() {
+	now := func() time.Time { return Now }
+	log := slog.New(slog.DiscardHandler)
+	p.Network = network.New(p.DB, p.Settings, now, log)
+	p.EIP = eip.New(p.DB, p.Settings, now, rand.Reader, log)
+	p.Inventory = inventory.New(p.DB, p.Settings, now, log)
+	p.NAT = nat.New(p.DB, p.Settings, now, log)
+}
+
+// Restart closes the store and loads it anew, as a daemon that is started again
+// does. The dataplane has not reported anything then.
+func (p *Plane) Restart() {
+	p.t.Helper()
+	p.close()
+	p.open()
+}
+
+func (p *Plane) committed(c state.Commit) {
+	for _, id := range c.Networks {
+		switch Mode(p.mode.Load()) {
+		case Follows:
+			p.follow(id)
+		case Refuses:
+			p.DB.Observed.Report(id, c.Revision, errors.New("no such device"), Now)
+		}
+	}
+}
+
+func (p *Plane) follow(network string) {
+	v := p.DB.View()
+	if _, ok := v.VPCs.Get(network); !ok {
+		p.DB.Observed.Forget(network)
+		return
+	}
+	p.DB.Observed.Report(network, v.Revision, nil, Now)
+}
+
+// Dataplane sets what the dataplane does from now on.
+func (p *Plane) Dataplane(m Mode) { p.mode.Store(int32(m)) }
+
+// Follow lets the dataplane catch up with everything.
+func (p *Plane) Follow() {
+	for _, s := range p.DB.Observed.Status() {
+		p.follow(s.Network)
+	}
+}
+
+// Stalled runs fn while the dataplane does not answer, and lets it catch up.
+func (p *Plane) Stalled(fn func()) {
+	p.Dataplane(Stalls)
+	fn()
+	p.Dataplane(Follows)
+	p.Follow()
+}
+
+// VPC makes a VPC of c's in Region.
+func (p *Plane) VPC(c identity.Caller, cidr string) network.CreatedVPC {
+	p.t.Helper()
+	return p.VPCIn(c, Region, cidr)
+}
+
+// VPCIn makes a VPC in a region.
+func (p *Plane) VPCIn(c identity.Caller, region, cidr string) network.CreatedVPC {
+	p.t.Helper()
+	v, err := p.Network.CreateVPC(context.Background(), c, network.NewVPC{Region: region, CIDR: netip.MustParsePrefix(cidr)})
+	if err != nil {
+		p.t.Fatalf("create VPC %s: %v", cidr, err)
+	}
+	return v
+}
+
+// VSwitch makes a VSwitch in Zone, or for VPCs elsewhere in the zone there, and
+// returns its id.
+func (p *Plane) VSwitch(c identity.Caller, vpc, cidr string) string {
+	p.t.Helper()
+	zone := Zone
+	if v, ok := p.DB.View().VPCs.Get(vpc); ok && v.Region == Elsewhere {
+		zone = ZoneThere
+	}
+	id, err := p.Network.CreateVSwitch(context.Background(), c, network.NewVSwitch{VPC: vpc, Zone: zone, CIDR: netip.MustParsePrefix(cidr)})
+	if err != nil {
+		p.t.Fatalf("create VSwitch %s: %v", cidr, err)
+	}
+	return id
+}
+
+// Instance adds an instance to the inventory and returns its id. An empty
+// address takes the next free one.
+func (p *Plane) Instance(vswitch, address string, kind resource.InstanceKind) string {
+	p.t.Helper()
+	in := inventory.NewInstance{VSwitch: vswitch, Type: kind}
+	if address != "" {
+		in.PrivateIP = netip.MustParseAddr(address)
+	}
+	i, err := p.Inventory.Add(context.Background(), in)
+	if err != nil {
+		p.t.Fatalf("add instance: %v", err)
+	}
+	return i.ID
+}
+
+// InstanceState puts an instance into a state.
+func (p *Plane) InstanceState(id, to string) {
+	p.t.Helper()
+	if err := p.Inventory.SetState(context.Background(), id, to); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// NewEIP allocates an elastic IP in Region.
+func (p *Plane) NewEIP(c identity.Caller) eip.Allocated {
+	p.t.Helper()
+	return p.EIPIn(c, Region)
+}
+
+// EIPIn allocates an elastic IP in a region.
+func (p *Plane) EIPIn(c identity.Caller, region string) eip.Allocated {
+	p.t.Helper()
+	e, err := p.EIP.Allocate(context.Background(), c, eip.Request{Region: region, Bandwidth: 5, InternetChargeType: "PayByBandwidth", InstanceChargeType: eip.PostPaid})
+	if err != nil {
+		p.t.Fatalf("allocate elastic IP: %v", err)
+	}
+	return e
+}
+
+// Bind binds an elastic IP.
+func (p *Plane) Bind(c identity.Caller, id string, kind resource.BindingType, to string) {
+	p.t.Helper()
+	if err := p.EIP.Associate(context.Background(), c, id, resource.Binding{Type: kind, ID: to}); err != nil {
+		p.t.Fatalf("bind %s to %s: %v", id, to, err)
+	}
+}
+
+// Gateway makes the NAT gateway of a VPC in Region.
+func (p *Plane) Gateway(c identity.Caller, vpc string) nat.NewGateway {
+	p.t.Helper()
+	region := Region
+	if v, ok := p.DB.View().VPCs.Get(vpc); ok {
+		region = v.Region
+	}
+	g, err := p.NAT.CreateGateway(context.Background(), c, nat.Gateway{Region: region, VPC: vpc, Spec: resource.SpecSmall})
+	if err != nil {
+		p.t.Fatalf("create NAT gateway: %v", err)
+	}
+	return g
+}
+
+// Route adds a custom route entry to an instance.
+func (p *Plane) Route(c identity.Caller, table, destination string, kind resource.NextHopType, hop string) {
+	p.t.Helper()
+	err := p.Network.CreateRouteEntry(context.Background(), c, network.NewRouteEntry{Table: table, Destination: netip.MustParsePrefix(destination), NextHopType: kind, NextHopID: hop})
+	if err != nil {
+		p.t.Fatalf("create route entry %s: %v", destination, err)
+	}
+}
+
+// Refused checks that err is a refusal for that reason, with a detail.
+func Refused(t testing.TB, err error, reason fault.Reason) {
+	t.Helper()
+	var f *fault.Error
+	switch {
+	case !errors.As(err, &f):
+		t.Errorf("%v, want a refusal: %s", err, reason)
+	case f.Reason != reason:
+		t.Errorf("refused with %q, want %q", f, reason)
+	case f.Detail == "":
+		t.Errorf("refusal %q does not say what was wrong", f)
+	}
+}
+
+// Put writes a resource past the services.
+func (p *Plane) Put(r resource.Resource) error {
+	return p.DB.Update(context.Background(), func(tx *state.Tx) error { tx.Put(r); return nil })
+}
+
+// Drop deletes a resource past the services.
+func (p *Plane) Drop(r resource.Resource) error {
+	return p.DB.Update(context.Background(), func(tx *state.Tx) error { tx.Delete(r); return nil })
+}
