@@ -181,7 +181,7 @@ func checkCall(name string, params map[string]string, force bool) (*spec.Action,
 	}
 	for given := range params {
 		if !knows(action, given) {
-			return nil, usagef("%s has no parameter %s; see: sluicectl describe %[1]s, or send it anyway with --force%s",
+			return nil, usagef("%s has no parameter %s; see: sluicectl describe %[1]s, or send it anyway with --force%[3]s",
 				action.Name, given, didYouMean(given, parameterNames(action)))
 		}
 	}
@@ -201,15 +201,27 @@ func unknownAction(catalog *spec.Catalog, name string) string {
 	return fmt.Sprintf("there is no action %s; see: sluicectl actions, or send it anyway with --force%s", name, didYouMean(name, names))
 }
 
-var index = regexp.MustCompile(`\.[1-9][0-9]*(\.|$)`)
+// index is the index of a list in the name of a parameter, and placeholder what
+// stands for it in the catalog.
+var (
+	index       = regexp.MustCompile(`\.[1-9][0-9]*(\.|$)`)
+	placeholder = regexp.MustCompile(`\.N(\.|$)`)
+)
 
 // knows says whether an action has a parameter, of which a list's index stands
 // as .N in the catalog.
 func knows(action *spec.Action, given string) bool {
+	if placeholder.MatchString(given) {
+		return false
+	}
+	return action.Request.Get(inCatalog(given)) != nil || slices.Contains(commonParameters, given)
+}
+
+// inCatalog returns the name of a parameter as the catalog has it.
+func inCatalog(name string) string {
 	// Twice, since neighbouring indexes share a dot.
-	pattern := index.ReplaceAllString(given, ".N$1")
-	pattern = index.ReplaceAllString(pattern, ".N$1")
-	return action.Request.Get(pattern) != nil || slices.Contains(commonParameters, given)
+	name = index.ReplaceAllString(name, ".N$1")
+	return index.ReplaceAllString(name, ".N$1")
 }
 
 // commonParameters may go with any action. Those of the signature are the
@@ -221,8 +233,7 @@ var commonParameters = []string{"ClientToken", "ResourceOwnerAccount", "OwnerId"
 func parameterNames(action *spec.Action) []string {
 	var names []string
 	for _, f := range action.Request {
-		n := strings.ReplaceAll(f.Name, ".N.", ".1.")
-		names = append(names, strings.TrimSuffix(n, ".N")+map[bool]string{true: ".1"}[strings.HasSuffix(n, ".N")])
+		names = append(names, placeholder.ReplaceAllString(f.Name, ".1$1"))
 	}
 	return names
 }

@@ -42,7 +42,7 @@ func completeCall(c *cobra.Command, args []string, toComplete string) ([]string,
 	}
 	if len(args) > 0 {
 		if name, _, given := cutFlag(args[len(args)-1]); isParameter(name) && !given {
-			return values(request.Get(index.ReplaceAllString(name, ".N$1"))), cobra.ShellCompDirectiveNoFileComp
+			return values(request.Get(inCatalog(name))), cobra.ShellCompDirectiveNoFileComp
 		}
 	}
 	given := map[string]bool{}
