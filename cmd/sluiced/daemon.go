@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sluice/api/admin"
+	"sluice/api/aliyun"
+	"sluice/config"
+	"sluice/controlplane/eip"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/inventory"
+	"sluice/controlplane/nat"
+	"sluice/controlplane/network"
+	"sluice/controlplane/reconcile"
+	"sluice/controlplane/state"
+	"sluice/controlplane/store/bolt"
+	"sluice/dataplane/engine"
+	"sluice/dataplane/link"
+)
+
+// How long the steps of the start and of the end may take.
+const (
+	storePatience = 2 * time.Second  // for another process that is just letting go of the store
+	readyPatience = 60 * time.Second // for the first look at every network
+	grace         = 15 * time.Second // for running requests, when the daemon stops
+)
+
+// task is a part of the daemon that runs as long as the daemon does.
+type task interface {
+	// Run works until ctx ends and returns nil then. Any other end is a failure
+	// of the whole daemon.
+	Run(ctx context.Context) error
+	// String names the task in logs and errors.
+	String() string
+}
+
+// kernel is the dataplane, as the daemon opens and closes it.
+type kernel interface {
+	reconcile.Dataplane
+	// Close ends the watching; what is in the kernel stays.
+	Close() error
+}
+
+// openKernel opens the machine's dataplane. RunDir, which does not outlive a
+// reboot, keeps the marks of what is ours.
+func openKernel(c *config.Config, log *slog.Logger) (kernel, error) {
+	return engine.New(engine.Config{RunDir: c.RunDir, Logger: log})
+}
+
+// daemon is everything, wired.
+type daemon struct {
+	config *config.Config
+	log    *slog.Logger
+
+	store      *bolt.Store
+	kernel     kernel
+	reconciler *reconcile.Reconciler
+	core       []task // what follows the resources; ends last
+	api        *aliyun.Server
+	admin      *admin.Server
+	info       *process
+}
+
+// process answers the admin socket's questions about the daemon.
+type process struct {
+	mu    sync.Mutex
+	info  admin.Info
+	ready atomic.Bool
+}
+
+// Info implements admin.Process.
+func (p *process) Info() admin.Info {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.info
+}
+
+// Ready implements admin.Process.
+func (p *process) Ready() bool { return p.ready.Load() }
+
+func (p *process) listening(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.info.Listen = address
+}
+
+// open opens and wires everything, up to the admin socket. Nothing is changed
+// in the kernel but that the configured bridges are made.
+func open(ctx context.Context, c *config.Config, log *slog.Logger) (*daemon, error) {
+	return openWith(ctx, c, log, openKernel)
+}
+
+func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKernel func(*config.Config, *slog.Logger) (kernel, error)) (_ *daemon, err error) {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data_dir: %w", err)
+	}
+	if err := os.MkdirAll(c.RunDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make run_dir: %w", err)
+	}
+	// The lock on the store is what keeps a second daemon out: it is taken
+	// before anything else is touched.
+	s, err := bolt.Open(filepath.Join(c.DataDir, "store.db"), storePatience)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	db, err := state.Open(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := identity.Open(db, c.DataDir, rand.Reader, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range c.Bridges {
+		if err := link.EnsureBridge(b.Namespace, b.Name, b.Address); err != nil {
+			return nil, fmt.Errorf("public network: %w", err)
+		}
+	}
+	dp, err := openKernel(c, log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, dp.Close())
+		}
+	}()
+	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval})
+
+	d := &daemon{
+		config: c, log: log, store: s, kernel: dp, reconciler: reconciler,
+		core: []task{reconciler, &receiptSweep{db: db, log: log, now: time.Now, every: time.Minute}},
+		info: &process{info: admin.Info{
+			Version: versionText(), GoVersion: runtime.Version(), PID: os.Getpid(), Started: time.Now(),
+			Config: c.File, Listen: c.Listen, DataDir: c.DataDir,
+		}},
+	}
+	d.api = aliyun.NewServer(aliyun.ServerConfig{
+		Actions: aliyun.NewService(
+			network.New(db, &c.Settings, time.Now, log),
+			eip.New(db, &c.Settings, time.Now, rand.Reader, log),
+			nat.New(db, &c.Settings, time.Now, log),
+		),
+		Keys:   keys,
+		PerKey: aliyun.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},
+		Total:  aliyun.Rate{PerSecond: c.Throttle.Total.Rate, Burst: c.Throttle.Total.Burst},
+		Log:    log,
+	})
+	socket, err := admin.Listen(c.AdminSocket)
+	if err != nil {
+		return nil, err
+	}
+	d.admin = &admin.Server{
+		Listener: socket,
+		Handler: admin.NewHandler(admin.Services{
+			Identity:  keys,
+			Inventory: inventory.New(db, &c.Settings, time.Now, log),
+			Networks:  admin.Status{DB: db},
+			Process:   d.info,
+		}, log),
+		Grace: grace,
+		Log:   log,
+	}
+	return d, nil
+}
+
+// run runs everything until ctx ends or a part of it fails. The edge, which
+// takes requests, begins last and ends first: while a running request is
+// finished, what it waits for still goes on.
+func (d *daemon) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, d.kernel.Close(), d.store.Close()) }()
+	d.log.Info("sluiced starts", "version", versionText(), "config", d.config.File, "data_dir", d.config.DataDir, "admin_socket", d.config.AdminSocket)
+
+	core, coreCtx := errgroup.WithContext(context.WithoutCancel(ctx))
+	coreCtx, stopCore := context.WithCancel(coreCtx)
+	defer stopCore()
+	for _, t := range d.core {
+		core.Go(func() error { return named(t, t.Run(coreCtx)) })
+	}
+
+	edge, edgeCtx := errgroup.WithContext(ctx)
+	edgeCtx, stopEdge := context.WithCancel(edgeCtx)
+	defer stopEdge()
+	// When a part of the core fails, the edge has to end too.
+	defer context.AfterFunc(coreCtx, stopEdge)()
+	edge.Go(func() error { return named(d.admin, d.admin.Run(edgeCtx)) })
+	edge.Go(func() error { return d.serve(edgeCtx) })
+
+	edgeErr := edge.Wait()
+	stopCore()
+	return errors.Join(edgeErr, core.Wait())
+}
+
+func named(t task, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	return nil
+}
+
+// serve answers the API once every network has been looked at, so that a
+// restarted daemon does not answer before it has adopted what is there.
+func (d *daemon) serve(ctx context.Context) error {
+	defer notify(d.log, stopping)
+	patience := time.NewTimer(readyPatience)
+	defer patience.Stop()
+	select {
+	case <-d.reconciler.Ready():
+	case <-patience.C:
+		d.log.Warn("some networks have not been looked at yet; serving all the same", "waited", readyPatience)
+	case <-ctx.Done():
+		return nil
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", d.config.Listen)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("listen on %s: %w", d.config.Listen, err)
+	}
+	d.info.listening(l.Addr().String())
+	d.info.ready.Store(true)
+	d.log.Info("the API listens", "address", l.Addr().String(), "tls", d.config.TLS.Certificate != "")
+	notify(d.log, ready)
+	defer d.info.ready.Store(false)
+	return (&aliyun.Site{
+		Listener:       l,
+		Handler:        http.Handler(d.api),
+		Certificate:    d.config.TLS.Certificate,
+		Key:            d.config.TLS.Key,
+		MaxConnections: d.config.MaxConnections,
+		Grace:          grace,
+		Log:            d.log,
+	}).Run(ctx)
+}

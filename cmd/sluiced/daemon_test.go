@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/api/admin"
+	"sluice/api/aliyun"
+	"sluice/config"
+	"sluice/dataplane"
+)
+
+// fakeKernel is a dataplane that holds what it is given.
+type fakeKernel struct {
+	mu       sync.Mutex
+	networks map[string]int64
+	hold     chan struct{} // Apply waits for it to be closed
+	closed   bool
+}
+
+func newFakeKernel() *fakeKernel {
+	k := &fakeKernel{networks: map[string]int64{}, hold: make(chan struct{})}
+	close(k.hold)
+	return k
+}
+
+func (k *fakeKernel) Apply(ctx context.Context, n *dataplane.Network) (dataplane.Observed, error) {
+	select {
+	case <-k.hold:
+	case <-ctx.Done():
+		return dataplane.Observed{}, ctx.Err()
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.networks[n.ID] = n.Revision
+	return dataplane.Observed{Revision: n.Revision}, nil
+}
+
+func (k *fakeKernel) Remove(_ context.Context, id string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.networks, id)
+	return nil
+}
+
+func (k *fakeKernel) Networks() ([]string, error) { return nil, nil }
+func (k *fakeKernel) Changed() <-chan string      { return nil }
+func (k *fakeKernel) Invalidate(string)           {}
+func (k *fakeKernel) Close() error                { k.closed = true; return nil }
+
+// failing is a task that ends by itself.
+type failing struct{ end chan error }
+
+func (f failing) String() string { return "failing task" }
+func (f failing) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-f.end:
+		return err
+	}
+}
+
+// running is a daemon under test.
+type running struct {
+	config *config.Config
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// testConfig returns a configuration with directories of its own.
+func testConfig(t *testing.T, dir string) *config.Config {
+	t.Helper()
+	file := filepath.Join(dir, "sluiced.yaml")
+	text := fmt.Sprintf("listen: 127.0.0.1:0\ndata_dir: %s/data\nrun_dir: %s/run\npublic: []\n", dir, dir)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func startDaemon(t *testing.T, c *config.Config, k kernel, more ...task) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	d, err := openWith(ctx, c, slog.New(slog.DiscardHandler), func(*config.Config, *slog.Logger) (kernel, error) { return k, nil })
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	d.core = append(d.core, more...)
+	r := &running{config: c, stop: cancel, ended: make(chan error, 1)}
+	go func() { r.ended <- d.run(ctx) }()
+	t.Cleanup(func() { cancel() })
+	return r
+}
+
+// end stops the daemon and returns what it ended with.
+func (r *running) end() error { r.stop(); return <-r.ended }
+
+func (r *running) admin(t *testing.T) *admin.Client {
+	t.Helper()
+	c, err := admin.Dial(r.config.AdminSocket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// await probes until the daemon is ready and returns its address.
+func (r *running) await(t *testing.T) string {
+	t.Helper()
+	c := r.admin(t)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		if i, err := c.Info(t.Context()); err != nil {
+			t.Fatal(err)
+		} else if i.Ready {
+			return i.Listen
+		}
+	}
+	t.Fatal("not ready in time")
+	return ""
+}
+
+func TestDaemon(t *testing.T) {
+	dir := t.TempDir()
+	k := newFakeKernel()
+	r := startDaemon(t, testConfig(t, dir), k)
+	address := r.await(t)
+	key, err := r.admin(t).CreateAccessKey(t.Context(), admin.NewAccessKey{ID: "testid", Secret: "testsecret"})
+	if err != nil || key.ID != "testid" {
+		t.Fatalf("access key: %+v, %v", key, err)
+	}
+	client := aliyun.NewClient(address, key.ID, key.Secret)
+	t.Cleanup(client.HTTP.CloseIdleConnections)
+	var made aliyun.CreateVpcResponse
+	if err := client.CallInto(t.Context(), "CreateVpc", map[string]string{"RegionId": "cn-hangzhou", "CidrBlock": "172.16.0.0/12", "ClientToken": "once"}, &made); err != nil {
+		t.Fatal(err)
+	}
+	networks, err := r.admin(t).Networks(t.Context())
+	if err != nil || len(networks) != 1 || networks[0].ID != made.VpcId || networks[0].CIDR != "172.16.0.0/12" {
+		t.Errorf("networks: %+v, %v", networks, err)
+	}
+
+	// A second daemon on the same data finds out, and disturbs nothing.
+	second := *r.config
+	second.AdminSocket = filepath.Join(dir, "second.sock")
+	if _, err := openWith(t.Context(), &second, slog.New(slog.DiscardHandler), nil); err == nil || !strings.Contains(err.Error(), "is in use by another process") {
+		t.Errorf("a second daemon: %v", err)
+	}
+	if err := client.CallInto(t.Context(), "DescribeRegions", nil, new(aliyun.DescribeRegionsResponse)); err != nil {
+		t.Error(err)
+	}
+
+	if err := r.end(); err != nil {
+		t.Fatalf("the daemon ended with %v", err)
+	}
+	if _, err := os.Lstat(r.config.AdminSocket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the admin socket is still there: %v", err)
+	}
+	if _, err := net.Dial("tcp", address); err == nil {
+		t.Error("the API still listens")
+	}
+
+	// A restart: it serves only after the network has been looked at, and knows
+	// what was acknowledged.
+	k = newFakeKernel()
+	k.hold = make(chan struct{})
+	r = startDaemon(t, r.config, k)
+	if i, err := r.admin(t).Info(t.Context()); err != nil || i.Ready || i.Listen != "127.0.0.1:0" {
+		t.Errorf("before adoption: %+v, %v", i, err)
+	}
+	close(k.hold)
+	client = aliyun.NewClient(r.await(t), key.ID, key.Secret)
+	t.Cleanup(client.HTTP.CloseIdleConnections)
+	k.mu.Lock()
+	if _, ok := k.networks[made.VpcId]; !ok {
+		t.Errorf("ready without network %s in the kernel", made.VpcId)
+	}
+	k.mu.Unlock()
+	var again aliyun.CreateVpcResponse
+	if err := client.CallInto(t.Context(), "CreateVpc", map[string]string{"RegionId": "cn-hangzhou", "CidrBlock": "172.16.0.0/12", "ClientToken": "once"}, &again); err != nil || again.VpcId != made.VpcId {
+		t.Errorf("the same token after the restart: %q, %v; want %s", again.VpcId, err, made.VpcId)
+	}
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEndWithoutReadiness: the daemon ends when it is told to, also while it
+// is still adopting.
+func TestEndWithoutReadiness(t *testing.T) {
+	dir := t.TempDir()
+	r := startDaemon(t, testConfig(t, dir), newFakeKernel())
+	r.await(t)
+	key, err := r.admin(t).CreateAccessKey(t.Context(), admin.NewAccessKey{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := aliyun.NewClient(r.await(t), key.ID, key.Secret)
+	t.Cleanup(client.HTTP.CloseIdleConnections)
+	if _, err := client.Call(t.Context(), "CreateVpc", map[string]string{"RegionId": "cn-hangzhou"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	k := newFakeKernel()
+	k.hold = make(chan struct{})
+	r = startDaemon(t, r.config, k)
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFailuresEndTheDaemon: what cannot go on ends everything, with one error
+// that says what it was.
+func TestFailuresEndTheDaemon(t *testing.T) {
+	k, f := newFakeKernel(), failing{make(chan error, 1)}
+	r := startDaemon(t, testConfig(t, t.TempDir()), k, f)
+	r.await(t)
+	f.end <- errors.New("netlink is gone")
+	if err := <-r.ended; err == nil || err.Error() != "failing task: netlink is gone" {
+		t.Errorf("a task that fails: %v", err)
+	}
+	if !k.closed {
+		t.Error("the dataplane was not closed")
+	}
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	c := testConfig(t, t.TempDir())
+	c.Listen = taken.Addr().String()
+	r = startDaemon(t, c, newFakeKernel())
+	if err := <-r.ended; err == nil || !strings.Contains(err.Error(), "listen on "+c.Listen) || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("a port that is taken: %v", err)
+	}
+}
