@@ -83,6 +83,7 @@ var faults = map[fault.Reason]refusal{
 	fault.HaVipRouteQuota:          {code: "CountLimitExceed.HaVipRouteEntry"},
 	fault.BandwidthInvalid:         {code: "InvalidParameter", message: `"Bandwidth"`},
 	fault.PeriodInvalid:            {http: 400, code: "InvalidParameter", message: `The specified parameter "Period" is not valid.`},
+	fault.PeriodMissing:            {http: 400, code: "MissingParameter", message: `The input parameter "Period" that is mandatory for processing this request is not supplied.`},
 	fault.ParameterNotApplicable:   {http: 400, code: "UnsupportedParameter", message: "A parameter of the request does not apply to it."},
 	fault.SpecUnchanged:            {code: "NATGW_MODIFY_SPEC_SAME"},
 	fault.InternalIPOutside:        {code: "Forbidden.DestinationIpOutOfVpcCIDR"},
