@@ -1,0 +1,384 @@
+package state_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+	"sluice/controlplane/store"
+)
+
+func vpc(id string) *resource.VPC {
+	return &resource.VPC{Meta: resource.Meta{ID: id, Account: "a", Region: "r"}, CIDR: netip.MustParsePrefix("10.0.0.0/8")}
+}
+
+func vswitch(id, of string) *resource.VSwitch {
+	return &resource.VSwitch{Meta: resource.Meta{ID: id, Account: "a", Region: "r"}, VPC: of}
+}
+
+func update(t testing.TB, db *state.DB, fn func(*state.Tx)) {
+	t.Helper()
+	if err := db.Update(ctx, func(tx *state.Tx) error { fn(tx); return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func put(t testing.TB, db *state.DB, rs ...resource.Resource) {
+	t.Helper()
+	update(t, db, func(tx *state.Tx) {
+		for _, r := range rs {
+			tx.Put(r)
+		}
+	})
+}
+
+// TestNetworks says which networks a transaction makes follow.
+func TestNetworks(t *testing.T) {
+	db := newDB(t)
+	var got []state.Commit
+	db.Listen(func(c state.Commit) { got = append(got, c) })
+	last := func() string {
+		if len(got) == 0 {
+			return "nothing"
+		}
+		c := got[len(got)-1]
+		got = nil
+		return strings.Join(c.Networks, " ")
+	}
+	put(t, db, vpc("vpc-b"), vpc("vpc-a"), vswitch("vsw-a", "vpc-a"))
+	if s := last(); s != "vpc-a vpc-b" {
+		t.Errorf("creation: %s", s)
+	}
+	eip := &resource.ElasticIP{Meta: resource.Meta{ID: "eip-1"}}
+	put(t, db, eip)
+	if s := last(); s != "" {
+		t.Errorf("a resource of no network: %s", s)
+	}
+	move := func(to string) {
+		e, _ := db.View().ElasticIPs.Get("eip-1")
+		e = e.Clone().(*resource.ElasticIP)
+		e.VPC = to
+		put(t, db, e)
+	}
+	move("vpc-a")
+	if s := last(); s != "vpc-a" {
+		t.Errorf("into a network: %s", s)
+	}
+	move("vpc-b")
+	if s := last(); s != "vpc-a vpc-b" {
+		t.Errorf("from one to another: %s", s)
+	}
+	update(t, db, func(tx *state.Tx) {
+		x, _ := tx.VSwitches.Get("vsw-a")
+		c := x.Clone().(*resource.VSwitch)
+		c.Name = "new"
+		tx.PutAttributes(c)
+	})
+	if s := last(); s != "" {
+		t.Errorf("attributes: %s", s)
+	}
+	update(t, db, func(tx *state.Tx) {
+		x, _ := tx.VSwitches.Get("vsw-a")
+		tx.Delete(x)
+		tx.Dirty("vpc-b")
+	})
+	if s := last(); s != "vpc-a vpc-b" {
+		t.Errorf("deletion, and another network by name: %s", s)
+	}
+	update(t, db, func(tx *state.Tx) { x, _ := tx.VPCs.Get("vpc-b"); tx.Delete(x) })
+	if s := last(); s != "vpc-b" {
+		t.Errorf("deletion of a network: %s", s)
+	}
+	db.Observed.Forget("vpc-b")
+	move("vpc-a") // out of a network that is gone
+	if s := last(); s != "vpc-a" || db.Observed.Holds("vpc-b") {
+		t.Errorf("from a network that is gone: %s", s)
+	}
+	update(t, db, func(*state.Tx) {})
+	if s := last(); s != "nothing" {
+		t.Errorf("an empty transaction: %s", s)
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	db := newDB(t)
+	put(t, db, vpc("vpc-a"))
+	get := func() resource.Meta { v, _ := db.View().VPCs.Get("vpc-a"); return v.Meta }
+	if m := get(); m.Created != 1 || m.Generation != 1 || m.Revision != 1 || db.View().Revision != 1 {
+		t.Errorf("%+v", m)
+	}
+	update(t, db, func(tx *state.Tx) { v, _ := tx.VPCs.Get("vpc-a"); tx.PutAttributes(v.Clone()) })
+	if m := get(); m.Created != 1 || m.Generation != 1 || m.Revision != 2 {
+		t.Errorf("%+v", m)
+	}
+	update(t, db, func(tx *state.Tx) { v, _ := tx.VPCs.Get("vpc-a"); tx.Put(v.Clone()) })
+	if m := get(); m.Created != 1 || m.Generation != 3 || m.Revision != 3 {
+		t.Errorf("%+v", m)
+	}
+	for _, c := range []struct {
+		created, generation, applied int64
+		want                         resource.Phase
+	}{
+		{5, 5, 4, resource.Creating}, {5, 5, 5, resource.Ready}, {5, 7, 4, resource.Creating},
+		{5, 7, 5, resource.Changing}, {5, 7, 6, resource.Changing}, {5, 7, 7, resource.Ready}, {5, 7, 9, resource.Ready},
+	} {
+		m := resource.Meta{Created: c.created, Generation: c.generation}
+		if got := m.Phase(c.applied); got != c.want {
+			t.Errorf("made at %d, changed at %d, applied up to %d: phase %d, want %d", c.created, c.generation, c.applied, got, c.want)
+		}
+	}
+}
+
+// TestSharedStore lets two control planes write to one store: whoever is late
+// takes in what the other has done, and decides anew.
+func TestSharedStore(t *testing.T) {
+	one, s := open(t, filepath.Join(t.TempDir(), "store.db"))
+	two, err := state.Open(ctx, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		for _, db := range []*state.DB{one, two} {
+			runs := 0
+			update(t, db, func(tx *state.Tx) {
+				runs++
+				tx.Put(vpc(fmt.Sprintf("vpc-%d", tx.VPCs.Len())))
+			})
+			if late := i > 0 || db == two; runs != 1 && !late || runs != 2 && late {
+				t.Errorf("round %d: decided %d times", i, runs)
+			}
+		}
+	}
+	if n := two.View().VPCs.Len(); n != 10 {
+		t.Errorf("%d VPCs, want 10", n)
+	}
+	if two.Observed.Settled("vpc-0") {
+		t.Error("what another control plane has written is not wanted")
+	}
+}
+
+// refusing is a store that cannot commit.
+type refusing struct {
+	store.Store
+	err error
+}
+
+func (r *refusing) Commit(ctx context.Context, base int64, w []store.Write) (int64, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	return r.Store.Commit(ctx, base, w)
+}
+
+func TestFailedCommit(t *testing.T) {
+	_, s := open(t, filepath.Join(t.TempDir(), "store.db"))
+	r := &refusing{Store: s}
+	db, err := state.Open(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, db, vpc("vpc-a"))
+	db.Observed.Report("vpc-a", 1, nil, time.Time{})
+	heard := 0
+	db.Listen(func(state.Commit) { heard++ })
+	r.err = errors.New("disk full")
+	before := db.View()
+	err = db.Update(ctx, func(tx *state.Tx) error { tx.Put(vswitch("vsw-a", "vpc-a")); return nil })
+	if !errors.Is(err, r.err) {
+		t.Errorf("%v, want the store's error", err)
+	}
+	if db.View() != before || db.View().VSwitches.Len() != 0 || !db.Observed.Settled("vpc-a") || heard != 0 {
+		t.Error("a failed commit shows")
+	}
+	r.err = nil
+	put(t, db, vswitch("vsw-a", "vpc-a"))
+	if db.View().VSwitches.Len() != 1 || heard != 1 {
+		t.Error("no commit after a failed one")
+	}
+}
+
+func TestUnknownKind(t *testing.T) {
+	_, s := open(t, filepath.Join(t.TempDir(), "store.db"))
+	if _, err := s.Commit(ctx, 0, []store.Write{{Key: store.Key{Kind: "time-machine", ID: "1"}, Value: []byte("{}")}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.Open(ctx, s); err == nil || !strings.Contains(err.Error(), "newer version") {
+		t.Errorf("%v, want an error about a newer version", err)
+	}
+}
+
+func TestBrokenRecord(t *testing.T) {
+	_, s := open(t, filepath.Join(t.TempDir(), "store.db"))
+	if _, err := s.Commit(ctx, 0, []store.Write{{Key: store.Key{Kind: "vpc", ID: "vpc-a"}, Value: []byte(`{"cidr":"10.0.0`)}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := state.Open(ctx, s); err == nil || !strings.Contains(err.Error(), "vpc-a") {
+		t.Errorf("%v, want an error that names the record", err)
+	}
+}
+
+// TestViewsBesideWriters reads views while others write: each is consistent,
+// and they follow one another.
+func TestViewsBesideWriters(t *testing.T) {
+	db := newDB(t)
+	put(t, db, vpc("vpc-a"))
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			var last int64
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				v := db.View()
+				if v.Revision < last {
+					t.Errorf("revision %d after %d", v.Revision, last)
+				}
+				last = v.Revision
+				// Every transaction keeps as many VSwitches as route entries.
+				a, b := v.VSwitches.By(state.ByVPC, "vpc-a"), v.RouteEntries.By(state.ByVPC, "vpc-a")
+				if a.Len() != b.Len() || v.VSwitches.Len() != a.Len() || v.RouteEntries.Len() != b.Len() {
+					t.Errorf("%d VSwitches and %d route entries in one view", a.Len(), b.Len())
+					return
+				}
+				n := 0
+				for x := range a.All() {
+					if got, ok := v.VSwitches.Get(x.ID); !ok || got != x {
+						t.Errorf("%s is in the index and not in the table", x.ID)
+					}
+					n++
+				}
+				if n != a.Len() {
+					t.Errorf("%d of %d", n, a.Len())
+				}
+			}
+		})
+	}
+	var writers sync.WaitGroup
+	for w := range 3 {
+		writers.Go(func() {
+			for i := range 40 {
+				id := fmt.Sprintf("%d-%d", w, i%5)
+				err := db.Update(ctx, func(tx *state.Tx) error {
+					if x, ok := tx.VSwitches.Get(id); ok {
+						e, _ := tx.RouteEntries.Get(id)
+						tx.Delete(x)
+						tx.Delete(e)
+						return nil
+					}
+					tx.Put(vswitch(id, "vpc-a"))
+					tx.Put(&resource.RouteEntry{Meta: resource.Meta{ID: id}, VPC: "vpc-a", Table: "t"})
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(done)
+	wg.Wait()
+}
+
+func TestSelect(t *testing.T) {
+	db := newDB(t)
+	const n = 1000
+	update(t, db, func(tx *state.Tx) {
+		for i := range n {
+			tx.Put(vswitch(fmt.Sprintf("vsw-%04d", i), "vpc-a"))
+		}
+	})
+	r := db.View().VSwitches.By(state.ByVPC, "vpc-a")
+	for _, c := range []struct {
+		page  state.Page
+		first int
+		len   int
+	}{
+		{state.Page{Number: 1, Size: 10}, 0, 10}, {state.Page{Number: 100, Size: 10}, 990, 10}, {state.Page{Number: 2, Size: 700}, 700, 300},
+		{state.Page{Number: 101, Size: 10}, 0, 0}, {state.Page{Number: 1<<31 - 1, Size: 50}, 0, 0},
+	} {
+		made := 0
+		item := func(x *resource.VSwitch) string { made++; return x.ID }
+		all := state.Select(r, c.page, nil, item)
+		if made != c.len {
+			t.Errorf("page %+v: %d items were made, want %d", c.page, made, c.len)
+		}
+		var want []string
+		for i := range c.len {
+			want = append(want, fmt.Sprintf("vsw-%04d", c.first+i))
+		}
+		if all.Total != n || !slices.Equal(all.Items, want) {
+			t.Errorf("page %+v: %d in total, %v", c.page, all.Total, all.Items)
+		}
+		kept := state.Select(r, c.page, func(*resource.VSwitch) bool { return true }, item)
+		if kept.Total != n || !slices.Equal(kept.Items, want) {
+			t.Errorf("page %+v, filtered: %d in total, %v", c.page, kept.Total, kept.Items)
+		}
+	}
+	odd := func(x *resource.VSwitch) bool { return x.ID[len(x.ID)-1]%2 == 1 }
+	l := state.Select(r, state.Page{Number: 3, Size: 2}, odd, func(x *resource.VSwitch) string { return x.ID })
+	if l.Total != n/2 || !slices.Equal(l.Items, []string{"vsw-0009", "vsw-0011"}) {
+		t.Errorf("%+v", l)
+	}
+	none := state.Select(db.View().VSwitches.By(state.ByVPC, "vpc-none"), state.Page{Number: 1, Size: 2}, nil, func(x *resource.VSwitch) string { return x.ID })
+	if none.Total != 0 || none.Items != nil {
+		t.Errorf("%+v", none)
+	}
+}
+
+func TestUnknownIndex(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("an index that is not there was read")
+		}
+	}()
+	newDB(t).View().VPCs.By("colour", "blue")
+}
+
+// BenchmarkPage reads pages of a table of 10,000: the last costs what the first
+// does.
+func BenchmarkPage(b *testing.B) {
+	db := newDB(b)
+	update(b, db, func(tx *state.Tx) {
+		for i := range 10_000 {
+			tx.Put(vswitch(fmt.Sprintf("vsw-%05d", i), "vpc-a"))
+		}
+	})
+	r := db.View().VSwitches.By(state.ByVPC, "vpc-a")
+	for _, number := range []int{1, 100, 200} {
+		b.Run(fmt.Sprint(number), func(b *testing.B) {
+			for b.Loop() {
+				l := state.Select(r, state.Page{Number: number, Size: 50}, nil, func(x *resource.VSwitch) *resource.VSwitch { return x })
+				if len(l.Items) != 50 {
+					b.Fatal(len(l.Items))
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkUpdate writes one resource beside 10,000.
+func BenchmarkUpdate(b *testing.B) {
+	db := newDB(b)
+	update(b, db, func(tx *state.Tx) {
+		for i := range 10_000 {
+			tx.Put(vswitch(fmt.Sprintf("vsw-%05d", i), "vpc-a"))
+		}
+	})
+	for b.Loop() {
+		put(b, db, vswitch("vsw-05000", "vpc-a"))
+	}
+}
