@@ -32,7 +32,10 @@ finish() {
 	trap - EXIT
 	step "Cleaning up"
 	sluicectl lab down || code=1
-	left=$({ ls /run/netns 2>/dev/null; ls /run/sluice-lab 2>/dev/null; } | grep -e "^$SLUICE_LAB" -e "^sluice-${vpc:-none}" || true)
+	left=$({
+		ls /run/netns /run/sluice-lab 2>/dev/null | grep -e "^$SLUICE_LAB" -e "^sluice-${vpc:-none}\$"
+		grep -lsz "^SLUICE_LAB_PROCESS=/run/sluice-lab/$SLUICE_LAB\$" /proc/[0-9]*/environ
+	} || true)
 	check "what is left of the lab" "" "$left"
 	if [ "$code" -ne 0 ] || [ "$failed" -ne 0 ]; then
 		echo

@@ -15,5 +15,6 @@
 //
 // The package must not know how the gateway does its work: it speaks to
 // sluiced through the signed API and the admin socket only. The one exception
-// is Down, which has to clean up after a daemon that is no longer there.
+// is Down, which has the dataplane's engine remove what a daemon that is no
+// longer there has made.
 package lab

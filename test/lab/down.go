@@ -10,9 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
 	"sluice/dataplane"
+	"sluice/dataplane/engine"
 	"sluice/dataplane/netns"
 )
 
@@ -56,11 +55,11 @@ func (l *Lab) down(ctx context.Context) error {
 	if err := l.endProcesses(ctx, s); err != nil {
 		return err
 	}
-	var errs []error
+	// The networks before the Internet, to which they are connected.
+	errs := []error{l.removeNetworks(ctx)}
 	for _, h := range s.Hosts {
 		errs = append(errs, netns.Delete(h.Namespace))
 	}
-	errs = append(errs, l.removeNetworks())
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -95,45 +94,30 @@ func (l *Lab) endProcesses(ctx context.Context, s *state) error {
 	})
 }
 
-// marksDir is where the engine marks the networks that it has made, below the
-// daemon's run directory: one file for each, named by the VPC id.
-const marksDir = "networks"
-
-// removeNetworks removes what the lab's daemon made of its VPCs: a namespace
-// each, the outer end of its uplink, and pinned BPF objects.
-func (l *Lab) removeNetworks() error {
-	marks, err := os.ReadDir(filepath.Join(l.RunDir(), marksDir))
-	if errors.Is(err, fs.ErrNotExist) {
+// removeNetworks removes what the lab's daemon made of its VPCs, and gives back
+// what it was handed.
+func (l *Lab) removeNetworks(ctx context.Context) error {
+	// An engine makes its run directory, which is not wanted here.
+	if _, err := os.Stat(l.RunDir()); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	e, err := engine.New(engine.Config{RunDir: l.RunDir()})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	ids, err := e.Networks()
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, m := range marks {
-		id := m.Name()
-		errs = append(errs, netns.Delete(dataplane.Namespace(id)))
-		errs = append(errs, removeOuterLink(id))
-		errs = append(errs, os.RemoveAll(filepath.Join("/sys/fs/bpf/sluice", id)))
+	for _, id := range ids {
+		if err := e.Remove(ctx, id); err != nil {
+			// Nothing is to remain, even where it cannot be given back in order.
+			errs = append(errs, err, netns.Delete(dataplane.Namespace(id)))
+		}
 	}
 	return errors.Join(errs...)
-}
-
-// removeOuterLink removes the outer end of an uplink from the daemon's own
-// namespace. In a lab it is in the Internet's, which is gone by now; it is here
-// if the configuration was changed.
-func removeOuterLink(id string) error {
-	dev, err := netlink.LinkByName(id)
-	if errors.As(err, new(netlink.LinkNotFoundError)) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("find link %s: %w", id, err)
-	}
-	if err := netlink.LinkDel(dev); err != nil {
-		return fmt.Errorf("remove link %s: %w", id, err)
-	}
-	return nil
 }
 
 // removeDir removes the lab's directory, its record last: until then Down can

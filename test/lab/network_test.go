@@ -286,7 +286,7 @@ func TestCapture(t *testing.T) {
 func TestDownRemovesNetworks(t *testing.T) {
 	l := withoutDaemon(t)
 	id := fmt.Sprintf("vpc-t%d", os.Getpid())
-	marks := filepath.Join(l.RunDir(), marksDir)
+	marks := filepath.Join(l.RunDir(), "networks")
 	if err := os.MkdirAll(marks, 0o700); err != nil {
 		t.Fatal(err)
 	}
