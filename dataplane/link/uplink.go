@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -9,6 +10,7 @@ import (
 
 	"sluice/dataplane"
 	"sluice/dataplane/change"
+	"sluice/dataplane/netns"
 )
 
 func (l *Links) planUplink(p *Plan, s *State, n *dataplane.Network) {
@@ -188,4 +190,26 @@ func (l *Links) planOuterEnd(p *Plan, s *State, n *dataplane.Network) {
 	if u.MTU != 0 && o.end.MTU != u.MTU {
 		outer("set MTU of "+n.ID, func(out opened) error { return out.Netlink().LinkSetMTU(o.end.kernel, u.MTU) })
 	}
+}
+
+// RemoveOuterEnd deletes the end of network id's uplink that is in the named
+// namespace (empty: self), and with it the other one, wherever that is. It
+// succeeds where there is none.
+func RemoveOuterEnd(self *netns.Namespace, namespace, id string) error {
+	out, err := New(nil, self).open(namespace)
+	if errors.Is(err, netns.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	end, err := find(out.Namespace, id)
+	if err != nil || end == nil || end.Kind != "veth" || end.Group != Group {
+		return err
+	}
+	if err := gone(out.Netlink().LinkDel(end.kernel)); err != nil {
+		return fmt.Errorf("delete link %s in %s: %w", id, out, err)
+	}
+	return nil
 }

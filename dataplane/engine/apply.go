@@ -1,0 +1,394 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"sluice/dataplane"
+	"sluice/dataplane/change"
+	"sluice/dataplane/conntrack"
+	"sluice/dataplane/link"
+	"sluice/dataplane/netns"
+	"sluice/dataplane/nft"
+	"sluice/dataplane/route"
+)
+
+// Apply makes the kernel hold network want, which must not be changed
+// afterwards. It returns the revision that the kernel holds completely, and
+// how many kernel objects it added, changed or removed.
+//
+// Where something cannot be done, everything that does not depend on it is
+// done all the same, the error names each thing that failed, and the next
+// Apply compares with the kernel and tries again. Nothing forwards before
+// translation is in place.
+func (e *Engine) Apply(ctx context.Context, want *dataplane.Network) (dataplane.Observed, error) {
+	if err := checkNames(want); err != nil {
+		return dataplane.Observed{}, fmt.Errorf("apply network %q: %w", want.ID, err)
+	}
+	n, err := e.lock(want.ID)
+	if err != nil {
+		return dataplane.Observed{}, fmt.Errorf("apply network %s: %w", want.ID, err)
+	}
+	defer n.mu.Unlock()
+	j := &job{e: e, n: n, want: want, doubt: n.doubt.Swap(0)}
+	err = j.run(ctx)
+	var observed dataplane.Observed
+	if err == nil {
+		n.applied = want
+	} else {
+		n.doubt.Or(doubtAll)
+		err = fmt.Errorf("apply network %s: %w", want.ID, err)
+	}
+	if n.applied != nil {
+		observed.Revision = n.applied.Revision
+	}
+	observed.Changes = j.changes + j.runner.Done
+	return observed, err
+}
+
+// checkNames refuses what cannot be a link's name; the packages for each
+// facility say what else is wrong.
+func checkNames(n *dataplane.Network) error {
+	names := []string{n.ID}
+	for i := range n.Switches {
+		names = append(names, n.Switches[i].ID)
+	}
+	for _, name := range names {
+		if len(name) < 1 || len(name) > 15 || name == dataplane.UplinkName || name == "lo" || name[0] == '.' ||
+			slices.ContainsFunc([]byte(name), func(c byte) bool { return c <= ' ' || c == '/' || c == ':' || c > '~' }) {
+			return fmt.Errorf("id %q cannot be a link's name; it must have 1 to 15 visible ASCII characters, without slash and colon", name)
+		}
+	}
+	return nil
+}
+
+// job is one Apply.
+type job struct {
+	e     *Engine
+	n     *network
+	want  *dataplane.Network
+	doubt uint32 // parts to read
+
+	runner  change.Runner
+	changes int // besides the runner's
+	fresh   bool
+
+	links  *link.Links
+	plan   *link.Plan
+	routes *change.Plan
+	rules  *nft.Ruleset // wanted
+}
+
+func (j *job) run(ctx context.Context) error {
+	n := j.n
+	if n.applied == nil {
+		j.doubt = doubtAll
+	}
+	topology := j.doubt&(doubtLinks|doubtSysctls) != 0 || !sameTopology(n.applied, j.want)
+	translation := j.doubt&doubtRules != 0 || n.rules == nil || !sameTranslation(n.applied, j.want)
+	if n.applied != nil && conntrack.Withdrawn(n.applied, j.want) {
+		n.sweep = true
+	}
+	if err := j.open(); err != nil {
+		return err
+	}
+	first := false
+	if translation {
+		var err error
+		if first, err = j.compareRules(ctx); err != nil {
+			return err
+		}
+	}
+	if j.fresh {
+		// A namespace takes over settings of the first one, forwarding among
+		// them. A crash before this leaves a namespace without links.
+		if err := n.ns.Set(forwarding(false)); err != nil {
+			return err
+		}
+	}
+	if topology {
+		j.setSysctls(earlySysctls())
+	}
+	if translation && first {
+		// A crash after this leaves a table without links: nothing to translate.
+		if err := j.applyRules(ctx); err != nil {
+			return errors.Join(err, j.runner.Err())
+		}
+	}
+	if topology {
+		// A crash in here leaves some links, without forwarding if they are
+		// the first.
+		if err := j.addTopology(ctx); err != nil {
+			return errors.Join(err, j.runner.Err())
+		}
+	}
+	if translation && !first {
+		if err := j.applyRules(ctx); err != nil {
+			// What is withdrawn must not lose its address while it translates.
+			return errors.Join(err, j.runner.Err())
+		}
+	}
+	// A crash before the sweep leaves connections that nothing stands behind.
+	// The next process sweeps when it adopts the network.
+	if n.sweep {
+		if err := j.endConnections(ctx); err != nil {
+			j.runner.Add(err)
+		} else {
+			n.sweep = false
+		}
+	}
+	if topology {
+		j.setSysctls(lateSysctls(j.want, j.wantedLinks()))
+		// A crash in here leaves addresses and links too many. The next
+		// process finds them by comparing.
+		j.removeTopology(ctx)
+	}
+	if err := j.announce(); err != nil {
+		// The addresses work all the same, as soon as neighbours ask.
+		j.e.log.Warn("elastic IPs not announced", "network", n.id, "error", err)
+	}
+	err := j.runner.Err()
+	if err == nil {
+		j.logDone()
+	}
+	return err
+}
+
+// open opens or makes the namespace. A crash after the mark and before the
+// namespace leaves a mark, which Networks lists and Remove takes away.
+func (j *job) open() error {
+	n := j.n
+	if n.ns == nil || n.applied == nil || (j.want.Uplink != nil && !sameTopology(n.applied, j.want)) {
+		if err := j.e.mark(j.want); err != nil {
+			return err
+		}
+	}
+	if n.ns == nil {
+		ns, made, err := netns.Create(dataplane.Namespace(n.id))
+		if err != nil {
+			return err
+		}
+		w, err := j.e.watchNetwork(n, ns)
+		if err != nil {
+			ns.Close()
+			return err
+		}
+		n.ns, n.watch, n.table = ns, w, nft.New(ns.Handle())
+		n.sweep, j.fresh = !made, made
+		if made {
+			j.changes++
+		}
+		return nil
+	}
+	if j.doubt&doubtName != 0 && !n.ns.Bound() {
+		// Everything in it still works, as long as we hold it.
+		if err := n.ns.Bind(); err != nil {
+			return err
+		}
+		j.changes++
+		j.logRepairs([]string{"give network namespace " + n.ns.Name() + " its name again"})
+	}
+	return nil
+}
+
+// setSysctls writes those that differ. It is tried for each on its own.
+func (j *job) setSysctls(want []netns.Sysctl) {
+	differ, have, err := j.n.ns.Differing(want)
+	if err != nil {
+		j.runner.Add(err)
+		return
+	}
+	for i, s := range differ {
+		if err := j.n.ns.Set(s); err != nil {
+			j.runner.Add(err)
+			continue
+		}
+		j.changes++
+		if j.repairing() {
+			j.logRepairs([]string{fmt.Sprintf("set sysctl %s, was %s", s, have[i])})
+		}
+	}
+}
+
+// addTopology makes and starts what is missing of links, guard, addresses,
+// routes and rules.
+func (j *job) addTopology(ctx context.Context) error {
+	n := j.n
+	j.links = link.New(n.ns, j.e.self)
+	state, err := j.links.Read(ctx, j.want)
+	if err != nil {
+		return err
+	}
+	j.plan = j.links.Plan(state, j.want)
+	j.runner.Add(j.plan.Err)
+	j.runner.Run(ctx, j.plan.Make)
+	if len(j.plan.Make) > 0 {
+		if state, err = j.links.Read(ctx, j.want); err != nil {
+			return err
+		}
+	}
+	whats := j.plan.Whats()
+	p := j.e.planGuard(n.ns, state, j.want)
+	j.runner.Add(p.Err)
+	j.runner.Run(ctx, p.Add)
+	whats = append(whats, p.Whats()...)
+	j.runner.Run(ctx, j.plan.Start)
+	// Routes are read now: some came with addresses, some went with links.
+	names := linkNames(state)
+	routes, err := route.Read(ctx, n.ns, names)
+	if err != nil {
+		return err
+	}
+	j.routes = route.Plan(n.ns, routes, j.want)
+	j.runner.Add(j.routes.Err)
+	j.runner.Run(ctx, j.routes.Add)
+	if j.repairing() {
+		j.logRepairs(append(whats, j.routes.Whats()...))
+	}
+	return nil
+}
+
+func linkNames(s *link.State) func(int) string {
+	names := make(map[int]string, len(s.Links))
+	for name, l := range s.Links {
+		names[l.Index] = name
+	}
+	return func(index int) string { return names[index] }
+}
+
+func (j *job) removeTopology(ctx context.Context) {
+	j.runner.Run(ctx, j.routes.Remove)
+	j.runner.Run(ctx, j.plan.Remove)
+}
+
+// wantedLinks returns the names of those links that are there and should be.
+func (j *job) wantedLinks() []string {
+	var out []string
+	names := []string{}
+	for i := range j.want.Switches {
+		names = append(names, j.want.Switches[i].ID)
+	}
+	if j.want.Uplink != nil {
+		names = append(names, dataplane.UplinkName)
+	}
+	for _, name := range names {
+		if _, err := j.n.ns.Netlink().LinkByName(name); err == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// compareRules finds out what the table should hold and, where that is in
+// doubt, what it holds. It reports whether the table is missing or damaged, and
+// must be made before anything else.
+func (j *job) compareRules(ctx context.Context) (first bool, err error) {
+	n := j.n
+	if j.rules, err = nft.Compile(j.want); err != nil {
+		return false, err
+	}
+	if n.rules == nil || j.doubt&doubtRules != 0 {
+		if err := j.readRules(ctx); err != nil {
+			return false, err
+		}
+	}
+	return n.rules.Skeleton != j.rules.Skeleton, nil
+}
+
+func (j *job) readRules(ctx context.Context) error {
+	n := j.n
+	known := n.rules
+	n.rules = nil
+	have, err := n.table.Read(ctx)
+	if err != nil {
+		return err
+	}
+	n.rules = have
+	if known != nil && !known.Equal(have) {
+		n.sweep = true
+		j.logRepairs([]string{describeRules(known, have)})
+	}
+	return nil
+}
+
+func describeRules(known, have *nft.Ruleset) string {
+	switch {
+	case have.Damage != "":
+		return "build nftables table anew: " + have.Damage
+	case have.Skeleton == "":
+		return "build nftables table anew: it was absent"
+	}
+	return fmt.Sprintf("put elements of the nftables table right: there were %d instead of %d, or others", have.Len(), known.Len())
+}
+
+// applyRules makes the table hold what is wanted, in one batch.
+func (j *job) applyRules(ctx context.Context) error {
+	n := j.n
+	changes, err := n.table.Apply(ctx, n.rules, j.rules)
+	if errors.Is(err, nft.ErrOutdated) {
+		// Somebody changed it, and the event has not come round yet.
+		if err := j.readRules(ctx); err != nil {
+			return err
+		}
+		changes, err = n.table.Apply(ctx, n.rules, j.rules)
+	}
+	if err != nil {
+		n.rules = nil
+		return err
+	}
+	n.rules = j.rules
+	j.changes += changes
+	return nil
+}
+
+func (j *job) endConnections(ctx context.Context) error {
+	ended, err := conntrack.Sweep(ctx, j.n.ns, conntrack.NewSupport(j.want))
+	if ended > 0 {
+		j.e.log.Info("connections ended whose translation was withdrawn", "network", j.n.id, "connections", ended)
+	}
+	return err
+}
+
+func (j *job) announce() error {
+	if j.plan == nil || j.want.Uplink == nil || len(j.plan.Added()) == 0 {
+		return nil
+	}
+	uplink, err := j.n.ns.Netlink().LinkByName(dataplane.UplinkName)
+	if err != nil {
+		return err
+	}
+	a := uplink.Attrs()
+	if len(a.HardwareAddr) == 0 {
+		return nil // a link without neighbours
+	}
+	addrs := slices.Clone(j.plan.Added())
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return j.e.announcer.Announce(j.n.id, j.n.ns, a.Index, a.HardwareAddr, addrs)
+}
+
+// repairing reports whether a difference in the topology is somebody else's
+// doing: the network was applied before, and nothing else is wanted now.
+func (j *job) repairing() bool {
+	return j.n.applied != nil && sameTopology(j.n.applied, j.want)
+}
+
+func (j *job) logRepairs(whats []string) {
+	for _, what := range whats {
+		j.e.log.Warn("repaired what somebody else changed", "network", j.n.id, "repair", what)
+	}
+}
+
+func (j *job) logDone() {
+	changes := j.changes + j.runner.Done
+	switch {
+	case j.fresh:
+		j.e.log.Info("network built", "network", j.n.id, "revision", j.want.Revision, "changes", changes)
+	case j.n.applied == nil:
+		j.e.log.Info("network adopted", "network", j.n.id, "revision", j.want.Revision, "changes", changes)
+	case changes > 0:
+		j.e.log.Debug("network changed", "network", j.n.id, "revision", j.want.Revision, "changes", changes)
+	}
+}

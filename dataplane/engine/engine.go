@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"sluice/dataplane"
+	"sluice/dataplane/announce"
+	"sluice/dataplane/guard"
+	"sluice/dataplane/netns"
+)
+
+// DefaultDebounce is how long events of somebody else's changes are collected
+// before they are looked at.
+const DefaultDebounce = 200 * time.Millisecond
+
+// Config is what an Engine works with.
+type Config struct {
+	// RunDir keeps the marks of ownership, for example /run/sluice. It should
+	// not outlive a reboot, as the kernel's state does not.
+	RunDir string
+	Logger *slog.Logger
+	// Namespace is the named network namespace with the devices and bridges
+	// that a Network names without a namespace; empty is the process's own.
+	Namespace string
+	// Clock times the repetition of announcements; nil is the real time.
+	Clock announce.Clock
+	// Debounce is 0 for DefaultDebounce.
+	Debounce time.Duration
+}
+
+// Engine holds the networks of one machine. Its methods may be called from
+// several goroutines; those of one network wait for each other.
+type Engine struct {
+	cfg       Config
+	log       *slog.Logger
+	self      *netns.Namespace
+	guard     *guard.Guard // nil where the kernel cannot run it
+	announcer *announce.Announcer
+	events    *events
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	mu       sync.Mutex
+	networks map[string]*network
+	closed   bool
+}
+
+// ErrClosed is returned by the methods of an Engine after Close.
+var ErrClosed = errors.New("the dataplane engine is closed")
+
+type realClock struct{}
+
+func (realClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// New returns an Engine. It makes RunDir, and touches no network. It tries
+// once whether the kernel can run the guard: one that cannot is logged and
+// worked with, since translation by nftables does not depend on it.
+func New(cfg Config) (*Engine, error) {
+	if cfg.RunDir == "" {
+		return nil, errors.New("start dataplane: RunDir is empty; it must name a directory for the marks of ownership")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = realClock{}
+	}
+	if cfg.Debounce == 0 {
+		cfg.Debounce = DefaultDebounce
+	}
+	if err := os.MkdirAll(filepath.Join(cfg.RunDir, marks), 0o755); err != nil {
+		return nil, fmt.Errorf("start dataplane: %w", err)
+	}
+	self, err := netns.Open(cfg.Namespace)
+	if err != nil {
+		return nil, fmt.Errorf("start dataplane: %w", err)
+	}
+	e := &Engine{
+		cfg: cfg, log: cfg.Logger, self: self, networks: map[string]*network{},
+		announcer: announce.New(cfg.Clock, cfg.Logger),
+	}
+	if e.guard, err = guard.New(); err != nil {
+		e.log.Warn("no guard on uplinks: should the nftables ruleset be flushed, private sources leave until it is put back", "error", err)
+		e.guard = nil
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	e.stop = stop
+	e.events = newEvents(ctx, &e.done)
+	e.done.Go(func() {
+		if err := netns.Watch(ctx, e.nameChanged); err != nil {
+			e.log.Warn("deleted names of network namespaces are only found by audits", "error", err)
+		}
+	})
+	return e, nil
+}
+
+// Changed delivers the ids of networks in which somebody else has changed
+// something that matters. The next Apply puts it right. An id is delivered
+// once, however many changes there were before it was received.
+func (e *Engine) Changed() <-chan string { return e.events.out }
+
+// Invalidate makes the next Apply of a network compare everything with the
+// kernel. It does not wait for an Apply under way.
+func (e *Engine) Invalidate(id string) {
+	e.mu.Lock()
+	n := e.networks[id]
+	e.mu.Unlock()
+	if n != nil {
+		n.doubt.Or(doubtAll)
+	}
+}
+
+// Close ends the watching and the announcements and waits for what is under
+// way. The kernel stays as it is and goes on forwarding.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	networks := e.networks
+	e.networks = nil
+	e.mu.Unlock()
+
+	e.stop()
+	e.announcer.Close()
+	for _, n := range networks {
+		n.mu.Lock()
+		n.close()
+		n.mu.Unlock()
+	}
+	e.done.Wait()
+	return e.self.Close()
+}
+
+// lock returns the record of a network, locked. It is made where there is none.
+func (e *Engine) lock(id string) (*network, error) {
+	for {
+		e.mu.Lock()
+		if e.closed {
+			e.mu.Unlock()
+			return nil, ErrClosed
+		}
+		n := e.networks[id]
+		if n == nil {
+			n = &network{id: id}
+			e.networks[id] = n
+		}
+		e.mu.Unlock()
+		n.mu.Lock()
+		if !n.over {
+			return n, nil
+		}
+		// It was removed, or the engine closed, while this waited.
+		n.mu.Unlock()
+	}
+}
+
+// nameChanged hears of names under /run/netns that came or went.
+func (e *Engine) nameChanged(name string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, n := range e.networks {
+		if name == "" || name == dataplane.Namespace(id) {
+			e.suspect(n, doubtName)
+		}
+	}
+}

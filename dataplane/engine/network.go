@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/dataplane"
+	"sluice/dataplane/netns"
+	"sluice/dataplane/nft"
+)
+
+// Parts of a network's state that may be other than remembered.
+const (
+	doubtName    = 1 << iota // the namespace's name
+	doubtLinks               // links, addresses, routes, rules, guard
+	doubtRules               // nftables
+	doubtSysctls             // found by audits only: the kernel reports no changes
+	doubtAll     = doubtName | doubtLinks | doubtRules | doubtSysctls
+)
+
+// network is what the engine remembers of one network.
+type network struct {
+	id string
+
+	mu      sync.Mutex
+	over    bool // removed, or the engine is closed
+	ns      *netns.Namespace
+	table   *nft.Table
+	watch   *watch
+	applied *dataplane.Network // what the kernel holds completely, nil before the first success
+	rules   *nft.Ruleset       // what the kernel's table holds, nil where that is not known
+	sweep   bool               // connections of withdrawn entries may be left
+
+	doubt atomic.Uint32 // parts that the next Apply reads
+
+	suspectMu sync.Mutex
+	suspected uint32 // parts that events were about, not looked at yet
+	timer     *time.Timer
+}
+
+// close gives back what is open, with n.mu held. The kernel's state stays.
+func (n *network) close() {
+	n.over = true
+	n.suspectMu.Lock()
+	if n.timer != nil {
+		n.timer.Stop()
+	}
+	n.suspectMu.Unlock()
+	n.release()
+}
+
+func (n *network) release() {
+	if n.watch != nil {
+		n.watch.close()
+	}
+	if n.table != nil {
+		n.table.Close()
+	}
+	if n.ns != nil {
+		n.ns.Close()
+	}
+	n.watch, n.table, n.ns, n.rules, n.applied = nil, nil, nil, nil, nil
+}
+
+// sameTopology reports whether two versions of a network have the same links,
+// addresses, routes and sysctls.
+func sameTopology(a, b *dataplane.Network) bool {
+	return a.Prefix == b.Prefix && a.Timeouts == b.Timeouts &&
+		slices.Equal(a.Switches, b.Switches) && slices.Equal(a.Elastic, b.Elastic) &&
+		(a.Uplink == nil) == (b.Uplink == nil) && (a.Uplink == nil || *a.Uplink == *b.Uplink) &&
+		slices.EqualFunc(a.Routes, b.Routes, func(x, y dataplane.Route) bool {
+			return x.Destination == y.Destination && slices.Equal(x.NextHops, y.NextHops)
+		})
+}
+
+// sameTranslation reports whether two versions of a network translate alike.
+func sameTranslation(a, b *dataplane.Network) bool {
+	return slices.Equal(a.Elastic, b.Elastic) && slices.Equal(a.Mappings, b.Mappings) && slices.Equal(a.DNAT, b.DNAT) &&
+		slices.EqualFunc(a.SNAT, b.SNAT, func(x, y dataplane.SNAT) bool {
+			return x.Source == y.Source && slices.Equal(x.Pool, y.Pool)
+		})
+}

@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"strconv"
+	"time"
+
+	"sluice/dataplane"
+	"sluice/dataplane/netns"
+)
+
+func forwarding(on bool) netns.Sysctl {
+	s := netns.Sysctl{Path: "ipv4/ip_forward", Value: "0"}
+	if on {
+		s.Value = "1"
+	}
+	return s
+}
+
+// earlySysctls are those that must be in place before there are links: a new
+// link takes over conf/default.
+func earlySysctls() []netns.Sysctl {
+	var out []netns.Sysctl
+	for _, dev := range []string{"all", "default"} {
+		conf := func(name, value string) {
+			out = append(out, netns.Sysctl{Path: "ipv4/conf/" + dev + "/" + name, Value: value})
+		}
+		conf("rp_filter", "0") // replies leave the way their connection came
+		conf("accept_redirects", "0")
+		conf("send_redirects", "0")
+		conf("accept_source_route", "0")
+		conf("proxy_arp", "0")
+		conf("route_localnet", "0")
+		// An address is answered for on its own link, and only that link's
+		// addresses are shown to neighbours on it: elastic IPs stay on the
+		// uplink, VSwitch gateways on their VSwitch.
+		conf("arp_ignore", "1")
+		conf("arp_announce", "2")
+		conf("arp_filter", "0")
+		// A gateway address that is changed must not take its successor along.
+		conf("promote_secondaries", "1")
+		out = append(out, netns.Sysctl{Path: "ipv6/conf/" + dev + "/disable_ipv6", Value: "1", Optional: true})
+	}
+	return out
+}
+
+// lateSysctls are those that can be set when the nftables table and the links
+// are there: only then a kernel with modules has loaded conntrack and the
+// bridge filter. Forwarding is last.
+func lateSysctls(n *dataplane.Network, links []string) []netns.Sysctl {
+	out := conntrackSysctls(&n.Timeouts)
+	for _, name := range []string{"iptables", "ip6tables", "arptables"} {
+		// Frames between hosts of a VSwitch are none of the gateway's business.
+		out = append(out, netns.Sysctl{Path: "bridge/bridge-nf-call-" + name, Value: "0", Optional: true})
+	}
+	for _, link := range links {
+		for _, name := range []string{"rp_filter", "send_redirects", "proxy_arp"} {
+			out = append(out, netns.Sysctl{Path: "ipv4/conf/" + link + "/" + name, Value: "0"})
+		}
+	}
+	out = append(out, forwarding(true))
+	for _, link := range links {
+		out = append(out, netns.Sysctl{Path: "ipv4/conf/" + link + "/forwarding", Value: "1"})
+	}
+	return out
+}
+
+func conntrackSysctls(t *dataplane.Timeouts) []netns.Sysctl {
+	var out []netns.Sysctl
+	set := func(value string, names ...string) {
+		for _, name := range names {
+			out = append(out, netns.Sysctl{Path: "netfilter/nf_conntrack_" + name, Value: value})
+		}
+	}
+	seconds := func(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
+	set(seconds(t.UDP), "udp_timeout", "udp_timeout_stream")
+	set(seconds(t.TCPEstablished), "tcp_timeout_established")
+	set(seconds(t.TCPTransitory), "tcp_timeout_syn_sent", "tcp_timeout_syn_recv", "tcp_timeout_fin_wait",
+		"tcp_timeout_close_wait", "tcp_timeout_last_ack", "tcp_timeout_time_wait")
+	set(seconds(t.TCPReset), "tcp_timeout_close")
+	set(seconds(t.ICMP), "icmp_timeout")
+	// The gateway may see only some of a connection's packets, after a restart
+	// or a shortcut, and must not call the others invalid.
+	set("1", "tcp_be_liberal")
+	return out
+}
