@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+)
+
+// figure is one result.
+type figure struct {
+	Value          float64 `json:"value"`
+	Unit           string  `json:"unit"`
+	HigherIsBetter bool    `json:"higher_is_better"`
+	Notes          string  `json:"notes,omitempty"`
+}
+
+// The units of figures.
+const (
+	perSecond    = "1/s"
+	packets      = "pps"
+	millis       = "ms"
+	seconds      = "s"
+	ratio        = "ratio"
+	microsAPiece = "us"
+)
+
+// report collects the figures of a run.
+type report struct {
+	figures map[string]figure
+	order   []string // in which they came
+}
+
+func newReport() *report { return &report{figures: map[string]figure{}} }
+
+// add takes a figure. Where fewer is better, the unit is one of time.
+func (r *report) add(name string, value float64, unit, notes string) error {
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return fmt.Errorf("%s: no value came of the measurement", name)
+	}
+	if _, ok := r.figures[name]; !ok {
+		r.order = append(r.order, name)
+	}
+	higher := unit == perSecond || unit == packets || (unit == ratio && !isCost[name])
+	r.figures[name] = figure{Value: round(value), Unit: unit, HigherIsBetter: higher, Notes: notes}
+	return nil
+}
+
+// isCost names the ratios of which fewer is better.
+var isCost = map[string]bool{"api_write_over_fsync": true}
+
+// round leaves four significant digits: there is no more in any measurement.
+func round(v float64) float64 {
+	if v == 0 {
+		return 0
+	}
+	scale := math.Pow(10, 3-math.Floor(math.Log10(math.Abs(v))))
+	return math.Round(v*scale) / scale
+}
+
+// write replaces the file by the figures as JSON.
+func (r *report) write(path string) error {
+	text, err := json.MarshalIndent(r.figures, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write the figures: %w", err)
+	}
+	return nil
+}
+
+// goal is what a figure should reach.
+type goal struct {
+	text string
+	met  func(r *report) bool
+}
+
+func atLeast(name string, v float64) func(*report) bool {
+	return func(r *report) bool { return r.figures[name].Value >= v }
+}
+
+func atMost(name string, v float64) func(*report) bool {
+	return func(r *report) bool { return r.figures[name].Value <= v }
+}
+
+// goals are by name of figure; the other figures only explain.
+var goals = map[string]goal{
+	"api_describe_rps": {"≥ 5000 /s", atLeast("api_describe_rps", 5000)},
+	"api_write_p99_ms": {"≤ 20 ms, or ≤ 2 × fsync_p99_ms", func(r *report) bool {
+		return r.figures["api_write_p99_ms"].Value <= max(20, 2*r.figures["fsync_p99_ms"].Value)
+	}},
+	"apply_p99_ms":   {"≤ 20 ms", atMost("apply_p99_ms", 20)},
+	"restore_10k_s":  {"≤ 3 s", atMost("restore_10k_s", 3)},
+	"pps_10k_over_1": {"≥ 0.95", atLeast("pps_10k_over_1", 0.95)},
+}
+
+// print writes the figures as a table, with the goals beside them.
+func (r *report) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "FIGURE\tVALUE\tUNIT\tGOAL\tMET\tNOTES")
+	for _, name := range r.order {
+		f := r.figures[name]
+		g, met := goals[name], ""
+		if g.met != nil {
+			if met = "no"; g.met(r) {
+				met = "yes"
+			}
+		}
+		fmt.Fprintf(t, "%s\t%v\t%s\t%s\t%s\t%s\n", name, f.Value, f.Unit, g.text, met, f.Notes)
+	}
+	return t.Flush()
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane/engine"
+	"sluice/test/lab"
+)
+
+// run is what the measurements of one run share: the figures, a directory, and
+// names that no other run has.
+type run struct {
+	report *report
+	quick  bool      // small samples, to try the program out
+	said   io.Writer // what is going on, for whoever watches
+	log    *slog.Logger
+
+	id   string
+	dir  string
+	lock *os.File
+
+	site *site // made by the first measurement that needs it
+}
+
+const (
+	idFile = "id"
+	prefix = "slt" // of names of links and namespaces
+)
+
+// newRun claims a directory for a run, and removes what an earlier run left in
+// it and in the kernel.
+func newRun(ctx context.Context, dir string, quick bool, said io.Writer) (*run, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%s is in use by another run (%w); wait for it, or name another -o", dir, err)
+	}
+	r := &run{
+		report: newReport(), quick: quick, said: said, dir: dir, lock: lock,
+		log: slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	old, err := os.ReadFile(filepath.Join(dir, idFile))
+	if err == nil {
+		r.id = strings.TrimSpace(string(old))
+		err = r.clear(ctx)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		lock.Close()
+		return nil, fmt.Errorf("remove what an earlier run left: %w", err)
+	}
+	var random [2]byte
+	_, _ = rand.Read(random[:]) // never fails
+	r.id = hex.EncodeToString(random[:])
+	if err := os.WriteFile(filepath.Join(dir, idFile), []byte(r.id+"\n"), 0o600); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// name returns the run's name for a part of it: of a link, a namespace, or a
+// network. It has room for a letter more as a link's name if the part has up
+// to seven.
+func (r *run) name(part string) string { return prefix + r.id + part }
+
+func (r *run) say(format string, args ...any) { fmt.Fprintf(r.said, format+"\n", args...) }
+
+// engine returns a dataplane that marks its networks in the run's directory.
+func (r *run) engine() (*engine.Engine, error) {
+	return engine.New(engine.Config{RunDir: filepath.Join(r.dir, "run"), Logger: r.log})
+}
+
+// labOptions name the lab of the run.
+func (r *run) labOptions() lab.Options {
+	return lab.Options{Name: r.name("lab"), Dir: filepath.Join(r.dir, "lab")}
+}
+
+// close removes all that the run has made, but for the figures.
+func (r *run) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	defer r.lock.Close()
+	if err := r.clear(ctx); err != nil {
+		return fmt.Errorf("clean up: %w", err)
+	}
+	return os.RemoveAll(r.dir)
+}
+
+// clear removes what the run named r.id has made. The record of its name goes
+// last, so that clear can be repeated.
+func (r *run) clear(ctx context.Context) error {
+	errs := []error{lab.Remove(ctx, r.labOptions()), r.removeForwarding(ctx)}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != idFile {
+			errs = append(errs, os.RemoveAll(filepath.Join(r.dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeForwarding removes the networks and the rig of the forwarding rate.
+func (r *run) removeForwarding(ctx context.Context) error {
+	e, err := r.engine()
+	if err != nil {
+		return err
+	}
+	ids, err := e.Networks()
+	errs := []error{err}
+	for _, id := range ids {
+		errs = append(errs, e.Remove(ctx, id))
+	}
+	// Their devices have come back by now, and end with the rig's.
+	errs = append(errs, e.Close(), r.removeWires(), removeNamespace(r.name("rig")))
+	return errors.Join(errs...)
+}
+
+// measurement is one thing that is measured. It adds one figure or several.
+type measurement struct {
+	name string
+	run  func(ctx context.Context, r *run) error
+}
+
+// measurements are in the order in which they run: the table of entries is
+// filled by the first, and used by those after it.
+var measurements = []measurement{
+	{"api_write", writes},
+	{"api_describe", describes},
+	{"apply", applies},
+	{"restore", restores},
+	{"pps", forwarding},
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"sluice/api/aliyun"
+	"sluice/test/lab"
+)
+
+// tableSize is how many DNAT entries the control plane is measured with.
+const tableSize = 10_000
+
+// siteConfig is put below the lab's configuration of sluiced: no quota and no
+// throttle is in the way of a measurement.
+const siteConfig = `quotas:
+  forward_entries: 100000
+throttle:
+  per_key: {rate: 0, burst: 1000000}
+  total: {rate: 0, burst: 1000000}
+log_level: warn
+`
+
+// site is a lab with a NAT gateway whose table is measured.
+type site struct {
+	lab    *lab.Lab
+	client *aliyun.Client
+	vpc    string
+	table  string // of the DNAT entries
+	ip     string // the elastic IP that they forward from
+
+	created atomic.Int64 // entries ever created: numbers their ports
+}
+
+// theSite brings up the lab at its first call, with a table that is empty.
+func (r *run) theSite(ctx context.Context) (*site, error) {
+	if r.site != nil {
+		return r.site, nil
+	}
+	r.say("building sluiced and bringing up a lab")
+	o, err := lab.Build(ctx, filepath.Join(r.dir, "bin"))
+	if err != nil {
+		return nil, err
+	}
+	names := r.labOptions()
+	o.Name, o.Dir, o.ExtraConfig = names.Name, names.Dir, siteConfig
+	s := &site{}
+	if s.lab, err = lab.Up(ctx, o); err != nil {
+		return nil, err
+	}
+	if s.client, err = s.lab.Client(); err != nil {
+		return nil, err
+	}
+	if err := s.makeGateway(ctx); err != nil {
+		return nil, err
+	}
+	r.site = s
+	return s, nil
+}
+
+// makeGateway makes a VPC with a NAT gateway and an elastic IP.
+func (s *site) makeGateway(ctx context.Context) error {
+	var vpc aliyun.CreateVpcResponse
+	if err := s.call(ctx, "CreateVpc", &vpc, "CidrBlock", "10.0.0.0/8"); err != nil {
+		return err
+	}
+	s.vpc = vpc.VpcId
+	if err := s.settled(ctx, s.vpc, ""); err != nil {
+		return err
+	}
+	var vsw aliyun.CreateVSwitchResponse
+	if err := s.call(ctx, "CreateVSwitch", &vsw, "VpcId", s.vpc, "ZoneId", lab.DefaultRegion+"-a", "CidrBlock", "10.0.0.0/16"); err != nil {
+		return err
+	}
+	var gw aliyun.CreateNatGatewayResponse
+	if err := s.call(ctx, "CreateNatGateway", &gw, "VpcId", s.vpc); err != nil {
+		return err
+	}
+	if n := len(gw.ForwardTableIds.ForwardTableId); n != 1 {
+		return fmt.Errorf("CreateNatGateway answered %d DNAT tables, not one", n)
+	}
+	s.table = gw.ForwardTableIds.ForwardTableId[0]
+	var eip aliyun.AllocateEipAddressResponse
+	if err := s.call(ctx, "AllocateEipAddress", &eip); err != nil {
+		return err
+	}
+	s.ip = eip.EipAddress
+	if err := s.settled(ctx, s.vpc, gw.NatGatewayId); err != nil {
+		return err
+	}
+	return s.call(ctx, "AssociateEipAddress", nil, "AllocationId", eip.AllocationId, "InstanceId", gw.NatGatewayId, "InstanceType", "Nat")
+}
+
+// settled waits until a VPC is available, and its NAT gateway if one is named.
+func (s *site) settled(ctx context.Context, vpc, gateway string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	return lab.Await(ctx, "wait for the network", func() error {
+		var vpcs aliyun.DescribeVpcsResponse
+		if err := s.call(ctx, "DescribeVpcs", &vpcs, "VpcId", vpc); err != nil {
+			return err
+		}
+		if l := vpcs.Vpcs.Vpc; len(l) != 1 || l[0].Status != "Available" {
+			return fmt.Errorf("VPC %s is not available yet", vpc)
+		}
+		if gateway == "" {
+			return nil
+		}
+		var gws aliyun.DescribeNatGatewaysResponse
+		if err := s.call(ctx, "DescribeNatGateways", &gws, "NatGatewayId", gateway); err != nil {
+			return err
+		}
+		if l := gws.NatGateways.NatGateway; len(l) != 1 || l[0].Status != "Available" {
+			return fmt.Errorf("NAT gateway %s is not available yet", gateway)
+		}
+		return nil
+	})
+}
+
+// call sends an action with parameters given as name, value, name, value.
+func (s *site) call(ctx context.Context, action string, result any, params ...string) error {
+	all := map[string]string{"RegionId": lab.DefaultRegion}
+	for i := 0; i+1 < len(params); i += 2 {
+		all[params[i]] = params[i+1]
+	}
+	if result == nil {
+		_, err := s.client.Call(ctx, action, all)
+		return err
+	}
+	return s.client.CallInto(ctx, action, all, result)
+}
+
+// entry is a DNAT entry of the table.
+type entry struct {
+	id   string
+	port uint16 // external
+}
+
+// nextPort numbers the entries: 1 to 65535.
+func (s *site) nextPort() uint16 { return uint16(s.created.Add(1)-1)%65535 + 1 }
+
+// create creates one more entry and returns it with the time of the call's
+// beginning and end.
+func (s *site) create(ctx context.Context, port uint16) (e entry, began, ended time.Time, err error) {
+	var answer aliyun.CreateForwardEntryResponse
+	params := map[string]string{
+		"RegionId": lab.DefaultRegion, "ForwardTableId": s.table, "IpProtocol": "UDP",
+		"ExternalIp": s.ip, "ExternalPort": strconv.Itoa(int(port)),
+		"InternalIp": "10.0.0.10", "InternalPort": strconv.Itoa(int(port)),
+	}
+	began = time.Now()
+	body, err := s.client.Call(ctx, "CreateForwardEntry", params)
+	ended = time.Now()
+	if err == nil {
+		err = decode(body, &answer)
+	}
+	return entry{answer.ForwardEntryId, port}, began, ended, err
+}
+
+func (s *site) remove(ctx context.Context, e entry) error {
+	return s.call(ctx, "DeleteForwardEntry", nil, "ForwardTableId", s.table, "ForwardEntryId", e.id)
+}
+
+// count returns how many entries the table has, as the API tells.
+func (s *site) count(ctx context.Context) (int, error) {
+	var answer aliyun.DescribeForwardTableEntriesResponse
+	err := s.call(ctx, "DescribeForwardTableEntries", &answer, "ForwardTableId", s.table, "PageSize", "1")
+	return answer.TotalCount, err
+}
