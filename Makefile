@@ -9,6 +9,9 @@ GO      ?= go
 # that belongs to somebody else.
 export GOFLAGS += -buildvcs=false
 
+# Where Debian has ip, nft and tc.
+export PATH := $(PATH):/usr/sbin:/sbin
+
 # Time for each fuzz target of "make fuzz".
 FUZZTIME ?= 10s
 

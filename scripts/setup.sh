@@ -5,15 +5,16 @@ set -euo pipefail
 
 # command and the package that has it
 needs=(
-	"gcc gcc"          # the race detector
-	"nft nftables"     # golden tests compare what nft lists
-	"iperf3 iperf3"    # benchmarks
+	"gcc gcc"       # the race detector
+	"nft nftables"  # tests look at what the kernel holds with other eyes,
+	"ip iproute2"   # and break it as an operator could
+	"tc iproute2"
 )
 
 missing=()
 for need in "${needs[@]}"; do
 	read -r command package <<<"$need"
-	if ! PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null; then
+	if ! PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null && [[ " ${missing[*]} " != *" $package "* ]]; then
 		missing+=("$package")
 	fi
 done
