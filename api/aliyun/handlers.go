@@ -20,6 +20,8 @@ type Service struct {
 	nat     *nat.Service
 }
 
+var _ Actions = (*Service)(nil)
+
 // NewService returns what answers the actions.
 func NewService(n *network.Service, e *eip.Service, g *nat.Service) *Service {
 	return &Service{network: n, eip: e, nat: g}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -423,7 +422,7 @@ func BenchmarkKey(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, ok := s.Key(k.ID); !ok {
-			b.Fatal(fmt.Sprintf("no key %s", k.ID))
+			b.Fatalf("no key %s", k.ID)
 		}
 	}
 }
