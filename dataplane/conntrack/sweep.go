@@ -10,6 +10,7 @@ import (
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
+	"sluice/dataplane"
 	"sluice/dataplane/netns"
 )
 
@@ -17,9 +18,16 @@ import (
 // us with each message. It is a limit, not memory that is set aside.
 const readBuffer = 4 << 20
 
-// Sweep deletes the connections of namespace ns that s does not support, and
-// returns how many there were. It lists the connections once, about 2 µs each.
-func Sweep(ctx context.Context, ns *netns.Namespace, s *Support) (ended int, err error) {
+// Sweep deletes the connections of namespace ns that the entries of n do not
+// support, and returns how many there were. It lists the connections once:
+// about 10 ms, for the kernel goes through the table of all namespaces, and
+// 2 µs for each connection (Linux 6.18, 262,144 buckets). Where there are no
+// connections it costs next to nothing.
+func Sweep(ctx context.Context, ns *netns.Namespace, n *dataplane.Network) (ended int, err error) {
+	if some, _, err := ns.Differing([]netns.Sysctl{{Path: "netfilter/nf_conntrack_count", Value: "0"}}); err == nil && len(some) == 0 {
+		return 0, nil
+	}
+	s := NewSupport(n)
 	c, err := conntrack.Dial(&netlink.Config{NetNS: int(ns.Handle())})
 	if err != nil {
 		return 0, fmt.Errorf("open conntrack in %s: %w", ns, err)

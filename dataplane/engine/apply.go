@@ -345,7 +345,7 @@ func (j *job) applyRules(ctx context.Context) error {
 }
 
 func (j *job) endConnections(ctx context.Context) error {
-	ended, err := conntrack.Sweep(ctx, j.n.ns, conntrack.NewSupport(j.want))
+	ended, err := conntrack.Sweep(ctx, j.n.ns, j.want)
 	if ended > 0 {
 		j.e.log.Info("connections ended whose translation was withdrawn", "network", j.n.id, "connections", ended)
 	}

@@ -81,12 +81,21 @@ func (v *events) wake() {
 
 // suspect has a part of a network looked at after the debounce time. More
 // events in that time are looked at together; events that never end do not put
-// it off.
+// it off. A change of nftables is a single event and waits a tenth of the
+// time: without the table, the gateway's own stack answers for elastic IPs and
+// resets connections that speak.
 func (e *Engine) suspect(n *network, part uint32) {
 	n.suspectMu.Lock()
 	defer n.suspectMu.Unlock()
-	if n.suspected == 0 {
-		n.timer = time.AfterFunc(e.cfg.Debounce, func() { e.look(n) })
+	wait, urgent := e.cfg.Debounce, part&doubtRules != 0 && n.suspected&doubtRules == 0
+	if urgent {
+		wait /= 10
+	}
+	switch {
+	case n.suspected == 0:
+		n.timer = time.AfterFunc(wait, func() { e.look(n) })
+	case urgent && n.timer.Stop():
+		n.timer.Reset(wait)
 	}
 	n.suspected |= part
 }
