@@ -181,15 +181,6 @@ func At(v *state.View, vpc string, a netip.Addr) (*resource.Instance, bool) {
 	return r.At(0), true
 }
 
-// KindAt returns what kind of instance holds an address of a VPC: an ordinary
-// ECS instance, unless the inventory knows better.
-func KindAt(v *state.View, vpc string, a netip.Addr) resource.InstanceKind {
-	if i, ok := At(v, vpc, a); ok {
-		return i.Type
-	}
-	return resource.InstanceECS
-}
-
 // Filter says which instances a listing shows. All conditions apply at once;
 // an empty one does not count.
 type Filter struct {

@@ -47,6 +47,8 @@ func checkVPCBlock(p netip.Prefix) error {
 	return fault.New(fault.VPCCIDRInvalid, "%s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
 }
 
+// checkUserCIDRs checks the networks on the user's own side. One may lie within
+// another, which then is the one that counts: it is the larger set of addresses.
 func checkUserCIDRs(list []netip.Prefix, q settings.Quotas) error {
 	if len(list) > q.UserCIDRs {
 		return fault.New(fault.UserCIDRQuota, "%d networks; at most %d", len(list), q.UserCIDRs)
@@ -62,26 +64,6 @@ func checkUserCIDRs(list []netip.Prefix, q settings.Quotas) error {
 		}
 	}
 	return nil
-}
-
-// EffectiveUserCIDRs returns the networks of list that take effect: one that
-// lies within another does not count (VPC API reference, CreateVpc).
-func EffectiveUserCIDRs(list []netip.Prefix) []netip.Prefix {
-	var out []netip.Prefix
-	for i, p := range list {
-		covered := false
-		for j, q := range list {
-			// Of equal ones the first counts.
-			if i != j && within(p, q) && (p != q || j < i) {
-				covered = true
-				break
-			}
-		}
-		if !covered {
-			out = append(out, p)
-		}
-	}
-	return out
 }
 
 func checkVSwitchBlock(p, vpc netip.Prefix) error {

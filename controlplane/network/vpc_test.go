@@ -129,20 +129,6 @@ func TestQuotasOfAnAccount(t *testing.T) {
 	planetest.Refused(t, err, fault.QuotaVPC)
 }
 
-func TestEffectiveUserCIDRs(t *testing.T) {
-	for _, c := range []struct{ in, want []string }{
-		{nil, nil},
-		{[]string{"10.0.0.0/8", "10.1.0.0/16"}, []string{"10.0.0.0/8"}},
-		{[]string{"10.1.0.0/16", "10.0.0.0/8"}, []string{"10.0.0.0/8"}},
-		{[]string{"10.1.0.0/16", "10.1.0.0/16"}, []string{"10.1.0.0/16"}},
-		{[]string{"1.0.0.0/8", "2.0.0.0/8", "2.2.0.0/16"}, []string{"1.0.0.0/8", "2.0.0.0/8"}},
-	} {
-		if got := network.EffectiveUserCIDRs(cidrs(c.in...)); !slices.Equal(got, cidrs(c.want...)) {
-			t.Errorf("of %v %v take effect, want %v", c.in, got, c.want)
-		}
-	}
-}
-
 func TestModifyVPC(t *testing.T) {
 	p := planetest.New(t)
 	id := p.VPC(alice, "10.0.0.0/8").VPC

@@ -137,11 +137,17 @@ func Sweep(ctx context.Context, db *state.DB, now time.Time, limit int) (int, er
 	if len(old) == 0 {
 		return 0, nil
 	}
+	swept := 0
 	err := db.Update(ctx, func(tx *state.Tx) error {
+		swept = 0
 		for _, r := range old {
-			tx.Delete(r)
+			// A token that has expired may have been taken again by now.
+			if now, ok := tx.Receipts.Get(r.ID); ok && now == r {
+				tx.Delete(r)
+				swept++
+			}
 		}
 		return nil
 	})
-	return len(old), err
+	return swept, err
 }
