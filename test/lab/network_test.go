@@ -281,6 +281,31 @@ func TestCapture(t *testing.T) {
 	}
 }
 
+// TestCaptureOnTheBridgeSeesAllPorts watches what two hosts send each other.
+func TestCaptureOnTheBridgeSeesAllPorts(t *testing.T) {
+	l := withoutDaemon(t)
+	for _, name := range []string{"second", "third"} {
+		if _, err := l.InternetAdd(t.Context(), name, netip.Addr{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c, err := l.Capture(InternetHost, PublicBridge, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := l.Get(ctx, "second", "http://203.0.113.3/"); err != nil {
+		t.Fatal(err)
+	}
+	for _, flags := range []uint8{SYN, SYN | ACK} {
+		if _, err := c.Await(ctx, func(p Packet) bool { return p.TCPFlags == flags }); err != nil {
+			t.Errorf("%s between two ports: %v", flagNames(flags), err)
+		}
+	}
+}
+
 // TestDownRemovesNetworks leaves what a sluiced that was killed leaves: marks,
 // namespaces, the outer end of an uplink.
 func TestDownRemovesNetworks(t *testing.T) {
