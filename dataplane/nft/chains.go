@@ -164,10 +164,6 @@ func translateRules() []ruleSpec {
 // back through the gateway. A host that has none is seen from the elastic IP
 // that it called. Only elastic IPs are ever DNATed, so ct status tells hairpin
 // connections from those within the VPC.
-//
-// A batch takes effect between two lookups of a packet under way: an entry
-// that moves from one map to another may be missing from both, one looked up
-// before and one after. The second jump finds it.
 func postroutingRules() []ruleSpec {
 	hairpin := exprs{}
 	hairpin = append(hairpin, notFromLink(uplink)...)
@@ -175,9 +171,6 @@ func postroutingRules() []ruleSpec {
 	hairpin = append(hairpin, ctHas(expr.CtKeySTATUS, ctStatusDNAT)...)
 	return []ruleSpec{
 		rule(`oifname "public" jump translate`, toLink(uplink), jump("translate")),
-		rule(`oifname "public" jump translate`, toLink(uplink), jump("translate")),
-		rule(`iifname != "public" oifname != "public" ct status dnat jump translate`,
-			hairpin, jump("translate")),
 		rule(`iifname != "public" oifname != "public" ct status dnat jump translate`,
 			hairpin, jump("translate")),
 		rule(`iifname != "public" oifname != "public" ct status dnat snat to meta mark map @mark_eip`,

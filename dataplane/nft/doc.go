@@ -13,6 +13,14 @@
 // kernel takes as a whole or not at all: no packet ever meets a half-made
 // change.
 //
+// What holds at every moment, also while a batch takes effect: nothing leaves
+// by the uplink without an elastic IP as its source (chain egress), and the
+// gateway's own stack does not answer for elastic IPs (chain input).
+//
+// To look at a table: nft list table ip sluice. The nft command prints the
+// pool ids in snat_pool and eip_mark with their bytes reversed; Ruleset.String
+// has them right.
+//
 // The package knows addresses, ports and nftables. It must not know links,
 // routes (it only sets the packet marks MarkPublic and MarkMapped that routing
 // rules select by), conntrack entries, or where a Network comes from.

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netns"
 
 	"sluice/dataplane"
@@ -83,19 +81,6 @@ func mustHold(t testing.TB, table *Table, want *Ruleset) {
 	t.Helper()
 	if got := mustRead(t, table); !got.Equal(want) {
 		t.Fatalf("the kernel holds something else (-want +got):\n%s", cmp.Diff(want.String(), got.String()))
-	}
-}
-
-// tamper changes the table behind the package's back.
-func tamper(t testing.TB, ns netns.NsHandle, f func(c *nftables.Conn, table *nftables.Table)) {
-	t.Helper()
-	c, err := nftables.New(nftables.WithNetNSFd(int(ns)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f(c, kernelTable())
-	if err := c.Flush(); err != nil {
-		t.Fatalf("tamper with the table: %v", err)
 	}
 }
 
@@ -237,135 +222,6 @@ func TestRandomSourceChanges(t *testing.T) {
 	}
 }
 
-func TestTampering(t *testing.T) {
-	fixed := map[string]func(c *nftables.Conn, table *nftables.Table){
-		"flush ruleset": func(c *nftables.Conn, _ *nftables.Table) { c.FlushRuleset() },
-		"delete table":  func(c *nftables.Conn, table *nftables.Table) { c.DelTable(table) },
-		"flush table":   func(c *nftables.Conn, table *nftables.Table) { c.FlushTable(table) },
-		"flush a chain": func(c *nftables.Conn, table *nftables.Table) {
-			c.FlushChain(&nftables.Chain{Table: table, Name: "egress"})
-		},
-		"delete a rule":  func(c *nftables.Conn, table *nftables.Table) { c.DelRule(nthRule(t, c, table, "forward", 3)) },
-		"delete a chain": func(c *nftables.Conn, table *nftables.Table) { deleteChain(c, table, "input") },
-		"add a rule": func(c *nftables.Conn, table *nftables.Table) {
-			c.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Table: table, Name: "forward"}, Exprs: []expr.Any{accept()}})
-		},
-		"insert a rule": func(c *nftables.Conn, table *nftables.Table) {
-			c.InsertRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Table: table, Name: "egress"}, Exprs: []expr.Any{accept()}})
-		},
-		"replace a rule, keeping its comment": func(c *nftables.Conn, table *nftables.Table) {
-			r := nthRule(t, c, table, "egress", 0)
-			r.Exprs[1].(*expr.Cmp).Data = ifname("nowhere")
-			c.ReplaceRule(r)
-		},
-		"swap two rules": func(c *nftables.Conn, table *nftables.Table) {
-			first, second := nthRule(t, c, table, "forward", 0), nthRule(t, c, table, "forward", 1)
-			c.DelRule(first)
-			c.AddRule(&nftables.Rule{Table: table, Chain: second.Chain, Position: second.Handle, Exprs: first.Exprs, UserData: first.UserData})
-		},
-		"change a policy": func(c *nftables.Conn, table *nftables.Table) {
-			p := nftables.ChainPolicyAccept
-			c.AddChain(&nftables.Chain{Table: table, Name: "input", Type: nftables.ChainTypeFilter,
-				Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: &p})
-		},
-		"add a chain": func(c *nftables.Conn, table *nftables.Table) {
-			c.AddChain(&nftables.Chain{Table: table, Name: "foreign"})
-		},
-		"add a set": func(c *nftables.Conn, table *nftables.Table) {
-			c.AddSet(&nftables.Set{Table: table, Name: "foreign", KeyType: nftables.TypeIPAddr}, nil)
-		},
-		"half an interval": func(c *nftables.Conn, table *nftables.Table) {
-			c.SetDeleteElements(kernelSet(table, SetSNAT), []nftables.SetElement{{Key: []byte{10, 0, 1, 0}}})
-		},
-	}
-	for name, change := range fixed {
-		t.Run(name, func(t *testing.T) {
-			ns := newNamespace(t)
-			table := newTable(t, ns)
-			want := mustCompile(t, sample())
-			mustApply(t, table, nil, want)
-			tamper(t, ns, change)
-			got := mustRead(t, table)
-			if got.Skeleton != "" || got.Equal(want) {
-				t.Fatalf("not detected; the table reads as\n%s", got)
-			}
-			t.Logf("detected: %s", strings.TrimSpace(got.String()))
-			mustApply(t, table, got, want)
-			mustApply(t, table, nil, want)
-		})
-	}
-
-	element := map[string]struct {
-		changes int
-		change  func(c *nftables.Conn, table *nftables.Table)
-	}{
-		"delete an element": {1, func(c *nftables.Conn, table *nftables.Table) {
-			c.SetDeleteElements(kernelSet(table, SetElastic), []nftables.SetElement{{Key: []byte{203, 0, 113, 10}}})
-		}},
-		"foreign map element": {1, func(c *nftables.Conn, table *nftables.Table) {
-			c.SetAddElements(kernelSet(table, SetDNATAddr), []nftables.SetElement{{Key: []byte{203, 0, 113, 99}, Val: []byte{10, 0, 1, 1}}})
-		}},
-		"foreign interval": {1, func(c *nftables.Conn, table *nftables.Table) {
-			c.SetAddElements(kernelSet(table, SetSNAT), []nftables.SetElement{
-				{Key: []byte{10, 9, 0, 0}, Val: []byte{203, 0, 113, 10}}, {Key: []byte{10, 9, 1, 0}, IntervalEnd: true}})
-		}},
-		"a map emptied": {3, func(c *nftables.Conn, table *nftables.Table) {
-			c.FlushSet(kernelSet(table, SetDNATPort))
-			c.FlushSet(kernelSet(table, SetSNAT))
-		}},
-	}
-	for name, test := range element {
-		t.Run(name, func(t *testing.T) {
-			ns := newNamespace(t)
-			table := newTable(t, ns)
-			want := mustCompile(t, sample())
-			mustApply(t, table, nil, want)
-			tamper(t, ns, test.change)
-			got := mustRead(t, table)
-			if got.Skeleton != want.Skeleton || got.Equal(want) {
-				t.Fatalf("not detected as a difference of elements; the table reads as\n%s", got)
-			}
-			if changes := mustApply(t, table, got, want); changes != test.changes {
-				t.Errorf("repaired by %d changes, not %d", changes, test.changes)
-			}
-		})
-	}
-}
-
-// The nft command leaves traces of its own in interval maps; they are harmless.
-func TestRepairAfterNftCommand(t *testing.T) {
-	ns := newNamespace(t)
-	table := newTable(t, ns)
-	want := mustCompile(t, sample())
-	mustApply(t, table, nil, want)
-	nftCommand(t, ns, "add", "element", "ip", tableName, "snat_addr", "{ 172.16.0.0/12 : 203.0.113.10 }")
-	nftCommand(t, ns, "delete", "element", "ip", tableName, "snat_addr", "{ 10.0.1.0/24 : 203.0.113.11 }")
-	if changes := mustApply(t, table, mustRead(t, table), want); changes != 2 {
-		t.Errorf("repaired by %d changes, not 2", changes)
-	}
-	nftCommand(t, ns, "add", "table", "ip", tableName, "{ flags dormant; }")
-	got := mustRead(t, table)
-	if got.Skeleton != "" {
-		t.Fatal("a dormant table was not detected")
-	}
-	mustApply(t, table, got, want)
-}
-
-func nthRule(t testing.TB, c *nftables.Conn, table *nftables.Table, chain string, n int) *nftables.Rule {
-	t.Helper()
-	rules, err := c.GetRules(table, &nftables.Chain{Table: table, Name: chain})
-	if err != nil || len(rules) <= n {
-		t.Fatalf("rule %d of chain %s: %d rules, %v", n, chain, len(rules), err)
-	}
-	return rules[n]
-}
-
-func deleteChain(c *nftables.Conn, table *nftables.Table, name string) {
-	chain := &nftables.Chain{Table: table, Name: name}
-	c.FlushChain(chain)
-	c.DelChain(chain)
-}
-
 // A batch with one bad message changes nothing.
 func TestBatchIsAtomic(t *testing.T) {
 	table := newTable(t, newNamespace(t))
@@ -400,7 +256,60 @@ func TestBatchIsAtomic(t *testing.T) {
 	}
 	mustHold(t, table, base)
 
+	// A change of several batches is undone as a whole.
+	wrong = *base
+	wrong.Sets[SetDNATAddr] = append([]Element{pair(addr("203.0.113.1"), addr("10.0.1.1"))}, base.Sets[SetDNATAddr]...)
+	n = sample()
+	n.SNAT[0].Pool = addrs("203.0.113.10", "203.0.113.11", "203.0.113.14")
+	if _, err = table.Apply(t.Context(), &wrong, mustCompile(t, n)); !errors.Is(err, ErrOutdated) {
+		t.Fatalf("deleting an absent element and adding a pool: %v", err)
+	}
+	mustHold(t, table, base)
+
 	mustApply(t, table, mustRead(t, table), want)
+}
+
+// The kernel counts batches.
+func TestNumberOfBatches(t *testing.T) {
+	table := newTable(t, newNamespace(t))
+	have := mustCompile(t, sample())
+	mustApply(t, table, nil, have)
+	for _, test := range []struct {
+		name    string
+		batches uint32
+		edit    func(n *dataplane.Network)
+	}{
+		{"nothing", 0, func(*dataplane.Network) {}},
+		{"DNAT, mapping, elastic IP and SNAT address", 1, func(n *dataplane.Network) {
+			n.DNAT = n.DNAT[1:]
+			n.Mappings[0].Internal = addr("10.0.1.21")
+			n.Elastic = append(n.Elastic, addr("203.0.113.15"))
+			n.SNAT[0].Pool = addrs("203.0.113.15")
+		}},
+		{"an entry takes the pool of another", 2, func(n *dataplane.Network) { n.SNAT[0].Pool = n.SNAT[1].Pool }},
+		{"a pool for another", 3, func(n *dataplane.Network) { n.SNAT[1].Pool = addrs("203.0.113.10", "203.0.113.14") }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := sample()
+			test.edit(n)
+			before := generation(t, table)
+			if _, err := table.Apply(t.Context(), have, mustCompile(t, n)); err != nil {
+				t.Fatal(err)
+			}
+			if got := generation(t, table) - before; got != test.batches {
+				t.Errorf("sent %d batches, not %d", got, test.batches)
+			}
+			mustApply(t, table, mustCompile(t, n), have)
+		})
+	}
+}
+
+func generation(t testing.TB, table *Table) (g uint32) {
+	t.Helper()
+	if err := table.do(t.Context(), func(c *conn) (err error) { g, err = c.generation(); return err }); err != nil {
+		t.Fatal(err)
+	}
+	return g
 }
 
 func TestApplyRefusesForeignRulesets(t *testing.T) {

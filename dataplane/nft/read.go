@@ -68,12 +68,12 @@ func readOnce(c *conn) (*Ruleset, error) {
 	}
 	r := &Ruleset{}
 	for id := range setCount {
-		elements, err := c.GetSetElements(kernelSet(table, id))
-		if err != nil {
+		var malformed string
+		if r.Sets[id], malformed, err = readSet(c, table, id); err != nil {
 			return nil, fmt.Errorf("read elements of %s: %w", id, err)
 		}
-		if r.Sets[id], err = fromKernel(id, elements); err != nil {
-			return &Ruleset{Damage: err.Error()}, nil
+		if malformed != "" {
+			return &Ruleset{Damage: malformed}, nil
 		}
 	}
 	var s salvage
@@ -93,6 +93,36 @@ func readOnce(c *conn) (*Ruleset, error) {
 		r.Skeleton = skeletonHash()
 	}
 	return r, nil
+}
+
+// readSet reads the elements of one set.
+//
+// The kernel resizes its hash tables some time after a batch has filled or
+// emptied them, and a listing of the set that this happens to leaves elements
+// out or has them twice; the generation does not tell. So it reads until two
+// listings agree.
+func readSet(c *conn, table *nftables.Table, id SetID) (elements []Element, malformed string, err error) {
+	var previous []Element
+	for range readAttempts {
+		listing, err := c.GetSetElements(kernelSet(table, id))
+		if err != nil {
+			return nil, "", err
+		}
+		elements, err := fromKernel(id, listing)
+		switch {
+		case errors.Is(err, errTwice):
+			previous = nil
+			continue
+		case err != nil:
+			return nil, err.Error(), nil
+		case setSpecs[id].interval: // a tree, not a hash table
+			return elements, "", nil
+		case previous != nil && slices.Equal(elements, previous):
+			return elements, "", nil
+		}
+		previous = elements
+	}
+	return nil, "", errors.New("no two listings of its elements agree")
 }
 
 func findTable(c *conn) (*nftables.Table, error) {

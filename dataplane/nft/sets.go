@@ -146,6 +146,9 @@ func kernelElements(id SetID, elements []Element) []nftables.SetElement {
 	return out
 }
 
+// errTwice says that a listing holds an element twice, which a set cannot.
+var errTwice = errors.New("an element is listed twice")
+
 // fromKernel converts what the kernel holds in set id, in any order, to sorted
 // elements. It fails on what this package would never have put there, such as
 // an interval without an end that belongs to it.
@@ -175,6 +178,11 @@ func fromKernel(id SetID, ks []nftables.SetElement) ([]Element, error) {
 		out = append(out, e)
 	}
 	slices.SortFunc(out, compareKeys)
+	for i := 1; i < len(out); i++ {
+		if out[i].Key == out[i-1].Key {
+			return nil, fmt.Errorf("set %s: %w", s.name, errTwice)
+		}
+	}
 	if !s.interval {
 		return out, nil
 	}

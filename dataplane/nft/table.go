@@ -43,9 +43,8 @@ func kernelTable() *nftables.Table {
 // still holds the old. It sends only what differs and reads nothing, so that
 // the cost is that of the difference. Where have is nil, it reads first.
 //
-// Pools come and go in batches of their own, before and after the one that
-// changes what refers to them: the kernel switches one set at a time, and a
-// packet under way might miss an element that another set leads to.
+// What an SNAT entry refers to, or moves to, is there in a batch before the one
+// that changes the entry, and goes in one after it: see stages.
 //
 // Where the chains of have are damaged, they are built anew around the sets,
 // which stay; where the sets are damaged or the table is absent, the whole
@@ -105,31 +104,56 @@ func update(c *conn, have, want *Ruleset) (changes int, err error) {
 		diffs[id] = diffSet(have.Sets[id], want.Sets[id])
 		changes += diffs[id].changes()
 	}
-	var pools setDiff
-	if diffs[SetPool].replaced == 0 {
-		pools, diffs[SetPool] = diffs[SetPool], setDiff{}
-	}
-	if err := changeSet(c, SetPool, pools.add, c.SetAddElements); err != nil {
-		return 0, err
-	}
-	if err := c.Flush(); err != nil {
+	before, after := stages(&diffs)
+	if err := changeSets(c, before); err != nil {
 		return 0, err
 	}
 	if err := changeSets(c, &diffs); err != nil {
-		// Nothing refers to these pools yet. If they stay, the next change
-		// takes them away.
-		if changeSet(c, SetPool, pools.add, c.SetDeleteElements) == nil {
-			c.Flush()
+		// If what came before stays, it does no harm: entries do not lead to
+		// it, or lead where they will. The next change takes it away.
+		for id := range setCount {
+			before[id].add, before[id].del = nil, before[id].add
 		}
+		changeSets(c, before)
 		return 0, err
 	}
-	if err := changeSet(c, SetPool, pools.del, c.SetDeleteElements); err != nil {
-		return 0, err
-	}
-	return changes, c.Flush()
+	return changes, changeSets(c, after)
 }
 
-// changeSets sends differences in one batch: first everything that goes, then
+// stages takes out of diffs what must be there before the rest changes, and
+// what must stay until then.
+//
+// A batch is atomic for each lookup, but a packet under way makes several:
+// where its source block is in one map before the batch and in another after
+// it, or leads to another pool, one lookup may still see the old state, the
+// next one the new, and nothing fits. So pools are made before and broken
+// after. A block that moves between snat_addr and snat_pool is in both for a
+// moment; either answer is right, and snat_addr, asked first, decides.
+//
+// Most changes need one batch: both stages are then empty.
+func stages(diffs *[setCount]setDiff) (before, after *[setCount]setDiff) {
+	before, after = &[setCount]setDiff{}, &[setCount]setDiff{}
+	if pools := &diffs[SetPool]; pools.replaced == 0 {
+		before[SetPool].add, after[SetPool].del = pools.add, pools.del
+		*pools = setDiff{}
+	}
+	for _, move := range []struct{ from, to SetID }{{SetSNAT, SetSNATPool}, {SetSNATPool, SetSNAT}} {
+		leaving := make(map[[12]byte]bool)
+		for i := range diffs[move.from].del {
+			leaving[diffs[move.from].del[i].Key] = true
+		}
+		to := &diffs[move.to]
+		to.add = slices.DeleteFunc(to.add, func(e Element) bool {
+			if leaving[e.Key] {
+				before[move.to].add = append(before[move.to].add, e)
+			}
+			return leaving[e.Key]
+		})
+	}
+	return before, after
+}
+
+// changeSets sends differences in one batch, if there are any: first everything that goes, then
 // everything that comes, so that a key or an interval is free before it is
 // taken again.
 func changeSets(c *conn, diffs *[setCount]setDiff) error {
