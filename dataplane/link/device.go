@@ -57,10 +57,12 @@ func (l *Links) remove(link *Link) error {
 		return fmt.Errorf("give device %s back: %w", device, err)
 	}
 	defer to.Close()
+	// The kernel moves first and renames then: it would be there under a name
+	// that nobody knows.
+	if taken, err := find(to.Namespace, device); err != nil || taken != nil {
+		return errors.Join(err, fmt.Errorf("give device %s back to %s: a link of that name is there; rename it", device, to))
+	}
 	if err := move(l.ns, link.Index, to.Namespace, device, ""); err != nil {
-		if errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("give device %s back to %s: a link of that name is there; rename it: %w", device, to, err)
-		}
 		return fmt.Errorf("give device %s back to %s: %w", device, to, err)
 	}
 	return nil
