@@ -24,15 +24,16 @@ rule 1010: fwmark 0x1 lookup 200
 rule 1020: lookup 100 suppress_prefixlength 0
 rule 1030: fwmark 0x2 lookup 200
 rule 1040: lookup 100
+rule 1050: iif lo lookup 200
 rule 32766: lookup main
 rule 32767: lookup 253
 route table 100  10.9.0.0/16 nexthop via 10.0.1.5 dev vsw-a weight 2 nexthop via 10.0.2.5 dev vsw-b weight 1
+route table 100  203.0.113.0/24 dev public
 route table 100  default via 203.0.113.1 dev public onlink
 route table 200  203.0.113.0/24 dev public
 route table 200  default via 203.0.113.1 dev public onlink
 route table main 10.0.1.0/24 dev vsw-a src 10.0.1.253
 route table main 10.0.2.0/24 dev vsw-b src 10.0.2.253
-route table main 203.0.113.0/24 dev public
 `
 
 func TestBuildAdoptRemove(t *testing.T) {

@@ -3,17 +3,20 @@
 // The rules, in the order of their priority:
 //
 //	0     lookup local                              the kernel's own
-//	1000  lookup main                               what is on a link: VSwitches and the public prefix
+//	1000  lookup main                               the VSwitches
 //	1010  fwmark 0x1 lookup 200                     replies leave the way the connection came in
 //	1020  lookup 100 suppress_prefixlength 0        the VPC's route table, but for its default route
 //	1030  fwmark 0x2 lookup 200                     hosts with an elastic IP of their own need no default route
 //	1040  lookup 100                                the VPC's default route
+//	1050  iif lo lookup 200                         the gateway's own ICMP errors to the outside
 //	32766 lookup main, 32767 lookup default         the kernel's own; nothing more is found there
 //
 // The marks are put on packets by package nft. Table main has the kernel's
-// routes to the VSwitches and the public prefix, and must not have a default
-// route, since it is asked first. Table VPCTable has the VPC's route entries,
-// PublicTable the way to the public side.
+// routes to the VSwitches, and must not have a default route, since it is asked
+// first. Table VPCTable has the VPC's route entries, PublicTable the way to the
+// public side. The public prefix is in VPCTable, too, where the VPC's default
+// route leads to the public side; it never stands above an entry of the VPC's
+// own for that prefix.
 //
 // A rule that leads to an unreachable route ends the search, and
 // suppress_prefixlength does not look at such routes. An entry whose next hop

@@ -107,8 +107,15 @@ func (r Rule) toKernel() *netlink.Rule {
 	if r.ExceptDefaults {
 		k.SuppressPrefixlen = 0
 	}
+	if r.Own {
+		k.IifName = loopback
+	}
 	return k
 }
+
+// loopback is the link that what the namespace itself sends comes in by, as
+// far as rules see it.
+const loopback = "lo"
 
 // set adds the route, or puts it in the place of another to its destination.
 func set(ns *netns.Namespace, r *Route, protocol int) error {

@@ -36,7 +36,7 @@ func via(weight int, addrs ...string) []dataplane.NextHop {
 
 func TestCompile(t *testing.T) {
 	public := []dataplane.NextHop{{Uplink: true}}
-	const base = "203.0.113.0/24 dev public table main\n203.0.113.0/24 dev public table 200\ndefault via 203.0.113.1 dev public onlink table 200\n"
+	const base = "203.0.113.0/24 dev public table 200\ndefault via 203.0.113.1 dev public onlink table 200\n"
 	tests := []struct {
 		name   string
 		change func(*dataplane.Network)
@@ -45,7 +45,9 @@ func TestCompile(t *testing.T) {
 		want   string
 		err    string
 	}{
-		{"default by the uplink", nil, "0.0.0.0/0", public, base + "default via 203.0.113.1 dev public onlink table 100\n", ""},
+		{"default by the uplink", nil, "0.0.0.0/0", public,
+			"203.0.113.0/24 dev public table 200\n203.0.113.0/24 dev public table 100\ndefault via 203.0.113.1 dev public onlink table 200\ndefault via 203.0.113.1 dev public onlink table 100\n", ""},
+		{"the public prefix by a host", nil, "203.0.113.0/24", via(1, "10.0.1.5"), base + "203.0.113.0/24 via 10.0.1.5 dev vsw-a table 100\n", ""},
 		{"one host", nil, "192.168.0.0/16", via(9, "10.0.1.5"), base + "192.168.0.0/16 via 10.0.1.5 dev vsw-a table 100\n", ""},
 		{"several hosts", nil, "192.168.0.0/16", append(via(3, "10.0.2.5"), via(0, "10.0.1.5")...),
 			base + "192.168.0.0/16 nexthop via 10.0.1.5 dev vsw-a weight 1 nexthop via 10.0.2.5 dev vsw-b weight 3 table 100\n", ""},
@@ -56,7 +58,7 @@ func TestCompile(t *testing.T) {
 		{"no uplink", func(n *dataplane.Network) { n.Uplink = nil }, "8.0.0.0/8", public, "unreachable 8.0.0.0/8 table 100\n", ""},
 		{"default without an uplink", func(n *dataplane.Network) { n.Uplink = nil }, "0.0.0.0/0", public, "", ""},
 		{"public network without a gateway", func(n *dataplane.Network) { n.Uplink.Gateway = netip.Addr{} }, "0.0.0.0/0", public,
-			"203.0.113.0/24 dev public table main\n203.0.113.0/24 dev public table 200\n", ""},
+			"203.0.113.0/24 dev public table 200\n203.0.113.0/24 dev public table 100\n", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -166,6 +168,7 @@ rule 1010: fwmark 0x1 lookup 200
 rule 1020: lookup 100 suppress_prefixlength 0
 rule 1030: fwmark 0x2 lookup 200
 rule 1040: lookup 100
+rule 1050: iif lo lookup 200
 rule 32766: lookup main
 rule 32767: lookup 253
 route table 100  192.168.0.0/16 nexthop via 10.0.1.5 dev vsw-a weight 5 nexthop via 10.0.2.5 dev vsw-b weight 1 nexthop via 10.0.2.6 dev vsw-b weight 1
@@ -175,7 +178,6 @@ route table 200  default via 203.0.113.1 dev public onlink
 route table main 10.0.1.0/24 dev vsw-a src 10.0.1.253
 route table main 10.0.2.0/24 dev vsw-b src 10.0.2.253
 route table main 198.51.100.0/24 via 10.0.1.9 dev vsw-a protocol 3
-route table main 203.0.113.0/24 dev public
 `
 	got := strings.Replace(read(t, ns).String(), "rule 900: lookup 7 protocol 0", "rule 900: lookup 7", 1)
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -44,10 +44,12 @@ type Hop struct {
 	OnLink bool       // Via is on the link although no address says so
 }
 
-// Rule is one routing rule for all packets, or for those with a mark.
+// Rule is one routing rule for all packets, or for those with a mark, or for
+// those that the namespace itself sends.
 type Rule struct {
 	Priority       int
 	Mark           uint32 // 0 for all
+	Own            bool   // iif lo
 	Table          int
 	ExceptDefaults bool // suppress_prefixlength 0
 }
@@ -100,6 +102,9 @@ func (r Rule) String() string {
 	if r.Mark != 0 {
 		fmt.Fprintf(&b, " fwmark %#x", r.Mark)
 	}
+	if r.Own {
+		b.WriteString(" iif lo")
+	}
 	fmt.Fprintf(&b, " lookup %s", tableName(r.Table))
 	if r.ExceptDefaults {
 		b.WriteString(" suppress_prefixlength 0")
@@ -127,6 +132,7 @@ func Rules() []Rule {
 		{Priority: 1020, Table: VPCTable, ExceptDefaults: true},
 		{Priority: 1030, Table: PublicTable, Mark: nft.MarkMapped},
 		{Priority: 1040, Table: VPCTable},
+		{Priority: 1050, Table: PublicTable, Own: true},
 	}
 }
 
@@ -163,9 +169,10 @@ func Compile(n *dataplane.Network) ([]Route, error) {
 	var out []Route
 	if u := n.Uplink; u != nil {
 		direct := []Hop{{Link: dataplane.UplinkName, Weight: 1}}
-		out = append(out,
-			Route{Table: unix.RT_TABLE_MAIN, Destination: u.Prefix.Masked(), Hops: direct},
-			Route{Table: PublicTable, Destination: u.Prefix.Masked(), Hops: direct})
+		out = append(out, Route{Table: PublicTable, Destination: u.Prefix.Masked(), Hops: direct})
+		if leadsOut(n) {
+			out = append(out, Route{Table: VPCTable, Destination: u.Prefix.Masked(), Hops: direct})
+		}
 		if u.Gateway.IsValid() {
 			out = append(out, Route{Table: PublicTable, Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0),
 				Hops: []Hop{publicHop(u, 1)}})
@@ -193,6 +200,21 @@ func Compile(n *dataplane.Network) ([]Route, error) {
 		out = append(out, want)
 	}
 	return out, errors.Join(errs...)
+}
+
+// leadsOut reports whether the route table leads to the public side by default,
+// and has no entry of its own for the public prefix: then what is on that link
+// is reached directly.
+func leadsOut(n *dataplane.Network) bool {
+	out := false
+	for i := range n.Routes {
+		r := &n.Routes[i]
+		if r.Destination.Masked() == n.Uplink.Prefix.Masked() {
+			return false
+		}
+		out = out || r.Destination.Bits() == 0 && slices.ContainsFunc(r.NextHops, func(h dataplane.NextHop) bool { return h.Uplink })
+	}
+	return out
 }
 
 func publicHop(u *dataplane.Uplink, weight int) Hop {
