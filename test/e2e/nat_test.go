@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 // TestSNAT: hosts of a VSwitch reach the Internet as the entry's elastic IP.
@@ -251,8 +253,30 @@ func TestICMPErrors(t *testing.T) {
 	}
 	// Packet too big (RFC 1191): the far host's link is narrower than the path's
 	// other links; its router's error has to reach the sender.
-	if mtu := h.pathMTU(t, internet.narrow(t)); mtu != narrowMTU {
+	if mtu := h.pathMTU(t, internet.behind(t).listen(t, "udp")); mtu != narrowMTU {
 		t.Errorf("the host learned a path MTU of %d, not %d", mtu, narrowMTU)
+	}
+}
+
+// TestNarrowVSwitch: the gateway itself tells a sender outside that a packet
+// is too big for the VSwitch, also in a VPC that has no NAT gateway.
+func TestNarrowVSwitch(t *testing.T) {
+	n := newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
+	h := n.host(t, 0, "172.16.1.10")
+	h.serve(t, "udp", "0.0.0.0:53")
+	id, ip := n.eip(t)
+	n.bind(t, id, "EcsInstance", h.instance)
+	n.in(t, func() error {
+		link, err := netlink.LinkByName(n.switches[0])
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetMTU(link, narrowMTU-100)
+	})
+	for _, client := range []*endpoint{internet, internet.behind(t)} {
+		if mtu := client.pathMTU(t, netip.AddrPortFrom(ip, 53)); mtu != narrowMTU-100 {
+			t.Errorf("%s learned a path MTU of %d, not %d", client.addr, mtu, narrowMTU-100)
+		}
 	}
 }
 
@@ -320,6 +344,13 @@ func TestRepliesByTheWayTheyCame(t *testing.T) {
 		n.call(t, "DeleteRouteEntry", "RouteTableId", n.routeTable, "DestinationCidrBlock", "203.0.113.0/24", "NextHopId", router.instance)
 	})
 	n.settled(t)
+	// The route is followed by what begins inside.
+	there := netip.MustParseAddr("203.0.113.77")
+	router.addAddr(t, there)
+	router.serve(t, "tcp", "203.0.113.77:80")
+	if got := h.seenAs(t, "tcp", netip.AddrPortFrom(there, 80)); got.Addr() != h.addr {
+		t.Errorf("the route leads elsewhere: seen as %s, not %s", got, h.addr)
+	}
 	for _, to := range []netip.Addr{ip, eip} {
 		if got := internet.seenAs(t, "tcp", netip.AddrPortFrom(to, 80)); got.Addr() != internet.addr {
 			t.Errorf("%s: seen as %s", to, got)

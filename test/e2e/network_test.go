@@ -222,12 +222,11 @@ func (e *endpoint) listen(t *testing.T, proto string) netip.AddrPort {
 // echo is listen, for tests that need any one service.
 func (e *endpoint) echo(t *testing.T, proto string) netip.AddrPort { return e.listen(t, proto) }
 
-// narrowMTU is that of the link behind which narrow's service stands.
+// narrowMTU is that of the path to the host that behind makes.
 const narrowMTU = 1300
 
-// narrow makes a host behind the Internet host, over a link of a smaller MTU,
-// and returns the address of a UDP service on it.
-func (e *endpoint) narrow(t *testing.T) netip.AddrPort {
+// behind makes a host behind the Internet host, over a path of a smaller MTU.
+func (e *endpoint) behind(t *testing.T) *endpoint {
 	t.Helper()
 	h, err := theLab.InternetAdd(context.Background(), "narrow", netip.Addr{})
 	if err != nil {
@@ -262,14 +261,14 @@ func (e *endpoint) narrow(t *testing.T) netip.AddrPort {
 		}
 		return netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(far, 32))})
 	})
-	return (&endpoint{namespace: h.Namespace, addr: far}).listen(t, "udp")
+	return &endpoint{namespace: h.Namespace, addr: far}
 }
 
 // pathMTU sends full-sized datagrams that must not be fragmented until the
 // path's MTU has been learned from an ICMP error, and returns it.
-func (h *host) pathMTU(t *testing.T, to netip.AddrPort) int {
+func (e *endpoint) pathMTU(t *testing.T, to netip.AddrPort) int {
 	t.Helper()
-	c, err := h.dial("udp", netip.Addr{}, to, time.Second)
+	c, err := e.dial("udp", e.addr, to, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
