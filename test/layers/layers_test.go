@@ -1,0 +1,66 @@
+// Package layers holds the tree to its architecture: what may import what.
+package layers
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// rules say, by folder, what must not be imported from there.
+var rules = []struct {
+	in, never, why string
+}{
+	{"sluice/dataplane/", "sluice/controlplane/", "the dataplane knows no resources"},
+	{"sluice/dataplane/", "sluice/api/", "the dataplane knows no wire words"},
+	{"sluice/dataplane/", "sluice/config", "the dataplane is told what it has to do, not how the operator wrote it"},
+	{"sluice/controlplane/", "sluice/api/", "rules know no wire words"},
+	{"sluice/controlplane/", "sluice/config", "rules know settings, not the file that they stand in"},
+	{"sluice/controlplane/", "sluice/dataplane/", "the control plane hands over plain data (package dataplane) and never touches the kernel"},
+	{"sluice/controlplane/", "encoding/xml", "rules know no wire words"},
+	{"sluice/controlplane/", "net/http", "rules know no wire words"},
+	{"sluice/controlplane/", "github.com/vishvananda/netlink", "the control plane never touches the kernel"},
+	{"sluice/controlplane/", "github.com/google/nftables", "the control plane never touches the kernel"},
+	{"sluice/controlplane/", "github.com/cilium/ebpf", "the control plane never touches the kernel"},
+	{"sluice/api/", "sluice/dataplane/", "a handler never touches the kernel"},
+	{"sluice/api/", "sluice/controlplane/store", "a handler goes by the services"},
+	{"sluice/api/spec", "sluice/controlplane/", "the catalog is data"},
+	{"sluice/config", "sluice/api/", "the configuration knows no wire words"},
+	{"sluice/dataplane.", "github.com/", "the dataplane's input is plain data"},
+}
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "sluice/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	imports := make(map[string][]string)
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		imports[f[0]] = f[1:]
+	}
+	if len(imports) < 20 {
+		t.Fatalf("only %d packages: has the module another name?", len(imports))
+	}
+	for from := range imports {
+		for _, to := range imports[from] {
+			for _, r := range rules {
+				if within(from, r.in) && within(to, r.never) {
+					t.Errorf("%s imports %s: %s", from, to, r.why)
+				}
+			}
+		}
+	}
+}
+
+// within reports whether a package lies in a folder; a folder that ends in a
+// dot is that package alone, one that ends in a slash does not count itself.
+func within(pkg, folder string) bool {
+	if one, ok := strings.CutSuffix(folder, "."); ok {
+		return pkg == one
+	}
+	if strings.HasSuffix(folder, "/") {
+		return strings.HasPrefix(pkg, folder)
+	}
+	return pkg == folder || strings.HasPrefix(pkg, folder+"/")
+}
