@@ -95,8 +95,8 @@ func isDescription(v string, low, high int, letterFirst bool) bool {
 		if i == 0 && letterFirst && !isLetter(c) {
 			return false
 		}
-		if unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' {
-			return false
+		if unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' || unicode.Is(unicode.Noncharacter_Code_Point, c) {
+			return false // XML has no way to write it
 		}
 	}
 	return true
@@ -131,6 +131,17 @@ func lengthIn(v string, low, high int) bool {
 }
 
 func oneOf(v string, values ...string) bool { return slices.Contains(values, v) }
+
+// spelled returns v as it stands among the words, if it is one of them but for
+// its case, and else as it is.
+func spelled(v string, words ...string) string {
+	for _, w := range words {
+		if strings.EqualFold(v, w) {
+			return w
+		}
+	}
+	return v
+}
 
 // every says whether all items pass.
 func every(items []string, ok func(string) bool) bool {

@@ -63,6 +63,7 @@ func decodeCreateForwardEntry(p *Params) (any, *Error) {
 		r.ExternalIp = v
 	}
 	if v := p.Get("ExternalPort"); v != "" {
+		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPort(v) {
 			return nil, &Error{400, "InvalidExternalPort.Malformed", "The specified ExternalPort is not a valid port."}
 		}
@@ -75,12 +76,14 @@ func decodeCreateForwardEntry(p *Params) (any, *Error) {
 		r.InternalIp = v
 	}
 	if v := p.Get("InternalPort"); v != "" {
+		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPort(v) {
 			return nil, &Error{400, "InvalidInternalPort.Malformed", "The specified InternalPort is not a valid port."}
 		}
 		r.InternalPort = v
 	}
 	if v := p.Get("IpProtocol"); v != "" {
+		v = spelled(v, "TCP", "UDP", "Any")
 		if !oneOf(v, "TCP", "UDP", "Any") {
 			return nil, &Error{400, "InvalidProtocol.ValueNotSupported", "The specified IpProtocol does not support."}
 		}
@@ -164,6 +167,7 @@ func decodeModifyForwardEntry(p *Params) (any, *Error) {
 		r.ExternalIp = &v
 	}
 	if v := p.Get("ExternalPort"); v != "" {
+		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPort(v) {
 			return nil, &Error{400, "InvalidExternalPort.Malformed", "The specified ExternalPort is not a valid port."}
 		}
@@ -176,12 +180,14 @@ func decodeModifyForwardEntry(p *Params) (any, *Error) {
 		r.InternalIp = &v
 	}
 	if v := p.Get("InternalPort"); v != "" {
+		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPort(v) {
 			return nil, &Error{400, "InvalidInternalPort.Malformed", "The specified InternalPort is not a valid port."}
 		}
 		r.InternalPort = &v
 	}
 	if v := p.Get("IpProtocol"); v != "" {
+		v = spelled(v, "TCP", "UDP", "Any")
 		if !oneOf(v, "TCP", "UDP", "Any") {
 			return nil, &Error{400, "InvalidProtocol.ValueNotSupported", "The specified IpProtocol does not support."}
 		}
@@ -262,6 +268,7 @@ func decodeDescribeForwardTableEntries(p *Params) (any, *Error) {
 		r.ExternalIp = &v
 	}
 	if v := p.Get("ExternalPort"); v != "" {
+		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPort(v) {
 			return nil, invalidParameter("ExternalPort")
 		}
@@ -274,12 +281,14 @@ func decodeDescribeForwardTableEntries(p *Params) (any, *Error) {
 		r.InternalIp = &v
 	}
 	if v := p.Get("InternalPort"); v != "" {
+		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPort(v) {
 			return nil, invalidParameter("InternalPort")
 		}
 		r.InternalPort = &v
 	}
 	if v := p.Get("IpProtocol"); v != "" {
+		v = spelled(v, "TCP", "UDP", "Any")
 		if !oneOf(v, "TCP", "UDP", "Any") {
 			return nil, invalidParameter("IpProtocol")
 		}

@@ -136,6 +136,7 @@ type Field struct {
 	MalformedMessage string   `json:"malformed_message"`
 	Excess           string   `json:"excess"`
 	Literals         []string `json:"literals"`
+	AnyCase          bool     `json:"any_case"` // of Enum and Literals
 	Punctuation      *string  `json:"punctuation"`
 	First            string   `json:"first"`
 	BareAddress      bool     `json:"bare_address"`

@@ -188,22 +188,31 @@ func (p *param) exceptLiterals() string {
 	if len(p.Literals) == 0 {
 		return ""
 	}
-	var q []string
-	for _, l := range p.Literals {
-		q = append(q, strconv.Quote(l))
+	return "!oneOf(v, " + quoted(p.Literals) + ") && "
+}
+
+// words are the values of an enumeration and those beside a format.
+func (p *param) words() []string {
+	var list []string
+	for _, v := range p.Enum {
+		list = append(list, fmt.Sprint(v))
 	}
-	return "!oneOf(v, " + strings.Join(q, ", ") + ") && "
+	return append(list, p.Literals...)
+}
+
+func quoted(list []string) string {
+	var q []string
+	for _, v := range list {
+		q = append(q, strconv.Quote(v))
+	}
+	return strings.Join(q, ", ")
 }
 
 func (p *param) textCheck(refuse string) string {
 	test := ""
 	switch {
 	case len(p.Enum) > 0:
-		var q []string
-		for _, v := range p.Enum {
-			q = append(q, strconv.Quote(fmt.Sprint(v)))
-		}
-		test = "!oneOf(v, " + strings.Join(q, ", ") + ")"
+		test = "!oneOf(v, " + quoted(p.words()) + ")"
 	case p.Format == "ipv4":
 		test = "!isIPv4(v)"
 	case p.Format == "cidr":
@@ -230,6 +239,9 @@ func (p *param) textCheck(refuse string) string {
 		test = "v != \"\" && " + test
 	}
 	check := "if " + p.exceptLiterals() + test + " " + refuse
+	if p.AnyCase {
+		check = "v = spelled(v, " + quoted(p.words()) + ")\n" + check
+	}
 	if p.Format == "cidr" && p.BareAddress {
 		check = "if isIPv4(v) { v += \"/32\" }\n" + check
 	}
