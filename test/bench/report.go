@@ -20,12 +20,11 @@ type figure struct {
 
 // The units of figures.
 const (
-	perSecond    = "1/s"
-	packets      = "pps"
-	millis       = "ms"
-	seconds      = "s"
-	ratio        = "ratio"
-	microsAPiece = "us"
+	perSecond = "1/s"
+	packets   = "pps"
+	millis    = "ms"
+	seconds   = "s"
+	ratio     = "ratio"
 )
 
 // report collects the figures of a run.
