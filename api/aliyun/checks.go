@@ -68,13 +68,14 @@ const anyCharacter = ""
 
 // isName checks a name: from low to high characters, the first a Latin letter
 // or a Chinese character, not beginning with http:// or https://, after the
-// first only letters, Chinese characters, digits and the given punctuation.
+// first only letters, Chinese characters, digits and the given punctuation, and
+// in any case on one line.
 func isName(v string, low, high int, punctuation string) bool {
 	if !isDescription(v, low, high, true) {
 		return false
 	}
 	if punctuation == anyCharacter {
-		return true
+		return !strings.ContainsFunc(v, func(c rune) bool { return unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp) }) // one line
 	}
 	for _, c := range v {
 		if !isLetter(c) && (c < '0' || c > '9') && !strings.ContainsRune(punctuation, c) {

@@ -25,7 +25,7 @@ func TestChecks(t *testing.T) {
 			[]string{"", "0", "65536", "080", "-1", "+1", "1.0", "Any", " 1", "99999999999999999999"}},
 		{"name", name, []string{"ab", "中国", "a1_-", "中1_", "abcdefgh", strings.Repeat("中", 8)},
 			[]string{"", "a", "中", "1a", "_a", "a.b", "a b", "abcdefghi", "http://a", "HTTPS://", "a\x00b", "a\xff"}},
-		{"name of any characters", free, []string{"a b", "a.b!", "中 (1)"}, []string{"a", "1a", " a", "http://x", "a\x07b"}},
+		{"name of any characters", free, []string{"a b", "a.b!", "中 (1)"}, []string{"a", "1a", " a", "http://x", "a\x07b", "a\nb", "a\tb", "a\u2028b"}},
 		{"description", text, []string{"12", "any text, 中文", "line\nline"}, []string{"1", "http://x", "hTTps://x", "a\x00b", "a\xff", "a\ufffe", "a\uffff", strings.Repeat("x", 17)}},
 		{"token", token, []string{"a", "A-1_ ~", "12345678"}, []string{"", "123456789", "中", "a\n"}},
 		{"number", number, []string{"1", "50", "007"}, []string{"", "0", "51", "-1", "+1", "1.5", "0x1", "1e1", " 1", "1_0"}},
