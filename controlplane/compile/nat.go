@@ -2,6 +2,7 @@ package compile
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -18,7 +19,7 @@ import (
 // doesn't know counts as an ordinary ECS instance.
 func dnat(v *state.View, n *dataplane.Network, p *public) ([]dataplane.DNAT, error) {
 	entries := v.ForwardEntries.By(state.ByVPC, n.ID)
-	out := make([]dataplane.DNAT, 0, entries.Len())
+	effective := make([]forwarding, 0, entries.Len())
 	h := hosts{switches: n.Switches}
 	for e := range entries.All() {
 		if !p.shared[e.ExternalIP] || p.others[e.InternalIP] || !h.contains(e.InternalIP) {
@@ -27,25 +28,36 @@ func dnat(v *state.View, n *dataplane.Network, p *public) ([]dataplane.DNAT, err
 		if _, own := p.own[e.InternalIP]; own {
 			continue
 		}
-		out = append(out, dataplane.DNAT{
-			External:     e.ExternalIP,
-			Protocol:     protocolNumber(e.Protocol),
-			ExternalPort: e.ExternalPort,
-			Internal:     e.InternalIP,
-			InternalPort: e.InternalPort,
-		})
+		effective = append(effective, forwarding{externalKey(e), e})
 	}
-	slices.SortFunc(out, compareDNAT)
-	for i := 1; i < len(out); i++ {
-		if a := out[i]; compareDNAT(out[i-1], a) == 0 {
-			return nil, fmt.Errorf("two DNAT entries for %s protocol %d port %d, to %s and %s: delete one of them", a.External, a.Protocol, a.ExternalPort, out[i-1].Internal, a.Internal)
+	slices.SortFunc(effective, func(a, b forwarding) int { return cmp.Compare(a.key, b.key) })
+	out := make([]dataplane.DNAT, len(effective))
+	for i, f := range effective {
+		if i > 0 && effective[i-1].key == f.key {
+			return nil, fmt.Errorf("two DNAT entries for %s protocol %s port %d, %s and %s: delete one of them", f.entry.ExternalIP, f.entry.Protocol, f.entry.ExternalPort, effective[i-1].entry.ID, f.entry.ID)
+		}
+		out[i] = dataplane.DNAT{
+			External:     f.entry.ExternalIP,
+			Protocol:     protocolNumber(f.entry.Protocol),
+			ExternalPort: f.entry.ExternalPort,
+			Internal:     f.entry.InternalIP,
+			InternalPort: f.entry.InternalPort,
 		}
 	}
-	return slices.Clip(out), nil
+	return out, nil
 }
 
-func compareDNAT(a, b dataplane.DNAT) int {
-	return cmp.Or(a.External.Compare(b.External), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.ExternalPort, b.ExternalPort))
+// forwarding is a DNAT entry beside what it is sorted by. With tens of
+// thousands of entries, sorting takes most of the time of a compilation.
+type forwarding struct {
+	key   uint64
+	entry *resource.ForwardEntry
+}
+
+// externalKey orders DNAT entries by public address, protocol and port.
+func externalKey(e *resource.ForwardEntry) uint64 {
+	a := e.ExternalIP.As4()
+	return uint64(binary.BigEndian.Uint32(a[:]))<<24 | uint64(protocolNumber(e.Protocol))<<16 | uint64(e.ExternalPort)
 }
 
 // protocolNumber returns the IANA number; 0 stands for every protocol.
