@@ -203,6 +203,7 @@ func (k *checker) vswitches() error {
 			}
 		}
 		k.config.Settings.Attachments = append(k.config.Settings.Attachments, settings.Attachment{
+			Account: v.Account,
 			VSwitch: v.VSwitch,
 			CIDR:    v.CIDR,
 			Link: dataplane.Attachment{
@@ -231,7 +232,7 @@ func (k *checker) vswitchMatch(i int, field string) error {
 		return k.errorf(field+".cidr", "%s is not an IPv4 network; write for example %s", v.CIDR, "10.0.1.0/24")
 	}
 	for j, o := range k.doc.VSwitches[:i] {
-		if o.VSwitch == v.VSwitch && o.CIDR == v.CIDR {
+		if o.Account == v.Account && o.VSwitch == v.VSwitch && o.CIDR == v.CIDR {
 			return k.errorf(field, "matches the same VSwitch as vswitches[%d]; the first match decides, so this one never does", j)
 		}
 	}

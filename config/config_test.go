@@ -100,7 +100,7 @@ public:
   - {name: two, mode: macvlan, device: eth0, prefix: 198.51.100.0/31, pool: [198.51.100.0/31], regions: [r2]}
 vswitches:
   - {vswitch: web, cidr: 10.0.0.0/24, mode: bridge, mtu: 9000}
-  - {vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
+  - {account: a1, vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
 nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tcp_reset: 4m}}
 `))
 	if err != nil {
@@ -138,7 +138,7 @@ nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tc
 		t.Errorf("timeouts: %+v", c.Settings.Timeouts)
 	}
 	wantLink := dataplane.Attachment{Kind: dataplane.AttachVXLAN, Device: "eth1", VNI: 1, Local: netip.MustParseAddr("192.0.2.1"), Remote: netip.MustParseAddr("239.1.1.1"), Port: 8472}
-	if got := c.Settings.Attachments[1]; got.VSwitch != "db" || got.Link != wantLink {
+	if got := c.Settings.Attachments[1]; got.VSwitch != "db" || got.Account != "a1" || got.Link != wantLink {
 		t.Errorf("attachment: %+v", got)
 	}
 }

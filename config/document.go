@@ -159,6 +159,7 @@ func (r *rangeText) UnmarshalText(text []byte) error {
 }
 
 type vswitchDoc struct {
+	Account string       `yaml:"account"`
 	VSwitch string       `yaml:"vswitch"`
 	CIDR    netip.Prefix `yaml:"cidr"`
 	Mode    string       `yaml:"mode"`

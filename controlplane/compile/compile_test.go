@@ -124,8 +124,9 @@ var cases = []struct {
 	}, settings: func(s *settings.Settings) {
 		s.Attachments = []settings.Attachment{
 			{VSwitch: "vsw-1", Link: dataplane.Attachment{Kind: dataplane.AttachVLAN, Device: "eth1", VLAN: 42}},
+			{Account: "someone-else", VSwitch: "dmz", Link: dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "theirs"}},
 			{VSwitch: "dmz", CIDR: netip.MustParsePrefix("10.9.9.0/24"), Link: dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "wrong"}},
-			{VSwitch: "dmz", Link: dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "eth2"}},
+			{Account: nattest.Account, VSwitch: "dmz", Link: dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "eth2"}},
 			{CIDR: netip.MustParsePrefix("10.0.4.0/24"), Link: dataplane.Attachment{Kind: dataplane.AttachVXLAN, Device: "eth3", VNI: 7, Remote: netip.MustParseAddr("198.51.100.7"), MTU: 1450}},
 		}
 		s.Timeouts = dataplane.Timeouts{} // none set: the RFCs' own

@@ -31,6 +31,9 @@ func switches(v *state.View, s *settings.Settings, vpc string) []dataplane.Switc
 // matches it, or else a bridge.
 func attachment(s *settings.Settings, sw *resource.VSwitch) dataplane.Attachment {
 	for _, a := range s.Attachments {
+		if a.Account != "" && a.Account != sw.Account {
+			continue
+		}
 		if a.VSwitch != "" && a.VSwitch != sw.ID && a.VSwitch != sw.Name {
 			continue
 		}

@@ -51,6 +51,9 @@ type Range struct{ First, Last netip.Addr }
 // Attachment says how the VSwitches that match reach their hosts. The first
 // match decides; a VSwitch without one is a bridge.
 type Attachment struct {
+	// Account owns the VSwitch; empty matches any. Names and blocks are the
+	// clients' choice: it keeps one account from taking the link of another.
+	Account string
 	VSwitch string       // id or name of the VSwitch; empty matches any
 	CIDR    netip.Prefix // its CIDR block; the zero Prefix matches any
 	Link    dataplane.Attachment
