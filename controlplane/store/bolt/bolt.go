@@ -5,9 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -46,14 +44,14 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open opens the file, or makes it, with mode 0600. Another process that has it
-// open is waited for for as long as patience; then the error says so.
+// open is waited for for as long as patience; then the error says so. A file
+// that is cut short or otherwise damaged is refused, and left as it is.
 func Open(path string, patience time.Duration) (*Store, error) {
-	_, err := os.Stat(path)
-	fresh := errors.Is(err, fs.ErrNotExist)
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:      max(patience, time.Millisecond), // 0 would wait for ever
-		FreelistType: bbolt.FreelistMapType,
-	})
+	patience = max(patience, time.Millisecond) // 0 would wait for ever
+	if err := establish(path, patience); err != nil {
+		return nil, fmt.Errorf("store %s: %w", path, err)
+	}
+	db, err := openFile(path, patience)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("store %s is in use by another process: is sluiced running already?", path)
@@ -61,38 +59,27 @@ func Open(path string, patience time.Duration) (*Store, error) {
 		return nil, fmt.Errorf("store %s: %w", path, err)
 	}
 	s := &Store{db: db}
-	if err := s.prepare(path, fresh); err != nil {
+	if err := s.prepare(path); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), db.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) prepare(path string, fresh bool) error {
+func (s *Store) prepare(path string) error {
 	// What stands in it is nobody else's business, whoever copied it here.
 	if err := os.Chmod(path, 0o600); err != nil {
 		return err
 	}
-	if fresh {
-		if err := syncDirectory(filepath.Dir(path)); err != nil {
-			return err
-		}
+	if err := inspect(s.db); err != nil {
+		return err
 	}
 	var revision int64
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		meta, err := tx.CreateBucketIfNotExists(metaBucket)
-		if err != nil {
-			return err
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		meta := tx.Bucket(metaBucket)
+		if meta == nil || tx.Bucket(kindsBucket) == nil {
+			return errors.New("it is a database of something else; move it away")
 		}
-		if _, err := tx.CreateBucketIfNotExists(kindsBucket); err != nil {
-			return err
-		}
-		switch f := decode(meta.Get(formatKey)); f {
-		case format:
-		case 0:
-			if err := meta.Put(formatKey, encode(format)); err != nil {
-				return err
-			}
-		default:
+		if f := decode(meta.Get(formatKey)); f != format {
 			return fmt.Errorf("format %d is not known, only %d: it was written by another version", f, format)
 		}
 		revision = decode(meta.Get(revisionKey))
@@ -202,13 +189,4 @@ func decode(b []byte) int64 {
 		return 0
 	}
 	return int64(binary.BigEndian.Uint64(b))
-}
-
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

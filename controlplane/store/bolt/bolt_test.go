@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -93,6 +94,81 @@ func TestForeignFiles(t *testing.T) {
 	if _, err := bolt.Open(newer, time.Second); err == nil || !strings.Contains(err.Error(), "another version") {
 		t.Errorf("a newer format opened: %v", err)
 	}
+}
+
+// TestDamage cuts the file off and writes over its pages: whoever opens it gets
+// an error that says so, or what was written; never a panic, and never a new,
+// empty store.
+func TestDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	s := file{path}.Open(t)
+	const commits, records = 20, 50
+	written := make(map[string]string)
+	var rev int64
+	for c := range commits {
+		var writes []store.Write
+		for r := range records {
+			id := fmt.Sprintf("%d-%d", c, r)
+			written[id] = strings.Repeat(id+" ", 20)
+			writes = append(writes, store.Write{Key: store.Key{Kind: "n", ID: id}, Value: []byte(written[id])})
+		}
+		var err error
+		if rev, err = s.Commit(t.Context(), rev, writes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	attempt := func(name string, content []byte, mustFail bool) {
+		t.Helper()
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := bolt.Open(path, time.Second)
+		if err != nil {
+			refused++
+			if strings.Contains(err.Error(), "in use") {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: %v", name, err)
+			}
+			if after, e := os.ReadFile(path); e != nil || !slices.Equal(after, content) {
+				t.Errorf("%s: the file was changed", name)
+			}
+			return
+		}
+		defer s.Close()
+		n := 0
+		_, err = s.Load(t.Context(), func(store.Record) error { n++; return nil })
+		if mustFail || err == nil && n != len(written) && n != len(written)-records {
+			t.Errorf("%s: opened, with %d of %d records (%v)", name, n, len(written), err)
+		}
+	}
+	page := os.Getpagesize()
+	attempt("empty", nil, true)
+	for size := 1; size < len(whole); size += page / 2 {
+		attempt(fmt.Sprintf("cut off at %d", size), whole[:size], size < 3*page)
+	}
+	for at := 0; at < len(whole); at += page {
+		for _, with := range []byte{0, 0xff, 0x5a} {
+			content := slices.Clone(whole)
+			for i := at; i < min(at+64, len(content)); i++ {
+				content[i] = with
+			}
+			attempt(fmt.Sprintf("page %d written over with %#x", at/page, with), content, false)
+		}
+	}
+	if refused < len(whole)/page {
+		t.Errorf("only %d damaged files were refused", refused)
+	}
+	attempt("whole", whole, false)
 }
 
 func TestWatchCompacts(t *testing.T) {
