@@ -88,7 +88,7 @@ func New(cfg Config) (*Engine, error) {
 		announcer: announce.New(cfg.Clock, cfg.Logger),
 	}
 	if e.guard, err = guard.New(); err != nil {
-		e.log.Warn("no guard on uplinks: should the nftables ruleset be flushed, private sources leave until it is put back", "error", err)
+		e.log.Warn("no guard on uplinks: should the nftables ruleset be flushed, private sources and resets leave until it is put back", "error", err)
 		e.guard = nil
 	}
 	ctx, stop := context.WithCancel(context.Background())

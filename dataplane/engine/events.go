@@ -82,8 +82,8 @@ func (v *events) wake() {
 // suspect has a part of a network looked at after the debounce time. More
 // events in that time are looked at together; events that never end do not put
 // it off. A change of nftables is a single event and waits a tenth of the
-// time: without the table, the gateway's own stack answers for elastic IPs and
-// resets connections that speak.
+// time: without the table nothing crosses the uplink, and within the network the
+// gateway's own stack answers for elastic IPs and resets connections that speak.
 func (e *Engine) suspect(n *network, part uint32) {
 	n.suspectMu.Lock()
 	defer n.suspectMu.Unlock()

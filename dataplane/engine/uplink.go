@@ -15,7 +15,9 @@ func (e *Engine) planGuard(ns *netns.Namespace, s *link.State, want *dataplane.N
 	if e.guard == nil || want.Uplink == nil || s.Index(name) == 0 {
 		return &change.Plan{}
 	}
-	p, err := e.guard.Plan(ns, name, s.Index(name), guard.Params{Public: want.Uplink.Prefix, Private: want.Prefix})
+	p, err := e.guard.Plan(ns, name, s.Index(name), guard.Params{
+		Public: want.Uplink.Prefix, Private: want.Prefix, Elastic: want.Elastic,
+	})
 	if err != nil {
 		return &change.Plan{Err: err}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -21,15 +20,13 @@ var ErrUnsupported = errors.New("the kernel cannot run a BPF traffic classifier"
 
 const (
 	filterName = "sluice-guard"
+	filterKind = "bpf"
 	priority   = 1 // before all other filters
 	handle     = 1
 )
 
 // Guard attaches the program to uplinks.
-type Guard struct {
-	mu   sync.Mutex
-	tags map[Params]string // of programs that were loaded once
-}
+type Guard struct{}
 
 // New tries once whether the kernel takes the program. The error wraps
 // ErrUnsupported and says what is missing; without a guard, translation alone
@@ -39,75 +36,104 @@ func New() (*Guard, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("%w: raise the limit of locked memory: %w", ErrUnsupported, err)
 	}
-	g := &Guard{tags: map[Params]string{}}
-	if _, err := g.tag(Params{}); err != nil {
+	spec, err := Program(Params{})
+	if err != nil {
+		return nil, err
+	}
+	prog, err := ebpf.NewProgram(spec)
+	if err != nil {
 		return nil, fmt.Errorf("%w (CONFIG_BPF_SYSCALL and CAP_BPF are needed): %w", ErrUnsupported, err)
 	}
-	return g, nil
-}
-
-func load(p Params) (*ebpf.Program, error) { return ebpf.NewProgram(Program(p)) }
-
-// tag returns the kernel's hash of the program. It is the kernel that is
-// asked, since how it hashes depends on its version.
-func (g *Guard) tag(p Params) (string, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if t, ok := g.tags[p]; ok {
-		return t, nil
-	}
-	prog, err := load(p)
-	if err != nil {
-		return "", err
-	}
-	defer prog.Close()
-	info, err := prog.Info()
-	if err != nil {
-		return "", fmt.Errorf("ask for the program's tag: %w", err)
-	}
-	if info.Tag == "" {
-		return "", errors.New("the kernel gives the program no tag")
-	}
-	g.tags[p] = info.Tag
-	return info.Tag, nil
+	return &Guard{}, prog.Close()
 }
 
 // Plan compares what is attached to link index in namespace ns, with the
-// program for p. Index 0 is a link that is not there yet.
+// program for p. Index 0 is a link that is not there yet. A filter of somebody
+// else's that would see packets before the guard, and could let them pass, is
+// taken away; filters after it are not touched.
 func (g *Guard) Plan(ns *netns.Namespace, name string, index int, p Params) (*change.Plan, error) {
+	spec, err := Program(p)
+	if err != nil {
+		return nil, err
+	}
+	plan := &change.Plan{}
+	var found filters
 	if index != 0 {
-		attached, err := g.attached(ns, index, p)
-		if err != nil || attached {
-			return &change.Plan{}, err
+		if found, err = readFilters(ns, index, spec); err != nil {
+			return nil, err
 		}
 	}
-	return &change.Plan{Add: []change.Change{{
-		What: "attach guard to " + name, Makes: name,
-		Do: func(context.Context) error { return attach(ns, name, p) },
-	}}}, nil
+	// One of another kind or protocol does not let ours in beside it, and goes
+	// before; another BPF program goes when ours is there.
+	if found.instead != nil {
+		plan.Add = append(plan.Add, remove(ns, name, found.instead))
+	}
+	if !found.attached {
+		plan.Add = append(plan.Add, change.Change{
+			What: "attach guard to " + name, Makes: name,
+			Do: func(context.Context) error { return attach(ns, name, spec) },
+		})
+	}
+	for _, f := range found.beside {
+		plan.Add = append(plan.Add, remove(ns, name, f))
+	}
+	return plan, nil
 }
 
-func (g *Guard) attached(ns *netns.Namespace, index int, p Params) (bool, error) {
-	want, err := g.tag(p)
-	if err != nil {
-		return false, fmt.Errorf("load guard: %w", err)
-	}
+// filters are those of the guard's priority.
+type filters struct {
+	attached bool             // ours is there
+	instead  netlink.Filter   // stands for all in its place, which are of one kind and protocol
+	beside   []netlink.Filter // may come before it: the one that came last is asked first
+}
+
+func readFilters(ns *netns.Namespace, index int, spec *ebpf.ProgramSpec) (filters, error) {
 	link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
-	filters, err := ns.Netlink().FilterList(link, netlink.HANDLE_MIN_EGRESS)
+	list, err := ns.Netlink().FilterList(link, netlink.HANDLE_MIN_EGRESS)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return false, fmt.Errorf("list traffic filters of the uplink in %s: %w", ns, err)
+		return filters{}, fmt.Errorf("list traffic filters of the uplink in %s: %w", ns, err)
 	}
-	for _, f := range filters {
+	var found filters
+	for _, f := range list {
+		a := f.Attrs()
+		if a.Priority != priority || (a.Chain != nil && *a.Chain != 0) {
+			continue
+		}
+		if f.Type() != filterKind || a.Protocol != unix.ETH_P_ALL {
+			all := *a
+			all.Handle = 0
+			found.instead = &netlink.GenericFilter{FilterAttrs: all, FilterType: f.Type()}
+			continue
+		}
 		b, ok := f.(*netlink.BpfFilter)
-		if ok && b.Tag == want && b.DirectAction && b.Priority == priority && b.Protocol == unix.ETH_P_ALL {
-			return true, nil
+		if a.Handle != handle || !ok {
+			found.beside = append(found.beside, f)
+			continue
+		}
+		if b.DirectAction {
+			if found.attached, err = hasTag(spec, b.Tag); err != nil {
+				return filters{}, err
+			}
 		}
 	}
-	return false, nil
+	return found, nil
+}
+
+func remove(ns *netns.Namespace, name string, f netlink.Filter) change.Change {
+	return change.Change{
+		What: fmt.Sprintf("remove foreign traffic filter of kind %s before the guard of %s", f.Type(), name), Makes: name,
+		Do: func(context.Context) error {
+			err := ns.Netlink().FilterDel(f)
+			if errors.Is(err, unix.ENOENT) {
+				return nil
+			}
+			return err
+		},
+	}
 }
 
 // attach puts the program in the place of an earlier one in one step.
-func attach(ns *netns.Namespace, name string, p Params) error {
+func attach(ns *netns.Namespace, name string, spec *ebpf.ProgramSpec) error {
 	link, err := ns.Netlink().LinkByName(name)
 	if err != nil {
 		return err
@@ -120,7 +146,7 @@ func attach(ns *netns.Namespace, name string, p Params) error {
 	if err := ns.Netlink().QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("add queueing discipline clsact (CONFIG_NET_SCH_INGRESS is needed): %w", err)
 	}
-	prog, err := load(p)
+	prog, err := ebpf.NewProgram(spec)
 	if err != nil {
 		return err
 	}

@@ -3,13 +3,18 @@ package guard_test
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"sluice/dataplane/change"
 	"sluice/dataplane/guard"
 	"sluice/dataplane/internal/nstest"
 )
@@ -30,7 +35,11 @@ func load(t *testing.T, p guard.Params) *ebpf.Program {
 	if _, err := guard.New(); err != nil {
 		t.Skipf("this kernel cannot run the guard: %v", err)
 	}
-	prog, err := ebpf.NewProgram(guard.Program(p))
+	spec, err := guard.Program(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prog, err := ebpf.NewProgram(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,61 +47,189 @@ func load(t *testing.T, p guard.Params) *ebpf.Program {
 	return prog
 }
 
-func TestVerdicts(t *testing.T) {
+// skb is the part of __sk_buff that a test can set (linux/bpf.h).
+type skb struct {
+	_         [36]byte
+	Ingress   uint32
+	Interface uint32
+	_         [148]byte
+}
+
+// verdict runs the program on a packet. Loopback's index stands for the link
+// that a forwarded packet came in by.
+func verdict(t *testing.T, prog *ebpf.Program, data []byte, forwarded bool) uint32 {
+	t.Helper()
+	opts := &ebpf.RunOptions{Data: data}
+	if forwarded {
+		opts.Context = &skb{Ingress: 1}
+	}
+	got, err := prog.Run(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestSources(t *testing.T) {
 	prefix := netip.MustParsePrefix
-	usual := guard.Params{Public: prefix("203.0.113.0/24"), Private: prefix("10.0.0.0/8")}
-	inside := guard.Params{Public: prefix("10.99.0.0/16"), Private: prefix("10.0.0.0/16")}
-	odd := guard.Params{Public: prefix("198.18.0.0/15"), Private: prefix("192.0.2.0/24")}
-	single := guard.Params{Public: prefix("100.64.0.7/32")}
+	const usual, inside, odd, single, elastic, none = "usual", "inside", "odd", "single", "elastic", "none"
+	params := map[string]guard.Params{
+		usual:  {Public: prefix("203.0.113.0/24"), Private: prefix("10.0.0.0/8")},
+		inside: {Public: prefix("10.99.0.0/16"), Private: prefix("10.0.0.0/16")},
+		odd:    {Public: prefix("198.18.0.0/15"), Private: prefix("192.0.2.0/24")},
+		single: {Public: prefix("100.64.0.7/32")},
+		elastic: {Public: prefix("203.0.113.0/24"), Private: prefix("10.0.0.0/8"), Elastic: []netip.Addr{
+			netip.MustParseAddr("100.64.0.0"), netip.MustParseAddr("172.16.5.9"), netip.MustParseAddr("8.8.8.8"),
+			netip.MustParseAddr("100.127.255.255"), netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("172.16.5.10"),
+		}},
+		none: {},
+	}
 	tests := []struct {
-		params guard.Params
+		params string
 		source string
 		want   uint32
 	}{
-		{usual, "203.0.113.10", guard.Pass}, {usual, "8.8.8.8", guard.Pass}, {usual, "255.255.255.255", guard.Pass},
+		{usual, "203.0.113.10", guard.Pass}, {usual, "8.8.8.8", guard.Pass}, {usual, "0.0.0.0", guard.Pass}, {usual, "255.255.255.255", guard.Pass},
 		{usual, "9.255.255.255", guard.Pass}, {usual, "10.0.0.0", guard.Drop}, {usual, "10.255.255.255", guard.Drop}, {usual, "11.0.0.0", guard.Pass},
 		{usual, "172.15.255.255", guard.Pass}, {usual, "172.16.0.0", guard.Drop}, {usual, "172.31.255.255", guard.Drop}, {usual, "172.32.0.0", guard.Pass},
 		{usual, "192.167.255.255", guard.Pass}, {usual, "192.168.0.0", guard.Drop}, {usual, "192.168.255.255", guard.Drop}, {usual, "192.169.0.0", guard.Pass},
 		{usual, "100.63.255.255", guard.Pass}, {usual, "100.64.0.0", guard.Drop}, {usual, "100.127.255.255", guard.Drop}, {usual, "100.128.0.0", guard.Pass},
-		{inside, "10.99.1.1", guard.Pass}, {inside, "10.98.1.1", guard.Drop},
-		{odd, "192.0.2.1", guard.Drop}, {odd, "198.19.255.255", guard.Pass}, {odd, "10.1.1.1", guard.Drop},
-		{single, "100.64.0.7", guard.Pass}, {single, "100.64.0.8", guard.Drop},
-		{guard.Params{}, "10.1.1.1", guard.Drop}, {guard.Params{}, "203.0.113.1", guard.Pass},
+		{inside, "10.99.1.1", guard.Pass}, {inside, "10.98.1.1", guard.Drop}, {inside, "10.100.0.0", guard.Drop},
+		{odd, "192.0.2.1", guard.Drop}, {odd, "192.0.3.0", guard.Pass}, {odd, "198.19.255.255", guard.Pass}, {odd, "10.1.1.1", guard.Drop},
+		{single, "100.64.0.7", guard.Pass}, {single, "100.64.0.8", guard.Drop}, {single, "100.64.0.6", guard.Drop},
+		{elastic, "100.64.0.0", guard.Pass}, {elastic, "100.64.0.1", guard.Drop}, {elastic, "100.127.255.254", guard.Drop}, {elastic, "100.127.255.255", guard.Pass},
+		{elastic, "172.16.5.8", guard.Drop}, {elastic, "172.16.5.9", guard.Pass}, {elastic, "172.16.5.10", guard.Pass}, {elastic, "172.16.5.11", guard.Drop},
+		{elastic, "10.1.0.0", guard.Drop}, {elastic, "10.1.0.1", guard.Pass}, {elastic, "10.1.0.2", guard.Drop}, {elastic, "8.8.8.8", guard.Pass},
+		{none, "10.1.1.1", guard.Drop}, {none, "203.0.113.1", guard.Pass},
 	}
-	programs := map[guard.Params]*ebpf.Program{}
+	programs := map[string]*ebpf.Program{}
 	for _, test := range tests {
 		if programs[test.params] == nil {
-			programs[test.params] = load(t, test.params)
+			programs[test.params] = load(t, params[test.params])
 		}
-		got, err := programs[test.params].Run(&ebpf.RunOptions{Data: frame(unix.ETH_P_IP, test.source, 8)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != test.want {
-			t.Errorf("%+v, source %s: verdict %d, want %d", test.params, test.source, int32(got), int32(test.want))
+		for _, forwarded := range []bool{false, true} {
+			if got := verdict(t, programs[test.params], frame(unix.ETH_P_IP, test.source, 8), forwarded); got != test.want {
+				t.Errorf("%s, source %s: verdict %d, want %d", test.params, test.source, int32(got), int32(test.want))
+			}
 		}
 	}
 }
 
-func TestOtherPackets(t *testing.T) {
+// ipPacket is a frame with an elastic IP as its source.
+func ipPacket(protocol byte, options int, payload ...byte) []byte {
+	b := frame(unix.ETH_P_IP, "203.0.113.10", options+len(payload))
+	b[14] += byte(options / 4)
+	b[23] = protocol
+	copy(b[14+20+options:], payload)
+	return b
+}
+
+func tcpHeader(flags byte) []byte {
+	h := make([]byte, 20)
+	h[12], h[13] = 0x50, flags
+	return h
+}
+
+func TestKindsOfPackets(t *testing.T) {
 	prog := load(t, guard.Params{Public: netip.MustParsePrefix("203.0.113.0/24")})
-	arp := frame(unix.ETH_P_ARP, "10.0.0.1", 8)
+	fragment := func(b []byte, high, low byte) []byte { b[20], b[21] = high, low; return b }
+	private := func(options int) []byte {
+		b := ipPacket(unix.IPPROTO_UDP, options, make([]byte, 8)...)
+		copy(b[26:], []byte{10, 0, 0, 1})
+		return b
+	}
+	icmp := func(kind, code byte) []byte { return []byte{kind, code, 0, 0, 0, 0, 0, 0} }
+	const rst, ack, syn = 0x04, 0x10, 0x02
 	for _, test := range []struct {
-		name string
-		data []byte
-		want uint32
+		name           string
+		data           []byte
+		own, forwarded uint32 // verdicts
 	}{
-		{"ARP", arp, guard.Pass},
-		{"IPv6", frame(unix.ETH_P_IPV6, "10.0.0.1", 40), guard.Pass},
-		{"IPv4 with options and a private source", func() []byte { b := frame(unix.ETH_P_IP, "10.0.0.1", 48); b[14] = 0x4a; return b }(), guard.Drop},
-		{"fragment with a private source", func() []byte { b := frame(unix.ETH_P_IP, "10.0.0.1", 8); b[20] = 0x20; b[21] = 5; return b }(), guard.Drop},
+		{"ARP", frame(unix.ETH_P_ARP, "10.0.0.1", 8), guard.Pass, guard.Pass},
+		{"IPv6", frame(unix.ETH_P_IPV6, "10.0.0.1", 40), guard.Drop, guard.Drop},
+		{"RARP", frame(unix.ETH_P_RARP, "203.0.113.1", 40), guard.Drop, guard.Drop},
+		{"tag in the frame", frame(unix.ETH_P_8021Q, "203.0.113.1", 40), guard.Drop, guard.Drop},
+		{"802.3 length", frame(46, "203.0.113.1", 40), guard.Drop, guard.Drop},
+		{"IPv4 with options and a private source", private(40), guard.Drop, guard.Drop},
+		{"fragment with a private source", fragment(private(0), 0x20, 5), guard.Drop, guard.Drop},
+		{"large", ipPacket(unix.IPPROTO_UDP, 0, make([]byte, 3000)...), guard.Pass, guard.Pass},
+		{"RST", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst)...), guard.Drop, guard.Pass},
+		{"RST ACK", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst|ack)...), guard.Drop, guard.Pass},
+		{"RST after IPv4 options", ipPacket(unix.IPPROTO_TCP, 40, tcpHeader(rst)...), guard.Drop, guard.Pass},
+		{"first fragment with RST", fragment(ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst)...), 0x20, 0), guard.Drop, guard.Pass},
+		{"later fragment", fragment(ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst)...), 0x20, 1), guard.Pass, guard.Pass},
+		{"SYN ACK", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(syn|ack)...), guard.Pass, guard.Pass},
+		{"TCP without its flags", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(ack)[:13]...), guard.Drop, guard.Pass},
+		{"UDP that looks like RST", ipPacket(unix.IPPROTO_UDP, 0, tcpHeader(rst)...), guard.Pass, guard.Pass},
+		{"ESP", ipPacket(unix.IPPROTO_ESP, 0, tcpHeader(rst)...), guard.Pass, guard.Pass},
+		{"port unreachable", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 3)...), guard.Drop, guard.Pass},
+		{"port unreachable after options", ipPacket(unix.IPPROTO_ICMP, 8, icmp(3, 3)...), guard.Drop, guard.Pass},
+		{"protocol unreachable", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 2)...), guard.Drop, guard.Pass},
+		{"host unreachable", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 1)...), guard.Pass, guard.Pass},
+		{"fragmentation needed", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 4)...), guard.Pass, guard.Pass},
+		{"time exceeded", ipPacket(unix.IPPROTO_ICMP, 0, icmp(11, 0)...), guard.Pass, guard.Pass},
+		{"echo", ipPacket(unix.IPPROTO_ICMP, 0, icmp(8, 0)...), guard.Pass, guard.Pass},
 	} {
-		got, err := prog.Run(&ebpf.RunOptions{Data: test.data})
-		if err != nil {
-			t.Errorf("%s: %v", test.name, err)
-		} else if got != test.want {
-			t.Errorf("%s: verdict %d, want %d", test.name, int32(got), int32(test.want))
+		if got := verdict(t, prog, test.data, false); got != test.own {
+			t.Errorf("%s of the gateway: verdict %d, want %d", test.name, int32(got), int32(test.own))
 		}
+		if got := verdict(t, prog, test.data, true); got != test.forwarded {
+			t.Errorf("%s of a host: verdict %d, want %d", test.name, int32(got), int32(test.forwarded))
+		}
+	}
+}
+
+// A tag beside the packet, as a VLAN link on the uplink sets it.
+func TestTagBesideThePacket(t *testing.T) {
+	spec, err := guard.Program(guard.Params{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	load(t, guard.Params{}) // skips where there is no BPF
+	for _, tagged := range []bool{true, false} {
+		insns := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
+		if tagged {
+			insns = append(insns, asm.Mov.Imm(asm.R2, 0x0081), asm.Mov.Imm(asm.R3, 7), asm.FnSkbVlanPush.Call())
+		}
+		insns = append(insns, asm.Mov.Reg(asm.R1, asm.R6))
+		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: append(insns, spec.Instructions...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := uint32(guard.Pass)
+		if tagged {
+			want = guard.Drop
+		}
+		if got := verdict(t, prog, frame(unix.ETH_P_IP, "203.0.113.1", 40), false); got != want {
+			t.Errorf("tagged %v: verdict %d, want %d", tagged, int32(got), int32(want))
+		}
+		prog.Close()
+	}
+}
+
+// The search is compared with a plain one, and grows no further than jumps
+// reach.
+func TestManyElasticIPs(t *testing.T) {
+	var p guard.Params
+	for i := range 4900 {
+		p.Elastic = append(p.Elastic, netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 7}))
+	}
+	prog := load(t, p)
+	for _, a := range p.Elastic {
+		for addr, want := range map[netip.Addr]uint32{a: guard.Pass, a.Next(): guard.Drop, a.Prev(): guard.Drop} {
+			if got := verdict(t, prog, frame(unix.ETH_P_IP, addr.String(), 8), true); got != want {
+				t.Fatalf("source %s: verdict %d, want %d", addr, int32(got), int32(want))
+			}
+		}
+	}
+	for i := range 200 {
+		p.Elastic = append(p.Elastic, netip.AddrFrom4([4]byte{172, 16, byte(i), 7}))
+	}
+	if _, err := guard.Program(p); err == nil || !strings.Contains(err.Error(), "uplink's prefix") {
+		t.Errorf("with %d elastic IPs in private space: %v", len(p.Elastic), err)
+	}
+	if _, err := guard.Program(guard.Params{Private: netip.MustParsePrefix("2001:db8::/32")}); err == nil {
+		t.Error("an IPv6 block is accepted")
 	}
 }
 
@@ -125,10 +262,15 @@ func TestAttach(t *testing.T) {
 	a := guard.Params{Public: netip.MustParsePrefix("203.0.113.0/24")}
 	b := guard.Params{Public: netip.MustParsePrefix("198.51.100.0/24")}
 	var got []int
-	for _, p := range []guard.Params{a, a, b, b, a} {
+	// The program depends on no public prefix or elastic IP, but in private
+	// space.
+	c := guard.Params{Public: b.Public, Elastic: []netip.Addr{netip.MustParseAddr("8.8.8.8")}}
+	d := guard.Params{Public: b.Public, Elastic: []netip.Addr{netip.MustParseAddr("100.64.0.9"), netip.MustParseAddr("8.8.8.8")}}
+	f := guard.Params{Public: b.Public, Elastic: []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("100.64.0.9")}}
+	for _, p := range []guard.Params{a, a, b, c, d, d, f, a, a} {
 		got = append(got, apply(p))
 	}
-	if want := []int{1, 0, 1, 0, 1}; !slices.Equal(got, want) {
+	if want := []int{1, 0, 0, 0, 1, 0, 0, 1, 0}; !slices.Equal(got, want) {
 		t.Errorf("changes %v, want %v", got, want)
 	}
 	nstest.Command(t, ns, "tc", "filter", "del", "dev", "public", "egress")
@@ -141,5 +283,91 @@ func TestAttach(t *testing.T) {
 	}
 	if err := plan.Add[0].Do(context.Background()); err == nil {
 		t.Error("attached to a link that does not exist")
+	}
+}
+
+// A filter in front of the guard could let pass what the guard drops.
+func TestForeignFilters(t *testing.T) {
+	ns, far := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, ns, "public", far, "far")
+	g, err := guard.New()
+	if err != nil {
+		t.Skipf("this kernel cannot run the guard: %v", err)
+	}
+	index := nstest.Link(t, ns, "public").Attrs().Index
+	plan := func() []change.Change {
+		t.Helper()
+		p, err := g.Plan(ns, "public", index, guard.Params{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Add
+	}
+	accept, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{
+		asm.Mov.Imm(asm.R0, 0), asm.Return(),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accept.Close()
+	foreign := func(handle uint32, priority uint16) func() {
+		return func() {
+			f := &netlink.BpfFilter{
+				FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: netlink.HANDLE_MIN_EGRESS, Handle: handle, Priority: priority, Protocol: unix.ETH_P_ALL},
+				Fd:          accept.FD(), Name: "foreign", DirectAction: true,
+			}
+			if err := ns.Netlink().FilterReplace(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tc := func(args ...string) func() {
+		return func() { nstest.Command(t, ns, "tc", append([]string{"filter"}, args...)...) }
+	}
+	all := func(fs ...func()) func() {
+		return func() {
+			for _, f := range fs {
+				f()
+			}
+		}
+	}
+	deleted := tc("del", "dev", "public", "egress")
+	const attach, remove = "attach guard to public", "remove foreign traffic filter of kind %s before the guard of public"
+	for _, test := range []struct {
+		name   string
+		damage func()
+		want   []string
+	}{
+		{"same priority", foreign(2, 1), []string{fmt.Sprintf(remove, "bpf")}},
+		{"two of the same priority", all(foreign(2, 1), foreign(3, 1)), []string{fmt.Sprintf(remove, "bpf"), fmt.Sprintf(remove, "bpf")}},
+		{"our handle", foreign(1, 1), []string{attach}},
+		{"instead of ours", all(deleted, foreign(2, 1)), []string{attach, fmt.Sprintf(remove, "bpf")}},
+		{"after ours", foreign(1, 2), nil},
+		{"another kind", all(deleted, tc("add", "dev", "public", "egress", "protocol", "ip", "prio", "1", "u32", "match", "u32", "0", "0")),
+			[]string{fmt.Sprintf(remove, "u32"), attach}},
+		{"another protocol", all(deleted, tc("add", "dev", "public", "egress", "protocol", "ip", "prio", "1", "bpf", "bytecode", "1,6 0 0 0,")),
+			[]string{fmt.Sprintf(remove, "bpf"), attach}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, c := range plan() {
+				if err := c.Do(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			test.damage()
+			var got []string
+			for _, c := range plan() {
+				got = append(got, c.What)
+				if err := c.Do(t.Context()); err != nil {
+					t.Errorf("%s: %v", c.What, err)
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("changes %q, want %q", got, test.want)
+			}
+			if left := plan(); len(left) > 0 {
+				t.Errorf("still to do: %s", left[0].What)
+			}
+		})
 	}
 }

@@ -2,7 +2,9 @@ package guard
 
 import (
 	"encoding/binary"
-	"net/netip"
+	"fmt"
+	"io"
+	"strconv"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -15,82 +17,172 @@ const (
 	Drop = 2          // TC_ACT_SHOT
 )
 
-// Params is what the program is made for.
-type Params struct {
-	Public  netip.Prefix // sources that may leave, before anything else
-	Private netip.Prefix // the VPC's block, which may not, besides privateBlocks
-}
-
-// privateBlocks never are a source on a public network: RFC 1918, section 3,
-// and RFC 6598, section 7.
-func privateBlocks() []netip.Prefix {
-	return []netip.Prefix{
-		netip.MustParsePrefix("10.0.0.0/8"),
-		netip.MustParsePrefix("172.16.0.0/12"),
-		netip.MustParsePrefix("192.168.0.0/16"),
-		netip.MustParsePrefix("100.64.0.0/10"),
-	}
-}
+// maxSpans keeps every jump within the 16 bits that an instruction has for it:
+// a span is two edges, and an edge is three instructions.
+const maxSpans = 5000
 
 // Offsets and constants of the kernel's user API.
 const (
-	skbProtocol   = 16 // offset of __sk_buff.protocol
-	ipSource      = 12 // offset of the source address in an IPv4 header (RFC 791, section 3.1)
+	skbProtocol   = 16 // offsets in __sk_buff (linux/bpf.h)
+	skbVLAN       = 20 // vlan_present
+	skbIngress    = 36 // ingress_ifindex: 0 if the packet came in by no link
 	headerNetwork = 1  // BPF_HDR_START_NET
-	offsetSource  = -4 // on the stack
-	labelPass     = "pass"
-	labelDrop     = "drop"
+)
+
+// Offsets in headers, and what they may hold.
+const (
+	ipHeader     = 20 // without options (RFC 791, section 3.1)
+	ipFragment   = 6  // flags and offset of the fragment
+	ipProtocol   = 9
+	ipSource     = 12
+	tcpFlags     = 13 // RFC 9293, section 3.1
+	tcpReset     = 0x04
+	icmpUnreach  = 3 // destination unreachable (RFC 792)
+	icmpProtocol = 2 // its codes
+	icmpPort     = 3
+)
+
+// The stack holds the IPv4 header without options, and two bytes of what
+// follows it.
+const (
+	stackHeader = -24 // so that the source address is aligned
+	stackNext   = -32
+)
+
+const (
+	labelSource = "source"
+	labelICMP   = "icmp"
+	labelPass   = "pass"
+	labelDrop   = "drop"
 )
 
 // Program returns the program for a traffic classifier in direct-action mode.
+// It fails where p has addresses that are not IPv4, or too many of them in
+// private space.
 //
-// A packet that says it is IPv4 and is too short to have a source is dropped.
-// What is not IPv4, ARP above all, passes.
-func Program(p Params) *ebpf.ProgramSpec {
-	var be [2]byte
-	binary.BigEndian.PutUint16(be[:], unix.ETH_P_IP)
+// A packet that says it is IPv4 and is too short for the header is dropped.
+func Program(p Params) (*ebpf.ProgramSpec, error) {
+	spans, err := denied(p)
+	if err != nil {
+		return nil, err
+	}
 	insns := asm.Instructions{
-		// The protocol is in network byte order in a host's word.
-		asm.LoadMem(asm.R2, asm.R1, skbProtocol, asm.Word),
-		asm.JNE.Imm(asm.R2, int32(binary.NativeEndian.Uint16(be[:])), labelPass),
-		// Relative to the network header, so that the link layer does not matter.
-		asm.Mov.Imm(asm.R2, ipSource),
-		asm.Mov.Reg(asm.R3, asm.RFP),
-		asm.Add.Imm(asm.R3, offsetSource),
-		asm.Mov.Imm(asm.R4, 4),
-		asm.Mov.Imm(asm.R5, headerNetwork),
-		asm.FnSkbLoadBytesRelative.Call(),
-		asm.JNE.Imm(asm.R0, 0, labelDrop),
-		asm.LoadMem(asm.R2, asm.RFP, offsetSource, asm.Word),
-		asm.HostTo(asm.BE, asm.R2, asm.Word),
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.LoadMem(asm.R2, asm.R6, skbVLAN, asm.Word),
+		asm.JNE.Imm(asm.R2, 0, labelDrop),
+		asm.LoadMem(asm.R2, asm.R6, skbProtocol, asm.Word),
+		asm.JEq.Imm(asm.R2, networkOrder(unix.ETH_P_ARP), labelPass),
+		asm.JNE.Imm(asm.R2, networkOrder(unix.ETH_P_IP), labelDrop),
 	}
-	insns = append(insns, ifIn(p.Public, labelPass)...)
-	for _, block := range append(privateBlocks(), p.Private) {
-		insns = append(insns, ifIn(block, labelDrop)...)
-	}
-	pass := int32(-1)
+	// Relative to the network header, so that the link layer does not matter.
+	insns = append(insns, asm.Mov.Imm(asm.R2, 0))
+	insns = append(insns, copyToStack(stackHeader, ipHeader)...)
+	insns = append(insns, ownAnswers()...)
 	insns = append(insns,
-		asm.Mov.Imm(asm.R0, pass).WithSymbol(labelPass),
+		asm.LoadMem(asm.R2, asm.RFP, stackHeader+ipSource, asm.Word).WithSymbol(labelSource),
+		asm.HostTo(asm.BE, asm.R2, asm.Word),
+		asm.Ja.Label("search"),
+		asm.Mov.Imm(asm.R0, -1).WithSymbol(labelPass),
 		asm.Return(),
 		asm.Mov.Imm(asm.R0, Drop).WithSymbol(labelDrop),
 		asm.Return(),
 	)
-	return &ebpf.ProgramSpec{Name: "sluice_guard", Type: ebpf.SchedCLS, Instructions: insns, License: "GPL"}
+	search := appendSearch(nil, edges(spans), 0)
+	search[0] = search[0].WithSymbol("search")
+	insns = append(insns, search...)
+	return &ebpf.ProgramSpec{Name: "sluice_guard", Type: ebpf.SchedCLS, Instructions: insns, License: "GPL"}, nil
 }
 
-// ifIn jumps to label if the address in R2 is in the block. An invalid block
-// has no addresses.
-func ifIn(block netip.Prefix, label string) asm.Instructions {
-	if !block.IsValid() {
-		return nil
+// ownAnswers drops resets and some unreachable messages of the gateway itself.
+func ownAnswers() asm.Instructions {
+	insns := asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R6, skbIngress, asm.Word),
+		asm.JNE.Imm(asm.R2, 0, labelSource),
+		asm.LoadMem(asm.R2, asm.RFP, stackHeader+ipFragment, asm.Half),
+		asm.HostTo(asm.BE, asm.R2, asm.Half),
+		asm.And.Imm(asm.R2, 0x1fff),
+		asm.JNE.Imm(asm.R2, 0, labelSource), // not the first fragment
+		// R7: the length of the IPv4 header.
+		asm.LoadMem(asm.R7, asm.RFP, stackHeader, asm.Byte),
+		asm.And.Imm(asm.R7, 0x0f),
+		asm.LSh.Imm(asm.R7, 2),
+		asm.LoadMem(asm.R2, asm.RFP, stackHeader+ipProtocol, asm.Byte),
+		asm.JEq.Imm(asm.R2, unix.IPPROTO_ICMP, labelICMP),
+		asm.JNE.Imm(asm.R2, unix.IPPROTO_TCP, labelSource),
+		asm.Mov.Reg(asm.R2, asm.R7),
+		asm.Add.Imm(asm.R2, tcpFlags),
 	}
-	host := int32(32 - block.Bits())
-	first := block.Masked().Addr().As4()
+	insns = append(insns, copyToStack(stackNext, 1)...)
+	insns = append(insns,
+		asm.LoadMem(asm.R2, asm.RFP, stackNext, asm.Byte),
+		asm.JSet.Imm(asm.R2, tcpReset, labelDrop),
+		asm.Ja.Label(labelSource),
+		asm.Mov.Reg(asm.R2, asm.R7).WithSymbol(labelICMP),
+	)
+	insns = append(insns, copyToStack(stackNext, 2)...)
+	return append(insns,
+		asm.LoadMem(asm.R2, asm.RFP, stackNext, asm.Byte),
+		asm.JNE.Imm(asm.R2, icmpUnreach, labelSource),
+		asm.LoadMem(asm.R2, asm.RFP, stackNext+1, asm.Byte),
+		asm.JEq.Imm(asm.R2, icmpProtocol, labelDrop),
+		asm.JEq.Imm(asm.R2, icmpPort, labelDrop),
+	)
+}
+
+// copyToStack copies size bytes to the stack, from the offset in R2 after the start of
+// the network header. It reads what is not in the packet's linear part, too. A
+// packet that ends before is dropped.
+func copyToStack(stack, size int32) asm.Instructions {
 	return asm.Instructions{
-		asm.Mov.Reg(asm.R3, asm.R2),
-		asm.RSh.Imm(asm.R3, host),
-		// In a register: a comparison with a constant would extend its sign.
-		asm.LoadImm(asm.R4, int64(uint64(binary.BigEndian.Uint32(first[:]))>>host), asm.DWord),
-		asm.JEq.Reg(asm.R3, asm.R4, label),
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.Mov.Reg(asm.R3, asm.RFP),
+		asm.Add.Imm(asm.R3, stack),
+		asm.Mov.Imm(asm.R4, size),
+		asm.Mov.Imm(asm.R5, headerNetwork),
+		asm.FnSkbLoadBytesRelative.Call(),
+		asm.JNE.Imm(asm.R0, 0, labelDrop),
 	}
+}
+
+// appendSearch appends a binary search for the source in R2. There are before
+// edges below these, so that the verdict is to drop where the number of edges
+// at or below the source is odd.
+func appendSearch(insns asm.Instructions, edges []uint32, before int) asm.Instructions {
+	if len(edges) == 0 {
+		var verdict int32 = -1
+		if before%2 == 1 {
+			verdict = Drop
+		}
+		return append(insns, asm.Mov.Imm(asm.R0, verdict), asm.Return())
+	}
+	mid := len(edges) / 2
+	above := "edge" + strconv.Itoa(before+mid)
+	// The 32-bit comparison takes its constant as unsigned (Linux 5.1).
+	insns = append(insns, asm.JGE.Imm32(asm.R2, int32(edges[mid]), above))
+	insns = appendSearch(insns, edges[:mid], before)
+	at := len(insns)
+	insns = appendSearch(insns, edges[mid+1:], before+mid+1)
+	insns[at] = insns[at].WithSymbol(above)
+	return insns
+}
+
+// networkOrder is an EtherType as __sk_buff has it: in network byte order in a
+// host's word.
+func networkOrder(etherType uint16) int32 {
+	var be [2]byte
+	binary.BigEndian.PutUint16(be[:], etherType)
+	return int32(binary.NativeEndian.Uint16(be[:]))
+}
+
+// hasTag reports whether the kernel gives the program this tag.
+func hasTag(spec *ebpf.ProgramSpec, tag string) (bool, error) {
+	var order binary.ByteOrder = binary.LittleEndian
+	if binary.NativeEndian.Uint16([]byte{0, 1}) == 1 {
+		order = binary.BigEndian
+	}
+	// The tag covers the jumps, whose distances are only set by encoding.
+	if err := spec.Instructions.Marshal(io.Discard, order); err != nil {
+		return false, fmt.Errorf("encode the guard's program: %w", err)
+	}
+	return spec.Instructions.HasTag(tag, order)
 }
