@@ -1,10 +1,13 @@
 package announce
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +29,17 @@ func (c *fakeClock) After(d time.Duration) <-chan time.Time {
 		c.waiting <- ch
 	}
 	return ch
+}
+
+// tick lets an interval pass that somebody waits for.
+func (c *fakeClock) tick(t *testing.T) {
+	t.Helper()
+	select {
+	case ch := <-c.waiting:
+		ch <- time.Time{}
+	case <-time.After(nstest.Deadline):
+		t.Fatal("nobody waits for a next round")
+	}
 }
 
 // wire is a veth pair with an ear at the far end.
@@ -89,12 +103,7 @@ func TestAnnounceThreeTimes(t *testing.T) {
 	}
 	for round := range Times {
 		if round > 0 {
-			select {
-			case ch := <-clock.waiting:
-				ch <- time.Time{}
-			case <-time.After(nstest.Deadline):
-				t.Fatalf("round %d is not waited for", round)
-			}
+			clock.tick(t)
 		}
 		var got []string
 		for range want {
@@ -105,6 +114,127 @@ func TestAnnounceThreeTimes(t *testing.T) {
 		}
 	}
 	a.wg.Wait() // no round after the last
+}
+
+// An address that is withdrawn between two rounds is not in the next.
+func TestKeep(t *testing.T) {
+	ns, index, mac, heard := wire(t)
+	clock := &fakeClock{waiting: make(chan chan time.Time)}
+	a := New(clock, slog.New(slog.DiscardHandler))
+	defer a.Close()
+	gone, stays := netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("203.0.113.6")
+	if err := a.Announce("vpc-1", ns, index, mac, []netip.Addr{gone, stays}); err != nil {
+		t.Fatal(err)
+	}
+	about := func(addr netip.Addr) {
+		t.Helper()
+		if got := heard(); !strings.Contains(got, "is-at "+mac.String()+" for "+addr.String()+" ") {
+			t.Errorf("heard %q, want %s announced", got, addr)
+		}
+	}
+	for _, addr := range []netip.Addr{gone, gone, stays, stays} {
+		about(addr)
+	}
+	a.Keep("vpc-2", nil)
+	a.Keep("vpc-1", []netip.Addr{stays})
+	for range Times - 1 {
+		clock.tick(t)
+		about(stays)
+		about(stays)
+	}
+	a.wg.Wait()
+}
+
+// What is announced anew is not said twice in a round.
+func TestAnnouncedAgain(t *testing.T) {
+	ns, index, mac, heard := wire(t)
+	clock := &fakeClock{waiting: make(chan chan time.Time)}
+	a := New(clock, slog.New(slog.DiscardHandler))
+	defer a.Close()
+	addrs := []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("203.0.113.6")}
+	for _, list := range [][]netip.Addr{addrs, addrs[:1]} {
+		if err := a.Announce("vpc-1", ns, index, mac, list); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 * len(list) {
+			heard()
+		}
+	}
+	for range 2 * (Times - 1) { // two announcements, of one address each
+		clock.tick(t)
+	}
+	a.wg.Wait()
+	count := map[string]int{}
+	for range 2 * 2 * (Times - 1) {
+		_, what, _ := strings.Cut(heard(), " for ")
+		addr, _, _ := strings.Cut(what, " ")
+		count[addr]++
+	}
+	if want := map[string]int{"203.0.113.5": 4, "203.0.113.6": 4}; !maps.Equal(count, want) {
+		t.Errorf("frames after the first round %v, want %v", count, want)
+	}
+}
+
+// A link that is down for a while hears of the addresses when it is up.
+func TestLinkDownAtFirst(t *testing.T) {
+	ns, index, mac, heard := wire(t)
+	clock := &fakeClock{waiting: make(chan chan time.Time)}
+	a := New(clock, slog.New(slog.DiscardHandler))
+	defer a.Close()
+	nstest.Command(t, ns, "ip", "link", "set", "public", "down")
+	if err := a.Announce("vpc-1", ns, index, mac, []netip.Addr{netip.MustParseAddr("203.0.113.5")}); err != nil {
+		t.Fatal(err)
+	}
+	const failing = 3
+	for range failing {
+		clock.tick(t)
+	}
+	nstest.Up(t, ns, "public")
+	done := make(chan struct{})
+	go func() { a.wg.Wait(); close(done) }()
+	for ended := false; !ended; {
+		select {
+		case ch := <-clock.waiting:
+			ch <- time.Time{}
+		case <-done:
+			ended = true
+		}
+	}
+	for range 2 * Times {
+		heard()
+	}
+}
+
+// A link that is never up, or gone, does not keep anybody waiting for ever.
+func TestGivesUp(t *testing.T) {
+	for _, damage := range []string{"down", "gone"} {
+		t.Run(damage, func(t *testing.T) {
+			ns, index, mac, _ := wire(t)
+			clock := &fakeClock{waiting: make(chan chan time.Time)}
+			var log bytes.Buffer
+			a := New(clock, slog.New(slog.NewTextHandler(&log, nil)))
+			defer a.Close()
+			nstest.Command(t, ns, "ip", "link", "set", "public", "down")
+			if err := a.Announce("vpc-1", ns, index, mac, []netip.Addr{netip.MustParseAddr("203.0.113.5")}); err != nil {
+				t.Fatal(err)
+			}
+			first := <-clock.waiting
+			warned := damage == "down"
+			if !warned {
+				nstest.Command(t, ns, "ip", "link", "del", "public")
+			}
+			first <- time.Time{}
+			if warned {
+				for range Attempts - 1 {
+					clock.tick(t)
+				}
+			}
+			a.wg.Wait()
+			if strings.Contains(log.String(), "less often") != warned {
+				t.Errorf("log: %q, want a warning: %v", log.String(), warned)
+			}
+		})
+	}
 }
 
 func TestCancelAndClose(t *testing.T) {

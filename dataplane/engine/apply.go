@@ -260,6 +260,8 @@ func linkNames(s *link.State) func(int) string {
 }
 
 func (j *job) removeTopology(ctx context.Context) {
+	// Another network may have an elastic IP as soon as it is gone from here.
+	j.e.announcer.Keep(j.n.id, j.want.Elastic)
 	j.runner.Run(ctx, j.routes.Remove)
 	j.runner.Run(ctx, j.plan.Remove)
 }

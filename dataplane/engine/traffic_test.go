@@ -16,7 +16,6 @@ import (
 
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
-	"sluice/dataplane/link"
 	"sluice/dataplane/netns"
 )
 
@@ -270,40 +269,6 @@ func TestTwoNetworksWithTheSameAddresses(t *testing.T) {
 		client := nstest.Host(t, dataplane.Namespace(n.ID), "vsw-a", "10.0.1.6/24", "10.0.1.253")
 		nstest.Eventually(t, seenAs(client, "tcp4", "203.0.113.1:9000", external))
 	}
-}
-
-// A neighbour that knows an elastic IP elsewhere learns where it is now.
-func TestElasticIPMovesBetweenNetworks(t *testing.T) {
-	s := newSite(t)
-	e := s.engine(t)
-	external := netip.MustParseAddr("203.0.113.21")
-	withIt := func(n *dataplane.Network) *dataplane.Network {
-		n.Elastic, n.DNAT, n.SNAT[0].Pool = []netip.Addr{external}, nil, []netip.Addr{external}
-		return n
-	}
-	without := func(n dataplane.Network) *dataplane.Network {
-		n.Elastic, n.SNAT = nil, nil
-		return &n
-	}
-	neighbour := func(n *dataplane.Network) func() error {
-		mac := link.MAC(n.ID, dataplane.UplinkName).String()
-		return func() error {
-			known := nstest.Command(t, s.public, "ip", "neigh", "show", external.String())
-			if !strings.Contains(known, mac) {
-				return fmt.Errorf("neighbour is %q, want %s", known, mac)
-			}
-			return nil
-		}
-	}
-	first, second := withIt(s.network(t)), withIt(s.network(t))
-	mustApply(t, e, first)
-	mustApply(t, e, without(*second))
-	// The public side asks once, and then believes what it knows.
-	_, _ = nstest.Seen(s.public, "udp4", external.String()+":1")
-	nstest.Eventually(t, neighbour(first))
-	mustApply(t, e, without(*first))
-	mustApply(t, e, second)
-	nstest.Eventually(t, neighbour(second))
 }
 
 // manyEntries returns the network with count DNAT entries.
