@@ -34,6 +34,7 @@ func establish(path string, patience time.Duration) error {
 	}
 	db, err := openFile(fresh, patience)
 	if err != nil {
+		_ = os.Remove(fresh) // it may not even have been made
 		return err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
