@@ -98,6 +98,46 @@ func TestSupports(t *testing.T) {
 	}
 }
 
+// Each host is supported by the entry that it is in, whatever its length.
+func TestSupportsSources(t *testing.T) {
+	n := &dataplane.Network{Elastic: []netip.Addr{ip("203.0.113.1"), ip("203.0.113.2")}}
+	for i, source := range []string{"10.0.1.0/24", "10.0.2.0/25", "10.0.2.128/32", "10.1.0.0/16", "172.16.0.0/12"} {
+		n.SNAT = append(n.SNAT, dataplane.SNAT{Source: netip.MustParsePrefix(source), Pool: n.Elastic[i%2 : i%2+1]})
+	}
+	for _, test := range []struct {
+		host, external string
+		want           bool
+	}{
+		{"10.0.1.0", "203.0.113.1", true}, {"10.0.1.255", "203.0.113.1", true}, {"10.0.1.255", "203.0.113.2", false},
+		{"10.0.0.255", "203.0.113.1", false}, {"10.0.2.127", "203.0.113.2", true}, {"10.0.2.128", "203.0.113.2", false},
+		{"10.0.2.128", "203.0.113.1", true}, {"10.0.2.129", "203.0.113.1", false}, {"10.1.255.255", "203.0.113.2", true},
+		{"10.2.0.0", "203.0.113.2", false}, {"172.31.255.255", "203.0.113.1", true}, {"172.32.0.0", "203.0.113.1", false},
+	} {
+		f := flow(udp, test.host+":999", "198.51.100.1:53", "198.51.100.1:53", test.external+":999")
+		if got := NewSupport(n).Supports(&f); got != test.want {
+			t.Errorf("%s as %s: Supports = %v, want %v", test.host, test.external, got, test.want)
+		}
+	}
+}
+
+// BenchmarkSupports5000 is one flow among 5,000 SNAT entries, of which the last
+// supports it.
+func BenchmarkSupports5000(b *testing.B) {
+	n := &dataplane.Network{Elastic: []netip.Addr{ip("203.0.113.1")}}
+	for i := range 5000 {
+		source := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24+i%3)
+		n.SNAT = append(n.SNAT, dataplane.SNAT{Source: source, Pool: n.Elastic})
+	}
+	s := NewSupport(n)
+	host := n.SNAT[4999].Source.Addr().Next().String()
+	f := flow(udp, host+":999", "198.51.100.1:53", "198.51.100.1:53", "203.0.113.1:999")
+	for b.Loop() {
+		if !s.Supports(&f) {
+			b.Fatal("not supported")
+		}
+	}
+}
+
 func TestWithdrawn(t *testing.T) {
 	tests := []struct {
 		name   string

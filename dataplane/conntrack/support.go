@@ -2,6 +2,7 @@ package conntrack
 
 import (
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -27,8 +28,11 @@ type Support struct {
 	ports   map[portKey]netip.AddrPort
 	whole   map[netip.Addr][]netip.Addr // external → internal, of Any entries and mappings
 	mapped  map[netip.Addr][]netip.Addr // internal → external
-	snat    []dataplane.SNAT
-	pools   []map[netip.Addr]bool // of snat
+	// snat has the pool of each source; lengths are the prefix lengths among
+	// them. Sources do not overlap, so that a host is in one at the most, and
+	// looking for each length costs less than a tree.
+	snat    map[netip.Prefix]map[netip.Addr]bool
+	lengths []int
 }
 
 type portKey struct {
@@ -40,7 +44,8 @@ type portKey struct {
 func NewSupport(n *dataplane.Network) *Support {
 	s := &Support{
 		elastic: make(map[netip.Addr]bool, len(n.Elastic)), ports: make(map[portKey]netip.AddrPort, len(n.DNAT)),
-		whole: map[netip.Addr][]netip.Addr{}, mapped: map[netip.Addr][]netip.Addr{}, snat: n.SNAT,
+		whole: map[netip.Addr][]netip.Addr{}, mapped: map[netip.Addr][]netip.Addr{},
+		snat: make(map[netip.Prefix]map[netip.Addr]bool, len(n.SNAT)),
 	}
 	for _, a := range n.Elastic {
 		s.elastic[a] = true
@@ -58,11 +63,15 @@ func NewSupport(n *dataplane.Network) *Support {
 		s.ports[portKey{netip.AddrPortFrom(d.External, d.ExternalPort), d.Protocol}] = netip.AddrPortFrom(d.Internal, d.InternalPort)
 	}
 	for i := range n.SNAT {
-		pool := make(map[netip.Addr]bool, len(n.SNAT[i].Pool))
-		for _, a := range n.SNAT[i].Pool {
+		e := &n.SNAT[i]
+		pool := make(map[netip.Addr]bool, len(e.Pool))
+		for _, a := range e.Pool {
 			pool[a] = true
 		}
-		s.pools = append(s.pools, pool)
+		s.snat[e.Source.Masked()] = pool
+		if !slices.Contains(s.lengths, e.Source.Bits()) {
+			s.lengths = append(s.lengths, e.Source.Bits())
+		}
 	}
 	return s
 }
@@ -109,8 +118,8 @@ func (s *Support) source(f *Flow) bool {
 			return true
 		}
 	}
-	for i := range s.snat {
-		if s.snat[i].Source.Contains(f.Source.Addr()) && s.pools[i][external] {
+	for _, bits := range s.lengths {
+		if source, err := f.Source.Addr().Prefix(bits); err == nil && s.snat[source][external] {
 			return true
 		}
 	}
