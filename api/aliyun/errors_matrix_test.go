@@ -153,6 +153,11 @@ func and(all ...happening) happening {
 	}
 }
 
+// unusedVSwitch puts one that nothing is in in place of the usual one.
+func unusedVSwitch(_ *testing.T, w *vpcWorld) {
+	w.vsw = w.VSwitch(planetest.Alice, w.vpc.VPC, "10.7.0.0/16")
+}
+
 func newVSwitch(_ *testing.T, w *vpcWorld)    { w.VSwitch(planetest.Alice, w.vpc.VPC, "10.9.0.0/16") }
 func newRouteEntry(_ *testing.T, w *vpcWorld) { w.add("10.8.0.0/16", resource.NextHopInstance, w.ecs) }
 
@@ -239,10 +244,10 @@ var vpcErrors = []struct {
 	{"CreateVSwitch", "InvalidCidrBlock.MaskLength", "", nil, fixed("CidrBlock", "10.2.0.0/30")},
 	{"CreateVSwitch", "IncorrectVpcStatus", "", and(stalled, newVPC), theVPC},
 
-	{"DeleteVSwitch", "IncorrectVSwitchStatus", "", and(stalled, newVSwitch), theVSW},
+	{"DeleteVSwitch", "IncorrectVSwitchStatus", "", and(unusedVSwitch, stalled, newVSwitch), theVSW},
 	{"DeleteVSwitch", "DependencyViolation", "", func(t *testing.T, w *vpcWorld) { remove(t, w, w.vip) }, theVSW},
 	{"DeleteVSwitch", "DependencyViolation.HaVip", "", nil, theVSW},
-	{"DeleteVSwitch", "IncorrectRouteEntryStatus", "", and(stalled, newRouteEntry), theVSW},
+	{"DeleteVSwitch", "IncorrectRouteEntryStatus", "", and(unusedVSwitch, stalled, newRouteEntry), theVSW},
 
 	{"DescribeVSwitches", "Forbidden.VpcNotFound", "", nil, fixed("VpcId", "vpc-none")},
 	{"DescribeVSwitches", "Forbidden.VpcNotFound", "", nil, func(w *vpcWorld) []string { return []string{"VpcId", w.theirs.VPC} }},

@@ -25,8 +25,9 @@ type NewRouteEntry struct {
 // reference, CreateRouteEntry).
 //
 // Reasons, in this order: RouteTableNotFound, CIDRMalformed, those of the next
-// hops (see nextHops), VPCInTransition, RouteInTransition, VSwitchInTransition,
-// RouteDestination, RouteSame, RouteDuplicate, QuotaRouteEntry, HaVipRouteQuota.
+// hops (see nextHops), RouteDestination, RouteSame, RouteDuplicate,
+// QuotaRouteEntry, HaVipRouteQuota, VPCInTransition, VSwitchInTransition,
+// RouteInTransition.
 func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in NewRouteEntry) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		vpc, err := vpcOfTable(tx.View, c, in.Table)
@@ -38,9 +39,6 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in Ne
 		}
 		hops, err := nextHops(tx.View, vpc, in)
 		if err != nil {
-			return err
-		}
-		if err := s.ready(tx.View, vpc); err != nil {
 			return err
 		}
 		if err := checkDestination(tx.View, vpc, in.Destination); err != nil {
@@ -57,6 +55,9 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in Ne
 			return fault.New(fault.RouteDuplicate, "route table %s has another entry for %s", in.Table, in.Destination)
 		}
 		if err := s.routeQuotas(tx.View, c, e); err != nil {
+			return err
+		}
+		if err := s.ready(tx.View, vpc); err != nil {
 			return err
 		}
 		tx.Put(e)

@@ -69,18 +69,18 @@ func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (
 // DeleteVPC deletes a VPC that nothing is left in, with its router and route
 // table (DeleteVpc).
 //
-// Reasons, in this order: VPCNotFound, VPCInTransition, VPCHasRouteEntries,
-// VPCHasNATGateway, VPCHasInstances, VPCHasVSwitches.
+// Reasons, in this order: VPCNotFound, VPCHasRouteEntries, VPCHasNATGateway,
+// VPCHasInstances, VPCHasVSwitches, VPCInTransition.
 func (s *Service) DeleteVPC(ctx context.Context, c identity.Caller, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		vpc, err := ownVPC(tx.View, c, id)
 		if err != nil {
 			return err
 		}
-		if err := s.vpcSettled(vpc, fault.VPCInTransition); err != nil {
+		if err := empty(tx.View, vpc); err != nil {
 			return err
 		}
-		if err := empty(tx.View, vpc); err != nil {
+		if err := s.vpcSettled(vpc, fault.VPCInTransition); err != nil {
 			return err
 		}
 		if r, ok := tx.VRouters.Get(vpc.VRouter); ok {

@@ -24,9 +24,9 @@ type NewVSwitch struct {
 // CreateVSwitch).
 //
 // Reasons, in this order: ZoneNotFound, VPCNotFound, ResourceNotAvailable,
-// CIDRMalformed, VSwitchCIDRMask, VSwitchCIDROutside, VPCInTransition,
-// VSwitchInTransition, RouteInTransition, QuotaVSwitch, VSwitchCIDROverlap,
-// VSwitchCIDRRoute.
+// CIDRMalformed, VSwitchCIDRMask, VSwitchCIDROutside, QuotaVSwitch,
+// VSwitchCIDROverlap, VSwitchCIDRRoute, VPCInTransition, VSwitchInTransition,
+// RouteInTransition.
 func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVSwitch) (string, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (string, error) {
 		region, ok := s.settings.ZoneRegion(in.Zone)
@@ -43,13 +43,13 @@ func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVS
 		if err := checkVSwitchBlock(in.CIDR, vpc.CIDR); err != nil {
 			return "", err
 		}
-		if err := s.ready(tx.View, vpc); err != nil {
-			return "", err
-		}
 		if n, most := tx.VSwitches.By(state.ByVPC, vpc.ID).Len(), s.settings.For(c.Account).VSwitchesPerVPC; n >= most {
 			return "", fault.New(fault.QuotaVSwitch, "VPC %s has %d VSwitches, at most %d", vpc.ID, n, most)
 		}
 		if err := freeBlock(tx.View, vpc, in.CIDR); err != nil {
+			return "", err
+		}
+		if err := s.ready(tx.View, vpc); err != nil {
 			return "", err
 		}
 		x := &resource.VSwitch{
@@ -79,7 +79,8 @@ func freeBlock(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
 }
 
 // ready refuses a change of a VPC's shape while the VPC, a VSwitch or a route
-// entry of it is in transition.
+// entry of it is in transition. It is asked last: a refusal for a transition is
+// waited for, and nobody should wait to hear of a mistake.
 func (s *Service) ready(v *state.View, vpc *resource.VPC) error {
 	if err := s.vpcSettled(vpc, fault.VPCInTransition); err != nil {
 		return err
@@ -94,21 +95,21 @@ func (s *Service) ready(v *state.View, vpc *resource.VPC) error {
 // an SNAT or a DNAT entry refers to counts as left: an address that the
 // inventory doesn't know is taken for an ECS instance's.
 //
-// Reasons, in this order: VSwitchNotFound, VSwitchInTransition,
-// RouteInTransition, VSwitchHasHaVips, VSwitchHasDependents.
+// Reasons, in this order: VSwitchNotFound, VSwitchHasHaVips,
+// VSwitchHasDependents, VSwitchInTransition, RouteInTransition.
 func (s *Service) DeleteVSwitch(ctx context.Context, c identity.Caller, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		x, err := ownVSwitch(tx.View, c, id)
 		if err != nil {
 			return err
 		}
+		if err := unused(tx.View, x); err != nil {
+			return err
+		}
 		if err := s.vswitchesSettled(tx.View, x.VPC); err != nil {
 			return err
 		}
 		if err := s.routesSettled(tx.View, x.VPC); err != nil {
-			return err
-		}
-		if err := unused(tx.View, x); err != nil {
 			return err
 		}
 		tx.Delete(x)

@@ -315,10 +315,16 @@ func TestTransitions(t *testing.T) {
 	})
 	t.Run("a route entry being made", func(t *testing.T) {
 		p, made, sw, i := newWorld(t)
+		unused := p.VSwitch(alice, made.VPC, "10.2.0.0/16")
 		p.Stalled(func() {
 			p.Route(alice, made.RouteTable, "172.16.0.0/12", "", i)
 			planetest.Refused(t, create(p, made.VPC, "10.3.0.0/16"), fault.RouteInTransition)
-			planetest.Refused(t, p.Network.DeleteVSwitch(ctx, alice, sw), fault.RouteInTransition)
+			planetest.Refused(t, p.Network.DeleteVSwitch(ctx, alice, unused), fault.RouteInTransition)
+			// What waiting would not mend is said at once.
+			planetest.Refused(t, p.Network.DeleteVSwitch(ctx, alice, sw), fault.VSwitchHasDependents)
+			planetest.Refused(t, p.Network.DeleteVPC(ctx, alice, made.VPC), fault.VPCHasRouteEntries)
+			planetest.Refused(t, create(p, made.VPC, "10.1.0.0/24"), fault.VSwitchCIDROverlap)
+			planetest.Refused(t, route(p, made, i, "192.168.0.0/16"), fault.RouteSame)
 			planetest.Refused(t, route(p, made, i, "172.32.0.0/16"), fault.RouteInTransition)
 			planetest.Refused(t, unroute(p, made, i), fault.RouteInTransition)
 		})
