@@ -345,6 +345,10 @@ func TestClosed(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// Whoever reads the log of a stop must not be told of a fault.
+	if log := s.log.String(); strings.Contains(log, "level=WARN") {
+		t.Errorf("an orderly stop warns:\n%s", log)
+	}
 	if _, err := e.Apply(t.Context(), n); !errors.Is(err, ErrClosed) {
 		t.Errorf("Apply after Close: %v", err)
 	}

@@ -88,6 +88,8 @@ func (e *Engine) receive(n *network, w *watch, c *netlink.Conn, part uint32, mat
 	for {
 		messages, err := c.Receive()
 		switch {
+		case w.closed.Load():
+			return // whatever the error: a closed connection is wanted
 		case err == nil:
 			if matters(messages) {
 				e.suspect(n, part)
@@ -95,8 +97,6 @@ func (e *Engine) receive(n *network, w *watch, c *netlink.Conn, part uint32, mat
 		case errors.Is(err, unix.ENOBUFS):
 			// There were more events than room for them; some are lost.
 			e.suspect(n, part)
-		case w.closed.Load():
-			return
 		default:
 			e.log.Warn("changes by others are only found by audits from now on", "network", n.id, "error", err)
 			e.suspect(n, part)
