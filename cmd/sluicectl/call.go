@@ -126,11 +126,11 @@ func cut(s string) (name, value string, given bool) { return strings.Cut(s, "=")
 func isParameter(name string) bool { return name != "" && name[0] >= 'A' && name[0] <= 'Z' }
 
 func call(ctx context.Context, out io.Writer, f *callFlags, name string, params map[string]string) error {
-	p, err := f.resolve(os.Getenv, profilePath())
+	action, err := checkCall(name, params, f.force)
 	if err != nil {
 		return err
 	}
-	action, err := checkCall(name, params, f.force)
+	p, err := f.resolve(os.Getenv, profilePath())
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func checkCall(name string, params map[string]string, force bool) (*spec.Action,
 		if force {
 			return nil, nil
 		}
-		return nil, usagef("%s", unknownAction(catalog, name))
+		return nil, usagef("%s; --force sends it anyway", unknownAction(catalog, name))
 	}
 	if force {
 		return action, nil
@@ -198,7 +198,7 @@ func unknownAction(catalog *spec.Catalog, name string) string {
 	for _, a := range catalog.Family(spec.Aliyun).Actions() {
 		names = append(names, a.Name)
 	}
-	return fmt.Sprintf("there is no action %s; see: sluicectl actions, or send it anyway with --force%s", name, didYouMean(name, names))
+	return fmt.Sprintf("there is no action %s; see: sluicectl actions%s", name, didYouMean(name, names))
 }
 
 // index is the index of a list in the name of a parameter, and placeholder what

@@ -189,6 +189,30 @@ func TestCallThatIsRefused(t *testing.T) {
 	}
 }
 
+// A mistake in the call is told before it matters who calls.
+func TestCallIsCheckedBeforeTheKey(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	for _, name := range []string{"SLUICE_PROFILE", "SLUICE_ACCESS_KEY_ID", "SLUICE_ACCESS_KEY_SECRET"} {
+		t.Setenv(name, "")
+	}
+	for args, want := range map[string]string{
+		"call CreateVpx":               "there is no action CreateVpx",
+		"call CreateVpc --CidrBlok x":  "did you mean CidrBlock?",
+		"call CreateVpc --CidrBlock x": "no access key",
+		"call CreateVpc --endpoint office --access-key-id i --access-key-secret s":  `endpoint "office" is not a URL`,
+		"call CreateVpc --endpoint ftp://h --access-key-id i --access-key-secret s": `endpoint "ftp://h" is not a URL`,
+	} {
+		_, err := run(t, strings.Fields(args)...)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", args, err, want)
+			continue
+		}
+		if code := report(err); code != exitUsage {
+			t.Errorf("%s: exit code %d", args, code)
+		}
+	}
+}
+
 func TestCallErrorOfAnotherKind(t *testing.T) {
 	err := errors.New("connection refused")
 	if got := callError(err); !errors.Is(got, err) {

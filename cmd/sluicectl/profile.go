@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,9 @@ func (f *profileFlags) resolve(getenv func(string) string, file string) (profile
 	}
 	if p.AccessKeyID == "" || p.AccessKeySecret == "" {
 		return profile{}, usagef("no access key; set SLUICE_ACCESS_KEY_ID and SLUICE_ACCESS_KEY_SECRET, or write a profile into %s; make a key with: sluicectl accesskey create", file)
+	}
+	if u, err := url.Parse(p.Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return profile{}, usagef("endpoint %q is not a URL of HTTP; write for example http://%s", p.Endpoint, builtIn.Listen)
 	}
 	return p, nil
 }
