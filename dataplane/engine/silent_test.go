@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
@@ -119,6 +121,75 @@ func TestHostsRefuse(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// offender sends a datagram that may pass one router, and returns who says that
+// its time is exceeded.
+func offender(ns *netns.Namespace, address string) (netip.Addr, error) {
+	c, err := nstest.Dial(ns, "udp4", address)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer c.Close()
+	raw, err := c.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	var set error
+	if err := raw.Control(func(fd uintptr) {
+		set = errors.Join(unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TTL, 1),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1))
+	}); err != nil || set != nil {
+		return netip.Addr{}, errors.Join(err, set)
+	}
+	if _, err := nstest.Ask(c); !errors.Is(err, unix.EHOSTUNREACH) {
+		return netip.Addr{}, fmt.Errorf("%w, want time exceeded", err)
+	}
+	control := make([]byte, 512)
+	var n int
+	if err := raw.Control(func(fd uintptr) {
+		_, n, _, _, set = unix.Recvmsg(int(fd), nil, control, unix.MSG_ERRQUEUE)
+	}); err != nil || set != nil {
+		return netip.Addr{}, errors.Join(err, set)
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, m := range messages {
+		// struct sock_extended_err, and a sockaddr_in (ip(7), IP_RECVERR).
+		const extended, address = 16, 4
+		if m.Header.Type == unix.IP_RECVERR && len(m.Data) >= extended+address+4 {
+			return netip.AddrFrom4([4]byte(m.Data[extended+address:])), nil
+		}
+	}
+	return netip.Addr{}, errors.New("no offender in the socket's error queue")
+}
+
+// The gateway's own ICMP errors leave, in a network without a default route,
+// too: to the outside from the elastic IP that was spoken to, to a host from
+// the gateway address of its VSwitch.
+func TestTimeExceeded(t *testing.T) {
+	s := newSite(t)
+	n := s.network(t)
+	external := netip.MustParseAddr("203.0.113.12")
+	n.Routes, n.SNAT, n.DNAT = nil, nil, nil
+	n.Elastic = append(n.Elastic, external)
+	n.Mappings = []dataplane.Mapping{{External: external, Internal: netip.MustParseAddr("10.0.2.7")}}
+	mustApply(t, s.engine(t), n)
+	host := nstest.Host(t, dataplane.Namespace(n.ID), "vsw-b", "10.0.2.7/24", "10.0.2.253")
+	for _, test := range []struct {
+		from        *netns.Namespace
+		to, offends string
+	}{{s.public, "203.0.113.12:4000", "203.0.113.12"}, {host, "203.0.113.1:9000", "10.0.2.253"}} {
+		nstest.Eventually(t, func() error {
+			got, err := offender(test.from, test.to)
+			if err == nil && got.String() != test.offends {
+				err = fmt.Errorf("time exceeded comes from %s, want %s", got, test.offends)
+			}
+			return err
+		})
+	}
 }
 
 // An elastic IP in shared address space, outside the uplink's prefix, works
