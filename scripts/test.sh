@@ -1,9 +1,30 @@
 #!/usr/bin/env bash
 # Runs all tests, with the race detector, and checks that they leave nothing
-# behind, also when they fail. Arguments go to go test; without any, everything
-# is tested. The exit code is that of the tests, or 1 if they left something.
+# behind, also when they fail, run out of time or are interrupted. Arguments go
+# to go test; without any, everything is tested. The exit code is that of the
+# tests, or 1 if they left something.
+#
+# The tests have process ids, a /run/netns and a temporary directory of their
+# own. So whatever becomes of them, their processes end with them, and with the
+# processes and the mounts the network namespaces go.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+
+tests() {
+	mount -t tmpfs -o mode=755 sluice-test /run/netns || return
+	if [ $# -eq 0 ]; then
+		# What needs no race detector comes first and fails fast: it compiles.
+		go build ./... && go test -race -count=1 -p 2 -timeout 9m ./...
+	else
+		go test "$@"
+	fi
+}
+
+if [ "${1-}" = --inside ]; then
+	shift
+	tests "$@"
+	exit # not exec: this shell takes in the processes that others leave
+fi
 
 if [ "$(id -u)" -ne 0 ]; then
 	echo "test: the tests make network namespaces, which only root may do" >&2
@@ -13,12 +34,12 @@ fi
 before=$(scripts/traces.sh | sort)
 
 result=0
-if [ $# -eq 0 ]; then
-	# What needs no race detector comes first and fails fast: it compiles.
-	go build ./... && go test -race -count=1 -p 2 -timeout 9m ./... || result=$?
-else
-	go test "$@" || result=$?
-fi
+mkdir -p /run/netns
+TMPDIR=$(mktemp -d) || exit
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+trap : INT TERM # the tests get them too, and end
+unshare --mount --pid --fork --kill-child --mount-proc --propagation private scripts/test.sh --inside "$@" || result=$?
 
 # The kernel takes namespaces down in its own time.
 left=

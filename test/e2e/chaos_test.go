@@ -104,27 +104,18 @@ func number(t *testing.T, variable string, usual uint64) uint64 {
 func ownLab(t *testing.T, name, extra string) {
 	t.Helper()
 	shared, outside := theLab, internet
-	programs := filepath.Dir(shared.Dir)
-	l, err := lab.Up(context.Background(), lab.Options{
-		Name: name, Dir: filepath.Join(programs, name),
-		Sluiced: filepath.Join(programs, "sluiced"), Sluicectl: filepath.Join(programs, "sluicectl"),
-		ExtraConfig: extra,
-	})
+	own, ownInternet, err := shared.others.up(context.Background(), name, extra)
 	if err != nil {
 		t.Fatal(err)
 	}
+	l := own.Lab
 	t.Cleanup(func() {
 		theLab, internet = shared, outside
 		if err := l.Down(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	client, err := l.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	theLab = &gateway{Lab: l, client: client}
-	internet = &endpoint{namespace: name + "-" + lab.InternetHost, addr: lab.PublicGateway}
+	theLab, internet = own, ownInternet
 	t.Cleanup(func() {
 		log, err := os.ReadFile(l.LogFile())
 		if err != nil {

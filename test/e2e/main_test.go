@@ -9,8 +9,11 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,6 +31,7 @@ var internet *endpoint
 type gateway struct {
 	*lab.Lab
 	client *aliyun.Client
+	others *labs
 }
 
 func TestMain(m *testing.M) {
@@ -59,21 +63,13 @@ func run(m *testing.M) (code int, err error) {
 			return 0, fmt.Errorf("build %s: %w", program, err)
 		}
 	}
-	l, err := lab.Up(ctx, lab.Options{
-		Name: "e2e", Dir: filepath.Join(bin, "lab"),
-		Sluiced: filepath.Join(bin, "sluiced"), Sluicectl: filepath.Join(bin, "sluicectl"),
-		ExtraConfig: extraConfig,
-	})
-	if err != nil {
+	labs := &labs{programs: bin}
+	defer func() { err = errors.Join(err, labs.down(ctx)) }()
+	go labs.downOnSignal()
+	if theLab, internet, err = labs.up(ctx, "e2e", extraConfig); err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, l.Down(ctx)) }()
-	client, err := l.Client()
-	if err != nil {
-		return 0, err
-	}
-	theLab = &gateway{Lab: l, client: client}
-	internet = &endpoint{namespace: "e2e-internet", addr: lab.PublicGateway}
+	l := theLab.Lab
 
 	leaks, err := l.Capture(lab.InternetHost, lab.PublicBridge, func(p lab.Packet) bool { return p.PrivateSource() })
 	if err != nil {
@@ -97,6 +93,58 @@ func run(m *testing.M) (code int, err error) {
 		os.Stderr.Write(log)
 	}
 	return code, err
+}
+
+// labs are those that this run of the tests has brought up. Their names carry
+// its process id, so that what a killed run has left is in nobody's way.
+type labs struct {
+	programs string // directory of sluiced and sluicectl
+
+	mu  sync.Mutex
+	all []*lab.Lab
+}
+
+func (s *labs) up(ctx context.Context, name, config string) (*gateway, *endpoint, error) {
+	name = fmt.Sprintf("%s-%d", name, os.Getpid())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, err := lab.Up(ctx, lab.Options{
+		Name: name, Dir: filepath.Join(s.programs, name),
+		Sluiced: filepath.Join(s.programs, "sluiced"), Sluicectl: filepath.Join(s.programs, "sluicectl"),
+		ExtraConfig: config,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	s.all = append(s.all, l)
+	client, err := l.Client()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &gateway{Lab: l, client: client, others: s}, &endpoint{namespace: name + "-" + lab.InternetHost, addr: lab.PublicGateway}, nil
+}
+
+// down takes all of them down; those that are down already are no matter.
+func (s *labs) down(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, l := range s.all {
+		errs = append(errs, l.Down(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// downOnSignal leaves nothing behind when the tests are interrupted.
+func (s *labs) downOnSignal() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	<-signals
+	if err := s.down(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+	}
+	os.RemoveAll(s.programs)
+	os.Exit(130)
 }
 
 // extraConfig makes room for all tests on one gateway.
