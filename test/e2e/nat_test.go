@@ -344,10 +344,10 @@ func TestRepliesByTheWayTheyCame(t *testing.T) {
 		n.call(t, "DeleteRouteEntry", "RouteTableId", n.routeTable, "DestinationCidrBlock", "203.0.113.0/24", "NextHopId", router.instance)
 	})
 	n.settled(t)
-	// The route is followed by what begins inside.
-	there := netip.MustParseAddr("203.0.113.77")
+	// The route is followed by what begins inside. (No elastic IP is that low.)
+	there := netip.MustParseAddr("203.0.113.5")
 	router.addAddr(t, there)
-	router.serve(t, "tcp", "203.0.113.77:80")
+	router.serve(t, "tcp", "203.0.113.5:80")
 	if got := h.seenAs(t, "tcp", netip.AddrPortFrom(there, 80)); got.Addr() != h.addr {
 		t.Errorf("the route leads elsewhere: seen as %s, not %s", got, h.addr)
 	}
