@@ -144,6 +144,9 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			err = errors.Join(err, dp.Close())
 		}
 	}()
+	if err := refuseForeignMarks(db.View(), dp, c); err != nil {
+		return nil, err
+	}
 	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval})
 
 	d := &daemon{
@@ -181,6 +184,21 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		Log:   log,
 	}
 	return d, nil
+}
+
+// refuseForeignMarks keeps a store that has never been written from taking
+// down the networks of another: what is marked and not wanted is removed, and
+// of a data_dir that is not mounted nothing is wanted.
+func refuseForeignMarks(v *state.View, dp kernel, c *config.Config) error {
+	if v.Revision > 0 {
+		return nil
+	}
+	marked, err := dp.Networks()
+	if err != nil || len(marked) == 0 {
+		return err
+	}
+	return fmt.Errorf("the store in data_dir %s is new, but %s/networks lists %d networks of another one (%s, ...), which would all be removed; mount the right data_dir, or, to give the networks up, delete that list and the namespaces sluice-<name>",
+		c.DataDir, c.RunDir, len(marked), marked[0])
 }
 
 // run runs everything until ctx ends or a part of it fails. The edge, which

@@ -25,6 +25,7 @@ type fakeKernel struct {
 	networks map[string]int64
 	hold     chan struct{} // Apply waits for it to be closed
 	closed   bool
+	marked   []string // networks of an earlier daemon
 }
 
 func newFakeKernel() *fakeKernel {
@@ -52,7 +53,7 @@ func (k *fakeKernel) Remove(_ context.Context, id string) error {
 	return nil
 }
 
-func (k *fakeKernel) Networks() ([]string, error) { return nil, nil }
+func (k *fakeKernel) Networks() ([]string, error) { return k.marked, nil }
 func (k *fakeKernel) Changed() <-chan string      { return nil }
 func (k *fakeKernel) Invalidate(string)           {}
 func (k *fakeKernel) Close() error                { k.closed = true; return nil }
@@ -250,5 +251,18 @@ func TestFailuresEndTheDaemon(t *testing.T) {
 	r = startDaemon(t, c, newFakeKernel())
 	if err := <-r.ended; err == nil || !strings.Contains(err.Error(), "listen on "+c.Listen) || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("a port that is taken: %v", err)
+	}
+}
+
+// A store that has never been written does not take down another's networks.
+func TestNewStoreBesideNetworks(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	k := &fakeKernel{marked: []string{"vpc-257gq642n"}}
+	_, err := openWith(t.Context(), c, slog.New(slog.DiscardHandler), func(*config.Config, *slog.Logger) (kernel, error) { return k, nil })
+	if err == nil || !strings.Contains(err.Error(), "vpc-257gq642n") || !strings.Contains(err.Error(), c.DataDir) {
+		t.Errorf("a new store beside networks: %v", err)
+	}
+	if !k.closed {
+		t.Error("the dataplane was left open")
 	}
 }
