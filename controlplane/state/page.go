@@ -30,7 +30,9 @@ func Select[R resource.Resource, T any](r *Range[R], p Page, keep func(R) bool, 
 	var l Listing[T]
 	if keep == nil {
 		l.Total = r.Len()
-		for i, last := p.bounds(l.Total); i < last; i++ {
+		first, last := p.bounds(l.Total)
+		l.Items = make([]T, 0, last-first)
+		for i := first; i < last; i++ {
 			l.Items = append(l.Items, item(r.At(i)))
 		}
 		return l
