@@ -31,7 +31,9 @@ func Select[R resource.Resource, T any](r *Range[R], p Page, keep func(R) bool, 
 	if keep == nil {
 		l.Total = r.Len()
 		first, last := p.bounds(l.Total)
-		l.Items = make([]T, 0, last-first)
+		if first < last {
+			l.Items = make([]T, 0, last-first)
+		}
 		for i := first; i < last; i++ {
 			l.Items = append(l.Items, item(r.At(i)))
 		}
