@@ -2,8 +2,6 @@ package spec
 
 import (
 	"bytes"
-	"io/fs"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -47,30 +45,6 @@ func TestSupportedActions(t *testing.T) {
 		if supported[a.Group] && a.Name != "ListNatGatewayEcsMetric" && !a.Supported() {
 			t.Errorf("%s is not marked as supported", a.Name)
 		}
-	}
-}
-
-// The catalog must name documents by their ids, and nothing of the place where
-// it was made.
-func TestCatalogNamesNoPlace(t *testing.T) {
-	forbidden := regexp.MustCompile(`(?i)\bseeds?\b|/work\b|_[0-9a-f]{16}\.txt|"lines"`)
-	err := fs.WalkDir(embedded, "catalog", func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := fs.ReadFile(embedded, p)
-		if err != nil {
-			return err
-		}
-		for i, line := range strings.Split(string(text), "\n") {
-			if forbidden.MatchString(line) {
-				t.Errorf("%s:%d: %s", p, i+1, strings.TrimSpace(line))
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
