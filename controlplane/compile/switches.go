@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"slices"
 	"strings"
@@ -19,7 +18,7 @@ func switches(v *state.View, s *settings.Settings, vpc string) []dataplane.Switc
 		out = append(out, dataplane.Switch{
 			ID:         sw.ID,
 			Prefix:     sw.CIDR,
-			Gateway:    gatewayAddress(sw.CIDR),
+			Gateway:    resource.GatewayAddress(sw.CIDR),
 			Attachment: attachment(s, sw),
 		})
 	}
@@ -45,18 +44,8 @@ func attachment(s *settings.Settings, sw *resource.VSwitch) dataplane.Attachment
 	return dataplane.Attachment{Kind: dataplane.AttachBridge}
 }
 
-// gatewayAddress returns the third-last address of a VSwitch's block: the
-// first of the three at its end that the documents keep for the system.
-func gatewayAddress(block netip.Prefix) netip.Addr {
-	first := binary.BigEndian.Uint32(block.Masked().Addr().AsSlice())
-	last := first | (1<<(32-block.Bits()) - 1)
-	var a [4]byte
-	binary.BigEndian.PutUint32(a[:], last-2)
-	return netip.AddrFrom4(a)
-}
-
-// hosts says which addresses an instance can hold: those of a switch, but for
-// its first one, the gateway's and the two behind it.
+// hosts says which addresses an instance can hold: those of a switch that are
+// not reserved.
 type hosts struct {
 	switches []dataplane.Switch
 	last     int // where the previous address was found: neighbours come together
@@ -73,6 +62,5 @@ func (h *hosts) contains(a netip.Addr) bool {
 			return false
 		}
 	}
-	s := h.switches[h.last]
-	return a != s.Prefix.Addr() && a.Less(s.Gateway)
+	return !resource.ReservedAddress(h.switches[h.last].Prefix, a)
 }

@@ -13,7 +13,6 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
-	"sluice/controlplane/network"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
@@ -152,7 +151,7 @@ func (s *Service) place(v *state.View, i *resource.Instance, x *resource.VSwitch
 		i.PrivateIP = a
 		return nil
 	}
-	if !x.CIDR.Contains(i.PrivateIP) || network.Reserved(x.CIDR, i.PrivateIP) {
+	if !x.CIDR.Contains(i.PrivateIP) || resource.ReservedAddress(x.CIDR, i.PrivateIP) {
 		return fault.New(fault.AddressNotUsable, "%s; take one of %s but for its first and its last three", i.PrivateIP, x.CIDR)
 	}
 	if other, ok := At(v, x.VPC, i.PrivateIP); ok {
@@ -162,8 +161,8 @@ func (s *Service) place(v *state.View, i *resource.Instance, x *resource.VSwitch
 }
 
 func freeAddress(v *state.View, x *resource.VSwitch) (netip.Addr, bool) {
-	a := network.FirstUsable(x.CIDR)
-	for range network.Usable(x.CIDR) {
+	a := resource.FirstUsableAddress(x.CIDR)
+	for range resource.UsableAddresses(x.CIDR) {
 		if _, taken := At(v, x.VPC, a); !taken {
 			return a, true
 		}

@@ -7,6 +7,10 @@ import (
 	"sluice/controlplane/settings"
 )
 
+// CarrierGrade is the network of the cloud's own services: every route table
+// has a system entry for it, and nobody else may use it (RFC 6598).
+var CarrierGrade = netip.MustParsePrefix("100.64.0.0/10")
+
 // private are the networks that a VPC's block may be taken from (VPC API
 // reference, CreateVpc).
 var private = []netip.Prefix{

@@ -202,7 +202,7 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 		return state.Listing[VSwitch]{}, nil
 	}
 	item := func(x *resource.VSwitch) VSwitch {
-		return VSwitch{VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Free: Usable(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len()}
+		return VSwitch{VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Free: resource.UsableAddresses(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len()}
 	}
 	inZone := func(x *resource.VSwitch) bool { return f.Zone == nil || x.Zone == *f.Zone }
 	if f.ID != nil {

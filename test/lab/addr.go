@@ -5,18 +5,16 @@ import (
 	"net/netip"
 
 	"go4.org/netipx"
+
+	"sluice/controlplane/resource"
 )
 
 func lastAddr(p netip.Prefix) netip.Addr { return netipx.PrefixLastIP(p) }
 
-// gatewayOf returns the address of the gateway in a VSwitch: the third-last of
-// its block, as CreateVSwitch documents (of a /24, .253).
-func gatewayOf(p netip.Prefix) netip.Addr { return lastAddr(p).Prev().Prev() }
-
 // pickPrivate chooses the address of a host in a VSwitch; the zero Addr is the
 // first free one. The block's first and last three addresses are reserved.
 func pickPrivate(block netip.Prefix, ip netip.Addr, used map[netip.Addr]bool) (netip.Addr, error) {
-	first, last := block.Addr().Next(), gatewayOf(block).Prev()
+	first, last := resource.FirstUsableAddress(block), resource.GatewayAddress(block).Prev()
 	if ip.IsValid() {
 		switch {
 		case ip.Less(first) || last.Less(ip):

@@ -3,6 +3,8 @@ package lab
 import (
 	"net/netip"
 	"testing"
+
+	"sluice/controlplane/resource"
 )
 
 func addrs(text ...string) map[netip.Addr]bool {
@@ -44,7 +46,7 @@ func TestPickPrivate(t *testing.T) {
 
 func TestGateway(t *testing.T) {
 	for block, want := range map[string]string{"10.0.1.0/24": "10.0.1.253", "192.168.0.0/16": "192.168.255.253", "10.0.0.16/29": "10.0.0.21"} {
-		if got := gatewayOf(netip.MustParsePrefix(block)); got != netip.MustParseAddr(want) {
+		if got := resource.GatewayAddress(netip.MustParsePrefix(block)); got != netip.MustParseAddr(want) {
 			t.Errorf("gateway of %s is %s, want %s", block, got, want)
 		}
 	}

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -143,24 +142,4 @@ func (l *Lab) removeDir() error {
 		_ = os.Remove(filepath.Dir(l.Dir))
 	}
 	return nil
-}
-
-// Names returns the names of the labs in the default place, up or left behind.
-func Names() ([]string, error) {
-	records, err := filepath.Glob(filepath.Join(DefaultDir("*"), stateFile))
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, r := range records {
-		text, err := os.ReadFile(r)
-		if err != nil {
-			continue
-		}
-		var s state
-		if json.Unmarshal(text, &s) == nil {
-			names = append(names, s.Name)
-		}
-	}
-	return names, nil
 }

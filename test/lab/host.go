@@ -57,7 +57,7 @@ func (l *Lab) hostAdd(ctx context.Context, o HostOptions) (*Host, error) {
 	}
 	h := &Host{
 		Name: o.Name, Namespace: l.namespace(o.Name),
-		VPC: vpc, VSwitch: o.VSwitch, Gateway: gatewayOf(block),
+		VPC: vpc, VSwitch: o.VSwitch, Gateway: resource.GatewayAddress(block),
 	}
 	network := dataplane.Namespace(vpc)
 	return h, l.change(func(s *state) error {

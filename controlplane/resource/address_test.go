@@ -1,10 +1,10 @@
-package network_test
+package resource_test
 
 import (
 	"net/netip"
 	"testing"
 
-	"sluice/controlplane/network"
+	"sluice/controlplane/resource"
 )
 
 func TestAddresses(t *testing.T) {
@@ -21,22 +21,22 @@ func TestAddresses(t *testing.T) {
 			[]string{"172.16.0.0", "172.16.255.254"}, []string{"172.16.0.253", "172.16.0.255", "172.16.255.252"}},
 	} {
 		p := netip.MustParsePrefix(c.cidr)
-		if got := network.GatewayAddress(p).String(); got != c.gateway {
+		if got := resource.GatewayAddress(p).String(); got != c.gateway {
 			t.Errorf("gateway of %s: %s, want %s", p, got, c.gateway)
 		}
-		if got := network.FirstUsable(p).String(); got != c.first {
+		if got := resource.FirstUsableAddress(p).String(); got != c.first {
 			t.Errorf("first address of %s: %s, want %s", p, got, c.first)
 		}
-		if got := network.Usable(p); got != c.usable {
+		if got := resource.UsableAddresses(p); got != c.usable {
 			t.Errorf("%s has %d addresses for instances, want %d", p, got, c.usable)
 		}
 		for _, a := range c.reserved {
-			if !network.Reserved(p, netip.MustParseAddr(a)) {
+			if !resource.ReservedAddress(p, netip.MustParseAddr(a)) {
 				t.Errorf("%s of %s is not reserved", a, p)
 			}
 		}
 		for _, a := range c.free {
-			if network.Reserved(p, netip.MustParseAddr(a)) {
+			if resource.ReservedAddress(p, netip.MustParseAddr(a)) {
 				t.Errorf("%s of %s is reserved", a, p)
 			}
 		}
