@@ -31,18 +31,18 @@ func main() {
 
 func start(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("sluiced", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprintf(stderr, "Usage: sluiced [--config FILE] [--check] [--version]\n\n")
-		flags.PrintDefaults()
-	}
+	flags.SetOutput(io.Discard) // a mistake is told in one line, below
 	file := flags.String("config", "", "configuration `FILE` (default "+config.DefaultPath+", or built-in if that is absent)")
 	check := flags.Bool("check", false, "check the configuration and exit")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(stderr, "Usage: sluiced [--config FILE] [--check] [--version]\n\n")
+		flags.SetOutput(stderr)
+		flags.PrintDefaults()
 		return 0
 	case err != nil:
+		fmt.Fprintf(stderr, "%v; sluiced --help shows the flags\n", err)
 		return exitUsage
 	case flags.NArg() > 0:
 		fmt.Fprintf(stderr, "sluiced: unexpected argument %q; name a configuration with --config\n", flags.Arg(0))
