@@ -25,7 +25,7 @@ type checker struct {
 func (k *checker) check() error {
 	for _, step := range []func() error{
 		k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
-		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts,
+		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -215,6 +215,20 @@ func (k *checker) timeouts() error {
 		}
 	}
 	k.config.Settings.Timeouts = dataplane.Timeouts(t)
+	return nil
+}
+
+func (k *checker) nat() error {
+	switch r := dataplane.Refusal(k.doc.NAT.Refuse); r {
+	case dataplane.RefuseDrop, dataplane.RefuseReject:
+		k.config.Settings.Refusal = r
+	default:
+		return k.errorf("nat.refuse", "%q is not a way to refuse; write drop or reject", r)
+	}
+	if s := k.doc.NAT.Shortcut; s != "on" && s != "off" {
+		return k.errorf("nat.shortcut", "%q is neither; write on or off", s)
+	}
+	k.config.Settings.Shortcut = k.doc.NAT.Shortcut == "on"
 	return nil
 }
 

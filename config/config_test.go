@@ -44,6 +44,8 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 			Quotas:   settings.DefaultQuotas(),
 			Accounts: map[string]settings.Quotas{},
 			Timeouts: dataplane.DefaultTimeouts(),
+			Refusal:  dataplane.RefuseDrop,
+			Shortcut: true,
 			Settle:   5 * time.Second,
 		},
 	}

@@ -174,6 +174,8 @@ type vswitchDoc struct {
 
 type natDoc struct {
 	Timeouts timeoutsDoc `yaml:"timeouts"`
+	Shortcut string      `yaml:"shortcut"`
+	Refuse   string      `yaml:"refuse"`
 }
 
 type timeoutsDoc struct {
@@ -216,6 +218,10 @@ func defaults() document {
 			Address: netip.MustParseAddr("203.0.113.1"),
 			Pool:    []rangeText{{netipx.IPRangeFrom(netip.MustParseAddr("203.0.113.10"), netip.MustParseAddr("203.0.113.250"))}},
 		}},
-		NAT: natDoc{Timeouts: timeoutsDoc{UDP: t.UDP, TCPEstablished: t.TCPEstablished, TCPTransitory: t.TCPTransitory, ICMP: t.ICMP, TCPReset: t.TCPReset}},
+		NAT: natDoc{
+			Timeouts: timeoutsDoc{UDP: t.UDP, TCPEstablished: t.TCPEstablished, TCPTransitory: t.TCPTransitory, ICMP: t.ICMP, TCPReset: t.TCPReset},
+			Shortcut: "on",
+			Refuse:   string(dataplane.RefuseDrop),
+		},
 	}
 }

@@ -128,6 +128,8 @@ func TestMistakes(t *testing.T) {
 		{"RST timeout", "nat: {timeouts: {tcp_reset: 0s}}", 1, "nat.timeouts.tcp_reset", "at least 1s"},
 		{"timeout too long", "nat: {timeouts: {udp: 10000h}}", 1, "nat.timeouts.udp", "too long"},
 		{"timeout with a fraction", "nat: {timeouts: {udp: 150s500ms}}", 1, "nat.timeouts.udp", "whole number of seconds"},
+		{"shortcut", "nat: {shortcut: sometimes}", 1, "nat.shortcut", "write on or off"},
+		{"refusal", "nat: {refuse: reset}", 1, "nat.refuse", "write drop or reject"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := parse("t.yaml", []byte(c.text))

@@ -21,6 +21,9 @@ type Network struct {
 	DNAT     []DNAT       // by External, Protocol, ExternalPort
 	SNAT     []SNAT       // by Source; sources do not overlap
 	Timeouts Timeouts
+	Limits   Limits  // of SNAT connections
+	Refusal  Refusal // what becomes of a packet beyond Limits
+	Shortcut bool    // established TCP and UDP flows are forwarded by BPF, past netfilter
 }
 
 // Switch is one VSwitch: a link in the namespace, named like its ID, that
@@ -130,6 +133,24 @@ func DefaultTimeouts() Timeouts {
 		TCPReset:       10 * time.Second,
 	}
 }
+
+// Limits are those of a NAT gateway's specification. They hold for connections
+// that SNAT entries translate; those by DNAT entries and by elastic IPs are
+// counted and not limited.
+type Limits struct {
+	Connections  int // open at once; 0 for no limit
+	NewPerSecond int // opened in a second; 0 for no limit
+}
+
+// Refusal is what becomes of the first packet of a connection that is one too
+// many.
+type Refusal string
+
+// The ways to refuse a connection.
+const (
+	RefuseDrop   Refusal = "drop"   // in silence
+	RefuseReject Refusal = "reject" // ICMP destination unreachable, communication administratively prohibited (RFC 5508 REQ-8)
+)
 
 // Namespace returns the name of the network namespace of the VPC id.
 func Namespace(id string) string { return "sluice-" + id }

@@ -23,6 +23,9 @@ func Compile(v *state.View, s *settings.Settings, vpc string) (*dataplane.Networ
 		Prefix:   r.CIDR,
 		Switches: switches(v, s, vpc),
 		Timeouts: s.Timeouts,
+		Limits:   limits(v, vpc),
+		Refusal:  s.Refusal,
+		Shortcut: s.Shortcut,
 	}
 	if n.Timeouts == (dataplane.Timeouts{}) {
 		n.Timeouts = dataplane.DefaultTimeouts()
@@ -43,6 +46,22 @@ func Compile(v *state.View, s *settings.Settings, vpc string) (*dataplane.Networ
 	}
 	n.Routes = routes(v, n)
 	return n, nil
+}
+
+// limits are those of the VPC's NAT gateway (NAT Gateway API reference,
+// CreateNatGateway). Without one nothing is translated that they could hold for.
+func limits(v *state.View, vpc string) dataplane.Limits {
+	for g := range v.NATGateways.By(state.ByVPC, vpc).All() {
+		switch g.Spec {
+		case resource.SpecSmall:
+			return dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000}
+		case resource.SpecMiddle:
+			return dataplane.Limits{Connections: 50_000, NewPerSecond: 5_000}
+		case resource.SpecLarge:
+			return dataplane.Limits{Connections: 200_000, NewPerSecond: 10_000}
+		}
+	}
+	return dataplane.Limits{}
 }
 
 // isECS says whether an instance of the inventory is an ECS instance, the only

@@ -54,6 +54,8 @@ func text(n *dataplane.Network) string {
 	for _, s := range n.SNAT {
 		line("snat %s -> %s", s.Source, s.Pool)
 	}
+	line("limits %d connections, %d new per second, beyond them %s", n.Limits.Connections, n.Limits.NewPerSecond, n.Refusal)
+	line("shortcut %t", n.Shortcut)
 	t := n.Timeouts
 	line("timeouts udp %s tcp %s transitory %s icmp %s reset %s", t.UDP, t.TCPEstablished, t.TCPTransitory, t.ICMP, t.TCPReset)
 	return b.String()

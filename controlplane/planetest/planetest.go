@@ -102,6 +102,8 @@ func Settings() *settings.Settings {
 		}},
 		Quotas:   settings.DefaultQuotas(),
 		Timeouts: dataplane.DefaultTimeouts(),
+		Refusal:  dataplane.RefuseDrop,
+		Shortcut: true,
 	}
 }
 

@@ -70,6 +70,8 @@ func Settings() *settings.Settings {
 		}},
 		Quotas:   settings.DefaultQuotas(),
 		Timeouts: dataplane.DefaultTimeouts(),
+		Refusal:  dataplane.RefuseDrop,
+		Shortcut: true,
 		Settle:   time.Second,
 	}
 }

@@ -1,0 +1,90 @@
+package dataplane
+
+import "net/netip"
+
+// Traffic is what the dataplane has counted of one network, and what it holds
+// at the moment of asking. Counters only grow, also across restarts of the
+// daemon, until the network is removed or the machine starts anew; Epoch tells.
+//
+// Counted is what crosses the public side: each packet once, whichever path it
+// took, with its length at layer 3. A packet that stands for several on the
+// wire (GRO, GSO) counts as those.
+type Traffic struct {
+	Epoch     uint64           // another one means that all counters began at 0 again
+	Limits    Limits           // in force; the zero value without a NAT gateway
+	Sessions  []Sessions       // one for each of SessionKinds, in that order
+	Refused   []Count          // connections refused, by reason; see RefusedReasons
+	Shortcut  Shortcut         // what the flow cache did
+	Outbound  Volume           // of all addresses
+	Inbound   Volume           // of all addresses
+	Addresses []AddressTraffic // of each private address, ascending
+	Ports     []Ports          // of each elastic IP and protocol, ascending; read at most every half minute
+}
+
+// SessionKind says by which entry a session is translated.
+type SessionKind string
+
+// The kinds of session.
+const (
+	SessionSNAT    SessionKind = "snat"    // by an SNAT entry; the limits hold for these
+	SessionDNAT    SessionKind = "dnat"    // by a DNAT entry
+	SessionElastic SessionKind = "elastic" // by the host's own elastic IP, from either side
+)
+
+// SessionKinds returns all kinds, in the order in which Traffic lists them.
+func SessionKinds() []SessionKind { return []SessionKind{SessionSNAT, SessionDNAT, SessionElastic} }
+
+// Sessions counts the sessions of one kind. A session is a connection of any
+// protocol that conntrack knows and has not seen closed: TCP connections in
+// TIME_WAIT or after a reset are not open any more.
+type Sessions struct {
+	Kind   SessionKind
+	Open   uint64
+	Opened uint64 // so far
+}
+
+// Count is a counter with what it counts.
+type Count struct {
+	Reason string
+	Count  uint64
+}
+
+// The reasons to refuse a connection.
+const (
+	RefusedConnections = "connections" // as many are open as the specification allows
+	RefusedRate        = "rate"        // more began in this second than it allows
+	RefusedMemory      = "memory"      // there was no memory to keep the session
+)
+
+// RefusedReasons returns all reasons, in the order in which Traffic lists them.
+func RefusedReasons() []string {
+	return []string{RefusedConnections, RefusedRate, RefusedMemory}
+}
+
+// Shortcut is what the flow cache did with packets.
+type Shortcut struct {
+	Hits   uint64  // packets that it forwarded
+	Misses []Count // packets that it left to the kernel's path, by reason
+}
+
+// Volume is an amount of traffic.
+type Volume struct{ Bytes, Packets uint64 }
+
+// AddressTraffic is what was counted for one private address.
+type AddressTraffic struct {
+	Address           netip.Addr
+	Outbound, Inbound Volume
+	Open              uint64 // sessions open now
+	Opened            uint64 // sessions opened so far
+}
+
+// Ports says how much of what the kernel can hand out of an elastic IP's ports
+// is in use. The kernel may use a port for several destinations at once; a new
+// connection fails when all are in use towards its own. So the figure is that of
+// the destination (address and port) with the most.
+type Ports struct {
+	External netip.Addr
+	Protocol uint8 // 6 TCP, 17 UDP
+	Used     int   // towards the destination with the most
+	Most     int   // that there can be
+}
