@@ -257,3 +257,22 @@ func TestOtherPaths(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkScrape scrapes a network with as many addresses as a VPC may have
+// instances.
+func BenchmarkScrape(b *testing.B) {
+	f := busy()
+	t := f.traffic["vpc-a"]
+	t.Addresses = nil
+	a := netip.MustParseAddr("10.0.0.1")
+	for i := range uint64(10_000) {
+		t.Addresses = append(t.Addresses, address(a.String(), i*7919%10_007, i, i%97))
+		a = a.Next()
+	}
+	c := config(f)
+	c.TopAddresses = 10
+	h := NewHandler(c)
+	for b.Loop() {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/metrics", nil))
+	}
+}

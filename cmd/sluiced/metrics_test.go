@@ -91,8 +91,13 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("traffic of no VPC: %v", err)
 	}
 
+	listens := r.awaitMetrics(t)
+	http.DefaultClient.CloseIdleConnections()
 	if err := r.end(); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := net.Dial("tcp", listens); err == nil {
+		t.Error("the metrics still listen")
 	}
 }
 
