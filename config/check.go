@@ -25,7 +25,7 @@ type checker struct {
 func (k *checker) check() error {
 	for _, step := range []func() error{
 		k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
-		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat,
+		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat, k.metrics,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -34,13 +34,16 @@ func (k *checker) check() error {
 	return nil
 }
 
-func (k *checker) listen() error {
-	_, port, err := net.SplitHostPort(k.doc.Listen)
+func (k *checker) listen() error { return k.address("listen", k.doc.Listen, 8680) }
+
+// address checks the address and port of a listener; the message suggests a port.
+func (k *checker) address(field, v string, suggested int) error {
+	_, port, err := net.SplitHostPort(v)
 	if err != nil {
-		return k.errorf("listen", "%q is not an address and a port; write for example 127.0.0.1:8680 or [::]:8680", k.doc.Listen)
+		return k.errorf(field, "%q is not an address and a port; write for example 127.0.0.1:%d or [::]:%[2]d", v, suggested)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return k.errorf("listen", "%q is not a port; write a number from 1 to 65535, or 0 for any free one", port)
+		return k.errorf(field, "%q is not a port; write a number from 1 to 65535, or 0 for any free one", port)
 	}
 	return nil
 }
@@ -230,6 +233,19 @@ func (k *checker) nat() error {
 	}
 	k.config.Settings.Shortcut = k.doc.NAT.Shortcut == "on"
 	return nil
+}
+
+func (k *checker) metrics() error {
+	m := k.doc.Metrics
+	if m.Listen != "" {
+		if err := k.address("metrics.listen", m.Listen, 8681); err != nil {
+			return err
+		}
+		if m.Listen == k.doc.Listen && !strings.HasSuffix(m.Listen, ":0") {
+			return k.errorf("metrics.listen", "%q is the API's address already; write another port", m.Listen)
+		}
+	}
+	return k.between("metrics.top_addresses", m.TopAddresses, 0, 1000)
 }
 
 // isDevice says whether a name can be that of a network link.

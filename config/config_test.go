@@ -30,6 +30,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 		MaxConnections: 1024,
 		Throttle:       Throttle{PerKey: Rate{1000, 2000}, Total: Rate{20000, 20000}},
 		AuditInterval:  30 * time.Second,
+		Metrics:        Metrics{TopAddresses: 10},
 		Bridges:        []Bridge{{Name: "sluice-public", Address: netip.MustParsePrefix("203.0.113.1/24")}},
 		Settings: settings.Settings{
 			Regions: []settings.Region{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []settings.Zone{
@@ -104,6 +105,7 @@ vswitches:
   - {vswitch: web, cidr: 10.0.0.0/24, mode: bridge, mtu: 9000}
   - {account: a1, vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
 nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tcp_reset: 4m}}
+metrics: {listen: "[::1]:8681", top_addresses: 0}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -114,6 +116,9 @@ nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tc
 	}
 	if c.Throttle != (Throttle{Rate{0.5, 1}, Rate{0, 2}}) {
 		t.Errorf("throttle: %+v", c.Throttle)
+	}
+	if c.Metrics != (Metrics{Listen: "[::1]:8681"}) {
+		t.Errorf("metrics: %+v", c.Metrics)
 	}
 	quotas := settings.Quotas{VPCs: 1, VSwitchesPerVPC: 2, RouteEntries: 3, HaVipRouteEntries: 4, UserCIDRs: 5, ElasticIPs: 6,
 		ForwardEntries: 7, SNATEntries: 8, SNATPoolAddresses: 9, InstancesPerVPC: 10}

@@ -33,6 +33,7 @@ type document struct {
 	Public         []publicDoc        `yaml:"public"`
 	VSwitches      []vswitchDoc       `yaml:"vswitches"`
 	NAT            natDoc             `yaml:"nat"`
+	Metrics        metricsDoc         `yaml:"metrics"`
 }
 
 type tlsDoc struct {
@@ -186,6 +187,11 @@ type timeoutsDoc struct {
 	TCPReset       time.Duration `yaml:"tcp_reset"`
 }
 
+type metricsDoc struct {
+	Listen       string `yaml:"listen"`
+	TopAddresses int    `yaml:"top_addresses"`
+}
+
 type levelText struct{ slog.Level }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -223,5 +229,6 @@ func defaults() document {
 			Shortcut: "on",
 			Refuse:   string(dataplane.RefuseDrop),
 		},
+		Metrics: metricsDoc{TopAddresses: 10},
 	}
 }

@@ -130,6 +130,12 @@ func TestMistakes(t *testing.T) {
 		{"timeout with a fraction", "nat: {timeouts: {udp: 150s500ms}}", 1, "nat.timeouts.udp", "whole number of seconds"},
 		{"shortcut", "nat: {shortcut: sometimes}", 1, "nat.shortcut", "write on or off"},
 		{"refusal", "nat: {refuse: reset}", 1, "nat.refuse", "write drop or reject"},
+
+		{"metrics without a port", "metrics: {listen: localhost}", 1, "metrics.listen", "write for example 127.0.0.1:8681 or [::]:8681"},
+		{"metrics with a bad port", "metrics:\n  listen: localhost:-1", 2, "metrics.listen", "is not a port"},
+		{"metrics on the API's port", "metrics:\n  listen: 127.0.0.1:8680", 2, "metrics.listen", "is the API's address already"},
+		{"metrics of too many addresses", "metrics: {top_addresses: 1001}", 1, "metrics.top_addresses", "from 0 to 1000"},
+		{"unknown field of metrics", "metrics: {top: 1}", 1, "metrics.top", "unknown field"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := parse("t.yaml", []byte(c.text))

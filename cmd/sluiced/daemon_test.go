@@ -17,6 +17,7 @@ import (
 	"sluice/api/aliyun"
 	"sluice/config"
 	"sluice/dataplane"
+	"sluice/dataplane/engine"
 )
 
 // fakeKernel is a dataplane that holds what it is given.
@@ -51,6 +52,16 @@ func (k *fakeKernel) Remove(_ context.Context, id string) error {
 	defer k.mu.Unlock()
 	delete(k.networks, id)
 	return nil
+}
+
+// Traffic counts the network's revision in packets, so that there is something.
+func (k *fakeKernel) Traffic(_ context.Context, id string) (*dataplane.Traffic, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r, ok := k.networks[id]; ok {
+		return &dataplane.Traffic{Outbound: dataplane.Volume{Packets: uint64(r)}}, nil
+	}
+	return nil, fmt.Errorf("network %s: %w", id, engine.ErrNotCounted)
 }
 
 func (k *fakeKernel) Networks() ([]string, error) { return k.marked, nil }
