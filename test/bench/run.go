@@ -143,7 +143,7 @@ func (r *run) removeForwarding(ctx context.Context) error {
 		errs = append(errs, e.Remove(ctx, id))
 	}
 	// Their devices have come back by now, and end with the rig's.
-	errs = append(errs, e.Close(), r.removeWires(), removeNamespace(r.name("rig")))
+	errs = append(errs, e.Close(), r.removeWires(), r.removeNamespaces())
 	return errors.Join(errs...)
 }
 
