@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sluice/dataplane/engine"
 	"sluice/test/lab"
 )
 
@@ -91,11 +90,6 @@ func (r *run) name(part string) string { return prefix + r.id + part }
 
 func (r *run) say(format string, args ...any) { fmt.Fprintf(r.said, format+"\n", args...) }
 
-// engine returns a dataplane that marks its networks in the run's directory.
-func (r *run) engine() (*engine.Engine, error) {
-	return engine.New(engine.Config{RunDir: filepath.Join(r.dir, "run"), Logger: r.log})
-}
-
 // labOptions name the lab of the run.
 func (r *run) labOptions() lab.Options {
 	return lab.Options{Name: r.name("lab"), Dir: filepath.Join(r.dir, "lab")}
@@ -131,20 +125,23 @@ func (r *run) clear(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// removeForwarding removes the networks and the rig of the forwarding rate.
+// removeForwarding removes the networks and namespaces of gateways.
 func (r *run) removeForwarding(ctx context.Context) error {
-	e, err := r.engine()
-	if err != nil {
-		return err
-	}
-	ids, err := e.Networks()
-	errs := []error{err}
-	for _, id := range ids {
-		errs = append(errs, e.Remove(ctx, id))
+	var errs []error
+	for _, p := range []programs{withPrograms, plain} {
+		e, err := r.engine(p)
+		if err != nil {
+			return err
+		}
+		ids, err := e.Networks()
+		errs = append(errs, err)
+		for _, id := range ids {
+			errs = append(errs, e.Remove(ctx, id))
+		}
+		errs = append(errs, e.Close())
 	}
 	// Their devices have come back by now, and end with the rig's.
-	errs = append(errs, e.Close(), r.removeWires(), r.removeNamespaces())
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.removeWires(), r.removeNamespaces())...)
 }
 
 // measurement is one thing that is measured. It adds one figure or several.
@@ -161,4 +158,7 @@ var measurements = []measurement{
 	{"apply", applies},
 	{"restore", restores},
 	{"pps", forwarding},
+	{"nat_pps", natRates},
+	{"nat_pps_tc", natTC},
+	{"flowtable", natFlowtable},
 }
