@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
 	"sluice/dataplane/engine"
@@ -57,7 +59,23 @@ func buildWithBridge(ctx context.Context, t *rig, g *gateway, e *engine.Engine, 
 	if err := handOver(g.port, ns.Handle()); err != nil {
 		return err
 	}
-	return sluicelink.Plug(g.namespace, vswitchID, g.port)
+	if err := sluicelink.Plug(g.namespace, vswitchID, g.port); err != nil {
+		return err
+	}
+	// A port forwards when the kernel has noticed its carrier, a little later;
+	// so does the bridge, which has one by then.
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return lab.Await(ctx, "a port of "+vswitchID+" that forwards", func() error {
+		bridge, err := ns.Netlink().LinkByName(vswitchID)
+		if err != nil {
+			return err
+		}
+		if bridge.Attrs().RawFlags&unix.IFF_LOWER_UP == 0 {
+			return errors.New("the bridge has no carrier")
+		}
+		return nil
+	})
 }
 
 // The variations of Sluice's network.
@@ -67,9 +85,10 @@ func onBridge(n *dataplane.Network) {
 	n.Switches[0].Attachment = dataplane.Attachment{Kind: dataplane.AttachBridge}
 }
 
-// withLimits sets limits that are out of reach.
+// withLimits sets limits that are out of reach, though not so far that tables
+// made for them would be larger than a gateway's.
 func withLimits(n *dataplane.Network) {
-	n.Limits, n.Refusal = dataplane.Limits{Connections: 100_000_000, NewPerSecond: 100_000_000}, dataplane.RefuseDrop
+	n.Limits, n.Refusal = dataplane.Limits{Connections: 2_000_000, NewPerSecond: 10_000_000}, dataplane.RefuseDrop
 }
 
 func varied(by ...func(*dataplane.Network)) func(*dataplane.Network) {
@@ -233,7 +252,7 @@ const (
 }
 `
 	// ctCountRules limit connections as nftables can: by walking all of them.
-	ctCountRules = `table ip limit {
+	ctCountRules = `table ip connlimit {
 	chain forward {
 		type filter hook forward priority -10; policy accept;
 		oifname "public" ct state new ct count over 1000000 drop

@@ -109,7 +109,7 @@ func (r *run) close(ctx context.Context) error {
 // clear removes what the run named r.id has made. The record of its name goes
 // last, so that clear can be repeated.
 func (r *run) clear(ctx context.Context) error {
-	errs := []error{lab.Remove(ctx, r.labOptions()), r.removeForwarding(ctx)}
+	errs := []error{lab.Remove(ctx, r.labOptions()), r.removeForwarding(ctx), r.restoreSettings()}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -160,5 +160,8 @@ var measurements = []measurement{
 	{"pps", forwarding},
 	{"nat_pps", natRates},
 	{"nat_pps_tc", natTC},
+	{"nat_pps_1m", natMillion},
+	{"nat_cps", natNewFlows},
+	{"nat_ct_count", natCount},
 	{"flowtable", natFlowtable},
 }
