@@ -163,5 +163,7 @@ var measurements = []measurement{
 	{"nat_pps_1m", natMillion},
 	{"nat_cps", natNewFlows},
 	{"nat_ct_count", natCount},
+	{"tcp_bulk", tcpBulk},
+	{"latency", latency},
 	{"flowtable", natFlowtable},
 }
