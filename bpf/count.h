@@ -18,7 +18,7 @@ static __always_inline void count_stat(__u32 which)
 		(*n)++;
 }
 
-static __always_inline void count_volume(__u32 slot, bool inbound, __u64 bytes, __u64 packets)
+static __always_inline void count_volume(__u32 slot, bool inbound, __u64 bytes, __u64 packets, bool hit)
 {
 	__u32 at = slot * 2 + inbound;
 	struct volume *v = bpf_map_lookup_elem(&volumes, &at);
@@ -26,6 +26,7 @@ static __always_inline void count_volume(__u32 slot, bool inbound, __u64 bytes, 
 	if (v) {
 		v->bytes += bytes;
 		v->packets += packets;
+		v->hits += hit;
 	}
 }
 
@@ -45,10 +46,10 @@ static __always_inline __u32 segments(struct __sk_buff *skb, __u32 l3_len, __u32
 }
 
 /* count_skb counts an skb whose headers at layers 3 and 4 are head bytes long. */
-static __always_inline void count_skb(struct __sk_buff *skb, __u32 slot, bool inbound, __u32 head)
+static __always_inline void count_skb(struct __sk_buff *skb, __u32 slot, bool inbound, __u32 head, bool hit)
 {
 	__u32 len = skb->len - sizeof(struct ethhdr);
 	__u32 n = segments(skb, len, head);
 
-	count_volume(slot, inbound, len + (__u64)(n - 1) * head, n);
+	count_volume(slot, inbound, len + (__u64)(n - 1) * head, n, hit);
 }

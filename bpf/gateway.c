@@ -106,7 +106,7 @@ static __always_inline int connection_of(struct __sk_buff *skb, const struct pac
 
 /* write_path notes how a packet leaves. */
 static __always_inline void write_path(struct __sk_buff *skb, const struct gateway_settings *set, struct session *s,
-				       const struct flow_key *translated, bool paired)
+				       const struct flow_key *key, const struct flow_key *translated, bool paired)
 {
 	__u32 mtu = 0, ifindex = skb->ifindex;
 	__u8 macs[12];
@@ -125,6 +125,7 @@ static __always_inline void write_path(struct __sk_buff *skb, const struct gatew
 	s->dport = translated->dport;
 	s->ifindex = ifindex;
 	s->mtu = mtu > 0xffff ? 0xffff : mtu;
+	set_deltas(s, key, translated);
 	/* Paths that were learned together do not all end together. */
 	s->until = ticks() + set->lifetime - (bpf_get_prandom_u32() & (set->lifetime >> 2));
 	s->path = (paired ? PATH_PAIRED : 0) | (bpf_map_lookup_elem(&devices, &ifindex) ? PATH_XDP : 0) |
@@ -175,7 +176,7 @@ static __noinline int learn(struct __sk_buff *skb, struct packet *p)
 		return 0;
 	mine = direction == IP_CT_DIR_ORIGINAL ? original : reply;
 	other = direction == IP_CT_DIR_ORIGINAL ? reply : original;
-	write_path(skb, set, mine, &p->key, other->generation != 0);
+	write_path(skb, set, mine, direction == IP_CT_DIR_ORIGINAL ? &c.original : &c.reply, &p->key, other->generation != 0);
 	if (other->generation)
 		other->path |= PATH_PAIRED;
 	return 0;
@@ -243,7 +244,7 @@ static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *
 		*why = STAT_MISS_OTHER;
 	if (*why != STAT_HIT)
 		return NEXT;
-	count_skb(skb, s->slot, s->flow & FLOW_INBOUND, p->head);
+	count_skb(skb, s->slot, s->flow & FLOW_INBOUND, p->head, true);
 	return forward(skb, p, &t);
 }
 
@@ -426,9 +427,9 @@ int switch_ingress(struct __sk_buff *skb)
 		if (s) {
 			if (set->flags & SET_SHORTCUT) {
 				verdict = shortcut(skb, &p, s, set, false, &why);
-				count_stat(why);
 				if (verdict != NEXT)
 					return verdict;
+				count_stat(why);
 			}
 			skb->tc_index = session_index(s, &p, set, why);
 			if ((p.is & (IS_SYN | IS_ACK)) == IS_SYN && (s->state & STATE_CLOSED))
@@ -474,14 +475,14 @@ int switch_egress(struct __sk_buff *skb)
 	if (index & INDEX_CHECK)
 		learn(skb, &p);
 	if (!public && (index & INDEX_SLOT))
-		count_skb(skb, index & INDEX_SLOT, false, p.head);
+		count_skb(skb, index & INDEX_SLOT, false, p.head, false);
 	if (public && (index & INDEX_SLOT)) {
-		count_skb(skb, index & INDEX_SLOT, true, p.head);
+		count_skb(skb, index & INDEX_SLOT, true, p.head, false);
 		return NEXT;
 	}
 	slot = bpf_map_lookup_elem(&slots, &p.key.daddr);
 	if (slot)
-		count_skb(skb, *slot, true, p.head);
+		count_skb(skb, *slot, true, p.head, false);
 	return NEXT;
 }
 
@@ -509,9 +510,9 @@ int uplink_ingress(struct __sk_buff *skb)
 	}
 	if (set->flags & SET_SHORTCUT) {
 		verdict = shortcut(skb, &p, s, set, true, &why);
-		count_stat(why);
 		if (verdict != NEXT)
 			return verdict;
+		count_stat(why);
 	}
 	skb->tc_index = session_index(s, &p, set, why);
 	return NEXT;
@@ -527,7 +528,7 @@ int uplink_egress(struct __sk_buff *skb)
 	if (!index || skb->mark == MARK_SHORTCUT)
 		return NEXT;
 	if (!(index & INDEX_CHECK) && !skb->gso_size) {
-		count_volume(index & INDEX_SLOT, false, skb->len - sizeof(struct ethhdr), 1);
+		count_volume(index & INDEX_SLOT, false, skb->len - sizeof(struct ethhdr), 1, false);
 		return NEXT;
 	}
 	if (!read_packet(skb, &p))
@@ -535,7 +536,7 @@ int uplink_egress(struct __sk_buff *skb)
 	if (index & INDEX_CHECK)
 		learn(skb, &p);
 	if (index & INDEX_SLOT)
-		count_skb(skb, index & INDEX_SLOT, false, p.head);
+		count_skb(skb, index & INDEX_SLOT, false, p.head, false);
 	return NEXT;
 }
 
@@ -545,7 +546,7 @@ int uplink_egress(struct __sk_buff *skb)
  */
 static __always_inline bool is_partial(const struct packet *p, __sum16 check)
 {
-	return fold((__u64)p->key.saddr + p->key.daddr + bpf_htons(p->key.proto) +
+	return fold(words(p->key.saddr) + words(p->key.daddr) + bpf_htons(p->key.proto) +
 		    bpf_htons(p->len - sizeof(struct iphdr))) == check;
 }
 
@@ -559,7 +560,6 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 	struct ethhdr *eth = data;
 	struct iphdr *ip = (void *)(eth + 1);
 	__be16 *ports = (void *)(ip + 1);
-	__u64 from, to;
 	__sum16 *check;
 
 	if (!set || !(set->flags & SET_SHORTCUT) || !parse(data, data_end, &p) || why_not(&p) != STAT_HIT)
@@ -575,9 +575,7 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 	if ((void *)(check + 1) > data_end || is_partial(&p, *check))
 		return XDP_PASS;
 	if (p.key.proto == IPPROTO_TCP || *check) {
-		from = (__u64)p.key.saddr + p.key.daddr + p.key.sport + p.key.dport;
-		to = (__u64)t.saddr + t.daddr + t.sport + t.dport;
-		*check = replaced(*check, from, to);
+		*check = added(*check, t.l4_delta);
 		/* 0 would say that a UDP packet has no checksum (RFC 768). */
 		if (p.key.proto == IPPROTO_UDP && !*check)
 			*check = 0xffff;
@@ -586,8 +584,7 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 	translate_ip(ip, &t);
 	ports[0] = t.sport;
 	ports[1] = t.dport;
-	count_volume(s->slot, s->flow & FLOW_INBOUND, p.len, 1);
-	count_stat(STAT_HIT);
+	count_volume(s->slot, s->flow & FLOW_INBOUND, p.len, 1, true);
 	return bpf_redirect(t.ifindex, 0);
 }
 
@@ -646,7 +643,10 @@ SEC("tc")
 int attend(struct __sk_buff *skb)
 {
 	__u32 n = (skb->len - sizeof(struct ethhdr)) / sizeof(struct entry);
+	struct gateway_state *g = get_gateway();
 
+	if (g)
+		g->attended = ticks();
 	bpf_loop(n < ENTRIES ? n : ENTRIES, attend_one, &skb, 0);
 	return 0;
 }

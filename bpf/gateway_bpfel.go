@@ -53,17 +53,17 @@ type GatewayGatewaySettings struct {
 	Public      uint32
 	PublicMask  uint32
 	Flags       uint32
-	Watched     uint32
+	Patience    uint32
 }
 
 type GatewayGatewayState struct {
-	_       structs.HostLayout
-	Arrival uint64
-	Open    [4]uint64
-	Opened  [4]uint64
-	Pending uint64
-	Slots   uint32
-	Pad     uint32
+	_        structs.HostLayout
+	Arrival  uint64
+	Open     [4]uint64
+	Opened   [4]uint64
+	Pending  uint64
+	Slots    uint32
+	Attended uint32
 }
 
 type GatewayHostKey struct {
@@ -100,6 +100,8 @@ type GatewaySession struct {
 	Path       uint8
 	Pad        uint8
 	State      uint32
+	IpDelta    uint16
+	L4Delta    uint16
 }
 
 type GatewayStat uint32
@@ -126,6 +128,7 @@ type GatewayVolume struct {
 	_       structs.HostLayout
 	Bytes   uint64
 	Packets uint64
+	Hits    uint64
 }
 
 // Names of all BPF objects in the ELF.

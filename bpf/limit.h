@@ -32,9 +32,9 @@ static __always_inline bool in_time(struct gateway_state *g, const struct gatewa
 /* attended says whether user space looks after the sessions. If not, those that
  * conntrack has forgotten are still counted, and must not keep others out.
  */
-static __always_inline bool attended(const struct gateway_settings *set)
+static __always_inline bool attended(const struct gateway_state *g, const struct gateway_settings *set)
 {
-	return ticks() - set->watched < ATTENDED;
+	return ticks() - g->attended < set->patience;
 }
 
 /* admit takes a place among the gateway's open SNAT connections, or says why
@@ -47,7 +47,7 @@ static __always_inline __u32 admit(struct gateway_state *g, const struct gateway
 	__u64 most = set->connections ? set->connections : ~0ULL, open;
 	__u32 why = 0;
 
-	if (!attended(set))
+	if (!attended(g, set))
 		most = ~0ULL;
 	/* A flood only looks. */
 	if (*(volatile __u64 *)&g->open[KIND_SNAT] >= most)

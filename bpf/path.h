@@ -53,6 +53,7 @@ struct translation {
 	__be32 saddr, daddr;
 	__be16 sport, dport;
 	__u32 ifindex;
+	__sum16 ip_delta, l4_delta;
 };
 
 /* read_path copies a path. Returns false if it was changed meanwhile. */
@@ -64,36 +65,51 @@ static __always_inline bool read_path(const struct session *s, const struct gate
 	t->sport = s->sport;
 	t->dport = s->dport;
 	t->ifindex = s->ifindex;
+	t->ip_delta = s->ip_delta;
+	t->l4_delta = s->l4_delta;
 	return *(volatile const __u32 *)&s->generation == set->generation;
 }
 
-static __always_inline __u32 fold(__u64 sum)
+/* fold makes a one's complement sum of 16 bits of one of 32. */
+static __always_inline __u32 fold(__u32 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
+	return (sum & 0xffff) + (sum >> 16);
 }
 
-/* replaced returns a checksum after words with the sum "from" were replaced by
- * words with the sum "to" (RFC 1624, equation 3).
- */
-static __always_inline __sum16 replaced(__sum16 check, __u64 from, __u64 to)
+/* words is the one's complement sum of the words of an address. */
+static __always_inline __u32 words(__be32 addr)
 {
-	return ~fold((__u64)(__u16)~check + (__u16)~fold(from) + fold(to));
+	return (addr & 0xffff) + (addr >> 16);
+}
+
+/* added returns a checksum after its words' sum has changed by delta (RFC 1624,
+ * equation 3).
+ */
+static __always_inline __sum16 added(__sum16 check, __sum16 delta)
+{
+	return ~fold((__u16)~check + (__u32)delta);
+}
+
+/* set_deltas notes how the translation of a key changes the checksums. One's
+ * complement takes away by adding the complement. The TTL is the first byte of
+ * its word.
+ */
+static __always_inline void set_deltas(struct session *s, const struct flow_key *from, const struct flow_key *to)
+{
+	__u32 addresses = words(to->saddr) + words(to->daddr) + (__u16)~fold(words(from->saddr) + words(from->daddr));
+	__u32 ports = to->sport + to->dport + (__u16)~fold(from->sport + from->dport);
+
+	s->ip_delta = fold(addresses + (__u16)~bpf_htons(0x0100));
+	s->l4_delta = fold(addresses + ports);
 }
 
 static __always_inline void translate_ip(struct iphdr *ip, const struct translation *t)
 {
-	__u64 from = (__u64)ip->saddr + ip->daddr + *(__be16 *)&ip->ttl;
-	__u64 to;
-
 	ip->ttl--;
 	ip->saddr = t->saddr;
 	ip->daddr = t->daddr;
-	to = (__u64)ip->saddr + ip->daddr + *(__be16 *)&ip->ttl;
-	ip->check = replaced(ip->check, from, to);
+	ip->check = added(ip->check, t->ip_delta);
 }
 
 /* tuple_key returns the key of the packets of a conntrack tuple. */

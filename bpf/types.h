@@ -68,6 +68,8 @@ struct session {
 	__u8 path;    /* path: PATH_ */
 	__u8 pad;
 	__u32 state; /* STATE_; of the original direction, but STATE_CLOSING of both */
+	__sum16 ip_delta; /* path: what to add to the complement of the IP checksum, TTL included */
+	__sum16 l4_delta; /* path: the same for TCP and UDP */
 };
 
 /* A hash element with its header fits into 128 bytes: the kernel adds 48 bytes
@@ -89,10 +91,8 @@ struct gateway_settings {
 	__be32 public;	    /* the uplink's prefix */
 	__be32 public_mask;
 	__u32 flags;	    /* SET_ */
-	__u32 watched;	    /* when user space last looked after the sessions; ticks */
+	__u32 patience;	    /* after which user space is taken for gone; ticks */
 };
-
-#define ATTENDED 10000 /* ticks after which user space is taken for gone */
 
 #define SET_SHORTCUT 0x1 /* learn paths, and use them */
 #define SET_REJECT 0x2	 /* mark what is refused, for the stack to answer; else drop it */
@@ -105,7 +105,7 @@ struct gateway_state {
 	__u64 opened[KINDS];   /* sessions opened so far */
 	__u64 pending;	       /* sessions that conntrack is not known to have */
 	__u32 slots;	       /* handed out; the next is one higher */
-	__u32 pad;
+	__u32 attended;	       /* when user space last ran attend; ticks */
 };
 
 /* address is what is kept of a private address, by slot. */
@@ -120,11 +120,12 @@ struct address {
 struct volume {
 	__u64 bytes;   /* at layer 3 */
 	__u64 packets; /* as on the wire */
+	__u64 hits;    /* of them, those that took the shortcut, as they came (one may stand for several) */
 };
 
 /* What is counted of a network, for each CPU. User space knows the order. */
 enum stat {
-	STAT_HIT,
+	STAT_HIT, /* not counted here but with the volumes */
 	STAT_MISS_NEW,	     /* no session */
 	STAT_MISS_UNLEARNED, /* no path yet: not established, or waiting for the other direction */
 	STAT_MISS_STALE,     /* the path is over, or was made void by a change */

@@ -24,14 +24,11 @@ const entriesAtOnce = 90
 
 const ethernetHeader = 14
 
-// attend has the program look after sessions. It runs in the network's
+// attend has the program look after sessions, and notice that somebody does. It runs in the network's
 // namespace, whose conntrack the program asks.
 func (n *Network) attend(entries []entry) error {
-	if len(entries) == 0 {
-		return nil
-	}
 	return n.ns.Do(func() error {
-		for len(entries) > 0 {
+		for first := true; first || len(entries) > 0; first = false {
 			some := entries[:min(len(entries), entriesAtOnce)]
 			entries = entries[len(some):]
 			frame := make([]byte, ethernetHeader, ethernetHeader+len(some)*int(unsafe.Sizeof(entry{})))
@@ -44,6 +41,18 @@ func (n *Network) attend(entries []entry) error {
 		}
 		return nil
 	})
+}
+
+// now is the programs' clock.
+func (n *Network) now() (uint32, error) {
+	if err := n.attend(nil); err != nil {
+		return 0, err
+	}
+	g, err := n.state()
+	if err != nil {
+		return 0, err
+	}
+	return g.Attended, nil
 }
 
 // entryOf returns the entry for a conntrack flow, and whether it is one that can

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/mdlayher/netlink"
@@ -39,7 +40,10 @@ const readBuffer = 4 << 20
 // seen closed, or reopened, are put right. It also counts the ports in use. It
 // costs about 3 µs for each connection.
 func (n *Network) Compare(ctx context.Context) error {
-	began := ticks(monotonic())
+	began, err := n.now()
+	if err != nil {
+		return err
+	}
 	c, err := conntrack.Dial(&netlink.Config{NetNS: int(n.ns.Handle())})
 	if err != nil {
 		return fmt.Errorf("open conntrack in %s: %w", n.ns, err)
@@ -124,10 +128,13 @@ func hasPorts(protocol uint8) bool {
 // dropPending removes the sessions of packets that never got as far as
 // conntrack, or that it did not keep, if they are older than a moment.
 func (n *Network) dropPending() error {
-	const moment = 500 // ticks
-	now := ticks(monotonic())
+	now, err := n.now()
+	if err != nil {
+		return err
+	}
+	moment := ticks(500 * time.Millisecond)
 	var gone []entry
-	err := n.each(func(k flowKey, s *bpf.GatewaySession) {
+	err = n.each(func(k flowKey, s *bpf.GatewaySession) {
 		if s.Flow&flowReply == 0 && s.State&stateConfirmed == 0 && now-s.Until > moment {
 			gone = append(gone, entry{Original: k})
 		}

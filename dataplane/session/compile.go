@@ -15,6 +15,11 @@ import (
 // neighbour with another hardware address) goes unnoticed.
 const Lifetime = 20 * time.Second
 
+// patience is how long the programs go without hearing of user space before they
+// take it for gone, and stop holding the limit of open connections: those that
+// have ended are then counted, too, and must not keep others out.
+const patience = 10 * time.Second
+
 // Flags in settings (SET_ in bpf/types.h).
 const (
 	setShortcut = 1 << iota
@@ -37,7 +42,7 @@ type (
 // Rules is what the programs of a network go by. It is plain data, compiled
 // from a dataplane.Network, and does not depend on the order of its slices.
 type Rules struct {
-	settings settings // without Uplink, Generation and Watched, which are the kernel's
+	settings settings // without Uplink and Generation, which are the kernel's
 	hosts    map[hostKey]uint32
 	elastic  map[uint32]uint32
 }
@@ -46,7 +51,7 @@ type Rules struct {
 func Compile(n *dataplane.Network) *Rules {
 	r := &Rules{hosts: make(map[hostKey]uint32, len(n.SNAT)+len(n.Mappings)), elastic: make(map[uint32]uint32, len(n.Elastic))}
 	s := &r.settings
-	s.Lifetime = ticks(Lifetime)
+	s.Lifetime, s.Patience = ticks(Lifetime), ticks(patience)
 	s.Connections = uint32(n.Limits.Connections)
 	if per := n.Limits.NewPerSecond; per > 0 {
 		// A fifth of a second's worth may come at once: then any ten seconds
@@ -93,9 +98,6 @@ func allByUplink(n *dataplane.Network) bool {
 	}
 	return true
 }
-
-// ticks converts to the programs' unit of time, 2^20 ns.
-func ticks(d time.Duration) uint32 { return uint32(d >> 20) }
 
 // word is an address as the programs have it: in network order, in a host's word.
 func word(a netip.Addr) uint32 {

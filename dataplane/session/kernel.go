@@ -18,11 +18,14 @@ import (
 	"sluice/dataplane/netns"
 )
 
-// monotonic is the clock that the programs go by.
-func monotonic() time.Duration {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail
-	return time.Duration(t.Nano())
+// ticks converts to the programs' unit of time, the kernel's jiffies. That is
+// also what its coarse clocks advance by.
+func ticks(d time.Duration) uint32 {
+	var tick unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &tick); err != nil || tick.Nano() == 0 {
+		return uint32(d / (4 * time.Millisecond))
+	}
+	return uint32(d.Nanoseconds() / tick.Nano())
 }
 
 // conntrackMax is how many connections a network namespace may have.

@@ -70,9 +70,6 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 		}
 		t.Refused = append(t.Refused, dataplane.Count{Reason: reason, Count: count})
 	}
-	if t.Shortcut.Hits, err = n.stat(bpf.GatewayStatSTAT_HIT); err != nil {
-		return nil, err
-	}
 	for _, m := range misses {
 		count, err := n.stat(m.stat)
 		if err != nil {
@@ -103,6 +100,7 @@ func (n *Network) addAddresses(t *dataplane.Traffic, slots uint32) error {
 		for _, each := range volumes[i*cpus : (i+1)*cpus] {
 			v.Bytes += each.Bytes
 			v.Packets += each.Packets
+			t.Shortcut.Hits += each.Hits
 		}
 		return v
 	}

@@ -183,10 +183,7 @@ func (w *watch) look(ctx context.Context) {
 // tick tells the programs that somebody looks after the sessions, and does what
 // a limit that is reached asks for.
 func (w *watch) tick() error {
-	w.n.mu.Lock()
-	err := w.n.putSettings()
-	w.n.mu.Unlock()
-	if err != nil {
+	if err := w.n.attend(nil); err != nil {
 		return err
 	}
 	g, err := w.n.state()

@@ -30,9 +30,10 @@ func ofSluice(programs programs, dnat, snat int, vary func(*dataplane.Network)) 
 		if vary != nil {
 			vary(n)
 		}
-		e := t.sluice
-		if programs == plain {
-			e = t.plain
+		e := t.plain
+		if programs == withPrograms {
+			e = t.sluice
+			g.counts = e
 		}
 		if n.Switches[0].Attachment.Kind == dataplane.AttachBridge {
 			return buildWithBridge(ctx, t, g, e, n)

@@ -66,9 +66,10 @@ type gateway struct {
 	outside    *wire
 	port       string // the link at the gateway's end of inside
 	links      links
-	hostSink   *sink       // at the hosts' end: what came in
-	netSink    *sink       // at the next hop's end: what went out
-	attachment []io.Closer // what the builder put into the gateway
+	hostSink   *sink          // at the hosts' end: what came in
+	netSink    *sink          // at the next hop's end: what went out
+	attachment []io.Closer    // what the builder put into the gateway
+	counts     *engine.Engine // that counts its sessions; nil without programs
 }
 
 // vswitchID is the name of the switch of every gateway here.
@@ -95,6 +96,11 @@ func (t *rig) newWiredGateway(ctx context.Context, build builder) (_ *gateway, e
 		return nil, err
 	}
 	if g.outside, err = makeWire(g.id+"r", g.id+"u"); err != nil {
+		return nil, err
+	}
+	// A veth can be redirected to if its peer has NAPI, and is asked for that
+	// when programs are attached to it.
+	if err := errors.Join(enableGRO(g.inside.outer), enableGRO(g.outside.outer)); err != nil {
 		return nil, err
 	}
 	if err := build(ctx, t, g); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,10 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 
 	"sluice/dataplane/engine"
+	"sluice/test/lab"
 )
 
 // What the bench needs to know of Sluice's BPF programs is in this file.
@@ -28,14 +31,32 @@ const (
 func (r *run) engine(p programs) (*engine.Engine, error) {
 	cfg := engine.Config{RunDir: filepath.Join(r.dir, "run"), Logger: r.log}
 	if p == plain {
-		cfg.RunDir = filepath.Join(r.dir, "run-plain")
+		cfg.RunDir, cfg.WithoutSessions = filepath.Join(r.dir, "run-plain"), true
 	}
 	return engine.New(cfg)
 }
 
 // awaitNoSessions returns when the gateway's BPF programs have forgotten the
 // sessions of connections that have ended.
-func (g *gateway) awaitNoSessions() error { return nil }
+func (g *gateway) awaitNoSessions() error {
+	if g.counts == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return lab.Await(ctx, "the end of all sessions of gateway "+g.id, func() error {
+		t, err := g.counts.Traffic(ctx, g.id)
+		if err != nil {
+			return err
+		}
+		for _, s := range t.Sessions {
+			if s.Open != 0 {
+				return fmt.Errorf("%d sessions are open", s.Open)
+			}
+		}
+		return nil
+	})
+}
 
 // errNoSessions is returned for a gateway without a table of sessions.
 var errNoSessions = errors.New("it has no table of sessions in BPF")
