@@ -177,6 +177,15 @@ func List() ([]string, error) {
 	return names, nil
 }
 
+// Again returns the same namespace once more, to be closed by itself.
+func (n *Namespace) Again() (*Namespace, error) {
+	fd, err := unix.FcntlInt(uintptr(n.handle), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open network namespace %s again: %w", n, err)
+	}
+	return open(n.name, netns.NsHandle(fd))
+}
+
 // Name returns the name, empty for the process's own namespace.
 func (n *Namespace) Name() string { return n.name }
 

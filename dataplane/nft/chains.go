@@ -17,12 +17,16 @@ const (
 	ctDirectionReply = 1
 	ctStatusDNAT     = 1 << 5 // IPS_DST_NAT
 	icmpEchoRequest  = 8
+
+	icmpAdminProhibited = 13 // a code of destination unreachable (RFC 1812, section 5.2.7.1)
 )
 
 // chains returns the fixed chains in the order in which a packet meets them.
 // The text of each rule is that of the nft command.
 func chains() []chainSpec {
 	return []chainSpec{
+		{name: "refuse", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting,
+			priority: nftables.ChainPriorityRaw, policy: nftables.ChainPolicyAccept, rules: refuseRules()},
 		{name: "route_mark", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting,
 			priority: nftables.ChainPriorityMangle, policy: nftables.ChainPolicyAccept, rules: markRules()},
 		{name: "prerouting", kind: nftables.ChainTypeNAT, hook: nftables.ChainHookPrerouting,
@@ -36,6 +40,18 @@ func chains() []chainSpec {
 			priority: nftables.ChainPriorityNATSource, policy: nftables.ChainPolicyAccept, rules: postroutingRules()},
 		{name: "egress", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPostrouting,
 			priority: nftables.ChainPriorityRef(300), policy: nftables.ChainPolicyAccept, rules: egressRules()},
+	}
+}
+
+// refuseRules answer what was marked as a connection too many, before conntrack
+// (-200) makes an entry for it (RFC 5508 REQ-8).
+func refuseRules() []ruleSpec {
+	return []ruleSpec{
+		rule(`meta mark 0x00000004 counter name "refused" reject with icmp admin-prohibited`,
+			&expr.Meta{Key: expr.MetaKeyMARK, Register: reg1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkRefused)},
+			count(CounterRefused),
+			&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: icmpAdminProhibited}),
 	}
 }
 

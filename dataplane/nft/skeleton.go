@@ -27,6 +27,10 @@ const (
 	MarkMapped = 0x2
 )
 
+// MarkRefused is on packets that somebody before the table wants answered with
+// an ICMP error: package session, where a connection is one too many.
+const MarkRefused = 0x4
+
 // The named counters: one for each reason to drop a packet.
 const (
 	CounterPrivateSource = "private_source" // leaves the uplink without an elastic IP as its source
@@ -34,11 +38,12 @@ const (
 	CounterUnmatched     = "unmatched"      // is addressed to the gateway itself, or to an elastic IP without an entry for it
 	CounterTransit       = "transit"        // came in by the uplink and would leave by it
 	CounterInvalid       = "invalid"        // crosses the uplink, and conntrack cannot place it
+	CounterRefused       = "refused"        // opens a connection too many, and was answered
 	CounterSpoofed       = "spoofed"        // comes from a VSwitch with an elastic IP as its source
 )
 
 func counterNames() []string {
-	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterSpoofed}
+	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterRefused, CounterSpoofed}
 }
 
 // chainSpec is one chain with its rules. A chain without a hook is only

@@ -37,7 +37,7 @@ type Network struct {
 // Open opens the sessions of a network, whose namespace is ns, adopts what is
 // pinned of it, and makes what is missing. Nothing is attached yet.
 func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) {
-	own, err := netns.Open(ns.Name())
+	own, err := ns.Again()
 	if err != nil {
 		return nil, err
 	}

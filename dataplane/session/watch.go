@@ -40,6 +40,7 @@ func newWatch(n *Network) *watch {
 	w := &watch{n: n, stop: stop, doubt: make(chan struct{}, 1)}
 	w.suspect() // what happened before now is not known
 	w.done.Go(func() { w.listen(ctx) })
+	w.done.Go(func() { w.listenToNeighbours(ctx) })
 	w.done.Go(func() { w.look(ctx) })
 	return w
 }
