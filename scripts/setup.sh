@@ -9,6 +9,8 @@ needs=(
 	"nft nftables"  # tests look at what the kernel holds with other eyes,
 	"ip iproute2"   # and break it as an operator could
 	"tc iproute2"
+	"iptables iptables" # benchmarks compare with it,
+	"iperf3 iperf3"     # and send TCP with this
 )
 
 missing=()

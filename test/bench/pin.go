@@ -7,11 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pin binds the caller's thread to one of the processors that it may use, so
-// that all that its packets cause happens there too, and puts it before all
-// ordinary work there, which would come in at some slots and not at others.
-// release ends that.
-func pin() (release func() error, err error) {
+// bind binds the caller's thread to one of the processors that it may use, so
+// that all that its packets cause happens there too. release ends that.
+func bind() (release func() error, err error) {
 	var may, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &may); err != nil {
 		return nil, fmt.Errorf("read the thread's processors: %w", err)
@@ -22,14 +20,24 @@ func pin() (release func() error, err error) {
 			one.Set(cpu) // the last one: the first has most interrupts
 		}
 	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return nil, fmt.Errorf("bind the thread to a processor: %w", err)
+	}
+	return func() error { return unix.SchedSetaffinity(0, &may) }, nil
+}
+
+// pin binds the caller's thread to a processor and puts it before all ordinary
+// work there, which would come in at some slots and not at others.
+func pin() (release func() error, err error) {
 	before, err := unix.SchedGetAttr(0, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read the thread's scheduling: %w", err)
 	}
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return nil, fmt.Errorf("bind the thread to a processor: %w", err)
+	unbind, err := bind()
+	if err != nil {
+		return nil, err
 	}
-	release = func() error { return errors.Join(unix.SchedSetAttr(0, before, 0), unix.SchedSetaffinity(0, &may)) }
+	release = func() error { return errors.Join(unix.SchedSetAttr(0, before, 0), unbind()) }
 	// Where a container's limits forbid it, there is more noise and no more.
 	err = unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: 1}, 0)
 	if err != nil && !errors.Is(err, unix.EPERM) {

@@ -20,6 +20,11 @@ func TestReportFile(t *testing.T) {
 		{"apply_p99_ms", 25.00049, millis},
 		{"pps_10k_over_1", 0.98765, ratio},
 		{"api_write_over_fsync", 1.5, ratio},
+		{"count_overhead_pct", 3.25, percent},
+		{"session_bytes", 250, octets},
+		{"tcp_bulk", 5e9, bitRate},
+		{"latency_p50_us", 20, micros},
+		{"latency_p50_over_nft", 0.9, ratio},
 	} {
 		if err := r.add(f.name, f.value, f.unit, ""); err != nil {
 			t.Fatal(err)
@@ -46,6 +51,11 @@ func TestReportFile(t *testing.T) {
 		"apply_p99_ms":         {Value: 25, Unit: "ms"},
 		"pps_10k_over_1":       {Value: 0.9877, Unit: "ratio", HigherIsBetter: true},
 		"api_write_over_fsync": {Value: 1.5, Unit: "ratio"},
+		"count_overhead_pct":   {Value: 3.25, Unit: "%"},
+		"session_bytes":        {Value: 250, Unit: "bytes"},
+		"tcp_bulk":             {Value: 5e9, Unit: "bit/s", HigherIsBetter: true},
+		"latency_p50_us":       {Value: 20, Unit: "us"},
+		"latency_p50_over_nft": {Value: 0.9, Unit: "ratio"},
 	} {
 		g := got[name]
 		if g.Value == nil || g.Unit == nil || g.Higher == nil {
