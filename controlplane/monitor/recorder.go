@@ -90,7 +90,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 // little after a minute has been recorded, that minute does not end twice.
 func boundary(now time.Time, last int64) int64 {
 	end := floor(now.Unix()) + Minute
-	if end == last {
+	if end == last && time.Unix(end, 0).Sub(now) <= slack {
 		end += Minute
 	}
 	return end
