@@ -22,6 +22,7 @@ import (
 // fakeClock is a clock that goes on only while somebody waits, and ends that
 // after so many minutes.
 type fakeClock struct {
+	mu      sync.Mutex
 	now     time.Time
 	running time.Duration
 	until   time.Duration // of running: waiting beyond it fails
@@ -30,8 +31,24 @@ type fakeClock struct {
 	set, stands map[time.Duration]time.Duration
 }
 
-func (c *fakeClock) Now() time.Time         { return c.now }
-func (c *fakeClock) Running() time.Duration { return c.running }
+func (c *fakeClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *fakeClock) Running() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running
+}
+
+// pass lets time pass.
+func (c *fakeClock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now, c.running = c.now.Add(d), c.running+d
+}
 
 func (c *fakeClock) Wait(_ context.Context, d time.Duration) error {
 	if c.running+d > c.until {
@@ -45,7 +62,7 @@ func (c *fakeClock) Wait(_ context.Context, d time.Duration) error {
 			}
 		}
 	}
-	c.now, c.running = c.now.Add(d), end
+	c.pass(d)
 	return nil
 }
 
@@ -65,11 +82,11 @@ func (m *fakeMeter) Traffic(_ context.Context, network string) (*dataplane.Traff
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked = append(m.asked, network)
-	m.clock.now, m.clock.running = m.clock.now.Add(m.slow), m.clock.running+m.slow
+	m.clock.pass(m.slow)
 	if m.err != nil {
 		return nil, m.err
 	}
-	n := uint64(m.clock.running / time.Second)
+	n := uint64(m.clock.Running() / time.Second)
 	t := &dataplane.Traffic{Epoch: m.epoch}
 	for _, a := range append([]string{"10.0.0.1"}, m.more...) {
 		t.Addresses = append(t.Addresses, dataplane.AddressTraffic{
@@ -114,7 +131,7 @@ func (r *recording) run(t *testing.T, d time.Duration) {
 		t.Fatal(err)
 	}
 	// What was left of the time passes too.
-	r.clock.now, r.clock.running = r.clock.now.Add(r.clock.until-r.clock.running), r.clock.until
+	r.clock.pass(r.clock.until - r.clock.running)
 }
 
 // expect checks which minutes there are, by how many after begin they began,
@@ -183,7 +200,7 @@ func TestRecorderRestarts(t *testing.T) {
 	for i := range 3 { // killed in minute 1, 2 and 3, and back before its end
 		r.minutes = r.minutes.killed(t)
 		r.start()
-		r.clock.now, r.clock.running = r.clock.now.Add(20*time.Second), r.clock.running+20*time.Second
+		r.clock.pass(20 * time.Second)
 		r.run(t, 40*time.Second)
 		if n := len(r.minutes.content(t, r.gateway, 0, 10)); n != i+2 {
 			t.Errorf("%d minutes after %d restarts", n, i+1)
@@ -191,7 +208,7 @@ func TestRecorderRestarts(t *testing.T) {
 	}
 	r.expect(t, map[int64]uint64{0: 60, 1: 60, 2: 60, 3: 60})
 	// Down over one end: two minutes are absent.
-	r.clock.now, r.clock.running = r.clock.now.Add(time.Minute), r.clock.running+time.Minute
+	r.clock.pass(time.Minute)
 	r.start()
 	r.run(t, 2*time.Minute)
 	r.expect(t, map[int64]uint64{0: 60, 1: 60, 2: 60, 3: 60, 6: 60})
