@@ -25,7 +25,7 @@ type checker struct {
 func (k *checker) check() error {
 	for _, step := range []func() error{
 		k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
-		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat,
+		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat, k.metrics,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -229,6 +229,14 @@ func (k *checker) nat() error {
 		return k.errorf("nat.shortcut", "%q is neither; write on or off", s)
 	}
 	k.config.Settings.Shortcut = k.doc.NAT.Shortcut == "on"
+	return nil
+}
+
+func (k *checker) metrics() error {
+	const least, most = time.Hour, 366 * 24 * time.Hour
+	if d := k.doc.Metrics.Keep; d < least || d > most {
+		return k.errorf("metrics.keep", "%v is out of range; write a duration from 1h to 8784h, which is 366 days", d)
+	}
 	return nil
 }
 

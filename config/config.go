@@ -29,7 +29,8 @@ type Config struct {
 	MaxConnections int
 	Throttle       Throttle
 	AuditInterval  time.Duration // between two comparisons of the kernel with what it should hold
-	Bridges        []Bridge      // to be made before networks are connected to them
+	Metrics        Metrics
+	Bridges        []Bridge // to be made before networks are connected to them
 	Settings       settings.Settings
 }
 
@@ -45,6 +46,11 @@ type Rate struct {
 
 // Throttle are the limits of the API.
 type Throttle struct{ PerKey, Total Rate }
+
+// Metrics says what is kept of the traffic.
+type Metrics struct {
+	Keep time.Duration // how long every minute is
+}
 
 // Bridge is a bridge of a public network that sluiced makes when it is absent.
 type Bridge struct {
@@ -103,6 +109,7 @@ func parse(file string, data []byte) (*Config, error) {
 		MaxConnections: doc.MaxConnections,
 		Throttle:       Throttle{PerKey: Rate(doc.Throttle.PerKey), Total: Rate(doc.Throttle.Total)},
 		AuditInterval:  doc.AuditInterval,
+		Metrics:        Metrics(doc.Metrics),
 	}
 	if c.AdminSocket == "" {
 		c.AdminSocket = filepath.Join(c.RunDir, "admin.sock")

@@ -33,6 +33,7 @@ type document struct {
 	Public         []publicDoc        `yaml:"public"`
 	VSwitches      []vswitchDoc       `yaml:"vswitches"`
 	NAT            natDoc             `yaml:"nat"`
+	Metrics        metricsDoc         `yaml:"metrics"`
 }
 
 type tlsDoc struct {
@@ -186,6 +187,10 @@ type timeoutsDoc struct {
 	TCPReset       time.Duration `yaml:"tcp_reset"`
 }
 
+type metricsDoc struct {
+	Keep time.Duration `yaml:"keep"`
+}
+
 type levelText struct{ slog.Level }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -223,5 +228,6 @@ func defaults() document {
 			Shortcut: "on",
 			Refuse:   string(dataplane.RefuseDrop),
 		},
+		Metrics: metricsDoc{Keep: 31 * 24 * time.Hour},
 	}
 }

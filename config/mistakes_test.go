@@ -130,6 +130,10 @@ func TestMistakes(t *testing.T) {
 		{"timeout with a fraction", "nat: {timeouts: {udp: 150s500ms}}", 1, "nat.timeouts.udp", "whole number of seconds"},
 		{"shortcut", "nat: {shortcut: sometimes}", 1, "nat.shortcut", "write on or off"},
 		{"refusal", "nat: {refuse: reset}", 1, "nat.refuse", "write drop or reject"},
+
+		{"minutes kept too short", "metrics:\n  keep: 59m", 2, "metrics.keep", "from 1h to 8784h"},
+		{"minutes kept too long", "metrics: {keep: 8785h}", 1, "metrics.keep", "from 1h to 8784h"},
+		{"minutes kept for days", "metrics: {keep: 31d}", 1, "metrics.keep", "write a number and a unit"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := parse("t.yaml", []byte(c.text))

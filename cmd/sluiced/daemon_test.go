@@ -56,7 +56,10 @@ func (k *fakeKernel) Remove(_ context.Context, id string) error {
 func (k *fakeKernel) Networks() ([]string, error) { return k.marked, nil }
 func (k *fakeKernel) Changed() <-chan string      { return nil }
 func (k *fakeKernel) Invalidate(string)           {}
-func (k *fakeKernel) Close() error                { k.closed = true; return nil }
+func (k *fakeKernel) Traffic(context.Context, string) (*dataplane.Traffic, error) {
+	return nil, errors.New("nothing is counted")
+}
+func (k *fakeKernel) Close() error { k.closed = true; return nil }
 
 // failing is a task that ends by itself.
 type failing struct{ end chan error }
@@ -251,6 +254,43 @@ func TestFailuresEndTheDaemon(t *testing.T) {
 	r = startDaemon(t, c, newFakeKernel())
 	if err := <-r.ended; err == nil || !strings.Contains(err.Error(), "listen on "+c.Listen) || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("a port that is taken: %v", err)
+	}
+}
+
+// TestMinutes: the daemon answers for minutes of traffic, and does not start
+// over a file of them that is damaged.
+func TestMinutes(t *testing.T) {
+	r := startDaemon(t, testConfig(t, t.TempDir()), newFakeKernel())
+	client := aliyun.NewClient(r.await(t), "testid", "testsecret")
+	t.Cleanup(client.HTTP.CloseIdleConnections)
+	if _, err := r.admin(t).CreateAccessKey(t.Context(), admin.NewAccessKey{ID: "testid", Secret: "testsecret"}); err != nil {
+		t.Fatal(err)
+	}
+	params := map[string]string{"RegionId": "cn-hangzhou", "VpcId": "", "Spec": "Small"}
+	var vpc aliyun.CreateVpcResponse
+	if err := client.CallInto(t.Context(), "CreateVpc", params, &vpc); err != nil {
+		t.Fatal(err)
+	}
+	params["VpcId"] = vpc.VpcId
+	var gateway aliyun.CreateNatGatewayResponse
+	if err := client.CallInto(t.Context(), "CreateNatGateway", params, &gateway); err != nil {
+		t.Fatal(err)
+	}
+	params["NatGatewayId"], params["TimePoint"] = gateway.NatGatewayId, fmt.Sprint(time.Now().Truncate(time.Minute).Unix())
+	var got aliyun.ListNatGatewayEcsMetricResponse
+	if err := client.CallInto(t.Context(), "ListNatGatewayEcsMetric", params, &got); err != nil || len(got.MetricDataList) != 0 || got.MaxResults != 20 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(r.config.DataDir, "minutes.db")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := openWith(t.Context(), r.config, slog.New(slog.DiscardHandler), nil)
+	if err == nil || !strings.Contains(err.Error(), file+": it is empty") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("a damaged file: %v", err)
 	}
 }
 
