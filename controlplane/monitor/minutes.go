@@ -28,10 +28,13 @@ var (
 // format is raised when the layout changes.
 const format = 1
 
-// pruneBatch is how many minutes one transaction deletes at most, so that it
-// stays short when much has gone at once. A minute has to go for each that
-// comes, so it is also how fast arrears are made up.
-const pruneBatch = 500
+// What one transaction deletes at most, so that it stays short when much has
+// gone at once: of each gateway more minutes than come, and some more in all, by
+// which arrears are made up for.
+const (
+	pruneEach  = 2
+	pruneBatch = 500
+)
 
 // Minutes is the file of minutes. Its methods may be called concurrently, and
 // by one process at a time.
@@ -241,11 +244,13 @@ func prune(tx *bbolt.Tx, there func(string) bool, oldest int64) error {
 		}
 		c := b.Cursor()
 		k, _ := c.First()
-		for ; k != nil && time8(k) < limit && budget > 0; k, _ = c.First() {
+		for n := 0; k != nil && time8(k) < limit && (n < pruneEach || budget > 0); k, _ = c.First() {
 			if err := c.Delete(); err != nil {
 				return err
 			}
-			budget--
+			if n++; n > pruneEach {
+				budget--
+			}
 		}
 		if k == nil {
 			gone = append(gone, append([]byte(nil), id...))

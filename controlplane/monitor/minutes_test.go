@@ -3,6 +3,7 @@ package monitor
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"os"
@@ -216,7 +217,7 @@ func TestPrune(t *testing.T) {
 // TestPruneInBatches: arrears are made up for little by little.
 func TestPruneInBatches(t *testing.T) {
 	m := newFile(t)
-	total := pruneBatch + 10
+	total := pruneBatch + pruneEach + 10
 	err := m.db.Update(func(tx *bbolt.Tx) error {
 		for i := range total {
 			if err := keep(tx, []byte("ngw-1"), begin+int64(i)*Minute, nil, nil); err != nil {
@@ -235,6 +236,34 @@ func TestPruneInBatches(t *testing.T) {
 		}
 		if got := len(m.content(t, "ngw-1", 0, int64(total))); got != want {
 			t.Errorf("%d minutes left after %d times, want %d", got, i+1, want)
+		}
+	}
+}
+
+// TestPruneKeepsUp: however many gateways there are, of each more goes than
+// comes.
+func TestPruneKeepsUp(t *testing.T) {
+	m := newFile(t)
+	const gateways = pruneBatch
+	err := m.db.Update(func(tx *bbolt.Tx) error {
+		for g := range gateways {
+			for i := range int64(5) {
+				if err := keep(tx, fmt.Appendf(nil, "ngw-%d", g), begin+i*Minute, nil, nil); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Record(begin+5*Minute, nil, all, begin+3*Minute); err != nil {
+		t.Fatal(err)
+	}
+	for g := range gateways {
+		if got := m.content(t, fmt.Sprintf("ngw-%d", g), 0, 5); len(got) > 3 {
+			t.Fatalf("gateway %d still has %d minutes", g, len(got))
 		}
 	}
 }

@@ -112,7 +112,8 @@ type outcome struct {
 }
 
 // record reads the counters of all gateways and records the minute that has
-// just ended.
+// just ended. It does so to its end, also if ctx ends: to leave out a minute for
+// being told to stop just then would be a pity.
 func (r *Recorder) record(ctx context.Context, end int64) {
 	v := r.db.View()
 	var gateways []*resource.NATGateway
@@ -120,7 +121,7 @@ func (r *Recorder) record(ctx context.Context, end int64) {
 		gateways = append(gateways, g)
 	}
 	outcomes := make([]outcome, len(gateways))
-	reading, cancel := context.WithTimeout(ctx, slack)
+	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), slack)
 	defer cancel()
 	var g errgroup.Group
 	g.SetLimit(readers)
@@ -128,9 +129,6 @@ func (r *Recorder) record(ctx context.Context, end int64) {
 		g.Go(func() error { outcomes[i] = r.take(reading, v, gateways[i], end); return nil })
 	}
 	_ = g.Wait() // they tell by their outcomes
-	if ctx.Err() != nil {
-		return
-	}
 	var readings []Reading
 	for i, o := range outcomes {
 		r.complain(gateways[i], o.err)

@@ -160,5 +160,6 @@ var measurements = []measurement{
 	{"api_describe", describes},
 	{"apply", applies},
 	{"restore", restores},
+	{"metric", metrics},
 	{"pps", forwarding},
 }
