@@ -34,13 +34,16 @@ func (k *checker) check() error {
 	return nil
 }
 
-func (k *checker) listen() error {
-	_, port, err := net.SplitHostPort(k.doc.Listen)
+func (k *checker) listen() error { return k.address("listen", k.doc.Listen, 8680) }
+
+// address checks the address and port of a listener; the message suggests a port.
+func (k *checker) address(field, v string, suggested int) error {
+	_, port, err := net.SplitHostPort(v)
 	if err != nil {
-		return k.errorf("listen", "%q is not an address and a port; write for example 127.0.0.1:8680 or [::]:8680", k.doc.Listen)
+		return k.errorf(field, "%q is not an address and a port; write for example 127.0.0.1:%d or [::]:%[2]d", v, suggested)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return k.errorf("listen", "%q is not a port; write a number from 1 to 65535, or 0 for any free one", port)
+		return k.errorf(field, "%q is not a port; write a number from 1 to 65535, or 0 for any free one", port)
 	}
 	return nil
 }
@@ -233,11 +236,20 @@ func (k *checker) nat() error {
 }
 
 func (k *checker) metrics() error {
-	const least, most = time.Hour, 366 * 24 * time.Hour
-	if d := k.doc.Metrics.Keep; d < least || d > most {
-		return k.errorf("metrics.keep", "%v is out of range; write a duration from 1h to 8784h, which is 366 days", d)
+	m := k.doc.Metrics
+	if m.Listen != "" {
+		if err := k.address("metrics.listen", m.Listen, 8681); err != nil {
+			return err
+		}
+		if m.Listen == k.doc.Listen && !strings.HasSuffix(m.Listen, ":0") {
+			return k.errorf("metrics.listen", "%q is the API's address already; write another port", m.Listen)
+		}
 	}
-	return nil
+	const least, most = time.Hour, 366 * 24 * time.Hour
+	if m.Keep < least || m.Keep > most {
+		return k.errorf("metrics.keep", "%v is out of range; write a duration from 1h to 8784h, which is 366 days", m.Keep)
+	}
+	return k.between("metrics.top_addresses", m.TopAddresses, 0, 1000)
 }
 
 // isDevice says whether a name can be that of a network link.

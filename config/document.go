@@ -188,7 +188,9 @@ type timeoutsDoc struct {
 }
 
 type metricsDoc struct {
-	Keep time.Duration `yaml:"keep"`
+	Listen       string        `yaml:"listen"`
+	TopAddresses int           `yaml:"top_addresses"`
+	Keep         time.Duration `yaml:"keep"`
 }
 
 type levelText struct{ slog.Level }
@@ -228,6 +230,6 @@ func defaults() document {
 			Shortcut: "on",
 			Refuse:   string(dataplane.RefuseDrop),
 		},
-		Metrics: metricsDoc{Keep: 31 * 24 * time.Hour},
+		Metrics: metricsDoc{TopAddresses: 10, Keep: 31 * 24 * time.Hour},
 	}
 }

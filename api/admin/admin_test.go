@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"sluice/controlplane/identity"
 	"sluice/controlplane/inventory"
 	"sluice/controlplane/resource"
+	"sluice/dataplane"
 )
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -30,6 +32,7 @@ type fake struct {
 	keys      []identity.Key
 	instances []*resource.Instance
 	networks  []Network
+	traffic   *dataplane.Traffic
 	ready     bool
 	calls     []string
 	err       error
@@ -69,8 +72,11 @@ func (f *fake) List(q inventory.Filter) []*resource.Instance {
 func (f *fake) SetState(_ context.Context, id, to string) error { return f.note("state", id, to) }
 func (f *fake) Remove(_ context.Context, id string) error       { return f.note("remove", id) }
 func (f *fake) Networks() []Network                             { return f.networks }
-func (f *fake) Ready() bool                                     { return f.ready }
-func (f *fake) Info() Info                                      { return Info{Version: "v1", PID: 7, Started: epoch, Listen: "127.0.0.1:1"} }
+func (f *fake) Traffic(_ context.Context, network string) (*dataplane.Traffic, error) {
+	return f.traffic, f.note("traffic", network)
+}
+func (f *fake) Ready() bool { return f.ready }
+func (f *fake) Info() Info  { return Info{Version: "v1", PID: 7, Started: epoch, Listen: "127.0.0.1:1"} }
 
 // start serves f on a socket of its own and returns a client of it.
 func start(t *testing.T, f *fake, allow func(uint32) bool) (*Client, string) {
@@ -81,7 +87,7 @@ func start(t *testing.T, f *fake, allow func(uint32) bool) (*Client, string) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	s := &Server{Listener: l, Handler: NewHandler(Services{Identity: f, Inventory: f, Networks: f, Process: f}, log), Log: log, Grace: time.Second, Allow: allow}
+	s := &Server{Listener: l, Handler: NewHandler(Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Process: f}, log), Log: log, Grace: time.Second, Allow: allow}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -176,6 +182,43 @@ func TestProcessAndNetworks(t *testing.T) {
 	}
 	info, err := c.Info(ctx)
 	equal(t, info, Info{Version: "v1", PID: 7, Started: epoch, Listen: "127.0.0.1:1", Ready: true}, err)
+}
+
+func TestTraffic(t *testing.T) {
+	f := &fake{}
+	c, _ := start(t, f, nil)
+	ctx := t.Context()
+	_, err := c.Traffic(ctx, "vpc-1")
+	if e, ok := errors.AsType[*Error](err); !ok || e.Status != 404 || e.Reason != NotCounted {
+		t.Errorf("a network that is not counted: %v", err)
+	}
+	f.traffic = &dataplane.Traffic{}
+	got, err := c.Traffic(ctx, "vpc-1")
+	equal(t, got, Traffic{Sessions: []Sessions{}, Refused: []Count{}, Misses: []Count{}, Addresses: []AddressTraffic{}, Ports: []Ports{}}, err)
+	f.traffic = &dataplane.Traffic{
+		Epoch:     1<<64 - 1, // more than a float64 can tell apart
+		Limits:    dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000},
+		Sessions:  []dataplane.Sessions{{Kind: dataplane.SessionSNAT, Open: 1, Opened: 2}},
+		Refused:   []dataplane.Count{{Reason: dataplane.RefusedRate, Count: 3}},
+		Shortcut:  dataplane.Shortcut{Hits: 4, Misses: []dataplane.Count{{Reason: "fragment", Count: 5}}},
+		Outbound:  dataplane.Volume{Bytes: 6, Packets: 7},
+		Inbound:   dataplane.Volume{Bytes: 8, Packets: 9},
+		Addresses: []dataplane.AddressTraffic{{Address: netip.MustParseAddr("10.0.0.1"), Outbound: dataplane.Volume{Bytes: 10, Packets: 11}, Inbound: dataplane.Volume{Bytes: 12, Packets: 13}, Open: 14, Opened: 15}},
+		Ports:     []dataplane.Ports{{External: netip.MustParseAddr("203.0.113.10"), Protocol: 17, Used: 16, Most: 17}},
+	}
+	got, err = c.Traffic(ctx, "vpc/ 2")
+	equal(t, got, Traffic{
+		Epoch: 1<<64 - 1, Limit: 10_000, RateLimit: 1_000,
+		Sessions: []Sessions{{"snat", 1, 2}}, Refused: []Count{{"rate", 3}}, Hits: 4, Misses: []Count{{"fragment", 5}},
+		Outbound: Volume{6, 7}, Inbound: Volume{8, 9},
+		Addresses: []AddressTraffic{{"10.0.0.1", Volume{10, 11}, Volume{12, 13}, 14, 15}},
+		Ports:     []Ports{{"203.0.113.10", 17, 16, 17}},
+	}, err)
+	f.err = errors.New("the map is gone")
+	if _, err := c.Traffic(ctx, "vpc-1"); status(err) != 500 || err.Error() != "read the counters of vpc-1: the map is gone" {
+		t.Errorf("counters that cannot be read: %v", err)
+	}
+	equal(t, f.calls, []string{"traffic vpc-1", "traffic vpc-1", "traffic vpc/ 2", "traffic vpc-1"}, nil)
 }
 
 // status returns the HTTP status of a refusal, 0 if it is none.

@@ -23,6 +23,7 @@ type Network struct {
 	Region    string    `json:"region,omitempty"`
 	Name      string    `json:"name,omitempty"`
 	CIDR      string    `json:"cidr,omitempty"`
+	Gateway   string    `json:"natGateway,omitempty"` // id; empty without one
 	VSwitches int       `json:"vswitches"`
 	Instances int       `json:"instances"`
 	Elastic   int       `json:"elasticIps"`
@@ -45,6 +46,9 @@ func (s Status) Networks() []Network {
 		out := Network{ID: n.Network, Namespace: dataplane.Namespace(n.Network), Wanted: n.Wanted, Applied: n.Applied, Error: n.Error, Since: n.Since}
 		if vpc, ok := v.VPCs.Get(n.Network); ok {
 			out.Account, out.Region, out.Name, out.CIDR = vpc.Account, vpc.Region, vpc.Name, vpc.CIDR.String()
+		}
+		for g := range v.NATGateways.By(state.ByVPC, n.Network).All() {
+			out.Gateway = g.ID
 		}
 		out.VSwitches = v.VSwitches.By(state.ByVPC, n.Network).Len()
 		out.Instances = v.Instances.By(state.ByVPC, n.Network).Len()

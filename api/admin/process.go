@@ -20,8 +20,9 @@ type Info struct {
 	GoVersion string    `json:"goVersion"`
 	PID       int       `json:"pid"`
 	Started   time.Time `json:"started"`
-	Config    string    `json:"config,omitempty"` // file; empty: the built-in configuration
-	Listen    string    `json:"listen"`           // address of the signed API
+	Config    string    `json:"config,omitempty"`  // file; empty: the built-in configuration
+	Listen    string    `json:"listen"`            // address of the signed API
+	Metrics   string    `json:"metrics,omitempty"` // address of Prometheus' /metrics; empty: none
 	DataDir   string    `json:"dataDir"`
 	Ready     bool      `json:"ready"`
 }

@@ -20,6 +20,7 @@ type Services struct {
 	Identity  Identity
 	Inventory Inventory
 	Networks  Networks
+	Traffic   Counters
 	Process   Process
 }
 
@@ -34,6 +35,7 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		accessKeyRoutes(s.Identity),
 		instanceRoutes(s.Inventory),
 		networkRoutes(s.Networks),
+		trafficRoutes(s.Traffic),
 		processRoutes(s.Process),
 	} {
 		for pattern, h := range subject {

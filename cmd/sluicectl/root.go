@@ -16,7 +16,8 @@ over the admin socket of the sluiced of this machine, by root only.`)
 	root.Example = `  eval "$(sluicectl lab up --env)"          # a gateway to try things on
   sluicectl call CreateVpc --CidrBlock 10.0.0.0/16
   sluicectl describe CreateForwardEntry     # parameters, rules, errors
-  sluicectl status                          # what the kernel has of each VPC`
+  sluicectl status                          # what the kernel has of each VPC
+  sluicectl top                             # who sends most just now`
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.Version = versionText()
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -34,7 +35,7 @@ over the admin socket of the sluiced of this machine, by root only.`)
 		}
 	}
 	add("api", newCall(), newDescribe(), newActions())
-	add("admin", newAccessKey(), newAccount(), newInstance(), newStatus(), newDoctor())
+	add("admin", newAccessKey(), newAccount(), newInstance(), newStatus(), newTop(), newDoctor())
 	add("lab", newLab())
 	root.AddCommand(newVersion())
 	wrapArgs(root)

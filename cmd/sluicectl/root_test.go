@@ -43,6 +43,12 @@ func TestUsageMistakes(t *testing.T) {
 		"instance set-state i-1":                    "accepts 2 arg(s)",
 		"accesskey delete":                          "accepts 1 arg(s)",
 		"version now":                               "unknown command",
+		"top --sort bytes":                          "write address, in, new, out, packets, sessions, traffic",
+		"top --interval 1ms":                        "from 100ms to 1h",
+		"top --interval 5":                          "missing unit",
+		"top --count -1":                            "0 for no end",
+		"top --limit -1":                            "0 for all",
+		"top ngw-a ngw-b":                           "accepts at most 1 arg(s)",
 	} {
 		_, err := run(t, strings.Fields(args)...)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -59,6 +65,7 @@ func TestFailures(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none")
 	for _, args := range [][]string{
 		{"status", "--socket", none},
+		{"top", "--socket", none},
 		{"accesskey", "list", "--socket", none},
 		{"lab", "status", "--dir", none},
 		{"lab", "exec", "--dir", none, "web", "--", "true"},
@@ -100,6 +107,7 @@ func TestCompletion(t *testing.T) {
 		{"actions --family ", "tencent3\n", ""},
 		{"instance add --kind ", "HaVip\n", ""},
 		{"instance set-state i-1 ", "Stopped\n", ""},
+		{"top --sort ", "sessions\n", ""},
 	} {
 		args := strings.Split(c.args, " ")
 		out, err := run(t, append([]string{"__complete"}, args...)...)

@@ -42,14 +42,18 @@ func printStatus(w io.Writer, info admin.Info, networks []admin.Network) error {
 	if !info.Ready {
 		ready = "starting"
 	}
-	fmt.Fprintf(w, "sluiced %s: %s, process %d since %s, answers at %s, data in %s\n", info.Version, ready, info.PID, date(info.Started), info.Listen, info.DataDir)
+	fmt.Fprintf(w, "sluiced %s: %s, process %d since %s, answers at %s, data in %s", info.Version, ready, info.PID, date(info.Started), info.Listen, info.DataDir)
+	if info.Metrics != "" {
+		fmt.Fprintf(w, ", metrics at http://%s/metrics", info.Metrics)
+	}
+	fmt.Fprintln(w)
 	failed := 0
 	if len(networks) > 0 {
 		out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(out, "\nVPC\tNAME\tCIDR\tVSWITCHES\tEIPS\tDNAT\tSNAT\tWANTED\tAPPLIED\tSTATE")
+		fmt.Fprintln(out, "\nVPC\tNAME\tCIDR\tGATEWAY\tVSWITCHES\tEIPS\tDNAT\tSNAT\tWANTED\tAPPLIED\tSTATE")
 		for _, n := range networks {
-			fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
-				n.ID, n.Name, n.CIDR, n.VSwitches, n.Elastic, n.DNAT, n.SNAT, n.Wanted, n.Applied, networkState(n))
+			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
+				n.ID, n.Name, n.CIDR, n.Gateway, n.VSwitches, n.Elastic, n.DNAT, n.SNAT, n.Wanted, n.Applied, networkState(n))
 		}
 		if err := out.Flush(); err != nil {
 			return err

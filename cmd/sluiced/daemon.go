@@ -19,6 +19,7 @@ import (
 
 	"sluice/api/admin"
 	"sluice/api/aliyun"
+	"sluice/api/metrics"
 	"sluice/config"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/identity"
@@ -75,6 +76,7 @@ type daemon struct {
 	core       []task // what follows the resources; ends last
 	api        *aliyun.Server
 	admin      *admin.Server
+	metrics    task // nil if they are not configured
 	info       *process
 }
 
@@ -99,6 +101,12 @@ func (p *process) listening(address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.info.Listen = address
+}
+
+func (p *process) metricsListen(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.info.Metrics = address
 }
 
 // open opens and wires everything, up to the admin socket. Nothing is changed
@@ -170,7 +178,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		},
 		info: &process{info: admin.Info{
 			Version: versionText(), GoVersion: runtime.Version(), PID: os.Getpid(), Started: time.Now(),
-			Config: c.File, Listen: c.Listen, DataDir: c.DataDir,
+			Config: c.File, Listen: c.Listen, Metrics: c.Metrics.Listen, DataDir: c.DataDir,
 		}},
 	}
 	d.api = aliyun.NewServer(aliyun.ServerConfig{
@@ -185,6 +193,12 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		Total:  aliyun.Rate{PerSecond: c.Throttle.Total.Rate, Burst: c.Throttle.Total.Burst},
 		Log:    log,
 	})
+	if c.Metrics.Listen != "" {
+		d.metrics = &metricsSite{address: c.Metrics.Listen, listening: d.info.metricsListen, log: log, handler: metrics.NewHandler(metrics.Config{
+			Networks: metrics.Status{DB: db}, Traffic: counters{dp}, TopAddresses: c.Metrics.TopAddresses,
+			Version: versionText(), Now: time.Now, Log: log,
+		})}
+	}
 	socket, err := admin.Listen(c.AdminSocket)
 	if err != nil {
 		return nil, err
@@ -195,6 +209,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			Identity:  keys,
 			Inventory: inventory.New(db, &c.Settings, time.Now, log),
 			Networks:  admin.Status{DB: db},
+			Traffic:   counters{dp},
 			Process:   d.info,
 		}, log),
 		Grace: grace,
@@ -239,6 +254,9 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	defer context.AfterFunc(coreCtx, stopEdge)()
 	edge.Go(func() error { return named(d.admin, d.admin.Run(edgeCtx)) })
 	edge.Go(func() error { return d.serve(edgeCtx) })
+	if d.metrics != nil {
+		edge.Go(func() error { return named(d.metrics, d.metrics.Run(edgeCtx)) })
+	}
 
 	edgeErr := edge.Wait()
 	stopCore()

@@ -76,10 +76,11 @@ type job struct {
 	changes int // besides the runner's
 	fresh   bool
 
-	links  *link.Links
-	plan   *link.Plan
-	routes *change.Plan
-	rules  *nft.Ruleset // wanted
+	links    *link.Links
+	plan     *link.Plan
+	programs *change.Plan // of sessions
+	routes   *change.Plan
+	rules    *nft.Ruleset // wanted
 }
 
 func (j *job) run(ctx context.Context) error {
@@ -125,6 +126,8 @@ func (j *job) run(ctx context.Context) error {
 			return errors.Join(err, j.runner.Err())
 		}
 	}
+	// Whose connections count is known before they are translated.
+	j.runner.Add(n.applySessions(j.want))
 	if translation && !first {
 		if err := j.applyRules(ctx); err != nil {
 			// What is withdrawn must not lose its address while it translates.
@@ -139,12 +142,17 @@ func (j *job) run(ctx context.Context) error {
 		} else {
 			n.sweep = false
 		}
+		// Its session goes with conntrack's event, its path at once.
+		n.renewPaths()
 	}
 	if topology {
 		j.setSysctls(lateSysctls(j.want, j.wantedLinks()))
 		// A crash in here leaves addresses and links too many. The next
 		// process finds them by comparing.
 		j.removeTopology(ctx)
+		if j.runner.Done > 0 {
+			n.renewPaths()
+		}
 	}
 	if err := j.announce(); err != nil {
 		// The addresses work all the same, as soon as neighbours ask.
@@ -235,6 +243,13 @@ func (j *job) addTopology(ctx context.Context) error {
 	j.runner.Add(p.Err)
 	j.runner.Run(ctx, p.Add)
 	whats = append(whats, p.Whats()...)
+	if err := j.e.openSessions(n, j.want, state); err != nil {
+		j.runner.Add(err)
+	}
+	j.programs = j.e.planSessions(n, state, j.want)
+	j.runner.Add(j.programs.Err)
+	j.runner.Run(ctx, j.programs.Add)
+	whats = append(whats, j.programs.Whats()...)
 	j.runner.Run(ctx, j.plan.Start)
 	// Routes are read now: some came with addresses, some went with links.
 	names := linkNames(state)
@@ -263,6 +278,7 @@ func (j *job) removeTopology(ctx context.Context) {
 	// Another network may have an elastic IP as soon as it is gone from here.
 	j.e.announcer.Keep(j.n.id, j.want.Elastic)
 	j.runner.Run(ctx, j.routes.Remove)
+	j.runner.Run(ctx, j.programs.Remove)
 	j.runner.Run(ctx, j.plan.Remove)
 }
 

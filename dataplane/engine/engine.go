@@ -14,6 +14,7 @@ import (
 	"sluice/dataplane/announce"
 	"sluice/dataplane/guard"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/session"
 )
 
 // DefaultDebounce is how long events of somebody else's changes are collected
@@ -33,6 +34,11 @@ type Config struct {
 	Clock announce.Clock
 	// Debounce is 0 for DefaultDebounce.
 	Debounce time.Duration
+	// Sessions says how sessions are counted, limited and sped up.
+	Sessions session.Options
+	// WithoutSessions leaves all of that out: only nftables translates, and
+	// Network.Limits and Network.Shortcut have no effect.
+	WithoutSessions bool
 }
 
 // Engine holds the networks of one machine. Its methods may be called from
@@ -41,7 +47,8 @@ type Engine struct {
 	cfg       Config
 	log       *slog.Logger
 	self      *netns.Namespace
-	guard     *guard.Guard // nil where the kernel cannot run it
+	guard     *guard.Guard      // nil where the kernel cannot run it
+	sessions  *session.Sessions // nil where the kernel cannot have them, or they are left out
 	announcer *announce.Announcer
 	events    *events
 
@@ -91,6 +98,15 @@ func New(cfg Config) (*Engine, error) {
 		e.log.Warn("no guard on uplinks: should the nftables ruleset be flushed, private sources and resets leave until it is put back", "error", err)
 		e.guard = nil
 	}
+	if !cfg.WithoutSessions {
+		if cfg.Sessions.Logger == nil {
+			cfg.Sessions.Logger = cfg.Logger
+		}
+		if e.sessions, err = session.New(cfg.Sessions); err != nil {
+			e.log.Warn("no limits, no traffic counters and no shortcut: nftables alone translates", "error", err)
+			e.sessions = nil
+		}
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.events = newEvents(ctx, &e.done)
@@ -139,6 +155,9 @@ func (e *Engine) Close() error {
 		n.mu.Unlock()
 	}
 	e.done.Wait()
+	if e.sessions != nil {
+		e.sessions.Close()
+	}
 	return e.self.Close()
 }
 

@@ -150,6 +150,9 @@ func (e *Engine) topologyDiffers(ctx context.Context, n *network) bool {
 	if p := e.planGuard(n.ns, state, n.applied); !p.Empty() || p.Err != nil {
 		return true
 	}
+	if p := e.planSessions(n, state, n.applied); !p.Empty() || p.Err != nil {
+		return true
+	}
 	routes, err := route.Read(ctx, n.ns, linkNames(state))
 	return err != nil || !route.Plan(n.ns, routes, n.applied).Empty()
 }

@@ -9,6 +9,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/nft"
+	"sluice/dataplane/session"
 )
 
 // Parts of a network's state that may be other than remembered.
@@ -33,6 +34,9 @@ type network struct {
 	rules   *nft.Ruleset       // what the kernel's table holds, nil where that is not known
 	sweep   bool               // connections of withdrawn entries may be left
 
+	sessionsMu sync.Mutex       // held to change sessions (with mu held as well), or to use it without mu
+	sessions   *session.Network // nil without a public side, or where the engine has none
+
 	doubt atomic.Uint32 // parts that the next Apply reads
 
 	suspectMu sync.Mutex
@@ -52,6 +56,7 @@ func (n *network) close() {
 }
 
 func (n *network) release() {
+	n.closeSessions()
 	if n.watch != nil {
 		n.watch.close()
 	}
@@ -67,7 +72,7 @@ func (n *network) release() {
 // sameTopology reports whether two versions of a network have the same links,
 // addresses, routes and sysctls.
 func sameTopology(a, b *dataplane.Network) bool {
-	return a.Prefix == b.Prefix && a.Timeouts == b.Timeouts &&
+	return a.Prefix == b.Prefix && a.Timeouts == b.Timeouts && a.Shortcut == b.Shortcut &&
 		slices.Equal(a.Switches, b.Switches) && slices.Equal(a.Elastic, b.Elastic) &&
 		(a.Uplink == nil) == (b.Uplink == nil) && (a.Uplink == nil || *a.Uplink == *b.Uplink) &&
 		slices.EqualFunc(a.Routes, b.Routes, func(x, y dataplane.Route) bool {

@@ -52,6 +52,11 @@ func (e *Engine) remove(ctx context.Context, n *network) error {
 	if err != nil {
 		return err
 	}
+	if e.sessions != nil {
+		if err := e.sessions.Remove(n.id); err != nil {
+			return err
+		}
+	}
 	if err := netns.Delete(name); err != nil {
 		return err
 	}

@@ -92,10 +92,14 @@ func (e *Engine) receive(n *network, w *watch, c *netlink.Conn, part uint32, mat
 			return // whatever the error: a closed connection is wanted
 		case err == nil:
 			if matters(messages) {
+				if part == doubtLinks {
+					n.renewPaths()
+				}
 				e.suspect(n, part)
 			}
 		case errors.Is(err, unix.ENOBUFS):
 			// There were more events than room for them; some are lost.
+			n.renewPaths()
 			e.suspect(n, part)
 		default:
 			e.log.Warn("changes by others are only found by audits from now on", "network", n.id, "error", err)

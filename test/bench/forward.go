@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-
-	"github.com/vishvananda/netns"
-
-	"sluice/test/lab"
 )
 
 // forwardSize says how much is sent.
 type forwardSize struct {
-	rounds  int // of four slots each, in the order A B B A
+	rounds  int // of two slots for each side
 	packets int // a slot and direction
 	fresh   int // new flows, a slot and direction
 }
@@ -24,164 +19,110 @@ type forwardSize struct {
 //
 // Each slot sends packets of 500 SNAT flows and 500 DNAT flows, both ways. In
 // the second part every packet is the first of a new flow.
-func forwarding(ctx context.Context, r *run) (err error) {
+func forwarding(ctx context.Context, r *run) error {
 	size := forwardSize{rounds: 20, packets: 40_000, fresh: 30_000}
 	if r.quick {
 		size = forwardSize{rounds: 3, packets: 20_000, fresh: 10_000}
 	}
-	e, err := r.engine()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, e.Close(), r.removeForwarding(context.WithoutCancel(ctx))) }()
-	root, err := netns.Get()
-	if err != nil {
-		return fmt.Errorf("find the network namespace of this process: %w", err)
-	}
-	defer root.Close()
 	r.say("building networks with %d and %d DNAT entries", 1, manyDNAT)
-	rig := r.name("rig")
-	if err := createNamespace(rig); err != nil {
-		return err
-	}
-	return lab.In(rig, func() (err error) {
-		one, err := newGateway(ctx, e, root, rig, r.name("a"), 1, 1)
-		if err != nil {
-			return err
+	return r.withRig(ctx, func(t *rig) (err error) {
+		var sides []*gateway
+		defer func() { err = errors.Join(err, closeAll(sides)) }()
+		for _, build := range []builder{ofSluice(withPrograms, 1, 1, nil), ofSluice(withPrograms, manyDNAT, manySNAT, nil)} {
+			g, err := t.newGateway(ctx, build)
+			if err != nil {
+				return err
+			}
+			sides = append(sides, g)
 		}
-		defer func() { err = errors.Join(err, one.close()) }()
-		many, err := newGateway(ctx, e, root, rig, r.name("b"), manyDNAT, manySNAT)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, many.close()) }()
 		release, err := pin()
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, release()) }()
 		r.say("forwarding packets, %d rounds of each kind", size.rounds)
-		if err := openFlowRates(ctx, r, size, one, many); err != nil {
+		if err := openFlowRates(ctx, r, size, sides); err != nil {
 			return err
 		}
-		return newFlowRates(ctx, r, size, one, many)
+		return newFlowRates(ctx, r, size, sides)
 	})
 }
 
 // openFlowRates measures packets of connections that are established.
-func openFlowRates(ctx context.Context, r *run, size forwardSize, one, many *gateway) error {
-	var sides [2]*traffic
-	for i, g := range []*gateway{one, many} {
+func openFlowRates(ctx context.Context, r *run, size forwardSize, sides []*gateway) error {
+	var slots []slot
+	var all []*traffic
+	for _, g := range sides {
 		out, in := openFlows(g.links, g.entries)
-		t, err := newTraffic(g, out, in)
+		t, err := newTraffic(g, stored(out), stored(in))
 		if err != nil {
 			return err
 		}
 		defer t.close()
-		sides[i] = t
-		if err := t.establish(); err != nil {
+		t.inFirst = true
+		if err := t.establish(ctx); err != nil {
 			return err
 		}
+		all = append(all, t)
+		slots = append(slots, func() (float64, error) { return t.rate(size.packets) })
 	}
-	rates, err := alternate(ctx, size.rounds, sides, func(t *traffic) (passed, error) { return t.send(size.packets) })
-	if err != nil {
-		return err
-	}
-	return rates.report(r.report, "pps", packets, "established flows, 500 SNAT and 500 DNAT")
+	return reportEntries(ctx, r, size, slots, all, "pps", packets, "established flows, 500 SNAT and 500 DNAT")
 }
 
 // newFlowRates measures connections that begin. The connections of a slot are
 // forgotten before the next one, outside the time that counts.
-func newFlowRates(ctx context.Context, r *run, size forwardSize, one, many *gateway) error {
-	var sides [2]*traffic
-	for i, g := range []*gateway{one, many} {
+func newFlowRates(ctx context.Context, r *run, size forwardSize, sides []*gateway) error {
+	var slots []slot
+	var all []*traffic
+	for _, g := range sides {
 		out, in := newFlows(g.links, size.fresh, g.entries)
-		t, err := newTraffic(g, out, in)
+		t, err := newTraffic(g, stored(out), stored(in))
 		if err != nil {
 			return err
 		}
 		defer t.close()
-		sides[i] = t
+		all = append(all, t)
+		slots = append(slots, func() (float64, error) { return t.freshRate(size.fresh) })
 	}
-	rates, err := alternate(ctx, size.rounds, sides, func(t *traffic) (passed, error) {
-		if err := errors.Join(t.gateway.forget(), t.out.rewind(), t.in.rewind()); err != nil {
-			return passed{}, err
-		}
-		p, err := t.send(size.fresh)
-		return p, errors.Join(err, t.gateway.forget())
-	})
-	if err != nil {
-		return err
-	}
-	return rates.report(r.report, "cps", perSecond, "each packet opens a connection, half SNAT and half DNAT")
+	return reportEntries(ctx, r, size, slots, all, "cps", perSecond, "each packet opens a connection, half SNAT and half DNAT")
 }
 
-// establish makes the connections of all flows, and sees that packets then
-// come through both ways.
-func (t *traffic) establish() error {
+// freshRate sends n packets each way, each the first of a flow, and returns how
+// many came through in a second. Before and after, the gateway is without
+// connections.
+func (t *traffic) freshRate(n int) (float64, error) {
 	if err := t.gateway.forget(); err != nil {
-		return err
+		return 0, err
 	}
-	// Requests from outside are first: a reply ahead of its request would open
-	// a connection of its own, while one from outside is dropped.
-	for _, g := range []*generator{t.in, t.out, t.in} {
-		if err := g.run(2 * flowsEach); err != nil {
-			return err
+	for _, g := range []*generator{t.out, t.in} {
+		if g == nil {
+			continue
+		}
+		if err := g.rewind(); err != nil {
+			return 0, err
 		}
 	}
-	p, err := t.send(2 * flowsEach)
+	v, err := t.rate(n)
+	return v, errors.Join(err, t.gateway.forget())
+}
+
+func reportEntries(ctx context.Context, r *run, size forwardSize, slots []slot, all []*traffic, name, unit, what string) error {
+	values, err := alternate(ctx, size.rounds, slots...)
 	if err != nil {
 		return err
 	}
-	if p.other != 0 || p.wanted == 0 || p.loss() > 0.01 {
-		return fmt.Errorf("network %s: of %d packets %d came through translated and %d untranslated, which is not what a gateway does",
-			t.gateway.id, p.sent, p.wanted, p.other)
-	}
-	return nil
-}
-
-// rates are the slots of a comparison, pairs at equal index.
-type rates struct {
-	of    [2][]float64
-	loss  float64 // the greatest
-	pairs int
-}
-
-// alternate measures two sides in the order A B B A, again and again.
-func alternate(ctx context.Context, rounds int, sides [2]*traffic, slot func(*traffic) (passed, error)) (*rates, error) {
-	r := &rates{}
-	// The first of each is for the caches.
-	for _, t := range sides {
-		if _, err := slot(t); err != nil {
-			return nil, err
-		}
-	}
-	for range rounds {
-		for _, side := range []int{0, 1, 1, 0} {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			p, err := slot(sides[side])
-			if err != nil {
-				return nil, err
-			}
-			if p.other > 0 {
-				return nil, fmt.Errorf("network %s: %d packets came through untranslated", sides[side].gateway.id, p.other)
-			}
-			r.of[side] = append(r.of[side], p.rate())
-			r.loss = math.Max(r.loss, p.loss())
-		}
-	}
-	r.pairs = len(r.of[0])
-	return r, nil
-}
-
-func (r *rates) report(to *report, name, unit, what string) error {
-	ratios := pairRatios(r.of[0], r.of[1])
 	return errors.Join(
-		to.add(name+"_10k_over_1", median(ratios), ratio,
-			fmt.Sprintf("median of %d pairs, quartiles %.3f to %.3f; %s", r.pairs, quantile(ratios, 0.25), quantile(ratios, 0.75), what)),
-		to.add(name+"_1", median(r.of[0]), unit, fmt.Sprintf("1 DNAT and 1 SNAT entry; at most %.2f %% lost", 100*r.loss)),
-		to.add(name+"_10k", median(r.of[1]), unit, fmt.Sprintf("%d DNAT and %d SNAT entries", manyDNAT, manySNAT)),
+		r.report.addRatio(name+"_10k_over_1", values[0], values[1], what),
+		r.report.add(name+"_1", median(values[0]), unit, "1 DNAT and 1 SNAT entry; "+lost(all...)),
+		r.report.add(name+"_10k", median(values[1]), unit, fmt.Sprintf("%d DNAT and %d SNAT entries", manyDNAT, manySNAT)),
 	)
+}
+
+// lost says how many packets were, in the worst slot of any.
+func lost(all ...*traffic) string {
+	worst := 0.0
+	for _, t := range all {
+		worst = max(worst, t.loss)
+	}
+	return fmt.Sprintf("at most %.2f %% lost", 100*worst)
 }

@@ -3,49 +3,49 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"runtime"
+	"slices"
+	"strings"
 
-	"github.com/vishvananda/netns"
+	"sluice/dataplane/netns"
 )
 
 // createNamespace makes a named network namespace without IPv6, whose
 // neighbour discovery would be among the packets.
 func createNamespace(name string) error {
-	done := make(chan error, 1)
-	go func() {
-		// Not unlocked: the thread is in the new namespace and ends with the goroutine.
-		runtime.LockOSThread()
-		done <- func() error {
-			h, err := netns.NewNamed(name)
-			if err != nil {
-				return fmt.Errorf("create network namespace %s: %w", name, err)
-			}
-			defer h.Close()
-			for _, which := range []string{"all", "default"} {
-				err := os.WriteFile("/proc/sys/net/ipv6/conf/"+which+"/disable_ipv6", []byte("1"), 0)
-				if err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return fmt.Errorf("turn off IPv6 in %s: %w", name, err)
-				}
-			}
-			return nil
-		}()
-	}()
-	return <-done
+	ns, made, err := netns.Create(name)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if !made {
+		return fmt.Errorf("create network namespace %s: there is one already", name)
+	}
+	err = ns.Set(
+		netns.Sysctl{Path: "ipv6/conf/all/disable_ipv6", Value: "1", Optional: true},
+		netns.Sysctl{Path: "ipv6/conf/default/disable_ipv6", Value: "1", Optional: true},
+	)
+	if err != nil {
+		return fmt.Errorf("turn off IPv6 in network namespace %s: %w", name, err)
+	}
+	lo, err := ns.Netlink().LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find the loopback of %s: %w", name, err)
+	}
+	return ns.Netlink().LinkSetUp(lo)
 }
 
-// removeNamespace removes a named network namespace; an absent one is fine.
-func removeNamespace(name string) error {
-	path := "/run/netns/" + name
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil
+// removeNamespaces removes all named network namespaces of the run but the
+// lab's, and with them the links in them.
+func (r *run) removeNamespaces() error {
+	names, err := netns.List()
+	if err != nil {
+		return err
 	}
-	if err := netns.DeleteNamed(name); err != nil {
-		// A run that was killed half-way may have left a plain file.
-		if rm := os.Remove(path); rm != nil && !errors.Is(rm, fs.ErrNotExist) {
-			return fmt.Errorf("remove network namespace %s: %w", name, errors.Join(err, rm))
-		}
+	var errs []error
+	for _, name := range slices.DeleteFunc(names, func(n string) bool {
+		return !strings.HasPrefix(n, r.name("")) || strings.HasPrefix(n, r.name("lab"))
+	}) {
+		errs = append(errs, netns.Delete(name))
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -25,6 +25,10 @@ const (
 	millis    = "ms"
 	seconds   = "s"
 	ratio     = "ratio"
+	percent   = "%"
+	octets    = "bytes"
+	bitRate   = "bit/s"
+	micros    = "us"
 )
 
 // report collects the figures of a run.
@@ -35,7 +39,8 @@ type report struct {
 
 func newReport() *report { return &report{figures: map[string]figure{}} }
 
-// add takes a figure. Where fewer is better, the unit is one of time.
+// add takes a figure. Of a rate more is better, and of a ratio that is not a
+// cost; of anything else less.
 func (r *report) add(name string, value float64, unit, notes string) error {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		return fmt.Errorf("%s: no value came of the measurement", name)
@@ -43,13 +48,17 @@ func (r *report) add(name string, value float64, unit, notes string) error {
 	if _, ok := r.figures[name]; !ok {
 		r.order = append(r.order, name)
 	}
-	higher := unit == perSecond || unit == packets || (unit == ratio && !isCost[name])
+	higher := unit == perSecond || unit == packets || unit == bitRate || (unit == ratio && !isCost[name])
 	r.figures[name] = figure{Value: round(value), Unit: unit, HigherIsBetter: higher, Notes: notes}
 	return nil
 }
 
-// isCost names the ratios of which fewer is better.
-var isCost = map[string]bool{"api_write_over_fsync": true}
+// isCost names the ratios of which less is better.
+var isCost = map[string]bool{
+	"api_write_over_fsync":     true,
+	"latency_p50_over_nft":     true,
+	"latency_p50_xdp_over_nft": true,
+}
 
 // round leaves four significant digits: there is no more in any measurement.
 func round(v float64) float64 {
@@ -99,6 +108,18 @@ var goals = map[string]goal{
 	"restore_10k_s":     {"≤ 3 s", atMost("restore_10k_s", 3)},
 	"ecs_metric_10k_ms": {"≤ 50 ms", atMost("ecs_metric_10k_ms", 50)},
 	"pps_10k_over_1":    {"≥ 0.95", atLeast("pps_10k_over_1", 0.95)},
+
+	"nat_pps_xdp_over_nft":      {"≥ 3.0", atLeast("nat_pps_xdp_over_nft", 3)},
+	"nat_pps_xdp_over_nft_50k":  {"≥ 3.0", atLeast("nat_pps_xdp_over_nft_50k", 3)},
+	"nat_pps_xdp_over_redirect": {"≥ 0.85", atLeast("nat_pps_xdp_over_redirect", 0.85)},
+	"nat_pps_xdp_1m_over_1k":    {"≥ 0.65", atLeast("nat_pps_xdp_1m_over_1k", 0.65)},
+	"nat_pps_tc_over_nft":       {"≥ 1.5", atLeast("nat_pps_tc_over_nft", 1.5)},
+	"count_overhead_pct":        {"≤ 5 %", atMost("count_overhead_pct", 5)},
+	"cps_limits_over_none":      {"≥ 0.9", atLeast("cps_limits_over_none", 0.9)},
+	"cps_over_ct_count_20k":     {"≥ 50", atLeast("cps_over_ct_count_20k", 50)},
+	"session_bytes":             {"≤ 300", atMost("session_bytes", 300)},
+	"tcp_bulk_over_nft":         {"≥ 1.0", atLeast("tcp_bulk_over_nft", 1)},
+	"latency_p50_over_nft":      {"≤ 0.95", atMost("latency_p50_over_nft", 0.95)},
 }
 
 // print writes the figures as a table, with the goals beside them.

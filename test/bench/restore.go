@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"sluice/dataplane"
+	"sluice/dataplane/netns"
 	"sluice/test/lab"
 )
 
@@ -55,7 +56,7 @@ func restore(ctx context.Context, s *site) (restored, ready time.Duration, err e
 		return 0, 0, err
 	}
 	// As after a boot: no namespace, and no mark of one.
-	if err := removeNamespace(dataplane.Namespace(s.vpc)); err != nil {
+	if err := netns.Delete(dataplane.Namespace(s.vpc)); err != nil {
 		return 0, 0, err
 	}
 	if err := os.RemoveAll(filepath.Join(s.lab.RunDir(), "networks")); err != nil {

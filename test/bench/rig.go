@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"io"
 
 	"github.com/ti-mo/conntrack"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
-	"golang.org/x/sys/unix"
 
 	mdlayher "github.com/mdlayher/netlink"
 
@@ -18,56 +17,105 @@ import (
 	"sluice/test/lab"
 )
 
-// gateway is one forwarding network between two wires, with a generator and a
+// rig is where gateways are put between generators and sinks: a namespace with
+// the far ends of their wires.
+type rig struct {
+	run       *run
+	namespace string
+	root      netns.NsHandle // the process's own namespace, where the engines look for devices
+	sluice    *engine.Engine
+	plain     *engine.Engine // without BPF programs, but for the guard
+	gateways  int            // made so far
+}
+
+// withRig makes a rig, has fn measure on a thread that is in its namespace, and
+// removes it with all its gateways.
+func (r *run) withRig(ctx context.Context, fn func(t *rig) error) (err error) {
+	t := &rig{run: r, namespace: r.name("rig")}
+	if t.sluice, err = r.engine(withPrograms); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.sluice.Close(), r.removeForwarding(context.WithoutCancel(ctx))) }()
+	if t.plain, err = r.engine(plain); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.plain.Close()) }()
+	if t.root, err = netns.Get(); err != nil {
+		return fmt.Errorf("find the network namespace of this process: %w", err)
+	}
+	defer t.root.Close()
+	if err := createNamespace(t.namespace); err != nil {
+		return err
+	}
+	return lab.In(t.namespace, func() error { return fn(t) })
+}
+
+// gateway is something that forwards between two wires, with a generator and a
 // sink at the far end of each.
 //
-//	rig's namespace            the network's namespace
+//	rig's namespace            the gateway's namespace
 //	host generator, sink ───── VSwitch
 //	net generator, sink  ───── public
 type gateway struct {
-	id       string
-	entries  int // DNAT
-	ns       netns.NsHandle
-	inside   *wire
-	outside  *wire
-	links    links
-	hostSink *sink // at the hosts' end: what came in
-	netSink  *sink // at the next hop's end: what went out
+	id         string // of the network too, where it is one of Sluice's
+	namespace  string
+	entries    int  // DNAT
+	untouched  bool // it forwards without translation
+	ns         netns.NsHandle
+	inside     *wire
+	outside    *wire
+	port       string // the link at the gateway's end of inside
+	links      links
+	hostSink   *sink       // at the hosts' end: what came in
+	netSink    *sink       // at the next hop's end: what went out
+	attachment []io.Closer // what the builder put into the gateway
 }
 
-// vswitchID is the name of the switch of every network here.
+// vswitchID is the name of the switch of every gateway here.
 const vswitchID = "vsw-bench"
 
-// newGateway builds a network with so many entries and wires it up. The
-// caller's thread is in the rig's namespace, named rig; e works in root, which
-// is where it looks for the switch's device.
-func newGateway(ctx context.Context, e *engine.Engine, root netns.NsHandle, rig, id string, dnat, snat int) (_ *gateway, err error) {
-	g := &gateway{id: id, entries: dnat, ns: netns.None()}
+// builder makes the namespace of a gateway, in which the two inner ends of its
+// wires become the links vswitchID and dataplane.UplinkName. When it is called
+// they are in the namespace of the caller's thread.
+type builder func(ctx context.Context, t *rig, g *gateway) error
+
+// newWiredGateway builds a gateway between two wires. The caller's thread is in
+// the rig's namespace.
+func (t *rig) newWiredGateway(ctx context.Context, build builder) (_ *gateway, err error) {
+	g := &gateway{id: t.run.name(string(rune('a' + t.gateways))), ns: netns.None()}
+	t.gateways++
+	g.namespace = dataplane.Namespace(g.id)
+	g.port = vswitchID
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("set up network %s: %w", id, err), g.close())
+			err = errors.Join(fmt.Errorf("set up gateway %s: %w", g.id, err), g.close())
 		}
 	}()
-	if g.inside, err = makeWire(id+"h", id+"s"); err != nil {
-		return g, err
+	if g.inside, err = makeWire(g.id+"h", g.id+"s"); err != nil {
+		return nil, err
 	}
-	if g.outside, err = makeWire(id+"r", id+"u"); err != nil {
-		return g, err
+	if g.outside, err = makeWire(g.id+"r", g.id+"u"); err != nil {
+		return nil, err
 	}
-	if err := handOver(g.inside.inner, root); err != nil {
-		return g, err
+	if err := build(ctx, t, g); err != nil {
+		return nil, err
 	}
-	n := gatewayNetwork(id, vswitchID, g.inside.inner, g.outside.inner, rig, dnat, snat)
-	if err := elsewhere(func() error { _, err := e.Apply(ctx, n); return err }); err != nil {
-		return g, err
+	if g.ns, err = netns.GetFromName(g.namespace); err != nil {
+		return nil, fmt.Errorf("open its namespace: %w", err)
 	}
-	if g.ns, err = netns.GetFromName(dataplane.Namespace(id)); err != nil {
-		return g, fmt.Errorf("open its namespace: %w", err)
+	return g, nil
+}
+
+// newGateway builds a gateway with generators and sinks at both sides.
+func (t *rig) newGateway(ctx context.Context, build builder) (*gateway, error) {
+	g, err := t.newWiredGateway(ctx, build)
+	if err != nil {
+		return nil, err
 	}
-	if err := g.prepareEnds(); err != nil {
-		return g, err
+	if err := errors.Join(g.prepareEnds(), g.attachSinks()); err != nil {
+		return nil, errors.Join(fmt.Errorf("set up gateway %s: %w", g.id, err), g.close())
 	}
-	return g, g.attachSinks()
+	return g, nil
 }
 
 // elsewhere runs fn on another thread, which is in the process's namespace and
@@ -120,18 +168,18 @@ func (g *gateway) prepareEnds() error {
 		*end.mac = dev.Attrs().HardwareAddr
 	}
 	return errors.Join(
-		lab.In(dataplane.Namespace(g.id), func() error {
-			return errors.Join(enableGRO(vswitchID), enableGRO(dataplane.UplinkName))
+		lab.In(g.namespace, func() error {
+			return errors.Join(enableGRO(g.port), enableGRO(dataplane.UplinkName))
 		}),
 		neighbour(h, dataplane.UplinkName, netlink.Neigh{IP: publicGateway.AsSlice(), HardwareAddr: g.links.router}),
 		neighbour(h, vswitchID, netlink.Neigh{IP: server.AsSlice(), HardwareAddr: g.links.host}),
-		neighbour(h, vswitchID, g.hosts(flowsEach)...),
+		neighbour(h, vswitchID, g.hosts()...),
 	)
 }
 
 // hosts are the neighbours that get replies.
-func (g *gateway) hosts(n int) []netlink.Neigh {
-	out := make([]netlink.Neigh, n)
+func (g *gateway) hosts() []netlink.Neigh {
+	out := make([]netlink.Neigh, hosts)
 	for i := range out {
 		out[i] = netlink.Neigh{IP: after(firstHost, i).AsSlice(), HardwareAddr: g.links.host}
 	}
@@ -142,27 +190,30 @@ func (g *gateway) attachSinks() (err error) {
 	if g.hostSink, err = newSink(offDest, switchPrefix); err != nil {
 		return err
 	}
-	if g.netSink, err = newSink(offSource, elasticPrefix); err != nil {
+	sources := elasticPrefix
+	if g.untouched {
+		sources = switchPrefix
+	}
+	if g.netSink, err = newSink(offSource, sources); err != nil {
 		return err
 	}
 	return errors.Join(g.inside.sinkAt(g.hostSink.program), g.outside.sinkAt(g.netSink.program))
 }
 
-// forget ends all connections of the network.
+// forget ends all connections of the gateway.
 func (g *gateway) forget() error {
 	c, err := conntrack.Dial(&mdlayher.Config{NetNS: int(g.ns)})
 	if err != nil {
-		return fmt.Errorf("open conntrack of network %s: %w", g.id, err)
+		return fmt.Errorf("open conntrack of gateway %s: %w", g.id, err)
 	}
 	defer c.Close()
 	if err := c.Flush(); err != nil {
-		return fmt.Errorf("flush conntrack of network %s: %w", g.id, err)
+		return fmt.Errorf("flush conntrack of gateway %s: %w", g.id, err)
 	}
-	return nil
+	return g.awaitNoSessions()
 }
 
-// close undoes what newGateway did, except for the network itself and what
-// goes with the rig's namespace.
+// close undoes what newGateway did, except for what goes with the namespaces.
 func (g *gateway) close() error {
 	var errs []error
 	for _, w := range []*wire{g.inside, g.outside} {
@@ -175,127 +226,19 @@ func (g *gateway) close() error {
 			errs = append(errs, s.close())
 		}
 	}
+	for _, c := range g.attachment {
+		errs = append(errs, c.Close())
+	}
 	if g.ns.IsOpen() {
 		errs = append(errs, g.ns.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// traffic is what is sent through a gateway: packets of flows that leave, and
-// of flows that come in.
-type traffic struct {
-	gateway *gateway
-	out, in *generator
-}
-
-func newTraffic(g *gateway, out, in []flow) (_ *traffic, err error) {
-	t := &traffic{gateway: g}
-	defer func() {
-		if err != nil {
-			t.close()
-		}
-	}()
-	for _, side := range []struct {
-		generator **generator
-		flows     []flow
-		wire      *wire
-	}{{&t.out, out, g.inside}, {&t.in, in, g.outside}} {
-		dev, err := netlink.LinkByName(side.wire.outer)
-		if err != nil {
-			return nil, fmt.Errorf("find %s: %w", side.wire.outer, err)
-		}
-		if *side.generator, err = newGenerator(side.flows, dev.Attrs().Index); err != nil {
-			return nil, err
-		}
+func closeAll(gateways []*gateway) error {
+	var errs []error
+	for _, g := range gateways {
+		errs = append(errs, g.close())
 	}
-	return t, nil
-}
-
-func (t *traffic) close() {
-	for _, g := range []*generator{t.out, t.in} {
-		if g != nil {
-			g.close()
-		}
-	}
-}
-
-// passed is what came through a gateway.
-type passed struct {
-	wanted uint64  // packets, translated
-	other  uint64  // packets that should have been translated
-	sent   int     // packets
-	took   float64 // seconds
-}
-
-func (p passed) rate() float64 { return float64(p.wanted) / p.took }
-
-// loss is the share of the packets sent that did not arrive.
-func (p passed) loss() float64 { return 1 - float64(p.wanted)/float64(p.sent) }
-
-// send sends n packets out and n in, and counts what comes through.
-func (t *traffic) send(n int) (passed, error) {
-	before, err := t.counts()
-	if err != nil {
-		return passed{}, err
-	}
-	began := time.Now()
-	if err := t.out.run(n); err != nil {
-		return passed{}, err
-	}
-	if err := t.in.run(n); err != nil {
-		return passed{}, err
-	}
-	took := time.Since(began)
-	now, err := t.counts()
-	if err != nil {
-		return passed{}, err
-	}
-	return passed{now.wanted - before.wanted, now.other - before.other, 2 * n, took.Seconds()}, nil
-}
-
-func (t *traffic) counts() (p passed, err error) {
-	for _, s := range []*sink{t.gateway.hostSink, t.gateway.netSink} {
-		wanted, err := s.seen(seenWanted)
-		if err != nil {
-			return p, err
-		}
-		other, err := s.seen(seenOther)
-		if err != nil {
-			return p, err
-		}
-		p.wanted += wanted
-		p.other += other
-	}
-	return p, nil
-}
-
-// pin binds the caller's thread to one of the processors that it may use, so
-// that all that its packets cause happens there too, and puts it before all
-// ordinary work there, which would come in at some slots and not at others.
-// release ends that.
-func pin() (release func() error, err error) {
-	var may, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &may); err != nil {
-		return nil, fmt.Errorf("read the thread's processors: %w", err)
-	}
-	for cpu := range len(may) * 64 {
-		if may.IsSet(cpu) {
-			one.Zero()
-			one.Set(cpu) // the last one: the first has most interrupts
-		}
-	}
-	before, err := unix.SchedGetAttr(0, 0)
-	if err != nil {
-		return nil, fmt.Errorf("read the thread's scheduling: %w", err)
-	}
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return nil, fmt.Errorf("bind the thread to a processor: %w", err)
-	}
-	release = func() error { return errors.Join(unix.SchedSetAttr(0, before, 0), unix.SchedSetaffinity(0, &may)) }
-	// Where a container's limits forbid it, there is more noise and no more.
-	err = unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: 1}, 0)
-	if err != nil && !errors.Is(err, unix.EPERM) {
-		return nil, errors.Join(fmt.Errorf("put the thread before others: %w", err), release())
-	}
-	return release, nil
+	return errors.Join(errs...)
 }

@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sluice/dataplane/engine"
 	"sluice/test/lab"
 )
 
@@ -91,11 +90,6 @@ func (r *run) name(part string) string { return prefix + r.id + part }
 
 func (r *run) say(format string, args ...any) { fmt.Fprintf(r.said, format+"\n", args...) }
 
-// engine returns a dataplane that marks its networks in the run's directory.
-func (r *run) engine() (*engine.Engine, error) {
-	return engine.New(engine.Config{RunDir: filepath.Join(r.dir, "run"), Logger: r.log})
-}
-
 // labOptions name the lab of the run.
 func (r *run) labOptions() lab.Options {
 	return lab.Options{Name: r.name("lab"), Dir: filepath.Join(r.dir, "lab")}
@@ -115,7 +109,7 @@ func (r *run) close(ctx context.Context) error {
 // clear removes what the run named r.id has made. The record of its name goes
 // last, so that clear can be repeated.
 func (r *run) clear(ctx context.Context) error {
-	errs := []error{lab.Remove(ctx, r.labOptions()), r.removeForwarding(ctx)}
+	errs := []error{lab.Remove(ctx, r.labOptions()), r.removeForwarding(ctx), r.restoreSettings()}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -131,20 +125,23 @@ func (r *run) clear(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// removeForwarding removes the networks and the rig of the forwarding rate.
+// removeForwarding removes the networks and namespaces of gateways.
 func (r *run) removeForwarding(ctx context.Context) error {
-	e, err := r.engine()
-	if err != nil {
-		return err
-	}
-	ids, err := e.Networks()
-	errs := []error{err}
-	for _, id := range ids {
-		errs = append(errs, e.Remove(ctx, id))
+	var errs []error
+	for _, p := range []programs{withPrograms, plain} {
+		e, err := r.engine(p)
+		if err != nil {
+			return err
+		}
+		ids, err := e.Networks()
+		errs = append(errs, err)
+		for _, id := range ids {
+			errs = append(errs, e.Remove(ctx, id))
+		}
+		errs = append(errs, e.Close())
 	}
 	// Their devices have come back by now, and end with the rig's.
-	errs = append(errs, e.Close(), r.removeWires(), removeNamespace(r.name("rig")))
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.removeWires(), r.removeNamespaces())...)
 }
 
 // measurement is one thing that is measured. It adds one figure or several.
@@ -162,4 +159,12 @@ var measurements = []measurement{
 	{"restore", restores},
 	{"metric", metrics},
 	{"pps", forwarding},
+	{"nat_pps", natRates},
+	{"nat_pps_tc", natTC},
+	{"nat_pps_1m", natMillion},
+	{"nat_cps", natNewFlows},
+	{"nat_ct_count", natCount},
+	{"tcp_bulk", tcpBulk},
+	{"latency", latency},
+	{"flowtable", natFlowtable},
 }

@@ -56,9 +56,8 @@ func newGenerator(flows []flow, ifindex int) (_ *generator, err error) {
 	if err != nil {
 		return g, fmt.Errorf("make the map of flows: %w", err)
 	}
-	g.next, err = ebpf.NewMap(&ebpf.MapSpec{Name: "bench_next", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
-	if err != nil {
-		return g, fmt.Errorf("make the counter of flows: %w", err)
+	if err := g.makeCounter(); err != nil {
+		return g, err
 	}
 	if err := g.load(flows); err != nil {
 		return g, err
@@ -83,8 +82,18 @@ func (g *generator) load(flows []flow) error {
 	return nil
 }
 
-func (g *generator) instructions(ifindex int) asm.Instructions {
-	ins := asm.Instructions{
+func (g *generator) makeCounter() (err error) {
+	g.next, err = ebpf.NewMap(&ebpf.MapSpec{Name: "bench_next", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	if err != nil {
+		return fmt.Errorf("make the counter of flows: %w", err)
+	}
+	return nil
+}
+
+// nextIndex are the first instructions of a generator: they leave the packet in
+// R6 and the number of its flow in a register, and count on.
+func (g *generator) nextIndex(to asm.Register) asm.Instructions {
+	return asm.Instructions{
 		asm.LoadMem(asm.R6, asm.R1, xdpData, asm.Word),
 		asm.LoadMem(asm.R2, asm.R1, xdpDataEnd, asm.Word),
 		asm.Mov.Reg(asm.R3, asm.R6),
@@ -92,37 +101,52 @@ func (g *generator) instructions(ifindex int) asm.Instructions {
 		asm.JGT.Reg(asm.R3, asm.R2, "short"),
 		// index, next = next, (next+1) mod count
 		asm.LoadMapValue(asm.R1, g.next.FD(), 0),
-		asm.LoadMem(asm.R2, asm.R1, 0, asm.DWord),
-		asm.StoreMem(asm.RFP, -4, asm.R2, asm.Word),
-		asm.Add.Imm(asm.R2, 1),
-		asm.JLT.Imm(asm.R2, int32(g.count), "store"),
-		asm.Mov.Imm(asm.R2, 0),
-		asm.StoreMem(asm.R1, 0, asm.R2, asm.DWord).WithSymbol("store"),
-		asm.LoadMapPtr(asm.R1, g.flows.FD()),
-		asm.Mov.Reg(asm.R2, asm.RFP),
-		asm.Add.Imm(asm.R2, -4),
-		asm.FnMapLookupElem.Call(),
-		asm.JEq.Imm(asm.R0, 0, "short"),
+		asm.LoadMem(to, asm.R1, 0, asm.DWord),
+		asm.Mov.Reg(asm.R3, to),
+		asm.Add.Imm(asm.R3, 1),
+		asm.JLT.Imm(asm.R3, int32(g.count), "store"),
+		asm.Mov.Imm(asm.R3, 0),
+		asm.StoreMem(asm.R1, 0, asm.R3, asm.DWord).WithSymbol("store"),
 	}
-	for off := int16(0); off < packetSize; off += 8 {
-		ins = append(ins,
-			asm.LoadMem(asm.R1, asm.R0, off, asm.DWord),
-			asm.StoreMem(asm.R6, off, asm.R1, asm.DWord))
-	}
-	return append(ins,
+}
+
+// sendBy are the last instructions of a generator. A frame too small for a
+// packet, at the label short, is given up.
+func sendBy(ifindex int) asm.Instructions {
+	return asm.Instructions{
 		asm.Mov.Imm(asm.R1, int32(ifindex)),
 		asm.Mov.Imm(asm.R2, 0),
 		asm.FnRedirect.Call(),
 		asm.Return(),
 		asm.Mov.Imm(asm.R0, xdpAborted).WithSymbol("short"),
 		asm.Return(),
+	}
+}
+
+func (g *generator) instructions(ifindex int) asm.Instructions {
+	ins := append(g.nextIndex(asm.R2),
+		asm.StoreMem(asm.RFP, -4, asm.R2, asm.Word),
+		asm.LoadMapPtr(asm.R1, g.flows.FD()),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, -4),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "short"),
 	)
+	for off := int16(0); off < packetSize; off += 8 {
+		ins = append(ins,
+			asm.LoadMem(asm.R1, asm.R0, off, asm.DWord),
+			asm.StoreMem(asm.R6, off, asm.R1, asm.DWord))
+	}
+	return append(ins, sendBy(ifindex)...)
 }
 
 // rewind makes the next packet the first flow's.
-func (g *generator) rewind() error {
-	if err := g.next.Put(uint32(0), uint64(0)); err != nil {
-		return fmt.Errorf("rewind the generator: %w", err)
+func (g *generator) rewind() error { return g.goTo(0) }
+
+// goTo makes the next packet that of flow i.
+func (g *generator) goTo(i int) error {
+	if err := g.next.Put(uint32(0), uint64(i)); err != nil {
+		return fmt.Errorf("set the generator to flow %d: %w", i, err)
 	}
 	return nil
 }

@@ -1,0 +1,129 @@
+package metrics
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/dataplane"
+)
+
+// Prometheus gives up after 10 s unless it is told otherwise: by then the
+// networks that could be read have to be on their way.
+const (
+	patience = 5 * time.Second // for reading all networks
+	parallel = 4               // networks that are read at once
+)
+
+// Traffic reads counters.
+type Traffic interface {
+	// Traffic returns what was counted of a network; nil if it is not counted.
+	Traffic(ctx context.Context, network string) (*dataplane.Traffic, error)
+}
+
+// collector reads everything at the scrape. It implements
+// prometheus.Collector.
+type collector struct {
+	networks Networks
+	traffic  Traffic
+	top      int
+	now      func() time.Time
+	log      *slog.Logger
+	series   *allSeries
+
+	mu   sync.Mutex
+	kept map[string]*kept // VPC id → what is kept of it between two scrapes
+}
+
+// kept is what is kept of a network between two scrapes.
+type kept struct {
+	ranking  ranking
+	failures uint64
+	failing  bool // the last reading failed, and the log has it
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, s := range c.series.list() {
+		out <- s.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	networks := c.networks.Networks()
+	number := map[Stage]int{}
+	for _, n := range networks {
+		number[n.Stage]++
+		if n.Gateway != "" {
+			// A name is a client's choice, and Prometheus takes UTF-8 alone.
+			c.series.info.send(out, 1, n.Gateway, n.VPC, n.Account, n.Region, strings.ToValidUTF8(n.Name, "\uFFFD"), n.Spec)
+		}
+	}
+	for _, s := range stages() {
+		c.series.networks.send(out, float64(number[s]), string(s))
+	}
+	c.forgetOthers(networks)
+
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var all errgroup.Group
+	all.SetLimit(parallel)
+	for _, n := range networks {
+		all.Go(func() error {
+			t, err := c.traffic.Traffic(ctx, n.VPC)
+			c.network(out, n, t, err)
+			return nil
+		})
+	}
+	_ = all.Wait() // no network's failure is that of the scrape
+}
+
+// network sends what is known of one network.
+func (c *collector) network(out chan<- prometheus.Metric, n Network, t *dataplane.Traffic, err error) {
+	c.mu.Lock()
+	k := c.kept[n.VPC]
+	if k == nil { // removed by a scrape that began later
+		k = &kept{}
+	}
+	if err != nil {
+		k.failures++
+		if !k.failing {
+			c.log.Warn("counters cannot be read for /metrics; further failures are counted only", "vpc", n.VPC, "error", err)
+		}
+	}
+	k.failing = err != nil
+	failures := k.failures
+	var top []dataplane.AddressTraffic
+	if t != nil && c.top > 0 {
+		k.ranking.update(c.now(), t)
+		top = k.ranking.top(t, c.top)
+	}
+	c.mu.Unlock()
+
+	if t != nil {
+		c.series.traffic(out, n, t, top)
+	}
+	if t != nil || failures > 0 {
+		c.series.failures.send(out, float64(failures), n.Gateway, n.VPC)
+	}
+}
+
+// forgetOthers makes the records of new networks and drops those of networks
+// that are gone.
+func (c *collector) forgetOthers(networks []Network) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := make(map[string]*kept, len(networks))
+	for _, n := range networks {
+		if next[n.VPC] = c.kept[n.VPC]; next[n.VPC] == nil {
+			next[n.VPC] = &kept{}
+		}
+	}
+	c.kept = next
+}

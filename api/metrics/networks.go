@@ -1,0 +1,56 @@
+package metrics
+
+import (
+	"sluice/controlplane/state"
+)
+
+// Networks tells which networks there are.
+type Networks interface {
+	Networks() []Network
+}
+
+// Network is a VPC with its NAT gateway.
+type Network struct {
+	VPC     string // id
+	Gateway string // id of its NAT gateway; empty without one
+	Stage   Stage
+
+	Account, Region, Name, Spec string // of the NAT gateway
+}
+
+// Stage says how far the kernel has followed a network.
+type Stage string
+
+// The stages of a network.
+const (
+	Applied Stage = "applied" // the kernel holds what is wanted
+	Pending Stage = "pending" // it is about to
+	Failed  Stage = "failed"  // the last attempt failed; it is tried again
+)
+
+// stages returns all stages, in the order in which they are shown.
+func stages() []Stage { return []Stage{Applied, Pending, Failed} }
+
+// Status is the networks as the control plane knows them. It implements
+// Networks.
+type Status struct{ DB *state.DB }
+
+// Networks returns all networks that are there or still have to go, by id.
+func (s Status) Networks() []Network {
+	v := s.DB.View()
+	var list []Network
+	for _, n := range s.DB.Observed.Status() {
+		out := Network{VPC: n.Network, Stage: Pending}
+		switch {
+		case n.Error != "":
+			out.Stage = Failed
+		case n.Applied >= n.Wanted:
+			out.Stage = Applied
+		}
+		for g := range v.NATGateways.By(state.ByVPC, n.Network).All() {
+			out.Gateway, out.Account, out.Region, out.Name, out.Spec = g.ID, g.Account, g.Region, g.Name, string(g.Spec)
+		}
+		list = append(list, out)
+	}
+	return list
+}

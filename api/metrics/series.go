@@ -1,0 +1,146 @@
+package metrics
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/dataplane"
+)
+
+// series is a metric: its values differ in their labels.
+type series struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func gauge(name, help string, labels ...string) series {
+	return series{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
+}
+
+func counter(name, help string, labels ...string) series {
+	return series{prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue}
+}
+
+func (s series) send(out chan<- prometheus.Metric, v float64, labels ...string) {
+	out <- prometheus.MustNewConstMetric(s.desc, s.kind, v, labels...)
+}
+
+// The labels of a direction: as the hosts of the VPC see it.
+const (
+	outbound = "out"
+	inbound  = "in"
+)
+
+// allSeries are those of the control plane and of networks. The latter begin
+// with the labels gateway and vpc.
+type allSeries struct {
+	networks, info, failures series
+
+	open, opened, limit, rateLimit, refused series
+	bytes, packets, hits, misses            series
+	portsUsed, portsFree, portsRatio        series
+
+	addresses                              series
+	addressBytes, addressPackets           series
+	addressSessions, addressSessionsOpened series
+}
+
+func newSeries() *allSeries {
+	of := func(more ...string) []string { return append([]string{"gateway", "vpc"}, more...) }
+	return &allSeries{
+		networks: gauge("sluice_networks", "VPCs by how far the kernel has followed them: applied, pending or failed.", "state"),
+		info:     gauge("sluice_gateway_info", "1 for each NAT gateway, with what describes it as labels.", of("account", "region", "name", "spec")...),
+		failures: counter("sluice_traffic_read_failures_total", "Scrapes for which the counters of a network could not be read.", of()...),
+
+		open:      gauge("sluice_sessions_open", "Sessions open now, by the kind of entry that translates them.", of("kind")...),
+		opened:    counter("sluice_sessions_opened_total", "Sessions opened, by the kind of entry that translates them.", of("kind")...),
+		limit:     gauge("sluice_sessions_limit", "Sessions that the gateway's specification allows to be open at once.", of("kind")...),
+		rateLimit: gauge("sluice_session_rate_limit", "Sessions that the gateway's specification allows to be opened in a second.", of("kind")...),
+		refused:   counter("sluice_sessions_refused_total", "Sessions refused, by reason.", of("reason")...),
+
+		bytes:   counter("sluice_traffic_bytes_total", "Bytes of layer 3 that crossed the public side, by direction.", of("direction")...),
+		packets: counter("sluice_traffic_packets_total", "Packets that crossed the public side, by direction.", of("direction")...),
+		hits:    counter("sluice_shortcut_hits_total", "Packets that the flow cache forwarded.", of()...),
+		misses:  counter("sluice_shortcut_misses_total", "Packets that the flow cache left to the kernel's own path, by reason.", of("reason")...),
+
+		portsUsed:  gauge("sluice_elastic_ip_ports_used", "Ports of an elastic IP in use towards the destination with the most.", of("elastic_ip", "protocol")...),
+		portsFree:  gauge("sluice_elastic_ip_ports_free", "Ports of an elastic IP that the kernel can still hand out towards that destination.", of("elastic_ip", "protocol")...),
+		portsRatio: gauge("sluice_elastic_ip_ports_used_ratio", "Ports in use, as a share of those that the kernel can hand out: at 1 new connections fail.", of("elastic_ip", "protocol")...),
+
+		addresses:             gauge("sluice_addresses", "Private addresses that have been counted, with and without series of their own.", of()...),
+		addressBytes:          counter("sluice_address_traffic_bytes_total", "Bytes of layer 3 of a top private address that crossed the public side, by direction.", of("address", "direction")...),
+		addressPackets:        counter("sluice_address_traffic_packets_total", "Packets of a top private address that crossed the public side, by direction.", of("address", "direction")...),
+		addressSessions:       gauge("sluice_address_sessions_open", "Sessions of a top private address that are open now.", of("address")...),
+		addressSessionsOpened: counter("sluice_address_sessions_opened_total", "Sessions opened of a top private address.", of("address")...),
+	}
+}
+
+func (s *allSeries) list() []series {
+	return []series{
+		s.networks, s.info, s.failures,
+		s.open, s.opened, s.limit, s.rateLimit, s.refused,
+		s.bytes, s.packets, s.hits, s.misses,
+		s.portsUsed, s.portsFree, s.portsRatio,
+		s.addresses, s.addressBytes, s.addressPackets, s.addressSessions, s.addressSessionsOpened,
+	}
+}
+
+// traffic sends what was counted of a network; top are the addresses that have
+// series of their own.
+func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplane.Traffic, top []dataplane.AddressTraffic) {
+	send := func(of series, v float64, labels ...string) {
+		of.send(out, v, append([]string{n.Gateway, n.VPC}, labels...)...)
+	}
+	for _, k := range t.Sessions {
+		send(s.open, float64(k.Open), string(k.Kind))
+		send(s.opened, float64(k.Opened), string(k.Kind))
+	}
+	// The label makes the limit match what it holds for.
+	if l := t.Limits.Connections; l > 0 {
+		send(s.limit, float64(l), string(dataplane.SessionSNAT))
+	}
+	if l := t.Limits.NewPerSecond; l > 0 {
+		send(s.rateLimit, float64(l), string(dataplane.SessionSNAT))
+	}
+	for _, r := range t.Refused {
+		send(s.refused, float64(r.Count), r.Reason)
+	}
+	send(s.hits, float64(t.Shortcut.Hits))
+	for _, m := range t.Shortcut.Misses {
+		send(s.misses, float64(m.Count), m.Reason)
+	}
+	send(s.bytes, float64(t.Outbound.Bytes), outbound)
+	send(s.bytes, float64(t.Inbound.Bytes), inbound)
+	send(s.packets, float64(t.Outbound.Packets), outbound)
+	send(s.packets, float64(t.Inbound.Packets), inbound)
+	for _, p := range t.Ports {
+		ip, protocol := p.External.String(), protocolName(p.Protocol)
+		send(s.portsUsed, float64(p.Used), ip, protocol)
+		send(s.portsFree, float64(max(0, p.Most-p.Used)), ip, protocol)
+		if p.Most > 0 {
+			send(s.portsRatio, float64(p.Used)/float64(p.Most), ip, protocol)
+		}
+	}
+	send(s.addresses, float64(len(t.Addresses)))
+	for _, a := range top {
+		address := a.Address.String()
+		send(s.addressBytes, float64(a.Outbound.Bytes), address, outbound)
+		send(s.addressBytes, float64(a.Inbound.Bytes), address, inbound)
+		send(s.addressPackets, float64(a.Outbound.Packets), address, outbound)
+		send(s.addressPackets, float64(a.Inbound.Packets), address, inbound)
+		send(s.addressSessions, float64(a.Open), address)
+		send(s.addressSessionsOpened, float64(a.Opened), address)
+	}
+}
+
+func protocolName(p uint8) string {
+	switch p {
+	case 6:
+		return "tcp"
+	case 17:
+		return "udp"
+	default:
+		return strconv.Itoa(int(p))
+	}
+}

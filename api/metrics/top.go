@@ -1,0 +1,73 @@
+package metrics
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"sluice/dataplane"
+)
+
+// halfLife is how long it takes until a byte counts half for the ranking. So
+// the order is that of the last minutes, however many scrape and how often; an
+// address that falls silent keeps its series for a while.
+const halfLife = 5 * time.Minute
+
+// ranking remembers how much traffic each address of a network had lately.
+type ranking struct {
+	epoch  uint64
+	at     time.Time
+	scores map[netip.Addr]score
+}
+
+type score struct {
+	total  uint64  // bytes, both ways
+	recent float64 // bytes, the older the less
+}
+
+// update takes a reading into account. Of the first one of an epoch nobody
+// knows when its bytes were sent, so they are not recent.
+func (r *ranking) update(now time.Time, t *dataplane.Traffic) {
+	first := r.scores == nil || r.epoch != t.Epoch
+	fade := math.Exp2(-max(0, now.Sub(r.at).Seconds()) / halfLife.Seconds())
+	next := make(map[netip.Addr]score, len(t.Addresses))
+	for _, a := range t.Addresses {
+		s := score{total: a.Outbound.Bytes + a.Inbound.Bytes}
+		if !first {
+			was := r.scores[a.Address]
+			s.recent = was.recent * fade
+			if s.total > was.total {
+				s.recent += float64(s.total - was.total)
+			}
+			s.total = max(s.total, was.total) // two scrapes may overtake each other
+		}
+		next[a.Address] = s
+	}
+	r.epoch, r.scores = t.Epoch, next
+	if now.After(r.at) {
+		r.at = now
+	}
+}
+
+// top returns the n addresses with the most traffic lately and the n with the
+// most sessions open: who fills the line need not be who fills the table. Where
+// there is nothing recent, or as much, the totals decide, then the addresses.
+func (r *ranking) top(t *dataplane.Traffic, n int) []dataplane.AddressTraffic {
+	byAddress := func(a, b dataplane.AddressTraffic) int { return a.Address.Compare(b.Address) }
+	list := slices.Clone(t.Addresses)
+	slices.SortFunc(list, func(a, b dataplane.AddressTraffic) int {
+		x, y := r.scores[a.Address], r.scores[b.Address]
+		return cmp.Or(cmp.Compare(y.recent, x.recent), cmp.Compare(y.total, x.total), byAddress(a, b))
+	})
+	top := slices.Clone(list[:min(n, len(list))])
+	slices.SortStableFunc(list, func(a, b dataplane.AddressTraffic) int { return cmp.Compare(b.Open, a.Open) })
+	for _, a := range list[:min(n, len(list))] {
+		if a.Open > 0 {
+			top = append(top, a)
+		}
+	}
+	slices.SortFunc(top, byAddress)
+	return slices.CompactFunc(top, func(a, b dataplane.AddressTraffic) bool { return a.Address == b.Address })
+}

@@ -1,0 +1,10 @@
+// Package bpf holds the BPF programs of the dataplane, compiled: the objects,
+// and the Go types of what the programs share with user space.
+//
+// The sources are the C files beside this one. The objects and their bindings
+// are generated from them (make generate), and committed, so that building needs
+// no compiler for BPF. The package must not know how programs are attached or
+// what their maps are filled with; that is package dataplane/session.
+package bpf
+
+//go:generate go tool bpf2go -cc clang-14 -cflags "-O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu" -target bpfel -type gateway_settings -type gateway_state -type session -type flow_key -type address -type volume -type host_key -type entry -type kind -type stat -output-stem gateway Gateway gateway.c

@@ -1,0 +1,667 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0
+/* The programs at the links of a network: VSwitches and uplink.
+ *
+ *	ingress  finds the packet's session, or asks whether there may be one more;
+ *	         forwards what has a path; tells egress about the rest
+ *	egress   counts what took the kernel's path, and learns from it
+ *	xdp      forwards what has a path, where the links can do that; the rest
+ *	         goes on to ingress
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "count.h"
+#include "kernel.h"
+#include "limit.h"
+#include "network.h"
+#include "parse.h"
+#include "path.h"
+#include "session.h"
+#include "types.h"
+
+/* next lets the programs after this one and the kernel have the packet. */
+#define NEXT TC_ACT_UNSPEC
+
+static __always_inline struct gateway_settings *get_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&settings, &zero);
+}
+
+static __always_inline struct gateway_state *get_gateway(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&gateway, &zero);
+}
+
+static __always_inline bool has_ports(__u8 proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
+}
+
+static __always_inline void read_connection(const struct nf_conn *ct, __u8 proto, struct connection *c)
+{
+	c->status = ct->status;
+	c->tcp_state = proto == IPPROTO_TCP ? ct->proto.tcp.state : 0;
+	tuple_key(&ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple, &c->original);
+	tuple_key(&ct->tuplehash[IP_CT_DIR_REPLY].tuple, &c->reply);
+}
+
+/* look_up asks conntrack for the connection that a packet belongs to, as it was
+ * before the kernel's translation, or, with reverse, after it (the key is then
+ * the mirror of the other direction's). Conntrack can be asked for TCP and UDP.
+ * Returns the packet's direction, or -1.
+ */
+static __always_inline int look_up(struct __sk_buff *skb, const struct flow_key *key, bool reverse, struct connection *c)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_ct_opts opts = {.netns_id = CURRENT_NETNS, .l4proto = key->proto};
+	struct nf_conn *ct;
+
+	if (!has_ports(key->proto))
+		return -1;
+	tuple.ipv4.saddr = reverse ? key->daddr : key->saddr;
+	tuple.ipv4.daddr = reverse ? key->saddr : key->daddr;
+	tuple.ipv4.sport = reverse ? key->dport : key->sport;
+	tuple.ipv4.dport = reverse ? key->sport : key->dport;
+	ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
+	if (!ct)
+		return -1;
+	read_connection(ct, key->proto, c);
+	bpf_ct_release(ct);
+	return opts.dir ^ reverse;
+}
+
+/* can_see says whether the kernel lets a program see the connection that it has
+ * found a packet to belong to. Before Linux 6.2 conntrack has to be asked.
+ */
+static __always_inline bool can_see(void)
+{
+	return exists(bpf_cast_to_kern_ctx) && exists(bpf_rdonly_cast);
+}
+
+/* connection_of returns the connection of a packet that leaves. Returns the
+ * packet's direction, or -1.
+ */
+static __always_inline int connection_of(struct __sk_buff *skb, const struct packet *p, struct connection *c)
+{
+	struct sk_buff *kernel;
+	unsigned long nfct;
+
+	if (!can_see())
+		return p->is & (IS_FIRST_FRAGMENT | IS_LATER_FRAGMENT) ? -1 : look_up(skb, &p->key, true, c);
+	kernel = bpf_cast_to_kern_ctx(skb);
+	nfct = kernel->_nfct;
+	if (!(nfct & ~NFCT_INFOMASK))
+		return -1;
+	read_connection(bpf_rdonly_cast((void *)(nfct & ~NFCT_INFOMASK), bpf_core_type_id_kernel(struct nf_conn)),
+			p->key.proto, c);
+	return (nfct & NFCT_INFOMASK) >= IP_CT_IS_REPLY ? IP_CT_DIR_REPLY : IP_CT_DIR_ORIGINAL;
+}
+
+/* write_path notes how a packet leaves. */
+static __always_inline void write_path(struct __sk_buff *skb, const struct gateway_settings *set, struct session *s,
+				       const struct flow_key *translated, bool paired)
+{
+	__u32 mtu = 0, ifindex = skb->ifindex;
+	__u8 macs[12];
+
+	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)))
+		return;
+	bpf_check_mtu(skb, 0, &mtu, 0, 0);
+	if (!mtu)
+		return;
+	*(volatile __u32 *)&s->generation = 0;
+	barrier();
+	__builtin_memcpy(s->dmac, macs, sizeof(macs));
+	s->saddr = translated->saddr;
+	s->daddr = translated->daddr;
+	s->sport = translated->sport;
+	s->dport = translated->dport;
+	s->ifindex = ifindex;
+	s->mtu = mtu > 0xffff ? 0xffff : mtu;
+	/* Paths that were learned together do not all end together. */
+	s->until = ticks() + set->lifetime - (bpf_get_prandom_u32() & (set->lifetime >> 2));
+	s->path = (paired ? PATH_PAIRED : 0) | (bpf_map_lookup_elem(&devices, &ifindex) ? PATH_XDP : 0) |
+		  (skb->ingress_ifindex == set->uplink ? PATH_PUBLIC : 0);
+	barrier();
+	*(volatile __u32 *)&s->generation = set->generation;
+}
+
+/* learn looks what conntrack made of a packet that leaves: whether it has the
+ * session, whether that is closed, and, once it is established, which way its
+ * packets go.
+ */
+static __noinline int learn(struct __sk_buff *skb, struct packet *p)
+{
+	struct gateway_settings *set = get_settings();
+	struct gateway_state *g = get_gateway();
+	struct session *original, *reply, *mine, *other;
+	struct connection c = {};
+	int direction;
+
+	/* An ICMP error belongs to the connection that it is about. */
+	if (!set || !g || (p->is & IS_ERROR))
+		return 0;
+	direction = connection_of(skb, p, &c);
+	if (direction < 0 || !(c.status & IPS_CONFIRMED) || (c.status & IPS_DYING))
+		return 0;
+	original = settle(g, &c, p->is & IS_RESET);
+	if (!original)
+		return 0;
+	if (p->is & IS_ENDING)
+		__sync_fetch_and_or(&original->state, STATE_CLOSING);
+	/* The other side's packets are only found by an element of their own. That of
+	 * a host's answers has to be there before they are, lest they pass for new.
+	 */
+	if (!(c.status & IPS_SEEN_REPLY) && !(original->flow & FLOW_INBOUND))
+		return 0;
+	reply = reply_element(original, &c.reply);
+	if (!reply)
+		return 0;
+	if (original->state & STATE_CLOSING) {
+		__sync_fetch_and_or(&reply->state, STATE_CLOSING);
+		return 0;
+	}
+	reply->state = 0;
+	if (!(set->flags & SET_SHORTCUT) || (original->flow & FLOW_KERNEL) || why_not(p) != STAT_HIT)
+		return 0;
+	if (p->key.proto == IPPROTO_TCP ? c.tcp_state != TCP_CONNTRACK_ESTABLISHED : !(c.status & IPS_SEEN_REPLY))
+		return 0;
+	mine = direction == IP_CT_DIR_ORIGINAL ? original : reply;
+	other = direction == IP_CT_DIR_ORIGINAL ? reply : original;
+	write_path(skb, set, mine, &p->key, other->generation != 0);
+	if (other->generation)
+		other->path |= PATH_PAIRED;
+	return 0;
+}
+
+/* forward translates a packet and sends it out by its path. */
+static __always_inline int forward(struct __sk_buff *skb, const struct packet *p, const struct translation *t)
+{
+	void *data, *data_end;
+	struct ethhdr *eth;
+	struct iphdr *ip;
+	__be16 *ports;
+	__u32 l4 = sizeof(*eth) + sizeof(*ip);
+	__u32 at = l4 + (p->key.proto == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check));
+	__u64 flags = p->key.proto == IPPROTO_TCP ? 0 : BPF_F_MARK_MANGLED_0;
+
+	/* The helpers know whether the checksum is whole, partial, or none. The
+	 * addresses are in the pseudo header, the ports are not.
+	 */
+	if (t->saddr != p->key.saddr)
+		bpf_l4_csum_replace(skb, at, p->key.saddr, t->saddr, BPF_F_PSEUDO_HDR | flags | 4);
+	if (t->daddr != p->key.daddr)
+		bpf_l4_csum_replace(skb, at, p->key.daddr, t->daddr, BPF_F_PSEUDO_HDR | flags | 4);
+	if (t->sport != p->key.sport)
+		bpf_l4_csum_replace(skb, at, p->key.sport, t->sport, flags | 2);
+	if (t->dport != p->key.dport)
+		bpf_l4_csum_replace(skb, at, p->key.dport, t->dport, flags | 2);
+	data = (void *)(long)skb->data;
+	data_end = (void *)(long)skb->data_end;
+	eth = data;
+	ip = (void *)(eth + 1);
+	ports = (void *)(ip + 1);
+	if ((void *)(ports + 2) > data_end)
+		return TC_ACT_SHOT;
+	__builtin_memcpy(eth, t->macs, sizeof(t->macs));
+	translate_ip(ip, t);
+	ports[0] = t->sport;
+	ports[1] = t->dport;
+	skb->mark = MARK_SHORTCUT;
+	return bpf_redirect(t->ifindex, 0);
+}
+
+/* fits says whether the packet, or each that it stands for, is small enough. */
+static __always_inline bool fits(struct __sk_buff *skb, const struct packet *p, __u32 mtu)
+{
+	if (skb->gso_size)
+		return skb->gso_size + p->head <= mtu;
+	return p->len <= mtu;
+}
+
+/* shortcut forwards a packet if its session has a path for it: TC_ACT_REDIRECT.
+ * Else NEXT, and why is set.
+ */
+static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *p, const struct session *s,
+				    const struct gateway_settings *set, bool public, __u32 *why)
+{
+	struct translation t;
+
+	*why = why_not(p);
+	if (*why == STAT_HIT)
+		*why = unusable(s, set);
+	if (*why == STAT_HIT && !fits(skb, p, s->mtu))
+		*why = STAT_MISS_MTU;
+	if (*why == STAT_HIT && (!(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &t)))
+		*why = STAT_MISS_OTHER;
+	if (*why != STAT_HIT)
+		return NEXT;
+	count_skb(skb, s->slot, s->flow & FLOW_INBOUND, p->head);
+	return forward(skb, p, &t);
+}
+
+/* read_packet parses, after making the headers linear if they are not. */
+static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present)
+		return false;
+	if (data + sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr) > data_end) {
+		bpf_skb_pull_data(skb, skb->len < 128 ? skb->len : 128);
+		data = (void *)(long)skb->data;
+		data_end = (void *)(long)skb->data_end;
+	}
+	return parse(data, data_end, p);
+}
+
+/* session_index returns what egress is told of a packet that has a session. */
+static __always_inline __u32 session_index(const struct session *s, const struct packet *p, const struct gateway_settings *set,
+					   __u32 why)
+{
+	__u32 index = s->slot;
+
+	if ((p->is & IS_ENDING) || (s->state & (STATE_CLOSING | STATE_CLOSED)))
+		index |= INDEX_CHECK;
+	if ((set->flags & SET_SHORTCUT) && (why == STAT_MISS_UNLEARNED || why == STAT_MISS_STALE))
+		index |= INDEX_CHECK;
+	return index;
+}
+
+/* opens says whether a packet without a session can open one. What else there
+ * is belongs to one, or is dropped by conntrack's own rules.
+ */
+static __always_inline bool opens(const struct packet *p)
+{
+	if (p->is & IS_LATER_FRAGMENT)
+		return false;
+	switch (p->key.proto) {
+	case IPPROTO_ICMP:
+		return p->is & IS_QUERY;
+	case IPPROTO_TCP:
+		return !(p->is & IS_ENDING) && (p->is & (IS_SYN | IS_ACK)) != (IS_SYN | IS_ACK) &&
+		       (p->is & (IS_SYN | IS_ACK));
+	}
+	return true;
+}
+
+/* by_uplink says whether a packet to the outside leaves by the uplink. */
+static __always_inline bool by_uplink(struct __sk_buff *skb, const struct packet *p, const struct gateway_settings *set)
+{
+	struct bpf_fib_lookup route = {};
+
+	if (!(set->flags & SET_ROUTES))
+		return true;
+	route.family = AF_INET;
+	route.ifindex = skb->ifindex;
+	route.ipv4_src = p->key.saddr;
+	route.ipv4_dst = p->key.daddr;
+	route.l4_protocol = p->key.proto;
+	route.tot_len = 0;
+	if (bpf_fib_lookup(skb, &route, sizeof(route), 0) < 0)
+		return true;
+	return route.ifindex == set->uplink;
+}
+
+static __always_inline bool within(__be32 addr, __be32 prefix, __be32 mask)
+{
+	return (addr & mask) == prefix;
+}
+
+/* refuse ends a packet that is one too many. */
+static __always_inline int refuse(struct __sk_buff *skb, const struct gateway_settings *set, __u32 why)
+{
+	count_stat(why);
+	if (!(set->flags & SET_REJECT))
+		return TC_ACT_SHOT;
+	skb->mark = MARK_REFUSED;
+	return NEXT;
+}
+
+/* renew lets a SYN begin a closed session anew, if there is room for it. */
+static __always_inline int renew(struct __sk_buff *skb, struct gateway_state *g, const struct gateway_settings *set, struct session *s)
+{
+	struct address *a;
+	__u32 old, why;
+
+	if (s->kind == KIND_SNAT) {
+		why = admit(g, set);
+		if (why)
+			return refuse(skb, set, why);
+	} else if (s->kind < KINDS) {
+		__sync_fetch_and_add(&g->open[s->kind], 1);
+	}
+	old = s->state;
+	if ((old & (STATE_CLOSED | STATE_DEAD)) != STATE_CLOSED ||
+	    __sync_val_compare_and_swap(&s->state, old, STATE_CONFIRMED) != old) {
+		if (s->kind < KINDS)
+			__sync_fetch_and_add(&g->open[s->kind], -1);
+		return NEXT;
+	}
+	if (s->kind < KINDS)
+		__sync_fetch_and_add(&g->opened[s->kind], 1);
+	a = address_of(s->slot);
+	if (a) {
+		__sync_fetch_and_add(&a->open, 1);
+		__sync_fetch_and_add(&a->opened, 1);
+	}
+	return NEXT;
+}
+
+/* begin makes the session of a packet from a VSwitch that opens one to the
+ * outside. It runs before conntrack, so that what is refused costs nothing more.
+ */
+static __noinline int begin(struct __sk_buff *skb, struct packet *p)
+{
+	struct gateway_settings *set = get_settings();
+	struct gateway_state *g = get_gateway();
+	struct connection c = {};
+	struct session s = {};
+	bool limited;
+	__u32 why;
+	long err;
+
+	if (!set || !g)
+		return NEXT;
+	s.kind = kind_of(p->key.saddr);
+	if (s.kind == KIND_NONE || !by_uplink(skb, p, set))
+		return NEXT;
+	limited = s.kind == KIND_SNAT;
+	/* Conntrack has the last word on what is new: its entry may be older than
+	 * these programs, and this may be the answer of a host that was called.
+	 */
+	if (!(p->is & IS_SYN)) {
+		int direction = look_up(skb, &p->key, false, &c);
+
+		if (direction == IP_CT_DIR_REPLY)
+			return NEXT;
+		if (direction == IP_CT_DIR_ORIGINAL) {
+			limited = false;
+			s.state = STATE_CONFIRMED;
+		}
+	}
+	if (!can_see() && !has_ports(p->key.proto))
+		s.state = STATE_CONFIRMED; /* there is no way to find out */
+	if (limited) {
+		why = admit(g, set);
+		if (why)
+			return refuse(skb, set, why);
+	}
+	s.slot = slot_of(g, p->key.saddr);
+	s.until = ticks();
+	err = insert_session(g, &p->key, &s, limited);
+	if (err && limited)
+		__sync_fetch_and_add(&g->open[KIND_SNAT], -1);
+	if (err && err != -EEXIST && limited)
+		return refuse(skb, set, STAT_REFUSED_MEMORY);
+	skb->tc_index = s.slot | INDEX_CHECK;
+	return NEXT;
+}
+
+/* From a VSwitch. */
+SEC("tc")
+int switch_ingress(struct __sk_buff *skb)
+{
+	struct gateway_settings *set = get_settings();
+	struct gateway_state *g = get_gateway();
+	struct packet p;
+	struct session *s;
+	__u32 why = STAT_MISS_OTHER, index = 0, *slot;
+	int verdict;
+
+	if (!set || !g || !read_packet(skb, &p))
+		return NEXT;
+	/* Within the VPC nothing is translated. */
+	if (within(p.key.daddr, set->vpc, set->vpc_mask))
+		return NEXT;
+	if (!(p.is & IS_LATER_FRAGMENT)) {
+		s = bpf_map_lookup_elem(&sessions, &p.key);
+		if (s) {
+			if (set->flags & SET_SHORTCUT) {
+				verdict = shortcut(skb, &p, s, set, false, &why);
+				count_stat(why);
+				if (verdict != NEXT)
+					return verdict;
+			}
+			skb->tc_index = session_index(s, &p, set, why);
+			if ((p.is & (IS_SYN | IS_ACK)) == IS_SYN && (s->state & STATE_CLOSED))
+				return renew(skb, g, set, s);
+			return NEXT;
+		}
+	}
+	if (set->flags & SET_SHORTCUT) {
+		why = why_not(&p);
+		count_stat(why == STAT_HIT ? STAT_MISS_NEW : why);
+	}
+	slot = bpf_map_lookup_elem(&slots, &p.key.saddr);
+	if (slot)
+		index = *slot;
+	index |= INDEX_CHECK;
+	skb->tc_index = index;
+	/* To a neighbour by way of an elastic IP. */
+	if (within(p.key.daddr, set->public, set->public_mask) && bpf_map_lookup_elem(&elastic, &p.key.daddr)) {
+		skb->tc_index = index | INDEX_HAIRPIN;
+		return NEXT;
+	}
+	if (!opens(&p) || (p.key.daddr & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) || p.key.daddr == 0xffffffff)
+		return NEXT;
+	return begin(skb, &p);
+}
+
+/* To a VSwitch. */
+SEC("tc")
+int switch_egress(struct __sk_buff *skb)
+{
+	struct gateway_settings *set = get_settings();
+	struct packet p;
+	__u32 index = skb->tc_index, *slot;
+	bool public;
+
+	if (!set || skb->mark == MARK_SHORTCUT)
+		return NEXT;
+	public = skb->ingress_ifindex == set->uplink;
+	if (!public && !(index & INDEX_HAIRPIN))
+		return NEXT;
+	if (!read_packet(skb, &p))
+		return NEXT;
+	if (index & INDEX_CHECK)
+		learn(skb, &p);
+	if (!public && (index & INDEX_SLOT))
+		count_skb(skb, index & INDEX_SLOT, false, p.head);
+	if (public && (index & INDEX_SLOT)) {
+		count_skb(skb, index & INDEX_SLOT, true, p.head);
+		return NEXT;
+	}
+	slot = bpf_map_lookup_elem(&slots, &p.key.daddr);
+	if (slot)
+		count_skb(skb, *slot, true, p.head);
+	return NEXT;
+}
+
+/* From the outside. */
+SEC("tc")
+int uplink_ingress(struct __sk_buff *skb)
+{
+	struct gateway_settings *set = get_settings();
+	struct packet p;
+	struct session *s = NULL;
+	__u32 why = STAT_MISS_OTHER;
+	int verdict;
+
+	if (!set || !read_packet(skb, &p))
+		return NEXT;
+	if (!(p.is & IS_LATER_FRAGMENT))
+		s = bpf_map_lookup_elem(&sessions, &p.key);
+	if (!s) {
+		if (set->flags & SET_SHORTCUT) {
+			why = why_not(&p);
+			count_stat(why == STAT_HIT ? STAT_MISS_NEW : why);
+		}
+		skb->tc_index = INDEX_CHECK;
+		return NEXT;
+	}
+	if (set->flags & SET_SHORTCUT) {
+		verdict = shortcut(skb, &p, s, set, true, &why);
+		count_stat(why);
+		if (verdict != NEXT)
+			return verdict;
+	}
+	skb->tc_index = session_index(s, &p, set, why);
+	return NEXT;
+}
+
+/* To the outside. */
+SEC("tc")
+int uplink_egress(struct __sk_buff *skb)
+{
+	__u32 index = skb->tc_index;
+	struct packet p;
+
+	if (!index || skb->mark == MARK_SHORTCUT)
+		return NEXT;
+	if (!(index & INDEX_CHECK) && !skb->gso_size) {
+		count_volume(index & INDEX_SLOT, false, skb->len - sizeof(struct ethhdr), 1);
+		return NEXT;
+	}
+	if (!read_packet(skb, &p))
+		return NEXT;
+	if (index & INDEX_CHECK)
+		learn(skb, &p);
+	if (index & INDEX_SLOT)
+		count_skb(skb, index & INDEX_SLOT, false, p.head);
+	return NEXT;
+}
+
+/* A checksum that the sender left for the device to complete holds the sum of
+ * the pseudo header. XDP cannot tell it by other means; one of 65,536 whole
+ * checksums looks the same, and takes the longer way, too.
+ */
+static __always_inline bool is_partial(const struct packet *p, __sum16 check)
+{
+	return fold((__u64)p->key.saddr + p->key.daddr + bpf_htons(p->key.proto) +
+		    bpf_htons(p->len - sizeof(struct iphdr))) == check;
+}
+
+static __always_inline int xdp(struct xdp_md *ctx, bool public)
+{
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	struct gateway_settings *set = get_settings();
+	struct translation t;
+	struct packet p;
+	struct session *s;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = (void *)(eth + 1);
+	__be16 *ports = (void *)(ip + 1);
+	__u64 from, to;
+	__sum16 *check;
+
+	if (!set || !(set->flags & SET_SHORTCUT) || !parse(data, data_end, &p) || why_not(&p) != STAT_HIT)
+		return XDP_PASS;
+	s = bpf_map_lookup_elem(&sessions, &p.key);
+	if (!s || unusable(s, set) != STAT_HIT || !(s->path & PATH_XDP) || !(s->path & PATH_PUBLIC) != !public ||
+	    p.len > s->mtu || !read_path(s, set, &t))
+		return XDP_PASS;
+	if (p.key.proto == IPPROTO_TCP)
+		check = (void *)ports + offsetof(struct tcphdr, check);
+	else
+		check = (void *)ports + offsetof(struct udphdr, check);
+	if ((void *)(check + 1) > data_end || is_partial(&p, *check))
+		return XDP_PASS;
+	if (p.key.proto == IPPROTO_TCP || *check) {
+		from = (__u64)p.key.saddr + p.key.daddr + p.key.sport + p.key.dport;
+		to = (__u64)t.saddr + t.daddr + t.sport + t.dport;
+		*check = replaced(*check, from, to);
+		/* 0 would say that a UDP packet has no checksum (RFC 768). */
+		if (p.key.proto == IPPROTO_UDP && !*check)
+			*check = 0xffff;
+	}
+	__builtin_memcpy(eth, t.macs, sizeof(t.macs));
+	translate_ip(ip, &t);
+	ports[0] = t.sport;
+	ports[1] = t.dport;
+	count_volume(s->slot, s->flow & FLOW_INBOUND, p.len, 1);
+	count_stat(STAT_HIT);
+	return bpf_redirect(t.ifindex, 0);
+}
+
+/* From a VSwitch. */
+SEC("xdp")
+int switch_xdp(struct xdp_md *ctx)
+{
+	return xdp(ctx, false);
+}
+
+/* From the outside. */
+SEC("xdp")
+int uplink_xdp(struct xdp_md *ctx)
+{
+	return xdp(ctx, true);
+}
+
+/* attend_one looks after one session. What conntrack has is made what it is
+ * there; what it has not is removed.
+ */
+static long attend_one(__u32 i, void *context)
+{
+	struct __sk_buff *skb = *(struct __sk_buff **)context;
+	struct gateway_state *g = get_gateway();
+	struct connection c = {};
+	struct session *s;
+	struct entry e;
+
+	if (!g || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + i * sizeof(e), &e, sizeof(e)))
+		return 1;
+	if (look_up(skb, &e.original, false, &c) < 0) {
+		if (!e.status || has_ports(e.original.proto)) {
+			s = bpf_map_lookup_elem(&sessions, &e.original);
+			if (s && !(s->flow & FLOW_REPLY))
+				remove_session(g, &e.original, s);
+			s = bpf_map_lookup_elem(&sessions, &e.reply);
+			if (s && (s->flow & FLOW_REPLY))
+				bpf_map_delete_elem(&sessions, &e.reply);
+			return 0;
+		}
+		c.original = e.original;
+		c.reply = e.reply;
+		c.status = e.status;
+	}
+	if (c.status & IPS_CONFIRMED)
+		settle(g, &c, false);
+	return 0;
+}
+
+/* User space runs this, in the network's namespace, with a frame of an Ethernet
+ * header and up to ENTRIES of struct entry: sessions that conntrack has told
+ * it of, or that it found amiss. Only here the question to conntrack and its
+ * consequence are not apart.
+ */
+SEC("tc")
+int attend(struct __sk_buff *skb)
+{
+	__u32 n = (skb->len - sizeof(struct ethhdr)) / sizeof(struct entry);
+
+	bpf_loop(n < ENTRIES ? n : ENTRIES, attend_one, &skb, 0);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* For the bindings: types that no program of the object passes on. */
+#define EXPORT(type, name) const type *name##_type __attribute__((unused))
+EXPORT(struct gateway_settings, settings);
+EXPORT(struct gateway_state, state);
+EXPORT(struct flow_key, flow_key);
+EXPORT(struct session, session);
+EXPORT(struct address, address);
+EXPORT(struct volume, volume);
+EXPORT(struct host_key, host_key);
+EXPORT(struct entry, entry);
+EXPORT(enum kind, kind);
+EXPORT(enum stat, stat);

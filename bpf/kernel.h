@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What is read of the kernel's own structures. Offsets are filled in when a
+ * program is loaded (CO-RE), so only the names have to be right.
+ */
+#pragma once
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+#define AF_INET 2
+
+#define IP_MF 0x2000
+#define IP_OFFSET 0x1fff
+#define IP_DF 0x4000
+
+#define IPS_SEEN_REPLY (1 << 1)
+#define IPS_CONFIRMED (1 << 3)
+#define IPS_SRC_NAT (1 << 4)
+#define IPS_DST_NAT (1 << 5)
+#define IPS_DYING (1 << 9)
+#define IPS_TEMPLATE (1 << 11)
+
+#define IP_CT_DIR_ORIGINAL 0
+#define IP_CT_DIR_REPLY 1
+
+#define TCP_CONNTRACK_ESTABLISHED 3
+#define TCP_CONNTRACK_TIME_WAIT 7
+#define TCP_CONNTRACK_CLOSE 8
+
+#define IP_CT_IS_REPLY 3 /* from here on, a packet is of the reply direction */
+
+#define NFCT_INFOMASK 7UL /* bits of _nfct that are not the pointer's */
+
+/* linux/icmp.h wants the C library's headers. */
+struct icmphdr {
+	__u8 type;
+	__u8 code;
+	__sum16 checksum;
+	__be16 id;
+	__be16 sequence;
+};
+
+#define ICMP_ECHOREPLY 0
+#define ICMP_ECHO 8
+#define ICMP_TIMESTAMP 13
+#define ICMP_TIMESTAMPREPLY 14
+#define ICMP_INFO_REQUEST 15
+#define ICMP_INFO_REPLY 16
+#define ICMP_ADDRESS 17
+#define ICMP_ADDRESSREPLY 18
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+union nf_inet_addr {
+	__be32 ip;
+};
+
+union nf_conntrack_man_proto {
+	__be16 all;
+};
+
+struct nf_conntrack_man {
+	union nf_inet_addr u3;
+	union nf_conntrack_man_proto u;
+};
+
+struct nf_conntrack_tuple {
+	struct nf_conntrack_man src;
+	struct {
+		union nf_inet_addr u3;
+		union {
+			__be16 all;
+		} u;
+		__u8 protonum;
+	} dst;
+};
+
+struct nf_conntrack_tuple_hash {
+	struct nf_conntrack_tuple tuple;
+};
+
+struct ip_ct_tcp {
+	__u8 state;
+};
+
+union nf_conntrack_proto {
+	struct ip_ct_tcp tcp;
+};
+
+struct nf_conn {
+	struct nf_conntrack_tuple_hash tuplehash[2];
+	unsigned long status;
+	union nf_conntrack_proto proto;
+};
+
+struct sk_buff {
+	unsigned long _nfct;
+};
+
+#pragma clang attribute pop
+
+/* Options of the conntrack look-up. They must not be relocated. */
+struct bpf_ct_opts {
+	__s32 netns_id;
+	__s32 error;
+	__u8 l4proto;
+	__u8 dir;
+	__u8 reserved[2];
+};
+
+#define CURRENT_NETNS -1
+
+extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_tuple *tuple, __u32 tuple_size,
+					 struct bpf_ct_opts *opts, __u32 opts_size) __ksym;
+extern void bpf_ct_release(struct nf_conn *ct) __ksym;
+
+/* From Linux 6.2. */
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+
+/* exists says whether this kernel has a function. */
+#define exists(function) (!!(function))

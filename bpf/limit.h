@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Whether a gateway takes one more connection. */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "clock.h"
+#include "types.h"
+
+/* in_time holds new connections to one per interval, by the generic cell rate
+ * algorithm (ITU-T I.371, annex A): arrival is when the next one is due, and
+ * one that comes before it has its place in the burst, or none. The time is
+ * exchanged in one step, so that no two connections are given the same place.
+ */
+static __always_inline bool in_time(struct gateway_state *g, const struct gateway_settings *set)
+{
+	__u64 now = bpf_ktime_get_ns(), due, base;
+	int i;
+
+	for (i = 0; i < 16; i++) {
+		due = *(volatile __u64 *)&g->arrival;
+		base = due > now ? due : now;
+		if (base - now > set->burst)
+			return false;
+		if (__sync_val_compare_and_swap(&g->arrival, due, base + set->interval) == due)
+			return true;
+	}
+	return false;
+}
+
+/* attended says whether user space looks after the sessions. If not, those that
+ * conntrack has forgotten are still counted, and must not keep others out.
+ */
+static __always_inline bool attended(const struct gateway_settings *set)
+{
+	return ticks() - set->watched < ATTENDED;
+}
+
+/* admit takes a place among the gateway's open SNAT connections, or says why
+ * there is none: 0, or STAT_REFUSED_. The place is taken before it is known
+ * whether there is one, and given back: so the limit is never exceeded, however
+ * many CPUs ask.
+ */
+static __always_inline __u32 admit(struct gateway_state *g, const struct gateway_settings *set)
+{
+	__u64 most = set->connections ? set->connections : ~0ULL, open;
+	__u32 why = 0;
+
+	if (!attended(set))
+		most = ~0ULL;
+	/* A flood only looks. */
+	if (*(volatile __u64 *)&g->open[KIND_SNAT] >= most)
+		return STAT_REFUSED_CONNECTIONS;
+	open = __sync_fetch_and_add(&g->open[KIND_SNAT], 1);
+	if (open >= most)
+		why = STAT_REFUSED_CONNECTIONS;
+	else if (set->interval && !in_time(g, set))
+		why = STAT_REFUSED_RATE;
+	if (why)
+		__sync_fetch_and_add(&g->open[KIND_SNAT], -1);
+	return why;
+}

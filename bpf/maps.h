@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The kinds of map that a network has one of each. All are pinned, and outlive
+ * the daemon.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "types.h"
+
+/* For each direction of each session an element. User space sets max_entries,
+ * two for each connection that conntrack may hold, so that it is never full.
+ * Without preallocation memory is used only for sessions that are there.
+ */
+struct sessions_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(struct flow_key));
+	__uint(value_size, sizeof(struct session));
+};
+
+/* One element. */
+struct settings_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct gateway_settings));
+};
+
+/* One element. */
+struct gateway_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct gateway_state));
+};
+
+/* The slot of each private address that has had a session. */
+struct slots_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SLOTS);
+	__uint(key_size, sizeof(__be32));
+	__uint(value_size, sizeof(__u32));
+};
+
+/* By slot. */
+struct addresses_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLOTS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct address));
+};
+
+/* By slot * 2 + inbound. */
+struct volumes_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2 * SLOTS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct volume));
+};
+
+/* By enum stat. */
+struct stats_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STATS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u64));
+};
+
+struct host_key {
+	__u32 prefix_length;
+	__be32 addr;
+};
+
+/* By which kind of entry what a private address opens is translated: KIND_SNAT
+ * for the sources of SNAT entries, KIND_ELASTIC for hosts with an elastic IP of
+ * their own.
+ */
+struct hosts_map {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 17);
+	__uint(key_size, sizeof(struct host_key));
+	__uint(value_size, sizeof(__u32));
+};
+
+/* The network's elastic IPs. */
+struct elastic_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__uint(key_size, sizeof(__be32));
+	__uint(value_size, sizeof(__u32));
+};
+
+/* The links (ifindex) that XDP can redirect to. */
+struct devices_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+};

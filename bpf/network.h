@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The maps of the network that the programs at its links are for. */
+#pragma once
+
+#include "maps.h"
+
+struct sessions_map sessions SEC(".maps");
+struct settings_map settings SEC(".maps");
+struct gateway_map gateway SEC(".maps");
+struct slots_map slots SEC(".maps");
+struct addresses_map addresses SEC(".maps");
+struct volumes_map volumes SEC(".maps");
+struct stats_map stats SEC(".maps");
+struct hosts_map hosts SEC(".maps");
+struct elastic_map elastic SEC(".maps");
+struct devices_map devices SEC(".maps");

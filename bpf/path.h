@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The path of a session's direction: learned from what the kernel did with a
+ * packet, and used for those that follow.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "clock.h"
+#include "kernel.h"
+#include "network.h"
+#include "parse.h"
+#include "session.h"
+#include "types.h"
+
+/* why_not returns why a packet has to take the kernel's path, or STAT_HIT. */
+static __always_inline __u32 why_not(const struct packet *p)
+{
+	if (p->is & (IS_FIRST_FRAGMENT | IS_LATER_FRAGMENT))
+		return STAT_MISS_FRAGMENT;
+	if (p->is & IS_OPTIONED)
+		return STAT_MISS_OPTIONS;
+	if (p->key.proto != IPPROTO_TCP && p->key.proto != IPPROTO_UDP)
+		return STAT_MISS_PROTOCOL;
+	if (p->is & (IS_SYN | IS_ENDING))
+		return STAT_MISS_CLOSING;
+	if (p->ttl <= 1)
+		return STAT_MISS_TTL;
+	return STAT_HIT;
+}
+
+/* unusable returns why a direction's path cannot be used, or STAT_HIT. */
+static __always_inline __u32 unusable(const struct session *s, const struct gateway_settings *set)
+{
+	__u32 generation = *(volatile const __u32 *)&s->generation;
+
+	if (s->state & STATE_CLOSING)
+		return STAT_MISS_CLOSING;
+	if (s->flow & FLOW_KERNEL)
+		return STAT_MISS_OTHER;
+	if (!generation || !(s->path & PATH_PAIRED))
+		return STAT_MISS_UNLEARNED;
+	if (generation != set->generation || (__s32)(s->until - ticks()) < 0)
+		return STAT_MISS_STALE;
+	return STAT_HIT;
+}
+
+/* translation is what the shortcut makes of a packet. */
+struct translation {
+	__u8 macs[12];
+	__be32 saddr, daddr;
+	__be16 sport, dport;
+	__u32 ifindex;
+};
+
+/* read_path copies a path. Returns false if it was changed meanwhile. */
+static __always_inline bool read_path(const struct session *s, const struct gateway_settings *set, struct translation *t)
+{
+	__builtin_memcpy(t->macs, s->dmac, 12);
+	t->saddr = s->saddr;
+	t->daddr = s->daddr;
+	t->sport = s->sport;
+	t->dport = s->dport;
+	t->ifindex = s->ifindex;
+	return *(volatile const __u32 *)&s->generation == set->generation;
+}
+
+static __always_inline __u32 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* replaced returns a checksum after words with the sum "from" were replaced by
+ * words with the sum "to" (RFC 1624, equation 3).
+ */
+static __always_inline __sum16 replaced(__sum16 check, __u64 from, __u64 to)
+{
+	return ~fold((__u64)(__u16)~check + (__u16)~fold(from) + fold(to));
+}
+
+static __always_inline void translate_ip(struct iphdr *ip, const struct translation *t)
+{
+	__u64 from = (__u64)ip->saddr + ip->daddr + *(__be16 *)&ip->ttl;
+	__u64 to;
+
+	ip->ttl--;
+	ip->saddr = t->saddr;
+	ip->daddr = t->daddr;
+	to = (__u64)ip->saddr + ip->daddr + *(__be16 *)&ip->ttl;
+	ip->check = replaced(ip->check, from, to);
+}
+
+/* tuple_key returns the key of the packets of a conntrack tuple. */
+static __always_inline void tuple_key(const struct nf_conntrack_tuple *t, struct flow_key *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->saddr = BPF_CORE_READ(t, src.u3.ip);
+	key->daddr = BPF_CORE_READ(t, dst.u3.ip);
+	key->sport = BPF_CORE_READ(t, src.u.all);
+	key->dport = BPF_CORE_READ(t, dst.u.all);
+	key->proto = BPF_CORE_READ(t, dst.protonum);
+}
+
+/* connection is what is taken from a conntrack entry. */
+struct connection {
+	struct flow_key original, reply;
+	__u32 status; /* IPS_ */
+	__u8 tcp_state;
+};
+
+/* kind_of returns how a private address's own connections are translated. */
+static __always_inline __u32 kind_of(__be32 addr)
+{
+	struct host_key key = {.prefix_length = 32, .addr = addr};
+	__u32 *kind = bpf_map_lookup_elem(&hosts, &key);
+
+	return kind ? *kind : KIND_NONE;
+}
+
+/* describe fills in the session of a connection that is translated: of which
+ * kind, and for which private address. Returns false if it is not.
+ */
+static __always_inline bool describe(struct gateway_state *g, const struct connection *c, struct session *s)
+{
+	__be32 private;
+
+	__builtin_memset(s, 0, sizeof(*s));
+	if (c->status & IPS_DST_NAT) {
+		private = c->reply.saddr;
+		s->kind = kind_of(private) == KIND_ELASTIC ? KIND_ELASTIC : KIND_DNAT;
+		s->flow = FLOW_INBOUND;
+		if (c->status & IPS_SRC_NAT)
+			s->flow |= FLOW_KERNEL;
+	} else if (c->status & IPS_SRC_NAT) {
+		private = c->original.saddr;
+		s->kind = kind_of(private) == KIND_ELASTIC ? KIND_ELASTIC : KIND_SNAT;
+	} else {
+		return false;
+	}
+	s->slot = slot_of(g, private);
+	s->state = STATE_CONFIRMED;
+	s->until = ticks();
+	return true;
+}
+
+/* settle makes a connection's session what the connection is: there, confirmed,
+ * closed or not. Returns its element, or NULL if it is none that is kept.
+ */
+static __always_inline struct session *settle(struct gateway_state *g, const struct connection *c, bool reset)
+{
+	struct session *s = bpf_map_lookup_elem(&sessions, &c->original);
+	struct session made;
+
+	if (!s) {
+		if (!describe(g, c, &made))
+			return NULL;
+		insert_session(g, &c->original, &made, false);
+		s = bpf_map_lookup_elem(&sessions, &c->original);
+		if (!s)
+			return NULL;
+	}
+	confirm_session(g, s);
+	if (c->tcp_state >= TCP_CONNTRACK_TIME_WAIT || reset)
+		close_session(g, s);
+	else if (c->tcp_state == TCP_CONNTRACK_ESTABLISHED)
+		reopen_session(g, s);
+	return s;
+}
+
+/* reply_element returns the element of the reply direction, made if need be. */
+static __always_inline struct session *reply_element(const struct session *original, const struct flow_key *key)
+{
+	struct session *s = bpf_map_lookup_elem(&sessions, key);
+	struct session made = {};
+
+	if (s)
+		return s;
+	made.slot = original->slot;
+	made.kind = original->kind;
+	made.flow = ((original->flow & (FLOW_INBOUND | FLOW_KERNEL)) ^ FLOW_INBOUND) | FLOW_REPLY;
+	made.state = original->state & STATE_CLOSING;
+	bpf_map_update_elem(&sessions, key, &made, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&sessions, key);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Making, closing and removing sessions. The counters of open sessions change
+ * here and nowhere else: with the element, or with its STATE_CLOSED bit. Both
+ * are atomic, so whoever makes the change is the one that counts it.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <bpf/bpf_helpers.h>
+
+#include "network.h"
+#include "types.h"
+
+/* slot_of returns the slot of a private address, and makes one for a new
+ * address; 0 when there is none left.
+ */
+static __always_inline __u32 slot_of(struct gateway_state *g, __be32 addr)
+{
+	__u32 *known = bpf_map_lookup_elem(&slots, &addr);
+	__u32 slot;
+	struct address *a;
+
+	if (known)
+		return *known;
+	if (g->slots >= SLOTS - 1)
+		return 0;
+	slot = __sync_fetch_and_add(&g->slots, 1) + 1;
+	if (slot >= SLOTS)
+		return 0;
+	a = bpf_map_lookup_elem(&addresses, &slot);
+	if (!a)
+		return 0;
+	a->addr = addr;
+	if (!bpf_map_update_elem(&slots, &addr, &slot, BPF_NOEXIST))
+		return slot;
+	/* Another CPU was first. The slot taken here stays without traffic. */
+	a->addr = 0;
+	known = bpf_map_lookup_elem(&slots, &addr);
+	return known ? *known : 0;
+}
+
+static __always_inline struct address *address_of(__u32 slot)
+{
+	return bpf_map_lookup_elem(&addresses, &slot);
+}
+
+static __always_inline void add_open(struct gateway_state *g, __u32 kind, __u32 slot, __s64 by)
+{
+	struct address *a = address_of(slot);
+
+	if (kind < KINDS)
+		__sync_fetch_and_add(&g->open[kind], by);
+	if (a)
+		__sync_fetch_and_add(&a->open, by);
+}
+
+/* insert_session makes the element of the original direction, and counts the
+ * session. If counted is set, the caller has counted it in gateway.open already
+ * (see admit). Returns 0, -EEXIST if it is there already, or another error.
+ */
+static __always_inline long insert_session(struct gateway_state *g, const struct flow_key *key, const struct session *s,
+					   bool counted)
+{
+	long err = bpf_map_update_elem(&sessions, key, s, BPF_NOEXIST);
+	__u32 slot = s->slot, kind = s->kind;
+	struct address *a;
+
+	if (err)
+		return err;
+	if (!(s->state & STATE_CONFIRMED))
+		__sync_fetch_and_add(&g->pending, 1);
+	if (kind < KINDS) {
+		if (!counted)
+			__sync_fetch_and_add(&g->open[kind], 1);
+		__sync_fetch_and_add(&g->opened[kind], 1);
+	}
+	a = address_of(slot);
+	if (a) {
+		__sync_fetch_and_add(&a->open, 1);
+		__sync_fetch_and_add(&a->opened, 1);
+	}
+	return 0;
+}
+
+/* confirm_session notes that conntrack has it. */
+static __always_inline void confirm_session(struct gateway_state *g, struct session *s)
+{
+	if (s->state & STATE_CONFIRMED)
+		return;
+	if (!(__sync_fetch_and_or(&s->state, STATE_CONFIRMED) & (STATE_CONFIRMED | STATE_DEAD)))
+		__sync_fetch_and_add(&g->pending, -1);
+}
+
+/* close_session notes that a session was seen closed. */
+static __always_inline void close_session(struct gateway_state *g, struct session *s)
+{
+	__u32 old = __sync_fetch_and_or(&s->state, STATE_CLOSED | STATE_CLOSING);
+
+	if (!(old & (STATE_CLOSED | STATE_DEAD)))
+		add_open(g, s->kind, s->slot, -1);
+}
+
+/* reopen_session notes that a session which was seen closed goes on. */
+static __always_inline void reopen_session(struct gateway_state *g, struct session *s)
+{
+	__u32 old = s->state;
+
+	if ((old & (STATE_CLOSED | STATE_DEAD)) != STATE_CLOSED)
+		return;
+	if (__sync_val_compare_and_swap(&s->state, old, old & ~(STATE_CLOSED | STATE_CLOSING)) == old)
+		add_open(g, s->kind, s->slot, 1);
+}
+
+/* remove_session takes the session's element away. A state bit is set before,
+ * so that what another CPU still does with the element is not counted any more.
+ */
+static __always_inline void remove_session(struct gateway_state *g, const struct flow_key *key, struct session *s)
+{
+	__u32 kind = s->kind, slot = s->slot;
+	__u32 old = __sync_fetch_and_or(&s->state, STATE_CLOSED | STATE_DEAD);
+
+	if (old & STATE_DEAD)
+		return;
+	bpf_map_delete_elem(&sessions, key);
+	if (!(old & STATE_CONFIRMED))
+		__sync_fetch_and_add(&g->pending, -1);
+	if (!(old & STATE_CLOSED))
+		add_open(g, kind, slot, -1);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the programs keep of a network, and what user space reads of it. Package
+ * dataplane/session has the same types in Go (generated from the BTF).
+ */
+#pragma once
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+#define SLOTS 16384 /* private addresses counted one by one; slot 0 is for all others */
+
+/* flow_key is what a packet says of its flow before translation. Ports of ICMP
+ * are the query's id, and type << 8 | code; of protocols without ports, 0.
+ */
+struct flow_key {
+	__be32 saddr;
+	__be32 daddr;
+	__be16 sport;
+	__be16 dport;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+/* The kinds of session. User space knows the order. */
+enum kind {
+	KIND_NONE,
+	KIND_SNAT,
+	KIND_DNAT,
+	KIND_ELASTIC,
+	KINDS,
+};
+
+/* States of a session, kept in the element of its original direction. */
+#define STATE_CLOSED 0x1   /* seen closed: not counted as open any more */
+#define STATE_DEAD 0x2	   /* being removed */
+#define STATE_CLOSING 0x4  /* FIN or RST was seen: no shortcut any more */
+#define STATE_CONFIRMED 0x8 /* conntrack has it */
+
+/* Properties of an element, fixed when it is made. */
+#define FLOW_REPLY 0x1	 /* of the reply direction */
+#define FLOW_INBOUND 0x2 /* towards the private address */
+#define FLOW_KERNEL 0x4	 /* never takes the shortcut (hairpin) */
+
+/* What is learned of a direction. */
+#define PATH_PAIRED 0x1 /* the other direction has been learned, too */
+#define PATH_XDP 0x2	/* the way out can be reached by an XDP redirect */
+#define PATH_PUBLIC 0x4 /* its packets come in by the uplink */
+
+/* session is one direction of a session. The element of the original direction
+ * is there as long as the session is; that of the reply direction as soon as it
+ * is needed. All fields of the path hold only while generation is the network's
+ * and until is not over: they are written after generation was set to 0.
+ */
+struct session {
+	__u8 dmac[6];	  /* path: the frame's next owner */
+	__u8 smac[6];	  /* path */
+	__be32 saddr;	  /* path: translated */
+	__be32 daddr;	  /* path: translated */
+	__be16 sport;	  /* path: translated */
+	__be16 dport;	  /* path: translated */
+	__u32 ifindex;	  /* path: the link that the packet leaves by */
+	__u32 generation; /* path: the network's when this was learned; 0 for nothing learned */
+	__u32 until;	  /* path: when it has to be learned anew; before that, when the session was made; ticks */
+	__u16 mtu;	  /* path: of the link */
+	__u16 slot;	  /* of the private address */
+	__u8 kind;
+	__u8 flow;    /* FLOW_ */
+	__u8 path;    /* path: PATH_ */
+	__u8 pad;
+	__u32 state; /* STATE_; of the original direction, but STATE_CLOSING of both */
+};
+
+/* A hash element with its header fits into 128 bytes: the kernel adds 48 bytes
+ * and a list pointer, and allocates powers of two.
+ */
+_Static_assert(sizeof(struct flow_key) == 16, "key");
+_Static_assert(sizeof(struct session) <= 56, "session");
+
+/* settings is what user space asks of a network's programs. */
+struct gateway_settings {
+	__u64 interval;	    /* between two new connections; ns; 0 for no limit */
+	__u64 burst;	    /* how far ahead of its time a new connection may be; ns */
+	__u32 connections;  /* SNAT connections open at once; 0 for no limit */
+	__u32 uplink;	    /* ifindex */
+	__u32 generation;   /* of paths: others are not used any more; never 0 */
+	__u32 lifetime;	    /* of a path; ticks */
+	__be32 vpc;	    /* the VPC's prefix */
+	__be32 vpc_mask;
+	__be32 public;	    /* the uplink's prefix */
+	__be32 public_mask;
+	__u32 flags;	    /* SET_ */
+	__u32 watched;	    /* when user space last looked after the sessions; ticks */
+};
+
+#define ATTENDED 10000 /* ticks after which user space is taken for gone */
+
+#define SET_SHORTCUT 0x1 /* learn paths, and use them */
+#define SET_REJECT 0x2	 /* mark what is refused, for the stack to answer; else drop it */
+#define SET_ROUTES 0x4	 /* not all that leaves the VPC does so by the uplink: ask for the route */
+
+/* gateway is what the programs keep of a network. */
+struct gateway_state {
+	__u64 arrival;	       /* theoretical arrival time of the next new connection; ns (see admit) */
+	__u64 open[KINDS];     /* sessions open now */
+	__u64 opened[KINDS];   /* sessions opened so far */
+	__u64 pending;	       /* sessions that conntrack is not known to have */
+	__u32 slots;	       /* handed out; the next is one higher */
+	__u32 pad;
+};
+
+/* address is what is kept of a private address, by slot. */
+struct address {
+	__be32 addr;
+	__u32 pad;
+	__u64 open;
+	__u64 opened;
+};
+
+/* volume is an amount of traffic, by slot and direction, for each CPU. */
+struct volume {
+	__u64 bytes;   /* at layer 3 */
+	__u64 packets; /* as on the wire */
+};
+
+/* What is counted of a network, for each CPU. User space knows the order. */
+enum stat {
+	STAT_HIT,
+	STAT_MISS_NEW,	     /* no session */
+	STAT_MISS_UNLEARNED, /* no path yet: not established, or waiting for the other direction */
+	STAT_MISS_STALE,     /* the path is over, or was made void by a change */
+	STAT_MISS_CLOSING,   /* SYN, FIN, RST, or after them */
+	STAT_MISS_FRAGMENT,
+	STAT_MISS_OPTIONS,   /* IP options */
+	STAT_MISS_TTL,	     /* would expire */
+	STAT_MISS_MTU,	     /* larger than the way out */
+	STAT_MISS_PROTOCOL,  /* neither TCP nor UDP */
+	STAT_MISS_OTHER,     /* malformed, or of a session that never takes the shortcut */
+	STAT_REFUSED_CONNECTIONS,
+	STAT_REFUSED_RATE,
+	STAT_REFUSED_MEMORY,
+	STATS,
+};
+
+/* entry is a session that user space wants looked at; see attend. */
+struct entry {
+	struct flow_key original;
+	struct flow_key reply;
+	__u32 status; /* IPS_ of the connection as user space saw it; 0 if it saw none */
+	__u8 tcp_state;
+	__u8 pad[3];
+};
+
+#define ENTRIES 90 /* in one call of attend: they fit into a page with an skb's own data */
+
+/* The packet marks. nftables knows MARK_REFUSED. */
+#define MARK_REFUSED 0x4   /* a connection too many, to be answered by the stack */
+#define MARK_SHORTCUT 0x10 /* has taken the shortcut and is counted */
+
+/* A packet on the kernel's path carries these in tc_index, from the link that
+ * it came in by to the one that it leaves by.
+ */
+#define INDEX_SLOT 0x3fff   /* of the private address */
+#define INDEX_CHECK 0x4000   /* look what conntrack made of it */
+#define INDEX_HAIRPIN 0x8000 /* between two hosts of the VPC, by way of an elastic IP */

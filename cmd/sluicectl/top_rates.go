@@ -1,0 +1,163 @@
+package main
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"sluice/api/admin"
+	"sluice/dataplane"
+)
+
+// reading is the counters of a gateway at one moment.
+type reading struct {
+	gateway, vpc string // ids; gateway is empty for a VPC without a NAT gateway
+	at           time.Time
+	traffic      admin.Traffic
+	err          string // why there are none
+}
+
+// activity is what happened between two readings; its JSON is for programs.
+type activity struct {
+	At        time.Time      `json:"at"`
+	Gateways  []gatewayRates `json:"gateways"`
+	Addresses []addressRates `json:"addresses"`
+	Left      int            `json:"addressesLeftOut"` // beyond the limit
+}
+
+// rates are what happened in a second.
+type rates struct {
+	OutBits    float64 `json:"outBitsPerSecond"`
+	OutPackets float64 `json:"outPacketsPerSecond"`
+	InBits     float64 `json:"inBitsPerSecond"`
+	InPackets  float64 `json:"inPacketsPerSecond"`
+	New        float64 `json:"newSessionsPerSecond"`
+}
+
+// gatewayRates are those of a NAT gateway, or of a VPC without one.
+type gatewayRates struct {
+	Gateway  string  `json:"gateway,omitempty"`
+	VPC      string  `json:"vpc"`
+	Seconds  float64 `json:"seconds"`                // between the two readings
+	Sessions uint64  `json:"sessions"`               // open, of all kinds
+	SNAT     uint64  `json:"snatSessions"`           // open, for which the limit holds
+	Limit    int     `json:"sessionLimit,omitempty"` // 0: none
+	NewLimit int     `json:"newSessionsPerSecondLimit,omitempty"`
+	Refused  float64 `json:"refusedSessionsPerSecond"`
+	rates
+	Error string `json:"error,omitempty"` // why it could not be read
+}
+
+// addressRates are those of a private address.
+type addressRates struct {
+	Gateway  string `json:"gateway,omitempty"`
+	VPC      string `json:"vpc"`
+	Address  string `json:"address"`
+	Sessions uint64 `json:"sessions"` // open
+	rates
+}
+
+// compare returns what happened between two readings. A gateway that was not
+// in the first, or has begun to count anew, is left out: its rates are not
+// known before the next one.
+func compare(at time.Time, before, after []reading) activity {
+	r := activity{At: at, Gateways: []gatewayRates{}, Addresses: []addressRates{}}
+	for _, b := range after {
+		if b.err != "" {
+			r.Gateways = append(r.Gateways, gatewayRates{Gateway: b.gateway, VPC: b.vpc, Error: b.err})
+			continue
+		}
+		i := slices.IndexFunc(before, func(a reading) bool { return a.vpc == b.vpc && a.err == "" })
+		if i < 0 || before[i].traffic.Epoch != b.traffic.Epoch {
+			continue
+		}
+		seconds := b.at.Sub(before[i].at).Seconds()
+		if seconds <= 0 {
+			continue
+		}
+		r.gateway(b, before[i].traffic, seconds)
+	}
+	return r
+}
+
+// gateway adds what happened at a gateway.
+func (r *activity) gateway(is reading, was admin.Traffic, seconds float64) {
+	per := func(now, then uint64) float64 {
+		if now < then {
+			return 0
+		}
+		return float64(now-then) / seconds
+	}
+	between := func(out, outWas, in, inWas admin.Volume, opened, openedWas uint64) rates {
+		return rates{
+			OutBits: 8 * per(out.Bytes, outWas.Bytes), OutPackets: per(out.Packets, outWas.Packets),
+			InBits: 8 * per(in.Bytes, inWas.Bytes), InPackets: per(in.Packets, inWas.Packets),
+			New: per(opened, openedWas),
+		}
+	}
+	t := is.traffic
+	_, opened, _ := sessions(t)
+	_, openedWas, _ := sessions(was)
+	g := gatewayRates{
+		Gateway: is.gateway, VPC: is.vpc, Seconds: seconds, Limit: t.Limit, NewLimit: t.RateLimit,
+		Refused: per(refused(t), refused(was)),
+		rates:   between(t.Outbound, was.Outbound, t.Inbound, was.Inbound, opened, openedWas),
+	}
+	g.Sessions, _, g.SNAT = sessions(t)
+	r.Gateways = append(r.Gateways, g)
+
+	then := make(map[string]admin.AddressTraffic, len(was.Addresses))
+	for _, a := range was.Addresses {
+		then[a.Address] = a
+	}
+	for _, a := range t.Addresses {
+		w := then[a.Address] // a new one began at 0
+		v := between(a.Outbound, w.Outbound, a.Inbound, w.Inbound, a.Opened, w.Opened)
+		if a.Open > 0 || v != (rates{}) {
+			r.Addresses = append(r.Addresses, addressRates{Gateway: is.gateway, VPC: is.vpc, Address: a.Address, Sessions: a.Open, rates: v})
+		}
+	}
+}
+
+func sessions(t admin.Traffic) (open, opened, snat uint64) {
+	for _, s := range t.Sessions {
+		open += s.Open
+		opened += s.Opened
+		if s.Kind == string(dataplane.SessionSNAT) {
+			snat += s.Open
+		}
+	}
+	return open, opened, snat
+}
+
+func refused(t admin.Traffic) (n uint64) {
+	for _, c := range t.Refused {
+		n += c.Count
+	}
+	return n
+}
+
+// orders are what addresses can be sorted by: the most first.
+var orders = map[string]func(a addressRates) float64{
+	"traffic":  func(a addressRates) float64 { return a.OutBits + a.InBits },
+	"out":      func(a addressRates) float64 { return a.OutBits },
+	"in":       func(a addressRates) float64 { return a.InBits },
+	"packets":  func(a addressRates) float64 { return a.OutPackets + a.InPackets },
+	"sessions": func(a addressRates) float64 { return float64(a.Sessions) },
+	"new":      func(a addressRates) float64 { return a.New },
+	"address":  func(addressRates) float64 { return 0 }, // what decides between equals
+}
+
+// order sorts the addresses and keeps the first of them.
+func (r *activity) order(by string, limit int) {
+	most := orders[by]
+	numeric := func(s string) netip.Addr { a, _ := netip.ParseAddr(s); return a }
+	slices.SortFunc(r.Addresses, func(a, b addressRates) int {
+		return cmp.Or(cmp.Compare(most(b), most(a)), numeric(a.Address).Compare(numeric(b.Address)), cmp.Compare(a.VPC, b.VPC))
+	})
+	if limit > 0 && len(r.Addresses) > limit {
+		r.Left = len(r.Addresses) - limit
+		r.Addresses = r.Addresses[:limit]
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"sluice/api/aliyun"
+	"sluice/dataplane"
+	"sluice/dataplane/engine"
+)
+
+// maxScrapers is how many connections the metrics have at once.
+const maxScrapers = 64
+
+// counters gives what the kernel has counted.
+type counters struct{ kernel kernel }
+
+// Traffic returns what was counted of a network; nil if it is not counted.
+func (c counters) Traffic(ctx context.Context, network string) (*dataplane.Traffic, error) {
+	t, err := c.kernel.Traffic(ctx, network)
+	if errors.Is(err, engine.ErrNotCounted) {
+		return nil, nil
+	}
+	return t, err
+}
+
+// metricsSite is the task that answers Prometheus. It begins at once: that
+// networks are still being looked at is something to see.
+type metricsSite struct {
+	address   string // host:port to listen on
+	handler   http.Handler
+	listening func(address string) // is told the address that it got
+	log       *slog.Logger
+}
+
+// String names the task.
+func (s *metricsSite) String() string { return "metrics" }
+
+// Run serves until ctx ends, lets running scrapes finish, and returns nil.
+func (s *metricsSite) Run(ctx context.Context) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.address)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("listen on %s: %w", s.address, err)
+	}
+	s.listening(l.Addr().String())
+	s.log.Info("metrics listen", "address", l.Addr().String())
+	return (&aliyun.Site{
+		Listener:       l,
+		Handler:        s.handler,
+		MaxConnections: maxScrapers,
+		Grace:          grace,
+		Log:            s.log,
+	}).Run(ctx)
+}

@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sluice/dataplane"
+	"sluice/dataplane/change"
+	"sluice/dataplane/link"
+	"sluice/dataplane/session"
+)
+
+// ErrNotCounted says that a network's traffic is not counted: it has no public
+// side, is not there, or the kernel cannot count it.
+var ErrNotCounted = errors.New("its traffic is not counted")
+
+// openSessions opens the sessions of a network that has a public side, and
+// removes those of one that has none.
+func (e *Engine) openSessions(n *network, want *dataplane.Network, s *link.State) error {
+	if e.sessions == nil {
+		return nil
+	}
+	if want.Uplink == nil {
+		if n.sessions != nil {
+			if err := n.sessions.Detach(); err != nil {
+				return err
+			}
+			n.closeSessions()
+		}
+		return e.sessions.Remove(n.id)
+	}
+	if n.sessions == nil {
+		opened, err := e.sessions.Open(n.id, n.ns)
+		if errors.Is(err, session.ErrUnsupported) {
+			e.log.Warn("no limits, no traffic counters and no shortcut: nftables alone translates", "network", n.id, "error", err)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		n.setSessions(opened)
+	}
+	return n.sessions.Apply(session.Compile(want), s.Index(dataplane.UplinkName))
+}
+
+// planSessions compares the programs on the network's links.
+func (e *Engine) planSessions(n *network, s *link.State, want *dataplane.Network) *change.Plan {
+	if n.sessions == nil {
+		return &change.Plan{}
+	}
+	return n.sessions.Plan(session.Links(want, s.Index), want.Shortcut)
+}
+
+// applySessions tells the programs of a change that is none of the topology.
+func (n *network) applySessions(want *dataplane.Network) error {
+	if n.sessions == nil {
+		return nil
+	}
+	return n.sessions.Apply(session.Compile(want), n.sessions.Uplink())
+}
+
+// renewPaths makes void what the shortcut has learned. It may be called without
+// n.mu held.
+func (n *network) renewPaths() {
+	n.sessionsMu.Lock()
+	defer n.sessionsMu.Unlock()
+	if n.sessions == nil {
+		return
+	}
+	if err := n.sessions.Renew(); err != nil {
+		// The paths end by themselves within session.Lifetime.
+		n.doubt.Or(doubtAll)
+	}
+}
+
+func (n *network) setSessions(s *session.Network) {
+	n.sessionsMu.Lock()
+	defer n.sessionsMu.Unlock()
+	n.sessions = s
+}
+
+func (n *network) closeSessions() {
+	if s := n.sessions; s != nil {
+		n.setSessions(nil)
+		s.Close()
+	}
+}
+
+// Traffic returns what has been counted of a network. The error wraps
+// ErrNotCounted where that is nothing.
+func (e *Engine) Traffic(_ context.Context, id string) (*dataplane.Traffic, error) {
+	e.mu.Lock()
+	n := e.networks[id]
+	e.mu.Unlock()
+	if n == nil {
+		return nil, fmt.Errorf("network %s: %w", id, ErrNotCounted)
+	}
+	n.sessionsMu.Lock()
+	defer n.sessionsMu.Unlock()
+	if n.sessions == nil {
+		return nil, fmt.Errorf("network %s: %w", id, ErrNotCounted)
+	}
+	return n.sessions.Traffic()
+}

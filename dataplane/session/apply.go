@@ -1,0 +1,92 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/cilium/ebpf"
+)
+
+// Apply makes the programs go by r, in this order: who is translated, then the
+// settings. uplink is the index of the uplink.
+func (n *Network) Apply(r *Rules, uplink int) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var errs []error
+	if n.rules == nil || !maps.Equal(n.rules.hosts, r.hosts) {
+		errs = append(errs, fill(n.maps["hosts"], r.hosts))
+	}
+	if n.rules == nil || !maps.Equal(n.rules.elastic, r.elastic) {
+		errs = append(errs, fill(n.maps["elastic"], r.elastic))
+	}
+	if err := errors.Join(errs...); err != nil {
+		n.rules = nil
+		return fmt.Errorf("tell the BPF programs of network %s who is translated: %w", n.id, err)
+	}
+	n.rules, n.uplink = r, uplink
+	return n.putSettings()
+}
+
+// Uplink returns the index of the uplink that the programs know.
+func (n *Network) Uplink() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.uplink
+}
+
+// Renew makes all paths void: what they were learned from has changed. It takes
+// effect with the next packet.
+func (n *Network) Renew() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.generation++
+	return n.putSettings()
+}
+
+// putSettings writes the settings, with n.mu held.
+func (n *Network) putSettings() error {
+	if n.rules == nil {
+		return nil
+	}
+	if n.generation == 0 {
+		n.generation = 1 // 0 is for paths that were never learned
+	}
+	s := n.rules.settings
+	s.Uplink, s.Generation, s.Watched = uint32(n.uplink), n.generation, ticks(monotonic())
+	if err := n.maps["settings"].Put(uint32(0), &s); err != nil {
+		return fmt.Errorf("write the settings of the BPF programs of network %s: %w", n.id, err)
+	}
+	return nil
+}
+
+// fill makes a map hold what is wanted. Additions come first.
+func fill[K, V comparable](m *ebpf.Map, want map[K]V) error {
+	have := make(map[K]V, len(want))
+	var k K
+	var v V
+	it := m.Iterate()
+	for it.Next(&k, &v) {
+		have[k] = v
+	}
+	if err := it.Err(); err != nil {
+		return err
+	}
+	for k, v := range want {
+		if old, ok := have[k]; ok && old == v {
+			continue
+		}
+		if err := m.Put(&k, &v); err != nil {
+			return err
+		}
+	}
+	for k := range have {
+		if _, ok := want[k]; ok {
+			continue
+		}
+		if err := m.Delete(&k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,393 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+	"sluice/dataplane/change"
+)
+
+// Link is a link of a network that programs belong on.
+type Link struct {
+	Name  string
+	Index int  // 0 for one that is not there yet
+	Moved bool // a device that was handed over; only such a one may get XDP
+}
+
+// Links returns the links of n that programs belong on: none without a public
+// side. index returns the index of a link, 0 where there is none.
+func Links(n *dataplane.Network, index func(name string) int) []Link {
+	if n.Uplink == nil {
+		return nil
+	}
+	out := []Link{{dataplane.UplinkName, index(dataplane.UplinkName), n.Uplink.Mode == dataplane.UplinkDevice}}
+	for i := range n.Switches {
+		sw := &n.Switches[i]
+		out = append(out, Link{sw.ID, index(sw.ID), sw.Attachment.Kind == dataplane.AttachDevice})
+	}
+	return out
+}
+
+// hook is a place on a link for a program.
+type hook string
+
+const (
+	ingress hook = "ingress"
+	egress  hook = "egress"
+	xdp     hook = "xdp"
+)
+
+// program names the program for a hook of a link.
+func program(l Link, h hook) string {
+	if l.Name == dataplane.UplinkName {
+		return "uplink_" + string(h)
+	}
+	return "switch_" + string(h)
+}
+
+// Attachment says where a link's programs run, and why there.
+type Attachment struct {
+	Link string
+	Mode string // xdp, tcx, clsact
+	Why  string // why not in the driver; empty for xdp
+}
+
+// attachments decides how each link gets its programs. XDP is worth it only
+// where packets both come in and leave by it, so it takes the uplink and one
+// VSwitch at least.
+func (n *Network) attachments(links []Link, shortcut bool) ([]Attachment, error) {
+	base := "clsact"
+	if n.s.tcx {
+		base = "tcx"
+	}
+	out := make([]Attachment, len(links))
+	able, switches := 0, 0
+	var errs []error
+	for i, l := range links {
+		why, err := n.whyNoXDP(l, shortcut)
+		errs = append(errs, err)
+		out[i] = Attachment{Link: l.Name, Mode: base, Why: why}
+		if why == "" {
+			able++
+			if l.Name != dataplane.UplinkName {
+				switches++
+			}
+		}
+	}
+	for i := range out {
+		if out[i].Why != "" {
+			continue
+		}
+		switch {
+		case able == switches:
+			out[i].Why = "the uplink has no XDP, and packets from here leave by it"
+		case switches == 0:
+			out[i].Why = "no VSwitch has XDP, and packets from here leave by one"
+		default:
+			out[i].Mode = "xdp"
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// whyNoXDP says why a link cannot have XDP, or nothing where it can.
+func (n *Network) whyNoXDP(l Link, shortcut bool) (string, error) {
+	switch {
+	case !shortcut:
+		return "the shortcut is off", nil
+	case n.s.opt.WithoutXDP:
+		return "XDP is switched off", nil
+	case !l.Moved:
+		return "not a device that was handed over; tc keeps its offloads", nil
+	case l.Index == 0:
+		return "the link is not there yet", nil
+	}
+	features, err := xdpFeatures(n.ns, l.Index)
+	switch {
+	case errors.Is(err, errNoFeatures):
+		return err.Error(), nil
+	case err != nil:
+		return "its XDP features could not be read", err
+	case features&xdpBasic == 0 || features&xdpRedirect == 0:
+		return "its driver has no XDP with redirects", nil
+	case features&xdpTransmit == 0:
+		return "its driver cannot be redirected to (a veth needs NAPI on its peer: ethtool -K PEER gro on)", nil
+	}
+	return "", nil
+}
+
+// Plan compares the programs on a network's links with what belongs there.
+func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
+	p := &change.Plan{}
+	modes, err := n.attachments(links, shortcut)
+	p.Err = err
+	wanted := map[string]bool{}
+	targets := map[uint32]uint32{}
+	for i, l := range links {
+		if modes[i].Mode == "xdp" {
+			targets[uint32(l.Index)] = 1
+		}
+	}
+	if have, err := contents(n.maps["devices"]); err != nil || !equalKeys(have, targets) {
+		p.Add = append(p.Add, change.Change{
+			What: "note the links that can be redirected to",
+			Do:   func(context.Context) error { return fill(n.maps["devices"], targets) },
+		})
+	}
+	for i, l := range links {
+		if l.Index == 0 {
+			continue
+		}
+		hooks := []hook{ingress, egress}
+		if modes[i].Mode == "xdp" {
+			hooks = append(hooks, xdp)
+		}
+		for _, h := range hooks {
+			wanted[l.Name+"-"+string(h)] = true
+			if n.attached(l, h) {
+				continue
+			}
+			p.Add = append(p.Add, change.Change{
+				What: fmt.Sprintf("attach %s program to %s by %s", h, l.Name, n.means(h)), Makes: l.Name,
+				Do: func(context.Context) error { return n.attach(l, h) },
+			})
+		}
+	}
+	pins, err := os.ReadDir(n.links())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.Err = errors.Join(p.Err, err)
+	}
+	for _, pin := range pins {
+		if wanted[pin.Name()] {
+			continue
+		}
+		p.Remove = append(p.Remove, change.Change{
+			What: "detach program " + pin.Name(),
+			Do:   func(context.Context) error { return os.RemoveAll(filepath.Join(n.links(), pin.Name())) },
+		})
+	}
+	return p
+}
+
+func (n *Network) means(h hook) string {
+	switch {
+	case h == xdp:
+		return "XDP"
+	case n.s.tcx:
+		return "tcx"
+	}
+	return "clsact"
+}
+
+// links is the directory of the pinned links.
+func (n *Network) links() string { return filepath.Join(n.dir, "links") }
+
+func (n *Network) pin(l Link, h hook) string { return filepath.Join(n.links(), l.Name+"-"+string(h)) }
+
+// attached reports whether our program is at the hook.
+func (n *Network) attached(l Link, h hook) bool {
+	want, err := n.programID(l, h)
+	if err != nil {
+		return false
+	}
+	if h != xdp && !n.s.tcx {
+		f, err := n.filter(l, h)
+		return err == nil && f != nil && f.Id == int(want)
+	}
+	pinned, err := link.LoadPinnedLink(n.pin(l, h), nil)
+	if err != nil {
+		return false
+	}
+	defer pinned.Close()
+	return attachedTo(pinned) == l.Index && programOf(pinned) == want
+}
+
+func (n *Network) programID(l Link, h hook) (ebpf.ProgramID, error) {
+	info, err := n.prog[program(l, h)].Info()
+	if err != nil {
+		return 0, err
+	}
+	id, _ := info.ID()
+	return id, nil
+}
+
+// attachedTo returns the index of the network link that a BPF link is at; 0 if
+// that is gone.
+func attachedTo(l link.Link) int {
+	info, err := l.Info()
+	if err != nil {
+		return 0
+	}
+	if t := info.TCX(); t != nil {
+		return int(t.Ifindex)
+	}
+	if x := info.XDP(); x != nil {
+		return int(x.Ifindex)
+	}
+	return 0
+}
+
+func programOf(l link.Link) ebpf.ProgramID {
+	info, err := l.Info()
+	if err != nil {
+		return 0
+	}
+	return info.Program
+}
+
+// attach puts our program at a hook: in the place of an earlier one of ours in
+// one step.
+func (n *Network) attach(l Link, h hook) error {
+	p := n.prog[program(l, h)]
+	return n.ns.Do(func() error {
+		k, err := n.ns.Netlink().LinkByName(l.Name)
+		if err != nil {
+			return err
+		}
+		l.Index = k.Attrs().Index
+		if h != xdp && !n.s.tcx {
+			return n.attachFilter(l, h, p)
+		}
+		return n.attachLink(l, h, p)
+	})
+}
+
+func (n *Network) attachLink(l Link, h hook, p *ebpf.Program) error {
+	pin := n.pin(l, h)
+	if old, err := link.LoadPinnedLink(pin, nil); err == nil {
+		defer old.Close()
+		if attachedTo(old) == l.Index && old.Update(p) == nil {
+			return nil
+		}
+		if err := old.Unpin(); err != nil {
+			return err
+		}
+	} else if err := os.Remove(pin); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := mkdir(n.links()); err != nil {
+		return err
+	}
+	var made link.Link
+	var err error
+	if h == xdp {
+		made, err = link.AttachXDP(link.XDPOptions{Program: p, Interface: l.Index, Flags: link.XDPDriverMode})
+	} else {
+		at := ebpf.AttachTCXIngress
+		if h == egress {
+			at = ebpf.AttachTCXEgress
+		}
+		made, err = link.AttachTCX(link.TCXOptions{Interface: l.Index, Program: p, Attach: at, Anchor: link.Head()})
+	}
+	if err != nil {
+		return err
+	}
+	defer made.Close() // the pin keeps it
+	return made.Pin(pin)
+}
+
+const (
+	filterName = "sluice-session"
+	// The guard is at the egress of the uplink with priority 1, and drops what
+	// must not be counted.
+	filterPriority = 2
+	filterHandle   = 1
+)
+
+func parent(h hook) uint32 {
+	if h == egress {
+		return netlink.HANDLE_MIN_EGRESS
+	}
+	return netlink.HANDLE_MIN_INGRESS
+}
+
+// filter returns our classifier at a hook, or nil.
+func (n *Network) filter(l Link, h hook) (*netlink.BpfFilter, error) {
+	list, err := n.ns.Netlink().FilterList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.Index}}, parent(h))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range list {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Attrs().Priority == filterPriority && strings.HasPrefix(b.Name, filterName) {
+			return b, nil
+		}
+	}
+	return nil, nil
+}
+
+// Detach takes all programs off the network's links.
+func (n *Network) Detach() error {
+	if n.s.tcx {
+		return os.RemoveAll(n.links())
+	}
+	links, err := n.ns.Netlink().LinkList()
+	if err != nil {
+		return fmt.Errorf("list the links in %s: %w", n.ns, err)
+	}
+	errs := []error{os.RemoveAll(n.links())}
+	for _, k := range links {
+		for _, h := range []hook{ingress, egress} {
+			if f, err := n.filter(Link{Name: k.Attrs().Name, Index: k.Attrs().Index}, h); err == nil && f != nil {
+				errs = append(errs, n.ns.Netlink().FilterDel(f))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (n *Network) attachFilter(l Link, h hook, p *ebpf.Program) error {
+	qdisc := &netlink.GenericQdisc{
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: l.Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
+		QdiscType:  "clsact",
+	}
+	if err := n.ns.Netlink().QdiscAdd(qdisc); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("add queueing discipline clsact: %w", err)
+	}
+	return n.ns.Netlink().FilterReplace(&netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{
+			LinkIndex: l.Index, Parent: parent(h), Handle: filterHandle, Priority: filterPriority, Protocol: unix.ETH_P_ALL,
+		},
+		Fd: p.FD(), Name: filterName, DirectAction: true,
+	})
+}
+
+// Attachments says where the programs of a network run, and why there.
+func (n *Network) Attachments(links []Link, shortcut bool) []Attachment {
+	out, _ := n.attachments(links, shortcut)
+	slices.SortFunc(out, func(a, b Attachment) int { return strings.Compare(a.Link, b.Link) })
+	return out
+}
+
+func contents(m *ebpf.Map) (map[uint32]uint32, error) {
+	out := map[uint32]uint32{}
+	var k, v uint32
+	it := m.Iterate()
+	for it.Next(&k, &v) {
+		out[k] = v
+	}
+	return out, it.Err()
+}
+
+func equalKeys(a, b map[uint32]uint32) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k := range a {
+		if _, ok := b[k]; !ok {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,116 @@
+package session
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"sluice/bpf"
+	"sluice/dataplane"
+)
+
+// Lifetime is how long a path is used before it is learned anew from the
+// kernel. It is well below the shortest timeout of a connection that is
+// allowed (one minute), and bounds how long a change that nobody told of (a
+// neighbour with another hardware address) goes unnoticed.
+const Lifetime = 20 * time.Second
+
+// Flags in settings (SET_ in bpf/types.h).
+const (
+	setShortcut = 1 << iota
+	setReject
+	setRoutes
+)
+
+// Kinds of session (enum kind in bpf/types.h).
+const (
+	kindSNAT    = uint32(bpf.GatewayKindKIND_SNAT)
+	kindDNAT    = uint32(bpf.GatewayKindKIND_DNAT)
+	kindElastic = uint32(bpf.GatewayKindKIND_ELASTIC)
+)
+
+type (
+	settings = bpf.GatewayGatewaySettings
+	hostKey  = bpf.GatewayHostKey
+)
+
+// Rules is what the programs of a network go by. It is plain data, compiled
+// from a dataplane.Network, and does not depend on the order of its slices.
+type Rules struct {
+	settings settings // without Uplink, Generation and Watched, which are the kernel's
+	hosts    map[hostKey]uint32
+	elastic  map[uint32]uint32
+}
+
+// Compile returns the Rules of network n.
+func Compile(n *dataplane.Network) *Rules {
+	r := &Rules{hosts: make(map[hostKey]uint32, len(n.SNAT)+len(n.Mappings)), elastic: make(map[uint32]uint32, len(n.Elastic))}
+	s := &r.settings
+	s.Lifetime = ticks(Lifetime)
+	s.Connections = uint32(n.Limits.Connections)
+	if per := n.Limits.NewPerSecond; per > 0 {
+		// A fifth of a second's worth may come at once: then any ten seconds
+		// see at most 2 % more than ten times the rate.
+		s.Interval = uint64(time.Second) / uint64(per)
+		s.Burst = uint64(max(per/5, 1)-1) * s.Interval
+	}
+	s.Vpc, s.VpcMask = prefix(n.Prefix)
+	if n.Uplink != nil {
+		s.Public, s.PublicMask = prefix(n.Uplink.Prefix)
+	}
+	if n.Shortcut {
+		s.Flags |= setShortcut
+	}
+	if n.Refusal == dataplane.RefuseReject {
+		s.Flags |= setReject
+	}
+	if !allByUplink(n) {
+		s.Flags |= setRoutes
+	}
+	for i := range n.SNAT {
+		p := n.SNAT[i].Source.Masked()
+		r.hosts[hostKey{PrefixLength: uint32(p.Bits()), Addr: word(p.Addr())}] = kindSNAT
+	}
+	for _, m := range n.Mappings {
+		r.hosts[hostKey{PrefixLength: 32, Addr: word(m.Internal)}] = kindElastic
+	}
+	for _, a := range n.Elastic {
+		r.elastic[word(a)] = 0
+	}
+	return r
+}
+
+// allByUplink reports whether whatever leaves the VPC's prefix leaves by the
+// uplink, so that no route has to be asked for.
+func allByUplink(n *dataplane.Network) bool {
+	for i := range n.Routes {
+		r := &n.Routes[i]
+		for _, h := range r.NextHops {
+			if !h.Uplink && !(n.Prefix.Contains(r.Destination.Addr()) && r.Destination.Bits() >= n.Prefix.Bits()) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// ticks converts to the programs' unit of time, 2^20 ns.
+func ticks(d time.Duration) uint32 { return uint32(d >> 20) }
+
+// word is an address as the programs have it: in network order, in a host's word.
+func word(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.NativeEndian.Uint32(b[:])
+}
+
+func address(w uint32) netip.Addr {
+	var b [4]byte
+	binary.NativeEndian.PutUint32(b[:], w)
+	return netip.AddrFrom4(b)
+}
+
+func prefix(p netip.Prefix) (addr, mask uint32) {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], ^uint32(0)<<(32-p.Bits()))
+	return word(p.Masked().Addr()), binary.NativeEndian.Uint32(b[:])
+}

@@ -1,0 +1,234 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/cilium/ebpf"
+
+	"sluice/dataplane/netns"
+)
+
+// Network is the sessions of one network. Its methods may be called from
+// several goroutines, but not after Close.
+type Network struct {
+	s    *Sessions
+	id   string
+	dir  string
+	ns   *netns.Namespace // its own descriptor
+	maps map[string]*ebpf.Map
+	prog map[string]*ebpf.Program
+
+	mu         sync.Mutex
+	rules      *Rules
+	uplink     int
+	generation uint32
+
+	watch *watch
+	ports portUse
+}
+
+// Open opens the sessions of a network, whose namespace is ns, adopts what is
+// pinned of it, and makes what is missing. Nothing is attached yet.
+func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) {
+	own, err := netns.Open(ns.Name())
+	if err != nil {
+		return nil, err
+	}
+	n := &Network{s: s, id: id, ns: own, dir: filepath.Join(s.opt.Dir, id), maps: map[string]*ebpf.Map{}, prog: map[string]*ebpf.Program{}}
+	defer func() {
+		if err != nil {
+			n.close()
+			err = fmt.Errorf("open the sessions of network %s: %w", id, err)
+		}
+	}()
+	if err := mkdir(n.dir); err != nil {
+		return nil, err
+	}
+	if err := n.openMaps(); err != nil {
+		return nil, err
+	}
+	if err := n.openPrograms(); err != nil {
+		return nil, err
+	}
+	var have settings
+	if err := n.maps["settings"].Lookup(uint32(0), &have); err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	// What was learned before belongs to whatever was the case then.
+	n.generation = have.Generation + 1
+	n.watch = newWatch(n)
+	return n, nil
+}
+
+// capacity is how many sessions there is room for.
+func (s *Sessions) capacity() uint32 {
+	if s.opt.Sessions > 0 {
+		return uint32(s.opt.Sessions)
+	}
+	most, err := conntrackMax()
+	if err != nil || most == 0 {
+		most = 1 << 18
+	}
+	return most
+}
+
+// openMaps opens the pinned maps. If one is missing, or is not what these
+// programs need, all are made anew: they belong together.
+func (n *Network) openMaps() error {
+	spec := n.s.spec.Copy()
+	spec.Maps["sessions"].MaxEntries = 2 * n.s.capacity()
+	for name, m := range spec.Maps {
+		if name[0] == '.' {
+			continue
+		}
+		pinned, err := ebpf.LoadPinnedMap(filepath.Join(n.dir, name), nil)
+		if err == nil {
+			if name == "sessions" {
+				m.MaxEntries = max(m.MaxEntries, pinned.MaxEntries()) // a larger one is kept
+			}
+			if err = m.Compatible(pinned); err != nil {
+				pinned.Close()
+			}
+		}
+		if err != nil {
+			return n.makeMaps(spec)
+		}
+		n.maps[name] = pinned
+	}
+	return nil
+}
+
+// makeMaps makes all maps. A crash before the last is pinned leaves some, and
+// the next Open makes all of them again.
+func (n *Network) makeMaps(spec *ebpf.CollectionSpec) error {
+	n.closeMaps()
+	// Programs that are pinned or attached have the old maps.
+	if err := errors.Join(n.clear(), mkdir(n.dir)); err != nil {
+		return err
+	}
+	for name, m := range spec.Maps {
+		if name[0] == '.' {
+			continue
+		}
+		made, err := ebpf.NewMap(m)
+		if err != nil {
+			return fmt.Errorf("make BPF map %s: %w", name, err)
+		}
+		n.maps[name] = made
+		if err := made.Pin(filepath.Join(n.dir, name)); err != nil {
+			return fmt.Errorf("pin BPF map %s: %w", name, err)
+		}
+	}
+	// The map's file is what tells one set of counters from the next.
+	var epoch [8]byte
+	_, _ = rand.Read(epoch[:])
+	dir := filepath.Join(n.dir, fmt.Sprintf("epoch-%016x", binary.NativeEndian.Uint64(epoch[:])))
+	return mkdir(dir)
+}
+
+// clear removes everything pinned.
+func (n *Network) clear() error {
+	err := os.RemoveAll(n.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// epoch identifies the set of maps.
+func (n *Network) epoch() (uint64, error) {
+	names, err := filepath.Glob(filepath.Join(n.dir, "epoch-*"))
+	if err != nil || len(names) != 1 {
+		return 0, fmt.Errorf("%s does not say which counters these are", n.dir)
+	}
+	var e uint64
+	_, err = fmt.Sscanf(filepath.Base(names[0]), "epoch-%x", &e)
+	return e, err
+}
+
+// programs is the directory of the pinned programs of this version.
+func (n *Network) programs() string { return filepath.Join(n.dir, "programs-"+n.s.object) }
+
+// openPrograms opens the pinned programs, or loads them for the maps.
+func (n *Network) openPrograms() error {
+	for name := range n.s.spec.Programs {
+		p, err := ebpf.LoadPinnedProgram(filepath.Join(n.programs(), name), nil)
+		if err != nil {
+			n.closePrograms()
+			return n.loadPrograms()
+		}
+		n.prog[name] = p
+	}
+	return nil
+}
+
+// loadPrograms loads all programs and pins them. A crash before the last leaves
+// some, and the next Open loads them again.
+func (n *Network) loadPrograms() error {
+	spec := n.s.spec.Copy()
+	spec.Maps["sessions"].MaxEntries = n.maps["sessions"].MaxEntries()
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: n.maps})
+	if err != nil {
+		return fmt.Errorf("%w (Linux 6.1 with CONFIG_DEBUG_INFO_BTF and conntrack is needed): %w", ErrUnsupported, err)
+	}
+	defer c.Close()
+	dir := n.programs()
+	if err := errors.Join(os.RemoveAll(dir), mkdir(dir)); err != nil {
+		return err
+	}
+	for name, p := range c.Programs {
+		if err := p.Pin(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("pin BPF program %s: %w", name, err)
+		}
+		n.prog[name] = p
+		delete(c.Programs, name) // it is ours now
+	}
+	return nil
+}
+
+// dropOldPrograms removes the pins of other versions, once nothing of them is
+// attached any more.
+func (n *Network) dropOldPrograms() error {
+	dirs, err := filepath.Glob(filepath.Join(n.dir, "programs-*"))
+	errs := []error{err}
+	for _, d := range dirs {
+		if d != n.programs() {
+			errs = append(errs, os.RemoveAll(d))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (n *Network) closeMaps() {
+	for name, m := range n.maps {
+		m.Close()
+		delete(n.maps, name)
+	}
+}
+
+func (n *Network) closePrograms() {
+	for name, p := range n.prog {
+		p.Close()
+		delete(n.prog, name)
+	}
+}
+
+func (n *Network) close() {
+	n.closePrograms()
+	n.closeMaps()
+	n.ns.Close()
+}
+
+// Close ends what is done in the background and gives back what is open. What
+// is in the kernel stays and works on.
+func (n *Network) Close() {
+	n.watch.close()
+	n.close()
+}

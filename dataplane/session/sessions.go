@@ -1,0 +1,149 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+
+	"sluice/bpf"
+)
+
+// DefaultDir is where maps, programs and links are pinned.
+const DefaultDir = "/sys/fs/bpf/sluice"
+
+// ErrUnsupported is what the errors of New and Open wrap where the kernel cannot
+// run the programs.
+var ErrUnsupported = errors.New("the kernel cannot run the BPF programs that count, limit and speed up sessions")
+
+// Options are how Sessions work.
+type Options struct {
+	Dir    string // on a BPF file system; empty for DefaultDir
+	Logger *slog.Logger
+	// WithoutTCX attaches by clsact even where the kernel has tcx, and
+	// WithoutXDP never in the driver: for tests and comparisons.
+	WithoutTCX, WithoutXDP bool
+	// Sessions is how many a network may have; 0 for as many as conntrack may
+	// have connections (net.netfilter.nf_conntrack_max).
+	Sessions int
+}
+
+// Sessions makes Networks. Its methods may be called from several goroutines.
+type Sessions struct {
+	opt    Options
+	spec   *ebpf.CollectionSpec
+	object string // identifies the programs
+	tcx    bool
+
+	ctx  context.Context
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+// New mounts the BPF file system if it is missing. The error wraps
+// ErrUnsupported where the kernel is at fault.
+func New(opt Options) (*Sessions, error) {
+	if opt.Dir == "" {
+		opt.Dir = DefaultDir
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("%w: raise the limit of locked memory: %w", ErrUnsupported, err)
+	}
+	if err := ensureBPFFS(opt.Dir); err != nil {
+		return nil, fmt.Errorf("prepare %s for pinned BPF maps: %w", opt.Dir, err)
+	}
+	spec, err := bpf.LoadGateway()
+	if err != nil {
+		return nil, fmt.Errorf("read the BPF programs: %w", err)
+	}
+	sum := sha256.Sum256(bpf.GatewayObject())
+	s := &Sessions{opt: opt, spec: spec, object: hex.EncodeToString(sum[:6])}
+	s.tcx = !opt.WithoutTCX && haveTCX()
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Close waits for what the Networks do in the background. What is in the kernel
+// stays and works on.
+func (s *Sessions) Close() {
+	s.stop()
+	s.done.Wait()
+}
+
+// ensureBPFFS makes dir on a BPF file system, and mounts one where there is
+// none: at /sys/fs/bpf, where it usually is, or else at dir.
+func ensureBPFFS(dir string) error {
+	parent := filepath.Dir(dir)
+	if parent == usualMount {
+		if err := mountOnce(usualMount); err != nil {
+			return err
+		}
+		return mkdir(dir)
+	}
+	if isBPFFS(parent) {
+		return mkdir(dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return mountOnce(dir)
+}
+
+const usualMount = "/sys/fs/bpf"
+
+func mkdir(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func isBPFFS(path string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(path, &st) == nil && st.Type == unix.BPF_FS_MAGIC
+}
+
+// mountOnce mounts a BPF file system at a directory. Of several processes that
+// do that at once, one does it.
+func mountOnce(dir string) error {
+	if isBPFFS(dir) {
+		return nil
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", dir, err)
+	}
+	if isBPFFS(dir) {
+		return nil
+	}
+	if err := unix.Mount("bpf", dir, "bpf", 0, "mode=0700"); err != nil {
+		return fmt.Errorf("mount the BPF file system: %w", err)
+	}
+	return nil
+}
+
+// Remove takes away what is pinned of a network, and with it the programs from
+// its links. It succeeds where there is nothing.
+func (s *Sessions) Remove(id string) error {
+	if err := os.RemoveAll(filepath.Join(s.opt.Dir, id)); err != nil {
+		return fmt.Errorf("remove the pinned maps of network %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf"
+
+	"sluice/bpf"
+	"sluice/dataplane"
+)
+
+// misses names what the programs count, in the order of enum stat.
+var misses = []struct {
+	stat   bpf.GatewayStat
+	reason string
+}{
+	{bpf.GatewayStatSTAT_MISS_NEW, "new"},
+	{bpf.GatewayStatSTAT_MISS_UNLEARNED, "not_established"},
+	{bpf.GatewayStatSTAT_MISS_STALE, "stale"},
+	{bpf.GatewayStatSTAT_MISS_CLOSING, "opening_or_closing"},
+	{bpf.GatewayStatSTAT_MISS_FRAGMENT, "fragment"},
+	{bpf.GatewayStatSTAT_MISS_OPTIONS, "ip_options"},
+	{bpf.GatewayStatSTAT_MISS_TTL, "ttl"},
+	{bpf.GatewayStatSTAT_MISS_MTU, "mtu"},
+	{bpf.GatewayStatSTAT_MISS_PROTOCOL, "protocol"},
+	{bpf.GatewayStatSTAT_MISS_OTHER, "other"},
+}
+
+var refusals = []bpf.GatewayStat{
+	bpf.GatewayStatSTAT_REFUSED_CONNECTIONS, bpf.GatewayStatSTAT_REFUSED_RATE, bpf.GatewayStatSTAT_REFUSED_MEMORY,
+}
+
+// Traffic reads what the programs have counted.
+func (n *Network) Traffic() (*dataplane.Traffic, error) {
+	t, err := n.traffic()
+	if err != nil {
+		return nil, fmt.Errorf("read the traffic of network %s: %w", n.id, err)
+	}
+	return t, nil
+}
+
+func (n *Network) traffic() (*dataplane.Traffic, error) {
+	t := &dataplane.Traffic{Ports: n.ports.get()}
+	var err error
+	if t.Epoch, err = n.epoch(); err != nil {
+		return nil, err
+	}
+	var set settings
+	if err := n.maps["settings"].Lookup(uint32(0), &set); err != nil {
+		return nil, err
+	}
+	t.Limits.Connections = int(set.Connections)
+	if set.Interval > 0 {
+		t.Limits.NewPerSecond = int(1e9 / set.Interval)
+	}
+	g, err := n.state()
+	if err != nil {
+		return nil, err
+	}
+	for i, kind := range dataplane.SessionKinds() {
+		// KIND_NONE is 0.
+		t.Sessions = append(t.Sessions, dataplane.Sessions{Kind: kind, Open: g.Open[i+1], Opened: g.Opened[i+1]})
+	}
+	for i, reason := range dataplane.RefusedReasons() {
+		count, err := n.stat(refusals[i])
+		if err != nil {
+			return nil, err
+		}
+		t.Refused = append(t.Refused, dataplane.Count{Reason: reason, Count: count})
+	}
+	if t.Shortcut.Hits, err = n.stat(bpf.GatewayStatSTAT_HIT); err != nil {
+		return nil, err
+	}
+	for _, m := range misses {
+		count, err := n.stat(m.stat)
+		if err != nil {
+			return nil, err
+		}
+		t.Shortcut.Misses = append(t.Shortcut.Misses, dataplane.Count{Reason: m.reason, Count: count})
+	}
+	return t, n.addAddresses(t, g.Slots)
+}
+
+// addAddresses reads what was counted by slot.
+func (n *Network) addAddresses(t *dataplane.Traffic, slots uint32) error {
+	// Slot 0 is for addresses beyond those that have one.
+	count := min(int(slots)+1, int(n.maps["addresses"].MaxEntries()))
+	addresses := make([]bpf.GatewayAddress, count)
+	if err := batch(n.maps["addresses"], addresses, 1); err != nil {
+		return err
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	volumes := make([]bpf.GatewayVolume, 2*count*cpus)
+	if err := batch(n.maps["volumes"], volumes, cpus); err != nil {
+		return err
+	}
+	sum := func(i int) (v dataplane.Volume) {
+		for _, each := range volumes[i*cpus : (i+1)*cpus] {
+			v.Bytes += each.Bytes
+			v.Packets += each.Packets
+		}
+		return v
+	}
+	for i := range addresses {
+		out, in := sum(2*i), sum(2*i+1)
+		add(&t.Outbound, out)
+		add(&t.Inbound, in)
+		if a := &addresses[i]; a.Addr != 0 {
+			t.Addresses = append(t.Addresses, dataplane.AddressTraffic{
+				Address: address(a.Addr), Outbound: out, Inbound: in, Open: a.Open, Opened: a.Opened,
+			})
+		}
+	}
+	slices.SortFunc(t.Addresses, func(a, b dataplane.AddressTraffic) int { return a.Address.Compare(b.Address) })
+	return nil
+}
+
+func add(to *dataplane.Volume, v dataplane.Volume) {
+	to.Bytes += v.Bytes
+	to.Packets += v.Packets
+}
+
+// batch reads the first elements of an array; each is so many values.
+func batch[V any](m *ebpf.Map, values []V, each int) error {
+	keys := make([]uint32, len(values)/each)
+	var at ebpf.MapBatchCursor
+	for done := 0; done < len(keys); {
+		got, err := m.BatchLookup(&at, keys[done:], values[done*each:], nil)
+		done += got
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+		if err != nil && done < len(keys) {
+			return fmt.Errorf("map %s ends after %d elements", m, done)
+		}
+	}
+	return nil
+}
+
+// state reads what the programs keep of the network.
+func (n *Network) state() (*bpf.GatewayGatewayState, error) {
+	g := &bpf.GatewayGatewayState{}
+	if err := n.maps["gateway"].Lookup(uint32(0), g); err != nil {
+		return nil, fmt.Errorf("read the state of network %s: %w", n.id, err)
+	}
+	return g, nil
+}
+
+// stat reads a counter of all CPUs.
+func (n *Network) stat(which bpf.GatewayStat) (uint64, error) {
+	var each []uint64
+	if err := n.maps["stats"].Lookup(uint32(which), &each); err != nil {
+		return 0, fmt.Errorf("read counter %d of network %s: %w", which, n.id, err)
+	}
+	var sum uint64
+	for _, v := range each {
+		sum += v
+	}
+	return sum, nil
+}

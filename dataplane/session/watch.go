@@ -1,0 +1,231 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"github.com/ti-mo/conntrack"
+	"golang.org/x/sys/unix"
+
+	"sluice/bpf"
+)
+
+// How often things are looked after.
+const (
+	tick         = time.Second      // limits, and sessions that conntrack never had
+	compareEvery = 30 * time.Second // the whole table with conntrack's
+	eventPause   = 10 * time.Millisecond
+)
+
+// eventBuffer takes the events of a flush of some hundred thousand connections.
+const eventBuffer = 64 << 20
+
+// watch looks after the sessions of a network in the background.
+type watch struct {
+	n     *Network
+	stop  context.CancelFunc
+	done  sync.WaitGroup
+	doubt chan struct{} // has room for one: compare as soon as may be
+
+	lastRefused uint64
+	lastPending bool
+}
+
+func newWatch(n *Network) *watch {
+	ctx, stop := context.WithCancel(n.s.ctx)
+	w := &watch{n: n, stop: stop, doubt: make(chan struct{}, 1)}
+	w.suspect() // what happened before now is not known
+	w.done.Go(func() { w.listen(ctx) })
+	w.done.Go(func() { w.look(ctx) })
+	return w
+}
+
+func (w *watch) close() {
+	w.stop()
+	w.done.Wait()
+}
+
+// suspect has the tables compared.
+func (w *watch) suspect() {
+	select {
+	case w.doubt <- struct{}{}:
+	default:
+	}
+}
+
+// listen removes the sessions of connections that are gone, until ctx ends.
+func (w *watch) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := w.listenOnce(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		// Events were lost, or the socket failed.
+		if !errors.Is(err, unix.ENOBUFS) {
+			w.n.s.opt.Logger.Warn("events of conntrack failed; sessions are compared with its table", "network", w.n.id, "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(tick):
+			}
+		}
+		w.suspect()
+	}
+}
+
+func (w *watch) listenOnce(ctx context.Context) error {
+	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: int(w.n.ns.Handle())})
+	if err != nil {
+		return err
+	}
+	_ = c.SetReadBuffer(eventBuffer) // less without the privilege
+	if err := c.JoinGroup(unix.NFNLGRP_CONNTRACK_DESTROY); err != nil {
+		return errors.Join(err, c.Close())
+	}
+	ctx, stop := context.WithCancel(ctx)
+	over := make(chan entry, 4*entriesAtOnce)
+	failed := make(chan error, 1)
+	var reader sync.WaitGroup
+	reader.Go(func() { failed <- receive(ctx, c, over) })
+	defer func() {
+		stop()
+		c.Close()
+		reader.Wait()
+	}()
+
+	batch := make([]entry, 0, 8*entriesAtOnce)
+	pause := time.NewTimer(eventPause)
+	pause.Stop()
+	flush := func() {
+		if err := w.n.attend(batch); err != nil {
+			w.n.s.opt.Logger.Warn("sessions that are over stay for now", "network", w.n.id, "error", err)
+			w.suspect()
+		}
+		batch = batch[:0]
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			flush()
+			return err
+		case <-pause.C:
+			flush()
+		case e := <-over:
+			if batch = append(batch, e); len(batch) == 1 {
+				pause.Reset(eventPause)
+			} else if len(batch) == cap(batch) {
+				pause.Stop()
+				flush()
+			}
+		}
+	}
+}
+
+// receive reads events until the connection is closed or fails.
+func receive(ctx context.Context, c *netlink.Conn, over chan<- entry) error {
+	for {
+		messages, err := c.Receive()
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			var event conntrack.Event
+			if err := event.Unmarshal(m); err != nil || event.Flow == nil {
+				continue // a kind of message that a later kernel has
+			}
+			e, ok := entryOf(event.Flow)
+			if !ok {
+				continue
+			}
+			e.Status = 0 // it is gone
+			select {
+			case over <- e:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// look does what has to be done regularly, until ctx ends.
+func (w *watch) look(ctx context.Context) {
+	second := time.NewTicker(tick)
+	defer second.Stop()
+	compare := time.NewTimer(compareEvery)
+	defer compare.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-second.C:
+			err = w.tick()
+		case <-compare.C:
+			w.suspect()
+			continue
+		case <-w.doubt:
+			began := time.Now()
+			err = w.n.Compare(ctx)
+			// A large table is compared less often: at most a twentieth of the time.
+			compare.Reset(max(compareEvery, 20*time.Since(began)))
+		}
+		if err != nil && ctx.Err() == nil {
+			w.n.s.opt.Logger.Warn("sessions could not be looked after; it is tried again", "network", w.n.id, "error", err)
+		}
+	}
+}
+
+// tick tells the programs that somebody looks after the sessions, and does what
+// a limit that is reached asks for.
+func (w *watch) tick() error {
+	w.n.mu.Lock()
+	err := w.n.putSettings()
+	w.n.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	g, err := w.n.state()
+	if err != nil {
+		return err
+	}
+	refused, err := w.n.stat(bpf.GatewayStatSTAT_REFUSED_CONNECTIONS)
+	if err != nil {
+		return err
+	}
+	if refused != w.lastRefused {
+		w.lastRefused = refused
+		// The kernel removes connections that have timed out when it comes to
+		// it, which may take a minute.
+		if err := w.n.expire(); err != nil {
+			return err
+		}
+	}
+	// Packets on their way between our programs and conntrack are not meant.
+	pending := g.Pending > 0
+	if pending && w.lastPending {
+		if err := w.n.dropPending(); err != nil {
+			return err
+		}
+	}
+	w.lastPending = pending
+	return nil
+}
+
+// expire has conntrack remove what has timed out: it does so with what it comes
+// across in a dump. The filter matches nothing that we would have to read.
+func (n *Network) expire() error {
+	c, err := conntrack.Dial(&netlink.Config{NetNS: int(n.ns.Handle())})
+	if err != nil {
+		return fmt.Errorf("open conntrack in %s: %w", n.ns, err)
+	}
+	defer c.Close()
+	if _, err := c.DumpFilter(conntrack.Filter{Mark: ^uint32(0), Mask: ^uint32(0)}, nil); err != nil {
+		return fmt.Errorf("remove connections that have timed out in %s: %w", n.ns, err)
+	}
+	return nil
+}

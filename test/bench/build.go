@@ -1,0 +1,279 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+	"sluice/dataplane/engine"
+	sluicelink "sluice/dataplane/link"
+	"sluice/dataplane/netns"
+	"sluice/test/lab"
+)
+
+// ofSluice builds a network of Sluice with so many entries, changed by vary.
+// The VSwitch is a device, or a bridge if vary says so; the uplink is a device.
+func ofSluice(programs programs, dnat, snat int, vary func(*dataplane.Network)) builder {
+	return func(ctx context.Context, t *rig, g *gateway) error {
+		g.entries = dnat
+		n := gatewayNetwork(g.id, vswitchID, g.inside.inner, g.outside.inner, t.namespace, dnat, snat)
+		if vary != nil {
+			vary(n)
+		}
+		e := t.sluice
+		if programs == plain {
+			e = t.plain
+		}
+		if n.Switches[0].Attachment.Kind == dataplane.AttachBridge {
+			return buildWithBridge(ctx, t, g, e, n)
+		}
+		if err := handOver(g.inside.inner, t.root); err != nil {
+			return err
+		}
+		return elsewhere(func() error { _, err := e.Apply(ctx, n); return err })
+	}
+}
+
+// buildWithBridge plugs the host's wire into the VSwitch, as users do with
+// their hosts.
+func buildWithBridge(ctx context.Context, t *rig, g *gateway, e *engine.Engine, n *dataplane.Network) error {
+	g.port = g.inside.inner
+	if err := elsewhere(func() error { _, err := e.Apply(ctx, n); return err }); err != nil {
+		return err
+	}
+	ns, err := netns.Open(g.namespace)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if err := handOver(g.port, ns.Handle()); err != nil {
+		return err
+	}
+	if err := sluicelink.Plug(g.namespace, vswitchID, g.port); err != nil {
+		return err
+	}
+	// A port forwards when the kernel has noticed its carrier, a little later;
+	// so does the bridge, which has one by then.
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return lab.Await(ctx, "a port of "+vswitchID+" that forwards", func() error {
+		bridge, err := ns.Netlink().LinkByName(vswitchID)
+		if err != nil {
+			return err
+		}
+		if bridge.Attrs().RawFlags&unix.IFF_LOWER_UP == 0 {
+			return errors.New("the bridge has no carrier")
+		}
+		return nil
+	})
+}
+
+// The variations of Sluice's network.
+func withShortcut(n *dataplane.Network) { n.Shortcut = true }
+
+func onBridge(n *dataplane.Network) {
+	n.Switches[0].Attachment = dataplane.Attachment{Kind: dataplane.AttachBridge}
+}
+
+// withLimits sets limits that are out of reach, though not so far that tables
+// made for them would be larger than a gateway's.
+func withLimits(n *dataplane.Network) {
+	n.Limits, n.Refusal = dataplane.Limits{Connections: 2_000_000, NewPerSecond: 10_000_000}, dataplane.RefuseDrop
+}
+
+func varied(by ...func(*dataplane.Network)) func(*dataplane.Network) {
+	return func(n *dataplane.Network) {
+		for _, vary := range by {
+			vary(n)
+		}
+	}
+}
+
+// byHand builds a router without Sluice: a namespace with both addresses and a
+// default route that forwards, in which rules are put by setUp.
+func byHand(setUp func() error) builder {
+	return func(_ context.Context, t *rig, g *gateway) error {
+		g.namespace = g.id + "g"
+		if err := makeRouter(g); err != nil {
+			return err
+		}
+		if err := lab.In(g.namespace, setUp); err != nil {
+			return err
+		}
+		return nil
+	}
+}
+
+// untouching is for a builder of what forwards without translation.
+func untouching(build builder) builder {
+	return func(ctx context.Context, t *rig, g *gateway) error {
+		g.untouched = true
+		return build(ctx, t, g)
+	}
+}
+
+// makeRouter makes the namespace of a gateway with links, addresses and routes
+// as the engine would.
+func makeRouter(g *gateway) error {
+	if err := createNamespace(g.namespace); err != nil {
+		return err
+	}
+	ns, err := netns.Open(g.namespace)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	err = ns.Set(
+		netns.Sysctl{Path: "ipv4/conf/all/rp_filter", Value: "0"},
+		netns.Sysctl{Path: "ipv4/conf/default/rp_filter", Value: "0"},
+		netns.Sysctl{Path: "ipv4/ip_forward", Value: "1"},
+	)
+	if err != nil {
+		return err
+	}
+	nl := ns.Netlink()
+	for _, l := range []struct {
+		from, to, address string
+	}{
+		{g.inside.inner, vswitchID, fmt.Sprintf("%s/%d", switchGateway, switchPrefix.Bits())},
+		{g.outside.inner, dataplane.UplinkName, fmt.Sprintf("%s/%d", elasticSNAT, publicPrefix.Bits())},
+	} {
+		if err := handOver(l.from, ns.Handle()); err != nil {
+			return err
+		}
+		dev, err := nl.LinkByName(l.from)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", l.from, err)
+		}
+		address, err := netlink.ParseAddr(l.address)
+		if err != nil {
+			return err
+		}
+		if err := nl.LinkSetName(dev, l.to); err != nil {
+			return fmt.Errorf("name %s %s: %w", l.from, l.to, err)
+		}
+		if err := errors.Join(nl.AddrAdd(dev, address), nl.LinkSetUp(dev)); err != nil {
+			return fmt.Errorf("set %s up with address %s: %w", l.to, l.address, err)
+		}
+	}
+	if err := nl.RouteAdd(&netlink.Route{Gw: publicGateway.AsSlice()}); err != nil {
+		return fmt.Errorf("add the default route: %w", err)
+	}
+	return nil
+}
+
+// redirector builds what is the least that could be done with a packet: XDP
+// programs at both links send each by the other one, as it is.
+func redirector() builder {
+	return untouching(func(ctx context.Context, t *rig, g *gateway) error {
+		if err := byHand(func() error { return nil })(ctx, t, g); err != nil {
+			return err
+		}
+		return lab.In(g.namespace, func() error {
+			return errors.Join(g.redirect(vswitchID, dataplane.UplinkName), g.redirect(dataplane.UplinkName, vswitchID))
+		})
+	})
+}
+
+func (g *gateway) redirect(from, to string) error {
+	var index [2]int
+	for i, name := range []string{from, to} {
+		dev, err := netlink.LinkByName(name)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", name, err)
+		}
+		index[i] = dev.Attrs().Index
+	}
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "bench_redirect", Type: ebpf.XDP, License: "GPL",
+		Instructions: asm.Instructions{
+			asm.Mov.Imm(asm.R1, int32(index[1])),
+			asm.Mov.Imm(asm.R2, 0),
+			asm.FnRedirect.Call(),
+			asm.Return(),
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("load the redirecting program: %w", err)
+	}
+	defer p.Close() // its link holds it
+	at, err := link.AttachXDP(link.XDPOptions{Program: p, Interface: index[0], Flags: link.XDPDriverMode})
+	if err != nil {
+		return fmt.Errorf("attach the redirecting program to %s: %w", from, err)
+	}
+	g.attachment = append(g.attachment, at)
+	return nil
+}
+
+// command runs a program in the namespace of the caller's thread.
+func command(input, name string, args ...string) error {
+	c := exec.Command(name, args...)
+	c.Stdin = strings.NewReader(input)
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// The rules that somebody would write who has the one address.
+const (
+	masqueradeRules = `table ip nat {
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname "public" masquerade
+	}
+}
+`
+	snatRules = `table ip nat {
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname "public" ip saddr 10.0.0.0/20 snat to 203.0.113.10
+	}
+}
+`
+	flowtableRules = `table ip fast {
+	flowtable established {
+		hook ingress priority filter; devices = { "` + vswitchID + `", "public" };
+	}
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		ct state established meta l4proto { tcp, udp } flow add @established
+	}
+}
+`
+	// ctCountRules limit connections as nftables can: by walking all of them.
+	ctCountRules = `table ip connlimit {
+	chain forward {
+		type filter hook forward priority -10; policy accept;
+		oifname "public" ct state new ct count over 1000000 drop
+	}
+}
+`
+)
+
+func nftables(rules string) func() error {
+	return func() error { return command(rules, "nft", "-f", "-") }
+}
+
+func iptablesMasquerade() error {
+	return command("", "iptables", "-t", "nat", "-A", "POSTROUTING", "-o", dataplane.UplinkName, "-j", "MASQUERADE")
+}
+
+// installed says whether a program is, and tells whoever watches if not.
+func (r *run) installed(name string) bool {
+	_, err := exec.LookPath(name)
+	if err != nil {
+		r.say("%s is not installed: left out", name)
+	}
+	return err == nil
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sluice/test/lab"
+)
+
+// natNewFlows measures SNAT connections that begin: every packet is the first of
+// one.
+func natNewFlows(ctx context.Context, r *run) error {
+	rounds, fresh := 15, 30_000
+	if r.quick {
+		rounds, fresh = 2, 10_000
+	}
+	r.say("new connections, %d rounds", rounds)
+	limited := contender{"limits", "Sluice with limits out of reach, without the shortcut", ofSluice(withPrograms, 0, 1, withLimits)}
+	return r.withLineup(ctx, []contender{plainNFT, limited, shortcutXDP}, func(l *lineup) error {
+		var slots []slot
+		for _, g := range l.gateways {
+			t, err := newTraffic(g, reckoned(snatRequests(g.links), fresh), nil)
+			if err != nil {
+				return err
+			}
+			l.traffics = append(l.traffics, t)
+			slots = append(slots, func() (float64, error) { return t.freshRate(fresh) })
+		}
+		values, err := alternate(ctx, rounds, slots...)
+		if err != nil {
+			return err
+		}
+		const what = "each packet opens an SNAT connection"
+		errs := []error{
+			r.report.addRatio("cps_limits_over_none", values[0], values[1], what),
+			r.report.addRatio("cps_xdp_over_none", values[0], values[2], what),
+		}
+		for i, c := range l.contenders {
+			errs = append(errs, r.report.add("cps_"+c.name, median(values[i]), perSecond, c.what+"; "+lost(l.traffics[i])))
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// natCount measures connections that begin while 20,000 are open and something
+// watches how many there are. None of the new ones is forgotten: they are few
+// beside those that were open.
+func natCount(ctx context.Context, r *run) error {
+	if !r.installed("nft") {
+		return nil
+	}
+	const open = 20_000
+	// So many that nftables counts all connections dozens of times in a slot (it
+	// does so once a timer tick), and Sluice takes long enough to be timed.
+	rounds, fresh := 4, map[string]int{"limits": 5000, "ct_count": 500}
+	if r.quick {
+		rounds = 1
+	}
+	contenders := []contender{
+		{"ct_count", "Sluice's translation by nftables, and a rule with ct count", countingBuilder},
+		{"limits", "Sluice with limits out of reach, without the shortcut", ofSluice(withPrograms, 0, 1, withLimits)},
+	}
+	r.say("new connections beside %d open ones, %d rounds", open, rounds)
+	return r.withLineup(ctx, contenders, func(l *lineup) error {
+		if err := l.establish(ctx, open); err != nil {
+			return err
+		}
+		l.closeTraffic()
+		var slots []slot
+		for i, g := range l.gateways {
+			t, err := newTraffic(g, reckoned(snatRequests(g.links), 1_000_000), nil)
+			if err != nil {
+				return err
+			}
+			l.traffics = append(l.traffics, t)
+			if err := t.out.goTo(open); err != nil {
+				return err
+			}
+			n := fresh[contenders[i].name]
+			slots = append(slots, func() (float64, error) { return t.rate(n) })
+		}
+		values, err := alternate(ctx, rounds, slots...)
+		if err != nil {
+			return err
+		}
+		const what = "each packet opens an SNAT connection beside those that are open"
+		errs := []error{r.report.addRatio("cps_over_ct_count_20k", values[0], values[1], what)}
+		for i, c := range l.contenders {
+			n := fresh[c.name]
+			errs = append(errs, r.report.add("cps_"+c.name+"_20k", median(values[i]), perSecond,
+				fmt.Sprintf("%s; %d open, %d in the end; %s", c.what, open, open+(2*rounds+1)*n, lost(l.traffics[i]))))
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// countingBuilder builds what somebody would add to nftables for a limit.
+func countingBuilder(ctx context.Context, t *rig, g *gateway) error {
+	if err := ofSluice(plain, 0, 1, nil)(ctx, t, g); err != nil {
+		return err
+	}
+	return lab.In(g.namespace, nftables(ctCountRules))
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"sluice/dataplane/engine"
+)
+
+// What the bench needs to know of Sluice's BPF programs is in this file.
+
+// programs says which of Sluice's BPF programs an engine attaches.
+type programs bool
+
+const (
+	withPrograms programs = true
+	plain        programs = false // only the guard: translation is nftables' alone
+)
+
+// engine returns a dataplane that marks its networks in the run's directory.
+func (r *run) engine(p programs) (*engine.Engine, error) {
+	cfg := engine.Config{RunDir: filepath.Join(r.dir, "run"), Logger: r.log}
+	if p == plain {
+		cfg.RunDir = filepath.Join(r.dir, "run-plain")
+	}
+	return engine.New(cfg)
+}
+
+// awaitNoSessions returns when the gateway's BPF programs have forgotten the
+// sessions of connections that have ended.
+func (g *gateway) awaitNoSessions() error { return nil }
+
+// errNoSessions is returned for a gateway without a table of sessions.
+var errNoSessions = errors.New("it has no table of sessions in BPF")
+
+// pins is where a network's BPF maps are.
+const pins = "/sys/fs/bpf/sluice"
+
+// sessionMemory returns how much memory the network's BPF maps take.
+func (g *gateway) sessionMemory() (bytes uint64, err error) {
+	dir := filepath.Join(pins, g.id)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, errNoSessions
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		m, err := ebpf.LoadPinnedMap(filepath.Join(dir, e.Name()), &ebpf.LoadPinOptions{ReadOnly: true})
+		if err != nil {
+			continue // not a map
+		}
+		n, err := mapMemory(m)
+		if err := errors.Join(err, m.Close()); err != nil {
+			return 0, err
+		}
+		bytes += n
+	}
+	if bytes == 0 {
+		return 0, errNoSessions
+	}
+	return bytes, nil
+}
+
+// mapMemory returns what the kernel says a map takes: from Linux 6.4 what it
+// has allocated, before that an upper bound.
+func mapMemory(m *ebpf.Map) (uint64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", m.FD()))
+	if err != nil {
+		return 0, err
+	}
+	return parseMemlock(string(text))
+}
+
+// parseMemlock finds a map's memory in the text of its descriptor's fdinfo.
+func parseMemlock(fdinfo string) (uint64, error) {
+	for line := range strings.Lines(fdinfo) {
+		if value, ok := strings.CutPrefix(line, "memlock:"); ok {
+			return strconv.ParseUint(strings.TrimSpace(value), 10, 64)
+		}
+	}
+	return 0, errors.New("the kernel does not tell how much memory a BPF map takes")
+}
