@@ -192,10 +192,13 @@ func TestRowsOf(t *testing.T) {
 		}
 		return out
 	}
-	for _, bad := range []*dataplane.Traffic{at("10.0.0.2", "10.0.0.1"), at("10.0.0.1", "10.0.0.1"), at("2001:db8::1")} {
+	for _, bad := range []*dataplane.Traffic{at("10.0.0.2", "10.0.0.1"), at("2001:db8::1")} {
 		if _, err := rowsOf(bad); err == nil {
 			t.Errorf("%v was taken", bad.Addresses)
 		}
+	}
+	if rows, err := rowsOf(at("10.0.0.1", "10.0.0.1", "10.0.0.2")); err != nil || len(rows) != 2 || rows[0].Opened != 2 || rows[1].Opened != 1 {
+		t.Errorf("an address twice: %v, %v", rows, err)
 	}
 	if rows, err := rowsOf(at("10.0.0.1", "10.0.0.2")); err != nil || len(rows) != 2 || rows[1].Opened != 1 {
 		t.Errorf("%v, %v", rows, err)

@@ -33,6 +33,16 @@ func (c Counts) since(before Counts) Counts {
 	}
 }
 
+// plus returns the sum of two parts of the same address.
+func (c Counts) plus(o Counts) Counts {
+	return Counts{
+		Outbound: dataplane.Volume{Bytes: c.Outbound.Bytes + o.Outbound.Bytes, Packets: c.Outbound.Packets + o.Outbound.Packets},
+		Inbound:  dataplane.Volume{Bytes: c.Inbound.Bytes + o.Inbound.Bytes, Packets: c.Inbound.Packets + o.Inbound.Packets},
+		Open:     c.Open + o.Open,
+		Opened:   c.Opened + o.Opened,
+	}
+}
+
 func growth(now, before dataplane.Volume) dataplane.Volume {
 	return dataplane.Volume{Bytes: grown(now.Bytes, before.Bytes), Packets: grown(now.Packets, before.Packets)}
 }
@@ -50,18 +60,24 @@ type Row struct {
 	Counts
 }
 
-// rowsOf returns the rows of a reading. Its addresses are ascending, as the
-// dataplane promises; others than IPv4 are not there.
+// rowsOf returns the rows of a reading, whose addresses are ascending. One that
+// is there twice (two processors may begin to count a new address at the same
+// moment) has the sum of both.
 func rowsOf(t *dataplane.Traffic) ([]Row, error) {
 	rows := make([]Row, 0, len(t.Addresses))
-	for i, a := range t.Addresses {
-		if !a.Address.Is4() {
+	for _, a := range t.Addresses {
+		c := Counts{Outbound: a.Outbound, Inbound: a.Inbound, Open: a.Open, Opened: a.Opened}
+		last := len(rows) - 1
+		switch {
+		case !a.Address.Is4():
 			return nil, fmt.Errorf("%v was counted, which is no IPv4 address", a.Address)
+		case last >= 0 && a.Address == rows[last].Address:
+			rows[last].Counts = rows[last].plus(c)
+		case last >= 0 && a.Address.Less(rows[last].Address):
+			return nil, fmt.Errorf("%v was counted after %v; addresses have to ascend", a.Address, rows[last].Address)
+		default:
+			rows = append(rows, Row{a.Address, c})
 		}
-		if i > 0 && !t.Addresses[i-1].Address.Less(a.Address) {
-			return nil, fmt.Errorf("%v was counted after %v; addresses have to ascend", a.Address, t.Addresses[i-1].Address)
-		}
-		rows = append(rows, Row{a.Address, Counts{Outbound: a.Outbound, Inbound: a.Inbound, Open: a.Open, Opened: a.Opened}})
 	}
 	return rows, nil
 }

@@ -36,6 +36,10 @@ type Clock interface {
 // off is left out; a machine that is suspended, or whose clock is set, does that.
 const slack = 5 * time.Second
 
+// again is the wait between two attempts at a network that the dataplane is just
+// taking up.
+const again = 200 * time.Millisecond
+
 // readers is how many networks are read at the same time.
 const readers = 4
 
@@ -157,6 +161,11 @@ func (r *Recorder) record(ctx context.Context, end int64) {
 // take reads the counters of one gateway's network.
 func (r *Recorder) take(ctx context.Context, v *state.View, g *resource.NATGateway, end int64) outcome {
 	t, err := r.meter.Traffic(ctx, g.VPC)
+	// A daemon that has just been started finds its networks one after the
+	// other; the end of the minute can wait for that a little.
+	for err != nil && r.db.Observed.Applied(g.VPC) == 0 && r.clock.Now().Sub(time.Unix(end, 0)) < slack && r.clock.Wait(ctx, again) == nil {
+		t, err = r.meter.Traffic(ctx, g.VPC)
+	}
 	if err != nil {
 		return outcome{err: err}
 	}

@@ -51,6 +51,8 @@ func (c *fakeClock) pass(d time.Duration) {
 }
 
 func (c *fakeClock) Wait(_ context.Context, d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.running+d > c.until {
 		return errors.New("the end of the test")
 	}
@@ -62,7 +64,7 @@ func (c *fakeClock) Wait(_ context.Context, d time.Duration) error {
 			}
 		}
 	}
-	c.pass(d)
+	c.now, c.running = c.now.Add(d), c.running+d
 	return nil
 }
 
@@ -74,6 +76,7 @@ type fakeMeter struct {
 	epoch uint64
 	err   error
 	slow  time.Duration // that a reading takes
+	until time.Duration // of the clock's running: err is until then; 0: always
 	more  []string      // further addresses
 	asked []string
 }
@@ -83,7 +86,7 @@ func (m *fakeMeter) Traffic(_ context.Context, network string) (*dataplane.Traff
 	defer m.mu.Unlock()
 	m.asked = append(m.asked, network)
 	m.clock.pass(m.slow)
-	if m.err != nil {
+	if m.err != nil && (m.until == 0 || m.clock.Running() < m.until) {
 		return nil, m.err
 	}
 	n := uint64(m.clock.Running() / time.Second)
@@ -217,6 +220,26 @@ func TestRecorderRestarts(t *testing.T) {
 	r.start()
 	r.run(t, 2*time.Minute)
 	r.expect(t, map[int64]uint64{0: 60, 1: 60, 2: 60, 3: 60, 6: 60, 8: 60})
+}
+
+// TestRecorderWaitsForTheDataplane: a daemon that comes back just before a
+// minute ends waits a little for the networks to be there again.
+func TestRecorderWaitsForTheDataplane(t *testing.T) {
+	for after, want := range map[time.Duration]map[int64]uint64{
+		3 * time.Second:  {0: 60, 1: 63, 2: 57, 3: 60},
+		10 * time.Second: {0: 60, 3: 60},
+	} {
+		r := newRecording(t)
+		r.run(t, 130*time.Second) // up to 10 s before the end of minute 1
+		r.Restart()
+		r.start()
+		r.meter.err, r.meter.until = errors.New("not there yet"), r.clock.running+10*time.Second+after
+		r.run(t, 3*time.Minute)
+		r.expect(t, want)
+		if r.log.Len() > 0 {
+			t.Errorf("told:\n%s", r.log.String())
+		}
+	}
 }
 
 func TestRecorderComplainsOnce(t *testing.T) {
