@@ -34,5 +34,21 @@ dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -C "$work/kernel" --wildcards \
 	'./boot/*' './lib/modules/*/modules.*' \
 	"./lib/modules/*/kernel/"{arch,crypto,fs,lib,net}'/*' "./lib/modules/*/kernel/drivers/"{char,net,virtio}'/*'
 depmod -b "$work/kernel" "$version"
+
+# The kernel unpacks itself at every start, which takes an emulated processor
+# longer than the start: boot what is in it, if that can be found
+# (Documentation/x86/boot.rst: setup_sects, payload_offset, payload_length).
+number() { od -An -v "-tu$2" -j "$3" -N "$2" "$1" | tr -d ' '; }
+packed=$work/kernel/boot/vmlinuz-$version
+image=$work/kernel/boot/vmlinux-$version
+offset=$((($(number "$packed" 1 0x1f1) + 1) * 512 + $(number "$packed" 4 0x248)))
+length=$(number "$packed" 4 0x24c)
+# The last four bytes are the size and not part of the stream.
+if head -c "$((offset + length - 4))" "$packed" | tail -c "$((length - 4))" | xz -dc >"$image" 2>/dev/null; then
+	rm "$packed"
+else
+	rm "$image"
+fi
+
 # Somebody else may have been quicker.
 mv -T "$work/kernel" "$cache/$version" 2>/dev/null || [ -e "$cache/$version" ]

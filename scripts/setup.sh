@@ -13,6 +13,7 @@ needs=(
 	"tc iproute2"
 	"qemu-system-x86_64 qemu-system-x86" # test/vm runs tests on Debian 12's kernel,
 	"depmod kmod"                        # which loads its modules by modprobe
+	"xz xz-utils"
 )
 
 missing=()

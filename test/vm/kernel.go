@@ -41,7 +41,7 @@ func findKernel(dir string) (kernel, error) {
 		return kernel{}, err
 	}
 	var k kernel
-	if k.image, err = only(filepath.Join(dir, "boot", "vmlinuz-*")); err != nil {
+	if k.image, err = only(filepath.Join(dir, "boot", "vmlinu[xz]-*")); err != nil {
 		return kernel{}, err
 	}
 	k.modules, err = only(filepath.Join(dir, "lib", "modules", "*"))

@@ -38,7 +38,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		flags.PrintDefaults()
 	}
 	var o options
-	flags.StringVar(&o.kernel, "kernel", "", "`DIRECTORY` with boot/vmlinuz-* and lib/modules/*; default: the one that scripts/kernel.sh has fetched")
+	flags.StringVar(&o.kernel, "kernel", "", "`DIRECTORY` with boot/vmlinu[xz]-* and lib/modules/*; default: the one that scripts/kernel.sh has fetched")
 	flags.IntVar(&o.cpus, "cpus", 2, "processors")
 	flags.IntVar(&o.memory, "memory", 2048, "`MIB` of memory")
 	timeout := flags.Duration("timeout", 10*time.Minute, "end the machine after this time")
