@@ -17,10 +17,8 @@ const rootTag = "root"
 // runInit is the machine's first process. It makes the machine ready, starts
 // the agent, takes in the processes that others leave, and ends the machine.
 func runInit() {
-	if err := initialize(); err != nil {
-		fmt.Fprintln(os.Stderr, "init:", err)
-	}
-	// Reached only if something failed: this side ends the machine otherwise.
+	// It returns only if something failed: who has started the machine ends it.
+	fmt.Fprintln(os.Stderr, "init:", initialize())
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	os.Exit(1) // the kernel panics, which ends the machine as well
 }
