@@ -39,7 +39,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var o options
 	flags.StringVar(&o.kernel, "kernel", "", "`DIRECTORY` with boot/vmlinu[xz]-* and lib/modules/*; default: the one that scripts/kernel.sh has fetched")
-	flags.IntVar(&o.cpus, "cpus", 2, "processors")
+	flags.IntVar(&o.cpus, "cpus", 1, "processors; more are slower if this machine has not as many to spare")
 	flags.IntVar(&o.memory, "memory", 2048, "`MIB` of memory")
 	timeout := flags.Duration("timeout", 10*time.Minute, "end the machine after this time")
 	console := flags.Bool("console", false, "copy the machine's console to standard error")
