@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the tests and benchmarks need, if they are
-# missing. Building and the demo need none.
+# missing, and fetches the kernel that some tests run on. Building and the demo
+# need none.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 # command and the package that has it
 needs=(
@@ -11,6 +13,9 @@ needs=(
 	"tc iproute2"
 	"iptables iptables" # benchmarks compare with it,
 	"iperf3 iperf3"     # and send TCP with this
+	"qemu-system-x86_64 qemu-system-x86" # test/vm runs tests on Debian 12's kernel,
+	"depmod kmod"                        # which loads its modules by modprobe
+	"xz xz-utils"
 )
 
 missing=()
@@ -24,14 +29,20 @@ done
 if ! [ -e /usr/include/stdlib.h ]; then
 	missing+=(libc6-dev)
 fi
-if [ ${#missing[@]} -eq 0 ]; then
-	exit 0
+if [ ${#missing[@]} -gt 0 ]; then
+	if ! command -v apt-get >/dev/null; then
+		echo "setup: please install: ${missing[*]}" >&2
+		exit 1
+	fi
+	echo "setup: installing ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -q
+	# Somebody else may be installing something.
+	apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
 fi
-if ! command -v apt-get >/dev/null; then
-	echo "setup: please install: ${missing[*]}" >&2
-	exit 1
+
+if command -v apt-get >/dev/null; then
+	scripts/kernel.sh
+else
+	echo "setup: no apt-get to fetch Debian 12's kernel with; tests in a virtual machine are skipped" >&2
 fi
-echo "setup: installing ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -q
-apt-get install -q -y --no-install-recommends "${missing[@]}"
