@@ -263,17 +263,14 @@ static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
 	return parse(data, data_end, p);
 }
 
-/* session_index returns what egress is told of a packet that has a session. */
-static __always_inline __u32 session_index(const struct session *s, const struct packet *p, const struct gateway_settings *set,
-					   __u32 why)
+/* session_index returns what egress is told of a packet that has a session. With
+ * the shortcut, there is always something to learn: few packets get that far.
+ */
+static __always_inline __u32 session_index(const struct session *s, const struct packet *p, const struct gateway_settings *set)
 {
-	__u32 index = s->slot;
-
-	if ((p->is & IS_ENDING) || (s->state & (STATE_CLOSING | STATE_CLOSED)))
-		index |= INDEX_CHECK;
-	if ((set->flags & SET_SHORTCUT) && (why == STAT_MISS_UNLEARNED || why == STAT_MISS_STALE))
-		index |= INDEX_CHECK;
-	return index;
+	if ((set->flags & SET_SHORTCUT) || (p->is & IS_ENDING) || (s->state & (STATE_CLOSING | STATE_CLOSED)))
+		return s->slot | INDEX_CHECK;
+	return s->slot;
 }
 
 /* opens says whether a packet without a session can open one. What else there
@@ -431,7 +428,7 @@ int switch_ingress(struct __sk_buff *skb)
 					return verdict;
 				count_stat(why);
 			}
-			skb->tc_index = session_index(s, &p, set, why);
+			skb->tc_index = session_index(s, &p, set);
 			if ((p.is & (IS_SYN | IS_ACK)) == IS_SYN && (s->state & STATE_CLOSED))
 				return renew(skb, g, set, s);
 			return NEXT;
@@ -514,7 +511,7 @@ int uplink_ingress(struct __sk_buff *skb)
 			return verdict;
 		count_stat(why);
 	}
-	skb->tc_index = session_index(s, &p, set, why);
+	skb->tc_index = session_index(s, &p, set);
 	return NEXT;
 }
 
@@ -602,27 +599,36 @@ int uplink_xdp(struct xdp_md *ctx)
 	return xdp(ctx, true);
 }
 
+static __always_inline void remove_entry(struct gateway_state *g, const struct entry *e)
+{
+	struct session *s = bpf_map_lookup_elem(&sessions, &e->original);
+
+	if (s && !(s->flow & FLOW_REPLY))
+		remove_session(g, &e->original, s);
+	s = bpf_map_lookup_elem(&sessions, &e->reply);
+	if (s && (s->flow & FLOW_REPLY))
+		bpf_map_delete_elem(&sessions, &e->reply);
+}
+
 /* attend_one looks after one session. What conntrack has is made what it is
- * there; what it has not is removed.
+ * there; what it has not is removed. That of a connection which has ended is
+ * removed before conntrack is asked, since the next one between the same ends
+ * may be there already, and is another session.
  */
 static long attend_one(__u32 i, void *context)
 {
 	struct __sk_buff *skb = *(struct __sk_buff **)context;
 	struct gateway_state *g = get_gateway();
 	struct connection c = {};
-	struct session *s;
 	struct entry e;
 
 	if (!g || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + i * sizeof(e), &e, sizeof(e)))
 		return 1;
+	if (e.ended)
+		remove_entry(g, &e);
 	if (look_up(skb, &e.original, false, &c) < 0) {
 		if (!e.status || has_ports(e.original.proto)) {
-			s = bpf_map_lookup_elem(&sessions, &e.original);
-			if (s && !(s->flow & FLOW_REPLY))
-				remove_session(g, &e.original, s);
-			s = bpf_map_lookup_elem(&sessions, &e.reply);
-			if (s && (s->flow & FLOW_REPLY))
-				bpf_map_delete_elem(&sessions, &e.reply);
+			remove_entry(g, &e);
 			return 0;
 		}
 		c.original = e.original;
