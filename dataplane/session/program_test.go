@@ -207,8 +207,8 @@ type volumeKey struct {
 }
 
 // run has a program handle a frame; in is what an skb comes with.
-func (f *fixture) run(program string, frame []byte, in ...skb) result {
-	f.t.Helper()
+func (f *fixture) run(t testing.TB, program string, frame []byte, in ...skb) result {
+	t.Helper()
 	opt := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame))}
 	var out skb
 	if f.prog[program].Type() == ebpf.SchedCLS {
@@ -224,7 +224,7 @@ func (f *fixture) run(program string, frame []byte, in ...skb) result {
 		return err
 	})
 	if err != nil {
-		f.t.Fatalf("%s: %v", program, err)
+		t.Fatalf("%s: %v", program, err)
 	}
 	r := result{Verdict: int32(verdict), Frame: opt.DataOut, Mark: out.Mark, Index: out.Index, Stats: f.stats(), Volumes: f.volumes()}
 	for k, v := range stats {

@@ -113,7 +113,7 @@ func TestShortcutTranslates(t *testing.T) {
 				for _, program := range d.programs() {
 					t.Run(strings.Join([]string{program, name, d.name, c.name}, "/"), func(t *testing.T) {
 						in := d.from.with(c.packet)
-						compare(t, hit(program, d, in), f.run(program, in.frame()))
+						compare(t, hit(program, d, in), f.run(t, program, in.frame()))
 					})
 				}
 			}
@@ -144,7 +144,7 @@ func TestShortcutLeavesNoChecksum(t *testing.T) {
 		d.learned(f)
 		for _, program := range d.programs() {
 			in := d.from.with(func(p *packet) { p.unsummed = true })
-			t.Run(program+"/"+d.name, func(t *testing.T) { compare(t, hit(program, d, in), f.run(program, in.frame())) })
+			t.Run(program+"/"+d.name, func(t *testing.T) { compare(t, hit(program, d, in), f.run(t, program, in.frame())) })
 		}
 	}
 }
@@ -164,10 +164,10 @@ func TestShortcutKnowsItsFlow(t *testing.T) {
 		"UDP-Lite":            udp("10.0.1.6:4000", "198.51.100.1:53", "").with(func(p *packet) { p.protocol = unix.IPPROTO_UDPLITE; p.payload = "\x0f\xa0\x005\x00\x00\x00\x00" }),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if r := f.run(switchXDP, p.frame()); r.Verdict != xdpPass {
+			if r := f.run(t, switchXDP, p.frame()); r.Verdict != xdpPass {
 				t.Errorf("XDP: verdict %d", r.Verdict)
 			}
-			if r := f.run(switchIngress, p.frame()); r.Verdict != tcNext {
+			if r := f.run(t, switchIngress, p.frame()); r.Verdict != tcNext {
 				t.Errorf("tc: verdict %d", r.Verdict)
 			}
 		})
