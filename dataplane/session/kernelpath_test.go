@@ -68,6 +68,13 @@ var reasons = []odd{
 	{name: "TCP header cut", proto: unix.IPPROTO_TCP, frame: func(f []byte) []byte { return f[:14+20+19] }},
 	{name: "IP options beyond the end", frame: func(f []byte) []byte { f[14] = 0x4f; return f[:14+20+20] }},
 
+	// What the headers say of the length, and is not so.
+	{name: "shorter than it says", frame: func(f []byte) []byte { return f[:len(f)-1] },
+		why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot},
+	{name: "says nothing of its length", frame: length(0), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot},
+	{name: "no room for UDP", proto: unix.IPPROTO_UDP, frame: length(27), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot},
+	{name: "no room for TCP", proto: unix.IPPROTO_TCP, frame: length(51), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot},
+
 	// What is known of the session.
 	{name: "no session", packet: func(p *packet) { p.from, p.to = onPort(p.from, 9), onPort(p.to, 9) },
 		why: bpf.GatewayStatSTAT_MISS_NEW, index: indexCheck},
@@ -104,6 +111,11 @@ func flags(f uint8) func(*packet) { return func(p *packet) { p.flags = f } }
 
 func etherType(t uint16) func([]byte) []byte {
 	return func(f []byte) []byte { binary.BigEndian.PutUint16(f[12:], t); return f }
+}
+
+// length puts another length into the IP header.
+func length(n uint16) func([]byte) []byte {
+	return func(f []byte) []byte { binary.BigEndian.PutUint16(f[16:], n); return f }
 }
 
 // onPort puts another digit in the place of an address's last.
