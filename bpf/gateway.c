@@ -348,6 +348,8 @@ static __always_inline int renew(struct __sk_buff *skb, struct gateway_state *g,
 			__sync_fetch_and_add(&g->open[s->kind], -1);
 		return NEXT;
 	}
+	/* Conntrack may translate the new connection otherwise. */
+	*(volatile __u32 *)&s->generation = 0;
 	if (s->kind < KINDS)
 		__sync_fetch_and_add(&g->opened[s->kind], 1);
 	a = address_of(s->slot);
