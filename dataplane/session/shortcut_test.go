@@ -1,9 +1,12 @@
 package session
 
 import (
+	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
@@ -145,6 +148,27 @@ func TestShortcutLeavesNoChecksum(t *testing.T) {
 		for _, program := range d.programs() {
 			in := d.from.with(func(p *packet) { p.unsummed = true })
 			t.Run(program+"/"+d.name, func(t *testing.T) { compare(t, hit(program, d, in), f.run(t, program, in.frame())) })
+		}
+	}
+}
+
+// Where a device has summed up the whole packet (CHECKSUM_COMPLETE), its sum
+// stays right. A kernel that can make such an skb checks it after the run.
+func TestShortcutKeepsDeviceChecksum(t *testing.T) {
+	const checksumComplete = 1 << 2 // BPF_F_TEST_SKB_CHECKSUM_COMPLETE
+	f := newFixture(t)
+	for _, of := range []func(from, to, payload string) packet{udp, tcp} {
+		for _, d := range directions(of) {
+			d.learned(f)
+			program := d.programs()[1]
+			opt := ebpf.RunOptions{Data: d.from.frame(), DataOut: make([]byte, len(d.from.frame())), Flags: checksumComplete}
+			verdict, err := f.prog[program].Run(&opt)
+			if errors.Is(err, unix.EINVAL) {
+				t.Skip("the kernel makes no such skb")
+			}
+			if err != nil || verdict != tcRedirect || !bytes.Equal(opt.DataOut, d.translated(d.from).frame()) {
+				t.Errorf("%s: %s: verdict %d, error %v, frame\n% x", program, d.name, verdict, err, opt.DataOut)
+			}
 		}
 	}
 }
