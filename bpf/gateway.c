@@ -238,13 +238,15 @@ static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *
 	*why = why_not(p);
 	if (*why == STAT_HIT)
 		*why = unusable(s, set);
+	if (*why == STAT_HIT && !skb->gso_size && !whole(p, skb->len - sizeof(struct ethhdr)))
+		*why = STAT_MISS_OTHER;
 	if (*why == STAT_HIT && !fits(skb, p, s->mtu))
 		*why = STAT_MISS_MTU;
 	if (*why == STAT_HIT && (!(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &t)))
 		*why = STAT_MISS_OTHER;
 	if (*why != STAT_HIT)
 		return NEXT;
-	count_skb(skb, s->slot, s->flow & FLOW_INBOUND, p->head, true);
+	count_skb(skb, p, s->slot, s->flow & FLOW_INBOUND, true);
 	return forward(skb, p, &t);
 }
 
@@ -343,6 +345,8 @@ static __always_inline int renew(struct __sk_buff *skb, struct gateway_state *g,
 			__sync_fetch_and_add(&g->open[s->kind], -1);
 		return NEXT;
 	}
+	/* Conntrack may translate the new connection otherwise. */
+	*(volatile __u32 *)&s->generation = 0;
 	if (s->kind < KINDS)
 		__sync_fetch_and_add(&g->opened[s->kind], 1);
 	a = address_of(s->slot);
@@ -472,14 +476,14 @@ int switch_egress(struct __sk_buff *skb)
 	if (index & INDEX_CHECK)
 		learn(skb, &p);
 	if (!public && (index & INDEX_SLOT))
-		count_skb(skb, index & INDEX_SLOT, false, p.head, false);
+		count_skb(skb, &p, index & INDEX_SLOT, false, false);
 	if (public && (index & INDEX_SLOT)) {
-		count_skb(skb, index & INDEX_SLOT, true, p.head, false);
+		count_skb(skb, &p, index & INDEX_SLOT, true, false);
 		return NEXT;
 	}
 	slot = bpf_map_lookup_elem(&slots, &p.key.daddr);
 	if (slot)
-		count_skb(skb, *slot, true, p.head, false);
+		count_skb(skb, &p, *slot, true, false);
 	return NEXT;
 }
 
@@ -533,7 +537,7 @@ int uplink_egress(struct __sk_buff *skb)
 	if (index & INDEX_CHECK)
 		learn(skb, &p);
 	if (index & INDEX_SLOT)
-		count_skb(skb, index & INDEX_SLOT, false, p.head, false);
+		count_skb(skb, &p, index & INDEX_SLOT, false, false);
 	return NEXT;
 }
 
@@ -562,8 +566,8 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 	if (!set || !(set->flags & SET_SHORTCUT) || !parse(data, data_end, &p) || why_not(&p) != STAT_HIT)
 		return XDP_PASS;
 	s = bpf_map_lookup_elem(&sessions, &p.key);
-	if (!s || unusable(s, set) != STAT_HIT || !(s->path & PATH_XDP) || !(s->path & PATH_PUBLIC) != !public ||
-	    p.len > s->mtu || !read_path(s, set, &t))
+	if (!s || unusable(s, set) != STAT_HIT || !whole(&p, data_end - (void *)ip) || p.len > s->mtu ||
+	    !(s->path & PATH_XDP) || !(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &t))
 		return XDP_PASS;
 	if (p.key.proto == IPPROTO_TCP)
 		check = (void *)ports + offsetof(struct tcphdr, check);

@@ -24,6 +24,7 @@ type wire struct {
 	conn *packet.Conn
 	from net.HardwareAddr
 	to   net.HardwareAddr
+	sent uint16
 }
 
 func newWire(t *testing.T, ns *netns.Namespace, link string, to net.HardwareAddr) *wire {
@@ -76,7 +77,10 @@ func (w *wire) send(t testing.TB, protocol uint8, src, dst netip.AddrPort, flags
 	} else {
 		at = 16
 		l4[12], l4[13] = 5<<4, flags
-		binary.BigEndian.PutUint16(l4[14:], 1000)
+		// Another window each time: conntrack gives a connection that only
+		// repeats itself more time, even where it was reset.
+		w.sent++
+		binary.BigEndian.PutUint16(l4[14:], w.sent)
 	}
 	pseudo := checksum(uint32(protocol)+uint32(len(l4)), ip[12:20])
 	binary.BigEndian.PutUint16(l4[at:], ^checksum(uint32(pseudo), l4))

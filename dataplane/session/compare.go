@@ -131,10 +131,11 @@ func (n *Network) dropPending() error {
 	if err != nil {
 		return err
 	}
-	moment := ticks(500 * time.Millisecond)
+	moment := int32(ticks(500 * time.Millisecond))
 	var gone []entry
 	err = n.each(func(k flowKey, s *bpf.GatewaySession) {
-		if s.Flow&flowReply == 0 && s.State&stateConfirmed == 0 && now-s.Until > moment {
+		// One that was made since has a time after now.
+		if s.Flow&flowReply == 0 && s.State&stateConfirmed == 0 && int32(now-s.Until) > moment {
 			gone = append(gone, entry{Original: k})
 		}
 	})
