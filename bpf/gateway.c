@@ -162,14 +162,14 @@ static __noinline int learn(struct __sk_buff *skb, struct packet *p)
 	 */
 	if (!(c.status & IPS_SEEN_REPLY) && !(original->flow & FLOW_INBOUND))
 		return 0;
-	reply = reply_element(original, &c.reply);
+	reply = reply_element(g, original, &c.reply);
 	if (!reply)
 		return 0;
 	if (original->state & STATE_CLOSING) {
 		__sync_fetch_and_or(&reply->state, STATE_CLOSING);
 		return 0;
 	}
-	reply->state = 0;
+	__sync_fetch_and_and(&reply->state, ~STATE_CLOSING);
 	if (!(set->flags & SET_SHORTCUT) || (original->flow & FLOW_KERNEL) || why_not(p) != STAT_HIT)
 		return 0;
 	if (p->key.proto == IPPROTO_TCP ? c.tcp_state != TCP_CONNTRACK_ESTABLISHED : !(c.status & IPS_SEEN_REPLY))
@@ -611,7 +611,7 @@ static __always_inline void remove_entry(struct gateway_state *g, const struct e
 		remove_session(g, &e->original, s);
 	s = bpf_map_lookup_elem(&sessions, &e->reply);
 	if (s && (s->flow & FLOW_REPLY))
-		bpf_map_delete_elem(&sessions, &e->reply);
+		remove_session(g, &e->reply, s);
 }
 
 /* attend_one looks after one session. What conntrack has is made what it is

@@ -181,6 +181,13 @@ static __always_inline struct session *settle(struct gateway_state *g, const str
 	struct session *s = bpf_map_lookup_elem(&sessions, &c->original);
 	struct session made;
 
+	/* No two connections have a tuple in common. What has it besides this one
+	 * belonged to one that is gone, of which nobody has heard yet.
+	 */
+	if (s && (s->flow & FLOW_REPLY)) {
+		remove_session(g, &c->original, s);
+		s = NULL;
+	}
 	if (!s) {
 		if (!describe(g, c, &made))
 			return NULL;
@@ -198,13 +205,16 @@ static __always_inline struct session *settle(struct gateway_state *g, const str
 }
 
 /* reply_element returns the element of the reply direction, made if need be. */
-static __always_inline struct session *reply_element(const struct session *original, const struct flow_key *key)
+static __always_inline struct session *reply_element(struct gateway_state *g, const struct session *original,
+						     const struct flow_key *key)
 {
 	struct session *s = bpf_map_lookup_elem(&sessions, key);
 	struct session made = {};
 
-	if (s)
+	if (s && (s->flow & FLOW_REPLY))
 		return s;
+	if (s)
+		remove_session(g, key, s);
 	made.slot = original->slot;
 	made.kind = original->kind;
 	made.flow = ((original->flow & (FLOW_INBOUND | FLOW_KERNEL)) ^ FLOW_INBOUND) | FLOW_REPLY;

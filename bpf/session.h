@@ -112,17 +112,20 @@ static __always_inline void reopen_session(struct gateway_state *g, struct sessi
 		add_open(g, s->kind, s->slot, 1);
 }
 
-/* remove_session takes the session's element away. A state bit is set before,
- * so that what another CPU still does with the element is not counted any more.
+/* remove_session takes an element away, of either direction. Who sets
+ * STATE_DEAD is the one that does so, and until it is done nobody puts another
+ * element in its place: what is found by the key is what was looked at.
  */
 static __always_inline void remove_session(struct gateway_state *g, const struct flow_key *key, struct session *s)
 {
-	__u32 kind = s->kind, slot = s->slot;
+	__u32 kind = s->kind, slot = s->slot, flow = s->flow;
 	__u32 old = __sync_fetch_and_or(&s->state, STATE_CLOSED | STATE_DEAD);
 
 	if (old & STATE_DEAD)
 		return;
 	bpf_map_delete_elem(&sessions, key);
+	if (flow & FLOW_REPLY)
+		return;
 	if (!(old & STATE_CONFIRMED))
 		__sync_fetch_and_add(&g->pending, -1);
 	if (!(old & STATE_CLOSED))

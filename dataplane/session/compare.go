@@ -70,13 +70,13 @@ func (n *Network) Compare(ctx context.Context) error {
 	}
 
 	var amiss []entry
-	var over []flowKey
 	err = n.each(func(k flowKey, s *bpf.GatewaySession) {
 		f := known[k]
 		switch {
 		case s.Flow&flowReply != 0:
 			if f == nil {
-				over = append(over, k)
+				// One that was made meanwhile is made again by the next packet.
+				amiss = append(amiss, entry{Reply: k, Ended: 1})
 			}
 		case f == nil:
 			// What began since the list was made is not amiss; conntrack can
@@ -100,16 +100,7 @@ func (n *Network) Compare(ctx context.Context) error {
 			amiss = append(amiss, e)
 		}
 	}
-	if err := n.attend(amiss); err != nil {
-		return err
-	}
-	for _, k := range over {
-		// One that was made meanwhile is made again by the next packet.
-		if err := n.maps["sessions"].Delete(&k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("remove a session's reply direction: %w", err)
-		}
-	}
-	return nil
+	return n.attend(amiss)
 }
 
 // closedOf reports whether conntrack has seen a connection closed. It keeps one

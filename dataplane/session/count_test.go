@@ -118,7 +118,7 @@ func TestSegmentsFit(t *testing.T) {
 				t.Errorf("%s: %s: segments of the MTU: %+v", program, d.name, r)
 			}
 			want := missed(program, in.frame())
-			want.Index, want.Stats[bpf.GatewayStatSTAT_MISS_MTU] = slot | indexCheck, 1
+			want.Index, want.Stats[bpf.GatewayStatSTAT_MISS_MTU] = slot|indexCheck, 1
 			compare(t, want, f.run(t, program, in.frame(), skb{SegmentSize: most + 1, Segments: 3}))
 		}
 	}
