@@ -32,6 +32,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/engine"
 	"sluice/dataplane/link"
+	"sluice/dataplane/session"
 )
 
 // How long the steps of the start and of the end may take.
@@ -63,7 +64,10 @@ type kernel interface {
 // openKernel opens the machine's dataplane. RunDir, which does not outlive a
 // reboot, keeps the marks of what is ours.
 func openKernel(c *config.Config, log *slog.Logger) (kernel, error) {
-	return engine.New(engine.Config{RunDir: c.RunDir, Logger: log})
+	return engine.New(engine.Config{
+		RunDir: c.RunDir, Logger: log,
+		Sessions: session.Options{Dir: c.BPFDir, Sessions: c.Sessions},
+	})
 }
 
 // daemon is everything, wired.
