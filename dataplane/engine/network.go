@@ -36,6 +36,8 @@ type network struct {
 
 	sessionsMu sync.Mutex       // held to change sessions (with mu held as well), or to use it without mu
 	sessions   *session.Network // nil without a public side, or where the engine has none
+	places     []session.Link   // where its programs belong, as of the last comparison
+	shortcut   bool             // whether its programs forward
 
 	doubt atomic.Uint32 // parts that the next Apply reads
 
