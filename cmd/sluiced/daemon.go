@@ -57,6 +57,9 @@ type kernel interface {
 	// Traffic returns what was counted of a network; the error wraps
 	// engine.ErrNotCounted where that is nothing.
 	Traffic(ctx context.Context, network string) (*dataplane.Traffic, error)
+	// Programs returns how the BPF programs of a network's links are attached;
+	// the error wraps engine.ErrNotCounted where there are none.
+	Programs(ctx context.Context, network string) ([]dataplane.Programs, error)
 	// Close ends the watching; what is in the kernel stays.
 	Close() error
 }
@@ -201,6 +204,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			Inventory: inventory.New(db, &c.Settings, time.Now, log),
 			Networks:  admin.Status{DB: db},
 			Traffic:   counters{dp},
+			Programs:  counters{dp},
 			Process:   d.info,
 		}, log),
 		Grace: grace,
