@@ -249,6 +249,10 @@ func (k *checker) metrics() error {
 			return k.errorf("metrics.listen", "%q is the API's address already; write another port", m.Listen)
 		}
 	}
+	const least, most = time.Hour, 366 * 24 * time.Hour
+	if m.Keep < least || m.Keep > most {
+		return k.errorf("metrics.keep", "%v is out of range; write a duration from 1h to 8784h, which is 366 days", m.Keep)
+	}
 	return k.between("metrics.top_addresses", m.TopAddresses, 0, 1000)
 }
 

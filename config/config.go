@@ -49,10 +49,11 @@ type Rate struct {
 // Throttle are the limits of the API.
 type Throttle struct{ PerKey, Total Rate }
 
-// Metrics says what is shown of what the dataplane has counted.
+// Metrics says what is shown and kept of what the dataplane has counted.
 type Metrics struct {
-	Listen       string // host:port of /metrics; empty: none
-	TopAddresses int    // private addresses of a network with series of their own, by each ranking
+	Listen       string        // host:port of /metrics; empty: none
+	TopAddresses int           // private addresses of a network with series of their own, by each ranking
+	Keep         time.Duration // how long every minute of a NAT gateway is kept
 }
 
 // Bridge is a bridge of a public network that sluiced makes when it is absent.

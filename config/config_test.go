@@ -31,7 +31,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 		MaxConnections: 1024,
 		Throttle:       Throttle{PerKey: Rate{1000, 2000}, Total: Rate{20000, 20000}},
 		AuditInterval:  30 * time.Second,
-		Metrics:        Metrics{TopAddresses: 10},
+		Metrics:        Metrics{TopAddresses: 10, Keep: 744 * time.Hour},
 		Bridges:        []Bridge{{Name: "sluice-public", Address: netip.MustParsePrefix("203.0.113.1/24")}},
 		Settings: settings.Settings{
 			Regions: []settings.Region{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []settings.Zone{
@@ -107,7 +107,7 @@ vswitches:
   - {vswitch: web, cidr: 10.0.0.0/24, mode: bridge, mtu: 9000}
   - {account: a1, vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
 nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tcp_reset: 4m}, sessions: 200000}
-metrics: {listen: "[::1]:8681", top_addresses: 0}
+metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ metrics: {listen: "[::1]:8681", top_addresses: 0}
 	if c.Throttle != (Throttle{Rate{0.5, 1}, Rate{0, 2}}) {
 		t.Errorf("throttle: %+v", c.Throttle)
 	}
-	if c.Metrics != (Metrics{Listen: "[::1]:8681"}) {
+	if c.Metrics != (Metrics{Listen: "[::1]:8681", Keep: 24 * time.Hour}) {
 		t.Errorf("metrics: %+v", c.Metrics)
 	}
 	quotas := settings.Quotas{VPCs: 1, VSwitchesPerVPC: 2, RouteEntries: 3, HaVipRouteEntries: 4, UserCIDRs: 5, ElasticIPs: 6,

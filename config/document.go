@@ -190,8 +190,9 @@ type timeoutsDoc struct {
 }
 
 type metricsDoc struct {
-	Listen       string `yaml:"listen"`
-	TopAddresses int    `yaml:"top_addresses"`
+	Listen       string        `yaml:"listen"`
+	TopAddresses int           `yaml:"top_addresses"`
+	Keep         time.Duration `yaml:"keep"`
 }
 
 type levelText struct{ slog.Level }
@@ -232,6 +233,6 @@ func defaults() document {
 			Shortcut: "on",
 			Refuse:   string(dataplane.RefuseDrop),
 		},
-		Metrics: metricsDoc{TopAddresses: 10},
+		Metrics: metricsDoc{TopAddresses: 10, Keep: 31 * 24 * time.Hour},
 	}
 }

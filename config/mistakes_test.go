@@ -139,6 +139,9 @@ func TestMistakes(t *testing.T) {
 		{"metrics on the API's port", "metrics:\n  listen: 127.0.0.1:8680", 2, "metrics.listen", "is the API's address already"},
 		{"metrics of too many addresses", "metrics: {top_addresses: 1001}", 1, "metrics.top_addresses", "from 0 to 1000"},
 		{"unknown field of metrics", "metrics: {top: 1}", 1, "metrics.top", "unknown field"},
+		{"minutes kept too short", "metrics:\n  keep: 59m", 2, "metrics.keep", "from 1h to 8784h"},
+		{"minutes kept too long", "metrics: {keep: 8785h}", 1, "metrics.keep", "from 1h to 8784h"},
+		{"minutes kept for days", "metrics: {keep: 31d}", 1, "metrics.keep", "write a number and a unit"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := parse("t.yaml", []byte(c.text))

@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing: setup.sh FOR..., where FOR is
-# test (tests and benchmarks) or lint (also generating). Building and the demo
-# need none.
+# test (tests and benchmarks; fetches the kernel that some tests run on, too) or
+# lint (also generating). Building and the demo need none.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 # for what, command or file, and the package that has it
 needs=(
-	"test gcc gcc"                         # the race detector,
-	"test /usr/include/stdlib.h libc6-dev" # with the C library's headers
-	"test nft nftables"                    # tests look at what the kernel holds with other eyes,
-	"test ip iproute2"                     # and break it as an operator could
+	"test gcc gcc"                             # the race detector,
+	"test /usr/include/stdlib.h libc6-dev"     # with the C library's headers
+	"test nft nftables"                        # tests look at what the kernel holds with other eyes,
+	"test ip iproute2"                         # and break it as an operator could
 	"test tc iproute2"
-	"test iptables iptables"                # benchmarks compare with it,
-	"test iperf3 iperf3"                    # and send TCP with this
-	# The version of the compiler is pinned: another makes other objects.
-	"lint clang-14 clang-14"
+	"test iptables iptables"                   # benchmarks compare with it,
+	"test iperf3 iperf3"                       # and send TCP with this
+	"test qemu-system-x86_64 qemu-system-x86"  # test/vm runs tests on Debian 12's kernel,
+	"test depmod kmod"                         # which loads its modules by modprobe
+	"test xz xz-utils"
+	"lint clang-14 clang-14"                   # pinned: another version makes other objects
 	"lint llvm-strip-14 llvm-14"
 	"lint /usr/include/bpf/bpf_helpers.h libbpf-dev"
 	"lint /usr/include/linux/bpf.h linux-libc-dev"
@@ -35,14 +38,23 @@ for need in "${needs[@]}"; do
 	*) PATH="$PATH:/usr/sbin:/sbin" command -v "$what" >/dev/null ;;
 	esac || missing+=("$package")
 done
-if [ ${#missing[@]} -eq 0 ]; then
+if [ ${#missing[@]} -gt 0 ]; then
+	if ! command -v apt-get >/dev/null; then
+		echo "setup: please install: ${missing[*]}" >&2
+		exit 1
+	fi
+	echo "setup: installing ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -q
+	# Somebody else may be installing something.
+	apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
+fi
+
+if [[ " $* " != *" test "* ]]; then
 	exit 0
 fi
-if ! command -v apt-get >/dev/null; then
-	echo "setup: please install: ${missing[*]}" >&2
-	exit 1
+if command -v apt-get >/dev/null; then
+	scripts/kernel.sh
+else
+	echo "setup: no apt-get to fetch Debian 12's kernel with; tests in a virtual machine are skipped" >&2
 fi
-echo "setup: installing ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -q
-apt-get install -q -y --no-install-recommends "${missing[@]}"

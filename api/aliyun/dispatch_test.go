@@ -54,7 +54,7 @@ func TestDispatchRefuses(t *testing.T) {
 		want          Error
 	}{
 		{"NoSuchAction", "", nil, Error{400, "InvalidParameter", `The specified parameter "Action or Version" is not valid.`}},
-		{"ListNatGatewayEcsMetric", "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
+		{"CreateCommonBandwidthPackage", "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
 		{"createvpnconnection", "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
 		{"CreateVpc", "RegionId=r dryrun=TRUE", nil, Error{400, "UnsupportedParameter", `The parameter "DryRun" is not supported.`}},
 		{"CreateVpc", "", nil, Error{400, "MissingParameter", `The input parameter "RegionId" that is mandatory for processing this request is not supplied.`}},
@@ -73,11 +73,12 @@ func TestDispatchRefuses(t *testing.T) {
 
 func TestActionTable(t *testing.T) {
 	for name, want := range map[string]action{
-		"CreateVpc":           {writes: true, token: true},
-		"DescribeVpcs":        {},
-		"DeleteVpc":           {writes: true},
-		"CreateForwardEntry":  {writes: true, token: true},
-		"AssociateEipAddress": {writes: true},
+		"CreateVpc":               {writes: true, token: true},
+		"DescribeVpcs":            {},
+		"DeleteVpc":               {writes: true},
+		"CreateForwardEntry":      {writes: true, token: true},
+		"AssociateEipAddress":     {writes: true},
+		"ListNatGatewayEcsMetric": {dryRun: true},
 	} {
 		got := actions[name]
 		if got.writes != want.writes || got.token != want.token || got.dryRun != want.dryRun {

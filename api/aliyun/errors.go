@@ -92,6 +92,13 @@ func unsupportedOperation() *Error {
 	return &Error{http.StatusBadRequest, "UnsupportedOperation", "The specified action is not supported."}
 }
 
+// dryRunOperation answers for a dry run that has found nothing wrong. The
+// document gives the code alone; status and message are those that the cloud's
+// other documents have.
+func dryRunOperation() *Error {
+	return &Error{http.StatusBadRequest, "DryRunOperation", "Request validation has been passed with DryRun flag set."}
+}
+
 // invalidAction answers for an action that does not exist.
 func invalidAction() *Error {
 	return documented("", "InvalidParameter", "Action or Version")

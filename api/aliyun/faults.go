@@ -97,6 +97,8 @@ var faults = map[fault.Reason]refusal{
 	fault.NonceUsed:                {code: "SignatureNonceUsed"},
 	fault.BandwidthPackageMissing:  {code: "MissingParameter.BandwidthPackage"},
 	fault.TooManyBandwidthPackages: {code: "TooManyBandwidthPackages"},
+	fault.TimePointInvalid:         {http: 400, code: "InvalidParameter", message: `The specified parameter "TimePoint" is not valid.`},
+	fault.PageTokenInvalid:         {http: 400, code: "InvalidParameter", message: `The specified parameter "NextToken" is not valid.`},
 
 	// states
 	fault.VPCInTransition:          {code: "IncorrectVpcStatus"},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/controlplane/eip"
+	"sluice/controlplane/monitor"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
 	"sluice/controlplane/resource"
@@ -18,13 +19,14 @@ type Service struct {
 	network *network.Service
 	eip     *eip.Service
 	nat     *nat.Service
+	monitor *monitor.Service
 }
 
 var _ Actions = (*Service)(nil)
 
 // NewService returns what answers the actions.
-func NewService(n *network.Service, e *eip.Service, g *nat.Service) *Service {
-	return &Service{network: n, eip: e, nat: g}
+func NewService(n *network.Service, e *eip.Service, g *nat.Service, m *monitor.Service) *Service {
+	return &Service{network: n, eip: e, nat: g, monitor: m}
 }
 
 // timestamp writes a time as the documents' examples do: UTC, to the second.

@@ -52,6 +52,10 @@ var sdkResponses = map[string]func() responses.AcsResponse{
 	"UnassociateEipAddress":       func() responses.AcsResponse { return vpc.CreateUnassociateEipAddressResponse() },
 }
 
+// sdkLacks are actions that the public client has no types for: it makes any
+// call with its CommonRequest, and hands the answer's text on.
+var sdkLacks = map[string]bool{"ListNatGatewayEcsMetric": true}
+
 // documentsOnly are members that the documents have and the public client does
 // not read, so that one more name here is a decision.
 var documentsOnly = map[string]bool{
@@ -70,6 +74,9 @@ func TestPublicClientReadsEveryMember(t *testing.T) {
 	used := map[string]bool{}
 	for name, r := range emptyAnswers() {
 		makeSDK := sdkResponses[name]
+		if sdkLacks[name] {
+			continue
+		}
 		if makeSDK == nil {
 			t.Errorf("the test has no client type for %s", name)
 			continue
@@ -148,6 +155,9 @@ func fieldByTag(v reflect.Value, name string) (reflect.Value, bool) {
 // TestPublicClientReadsEmptyLists lets the client read answers without items.
 func TestPublicClientReadsEmptyLists(t *testing.T) {
 	for name, r := range emptyAnswers() {
+		if sdkLacks[name] {
+			continue
+		}
 		for label, f := range map[string]Format{"JSON": FormatJSON, "XML": FormatXML} {
 			body := io.NopCloser(bytes.NewReader([]byte(encoded(t, f, r))))
 			if err := responses.Unmarshal(sdkResponses[name](), &http.Response{StatusCode: 200, Body: body}, label); err != nil {

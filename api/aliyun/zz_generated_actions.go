@@ -45,6 +45,8 @@ type Actions interface {
 	ModifyNatGatewayAttribute(ctx context.Context, c identity.Caller, r *ModifyNatGatewayAttributeRequest) (*ModifyNatGatewayAttributeResponse, error)
 	// DeleteNatGateway: Deletes a NAT gateway.
 	DeleteNatGateway(ctx context.Context, c identity.Caller, r *DeleteNatGatewayRequest) (*DeleteNatGatewayResponse, error)
+	// ListNatGatewayEcsMetric: Returns per-ECS traffic figures of one NAT gateway for one minute.
+	ListNatGatewayEcsMetric(ctx context.Context, c identity.Caller, r *ListNatGatewayEcsMetricRequest) (*ListNatGatewayEcsMetricResponse, error)
 	// region
 	// DescribeRegions: Lists the available regions.
 	DescribeRegions(ctx context.Context, c identity.Caller, r *DescribeRegionsRequest) (*DescribeRegionsResponse, error)
@@ -197,6 +199,13 @@ var actions = map[string]action{
 		decode: decodeDeleteNatGateway,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteNatGateway(ctx, c, r.(*DeleteNatGatewayRequest)))
+		},
+	},
+	"ListNatGatewayEcsMetric": {
+		writes: false, token: false, dryRun: true,
+		decode: decodeListNatGatewayEcsMetric,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ListNatGatewayEcsMetric(ctx, c, r.(*ListNatGatewayEcsMetricRequest)))
 		},
 	},
 	"DescribeRegions": {
@@ -400,7 +409,6 @@ var unsupportedActions = map[string]bool{
 	"DescribeVpnSslServerLogs":                          true,
 	"DownloadVpnConnectionConfig":                       true,
 	"EnablePhysicalConnection":                          true,
-	"ListNatGatewayEcsMetric":                           true,
 	"ListTagResources":                                  true,
 	"ModifyBandwidthPackageAttribute":                   true,
 	"ModifyBandwidthPackageSpec":                        true,

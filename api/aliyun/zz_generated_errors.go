@@ -189,7 +189,8 @@ var documentedErrors = map[string][]Error{
 		{404, "Invalid.RegionId", "Specified region is not found during access authentication."},
 		{400, "MissingParameter.NatGatewayId", "The input parameter \"NatGatewayId\" that is mandatory for processing this request is not supplied."},
 	},
-	"DescribeRegions": {},
+	"ListNatGatewayEcsMetric": {},
+	"DescribeRegions":         {},
 	"DescribeZones": {
 		{400, "MissingParameter", "The input parameter \"RegionId\" that is mandatory for processing this request is not supplied."},
 	},

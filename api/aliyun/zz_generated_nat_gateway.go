@@ -512,3 +512,126 @@ type DeleteNatGatewayResponse struct {
 func (r *DeleteNatGatewayResponse) SetRequestID(id string) { r.RequestId = id }
 
 func (r *DeleteNatGatewayResponse) fill() {}
+
+// ListNatGatewayEcsMetricRequest holds the checked parameters of ListNatGatewayEcsMetric.
+type ListNatGatewayEcsMetricRequest struct {
+	// region of the NAT gateway; values come from DescribeRegions.
+	RegionId string
+	// one gateway only.
+	NatGatewayId string
+	// start of the minute asked for: the figures cover [TimePoint, TimePoint + 60 s].
+	TimePoint int
+	// true: check access key, RAM authorisation and required parameters only; a request that passes is answered with the error DryRunOperation. false: check, then run.
+	DryRun bool
+	// field to sort by; the document lists no values: these are the numeric members of the answer.
+	OrderKey  string
+	OrderType string
+	// only this ECS instance. Nil: not given.
+	PrivateIpAddress *string
+	// token from the previous answer; leave out for the first page. Nil: not given.
+	NextToken *string
+	// entries per page; type String as printed.
+	MaxResults int
+}
+
+func decodeListNatGatewayEcsMetric(p *Params) (any, *Error) {
+	r := &ListNatGatewayEcsMetricRequest{OrderKey: "ActiveSessionNum", OrderType: "desc", MaxResults: 20}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if p.Get("NatGatewayId") == "" {
+		return nil, missingParameter("NatGatewayId")
+	}
+	if p.Get("TimePoint") == "" {
+		return nil, missingParameter("TimePoint")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	if v := p.Get("NatGatewayId"); v != "" {
+		r.NatGatewayId = v
+	}
+	if v := p.Get("TimePoint"); v != "" {
+		n, ok := parseInt(v, 0, 9223372036854775807)
+		if !ok {
+			return nil, invalidParameter("TimePoint")
+		}
+		r.TimePoint = n
+	}
+	if v := p.Get("DryRun"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("DryRun")
+		}
+		r.DryRun = b
+	}
+	if v := p.Get("OrderKey"); v != "" {
+		if !oneOf(v, "ActiveSessionNum", "NewSessionRate", "RxBps", "TxBps", "RxPps", "TxPps", "Timestamp") {
+			return nil, invalidParameter("OrderKey")
+		}
+		r.OrderKey = v
+	}
+	if v := p.Get("OrderType"); v != "" {
+		if !oneOf(v, "desc", "asc") {
+			return nil, invalidParameter("OrderType")
+		}
+		r.OrderType = v
+	}
+	if v := p.Get("PrivateIpAddress"); v != "" {
+		if !isIPv4(v) {
+			return nil, invalidParameter("PrivateIpAddress")
+		}
+		r.PrivateIpAddress = &v
+	}
+	if v := p.Get("NextToken"); v != "" {
+		r.NextToken = &v
+	}
+	if v := p.Get("MaxResults"); v != "" {
+		n, ok := parseInt(v, 10, 20)
+		if !ok {
+			return nil, invalidParameter("MaxResults")
+		}
+		r.MaxResults = n
+	}
+	return r, nil
+}
+
+// ListNatGatewayEcsMetricResponse is the answer of ListNatGatewayEcsMetric.
+type ListNatGatewayEcsMetricResponse struct {
+	XMLName xml.Name `json:"-" xml:"ListNatGatewayEcsMetricResponse"`
+	// unique identifier of the request.
+	RequestId string `json:"RequestId" xml:"RequestId"`
+	// empty when there is no further page.
+	NextToken string `json:"NextToken" xml:"NextToken"`
+	// 1 in the example, below the valid minimum of 10; it may be the number of entries returned.
+	MaxResults int `json:"MaxResults" xml:"MaxResults"`
+	// no item wrapper: JSON is a plain array, XML repeats the element MetricDataList.
+	MetricDataList []ListNatGatewayEcsMetricMetricDataListItem `json:"MetricDataList" xml:"MetricDataList"`
+}
+
+// SetRequestID implements Response.
+func (r *ListNatGatewayEcsMetricResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *ListNatGatewayEcsMetricResponse) fill() {
+	if r.MetricDataList == nil {
+		r.MetricDataList = []ListNatGatewayEcsMetricMetricDataListItem{}
+	}
+}
+
+// ListNatGatewayEcsMetricMetricDataListItem is a part of the answer of ListNatGatewayEcsMetric.
+type ListNatGatewayEcsMetricMetricDataListItem struct {
+	PrivateIpAddress string `json:"PrivateIpAddress" xml:"PrivateIpAddress"`
+	// outbound bandwidth by the table.
+	RxBps int64 `json:"RxBps" xml:"RxBps"`
+	// inbound bandwidth by the table.
+	TxBps int64 `json:"TxBps" xml:"TxBps"`
+	// outbound by the table.
+	RxPps int64 `json:"RxPps" xml:"RxPps"`
+	// inbound by the table.
+	TxPps int64 `json:"TxPps" xml:"TxPps"`
+	// concurrent connections in the minute.
+	ActiveSessionNum int64  `json:"ActiveSessionNum" xml:"ActiveSessionNum"`
+	NewSessionRate   int64  `json:"NewSessionRate" xml:"NewSessionRate"`
+	NatGatewayId     string `json:"NatGatewayId" xml:"NatGatewayId"`
+	Timestamp        int64  `json:"Timestamp" xml:"Timestamp"`
+}

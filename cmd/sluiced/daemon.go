@@ -24,6 +24,7 @@ import (
 	"sluice/controlplane/eip"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/inventory"
+	"sluice/controlplane/monitor"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
 	"sluice/controlplane/reconcile"
@@ -54,9 +55,7 @@ type task interface {
 // kernel is the dataplane, as the daemon opens and closes it.
 type kernel interface {
 	reconcile.Dataplane
-	// Traffic returns what was counted of a network; the error wraps
-	// engine.ErrNotCounted where that is nothing.
-	Traffic(ctx context.Context, network string) (*dataplane.Traffic, error)
+	monitor.Meter
 	// Programs returns how the BPF programs of a network's links are attached;
 	// the error wraps engine.ErrNotCounted where there are none.
 	Programs(ctx context.Context, network string) ([]dataplane.Programs, error)
@@ -79,6 +78,7 @@ type daemon struct {
 	log    *slog.Logger
 
 	store      *bolt.Store
+	minutes    *monitor.Minutes
 	kernel     kernel
 	reconciler *reconcile.Reconciler
 	core       []task // what follows the resources; ends last
@@ -149,6 +149,15 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	if err != nil {
 		return nil, err
 	}
+	minutes, err := monitor.Open(filepath.Join(c.DataDir, "minutes.db"), storePatience)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, minutes.Close())
+		}
+	}()
 	for _, b := range c.Bridges {
 		if err := link.EnsureBridge(b.Namespace, b.Name, b.Address); err != nil {
 			return nil, fmt.Errorf("public network: %w", err)
@@ -169,8 +178,12 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval})
 
 	d := &daemon{
-		config: c, log: log, store: s, kernel: dp, reconciler: reconciler,
-		core: []task{reconciler, &receiptSweep{db: db, log: log, now: time.Now, every: time.Minute}},
+		config: c, log: log, store: s, minutes: minutes, kernel: dp, reconciler: reconciler,
+		core: []task{
+			reconciler,
+			&receiptSweep{db: db, log: log, now: time.Now, every: time.Minute},
+			monitor.NewRecorder(db, dp, minutes, c.Metrics.Keep, monitor.SystemClock(), log),
+		},
 		info: &process{info: admin.Info{
 			Version: versionText(), GoVersion: runtime.Version(), PID: os.Getpid(), Started: time.Now(),
 			Config: c.File, Listen: c.Listen, Metrics: c.Metrics.Listen, DataDir: c.DataDir,
@@ -181,6 +194,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			network.New(db, &c.Settings, time.Now, log),
 			eip.New(db, &c.Settings, time.Now, rand.Reader, log),
 			nat.New(db, &c.Settings, time.Now, log),
+			monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
 		),
 		Keys:   keys,
 		PerKey: aliyun.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},
@@ -232,7 +246,7 @@ func refuseForeignMarks(v *state.View, dp kernel, c *config.Config) error {
 // takes requests, begins last and ends first: while a running request is
 // finished, what it waits for still goes on.
 func (d *daemon) run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, d.kernel.Close(), d.store.Close()) }()
+	defer func() { err = errors.Join(err, d.kernel.Close(), d.minutes.Close(), d.store.Close()) }()
 	d.log.Info("sluiced starts", "version", versionText(), "config", d.config.File, "data_dir", d.config.DataDir, "admin_socket", d.config.AdminSocket)
 
 	core, coreCtx := errgroup.WithContext(context.WithoutCancel(ctx))

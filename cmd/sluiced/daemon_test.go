@@ -275,6 +275,43 @@ func TestFailuresEndTheDaemon(t *testing.T) {
 	}
 }
 
+// TestMinutes: the daemon answers for minutes of traffic, and does not start
+// over a file of them that is damaged.
+func TestMinutes(t *testing.T) {
+	r := startDaemon(t, testConfig(t, t.TempDir()), newFakeKernel())
+	client := aliyun.NewClient(r.await(t), "testid", "testsecret")
+	t.Cleanup(client.HTTP.CloseIdleConnections)
+	if _, err := r.admin(t).CreateAccessKey(t.Context(), admin.NewAccessKey{ID: "testid", Secret: "testsecret"}); err != nil {
+		t.Fatal(err)
+	}
+	params := map[string]string{"RegionId": "cn-hangzhou", "VpcId": "", "Spec": "Small"}
+	var vpc aliyun.CreateVpcResponse
+	if err := client.CallInto(t.Context(), "CreateVpc", params, &vpc); err != nil {
+		t.Fatal(err)
+	}
+	params["VpcId"] = vpc.VpcId
+	var gateway aliyun.CreateNatGatewayResponse
+	if err := client.CallInto(t.Context(), "CreateNatGateway", params, &gateway); err != nil {
+		t.Fatal(err)
+	}
+	params["NatGatewayId"], params["TimePoint"] = gateway.NatGatewayId, fmt.Sprint(time.Now().Truncate(time.Minute).Unix())
+	var got aliyun.ListNatGatewayEcsMetricResponse
+	if err := client.CallInto(t.Context(), "ListNatGatewayEcsMetric", params, &got); err != nil || len(got.MetricDataList) != 0 || got.MaxResults != 20 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(r.config.DataDir, "minutes.db")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := openWith(t.Context(), r.config, slog.New(slog.DiscardHandler), nil)
+	if err == nil || !strings.Contains(err.Error(), file+": it is empty") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("a damaged file: %v", err)
+	}
+}
+
 // A store that has never been written does not take down another's networks.
 func TestNewStoreBesideNetworks(t *testing.T) {
 	c := testConfig(t, t.TempDir())

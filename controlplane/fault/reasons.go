@@ -64,6 +64,8 @@ const (
 	NonceUsed                Reason = "signature nonce used"
 	BandwidthPackageMissing  Reason = "bandwidth package incomplete"
 	TooManyBandwidthPackages Reason = "too many bandwidth packages"
+	TimePointInvalid         Reason = "time point is not a minute that is kept"
+	PageTokenInvalid         Reason = "page token does not belong to the query"
 )
 
 // What stands in the way.

@@ -157,6 +157,7 @@ var measurements = []measurement{
 	{"api_describe", describes},
 	{"apply", applies},
 	{"restore", restores},
+	{"metric", metrics},
 	{"pps", forwarding},
 	{"nat_pps", natRates},
 	{"nat_pps_tc", natTC},

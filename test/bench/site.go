@@ -27,11 +27,12 @@ log_level: warn
 
 // site is a lab with a NAT gateway whose table is measured.
 type site struct {
-	lab    *lab.Lab
-	client *aliyun.Client
-	vpc    string
-	table  string // of the DNAT entries
-	ip     string // the elastic IP that they forward from
+	lab     *lab.Lab
+	client  *aliyun.Client
+	vpc     string
+	gateway string
+	table   string // of the DNAT entries
+	ip      string // the elastic IP that they forward from
 
 	created atomic.Int64 // entries ever created: numbers their ports
 }
@@ -83,7 +84,7 @@ func (s *site) makeGateway(ctx context.Context) error {
 	if n := len(gw.ForwardTableIds.ForwardTableId); n != 1 {
 		return fmt.Errorf("CreateNatGateway answered %d DNAT tables, not one", n)
 	}
-	s.table = gw.ForwardTableIds.ForwardTableId[0]
+	s.gateway, s.table = gw.NatGatewayId, gw.ForwardTableIds.ForwardTableId[0]
 	var eip aliyun.AllocateEipAddressResponse
 	if err := s.call(ctx, "AllocateEipAddress", &eip); err != nil {
 		return err

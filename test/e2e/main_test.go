@@ -51,19 +51,16 @@ func TestMain(m *testing.M) {
 // the while it watches the public side for packets with a private source.
 func run(m *testing.M) (code int, err error) {
 	ctx := context.Background()
-	bin, err := os.MkdirTemp("", "sluice-e2e-")
+	dir, err := os.MkdirTemp("", "sluice-e2e-")
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(bin)
-	for _, program := range []string{"sluiced", "sluicectl"} {
-		build := exec.Command("go", "build", "-race", "-o", filepath.Join(bin, program), "sluice/cmd/"+program)
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			return 0, fmt.Errorf("build %s: %w", program, err)
-		}
+	defer os.RemoveAll(dir)
+	programs, err := programs(dir)
+	if err != nil {
+		return 0, err
 	}
-	labs := &labs{programs: bin}
+	labs := &labs{programs: programs, dir: dir}
 	defer func() { err = errors.Join(err, labs.down(ctx)) }()
 	go labs.downOnSignal()
 	if theLab, internet, err = labs.up(ctx, "e2e", extraConfig); err != nil {
@@ -95,10 +92,28 @@ func run(m *testing.M) (code int, err error) {
 	return code, err
 }
 
+// programs returns the directory of sluiced and sluicectl: the one that
+// E2E_PROGRAMS names, where they cannot be built, else dir, into which they are
+// built with the race detector.
+func programs(dir string) (string, error) {
+	if given := os.Getenv("E2E_PROGRAMS"); given != "" {
+		return given, nil
+	}
+	for _, program := range []string{"sluiced", "sluicectl"} {
+		build := exec.Command("go", "build", "-race", "-o", filepath.Join(dir, program), "sluice/cmd/"+program)
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			return "", fmt.Errorf("build %s: %w", program, err)
+		}
+	}
+	return dir, nil
+}
+
 // labs are those that this run of the tests has brought up. Their names carry
 // its process id, so that what a killed run has left is in nobody's way.
 type labs struct {
 	programs string // directory of sluiced and sluicectl
+	dir      string // of the labs
 
 	mu  sync.Mutex
 	all []*lab.Lab
@@ -109,7 +124,7 @@ func (s *labs) up(ctx context.Context, name, config string) (*gateway, *endpoint
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l, err := lab.Up(ctx, lab.Options{
-		Name: name, Dir: filepath.Join(s.programs, name),
+		Name: name, Dir: filepath.Join(s.dir, name),
 		Sluiced: filepath.Join(s.programs, "sluiced"), Sluicectl: filepath.Join(s.programs, "sluicectl"),
 		ExtraConfig: config,
 	})
@@ -143,7 +158,7 @@ func (s *labs) downOnSignal() {
 	if err := s.down(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 	}
-	os.RemoveAll(s.programs)
+	os.RemoveAll(s.dir)
 	os.Exit(130)
 }
 

@@ -155,6 +155,9 @@ func (p *param) Body(target string) string {
 	switch p.kind {
 	case number:
 		low, high := int64(0), int64(math.MaxInt32)
+		if p.Field.Type == "Long" {
+			high = math.MaxInt64
+		}
 		if p.Min != nil {
 			low = *p.Min
 		} else if p.Max != nil {

@@ -13,6 +13,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"sluice/controlplane/store"
+	"sluice/controlplane/store/boltfile"
 )
 
 // The layout of the file: meta holds the format and the revision, kinds one
@@ -48,21 +49,42 @@ var _ store.Store = (*Store)(nil)
 // that is cut short or otherwise damaged is refused, and left as it is.
 func Open(path string, patience time.Duration) (*Store, error) {
 	patience = max(patience, time.Millisecond) // 0 would wait for ever
-	if err := establish(path, patience); err != nil {
-		return nil, fmt.Errorf("store %s: %w", path, err)
+	if err := boltfile.Establish(path, patience, fill); err != nil {
+		return nil, explain(path, err)
 	}
-	db, err := openFile(path, patience)
+	db, err := boltfile.Open(path, patience)
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("store %s is in use by another process: is sluiced running already?", path)
 	case err != nil:
-		return nil, fmt.Errorf("store %s: %w", path, err)
+		return nil, explain(path, err)
 	}
 	s := &Store{db: db}
 	if err := s.prepare(path); err != nil {
-		return nil, errors.Join(fmt.Errorf("store %s: %w", path, err), db.Close())
+		return nil, errors.Join(explain(path, err), db.Close())
 	}
 	return s, nil
+}
+
+// fill lays out a new file.
+func fill(tx *bbolt.Tx) error {
+	meta, err := tx.CreateBucket(metaBucket)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.CreateBucket(kindsBucket); err != nil {
+		return err
+	}
+	return meta.Put(formatKey, encode(format))
+}
+
+// explain names the file, and what to do about damage. To begin anew would
+// remove every network from the kernel, which nobody but the operator decides.
+func explain(path string, err error) error {
+	if errors.Is(err, boltfile.ErrDamaged) {
+		return fmt.Errorf("store %s: %w; restore it from a backup, or move it away to begin with an empty store, without any network", path, err)
+	}
+	return fmt.Errorf("store %s: %w", path, err)
 }
 
 func (s *Store) prepare(path string) error {
@@ -70,7 +92,7 @@ func (s *Store) prepare(path string) error {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return err
 	}
-	if err := inspect(s.db); err != nil {
+	if err := boltfile.Check(s.db); err != nil {
 		return err
 	}
 	var revision int64

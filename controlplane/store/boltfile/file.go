@@ -1,4 +1,4 @@
-package bolt
+package boltfile
 
 import (
 	"errors"
@@ -15,12 +15,12 @@ import (
 
 // ErrDamaged is what is wrong with a file that does not hold what was written
 // to it.
-var ErrDamaged = errors.New("the file is damaged; restore it from a backup, or move it away to begin with an empty store, without any network")
+var ErrDamaged = errors.New("the file is damaged")
 
-// establish makes the file of a new store. It gets its name when it is
-// complete, so that a file that is empty or half of one was once another: to
-// begin anew with it would remove every network from the kernel.
-func establish(path string, patience time.Duration) error {
+// Establish makes a new file, and does nothing where there is one. It gets its
+// name when fill has succeeded and it is on the disk, so that a file that is
+// empty or half of one was once another, and is ErrDamaged.
+func Establish(path string, patience time.Duration, fill func(*bbolt.Tx) error) error {
 	switch info, err := os.Stat(path); {
 	case err == nil && info.Size() == 0:
 		return fmt.Errorf("it is empty: %w", ErrDamaged)
@@ -32,21 +32,12 @@ func establish(path string, patience time.Duration) error {
 	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	db, err := openFile(fresh, patience)
+	db, err := Open(fresh, patience)
 	if err != nil {
 		_ = os.Remove(fresh) // it may not even have been made
 		return err
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		meta, err := tx.CreateBucket(metaBucket)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.CreateBucket(kindsBucket); err != nil {
-			return err
-		}
-		return meta.Put(formatKey, encode(format))
-	})
+	err = db.Update(fill)
 	if err := errors.Join(err, db.Close()); err != nil {
 		return errors.Join(err, os.Remove(fresh))
 	}
@@ -60,9 +51,11 @@ func establish(path string, patience time.Duration) error {
 	return syncDirectory(filepath.Dir(path))
 }
 
-// openFile opens a database. bbolt panics over some kinds of damage; that
-// becomes an error.
-func openFile(path string, patience time.Duration) (db *bbolt.DB, err error) {
+// Open opens a file with mode 0600, or makes it. Another process that has it
+// open is waited for for as long as patience, which is more than 0; then the
+// error is bbolt's ErrTimeout. Of damage only what is in the way of opening it
+// is noticed: see Check and Whole.
+func Open(path string, patience time.Duration) (db *bbolt.DB, err error) {
 	var file *os.File
 	defer func() {
 		if err != nil && file != nil {
@@ -71,7 +64,7 @@ func openFile(path string, patience time.Duration) (db *bbolt.DB, err error) {
 			file.Close()
 		}
 	}()
-	defer trap(&err)()
+	defer Trap(&err)()
 	return bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:      patience,
 		FreelistType: bbolt.FreelistMapType,
@@ -83,18 +76,30 @@ func openFile(path string, patience time.Duration) (db *bbolt.DB, err error) {
 	})
 }
 
-// inspect walks through all pages of a database, before any is trusted.
-func inspect(db *bbolt.DB) (err error) {
-	defer trap(&err)()
+// Whole says whether a file is as long as it was, which costs nothing. Beyond
+// its end, the file's memory cannot be read.
+func Whole(db *bbolt.DB) (err error) {
+	defer Trap(&err)()
 	info, err := os.Stat(db.Path())
 	if err != nil {
 		return err
 	}
 	return db.View(func(tx *bbolt.Tx) error {
-		// Beyond its end, the file's memory cannot be read.
 		if info.Size() < tx.Size() {
 			return fmt.Errorf("it has %d bytes, and had at least %d: %w", info.Size(), tx.Size(), ErrDamaged)
 		}
+		return nil
+	})
+}
+
+// Check walks through all pages of a file, before any is trusted: the time that
+// it takes grows with the file.
+func Check(db *bbolt.DB) (err error) {
+	defer Trap(&err)()
+	if err := Whole(db); err != nil {
+		return err
+	}
+	return db.View(func(tx *bbolt.Tx) error {
 		var first error
 		for err := range tx.Check() {
 			if first == nil {
@@ -105,9 +110,9 @@ func inspect(db *bbolt.DB) (err error) {
 	})
 }
 
-// trap turns a panic, and a fault in the file's memory, of the function that
+// Trap turns a panic, and a fault in the file's memory, of the function that
 // defers what it returns into an error.
-func trap(err *error) func() {
+func Trap(err *error) func() {
 	before := debug.SetPanicOnFault(true)
 	return func() {
 		debug.SetPanicOnFault(before)

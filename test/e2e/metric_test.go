@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"net/netip"
+	"strconv"
+	"testing"
+	"time"
+
+	"sluice/api/aliyun"
+)
+
+// TestMetric: what a host sends in a minute is in ListNatGatewayEcsMetric to
+// the byte, although the daemon is killed in the middle of it. It takes up to
+// two minutes, which have to pass.
+func TestMetric(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes minutes")
+	}
+	n := newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
+	h := n.host(t, 0, "172.16.1.10")
+	n.gateway(t)
+	n.snat(t, "SourceVSwitchId", n.switches[0], n.gatewayIP(t))
+	metric := func(minute time.Time) (got aliyun.ListNatGatewayEcsMetricResponse) {
+		t.Helper()
+		n.into(t, &got, "ListNatGatewayEcsMetric", "NatGatewayId", n.nat, "TimePoint", strconv.FormatInt(minute.Unix(), 10))
+		return got
+	}
+
+	// The first whole minute of the gateway; by the second second of it, its
+	// beginning has been read.
+	minute := time.Now().Truncate(time.Minute).Add(time.Minute)
+	<-time.After(time.Until(minute.Add(2 * time.Second)))
+	const datagrams, payload = 600, 1000
+	c, err := h.dial("udp", netip.Addr{}, internet.echo(t, "udp"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for i := range datagrams {
+		switch i {
+		case datagrams / 3:
+			theLab.killDaemon(t)
+		case datagrams * 2 / 3:
+			theLab.startDaemon(t)
+		}
+		if _, err := c.Write(make([]byte, payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if got := metric(minute); len(got.MetricDataList) != 0 {
+		t.Errorf("before the minute has ended: %+v", got)
+	}
+	<-time.After(time.Until(minute.Add(time.Minute)))
+	eventually(t, "the minute", func() string {
+		if len(metric(minute).MetricDataList) == 0 {
+			return "it is not recorded"
+		}
+		return ""
+	})
+	got := metric(minute)
+	if len(got.MetricDataList) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	x := got.MetricDataList[0]
+	const length = payload + 28 // with the headers of IP and UDP
+	if x.PrivateIpAddress != "172.16.1.10" || x.RxPps != datagrams/60 || x.RxBps != datagrams*length*8/60 || x.ActiveSessionNum != 1 || x.NewSessionRate != 0 || x.TxBps == 0 || x.Timestamp != minute.Unix() {
+		t.Errorf("%+v; %d packets of %d bytes were sent", x, datagrams, length)
+	}
+	if got := metric(minute.Add(-time.Minute)); len(got.MetricDataList) != 0 {
+		t.Errorf("the minute in which the gateway was made: %+v", got)
+	}
+}

@@ -1,0 +1,18 @@
+package main
+
+// suite is a selection of a package's tests that run in the machine. There are
+// few, since programs run 10 to 30 times slower in there: what stands or falls
+// with the kernel, and one case of the whole.
+type suite struct {
+	pkg string // relative to the module
+	run string // for -test.run; empty: all
+}
+
+var suites = []suite{
+	{pkg: "dataplane/guard"},
+	{pkg: "dataplane/conntrack"},
+	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets)$`},
+	{pkg: "dataplane/session", run: `^TestXDP`},
+	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|ForgottenConnectionsMakeRoom)$`},
+	{pkg: "test/e2e", run: `^TestSNAT$`},
+}
