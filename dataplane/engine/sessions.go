@@ -33,7 +33,10 @@ func (e *Engine) openSessions(n *network, want *dataplane.Network, s *link.State
 	if n.sessions == nil {
 		opened, err := e.sessions.Open(n.id, n.ns)
 		if errors.Is(err, session.ErrUnsupported) {
-			e.log.Warn("no limits, no traffic counters and no shortcut: nftables alone translates", "network", n.id, "error", err)
+			if !n.unsupported {
+				e.log.Warn("no limits, no traffic counters and no shortcut: nftables alone translates", "network", n.id, "error", err)
+			}
+			n.unsupported = true
 			return nil
 		}
 		if err != nil {
