@@ -8,6 +8,7 @@
 
 #include "kernel.h"
 #include "network.h"
+#include "parse.h"
 #include "types.h"
 
 static __always_inline void count_stat(__u32 which)
@@ -45,11 +46,14 @@ static __always_inline __u32 segments(struct __sk_buff *skb, __u32 l3_len, __u32
 	return payload ? (payload + size - 1) / size : 1;
 }
 
-/* count_skb counts an skb whose headers at layers 3 and 4 are head bytes long. */
-static __always_inline void count_skb(struct __sk_buff *skb, __u32 slot, bool inbound, __u32 head, bool hit)
+/* count_skb counts an skb. What fills up a short Ethernet frame is not counted:
+ * the kernel's path has cut it off where it counts. An skb that stands for
+ * several packets is not padded, and may be larger than an IP header can say.
+ */
+static __always_inline void count_skb(struct __sk_buff *skb, const struct packet *p, __u32 slot, bool inbound, bool hit)
 {
-	__u32 len = skb->len - sizeof(struct ethhdr);
-	__u32 n = segments(skb, len, head);
+	__u32 len = skb->gso_size ? skb->len - sizeof(struct ethhdr) : p->len;
+	__u32 n = segments(skb, len, p->head);
 
-	count_volume(slot, inbound, len + (__u64)(n - 1) * head, n, hit);
+	count_volume(slot, inbound, len + (__u64)(n - 1) * p->head, n, hit);
 }

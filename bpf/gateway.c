@@ -238,13 +238,15 @@ static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *
 	*why = why_not(p);
 	if (*why == STAT_HIT)
 		*why = unusable(s, set);
+	if (*why == STAT_HIT && !skb->gso_size && !whole(p, skb->len - sizeof(struct ethhdr)))
+		*why = STAT_MISS_OTHER;
 	if (*why == STAT_HIT && !fits(skb, p, s->mtu))
 		*why = STAT_MISS_MTU;
 	if (*why == STAT_HIT && (!(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &t)))
 		*why = STAT_MISS_OTHER;
 	if (*why != STAT_HIT)
 		return NEXT;
-	count_skb(skb, s->slot, s->flow & FLOW_INBOUND, p->head, true);
+	count_skb(skb, p, s->slot, s->flow & FLOW_INBOUND, true);
 	return forward(skb, p, &t);
 }
 
@@ -263,17 +265,14 @@ static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
 	return parse(data, data_end, p);
 }
 
-/* session_index returns what egress is told of a packet that has a session. */
-static __always_inline __u32 session_index(const struct session *s, const struct packet *p, const struct gateway_settings *set,
-					   __u32 why)
+/* session_index returns what egress is told of a packet that has a session. With
+ * the shortcut, there is always something to learn: few packets get that far.
+ */
+static __always_inline __u32 session_index(const struct session *s, const struct packet *p, const struct gateway_settings *set)
 {
-	__u32 index = s->slot;
-
-	if ((p->is & IS_ENDING) || (s->state & (STATE_CLOSING | STATE_CLOSED)))
-		index |= INDEX_CHECK;
-	if ((set->flags & SET_SHORTCUT) && (why == STAT_MISS_UNLEARNED || why == STAT_MISS_STALE))
-		index |= INDEX_CHECK;
-	return index;
+	if ((set->flags & SET_SHORTCUT) || (p->is & IS_ENDING) || (s->state & (STATE_CLOSING | STATE_CLOSED)))
+		return s->slot | INDEX_CHECK;
+	return s->slot;
 }
 
 /* opens says whether a packet without a session can open one. What else there
@@ -346,6 +345,8 @@ static __always_inline int renew(struct __sk_buff *skb, struct gateway_state *g,
 			__sync_fetch_and_add(&g->open[s->kind], -1);
 		return NEXT;
 	}
+	/* Conntrack may translate the new connection otherwise. */
+	*(volatile __u32 *)&s->generation = 0;
 	if (s->kind < KINDS)
 		__sync_fetch_and_add(&g->opened[s->kind], 1);
 	a = address_of(s->slot);
@@ -431,7 +432,7 @@ int switch_ingress(struct __sk_buff *skb)
 					return verdict;
 				count_stat(why);
 			}
-			skb->tc_index = session_index(s, &p, set, why);
+			skb->tc_index = session_index(s, &p, set);
 			if ((p.is & (IS_SYN | IS_ACK)) == IS_SYN && (s->state & STATE_CLOSED))
 				return renew(skb, g, set, s);
 			return NEXT;
@@ -475,14 +476,14 @@ int switch_egress(struct __sk_buff *skb)
 	if (index & INDEX_CHECK)
 		learn(skb, &p);
 	if (!public && (index & INDEX_SLOT))
-		count_skb(skb, index & INDEX_SLOT, false, p.head, false);
+		count_skb(skb, &p, index & INDEX_SLOT, false, false);
 	if (public && (index & INDEX_SLOT)) {
-		count_skb(skb, index & INDEX_SLOT, true, p.head, false);
+		count_skb(skb, &p, index & INDEX_SLOT, true, false);
 		return NEXT;
 	}
 	slot = bpf_map_lookup_elem(&slots, &p.key.daddr);
 	if (slot)
-		count_skb(skb, *slot, true, p.head, false);
+		count_skb(skb, &p, *slot, true, false);
 	return NEXT;
 }
 
@@ -514,7 +515,7 @@ int uplink_ingress(struct __sk_buff *skb)
 			return verdict;
 		count_stat(why);
 	}
-	skb->tc_index = session_index(s, &p, set, why);
+	skb->tc_index = session_index(s, &p, set);
 	return NEXT;
 }
 
@@ -536,7 +537,7 @@ int uplink_egress(struct __sk_buff *skb)
 	if (index & INDEX_CHECK)
 		learn(skb, &p);
 	if (index & INDEX_SLOT)
-		count_skb(skb, index & INDEX_SLOT, false, p.head, false);
+		count_skb(skb, &p, index & INDEX_SLOT, false, false);
 	return NEXT;
 }
 
@@ -565,8 +566,8 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 	if (!set || !(set->flags & SET_SHORTCUT) || !parse(data, data_end, &p) || why_not(&p) != STAT_HIT)
 		return XDP_PASS;
 	s = bpf_map_lookup_elem(&sessions, &p.key);
-	if (!s || unusable(s, set) != STAT_HIT || !(s->path & PATH_XDP) || !(s->path & PATH_PUBLIC) != !public ||
-	    p.len > s->mtu || !read_path(s, set, &t))
+	if (!s || unusable(s, set) != STAT_HIT || !whole(&p, data_end - (void *)ip) || p.len > s->mtu ||
+	    !(s->path & PATH_XDP) || !(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &t))
 		return XDP_PASS;
 	if (p.key.proto == IPPROTO_TCP)
 		check = (void *)ports + offsetof(struct tcphdr, check);
@@ -602,27 +603,36 @@ int uplink_xdp(struct xdp_md *ctx)
 	return xdp(ctx, true);
 }
 
+static __always_inline void remove_entry(struct gateway_state *g, const struct entry *e)
+{
+	struct session *s = bpf_map_lookup_elem(&sessions, &e->original);
+
+	if (s && !(s->flow & FLOW_REPLY))
+		remove_session(g, &e->original, s);
+	s = bpf_map_lookup_elem(&sessions, &e->reply);
+	if (s && (s->flow & FLOW_REPLY))
+		bpf_map_delete_elem(&sessions, &e->reply);
+}
+
 /* attend_one looks after one session. What conntrack has is made what it is
- * there; what it has not is removed.
+ * there; what it has not is removed. That of a connection which has ended is
+ * removed before conntrack is asked, since the next one between the same ends
+ * may be there already, and is another session.
  */
 static long attend_one(__u32 i, void *context)
 {
 	struct __sk_buff *skb = *(struct __sk_buff **)context;
 	struct gateway_state *g = get_gateway();
 	struct connection c = {};
-	struct session *s;
 	struct entry e;
 
 	if (!g || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + i * sizeof(e), &e, sizeof(e)))
 		return 1;
+	if (e.ended)
+		remove_entry(g, &e);
 	if (look_up(skb, &e.original, false, &c) < 0) {
 		if (!e.status || has_ports(e.original.proto)) {
-			s = bpf_map_lookup_elem(&sessions, &e.original);
-			if (s && !(s->flow & FLOW_REPLY))
-				remove_session(g, &e.original, s);
-			s = bpf_map_lookup_elem(&sessions, &e.reply);
-			if (s && (s->flow & FLOW_REPLY))
-				bpf_map_delete_elem(&sessions, &e.reply);
+			remove_entry(g, &e);
 			return 0;
 		}
 		c.original = e.original;

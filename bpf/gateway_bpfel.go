@@ -26,7 +26,7 @@ type GatewayEntry struct {
 	Original GatewayFlowKey
 	Reply    GatewayFlowKey
 	Status   uint32
-	TcpState uint8
+	Ended    uint8
 	Pad      [3]uint8
 }
 

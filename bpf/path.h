@@ -31,6 +31,14 @@ static __always_inline __u32 why_not(const struct packet *p)
 	return STAT_HIT;
 }
 
+/* whole says whether a packet is as long as its IP header says, and has room for
+ * its headers; len is what there is. The kernel drops what is not.
+ */
+static __always_inline bool whole(const struct packet *p, __u32 len)
+{
+	return p->len >= p->head && p->len <= len;
+}
+
 /* unusable returns why a direction's path cannot be used, or STAT_HIT. */
 static __always_inline __u32 unusable(const struct session *s, const struct gateway_settings *set)
 {

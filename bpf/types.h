@@ -147,7 +147,7 @@ struct entry {
 	struct flow_key original;
 	struct flow_key reply;
 	__u32 status; /* IPS_ of the connection as user space saw it; 0 if it saw none */
-	__u8 tcp_state;
+	__u8 ended; /* conntrack has told of its end */
 	__u8 pad[3];
 };
 

@@ -81,5 +81,8 @@ func conntrackSysctls(t *dataplane.Timeouts) []netns.Sysctl {
 	// The gateway may see only some of a connection's packets, after a restart
 	// or a shortcut, and must not call the others invalid.
 	set("1", "tcp_be_liberal")
+	// By default (2) the kernel tells of the end of those connections only that
+	// began while somebody listened, which a restart is not to depend on.
+	set("1", "events")
 	return out
 }

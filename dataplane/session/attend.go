@@ -62,9 +62,6 @@ func entryOf(f *conntrack.Flow) (entry, bool) {
 		return entry{}, false
 	}
 	e := entry{Original: keyOf(&f.TupleOrig), Reply: keyOf(&f.TupleReply), Status: uint32(f.Status.Value)}
-	if f.ProtoInfo.TCP != nil {
-		e.TcpState = f.ProtoInfo.TCP.State
-	}
 	return e, true
 }
 

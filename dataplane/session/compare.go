@@ -24,8 +24,7 @@ const (
 	statusSourceNAT = 1 << 4
 	statusDestNAT   = 1 << 5
 
-	tcpEstablished = 3
-	tcpTimeWait    = 7
+	tcpTimeWait = 7
 
 	flowReply      = 0x1
 	stateClosed    = 0x1
@@ -36,8 +35,8 @@ const (
 const readBuffer = 4 << 20
 
 // Compare makes the sessions agree with conntrack's table: those of connections
-// that are not there go, those that are missing come, and those that were not
-// seen closed, or reopened, are put right. It also counts the ports in use. It
+// that are not there go, those that are missing come, and those whose end was
+// not seen are closed. It also counts the ports in use. It
 // costs about 3 µs for each connection.
 func (n *Network) Compare(ctx context.Context) error {
 	began, err := n.now()
@@ -85,7 +84,7 @@ func (n *Network) Compare(ctx context.Context) error {
 			if hasPorts(k.Proto) || int32(s.Until-began) < 0 {
 				amiss = append(amiss, entry{Original: k})
 			}
-		case closedOf(f) != (s.State&stateClosed != 0) || s.State&stateConfirmed == 0:
+		case closedOf(f) && s.State&stateClosed == 0 || s.State&stateConfirmed == 0:
 			e, _ := entryOf(f)
 			amiss = append(amiss, e)
 		}
@@ -113,12 +112,12 @@ func (n *Network) Compare(ctx context.Context) error {
 	return nil
 }
 
-// closedOf reports whether a connection counts as closed. One that was reset
-// out of its window stays ESTABLISHED, with the short timeout of a reset one.
+// closedOf reports whether conntrack has seen a connection closed. It keeps one
+// that was reset out of its window ESTABLISHED, for a short time: the session
+// knows better then.
 func closedOf(f *conntrack.Flow) bool {
-	const longest = 600 // seconds; a TCP connection that is open is remembered for more than two hours
 	t := f.ProtoInfo.TCP
-	return t != nil && (t.State >= tcpTimeWait || t.State == tcpEstablished && f.Timeout < longest)
+	return t != nil && t.State >= tcpTimeWait
 }
 
 func hasPorts(protocol uint8) bool {
@@ -132,10 +131,11 @@ func (n *Network) dropPending() error {
 	if err != nil {
 		return err
 	}
-	moment := ticks(500 * time.Millisecond)
+	moment := int32(ticks(500 * time.Millisecond))
 	var gone []entry
 	err = n.each(func(k flowKey, s *bpf.GatewaySession) {
-		if s.Flow&flowReply == 0 && s.State&stateConfirmed == 0 && now-s.Until > moment {
+		// One that was made since has a time after now.
+		if s.Flow&flowReply == 0 && s.State&stateConfirmed == 0 && int32(now-s.Until) > moment {
 			gone = append(gone, entry{Original: k})
 		}
 	})

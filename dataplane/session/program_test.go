@@ -2,27 +2,73 @@ package session
 
 import (
 	"encoding/binary"
-	"net/netip"
+	"structs"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/rlimit"
-	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"sluice/bpf"
+	"sluice/dataplane/internal/nstest"
 )
 
 // What the programs return (linux/bpf.h, linux/pkt_cls.h).
 const (
 	xdpPass       = 2
 	xdpRedirected = 4
+
+	tcNext     = -1
+	tcShot     = 2
+	tcRedirect = 7
 )
 
-// programs are loaded with maps of their own, attached nowhere.
-func programs(t testing.TB) *ebpf.Collection {
+// Bits that bpf/types.h defines.
+const (
+	flowInbound = 0x2
+	flowKernel  = 0x4
+
+	pathPaired = 0x1
+	pathXDP    = 0x2
+	pathPublic = 0x4
+
+	stateClosing = 0x4
+
+	markRefused  = 0x4
+	markShortcut = 0x10
+
+	indexCheck   = 0x4000
+	indexHairpin = 0x8000
+)
+
+// The programs for packets that come in.
+const (
+	switchIngress = "switch_ingress"
+	uplinkIngress = "uplink_ingress"
+	switchXDP     = "switch_xdp"
+	uplinkXDP     = "uplink_xdp"
+)
+
+// The network of these tests: VPC 10.0.0.0/16, and 203.0.113.0/24 outside.
+const (
+	slot   = 3 // of the private address that paths are for
+	uplink = 9
+)
+
+// fixture is a network whose programs are attached nowhere: tests run them on
+// frames. Nothing happens in it besides.
+type fixture struct {
+	*Network
+	t   testing.TB
+	now uint32 // ticks
+}
+
+// newFixture loads the programs with maps of their own; change may change what
+// is loaded.
+func newFixture(t testing.TB, change ...func(*ebpf.CollectionSpec)) *fixture {
 	t.Helper()
+	ns := nstest.New(t)
 	if err := rlimit.RemoveMemlock(); err != nil {
 		t.Skip(err)
 	}
@@ -31,128 +77,208 @@ func programs(t testing.TB) *ebpf.Collection {
 		t.Fatal(err)
 	}
 	spec.Maps["sessions"].MaxEntries = 1 << 12
+	for _, name := range []string{switchIngress, uplinkIngress, "switch_egress", "uplink_egress"} {
+		passIndex(spec.Programs[name])
+	}
+	for _, f := range change {
+		f(spec)
+	}
 	c, err := ebpf.NewCollection(spec)
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}
 	t.Cleanup(c.Close)
-	return c
-}
-
-// udp returns a frame with a UDP packet of 64 bytes and its checksums.
-func udp(source, destination string, ttl byte) []byte {
-	src, dst := netip.MustParseAddrPort(source), netip.MustParseAddrPort(destination)
-	f := make([]byte, 64)
-	copy(f[0:], []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0})
-	ip := f[14:]
-	copy(ip, []byte{0x45, 0, 0, 50, 0, 0, 0x40, 0, ttl, unix.IPPROTO_UDP})
-	copy(ip[12:], src.Addr().AsSlice())
-	copy(ip[16:], dst.Addr().AsSlice())
-	u := ip[20:]
-	binary.BigEndian.PutUint16(u[0:], src.Port())
-	binary.BigEndian.PutUint16(u[2:], dst.Port())
-	binary.BigEndian.PutUint16(u[4:], 30)
-	copy(u[8:], "what a host sends")
-	seal(f)
+	f := &fixture{t: t, Network: &Network{id: "vpc-fixture", ns: ns, maps: c.Maps, prog: c.Programs}}
+	// It also makes the network an attended one.
+	if f.now, err = f.Network.now(); err != nil {
+		t.Fatal(err)
+	}
+	f.settle(f.settings())
 	return f
 }
 
-// seal puts the right checksums into a frame of udp.
-func seal(f []byte) {
-	ip, u := f[14:34], f[34:64]
-	binary.BigEndian.PutUint16(ip[10:], 0)
-	binary.BigEndian.PutUint16(ip[10:], ^sum(0, ip))
-	binary.BigEndian.PutUint16(u[6:], 0)
-	pseudo := sum(uint32(sum(0, ip[12:20])), []byte{0, ip[9], 0, 30})
-	check := ^sum(uint32(pseudo), u)
-	if check == 0 {
-		check = 0xffff
-	}
-	binary.BigEndian.PutUint16(u[6:], check)
+// passIndex wraps a program, so that tests see tc_index, which a test run
+// neither takes nor gives: cb[0] is copied there before, and from there
+// afterwards.
+func passIndex(p *ebpf.ProgramSpec) {
+	const index, cb = 44, 48 // offsets in struct __sk_buff
+	inner := p.Instructions[0]
+	f := *btf.FuncMetadata(&inner)
+	f.Linkage = btf.StaticFunc
+	p.Instructions[0] = btf.WithFuncMetadata(inner, &f)
+	f.Name = "pass_index"
+	first := asm.Mov.Reg(asm.R6, asm.R1).WithSymbol(f.Name).WithSource(inner.Source())
+	p.Instructions = append(asm.Instructions{
+		btf.WithFuncMetadata(first, &f),
+		asm.LoadMem(asm.R2, asm.R1, cb, asm.Word),
+		asm.StoreMem(asm.R1, index, asm.R2, asm.Word),
+		asm.Call.Label(inner.Symbol()),
+		asm.LoadMem(asm.R1, asm.R6, index, asm.Word),
+		asm.StoreMem(asm.R6, cb, asm.R1, asm.Word),
+		asm.Return(),
+	}, p.Instructions...)
 }
 
-// sum is a one's complement sum (RFC 1071).
-func sum(s uint32, b []byte) uint16 {
-	for i := 0; i+1 < len(b); i += 2 {
-		s += uint32(binary.BigEndian.Uint16(b[i:]))
+// settings are those of a network with the shortcut and without limits.
+func (f *fixture) settings() settings {
+	return settings{
+		Uplink: uplink, Generation: 1, Lifetime: 1 << 20, Patience: 1 << 20, Flags: setShortcut,
+		Vpc: word4(10, 0, 0, 0), VpcMask: word4(255, 255, 0, 0),
+		Public: word4(203, 0, 113, 0), PublicMask: word4(255, 255, 255, 0),
 	}
-	for s > 0xffff {
-		s = s&0xffff + s>>16
-	}
-	return uint16(s)
 }
 
-func key(source, destination string, protocol uint8) flowKey {
-	src, dst := netip.MustParseAddrPort(source), netip.MustParseAddrPort(destination)
-	return flowKey{Saddr: word(src.Addr()), Daddr: word(dst.Addr()), Sport: order16(src.Port()), Dport: order16(dst.Port()), Proto: protocol}
+func (f *fixture) settle(s settings) {
+	f.t.Helper()
+	f.put("settings", uint32(0), &s)
 }
 
-// learned puts a path into the sessions as the programs would.
-func learned(t testing.TB, c *ebpf.Collection) bpf.GatewaySession {
-	t.Helper()
-	set := settings{Generation: 1, Lifetime: 1 << 30, Flags: setShortcut, Uplink: 9}
-	if err := c.Maps["settings"].Put(uint32(0), &set); err != nil {
-		t.Fatal(err)
+func (f *fixture) put(name string, k, v any) {
+	f.t.Helper()
+	if err := f.maps[name].Put(k, v); err != nil {
+		f.t.Fatalf("map %s: %v", name, err)
 	}
-	// Sums of 16 bits: what the kernel writes for the same translation.
-	from, to := udp("10.0.1.6:4000", "198.51.100.1:53", 64), udp("203.0.113.10:1025", "198.51.100.1:53", 63)
+}
+
+// session returns the element of a flow, or nil.
+func (f *fixture) session(k flowKey) *bpf.GatewaySession {
+	f.t.Helper()
+	var s bpf.GatewaySession
+	if err := f.maps["sessions"].Lookup(&k, &s); err != nil {
+		return nil
+	}
+	return &s
+}
+
+// learned puts a path into the sessions, for packets like from to leave like to:
+// as the programs do, but that the sums come from whole frames.
+func (f *fixture) learned(from, to packet, change ...func(*bpf.GatewaySession)) {
+	f.t.Helper()
+	k := to.key()
+	a, b := from.frame(), to.frame()
 	delta := func(at int) uint16 {
-		s := uint32(^binary.NativeEndian.Uint16(to[at:])) + uint32(binary.NativeEndian.Uint16(from[at:]))
+		s := uint32(^binary.NativeEndian.Uint16(b[at:])) + uint32(binary.NativeEndian.Uint16(a[at:]))
 		return uint16(s + s>>16)
 	}
 	s := bpf.GatewaySession{
-		Dmac: [6]uint8{2, 0, 0, 0, 0, 9}, Smac: [6]uint8{2, 0, 0, 0, 0, 8},
-		Saddr: word(netip.MustParseAddr("203.0.113.10")), Daddr: word(netip.MustParseAddr("198.51.100.1")),
-		Sport: order16(1025), Dport: order16(53), Ifindex: 1, Generation: 1, Mtu: 1500, Slot: 3, Kind: uint8(kindSNAT), Path: 1 | 2,
-		Until: 1 << 30, IpDelta: delta(24), L4Delta: delta(40),
+		Dmac: to.destination, Smac: to.source,
+		Saddr: k.Saddr, Daddr: k.Daddr, Sport: k.Sport, Dport: k.Dport,
+		Ifindex: 1, Generation: 1, Until: f.now + 1<<20, Mtu: 1500, Slot: slot, Kind: uint8(kindSNAT), State: stateConfirmed,
+		Path: pathPaired | pathXDP, IpDelta: delta(ethernetHeader + 10), L4Delta: delta(from.checksumAt()),
 	}
-	put(t, c, key("10.0.1.6:4000", "198.51.100.1:53", unix.IPPROTO_UDP), s)
-	return s
+	for _, c := range change {
+		c(&s)
+	}
+	k = from.key()
+	f.put("sessions", &k, &s)
 }
 
-func put(t testing.TB, c *ebpf.Collection, k flowKey, s bpf.GatewaySession) {
+// skb is struct __sk_buff (linux/bpf.h). A test run takes and gives the fields
+// with a comment.
+type skb struct {
+	_              structs.HostLayout
+	_              [2]uint32
+	Mark           uint32 // mark
+	_              [6]uint32
+	IngressIfindex uint32 // ingress_ifindex
+	Ifindex        uint32 // ifindex
+	_              uint32
+	Index          uint32 // cb[0], which passIndex makes tc_index
+	_              [27]uint32
+	WireLen        uint32 // wire_len
+	Segments       uint32 // gso_segs
+	_              uint64
+	SegmentSize    uint32 // gso_size
+	_              [3]uint32
+}
+
+// result is what became of a frame. Counters are what was added to them.
+type result struct {
+	Verdict     int32
+	Frame       []byte
+	Mark, Index uint32 // tc
+	Stats       map[bpf.GatewayStat]uint64
+	Volumes     map[volumeKey]bpf.GatewayVolume
+}
+
+type volumeKey struct {
+	slot    uint32
+	inbound bool
+}
+
+// run has a program handle a frame; in is what an skb comes with.
+func (f *fixture) run(t testing.TB, program string, frame []byte, in ...skb) result {
 	t.Helper()
-	if err := c.Maps["sessions"].Put(&k, &s); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestXDPTranslates(t *testing.T) {
-	c := programs(t)
-	learned(t, c)
-	in := udp("10.0.1.6:4000", "198.51.100.1:53", 64)
-	out := make([]byte, 64)
-	verdict, err := c.Programs["switch_xdp"].Run(&ebpf.RunOptions{Data: in, DataOut: out})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := udp("203.0.113.10:1025", "198.51.100.1:53", 63)
-	copy(want, []byte{2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8})
-	if verdict != xdpRedirected {
-		t.Errorf("verdict %d, want a redirect", verdict)
-	}
-	if d := cmp.Diff(want, out); d != "" {
-		t.Errorf("frame (-want +got):\n%s", d)
-	}
-}
-
-// BenchmarkXDP measures the shortcut in XDP without the driver: ns for a packet.
-// The translation leaves the addresses as they are, so that a frame can go round
-// until its TTL has run down.
-func BenchmarkXDP(b *testing.B) {
-	c := programs(b)
-	s := learned(b, c)
-	s.Saddr, s.Sport = word(netip.MustParseAddr("10.0.1.6")), order16(4000)
-	s.IpDelta, s.L4Delta = ^order16(0x0100), 0
-	put(b, c, key("10.0.1.6:4000", "198.51.100.1:53", unix.IPPROTO_UDP), s)
-	in := udp("10.0.1.6:4000", "198.51.100.1:53", 255)
-	best := time.Hour
-	for b.Loop() {
-		verdict, d, err := c.Programs["switch_xdp"].Benchmark(in, 250, nil)
-		if err != nil || verdict != xdpRedirected {
-			b.Fatal(verdict, err)
+	opt := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame))}
+	var out skb
+	if f.prog[program].Type() == ebpf.SchedCLS {
+		opt.Context, opt.ContextOut = skb{}, &out
+		if len(in) > 0 {
+			opt.Context = in[0]
 		}
-		best = min(best, d)
 	}
-	b.ReportMetric(float64(best.Nanoseconds()), "ns/packet")
+	stats, volumes := f.stats(), f.volumes()
+	var verdict uint32
+	err := f.ns.Do(func() (err error) {
+		verdict, err = f.prog[program].Run(&opt)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", program, err)
+	}
+	r := result{Verdict: int32(verdict), Frame: opt.DataOut, Mark: out.Mark, Index: out.Index, Stats: f.stats(), Volumes: f.volumes()}
+	for k, v := range stats {
+		if r.Stats[k] -= v; r.Stats[k] == 0 {
+			delete(r.Stats, k)
+		}
+	}
+	for k, v := range volumes {
+		d := r.Volumes[k]
+		if d.Bytes, d.Packets, d.Hits = d.Bytes-v.Bytes, d.Packets-v.Packets, d.Hits-v.Hits; d == (bpf.GatewayVolume{}) {
+			delete(r.Volumes, k)
+		} else {
+			r.Volumes[k] = d
+		}
+	}
+	return r
 }
+
+// stats are the counters that are not 0.
+func (f *fixture) stats() map[bpf.GatewayStat]uint64 {
+	f.t.Helper()
+	out := map[bpf.GatewayStat]uint64{}
+	for which := range bpf.GatewayStatSTATS {
+		n, err := f.stat(which)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		if n != 0 {
+			out[which] = n
+		}
+	}
+	return out
+}
+
+// volumes are those of the first slots that are not 0.
+func (f *fixture) volumes() map[volumeKey]bpf.GatewayVolume {
+	f.t.Helper()
+	out := map[volumeKey]bpf.GatewayVolume{}
+	for i := range uint32(2 * 8) {
+		var each []bpf.GatewayVolume
+		if err := f.maps["volumes"].Lookup(i, &each); err != nil {
+			f.t.Fatal(err)
+		}
+		var v bpf.GatewayVolume
+		for _, one := range each {
+			v.Bytes += one.Bytes
+			v.Packets += one.Packets
+			v.Hits += one.Hits
+		}
+		if v != (bpf.GatewayVolume{}) {
+			out[volumeKey{i / 2, i%2 == 1}] = v
+		}
+	}
+	return out
+}
+
+func word4(a, b, c, d byte) uint32 { return binary.NativeEndian.Uint32([]byte{a, b, c, d}) }

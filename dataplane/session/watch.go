@@ -38,7 +38,6 @@ type watch struct {
 func newWatch(n *Network) *watch {
 	ctx, stop := context.WithCancel(n.s.ctx)
 	w := &watch{n: n, stop: stop, doubt: make(chan struct{}, 1)}
-	w.suspect() // what happened before now is not known
 	w.done.Go(func() { w.listen(ctx) })
 	w.done.Go(func() { w.listenToNeighbours(ctx) })
 	w.done.Go(func() { w.look(ctx) })
@@ -65,7 +64,8 @@ func (w *watch) listen(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		// Events were lost, or the socket failed.
+		// Events were lost, or the socket failed. The next one begins with a
+		// comparison.
 		if !errors.Is(err, unix.ENOBUFS) {
 			w.n.s.opt.Logger.Warn("events of conntrack failed; sessions are compared with its table", "network", w.n.id, "error", err)
 			select {
@@ -73,7 +73,6 @@ func (w *watch) listen(ctx context.Context) {
 			case <-time.After(tick):
 			}
 		}
-		w.suspect()
 	}
 }
 
@@ -86,6 +85,7 @@ func (w *watch) listenOnce(ctx context.Context) error {
 	if err := c.JoinGroup(unix.NFNLGRP_CONNTRACK_DESTROY); err != nil {
 		return errors.Join(err, c.Close())
 	}
+	w.suspect() // what happened before now is not known
 	ctx, stop := context.WithCancel(ctx)
 	over := make(chan entry, 4*entriesAtOnce)
 	failed := make(chan error, 1)
@@ -143,7 +143,7 @@ func receive(ctx context.Context, c *netlink.Conn, over chan<- entry) error {
 			if !ok {
 				continue
 			}
-			e.Status = 0 // it is gone
+			e.Status, e.Ended = 0, 1
 			select {
 			case over <- e:
 			case <-ctx.Done():

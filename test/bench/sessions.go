@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"sluice/dataplane/engine"
+	"sluice/dataplane/session"
 	"sluice/test/lab"
 )
 
@@ -29,7 +30,7 @@ const (
 
 // engine returns a dataplane that marks its networks in the run's directory.
 func (r *run) engine(p programs) (*engine.Engine, error) {
-	cfg := engine.Config{RunDir: filepath.Join(r.dir, "run"), Logger: r.log}
+	cfg := engine.Config{RunDir: filepath.Join(r.dir, "run"), Logger: r.log, Sessions: session.Options{Sessions: 262144}}
 	if p == plain {
 		cfg.RunDir, cfg.WithoutSessions = filepath.Join(r.dir, "run-plain"), true
 	}

@@ -1,0 +1,207 @@
+package session
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/dataplane"
+)
+
+var (
+	prefixOf = netip.MustParsePrefix
+	addrOf   = netip.MustParseAddr
+)
+
+// desired is a network with an entry of each kind.
+func desired() *dataplane.Network {
+	return &dataplane.Network{
+		ID: "vpc-fixture", Prefix: prefixOf("10.0.0.0/16"),
+		Uplink: &dataplane.Uplink{Prefix: prefixOf("203.0.113.0/24"), Gateway: addrOf("203.0.113.1")},
+		Routes: []dataplane.Route{
+			{Destination: prefixOf("0.0.0.0/0"), NextHops: []dataplane.NextHop{{Uplink: true}}},
+			{Destination: prefixOf("10.0.9.0/24"), NextHops: []dataplane.NextHop{{Via: addrOf("10.0.1.5")}}},
+		},
+		Elastic: []netip.Addr{addrOf("203.0.113.10"), addrOf("203.0.113.12")},
+		Mappings: []dataplane.Mapping{
+			{External: addrOf("203.0.113.12"), Internal: addrOf("10.0.1.9")},
+			{External: addrOf("203.0.113.13"), Internal: addrOf("10.0.7.9")},
+		},
+		SNAT: []dataplane.SNAT{
+			{Source: prefixOf("10.0.1.0/24"), Pool: []netip.Addr{addrOf("203.0.113.10")}},
+			{Source: prefixOf("10.0.2.128/25"), Pool: []netip.Addr{addrOf("203.0.113.10")}},
+		},
+		Limits: dataplane.Limits{Connections: 50000, NewPerSecond: 1000}, Shortcut: true,
+	}
+}
+
+// bytesOf is a word as it is in memory.
+func bytesOf(w uint32) [4]byte {
+	var b [4]byte
+	binary.NativeEndian.PutUint32(b[:], w)
+	return b
+}
+
+func TestCompile(t *testing.T) {
+	r := Compile(desired())
+	want := settings{
+		Interval: uint64(time.Millisecond), Burst: 199 * uint64(time.Millisecond), Connections: 50000,
+		Lifetime: ticks(20 * time.Second), Patience: ticks(10 * time.Second),
+		Vpc: word4(10, 0, 0, 0), VpcMask: word4(255, 255, 0, 0), Public: word4(203, 0, 113, 0), PublicMask: word4(255, 255, 255, 0),
+		Flags: 0x1,
+	}
+	if d := cmp.Diff(want, r.settings); d != "" {
+		t.Errorf("settings (-want +got):\n%s", d)
+	}
+	// A host with an elastic IP has a longer prefix than the SNAT entry that it
+	// is in.
+	hosts := map[hostKey]uint32{
+		{PrefixLength: 24, Addr: word4(10, 0, 1, 0)}:   1,
+		{PrefixLength: 25, Addr: word4(10, 0, 2, 128)}: 1,
+		{PrefixLength: 32, Addr: word4(10, 0, 1, 9)}:   3,
+		{PrefixLength: 32, Addr: word4(10, 0, 7, 9)}:   3,
+	}
+	if d := cmp.Diff(hosts, r.hosts); d != "" {
+		t.Errorf("hosts (-want +got):\n%s", d)
+	}
+	elastic := map[uint32]uint32{word4(203, 0, 113, 10): 0, word4(203, 0, 113, 12): 0}
+	if d := cmp.Diff(elastic, r.elastic); d != "" {
+		t.Errorf("elastic IPs (-want +got):\n%s", d)
+	}
+}
+
+// The order in which a network's entries are named says nothing.
+func TestCompileOrder(t *testing.T) {
+	other := desired()
+	for _, swap := range []func(){
+		func() { other.SNAT[0], other.SNAT[1] = other.SNAT[1], other.SNAT[0] },
+		func() { other.Mappings[0], other.Mappings[1] = other.Mappings[1], other.Mappings[0] },
+		func() { other.Elastic[0], other.Elastic[1] = other.Elastic[1], other.Elastic[0] },
+		func() { other.Routes[0], other.Routes[1] = other.Routes[1], other.Routes[0] },
+	} {
+		swap()
+		if d := cmp.Diff(Compile(desired()), Compile(other), cmp.AllowUnexported(Rules{})); d != "" {
+			t.Errorf("(-one order +another):\n%s", d)
+		}
+	}
+}
+
+// A host that is the whole source of an SNAT entry and has an elastic IP uses
+// that.
+func TestCompileHostOfBoth(t *testing.T) {
+	n := desired()
+	n.SNAT = append(n.SNAT, dataplane.SNAT{Source: prefixOf("10.0.7.9/32")})
+	if kind := Compile(n).hosts[hostKey{PrefixLength: 32, Addr: word4(10, 0, 7, 9)}]; kind != kindElastic {
+		t.Errorf("kind %d", kind)
+	}
+}
+
+// An SNAT entry's source may be written with a host's address.
+func TestCompileMasks(t *testing.T) {
+	n := desired()
+	n.SNAT = []dataplane.SNAT{{Source: prefixOf("10.0.1.77/24")}}
+	n.Prefix = prefixOf("10.0.1.77/20")
+	r := Compile(n)
+	if _, ok := r.hosts[hostKey{PrefixLength: 24, Addr: word4(10, 0, 1, 0)}]; !ok {
+		t.Errorf("hosts: %v", r.hosts)
+	}
+	if bytesOf(r.settings.Vpc) != [4]byte{10, 0, 0, 0} || bytesOf(r.settings.VpcMask) != [4]byte{255, 255, 240, 0} {
+		t.Errorf("settings: %+v", r.settings)
+	}
+}
+
+// Whatever the rate, a burst lets no more than a fifth of it begin at once, and
+// one at least.
+func TestCompileLimits(t *testing.T) {
+	for _, c := range []struct {
+		perSecond       int
+		interval, burst time.Duration
+	}{
+		{0, 0, 0},
+		{1, time.Second, 0},
+		{5, 200 * time.Millisecond, 0},
+		{9, 111111111, 0},
+		{10, 100 * time.Millisecond, 100 * time.Millisecond},
+		{1000, time.Millisecond, 199 * time.Millisecond},
+		{10000, 100 * time.Microsecond, 1999 * 100 * time.Microsecond},
+		{1000000, time.Microsecond, 199999 * time.Microsecond},
+	} {
+		n := desired()
+		n.Limits.NewPerSecond = c.perSecond
+		s := Compile(n).settings
+		if s.Interval != uint64(c.interval) || s.Burst != uint64(c.burst) {
+			t.Errorf("%d a second: interval %s, burst %s; want %s, %s",
+				c.perSecond, time.Duration(s.Interval), time.Duration(s.Burst), c.interval, c.burst)
+		}
+	}
+	n := desired()
+	n.Limits = dataplane.Limits{}
+	if s := Compile(n).settings; s.Connections != 0 || s.Interval != 0 || s.Burst != 0 {
+		t.Errorf("without limits: %+v", s)
+	}
+}
+
+func TestCompileFlags(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*dataplane.Network)
+		want   uint32
+	}{
+		{"as it is", func(*dataplane.Network) {}, setShortcut},
+		{"no shortcut", func(n *dataplane.Network) { n.Shortcut = false }, 0},
+		{"drop", func(n *dataplane.Network) { n.Refusal = dataplane.RefuseDrop }, setShortcut},
+		{"reject", func(n *dataplane.Network) { n.Refusal = dataplane.RefuseReject }, setShortcut | setReject},
+		{"a route to a host, beyond the VPC", func(n *dataplane.Network) {
+			n.Routes = append(n.Routes, dataplane.Route{Destination: prefixOf("192.0.2.0/24"), NextHops: []dataplane.NextHop{{Via: addrOf("10.0.1.5")}}})
+		}, setShortcut | setRoutes},
+		{"a route to a host, around the VPC", func(n *dataplane.Network) {
+			n.Routes = append(n.Routes, dataplane.Route{Destination: prefixOf("10.0.0.0/8"), NextHops: []dataplane.NextHop{{Via: addrOf("10.0.1.5")}}})
+		}, setShortcut | setRoutes},
+		{"a route to a host, all of the VPC", func(n *dataplane.Network) {
+			n.Routes = append(n.Routes, dataplane.Route{Destination: n.Prefix, NextHops: []dataplane.NextHop{{Via: addrOf("10.0.1.5")}}})
+		}, setShortcut},
+		{"default route to a host", func(n *dataplane.Network) {
+			n.Routes[0].NextHops = []dataplane.NextHop{{Via: addrOf("10.0.1.5")}}
+		}, setShortcut | setRoutes},
+		{"default route by both", func(n *dataplane.Network) {
+			n.Routes[0].NextHops = append(n.Routes[0].NextHops, dataplane.NextHop{Via: addrOf("10.0.1.5")})
+		}, setShortcut | setRoutes},
+		{"another route by the uplink", func(n *dataplane.Network) {
+			n.Routes = append(n.Routes, dataplane.Route{Destination: prefixOf("192.0.2.0/24"), NextHops: []dataplane.NextHop{{Uplink: true}}})
+		}, setShortcut},
+	} {
+		n := desired()
+		c.change(n)
+		if got := Compile(n).settings.Flags; got != c.want {
+			t.Errorf("%s: flags %#x, want %#x", c.name, got, c.want)
+		}
+	}
+}
+
+// A network without a public side has nobody to translate.
+func TestCompileWithoutUplink(t *testing.T) {
+	r := Compile(&dataplane.Network{ID: "vpc-fixture", Prefix: prefixOf("10.0.0.0/16")})
+	if len(r.hosts)+len(r.elastic) != 0 || r.settings.Public != 0 || r.settings.PublicMask != 0 || r.settings.Flags != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestPrefix(t *testing.T) {
+	for p, want := range map[string][2][4]byte{
+		"0.0.0.0/0":       {{}, {}},
+		"128.0.0.0/1":     {{128}, {128}},
+		"10.1.2.3/31":     {{10, 1, 2, 2}, {255, 255, 255, 254}},
+		"203.0.113.10/32": {{203, 0, 113, 10}, {255, 255, 255, 255}},
+	} {
+		a, m := prefix(prefixOf(p))
+		if got := [2][4]byte{bytesOf(a), bytesOf(m)}; got != want {
+			t.Errorf("%s: %v, want %v", p, got, want)
+		}
+	}
+	if a := addrOf("203.0.113.10"); address(word(a)) != a {
+		t.Errorf("%s became %s", a, address(word(a)))
+	}
+}
