@@ -26,31 +26,36 @@ build: ## build bin/sluiced and bin/sluicectl
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/sluiced ./cmd/sluicectl
 
 .PHONY: setup
-setup: ## install the Debian packages that the tests need, if they are missing
-	@scripts/setup.sh
+setup: setup-lint setup-test ## install the Debian packages that lint and the tests need, if they are missing
+
+.PHONY: setup-lint setup-test
+setup-lint setup-test: setup-%:
+	@scripts/setup.sh $*
 
 .PHONY: demo
 demo: build ## show the gateway at work, in a lab of network namespaces
 	@test/demo.sh
 
 .PHONY: test
-test: setup ## run all tests with the race detector; check that nothing is left behind
+test: setup-test ## run all tests with the race detector; check that nothing is left behind
 	scripts/test.sh
 
 .PHONY: lint
-lint: ## go vet, staticcheck, gofmt, and whether what is generated is up to date
+lint: setup-lint ## go vet, staticcheck, gofmt, and whether what is generated is up to date
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	@stale=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
 	if [ -n "$$stale" ]; then echo "gofmt would change:"; echo "$$stale"; exit 1; fi
 	$(GO) run ./api/spec/specgen -check
+	GO="$(GO)" scripts/bpf.sh --check
 
 .PHONY: generate
-generate: ## generate code and docs/actions.md from the action catalog
+generate: setup-lint ## generate code and docs/actions.md from the action catalog, and compile the BPF programs
 	$(GO) run ./api/spec/specgen
+	GO="$(GO)" scripts/bpf.sh
 
 .PHONY: bench
-bench: setup ## measure, and write build/bench.json
+bench: setup-test ## measure, and write build/bench.json
 	@mkdir -p build
 	$(GO) run ./test/bench -o build/bench.json
 

@@ -66,7 +66,7 @@ func (k *checker) tls() error {
 
 func (k *checker) directories() error {
 	for _, d := range []struct{ field, path string }{
-		{"data_dir", k.doc.DataDir}, {"run_dir", k.doc.RunDir}, {"admin_socket", k.config.AdminSocket},
+		{"data_dir", k.doc.DataDir}, {"run_dir", k.doc.RunDir}, {"bpf_dir", k.doc.BPFDir}, {"admin_socket", k.config.AdminSocket},
 	} {
 		if !filepath.IsAbs(d.path) {
 			return k.errorf(d.field, "%q is not an absolute path; write one that begins with /", d.path)
@@ -232,6 +232,10 @@ func (k *checker) nat() error {
 		return k.errorf("nat.shortcut", "%q is neither; write on or off", s)
 	}
 	k.config.Settings.Shortcut = k.doc.NAT.Shortcut == "on"
+	const fewest, most = 1 << 10, 1 << 26 // most: a BPF hash map has two elements for each
+	if s := k.doc.NAT.Sessions; s != 0 && (s < fewest || s > most) {
+		return k.errorf("nat.sessions", "%d is out of range; write a number from %d to %d, or 0 for as many as the kernel tracks connections", s, fewest, most)
+	}
 	return nil
 }
 

@@ -23,12 +23,14 @@ type Config struct {
 	TLS            TLS
 	DataDir        string // absolute; the store and the key that seals secrets
 	RunDir         string // absolute; sockets
+	BPFDir         string // absolute; pinned BPF maps, programs and links
 	AdminSocket    string // absolute
 	LogLevel       slog.Level
 	LogFormat      string // text or json
 	MaxConnections int
 	Throttle       Throttle
 	AuditInterval  time.Duration // between two comparisons of the kernel with what it should hold
+	Sessions       int           // that a network has room for; 0: as many as the kernel tracks connections
 	Metrics        Metrics
 	Bridges        []Bridge // to be made before networks are connected to them
 	Settings       settings.Settings
@@ -105,12 +107,14 @@ func parse(file string, data []byte) (*Config, error) {
 		TLS:            TLS{doc.TLS.Certificate, doc.TLS.Key},
 		DataDir:        doc.DataDir,
 		RunDir:         doc.RunDir,
+		BPFDir:         doc.BPFDir,
 		AdminSocket:    doc.AdminSocket,
 		LogLevel:       doc.LogLevel.Level,
 		LogFormat:      doc.LogFormat,
 		MaxConnections: doc.MaxConnections,
 		Throttle:       Throttle{PerKey: Rate(doc.Throttle.PerKey), Total: Rate(doc.Throttle.Total)},
 		AuditInterval:  doc.AuditInterval,
+		Sessions:       doc.NAT.Sessions,
 		Metrics:        Metrics(doc.Metrics),
 	}
 	if c.AdminSocket == "" {

@@ -20,6 +20,7 @@ type document struct {
 	TLS            tlsDoc             `yaml:"tls"`
 	DataDir        string             `yaml:"data_dir"`
 	RunDir         string             `yaml:"run_dir"`
+	BPFDir         string             `yaml:"bpf_dir"`
 	AdminSocket    string             `yaml:"admin_socket"`
 	LogLevel       levelText          `yaml:"log_level"`
 	LogFormat      string             `yaml:"log_format"`
@@ -176,6 +177,7 @@ type vswitchDoc struct {
 type natDoc struct {
 	Timeouts timeoutsDoc `yaml:"timeouts"`
 	Shortcut string      `yaml:"shortcut"`
+	Sessions int         `yaml:"sessions"`
 	Refuse   string      `yaml:"refuse"`
 }
 
@@ -212,6 +214,7 @@ func defaults() document {
 		Listen:         "127.0.0.1:8680",
 		DataDir:        "/var/lib/sluice",
 		RunDir:         "/run/sluice",
+		BPFDir:         "/sys/fs/bpf/sluice",
 		LogFormat:      "text",
 		MaxConnections: 1024,
 		Throttle:       throttleDoc{PerKey: rateDoc{Rate: 1000, Burst: 2000}, Total: rateDoc{Rate: 20000, Burst: 20000}},

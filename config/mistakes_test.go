@@ -47,6 +47,7 @@ func TestMistakes(t *testing.T) {
 		{"TLS files missing", "tls: {certificate: /none/c, key: /none/k}", 1, "tls", "no such file"},
 		{"relative data_dir", "data_dir: x", 1, "data_dir", "absolute"},
 		{"relative run_dir", "run_dir: x", 1, "run_dir", "absolute"},
+		{"relative bpf_dir", "bpf_dir: bpf", 1, "bpf_dir", "absolute"},
 		{"relative socket", "admin_socket: x", 1, "admin_socket", "absolute"},
 		{"long socket path", "run_dir: /" + strings.Repeat("x", 100), 0, "admin_socket", "at most 107"},
 		{"log level", "log_level: loud", 1, "log_level", "write debug, info, warn or error"},
@@ -129,6 +130,8 @@ func TestMistakes(t *testing.T) {
 		{"timeout too long", "nat: {timeouts: {udp: 10000h}}", 1, "nat.timeouts.udp", "too long"},
 		{"timeout with a fraction", "nat: {timeouts: {udp: 150s500ms}}", 1, "nat.timeouts.udp", "whole number of seconds"},
 		{"shortcut", "nat: {shortcut: sometimes}", 1, "nat.shortcut", "write on or off"},
+		{"few sessions", "nat: {sessions: 1}", 1, "nat.sessions", "from 1024 to 67108864, or 0"},
+		{"many sessions", "nat: {sessions: 67108865}", 1, "nat.sessions", "out of range"},
 		{"refusal", "nat: {refuse: reset}", 1, "nat.refuse", "write drop or reject"},
 
 		{"metrics without a port", "metrics: {listen: localhost}", 1, "metrics.listen", "write for example 127.0.0.1:8681 or [::]:8681"},

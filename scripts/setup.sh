@@ -1,34 +1,43 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the tests and benchmarks need, if they are
-# missing, and fetches the kernel that some tests run on. Building and the demo
-# need none.
+# Installs the Debian packages that are missing: setup.sh FOR..., where FOR is
+# test (tests and benchmarks; fetches the kernel that some tests run on, too) or
+# lint (also generating). Building and the demo need none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# command and the package that has it
+# for what, command or file, and the package that has it
 needs=(
-	"gcc gcc"       # the race detector
-	"nft nftables"  # tests look at what the kernel holds with other eyes,
-	"ip iproute2"   # and break it as an operator could
-	"tc iproute2"
-	"iptables iptables" # benchmarks compare with it,
-	"iperf3 iperf3"     # and send TCP with this
-	"qemu-system-x86_64 qemu-system-x86" # test/vm runs tests on Debian 12's kernel,
-	"depmod kmod"                        # which loads its modules by modprobe
-	"xz xz-utils"
+	"test gcc gcc"                             # the race detector,
+	"test /usr/include/stdlib.h libc6-dev"     # with the C library's headers
+	"test nft nftables"                        # tests look at what the kernel holds with other eyes,
+	"test ip iproute2"                         # and break it as an operator could
+	"test tc iproute2"
+	"test iptables iptables"                   # benchmarks compare with it,
+	"test iperf3 iperf3"                       # and send TCP with this
+	"test qemu-system-x86_64 qemu-system-x86"  # test/vm runs tests on Debian 12's kernel,
+	"test depmod kmod"                         # which loads its modules by modprobe
+	"test xz xz-utils"
+	"lint clang-14 clang-14"                   # pinned: another version makes other objects
+	"lint llvm-strip-14 llvm-14"
+	"lint /usr/include/bpf/bpf_helpers.h libbpf-dev"
+	"lint /usr/include/linux/bpf.h linux-libc-dev"
 )
 
+if [ $# -eq 0 ]; then
+	echo "usage: setup.sh test|lint..." >&2
+	exit 2
+fi
 missing=()
 for need in "${needs[@]}"; do
-	read -r command package <<<"$need"
-	if ! PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null && [[ " ${missing[*]} " != *" $package "* ]]; then
-		missing+=("$package")
+	read -r purpose what package <<<"$need"
+	if [[ " $* " != *" $purpose "* || " ${missing[*]} " == *" $package "* ]]; then
+		continue
 	fi
+	case $what in
+	/*) [ -e "$what" ] ;;
+	*) PATH="$PATH:/usr/sbin:/sbin" command -v "$what" >/dev/null ;;
+	esac || missing+=("$package")
 done
-# The race detector's C parts need the C library's headers as well.
-if ! [ -e /usr/include/stdlib.h ]; then
-	missing+=(libc6-dev)
-fi
 if [ ${#missing[@]} -gt 0 ]; then
 	if ! command -v apt-get >/dev/null; then
 		echo "setup: please install: ${missing[*]}" >&2
@@ -41,6 +50,9 @@ if [ ${#missing[@]} -gt 0 ]; then
 	apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
 fi
 
+if [[ " $* " != *" test "* ]]; then
+	exit 0
+fi
 if command -v apt-get >/dev/null; then
 	scripts/kernel.sh
 else

@@ -6,7 +6,7 @@
 #     go test -exec "$PWD/scripts/vm.sh" ./dataplane/guard
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-"$root"/scripts/setup.sh >&2
+"$root"/scripts/setup.sh test >&2
 # Without the C library: the program is in the initramfs as well.
 CGO_ENABLED=0 go build -C "$root" -buildvcs=false -o build/vm ./test/vm
 exec "$root"/build/vm "$@"

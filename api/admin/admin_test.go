@@ -33,6 +33,7 @@ type fake struct {
 	instances []*resource.Instance
 	networks  []Network
 	traffic   *dataplane.Traffic
+	programs  []dataplane.Programs
 	ready     bool
 	calls     []string
 	err       error
@@ -75,6 +76,9 @@ func (f *fake) Networks() []Network                             { return f.netwo
 func (f *fake) Traffic(_ context.Context, network string) (*dataplane.Traffic, error) {
 	return f.traffic, f.note("traffic", network)
 }
+func (f *fake) Programs(_ context.Context, network string) ([]dataplane.Programs, error) {
+	return f.programs, f.note("programs", network)
+}
 func (f *fake) Ready() bool { return f.ready }
 func (f *fake) Info() Info  { return Info{Version: "v1", PID: 7, Started: epoch, Listen: "127.0.0.1:1"} }
 
@@ -87,7 +91,7 @@ func start(t *testing.T, f *fake, allow func(uint32) bool) (*Client, string) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	s := &Server{Listener: l, Handler: NewHandler(Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Process: f}, log), Log: log, Grace: time.Second, Allow: allow}
+	s := &Server{Listener: l, Handler: NewHandler(Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, Process: f}, log), Log: log, Grace: time.Second, Allow: allow}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -219,6 +223,20 @@ func TestTraffic(t *testing.T) {
 		t.Errorf("counters that cannot be read: %v", err)
 	}
 	equal(t, f.calls, []string{"traffic vpc-1", "traffic vpc-1", "traffic vpc/ 2", "traffic vpc-1"}, nil)
+}
+
+func TestPrograms(t *testing.T) {
+	f := &fake{}
+	c, _ := start(t, f, nil)
+	got, err := c.Programs(t.Context(), "vpc-1")
+	equal(t, got, []LinkPrograms{}, err)
+	f.programs = []dataplane.Programs{{Link: dataplane.UplinkName, By: dataplane.ByXDP}, {Link: "vsw-1", By: dataplane.ByTCX, Why: "a bridge"}}
+	got, err = c.Programs(t.Context(), "vpc-1")
+	equal(t, got, []LinkPrograms{{"public", "xdp", ""}, {"vsw-1", "tcx", "a bridge"}}, err)
+	f.err = errors.New("the link is gone")
+	if _, err := c.Programs(t.Context(), "vpc-1"); status(err) != 500 || err.Error() != "look at the BPF programs of vpc-1: the link is gone" {
+		t.Errorf("programs that cannot be looked at: %v", err)
+	}
 }
 
 // status returns the HTTP status of a refusal, 0 if it is none.

@@ -21,6 +21,7 @@ type Services struct {
 	Inventory Inventory
 	Networks  Networks
 	Traffic   Counters
+	Programs  Programs
 	Process   Process
 }
 
@@ -36,6 +37,7 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		instanceRoutes(s.Inventory),
 		networkRoutes(s.Networks),
 		trafficRoutes(s.Traffic),
+		programRoutes(s.Programs),
 		processRoutes(s.Process),
 	} {
 		for pattern, h := range subject {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,26 +10,85 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sluice/api/admin"
 	"sluice/dataplane/probe"
 )
 
 func newDoctor() *cobra.Command {
-	return &cobra.Command{
+	var f adminFlags
+	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Try what this kernel and machine can do for a gateway",
 		Long: `Try what this kernel and machine can do for a gateway, and print what is there,
 what is missing, and what that costs. Nothing is changed: everything is tried in
 a network namespace that is thrown away. The exit code is 1 only if something is
-missing without which no gateway works.`,
+missing without which no gateway works.
+
+If sluiced runs, it is asked how the BPF programs of each VPC's links are
+attached: by XDP, in the driver, or by tcx or clsact, and why not by XDP.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			results, err := probe.All(c.Context())
 			if err != nil {
 				return err
 			}
-			return diagnose(c.OutOrStdout(), results)
+			if err := diagnose(c.OutOrStdout(), results); err != nil {
+				return err
+			}
+			return tellAttached(c.Context(), c.OutOrStdout(), &f)
 		},
 	}
+	f.register(c)
+	return c
+}
+
+// tellAttached prints how the daemon's BPF programs are attached. That none
+// runs, or that it cannot be asked, says nothing against the machine.
+func tellAttached(ctx context.Context, w io.Writer, f *adminFlags) error {
+	var networks []attached
+	err := f.with(func(client *admin.Client) error {
+		list, err := client.Networks(ctx)
+		if err != nil {
+			return err
+		}
+		for _, n := range list {
+			programs, err := client.Programs(ctx, n.ID)
+			if err != nil {
+				return err
+			}
+			networks = append(networks, attached{n.ID, programs})
+		}
+		return nil
+	})
+	if err != nil {
+		_, err = fmt.Fprintf(w, "How the BPF programs of its links are attached, only a running daemon tells: %v\n", err)
+		return err
+	}
+	return printAttached(w, networks)
+}
+
+// attached is a network with how the programs of its links are attached.
+type attached struct {
+	network  string
+	programs []admin.LinkPrograms
+}
+
+func printAttached(w io.Writer, networks []attached) error {
+	if len(networks) == 0 {
+		_, err := fmt.Fprintln(w, "sluiced has no VPC, and so no link with BPF programs.")
+		return err
+	}
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "\nVPC\tLINK\tPROGRAMS BY\tWHY NOT BY XDP")
+	for _, n := range networks {
+		for _, p := range n.programs {
+			fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", n.network, p.Link, p.By, p.Why)
+		}
+		if len(n.programs) == 0 {
+			fmt.Fprintf(out, "%s\t-\tnone\tit has no public side, or the session programs do not run here (see the log of sluiced)\n", n.network)
+		}
+	}
+	return out.Flush()
 }
 
 // diagnose prints the results, and returns an error that names what is needed

@@ -169,6 +169,26 @@ func TestDiagnose(t *testing.T) {
 	}
 }
 
+func TestAttached(t *testing.T) {
+	for _, c := range []struct {
+		networks []attached
+		want     string
+	}{
+		{nil, "no VPC"},
+		{[]attached{{"vpc-a", nil}}, "vpc-a  -     none         it has no public side"},
+		{[]attached{{"vpc-a", []admin.LinkPrograms{{Link: "public", By: "xdp"}, {Link: "vsw-b", By: "tcx", Why: "the reason"}}}}, "vpc-a  public  xdp          \nvpc-a  vsw-b   tcx          the reason"},
+	} {
+		var out strings.Builder
+		if err := printAttached(&out, c.networks); err != nil || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%v, printed:\n%s", err, out.String())
+		}
+	}
+	var out strings.Builder
+	if err := tellAttached(t.Context(), &out, &adminFlags{filepath.Join(t.TempDir(), "none")}); err != nil || !strings.Contains(out.String(), "only a running daemon tells") {
+		t.Errorf("without a daemon: %v, printed:\n%s", err, out.String())
+	}
+}
+
 func TestReport(t *testing.T) {
 	if report(nil) != 0 || report(os.ErrNotExist) != exitFailed || report(usagef("x: %w", os.ErrNotExist)) != exitUsage {
 		t.Error("exit codes are wrong")

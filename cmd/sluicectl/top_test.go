@@ -308,6 +308,9 @@ type counted struct{}
 func (counted) Traffic(context.Context, string) (*dataplane.Traffic, error) {
 	return &dataplane.Traffic{Addresses: []dataplane.AddressTraffic{{Address: netip.MustParseAddr("10.0.0.1"), Open: 1}}}, nil
 }
+func (counted) Programs(_ context.Context, network string) ([]dataplane.Programs, error) {
+	return []dataplane.Programs{{Link: dataplane.UplinkName, By: dataplane.ByTCX, Why: "its driver has none"}}, nil
+}
 func (counted) Networks() []admin.Network { return []admin.Network{{ID: "vpc-a", Gateway: "ngw-a"}} }
 func (counted) Info() admin.Info {
 	return admin.Info{Version: "v1", Listen: "127.0.0.1:1", Metrics: "127.0.0.1:2"}
@@ -317,14 +320,14 @@ func (counted) Ready() bool { return true }
 // nobody is an identity service that is not asked.
 type nobody struct{ admin.Identity }
 
-func TestTopOverTheSocket(t *testing.T) {
+func TestCommandsOverTheSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	l, err := admin.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	s := &admin.Server{Listener: l, Log: log, Grace: time.Second, Handler: admin.NewHandler(admin.Services{Identity: nobody{}, Networks: counted{}, Traffic: counted{}, Process: counted{}}, log)}
+	s := &admin.Server{Listener: l, Log: log, Grace: time.Second, Handler: admin.NewHandler(admin.Services{Identity: nobody{}, Networks: counted{}, Traffic: counted{}, Programs: counted{}, Process: counted{}}, log)}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -343,6 +346,10 @@ func TestTopOverTheSocket(t *testing.T) {
 	}
 	if out, err := run(t, "__complete", "top", "--socket", path, ""); err != nil || !strings.Contains(out, "ngw-a\tvpc-a\n") {
 		t.Errorf("completion: %v\n%s", err, out)
+	}
+	var told strings.Builder
+	if err := tellAttached(t.Context(), &told, &adminFlags{path}); err != nil || !strings.Contains(told.String(), "vpc-a  public  tcx          its driver has none\n") {
+		t.Errorf("doctor: %v\n%s", err, told.String())
 	}
 	if out, err := run(t, "status", "--socket", path); err != nil || !strings.Contains(out, "metrics at http://127.0.0.1:2/metrics") || !strings.Contains(out, "ngw-a") {
 		t.Errorf("status: %v\n%s", err, out)

@@ -30,8 +30,10 @@ import (
 	"sluice/controlplane/reconcile"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
+	"sluice/dataplane"
 	"sluice/dataplane/engine"
 	"sluice/dataplane/link"
+	"sluice/dataplane/session"
 )
 
 // How long the steps of the start and of the end may take.
@@ -54,6 +56,9 @@ type task interface {
 type kernel interface {
 	reconcile.Dataplane
 	monitor.Meter
+	// Programs returns how the BPF programs of a network's links are attached;
+	// the error wraps engine.ErrNotCounted where there are none.
+	Programs(ctx context.Context, network string) ([]dataplane.Programs, error)
 	// Close ends the watching; what is in the kernel stays.
 	Close() error
 }
@@ -61,7 +66,10 @@ type kernel interface {
 // openKernel opens the machine's dataplane. RunDir, which does not outlive a
 // reboot, keeps the marks of what is ours.
 func openKernel(c *config.Config, log *slog.Logger) (kernel, error) {
-	return engine.New(engine.Config{RunDir: c.RunDir, Logger: log})
+	return engine.New(engine.Config{
+		RunDir: c.RunDir, Logger: log,
+		Sessions: session.Options{Dir: c.BPFDir, Sessions: c.Sessions},
+	})
 }
 
 // daemon is everything, wired.
@@ -210,6 +218,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			Inventory: inventory.New(db, &c.Settings, time.Now, log),
 			Networks:  admin.Status{DB: db},
 			Traffic:   counters{dp},
+			Programs:  counters{dp},
 			Process:   d.info,
 		}, log),
 		Grace: grace,

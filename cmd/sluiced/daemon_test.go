@@ -64,6 +64,16 @@ func (k *fakeKernel) Traffic(_ context.Context, id string) (*dataplane.Traffic, 
 	return nil, fmt.Errorf("network %s: %w", id, engine.ErrNotCounted)
 }
 
+// Programs has the network's uplink on tcx.
+func (k *fakeKernel) Programs(_ context.Context, id string) ([]dataplane.Programs, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.networks[id]; ok {
+		return []dataplane.Programs{{Link: dataplane.UplinkName, By: dataplane.ByTCX, Why: "a fake"}}, nil
+	}
+	return nil, fmt.Errorf("network %s: %w", id, engine.ErrNotCounted)
+}
+
 func (k *fakeKernel) Networks() ([]string, error) { return k.marked, nil }
 func (k *fakeKernel) Changed() <-chan string      { return nil }
 func (k *fakeKernel) Invalidate(string)           {}

@@ -28,6 +28,16 @@ func (c counters) Traffic(ctx context.Context, network string) (*dataplane.Traff
 	return t, err
 }
 
+// Programs returns how the BPF programs of a network's links are attached; none
+// if it has none.
+func (c counters) Programs(ctx context.Context, network string) ([]dataplane.Programs, error) {
+	p, err := c.kernel.Programs(ctx, network)
+	if errors.Is(err, engine.ErrNotCounted) {
+		return nil, nil
+	}
+	return p, err
+}
+
 // metricsSite is the task that answers Prometheus. It begins at once: that
 // networks are still being looked at is something to see.
 type metricsSite struct {

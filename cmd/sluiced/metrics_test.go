@@ -86,6 +86,12 @@ func TestMetrics(t *testing.T) {
 	if got, err := r.admin(t).Traffic(t.Context(), vpc.VpcId); err != nil || got.Outbound.Packets == 0 {
 		t.Errorf("traffic: %+v, %v", got, err)
 	}
+	if got, err := r.admin(t).Programs(t.Context(), vpc.VpcId); err != nil || len(got) != 1 || got[0].By != "tcx" {
+		t.Errorf("programs: %+v, %v", got, err)
+	}
+	if got, err := r.admin(t).Programs(t.Context(), "vpc-none"); err != nil || len(got) != 0 {
+		t.Errorf("programs of no VPC: %+v, %v", got, err)
+	}
 	_, err = r.admin(t).Traffic(t.Context(), "vpc-none")
 	if e, ok := errors.AsType[*admin.Error](err); !ok || e.Reason != admin.NotCounted {
 		t.Errorf("traffic of no VPC: %v", err)

@@ -25,17 +25,20 @@ const (
 type network struct {
 	id string
 
-	mu      sync.Mutex
-	over    bool // removed, or the engine is closed
-	ns      *netns.Namespace
-	table   *nft.Table
-	watch   *watch
-	applied *dataplane.Network // what the kernel holds completely, nil before the first success
-	rules   *nft.Ruleset       // what the kernel's table holds, nil where that is not known
-	sweep   bool               // connections of withdrawn entries may be left
+	mu          sync.Mutex
+	over        bool // removed, or the engine is closed
+	ns          *netns.Namespace
+	table       *nft.Table
+	watch       *watch
+	applied     *dataplane.Network // what the kernel holds completely, nil before the first success
+	rules       *nft.Ruleset       // what the kernel's table holds, nil where that is not known
+	unsupported bool               // it was said that the kernel cannot run the session programs
+	sweep       bool               // connections of withdrawn entries may be left
 
 	sessionsMu sync.Mutex       // held to change sessions (with mu held as well), or to use it without mu
 	sessions   *session.Network // nil without a public side, or where the engine has none
+	places     []session.Link   // where its programs belong, as of the last comparison
+	shortcut   bool             // whether its programs forward
 
 	doubt atomic.Uint32 // parts that the next Apply reads
 

@@ -33,7 +33,10 @@ func (e *Engine) openSessions(n *network, want *dataplane.Network, s *link.State
 	if n.sessions == nil {
 		opened, err := e.sessions.Open(n.id, n.ns)
 		if errors.Is(err, session.ErrUnsupported) {
-			e.log.Warn("no limits, no traffic counters and no shortcut: nftables alone translates", "network", n.id, "error", err)
+			if !n.unsupported {
+				e.log.Warn("no limits, no traffic counters and no shortcut: nftables alone translates", "network", n.id, "error", err)
+			}
+			n.unsupported = true
 			return nil
 		}
 		if err != nil {
@@ -49,7 +52,11 @@ func (e *Engine) planSessions(n *network, s *link.State, want *dataplane.Network
 	if n.sessions == nil {
 		return &change.Plan{}
 	}
-	return n.sessions.Plan(session.Links(want, s.Index), want.Shortcut)
+	places := session.Links(want, s.Index)
+	n.sessionsMu.Lock()
+	n.places, n.shortcut = places, want.Shortcut
+	n.sessionsMu.Unlock()
+	return n.sessions.Plan(places, want.Shortcut)
 }
 
 // applySessions tells the programs of a change that is none of the topology.
@@ -90,16 +97,37 @@ func (n *network) closeSessions() {
 // Traffic returns what has been counted of a network. The error wraps
 // ErrNotCounted where that is nothing.
 func (e *Engine) Traffic(_ context.Context, id string) (*dataplane.Traffic, error) {
+	var t *dataplane.Traffic
+	err := e.withSessions(id, func(n *network) (err error) {
+		t, err = n.sessions.Traffic()
+		return err
+	})
+	return t, err
+}
+
+// Programs returns how the BPF programs of a network's links are attached, by
+// link. The error wraps ErrNotCounted where there are none.
+func (e *Engine) Programs(_ context.Context, id string) ([]dataplane.Programs, error) {
+	var p []dataplane.Programs
+	err := e.withSessions(id, func(n *network) error {
+		p = n.sessions.Attachments(n.places, n.shortcut)
+		return nil
+	})
+	return p, err
+}
+
+// withSessions calls fn with a network that has sessions, and n.sessionsMu held.
+func (e *Engine) withSessions(id string, fn func(*network) error) error {
 	e.mu.Lock()
 	n := e.networks[id]
 	e.mu.Unlock()
 	if n == nil {
-		return nil, fmt.Errorf("network %s: %w", id, ErrNotCounted)
+		return fmt.Errorf("network %s: %w", id, ErrNotCounted)
 	}
 	n.sessionsMu.Lock()
 	defer n.sessionsMu.Unlock()
 	if n.sessions == nil {
-		return nil, fmt.Errorf("network %s: %w", id, ErrNotCounted)
+		return fmt.Errorf("network %s: %w", id, ErrNotCounted)
 	}
-	return n.sessions.Traffic()
+	return fn(n)
 }

@@ -3,13 +3,18 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"github.com/mdlayher/genetlink"
+	mdlayher "github.com/mdlayher/netlink"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sluice/bpf"
 )
 
 // load loads a program that returns a constant.
@@ -92,6 +97,47 @@ func tryXDP(s *stage) (string, error) {
 		return "", fmt.Errorf("attach by XDP: %w", err)
 	}
 	return "", l.Close()
+}
+
+// tryXDPFeatures looks for the netlink family that tells what the driver of a
+// device can do with XDP.
+func tryXDPFeatures(s *stage) (string, error) {
+	c, err := genetlink.Dial(&mdlayher.Config{NetNS: int(s.ns)})
+	if err != nil {
+		return "", fmt.Errorf("open generic netlink: %w", err)
+	}
+	defer c.Close()
+	_, err = c.GetFamily("netdev")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", lacking("there is no netlink family netdev")
+	}
+	return "", err
+}
+
+// trySessions loads the programs that count, limit and speed up sessions, with
+// maps of their own, and attaches them nowhere.
+func trySessions(*stage) (string, error) {
+	spec, err := bpf.LoadGateway()
+	if err != nil {
+		return "", err
+	}
+	for _, m := range spec.Maps {
+		if m.Type == ebpf.Hash {
+			m.MaxEntries = 1
+		}
+	}
+	c, err := ebpf.NewCollection(spec)
+	if err == nil {
+		c.Close()
+		return "", nil
+	}
+	if refused, ok := errors.AsType[*ebpf.VerifierError](err); ok && !errors.Is(err, unix.EPERM) {
+		return "", lacking("%v", refused)
+	}
+	if errors.Is(err, btf.ErrNotFound) {
+		return "", lacking("%v", err)
+	}
+	return "", err
 }
 
 func tryBTF(*stage) (string, error) {

@@ -1,5 +1,8 @@
 package probe
 
+// withoutSessions is what it costs when the programs of package bpf cannot run.
+const withoutSessions = "no connection limits, no traffic counters, no shortcut; nftables alone translates"
+
 // kernelFeatures lists what is asked of the kernel.
 func kernelFeatures() []Feature {
 	return []Feature{
@@ -14,12 +17,14 @@ func kernelFeatures() []Feature {
 		{"clsact and BPF classifiers", Required, "4.5", "no second barrier against private sources on the public side", tryClsact},
 		{"tcx", Optional, "6.6", "BPF programs are attached by clsact", tryTCX},
 		{"XDP on veth", Optional, "4.19", "the shortcut runs behind the stack's receive path", tryXDP},
-		{"kernel type information (BTF)", Optional, "5.4", "no flow cache", tryBTF},
-		{"conntrack functions for BPF", Optional, "5.18", "no flow cache", tryKfuncs},
+		{"XDP features of devices", Optional, "6.3", "the shortcut runs behind the stack's receive path, as no device says that its driver can be redirected to", tryXDPFeatures},
+		{"kernel type information (BTF)", Optional, "5.4", withoutSessions, tryBTF},
+		{"conntrack functions for BPF", Optional, "5.18", withoutSessions, tryKfuncs},
+		{"session programs", Optional, "6.1", withoutSessions, trySessions},
 		{"macvlan", Optional, "2.6.23", "no uplink of mode macvlan; use bridge", tryMacvlan},
 		{"VLAN", Optional, "2.4", "no VSwitch of mode vlan; use bridge, vxlan or device", tryVLAN},
 		{"VXLAN", Optional, "3.7", "no VSwitch of mode vxlan; use bridge, vlan or device", tryVXLAN},
-		{"nftables flowtables", Optional, "4.16", "forwarding takes the whole path for every packet", tryFlowtable},
+		{"nftables flowtables", Optional, "4.16", "none: nothing here uses them", tryFlowtable},
 		{"HTB", Optional, "2.6", "no bandwidth limits of elastic IPs and packages", tryHTB},
 		{"TBF", Optional, "2.6", "no simple bandwidth limits", tryTBF},
 		{"TUN", VPN, "2.4", "no SSL-VPN, no IPsec in user space", tryTUN},

@@ -49,6 +49,14 @@ const (
 	xdp     hook = "xdp"
 )
 
+// hooks returns the hooks that take programs.
+func hooks(by dataplane.ProgramsBy) []hook {
+	if by == dataplane.ByXDP {
+		return []hook{ingress, egress, xdp}
+	}
+	return []hook{ingress, egress}
+}
+
 // program names the program for a hook of a link.
 func program(l Link, h hook) string {
 	if l.Name == dataplane.UplinkName {
@@ -57,28 +65,21 @@ func program(l Link, h hook) string {
 	return "switch_" + string(h)
 }
 
-// Attachment says where a link's programs run, and why there.
-type Attachment struct {
-	Link string
-	Mode string // xdp, tcx, clsact
-	Why  string // why not in the driver; empty for xdp
-}
-
 // attachments decides how each link gets its programs. XDP is worth it only
 // where packets both come in and leave by it, so it takes the uplink and one
 // VSwitch at least.
-func (n *Network) attachments(links []Link, shortcut bool) ([]Attachment, error) {
-	base := "clsact"
+func (n *Network) attachments(links []Link, shortcut bool) ([]dataplane.Programs, error) {
+	base := dataplane.ByClsact
 	if n.s.tcx {
-		base = "tcx"
+		base = dataplane.ByTCX
 	}
-	out := make([]Attachment, len(links))
+	out := make([]dataplane.Programs, len(links))
 	able, switches := 0, 0
 	var errs []error
 	for i, l := range links {
 		why, err := n.whyNoXDP(l, shortcut)
 		errs = append(errs, err)
-		out[i] = Attachment{Link: l.Name, Mode: base, Why: why}
+		out[i] = dataplane.Programs{Link: l.Name, By: base, Why: why}
 		if why == "" {
 			able++
 			if l.Name != dataplane.UplinkName {
@@ -96,7 +97,7 @@ func (n *Network) attachments(links []Link, shortcut bool) ([]Attachment, error)
 		case switches == 0:
 			out[i].Why = "no VSwitch has XDP, and packets from here leave by one"
 		default:
-			out[i].Mode = "xdp"
+			out[i].By = dataplane.ByXDP
 		}
 	}
 	return out, errors.Join(errs...)
@@ -136,7 +137,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 	wanted := map[string]bool{}
 	targets := map[uint32]uint32{}
 	for i, l := range links {
-		if modes[i].Mode == "xdp" {
+		if modes[i].By == dataplane.ByXDP {
 			targets[uint32(l.Index)] = 1
 		}
 	}
@@ -150,11 +151,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 		if l.Index == 0 {
 			continue
 		}
-		hooks := []hook{ingress, egress}
-		if modes[i].Mode == "xdp" {
-			hooks = append(hooks, xdp)
-		}
-		for _, h := range hooks {
+		for _, h := range hooks(modes[i].By) {
 			wanted[l.Name+"-"+string(h)] = true
 			if n.attached(l, h) {
 				continue
@@ -176,6 +173,12 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 		p.Remove = append(p.Remove, change.Change{
 			What: "detach program " + pin.Name(),
 			Do:   func(context.Context) error { return os.RemoveAll(filepath.Join(n.links(), pin.Name())) },
+		})
+	}
+	if len(n.oldPrograms()) > 0 {
+		p.Remove = append(p.Remove, change.Change{
+			What: "drop the programs of another version",
+			Do:   func(context.Context) error { return n.dropOldPrograms() },
 		})
 	}
 	return p
@@ -363,10 +366,16 @@ func (n *Network) attachFilter(l Link, h hook, p *ebpf.Program) error {
 	})
 }
 
-// Attachments says where the programs of a network run, and why there.
-func (n *Network) Attachments(links []Link, shortcut bool) []Attachment {
+// Attachments says where the programs of a network run, and why there. They are
+// nowhere on a link that lacks one of them.
+func (n *Network) Attachments(links []Link, shortcut bool) []dataplane.Programs {
 	out, _ := n.attachments(links, shortcut)
-	slices.SortFunc(out, func(a, b Attachment) int { return strings.Compare(a.Link, b.Link) })
+	for i, l := range links {
+		if l.Index == 0 || slices.ContainsFunc(hooks(out[i].By), func(h hook) bool { return !n.attached(l, h) }) {
+			out[i].By, out[i].Why = dataplane.ByNothing, "not attached; the next comparison with the kernel tries again"
+		}
+	}
+	slices.SortFunc(out, func(a, b dataplane.Programs) int { return strings.Compare(a.Link, b.Link) })
 	return out
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -67,16 +68,20 @@ func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) 
 	return n, nil
 }
 
+// mostSessions is how many the largest hash map that the kernel makes has room
+// for, with two elements for each.
+const mostSessions = 1 << 26
+
 // capacity is how many sessions there is room for.
 func (s *Sessions) capacity() uint32 {
 	if s.opt.Sessions > 0 {
-		return uint32(s.opt.Sessions)
+		return uint32(min(s.opt.Sessions, mostSessions))
 	}
 	most, err := conntrackMax()
 	if err != nil || most == 0 {
 		most = 1 << 18
 	}
-	return most
+	return min(most, mostSessions)
 }
 
 // openMaps opens the pinned maps. If one is missing, or is not what these
@@ -193,15 +198,18 @@ func (n *Network) loadPrograms() error {
 	return nil
 }
 
-// dropOldPrograms removes the pins of other versions, once nothing of them is
-// attached any more.
+// oldPrograms returns the directories of the pinned programs of other versions.
+func (n *Network) oldPrograms() []string {
+	dirs, _ := filepath.Glob(filepath.Join(n.dir, "programs-*")) // the pattern is well-formed
+	return slices.DeleteFunc(dirs, func(d string) bool { return d == n.programs() })
+}
+
+// dropOldPrograms removes the pins of other versions. What is still attached of
+// them works on until it is replaced.
 func (n *Network) dropOldPrograms() error {
-	dirs, err := filepath.Glob(filepath.Join(n.dir, "programs-*"))
-	errs := []error{err}
-	for _, d := range dirs {
-		if d != n.programs() {
-			errs = append(errs, os.RemoveAll(d))
-		}
+	var errs []error
+	for _, d := range n.oldPrograms() {
+		errs = append(errs, os.RemoveAll(d))
 	}
 	return errors.Join(errs...)
 }

@@ -133,6 +133,9 @@ func mountOnce(dir string) error {
 	if isBPFFS(dir) {
 		return nil
 	}
+	if names, _ := f.Readdirnames(1); len(names) > 0 {
+		return fmt.Errorf("%s has other files in it, which a BPF file system mounted there would hide; name a directory on one, or an empty one", dir)
+	}
 	if err := unix.Mount("bpf", dir, "bpf", 0, "mode=0700"); err != nil {
 		return fmt.Errorf("mount the BPF file system: %w", err)
 	}

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sluice/dataplane"
+	"sluice/dataplane/internal/nstest"
+	"sluice/dataplane/session"
+)
+
+// wantPrograms compares how programs are attached: "link by: part of why".
+func wantPrograms(t *testing.T, e *Engine, id string, want map[string]string) {
+	t.Helper()
+	got, err := e.Programs(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != len(want) {
+		t.Errorf("got %+v, want %d links", got, len(want))
+	}
+	for _, p := range got {
+		by, why, _ := strings.Cut(want[p.Link], ": ")
+		if string(p.By) != by || !strings.Contains(p.Why, why) || (p.Why == "") != (p.By == dataplane.ByXDP) {
+			t.Errorf("got %+v, want %s", p, want[p.Link])
+		}
+	}
+}
+
+// What is told of the programs is what the kernel has.
+func TestPrograms(t *testing.T) {
+	for _, by := range []dataplane.ProgramsBy{dataplane.ByTCX, dataplane.ByClsact} {
+		t.Run(string(by), func(t *testing.T) {
+			s := newSite(t)
+			nstest.Veth(t, s.public, "wan0", s.public, "pub-port")
+			n := s.network(t)
+			n.Uplink.Mode, n.Uplink.Device, n.Shortcut = dataplane.UplinkDevice, "wan0", true
+			e, err := New(Config{RunDir: s.runDir, Namespace: s.public.Name(),
+				Sessions: session.Options{WithoutTCX: by == dataplane.ByClsact}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { e.Close() })
+			if _, err := e.Programs(t.Context(), n.ID); !errors.Is(err, ErrNotCounted) {
+				t.Errorf("before there is a network: %v", err)
+			}
+			mustApply(t, e, n)
+			got, err := e.Programs(t.Context(), n.ID)
+			if err == nil && by == dataplane.ByTCX && got[0].By == dataplane.ByClsact {
+				t.Skip("this kernel has no tcx")
+			}
+			wantPrograms(t, e, n.ID, map[string]string{
+				"public": string(by) + ": ", "vsw-a": string(by) + ": not a device that was handed over", "vsw-b": string(by) + ": not a device",
+			})
+
+			if by == dataplane.ByClsact {
+				nstest.Command(t, inNetwork(t, n.ID), "tc", "qdisc", "del", "dev", "vsw-a", "clsact")
+				wantPrograms(t, e, n.ID, map[string]string{"public": "clsact", "vsw-a": "none: not attached", "vsw-b": "clsact"})
+				e.Invalidate(n.ID)
+				mustApply(t, e, n)
+				wantPrograms(t, e, n.ID, map[string]string{"public": "clsact", "vsw-a": "clsact", "vsw-b": "clsact"})
+			}
+		})
+	}
+}
+
+func TestProgramsThatAreGone(t *testing.T) {
+	s := newSite(t)
+	n := s.network(t)
+	e := s.engine(t)
+	mustApply(t, e, n)
+	off := string(dataplane.ByTCX) + ": the shortcut is off"
+	got, err := e.Programs(t.Context(), n.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got[0].By != dataplane.ByTCX {
+		t.Skip("this kernel has no tcx")
+	}
+	wantPrograms(t, e, n.ID, map[string]string{"public": off, "vsw-a": off, "vsw-b": off})
+	if err := os.Remove(filepath.Join(session.DefaultDir, n.ID, "links", "vsw-a-egress")); err != nil {
+		t.Fatal(err)
+	}
+	wantPrograms(t, e, n.ID, map[string]string{"public": off, "vsw-a": "none: not attached", "vsw-b": off})
+	e.Invalidate(n.ID)
+	mustApply(t, e, n)
+	wantPrograms(t, e, n.ID, map[string]string{"public": off, "vsw-a": off, "vsw-b": off})
+
+	// Without a public side there are no sessions.
+	inside := *n
+	inside.Revision++
+	inside.Uplink, inside.Elastic, inside.DNAT, inside.SNAT, inside.Routes = nil, nil, nil, nil, nil
+	mustApply(t, e, &inside)
+	if _, err := e.Programs(t.Context(), n.ID); !errors.Is(err, ErrNotCounted) {
+		t.Errorf("without a public side: %v", err)
+	}
+}
+
+// The pinned programs of another version go once those of this one are attached.
+func TestProgramsOfAnotherVersion(t *testing.T) {
+	s := newSite(t)
+	n := s.network(t)
+	e := s.engine(t)
+	mustApply(t, e, n)
+	old := filepath.Join(session.DefaultDir, n.ID, "programs-0123456789ab")
+	if err := os.Mkdir(old, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e.Invalidate(n.ID)
+	mustApply(t, e, n)
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", old, err)
+	}
+}
