@@ -91,7 +91,7 @@ func (w *watch) listenToNeighbours(ctx context.Context) {
 			continue
 		}
 		if err := w.n.Renew(); err != nil {
-			w.n.s.opt.Logger.Warn("paths that may lead astray end by themselves", "network", w.n.id, "within", Lifetime, "error", err)
+			w.n.s.opt.Logger.Warn("paths that may lead astray end by themselves", "network", w.n.id, "within", w.n.s.opt.Lifetime, "error", err)
 		}
 	}
 }
