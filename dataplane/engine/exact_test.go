@@ -8,6 +8,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/session"
 )
 
 // onAndOff runs a test with the shortcut and without: what passes is the same.
@@ -38,6 +39,12 @@ const (
 )
 
 func newPopulated(t *testing.T, shortcut bool) *populated {
+	return newPopulatedWith(t, shortcut, session.Options{}, func(*dataplane.Network) {})
+}
+
+// newPopulatedWith changes the network before it is applied first.
+func newPopulatedWith(t *testing.T, shortcut bool, o session.Options, change func(*dataplane.Network)) *populated {
+	t.Helper()
 	p := &populated{site: newSite(t)}
 	addr := netip.MustParseAddr
 	p.n = p.network(t)
@@ -45,7 +52,8 @@ func newPopulated(t *testing.T, shortcut bool) *populated {
 	p.n.Elastic = append(p.n.Elastic, addr(mappedAt))
 	p.n.Mappings = []dataplane.Mapping{{External: addr(mappedAt), Internal: addr("10.0.2.7")}}
 	p.n.DNAT = append(p.n.DNAT, dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: 53, Internal: addr("10.0.1.5"), InternalPort: 8080})
-	p.e = p.engine(t)
+	change(p.n)
+	p.e = p.engineWith(t, o)
 	mustApply(t, p.e, p.n)
 	space := dataplane.Namespace(p.n.ID)
 	p.server = nstest.Host(t, space, "vsw-a", "10.0.1.5/24", "10.0.1.253")
