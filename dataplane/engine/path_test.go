@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
@@ -373,4 +375,24 @@ func TestClsact(t *testing.T) {
 		})
 	}
 	work()
+}
+
+// What an earlier version has pinned goes once the programs of this one are
+// attached.
+func TestProgramsOfAnotherVersionGo(t *testing.T) {
+	s := newSite(t)
+	n := s.network(t)
+	e := s.engine(t)
+	mustApply(t, e, n)
+	old := filepath.Join(session.DefaultDir, n.ID, "programs-0123456789ab")
+	if err := os.Mkdir(old, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e.Invalidate(n.ID)
+	if o := mustApply(t, e, n); o.Changes != 1 {
+		t.Errorf("%d changes", o.Changes)
+	}
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("they are still there: %v", err)
+	}
 }

@@ -178,6 +178,15 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 			Do:   func(context.Context) error { return os.RemoveAll(filepath.Join(n.links(), pin.Name())) },
 		})
 	}
+	// Once ours are attached those of another version have no use.
+	others, err := n.otherPrograms()
+	p.Err = errors.Join(p.Err, err)
+	for _, dir := range others {
+		p.Remove = append(p.Remove, change.Change{
+			What: "remove " + filepath.Base(dir) + " of another version",
+			Do:   func(context.Context) error { return os.RemoveAll(dir) },
+		})
+	}
 	return p
 }
 

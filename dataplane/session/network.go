@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -193,17 +194,10 @@ func (n *Network) loadPrograms() error {
 	return nil
 }
 
-// dropOldPrograms removes the pins of other versions, once nothing of them is
-// attached any more.
-func (n *Network) dropOldPrograms() error {
+// otherPrograms returns the directories of the pinned programs of other versions.
+func (n *Network) otherPrograms() ([]string, error) {
 	dirs, err := filepath.Glob(filepath.Join(n.dir, "programs-*"))
-	errs := []error{err}
-	for _, d := range dirs {
-		if d != n.programs() {
-			errs = append(errs, os.RemoveAll(d))
-		}
-	}
-	return errors.Join(errs...)
+	return slices.DeleteFunc(dirs, func(d string) bool { return d == n.programs() }), err
 }
 
 func (n *Network) closeMaps() {
