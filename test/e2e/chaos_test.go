@@ -136,7 +136,10 @@ func (g *gateway) another(t *testing.T, name, extra string) *gateway {
 // random, no acknowledged write is lost and no refused one is done, nothing is
 // done by half, a VPC that nobody touches loses no packet, and in the end the
 // kernel holds what the store does.
-func TestChaos(t *testing.T) { onAndOff(t, testChaos) }
+func TestChaos(t *testing.T) {
+	t.Parallel() // on gateways of its own
+	onAndOff(t, testChaos)
+}
 
 func testChaos(t *testing.T, g *gateway) {
 	seed := number(t, "CHAOS_SEED", uint64(time.Now().UnixNano()))

@@ -5,12 +5,15 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -57,6 +60,11 @@ func onOff(on bool) string {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// What runs beside others waits most of the time.
+	if p := flag.Lookup("test.parallel"); p.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = p.Value.Set("5")
+	}
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "the end-to-end tests make network namespaces, which only root may do")
 		os.Exit(1)
