@@ -275,6 +275,16 @@ static __always_inline __u32 session_index(const struct session *s, const struct
 	return s->slot;
 }
 
+/* hairpin_index does so for a packet from one host of the VPC to another. It is
+ * counted for both; the sender is known only before translation.
+ */
+static __always_inline __u32 hairpin_index(const struct packet *p, __u32 index)
+{
+	__u32 *slot = bpf_map_lookup_elem(&slots, &p->key.saddr);
+
+	return (index & ~INDEX_SLOT) | (slot ? *slot : 0) | INDEX_HAIRPIN;
+}
+
 /* opens says whether a packet without a session can open one. What else there
  * is belongs to one, or is dropped by conntrack's own rules.
  */
@@ -415,7 +425,7 @@ int switch_ingress(struct __sk_buff *skb)
 	struct gateway_state *g = get_gateway();
 	struct packet p;
 	struct session *s;
-	__u32 why = STAT_MISS_OTHER, index = 0, *slot;
+	__u32 why = STAT_MISS_OTHER, index, *slot;
 	int verdict;
 
 	if (!set || !g || !read_packet(skb, &p))
@@ -432,7 +442,10 @@ int switch_ingress(struct __sk_buff *skb)
 					return verdict;
 				count_stat(why);
 			}
-			skb->tc_index = session_index(s, &p, set);
+			index = session_index(s, &p, set);
+			if (s->flow & FLOW_KERNEL)
+				index = hairpin_index(&p, index);
+			skb->tc_index = index;
 			if ((p.is & (IS_SYN | IS_ACK)) == IS_SYN && (s->state & STATE_CLOSED))
 				return renew(skb, g, set, s);
 			return NEXT;
@@ -443,9 +456,7 @@ int switch_ingress(struct __sk_buff *skb)
 		count_stat(why == STAT_HIT ? STAT_MISS_NEW : why);
 	}
 	slot = bpf_map_lookup_elem(&slots, &p.key.saddr);
-	if (slot)
-		index = *slot;
-	index |= INDEX_CHECK;
+	index = (slot ? *slot : 0) | INDEX_CHECK;
 	skb->tc_index = index;
 	/* To a neighbour by way of an elastic IP. */
 	if (within(p.key.daddr, set->public, set->public_mask) && bpf_map_lookup_elem(&elastic, &p.key.daddr)) {

@@ -30,6 +30,16 @@ func newLimited(t *testing.T, l dataplane.Limits) *limitedGateway {
 	mustApply(t, g.e, g.n)
 	g.client = nstest.Host(t, dataplane.Namespace(g.n.ID), "vsw-a", "10.0.1.6/24", "10.0.1.253")
 	nstest.Listen(t, g.public, 9000)
+	// Who is slow to be found is dialled twice, and the first attempt counts.
+	nstest.Ping(t, g.client, "10.0.1.253", 1)
+	nstest.Ping(t, g.client, "203.0.113.1", 1)
+	flush(t, inNetwork(t, g.n.ID))
+	nstest.Eventually(t, func() error {
+		if now, _ := open(g.traffic(t), dataplane.SessionSNAT); now != 0 {
+			return fmt.Errorf("%d sessions are left of those that were flushed", now)
+		}
+		return nil
+	})
 	return g
 }
 

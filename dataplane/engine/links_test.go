@@ -14,11 +14,13 @@ import (
 // bridges: a device and a VXLAN as VSwitches, a macvlan and a device as uplinks.
 func TestTrafficOverOtherLinks(t *testing.T) {
 	for _, mode := range []dataplane.UplinkMode{dataplane.UplinkMacvlan, dataplane.UplinkDevice} {
-		t.Run(string(mode), func(t *testing.T) { trafficOverOtherLinks(t, mode) })
+		t.Run(string(mode), func(t *testing.T) {
+			onAndOff(t, func(t *testing.T, on bool) { trafficOverOtherLinks(t, mode, on) })
+		})
 	}
 }
 
-func trafficOverOtherLinks(t *testing.T, mode dataplane.UplinkMode) {
+func trafficOverOtherLinks(t *testing.T, mode dataplane.UplinkMode, shortcut bool) {
 	s := newSite(t)
 	addr := netip.MustParseAddr
 
@@ -49,9 +51,13 @@ func trafficOverOtherLinks(t *testing.T, mode dataplane.UplinkMode) {
 	nstest.Default(t, far, "10.0.2.253")
 
 	n := s.network(t)
+	n.Shortcut = shortcut
 	n.Uplink.Mode, n.Uplink.Device = mode, "wan0"
 	n.Switches[0].Attachment = dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "lan0"}
 	n.Switches[1].Attachment = dataplane.Attachment{Kind: dataplane.AttachVXLAN, Device: "under0", VNI: 42, Local: addr("192.0.2.1"), Remote: addr("192.0.2.2")}
+	for _, protocol := range []uint8{6, 17} {
+		n.DNAT = append(n.DNAT, dataplane.DNAT{External: addr("203.0.113.11"), Protocol: protocol, ExternalPort: 81, Internal: addr("10.0.1.5"), InternalPort: 8081})
+	}
 	n.Elastic = append(n.Elastic, addr("203.0.113.12"))
 	n.Mappings = []dataplane.Mapping{{External: addr("203.0.113.12"), Internal: addr("10.0.2.7")}}
 	e := s.engine(t)
@@ -69,6 +75,18 @@ func trafficOverOtherLinks(t *testing.T, mode dataplane.UplinkMode) {
 	nstest.Eventually(t, seenAs(s.public, "tcp4", "203.0.113.12:22", "203.0.113.1"))
 	nstest.Eventually(t, seenAs(far, "tcp4", "203.0.113.11:80", "203.0.113.12")) // hairpin
 	nstest.Eventually(t, seenAs(far, "tcp4", "10.0.1.5:8080", "10.0.2.7"))       // between VSwitches
+
+	// From each link to each other open connections take the shortcut.
+	nstest.Echo(t, s.public, 9001)
+	nstest.Echo(t, server, 8081)
+	nstest.Echo(t, far, 23)
+	p := &populated{site: s, e: e, n: n}
+	for _, network := range []string{"tcp4", "udp4"} {
+		p.flow(t, server, network, "203.0.113.1:9001")
+		p.flow(t, far, network, "203.0.113.1:9001")
+		p.flow(t, s.public, network, "203.0.113.11:81")
+		p.flow(t, s.public, network, "203.0.113.12:23")
+	}
 
 	e.Invalidate(n.ID)
 	if o := mustApply(t, e, n); o.Changes != 0 {

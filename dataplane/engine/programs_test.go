@@ -98,20 +98,3 @@ func TestProgramsThatAreGone(t *testing.T) {
 		t.Errorf("without a public side: %v", err)
 	}
 }
-
-// The pinned programs of another version go once those of this one are attached.
-func TestProgramsOfAnotherVersion(t *testing.T) {
-	s := newSite(t)
-	n := s.network(t)
-	e := s.engine(t)
-	mustApply(t, e, n)
-	old := filepath.Join(session.DefaultDir, n.ID, "programs-0123456789ab")
-	if err := os.Mkdir(old, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	e.Invalidate(n.ID)
-	mustApply(t, e, n)
-	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is still there: %v", old, err)
-	}
-}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 
 	"sluice/dataplane"
@@ -31,71 +30,55 @@ func open(t *dataplane.Traffic, kind dataplane.SessionKind) (open, opened uint64
 // Open connections take the shortcut, in both directions and whoever opened
 // them, and what is counted is what was sent.
 func TestShortcut(t *testing.T) {
-	for _, on := range []bool{true, false} {
-		t.Run(fmt.Sprintf("shortcut=%v", on), func(t *testing.T) {
-			s := newSite(t)
-			n := s.network(t)
-			n.Shortcut = on
-			n.Limits = dataplane.Limits{Connections: 100, NewPerSecond: 1000}
-			e := s.engine(t)
-			mustApply(t, e, n)
-			space := dataplane.Namespace(n.ID)
-			server := nstest.Host(t, space, "vsw-a", "10.0.1.5/24", "10.0.1.253")
-			client := nstest.Host(t, space, "vsw-a", "10.0.1.6/24", "10.0.1.253")
-			nstest.Listen(t, server, 8080)
-			nstest.Listen(t, s.public, 9000)
-			// The first packets of a new network may be lost, and are sent again
-			// from another port.
-			nstest.Eventually(t, seenAs(client, "udp4", "203.0.113.1:9000", "203.0.113.10"))
-			nstest.Eventually(t, seenAs(s.public, "tcp4", "203.0.113.11:80", "203.0.113.1"))
-			flush(t, inNetwork(t, n.ID))
-			var before *dataplane.Traffic
-			nstest.Eventually(t, func() error {
-				before = traffic(t, e, n.ID)
-				for _, s := range before.Sessions {
-					if s.Open != 0 {
-						return fmt.Errorf("%d sessions are left of those that were flushed", s.Open)
-					}
-				}
-				return nil
-			})
-			conns := map[string]interface{ Close() error }{}
-			for _, network := range []string{"tcp4", "udp4"} {
-				c := nstest.MustDial(t, client, network, "203.0.113.1:9000")
-				conns["out "+network] = c
-				for range 20 {
-					nstest.Eventually(t, func() error { _, err := nstest.Ask(c); return err })
-				}
-			}
-			c := nstest.MustDial(t, s.public, "tcp4", "203.0.113.11:80")
+	onAndOff(t, func(t *testing.T, on bool) {
+		s := newSite(t)
+		n := s.network(t)
+		n.Shortcut = on
+		n.Limits = dataplane.Limits{Connections: 100, NewPerSecond: 1000}
+		e := s.engine(t)
+		mustApply(t, e, n)
+		space := dataplane.Namespace(n.ID)
+		server := nstest.Host(t, space, "vsw-a", "10.0.1.5/24", "10.0.1.253")
+		client := nstest.Host(t, space, "vsw-a", "10.0.1.6/24", "10.0.1.253")
+		nstest.Listen(t, server, 8080)
+		nstest.Listen(t, s.public, 9000)
+		// Who is slow to be found is not dialled twice.
+		nstest.Ping(t, server, "10.0.1.253", 1)
+		nstest.Ping(t, client, "10.0.1.253", 1)
+		conns := map[string]interface{ Close() error }{}
+		for _, network := range []string{"tcp4", "udp4"} {
+			c := nstest.MustDial(t, client, network, "203.0.113.1:9000")
+			conns["out "+network] = c
 			for range 20 {
 				nstest.Eventually(t, func() error { _, err := nstest.Ask(c); return err })
 			}
-			got := traffic(t, e, n.ID)
-			if hits := got.Shortcut.Hits; (hits > 50) != on {
-				t.Errorf("%d packets took the shortcut: %+v", hits, got.Shortcut)
+		}
+		c := nstest.MustDial(t, s.public, "tcp4", "203.0.113.11:80")
+		for range 20 {
+			nstest.Eventually(t, func() error { _, err := nstest.Ask(c); return err })
+		}
+		got := traffic(t, e, n.ID)
+		if hits := got.Shortcut.Hits; (hits > 50) != on {
+			t.Errorf("%d packets took the shortcut: %+v", hits, got.Shortcut)
+		}
+		if now, all := open(got, dataplane.SessionSNAT); now != 2 || all != 2 {
+			t.Errorf("SNAT sessions: %d open of %d", now, all)
+		}
+		if now, all := open(got, dataplane.SessionDNAT); now != 1 || all != 1 {
+			t.Errorf("DNAT sessions: %d open of %d", now, all)
+		}
+		if len(got.Addresses) != 2 || got.Addresses[0].Address.String() != "10.0.1.5" || got.Addresses[1].Open != 2 {
+			t.Errorf("addresses: %+v", got.Addresses)
+		}
+		t.Logf("%+v", got)
+		for _, c := range conns {
+			c.Close()
+		}
+		nstest.Eventually(t, func() error {
+			if now, _ := open(traffic(t, e, n.ID), dataplane.SessionSNAT); now != 1 {
+				return errors.New("the closed TCP connection still counts")
 			}
-			opened := func(kind dataplane.SessionKind, want uint64) {
-				t.Helper()
-				now, all := open(got, kind)
-				if _, first := open(before, kind); now != want || all-first != want {
-					t.Errorf("%s sessions: %d open of %d, want %d", kind, now, all-first, want)
-				}
-			}
-			opened(dataplane.SessionSNAT, 2)
-			opened(dataplane.SessionDNAT, 1)
-			if len(got.Addresses) != 2 || got.Addresses[0].Address.String() != "10.0.1.5" || got.Addresses[1].Open != 2 {
-				t.Errorf("addresses: %+v", got.Addresses)
-			}
-			for _, c := range conns {
-				c.Close()
-			}
-			nstest.Eventually(t, func() error {
-				if now, _ := open(traffic(t, e, n.ID), dataplane.SessionSNAT); now != 1 {
-					return errors.New("the closed TCP connection still counts")
-				}
-				return nil
-			})
+			return nil
 		})
-	}
+	})
 }

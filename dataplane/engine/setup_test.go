@@ -16,6 +16,7 @@ import (
 	"sluice/dataplane/link"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/route"
+	"sluice/dataplane/session"
 )
 
 // site is a public network with a host on it, and a directory for marks.
@@ -59,7 +60,12 @@ func newSite(t testing.TB) *site {
 // engine starts an engine on the site; its networks go when the test ends.
 func (s *site) engine(t testing.TB) *Engine {
 	t.Helper()
-	e, err := New(Config{RunDir: s.runDir, Logger: slog.New(slog.NewTextHandler(s.log, nil)), Namespace: s.public.Name()})
+	return s.engineWith(t, session.Options{})
+}
+
+func (s *site) engineWith(t testing.TB, o session.Options) *Engine {
+	t.Helper()
+	e, err := New(Config{RunDir: s.runDir, Logger: slog.New(slog.NewTextHandler(s.log, nil)), Namespace: s.public.Name(), Sessions: o})
 	if err != nil {
 		t.Fatal(err)
 	}

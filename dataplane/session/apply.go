@@ -53,7 +53,7 @@ func (n *Network) putSettings() error {
 		n.generation = 1 // 0 is for paths that were never learned
 	}
 	s := n.rules.settings
-	s.Uplink, s.Generation = uint32(n.uplink), n.generation
+	s.Uplink, s.Generation, s.Lifetime = uint32(n.uplink), n.generation, ticks(n.s.opt.Lifetime)
 	if err := n.maps["settings"].Put(uint32(0), &s); err != nil {
 		return fmt.Errorf("write the settings of the BPF programs of network %s: %w", n.id, err)
 	}

@@ -42,7 +42,7 @@ type (
 // Rules is what the programs of a network go by. It is plain data, compiled
 // from a dataplane.Network, and does not depend on the order of its slices.
 type Rules struct {
-	settings settings // without Uplink and Generation, which are the kernel's
+	settings settings // without Uplink and Generation, which are the kernel's, and Lifetime
 	hosts    map[hostKey]uint32
 	elastic  map[uint32]uint32
 }
@@ -51,7 +51,7 @@ type Rules struct {
 func Compile(n *dataplane.Network) *Rules {
 	r := &Rules{hosts: make(map[hostKey]uint32, len(n.SNAT)+len(n.Mappings)), elastic: make(map[uint32]uint32, len(n.Elastic))}
 	s := &r.settings
-	s.Lifetime, s.Patience = ticks(Lifetime), ticks(patience)
+	s.Patience = ticks(patience)
 	s.Connections = uint32(n.Limits.Connections)
 	if per := n.Limits.NewPerSecond; per > 0 {
 		// A fifth of a second's worth may come at once: then any ten seconds

@@ -23,10 +23,24 @@ type neighbour struct {
 // neighbours is what was last heard of neighbours.
 type neighbours map[neighbour][]byte
 
-// hear takes in a message and reports whether paths may lead astray. Of one
-// that is heard of for the first time nothing is known that could have changed.
+// ndmsg is the length of struct ndmsg: family, three of padding, ifindex, state,
+// flags, type.
+const ndmsg = 12
+
+// ask asks for all neighbours. What is answered is heard like an event.
+func ask(c *netlink.Conn) error {
+	data := make([]byte, ndmsg)
+	data[0] = unix.AF_INET
+	_, err := c.Send(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETNEIGH, Flags: netlink.Request | netlink.Dump}, Data: data,
+	})
+	return err
+}
+
+// hear takes in a message and reports whether paths may lead astray. A
+// neighbour that is heard of for the first time is new: those that were there
+// before have been asked for.
 func (n neighbours) hear(m netlink.Message) bool {
-	const ndmsg = 12 // struct ndmsg: family, three of padding, ifindex, state, flags, type
 	if len(m.Data) < ndmsg || m.Data[0] != unix.AF_INET {
 		return false
 	}
@@ -72,6 +86,12 @@ func (w *watch) listenToNeighbours(ctx context.Context) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	known := neighbours{}
+	ask := func() {
+		if err := ask(c); err != nil && ctx.Err() == nil {
+			w.n.s.opt.Logger.Warn("neighbours are not known; when they move it is noticed late", "network", w.n.id, "error", err)
+		}
+	}
+	ask()
 	for ctx.Err() == nil {
 		messages, err := c.Receive()
 		if ctx.Err() != nil {
@@ -82,6 +102,9 @@ func (w *watch) listenToNeighbours(ctx context.Context) {
 			return
 		}
 		renew := err != nil // some were lost
+		if renew {
+			ask()
+		}
 		for _, m := range messages {
 			if known.hear(m) {
 				renew = true
@@ -91,7 +114,7 @@ func (w *watch) listenToNeighbours(ctx context.Context) {
 			continue
 		}
 		if err := w.n.Renew(); err != nil {
-			w.n.s.opt.Logger.Warn("paths that may lead astray end by themselves", "network", w.n.id, "within", Lifetime, "error", err)
+			w.n.s.opt.Logger.Warn("paths that may lead astray end by themselves", "network", w.n.id, "within", w.n.s.opt.Lifetime, "error", err)
 		}
 	}
 }

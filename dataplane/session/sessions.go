@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -36,6 +37,9 @@ type Options struct {
 	// Sessions is how many a network may have; 0 for as many as conntrack may
 	// have connections (net.netfilter.nf_conntrack_max).
 	Sessions int
+	// Lifetime is how long a path is used before it is learned anew; 0 for
+	// Lifetime. It has to be shorter than any timeout of a connection.
+	Lifetime time.Duration
 }
 
 // Sessions makes Networks. Its methods may be called from several goroutines.
@@ -55,6 +59,9 @@ type Sessions struct {
 func New(opt Options) (*Sessions, error) {
 	if opt.Dir == "" {
 		opt.Dir = DefaultDir
+	}
+	if opt.Lifetime == 0 {
+		opt.Lifetime = Lifetime
 	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)

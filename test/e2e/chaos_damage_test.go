@@ -135,7 +135,7 @@ func (s *storm) damage(r *rand.Rand) {
 	case deleteName:
 		err = netns.DeleteNamed(dataplane.Namespace(vpc))
 	case deleteOuterEnd:
-		err = lab.In(internet.namespace, func() error {
+		err = lab.In(s.g.internet.namespace, func() error {
 			link, err := netlink.LinkByName(vpc)
 			if err != nil {
 				return err

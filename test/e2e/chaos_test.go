@@ -39,7 +39,7 @@ const (
 type storm struct {
 	client *aliyun.Client
 	admin  *admin.Client
-	lab    *lab.Lab
+	g      *gateway
 	slots  []*slot
 	spare  *holding // elastic IPs that nobody binds
 	serial atomic.Int64
@@ -99,30 +99,26 @@ func number(t *testing.T, variable string, usual uint64) uint64 {
 	return n
 }
 
-// ownLab brings up another lab for one test, and makes it the one that the
-// tests' words speak of until the test ends.
-func ownLab(t *testing.T, name, extra string) {
+// another brings up another gateway of the same kind, for one test.
+func (g *gateway) another(t *testing.T, name, extra string) *gateway {
 	t.Helper()
-	shared, outside := theLab, internet
-	own, ownInternet, err := shared.others.up(context.Background(), name, extra)
+	own, err := g.others.up(context.Background(), name, g.shortcut, extra)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := own.Lab
 	t.Cleanup(func() {
-		theLab, internet = shared, outside
 		if err := l.Down(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	theLab, internet = own, ownInternet
 	t.Cleanup(func() {
 		log, err := os.ReadFile(l.LogFile())
 		if err != nil {
 			t.Error(err)
 		}
 		if path := os.Getenv("CHAOS_LOG"); path != "" {
-			os.WriteFile(path, log, 0o600)
+			os.WriteFile(path+"-"+onOff(g.shortcut), log, 0o600)
 		}
 		said, _, _ := strings.Cut(string(log), quit)
 		for line := range strings.Lines(said) {
@@ -133,6 +129,7 @@ func ownLab(t *testing.T, name, extra string) {
 			}
 		}
 	})
+	return own
 }
 
 // TestChaos: while the daemon is killed and the kernel's state is damaged at
@@ -140,11 +137,16 @@ func ownLab(t *testing.T, name, extra string) {
 // done by half, a VPC that nobody touches loses no packet, and in the end the
 // kernel holds what the store does.
 func TestChaos(t *testing.T) {
+	t.Parallel() // on gateways of its own
+	onAndOff(t, testChaos)
+}
+
+func testChaos(t *testing.T, g *gateway) {
 	seed := number(t, "CHAOS_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("CHAOS_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	ownLab(t, "e2e-chaos", "audit_interval: 1s\n"+extraConfig)
-	leaks, err := theLab.Capture(lab.InternetHost, lab.PublicBridge, func(p lab.Packet) bool { return p.PrivateSource() })
+	g = g.another(t, "chaos", "audit_interval: 1s\n"+extraConfig)
+	leaks, err := g.Capture(lab.InternetHost, lab.PublicBridge, func(p lab.Packet) bool { return p.PrivateSource() })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,8 +157,8 @@ func TestChaos(t *testing.T) {
 		}
 	})
 
-	flows := untouched(t)
-	s := newStorm(t)
+	quiet, flows := untouched(t, g)
+	s := newStorm(t, g)
 	stop := background(t, func() {
 		for _, f := range flows {
 			f.more(t, 1)
@@ -175,6 +177,7 @@ func TestChaos(t *testing.T) {
 		f.more(t, 5)
 		f.lost(t, 0)
 	}
+	quiet.shortened(t, 500)
 	t.Logf("writes: %d acknowledged, %d refused, %d without an answer, %d with no daemon", s.outcomes[acknowledged], s.outcomes[refused], s.outcomes[lost], s.outcomes[notTaken])
 	t.Logf("refusals: %v", s.codes)
 	t.Logf("damage: %v", s.damages)
@@ -187,8 +190,8 @@ func TestChaos(t *testing.T) {
 
 // untouched makes a VPC that the storm leaves alone, with open connections of
 // every kind.
-func untouched(t *testing.T) []*flow {
-	n := newNetwork(t, "10.0.0.0/8", "10.0.1.0/24")
+func untouched(t *testing.T, g *gateway) (*network, []*flow) {
+	n := g.newNetwork(t, "10.0.0.0/8", "10.0.1.0/24")
 	n.gateway(t)
 	snat, dnat := n.gatewayIP(t), n.gatewayIP(t)
 	h, own := n.host(t, 0, "10.0.1.10"), n.host(t, 0, "10.0.1.11")
@@ -198,23 +201,23 @@ func untouched(t *testing.T) []*flow {
 	n.bind(t, id, "EcsInstance", own.instance)
 	h.serve(t, "udp", "0.0.0.0:53")
 	own.serve(t, "tcp", "0.0.0.0:80")
-	return []*flow{
-		h.flow(t, internet.echo(t, "udp")),
-		h.flow(t, internet.echo(t, "tcp")),
-		internet.flow(t, netip.AddrPortFrom(dnat, 53)),
-		internet.flow(t, netip.AddrPortFrom(eip, 80)),
+	return n, []*flow{
+		h.flow(t, g.internet.echo(t, "udp")),
+		h.flow(t, g.internet.echo(t, "tcp")),
+		g.internet.flow(t, netip.AddrPortFrom(dnat, 53)),
+		g.internet.flow(t, netip.AddrPortFrom(eip, 80)),
 	}
 }
 
-func newStorm(t *testing.T) *storm {
+func newStorm(t *testing.T, g *gateway) *storm {
 	t.Helper()
-	a, err := theLab.admin()
+	a, err := g.admin()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(a.Close)
-	s := &storm{client: theLab.client, admin: a, lab: theLab.Lab, spare: newHolding("spare"), codes: make(map[string]int), damages: make(map[string]int)}
-	n := &network{}
+	s := &storm{client: g.client, admin: a, g: g, spare: newHolding("spare"), codes: make(map[string]int), damages: make(map[string]int)}
+	n := &network{g: g}
 	blocks := []string{"10.0.0.0/16", "10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12"}
 	for i := range chaosSlots {
 		p := &slot{holding: newHolding(fmt.Sprintf("chaos-%d", i)), storm: s, cidr: netip.MustParsePrefix(blocks[i%len(blocks)])}
@@ -278,7 +281,7 @@ func (s *storm) round(t *testing.T, random *rand.Rand, quiet bool) {
 	s.calm.Store(quiet)
 	stop := s.work(t, random, 1+random.IntN(2*chaosWrites))
 	s.dying.Store(true)
-	theLab.killDaemon(t)
+	s.g.killDaemon(t)
 	stop()
 	s.compareStore(t)
 	for range random.IntN(4) {
@@ -289,11 +292,11 @@ func (s *storm) round(t *testing.T, random *rand.Rand, quiet bool) {
 	// It is killed on its way up, too.
 	for range random.IntN(3) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(random.IntN(400))*time.Millisecond)
-		_ = theLab.StartDaemon(ctx) // whether it was ready or not
+		_ = s.g.StartDaemon(ctx) // whether it was ready or not
 		cancel()
-		theLab.killDaemon(t)
+		s.g.killDaemon(t)
 	}
-	theLab.startDaemon(t)
+	s.g.startDaemon(t)
 	s.report(t)
 }
 
@@ -309,7 +312,7 @@ func (s *storm) report(t *testing.T) {
 
 func (s *storm) compareStore(t *testing.T) *state.View {
 	t.Helper()
-	v := stored(t, s.lab)
+	v := stored(t, s.g.Lab)
 	mine := make(map[string]bool)
 	for _, p := range s.slots {
 		for _, id := range p.of("eip") {
@@ -354,15 +357,15 @@ func (s *storm) settled(t *testing.T) {
 func (s *storm) equal(t *testing.T) {
 	t.Helper()
 	s.settled(t)
-	if err := s.lab.StopDaemon(); err != nil {
+	if err := s.g.StopDaemon(); err != nil {
 		t.Fatal(err)
 	}
 	v := s.compareStore(t)
-	c, err := config.Load(s.lab.ConfigFile())
+	c, err := config.Load(s.g.ConfigFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(engine.Config{RunDir: s.lab.RunDir()})
+	e, err := engine.New(engine.Config{RunDir: s.g.RunDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,7 +389,7 @@ func (s *storm) equal(t *testing.T) {
 			t.Errorf("network %s is still there, its VPC is not", id)
 		}
 	}
-	theLab.startDaemon(t)
+	s.g.startDaemon(t)
 }
 
 // clear deletes everything that the storm made.
@@ -405,7 +408,7 @@ func (s *storm) clear(t *testing.T) {
 	eventually(t, "traces of deleted VPCs", func() string {
 		var left []string
 		for _, id := range s.vpcs {
-			for _, path := range []string{filepath.Join("/run/netns", dataplane.Namespace(id)), filepath.Join(s.lab.RunDir(), "networks", id)} {
+			for _, path := range []string{filepath.Join("/run/netns", dataplane.Namespace(id)), filepath.Join(s.g.RunDir(), "networks", id)} {
 				if _, err := os.Stat(path); err == nil {
 					left = append(left, path)
 				}
@@ -429,7 +432,7 @@ func (s *storm) descriptors(t *testing.T) int {
 
 func (s *storm) daemon(t *testing.T) lab.Process {
 	t.Helper()
-	p, ok, err := s.lab.Daemon()
+	p, ok, err := s.g.Daemon()
 	if err != nil || !ok {
 		t.Fatalf("no daemon runs (%v)", err)
 	}
@@ -464,7 +467,7 @@ func (s *storm) nothingGrows(t *testing.T, random *rand.Rand) {
 		}
 		return ""
 	})
-	log, err := os.ReadFile(s.lab.LogFile())
+	log, err := os.ReadFile(s.g.LogFile())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -475,7 +478,7 @@ func (s *storm) nothingGrows(t *testing.T, random *rand.Rand) {
 	if !found || goroutines == 0 || goroutines > enough {
 		t.Errorf("the daemon had %d goroutines in the end:\n%s", goroutines, dump)
 	}
-	theLab.startDaemon(t)
+	s.g.startDaemon(t)
 }
 
 // quit begins what the runtime writes on SIGQUIT.

@@ -25,6 +25,7 @@ import (
 // services answer every line (TCP) or datagram (UDP) with the address that they
 // see the caller at, their name, and what was sent.
 type endpoint struct {
+	g         *gateway
 	namespace string
 	addr      netip.Addr
 }

@@ -5,12 +5,15 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,19 +25,46 @@ import (
 	"sluice/test/lab"
 )
 
-// theLab is the gateway that all tests share; each test makes a VPC of its own.
-var theLab *gateway
-
-// internet is the host on the public side, 203.0.113.1.
-var internet *endpoint
-
+// gateway is a gateway in a lab of its own, and the host on the public side,
+// 203.0.113.1.
 type gateway struct {
 	*lab.Lab
-	client *aliyun.Client
-	others *labs
+	client   *aliyun.Client
+	internet *endpoint
+	shortcut bool
+	others   *labs
+}
+
+// gateways are those that all tests share, with the shortcut and without; each
+// test makes a VPC of its own on each.
+var gateways []*gateway
+
+// onAndOff runs a test on both gateways, at the same time: what passes and what
+// does not is the same with the shortcut and without.
+func onAndOff(t *testing.T, test func(*testing.T, *gateway)) {
+	for _, g := range gateways {
+		t.Run(g.way(), func(t *testing.T) {
+			t.Parallel()
+			test(t, g)
+		})
+	}
+}
+
+func (g *gateway) way() string { return "shortcut=" + onOff(g.shortcut) }
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// What runs beside others waits most of the time.
+	if p := flag.Lookup("test.parallel"); p.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = p.Value.Set("5")
+	}
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "the end-to-end tests make network namespaces, which only root may do")
 		os.Exit(1)
@@ -47,8 +77,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// run brings up the lab, runs the tests, and takes everything down again. All
-// the while it watches the public side for packets with a private source.
+// run brings up the labs, runs the tests, and takes everything down again. All
+// the while it watches the public sides for packets with a private source.
 func run(m *testing.M) (code int, err error) {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "sluice-e2e-")
@@ -63,31 +93,30 @@ func run(m *testing.M) (code int, err error) {
 	labs := &labs{programs: programs, dir: dir}
 	defer func() { err = errors.Join(err, labs.down(ctx)) }()
 	go labs.downOnSignal()
-	if theLab, internet, err = labs.up(ctx, "e2e", extraConfig); err != nil {
-		return 0, err
+	var watches []*watch
+	for _, shortcut := range []bool{true, false} {
+		g, err := labs.up(ctx, "e2e", shortcut, extraConfig)
+		if err != nil {
+			return 0, err
+		}
+		w, err := g.watch()
+		if err != nil {
+			return 0, err
+		}
+		defer w.leaks.Close()
+		gateways, watches = append(gateways, g), append(watches, w)
 	}
-	l := theLab.Lab
-
-	leaks, err := l.Capture(lab.InternetHost, lab.PublicBridge, func(p lab.Packet) bool { return p.PrivateSource() })
-	if err != nil {
-		return 0, err
-	}
-	defer leaks.Close()
 
 	code = m.Run()
 
-	for _, p := range leaks.Packets() {
-		err = errors.Join(err, fmt.Errorf("a packet with a private source on the public side: %s", p))
-	}
-	if dropped, e := leaks.Dropped(); e != nil || dropped > 0 {
-		err = errors.Join(err, e, fmt.Errorf("the watch on the public side missed %d packets", dropped))
-	}
-	if log, e := os.ReadFile(l.LogFile()); e == nil && strings.Contains(string(log), "WARNING: DATA RACE") {
-		err = errors.Join(err, fmt.Errorf("sluiced has a data race:\n%s", log))
-	}
-	if code != 0 && os.Getenv("E2E_LOG") != "" {
-		log, _ := os.ReadFile(l.LogFile())
-		os.Stderr.Write(log)
+	for _, w := range watches {
+		if e := w.result(); e != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", w.g.way(), e))
+		}
+		if code != 0 && os.Getenv("E2E_LOG") != "" {
+			log, _ := os.ReadFile(w.g.LogFile())
+			fmt.Fprintf(os.Stderr, "%s:\n%s", w.g.way(), log)
+		}
 	}
 	return code, err
 }
@@ -109,6 +138,30 @@ func programs(dir string) (string, error) {
 	return dir, nil
 }
 
+// watch is what must not happen on a gateway, whatever the tests do.
+type watch struct {
+	g     *gateway
+	leaks *lab.Capture
+}
+
+func (g *gateway) watch() (*watch, error) {
+	leaks, err := g.Capture(lab.InternetHost, lab.PublicBridge, func(p lab.Packet) bool { return p.PrivateSource() })
+	return &watch{g, leaks}, err
+}
+
+func (w *watch) result() (err error) {
+	for _, p := range w.leaks.Packets() {
+		err = errors.Join(err, fmt.Errorf("a packet with a private source on the public side: %s", p))
+	}
+	if dropped, e := w.leaks.Dropped(); e != nil || dropped > 0 {
+		err = errors.Join(err, e, fmt.Errorf("the watch on the public side missed %d packets", dropped))
+	}
+	if log, e := os.ReadFile(w.g.LogFile()); e == nil && strings.Contains(string(log), "WARNING: DATA RACE") {
+		err = errors.Join(err, fmt.Errorf("sluiced has a data race:\n%s", log))
+	}
+	return err
+}
+
 // labs are those that this run of the tests has brought up. Their names carry
 // its process id, so that what a killed run has left is in nobody's way.
 type labs struct {
@@ -119,24 +172,26 @@ type labs struct {
 	all []*lab.Lab
 }
 
-func (s *labs) up(ctx context.Context, name, config string) (*gateway, *endpoint, error) {
-	name = fmt.Sprintf("%s-%d", name, os.Getpid())
+func (s *labs) up(ctx context.Context, name string, shortcut bool, config string) (*gateway, error) {
+	name = fmt.Sprintf("%s-%s-%d", name, onOff(shortcut), os.Getpid())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l, err := lab.Up(ctx, lab.Options{
 		Name: name, Dir: filepath.Join(s.dir, name),
 		Sluiced: filepath.Join(s.programs, "sluiced"), Sluicectl: filepath.Join(s.programs, "sluicectl"),
-		ExtraConfig: config,
+		ExtraConfig: config + "nat:\n  shortcut: " + onOff(shortcut) + "\n",
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s.all = append(s.all, l)
 	client, err := l.Client()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return &gateway{Lab: l, client: client, others: s}, &endpoint{namespace: name + "-" + lab.InternetHost, addr: lab.PublicGateway}, nil
+	g := &gateway{Lab: l, client: client, shortcut: shortcut, others: s}
+	g.internet = &endpoint{g: g, namespace: name + "-" + lab.InternetHost, addr: lab.PublicGateway}
+	return g, nil
 }
 
 // down takes all of them down; those that are down already are no matter.
@@ -240,7 +295,7 @@ func (g *gateway) addHost(t *testing.T, name, vswitch string, ip netip.Addr) *ho
 			t.Errorf("remove host %s: %v", name, err)
 		}
 	})
-	return &host{endpoint: endpoint{namespace: h.Namespace, addr: h.IP()}, name: name, instance: h.InstanceID}
+	return &host{endpoint: endpoint{g: g, namespace: h.Namespace, addr: h.IP()}, name: name, instance: h.InstanceID}
 }
 
 func (g *gateway) admin() (*admin.Client, error) { return admin.Dial(g.AdminSocket()) }
@@ -290,4 +345,19 @@ func (g *gateway) networkStatus(ctx context.Context, vpc string) (admin.Network,
 		}
 	}
 	return admin.Network{}, fmt.Errorf("the daemon knows no network %s", vpc)
+}
+
+// traffic returns what has been counted of a VPC's network.
+func (g *gateway) traffic(t *testing.T, vpc string) admin.Traffic {
+	t.Helper()
+	c, err := g.admin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got, err := c.Traffic(context.Background(), vpc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }

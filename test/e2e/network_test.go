@@ -26,6 +26,7 @@ import (
 // network is a VPC of a test, with what the test has put into it. Everything
 // is deleted through the API when the test ends, which has to work too.
 type network struct {
+	g                            *gateway
 	vpc, routeTable              string
 	switches                     []string
 	nat, forwardTable, snatTable string
@@ -39,9 +40,9 @@ type host struct {
 }
 
 // newNetwork makes a VPC with VSwitches and waits until they are there.
-func newNetwork(t *testing.T, cidr string, vswitches ...string) *network {
+func (g *gateway) newNetwork(t *testing.T, cidr string, vswitches ...string) *network {
 	t.Helper()
-	n := &network{}
+	n := &network{g: g}
 	made := n.call(t, "CreateVpc", "CidrBlock", cidr)
 	n.vpc, n.routeTable = made["VpcId"].(string), made["RouteTableId"].(string)
 	t.Cleanup(func() { n.call(t, "DeleteVpc", "VpcId", n.vpc) })
@@ -59,7 +60,7 @@ func newNetwork(t *testing.T, cidr string, vswitches ...string) *network {
 func (n *network) host(t *testing.T, i int, ip string) *host {
 	t.Helper()
 	n.hosts++
-	return theLab.addHost(t, fmt.Sprintf("%s-%d", strings.TrimPrefix(n.vpc, "vpc-"), n.hosts), n.switches[i], netip.MustParseAddr(ip))
+	return n.g.addHost(t, fmt.Sprintf("%s-%d", strings.TrimPrefix(n.vpc, "vpc-"), n.hosts), n.switches[i], netip.MustParseAddr(ip))
 }
 
 // gateway makes the NAT gateway.
@@ -135,7 +136,7 @@ func params(kv []string) map[string]string {
 func (n *network) try(action string, kv ...string) (map[string]any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	body, err := theLab.client.Call(ctx, action, params(kv))
+	body, err := n.g.client.Call(ctx, action, params(kv))
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func (n *network) call(t *testing.T, action string, kv ...string) map[string]any
 
 func (n *network) into(t *testing.T, result any, action string, kv ...string) {
 	t.Helper()
-	if err := theLab.client.CallInto(context.Background(), action, params(kv), result); err != nil {
+	if err := n.g.client.CallInto(context.Background(), action, params(kv), result); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -177,7 +178,7 @@ func (n *network) settled(t *testing.T) {
 	eventually(t, "network "+n.vpc, func() string {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		status, err := theLab.networkStatus(ctx, n.vpc)
+		status, err := n.g.networkStatus(ctx, n.vpc)
 		switch {
 		case err != nil:
 			return err.Error()
@@ -188,6 +189,19 @@ func (n *network) settled(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// shortened checks that at least so many packets took the shortcut, or none
+// where it is off.
+func (n *network) shortened(t *testing.T, least uint64) {
+	t.Helper()
+	got := n.g.traffic(t, n.vpc)
+	switch {
+	case n.g.shortcut && got.Hits < least:
+		t.Errorf("only %d packets took the shortcut, not %d: %+v", got.Hits, least, got)
+	case !n.g.shortcut && got.Hits > 0:
+		t.Errorf("%d packets took the shortcut, which is off", got.Hits)
+	}
 }
 
 // addAddr gives a host one more address.
@@ -228,12 +242,12 @@ const narrowMTU = 1300
 // behind makes a host behind the Internet host, over a path of a smaller MTU.
 func (e *endpoint) behind(t *testing.T) *endpoint {
 	t.Helper()
-	h, err := theLab.InternetAdd(context.Background(), "narrow", netip.Addr{})
+	h, err := e.g.InternetAdd(context.Background(), "narrow", netip.Addr{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := theLab.HostRemove(context.Background(), "narrow"); err != nil {
+		if err := e.g.HostRemove(context.Background(), "narrow"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -261,7 +275,7 @@ func (e *endpoint) behind(t *testing.T) *endpoint {
 		}
 		return netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(far, 32))})
 	})
-	return &endpoint{namespace: h.Namespace, addr: far}
+	return &endpoint{g: e.g, namespace: h.Namespace, addr: far}
 }
 
 // pathMTU sends full-sized datagrams that must not be fragmented until the
