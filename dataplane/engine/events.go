@@ -114,8 +114,8 @@ func (e *Engine) look(n *network) {
 		return // the next Apply reads everything
 	}
 	differs := e.differing(n, parts)
-	if differs != 0 {
-		n.doubt.Or(differs)
+	// What is in doubt already was reported, and the Apply for it is yet to come.
+	if n.doubt.Or(differs)&differs != differs {
 		e.events.add(n.id)
 	}
 }
