@@ -10,10 +10,10 @@ import (
 )
 
 // Lifetime is how long a path is used before it is learned anew from the
-// kernel. It is well below the shortest timeout of a connection that is
-// allowed (one minute), and bounds how long a change that nobody told of (a
-// neighbour with another hardware address) goes unnoticed.
-const Lifetime = 20 * time.Second
+// kernel. It is half of the shortest timeout that is allowed for a connection
+// which can have one (UDP, two minutes), so that conntrack hears of a connection
+// in time; and it bounds how long a change goes unnoticed that nobody told of.
+const Lifetime = time.Minute
 
 // patience is how long the programs go without hearing of user space before they
 // take it for gone, and stop holding the limit of open connections: those that

@@ -14,7 +14,6 @@ import (
 	"github.com/cilium/ebpf"
 
 	"sluice/dataplane/engine"
-	"sluice/dataplane/session"
 	"sluice/test/lab"
 )
 
@@ -30,7 +29,7 @@ const (
 
 // engine returns a dataplane that marks its networks in the run's directory.
 func (r *run) engine(p programs) (*engine.Engine, error) {
-	cfg := engine.Config{RunDir: filepath.Join(r.dir, "run"), Logger: r.log, Sessions: session.Options{Sessions: 262144}}
+	cfg := engine.Config{RunDir: filepath.Join(r.dir, "run"), Logger: r.log}
 	if p == plain {
 		cfg.RunDir, cfg.WithoutSessions = filepath.Join(r.dir, "run-plain"), true
 	}
