@@ -31,8 +31,9 @@
 // # Kernels
 //
 // Programs are attached by tcx, or by clsact before Linux 6.6; and in the driver
-// (native XDP) where all links of a network are devices that were handed over
-// and say (from Linux 6.3) that they can be redirected to. Maps, programs and
+// (native XDP) of those links that are devices which were handed over, and say
+// (from Linux 6.3) that they can be redirected to, if the uplink and a VSwitch are
+// among them. Maps, programs and
 // links are pinned under <dir>/<network>/ and work on while no daemon runs. They
 // are adopted by the next one unless it has other programs, which then take the
 // place of the old ones in one step.
