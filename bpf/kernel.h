@@ -11,21 +11,18 @@
 
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
-#define IP_DF 0x4000
 
 #define IPS_SEEN_REPLY (1 << 1)
 #define IPS_CONFIRMED (1 << 3)
 #define IPS_SRC_NAT (1 << 4)
 #define IPS_DST_NAT (1 << 5)
 #define IPS_DYING (1 << 9)
-#define IPS_TEMPLATE (1 << 11)
 
 #define IP_CT_DIR_ORIGINAL 0
 #define IP_CT_DIR_REPLY 1
 
 #define TCP_CONNTRACK_ESTABLISHED 3
 #define TCP_CONNTRACK_TIME_WAIT 7
-#define TCP_CONNTRACK_CLOSE 8
 
 #define IP_CT_IS_REPLY 3 /* from here on, a packet is of the reply direction */
 

@@ -14,3 +14,17 @@ struct stats_map stats SEC(".maps");
 struct hosts_map hosts SEC(".maps");
 struct elastic_map elastic SEC(".maps");
 struct devices_map devices SEC(".maps");
+
+static __always_inline struct gateway_settings *get_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&settings, &zero);
+}
+
+static __always_inline struct gateway_state *get_gateway(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&gateway, &zero);
+}

@@ -34,6 +34,12 @@ struct packet {
 	__u8 ttl;
 };
 
+/* has_ports says whether conntrack can be asked for a protocol's connections. */
+static __always_inline bool has_ports(__u8 proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
+}
+
 static __always_inline void parse_icmp(struct packet *p, const struct icmphdr *icmp)
 {
 	switch (icmp->type) {

@@ -36,8 +36,8 @@ const readBuffer = 4 << 20
 
 // Compare makes the sessions agree with conntrack's table: those of connections
 // that are not there go, those that are missing come, and those whose end was
-// not seen are closed. It also counts the ports in use. It
-// costs about 3 µs for each connection.
+// not seen are closed. It also counts the ports in use. It costs about 3 µs for
+// each connection.
 func (n *Network) Compare(ctx context.Context) error {
 	began, err := n.now()
 	if err != nil {
