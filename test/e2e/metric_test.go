@@ -33,12 +33,16 @@ func TestMetric(t *testing.T) {
 	// beginning has been read.
 	minute := time.Now().Truncate(time.Minute).Add(time.Minute)
 	<-time.After(time.Until(minute.Add(5 * time.Second)))
-	const datagrams, payload = 600, 1000
+	const datagrams, payload, headers = 600, 1000, 28
+	answered := 0
 	c, err := h.dial("udp", netip.Addr{}, g.internet.echo(t, "udp"), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	for i := range datagrams {
 		switch i {
 		case datagrams / 3:
@@ -46,9 +50,16 @@ func TestMetric(t *testing.T) {
 		case datagrams * 2 / 3:
 			g.startDaemon(t)
 		}
+		// Each is answered before the next one is sent: what is sent before the
+		// first answer has no shortcut.
 		if _, err := c.Write(make([]byte, payload)); err != nil {
 			t.Fatal(err)
 		}
+		n, err := c.Read(make([]byte, 2*payload))
+		if err != nil {
+			t.Fatalf("answer %d: %v", i, err)
+		}
+		answered += n + headers
 	}
 
 	if got := metric(minute); len(got.MetricDataList) != 0 {
@@ -66,9 +77,9 @@ func TestMetric(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	x := got.MetricDataList[0]
-	const length = payload + 28 // with the headers of IP and UDP
-	if x.PrivateIpAddress != "172.16.1.10" || x.RxPps != datagrams/60 || x.RxBps != datagrams*length*8/60 || x.ActiveSessionNum != 1 || x.NewSessionRate != 0 || x.TxBps == 0 || x.Timestamp != minute.Unix() {
-		t.Errorf("%+v; %d packets of %d bytes were sent", x, datagrams, length)
+	const length = payload + headers
+	if x.PrivateIpAddress != "172.16.1.10" || x.RxPps != datagrams/60 || x.RxBps != datagrams*length*8/60 || x.TxPps != x.RxPps || x.TxBps != int64(answered)*8/60 || x.ActiveSessionNum != 1 || x.NewSessionRate != 0 || x.Timestamp != minute.Unix() {
+		t.Errorf("%+v; %d packets of %d bytes were sent, and answered with %d bytes", x, datagrams, length, answered)
 	}
 	n.shortened(t, datagrams)
 	if got := metric(minute.Add(-time.Minute)); len(got.MetricDataList) != 0 {
