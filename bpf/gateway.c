@@ -328,7 +328,7 @@ int switch_egress(struct __sk_buff *skb)
 		return NEXT;
 	if (!read_packet(skb, &p))
 		return NEXT;
-	if (index & INDEX_CHECK)
+	if ((index & INDEX_CHECK) || (!index && eventful(skb, &p)))
 		learn(skb, &p);
 	if (!public && (index & INDEX_SLOT))
 		count_skb(skb, &p, index & INDEX_SLOT, false, false);

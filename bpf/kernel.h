@@ -24,6 +24,7 @@
 #define TCP_CONNTRACK_ESTABLISHED 3
 #define TCP_CONNTRACK_TIME_WAIT 7
 
+#define IP_CT_ESTABLISHED 0
 #define IP_CT_IS_REPLY 3 /* from here on, a packet is of the reply direction */
 
 #define NFCT_INFOMASK 7UL /* bits of _nfct that are not the pointer's */

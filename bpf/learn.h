@@ -74,6 +74,30 @@ static __always_inline int connection_of(struct __sk_buff *skb, const struct pac
 	return (nfct & NFCT_INFOMASK) >= IP_CT_IS_REPLY ? IP_CT_DIR_REPLY : IP_CT_DIR_ORIGINAL;
 }
 
+/* eventful says whether a packet from the outside, which nobody looked at where
+ * it came in, may have made or changed a session: if it is not just one more of
+ * an open connection.
+ */
+static __always_inline bool eventful(struct __sk_buff *skb, const struct packet *p)
+{
+	struct sk_buff *kernel;
+	struct nf_conn *ct;
+	unsigned long nfct;
+
+	if (!can_see() || (p->is & IS_ENDING))
+		return true;
+	kernel = bpf_cast_to_kern_ctx(skb);
+	nfct = kernel->_nfct;
+	if (!(nfct & ~NFCT_INFOMASK))
+		return false;
+	if ((nfct & NFCT_INFOMASK) != IP_CT_ESTABLISHED && (nfct & NFCT_INFOMASK) != IP_CT_IS_REPLY)
+		return true;
+	if (p->key.proto != IPPROTO_TCP)
+		return false;
+	ct = bpf_rdonly_cast((void *)(nfct & ~NFCT_INFOMASK), bpf_core_type_id_kernel(struct nf_conn));
+	return ct->proto.tcp.state != TCP_CONNTRACK_ESTABLISHED;
+}
+
 /* write_path notes how a packet leaves. */
 static __always_inline void write_path(struct __sk_buff *skb, const struct gateway_settings *set, struct session *s,
 				       const struct flow_key *key, const struct flow_key *translated, bool paired)

@@ -98,3 +98,53 @@ func TestProgramsThatAreGone(t *testing.T) {
 		t.Errorf("without a public side: %v", err)
 	}
 }
+
+// Without the shortcut nothing is done where packets come in from the outside,
+// on kernels where egress sees what it has to know.
+func TestUplinkIngressOnlyWithShortcut(t *testing.T) {
+	for _, by := range []dataplane.ProgramsBy{dataplane.ByTCX, dataplane.ByClsact} {
+		t.Run(string(by), func(t *testing.T) {
+			s := newSite(t)
+			e, err := New(Config{RunDir: s.runDir, Namespace: s.public.Name(),
+				Sessions: session.Options{WithoutTCX: by == dataplane.ByClsact}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { e.Close() })
+			n := s.network(t)
+			for revision, shortcut := range []bool{false, true, false} {
+				changed := *n
+				changed.Revision, changed.Shortcut = int64(revision+1), shortcut
+				mustApply(t, e, &changed)
+				if got := classifies(t, n.ID, by, "public", "ingress"); got != (shortcut || !canSee(t)) {
+					t.Errorf("shortcut %v: a program at the ingress of the uplink: %v", shortcut, got)
+				}
+				if !classifies(t, n.ID, by, "public", "egress") {
+					t.Errorf("shortcut %v: no program at the egress of the uplink", shortcut)
+				}
+			}
+		})
+	}
+}
+
+// canSee reports whether the kernel is Linux 6.2 or later: it has what programs
+// need to see the connection of a packet.
+func canSee(t *testing.T) bool {
+	t.Helper()
+	symbols, err := os.ReadFile("/proc/kallsyms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(symbols), " bpf_rdonly_cast\n")
+}
+
+// classifies reports whether one of our programs is at a hook of a link.
+func classifies(t *testing.T, id string, by dataplane.ProgramsBy, link, hook string) bool {
+	t.Helper()
+	if by == dataplane.ByTCX {
+		_, err := os.Stat(filepath.Join(session.DefaultDir, id, "links", link+"-"+hook))
+		return err == nil
+	}
+	out := nstest.Command(t, inNetwork(t, id), "tc", "filter", "show", "dev", link, hook)
+	return strings.Contains(out, "sluice-session")
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -49,10 +50,15 @@ const (
 	xdp     hook = "xdp"
 )
 
-// hooks returns the hooks that take programs.
-func hooks(by dataplane.ProgramsBy) []hook {
-	if by == dataplane.ByXDP {
+// hooks returns the hooks of a link that take programs. Without the shortcut
+// there is nothing to do for a packet that comes in by the uplink, if egress can
+// see what conntrack made of it.
+func (n *Network) hooks(l Link, by dataplane.ProgramsBy, shortcut bool) []hook {
+	switch {
+	case by == dataplane.ByXDP:
 		return []hook{ingress, egress, xdp}
+	case l.Name == dataplane.UplinkName && !shortcut && n.s.sees:
+		return []hook{egress}
 	}
 	return []hook{ingress, egress}
 }
@@ -151,7 +157,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 		if l.Index == 0 {
 			continue
 		}
-		for _, h := range hooks(modes[i].By) {
+		for _, h := range n.hooks(l, modes[i].By, shortcut) {
 			wanted[l.Name+"-"+string(h)] = true
 			if n.attached(l, h) {
 				continue
@@ -159,6 +165,18 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 			p.Add = append(p.Add, change.Change{
 				What: fmt.Sprintf("attach %s program to %s by %s", h, l.Name, n.means(h)), Makes: l.Name,
 				Do: func(context.Context) error { return n.attach(l, h) },
+			})
+		}
+		if n.s.tcx {
+			continue
+		}
+		for _, h := range []hook{ingress, egress} {
+			if f, err := n.filter(l, h); err != nil || f == nil || wanted[l.Name+"-"+string(h)] {
+				continue
+			}
+			p.Remove = append(p.Remove, change.Change{
+				What: fmt.Sprintf("detach %s program from %s", h, l.Name),
+				Do:   func(context.Context) error { return n.detachFilter(l, h) },
 			})
 		}
 	}
@@ -283,22 +301,27 @@ func (n *Network) attachLink(l Link, h hook, p *ebpf.Program) error {
 	if err := mkdir(n.links()); err != nil {
 		return err
 	}
-	var made link.Link
-	var err error
-	if h == xdp {
-		made, err = link.AttachXDP(link.XDPOptions{Program: p, Interface: l.Index, Flags: link.XDPDriverMode})
-	} else {
-		at := ebpf.AttachTCXIngress
-		if h == egress {
-			at = ebpf.AttachTCXEgress
-		}
-		made, err = link.AttachTCX(link.TCXOptions{Interface: l.Index, Program: p, Attach: at, Anchor: link.Head()})
+	made, err := newLink(l, h, p)
+	// The kernel lets go of a link a moment after its last pin or descriptor.
+	for until := time.Now().Add(time.Second); errors.Is(err, unix.EEXIST) && time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
+		made, err = newLink(l, h, p)
 	}
 	if err != nil {
 		return err
 	}
 	defer made.Close() // the pin keeps it
 	return made.Pin(pin)
+}
+
+func newLink(l Link, h hook, p *ebpf.Program) (link.Link, error) {
+	switch h {
+	case xdp:
+		return link.AttachXDP(link.XDPOptions{Program: p, Interface: l.Index, Flags: link.XDPDriverMode})
+	case egress:
+		return link.AttachTCX(link.TCXOptions{Interface: l.Index, Program: p, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()})
+	}
+	return link.AttachTCX(link.TCXOptions{Interface: l.Index, Program: p, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
 }
 
 const (
@@ -342,12 +365,19 @@ func (n *Network) Detach() error {
 	errs := []error{os.RemoveAll(n.links())}
 	for _, k := range links {
 		for _, h := range []hook{ingress, egress} {
-			if f, err := n.filter(Link{Name: k.Attrs().Name, Index: k.Attrs().Index}, h); err == nil && f != nil {
-				errs = append(errs, n.ns.Netlink().FilterDel(f))
-			}
+			errs = append(errs, n.detachFilter(Link{Name: k.Attrs().Name, Index: k.Attrs().Index}, h))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// detachFilter removes our classifier from a hook, if it is there.
+func (n *Network) detachFilter(l Link, h hook) error {
+	f, err := n.filter(l, h)
+	if err != nil || f == nil {
+		return nil // the link is gone, or has none
+	}
+	return n.ns.Netlink().FilterDel(f)
 }
 
 func (n *Network) attachFilter(l Link, h hook, p *ebpf.Program) error {
@@ -371,7 +401,7 @@ func (n *Network) attachFilter(l Link, h hook, p *ebpf.Program) error {
 func (n *Network) Attachments(links []Link, shortcut bool) []dataplane.Programs {
 	out, _ := n.attachments(links, shortcut)
 	for i, l := range links {
-		if l.Index == 0 || slices.ContainsFunc(hooks(out[i].By), func(h hook) bool { return !n.attached(l, h) }) {
+		if l.Index == 0 || slices.ContainsFunc(n.hooks(l, out[i].By, shortcut), func(h hook) bool { return !n.attached(l, h) }) {
 			out[i].By, out[i].Why = dataplane.ByNothing, "not attached; the next comparison with the kernel tries again"
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/mdlayher/genetlink"
 	"github.com/mdlayher/netlink"
@@ -36,6 +37,22 @@ func conntrackMax() (uint32, error) {
 	}
 	v, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
 	return uint32(v), err
+}
+
+// haveCasts reports whether the kernel has the functions by which a program sees
+// the connection of a packet (Linux 6.2; can_see in bpf/learn.h).
+func haveCasts() bool {
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return false
+	}
+	for _, name := range []string{"bpf_cast_to_kern_ctx", "bpf_rdonly_cast"} {
+		var f *btf.Func
+		if spec.TypeByName(name, &f) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // haveTCX reports whether the kernel attaches classifiers by tcx (Linux 6.6).

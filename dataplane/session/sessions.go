@@ -48,6 +48,7 @@ type Sessions struct {
 	spec   *ebpf.CollectionSpec
 	object string // identifies the programs
 	tcx    bool
+	sees   bool // egress can see the connection of a packet
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -78,7 +79,7 @@ func New(opt Options) (*Sessions, error) {
 	}
 	sum := sha256.Sum256(bpf.GatewayObject())
 	s := &Sessions{opt: opt, spec: spec, object: hex.EncodeToString(sum[:6])}
-	s.tcx = !opt.WithoutTCX && haveTCX()
+	s.tcx, s.sees = !opt.WithoutTCX && haveTCX(), haveCasts()
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
