@@ -21,9 +21,10 @@ type Network struct {
 	DNAT     []DNAT       // by External, Protocol, ExternalPort
 	SNAT     []SNAT       // by Source; sources do not overlap
 	Timeouts Timeouts
-	Limits   Limits  // of SNAT connections
-	Refusal  Refusal // what becomes of a packet beyond Limits
-	Shortcut bool    // established TCP and UDP flows are forwarded by BPF, past netfilter
+	Limits   Limits      // of SNAT connections
+	Refusal  Refusal     // what becomes of a packet beyond Limits
+	Shortcut bool        // established TCP and UDP flows are forwarded by BPF, past netfilter
+	VPN      *VPNGateway // IPsec; nil without one
 }
 
 // Switch is one VSwitch: a link in the namespace, named like its ID, that

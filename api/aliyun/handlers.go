@@ -10,6 +10,7 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
+	"sluice/controlplane/vpn"
 )
 
 // Service answers the actions by the control plane's services: it puts a
@@ -20,13 +21,14 @@ type Service struct {
 	eip     *eip.Service
 	nat     *nat.Service
 	monitor *monitor.Service
+	vpn     *vpn.Service
 }
 
 var _ Actions = (*Service)(nil)
 
 // NewService returns what answers the actions.
-func NewService(n *network.Service, e *eip.Service, g *nat.Service, m *monitor.Service) *Service {
-	return &Service{network: n, eip: e, nat: g, monitor: m}
+func NewService(n *network.Service, e *eip.Service, g *nat.Service, m *monitor.Service, v *vpn.Service) *Service {
+	return &Service{network: n, eip: e, nat: g, monitor: m, vpn: v}
 }
 
 // timestamp writes a time as the documents' examples do: UTC, to the second.

@@ -28,8 +28,10 @@ import (
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
 	"sluice/controlplane/reconcile"
+	"sluice/controlplane/seal"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
+	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 	"sluice/dataplane/engine"
 	"sluice/dataplane/link"
@@ -56,6 +58,7 @@ type task interface {
 type kernel interface {
 	reconcile.Dataplane
 	monitor.Meter
+	vpn.Plane
 	// Programs returns how the BPF programs of a network's links are attached;
 	// the error wraps engine.ErrNotCounted where there are none.
 	Programs(ctx context.Context, network string) ([]dataplane.Programs, error)
@@ -145,7 +148,11 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	if err != nil {
 		return nil, err
 	}
-	keys, err := identity.Open(db, c.DataDir, rand.Reader, time.Now)
+	sealer, err := seal.Open(c.DataDir, !db.View().HoldsSecrets(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := identity.Open(db, sealer, rand.Reader, time.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -195,6 +202,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			eip.New(db, &c.Settings, time.Now, rand.Reader, log),
 			nat.New(db, &c.Settings, time.Now, log),
 			monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
+			vpn.New(db, &c.Settings, sealer, dp, time.Now, rand.Reader, log),
 		),
 		Keys:   keys,
 		PerKey: aliyun.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},

@@ -64,6 +64,14 @@ func (k *fakeKernel) Traffic(_ context.Context, id string) (*dataplane.Traffic, 
 	return nil, fmt.Errorf("network %s: %w", id, engine.ErrNotCounted)
 }
 
+// VPN implements vpn.Plane.
+func (k *fakeKernel) VPN(context.Context, string) (map[string]dataplane.VPNStatus, error) {
+	return nil, nil
+}
+
+// VPNRefuses implements vpn.Plane.
+func (k *fakeKernel) VPNRefuses(*dataplane.VPNConnection) error { return nil }
+
 // Programs has the network's uplink on tcx.
 func (k *fakeKernel) Programs(_ context.Context, id string) ([]dataplane.Programs, error) {
 	k.mu.Lock()

@@ -17,8 +17,8 @@ import (
 // of it free, a search is a matter of one in a thousand.
 const tries = 10
 
-// draw picks a free address of a public network at random.
-func draw(v *state.View, p settings.PublicNetwork, random io.Reader) (netip.Addr, error) {
+// Draw picks a free address of a public network at random.
+func Draw(v *state.View, p settings.PublicNetwork, random io.Reader) (netip.Addr, error) {
 	total := uint64(0)
 	for _, r := range p.Pool {
 		total += count(r)
@@ -27,7 +27,8 @@ func draw(v *state.View, p settings.PublicNetwork, random io.Reader) (netip.Addr
 		return netip.Addr{}, fault.New(fault.NoFreeElasticIP, "public network %s has no pool", p.Name)
 	}
 	free := func(a netip.Addr) bool {
-		return a != p.Uplink.Gateway && v.ElasticIPs.By(state.ByAddress, a.String()).Len() == 0
+		return a != p.Uplink.Gateway && v.ElasticIPs.By(state.ByAddress, a.String()).Len() == 0 &&
+			v.VPNGateways.By(state.ByAddress, a.String()).Len() == 0
 	}
 	at := uint64(0)
 	for range tries {

@@ -95,7 +95,7 @@ func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (
 		if !ok {
 			return Allocated{}, fault.New(fault.NoFreeElasticIP, "region %s has no public network", in.Region)
 		}
-		address, err := draw(tx.View, public, s.random)
+		address, err := Draw(tx.View, public, s.random)
 		if err != nil {
 			return Allocated{}, err
 		}

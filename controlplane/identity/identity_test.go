@@ -16,6 +16,7 @@ import (
 
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/seal"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
 )
@@ -62,7 +63,12 @@ func (p *place) now() time.Time { p.clock = p.clock.Add(time.Second); return p.c
 
 func (p *place) open() (*identity.Service, error) {
 	p.t.Helper()
-	return identity.Open(p.db(), p.dir, rand.Reader, p.now)
+	db := p.db()
+	sealer, err := seal.Open(p.dir, !db.View().HoldsSecrets(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return identity.Open(db, sealer, rand.Reader, p.now)
 }
 
 func (p *place) mustOpen() *identity.Service {
@@ -260,7 +266,7 @@ func TestSealFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(p.dir, identity.SealFile)
+	path := filepath.Join(p.dir, seal.File)
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 || info.Size() != 32 {
 		t.Fatalf("%v, %v", info, err)
@@ -339,13 +345,18 @@ func TestExchangedRecords(t *testing.T) {
 
 func TestNoRandomness(t *testing.T) {
 	p := newPlace(t)
-	if _, err := identity.Open(p.db(), p.dir, bytes.NewReader(nil), p.now); err == nil {
+	if _, err := seal.Open(p.dir, true, bytes.NewReader(nil)); err == nil {
 		t.Error("a key file was made of nothing")
 	}
-	if _, err := os.Stat(filepath.Join(p.dir, identity.SealFile)); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(p.dir, seal.File)); !os.IsNotExist(err) {
 		t.Errorf("key file: %v", err)
 	}
-	s, err := identity.Open(p.db(), p.dir, bytes.NewReader(make([]byte, 32)), p.now)
+	random := bytes.NewReader(make([]byte, 32))
+	sealer, err := seal.Open(p.dir, true, random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := identity.Open(p.db(), sealer, random, p.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -411,7 +422,11 @@ func BenchmarkKey(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := identity.Open(db, dir, rand.Reader, time.Now)
+	sealer, err := seal.Open(dir, true, rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := identity.Open(db, sealer, rand.Reader, time.Now)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"sluice/controlplane/fault"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/seal"
 	"sluice/controlplane/state"
 )
 
@@ -22,7 +22,7 @@ const DefaultAccount = "default"
 // Service keeps accounts and access keys.
 type Service struct {
 	db     *state.DB
-	sealer *sealer
+	sealer *seal.Sealer
 	random io.Reader
 	now    func() time.Time
 	// opened holds unsealed keys: id → *openedKey. An entry counts as long as
@@ -35,23 +35,12 @@ type openedKey struct {
 	key    Key
 }
 
-// Open returns the service over db, with the key file SealFile in dataDir. The
-// file is made at the first start, while the store holds no sealed secret yet;
-// after that a missing, foreign or readable-by-others file is an error. random
-// is crypto/rand.Reader outside tests.
-func Open(db *state.DB, dataDir string, random io.Reader, now func() time.Time) (*Service, error) {
-	v := db.View()
-	key, err := sealKey(filepath.Join(dataDir, SealFile), v.AccessKeys.Len() == 0, random)
-	if err != nil {
-		return nil, err
-	}
-	sealer, err := newSealer(key, random)
-	if err != nil {
-		return nil, err
-	}
+// Open returns the service over db. Its keys' secrets are sealed by sealer.
+// random is crypto/rand.Reader outside tests.
+func Open(db *state.DB, sealer *seal.Sealer, random io.Reader, now func() time.Time) (*Service, error) {
 	// A foreign key file shows now, and not at the first request.
-	for k := range v.AccessKeys.All() {
-		if _, err := sealer.open(k.ID, k.Sealed); err != nil {
+	for k := range db.View().AccessKeys.All() {
+		if _, err := sealer.Open(k.ID, k.Sealed); err != nil {
 			return nil, err
 		}
 	}
@@ -196,7 +185,7 @@ func (s *Service) newKey(account string, o KeyOptions) (*resource.AccessKey, str
 		}
 		secret = drawn
 	}
-	sealed, err := s.sealer.seal(id, []byte(secret))
+	sealed, err := s.sealer.Seal(id, []byte(secret))
 	if err != nil {
 		return nil, "", err
 	}
@@ -279,7 +268,7 @@ func (s *Service) Key(id string) (Key, bool) {
 	if o, ok := s.opened.Load(id); ok && o.(*openedKey).record == record {
 		return o.(*openedKey).key, true
 	}
-	secret, err := s.sealer.open(id, record.Sealed)
+	secret, err := s.sealer.Open(id, record.Sealed)
 	if err != nil {
 		slog.Error("access key cannot be used", "key", id, "error", err)
 		return Key{}, false

@@ -8,8 +8,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,9 +23,11 @@ import (
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/seal"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
+	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 )
 
@@ -62,6 +66,7 @@ const (
 type Plane struct {
 	t         testing.TB
 	file      string
+	sealer    *seal.Sealer
 	mode      atomic.Int32
 	Settings  *settings.Settings
 	DB        *state.DB
@@ -69,6 +74,8 @@ type Plane struct {
 	EIP       *eip.Service
 	Inventory *inventory.Service
 	NAT       *nat.Service
+	VPN       *vpn.Service
+	Tunnels   Tunnels
 	close     func()
 }
 
@@ -77,6 +84,10 @@ type Plane struct {
 func New(t testing.TB) *Plane {
 	t.Helper()
 	p := &Plane{t: t, file: filepath.Join(t.TempDir(), "store.db"), Settings: Settings()}
+	var err error
+	if p.sealer, err = seal.Open(filepath.Dir(p.file), true, rand.Reader); err != nil {
+		t.Fatal(err)
+	}
 	p.open()
 	t.Cleanup(func() { p.close() })
 	return p
@@ -129,6 +140,7 @@ func (p *Plane) Rewire() {
 	p.EIP = eip.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Inventory = inventory.New(p.DB, p.Settings, now, log)
 	p.NAT = nat.New(p.DB, p.Settings, now, log)
+	p.VPN = vpn.New(p.DB, p.Settings, p.sealer, &p.Tunnels, now, rand.Reader, log)
 }
 
 // Restart closes the store and loads it anew, as a daemon that is started again
@@ -276,6 +288,48 @@ func (p *Plane) Route(c identity.Caller, table, destination string, kind resourc
 	if err != nil {
 		p.t.Fatalf("create route entry %s: %v", destination, err)
 	}
+}
+
+// Tunnels is how the connections of all networks are; the zero value has none.
+// It implements vpn.Plane.
+type Tunnels struct {
+	mu      sync.Mutex
+	status  map[string]dataplane.VPNStatus
+	refuses func(*dataplane.VPNConnection) error
+}
+
+// Set makes a connection be as s says.
+func (t *Tunnels) Set(s dataplane.VPNStatus) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.status == nil {
+		t.status = map[string]dataplane.VPNStatus{}
+	}
+	t.status[s.Connection] = s
+}
+
+// Refuse decides from now on what cannot be carried; nil refuses nothing.
+func (t *Tunnels) Refuse(why func(*dataplane.VPNConnection) error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refuses = why
+}
+
+// VPN implements vpn.Plane.
+func (t *Tunnels) VPN(context.Context, string) (map[string]dataplane.VPNStatus, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.status), nil
+}
+
+// VPNRefuses implements vpn.Plane.
+func (t *Tunnels) VPNRefuses(c *dataplane.VPNConnection) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.refuses == nil {
+		return nil
+	}
+	return t.refuses(c)
 }
 
 // Refused checks that err is a refusal for that reason, with a detail.

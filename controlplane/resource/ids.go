@@ -32,4 +32,8 @@ const (
 	PrefixForwardEntry = "fwd"
 	PrefixSNATEntry    = "snat"
 	PrefixInstance     = "i"
+
+	PrefixVPNGateway      = "vpn"
+	PrefixCustomerGateway = "cgw"
+	PrefixVPNConnection   = "vco"
 )

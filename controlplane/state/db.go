@@ -163,9 +163,12 @@ func (tx *Tx) Put(r resource.Resource) {
 // new name.
 func (tx *Tx) PutAttributes(r resource.Resource) { tx.write(r) }
 
-// Delete removes a resource.
+// Delete removes a resource, and with it its tags.
 func (tx *Tx) Delete(r resource.Resource) {
 	id := r.Metadata().ID
+	if t, ok := tx.TagSets.Get(id); ok && r.Kind() == t.Of {
+		tx.Delete(t)
+	}
 	tx.networks[r.Network()] = true
 	if n := r.Network(); n != "" {
 		tx.deleted[gone{n, r.Kind()}] = true

@@ -64,6 +64,16 @@ func (v *View) rows(kind resource.Kind) (rows, error) {
 		return v.ForwardEntries, nil
 	case resource.KindSNATEntry:
 		return v.SNATEntries, nil
+	case resource.KindVPNGateway:
+		return v.VPNGateways, nil
+	case resource.KindCustomerGateway:
+		return v.CustomerGateways, nil
+	case resource.KindVPNConnection:
+		return v.VPNConnections, nil
+	case resource.KindVPNRoute:
+		return v.VPNRoutes, nil
+	case resource.KindTagSet:
+		return v.TagSets, nil
 	case resource.KindAccount:
 		return v.Accounts, nil
 	case resource.KindAccessKey:
@@ -77,19 +87,24 @@ func (v *View) rows(kind resource.Kind) (rows, error) {
 // clone returns a view of its own for a transaction.
 func (v *View) clone() *View {
 	return &View{
-		Revision:       v.Revision,
-		VPCs:           v.VPCs.clone(),
-		VRouters:       v.VRouters.clone(),
-		RouteTables:    v.RouteTables.clone(),
-		RouteEntries:   v.RouteEntries.clone(),
-		VSwitches:      v.VSwitches.clone(),
-		Instances:      v.Instances.clone(),
-		ElasticIPs:     v.ElasticIPs.clone(),
-		NATGateways:    v.NATGateways.clone(),
-		ForwardEntries: v.ForwardEntries.clone(),
-		SNATEntries:    v.SNATEntries.clone(),
-		Accounts:       v.Accounts.clone(),
-		AccessKeys:     v.AccessKeys.clone(),
-		Receipts:       v.Receipts.clone(),
+		Revision:         v.Revision,
+		VPCs:             v.VPCs.clone(),
+		VRouters:         v.VRouters.clone(),
+		RouteTables:      v.RouteTables.clone(),
+		RouteEntries:     v.RouteEntries.clone(),
+		VSwitches:        v.VSwitches.clone(),
+		Instances:        v.Instances.clone(),
+		ElasticIPs:       v.ElasticIPs.clone(),
+		NATGateways:      v.NATGateways.clone(),
+		VPNGateways:      v.VPNGateways.clone(),
+		CustomerGateways: v.CustomerGateways.clone(),
+		VPNConnections:   v.VPNConnections.clone(),
+		VPNRoutes:        v.VPNRoutes.clone(),
+		TagSets:          v.TagSets.clone(),
+		ForwardEntries:   v.ForwardEntries.clone(),
+		SNATEntries:      v.SNATEntries.clone(),
+		Accounts:         v.Accounts.clone(),
+		AccessKeys:       v.AccessKeys.clone(),
+		Receipts:         v.Receipts.clone(),
 	}
 }

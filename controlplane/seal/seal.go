@@ -1,4 +1,5 @@
-package identity
+// Package seal encrypts secrets at rest: of access keys and of VPN connections.
+package seal
 
 import (
 	"crypto/aes"
@@ -11,23 +12,32 @@ import (
 	"path/filepath"
 )
 
-// SealFile is the name of the key file in the data directory. Whoever has it
+// File is the name of the key file in the data directory. Whoever has it
 // and the store has the secrets: it is readable by its owner only, and belongs
 // in a backup of its own.
-const SealFile = "seal.key"
+const File = "seal.key"
 
-// sealKeySize is in bytes: AES-256.
-const sealKeySize = 32
+// keySize is in bytes: AES-256.
+const keySize = 32
 
-// sealer encrypts secrets at rest, with AES-256-GCM. A sealed secret is the
+// Sealer encrypts secrets at rest, with AES-256-GCM. Its methods may be called
+// concurrently. A sealed secret is the
 // nonce and the ciphertext; it opens only under the name that it was sealed
 // for, so that records cannot be exchanged in the store.
-type sealer struct {
+type Sealer struct {
 	aead   cipher.AEAD
 	random io.Reader
 }
 
-func newSealer(key []byte, random io.Reader) (*sealer, error) {
+// Open returns the sealer with the key of File in a directory. The file is made
+// if it is missing and mayCreate is set, which the caller does while there is no
+// sealed secret yet; else a missing one, and in any case one that is
+// readable by others, is an error. random is crypto/rand.Reader outside tests.
+func Open(dir string, mayCreate bool, random io.Reader) (*Sealer, error) {
+	key, err := readKey(filepath.Join(dir, File), mayCreate, random)
+	if err != nil {
+		return nil, err
+	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("key for sealing secrets: %w", err)
@@ -36,10 +46,11 @@ func newSealer(key []byte, random io.Reader) (*sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key for sealing secrets: %w", err)
 	}
-	return &sealer{aead: aead, random: random}, nil
+	return &Sealer{aead: aead, random: random}, nil
 }
 
-func (s *sealer) seal(name string, secret []byte) ([]byte, error) {
+// Seal encrypts the secret of name.
+func (s *Sealer) Seal(name string, secret []byte) ([]byte, error) {
 	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+len(secret)+s.aead.Overhead())
 	if _, err := io.ReadFull(s.random, nonce); err != nil {
 		return nil, fmt.Errorf("seal the secret of %s: %w", name, err)
@@ -47,24 +58,25 @@ func (s *sealer) seal(name string, secret []byte) ([]byte, error) {
 	return s.aead.Seal(nonce, nonce, secret, []byte(name)), nil
 }
 
-func (s *sealer) open(name string, sealed []byte) ([]byte, error) {
+// Open decrypts what was sealed for name.
+func (s *Sealer) Open(name string, sealed []byte) ([]byte, error) {
 	n := s.aead.NonceSize()
 	if len(sealed) < n {
 		return nil, fmt.Errorf("sealed secret of %s: %d bytes are too few", name, len(sealed))
 	}
 	secret, err := s.aead.Open(nil, sealed[:n], sealed[n:], []byte(name))
 	if err != nil {
-		return nil, fmt.Errorf("sealed secret of %s does not open with the key of %s: %w", name, SealFile, err)
+		return nil, fmt.Errorf("sealed secret of %s does not open with the key of %s: %w", name, File, err)
 	}
 	return secret, nil
 }
 
-// sealKey reads the key file, or makes it if mayCreate.
-func sealKey(path string, mayCreate bool, random io.Reader) ([]byte, error) {
+// readKey reads the key file, or makes it if mayCreate.
+func readKey(path string, mayCreate bool, random io.Reader) ([]byte, error) {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && mayCreate:
-		return createSealKey(path, random)
+		return createKey(path, random)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("key file %s is missing, and the store holds secrets that only it opens: restore it from a backup, or start with an empty data directory", path)
 	case err != nil:
@@ -73,28 +85,28 @@ func sealKey(path string, mayCreate bool, random io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("key file %s is not a regular file", path)
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("key file %s has mode %04o: others than its owner may not have access, make it 0600", path, info.Mode().Perm())
-	case info.Size() != sealKeySize:
-		return nil, fmt.Errorf("key file %s has %d bytes, not %d: restore it from a backup", path, info.Size(), sealKeySize)
+	case info.Size() != keySize:
+		return nil, fmt.Errorf("key file %s has %d bytes, not %d: restore it from a backup", path, info.Size(), keySize)
 	}
 	key, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
-	if len(key) != sealKeySize {
-		return nil, fmt.Errorf("key file %s has %d bytes, not %d: restore it from a backup", path, len(key), sealKeySize)
+	if len(key) != keySize {
+		return nil, fmt.Errorf("key file %s has %d bytes, not %d: restore it from a backup", path, len(key), keySize)
 	}
 	return key, nil
 }
 
-// createSealKey puts a fresh key on disk before anyone uses it: written and
+// createKey puts a fresh key on disk before anyone uses it: written and
 // synced under another name first, so that a crash leaves no half a key.
-func createSealKey(path string, random io.Reader) ([]byte, error) {
-	key := make([]byte, sealKeySize)
+func createKey(path string, random io.Reader) ([]byte, error) {
+	key := make([]byte, keySize)
 	if _, err := io.ReadFull(random, key); err != nil {
 		return nil, fmt.Errorf("make key file %s: %w", path, err)
 	}
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, SealFile+".*") // mode 0600
+	f, err := os.CreateTemp(dir, File+".*") // mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("make key file %s: %w", path, err)
 	}

@@ -1,0 +1,191 @@
+package resource
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Kinds of the VPN resources.
+const (
+	KindVPNGateway      Kind = "vpn-gateway"
+	KindCustomerGateway Kind = "customer-gateway"
+	KindVPNConnection   Kind = "vpn-connection"
+	KindVPNRoute        Kind = "vpn-route"
+	KindTagSet          Kind = "tag-set"
+)
+
+// VPNGateway is a VPN gateway of a VPC, with a public address of its own.
+type VPNGateway struct {
+	Meta
+	VPC            string     `json:"vpc"`
+	VSwitch        string     `json:"vswitch,omitempty"` // that it was asked to be in; shown only
+	Name           string     `json:"name,omitempty"`
+	Description    string     `json:"description,omitempty"`
+	Address        netip.Addr `json:"address"`       // public
+	PublicNetwork  string     `json:"publicNetwork"` // name of the configured public network that the address comes from
+	Bandwidth      int        `json:"bandwidth"`     // Mbit/s
+	ChargeType     string     `json:"chargeType"`    // PREPAY or POSTPAY; shown only
+	Expires        time.Time  `json:"expires,omitzero"`
+	IPsec          bool       `json:"ipsec"`
+	SSL            bool       `json:"ssl"`
+	SSLConnections int        `json:"sslConnections,omitempty"`
+	AutoPropagate  bool       `json:"autoPropagate,omitempty"` // routes learned by BGP go into the VPC's route table
+}
+
+// Kind implements Resource.
+func (*VPNGateway) Kind() Kind { return KindVPNGateway }
+
+// Network implements Resource.
+func (g *VPNGateway) Network() string { return g.VPC }
+
+// Clone implements Resource.
+func (g *VPNGateway) Clone() Resource { c := *g; return &c }
+
+// CustomerGateway is the record of a VPN device at a remote site.
+type CustomerGateway struct {
+	Meta
+	Address     netip.Addr `json:"address"` // public
+	ASN         uint32     `json:"asn,omitempty"`
+	Name        string     `json:"name,omitempty"`
+	Description string     `json:"description,omitempty"`
+}
+
+// Kind implements Resource.
+func (*CustomerGateway) Kind() Kind { return KindCustomerGateway }
+
+// Network implements Resource: what follows it are its connections, and its
+// address never changes.
+func (*CustomerGateway) Network() string { return "" }
+
+// Clone implements Resource.
+func (g *CustomerGateway) Clone() Resource { c := *g; return &c }
+
+// IKEConfig is what phase 1 of a connection uses, in the documents' words in
+// lower case.
+type IKEConfig struct {
+	PSK      []byte `json:"psk"`      // pre-shared key, sealed for the connection's id
+	Version  string `json:"version"`  // ikev1 or ikev2
+	Mode     string `json:"mode"`     // main or aggressive; IKEv1
+	EncAlg   string `json:"encAlg"`   // aes, aes192, aes256, des, 3des
+	AuthAlg  string `json:"authAlg"`  // md5, sha1, sha256, sha384, sha512
+	Group    string `json:"group"`    // group1, group2, group5, group14, group24
+	Lifetime int    `json:"lifetime"` // s
+	LocalID  string `json:"localId"`  // address or FQDN
+	RemoteID string `json:"remoteId"` // address or FQDN
+}
+
+// IPsecConfig is what phase 2 of a connection uses, likewise.
+type IPsecConfig struct {
+	EncAlg   string `json:"encAlg"`
+	AuthAlg  string `json:"authAlg"`
+	Group    string `json:"group"`    // of perfect forward secrecy, or disabled
+	Lifetime int    `json:"lifetime"` // s
+}
+
+// HealthCheck says how a connection is probed.
+type HealthCheck struct {
+	Enabled     bool       `json:"enabled"`
+	Source      netip.Addr `json:"source"`
+	Destination netip.Addr `json:"destination"`
+	Interval    int        `json:"interval"` // s
+	Retries     int        `json:"retries"`  // losses after which the check has failed
+}
+
+// BGPConfig says how routes are exchanged over a connection.
+type BGPConfig struct {
+	Enabled  bool         `json:"enabled"`
+	Tunnel   netip.Prefix `json:"tunnel"`   // a /30 in 169.254.0.0/16
+	LocalIP  netip.Addr   `json:"localIp"`  // of the gateway, in Tunnel
+	LocalASN uint32       `json:"localAsn"` // the peer's is the customer gateway's
+}
+
+// VPNConnection is an IPsec connection between a VPN gateway and a customer
+// gateway.
+type VPNConnection struct {
+	Meta
+	VPC               string         `json:"vpc"`
+	Gateway           string         `json:"gateway"`
+	CustomerGateway   string         `json:"customerGateway"`
+	Name              string         `json:"name,omitempty"`
+	LocalSubnets      []netip.Prefix `json:"localSubnets"`  // as given
+	RemoteSubnets     []netip.Prefix `json:"remoteSubnets"` // as given
+	EffectImmediately bool           `json:"effectImmediately"`
+	IKE               IKEConfig      `json:"ike"`
+	IPsec             IPsecConfig    `json:"ipsec"`
+	HealthCheck       HealthCheck    `json:"healthCheck"`
+	BGP               BGPConfig      `json:"bgp"`
+	AutoConfigRoute   bool           `json:"autoConfigRoute"`
+	DPD               bool           `json:"dpd"`
+	NATTraversal      bool           `json:"natTraversal"`
+}
+
+// Kind implements Resource.
+func (*VPNConnection) Kind() Kind { return KindVPNConnection }
+
+// Network implements Resource.
+func (c *VPNConnection) Network() string { return c.VPC }
+
+// Clone implements Resource.
+func (c *VPNConnection) Clone() Resource {
+	d := *c
+	d.LocalSubnets, d.RemoteSubnets = slices.Clone(c.LocalSubnets), slices.Clone(c.RemoteSubnets)
+	d.IKE.PSK = slices.Clone(c.IKE.PSK)
+	return &d
+}
+
+// VPNRoute is a route of a VPN gateway: a destination route, or, with a source,
+// a policy route.
+type VPNRoute struct {
+	Meta                     // ID is VPNRouteID
+	VPC         string       `json:"vpc"`
+	Gateway     string       `json:"gateway"`
+	Source      netip.Prefix `json:"source,omitzero"` // the zero Prefix for a destination route
+	Destination netip.Prefix `json:"destination"`
+	Connection  string       `json:"connection"` // the next hop
+	Weight      int          `json:"weight"`     // 100: active, 0: standby
+	Published   bool         `json:"published"`  // in the VPC's route table
+	Description string       `json:"description,omitempty"`
+	OverlayMode string       `json:"overlayMode,omitempty"`
+	Auto        bool         `json:"auto,omitempty"` // made by a connection's AutoConfigRoute
+}
+
+// VPNRouteID returns the id of a route: the documents identify one by all of
+// this. source is the zero Prefix for a destination route.
+func VPNRouteID(gateway string, source, destination netip.Prefix, connection string) string {
+	id := gateway + "/"
+	if source.IsValid() {
+		id += source.String() + ">"
+	}
+	return id + destination.String() + "/" + connection
+}
+
+// Kind implements Resource.
+func (*VPNRoute) Kind() Kind { return KindVPNRoute }
+
+// Network implements Resource.
+func (r *VPNRoute) Network() string { return r.VPC }
+
+// Clone implements Resource.
+func (r *VPNRoute) Clone() Resource { c := *r; return &c }
+
+// TagSet is the tags of a resource. It goes with the resource.
+type TagSet struct {
+	Meta                   // ID is that of the resource
+	Of   Kind              `json:"of"` // the resource's kind
+	Tags map[string]string `json:"tags"`
+}
+
+// Kind implements Resource.
+func (*TagSet) Kind() Kind { return KindTagSet }
+
+// Network implements Resource.
+func (*TagSet) Network() string { return "" }
+
+// Clone implements Resource.
+func (t *TagSet) Clone() Resource {
+	c := *t
+	c.Tags = maps.Clone(t.Tags)
+	return &c
+}

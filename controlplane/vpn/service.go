@@ -1,0 +1,44 @@
+package vpn
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"sluice/controlplane/change"
+	"sluice/controlplane/seal"
+	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
+	"sluice/dataplane"
+)
+
+// Plane says how the connections of a network are.
+type Plane interface {
+	// VPN returns the live state of the connections of a network that the
+	// dataplane has, by connection id.
+	VPN(ctx context.Context, network string) (map[string]dataplane.VPNStatus, error)
+	// VPNRefuses says why the dataplane cannot carry what a connection asks for,
+	// for example an algorithm that charon was built without; nil if it can.
+	VPNRefuses(c *dataplane.VPNConnection) error
+}
+
+// Service carries out the actions on VPN gateways, customer gateways,
+// connections, routes and tags. Its methods may be called concurrently.
+type Service struct {
+	db       *state.DB
+	settings *settings.Settings
+	sealer   *seal.Sealer
+	plane    Plane
+	now      func() time.Time
+	random   io.Reader
+	writer   change.Writer
+}
+
+// New returns the service over db. Pre-shared keys are sealed by sealer; random
+// is where addresses and keys come from, crypto/rand.Reader outside tests; now
+// is the clock that creation times and receipts are taken from.
+func New(db *state.DB, set *settings.Settings, sealer *seal.Sealer, plane Plane, now func() time.Time, random io.Reader, log *slog.Logger) *Service {
+	return &Service{db: db, settings: set, sealer: sealer, plane: plane, now: now, random: random,
+		writer: change.Writer{DB: db, Now: now, Log: log, Patience: set.Settle}}
+}

@@ -1,0 +1,149 @@
+package dataplane
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// VPNGateway is the IPsec gateway of a network: one charon in its namespace.
+type VPNGateway struct {
+	ID          string          // VPN gateway id
+	Address     netip.Addr      // public; one of Network.Elastic
+	Bandwidth   int             // of all tunnels together, each way; Mbit/s; 0 for no limit
+	Propagate   bool            // routes learned by BGP lead hosts of the VPC, too
+	Announce    []netip.Prefix  // what BGP tells peers of: the VPC's block and its published routes' destinations; ascending
+	Connections []VPNConnection // by ID
+	Routes      []VPNRoute      // by Source, Destination, Connection
+}
+
+// VPNConnection is an IPsec connection: an IKE_SA with CHILD_SAs for its
+// subnets, and the tunnel that they are.
+type VPNConnection struct {
+	ID            string         // VPN connection id, at most 15 bytes: also its tunnel's link name
+	Remote        netip.Addr     // public address of the peer
+	LocalID       string         // IKE identity: an address or an FQDN
+	RemoteID      string         // likewise
+	PSK           Secret         // pre-shared key
+	IKE           IKE            // phase 1
+	ESP           ESP            // phase 2
+	LocalSubnets  []netip.Prefix // ascending
+	RemoteSubnets []netip.Prefix // ascending
+	Start         bool           // negotiate at once, and again after a change; else when there is traffic
+	DPD           bool           // dead peer detection
+	NATTraversal  bool           // UDP encapsulation where there is a NAT (RFC 3947)
+	Health        *VPNHealth     // nil: not probed
+	BGP           *VPNBGP        // nil: none
+}
+
+// Secret is a value that must not be shown: formatted or logged it is blotted
+// out.
+type Secret string
+
+// String implements fmt.Stringer.
+func (Secret) String() string { return "(secret)" }
+
+// GoString implements fmt.GoStringer.
+func (Secret) GoString() string { return "(secret)" }
+
+// LogValue implements slog.LogValuer.
+func (Secret) LogValue() slog.Value { return slog.StringValue("(secret)") }
+
+// MarshalText implements encoding.TextMarshaler.
+func (Secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
+
+// Encryption is an encryption algorithm of IKE and ESP.
+type Encryption string
+
+// The encryption algorithms, all in CBC mode.
+const (
+	AES128    Encryption = "aes128"
+	AES192    Encryption = "aes192"
+	AES256    Encryption = "aes256"
+	TripleDES Encryption = "3des"
+	DES       Encryption = "des"
+)
+
+// Integrity is the hash of an HMAC that authenticates IKE and ESP.
+type Integrity string
+
+// The hashes.
+const (
+	MD5    Integrity = "md5"
+	SHA1   Integrity = "sha1"
+	SHA256 Integrity = "sha256"
+	SHA384 Integrity = "sha384"
+	SHA512 Integrity = "sha512"
+)
+
+// DHGroup is a Diffie-Hellman group by its IANA number: 1, 2, 5, 14, or 24; 0
+// for no perfect forward secrecy.
+type DHGroup uint16
+
+// Proposal is a set of algorithms.
+type Proposal struct {
+	Encryption Encryption
+	Integrity  Integrity
+	Group      DHGroup
+}
+
+// IKE is how an IKE_SA is negotiated.
+type IKE struct {
+	Version    int  // 1 or 2
+	Aggressive bool // version 1
+	Proposal   Proposal
+	Lifetime   time.Duration // until it is rekeyed at the latest; 0: never
+}
+
+// ESP is how a CHILD_SA is negotiated.
+type ESP struct {
+	Proposal Proposal
+	Lifetime time.Duration // until it is rekeyed at the latest; 0: never
+}
+
+// VPNHealth says how a tunnel is probed, by ICMP echo.
+type VPNHealth struct {
+	Source, Destination netip.Addr
+	Interval            time.Duration
+	Retries             int // losses in a row after which the check has failed
+}
+
+// VPNBGP is a BGP session over a tunnel (RFC 4271).
+type VPNBGP struct {
+	Tunnel   netip.Prefix // /30, addresses of the tunnel's ends
+	LocalIP  netip.Addr   // in Tunnel; the peer's is the other host address
+	LocalASN uint32
+	PeerASN  uint32
+}
+
+// VPNRoute leads to a tunnel.
+type VPNRoute struct {
+	Source      netip.Prefix // the zero Prefix for any: a destination route
+	Destination netip.Prefix
+	Connection  string // VPN connection id
+	Standby     bool   // used while no active one for the same prefixes works
+	Published   bool   // for hosts of the VPC, too; else only between tunnels
+}
+
+// VPNPath is a way in which tunnels are carried.
+type VPNPath string
+
+// The ways.
+const (
+	VPNByXFRM     VPNPath = "xfrm"     // the kernel's ESP, one XFRM interface for each connection
+	VPNByLibipsec VPNPath = "libipsec" // charon's own ESP over a TUN device
+)
+
+// VPNStatus is the live state of a connection.
+type VPNStatus struct {
+	Connection                  string
+	IKE, Child                  bool      // an IKE_SA, a CHILD_SA is established
+	Failed                      bool      // the health check has failed
+	Checked                     bool      // there is a health check, and it has a result
+	BGP                         bool      // the BGP session is established
+	Error                       string    // why the last negotiation failed; empty if it did not
+	Since                       time.Time // of the last change of IKE or Child
+	IKEProposal, ESPProposal    string    // as negotiated, in strongSwan's notation; for tests and operators
+	Rekeys, DPDEvents, Failures uint64    // so far
+	Inbound, Outbound           Volume    // inside the tunnel
+}
