@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// VPNMTU is the MTU of tunnels, in bytes: with the longest of the ESP and UDP
+// headers around it, a packet of that size still fits into 1500.
+const VPNMTU = 1400
+
 // VPNGateway is the IPsec gateway of a network: one charon in its namespace.
 type VPNGateway struct {
 	ID          string          // VPN gateway id

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"fmt"
+
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
@@ -13,10 +15,29 @@ import (
 // not, so that the fixed part is the same with an uplink and without.
 const uplink = dataplane.UplinkName
 
+// How the names of tunnels' links begin: VPN connection ids, or what charon
+// calls its TUN device.
+const (
+	tunnelByXFRM = "vco-"
+	tunnelByTUN  = "ipsec"
+)
+
+// tunnelMSS is the largest TCP segment through a tunnel: its MTU less the
+// headers of IP and TCP.
+const tunnelMSS = dataplane.VPNMTU - 40
+
 const (
 	ctDirectionReply = 1
 	ctStatusDNAT     = 1 << 5 // IPS_DST_NAT
 	icmpEchoRequest  = 8
+
+	portIKE     = 500  // RFC 7296, section 2
+	portIKENATT = 4500 // RFC 3947
+	portBGP     = 179  // RFC 4271
+
+	tcpFlagSYN = 0x02
+	tcpFlagRST = 0x04
+	tcpOptMSS  = 2 // RFC 9293, section 3.2
 
 	icmpAdminProhibited = 13 // a code of destination unreachable (RFC 1812, section 5.2.7.1)
 )
@@ -33,6 +54,8 @@ func chains() []chainSpec {
 			priority: nftables.ChainPriorityNATDest, policy: nftables.ChainPolicyAccept, rules: preroutingRules()},
 		{name: "input", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookInput,
 			priority: nftables.ChainPriorityFilter, policy: nftables.ChainPolicyDrop, rules: inputRules()},
+		{name: "clamp", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookForward,
+			priority: nftables.ChainPriorityMangle, policy: nftables.ChainPolicyAccept, rules: clampRules()},
 		{name: "forward", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookForward,
 			priority: nftables.ChainPriorityFilter, policy: nftables.ChainPolicyAccept, rules: forwardRules()},
 		{name: "translate", rules: translateRules()},
@@ -122,8 +145,37 @@ func inputRules() []ruleSpec {
 			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{icmpEchoRequest}},
 			accept()),
+		// What the peers of the VPN gateway send: IKE, and ESP, bare and in UDP.
+		rule(`iifname "public" ip daddr @vpn udp dport 500 accept`, toVPN(), udpTo(portIKE), accept()),
+		rule(`iifname "public" ip daddr @vpn udp dport 4500 accept`, toVPN(), udpTo(portIKENATT), accept()),
+		rule(`iifname "public" ip daddr @vpn meta l4proto esp accept`, toVPN(), isProtocol(unix.IPPROTO_ESP), accept()),
+		// BGP between the ends of a tunnel.
+		rule(`iifname "vco-*" tcp dport 179 accept`, fromTunnel(tunnelByXFRM), tcpTo(portBGP), accept()),
+		rule(`iifname "ipsec*" tcp dport 179 accept`, fromTunnel(tunnelByTUN), tcpTo(portBGP), accept()),
 		rule(`counter name "unmatched" drop`, count(CounterUnmatched), drop()),
 	}
+}
+
+// clampRules keep TCP segments small enough for a tunnel, in both directions:
+// what a SYN says is the most that the other side may send. A smaller size is
+// left as it is.
+func clampRules() []ruleSpec {
+	var out []ruleSpec
+	for _, prefix := range []string{tunnelByXFRM, tunnelByTUN} {
+		clamp := exprs{}
+		clamp = append(clamp, isProtocol(unix.IPPROTO_TCP)...)
+		clamp = append(clamp,
+			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+			&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 1, Mask: []byte{tcpFlagSYN | tcpFlagRST}, Xor: []byte{0}},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{tcpFlagSYN}},
+			&expr.Immediate{Register: reg1, Data: binaryutil.BigEndian.PutUint16(tunnelMSS)},
+			&expr.Exthdr{SourceRegister: reg1, Type: tcpOptMSS, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
+		)
+		out = append(out,
+			rule(fmt.Sprintf(`iifname "%s*" tcp flags syn / syn,rst tcp option maxseg size set %d`, prefix, tunnelMSS), fromTunnel(prefix), clamp),
+			rule(fmt.Sprintf(`oifname "%s*" tcp flags syn / syn,rst tcp option maxseg size set %d`, prefix, tunnelMSS), toTunnel(prefix), clamp))
+	}
+	return out
 }
 
 // forwardRules let in from the uplink what belongs to a connection or was

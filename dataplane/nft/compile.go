@@ -18,10 +18,11 @@ import (
 // It fails, and says which entry is at fault, where n contradicts itself: an
 // address that is not IPv4, a port or protocol out of range, two entries for
 // the same key, SNAT sources that overlap, an SNAT or mapped address that is
-// not among n.Elastic (whatever left with it would be dropped).
+// not among n.Elastic (whatever left with it would be dropped); nor may a VPN
+// gateway's be missing there.
 func Compile(n *dataplane.Network) (*Ruleset, error) {
 	c := &compiler{r: &Ruleset{Skeleton: skeletonHash()}, elastic: make(map[netip.Addr]bool, len(n.Elastic))}
-	for _, step := range []func(*dataplane.Network) error{c.addElastic, c.addMappings, c.addDNAT, c.addSNAT} {
+	for _, step := range []func(*dataplane.Network) error{c.addElastic, c.addMappings, c.addDNAT, c.addSNAT, c.addVPN} {
 		if err := step(n); err != nil {
 			return nil, fmt.Errorf("compile network %s: %w", n.ID, err)
 		}
@@ -157,6 +158,20 @@ func (c *compiler) addSNAT(n *dataplane.Network) error {
 			c.add(SetPool, e)
 		}
 	}
+	return nil
+}
+
+func (c *compiler) addVPN(n *dataplane.Network) error {
+	if n.VPN == nil {
+		return nil
+	}
+	if err := checkAddr(n.VPN.Address); err != nil {
+		return fmt.Errorf("VPN gateway %s: %w", n.VPN.ID, err)
+	}
+	if err := c.checkElastic(n.VPN.Address); err != nil {
+		return fmt.Errorf("VPN gateway %s: %w", n.VPN.ID, err)
+	}
+	c.add(SetVPN, pair(n.VPN.Address, netip.Addr{}))
 	return nil
 }
 

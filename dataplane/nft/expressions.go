@@ -46,6 +46,39 @@ func notFromLink(name string) exprs { return matchLink(expr.MetaKeyIIFNAME, expr
 func toLink(name string) exprs      { return matchLink(expr.MetaKeyOIFNAME, expr.CmpOpEq, name) }
 func notToLink(name string) exprs   { return matchLink(expr.MetaKeyOIFNAME, expr.CmpOpNeq, name) }
 
+// fromTunnel and toTunnel match links by the beginning of their name.
+func fromTunnel(prefix string) exprs { return matchPrefix(expr.MetaKeyIIFNAME, prefix) }
+func toTunnel(prefix string) exprs   { return matchPrefix(expr.MetaKeyOIFNAME, prefix) }
+
+func matchPrefix(key expr.MetaKey, prefix string) exprs {
+	return exprs{
+		&expr.Meta{Key: key, Register: reg1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte(prefix)},
+	}
+}
+
+// toVPN matches what comes in by the uplink for the VPN gateway.
+func toVPN() exprs {
+	return append(fromLink(uplink), loadDestination(reg1), inSet(SetVPN, false))
+}
+
+func isProtocol(p byte) exprs {
+	return exprs{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{p}},
+	}
+}
+
+func udpTo(port uint16) exprs { return append(isProtocol(unix.IPPROTO_UDP), toPort(port)...) }
+func tcpTo(port uint16) exprs { return append(isProtocol(unix.IPPROTO_TCP), toPort(port)...) }
+
+func toPort(port uint16) exprs {
+	return exprs{
+		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.BigEndian.PutUint16(port)},
+	}
+}
+
 // ctHas matches if any of the bits is set in ct state or ct status.
 func ctHas(key expr.CtKey, bits uint32) exprs {
 	return exprs{
@@ -113,6 +146,8 @@ func fingerprint(e expr.Any) string {
 		return fmt.Sprintf("lookup %s map %t invert %t", e.SetName, e.IsDestRegSet, e.Invert)
 	case *expr.NAT:
 		return fmt.Sprintf("nat %d", e.Type)
+	case *expr.Exthdr:
+		return fmt.Sprintf("exthdr %d %d %d %d", e.Op, e.Type, e.Offset, e.Len)
 	case *expr.Hash:
 		return fmt.Sprintf("hash %d %d %x", e.Type, e.Modulus, e.Seed)
 	case *expr.Objref:

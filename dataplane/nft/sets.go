@@ -26,6 +26,7 @@ const (
 	SetPool                  // pool, bucket -> address
 	SetEIPMark               // elastic IP -> mark that stands for it
 	SetMarkEIP               // and back
+	SetVPN                   // addresses that charon listens at
 	setCount
 )
 
@@ -65,6 +66,7 @@ var setSpecs = [setCount]setSpec{
 	SetPool:     {name: "pool", key: []fieldKind{fieldMark, fieldMark}, val: []fieldKind{fieldAddr}},
 	SetEIPMark:  {name: "eip_mark", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldMark}},
 	SetMarkEIP:  {name: "mark_eip", key: []fieldKind{fieldMark}, val: []fieldKind{fieldAddr}},
+	SetVPN:      {name: "vpn", key: []fieldKind{fieldAddr}},
 }
 
 func (s *setSpec) keyLen() int { return 4 * len(s.key) }
