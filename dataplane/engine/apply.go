@@ -257,7 +257,7 @@ func (j *job) addTopology(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.routes = route.Plan(n.ns, routes, j.want)
+	j.routes = route.Plan(n.ns, routes, j.want, n.tunnels)
 	j.runner.Add(j.routes.Err)
 	j.runner.Run(ctx, j.routes.Add)
 	if j.repairing() {

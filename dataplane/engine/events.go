@@ -154,5 +154,5 @@ func (e *Engine) topologyDiffers(ctx context.Context, n *network) bool {
 		return true
 	}
 	routes, err := route.Read(ctx, n.ns, linkNames(state))
-	return err != nil || !route.Plan(n.ns, routes, n.applied).Empty()
+	return err != nil || !route.Plan(n.ns, routes, n.applied, n.tunnels).Empty()
 }

@@ -9,6 +9,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/nft"
+	"sluice/dataplane/route"
 	"sluice/dataplane/session"
 )
 
@@ -34,6 +35,7 @@ type network struct {
 	rules       *nft.Ruleset       // what the kernel's table holds, nil where that is not known
 	unsupported bool               // it was said that the kernel cannot run the session programs
 	sweep       bool               // connections of withdrawn entries may be left
+	tunnels     route.Tunnels      // of the VPN gateway, as its routes were last made for
 
 	sessionsMu sync.Mutex       // held to change sessions (with mu held as well), or to use it without mu
 	sessions   *session.Network // nil without a public side, or where the engine has none

@@ -15,14 +15,15 @@ import (
 	"sluice/dataplane/netns"
 )
 
-// Plan compares what namespace ns has with what network n wants. Routes change
-// in one step each, so that no packet meets a gap.
-func Plan(ns *netns.Namespace, s *State, n *dataplane.Network) *change.Plan {
+// Plan compares what namespace ns has with what network n wants while its
+// tunnels are in this state. Routes change in one step each, so that no packet
+// meets a gap.
+func Plan(ns *netns.Namespace, s *State, n *dataplane.Network, tunnels Tunnels) *change.Plan {
 	p := &change.Plan{}
-	planRules(p, ns, s)
-	planSet(p, ns, s, ofAddresses(n), unix.RTPROT_KERNEL)
-	want, err := Compile(n)
+	want, rules, err := Compile(n, tunnels)
 	p.Err = err
+	planRules(p, ns, s, rules)
+	planSet(p, ns, s, ofAddresses(n), unix.RTPROT_KERNEL)
 	planSet(p, ns, s, want, Protocol)
 	for i := range s.routes {
 		r := &s.routes[i]
@@ -67,8 +68,7 @@ func unwanted(r *kernelRoute, want []Route) bool {
 	return !replaced || r.kernel.Priority != 0 || r.kernel.Tos != 0
 }
 
-func planRules(p *change.Plan, ns *netns.Namespace, s *State) {
-	want := Rules()
+func planRules(p *change.Plan, ns *netns.Namespace, s *State, want []Rule) {
 	for _, w := range want {
 		if slices.ContainsFunc(s.rules, func(r kernelRule) bool { return r.simple && r.Rule == w }) {
 			continue
@@ -107,9 +107,13 @@ func (r Rule) toKernel() *netlink.Rule {
 	if r.ExceptDefaults {
 		k.SuppressPrefixlen = 0
 	}
-	if r.Own {
-		k.IifName = loopback
+	if r.Source.IsValid() {
+		k.Src = netipx.PrefixIPNet(r.Source)
 	}
+	if r.Destination.IsValid() {
+		k.Dst = netipx.PrefixIPNet(r.Destination)
+	}
+	k.IifName = r.From
 	return k
 }
 

@@ -67,7 +67,7 @@ func TestCompile(t *testing.T) {
 				test.change(n)
 			}
 			n.Routes = []dataplane.Route{{Destination: netip.MustParsePrefix(test.dest), NextHops: test.hops}}
-			routes, err := route.Compile(n)
+			routes, _, err := route.Compile(n, nil)
 			var b strings.Builder
 			for i := range routes {
 				b.WriteString(routes[i].String() + "\n")
@@ -115,7 +115,12 @@ func read(t *testing.T, ns *netns.Namespace) *route.State {
 
 func apply(t *testing.T, ns *netns.Namespace, n *dataplane.Network) int {
 	t.Helper()
-	p := route.Plan(ns, read(t, ns), n)
+	return applyWith(t, ns, n, nil)
+}
+
+func applyWith(t *testing.T, ns *netns.Namespace, n *dataplane.Network, tunnels route.Tunnels) int {
+	t.Helper()
+	p := route.Plan(ns, read(t, ns), n, tunnels)
 	var r change.Runner
 	r.Add(p.Err)
 	r.Run(t.Context(), p.Add)
@@ -123,7 +128,7 @@ func apply(t *testing.T, ns *netns.Namespace, n *dataplane.Network) int {
 	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if again := route.Plan(ns, read(t, ns), n); !again.Empty() {
+	if again := route.Plan(ns, read(t, ns), n, tunnels); !again.Empty() {
 		t.Errorf("afterwards there still is to do: %v", again.Whats())
 	}
 	return r.Done
@@ -162,13 +167,13 @@ func TestApply(t *testing.T) {
 		}
 	}
 	want := `rule 0: lookup local
-rule 900: lookup 7
+rule 900: from 192.0.2.1/32 lookup 7
 rule 1000: lookup main
 rule 1010: fwmark 0x1 lookup 200
-rule 1020: lookup 100 suppress_prefixlength 0
-rule 1030: fwmark 0x2 lookup 200
-rule 1040: lookup 100
-rule 1050: iif lo lookup 200
+rule 2020: lookup 100 suppress_prefixlength 0
+rule 2030: fwmark 0x2 lookup 200
+rule 2040: lookup 100
+rule 2050: iif lo lookup 200
 rule 32766: lookup main
 rule 32767: lookup 253
 route table 100  192.168.0.0/16 nexthop via 10.0.1.5 dev vsw-a weight 5 nexthop via 10.0.2.5 dev vsw-b weight 1 nexthop via 10.0.2.6 dev vsw-b weight 1
@@ -179,7 +184,7 @@ route table main 10.0.1.0/24 dev vsw-a src 10.0.1.253
 route table main 10.0.2.0/24 dev vsw-b src 10.0.2.253
 route table main 198.51.100.0/24 via 10.0.1.9 dev vsw-a protocol 3
 `
-	got := strings.Replace(read(t, ns).String(), "rule 900: lookup 7 protocol 0", "rule 900: lookup 7", 1)
+	got := strings.Replace(read(t, ns).String(), "lookup 7 protocol 0", "lookup 7", 1)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("state (-want +got):\n%s", diff)
 	}

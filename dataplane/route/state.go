@@ -103,6 +103,14 @@ func prefix(n *net.IPNet) netip.Prefix {
 	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 }
 
+// selector is a rule's prefix: the zero Prefix where it has none.
+func selector(n *net.IPNet) netip.Prefix {
+	if n == nil {
+		return netip.Prefix{}
+	}
+	return prefix(n)
+}
+
 func addr(ip net.IP) netip.Addr {
 	a, _ := netip.AddrFromSlice(ip)
 	return a.Unmap()
@@ -110,9 +118,10 @@ func addr(ip net.IP) netip.Addr {
 
 func ruleFromKernel(k netlink.Rule) kernelRule {
 	return kernelRule{
-		Rule:     Rule{Priority: k.Priority, Mark: k.Mark, Table: k.Table, Own: k.IifName == loopback, ExceptDefaults: k.SuppressPrefixlen == 0},
+		Rule: Rule{Priority: k.Priority, Source: selector(k.Src), Destination: selector(k.Dst), Mark: k.Mark, From: k.IifName, Table: k.Table,
+			ExceptDefaults: k.SuppressPrefixlen == 0},
 		protocol: k.Protocol,
-		simple: k.Src == nil && k.Dst == nil && (k.IifName == "" || k.IifName == loopback) && k.OifName == "" && k.Tos == 0 && !k.Invert && k.TunID == 0 &&
+		simple: k.OifName == "" && k.Tos == 0 && !k.Invert && k.TunID == 0 &&
 			k.SuppressPrefixlen <= 0 && k.SuppressIfgroup == -1 && k.Goto == -1 && k.Flow <= 0 && k.IPProto == 0 &&
 			k.Dport == nil && k.Sport == nil && k.UIDRange == nil && (k.Mask == nil || *k.Mask == ^uint32(0) || k.Mark == 0),
 		kernel: k,

@@ -22,6 +22,11 @@ const Protocol = 0x53
 const (
 	VPCTable    = 100 // the VPC's route entries
 	PublicTable = 200 // the public side
+	TunnelTable = 300 // for what comes out of one tunnel and may go into another
+
+	// Each connection has a table with its tunnel, for policy routes. Its number
+	// has this bit, and a hash of the connection's id.
+	connectionTables = 1 << 30
 )
 
 // Route is one route. Hops is empty for a destination that is unreachable.
@@ -44,12 +49,14 @@ type Hop struct {
 	OnLink bool       // Via is on the link although no address says so
 }
 
-// Rule is one routing rule for all packets, or for those with a mark, or for
-// those that the namespace itself sends.
+// Rule is one routing rule for all packets, or for those with an address, a mark
+// or a link that they came in by.
 type Rule struct {
 	Priority       int
-	Mark           uint32 // 0 for all
-	Own            bool   // iif lo
+	Source         netip.Prefix // the zero Prefix for all
+	Destination    netip.Prefix // the zero Prefix for all
+	Mark           uint32       // 0 for all
+	From           string       // link that it comes in by (iif); empty for all; loopback for what the namespace itself sends
 	Table          int
 	ExceptDefaults bool // suppress_prefixlength 0
 }
@@ -99,11 +106,17 @@ func (r *Route) String() string {
 func (r Rule) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d:", r.Priority)
+	if r.Source.IsValid() {
+		fmt.Fprintf(&b, " from %s", r.Source)
+	}
+	if r.Destination.IsValid() {
+		fmt.Fprintf(&b, " to %s", r.Destination)
+	}
 	if r.Mark != 0 {
 		fmt.Fprintf(&b, " fwmark %#x", r.Mark)
 	}
-	if r.Own {
-		b.WriteString(" iif lo")
+	if r.From != "" {
+		fmt.Fprintf(&b, " iif %s", r.From)
 	}
 	fmt.Fprintf(&b, " lookup %s", tableName(r.Table))
 	if r.ExceptDefaults {
@@ -122,17 +135,17 @@ func tableName(t int) string {
 	return fmt.Sprint(t)
 }
 
-// Rules returns the rules that every namespace has. The first is the kernel's
+// commonRules returns the rules that every namespace has. The first is the kernel's
 // own, and only put back where someone deleted it.
-func Rules() []Rule {
+func commonRules() []Rule {
 	return []Rule{
 		{Priority: 0, Table: unix.RT_TABLE_LOCAL},
 		{Priority: 1000, Table: unix.RT_TABLE_MAIN},
 		{Priority: 1010, Table: PublicTable, Mark: nft.MarkPublic},
-		{Priority: 1020, Table: VPCTable, ExceptDefaults: true},
-		{Priority: 1030, Table: PublicTable, Mark: nft.MarkMapped},
-		{Priority: 1040, Table: VPCTable},
-		{Priority: 1050, Table: PublicTable, Own: true},
+		{Priority: 2020, Table: VPCTable, ExceptDefaults: true},
+		{Priority: 2030, Table: PublicTable, Mark: nft.MarkMapped},
+		{Priority: 2040, Table: VPCTable},
+		{Priority: 2050, Table: PublicTable, From: loopback},
 	}
 }
 
@@ -163,10 +176,10 @@ func ofAddresses(n *dataplane.Network) []Route {
 }
 
 // Compile returns the routes that network n wants, besides those that the
-// kernel makes of addresses. The error names route entries with a next hop
+// kernel makes of addresses, and its rules. The error names route entries with a next hop
 // that lies in no VSwitch; the routes are those of the remaining next hops.
-func Compile(n *dataplane.Network) ([]Route, error) {
-	var out []Route
+func Compile(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
+	out, rules := throughTunnels(n, tunnels)
 	if u := n.Uplink; u != nil {
 		direct := []Hop{{Link: dataplane.UplinkName, Weight: 1}}
 		out = append(out, Route{Table: PublicTable, Destination: u.Prefix.Masked(), Hops: direct})
@@ -199,7 +212,7 @@ func Compile(n *dataplane.Network) ([]Route, error) {
 		slices.SortFunc(want.Hops, compareHops)
 		out = append(out, want)
 	}
-	return out, errors.Join(errs...)
+	return out, append(commonRules(), rules...), errors.Join(errs...)
 }
 
 // leadsOut reports whether the route table leads to the public side by default,
