@@ -31,10 +31,12 @@ type Traffic interface {
 type collector struct {
 	networks Networks
 	traffic  Traffic
+	tunnels  Tunnels
 	top      int
 	now      func() time.Time
 	log      *slog.Logger
 	series   *allSeries
+	vpn      *vpnSeries
 
 	mu   sync.Mutex
 	kept map[string]*kept // VPC id → what is kept of it between two scrapes
@@ -49,7 +51,7 @@ type kept struct {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, s := range c.series.list() {
+	for _, s := range append(c.series.list(), c.vpn.list()...) {
 		out <- s.desc
 	}
 }
@@ -78,6 +80,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		all.Go(func() error {
 			t, err := c.traffic.Traffic(ctx, n.VPC)
 			c.network(out, n, t, err)
+			if len(n.Connections) > 0 {
+				c.connections(ctx, out, n)
+			}
 			return nil
 		})
 	}
@@ -112,6 +117,15 @@ func (c *collector) network(out chan<- prometheus.Metric, n Network, t *dataplan
 	if t != nil || failures > 0 {
 		c.series.failures.send(out, float64(failures), n.Gateway, n.VPC)
 	}
+}
+
+// connections sends what is known of the VPN connections of a network.
+func (c *collector) connections(ctx context.Context, out chan<- prometheus.Metric, n Network) {
+	states, err := c.tunnels.VPN(ctx, n.VPC)
+	if err != nil {
+		c.log.Debug("VPN connections cannot be read for /metrics", "vpc", n.VPC, "error", err)
+	}
+	c.vpn.send(out, n, states)
 }
 
 // forgetOthers makes the records of new networks and drops those of networks

@@ -43,6 +43,15 @@ func (f *fake) Traffic(_ context.Context, network string) (*dataplane.Traffic, e
 	return f.traffic[network], f.errs[network]
 }
 
+// VPN returns two connections, one of which works.
+func (f *fake) VPN(context.Context, string) (map[string]dataplane.VPNStatus, error) {
+	return map[string]dataplane.VPNStatus{
+		"vco-1": {IKE: true, Child: true, Checked: true, BGP: true, Rekeys: 3, DPDEvents: 1,
+			Outbound: dataplane.Volume{Bytes: 1_000, Packets: 10}, Inbound: dataplane.Volume{Bytes: 2_000, Packets: 20}},
+		"vco-2": {Failures: 4, Error: "the peer does not answer"},
+	}, nil
+}
+
 // set replaces what the next reading of a network gives.
 func (f *fake) set(network string, t *dataplane.Traffic, err error) {
 	f.mu.Lock()
@@ -64,7 +73,10 @@ func busy() *fake {
 	return &fake{
 		networks: []Network{
 			{VPC: "vpc-a", Gateway: "ngw-a", Stage: Applied, Account: "1001", Region: "cn-hangzhou", Name: "office \xff", Spec: "Small"},
-			{VPC: "vpc-b", Stage: Applied},
+			{VPC: "vpc-b", Stage: Applied, Connections: []VPNConnection{
+				{ID: "vco-1", Gateway: "vpn-b", Account: "1001", Region: "cn-hangzhou", Name: "office \xff", Peer: "198.51.100.1", BGP: true},
+				{ID: "vco-2", Gateway: "vpn-b", Account: "1001", Region: "cn-hangzhou", Name: "depot", Peer: "198.51.100.2"},
+			}},
 			{VPC: "vpc-c", Stage: Pending},
 			{VPC: "vpc-d", Gateway: "ngw-d", Stage: Failed, Account: "1001", Region: "cn-hangzhou", Spec: "Large"},
 		},
@@ -101,7 +113,7 @@ func busy() *fake {
 
 func config(f *fake) Config {
 	return Config{
-		Networks: f, Traffic: f, TopAddresses: 1, Version: "v1",
+		Networks: f, Traffic: f, Tunnels: f, TopAddresses: 1, Version: "v1",
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -165,7 +177,7 @@ func TestScrape(t *testing.T) {
 
 func TestLintOfWhatIsRegistered(t *testing.T) {
 	f := busy()
-	c := &collector{networks: f, traffic: f, top: 2, now: time.Now, log: slog.New(slog.DiscardHandler), series: newSeries()}
+	c := &collector{networks: f, traffic: f, tunnels: f, top: 2, now: time.Now, log: slog.New(slog.DiscardHandler), series: newSeries(), vpn: newVPNSeries()}
 	problems, err := testutil.CollectAndLint(c)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)

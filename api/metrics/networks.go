@@ -16,6 +16,8 @@ type Network struct {
 	Stage   Stage
 
 	Account, Region, Name, Spec string // of the NAT gateway
+
+	Connections []VPNConnection // of its VPN gateways, by id
 }
 
 // Stage says how far the kernel has followed a network.
@@ -49,6 +51,13 @@ func (s Status) Networks() []Network {
 		}
 		for g := range v.NATGateways.By(state.ByVPC, n.Network).All() {
 			out.Gateway, out.Account, out.Region, out.Name, out.Spec = g.ID, g.Account, g.Region, g.Name, string(g.Spec)
+		}
+		for c := range v.VPNConnections.By(state.ByVPC, n.Network).All() {
+			x := VPNConnection{ID: c.ID, Gateway: c.Gateway, Account: c.Account, Region: c.Region, Name: c.Name, BGP: c.BGP.Enabled}
+			if peer, ok := v.CustomerGateways.Get(c.CustomerGateway); ok {
+				x.Peer = peer.Address.String()
+			}
+			out.Connections = append(out.Connections, x)
 		}
 		list = append(list, out)
 	}

@@ -211,7 +211,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	})
 	if c.Metrics.Listen != "" {
 		d.metrics = &metricsSite{address: c.Metrics.Listen, listening: d.info.metricsListen, log: log, handler: metrics.NewHandler(metrics.Config{
-			Networks: metrics.Status{DB: db}, Traffic: counters{dp}, TopAddresses: c.Metrics.TopAddresses,
+			Networks: metrics.Status{DB: db}, Traffic: counters{dp}, Tunnels: dp, TopAddresses: c.Metrics.TopAddresses,
 			Version: versionText(), Now: time.Now, Log: log,
 		})}
 	}
