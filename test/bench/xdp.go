@@ -22,6 +22,7 @@ const (
 const (
 	xdpAborted = 0
 	xdpDrop    = 1
+	xdpPass    = 2
 )
 
 // liveBatch is how many frames the kernel makes before it lets what they have
