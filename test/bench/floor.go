@@ -7,7 +7,12 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+	"sluice/test/lab"
 )
 
 // Floors are programs that do the least of what Sluice's have to do: they show
@@ -17,6 +22,10 @@ var (
 		flowFloor("bench_hash", flowHash(1<<21), (*floor).hashInstructions)}
 	lineFloor = contender{"line", "floor: XDP programs that find each flow in one cache line, write its headers and count",
 		flowFloor("bench_line", flowLines(1<<22), (*floor).lineInstructions)}
+	emptyFloor = contender{"empty", "floor: plain nftables, and tc programs at both links that do nothing",
+		withEmpty}
+	insertFloor = contender{"insert", "floor: plain nftables, and a tc program that puts each new flow into a hash map",
+		withInsertion}
 )
 
 // floored marks what is said of a floor's figure.
@@ -82,6 +91,83 @@ func flowFloor(name string, flows ebpf.MapSpec, instructions func(f *floor, to i
 		}
 		return byXDP(name, func(to int) asm.Instructions { return instructions(f, to) })(ctx, t, g)
 	}
+}
+
+// hook is where a tc program is attached in a gateway.
+type hook struct {
+	link string
+	at   ebpf.AttachType
+}
+
+// withEmpty builds plain nftables with a program wherever Sluice has one, which
+// does nothing.
+func withEmpty(ctx context.Context, t *rig, g *gateway) error {
+	if err := plainNFT.build(ctx, t, g); err != nil {
+		return err
+	}
+	return g.attachTC("bench_empty", nothing(),
+		hook{vswitchID, ebpf.AttachTCXIngress}, hook{vswitchID, ebpf.AttachTCXEgress},
+		hook{dataplane.UplinkName, ebpf.AttachTCXIngress}, hook{dataplane.UplinkName, ebpf.AttachTCXEgress})
+}
+
+// withInsertion builds plain nftables with a program that keeps what is new.
+func withInsertion(ctx context.Context, t *rig, g *gateway) error {
+	if err := plainNFT.build(ctx, t, g); err != nil {
+		return err
+	}
+	f, err := newFloor("bench_insert", flowHash(1<<21))
+	if err != nil {
+		return err
+	}
+	g.attachment, g.flows = append(g.attachment, f), f.flows
+	return g.attachTC("bench_insert", f.insertInstructions(), hook{vswitchID, ebpf.AttachTCXIngress})
+}
+
+// attachTC attaches a program at hooks of the gateway.
+func (g *gateway) attachTC(name string, instructions asm.Instructions, hooks ...hook) error {
+	p, err := newTC(name, instructions)
+	if err != nil {
+		return err
+	}
+	defer p.Close() // its links hold it
+	return lab.In(g.namespace, func() error {
+		for _, h := range hooks {
+			dev, err := netlink.LinkByName(h.link)
+			if err != nil {
+				return fmt.Errorf("find %s: %w", h.link, err)
+			}
+			at, err := link.AttachTCX(link.TCXOptions{Program: p, Interface: dev.Attrs().Index, Attach: h.at})
+			if err != nil {
+				return fmt.Errorf("attach %s to %s: %w", name, h.link, err)
+			}
+			g.attachment = append(g.attachment, at)
+		}
+		return nil
+	})
+}
+
+func newTC(name string, instructions asm.Instructions) (*ebpf.Program, error) {
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.SchedCLS, License: "GPL", Instructions: instructions})
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// haveTCX says whether the kernel attaches tc programs as links (Linux 6.6),
+// and tells whoever watches if not.
+func (r *run) haveTCX() bool {
+	p, err := newTC("bench_probe", nothing())
+	if err == nil {
+		defer p.Close()
+		const noLink = 1<<31 - 1
+		_, err = link.AttachTCX(link.TCXOptions{Program: p, Interface: noLink, Attach: ebpf.AttachTCXIngress})
+	}
+	have := errors.Is(err, unix.ENODEV)
+	if !have {
+		r.say("floors in tc: left out: %v", err)
+	}
+	return have
 }
 
 // emptyMap deletes all elements of a hash map of flows.

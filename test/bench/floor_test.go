@@ -83,3 +83,38 @@ func TestFlowFloors(t *testing.T) {
 		})
 	}
 }
+
+// Each flow is put in once, by its key, and all packets go on as they came.
+func TestInsertFloor(t *testing.T) {
+	needRoot(t)
+	f, err := newFloor("bench_test", flowHash(16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p := testProgram(t, ebpf.SchedCLS, f.insertInstructions())
+	for range 2 {
+		for i, flow := range testFlows() {
+			in := flow.packet()
+			if code, out := runOn(t, p, in[:]); code != tcUnspec || !bytes.Equal(out, in[:]) {
+				t.Errorf("flow %d: code %d,\n% x, want it to go on as it was", i, code, out)
+			}
+		}
+	}
+	for i, flow := range testFlows() {
+		packet := flow.packet()
+		key := make([]byte, flowKeySize)
+		copy(key, packet[offSource:offUDP+4])
+		key[12] = protocolUDP
+		var value [flowValueSize]byte
+		if err := f.flows.Lookup(key, &value); err != nil || value != [flowValueSize]byte{} {
+			t.Errorf("flow %d: value % x, %v", i, value, err)
+		}
+	}
+	if err := emptyMap(f.flows); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.flows.NextKey(nil, new([flowKeySize]byte)); err == nil {
+		t.Error("the map has an element after all were deleted")
+	}
+}

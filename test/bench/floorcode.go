@@ -36,6 +36,14 @@ const (
 	stackValue  = stackNumber - flowValueSize
 )
 
+// Offsets in struct __sk_buff (linux/bpf.h), and the return code of a tc program
+// that lets the next one decide (linux/pkt_cls.h).
+const (
+	skbData    = 76
+	skbDataEnd = 80
+	tcUnspec   = -1
+)
+
 // hashInstructions look the key up, and put it in if it is not there.
 func (f *floor) hashInstructions(to int) asm.Instructions {
 	return slices.Concat(
@@ -71,6 +79,24 @@ func (f *floor) lineInstructions(to int) asm.Instructions {
 		readHeaders(asm.R0, flowKeySize),
 		sendOrPass(to),
 	)
+}
+
+// insertInstructions put the key in with a value of zeros if it is not there,
+// and leave the packet to whoever comes next.
+func (f *floor) insertInstructions() asm.Instructions {
+	return slices.Concat(
+		readKey(skbData, skbDataEnd), storeKey(),
+		lookUp(f.flows, stackKey),
+		asm.Instructions{asm.JNE.Imm(asm.R0, 0, "pass")},
+		zeroValue(), insert(f.flows),
+		labelled("pass", nothing()),
+	)
+}
+
+// nothing are the instructions of a tc program that leaves the packet to
+// whoever comes next.
+func nothing() asm.Instructions {
+	return asm.Instructions{asm.Mov.Imm(asm.R0, tcUnspec), asm.Return()}
 }
 
 // readKey leaves the packet in R6 and the key of its flow in R7 and R8. What is

@@ -17,7 +17,11 @@ func natNewFlows(ctx context.Context, r *run) error {
 	}
 	r.say("new connections, %d rounds", rounds)
 	limited := contender{"limits", "Sluice with limits out of reach, without the shortcut", ofSluice(withPrograms, 0, 1, withLimits)}
-	return r.withLineup(ctx, []contender{plainNFT, limited, shortcutXDP}, func(l *lineup) error {
+	contenders := []contender{plainNFT, limited, shortcutXDP}
+	if r.haveTCX() {
+		contenders = append(contenders, insertFloor, emptyFloor)
+	}
+	return r.withLineup(ctx, contenders, func(l *lineup) error {
 		var slots []slot
 		for _, g := range l.gateways {
 			t, err := newTraffic(g, reckoned(snatRequests(g.links), fresh), nil)
@@ -35,6 +39,9 @@ func natNewFlows(ctx context.Context, r *run) error {
 		errs := []error{
 			r.report.addRatio("cps_limits_over_none", values[0], values[1], what),
 			r.report.addRatio("cps_xdp_over_none", values[0], values[2], what),
+		}
+		for i, c := range l.contenders[3:] {
+			errs = append(errs, r.report.addRatio("cps_"+c.name+"_over_none", values[0], values[3+i], floored(what)))
 		}
 		for i, c := range l.contenders {
 			errs = append(errs, r.report.add("cps_"+c.name, median(values[i]), perSecond, c.what+"; "+lost(l.traffics[i])))
