@@ -77,12 +77,14 @@ static __always_inline bool fits(struct __sk_buff *skb, const struct packet *p, 
 static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *p, const struct session *s,
 				    const struct gateway_settings *set, bool public, __u32 *why)
 {
+	__u32 len = skb->len - sizeof(struct ethhdr);
 	struct translation t;
 
 	*why = why_not(p);
 	if (*why == STAT_HIT)
 		*why = unusable(s, set);
-	if (*why == STAT_HIT && !skb->gso_size && !whole(p, skb->len - sizeof(struct ethhdr)))
+	/* The IP header need not say how long an skb is that stands for several. */
+	if (*why == STAT_HIT && !(skb->gso_size ? p->head <= len : whole(p, len)))
 		*why = STAT_MISS_OTHER;
 	if (*why == STAT_HIT && !fits(skb, p, s->mtu))
 		*why = STAT_MISS_MTU;
@@ -134,7 +136,7 @@ static __always_inline __u32 hairpin_index(const struct packet *p, __u32 index)
  */
 static __always_inline bool opens(const struct packet *p)
 {
-	if (p->is & IS_LATER_FRAGMENT)
+	if (p->is & (IS_LATER_FRAGMENT | IS_MALFORMED))
 		return false;
 	switch (p->key.proto) {
 	case IPPROTO_ICMP:
@@ -290,7 +292,7 @@ int switch_ingress(struct __sk_buff *skb)
 			if (s->flow & FLOW_KERNEL)
 				index = hairpin_index(&p, index);
 			skb->tc_index = index;
-			if ((p.is & (IS_SYN | IS_ACK)) == IS_SYN && (s->state & STATE_CLOSED))
+			if ((p.is & (IS_SYN | IS_ACK | IS_MALFORMED)) == IS_SYN && (s->state & STATE_CLOSED))
 				return renew(skb, g, set, s);
 			return NEXT;
 		}

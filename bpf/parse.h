@@ -25,6 +25,7 @@
 #define IS_RESET 0x40
 #define IS_QUERY 0x80 /* ICMP that opens a session */
 #define IS_ERROR 0x100 /* other ICMP than queries and their answers */
+#define IS_MALFORMED 0x200 /* TCP with a header shorter than one can be (RFC 9293, section 3.1) */
 
 struct packet {
 	struct flow_key key;
@@ -114,6 +115,8 @@ static __always_inline __u32 parse(void *data, void *data_end, struct packet *p)
 		p->key.sport = tcp->source;
 		p->key.dport = tcp->dest;
 		p->head += tcp->doff * 4;
+		if (tcp->doff < 5)
+			p->is |= IS_MALFORMED;
 		if (tcp->syn)
 			p->is |= IS_SYN;
 		if (tcp->ack)

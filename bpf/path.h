@@ -24,6 +24,8 @@ static __always_inline __u32 why_not(const struct packet *p)
 		return STAT_MISS_OPTIONS;
 	if (p->key.proto != IPPROTO_TCP && p->key.proto != IPPROTO_UDP)
 		return STAT_MISS_PROTOCOL;
+	if (p->is & IS_MALFORMED)
+		return STAT_MISS_OTHER;
 	if (p->is & (IS_SYN | IS_ENDING))
 		return STAT_MISS_CLOSING;
 	if (p->ttl <= 1)

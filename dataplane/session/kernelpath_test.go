@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -74,6 +75,11 @@ var reasons = []odd{
 	{name: "says nothing of its length", frame: length(0), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
 	{name: "no room for UDP", proto: unix.IPPROTO_UDP, frame: length(27), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
 	{name: "no room for TCP", proto: unix.IPPROTO_TCP, frame: length(51), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
+	{name: "TCP header of nothing", proto: unix.IPPROTO_TCP, frame: offset(0), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
+	{name: "TCP header too short", proto: unix.IPPROTO_TCP, frame: offset(4), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
+	{name: "TCP options beyond the end", proto: unix.IPPROTO_TCP, frame: offset(13), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
+	{name: "TCP header too short, and all flags", proto: unix.IPPROTO_TCP, packet: flags(0x3f), frame: offset(4),
+		why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
 
 	// What is known of the session.
 	{name: "no session", packet: func(p *packet) { p.from, p.to = onPort(p.from, 9), onPort(p.to, 9) },
@@ -116,6 +122,12 @@ func etherType(t uint16) func([]byte) []byte {
 // length puts another length into the IP header.
 func length(n uint16) func([]byte) []byte {
 	return func(f []byte) []byte { binary.BigEndian.PutUint16(f[16:], n); return f }
+}
+
+// offset puts another data offset into the TCP header (RFC 9293, section 3.1): its
+// length, in words. It comes with no new checksum, which nothing here looks at.
+func offset(words byte) func([]byte) []byte {
+	return func(f []byte) []byte { f[ethernetHeader+ipHeader+12] = words << 4; return f }
 }
 
 // onPort puts another digit in the place of an address's last.
@@ -195,6 +207,27 @@ func TestXDPLeavesPartialChecksums(t *testing.T) {
 			head := d.from.heads() - ipHeader
 			binary.BigEndian.PutUint16(frame[d.from.checksumAt():], sum(d.from.pseudo(head)))
 			t.Run(program+"/"+d.name, func(t *testing.T) { compare(t, missed(program, frame), f.run(t, program, frame)) })
+		}
+	}
+}
+
+// An skb that stands for several packets has the headers of each, too.
+func TestSegmentsHaveHeaders(t *testing.T) {
+	f := newFixture(t)
+	for _, d := range directions(tcp) {
+		d.learned(f)
+		program := d.programs()[1]
+		for words, hits := range map[byte]bool{0: false, 4: false, 5: true, 12: true, 13: false, 15: false} {
+			frame := offset(words)(d.from.frame())
+			t.Run(fmt.Sprintf("%s/%s/%d", program, d.name, words), func(t *testing.T) {
+				r := f.run(t, program, frame, skb{SegmentSize: 10, Segments: 2})
+				if (r.Verdict == tcRedirect) != hits {
+					t.Errorf("%+v, want a hit: %v", r, hits)
+				}
+				if why := bpf.GatewayStatSTAT_MISS_OTHER; !hits && r.Stats[why] != 1 {
+					t.Errorf("no reason is counted: %+v", r)
+				}
+			})
 		}
 	}
 }

@@ -223,6 +223,31 @@ func TestLimitLeavesOthers(t *testing.T) {
 	}
 }
 
+// A SYN that conntrack will drop for its length opens nothing, and nothing anew.
+func TestLimitLeavesMalformed(t *testing.T) {
+	f := limited(t, connections(2))
+	closed := opening("10.0.1.6", 4000)
+	f.want(t, closed, tcNext)
+	k := closed.key()
+	s := *f.session(k)
+	s.State |= stateClosed | stateClosing | stateConfirmed
+	f.put("sessions", &k, &s)
+	before := f.counts()
+	for _, p := range []packet{closed, opening("10.0.1.6", 4001)} {
+		frame := offset(4)(p.frame())
+		if r := f.run(t, switchIngress, frame); r.Verdict != tcNext || len(r.Stats) > 0 {
+			t.Errorf("%s: %+v", p.from, r)
+		}
+		f.wantCounts(t, before)
+	}
+	if s := f.session(k); s == nil || s.State&stateClosed == 0 {
+		t.Errorf("the closed session is %+v", s)
+	}
+	if f.session(opening("10.0.1.6", 4001).key()) != nil {
+		t.Error("a session was made")
+	}
+}
+
 // What egress is told: to look, of whom it is, and whether it is to a neighbour.
 func TestIndexOfNew(t *testing.T) {
 	f := limited(t, connections(1))

@@ -105,6 +105,7 @@ func TestShortcutTranslates(t *testing.T) {
 				{"one byte", func(p *packet) { p.payload = "w" }},
 				{"no payload", func(p *packet) { p.payload = "" }},
 				{"largest", func(p *packet) { p.payload = strings.Repeat("w", 1500-p.heads()) }},
+				{"no TCP options", func(p *packet) { p.timestamps = false }},
 				{"last TTL but one", func(p *packet) { p.ttl = 2 }},
 				{"largest TTL", func(p *packet) { p.ttl = 255 }},
 				{"without DF", func(p *packet) { p.fragment = 0x8000 }}, // the reserved bit, RFC 3514

@@ -31,6 +31,7 @@ type watch struct {
 	done  sync.WaitGroup
 	doubt chan struct{} // has room for one: compare as soon as may be
 
+	// As of the last tick, which alone knows them.
 	lastRefused uint64
 	lastPending bool
 }
@@ -40,7 +41,8 @@ func newWatch(n *Network) *watch {
 	w := &watch{n: n, stop: stop, doubt: make(chan struct{}, 1)}
 	w.done.Go(func() { w.listen(ctx) })
 	w.done.Go(func() { w.listenToNeighbours(ctx) })
-	w.done.Go(func() { w.look(ctx) })
+	w.done.Go(func() { w.attend(ctx) })
+	w.done.Go(func() { w.compare(ctx) })
 	return w
 }
 
@@ -153,31 +155,48 @@ func receive(ctx context.Context, c *netlink.Conn, over chan<- entry) error {
 	}
 }
 
-// look does what has to be done regularly, until ctx ends.
-func (w *watch) look(ctx context.Context) {
+// attend has the programs know each second that somebody is there, until ctx
+// ends.
+func (w *watch) attend(ctx context.Context) {
 	second := time.NewTicker(tick)
 	defer second.Stop()
-	compare := time.NewTimer(compareEvery)
-	defer compare.Stop()
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-second.C:
-			err = w.tick()
-		case <-compare.C:
+			w.report(ctx, w.tick())
+		}
+	}
+}
+
+// compare compares the tables when there is doubt, and now and then, until ctx
+// ends. That takes seconds where there are a million sessions, and nothing else
+// waits for it. What is done meanwhile does no harm: before it makes or removes a
+// session, the program attend asks conntrack itself; what conntrack cannot be
+// asked for (ICMP) is put right by the next packet, or the next comparison.
+func (w *watch) compare(ctx context.Context) {
+	again := time.NewTimer(compareEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
 			w.suspect()
-			continue
 		case <-w.doubt:
 			began := time.Now()
-			err = w.n.Compare(ctx)
+			w.report(ctx, w.n.Compare(ctx))
 			// A large table is compared less often: at most a twentieth of the time.
-			compare.Reset(max(compareEvery, 20*time.Since(began)))
+			again.Reset(max(compareEvery, 20*time.Since(began)))
 		}
-		if err != nil && ctx.Err() == nil {
-			w.n.s.opt.Logger.Warn("sessions could not be looked after; it is tried again", "network", w.n.id, "error", err)
-		}
+	}
+}
+
+// report logs what went wrong, unless it did because ctx has ended.
+func (w *watch) report(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		w.n.s.opt.Logger.Warn("sessions could not be looked after; it is tried again", "network", w.n.id, "error", err)
 	}
 }
 

@@ -175,42 +175,50 @@ func makeRouter(g *gateway) error {
 
 // redirector builds what is the least that could be done with a packet: XDP
 // programs at both links send each by the other one, as it is.
-func redirector() builder {
+func redirector() builder { return byXDP("bench_redirect", redirection) }
+
+// redirection are the instructions that send a packet by a link.
+func redirection(to int) asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Imm(asm.R1, int32(to)),
+		asm.Mov.Imm(asm.R2, 0),
+		asm.FnRedirect.Call(),
+		asm.Return(),
+	}
+}
+
+// byXDP builds what forwards, without translation, by XDP programs at both
+// links. Their instructions are told the other link.
+func byXDP(name string, instructions func(to int) asm.Instructions) builder {
 	return untouching(func(ctx context.Context, t *rig, g *gateway) error {
 		if err := byHand(func() error { return nil })(ctx, t, g); err != nil {
 			return err
 		}
 		return lab.In(g.namespace, func() error {
-			return errors.Join(g.redirect(vswitchID, dataplane.UplinkName), g.redirect(dataplane.UplinkName, vswitchID))
+			return errors.Join(
+				g.attachXDP(name, instructions, vswitchID, dataplane.UplinkName),
+				g.attachXDP(name, instructions, dataplane.UplinkName, vswitchID))
 		})
 	})
 }
 
-func (g *gateway) redirect(from, to string) error {
+func (g *gateway) attachXDP(name string, instructions func(to int) asm.Instructions, from, to string) error {
 	var index [2]int
-	for i, name := range []string{from, to} {
-		dev, err := netlink.LinkByName(name)
+	for i, end := range []string{from, to} {
+		dev, err := netlink.LinkByName(end)
 		if err != nil {
-			return fmt.Errorf("find %s: %w", name, err)
+			return fmt.Errorf("find %s: %w", end, err)
 		}
 		index[i] = dev.Attrs().Index
 	}
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "bench_redirect", Type: ebpf.XDP, License: "GPL",
-		Instructions: asm.Instructions{
-			asm.Mov.Imm(asm.R1, int32(index[1])),
-			asm.Mov.Imm(asm.R2, 0),
-			asm.FnRedirect.Call(),
-			asm.Return(),
-		},
-	})
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.XDP, License: "GPL", Instructions: instructions(index[1])})
 	if err != nil {
-		return fmt.Errorf("load the redirecting program: %w", err)
+		return fmt.Errorf("load %s: %w", name, err)
 	}
 	defer p.Close() // its link holds it
 	at, err := link.AttachXDP(link.XDPOptions{Program: p, Interface: index[0], Flags: link.XDPDriverMode})
 	if err != nil {
-		return fmt.Errorf("attach the redirecting program to %s: %w", from, err)
+		return fmt.Errorf("attach %s to %s: %w", name, from, err)
 	}
 	g.attachment = append(g.attachment, at)
 	return nil

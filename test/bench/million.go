@@ -7,8 +7,9 @@ import (
 	"math/bits"
 )
 
-// natMillion measures the shortcut with a million open flows, of which each
-// packet is another one's, over a thousand; and how much memory they take.
+// natMillion measures the shortcut and its floors with a million open flows, of
+// which each packet is another one's, over a thousand; and how much memory the
+// shortcut takes for them.
 func natMillion(ctx context.Context, r *run) (err error) {
 	size, flows := r.natSize(), 1_000_000
 	if r.quick {
@@ -20,12 +21,18 @@ func natMillion(ctx context.Context, r *run) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.restoreSettings()) }()
-	few, many := shortcutXDP, shortcutXDP
-	few.name, many.name = "few", "many"
+	kinds := []contender{shortcutXDP, hashFloor, lineFloor}
+	var contenders []contender
+	var open []int // flows, in the order of contenders
+	for _, c := range kinds {
+		few, many := c, c
+		few.name, many.name = c.name+"_1k", c.name+"_1m"
+		contenders, open = append(contenders, few, many), append(open, 1000, flows)
+	}
 	r.say("NAT: opening %d flows, then %d rounds", flows, size.rounds)
-	return r.withLineup(ctx, []contender{few, many}, func(l *lineup) error {
+	return r.withLineup(ctx, contenders, func(l *lineup) error {
 		empty, sessionErr := l.gateways[1].sessionMemory()
-		if err := l.establish(ctx, 1000, flows); err != nil {
+		if err := l.establish(ctx, open...); err != nil {
 			return err
 		}
 		rates, err := l.rates(ctx, size.rounds, size.packets)
@@ -33,9 +40,15 @@ func natMillion(ctx context.Context, r *run) (err error) {
 			return err
 		}
 		what := fmt.Sprintf("%d established SNAT flows over 1000, both ways", flows)
-		errs := []error{
-			r.report.addRatio("nat_pps_xdp_1m_over_1k", rates["few"], rates["many"], what),
-			r.report.add("pps_xdp_1m", median(rates["many"]), packets, many.what+"; "+lost(l.traffics[1])),
+		var errs []error
+		for i, c := range kinds {
+			many, note := rates[c.name+"_1m"], what
+			if i > 0 {
+				note = floored(what)
+			}
+			errs = append(errs,
+				r.report.addRatio("nat_pps_"+c.name+"_1m_over_1k", rates[c.name+"_1k"], many, note),
+				r.report.add("pps_"+c.name+"_1m", median(many), packets, c.what+"; "+lost(l.traffics[2*i+1])))
 		}
 		if errors.Is(sessionErr, errNoSessions) {
 			r.say("session_bytes: left out: %v", sessionErr)

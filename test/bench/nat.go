@@ -120,15 +120,20 @@ func (r *run) withLineup(ctx context.Context, contenders []contender, fn func(l 
 }
 
 // natContenders are those of natRates: plain nftables, the shortcut, what
-// either is made of, and what somebody would have in place of Sluice.
+// either is made of and the floors of that, and what somebody would have in
+// place of Sluice.
 func (r *run) natContenders() []contender {
 	all := []contender{
 		plainNFT,
 		shortcutXDP,
 		{"redirect", "an XDP program that sends each packet by the other link, as it is: the rig's own limit", redirector()},
+		hashFloor, lineFloor,
 		{"counted", "Sluice with counting and limits, without the shortcut", ofSluice(withPrograms, 0, 1, withLimits)},
-		{"router", "the kernel's forwarding, no translation and no connections", untouching(byHand(func() error { return nil }))},
 	}
+	if r.haveTCX() {
+		all = append(all, emptyFloor)
+	}
+	all = append(all, contender{"router", "the kernel's forwarding, no translation and no connections", untouching(byHand(func() error { return nil }))})
 	if r.installed("nft") {
 		all = append(all,
 			contender{"nft_snat", "nftables with one snat rule", byHand(nftables(snatRules))},
@@ -158,7 +163,12 @@ func natRates(ctx context.Context, r *run) error {
 		errs := []error{
 			r.report.addRatio("nat_pps_xdp_over_nft", rates["nft_sluice"], rates["xdp"], what),
 			r.report.addRatio("nat_pps_xdp_over_redirect", rates["redirect"], rates["xdp"], what),
+			r.report.addRatio("nat_pps_hash_over_redirect", rates["redirect"], rates["hash"], floored(what)),
+			r.report.addRatio("nat_pps_line_over_redirect", rates["redirect"], rates["line"], floored(what)),
 			r.addOverhead("count_overhead_pct", rates["nft_sluice"], rates["counted"], what),
+		}
+		if empty, ok := rates["empty"]; ok {
+			errs = append(errs, r.addOverhead("count_empty_pct", rates["nft_sluice"], empty, floored(what)))
 		}
 		for i, c := range l.contenders {
 			errs = append(errs, r.report.add("pps_"+c.name, median(rates[c.name]), packets, c.what+"; "+lost(l.traffics[i])))

@@ -17,7 +17,11 @@ func natNewFlows(ctx context.Context, r *run) error {
 	}
 	r.say("new connections, %d rounds", rounds)
 	limited := contender{"limits", "Sluice with limits out of reach, without the shortcut", ofSluice(withPrograms, 0, 1, withLimits)}
-	return r.withLineup(ctx, []contender{plainNFT, limited, shortcutXDP}, func(l *lineup) error {
+	contenders := []contender{plainNFT, limited, shortcutXDP}
+	if r.haveTCX() {
+		contenders = append(contenders, insertFloor, emptyFloor)
+	}
+	return r.withLineup(ctx, contenders, func(l *lineup) error {
 		var slots []slot
 		for _, g := range l.gateways {
 			t, err := newTraffic(g, reckoned(snatRequests(g.links), fresh), nil)
@@ -36,6 +40,9 @@ func natNewFlows(ctx context.Context, r *run) error {
 			r.report.addRatio("cps_limits_over_none", values[0], values[1], what),
 			r.report.addRatio("cps_xdp_over_none", values[0], values[2], what),
 		}
+		for i, c := range l.contenders[3:] {
+			errs = append(errs, r.report.addRatio("cps_"+c.name+"_over_none", values[0], values[3+i], floored(what)))
+		}
 		for i, c := range l.contenders {
 			errs = append(errs, r.report.add("cps_"+c.name, median(values[i]), perSecond, c.what+"; "+lost(l.traffics[i])))
 		}
@@ -43,26 +50,52 @@ func natNewFlows(ctx context.Context, r *run) error {
 	})
 }
 
-// natCount measures connections that begin while 20,000 are open and something
-// watches how many there are. None of the new ones is forgotten: they are few
-// beside those that were open.
+// natCount measures connections that begin while 20,000 are open and nftables
+// watches how many there are, and of Sluice, and of what watches nothing.
 func natCount(ctx context.Context, r *run) error {
 	if !r.installed("nft") {
 		return nil
 	}
+	limited := contender{"limits", "Sluice with limits out of reach, without the shortcut", ofSluice(withPrograms, 0, 1, withLimits)}
+	const what = "each packet opens an SNAT connection beside those that are open"
+	values, notes, err := r.besideCount(ctx, limited)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(
+		r.report.addRatio("cps_over_ct_count_20k", values[0], values[1], what),
+		r.report.add("cps_ct_count_20k", median(values[0]), perSecond, notes[0]),
+		r.report.add("cps_limits_20k", median(values[1]), perSecond, notes[1]),
+	)
+	if err != nil {
+		return err
+	}
+	// Not in the same turns: conntrack has one table for all, where connections of
+	// a third gateway slow the other two down, and not by the same share.
+	values, notes, err = r.besideCount(ctx, plainNFT)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		r.report.addRatio("cps_none_over_ct_count_20k", values[0], values[1], floored(what)),
+		r.report.add("cps_nft_sluice_20k", median(values[1]), perSecond, notes[1]),
+	)
+}
+
+// besideCount measures nftables' rule and a contender, and returns the rates and
+// how they came about. None of the new connections is forgotten: they are few
+// beside those that were open.
+func (r *run) besideCount(ctx context.Context, c contender) (values [][]float64, notes []string, err error) {
 	const open = 20_000
 	// So many that nftables counts all connections dozens of times in a slot (it
-	// does so once a timer tick), and Sluice takes long enough to be timed.
-	rounds, fresh := 4, map[string]int{"limits": 5000, "ct_count": 500}
+	// does so once a timer tick), and the other takes long enough to be timed.
+	rounds, fresh := 4, []int{500, 5000}
 	if r.quick {
 		rounds = 1
 	}
-	contenders := []contender{
-		{"ct_count", "Sluice's translation by nftables, and a rule with ct count", countingBuilder},
-		{"limits", "Sluice with limits out of reach, without the shortcut", ofSluice(withPrograms, 0, 1, withLimits)},
-	}
+	counted := contender{"ct_count", "Sluice's translation by nftables, and a rule with ct count", countingBuilder}
 	r.say("new connections beside %d open ones, %d rounds", open, rounds)
-	return r.withLineup(ctx, contenders, func(l *lineup) error {
+	err = r.withLineup(ctx, []contender{counted, c}, func(l *lineup) error {
 		if err := l.establish(ctx, open); err != nil {
 			return err
 		}
@@ -77,22 +110,16 @@ func natCount(ctx context.Context, r *run) error {
 			if err := t.out.goTo(open); err != nil {
 				return err
 			}
-			n := fresh[contenders[i].name]
-			slots = append(slots, func() (float64, error) { return t.rate(n) })
+			slots = append(slots, func() (float64, error) { return t.rate(fresh[i]) })
 		}
-		values, err := alternate(ctx, rounds, slots...)
-		if err != nil {
-			return err
-		}
-		const what = "each packet opens an SNAT connection beside those that are open"
-		errs := []error{r.report.addRatio("cps_over_ct_count_20k", values[0], values[1], what)}
+		values, err = alternate(ctx, rounds, slots...)
 		for i, c := range l.contenders {
-			n := fresh[c.name]
-			errs = append(errs, r.report.add("cps_"+c.name+"_20k", median(values[i]), perSecond,
-				fmt.Sprintf("%s; %d open, %d in the end; %s", c.what, open, open+(2*rounds+1)*n, lost(l.traffics[i]))))
+			notes = append(notes, fmt.Sprintf("%s; %d open, %d in the end; %s",
+				c.what, open, open+(2*rounds+1)*fresh[i], lost(l.traffics[i])))
 		}
-		return errors.Join(errs...)
+		return err
 	})
+	return values, notes, err
 }
 
 // countingBuilder builds what somebody would add to nftables for a limit.

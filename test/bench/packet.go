@@ -10,6 +10,7 @@ import (
 const (
 	offEther   = 12 // EtherType
 	offIP      = 14
+	offTTL     = offIP + 8
 	offProto   = offIP + 9
 	offSource  = offIP + 12
 	offDest    = offIP + 16

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/cilium/ebpf"
 	"github.com/ti-mo/conntrack"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -69,6 +70,7 @@ type gateway struct {
 	hostSink   *sink          // at the hosts' end: what came in
 	netSink    *sink          // at the next hop's end: what went out
 	attachment []io.Closer    // what the builder put into the gateway
+	flows      *ebpf.Map      // what a floor keeps of open flows; nil for others
 	counts     *engine.Engine // that counts its sessions; nil without programs
 }
 
@@ -215,6 +217,11 @@ func (g *gateway) forget() error {
 	defer c.Close()
 	if err := c.Flush(); err != nil {
 		return fmt.Errorf("flush conntrack of gateway %s: %w", g.id, err)
+	}
+	if g.flows != nil {
+		if err := emptyMap(g.flows); err != nil {
+			return err
+		}
 	}
 	return g.awaitNoSessions()
 }

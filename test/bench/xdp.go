@@ -22,6 +22,7 @@ const (
 const (
 	xdpAborted = 0
 	xdpDrop    = 1
+	xdpPass    = 2
 )
 
 // liveBatch is how many frames the kernel makes before it lets what they have
@@ -113,14 +114,10 @@ func (g *generator) nextIndex(to asm.Register) asm.Instructions {
 // sendBy are the last instructions of a generator. A frame too small for a
 // packet, at the label short, is given up.
 func sendBy(ifindex int) asm.Instructions {
-	return asm.Instructions{
-		asm.Mov.Imm(asm.R1, int32(ifindex)),
-		asm.Mov.Imm(asm.R2, 0),
-		asm.FnRedirect.Call(),
-		asm.Return(),
+	return append(redirection(ifindex),
 		asm.Mov.Imm(asm.R0, xdpAborted).WithSymbol("short"),
 		asm.Return(),
-	}
+	)
 }
 
 func (g *generator) instructions(ifindex int) asm.Instructions {

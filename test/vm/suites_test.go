@@ -13,6 +13,6 @@ var suites = []suite{
 	{pkg: "dataplane/conntrack"},
 	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets)$`},
 	{pkg: "dataplane/session", run: `^TestXDP`},
-	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|ForgottenConnectionsMakeRoom)$`},
+	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs)$`},
 	{pkg: "test/e2e", run: `^TestSNAT$`},
 }

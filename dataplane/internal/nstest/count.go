@@ -1,11 +1,14 @@
 package nstest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"sluice/dataplane/netns"
 )
@@ -30,7 +33,7 @@ func NewMeter(t testing.TB, ns *netns.Namespace, name string, sent bool) *Meter 
 		length, protocol = 0, 16 // in struct __sk_buff
 		ipv4             = 0x0008
 		ethernet         = 14
-		next             = -1 // TCX_NEXT
+		next             = -1 // TCX_NEXT, TC_ACT_UNSPEC
 	)
 	add := func(key int64, done string) asm.Instructions {
 		return asm.Instructions{
@@ -59,24 +62,45 @@ func NewMeter(t testing.TB, ns *netns.Namespace, name string, sent bool) *Meter 
 		t.Fatalf("%+v", err)
 	}
 	defer p.Close()
-	at := ebpf.AttachTCXIngress
-	if sent {
-		at = ebpf.AttachTCXEgress
-	}
-	var l link.Link
-	err = ns.Do(func() (err error) {
-		k, err := ns.Netlink().LinkByName(name)
-		if err != nil {
-			return err
-		}
-		l, err = link.AttachTCX(link.TCXOptions{Interface: k.Attrs().Index, Program: p, Attach: at})
-		return err
-	})
-	if err != nil {
+	if err := ns.Do(func() error { return attach(t, ns, name, p, sent) }); err != nil {
 		t.Fatalf("count at %s in %s: %v", name, ns, err)
 	}
-	t.Cleanup(func() { l.Close() })
 	return &Meter{t, count}
+}
+
+// attach has a program see what a link receives or sends, after all others that
+// are there: by tcx, or by clsact before Linux 6.6.
+func attach(t testing.TB, ns *netns.Namespace, name string, p *ebpf.Program, sent bool) error {
+	k, err := ns.Netlink().LinkByName(name)
+	if err != nil {
+		return err
+	}
+	at, parent := ebpf.AttachTCXIngress, uint32(netlink.HANDLE_MIN_INGRESS)
+	if sent {
+		at, parent = ebpf.AttachTCXEgress, netlink.HANDLE_MIN_EGRESS
+	}
+	index := k.Attrs().Index
+	l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: at})
+	if err == nil {
+		t.Cleanup(func() { l.Close() })
+		return nil
+	}
+	if !errors.Is(err, ebpf.ErrNotSupported) {
+		return err
+	}
+	clsact := &netlink.GenericQdisc{
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
+		QdiscType:  "clsact",
+	}
+	if err := ns.Netlink().QdiscAdd(clsact); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	// It goes with the link.
+	const last = 1000 // priority
+	return ns.Netlink().FilterAdd(&netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: parent, Priority: last, Protocol: unix.ETH_P_ALL},
+		Fd:          p.FD(), Name: "meter", DirectAction: true,
+	})
 }
 
 // Read returns the bytes at layer 3 and the packets so far.

@@ -1,0 +1,39 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"sluice/dataplane/internal/nstest"
+)
+
+// However long the tables take to compare, the programs know meanwhile that
+// somebody is there.
+func TestAttendedWhileComparing(t *testing.T) {
+	f := newFixture(t)
+	f.s = &Sessions{ctx: t.Context(), opt: Options{Logger: slog.New(slog.DiscardHandler)}}
+	f.ports.mu.Lock() // a comparison waits for it
+	w := newWatch(f.Network)
+	defer w.close()
+	defer f.ports.mu.Unlock()
+	w.suspect()
+	nstest.Eventually(t, func() error {
+		if len(w.doubt) > 0 {
+			return errors.New("nobody compares")
+		}
+		return nil
+	})
+	before, err := f.state()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nstest.Eventually(t, func() error {
+		now, err := f.state()
+		if past := now.Attended - before.Attended; err == nil && past < 2*ticks(tick) {
+			err = fmt.Errorf("the programs were attended for %d ticks, and not since", past)
+		}
+		return err
+	})
+}
