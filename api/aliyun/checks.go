@@ -125,13 +125,25 @@ func isToken(v string, high int) bool {
 	return true
 }
 
+// isTag checks a tag's key or value that is not empty: at most high printable
+// characters, the first a Latin letter or a Chinese character; not beginning
+// with aliyun or acs:, which are the cloud's own; with no URL in it.
+func isTag(v string, high int) bool {
+	if !isName(v, 1, high, anyCharacter) {
+		return false
+	}
+	low := strings.ToLower(v)
+	return !strings.HasPrefix(low, "aliyun") && !strings.HasPrefix(low, "acs:") &&
+		!strings.Contains(low, "http://") && !strings.Contains(low, "https://")
+}
+
 // lengthIn counts characters, not bytes. A high of 0 sets no limit.
 func lengthIn(v string, low, high int) bool {
 	n := utf8.RuneCountInString(v)
 	return n >= low && (high == 0 || n <= high)
 }
 
-func oneOf(v string, values ...string) bool { return slices.Contains(values, v) }
+func oneOf[T comparable](v T, values ...T) bool { return slices.Contains(values, v) }
 
 // spelled returns v as it stands among the words, if it is one of them but for
 // its case, and else as it is.

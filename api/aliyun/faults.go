@@ -151,6 +151,25 @@ var faults = map[fault.Reason]refusal{
 	fault.QuotaSNATEntry:    {code: "Forbidden.SnatEntryCountLimited"},
 	fault.QuotaSNATPool:     {code: "SNAT_IP_POOL_COUNT_TOO_MANY"},
 	fault.QuotaInstance:     {http: 400, code: "QuotaExceeded.Instance", message: "Instance quota exceeded in this VPC."},
+
+	// VPN gateways and customer gateways
+	fault.VPNGatewayNotFound:            {code: "InvalidVpnGatewayInstanceId.NotFound"},
+	fault.VPNGatewayExists:              {code: "Resource.QuotaFull"},
+	fault.VPNGatewayConfiguring:         {code: "VpnGateway.Configuring"},
+	fault.VPNGatewayHasConnections:      {code: "DependencyViolation.VpnConnection", message: "VPNGateway"},
+	fault.VPNGatewayPrepaid:             {code: "ForbiddenRelease"},
+	fault.VPCHasVPNGateway:              {code: "DependencyViolation.Instance"},
+	fault.CustomerGatewayNotFound:       {code: "InvalidCustomerGatewayInstanceId.NotFound"},
+	fault.CustomerGatewayAddress:        {code: "InvalidIpAddress.WrongFormat"},
+	fault.CustomerGatewayExists:         {code: "InvalidIpAddress.AlreadyExist"},
+	fault.CustomerGatewayHasConnections: {code: "DependencyViolation.VpnConnection", message: "CustomerGateway"},
+	fault.QuotaCustomerGateway:          {code: "Resource.QuotaFull"},
+
+	// tags
+	fault.TagsMissing:   {http: 400, code: "MissingParameter", message: `The input parameter "Tag.1.Key" that is mandatory for processing this request is not supplied.`},
+	fault.TagDuplicate:  {http: 400, code: "InvalidParameter", message: `The specified parameter "Tag" is not valid.`},
+	fault.TagQueryEmpty: {http: 400, code: "MissingParameter", message: `The input parameter "ResourceId.1" that is mandatory for processing this request is not supplied.`},
+	fault.QuotaTag:      {code: "Resource.QuotaFull"},
 }
 
 // actionFaults are the answers of single actions that document another code
@@ -175,6 +194,13 @@ var actionFaults = map[string]map[fault.Reason]refusal{
 	},
 	"UnassociateEipAddress": {
 		fault.NATGatewayNotFound: {code: "InvalidInstanceId.NotFound"},
+	},
+	"DescribeCustomerGateways": {
+		// Of the older document, which alone knows the case.
+		fault.CustomerGatewayNotFound: {code: "InvalidCustomerGatewayId.NotFound"},
+	},
+	"UntagResources": {
+		fault.TagsMissing: {http: 400, code: "MissingParameter", message: `The input parameter "TagKey.1" that is mandatory for processing this request is not supplied.`},
 	},
 	"DeleteNatGateway": {
 		// The documents' only code for something that hangs on the gateway.

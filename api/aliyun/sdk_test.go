@@ -50,6 +50,20 @@ var sdkResponses = map[string]func() responses.AcsResponse{
 	"ModifyVpcAttribute":          func() responses.AcsResponse { return vpc.CreateModifyVpcAttributeResponse() },
 	"ReleaseEipAddress":           func() responses.AcsResponse { return vpc.CreateReleaseEipAddressResponse() },
 	"UnassociateEipAddress":       func() responses.AcsResponse { return vpc.CreateUnassociateEipAddressResponse() },
+
+	"CreateCustomerGateway":          func() responses.AcsResponse { return vpc.CreateCreateCustomerGatewayResponse() },
+	"CreateVpnGateway":               func() responses.AcsResponse { return vpc.CreateCreateVpnGatewayResponse() },
+	"DeleteCustomerGateway":          func() responses.AcsResponse { return vpc.CreateDeleteCustomerGatewayResponse() },
+	"DeleteVpnGateway":               func() responses.AcsResponse { return vpc.CreateDeleteVpnGatewayResponse() },
+	"DescribeCustomerGateway":        func() responses.AcsResponse { return vpc.CreateDescribeCustomerGatewayResponse() },
+	"DescribeCustomerGateways":       func() responses.AcsResponse { return vpc.CreateDescribeCustomerGatewaysResponse() },
+	"DescribeVpnGateway":             func() responses.AcsResponse { return vpc.CreateDescribeVpnGatewayResponse() },
+	"DescribeVpnGateways":            func() responses.AcsResponse { return vpc.CreateDescribeVpnGatewaysResponse() },
+	"ListTagResources":               func() responses.AcsResponse { return vpc.CreateListTagResourcesResponse() },
+	"ModifyCustomerGatewayAttribute": func() responses.AcsResponse { return vpc.CreateModifyCustomerGatewayAttributeResponse() },
+	"ModifyVpnGatewayAttribute":      func() responses.AcsResponse { return vpc.CreateModifyVpnGatewayAttributeResponse() },
+	"TagResources":                   func() responses.AcsResponse { return vpc.CreateTagResourcesResponse() },
+	"UntagResources":                 func() responses.AcsResponse { return vpc.CreateUnTagResourcesResponse() },
 }
 
 // sdkLacks are actions that the public client has no types for: it makes any

@@ -12,6 +12,17 @@ import (
 // response, or an error: *Error as it stands, *fault.Error by the table in
 // faults.go, anything else as an internal error.
 type Actions interface {
+	// customer-gateway
+	// CreateCustomerGateway: Registers the public address (and AS number) of an on-premises gateway as a customer gateway.
+	CreateCustomerGateway(ctx context.Context, c identity.Caller, r *CreateCustomerGatewayRequest) (*CreateCustomerGatewayResponse, error)
+	// ModifyCustomerGatewayAttribute: Changes name and description of a customer gateway.
+	ModifyCustomerGatewayAttribute(ctx context.Context, c identity.Caller, r *ModifyCustomerGatewayAttributeRequest) (*ModifyCustomerGatewayAttributeResponse, error)
+	// DescribeCustomerGateways: Lists customer gateways of a region, paged.
+	DescribeCustomerGateways(ctx context.Context, c identity.Caller, r *DescribeCustomerGatewaysRequest) (*DescribeCustomerGatewaysResponse, error)
+	// DescribeCustomerGateway: Returns the details of one customer gateway.
+	DescribeCustomerGateway(ctx context.Context, c identity.Caller, r *DescribeCustomerGatewayRequest) (*DescribeCustomerGatewayResponse, error)
+	// DeleteCustomerGateway: Deletes a customer gateway.
+	DeleteCustomerGateway(ctx context.Context, c identity.Caller, r *DeleteCustomerGatewayRequest) (*DeleteCustomerGatewayResponse, error)
 	// dnat-table
 	// CreateForwardEntry: Adds a DNAT (port forwarding) entry to a DNAT table.
 	CreateForwardEntry(ctx context.Context, c identity.Caller, r *CreateForwardEntryRequest) (*CreateForwardEntryResponse, error)
@@ -79,6 +90,23 @@ type Actions interface {
 	DescribeVpcs(ctx context.Context, c identity.Caller, r *DescribeVpcsRequest) (*DescribeVpcsResponse, error)
 	// ModifyVpcAttribute: Changes a VPC's name, description or user-side networks.
 	ModifyVpcAttribute(ctx context.Context, c identity.Caller, r *ModifyVpcAttributeRequest) (*ModifyVpcAttributeResponse, error)
+	// vpn-gateway
+	// CreateVpnGateway: Creates a VPN gateway in a VPC (IPsec-VPN, SSL-VPN or both) with a public bandwidth.
+	CreateVpnGateway(ctx context.Context, c identity.Caller, r *CreateVpnGatewayRequest) (*CreateVpnGatewayResponse, error)
+	// ModifyVpnGatewayAttribute: Changes name, description and automatic BGP route propagation of a VPN gateway.
+	ModifyVpnGatewayAttribute(ctx context.Context, c identity.Caller, r *ModifyVpnGatewayAttributeRequest) (*ModifyVpnGatewayAttributeResponse, error)
+	// DescribeVpnGateways: Lists VPN gateways of a region, filtered and paged.
+	DescribeVpnGateways(ctx context.Context, c identity.Caller, r *DescribeVpnGatewaysRequest) (*DescribeVpnGatewaysResponse, error)
+	// DescribeVpnGateway: Returns the details of one VPN gateway.
+	DescribeVpnGateway(ctx context.Context, c identity.Caller, r *DescribeVpnGatewayRequest) (*DescribeVpnGatewayResponse, error)
+	// DeleteVpnGateway: Deletes a VPN gateway.
+	DeleteVpnGateway(ctx context.Context, c identity.Caller, r *DeleteVpnGatewayRequest) (*DeleteVpnGatewayResponse, error)
+	// TagResources: Creates tags and attaches them to up to 20 resources of one type.
+	TagResources(ctx context.Context, c identity.Caller, r *TagResourcesRequest) (*TagResourcesResponse, error)
+	// ListTagResources: Lists the tags of resources, by resource or by tag, page by page with a token.
+	ListTagResources(ctx context.Context, c identity.Caller, r *ListTagResourcesRequest) (*ListTagResourcesResponse, error)
+	// UntagResources: Removes tags from up to 20 resources of one type.
+	UntagResources(ctx context.Context, c identity.Caller, r *UntagResourcesRequest) (*UntagResourcesResponse, error)
 	// vrouter
 	// DescribeVRouters: Lists the virtual routers of a region, page by page.
 	DescribeVRouters(ctx context.Context, c identity.Caller, r *DescribeVRoutersRequest) (*DescribeVRoutersResponse, error)
@@ -96,6 +124,41 @@ type Actions interface {
 }
 
 var actions = map[string]action{
+	"CreateCustomerGateway": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeCreateCustomerGateway,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateCustomerGateway(ctx, c, r.(*CreateCustomerGatewayRequest)))
+		},
+	},
+	"ModifyCustomerGatewayAttribute": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeModifyCustomerGatewayAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyCustomerGatewayAttribute(ctx, c, r.(*ModifyCustomerGatewayAttributeRequest)))
+		},
+	},
+	"DescribeCustomerGateways": {
+		writes: false, token: false, dryRun: false,
+		decode: decodeDescribeCustomerGateways,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeCustomerGateways(ctx, c, r.(*DescribeCustomerGatewaysRequest)))
+		},
+	},
+	"DescribeCustomerGateway": {
+		writes: false, token: false, dryRun: false,
+		decode: decodeDescribeCustomerGateway,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeCustomerGateway(ctx, c, r.(*DescribeCustomerGatewayRequest)))
+		},
+	},
+	"DeleteCustomerGateway": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeDeleteCustomerGateway,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteCustomerGateway(ctx, c, r.(*DeleteCustomerGatewayRequest)))
+		},
+	},
 	"CreateForwardEntry": {
 		writes: true, token: true, dryRun: false,
 		decode: decodeCreateForwardEntry,
@@ -306,6 +369,62 @@ var actions = map[string]action{
 			return answer(h.ModifyVpcAttribute(ctx, c, r.(*ModifyVpcAttributeRequest)))
 		},
 	},
+	"CreateVpnGateway": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeCreateVpnGateway,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateVpnGateway(ctx, c, r.(*CreateVpnGatewayRequest)))
+		},
+	},
+	"ModifyVpnGatewayAttribute": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeModifyVpnGatewayAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyVpnGatewayAttribute(ctx, c, r.(*ModifyVpnGatewayAttributeRequest)))
+		},
+	},
+	"DescribeVpnGateways": {
+		writes: false, token: false, dryRun: false,
+		decode: decodeDescribeVpnGateways,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVpnGateways(ctx, c, r.(*DescribeVpnGatewaysRequest)))
+		},
+	},
+	"DescribeVpnGateway": {
+		writes: false, token: false, dryRun: false,
+		decode: decodeDescribeVpnGateway,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVpnGateway(ctx, c, r.(*DescribeVpnGatewayRequest)))
+		},
+	},
+	"DeleteVpnGateway": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeDeleteVpnGateway,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteVpnGateway(ctx, c, r.(*DeleteVpnGatewayRequest)))
+		},
+	},
+	"TagResources": {
+		writes: true, token: false, dryRun: false,
+		decode: decodeTagResources,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.TagResources(ctx, c, r.(*TagResourcesRequest)))
+		},
+	},
+	"ListTagResources": {
+		writes: false, token: false, dryRun: false,
+		decode: decodeListTagResources,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ListTagResources(ctx, c, r.(*ListTagResourcesRequest)))
+		},
+	},
+	"UntagResources": {
+		writes: true, token: false, dryRun: false,
+		decode: decodeUntagResources,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.UntagResources(ctx, c, r.(*UntagResourcesRequest)))
+		},
+	},
 	"DescribeVRouters": {
 		writes: false, token: false, dryRun: false,
 		decode: decodeDescribeVRouters,
@@ -361,7 +480,6 @@ var unsupportedActions = map[string]bool{
 	"ConvertBandwidthPackage":                           true,
 	"CreateBandwidthPackage":                            true,
 	"CreateCommonBandwidthPackage":                      true,
-	"CreateCustomerGateway":                             true,
 	"CreateGlobalAccelerationInstance":                  true,
 	"CreatePhysicalConnection":                          true,
 	"CreateRouterInterface":                             true,
@@ -369,13 +487,11 @@ var unsupportedActions = map[string]bool{
 	"CreateSslVpnServer":                                true,
 	"CreateVirtualBorderRouter":                         true,
 	"CreateVpnConnection":                               true,
-	"CreateVpnGateway":                                  true,
 	"CreateVpnPbrRouteEntry":                            true,
 	"CreateVpnRouteEntry":                               true,
 	"DeactivateRouterInterface":                         true,
 	"DeleteBandwidthPackage":                            true,
 	"DeleteCommonBandwidthPackage":                      true,
-	"DeleteCustomerGateway":                             true,
 	"DeleteGlobalAccelerationInstance":                  true,
 	"DeletePhysicalConnection":                          true,
 	"DeleteRouterInterface":                             true,
@@ -383,14 +499,11 @@ var unsupportedActions = map[string]bool{
 	"DeleteSslVpnServer":                                true,
 	"DeleteVirtualBorderRouter":                         true,
 	"DeleteVpnConnection":                               true,
-	"DeleteVpnGateway":                                  true,
 	"DeleteVpnPbrRouteEntry":                            true,
 	"DeleteVpnRouteEntry":                               true,
 	"DescribeBandwidthPackagePublicIpMonitorData":       true,
 	"DescribeBandwidthPackages":                         true,
 	"DescribeCommonBandwidthPackages":                   true,
-	"DescribeCustomerGateway":                           true,
-	"DescribeCustomerGateways":                          true,
 	"DescribeEipMonitorData":                            true,
 	"DescribeGlobalAccelerationInstances":               true,
 	"DescribePhysicalConnections":                       true,
@@ -402,19 +515,15 @@ var unsupportedActions = map[string]bool{
 	"DescribeVirtualBorderRoutersForPhysicalConnection": true,
 	"DescribeVpnConnection":                             true,
 	"DescribeVpnConnections":                            true,
-	"DescribeVpnGateway":                                true,
-	"DescribeVpnGateways":                               true,
 	"DescribeVpnPbrRouteEntries":                        true,
 	"DescribeVpnRouteEntries":                           true,
 	"DescribeVpnSslServerLogs":                          true,
 	"DownloadVpnConnectionConfig":                       true,
 	"EnablePhysicalConnection":                          true,
-	"ListTagResources":                                  true,
 	"ModifyBandwidthPackageAttribute":                   true,
 	"ModifyBandwidthPackageSpec":                        true,
 	"ModifyCommonBandwidthPackageAttribute":             true,
 	"ModifyCommonBandwidthPackageSpec":                  true,
-	"ModifyCustomerGatewayAttribute":                    true,
 	"ModifyGlobalAccelerationInstanceAttributes":        true,
 	"ModifyGlobalAccelerationInstanceSpec":              true,
 	"ModifyPhysicalConnectionAttribute":                 true,
@@ -424,7 +533,6 @@ var unsupportedActions = map[string]bool{
 	"ModifySslVpnServer":                                true,
 	"ModifyVirtualBorderRouterAttribute":                true,
 	"ModifyVpnConnectionAttribute":                      true,
-	"ModifyVpnGatewayAttribute":                         true,
 	"ModifyVpnPbrRouteEntryWeight":                      true,
 	"ModifyVpnRouteEntryWeight":                         true,
 	"PublishVpnRouteEntry":                              true,
@@ -432,9 +540,7 @@ var unsupportedActions = map[string]bool{
 	"RecoverVirtualBorderRouter":                        true,
 	"RemoveBandwidthPackageIps":                         true,
 	"RemoveCommonBandwidthPackageIp":                    true,
-	"TagResources":                                      true,
 	"TerminatePhysicalConnection":                       true,
 	"TerminateVirtualBorderRouter":                      true,
 	"UnassociateGlobalAccelerationInstance":             true,
-	"UntagResources":                                    true,
 }

@@ -48,6 +48,44 @@ var commonErrors = []Error{
 
 // documentedErrors are the errors that each supported action lists itself.
 var documentedErrors = map[string][]Error{
+	"CreateCustomerGateway": {
+		{403, "Forbidden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+		{400, "InvalidIpAddress.AlreadyExist", "Specified IpAddress is already exist."},
+		{400, "InvalidIpAddress.WrongFormat", "Specified IpAddress is invalid."},
+		{400, "InvalidName", "The name is not valid"},
+		{400, "InvalidDescription", "The description is not valid"},
+		{400, "Resource.QuotaFull", "The quota of resource is full"},
+		{400, "InvalidIpAddress.AlreadyExsit", "Specified IpAddress is already exsit"},
+	},
+	"ModifyCustomerGatewayAttribute": {
+		{403, "Forbbiden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+		{404, "InvalidCustomerGatewayInstanceId.NotFound", "The specified customer gateway instance id does not exist."},
+		{400, "InvalidName", "The name is not valid"},
+		{400, "InvalidDescription", "The description is not valid"},
+		{404, "InvalidCustomerGatewayId.NotFound", "Specified customer gateway id is not found"},
+	},
+	"DescribeCustomerGateways": {
+		{403, "Forbbiden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+		{404, "InvalidCustomerGatewayId.NotFound", "Specified CustomerGateway is not found"},
+		{400, "InvalidPageSize", "The specified value of PageSize not supported"},
+		{400, "InvalidPageNumber", "The specified value of PageNumber not supported"},
+	},
+	"DescribeCustomerGateway": {
+		{403, "Forbidden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+		{404, "InvalidCustomerGatewayInstanceId.NotFound", "The specified customer gateway instance id does not exist."},
+		{404, "InvalidCustomerGatewayId.NotFound", "Specified CustomerGateway is not found"},
+	},
+	"DeleteCustomerGateway": {
+		{403, "Forbidden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+		{404, "InvalidCustomerGatewayInstanceId.NotFound", "The specified customer gateway instance id does not exist."},
+		{404, "InvalidCustomerGatewayId.NotFound", "Specified customer gateway id is not found"},
+		{400, "DependencyViolation.VpnConnection", "There are VpnConnections on specified CustomerGateway not deleted"},
+	},
 	"CreateForwardEntry": {
 		{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist in our records."},
 		{400, "InvalidExternalIp.Malformed", "The specified ExternalIp is not a valid IP address."},
@@ -302,6 +340,48 @@ var documentedErrors = map[string][]Error{
 		{400, "InvalidUserCidr.Quota", "Specified UserCidr number is greater than 3."},
 		{400, "InvalidUserCidr.Malformed", "Specified UserCidr overlapping in of 100.64.0.0/10."},
 		{400, "InvalidUserCidr.Malformed", "Specified UserCidr status is wrong, do not allow operation"},
+	},
+	"CreateVpnGateway": {
+		{400, "Resource.QuotaFull", "The quota of resource is full"},
+	},
+	"ModifyVpnGatewayAttribute": {
+		{403, "Forbidden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+		{404, "InvalidVpnGatewayInstanceId.NotFound", "The specified vpn gateway instance id does not exist."},
+		{400, "InvalidName", "The name is not valid"},
+		{400, "InvalidDescription", "The description is not valid"},
+		{404, "InvalidRegionId.NotFound", "Specified region is not found during access authentication"},
+	},
+	"DescribeVpnGateways": {
+		{403, "Forbbiden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+		{404, "InvalidRegionId.NotFound", "Specified region is not found during access authentication."},
+		{400, "InvalidParameter", "The specified parameter pageSize is not valid"},
+		{400, "InvalidParameter", "The specified parameter pageNumber is not valid"},
+	},
+	"DescribeVpnGateway": {
+		{403, "Forbbiden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+		{404, "InvalidVpnGatewayInstanceId.NotFound", "The specified vpn gateway instance id does not exist."},
+		{404, "InvalidRegionId.NotFound", "Specified region is not found during access authentication."},
+	},
+	"DeleteVpnGateway": {
+		{403, "Forbidden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+		{404, "InvalidVpnGatewayInstanceId.NotFound", "The specified vpn gateway instance id does not exist."},
+		{403, "ForbiddenRelease", "Forbidden to release a prepaid instance within validity period"},
+		{400, "VpnGateway.Configuring", "The specified service is configuring."},
+		{404, "InvalidRegionId.NotFound", "Specified region is not found during access authentication"},
+		{400, "DependencyViolation.VpnConnection", "There are VpnConnections on specified VPNGateway not deleted"},
+	},
+	"TagResources": {
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+	},
+	"ListTagResources": {
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
+	},
+	"UntagResources": {
+		{403, "Forbidden", "User not authorized to operate on the specified resource."},
 	},
 	"DescribeVRouters": {
 		{404, "Forbidden.RegionNotFound", "Specified region is not found during access authentication."},

@@ -70,7 +70,7 @@ func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (
 // table (DeleteVpc).
 //
 // Reasons, in this order: VPCNotFound, VPCHasRouteEntries, VPCHasNATGateway,
-// VPCHasInstances, VPCHasVSwitches, VPCInTransition.
+// VPCHasVPNGateway, VPCHasInstances, VPCHasVSwitches, VPCInTransition.
 func (s *Service) DeleteVPC(ctx context.Context, c identity.Caller, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		vpc, err := ownVPC(tx.View, c, id)
@@ -103,6 +103,9 @@ func empty(v *state.View, vpc *resource.VPC) error {
 	}
 	for g := range v.NATGateways.By(state.ByVPC, vpc.ID).All() {
 		return fault.New(fault.VPCHasNATGateway, "VPC %s has NAT gateway %s", vpc.ID, g.ID)
+	}
+	for g := range v.VPNGateways.By(state.ByVPC, vpc.ID).All() {
+		return fault.New(fault.VPCHasVPNGateway, "VPC %s has VPN gateway %s", vpc.ID, g.ID)
 	}
 	for i := range v.Instances.By(state.ByVPC, vpc.ID).All() {
 		return fault.New(fault.VPCHasInstances, "VPC %s has instance %s", vpc.ID, i.ID)

@@ -93,7 +93,8 @@ func (s *Service) ready(v *state.View, vpc *resource.VPC) error {
 
 // DeleteVSwitch deletes a VSwitch that nothing is left in (DeleteVSwitch). What
 // an SNAT or a DNAT entry refers to counts as left: an address that the
-// inventory doesn't know is taken for an ECS instance's.
+// inventory doesn't know is taken for an ECS instance's. So does a VPN gateway
+// that was made in the VSwitch.
 //
 // Reasons, in this order: VSwitchNotFound, VSwitchHasHaVips,
 // VSwitchHasDependents, VSwitchInTransition, RouteInTransition.
@@ -137,6 +138,11 @@ func unused(v *state.View, x *resource.VSwitch) error {
 	for e := range v.ForwardEntries.By(state.ByVPC, x.VPC).All() {
 		if x.CIDR.Contains(e.InternalIP) {
 			return fault.New(fault.VSwitchHasDependents, "DNAT entry %s leads to %s in VSwitch %s", e.ID, e.InternalIP, x.ID)
+		}
+	}
+	for g := range v.VPNGateways.By(state.ByVPC, x.VPC).All() {
+		if g.VSwitch == x.ID {
+			return fault.New(fault.VSwitchHasDependents, "VPN gateway %s is in VSwitch %s", g.ID, x.ID)
 		}
 	}
 	return nil

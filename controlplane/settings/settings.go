@@ -73,6 +73,12 @@ type Quotas struct {
 	SNATEntries       int // of an SNAT table
 	SNATPoolAddresses int // of an SNAT entry
 	InstancesPerVPC   int
+
+	CustomerGateways          int // of an account
+	VPNConnectionsPerGateway  int
+	VPNRoutesPerGateway       int // destination routes
+	VPNPolicyRoutesPerGateway int
+	Tags                      int // of a resource
 }
 
 // DefaultQuotas returns the documents' numbers, and for those that the
@@ -89,6 +95,12 @@ func DefaultQuotas() Quotas {
 		SNATEntries:       40,  // not documented
 		SNATPoolAddresses: 64,  // not documented
 		InstancesPerVPC:   10000,
+
+		CustomerGateways:          100, // not documented
+		VPNConnectionsPerGateway:  10,  // not documented
+		VPNRoutesPerGateway:       20,  // not documented
+		VPNPolicyRoutesPerGateway: 20,  // not documented
+		Tags:                      20,  // VPN Gateway API reference, TagResources
 	}
 }
 

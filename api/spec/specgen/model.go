@@ -38,11 +38,17 @@ func newAction(f *spec.Family, a *spec.Action) (*actionModel, error) {
 			m.Params = append(m.Params, p)
 			continue
 		}
-		if member == "" || strings.Contains(member, ".") {
-			return nil, fmt.Errorf("parameter %s: only the form List.N.Member is generated so far", x.Name)
+		if strings.Contains(member, ".") {
+			return nil, fmt.Errorf("parameter %s: only the forms List.N and List.N.Member are generated so far", x.Name)
 		}
-		p.Go, p.Member = goName(member), member
 		l := m.list(a.Name, list)
+		if member == "" {
+			if err := l.plain(p); err != nil {
+				return nil, fmt.Errorf("parameter %s: %w", x.Name, err)
+			}
+		} else {
+			p.Go, p.Member = goName(member), member
+		}
 		l.Params = append(l.Params, p)
 		if x.MaxItems > 0 {
 			l.MaxItems = x.MaxItems
@@ -78,12 +84,27 @@ func (m *actionModel) list(action, wire string) *paramList {
 	return l
 }
 
-// paramList is a list of structures sent as List.1.Member, List.2.Member, …
+// paramList is a list of structures sent as List.1.Member, List.2.Member, …, or
+// a plain one of texts sent as List.1, List.2, …
 type paramList struct {
 	Wire, Go, Type string
 	MaxItems       int
 	Excess         string // expression of the error for too many items
 	Params         []*param
+	Plain          bool
+	Missing        string // of a plain one: expression of the error for no item at all; empty: optional
+}
+
+// plain makes l a list of texts, each checked as p.
+func (l *paramList) plain(p *param) error {
+	if p.kind != text {
+		return fmt.Errorf("a list of anything but texts is not generated so far")
+	}
+	l.Plain, l.Type = true, "string"
+	if p.Required {
+		l.Missing = fmt.Sprintf("missingParameter(%q)", l.Wire+".1")
+	}
+	return nil
 }
 
 // Names returns the quoted member names, for the search of indexes.
@@ -110,6 +131,16 @@ func (m *actionModel) Defaults() string {
 type resolver struct {
 	family *spec.Family
 	action *spec.Action
+}
+
+// lists says whether the action itself documents a code.
+func (r *resolver) lists(code string) bool {
+	for _, e := range r.action.Errors {
+		if e.Code == code {
+			return true
+		}
+	}
+	return false
 }
 
 // errorExpr returns a Go expression for the documented error of a code. With a

@@ -42,7 +42,7 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 	var err error
 	if f.Required && !indexed || f.Missing != "" {
 		p.Missing = "missingParameter(" + name + ")"
-		if f.Missing != "" {
+		if f.Missing != "" && (f.Missing != "MissingParameter" || r.lists(f.Missing)) {
 			if p.Missing, err = r.errorExpr(f.Missing, "", index); err != nil {
 				return nil, err
 			}
@@ -166,13 +166,23 @@ func (p *param) Body(target string) string {
 		if p.Max != nil {
 			high = *p.Max
 		}
-		return fmt.Sprintf("n, ok := parseInt(v, %d, %d)\nif !ok %s%s%sn\n", low, high, refuse, assign, ref)
+		among := ""
+		if len(p.Enum) > 0 {
+			among = " || !oneOf(n, " + strings.Join(p.words(), ", ") + ")"
+		}
+		return fmt.Sprintf("n, ok := parseInt(v, %d, %d)\nif !ok%s %s%s%sn\n", low, high, among, refuse, assign, ref)
 	case boolean:
 		return fmt.Sprintf("b, ok := parseBool(v)\nif !ok %s%s%sb\n", refuse, assign, ref)
 	case texts:
 		return p.listBody(assign, refuse)
 	}
 	return p.textCheck(refuse) + assign + ref + "v\n"
+}
+
+// Item returns the checks of the value v of a plain list, and its addition.
+func (p *param) Item() string {
+	target := "r." + p.Go
+	return p.textCheck("{ return nil, "+p.invalid+" }\n") + target + " = append(" + target + ", v)\n"
 }
 
 func (p *param) listBody(assign, refuse string) string {
@@ -232,6 +242,8 @@ func (p *param) textCheck(refuse string) string {
 		test = fmt.Sprintf("!isName(v, %d, %d, %s)", p.MinLength, p.MaxLength, punctuation)
 	case p.Format == "description":
 		test = fmt.Sprintf("!isDescription(v, %d, %d, %t)", p.MinLength, p.MaxLength, p.First == "letter")
+	case p.Format == "tag":
+		test = fmt.Sprintf("!isTag(v, %d)", p.MaxLength)
 	case p.MinLength > 0 || p.MaxLength > 0:
 		test = fmt.Sprintf("!lengthIn(v, %d, %d)", p.MinLength, p.MaxLength)
 	}

@@ -37,7 +37,7 @@ type {{.Name}}Request struct {
 	{{.Go}} []{{.Type}}
 {{- end}}
 }
-{{range .Lists}}
+{{range .Lists}}{{if not .Plain}}
 // {{.Type}} is one item of {{.Wire}}.N.
 type {{.Type}} struct {
 {{- range .Params}}
@@ -45,7 +45,7 @@ type {{.Type}} struct {
 	{{.Go}} {{.Type}}
 {{- end}}
 }
-{{end}}
+{{end}}{{end}}
 func decode{{.Name}}(p *Params) (any, *Error) {
 	r := &{{.Name}}Request{ {{.Defaults}} }
 {{- range .Params}}{{if .Missing}}
@@ -69,7 +69,20 @@ func decode{{.Name}}(p *Params) (any, *Error) {
 			return nil, {{.Excess}}
 		}
 		{{- end}}
+		{{- if .Missing}}
+		if n == 0 {
+			return nil, {{.Missing}}
+		}
+		{{- end}}
 		for i := range n {
+			{{- if .Plain}}
+			name := "{{.Wire}}." + strconv.Itoa(i+1)
+			v := p.Get(name)
+			if v == "" {
+				return nil, missingParameter(name)
+			}
+			{{(index .Params 0).Item}}
+			{{- else}}
 			var x {{.Type}}
 			prefix := "{{.Wire}}." + strconv.Itoa(i+1) + "."
 			{{- range $i, $m := .Params}}
@@ -84,6 +97,7 @@ func decode{{.Name}}(p *Params) (any, *Error) {
 			}
 			{{- end}}
 			r.{{.Go}} = append(r.{{.Go}}, x)
+			{{- end}}
 		}
 	}
 {{- end}}

@@ -1,0 +1,386 @@
+package aliyun
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"sluice/controlplane/identity"
+	"sluice/controlplane/planetest"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
+)
+
+// vgwWorld is a VPC of Alice's with a VPN gateway, a customer gateway, and what
+// the calls of the matrix need to go wrong.
+type vgwWorld struct {
+	*planetest.Plane
+	s       *Service
+	vpc     string // with gateway, 10.0.0.0/16
+	vswitch string // 10.0.1.0/24 of vpc
+	empty   string // a VPC without anything
+	gateway string
+	prepaid string // gateway of a VPC of its own, in vswitch2
+	cgw     string // 198.51.100.1
+}
+
+func newVGWWorld(t *testing.T) *vgwWorld {
+	t.Helper()
+	p := planetest.New(t)
+	a := planetest.Alice
+	w := &vgwWorld{Plane: p, s: NewService(p.Network, p.EIP, p.NAT, nil, p.VPN)}
+	w.vpc = p.VPC(a, "10.0.0.0/16").VPC
+	w.vswitch = p.VSwitch(a, w.vpc, "10.0.1.0/24")
+	w.empty = p.VPC(a, "10.0.0.0/16").VPC
+	w.gateway = w.must(t, "CreateVpnGateway", w.good("CreateVpnGateway", "VpcId", w.vpc, "VSwitchId", w.vswitch)).(*CreateVpnGatewayResponse).VpnGatewayId
+	prepaid := p.VPC(a, "10.0.0.0/16").VPC
+	w.prepaid = w.must(t, "CreateVpnGateway", w.good("CreateVpnGateway", "VpcId", prepaid, "InstanceChargeType", "PREPAY", "Period", "1")).(*CreateVpnGatewayResponse).VpnGatewayId
+	w.cgw = w.must(t, "CreateCustomerGateway", w.good("CreateCustomerGateway", "IpAddress", "198.51.100.1")).(*CreateCustomerGatewayResponse).CustomerGatewayId
+	return w
+}
+
+// good returns parameters with which an action succeeds, changed by name and
+// value; an empty value leaves the parameter out.
+func (w *vgwWorld) good(action string, change ...string) map[string]string {
+	p := map[string]string{"RegionId": planetest.Region}
+	add := func(more ...string) {
+		for i := 0; i < len(more); i += 2 {
+			p[more[i]] = more[i+1]
+		}
+	}
+	switch action {
+	case "CreateVpnGateway":
+		add("VpcId", w.empty, "Bandwidth", "5")
+	case "ModifyVpnGatewayAttribute":
+		add("VpnGatewayId", w.gateway, "Name", "edge")
+	case "DescribeVpnGateway", "DeleteVpnGateway":
+		add("VpnGatewayId", w.gateway)
+	case "CreateCustomerGateway":
+		add("IpAddress", "198.51.100.2")
+	case "ModifyCustomerGatewayAttribute":
+		add("CustomerGatewayId", w.cgw, "Name", "site")
+	case "DescribeCustomerGateway", "DeleteCustomerGateway":
+		add("CustomerGatewayId", w.cgw)
+	case "TagResources":
+		add("ResourceType", "VPC", "ResourceId.1", w.vpc, "Tag.1.Key", "Dept")
+	case "ListTagResources":
+		add("ResourceType", "VPC", "ResourceId.1", w.vpc)
+	case "UntagResources":
+		add("ResourceType", "VPC", "ResourceId.1", w.vpc, "TagKey.1", "Dept")
+	}
+	add(change...)
+	return p
+}
+
+func (w *vgwWorld) call(action string, params map[string]string) (Response, *Error) {
+	return w.callAs(planetest.Alice, action, params)
+}
+
+func (w *vgwWorld) callAs(c identity.Caller, action string, params map[string]string) (Response, *Error) {
+	p := NewParams()
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		if params[name] != "" {
+			p.Add(name, params[name])
+		}
+	}
+	return Dispatch(context.Background(), w.s, c, action, p)
+}
+
+func (w *vgwWorld) must(t *testing.T, action string, params map[string]string) Response {
+	t.Helper()
+	r, err := w.call(action, params)
+	if err != nil {
+		t.Fatalf("%s: %v", action, err)
+	}
+	return r
+}
+
+// connect puts a connection between the gateway and the customer gateway.
+func connect(t *testing.T, w *vgwWorld) {
+	t.Helper()
+	err := w.Put(&resource.VPNConnection{
+		Meta: resource.Meta{ID: "vco-1", Account: planetest.Alice.Account, Region: planetest.Region, CreatedAt: planetest.Now},
+		VPC:  w.vpc, Gateway: w.gateway, CustomerGateway: w.cgw,
+		LocalSubnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, RemoteSubnets: []netip.Prefix{netip.MustParsePrefix("172.16.0.0/12")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// beingChanged leaves a change of the gateway that the dataplane has not got.
+func beingChanged(t *testing.T, w *vgwWorld) {
+	t.Helper()
+	w.Dataplane(planetest.Stalls)
+	w.must(t, "ModifyVpnGatewayAttribute", w.good("ModifyVpnGatewayAttribute", "AutoPropagate", "true"))
+}
+
+func vgwQuotas(set func(*settings.Quotas)) func(*testing.T, *vgwWorld) {
+	return func(_ *testing.T, w *vgwWorld) { set(&w.Settings.Quotas) }
+}
+
+func vgwWith(change ...string) func(*vgwWorld) []string {
+	return func(*vgwWorld) []string { return change }
+}
+
+// vgwActions are the actions that this matrix is about.
+var vgwActions = []string{
+	"CreateVpnGateway", "ModifyVpnGatewayAttribute", "DescribeVpnGateways", "DescribeVpnGateway", "DeleteVpnGateway",
+	"TagResources", "ListTagResources", "UntagResources",
+	"CreateCustomerGateway", "ModifyCustomerGatewayAttribute", "DescribeCustomerGateways", "DescribeCustomerGateway", "DeleteCustomerGateway",
+}
+
+type vgwCase struct {
+	action, code, message string
+	happened              func(*testing.T, *vgwWorld)
+	change                func(*vgwWorld) []string
+}
+
+// vgwErrors provokes documented errors: a code, and where an action has several
+// messages for it a part of the right one.
+var vgwErrors = []vgwCase{
+	{"CreateVpnGateway", "Resource.QuotaFull", "", nil, func(w *vgwWorld) []string { return []string{"VpcId", w.vpc} }},
+
+	{"ModifyVpnGatewayAttribute", "InvalidRegionId.NotFound", "", nil, vgwWith("RegionId", "mars")},
+	{"ModifyVpnGatewayAttribute", "InvalidVpnGatewayInstanceId.NotFound", "", nil, vgwWith("VpnGatewayId", "vpn-none")},
+	{"ModifyVpnGatewayAttribute", "InvalidVpnGatewayInstanceId.NotFound", "", nil, vgwWith("RegionId", planetest.Elsewhere)},
+	{"ModifyVpnGatewayAttribute", "InvalidName", "", nil, vgwWith("Name", "1st")},
+	{"ModifyVpnGatewayAttribute", "InvalidName", "", nil, vgwWith("Name", "a b")},
+	{"ModifyVpnGatewayAttribute", "InvalidDescription", "", nil, vgwWith("Description", "http://example.com")},
+	{"ModifyVpnGatewayAttribute", "InvalidDescription", "", nil, vgwWith("Description", "2nd")},
+
+	{"DescribeVpnGateways", "InvalidRegionId.NotFound", "", nil, vgwWith("RegionId", "mars")},
+	{"DescribeVpnGateways", "InvalidParameter", "pageSize", nil, vgwWith("PageSize", "51")},
+	{"DescribeVpnGateways", "InvalidParameter", "pageSize", nil, vgwWith("PageSize", "0")},
+	{"DescribeVpnGateways", "InvalidParameter", "pageNumber", nil, vgwWith("PageNumber", "0")},
+
+	{"DescribeVpnGateway", "InvalidRegionId.NotFound", "", nil, vgwWith("RegionId", "mars")},
+	{"DescribeVpnGateway", "InvalidVpnGatewayInstanceId.NotFound", "", nil, vgwWith("VpnGatewayId", "vpn-none")},
+
+	{"DeleteVpnGateway", "InvalidRegionId.NotFound", "", nil, vgwWith("RegionId", "mars")},
+	{"DeleteVpnGateway", "InvalidVpnGatewayInstanceId.NotFound", "", nil, vgwWith("VpnGatewayId", "vpn-none")},
+	{"DeleteVpnGateway", "ForbiddenRelease", "", nil, func(w *vgwWorld) []string { return []string{"VpnGatewayId", w.prepaid} }},
+	{"DeleteVpnGateway", "VpnGateway.Configuring", "", beingChanged, vgwWith()},
+	{"DeleteVpnGateway", "DependencyViolation.VpnConnection", "", connect, vgwWith()},
+
+	{"CreateCustomerGateway", "InvalidIpAddress.AlreadyExist", "", nil, vgwWith("IpAddress", "198.51.100.1")},
+	{"CreateCustomerGateway", "InvalidIpAddress.WrongFormat", "", nil, vgwWith("IpAddress", "198.51.100")},
+	{"CreateCustomerGateway", "InvalidIpAddress.WrongFormat", "", nil, vgwWith("IpAddress", "2001:db8::1")},
+	{"CreateCustomerGateway", "InvalidIpAddress.WrongFormat", "", nil, vgwWith("IpAddress", "224.0.0.5")},
+	{"CreateCustomerGateway", "InvalidName", "", nil, vgwWith("Name", "x")},
+	{"CreateCustomerGateway", "InvalidDescription", "", nil, vgwWith("Description", "https://example.com")},
+	{"CreateCustomerGateway", "Resource.QuotaFull", "", vgwQuotas(func(q *settings.Quotas) { q.CustomerGateways = 1 }), vgwWith()},
+
+	{"ModifyCustomerGatewayAttribute", "InvalidCustomerGatewayInstanceId.NotFound", "", nil, vgwWith("CustomerGatewayId", "cgw-none")},
+	{"ModifyCustomerGatewayAttribute", "InvalidName", "", nil, vgwWith("Name", "http://x")},
+	{"ModifyCustomerGatewayAttribute", "InvalidDescription", "", nil, vgwWith("Description", "x")},
+
+	{"DescribeCustomerGateways", "InvalidCustomerGatewayId.NotFound", "", nil, vgwWith("CustomerGatewayId", "cgw-none")},
+	{"DescribeCustomerGateways", "InvalidPageSize", "", nil, vgwWith("PageSize", "51")},
+	{"DescribeCustomerGateways", "InvalidPageNumber", "", nil, vgwWith("PageNumber", "first")},
+
+	{"DescribeCustomerGateway", "InvalidCustomerGatewayInstanceId.NotFound", "", nil, vgwWith("CustomerGatewayId", "cgw-none")},
+
+	{"DeleteCustomerGateway", "InvalidCustomerGatewayInstanceId.NotFound", "", nil, vgwWith("CustomerGatewayId", "cgw-none")},
+	{"DeleteCustomerGateway", "DependencyViolation.VpnConnection", "", connect, vgwWith()},
+}
+
+// vgwUnprovoked says why nothing provokes a code, for one action, or with an
+// empty action for all.
+var vgwUnprovoked = map[[2]string]string{
+	{"", "Forbidden.SubUser"}: "there are no sub-accounts",
+	{"", "Forbbiden.SubUser"}: "there are no sub-accounts",
+	{"", "Forbidden"}:         "there are no rights to single resources; another account's are not found",
+
+	{"CreateCustomerGateway", "InvalidIpAddress.AlreadyExsit"}:              "older document's spelling of InvalidIpAddress.AlreadyExist",
+	{"ModifyCustomerGatewayAttribute", "InvalidCustomerGatewayId.NotFound"}: "older document; the newer one answers InvalidCustomerGatewayInstanceId.NotFound",
+	{"DescribeCustomerGateway", "InvalidCustomerGatewayId.NotFound"}:        "older document; the newer one answers InvalidCustomerGatewayInstanceId.NotFound",
+	{"DeleteCustomerGateway", "InvalidCustomerGatewayId.NotFound"}:          "older document; the newer one answers InvalidCustomerGatewayInstanceId.NotFound",
+}
+
+// vgwOthers are refusals for which the action's document has no code: those of
+// other actions, and common ones, which name the parameter.
+var vgwOthers = []vgwCase{
+	{"CreateVpnGateway", "InvalidRegionId.NotFound", "", nil, vgwWith("RegionId", "mars")},
+	{"CreateVpnGateway", "InvalidVpcId.NotFound", "", nil, vgwWith("VpcId", "vpc-none")},
+	{"CreateVpnGateway", "InvalidVSwitchId.NotFound", "", nil, vgwWith("VSwitchId", "vsw-none")},
+	{"CreateVpnGateway", "InvalidVSwitchId.NotFound", "", nil, func(w *vgwWorld) []string { return []string{"VSwitchId", w.vswitch} }},
+	{"CreateVpnGateway", "InvalidParameter", `"Bandwidth"`, nil, vgwWith("Bandwidth", "15")},
+	{"CreateVpnGateway", "InvalidParameter", `"SslConnections"`, nil, vgwWith("SslConnections", "7")},
+	{"CreateVpnGateway", "InvalidParameter", `"Period"`, nil, vgwWith("InstanceChargeType", "PREPAY", "Period", "10")},
+	{"CreateVpnGateway", "InvalidParameter", `"InstanceChargeType"`, nil, vgwWith("InstanceChargeType", "PostPaid")},
+	{"CreateVpnGateway", "InvalidParameter", `"Name"`, nil, vgwWith("Name", "a.b")},
+	{"CreateVpnGateway", "MissingParameter", `"Bandwidth"`, nil, vgwWith("Bandwidth", "")},
+	{"CreateVpnGateway", "MissingParameter", `"Period"`, nil, vgwWith("InstanceChargeType", "PREPAY")},
+	{"CreateVpnGateway", "InsufficientEipCapacity", "", func(_ *testing.T, w *vgwWorld) { w.Settings.Public[0].Pool = nil }, vgwWith()},
+	{"CreateVpnGateway", "IncorrectVpcStatus", "", func(_ *testing.T, w *vgwWorld) {
+		w.Dataplane(planetest.Stalls)
+		w.empty = w.VPC(planetest.Alice, "10.0.0.0/16").VPC
+	}, func(w *vgwWorld) []string { return []string{"VpcId", w.empty} }},
+	{"ModifyVpnGatewayAttribute", "VpnGateway.Configuring", "", beingChanged, vgwWith("AutoPropagate", "false")},
+
+	{"CreateCustomerGateway", "InvalidRegionId.NotFound", "", nil, vgwWith("RegionId", "mars")},
+	{"CreateCustomerGateway", "InvalidParameter", `"Asn"`, nil, vgwWith("Asn", "0")},
+	{"CreateCustomerGateway", "InvalidParameter", `"Asn"`, nil, vgwWith("Asn", "4294967296")},
+	{"CreateCustomerGateway", "InvalidParameter", `"Asn"`, nil, vgwWith("Asn", "1.10")},
+
+	{"TagResources", "InvalidRegionId.NotFound", "", nil, vgwWith("RegionId", "mars")},
+	{"TagResources", "MissingParameter", `"ResourceId.1"`, nil, vgwWith("ResourceId.1", "")},
+	{"TagResources", "MissingParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "")},
+	{"TagResources", "MissingParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "", "Tag.1.Value", "x")},
+	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", strings.Repeat("x", 65))},
+	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "aliyunDept")},
+	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "acs:Dept")},
+	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "a-http://b")},
+	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "1st")},
+	{"TagResources", "InvalidParameter", `"Tag.1.Value"`, nil, vgwWith("Tag.1.Value", strings.Repeat("x", 129))},
+	{"TagResources", "InvalidParameter", `"Tag.1.Value"`, nil, vgwWith("Tag.1.Value", "see https://example.com")},
+	{"TagResources", "InvalidParameter", `"Tag"`, nil, vgwWith("Tag.2.Key", "Dept")}, // a second time
+	{"TagResources", "InvalidParameter", `"Tag"`, nil, vgwWith("Tag.3.Key", "Site")}, // without a second
+	{"TagResources", "InvalidParameter", `"Tag"`, nil, func(*vgwWorld) []string { return numberedParams("Tag.%.Key", "key", 21) }},
+	{"TagResources", "InvalidParameter", `"ResourceId"`, nil, func(*vgwWorld) []string { return numberedParams("ResourceId.%", "vpc-", 21) }},
+	{"TagResources", "InvalidParameter", `"ResourceType"`, nil, vgwWith("ResourceType", "Vpc")},
+	{"TagResources", "InvalidVpcId.NotFound", "", nil, vgwWith("ResourceId.2", "vpc-none")},
+	{"TagResources", "InvalidVSwitchId.NotFound", "", nil, vgwWith("ResourceType", "VSWITCH")},
+	{"TagResources", "InvalidRouteTableId.NotFound", "", nil, vgwWith("ResourceType", "ROUTETABLE")},
+	{"TagResources", "InvalidAllocationId.NotFound", "", nil, vgwWith("ResourceType", "EIP")},
+	{"TagResources", "InvalidVpnGatewayInstanceId.NotFound", "", nil, vgwWith("ResourceType", "VpnGateway")},
+	{"TagResources", "Resource.QuotaFull", "", func(t *testing.T, w *vgwWorld) {
+		w.Settings.Quotas.Tags = 1
+		w.must(t, "TagResources", w.good("TagResources", "Tag.1.Key", "Site"))
+	}, vgwWith()},
+
+	{"ListTagResources", "MissingParameter", `"ResourceId.1"`, nil, vgwWith("ResourceId.1", "")},
+	{"ListTagResources", "MissingParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Value", "x")},
+	{"ListTagResources", "InvalidParameter", `"MaxResults"`, nil, vgwWith("MaxResults", "19")},
+	{"ListTagResources", "InvalidParameter", `"MaxResults"`, nil, vgwWith("MaxResults", "101")},
+	{"ListTagResources", "InvalidParameter", `"NextToken"`, nil, vgwWith("NextToken", "caeba0bbb2be03f84eb48b699f0a4883")},
+	{"UntagResources", "MissingParameter", `"TagKey.1"`, nil, vgwWith("TagKey.1", "")},
+	{"UntagResources", "InvalidVpcId.NotFound", "", nil, vgwWith("ResourceId.1", "vpc-none")},
+
+	{"DeleteVpc", "DependencyViolation.Instance", "", nil, func(w *vgwWorld) []string { return []string{"VpcId", w.vpc} }},
+	{"DeleteVSwitch", "DependencyViolation", "", nil, func(w *vgwWorld) []string { return []string{"VSwitchId", w.vswitch} }},
+}
+
+// numberedParams are n parameters that differ in their number.
+func numberedParams(name, value string, n int) []string {
+	var list []string
+	for i := range n {
+		number := string(rune('a'+i)) + "x"
+		list = append(list, strings.Replace(name, "%", strconv.Itoa(i+1), 1), value+number)
+	}
+	return list
+}
+
+func (c vgwCase) run(t *testing.T) *Error {
+	t.Helper()
+	w := newVGWWorld(t)
+	if c.happened != nil {
+		c.happened(t, w)
+	}
+	before := w.DB.View()
+	_, err := w.call(c.action, w.good(c.action, c.change(w)...))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if err.Code != c.code || !strings.Contains(err.Message, c.message) {
+		t.Fatalf("%v, want %s holding %q", err, c.code, c.message)
+	}
+	if w.DB.View() != before {
+		t.Error("a refused call changed something")
+	}
+	return err
+}
+
+func TestVPNGatewayErrors(t *testing.T) {
+	for _, c := range vgwErrors {
+		t.Run(c.action+"/"+c.code, func(t *testing.T) {
+			t.Parallel() // each waits for its own store's disk
+			if err := c.run(t); !slices.Contains(documentedErrors[c.action], *err) {
+				t.Errorf("%v is not as documented: %+v", err, documentedErrors[c.action])
+			}
+		})
+	}
+}
+
+func TestVPNGatewayRefusalsWithoutACode(t *testing.T) {
+	for _, c := range vgwOthers {
+		t.Run(c.action+"/"+c.code, func(t *testing.T) {
+			t.Parallel()
+			c.run(t)
+		})
+	}
+}
+
+func TestVPNGatewayErrorsAreComplete(t *testing.T) {
+	used := map[[2]string]bool{}
+	for _, action := range vgwActions {
+		for _, e := range documentedErrors[action] {
+			provoked := slices.ContainsFunc(vgwErrors, func(c vgwCase) bool {
+				return c.action == action && c.code == e.Code && strings.Contains(e.Message, c.message)
+			})
+			excused := false
+			for _, key := range [][2]string{{action, e.Code}, {"", e.Code}} {
+				if _, ok := vgwUnprovoked[key]; ok {
+					excused, used[key] = true, true
+				}
+			}
+			if provoked == excused {
+				t.Errorf("%s: %s (%s) has to be either provoked or excused", action, e.Code, e.Message)
+			}
+		}
+	}
+	for key := range vgwUnprovoked {
+		if !used[key] {
+			t.Errorf("%v is excused and not documented", key)
+		}
+	}
+}
+
+// Another account sees none of it.
+func TestVPNGatewaysOfOthersAreNotFound(t *testing.T) {
+	w := newVGWWorld(t)
+	for action, code := range map[string]string{
+		"CreateVpnGateway":               "InvalidVpcId.NotFound",
+		"ModifyVpnGatewayAttribute":      "InvalidVpnGatewayInstanceId.NotFound",
+		"DescribeVpnGateway":             "InvalidVpnGatewayInstanceId.NotFound",
+		"DeleteVpnGateway":               "InvalidVpnGatewayInstanceId.NotFound",
+		"TagResources":                   "InvalidVpcId.NotFound",
+		"UntagResources":                 "InvalidVpcId.NotFound",
+		"ModifyCustomerGatewayAttribute": "InvalidCustomerGatewayInstanceId.NotFound",
+		"DescribeCustomerGateway":        "InvalidCustomerGatewayInstanceId.NotFound",
+		"DeleteCustomerGateway":          "InvalidCustomerGatewayInstanceId.NotFound",
+	} {
+		if _, err := w.callAs(planetest.Bob, action, w.good(action)); err == nil || err.Code != code {
+			t.Errorf("%s: %v, want %s", action, err, code)
+		}
+	}
+	w.must(t, "TagResources", w.good("TagResources"))
+	for _, action := range []string{"DescribeVpnGateways", "DescribeCustomerGateways", "ListTagResources"} {
+		r, err := w.callAs(planetest.Bob, action, w.good(action))
+		if err != nil {
+			t.Fatalf("%s: %v", action, err)
+		}
+		if text := encoded(t, FormatJSON, r); strings.Contains(text, w.gateway) || strings.Contains(text, w.cgw) || strings.Contains(text, w.vpc) {
+			t.Errorf("%s shows Bob what is Alice's: %s", action, text)
+		}
+	}
+}
+
+// The parameters that the matrix changes work unchanged.
+func TestVPNGatewayActionsSucceed(t *testing.T) {
+	for _, action := range vgwActions {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			w := newVGWWorld(t)
+			r := w.must(t, action, w.good(action))
+			for _, f := range []Format{FormatXML, FormatJSON} {
+				encoded(t, f, r)
+			}
+		})
+	}
+}

@@ -1,0 +1,94 @@
+package aliyun
+
+import (
+	"context"
+
+	"sluice/controlplane/identity"
+	"sluice/controlplane/vpn"
+)
+
+// CreateCustomerGateway implements Actions.
+func (s *Service) CreateCustomerGateway(ctx context.Context, c identity.Caller, r *CreateCustomerGatewayRequest) (*CreateCustomerGatewayResponse, error) {
+	a, err := address("IpAddress", r.IpAddress)
+	if err != nil {
+		return nil, err
+	}
+	in := vpn.CustomerGateway{Region: r.RegionId, Address: a, Name: given(r.Name), Description: given(r.Description)}
+	if r.Asn != nil {
+		in.ASN = uint32(*r.Asn)
+	}
+	g, err := s.vpn.CreateCustomerGateway(ctx, c, in)
+	if err != nil {
+		return nil, err
+	}
+	return &CreateCustomerGatewayResponse{
+		CustomerGatewayId: g.ID,
+		Name:              g.Name,
+		Description:       g.Description,
+		IpAddress:         g.Address.String(),
+		CreateTime:        epochMs(g.CreatedAt),
+	}, nil
+}
+
+// ModifyCustomerGatewayAttribute implements Actions.
+func (s *Service) ModifyCustomerGatewayAttribute(ctx context.Context, c identity.Caller, r *ModifyCustomerGatewayAttributeRequest) (*ModifyCustomerGatewayAttributeResponse, error) {
+	g, err := s.vpn.ModifyCustomerGateway(ctx, c, vpn.CustomerGatewayAttributes{
+		Region:      r.RegionId,
+		ID:          r.CustomerGatewayId,
+		Name:        r.Name,
+		Description: r.Description,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &ModifyCustomerGatewayAttributeResponse{
+		CustomerGatewayId: g.ID,
+		Name:              g.Name,
+		Description:       g.Description,
+		IpAddress:         g.Address.String(),
+		CreateTime:        epochMs(g.CreatedAt),
+	}, nil
+}
+
+// DescribeCustomerGateways implements Actions.
+func (s *Service) DescribeCustomerGateways(_ context.Context, c identity.Caller, r *DescribeCustomerGatewaysRequest) (*DescribeCustomerGatewaysResponse, error) {
+	list, err := s.vpn.CustomerGateways(c, vpn.CustomerGatewayQuery{
+		Region: r.RegionId,
+		ID:     given(r.CustomerGatewayId),
+		Page:   pageOf(r.PageNumber, r.PageSize),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &DescribeCustomerGatewaysResponse{TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
+	for _, g := range list.Items {
+		out.CustomerGateways.CustomerGateway = append(out.CustomerGateways.CustomerGateway, DescribeCustomerGatewaysCustomerGateway{
+			CustomerGatewayId: g.ID,
+			Name:              g.Name,
+			Description:       g.Description,
+			IpAddress:         g.Address.String(),
+			CreateTime:        epochMs(g.CreatedAt),
+		})
+	}
+	return out, nil
+}
+
+// DescribeCustomerGateway implements Actions.
+func (s *Service) DescribeCustomerGateway(_ context.Context, c identity.Caller, r *DescribeCustomerGatewayRequest) (*DescribeCustomerGatewayResponse, error) {
+	g, err := s.vpn.CustomerGateway(c, r.RegionId, r.CustomerGatewayId)
+	if err != nil {
+		return nil, err
+	}
+	return &DescribeCustomerGatewayResponse{
+		CustomerGatewayId: g.ID,
+		Name:              g.Name,
+		Description:       g.Description,
+		IpAddress:         g.Address.String(),
+		CreateTime:        epochMs(g.CreatedAt),
+	}, nil
+}
+
+// DeleteCustomerGateway implements Actions.
+func (s *Service) DeleteCustomerGateway(ctx context.Context, c identity.Caller, r *DeleteCustomerGatewayRequest) (*DeleteCustomerGatewayResponse, error) {
+	return &DeleteCustomerGatewayResponse{}, s.vpn.DeleteCustomerGateway(ctx, c, r.RegionId, r.CustomerGatewayId)
+}

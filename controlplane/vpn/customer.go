@@ -1,0 +1,120 @@
+package vpn
+
+import (
+	"context"
+	"net/netip"
+
+	"sluice/controlplane/change"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// CustomerGateway is what a new customer gateway should be.
+type CustomerGateway struct {
+	Region      string
+	Address     netip.Addr // IPv4
+	ASN         uint32     // 0: not given
+	Name        string     // empty: the customer gateway's id
+	Description string
+}
+
+// CreateCustomerGateway notes the VPN device of a remote site (VPN Gateway API
+// reference, CreateCustomerGateway).
+//
+// Reasons: RegionNotFound, CustomerGatewayAddress, CustomerGatewayExists,
+// QuotaCustomerGateway.
+func (s *Service) CreateCustomerGateway(ctx context.Context, c identity.Caller, in CustomerGateway) (*resource.CustomerGateway, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (*resource.CustomerGateway, error) {
+		if err := s.region(in.Region); err != nil {
+			return nil, err
+		}
+		if !ofADevice(in.Address) {
+			return nil, fault.New(fault.CustomerGatewayAddress, "%s; write the IPv4 address at which the device is reached", in.Address)
+		}
+		for other := range tx.CustomerGateways.By(state.ByAddress, state.Key(c.Account, in.Region, in.Address.String())).All() {
+			return nil, fault.New(fault.CustomerGatewayExists, "customer gateway %s has address %s", other.ID, in.Address)
+		}
+		if n, most := tx.CustomerGateways.By(state.ByAccount, c.Account).Len(), s.settings.For(c.Account).CustomerGateways; n >= most {
+			return nil, fault.New(fault.QuotaCustomerGateway, "account %s has %d customer gateways, at most %d", c.Account, n, most)
+		}
+		g := &resource.CustomerGateway{
+			Meta:        resource.Meta{ID: resource.NewID(resource.PrefixCustomerGateway), Account: c.Account, Region: in.Region, CreatedAt: s.now()},
+			Address:     in.Address,
+			ASN:         in.ASN,
+			Name:        in.Name,
+			Description: in.Description,
+		}
+		if g.Name == "" {
+			g.Name = g.ID
+		}
+		tx.Put(g)
+		tx.Done("customer gateway created", "customerGateway", g.ID, "address", g.Address, "region", g.Region)
+		return g, nil
+	})
+}
+
+// ofADevice says whether a single device can be reached at an address. A
+// private one counts: it may be that of a device across a private link.
+func ofADevice(a netip.Addr) bool {
+	return a.Is4() && !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() && a.As4()[0] != 0 && a.As4()[0] < 240
+}
+
+// CustomerGatewayAttributes is a change of a customer gateway; nil leaves a
+// thing as it is.
+type CustomerGatewayAttributes struct {
+	Region      string
+	ID          string
+	Name        *string // empty: the customer gateway's id again
+	Description *string
+}
+
+// ModifyCustomerGateway changes a customer gateway's name and description, and
+// returns it as it is then (ModifyCustomerGatewayAttribute).
+//
+// Reasons: RegionNotFound, CustomerGatewayNotFound.
+func (s *Service) ModifyCustomerGateway(ctx context.Context, c identity.Caller, in CustomerGatewayAttributes) (*resource.CustomerGateway, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (*resource.CustomerGateway, error) {
+		old, err := s.customerGateway(tx.View, c, in.Region, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		g := old.Clone().(*resource.CustomerGateway)
+		if in.Name != nil {
+			g.Name = *in.Name
+			if g.Name == "" {
+				g.Name = g.ID
+			}
+		}
+		if in.Description != nil {
+			g.Description = *in.Description
+		}
+		if *g == *old {
+			return g, nil
+		}
+		tx.PutAttributes(g)
+		tx.Done("customer gateway changed", "customerGateway", g.ID, "name", g.Name)
+		return g, nil
+	})
+}
+
+// DeleteCustomerGateway deletes a customer gateway that no connection leads to
+// (DeleteCustomerGateway).
+//
+// Reasons: RegionNotFound, CustomerGatewayNotFound,
+// CustomerGatewayHasConnections.
+func (s *Service) DeleteCustomerGateway(ctx context.Context, c identity.Caller, region, id string) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		g, err := s.customerGateway(tx.View, c, region, id)
+		if err != nil {
+			return err
+		}
+		for x := range tx.VPNConnections.By(state.ByCustomerGateway, g.ID).All() {
+			return fault.New(fault.CustomerGatewayHasConnections, "connection %s leads to customer gateway %s; delete it first", x.ID, g.ID)
+		}
+		tx.Delete(g)
+		tx.Done("customer gateway deleted", "customerGateway", g.ID, "address", g.Address)
+		return nil
+	})
+}

@@ -1,0 +1,40 @@
+package vpn
+
+import (
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// CustomerGatewayQuery selects customer gateways of a region.
+type CustomerGatewayQuery struct {
+	Region string
+	ID     string // empty: all; one that is not there is refused
+	Page   state.Page
+}
+
+// CustomerGateways lists the caller's customer gateways in the order in which
+// they were made (DescribeCustomerGateways).
+//
+// Reasons: RegionNotFound, CustomerGatewayNotFound.
+func (s *Service) CustomerGateways(c identity.Caller, q CustomerGatewayQuery) (state.Listing[*resource.CustomerGateway], error) {
+	if err := s.region(q.Region); err != nil {
+		return state.Listing[*resource.CustomerGateway]{}, err
+	}
+	v := s.db.View()
+	as := func(g *resource.CustomerGateway) *resource.CustomerGateway { return g }
+	if q.ID != "" {
+		g, err := s.customerGateway(v, c, q.Region, q.ID)
+		if err != nil {
+			return state.Listing[*resource.CustomerGateway]{}, err
+		}
+		return state.Single(g, true, q.Page, as), nil
+	}
+	return state.Select(v.CustomerGateways.By(state.ByRegion, state.Key(c.Account, q.Region)), q.Page, nil, as), nil
+}
+
+// CustomerGateway returns one of the caller's customer gateways
+// (DescribeCustomerGateway). Reasons: RegionNotFound, CustomerGatewayNotFound.
+func (s *Service) CustomerGateway(c identity.Caller, region, id string) (*resource.CustomerGateway, error) {
+	return s.customerGateway(s.db.View(), c, region, id)
+}

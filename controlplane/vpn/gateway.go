@@ -1,0 +1,211 @@
+package vpn
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"sluice/controlplane/change"
+	"sluice/controlplane/eip"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// Charge types of a VPN gateway. They are kept and shown; nothing is charged.
+const (
+	PrePay  = "PREPAY"
+	PostPay = "POSTPAY"
+)
+
+// sslConnections is how many SSL-VPN clients may connect where SSL-VPN is asked
+// for without a number: the least of those that can be asked for.
+const sslConnections = 5
+
+// Gateway is what a new VPN gateway should be.
+type Gateway struct {
+	Region         string
+	VPC            string
+	VSwitch        string // of the VPC; empty: none
+	Name           string // empty: the gateway's id
+	Bandwidth      int    // Mbit/s
+	ChargeType     string // PrePay or PostPay
+	Period         int    // months, with PrePay; 0: not given
+	IPsec          bool
+	SSL            bool
+	SSLConnections int // 0: not given
+}
+
+// NewGateway is what CreateGateway made.
+type NewGateway struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Order int64  `json:"order,omitempty"` // number of the order, with PrePay
+}
+
+// CreateGateway makes the VPN gateway of a VPC, with a free address of the
+// region's public network, one picked at random (VPN Gateway API reference,
+// CreateVpnGateway). An order of a prepaid one counts as paid at once.
+//
+// Reasons, in this order: RegionNotFound, VPCNotFound, VSwitchNotFound,
+// PeriodMissing, VPNGatewayExists, NoFreeElasticIP, VPCInTransition.
+func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gateway) (NewGateway, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (NewGateway, error) {
+		vpc, err := s.vpc(tx.View, c, in.Region, in.VPC)
+		if err != nil {
+			return NewGateway{}, err
+		}
+		if in.VSwitch != "" {
+			if x, ok := tx.VSwitches.Get(in.VSwitch); !ok || x.VPC != vpc.ID {
+				return NewGateway{}, fault.New(fault.VSwitchNotFound, "VSwitch %q in VPC %s", in.VSwitch, vpc.ID)
+			}
+		}
+		if in.ChargeType == PrePay && in.Period == 0 {
+			return NewGateway{}, fault.New(fault.PeriodMissing, "a %s gateway needs a period in months", PrePay)
+		}
+		for other := range tx.VPNGateways.By(state.ByVPC, vpc.ID).All() {
+			return NewGateway{}, fault.New(fault.VPNGatewayExists, "VPC %s has VPN gateway %s; a VPC has at most one", vpc.ID, other.ID)
+		}
+		public, ok := s.settings.PublicNetworkOf(vpc.Region)
+		if !ok {
+			return NewGateway{}, fault.New(fault.NoFreeElasticIP, "region %s has no public network", vpc.Region)
+		}
+		address, err := eip.Draw(tx.View, public, s.random)
+		if err != nil {
+			return NewGateway{}, err
+		}
+		if err := s.vpcReady(vpc); err != nil {
+			return NewGateway{}, err
+		}
+		g := &resource.VPNGateway{
+			Meta:           resource.Meta{ID: resource.NewID(resource.PrefixVPNGateway), Account: c.Account, Region: vpc.Region, CreatedAt: s.now()},
+			VPC:            vpc.ID,
+			VSwitch:        in.VSwitch,
+			Name:           in.Name,
+			Address:        address,
+			PublicNetwork:  public.Name,
+			Bandwidth:      in.Bandwidth,
+			ChargeType:     in.ChargeType,
+			IPsec:          in.IPsec,
+			SSL:            in.SSL,
+			SSLConnections: in.SSLConnections,
+		}
+		if g.Name == "" {
+			g.Name = g.ID
+		}
+		if g.SSL && g.SSLConnections == 0 {
+			g.SSLConnections = sslConnections
+		}
+		made := NewGateway{ID: g.ID, Name: g.Name}
+		if g.ChargeType == PrePay {
+			g.Expires = g.CreatedAt.AddDate(0, in.Period, 0)
+			if made.Order, err = s.orderNumber(); err != nil {
+				return NewGateway{}, err
+			}
+		}
+		tx.Put(g)
+		tx.Done("VPN gateway created", "gateway", g.ID, "vpc", vpc.ID, "address", address, "bandwidth", g.Bandwidth)
+		return made, nil
+	})
+}
+
+// orderNumber draws a number of 14 digits, as the document's example has it.
+func (s *Service) orderNumber() (int64, error) {
+	const low, span = 10_000_000_000_000, 90_000_000_000_000
+	n, err := rand.Int(s.random, big.NewInt(span))
+	if err != nil {
+		return 0, fmt.Errorf("draw an order number: %w", err)
+	}
+	return low + n.Int64(), nil
+}
+
+// GatewayAttributes is a change of a gateway; nil leaves a thing as it is.
+type GatewayAttributes struct {
+	Region        string
+	ID            string
+	Name          *string // empty: the gateway's id again
+	Description   *string
+	AutoPropagate *bool
+}
+
+// ModifyGateway changes a gateway's name, description and whether routes that
+// it learns go into the VPC's route table, and returns it as it is then
+// (ModifyVpnGatewayAttribute). The dataplane has a part in the last alone.
+//
+// Reasons: RegionNotFound, VPNGatewayNotFound, VPNGatewayConfiguring.
+func (s *Service) ModifyGateway(ctx context.Context, c identity.Caller, in GatewayAttributes) (GatewayStatus, error) {
+	g, err := change.Do(ctx, s.writer, c, func(tx *change.Tx) (*resource.VPNGateway, error) {
+		old, err := s.gateway(tx.View, c, in.Region, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		g := old.Clone().(*resource.VPNGateway)
+		if in.Name != nil {
+			g.Name = *in.Name
+			if g.Name == "" {
+				g.Name = g.ID
+			}
+		}
+		if in.Description != nil {
+			g.Description = *in.Description
+		}
+		if in.AutoPropagate != nil {
+			g.AutoPropagate = *in.AutoPropagate
+		}
+		switch {
+		case *g == *old:
+			return g, nil
+		case g.AutoPropagate == old.AutoPropagate:
+			tx.PutAttributes(g)
+		default:
+			if err := s.gatewayReady(old); err != nil {
+				return nil, err
+			}
+			tx.Put(g)
+		}
+		tx.Done("VPN gateway changed", "gateway", g.ID, "vpc", g.VPC, "name", g.Name, "autoPropagate", g.AutoPropagate)
+		return g, nil
+	})
+	if err != nil {
+		return GatewayStatus{}, err
+	}
+	return s.status(s.db.View(), g), nil
+}
+
+// DeleteGateway deletes a gateway without connections, with its routes
+// (DeleteVpnGateway). Its public address goes back to the pool.
+//
+// Reasons, in this order: RegionNotFound, VPNGatewayNotFound,
+// VPNGatewayHasConnections, VPNGatewayPrepaid, VPNGatewayConfiguring.
+func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, id string) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		g, err := s.gateway(tx.View, c, region, id)
+		if err != nil {
+			return err
+		}
+		for x := range tx.VPNConnections.By(state.ByGateway, g.ID).All() {
+			return fault.New(fault.VPNGatewayHasConnections, "VPN gateway %s has connection %s; delete it first", g.ID, x.ID)
+		}
+		if g.ChargeType == PrePay && s.now().Before(g.Expires) {
+			return fault.New(fault.VPNGatewayPrepaid, "VPN gateway %s is prepaid until %s", g.ID, g.Expires)
+		}
+		if err := s.gatewayReady(g); err != nil {
+			return err
+		}
+		// Collected before the first change: ranges don't stand still under it.
+		routes := slices.Collect(tx.VPNRoutes.By(state.ByGateway, g.ID).All())
+		entries := slices.Collect(tx.RouteEntries.By(state.ByNextHop, g.ID).All())
+		for _, r := range routes {
+			tx.Delete(r)
+		}
+		for _, e := range entries {
+			tx.Delete(e)
+		}
+		tx.Delete(g)
+		tx.Done("VPN gateway deleted", "gateway", g.ID, "vpc", g.VPC, "address", g.Address, "routes", len(routes))
+		return nil
+	})
+}

@@ -1,0 +1,77 @@
+package vpn
+
+import (
+	"net/netip"
+
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// GatewayStatus is a gateway with what is not kept in it.
+type GatewayStatus struct {
+	*resource.VPNGateway
+	Phase   resource.Phase
+	BGP     bool       // a connection of it uses BGP
+	Private netip.Addr // address in its VSwitch; the zero Addr without one
+}
+
+// GatewayQuery selects gateways of a region. Empty filters match all, others
+// match whole values, and all have to match.
+type GatewayQuery struct {
+	Region string
+	ID     string
+	VPC    string
+	Phase  *resource.Phase
+	None   bool // a filter that no gateway can match was given
+	Page   state.Page
+}
+
+// Gateways lists the caller's gateways in the order in which they were made
+// (DescribeVpnGateways). Reason: RegionNotFound.
+func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[GatewayStatus], error) {
+	if err := s.region(q.Region); err != nil {
+		return state.Listing[GatewayStatus]{}, err
+	}
+	if q.None {
+		return state.Listing[GatewayStatus]{}, nil
+	}
+	v := s.db.View()
+	r := v.VPNGateways.By(state.ByRegion, state.Key(c.Account, q.Region))
+	if q.VPC != "" {
+		r = v.VPNGateways.By(state.ByVPC, q.VPC)
+	}
+	var match func(*resource.VPNGateway) bool // nil: everything in the range
+	if q.ID != "" || q.VPC != "" || q.Phase != nil {
+		match = func(g *resource.VPNGateway) bool {
+			return mine(c, q.Region, &g.Meta) && (q.ID == "" || g.ID == q.ID) && (q.Phase == nil || s.phase(g) == *q.Phase)
+		}
+	}
+	return state.Select(r, q.Page, match, func(g *resource.VPNGateway) GatewayStatus { return s.status(v, g) }), nil
+}
+
+// Gateway returns one of the caller's gateways (DescribeVpnGateway). Reasons:
+// RegionNotFound, VPNGatewayNotFound.
+func (s *Service) Gateway(c identity.Caller, region, id string) (GatewayStatus, error) {
+	v := s.db.View()
+	g, err := s.gateway(v, c, region, id)
+	if err != nil {
+		return GatewayStatus{}, err
+	}
+	return s.status(v, g), nil
+}
+
+func (s *Service) phase(g *resource.VPNGateway) resource.Phase {
+	return g.Phase(s.db.Observed.Applied(g.VPC))
+}
+
+func (s *Service) status(v *state.View, g *resource.VPNGateway) GatewayStatus {
+	st := GatewayStatus{VPNGateway: g, Phase: s.phase(g)}
+	for x := range v.VPNConnections.By(state.ByGateway, g.ID).All() {
+		st.BGP = st.BGP || x.BGP.Enabled
+	}
+	if x, ok := v.VSwitches.Get(g.VSwitch); ok {
+		st.Private = resource.GatewayAddress(x.CIDR)
+	}
+	return st
+}
