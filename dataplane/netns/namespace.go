@@ -210,6 +210,16 @@ func (n *Namespace) Bound() bool {
 	return here.Dev == named.Dev && here.Ino == named.Ino
 }
 
+// Same reports whether another is the same namespace for the kernel, whatever
+// names they have.
+func (n *Namespace) Same(o *Namespace) bool {
+	var a, b unix.Stat_t
+	if unix.Fstat(int(n.handle), &a) != nil || unix.Fstat(int(o.handle), &b) != nil {
+		return false
+	}
+	return a.Dev == b.Dev && a.Ino == b.Ino
+}
+
 // Bind gives the namespace its name again after someone deleted it or gave it
 // to another namespace. Nothing inside is touched.
 func (n *Namespace) Bind() error {

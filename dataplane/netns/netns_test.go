@@ -66,6 +66,9 @@ func TestCreateOpenDelete(t *testing.T) {
 	if _, err := again.Netlink().LinkByName("x"); err != nil {
 		t.Errorf("the second Create gave another namespace: %v", err)
 	}
+	if other := create(t, newName(t)); !ns.Same(again) || ns.Same(other) {
+		t.Error("Same is mistaken")
+	}
 	if names, err := List(); err != nil || !slices.Contains(names, name) {
 		t.Errorf("List() = %v, %v", names, err)
 	}

@@ -1,0 +1,30 @@
+// Package bgp speaks BGP-4 (RFC 4271) with the peers of a network, over its
+// tunnels: it tells them the network's prefixes, and learns theirs.
+//
+// A network's speaker is GoBGP. GoBGP offers no way to say in which network
+// namespace it dials, and keeps package-level state, so each speaker is a child
+// process in the network's namespace: the program itself, started again, which
+// is why main has to call Main first. What the speaker has to do goes to its
+// standard input and what it has learned comes from its standard output, as
+// JSON; it ends with its input, hence with the daemon, too, however that ended.
+// If it ends by itself it is started again.
+//
+// # Sockets
+//
+// A speaker listens on TCP port 179 of all addresses of the namespace, and
+// closes connections from whoever is no peer. The network's firewall has to let
+// that port be reached by tunnels, and should by nothing else. It dials from a
+// peer's Local address, and over its Link. A peer has to be a direct neighbour
+// unless its ASN is the same as the local one (packets have a TTL of 1).
+//
+// # Routes
+//
+// Told is what Apply was told to announce and nothing else: what one peer has
+// said is not told to others. Learned are IPv4 unicast prefixes, each from the
+// peer whose path is the best; but never the default route, none that overlaps
+// what is no destination in a VPC (loopback, link-local, multicast and the
+// like), and none within what is announced. They go when their session ends;
+// there is no graceful restart (RFC 4724).
+//
+// The package must not know what a prefix is for, and touches no routing table.
+package bgp

@@ -1,0 +1,279 @@
+package bgp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/osrg/gobgp/v4/api"
+	"github.com/osrg/gobgp/v4/pkg/apiutil"
+	packet "github.com/osrg/gobgp/v4/pkg/packet/bgp"
+	"github.com/osrg/gobgp/v4/pkg/server"
+)
+
+// Times of a session, in seconds. The hold time is the lower of both ends', and
+// at most a third of it lies between keepalives.
+const (
+	holdTime     = 30
+	keepalive    = 10
+	connectRetry = 5
+	idleHold     = 5 // after a session was lost or refused
+)
+
+// settle is how long changes are collected for one report.
+const settle = 50 * time.Millisecond
+
+// router is the BGP of a speaker's process. It is used by one goroutine.
+type router struct {
+	log       *slog.Logger
+	server    *server.BgpServer // nil until there is a wish that can be granted
+	dirty     chan struct{}     // a session or a route has changed; holds one
+	peers     map[netip.Addr]Peer
+	announced map[netip.Prefix]bool
+}
+
+func newRouter(log *slog.Logger) *router {
+	return &router{log: log, dirty: make(chan struct{}, 1), peers: map[netip.Addr]Peer{}, announced: map[netip.Prefix]bool{}}
+}
+
+// input is a wish, or why there are no more.
+type input struct {
+	wish wish
+	err  error
+}
+
+// speak does what the wishes of in say and writes reports to out, until in
+// ends.
+func speak(in io.Reader, out io.Writer, log *slog.Logger) error {
+	r := newRouter(log)
+	defer r.stop()
+	inputs := make(chan input)
+	go func() {
+		decoder := json.NewDecoder(in)
+		for {
+			var i input
+			i.err = decoder.Decode(&i.wish)
+			inputs <- i
+			if i.err != nil {
+				return
+			}
+		}
+	}()
+	encoder := json.NewEncoder(out)
+	var last report
+	for {
+		now := report{Seq: last.Seq, Error: last.Error}
+		select {
+		case i := <-inputs:
+			if errors.Is(i.err, io.EOF) {
+				return nil
+			} else if i.err != nil {
+				return fmt.Errorf("read what to do: %w", i.err)
+			}
+			now.Seq, now.Error = i.wish.Seq, ""
+			if err := r.grant(i.wish); err != nil {
+				now.Error = err.Error()
+			}
+		case <-r.dirty:
+			time.Sleep(settle)
+		}
+		if err := r.observe(&now); err != nil {
+			return fmt.Errorf("look at sessions and routes: %w", err)
+		}
+		if reflect.DeepEqual(now, last) {
+			continue
+		}
+		if err := encoder.Encode(now); err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		last = now
+	}
+}
+
+// grant makes the server have a wish's peers and prefixes.
+func (r *router) grant(w wish) error {
+	ctx := context.Background()
+	if r.server == nil {
+		if err := r.start(ctx, w); err != nil {
+			return err
+		}
+	}
+	want := make(map[netip.Addr]Peer, len(w.Peers))
+	for _, p := range w.Peers {
+		want[p.Remote] = p
+	}
+	for remote, p := range r.peers {
+		if want[remote] == p {
+			continue
+		}
+		if err := r.server.DeletePeer(ctx, &api.DeletePeerRequest{Address: remote.String()}); err != nil {
+			return fmt.Errorf("remove BGP peer %s: %w", remote, err)
+		}
+		delete(r.peers, remote)
+	}
+	if err := r.announce(w.Announce); err != nil {
+		return err
+	}
+	for _, p := range w.Peers {
+		if _, ok := r.peers[p.Remote]; ok {
+			continue
+		}
+		if err := r.server.AddPeer(ctx, &api.AddPeerRequest{Peer: config(p)}); err != nil {
+			return fmt.Errorf("add BGP peer %s: %w", p.Remote, err)
+		}
+		r.peers[p.Remote] = p
+	}
+	return nil
+}
+
+// config is a peer in GoBGP's words.
+func config(p Peer) *api.Peer {
+	return &api.Peer{
+		Conf:      &api.PeerConf{NeighborAddress: p.Remote.String(), PeerAsn: p.PeerASN, LocalAsn: p.LocalASN},
+		Transport: &api.Transport{LocalAddress: p.Local.String(), BindInterface: p.Link},
+		Timers: &api.Timers{Config: &api.TimersConfig{HoldTime: holdTime, KeepaliveInterval: keepalive,
+			ConnectRetry: connectRetry, IdleHoldTimeAfterReset: idleHold}},
+	}
+}
+
+// start makes a server that listens.
+func (r *router) start(ctx context.Context, w wish) (err error) {
+	s := server.NewBgpServer(server.LoggerOption(r.log, nil))
+	go s.Serve()
+	defer func() {
+		if err != nil {
+			s.Stop()
+		}
+	}()
+	// The global ASN is that of no peer in particular: each has its own.
+	err = s.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
+		Asn: w.Peers[0].LocalASN, RouterId: w.RouterID.String(),
+		ListenPort: packet.BGP_PORT, ListenAddresses: []string{netip.IPv4Unspecified().String()},
+	}})
+	if err != nil {
+		return fmt.Errorf("listen on TCP port %d: %w", packet.BGP_PORT, err)
+	}
+	own := &api.Policy{Name: "own", Statements: []*api.Statement{{Name: "own",
+		Conditions: &api.Conditions{RouteType: api.Conditions_ROUTE_TYPE_LOCAL},
+		Actions:    &api.Actions{RouteAction: api.RouteAction_ROUTE_ACTION_ACCEPT}}}}
+	if err := s.AddPolicy(ctx, &api.AddPolicyRequest{Policy: own}); err != nil {
+		return fmt.Errorf("add the policy to announce own routes only: %w", err)
+	}
+	err = s.SetPolicyAssignment(ctx, &api.SetPolicyAssignmentRequest{Assignment: &api.PolicyAssignment{
+		Name: "global", Direction: api.PolicyDirection_POLICY_DIRECTION_EXPORT,
+		Policies: []*api.Policy{own}, DefaultAction: api.RouteAction_ROUTE_ACTION_REJECT}})
+	if err != nil {
+		return fmt.Errorf("set the policy to announce own routes only: %w", err)
+	}
+	dirty := func() { raise(r.dirty) }
+	err = s.WatchEvent(context.Background(), server.WatchEventMessageCallbacks{
+		OnPeerUpdate: func(*apiutil.WatchEventMessage_PeerEvent, time.Time) { dirty() },
+		OnBestPath:   func([]*apiutil.Path, time.Time) { dirty() },
+	}, server.WatchPeer(), server.WatchBestPath(false))
+	if err != nil {
+		return fmt.Errorf("watch sessions and routes: %w", err)
+	}
+	r.server = s
+	return nil
+}
+
+// announce makes the server announce exactly these prefixes.
+func (r *router) announce(prefixes []netip.Prefix) error {
+	want := make(map[netip.Prefix]bool, len(prefixes))
+	for _, p := range prefixes {
+		want[p] = true
+	}
+	for p := range want {
+		if r.announced[p] {
+			continue
+		}
+		path, err := own(p)
+		if err == nil {
+			_, err = r.server.AddPath(apiutil.AddPathRequest{Paths: []*apiutil.Path{path}})
+		}
+		if err != nil {
+			return fmt.Errorf("announce %s: %w", p, err)
+		}
+		r.announced[p] = true
+	}
+	for p := range r.announced {
+		if want[p] {
+			continue
+		}
+		path, err := own(p)
+		if err == nil {
+			err = r.server.DeletePath(apiutil.DeletePathRequest{Paths: []*apiutil.Path{path}})
+		}
+		if err != nil {
+			return fmt.Errorf("withdraw %s: %w", p, err)
+		}
+		delete(r.announced, p)
+	}
+	return nil
+}
+
+// own is the path of a prefix that is announced. Its next hop is each session's
+// local address.
+func own(p netip.Prefix) (*apiutil.Path, error) {
+	nlri, err := packet.NewIPAddrPrefix(p)
+	if err != nil {
+		return nil, err
+	}
+	hop, err := packet.NewPathAttributeNextHop(netip.IPv4Unspecified())
+	if err != nil {
+		return nil, err
+	}
+	return &apiutil.Path{Family: packet.RF_IPv4_UC, Nlri: nlri,
+		Attrs: []packet.PathAttributeInterface{packet.NewPathAttributeOrigin(packet.BGP_ORIGIN_ATTR_TYPE_IGP), hop}}, nil
+}
+
+// observe fills in sessions and routes.
+func (r *router) observe(to *report) error {
+	to.Sessions, to.Routes = map[string]bool{}, map[string][]netip.Prefix{}
+	if r.server == nil {
+		return nil
+	}
+	err := r.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
+		remote, err := netip.ParseAddr(p.GetState().GetNeighborAddress())
+		if peer, ok := r.peers[remote]; err == nil && ok {
+			to.Sessions[peer.Connection] = p.GetState().GetSessionState() == api.PeerState_SESSION_STATE_ESTABLISHED
+		}
+	})
+	if err != nil {
+		return err
+	}
+	announce := make([]netip.Prefix, 0, len(r.announced))
+	for p := range r.announced {
+		announce = append(announce, p)
+	}
+	request := apiutil.ListPathRequest{TableType: api.TableType_TABLE_TYPE_GLOBAL, Family: packet.RF_IPv4_UC}
+	err = r.server.ListPath(request, func(nlri packet.NLRI, paths []*apiutil.Path) {
+		ip, ok := nlri.(*packet.IPAddrPrefix)
+		i := slices.IndexFunc(paths, func(p *apiutil.Path) bool { return p.Best })
+		if !ok || i < 0 || !acceptable(ip.Prefix, announce) {
+			return
+		}
+		// A path may outlive its session for a moment.
+		if peer, ok := r.peers[paths[i].PeerAddress]; ok && to.Sessions[peer.Connection] {
+			to.Routes[peer.Connection] = append(to.Routes[peer.Connection], ip.Prefix)
+		}
+	})
+	for _, list := range to.Routes {
+		slices.SortFunc(list, netip.Prefix.Compare)
+	}
+	return err
+}
+
+// stop closes all sessions.
+func (r *router) stop() {
+	if r.server != nil {
+		r.server.Stop()
+	}
+}

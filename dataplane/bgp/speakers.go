@@ -1,0 +1,193 @@
+package bgp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"sluice/dataplane/netns"
+)
+
+// Patience is how long Apply waits for a speaker at most.
+const Patience = 10 * time.Second
+
+// Options are how Speakers work.
+type Options struct {
+	Logger *slog.Logger
+	// Changed is called some time after a session or a learned route of a
+	// network has changed, once for what changes together, and for one network
+	// by one goroutine. nil for nobody.
+	Changed func(network string)
+}
+
+// Speakers are the BGP speakers of networks. Its methods may be called from
+// several goroutines.
+type Speakers struct {
+	opt Options
+
+	mu       sync.Mutex // taken after a turn, before a speaker's
+	turns    map[string]*turn
+	speakers map[string]*speaker
+	closed   bool
+}
+
+// turn lets one Apply for a network go after the other.
+type turn struct {
+	sync.Mutex
+	users int
+}
+
+// New returns Speakers without any.
+func New(opt Options) *Speakers {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.Changed == nil {
+		opt.Changed = func(string) {}
+	}
+	return &Speakers{opt: opt, turns: map[string]*turn{}, speakers: map[string]*speaker{}}
+}
+
+// Apply makes a network have sessions with these peers in its namespace, and
+// announce these prefixes to all of them; without peers its speaker ends. It
+// returns when the speaker has taken note, not when sessions are established.
+// Sessions with peers that stay as they are stay, too, and others are closed
+// (with a Cease). After an error the speaker may have done a part, and keeps
+// trying if it had to be started again; the next Apply makes up for it. ns may
+// be closed afterwards.
+func (s *Speakers) Apply(ctx context.Context, ns *netns.Namespace, network string, peers []Peer, announce []netip.Prefix) error {
+	if err := check(peers, announce); err != nil {
+		return fmt.Errorf("network %s: %w", network, err)
+	}
+	if len(peers) > 0 && !mainCalled.Load() {
+		return errors.New("start a BGP speaker: main of this program has not called bgp.Main, which its child would be")
+	}
+	defer s.take(network)()
+
+	s.mu.Lock()
+	sp, closed := s.speakers[network], s.closed
+	s.mu.Unlock()
+	if sp != nil && (len(peers) == 0 || !sp.ns.Same(ns)) {
+		s.end(network, sp)
+		sp = nil
+	}
+	if len(peers) == 0 {
+		return nil
+	}
+	if closed {
+		return fmt.Errorf("network %s: BGP speakers have ended", network)
+	}
+	if sp == nil {
+		again, err := ns.Again()
+		if err != nil {
+			return err
+		}
+		sp = newSpeaker(again, network, s.opt)
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			again.Close()
+			return fmt.Errorf("network %s: BGP speakers have ended", network)
+		}
+		s.speakers[network] = sp
+		s.mu.Unlock()
+		seq := sp.wish(peers, announce)
+		go sp.run()
+		go sp.gossip()
+		return sp.granted(ctx, seq)
+	}
+	return sp.granted(ctx, sp.wish(peers, announce))
+}
+
+// take waits for the network's turn and returns what ends it.
+func (s *Speakers) take(network string) (leave func()) {
+	s.mu.Lock()
+	t := s.turns[network]
+	if t == nil {
+		t = &turn{}
+		s.turns[network] = t
+	}
+	t.users++
+	s.mu.Unlock()
+	t.Lock()
+	return func() {
+		t.Unlock()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if t.users--; t.users == 0 {
+			delete(s.turns, network)
+		}
+	}
+}
+
+func (s *Speakers) end(network string, sp *speaker) {
+	sp.stop()
+	<-sp.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.speakers[network] == sp {
+		delete(s.speakers, network)
+	}
+}
+
+// Status says for each peer of a network, by connection, whether the session
+// with it is established. It is empty for a network without peers.
+func (s *Speakers) Status(network string) map[string]bool {
+	sp := s.of(network)
+	if sp == nil {
+		return map[string]bool{}
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	out := make(map[string]bool, len(sp.want.Peers))
+	for _, p := range sp.want.Peers {
+		out[p.Connection] = sp.is.Sessions[p.Connection]
+	}
+	return out
+}
+
+// Routes returns the prefixes that a network has learned, by the connection of
+// the peer whose path is the best; ascending. A prefix is in one list at most,
+// and a peer that nothing was learned from in none.
+func (s *Speakers) Routes(network string) map[string][]netip.Prefix {
+	sp := s.of(network)
+	if sp == nil {
+		return map[string][]netip.Prefix{}
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	out := maps.Clone(sp.is.Routes)
+	if out == nil {
+		return map[string][]netip.Prefix{}
+	}
+	for connection, list := range out {
+		out[connection] = slices.Clone(list)
+	}
+	return out
+}
+
+func (s *Speakers) of(network string) *speaker {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.speakers[network]
+}
+
+// Close ends all speakers, for good.
+func (s *Speakers) Close() {
+	s.mu.Lock()
+	s.closed = true
+	all := maps.Clone(s.speakers)
+	s.mu.Unlock()
+	for _, sp := range all {
+		sp.stop()
+	}
+	for network, sp := range all {
+		s.end(network, sp)
+	}
+}

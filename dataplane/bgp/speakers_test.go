@@ -1,0 +1,387 @@
+package bgp
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/dataplane/internal/nstest"
+	"sluice/dataplane/netns"
+)
+
+func TestMain(m *testing.M) {
+	Main()
+	os.Exit(m.Run())
+}
+
+const (
+	network = "vpc-1"
+	ours    = 65001
+)
+
+// lab is a gateway with so many tunnels (veth pairs vco-1, vco-2…), each to a
+// namespace of its own: 169.254.n.1 here, 169.254.n.2 there.
+func lab(t *testing.T, tunnels int) (gw *netns.Namespace, far []*netns.Namespace) {
+	t.Helper()
+	gw = nstest.New(t)
+	for n := 1; n <= tunnels; n++ {
+		ns := nstest.New(t)
+		nstest.Veth(t, gw, "vco-"+strconv.Itoa(n), ns, "tun")
+		nstest.Address(t, gw, "vco-"+strconv.Itoa(n), fmt.Sprintf("169.254.%d.1/30", n))
+		nstest.Address(t, ns, "tun", fmt.Sprintf("169.254.%d.2/30", n))
+		far = append(far, ns)
+	}
+	return gw, far
+}
+
+func peer(n int, asn uint32) Peer {
+	c := "vco-" + strconv.Itoa(n)
+	return Peer{Connection: c, Link: c, LocalASN: ours, PeerASN: asn,
+		Local: netip.AddrFrom4([4]byte{169, 254, byte(n), 1}), Remote: netip.AddrFrom4([4]byte{169, 254, byte(n), 2})}
+}
+
+// speakers returns Speakers whose Changed leaves a note in the channel.
+func speakers(t *testing.T) (*Speakers, chan struct{}) {
+	changed := make(chan struct{}, 1)
+	s := New(Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Changed: func(n string) {
+		if n != network {
+			t.Errorf("Changed(%q)", n)
+		}
+		raise(changed)
+	}})
+	t.Cleanup(s.Close)
+	return s, changed
+}
+
+func apply(t *testing.T, s *Speakers, ns *netns.Namespace, peers []Peer, announce ...string) {
+	t.Helper()
+	if err := s.Apply(t.Context(), ns, network, peers, prefixes(announce...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wait waits, as often as Changed is called, until f returns nil.
+func wait(t *testing.T, changed chan struct{}, f func() error) {
+	t.Helper()
+	deadline := time.After(3 * nstest.Deadline)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatal(err)
+		}
+	}
+}
+
+func status(s *Speakers, want map[string]bool) func() error {
+	return func() error {
+		if got := s.Status(network); !maps.Equal(got, want) {
+			return fmt.Errorf("sessions are %v, want %v", got, want)
+		}
+		return nil
+	}
+}
+
+func routes(s *Speakers, want map[string][]netip.Prefix) func() error {
+	return func() error {
+		if got := s.Routes(network); !maps.EqualFunc(got, want, slices.Equal) {
+			return fmt.Errorf("routes are %v, want %v", got, want)
+		}
+		return nil
+	}
+}
+
+func sees(f *frr, want map[string]string) func() error {
+	return func() error {
+		got, err := f.learned()
+		if err != nil {
+			return err
+		}
+		if !maps.Equal(got, want) {
+			return fmt.Errorf("FRR has learned %v, want %v", got, want)
+		}
+		return nil
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	gw, far := lab(t, 1)
+	// Neither the default route, martians, nor what is ours is taken.
+	f := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours},
+		"10.9.0.0/16", "10.8.0.0/24", "0.0.0.0/0", "0.0.0.0/1", "169.254.9.0/24", "127.0.0.0/8", "10.1.2.0/24", "10.1.0.0/16", "10.0.0.0/8")
+	s, changed := speakers(t)
+	one := peer(1, 65002)
+	apply(t, s, gw, []Peer{one}, "10.1.0.0/16", "192.168.7.0/24")
+	wait(t, changed, status(s, map[string]bool{"vco-1": true}))
+	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.0.0.0/8", "10.8.0.0/24", "10.9.0.0/16")}))
+	nstest.Eventually(t, sees(f, map[string]string{"10.1.0.0/16": "169.254.1.1 65001", "192.168.7.0/24": "169.254.1.1 65001"}))
+
+	// A learned route can be used: it leads over the tunnel.
+	nstest.Address(t, far[0], "lo", "10.9.0.1/32")
+	nstest.Command(t, gw, "ip", "route", "add", "10.9.0.0/16", "via", one.Remote.String(), "dev", one.Link)
+	nstest.Ping(t, gw, "10.9.0.1", 56)
+
+	// Each side withdraws one and adds one.
+	f.configure(t, "router bgp 65002", "no network 10.9.0.0/16", "network 10.7.0.0/16")
+	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.0.0.0/8", "10.7.0.0/16", "10.8.0.0/24")}))
+	apply(t, s, gw, []Peer{one}, "10.1.0.0/16", "192.168.8.0/24")
+	nstest.Eventually(t, sees(f, map[string]string{"10.1.0.0/16": "169.254.1.1 65001", "192.168.8.0/24": "169.254.1.1 65001"}))
+
+	// What is announced now is learned no more, and the other way round.
+	apply(t, s, gw, []Peer{one}, "10.8.0.0/16")
+	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.7.0.0/16")}))
+	if err := status(s, map[string]bool{"vco-1": true})(); err != nil {
+		t.Error(err)
+	}
+
+	// The times of the session are ours, as they are the shorter.
+	out, err := f.try("show bgp neighbors 169.254.1.1 json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"bgpTimerHoldTimeMsecs":30000`, `"bgpTimerKeepAliveIntervalMsecs":10000`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the neighbour has not %s: %s", want, out)
+		}
+	}
+
+	apply(t, s, gw, nil)
+	if err := errors.Join(status(s, map[string]bool{})(), routes(s, nil)()); err != nil {
+		t.Errorf("after the end: %v", err)
+	}
+	nstest.Eventually(t, sees(f, map[string]string{}))
+	if out, err := f.try("show bgp neighbors 169.254.1.1 json"); err != nil || !strings.Contains(out, "Cease") {
+		t.Errorf("FRR was not told of the end: %s, %v", out, err)
+	}
+}
+
+func TestWrongASN(t *testing.T) {
+	gw, far := lab(t, 1)
+	f := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.9.0.0/16")
+	s, changed := speakers(t)
+	apply(t, s, gw, []Peer{peer(1, 65003)}, "10.1.0.0/16")
+	nstest.Eventually(t, func() error {
+		out, err := f.try("show bgp neighbors 169.254.1.1 json")
+		if err == nil && !strings.Contains(out, "OPEN Message Error/Bad Peer AS") {
+			err = errors.New("FRR was not told of the wrong AS: " + out)
+		}
+		return err
+	})
+	if err := errors.Join(status(s, map[string]bool{"vco-1": false})(), routes(s, nil)()); err != nil {
+		t.Error(err)
+	}
+	// Put right, it is established soon.
+	apply(t, s, gw, []Peer{peer(1, 65002)}, "10.1.0.0/16")
+	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.9.0.0/16")}))
+
+	// And it is ended for a wrong one of ours.
+	wrong := peer(1, 65002)
+	wrong.LocalASN = 65009
+	apply(t, s, gw, []Peer{wrong}, "10.1.0.0/16")
+	wait(t, changed, routes(s, nil))
+	nstest.Eventually(t, sees(f, map[string]string{}))
+}
+
+// Best paths, and peers that come and go, do not disturb the others.
+func TestTwoPeers(t *testing.T) {
+	gw, far := lab(t, 2)
+	f1 := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.9.0.0/16", "10.8.0.0/16")
+	f2 := newFRR(t, far[1], 65003, map[string]int{"169.254.2.1": 65010}, "10.9.0.0/16", "10.7.0.0/16")
+	// The second has a longer path to what both have.
+	f2.configure(t, "ip prefix-list both permit 10.9.0.0/16", "route-map long permit 10", "match ip address prefix-list both",
+		"set as-path prepend 65003", "route-map long permit 20", "router bgp 65003", "neighbor 169.254.2.1 route-map long out")
+	s, changed := speakers(t)
+	one, two := peer(1, 65002), peer(2, 65003)
+	two.LocalASN = 65010 // another than the first one's
+	apply(t, s, gw, []Peer{one, two}, "10.1.0.0/16")
+	both := routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.8.0.0/16", "10.9.0.0/16"), "vco-2": prefixes("10.7.0.0/16")})
+	wait(t, changed, both)
+	// What one peer says is not told to the other.
+	nstest.Eventually(t, sees(f1, map[string]string{"10.1.0.0/16": "169.254.1.1 65001"}))
+	nstest.Eventually(t, sees(f2, map[string]string{"10.1.0.0/16": "169.254.2.1 65010"}))
+	since := func() string {
+		out, err := f2.try("show bgp neighbors 169.254.2.1 json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(out, `"bgpTimerUpEstablishedEpoch":`)
+		epoch, _, _ := strings.Cut(after, ",")
+		return epoch
+	}
+	up := since()
+
+	// The second has all when the first is gone, at once or without a word.
+	only := routes(s, map[string][]netip.Prefix{"vco-2": prefixes("10.7.0.0/16", "10.9.0.0/16")})
+	apply(t, s, gw, []Peer{two}, "10.1.0.0/16")
+	wait(t, changed, only)
+	apply(t, s, gw, []Peer{one, two}, "10.1.0.0/16")
+	wait(t, changed, both)
+	f1.stop()
+	wait(t, changed, only)
+	if err := status(s, map[string]bool{"vco-1": false, "vco-2": true})(); err != nil {
+		t.Error(err)
+	}
+	f1.start(t)
+	wait(t, changed, both)
+	if now := since(); up == "" || now != up {
+		t.Errorf("the other session is up since %s, before %s", now, up)
+	}
+	if err := errors.Join(sees(f1, map[string]string{"10.1.0.0/16": "169.254.1.1 65001"})(), sees(f2, map[string]string{"10.1.0.0/16": "169.254.2.1 65010"})()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A peer that only listens is dialled, one that only dials is heard.
+func TestPassive(t *testing.T) {
+	gw, far := lab(t, 2)
+	f1 := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.9.0.0/16")
+	f1.configure(t, "router bgp 65002", "neighbor 169.254.1.1 passive")
+	newFRR(t, far[1], 65003, map[string]int{"169.254.2.1": ours}, "10.8.0.0/16")
+	nstest.Command(t, far[1], "nft", "add table ip closed; add chain ip closed in { type filter hook input priority 0; }; "+
+		"add rule ip closed in tcp dport 179 drop")
+	s, changed := speakers(t)
+	apply(t, s, gw, []Peer{peer(1, 65002), peer(2, 65003)}, "10.1.0.0/16")
+	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.9.0.0/16"), "vco-2": prefixes("10.8.0.0/16")}))
+
+	// Who is no peer gets nowhere.
+	nstest.Address(t, far[0], "lo", "10.200.0.1/32")
+	nstest.Command(t, gw, "ip", "route", "add", "10.200.0.1", "dev", "vco-1", "via", "169.254.1.2")
+	var c net.Conn
+	err := far[0].Do(func() (err error) {
+		d := net.Dialer{Timeout: nstest.Deadline, LocalAddr: &net.TCPAddr{IP: net.IPv4(10, 200, 0, 1)}}
+		c, err = d.DialContext(t.Context(), "tcp4", "169.254.1.1:179")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(nstest.Deadline))
+	if n, err := c.Read(make([]byte, 100)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a stranger got %d bytes, %v", n, err)
+	}
+}
+
+// child returns the process id of a speaker in a namespace, other than some.
+func child(t *testing.T, ns *netns.Namespace, other int) (pid int) {
+	t.Helper()
+	nstest.Eventually(t, func() error {
+		for p := range strings.FieldsSeq(nstest.Command(t, ns, "ip", "netns", "pids", ns.Name())) {
+			line, _ := os.ReadFile("/proc/" + p + "/cmdline")
+			if strings.HasSuffix(string(line), "\x00"+argument+"\x00") {
+				if pid, _ = strconv.Atoi(p); pid != other {
+					return nil
+				}
+			}
+		}
+		return errors.New("there is no speaker in " + ns.Name())
+	})
+	return pid
+}
+
+func TestRestart(t *testing.T) {
+	gw, far := lab(t, 1)
+	f := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.9.0.0/16")
+	learned := map[string][]netip.Prefix{"vco-1": prefixes("10.9.0.0/16")}
+	s, changed := speakers(t)
+	apply(t, s, gw, []Peer{peer(1, 65002)}, "10.1.0.0/16")
+	wait(t, changed, routes(s, learned))
+
+	// The speaker is killed: another one takes its place.
+	pid := child(t, gw, 0)
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil { // it does not mind that
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, changed, routes(s, nil))
+	child(t, gw, pid)
+	wait(t, changed, routes(s, learned))
+
+	// The daemon is restarted.
+	s.Close()
+	if err := s.Apply(t.Context(), gw, network, []Peer{peer(1, 65002)}, nil); err == nil {
+		t.Error("Apply after Close: no error")
+	}
+	nstest.Eventually(t, sees(f, map[string]string{}))
+	s, changed = speakers(t)
+	apply(t, s, gw, []Peer{peer(1, 65002)}, "10.1.0.0/16")
+	wait(t, changed, routes(s, learned))
+
+	// The namespace is another one.
+	other, far := lab(t, 1)
+	newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.8.0.0/16")
+	apply(t, s, other, []Peer{peer(1, 65002)}, "10.1.0.0/16")
+	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.8.0.0/16")}))
+	nstest.Eventually(t, sees(f, map[string]string{}))
+}
+
+// The port is somebody else's: that is said, and made up for.
+func TestPortInUse(t *testing.T) {
+	gw, _ := lab(t, 1)
+	var l net.Listener
+	err := gw.Do(func() (err error) {
+		l, err = net.Listen("tcp4", "0.0.0.0:179")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := speakers(t)
+	err = s.Apply(t.Context(), gw, network, []Peer{peer(1, 65002)}, nil)
+	if err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("Apply: %v", err)
+	}
+	l.Close()
+	apply(t, s, gw, []Peer{peer(1, 65002)})
+}
+
+func TestCheck(t *testing.T) {
+	good := peer(1, 65002)
+	for _, change := range []func(*Peer){
+		func(p *Peer) { p.Local = netip.Addr{} },
+		func(p *Peer) { p.Remote = netip.MustParseAddr("fe80::1") },
+		func(p *Peer) { p.Remote = p.Local },
+		func(p *Peer) { p.LocalASN = 0 },
+		func(p *Peer) { p.PeerASN = 0 },
+		func(p *Peer) { p.Connection = "" },
+	} {
+		p := good
+		change(&p)
+		if err := check([]Peer{p}, nil); err == nil {
+			t.Errorf("%+v was accepted", p)
+		}
+	}
+	again := peer(2, 65002)
+	again.Connection = good.Connection
+	twice := good
+	twice.Connection = "vco-2"
+	for _, p := range []Peer{again, twice} {
+		if err := check([]Peer{good, p}, nil); err == nil {
+			t.Errorf("%+v was accepted beside %+v", p, good)
+		}
+	}
+	if err := check([]Peer{good, peer(2, 65002)}, prefixes("10.0.0.0/8")); err != nil {
+		t.Error(err)
+	}
+	for _, a := range []string{"10.0.0.1/8", "fd00::/8"} {
+		if err := check([]Peer{good}, prefixes(a)); err == nil {
+			t.Errorf("%s was accepted", a)
+		}
+	}
+}
