@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/strongswan/govici/vici"
@@ -37,7 +36,7 @@ type gateway struct {
 	states  states
 	wake    chan struct{}
 
-	mu      sync.Mutex         // held by whoever speaks to charon
+	mu      mutex              // held by whoever speaks to charon
 	cancel  context.CancelFunc // ends the goroutine; nil: it does not run yet
 	done    chan struct{}      // closed when it has ended
 	stopped bool
@@ -50,6 +49,24 @@ type gateway struct {
 	// are gone.
 	closing map[string][]string
 	tries   map[string]attempt // by CHILD_SA
+}
+
+// mutex is a sync.Mutex for which one can wait a while only.
+type mutex chan struct{}
+
+func (m mutex) Lock() { m <- struct{}{} }
+
+func (m mutex) Unlock() { <-m }
+
+func (m mutex) lockWithin(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case m <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // attempt is how a CHILD_SA is brought up.
@@ -380,7 +397,13 @@ func (g *gateway) takeDown(id string) error {
 			return err
 		}
 	}
+	g.tell(g.states.update(g.staying(sas)), false)
 	return nil
+}
+
+// staying returns the SAs that are not being taken down.
+func (g *gateway) staying(sas []ikeSA) []ikeSA {
+	return slices.DeleteFunc(slices.Clone(sas), func(sa ikeSA) bool { return slices.Contains(g.closing[sa.connection], sa.id) })
 }
 
 // tend takes in charon's SAs and initiates what is missing. It returns when to
@@ -393,7 +416,7 @@ func (g *gateway) tend() (time.Duration, error) {
 	}
 	g.stillClosing(sas)
 	moved := g.states.setLink(g.tunnelLink())
-	g.tell(g.states.update(sas), moved)
+	g.tell(g.states.update(g.staying(sas)), moved)
 	next, now := lookEvery, time.Now()
 	for i := range g.want.Connections {
 		c := &g.want.Connections[i]
@@ -467,8 +490,8 @@ func missing(c *dataplane.VPNConnection, sas []ikeSA) []string {
 
 // refresh takes in charon's SAs, counters included, if it has one.
 func (g *gateway) refresh() {
-	if !g.mu.TryLock() {
-		return // somebody is about it
+	if !g.mu.lockWithin(time.Second) {
+		return // charon is being started, or slow
 	}
 	defer g.mu.Unlock()
 	if g.charon == nil {
@@ -478,7 +501,7 @@ func (g *gateway) refresh() {
 	if err != nil {
 		return // run finds out
 	}
-	g.tell(g.states.update(sas), false)
+	g.tell(g.states.update(g.staying(sas)), false)
 }
 
 // stop ends the goroutine, and lets charon work on.

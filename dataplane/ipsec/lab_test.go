@@ -292,11 +292,13 @@ func lead(ns *netns.Namespace, to netip.Prefix, link, via string) error {
 	return ns.Netlink().RouteReplace(r)
 }
 
-// carries waits until pings pass, and fails unless they do.
+// carries waits until the tunnels carry packets, and pings through them.
 func (l *lab) carries(addresses ...string) {
 	l.t.Helper()
 	l.eventually(l.route)
 	for _, to := range addresses {
+		// With IKEv1 the peer is ready a message later than we are.
+		l.eventually(func() error { return reaches(l.a, to) })
 		nstest.Ping(l.t, l.a, to, 56, 1200)
 	}
 }
@@ -352,4 +354,17 @@ func usual() dataplane.VPNConnection {
 		LocalSubnets: prefixes("10.0.0.0/24"), RemoteSubnets: prefixes("10.1.0.0/24"),
 		Start: true, DPD: true, NATTraversal: true,
 	}
+}
+
+// reaches fails unless a host says that it has no such port.
+func reaches(ns *netns.Namespace, to string) error {
+	c, err := nstest.Dial(ns, "udp4", to+":9")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err = nstest.Ask(c); errors.Is(err, syscall.ECONNREFUSED) {
+		return nil
+	}
+	return fmt.Errorf("no answer from %s: %v", to, err)
 }

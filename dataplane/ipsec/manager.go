@@ -141,7 +141,7 @@ func (m *Manager) gateway(ns *netns.Namespace, network string) (*gateway, error)
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{m: m, network: network, dir: dir, wake: make(chan struct{}, 1), ns: own}
+	g := &gateway{m: m, network: network, dir: dir, wake: make(chan struct{}, 1), mu: make(mutex, 1), ns: own}
 	m.gateways[network] = g
 	return g, nil
 }

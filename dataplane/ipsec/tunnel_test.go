@@ -304,7 +304,7 @@ func TestRekey(t *testing.T) {
 			}
 			return nil
 		})
-		if s := l.m.Status(network)[c.ID]; s.Inbound.Packets != before.Inbound.Packets+2 || s.Outbound.Packets != before.Outbound.Packets+2 {
+		if s := l.m.Status(network)[c.ID]; s.Inbound.Packets != before.Inbound.Packets+3 || s.Outbound.Packets != before.Outbound.Packets+3 {
 			t.Errorf("counted %+v, %+v, then %+v, %+v", before.Inbound, before.Outbound, s.Inbound, s.Outbound)
 		}
 	})
