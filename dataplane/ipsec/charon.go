@@ -201,7 +201,8 @@ func (c *charon) gone(wait time.Duration) bool { return hasEnded(c.fd, wait) }
 func hasEnded(pidfd int, wait time.Duration) bool {
 	deadline := time.Now().Add(wait)
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
+		left := max(0, time.Until(deadline)) // less than nothing would be for ever
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(left.Milliseconds()))
 		if !errors.Is(err, unix.EINTR) {
 			return err == nil && n == 1
 		}
