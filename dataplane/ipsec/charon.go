@@ -1,0 +1,293 @@
+package ipsec
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/strongswan/govici/vici"
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+)
+
+// The files in a gateway's directory.
+const (
+	settingsFile = "strongswan.conf"
+	socketFile   = "charon.vici"
+	pidFile      = "charon.pid"
+	logFile      = "charon.log"
+	loadedFile   = "loaded.json"
+)
+
+const (
+	readyTimeout   = 10 * time.Second // for a charon to answer after its start
+	commandTimeout = 10 * time.Second
+	endTimeout     = 3 * time.Second // to say goodbye to its peers
+	logLimit       = 4 << 20         // bytes
+)
+
+// charon is a running charon, and the session with it.
+type charon struct {
+	dir     string
+	pid     int
+	fd      int // pidfd
+	session *vici.Session
+	lines   []net.Conn      // below the session
+	events  chan vici.Event // closed when charon ends, or the session
+}
+
+// subscriptions are the events that say something of SAs.
+var subscriptions = []string{"ike-updown", "child-updown", "ike-rekey", "child-rekey", "ike-update", "log"}
+
+// find returns the processes that are charon with that directory's settings. This
+// is asked of the kernel, as a pid in a file may be somebody else's by now.
+func find(dir string) ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	want := []byte(environment(dir))
+	var pids []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		exe, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
+		if err != nil || !strings.Contains(filepath.Base(exe), "charon") {
+			continue
+		}
+		env, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
+		if err == nil && containsItem(env, want) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+func containsItem(list, item []byte) bool {
+	for entry := range bytes.SplitSeq(list, []byte{0}) {
+		if bytes.Equal(entry, item) {
+			return true
+		}
+	}
+	return false
+}
+
+func environment(dir string) string { return "STRONGSWAN_CONF=" + filepath.Join(dir, settingsFile) }
+
+// start runs charon on the calling thread's namespace. The process is in a
+// session of its own with nothing of ours open, so that it outlives us.
+func start(program, dir string, path dataplane.VPNPath) (pid int, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, err
+	}
+	if err := writeFile(filepath.Join(dir, settingsFile), []byte(settings(dir, path))); err != nil {
+		return 0, err
+	}
+	// What an earlier charon left must not be taken for this one's.
+	for _, name := range []string{socketFile, loadedFile} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return 0, err
+		}
+	}
+	cmd := exec.Command(program)
+	cmd.Dir = "/"
+	cmd.Env = []string{environment(dir), "PATH=/usr/sbin:/usr/bin:/sbin:/bin"} // without NOTIFY_SOCKET
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	go func() { _ = cmd.Wait() }() // reap it
+	return cmd.Process.Pid, writeFile(filepath.Join(dir, pidFile), fmt.Appendln(nil, cmd.Process.Pid))
+}
+
+// writeFile puts a file in its place in one step.
+func writeFile(name string, data []byte) error {
+	tmp := name + ".new"
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, name)
+}
+
+// connect opens the session with a charon, as soon as it answers.
+func connect(ctx context.Context, dir string, pid int) (*charon, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, ended(dir)
+	}
+	c := &charon{dir: dir, pid: pid, fd: fd}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := c.open()
+		if err == nil {
+			return c, nil
+		}
+		c.hangUp()
+		c.lines = nil
+		if c.gone(0) {
+			err = ended(dir)
+		} else {
+			select {
+			case <-tick.C:
+				continue
+			case <-ctx.Done():
+				err = fmt.Errorf("charon (process %d) does not answer: %w", pid, err)
+			}
+		}
+		unix.Close(fd)
+		return nil, err
+	}
+}
+
+func (c *charon) open() error {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		var d net.Dialer
+		line, err := d.DialContext(ctx, network, address)
+		if err == nil {
+			c.lines = append(c.lines, line)
+		}
+		return line, err
+	}
+	session, err := vici.NewSession(vici.WithSocketPath(filepath.Join(c.dir, socketFile)), vici.WithDialContext(dial))
+	if err != nil {
+		return err
+	}
+	c.session, c.events = session, make(chan vici.Event, 4096)
+	session.NotifyEvents(c.events)
+	return c.within(func() error { return session.Subscribe(subscriptions...) })
+}
+
+// ended says why a charon that was just started is not there any more.
+func ended(dir string) error {
+	why := "see " + filepath.Join(dir, logFile)
+	if b, err := os.ReadFile(filepath.Join(dir, logFile)); err == nil {
+		lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+		why = "its log ends with: " + lines[len(lines)-1]
+	}
+	return fmt.Errorf("charon ended by itself; %s", why)
+}
+
+// hangUp ends the session. Session.Close would talk to charon first, and wait.
+func (c *charon) hangUp() {
+	for _, line := range c.lines {
+		line.Close()
+	}
+}
+
+// close ends the session; charon itself works on.
+func (c *charon) close() {
+	c.hangUp()
+	unix.Close(c.fd)
+}
+
+// gone reports whether the process has ended, and waits for it so long.
+func (c *charon) gone(wait time.Duration) bool { return hasEnded(c.fd, wait) }
+
+func hasEnded(pidfd int, wait time.Duration) bool {
+	deadline := time.Now().Add(wait)
+	for {
+		left := max(0, time.Until(deadline)) // less than nothing would be for ever
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(left.Milliseconds()))
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil && n == 1
+		}
+	}
+}
+
+// within runs f, and ends the session if that takes too long, which ends f.
+func (c *charon) within(f func() error) error {
+	timer := time.AfterFunc(commandTimeout, c.hangUp)
+	defer timer.Stop()
+	return f()
+}
+
+// do runs a command.
+func (c *charon) do(command string, arguments section) (*vici.Message, error) {
+	in, err := vici.MarshalMessage(arguments)
+	if arguments == nil {
+		in, err = nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out *vici.Message
+	err = c.within(func() (err error) {
+		out, err = c.session.CommandRequest(command, in)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("charon's %s: %w", command, err)
+	}
+	return out, nil
+}
+
+// list returns the SAs that charon has.
+func (c *charon) list() (sas []ikeSA, err error) {
+	err = c.within(func() error {
+		messages, err := c.session.StreamedCommandRequest("list-sas", "list-sa", nil)
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			sas = append(sas, readSAs(m)...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("charon's list-sas: %w", err)
+	}
+	return sas, nil
+}
+
+// end ends a process, asking first, and waits until it has.
+func end(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		if err := unix.PidfdSendSignal(fd, s, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("end process %d: %w", pid, err)
+		}
+		if hasEnded(fd, endTimeout) {
+			return nil
+		}
+	}
+	return fmt.Errorf("end process %d: it does not", pid)
+}
+
+// inNamespace reports whether a process is in the namespace.
+func inNamespace(pid int, handle int) bool {
+	var its, ours unix.Stat_t
+	if unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &its) != nil || unix.Fstat(handle, &ours) != nil {
+		return false
+	}
+	return its.Dev == ours.Dev && its.Ino == ours.Ino
+}
+
+// boundLog keeps charon's log from growing without end. Charon appends to it.
+func boundLog(dir string) {
+	name := filepath.Join(dir, logFile)
+	if st, err := os.Stat(name); err == nil && st.Size() > logLimit {
+		_ = os.Truncate(name, 0)
+	}
+}

@@ -1,0 +1,207 @@
+package ipsec
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"sluice/dataplane"
+)
+
+// section is a part of a VICI message.
+type section = map[string]any
+
+// groups are strongSwan's words for Diffie-Hellman groups, by IANA number: in a
+// proposal, and in the answer to get-algorithms.
+var groups = map[dataplane.DHGroup][2]string{
+	1:  {"modp768", "MODP_768"},
+	2:  {"modp1024", "MODP_1024"},
+	5:  {"modp1536", "MODP_1536"},
+	14: {"modp2048", "MODP_2048"},
+	24: {"modp2048s256", "MODP_2048_256"},
+}
+
+// proposal returns a proposal in strongSwan's notation.
+func proposal(p dataplane.Proposal) string {
+	s := fmt.Sprintf("%s-%s", p.Encryption, p.Integrity)
+	if g, ok := groups[p.Group]; ok {
+		s += "-" + g[0]
+	}
+	return s
+}
+
+// The least time between attempts to reach a peer that does not answer, how much
+// longer each waits, and how many there are: after 24 s a peer is given up. With
+// IKEv2 that is what dead peer detection waits, too.
+const (
+	retransmitTimeout = 2.0
+	retransmitBase    = 1.8
+	retransmitTries   = 3
+)
+
+const (
+	dpdDelay   = 10 * time.Second
+	dpdTimeout = 30 * time.Second // IKEv1
+)
+
+// children returns the CHILD_SAs of a connection, by name: one for all subnets
+// with IKEv2 (RFC 7296, section 2.9), one for each pair with IKEv1, which knows
+// only one selector a side (RFC 2409, section 5.5).
+func children(c *dataplane.VPNConnection) map[string][2][]string {
+	if c.IKE.Version != 1 {
+		return map[string][2][]string{c.ID: {texts(c.LocalSubnets), texts(c.RemoteSubnets)}}
+	}
+	all := map[string][2][]string{}
+	for _, l := range c.LocalSubnets {
+		for _, r := range c.RemoteSubnets {
+			all[fmt.Sprintf("%s-%d", c.ID, len(all)+1)] = [2][]string{{l.String()}, {r.String()}}
+		}
+	}
+	return all
+}
+
+func texts(prefixes []netip.Prefix) []string {
+	out := make([]string, len(prefixes))
+	for i, p := range prefixes {
+		out[i] = p.String()
+	}
+	return out
+}
+
+// connection returns the message for load-conn, without the key.
+//
+// Negotiation is begun by initiate, not by the configuration: loading it again is
+// then without effect on what is established.
+func connection(local netip.Addr, path dataplane.VPNPath, ifID uint32, c *dataplane.VPNConnection) section {
+	conn := section{
+		"version":      fmt.Sprint(c.IKE.Version),
+		"local_addrs":  []string{local.String()},
+		"remote_addrs": []string{c.Remote.String()},
+		"proposals":    []string{proposal(c.IKE.Proposal)},
+		"aggressive":   yes(c.IKE.Version == 1 && c.IKE.Aggressive),
+		"keyingtries":  "0", // for ever
+		"unique":       "replace",
+		"mobike":       "no", // both addresses are given
+		"send_certreq": "no",
+		"send_cert":    "never",
+		"reauth_time":  "0s",
+		"local":        section{"auth": "psk", "id": c.LocalID},
+		"remote":       section{"auth": "psk", "id": c.RemoteID},
+		// strongSwan always says what it needs to find a NAT, and encapsulates where
+		// there is one; neither can be switched off. What is switched here is
+		// encapsulation without a NAT.
+		"encap": yes(path == dataplane.VPNByLibipsec),
+	}
+	rekey, margin, jitter := limits(c.IKE.Lifetime)
+	conn["rekey_time"], conn["over_time"], conn["rand_time"] = rekey, margin, jitter
+	if c.DPD {
+		conn["dpd_delay"], conn["dpd_timeout"] = seconds(dpdDelay), seconds(dpdTimeout)
+	} else {
+		conn["dpd_delay"] = "0s"
+	}
+	kids := section{}
+	for name, ts := range children(c) {
+		kid := section{
+			"local_ts":      ts[0],
+			"remote_ts":     ts[1],
+			"esp_proposals": []string{proposal(c.ESP.Proposal)},
+			"mode":          "tunnel",
+			"policies":      "yes",
+			"dpd_action":    "restart",
+			"start_action":  "none",
+			"close_action":  "none",
+		}
+		kid["rekey_time"], _, kid["rand_time"] = limits(c.ESP.Lifetime)
+		kid["life_time"] = seconds(c.ESP.Lifetime)
+		if starts(path, c) {
+			kid["close_action"] = "start"
+		} else {
+			kid["start_action"], kid["close_action"], kid["dpd_action"] = "trap", "trap", "trap"
+		}
+		if path == dataplane.VPNByXFRM {
+			kid["if_id_in"], kid["if_id_out"] = fmt.Sprint(ifID), fmt.Sprint(ifID)
+		}
+		kids[name] = kid
+	}
+	conn["children"] = kids
+	return section{c.ID: conn}
+}
+
+// starts reports whether a connection is negotiated without traffic.
+func starts(path dataplane.VPNPath, c *dataplane.VPNConnection) bool {
+	return c.Start || path == dataplane.VPNByLibipsec
+}
+
+// limits returns when an SA is rekeyed, so that it is before its lifetime ends:
+// between 85 and 90 % of it.
+func limits(lifetime time.Duration) (rekey, over, random string) {
+	return seconds(lifetime * 9 / 10), seconds(lifetime / 10), seconds(lifetime / 20)
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%ds", int64(d/time.Second)) }
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// digest returns what tells one configuration, which has no key in it, from
+// another.
+func digest(conn section) (string, error) {
+	text, err := json.Marshal(conn) // keys in ascending order
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// settings returns charon's strongswan.conf.
+func settings(dir string, path dataplane.VPNPath) string {
+	ipsec := "kernel-netlink"
+	if path == dataplane.VPNByLibipsec {
+		ipsec = "kernel-libipsec kernel-netlink"
+	}
+	// Level 1 has no key material; that begins at level 4. Packets (net, enc) would
+	// be most of it.
+	return fmt.Sprintf(`# Written by sluiced for one VPN gateway; changes are lost.
+charon-systemd {
+  load = nonce aes des sha1 sha2 md5 random openssl gmp hmac kdf %[2]s socket-default vici
+  install_routes = no
+  install_virtual_ip = no
+  i_dont_care_about_security_and_use_aggressive_mode_psk = yes
+  retransmit_timeout = %.1[4]f
+  retransmit_base = %.1[5]f
+  retransmit_tries = %[6]d
+  routing_table = %[3]d
+  routing_table_prio = %[3]d
+  plugins {
+    vici { socket = unix://%[1]s/%[7]s }
+    openssl { load_legacy = yes } # DES
+    kernel-libipsec { allow_peer_ts = yes } # no routes to the peer
+    kernel-netlink {
+      fwmark = %#[9]x # kernel-libipsec insists on routes: they are in a table that no packet asks
+      roam_events = no
+    }
+  }
+  syslog { daemon { default = -1 } auth { default = -1 } }
+  journal { default = -1 }
+  filelog {
+    sluice {
+      path = %[1]s/%[8]s
+      append = yes
+      flush_line = yes
+      time_format = %%Y-%%m-%%dT%%H:%%M:%%S
+      default = 1
+      net = 0
+      enc = 0
+    }
+  }
+}
+`, dir, ipsec, routingTable, retransmitTimeout, retransmitBase, retransmitTries, socketFile, logFile, uint32(noMark))
+}
