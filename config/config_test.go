@@ -98,7 +98,8 @@ settle: 0s
 audit_interval: 250ms
 regions: [{id: r1, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]}]
 quotas: {vpcs: 1, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6,
-  forward_entries: 7, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10}
+  forward_entries: 7, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10,
+  customer_gateways: 11, vpn_connections_per_gateway: 12, vpn_routes_per_gateway: 13, vpn_policy_routes_per_gateway: 14}
 accounts: {a1: {quotas: {vpcs: 11}}, a2: {}}
 public:
   - {name: one, mode: bridge, device: b0, namespace: outer, create: true, address: 192.0.2.1, prefix: 192.0.2.0/24, mtu: 1400, pool: [192.0.2.7], regions: [r1]}
@@ -123,7 +124,8 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 		t.Errorf("metrics: %+v", c.Metrics)
 	}
 	quotas := settings.Quotas{VPCs: 1, VSwitchesPerVPC: 2, RouteEntries: 3, HaVipRouteEntries: 4, UserCIDRs: 5, ElasticIPs: 6,
-		ForwardEntries: 7, SNATEntries: 8, SNATPoolAddresses: 9, InstancesPerVPC: 10}
+		ForwardEntries: 7, SNATEntries: 8, SNATPoolAddresses: 9, InstancesPerVPC: 10,
+		CustomerGateways: 11, VPNConnectionsPerGateway: 12, VPNRoutesPerGateway: 13, VPNPolicyRoutesPerGateway: 14}
 	if c.Settings.Quotas != quotas {
 		t.Errorf("quotas: %+v", c.Settings.Quotas)
 	}

@@ -82,6 +82,11 @@ type quotasDoc struct {
 	SNATEntries       *int `yaml:"snat_entries"`
 	SNATPoolAddresses *int `yaml:"snat_pool_addresses"`
 	InstancesPerVPC   *int `yaml:"instances_per_vpc"`
+
+	CustomerGateways          *int `yaml:"customer_gateways"`
+	VPNConnectionsPerGateway  *int `yaml:"vpn_connections_per_gateway"`
+	VPNRoutesPerGateway       *int `yaml:"vpn_routes_per_gateway"`
+	VPNPolicyRoutesPerGateway *int `yaml:"vpn_policy_routes_per_gateway"`
 }
 
 // over returns base with what the document sets put over it.
@@ -111,6 +116,10 @@ func (q quotasDoc) fields(s *settings.Quotas) []quotaField {
 		{"snat_entries", q.SNATEntries, &s.SNATEntries},
 		{"snat_pool_addresses", q.SNATPoolAddresses, &s.SNATPoolAddresses},
 		{"instances_per_vpc", q.InstancesPerVPC, &s.InstancesPerVPC},
+		{"customer_gateways", q.CustomerGateways, &s.CustomerGateways},
+		{"vpn_connections_per_gateway", q.VPNConnectionsPerGateway, &s.VPNConnectionsPerGateway},
+		{"vpn_routes_per_gateway", q.VPNRoutesPerGateway, &s.VPNRoutesPerGateway},
+		{"vpn_policy_routes_per_gateway", q.VPNPolicyRoutesPerGateway, &s.VPNPolicyRoutesPerGateway},
 	}
 }
 

@@ -73,6 +73,11 @@ type Quotas struct {
 	SNATEntries       int // of an SNAT table
 	SNATPoolAddresses int // of an SNAT entry
 	InstancesPerVPC   int
+
+	CustomerGateways          int // of an account in a region
+	VPNConnectionsPerGateway  int
+	VPNRoutesPerGateway       int // destination routes
+	VPNPolicyRoutesPerGateway int
 }
 
 // DefaultQuotas returns the documents' numbers, and for those that the
@@ -89,6 +94,11 @@ func DefaultQuotas() Quotas {
 		SNATEntries:       40,  // not documented
 		SNATPoolAddresses: 64,  // not documented
 		InstancesPerVPC:   10000,
+
+		CustomerGateways:          100, // not documented
+		VPNConnectionsPerGateway:  10,  // not documented
+		VPNRoutesPerGateway:       20,  // not documented
+		VPNPolicyRoutesPerGateway: 20,  // not documented
 	}
 }
 

@@ -20,7 +20,11 @@ package aliyun
 
 import (
 	"encoding/xml"
-{{- $lists := false}}{{range .Actions}}{{if .Lists}}{{$lists = true}}{{end}}{{end}}
+{{- $lists := false}}{{$among := false}}
+{{- range .Actions}}{{if .Lists}}{{$lists = true}}{{end}}{{range .Params}}{{if .Among}}{{$among = true}}{{end}}{{end}}{{end}}
+{{- if $among}}
+	"slices"
+{{- end}}
 {{- if $lists}}
 	"strconv"
 {{- end}}
@@ -44,6 +48,29 @@ type {{.Type}} struct {
 	{{.Comment}}
 	{{.Go}} {{.Type}}
 {{- end}}
+}
+{{end}}
+{{range .Values}}
+// {{.Type}} is the value of {{.Wire}}.
+type {{.Type}} struct {
+{{- range .Params}}
+	{{.Comment}}
+	{{.Go}} {{.Type}}
+{{- end}}
+}
+
+func decode{{.Type}}(text string) (*{{.Type}}, *Error) {
+	p, ok := jsonMembers(text)
+	if !ok {
+		return nil, {{.Invalid}}
+	}
+	r := &{{.Type}}{ {{.Defaults}} }
+{{- range .Params}}
+	{{.Present}} {
+		{{.Body "r"}}
+	}
+{{- end}}
+	return r, nil
 }
 {{end}}
 func decode{{.Name}}(p *Params) (any, *Error) {
