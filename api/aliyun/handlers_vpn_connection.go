@@ -3,7 +3,6 @@ package aliyun
 import (
 	"context"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"sluice/controlplane/identity"
@@ -60,8 +59,8 @@ func (s *Service) ModifyVpnConnectionAttribute(ctx context.Context, c identity.C
 	if err != nil {
 		return nil, err
 	}
-	health, bgp := healthCheck(x), bgpConfig(x)
-	answer := &ModifyVpnConnectionAttributeResponse{
+	health := healthCheck(x)
+	return &ModifyVpnConnectionAttributeResponse{
 		VpnConnectionId:    x.ID,
 		CustomerGatewayId:  x.CustomerGateway,
 		VpnGatewayId:       x.Gateway,
@@ -75,12 +74,8 @@ func (s *Service) ModifyVpnConnectionAttribute(ctx context.Context, c identity.C
 		IkeConfig:          (*ModifyVpnConnectionAttributeIkeConfig)(ikeConfig(x)),
 		IpsecConfig:        (*ModifyVpnConnectionAttributeIpsecConfig)(ipsecConfig(x)),
 		VcoHealthCheck:     &ModifyVpnConnectionAttributeVcoHealthCheck{Enable: health.Enable, Dip: health.Dip, Sip: health.Sip, Interval: health.Interval, Retry: health.Retry},
-		VpnBgpConfig:       &ModifyVpnConnectionAttributeVpnBgpConfig{EnableBgp: bgp.EnableBgp, LocalBgpIp: bgp.LocalBgpIp, PeerBgpIp: bgp.PeerBgpIp, Status: bgp.Status, TunnelCidr: bgp.TunnelCidr},
-	}
-	if x.BGP.Enabled {
-		answer.VpnBgpConfig.LocalAsn, answer.VpnBgpConfig.PeerAsn = int(x.BGP.LocalASN), int(x.Peer.ASN)
-	}
-	return answer, nil
+		VpnBgpConfig:       (*ModifyVpnConnectionAttributeVpnBgpConfig)(bgpConfig(x)),
+	}, nil
 }
 
 // DescribeVpnConnections implements Actions.
@@ -288,9 +283,9 @@ func bgpConfig(x vpn.ConnectionStatus) *DescribeVpnConnectionVpnBgpConfig {
 	}
 	out := &DescribeVpnConnectionVpnBgpConfig{
 		EnableBgp:  "true",
-		LocalAsn:   asn(b.LocalASN),
+		LocalAsn:   int(b.LocalASN),
 		LocalBgpIp: b.LocalIP.String(),
-		PeerAsn:    asn(x.Peer.ASN),
+		PeerAsn:    int(x.Peer.ASN),
 		PeerBgpIp:  resource.PeerAddress(b.Tunnel, b.LocalIP).String(),
 		Status:     "false",
 		TunnelCidr: b.Tunnel.String(),
@@ -300,5 +295,3 @@ func bgpConfig(x vpn.ConnectionStatus) *DescribeVpnConnectionVpnBgpConfig {
 	}
 	return out
 }
-
-func asn(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

@@ -1099,11 +1099,11 @@ type DescribeVpnConnectionVcoHealthCheck struct {
 // DescribeVpnConnectionVpnBgpConfig is a part of the answer of DescribeVpnConnection.
 type DescribeVpnConnectionVpnBgpConfig struct {
 	EnableBgp string `json:"EnableBgp" xml:"EnableBgp"`
-	// autonomous system number of the VPN gateway side; the JSON example has a number.
-	LocalAsn   string `json:"LocalAsn" xml:"LocalAsn"`
+	// autonomous system number of the VPN gateway side; String in the table, a number in the JSON example and to public clients.
+	LocalAsn   int    `json:"LocalAsn" xml:"LocalAsn"`
 	LocalBgpIp string `json:"LocalBgpIp" xml:"LocalBgpIp"`
-	// the peer's autonomous system number; the JSON example has a number.
-	PeerAsn string `json:"PeerAsn" xml:"PeerAsn"`
+	// the peer's autonomous system number; String in the table, a number in the JSON example and to public clients.
+	PeerAsn int `json:"PeerAsn" xml:"PeerAsn"`
 	// the peer's BGP address.
 	PeerBgpIp string `json:"PeerBgpIp" xml:"PeerBgpIp"`
 	// result of the BGP negotiation.
