@@ -369,3 +369,18 @@ func TestSecretsAreNotStored(t *testing.T) {
 		t.Errorf("log: %s", log)
 	}
 }
+
+func TestPeerConfig(t *testing.T) {
+	w := newWorld(t)
+	id := w.connected(func(in *vpn.NewConnection) { in.Settings.IKE.PSK = ptr("a key of theirs") })
+	text, err := w.VPN.PeerConfig(id, "generic")
+	if err != nil || !strings.Contains(text, "own address           198.51.100.1\npeer address          203.0.113.45\n") || !strings.Contains(text, "a key of theirs") {
+		t.Errorf("%s, %v", text, err)
+	}
+	_, err = w.VPN.PeerConfig(id, "telepathy")
+	planetest.Refused(t, err, fault.ParameterInvalid)
+	_, err = w.VPN.PeerConfig(id, "frr-strongswan")
+	planetest.Refused(t, err, fault.ParameterInvalid)
+	_, err = w.VPN.PeerConfig("vco-none", "generic")
+	planetest.Refused(t, err, fault.VPNConnectionNotFound)
+}
