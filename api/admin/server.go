@@ -22,6 +22,7 @@ type Services struct {
 	Networks  Networks
 	Traffic   Counters
 	Programs  Programs
+	VPN       VPN
 	Process   Process
 }
 
@@ -38,6 +39,7 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		networkRoutes(s.Networks),
 		trafficRoutes(s.Traffic),
 		programRoutes(s.Programs),
+		vpnRoutes(s.VPN),
 		processRoutes(s.Process),
 	} {
 		for pattern, h := range subject {
@@ -106,7 +108,7 @@ func refusal(err error) *Error {
 	}
 	status := http.StatusConflict
 	switch refused.Reason {
-	case fault.AccountNotFound, fault.AccessKeyNotFound, fault.InstanceNotFound, fault.VSwitchNotFound:
+	case fault.AccountNotFound, fault.AccessKeyNotFound, fault.InstanceNotFound, fault.VSwitchNotFound, fault.VPNConnectionNotFound:
 		status = http.StatusNotFound
 	case fault.ParameterInvalid, fault.AddressNotUsable:
 		status = http.StatusBadRequest

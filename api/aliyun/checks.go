@@ -137,6 +137,27 @@ func isTag(v string, high int) bool {
 		!strings.Contains(low, "http://") && !strings.Contains(low, "https://")
 }
 
+// isIKEIdentity accepts what an IKE peer may call itself: an IPv4 address or a
+// domain name (RFC 7296, section 3.5), of at most high characters. Domain names
+// may have underscores, and an @ in front, as strongSwan writes them.
+func isIKEIdentity(v string, high int) bool {
+	name := strings.TrimPrefix(v, "@")
+	if name == "" || len(v) > high {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range label {
+			if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // lengthIn counts characters, not bytes. A high of 0 sets no limit.
 func lengthIn(v string, low, high int) bool {
 	n := utf8.RuneCountInString(v)

@@ -121,6 +121,14 @@ func numbered(e *Error, n int) *Error {
 	return e
 }
 
+// filled puts values where the message leaves places open, one after the other.
+func (e *Error) filled(values []string) *Error {
+	for _, v := range values {
+		e.Message = strings.Replace(e.Message, "%s", v, 1)
+	}
+	return e
+}
+
 // faultError turns what a handler returned into the answer of an action:
 // *Error as it is, a refusal of the control plane by the table in faults.go,
 // the end of the request's time as ServiceUnavailable, and anything else as
@@ -133,7 +141,7 @@ func faultError(action string, err error) *Error {
 	var refused *fault.Error
 	if errors.As(err, &refused) {
 		if f, ok := faultCode(action, refused.Reason); ok {
-			return f.error(action)
+			return f.error(action).filled(refused.Values)
 		}
 		return internalError()
 	}

@@ -470,7 +470,7 @@ func TestGoodCalls(t *testing.T) {
 func TestEveryActionIsInAMatrix(t *testing.T) {
 	for action := range actions {
 		n := 0
-		for _, list := range [][]string{vpcActions, natActions, monitorActions, vgwActions} {
+		for _, list := range [][]string{vpcActions, natActions, monitorActions, vgwActions, vpnConnectionActions} {
 			if slices.Contains(list, action) {
 				n++
 			}

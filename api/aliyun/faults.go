@@ -1,6 +1,10 @@
 package aliyun
 
-import "sluice/controlplane/fault"
+import (
+	"strings"
+
+	"sluice/controlplane/fault"
+)
 
 // refusal is the wire's answer to a reason of the control plane.
 type refusal struct {
@@ -11,6 +15,8 @@ type refusal struct {
 	// http is set where no document lists a code for the case; the words are
 	// ours then, see docs/compatibility.md.
 	http int
+	// fill is put for %s in a code that leaves a part of itself open.
+	fill string
 }
 
 // error returns the documented error that the action has for the refusal.
@@ -18,7 +24,12 @@ func (f refusal) error(action string) *Error {
 	if f.http != 0 {
 		return &Error{f.http, f.code, f.message}
 	}
-	return documented(action, f.code, f.message)
+	e := documented(action, f.code, f.message)
+	if f.fill != "" {
+		e.Code = strings.ReplaceAll(e.Code, "%s", f.fill)
+		e.Message = strings.ReplaceAll(e.Message, "%s", f.fill)
+	}
+	return e
 }
 
 // faultCode returns the answer of an action to a reason.
@@ -36,26 +47,27 @@ func faultCode(action string, r fault.Reason) (refusal, bool) {
 // from another action's.
 var faults = map[fault.Reason]refusal{
 	// not found
-	fault.RegionNotFound:       {code: "InvalidRegionId.NotFound"},
-	fault.ZoneNotFound:         {code: "InvalidZoneId.NotFound", message: "Specified zone"},
-	fault.VPCNotFound:          {code: "InvalidVpcId.NotFound", message: "Specified VPC"},
-	fault.VRouterNotFound:      {code: "InvalidVRouterId.NotFound", message: "Specified virtual router"},
-	fault.VSwitchNotFound:      {code: "InvalidVSwitchId.NotFound"},
-	fault.RouteTableNotFound:   {code: "InvalidRouteTableId.NotFound"},
-	fault.RouteEntryNotFound:   {http: 404, code: "InvalidRouteEntry.NotFound", message: "Specified route entry does not exist."},
-	fault.NextHopNotFound:      {code: "InvalidNextHopId.NotFound"},
-	fault.InstanceNotFound:     {code: "InvalidInstanceId.NotFound"},
-	fault.HaVipNotFound:        {code: "InvalidHaVip.NotFound"},
-	fault.ElasticIPNotFound:    {code: "InvalidAllocationId.NotFound"},
-	fault.NATGatewayNotFound:   {code: "InvalidNatGatewayId.NotFound"},
-	fault.ForwardTableNotFound: {code: "InvalidForwardTableId.NotFound"},
-	fault.ForwardEntryNotFound: {code: "InvalidForwardEntryId.NotFound"},
-	fault.SNATTableNotFound:    {code: "InvalidSnatTableId.NotFound"},
-	fault.SNATEntryNotFound:    {code: "InvalidSnatEntryId.NotFound"},
-	fault.ExternalIPNotFound:   {code: "InvalidExternalIp.NotFound"},
-	fault.SNATIPNotFound:       {code: "InvalidSnatIp.NotFound"},
-	fault.AccountNotFound:      {code: "InvalidAccessKeyId.NotFound"},
-	fault.AccessKeyNotFound:    {code: "InvalidAccessKeyId.NotFound"},
+	fault.RegionNotFound:        {code: "InvalidRegionId.NotFound"},
+	fault.ZoneNotFound:          {code: "InvalidZoneId.NotFound", message: "Specified zone"},
+	fault.VPCNotFound:           {code: "InvalidVpcId.NotFound", message: "Specified VPC"},
+	fault.VRouterNotFound:       {code: "InvalidVRouterId.NotFound", message: "Specified virtual router"},
+	fault.VSwitchNotFound:       {code: "InvalidVSwitchId.NotFound"},
+	fault.RouteTableNotFound:    {code: "InvalidRouteTableId.NotFound"},
+	fault.RouteEntryNotFound:    {http: 404, code: "InvalidRouteEntry.NotFound", message: "Specified route entry does not exist."},
+	fault.NextHopNotFound:       {code: "InvalidNextHopId.NotFound"},
+	fault.InstanceNotFound:      {code: "InvalidInstanceId.NotFound"},
+	fault.HaVipNotFound:         {code: "InvalidHaVip.NotFound"},
+	fault.ElasticIPNotFound:     {code: "InvalidAllocationId.NotFound"},
+	fault.NATGatewayNotFound:    {code: "InvalidNatGatewayId.NotFound"},
+	fault.ForwardTableNotFound:  {code: "InvalidForwardTableId.NotFound"},
+	fault.ForwardEntryNotFound:  {code: "InvalidForwardEntryId.NotFound"},
+	fault.SNATTableNotFound:     {code: "InvalidSnatTableId.NotFound"},
+	fault.SNATEntryNotFound:     {code: "InvalidSnatEntryId.NotFound"},
+	fault.ExternalIPNotFound:    {code: "InvalidExternalIp.NotFound"},
+	fault.SNATIPNotFound:        {code: "InvalidSnatIp.NotFound"},
+	fault.VPNConnectionNotFound: {code: "InvalidVpnConnectionInstanceId.NotFound"},
+	fault.AccountNotFound:       {code: "InvalidAccessKeyId.NotFound"},
+	fault.AccessKeyNotFound:     {code: "InvalidAccessKeyId.NotFound"},
 
 	// values
 	fault.VPCCIDRInvalid:           {code: "InvalidParameter", message: "CIDR block is not valid"},
@@ -99,6 +111,12 @@ var faults = map[fault.Reason]refusal{
 	fault.TooManyBandwidthPackages: {code: "TooManyBandwidthPackages"},
 	fault.TimePointInvalid:         {http: 400, code: "InvalidParameter", message: `The specified parameter "TimePoint" is not valid.`},
 	fault.PageTokenInvalid:         {http: 400, code: "InvalidParameter", message: `The specified parameter "NextToken" is not valid.`},
+	fault.VPNLocalSubnets:          {code: "InvalidParam.%s", fill: "LeftSubnet"},
+	fault.VPNRemoteSubnets:         {code: "InvalidParam.%s", fill: "RightSubnet"},
+	fault.VPNHealthCheck:           {http: 400, code: "InvalidParameter", message: `The specified parameter "HealthCheckConfig" is not valid: %s.`},
+	fault.VPNBGP:                   {http: 400, code: "InvalidParameter", message: `The specified parameter "BgpConfig" is not valid: %s.`},
+	fault.VPNAlgorithmRefused:      {http: 400, code: "InvalidParameter", message: "The connection that the parameters describe cannot be made here: %s."},
+	fault.VPNIPsecOff:              {http: 400, code: "InvalidParameter", message: `The specified parameter "VpnGatewayId" is not valid: IPsec is off at this VPN gateway.`},
 
 	// states
 	fault.VPCInTransition:          {code: "IncorrectVpcStatus"},
@@ -135,6 +153,9 @@ var faults = map[fault.Reason]refusal{
 	fault.DuplicateInternal:      {code: "ForwardEntry.Duplicated.Destination"},
 	fault.VSwitchHasSNAT:         {code: "Forbidden.SourceVSwitchId.Duplicated"},
 	fault.SourceConflict:         {code: "OperationUnsupported.CidrConflict"},
+	fault.VPNConnectionExists:    {code: "InvalidVpnConnection.AlreadyExists"},
+	fault.VPNRouteExists:         {code: "InvalidRouteEntry.Duplicate"},
+	fault.VPNRouteConflict:       {code: "InvalidCIDRBlock.Duplicate"},
 	fault.AddressInUse:           {http: 400, code: "InvalidIPAddress.AlreadyUsed", message: "The specified IP address is already used by another resource."},
 	fault.AddressNotUsable:       {http: 400, code: "InvalidIPAddress.NotInVSwitch", message: "The specified IP address is not a free address of the VSwitch."},
 	fault.NoFreeAddress:          {http: 400, code: "InsufficientIPAddress", message: "The VSwitch has no free IP address."},
@@ -166,10 +187,13 @@ var faults = map[fault.Reason]refusal{
 	fault.QuotaCustomerGateway:          {code: "Resource.QuotaFull"},
 
 	// tags
-	fault.TagsMissing:   {http: 400, code: "MissingParameter", message: `The input parameter "Tag.1.Key" that is mandatory for processing this request is not supplied.`},
-	fault.TagDuplicate:  {http: 400, code: "InvalidParameter", message: `The specified parameter "Tag" is not valid.`},
-	fault.TagQueryEmpty: {http: 400, code: "MissingParameter", message: `The input parameter "ResourceId.1" that is mandatory for processing this request is not supplied.`},
-	fault.QuotaTag:      {code: "Resource.QuotaFull"},
+	fault.TagsMissing:         {http: 400, code: "MissingParameter", message: `The input parameter "Tag.1.Key" that is mandatory for processing this request is not supplied.`},
+	fault.TagDuplicate:        {http: 400, code: "InvalidParameter", message: `The specified parameter "Tag" is not valid.`},
+	fault.TagQueryEmpty:       {http: 400, code: "MissingParameter", message: `The input parameter "ResourceId.1" that is mandatory for processing this request is not supplied.`},
+	fault.QuotaTag:            {code: "Resource.QuotaFull"},
+	fault.QuotaVPNConnection:  {code: "Resource.QuotaFull"},
+	fault.QuotaVPNRoute:       {code: "Resource.QuotaFull"},
+	fault.QuotaVPNPolicyRoute: {code: "QuotaExceeded.PolicyBasedRoute"},
 }
 
 // actionFaults are the answers of single actions that document another code
@@ -229,6 +253,13 @@ var actionFaults = map[string]map[fault.Reason]refusal{
 	"ModifySnatEntry": {
 		fault.NotOnGateway:          {code: "InvalidSnatIp.NotFound"},
 		fault.SNATEntryInTransition: {code: "IncorretSnatEntryStatus"},
+	},
+	"CreateVpnPbrRouteEntry": {
+		fault.QuotaVPNPolicyRoute: {code: "Resource.QuotaFull"},
+	},
+	"DescribeVpnConnections": {
+		fault.VPNGatewayNotFound:      {code: "InvalidVpnGatewayId.NotFound"},
+		fault.CustomerGatewayNotFound: {code: "InvalidCustomerGatewayId.NotFound"},
 	},
 	"DeleteSnatEntry": {
 		fault.SNATEntryInTransition: {code: "IncorretSnatEntryStatus"},

@@ -64,6 +64,21 @@ var sdkResponses = map[string]func() responses.AcsResponse{
 	"ModifyVpnGatewayAttribute":      func() responses.AcsResponse { return vpc.CreateModifyVpnGatewayAttributeResponse() },
 	"TagResources":                   func() responses.AcsResponse { return vpc.CreateTagResourcesResponse() },
 	"UntagResources":                 func() responses.AcsResponse { return vpc.CreateUnTagResourcesResponse() },
+	"CreateVpnConnection":            func() responses.AcsResponse { return vpc.CreateCreateVpnConnectionResponse() },
+	"ModifyVpnConnectionAttribute":   func() responses.AcsResponse { return vpc.CreateModifyVpnConnectionAttributeResponse() },
+	"DescribeVpnConnections":         func() responses.AcsResponse { return vpc.CreateDescribeVpnConnectionsResponse() },
+	"DescribeVpnConnection":          func() responses.AcsResponse { return vpc.CreateDescribeVpnConnectionResponse() },
+	"DownloadVpnConnectionConfig":    func() responses.AcsResponse { return vpc.CreateDownloadVpnConnectionConfigResponse() },
+	"DeleteVpnConnection":            func() responses.AcsResponse { return vpc.CreateDeleteVpnConnectionResponse() },
+	"CreateVpnRouteEntry":            func() responses.AcsResponse { return vpc.CreateCreateVpnRouteEntryResponse() },
+	"CreateVpnPbrRouteEntry":         func() responses.AcsResponse { return vpc.CreateCreateVpnPbrRouteEntryResponse() },
+	"PublishVpnRouteEntry":           func() responses.AcsResponse { return vpc.CreatePublishVpnRouteEntryResponse() },
+	"DescribeVpnRouteEntries":        func() responses.AcsResponse { return vpc.CreateDescribeVpnRouteEntriesResponse() },
+	"DescribeVpnPbrRouteEntries":     func() responses.AcsResponse { return vpc.CreateDescribeVpnPbrRouteEntriesResponse() },
+	"ModifyVpnRouteEntryWeight":      func() responses.AcsResponse { return vpc.CreateModifyVpnRouteEntryWeightResponse() },
+	"ModifyVpnPbrRouteEntryWeight":   func() responses.AcsResponse { return vpc.CreateModifyVpnPbrRouteEntryWeightResponse() },
+	"DeleteVpnRouteEntry":            func() responses.AcsResponse { return vpc.CreateDeleteVpnRouteEntryResponse() },
+	"DeleteVpnPbrRouteEntry":         func() responses.AcsResponse { return vpc.CreateDeleteVpnPbrRouteEntryResponse() },
 }
 
 // sdkLacks are actions that the public client has no types for: it makes any

@@ -90,6 +90,19 @@ type Actions interface {
 	DescribeVpcs(ctx context.Context, c identity.Caller, r *DescribeVpcsRequest) (*DescribeVpcsResponse, error)
 	// ModifyVpcAttribute: Changes a VPC's name, description or user-side networks.
 	ModifyVpcAttribute(ctx context.Context, c identity.Caller, r *ModifyVpcAttributeRequest) (*ModifyVpcAttributeResponse, error)
+	// vpn-connection
+	// CreateVpnConnection: Creates an IPsec connection between a VPN gateway and a customer gateway.
+	CreateVpnConnection(ctx context.Context, c identity.Caller, r *CreateVpnConnectionRequest) (*CreateVpnConnectionResponse, error)
+	// ModifyVpnConnectionAttribute: Changes name, subnets and negotiation, health check, DPD, NAT traversal or BGP settings of an IPsec connection.
+	ModifyVpnConnectionAttribute(ctx context.Context, c identity.Caller, r *ModifyVpnConnectionAttributeRequest) (*ModifyVpnConnectionAttributeResponse, error)
+	// DescribeVpnConnections: Lists IPsec connections of a region, filtered by gateway and paged.
+	DescribeVpnConnections(ctx context.Context, c identity.Caller, r *DescribeVpnConnectionsRequest) (*DescribeVpnConnectionsResponse, error)
+	// DescribeVpnConnection: Returns the details of one IPsec connection, with negotiation, health check and BGP state.
+	DescribeVpnConnection(ctx context.Context, c identity.Caller, r *DescribeVpnConnectionRequest) (*DescribeVpnConnectionResponse, error)
+	// DownloadVpnConnectionConfig: Returns an IPsec connection's configuration.
+	DownloadVpnConnectionConfig(ctx context.Context, c identity.Caller, r *DownloadVpnConnectionConfigRequest) (*DownloadVpnConnectionConfigResponse, error)
+	// DeleteVpnConnection: Deletes an IPsec connection.
+	DeleteVpnConnection(ctx context.Context, c identity.Caller, r *DeleteVpnConnectionRequest) (*DeleteVpnConnectionResponse, error)
 	// vpn-gateway
 	// CreateVpnGateway: Creates a VPN gateway in a VPC (IPsec-VPN, SSL-VPN or both) with a public bandwidth.
 	CreateVpnGateway(ctx context.Context, c identity.Caller, r *CreateVpnGatewayRequest) (*CreateVpnGatewayResponse, error)
@@ -107,6 +120,25 @@ type Actions interface {
 	ListTagResources(ctx context.Context, c identity.Caller, r *ListTagResourcesRequest) (*ListTagResourcesResponse, error)
 	// UntagResources: Removes tags from up to 20 resources of one type.
 	UntagResources(ctx context.Context, c identity.Caller, r *UntagResourcesRequest) (*UntagResourcesResponse, error)
+	// vpn-route
+	// CreateVpnRouteEntry: Adds a destination-based route to a VPN gateway, optionally publishing it to the VPC.
+	CreateVpnRouteEntry(ctx context.Context, c identity.Caller, r *CreateVpnRouteEntryRequest) (*CreateVpnRouteEntryResponse, error)
+	// CreateVpnPbrRouteEntry: Adds a policy-based route (source and destination) to a VPN gateway, optionally publishing it to the VPC.
+	CreateVpnPbrRouteEntry(ctx context.Context, c identity.Caller, r *CreateVpnPbrRouteEntryRequest) (*CreateVpnPbrRouteEntryResponse, error)
+	// PublishVpnRouteEntry: Publishes a VPN gateway's route to the VPC's route table, or withdraws it.
+	PublishVpnRouteEntry(ctx context.Context, c identity.Caller, r *PublishVpnRouteEntryRequest) (*PublishVpnRouteEntryResponse, error)
+	// DescribeVpnRouteEntries: Lists a VPN gateway's destination-based routes, paged.
+	DescribeVpnRouteEntries(ctx context.Context, c identity.Caller, r *DescribeVpnRouteEntriesRequest) (*DescribeVpnRouteEntriesResponse, error)
+	// DescribeVpnPbrRouteEntries: Lists a VPN gateway's policy-based routes, paged.
+	DescribeVpnPbrRouteEntries(ctx context.Context, c identity.Caller, r *DescribeVpnPbrRouteEntriesRequest) (*DescribeVpnPbrRouteEntriesResponse, error)
+	// ModifyVpnRouteEntryWeight: Changes the weight of a destination-based route of a VPN gateway.
+	ModifyVpnRouteEntryWeight(ctx context.Context, c identity.Caller, r *ModifyVpnRouteEntryWeightRequest) (*ModifyVpnRouteEntryWeightResponse, error)
+	// ModifyVpnPbrRouteEntryWeight: Changes the weight of a policy-based route of a VPN gateway.
+	ModifyVpnPbrRouteEntryWeight(ctx context.Context, c identity.Caller, r *ModifyVpnPbrRouteEntryWeightRequest) (*ModifyVpnPbrRouteEntryWeightResponse, error)
+	// DeleteVpnRouteEntry: Deletes a destination-based route of a VPN gateway.
+	DeleteVpnRouteEntry(ctx context.Context, c identity.Caller, r *DeleteVpnRouteEntryRequest) (*DeleteVpnRouteEntryResponse, error)
+	// DeleteVpnPbrRouteEntry: Deletes a policy-based route of a VPN gateway.
+	DeleteVpnPbrRouteEntry(ctx context.Context, c identity.Caller, r *DeleteVpnPbrRouteEntryRequest) (*DeleteVpnPbrRouteEntryResponse, error)
 	// vrouter
 	// DescribeVRouters: Lists the virtual routers of a region, page by page.
 	DescribeVRouters(ctx context.Context, c identity.Caller, r *DescribeVRoutersRequest) (*DescribeVRoutersResponse, error)
@@ -369,6 +401,48 @@ var actions = map[string]action{
 			return answer(h.ModifyVpcAttribute(ctx, c, r.(*ModifyVpcAttributeRequest)))
 		},
 	},
+	"CreateVpnConnection": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeCreateVpnConnection,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateVpnConnection(ctx, c, r.(*CreateVpnConnectionRequest)))
+		},
+	},
+	"ModifyVpnConnectionAttribute": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeModifyVpnConnectionAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyVpnConnectionAttribute(ctx, c, r.(*ModifyVpnConnectionAttributeRequest)))
+		},
+	},
+	"DescribeVpnConnections": {
+		writes: false, token: false, dryRun: false,
+		decode: decodeDescribeVpnConnections,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVpnConnections(ctx, c, r.(*DescribeVpnConnectionsRequest)))
+		},
+	},
+	"DescribeVpnConnection": {
+		writes: false, token: false, dryRun: false,
+		decode: decodeDescribeVpnConnection,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVpnConnection(ctx, c, r.(*DescribeVpnConnectionRequest)))
+		},
+	},
+	"DownloadVpnConnectionConfig": {
+		writes: false, token: false, dryRun: false,
+		decode: decodeDownloadVpnConnectionConfig,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DownloadVpnConnectionConfig(ctx, c, r.(*DownloadVpnConnectionConfigRequest)))
+		},
+	},
+	"DeleteVpnConnection": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeDeleteVpnConnection,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteVpnConnection(ctx, c, r.(*DeleteVpnConnectionRequest)))
+		},
+	},
 	"CreateVpnGateway": {
 		writes: true, token: true, dryRun: false,
 		decode: decodeCreateVpnGateway,
@@ -423,6 +497,69 @@ var actions = map[string]action{
 		decode: decodeUntagResources,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.UntagResources(ctx, c, r.(*UntagResourcesRequest)))
+		},
+	},
+	"CreateVpnRouteEntry": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeCreateVpnRouteEntry,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateVpnRouteEntry(ctx, c, r.(*CreateVpnRouteEntryRequest)))
+		},
+	},
+	"CreateVpnPbrRouteEntry": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeCreateVpnPbrRouteEntry,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateVpnPbrRouteEntry(ctx, c, r.(*CreateVpnPbrRouteEntryRequest)))
+		},
+	},
+	"PublishVpnRouteEntry": {
+		writes: true, token: true, dryRun: false,
+		decode: decodePublishVpnRouteEntry,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.PublishVpnRouteEntry(ctx, c, r.(*PublishVpnRouteEntryRequest)))
+		},
+	},
+	"DescribeVpnRouteEntries": {
+		writes: false, token: false, dryRun: false,
+		decode: decodeDescribeVpnRouteEntries,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVpnRouteEntries(ctx, c, r.(*DescribeVpnRouteEntriesRequest)))
+		},
+	},
+	"DescribeVpnPbrRouteEntries": {
+		writes: false, token: false, dryRun: false,
+		decode: decodeDescribeVpnPbrRouteEntries,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVpnPbrRouteEntries(ctx, c, r.(*DescribeVpnPbrRouteEntriesRequest)))
+		},
+	},
+	"ModifyVpnRouteEntryWeight": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeModifyVpnRouteEntryWeight,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyVpnRouteEntryWeight(ctx, c, r.(*ModifyVpnRouteEntryWeightRequest)))
+		},
+	},
+	"ModifyVpnPbrRouteEntryWeight": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeModifyVpnPbrRouteEntryWeight,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyVpnPbrRouteEntryWeight(ctx, c, r.(*ModifyVpnPbrRouteEntryWeightRequest)))
+		},
+	},
+	"DeleteVpnRouteEntry": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeDeleteVpnRouteEntry,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteVpnRouteEntry(ctx, c, r.(*DeleteVpnRouteEntryRequest)))
+		},
+	},
+	"DeleteVpnPbrRouteEntry": {
+		writes: true, token: true, dryRun: false,
+		decode: decodeDeleteVpnPbrRouteEntry,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteVpnPbrRouteEntry(ctx, c, r.(*DeleteVpnPbrRouteEntryRequest)))
 		},
 	},
 	"DescribeVRouters": {
@@ -486,9 +623,6 @@ var unsupportedActions = map[string]bool{
 	"CreateSslVpnClientCert":                            true,
 	"CreateSslVpnServer":                                true,
 	"CreateVirtualBorderRouter":                         true,
-	"CreateVpnConnection":                               true,
-	"CreateVpnPbrRouteEntry":                            true,
-	"CreateVpnRouteEntry":                               true,
 	"DeactivateRouterInterface":                         true,
 	"DeleteBandwidthPackage":                            true,
 	"DeleteCommonBandwidthPackage":                      true,
@@ -498,9 +632,6 @@ var unsupportedActions = map[string]bool{
 	"DeleteSslVpnClientCert":                            true,
 	"DeleteSslVpnServer":                                true,
 	"DeleteVirtualBorderRouter":                         true,
-	"DeleteVpnConnection":                               true,
-	"DeleteVpnPbrRouteEntry":                            true,
-	"DeleteVpnRouteEntry":                               true,
 	"DescribeBandwidthPackagePublicIpMonitorData":       true,
 	"DescribeBandwidthPackages":                         true,
 	"DescribeCommonBandwidthPackages":                   true,
@@ -513,12 +644,7 @@ var unsupportedActions = map[string]bool{
 	"DescribeSslVpnServers":                             true,
 	"DescribeVirtualBorderRouters":                      true,
 	"DescribeVirtualBorderRoutersForPhysicalConnection": true,
-	"DescribeVpnConnection":                             true,
-	"DescribeVpnConnections":                            true,
-	"DescribeVpnPbrRouteEntries":                        true,
-	"DescribeVpnRouteEntries":                           true,
 	"DescribeVpnSslServerLogs":                          true,
-	"DownloadVpnConnectionConfig":                       true,
 	"EnablePhysicalConnection":                          true,
 	"ModifyBandwidthPackageAttribute":                   true,
 	"ModifyBandwidthPackageSpec":                        true,
@@ -532,10 +658,6 @@ var unsupportedActions = map[string]bool{
 	"ModifySslVpnClientCert":                            true,
 	"ModifySslVpnServer":                                true,
 	"ModifyVirtualBorderRouterAttribute":                true,
-	"ModifyVpnConnectionAttribute":                      true,
-	"ModifyVpnPbrRouteEntryWeight":                      true,
-	"ModifyVpnRouteEntryWeight":                         true,
-	"PublishVpnRouteEntry":                              true,
 	"QueryMetricList":                                   true,
 	"RecoverVirtualBorderRouter":                        true,
 	"RemoveBandwidthPackageIps":                         true,

@@ -182,7 +182,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	if err := refuseForeignMarks(db.View(), dp, c); err != nil {
 		return nil, err
 	}
-	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval})
+	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval, Open: sealer.Open})
 
 	d := &daemon{
 		config: c, log: log, store: s, minutes: minutes, kernel: dp, reconciler: reconciler,
@@ -196,13 +196,14 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			Config: c.File, Listen: c.Listen, Metrics: c.Metrics.Listen, DataDir: c.DataDir,
 		}},
 	}
+	tunnels := vpn.New(db, &c.Settings, sealer, dp, time.Now, rand.Reader, log)
 	d.api = aliyun.NewServer(aliyun.ServerConfig{
 		Actions: aliyun.NewService(
 			network.New(db, &c.Settings, time.Now, log),
 			eip.New(db, &c.Settings, time.Now, rand.Reader, log),
 			nat.New(db, &c.Settings, time.Now, log),
 			monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
-			vpn.New(db, &c.Settings, sealer, dp, time.Now, rand.Reader, log),
+			tunnels,
 		),
 		Keys:   keys,
 		PerKey: aliyun.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},
@@ -227,6 +228,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			Networks:  admin.Status{DB: db},
 			Traffic:   counters{dp},
 			Programs:  counters{dp},
+			VPN:       tunnels,
 			Process:   d.info,
 		}, log),
 		Grace: grace,

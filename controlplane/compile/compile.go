@@ -9,10 +9,11 @@ import (
 	"sluice/dataplane"
 )
 
-// Compile returns what the dataplane of a VPC should hold by v. It fails if
+// Compile returns what the dataplane of a VPC should hold by v; open decrypts
+// pre-shared keys, and may be nil where there are no VPN connections. It fails if
 // the VPC is not in v, and if resources contradict one another in a way that
 // the services refuse: half of a contradiction is not put into the kernel.
-func Compile(v *state.View, s *settings.Settings, vpc string) (*dataplane.Network, error) {
+func Compile(v *state.View, s *settings.Settings, vpc string, open Opener) (*dataplane.Network, error) {
 	r, ok := v.VPCs.Get(vpc)
 	if !ok {
 		return nil, fmt.Errorf("compile network %s: there is no such VPC", vpc)
@@ -41,6 +42,9 @@ func Compile(v *state.View, s *settings.Settings, vpc string) (*dataplane.Networ
 			return nil, fmt.Errorf("compile network %s: %w", vpc, err)
 		}
 		if n.SNAT, err = snat(v, n, p); err != nil {
+			return nil, fmt.Errorf("compile network %s: %w", vpc, err)
+		}
+		if n.VPN, err = vpnGateway(v, r, open); err != nil {
 			return nil, fmt.Errorf("compile network %s: %w", vpc, err)
 		}
 	}

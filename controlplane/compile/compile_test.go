@@ -39,11 +39,14 @@ func onGateway(id, ip string) *resource.ElasticIP {
 	return nattest.ElasticIP(id, ip, "vpc-a", resource.BoundToNAT, "ngw-a")
 }
 
-var cases = []struct {
+// golden is a world and the name of the file that holds its network.
+type golden struct {
 	name      string
 	resources func() []resource.Resource
 	settings  func(*settings.Settings)
-}{
+}
+
+var cases = []golden{
 	{name: "bare", resources: vpc},
 	{name: "vpc-without-vswitch", resources: func() []resource.Resource {
 		return []resource.Resource{nattest.VPC("vpc-a", "192.168.0.0/16")}
@@ -144,7 +147,7 @@ func TestGolden(t *testing.T) {
 			// Another VPC with the same addresses leaves no trace.
 			w.Put(nattest.VPC("vpc-b", "10.0.0.0/16"), nattest.VSwitch("vsw-b", "vpc-b", "10.0.1.0/24"), nattest.Gateway("ngw-b", "vpc-b"),
 				nattest.Instance("i-b", "vpc-b", "vsw-b", "10.0.1.6", resource.InstanceRDS))
-			n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a")
+			n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,7 +170,7 @@ func TestGolden(t *testing.T) {
 
 			// The same again from a store that was loaded anew, in whatever order.
 			w.Reopen()
-			again, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a")
+			again, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -201,14 +204,14 @@ func TestContradictionsAreRefused(t *testing.T) {
 			w := nattest.New(t)
 			w.Put(base...)
 			w.Put(c.resources...)
-			n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a")
+			n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil)
 			if err == nil || n != nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, %v; want an error with %q", n, err, c.want)
 			}
 		})
 	}
 	w := nattest.New(t)
-	if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a"); err == nil {
+	if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil); err == nil {
 		t.Error("no error for a VPC that isn't there")
 	}
 }

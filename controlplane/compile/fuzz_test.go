@@ -86,9 +86,9 @@ func FuzzCompile(f *testing.F) {
 		r := rand.New(rand.NewPCG(a, b))
 		w := nattest.New(t)
 		w.Put(randomResources(r)...)
-		n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a")
+		n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil)
 		w.Reopen()
-		again, errAgain := compile.Compile(w.DB.View(), w.Settings, "vpc-a")
+		again, errAgain := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil)
 		if !reflect.DeepEqual(n, again) || fmt.Sprint(err) != fmt.Sprint(errAgain) {
 			t.Fatalf("two outcomes of the same resources:\n%v %v\n%v %v", n, err, again, errAgain)
 		}
@@ -203,7 +203,7 @@ func BenchmarkCompile10k(b *testing.B) {
 	w.Put(rs...)
 	v := w.DB.View()
 	for b.Loop() {
-		n, err := compile.Compile(v, w.Settings, "vpc-a")
+		n, err := compile.Compile(v, w.Settings, "vpc-a", nil)
 		if err != nil || len(n.DNAT) != 10_000 {
 			b.Fatal(err)
 		}

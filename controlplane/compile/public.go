@@ -16,6 +16,7 @@ type public struct {
 	own     map[netip.Addr]netip.Addr // private address of an instance → its elastic IP
 	others  map[netip.Addr]bool       // private addresses of what is no ECS instance
 	bound   []*resource.ElasticIP     // all elastic IPs that are bound
+	vpn     *resource.VPNGateway      // with IPsec on, or nil
 }
 
 func readPublic(v *state.View, vpc string) *public {
@@ -23,6 +24,7 @@ func readPublic(v *state.View, vpc string) *public {
 	for g := range v.NATGateways.By(state.ByVPC, vpc).All() {
 		p.gateway = g.ID
 	}
+	p.vpn = ipsecGateway(v, vpc)
 	for e := range v.ElasticIPs.By(state.ByVPC, vpc).All() {
 		if e.Binding == nil {
 			continue // it worked here once
@@ -50,13 +52,16 @@ func readPublic(v *state.View, vpc string) *public {
 }
 
 // used says whether the VPC needs an uplink.
-func (p *public) used() bool { return p.gateway != "" || len(p.bound) > 0 }
+func (p *public) used() bool { return p.gateway != "" || len(p.bound) > 0 || p.vpn != nil }
 
-// addresses returns the elastic IPs, ascending.
+// addresses returns the elastic IPs and the VPN gateway's address, ascending.
 func (p *public) addresses() []netip.Addr {
 	var out []netip.Addr
 	for _, e := range p.bound {
 		out = append(out, e.Address)
+	}
+	if p.vpn != nil {
+		out = append(out, p.vpn.Address)
 	}
 	slices.SortFunc(out, netip.Addr.Compare)
 	return slices.Compact(out)

@@ -3,9 +3,41 @@ package compile_test
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"sluice/dataplane"
 )
+
+// vpn writes a VPN gateway, if there is one.
+func vpn(line func(string, ...any), g *dataplane.VPNGateway) {
+	if g == nil {
+		return
+	}
+	line("vpn %s %s bandwidth %d propagate %t announce %s", g.ID, g.Address, g.Bandwidth, g.Propagate, g.Announce)
+	proposal := func(p dataplane.Proposal, lifetime time.Duration) string {
+		return fmt.Sprintf("%s-%s group %d lifetime %s", p.Encryption, p.Integrity, p.Group, lifetime)
+	}
+	for _, c := range g.Connections {
+		line("connection %s to %s local %q remote %q psk %q", c.ID, c.Remote, c.LocalID, c.RemoteID, string(c.PSK))
+		line("  ike version %d aggressive %t %s", c.IKE.Version, c.IKE.Aggressive, proposal(c.IKE.Proposal, c.IKE.Lifetime))
+		line("  esp %s", proposal(c.ESP.Proposal, c.ESP.Lifetime))
+		line("  subnets %s = %s", c.LocalSubnets, c.RemoteSubnets)
+		line("  start %t dpd %t nat traversal %t", c.Start, c.DPD, c.NATTraversal)
+		if h := c.Health; h != nil {
+			line("  health %s > %s every %s retries %d", h.Source, h.Destination, h.Interval, h.Retries)
+		}
+		if b := c.BGP; b != nil {
+			line("  bgp %s local %s as %d peer as %d", b.Tunnel, b.LocalIP, b.LocalASN, b.PeerASN)
+		}
+	}
+	for _, r := range g.Routes {
+		source := "any"
+		if r.Source.IsValid() {
+			source = r.Source.String()
+		}
+		line("vpn route %s > %s by %s standby %t published %t", source, r.Destination, r.Connection, r.Standby, r.Published)
+	}
+}
 
 // text writes a network for golden files: one line for each thing, in order.
 func text(n *dataplane.Network) string {
@@ -54,6 +86,7 @@ func text(n *dataplane.Network) string {
 	for _, s := range n.SNAT {
 		line("snat %s -> %s", s.Source, s.Pool)
 	}
+	vpn(line, n.VPN)
 	line("limits %d connections, %d new per second, beyond them %s", n.Limits.Connections, n.Limits.NewPerSecond, n.Refusal)
 	line("shortcut %t", n.Shortcut)
 	t := n.Timeouts

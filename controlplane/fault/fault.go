@@ -16,6 +16,10 @@ type Error struct {
 	// Await is the id of a network that is in transition, where that is the
 	// reason: once its dataplane has followed, the call may be tried again.
 	Await string
+	// Values are what the reason is about: a number that was exceeded, or what the
+	// client should be told beyond the reason. What may be in a message is for
+	// the edge to decide.
+	Values []string
 }
 
 // Error implements error.
@@ -35,6 +39,14 @@ func (e *Error) Is(target error) bool {
 // New returns a refusal with a detail formatted as by fmt.Sprintf.
 func New(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, Detail: fmt.Sprintf(format, args...)}
+}
+
+// With adds Values, formatted as by fmt.Sprint, and returns e.
+func (e *Error) With(values ...any) *Error {
+	for _, v := range values {
+		e.Values = append(e.Values, fmt.Sprint(v))
+	}
+	return e
 }
 
 // InTransition returns a refusal for as long as the dataplane of a network has

@@ -62,6 +62,9 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		if _, ok := tx.RouteEntries.Get(resource.RouteEntryID(vpc.RouteTable, everywhere)); ok {
 			return NewGateway{}, fault.New(fault.DefaultRouteExists, "route table %s has an entry for 0.0.0.0/0; delete it first", vpc.RouteTable)
 		}
+		if tx.VPNRoutes.By(state.ByPublished, state.PublishedKey(vpc.ID, everywhere)).Len() > 0 {
+			return NewGateway{}, fault.New(fault.DefaultRouteExists, "a VPN gateway has published a route for 0.0.0.0/0; withdraw it first")
+		}
 		if err := s.vpcReady(vpc); err != nil {
 			return NewGateway{}, err
 		}

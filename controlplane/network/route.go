@@ -54,6 +54,9 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in Ne
 			}
 			return fault.New(fault.RouteDuplicate, "route table %s has another entry for %s", in.Table, in.Destination)
 		}
+		if isPublished(tx.View, vpc.ID, in.Destination) {
+			return fault.New(fault.RouteDuplicate, "a VPN gateway has published a route for %s", in.Destination)
+		}
 		if err := s.routeQuotas(tx.View, c, e); err != nil {
 			return err
 		}
@@ -210,12 +213,21 @@ func (s *Service) RouteTables(c identity.Caller, f RouteTableFilter, p state.Pag
 }
 
 // entries returns the entries of a table: the stored ones in order of creation,
+// then the routes that a VPN gateway has published, one for each destination,
 // then those that come with the VSwitches, then the one for the cloud's own
 // services.
 func (s *Service) entries(v *state.View, t *resource.RouteTable) []RouteEntry {
 	var list []RouteEntry
 	for e := range v.RouteEntries.By(state.ByTable, t.ID).All() {
 		list = append(list, RouteEntry{Destination: e.Destination, System: e.System, NextHops: e.NextHops, Phase: s.phase(&e.Meta, t.VPC)})
+	}
+	published := make(map[netip.Prefix]bool)
+	for r := range v.VPNRoutes.By(state.ByVPC, t.VPC).All() {
+		if r.Published && !published[r.Destination] {
+			published[r.Destination] = true
+			hop := resource.NextHop{Type: resource.NextHopVpnGateway, ID: r.Gateway}
+			list = append(list, RouteEntry{Destination: r.Destination, System: true, NextHops: []resource.NextHop{hop}, Phase: s.phase(&r.Meta, t.VPC)})
+		}
 	}
 	for x := range v.VSwitches.By(state.ByVPC, t.VPC).All() {
 		list = append(list, RouteEntry{Destination: x.CIDR, System: true, Phase: s.phase(&x.Meta, t.VPC)})

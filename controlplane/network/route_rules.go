@@ -26,17 +26,26 @@ var unroutable = []netip.Prefix{
 // VSwitch's block or lies in one. A destination that contains a block is
 // accepted: 0.0.0.0/0 is an example of the documents.
 func checkDestination(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
+	if err := Routable(p); err != nil {
+		return err
+	}
+	for x := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
+		if within(p, x.CIDR) {
+			return fault.New(fault.RouteDestination, "%s lies in %s of VSwitch %s", p, x.CIDR, x.ID)
+		}
+	}
+	return nil
+}
+
+// Routable refuses destinations that no route of a client's may have, whatever
+// it leads to. Reason: RouteDestination.
+func Routable(p netip.Prefix) error {
 	if within(p, CarrierGrade) {
 		return fault.New(fault.RouteDestination, "%s lies in %s, which is for the cloud's own services", p, CarrierGrade)
 	}
 	for _, n := range unroutable {
 		if within(p, n) {
 			return fault.New(fault.RouteDestination, "%s lies in %s, where nothing can be routed", p, n)
-		}
-	}
-	for x := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
-		if within(p, x.CIDR) {
-			return fault.New(fault.RouteDestination, "%s lies in %s of VSwitch %s", p, x.CIDR, x.ID)
 		}
 	}
 	return nil
@@ -52,7 +61,12 @@ func isDerived(v *state.View, vpc *resource.VPC, p netip.Prefix) bool {
 			return true
 		}
 	}
-	return false
+	return isPublished(v, vpc.ID, p)
+}
+
+// isPublished says whether a VPN gateway has published a route for p.
+func isPublished(v *state.View, vpc string, p netip.Prefix) bool {
+	return v.VPNRoutes.By(state.ByPublished, state.PublishedKey(vpc, p)).Len() > 0
 }
 
 // nextHops returns the next hops of a new entry.

@@ -63,7 +63,8 @@ func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVS
 }
 
 // freeBlock refuses a block that collides with another VSwitch or with the
-// destination of a custom route entry. It may lie within such a destination.
+// destination of a route: it may lie within that of a custom route entry, but
+// must not overlap that of a VPN gateway's route.
 func freeBlock(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
 	for x := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
 		if x.CIDR.Overlaps(p) {
@@ -73,6 +74,11 @@ func freeBlock(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
 	for e := range v.RouteEntries.By(state.ByVPC, vpc.ID).All() {
 		if within(e.Destination, p) {
 			return fault.New(fault.VSwitchCIDRRoute, "%s contains the destination %s of a route entry", p, e.Destination)
+		}
+	}
+	for r := range v.VPNRoutes.By(state.ByVPC, vpc.ID).All() {
+		if r.Destination.Bits() > 0 && r.Destination.Overlaps(p) {
+			return fault.New(fault.VSwitchCIDRRoute, "%s overlaps the destination %s of a route of VPN gateway %s", p, r.Destination, r.Gateway)
 		}
 	}
 	return nil

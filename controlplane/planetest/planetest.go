@@ -4,6 +4,7 @@
 package planetest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -76,8 +77,31 @@ type Plane struct {
 	NAT       *nat.Service
 	VPN       *vpn.Service
 	Tunnels   Tunnels
+	log       logged
 	close     func()
 }
+
+// logged is what the services have logged.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// Log returns what the services have logged, at every level.
+func (p *Plane) Log() string {
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	return p.log.text.String()
+}
+
+// Dir is where everything is that the plane writes to disk.
+func (p *Plane) Dir() string { return filepath.Dir(p.file) }
 
 // New returns an empty plane whose dataplane follows. With no patience, writes
 // that find something in transition are refused at once.
@@ -135,7 +159,7 @@ func (p *Plane) open() {
 // Rewire makes the services anew, for a change of the settings.
 func (p *Plane) Rewire() {
 	now := func() time.Time { return Now }
-	log := slog.New(slog.DiscardHandler)
+	log := slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p.Network = network.New(p.DB, p.Settings, now, log)
 	p.EIP = eip.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Inventory = inventory.New(p.DB, p.Settings, now, log)

@@ -29,7 +29,7 @@ func (r *Reconciler) look(ctx context.Context, id string, why reason) {
 func (r *Reconciler) apply(ctx context.Context, v *state.View, id string, why reason) error {
 	began := r.now()
 	r.present(id)
-	n, err := compile.Compile(v, r.settings, id)
+	n, err := compile.Compile(v, r.settings, id, r.opt.Open)
 	var observed dataplane.Observed
 	if err == nil {
 		if observed, err = r.dp.Apply(ctx, n); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/controlplane/compile"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
 	"sluice/dataplane"
@@ -39,6 +40,7 @@ type Options struct {
 	Audit    time.Duration  // between comparisons with the kernel, ±10 %; default 30 s, negative: none
 	Parallel int            // networks worked on at the same time; default 4
 	Random   func() float64 // from [0, 1), for the spread of the audit; default math/rand
+	Open     compile.Opener // decrypts the secrets of resources; needed where there are any
 }
 
 // The waits between attempts at a network that fails: exponential, with

@@ -101,6 +101,22 @@ type BGPConfig struct {
 	LocalASN uint32       `json:"localAsn"` // the peer's is the customer gateway's
 }
 
+// TunnelHosts returns the two addresses in a /30 that the ends of a tunnel have.
+func TunnelHosts(tunnel netip.Prefix) (first, second netip.Addr) {
+	first = tunnel.Masked().Addr().Next()
+	return first, first.Next()
+}
+
+// PeerAddress returns the address of the other end in a tunnel of which local
+// is one.
+func PeerAddress(tunnel netip.Prefix, local netip.Addr) netip.Addr {
+	first, second := TunnelHosts(tunnel)
+	if local == first {
+		return second
+	}
+	return first
+}
+
 // VPNConnection is an IPsec connection between a VPN gateway and a customer
 // gateway.
 type VPNConnection struct {

@@ -27,6 +27,7 @@ const (
 	ByGateway         = "gateway"         // VPN connection, VPN route: VPN gateway id
 	ByCustomerGateway = "customerGateway" // VPN connection: customer gateway id
 	ByConnection      = "connection"      // VPN route: VPN connection id
+	ByPublished       = "published"       // VPN route that is in the VPC's route table: Key(VPC, destination)
 	ByTag             = "tag"             // tag set: Key(account, region, tag key)
 )
 
@@ -63,7 +64,7 @@ type View struct {
 	VPNGateways      *Table[*resource.VPNGateway]      // ByAccount, ByRegion, ByVPC, ByAddress, ByPublicNet
 	CustomerGateways *Table[*resource.CustomerGateway] // ByAccount, ByRegion, ByAddress
 	VPNConnections   *Table[*resource.VPNConnection]   // ByAccount, ByRegion, ByVPC, ByGateway, ByCustomerGateway
-	VPNRoutes        *Table[*resource.VPNRoute]        // ByVPC, ByGateway, ByConnection
+	VPNRoutes        *Table[*resource.VPNRoute]        // ByVPC, ByGateway, ByConnection, ByPublished
 	TagSets          *Table[*resource.TagSet]          // ByAccount, ByRegion, ByTag
 	Accounts         *Table[*resource.Account]         // no index
 	AccessKeys       *Table[*resource.AccessKey]       // ByAccount
@@ -85,7 +86,7 @@ func newView() *View {
 		VPNGateways:      newTable(resource.KindVPNGateway, byAccount[*resource.VPNGateway](), byRegion[*resource.VPNGateway](), one(ByVPC, func(g *resource.VPNGateway) string { return g.VPC }), one(ByAddress, func(g *resource.VPNGateway) string { return g.Address.String() }), one(ByPublicNet, func(g *resource.VPNGateway) string { return g.PublicNetwork })),
 		CustomerGateways: newTable(resource.KindCustomerGateway, byAccount[*resource.CustomerGateway](), byRegion[*resource.CustomerGateway](), one(ByAddress, func(g *resource.CustomerGateway) string { return Key(g.Account, g.Region, g.Address.String()) })),
 		VPNConnections:   newTable(resource.KindVPNConnection, byAccount[*resource.VPNConnection](), byRegion[*resource.VPNConnection](), one(ByVPC, func(c *resource.VPNConnection) string { return c.VPC }), one(ByGateway, func(c *resource.VPNConnection) string { return c.Gateway }), one(ByCustomerGateway, func(c *resource.VPNConnection) string { return c.CustomerGateway })),
-		VPNRoutes:        newTable(resource.KindVPNRoute, one(ByVPC, func(r *resource.VPNRoute) string { return r.VPC }), one(ByGateway, func(r *resource.VPNRoute) string { return r.Gateway }), one(ByConnection, func(r *resource.VPNRoute) string { return r.Connection })),
+		VPNRoutes:        newTable(resource.KindVPNRoute, one(ByVPC, func(r *resource.VPNRoute) string { return r.VPC }), one(ByGateway, func(r *resource.VPNRoute) string { return r.Gateway }), one(ByConnection, func(r *resource.VPNRoute) string { return r.Connection }), one(ByPublished, published)),
 		TagSets:          newTable(resource.KindTagSet, byAccount[*resource.TagSet](), byRegion[*resource.TagSet](), Index[*resource.TagSet]{ByTag, tagKeys}),
 		Accounts:         newTable[*resource.Account](resource.KindAccount),
 		AccessKeys:       newTable(resource.KindAccessKey, byAccount[*resource.AccessKey]()),
@@ -142,6 +143,18 @@ func poolAddresses(e *resource.SNATEntry) []string {
 		keys = append(keys, AddrKey(e.VPC, a))
 	}
 	return keys
+}
+
+// PublishedKey is the ByPublished key of a destination in a VPC.
+func PublishedKey(vpc string, destination netip.Prefix) string {
+	return Key(vpc, destination.String())
+}
+
+func published(r *resource.VPNRoute) string {
+	if !r.Published {
+		return ""
+	}
+	return PublishedKey(r.VPC, r.Destination)
 }
 
 func tagKeys(t *resource.TagSet) []string {

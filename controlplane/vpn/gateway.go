@@ -172,7 +172,7 @@ func (s *Service) ModifyGateway(ctx context.Context, c identity.Caller, in Gatew
 	if err != nil {
 		return GatewayStatus{}, err
 	}
-	return s.status(s.db.View(), g), nil
+	return s.gatewayStatus(s.db.View(), g), nil
 }
 
 // DeleteGateway deletes a gateway without connections, with its routes

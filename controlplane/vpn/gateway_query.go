@@ -47,7 +47,7 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 			return mine(c, q.Region, &g.Meta) && (q.ID == "" || g.ID == q.ID) && (q.Phase == nil || s.phase(g) == *q.Phase)
 		}
 	}
-	return state.Select(r, q.Page, match, func(g *resource.VPNGateway) GatewayStatus { return s.status(v, g) }), nil
+	return state.Select(r, q.Page, match, func(g *resource.VPNGateway) GatewayStatus { return s.gatewayStatus(v, g) }), nil
 }
 
 // Gateway returns one of the caller's gateways (DescribeVpnGateway). Reasons:
@@ -58,14 +58,14 @@ func (s *Service) Gateway(c identity.Caller, region, id string) (GatewayStatus, 
 	if err != nil {
 		return GatewayStatus{}, err
 	}
-	return s.status(v, g), nil
+	return s.gatewayStatus(v, g), nil
 }
 
 func (s *Service) phase(g *resource.VPNGateway) resource.Phase {
 	return g.Phase(s.db.Observed.Applied(g.VPC))
 }
 
-func (s *Service) status(v *state.View, g *resource.VPNGateway) GatewayStatus {
+func (s *Service) gatewayStatus(v *state.View, g *resource.VPNGateway) GatewayStatus {
 	st := GatewayStatus{VPNGateway: g, Phase: s.phase(g)}
 	for x := range v.VPNConnections.By(state.ByGateway, g.ID).All() {
 		st.BGP = st.BGP || x.BGP.Enabled

@@ -1,7 +1,6 @@
 package vpn_test
 
 import (
-	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -13,8 +12,6 @@ import (
 	"sluice/controlplane/state"
 	"sluice/controlplane/vpn"
 )
-
-var ctx = context.Background()
 
 // site is a VPC of Alice's with a VPN gateway in its VSwitch, and a customer
 // gateway.

@@ -46,7 +46,7 @@ func (n *network) site(t *testing.T, name, lan string) *site {
 			t.Error(err)
 		}
 	})
-	s := &site{endpoint: &endpoint{g: n.g, namespace: h.Namespace, addr: h.IP}, lan: netip.MustParseAddr(lan)}
+	s := &site{endpoint: &endpoint{g: n.g, namespace: h.Namespace, addr: h.IP()}, lan: netip.MustParseAddr(lan)}
 	inNamespace(t, s.namespace, func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {

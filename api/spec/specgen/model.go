@@ -14,6 +14,7 @@ type actionModel struct {
 	*spec.Action
 	Params    []*param      // of the request, without the indexed ones
 	Lists     []*paramList  // indexed parameters
+	Values    []*jsonValue  // JSON-valued parameters
 	Structs   []*structType // of the response; the first is the response itself
 	HasToken  bool
 	HasDryRun bool
@@ -27,6 +28,13 @@ func newAction(f *spec.Family, a *spec.Action) (*actionModel, error) {
 		p, err := newParam(r, x, indexed)
 		if err != nil {
 			return nil, fmt.Errorf("parameter %s: %w", x.Name, err)
+		}
+		if p.kind == structure {
+			v, err := newJSONValue(r, p)
+			if err != nil {
+				return nil, fmt.Errorf("parameter %s: %w", x.Name, err)
+			}
+			m.Values = append(m.Values, v)
 		}
 		switch x.Name {
 		case "ClientToken":
@@ -117,15 +125,7 @@ func (l *paramList) Names() string {
 }
 
 // Defaults returns the members of the request's literal that are not zero.
-func (m *actionModel) Defaults() string {
-	var q []string
-	for _, p := range m.Params {
-		if p.Initial != "" {
-			q = append(q, p.Go+": "+p.Initial)
-		}
-	}
-	return strings.Join(q, ", ")
-}
+func (m *actionModel) Defaults() string { return defaults(m.Params) }
 
 // resolver finds the documented errors that checks answer.
 type resolver struct {
@@ -156,7 +156,7 @@ func (r *resolver) errorExpr(code, fragment, index string) (string, error) {
 	for _, list := range lists {
 		var found []spec.Error
 		for _, e := range list {
-			if e.Code == code && strings.Contains(e.Message, fragment) {
+			if e, ok := filled(e, code); ok && strings.Contains(e.Message, fragment) {
 				found = append(found, e)
 			}
 		}
@@ -179,6 +179,22 @@ func (r *resolver) errorExpr(code, fragment, index string) (string, error) {
 		return expr, nil
 	}
 	return "", fmt.Errorf("code %s with a message holding %q is documented nowhere", code, fragment)
+}
+
+// filled returns a documented error as it is under a code. A document may leave
+// a part of a code open, and repeat it in the message: InvalidParam.%s. What
+// stands in its place in the code that is asked for is put into both.
+func filled(e spec.Error, code string) (spec.Error, bool) {
+	head, tail, open := strings.Cut(e.Code, "%s")
+	if !open {
+		return e, e.Code == code
+	}
+	if !strings.HasPrefix(code, head) || !strings.HasSuffix(code, tail) || len(code) <= len(head)+len(tail) {
+		return e, false
+	}
+	e.Message = strings.ReplaceAll(e.Message, "%s", code[len(head):len(code)-len(tail)])
+	e.Code = code
+	return e, true
 }
 
 // goName makes an exported Go name of a wire name.

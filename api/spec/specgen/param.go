@@ -22,6 +22,7 @@ type param struct {
 	empty   bool // an empty value is a value
 	invalid string
 	excess  string
+	value   string // type of the structure, for kind structure
 }
 
 type kind int
@@ -30,7 +31,8 @@ const (
 	text kind = iota
 	number
 	boolean
-	texts // a comma-separated list
+	texts     // a comma-separated list
+	structure // a JSON object
 )
 
 func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
@@ -62,6 +64,14 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 	}
 	p.empty = r.action.Writes() && (f.Format == "name" || f.Format == "description")
 	p.Type = map[kind]string{text: "string", number: "int", boolean: "bool", texts: "[]string"}[p.kind]
+	if p.kind == structure {
+		if indexed || p.Missing != "" {
+			return nil, fmt.Errorf("only an optional parameter that is not indexed may have members so far")
+		}
+		p.value = r.action.Name + "Request" + p.Go
+		p.Type = "*" + p.value
+		return p, nil
+	}
 	if p.Missing != "" || p.kind == texts {
 		return p, nil
 	}
@@ -82,6 +92,8 @@ func kindOf(f *spec.Field) kind {
 		truth = truth && (s == "true" || s == "false")
 	}
 	switch {
+	case f.Format == "json" && len(f.Members) > 0:
+		return structure
 	case truth || f.Type == "Boolean":
 		return boolean
 	case f.Format == "ip-list" || f.Format == "cidr-list":
@@ -123,7 +135,7 @@ func (p *param) Comment() string {
 	if p.Notes != "" {
 		s = append(s, strings.TrimRight(p.Notes, ". ")+".")
 	}
-	if p.pointer || p.kind == texts && p.Missing == "" {
+	if p.pointer || p.kind == structure || p.kind == texts && p.Missing == "" {
 		s = append(s, "Nil: not given.")
 	}
 	if p.Extension {
@@ -175,6 +187,8 @@ func (p *param) Body(target string) string {
 		return fmt.Sprintf("b, ok := parseBool(v)\nif !ok %s%s%sb\n", refuse, assign, ref)
 	case texts:
 		return p.listBody(assign, refuse)
+	case structure:
+		return fmt.Sprintf("x, refusal := decode%s(v)\nif refusal != nil { return nil, refusal }\n%sx\n", p.value, assign)
 	}
 	return p.textCheck(refuse) + assign + ref + "v\n"
 }
@@ -232,6 +246,10 @@ func (p *param) textCheck(refuse string) string {
 		test = "!isCIDR(v)"
 	case p.Format == "port":
 		test = "!isPort(v)"
+	case p.Format == "printable":
+		test = fmt.Sprintf("!isToken(v, %d)", p.MaxLength)
+	case p.Format == "ike-id":
+		test = fmt.Sprintf("!isIKEIdentity(v, %d)", p.MaxLength)
 	case p.Format == "client-token":
 		test = fmt.Sprintf("!isToken(v, %d)", p.MaxLength)
 	case p.Format == "name":

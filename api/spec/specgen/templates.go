@@ -20,7 +20,8 @@ package aliyun
 
 import (
 	"encoding/xml"
-{{- $lists := false}}{{range .Actions}}{{if .Lists}}{{$lists = true}}{{end}}{{end}}
+{{- $lists := false}}
+{{- range .Actions}}{{if .Lists}}{{$lists = true}}{{end}}{{end}}
 {{- if $lists}}
 	"strconv"
 {{- end}}
@@ -46,6 +47,29 @@ type {{.Type}} struct {
 {{- end}}
 }
 {{end}}{{end}}
+{{range .Values}}
+// {{.Type}} is the value of {{.Wire}}.
+type {{.Type}} struct {
+{{- range .Params}}
+	{{.Comment}}
+	{{.Go}} {{.Type}}
+{{- end}}
+}
+
+func decode{{.Type}}(text string) (*{{.Type}}, *Error) {
+	p, ok := jsonMembers(text)
+	if !ok {
+		return nil, {{.Invalid}}
+	}
+	r := &{{.Type}}{ {{.Defaults}} }
+{{- range .Params}}
+	{{.Present}} {
+		{{.Body "r"}}
+	}
+{{- end}}
+	return r, nil
+}
+{{end}}
 func decode{{.Name}}(p *Params) (any, *Error) {
 	r := &{{.Name}}Request{ {{.Defaults}} }
 {{- range .Params}}{{if .Missing}}

@@ -1,0 +1,36 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// VPN tells what the peer of an IPsec connection has to be configured with.
+type VPN interface {
+	PeerConfig(connection, format string) (string, error)
+}
+
+// PeerConfig is the configuration of a connection's peer. It holds the
+// pre-shared key.
+type PeerConfig struct {
+	Text string `json:"text"`
+}
+
+func vpnRoutes(s VPN) map[string]handler {
+	return map[string]handler{
+		"GET /v1/vpn/connections/{id}/peer-config": func(r *http.Request) (any, error) {
+			text, err := s.PeerConfig(r.PathValue("id"), r.URL.Query().Get("format"))
+			return PeerConfig{text}, err
+		},
+	}
+}
+
+// PeerConfig returns the configuration of a connection's peer, in a format that
+// the server knows.
+func (c *Client) PeerConfig(ctx context.Context, connection, format string) (string, error) {
+	var out PeerConfig
+	path := "/v1/vpn/connections/" + url.PathEscape(connection) + "/peer-config?" + url.Values{"format": {format}}.Encode()
+	err := c.call(ctx, http.MethodGet, path, nil, &out)
+	return out.Text, err
+}

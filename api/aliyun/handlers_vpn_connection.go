@@ -1,0 +1,297 @@
+package aliyun
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/vpn"
+)
+
+// CreateVpnConnection implements Actions.
+func (s *Service) CreateVpnConnection(ctx context.Context, c identity.Caller, r *CreateVpnConnectionRequest) (*CreateVpnConnectionResponse, error) {
+	x, err := s.vpn.CreateConnection(ctx, c, vpn.NewConnection{
+		Region:          r.RegionId,
+		Gateway:         r.VpnGatewayId,
+		CustomerGateway: r.CustomerGatewayId,
+		Settings: vpn.ConnectionSettings{
+			Name:              r.Name,
+			LocalSubnets:      prefixes(r.LocalSubnet),
+			RemoteSubnets:     prefixes(r.RemoteSubnet),
+			EffectImmediately: r.EffectImmediately,
+			IKE:               ikeSettings(r.IkeConfig),
+			IPsec:             ipsecSettings(r.IpsecConfig),
+			HealthCheck:       healthSettings(r.HealthCheckConfig),
+			BGP:               bgpSettings(r.BgpConfig),
+			AutoConfigRoute:   r.AutoConfigRoute,
+			DPD:               r.EnableDpd,
+			NATTraversal:      r.EnableNatTraversal,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &CreateVpnConnectionResponse{VpnConnectionId: x.ID, CreateTime: x.CreatedAt.UnixMilli(), Name: x.Name}, nil
+}
+
+// ModifyVpnConnectionAttribute implements Actions. Its settings have the same
+// members as those of CreateVpnConnection.
+func (s *Service) ModifyVpnConnectionAttribute(ctx context.Context, c identity.Caller, r *ModifyVpnConnectionAttributeRequest) (*ModifyVpnConnectionAttributeResponse, error) {
+	x, err := s.vpn.ModifyConnection(ctx, c, vpn.ConnectionChange{
+		Region: r.RegionId,
+		ID:     r.VpnConnectionId,
+		Settings: vpn.ConnectionSettings{
+			Name:              r.Name,
+			LocalSubnets:      prefixes(r.LocalSubnet),
+			RemoteSubnets:     prefixes(r.RemoteSubnet),
+			EffectImmediately: r.EffectImmediately,
+			IKE:               ikeSettings((*CreateVpnConnectionRequestIkeConfig)(r.IkeConfig)),
+			IPsec:             ipsecSettings((*CreateVpnConnectionRequestIpsecConfig)(r.IpsecConfig)),
+			HealthCheck:       healthSettings((*CreateVpnConnectionRequestHealthCheckConfig)(r.HealthCheckConfig)),
+			BGP:               bgpSettings((*CreateVpnConnectionRequestBgpConfig)(r.BgpConfig)),
+			AutoConfigRoute:   r.AutoConfigRoute,
+			DPD:               r.EnableDpd,
+			NATTraversal:      r.EnableNatTraversal,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	health := healthCheck(x)
+	return &ModifyVpnConnectionAttributeResponse{
+		VpnConnectionId:    x.ID,
+		CustomerGatewayId:  x.CustomerGateway,
+		VpnGatewayId:       x.Gateway,
+		Name:               x.Name,
+		LocalSubnet:        blocks(x.LocalSubnets),
+		RemoteSubnet:       blocks(x.RemoteSubnets),
+		CreateTime:         x.CreatedAt.UnixMilli(),
+		EffectImmediately:  x.EffectImmediately,
+		EnableDpd:          x.DPD,
+		EnableNatTraversal: x.NATTraversal,
+		IkeConfig:          (*ModifyVpnConnectionAttributeIkeConfig)(ikeConfig(x)),
+		IpsecConfig:        (*ModifyVpnConnectionAttributeIpsecConfig)(ipsecConfig(x)),
+		VcoHealthCheck:     &ModifyVpnConnectionAttributeVcoHealthCheck{Enable: health.Enable, Dip: health.Dip, Sip: health.Sip, Interval: health.Interval, Retry: health.Retry},
+		VpnBgpConfig:       (*ModifyVpnConnectionAttributeVpnBgpConfig)(bgpConfig(x)),
+	}, nil
+}
+
+// DescribeVpnConnections implements Actions.
+func (s *Service) DescribeVpnConnections(ctx context.Context, c identity.Caller, r *DescribeVpnConnectionsRequest) (*DescribeVpnConnectionsResponse, error) {
+	list, err := s.vpn.Connections(ctx, c, vpn.ConnectionQuery{
+		Region:          r.RegionId,
+		Gateway:         given(r.VpnGatewayId),
+		CustomerGateway: given(r.CustomerGatewayId),
+		Page:            pageOf(r.PageNumber, r.PageSize),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &DescribeVpnConnectionsResponse{TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
+	for _, x := range list.Items {
+		health := healthCheck(x)
+		out.VpnConnections.VpnConnection = append(out.VpnConnections.VpnConnection, DescribeVpnConnectionsVpnConnection{
+			VpnConnectionId:   x.ID,
+			CustomerGatewayId: x.CustomerGateway,
+			VpnGatewayId:      x.Gateway,
+			Name:              x.Name,
+			LocalSubnet:       blocks(x.LocalSubnets),
+			RemoteSubnet:      blocks(x.RemoteSubnets),
+			CreateTime:        x.CreatedAt.UnixMilli(),
+			EffectImmediately: x.EffectImmediately,
+			Status:            negotiation(x),
+			IkeConfig:         (*DescribeVpnConnectionsVpnConnectionIkeConfig)(ikeConfig(x)),
+			IpsecConfig:       (*DescribeVpnConnectionsVpnConnectionIpsecConfig)(ipsecConfig(x)),
+			VcoHealthCheck:    &DescribeVpnConnectionsVpnConnectionVcoHealthCheck{Dip: health.Dip, Interval: health.Interval, Sip: health.Sip},
+		})
+	}
+	return out, nil
+}
+
+// DescribeVpnConnection implements Actions.
+func (s *Service) DescribeVpnConnection(ctx context.Context, c identity.Caller, r *DescribeVpnConnectionRequest) (*DescribeVpnConnectionResponse, error) {
+	x, err := s.vpn.Connection(ctx, c, r.RegionId, r.VpnConnectionId)
+	if err != nil {
+		return nil, err
+	}
+	return &DescribeVpnConnectionResponse{
+		VpnConnectionId:    x.ID,
+		CustomerGatewayId:  x.CustomerGateway,
+		VpnGatewayId:       x.Gateway,
+		Name:               x.Name,
+		LocalSubnet:        blocks(x.LocalSubnets),
+		RemoteSubnet:       blocks(x.RemoteSubnets),
+		CreateTime:         x.CreatedAt.UnixMilli(),
+		EffectImmediately:  x.EffectImmediately,
+		Status:             negotiation(x),
+		EnableDpd:          x.DPD,
+		EnableNatTraversal: x.NATTraversal,
+		IkeConfig:          ikeConfig(x),
+		IpsecConfig:        ipsecConfig(x),
+		VcoHealthCheck:     healthCheck(x),
+		VpnBgpConfig:       bgpConfig(x),
+	}, nil
+}
+
+// DownloadVpnConnectionConfig implements Actions. The configuration is for the
+// device at the other end, so that local and remote are as seen from there: so
+// the documents' examples.
+func (s *Service) DownloadVpnConnectionConfig(ctx context.Context, c identity.Caller, r *DownloadVpnConnectionConfigRequest) (*DownloadVpnConnectionConfigResponse, error) {
+	x, err := s.vpn.Connection(ctx, c, r.RegionId, r.VpnConnectionId)
+	if err != nil {
+		return nil, err
+	}
+	ike := ikeConfig(x)
+	ike.LocalId, ike.RemoteId = ike.RemoteId, ike.LocalId
+	return &DownloadVpnConnectionConfigResponse{VpnConnectionConfig: &DownloadVpnConnectionConfigVpnConnectionConfig{
+		IkeConfig:    (*DownloadVpnConnectionConfigVpnConnectionConfigIkeConfig)(ike),
+		IpsecConfig:  (*DownloadVpnConnectionConfigVpnConnectionConfigIpsecConfig)(ipsecConfig(x)),
+		Local:        x.Peer.Address.String(),
+		LocalSubnet:  blocks(x.RemoteSubnets),
+		Remote:       x.Local.Address.String(),
+		RemoteSubnet: blocks(x.LocalSubnets),
+	}}, nil
+}
+
+// DeleteVpnConnection implements Actions.
+func (s *Service) DeleteVpnConnection(ctx context.Context, c identity.Caller, r *DeleteVpnConnectionRequest) (*DeleteVpnConnectionResponse, error) {
+	return &DeleteVpnConnectionResponse{}, s.vpn.DeleteConnection(ctx, c, r.RegionId, r.VpnConnectionId)
+}
+
+// The settings of a request; nil, where the parameter was not given, has none.
+
+func ikeSettings(r *CreateVpnConnectionRequestIkeConfig) vpn.IKESettings {
+	if r == nil {
+		return vpn.IKESettings{}
+	}
+	return vpn.IKESettings{
+		PSK: r.Psk, Version: r.IkeVersion, Mode: r.IkeMode, EncAlg: r.IkeEncAlg, AuthAlg: r.IkeAuthAlg, Group: r.IkePfs,
+		Lifetime: r.IkeLifetime, LocalID: r.LocalId, RemoteID: r.RemoteId,
+	}
+}
+
+func ipsecSettings(r *CreateVpnConnectionRequestIpsecConfig) vpn.IPsecSettings {
+	if r == nil {
+		return vpn.IPsecSettings{}
+	}
+	return vpn.IPsecSettings{EncAlg: r.IpsecEncAlg, AuthAlg: r.IpsecAuthAlg, Group: r.IpsecPfs, Lifetime: r.IpsecLifetime}
+}
+
+func healthSettings(r *CreateVpnConnectionRequestHealthCheckConfig) vpn.HealthCheckSettings {
+	if r == nil {
+		return vpn.HealthCheckSettings{}
+	}
+	return vpn.HealthCheckSettings{Enabled: r.Enable, Source: checkedAddr(r.Sip), Destination: checkedAddr(r.Dip), Interval: r.Interval, Retries: r.Retry}
+}
+
+func bgpSettings(r *CreateVpnConnectionRequestBgpConfig) vpn.BGPSettings {
+	if r == nil {
+		return vpn.BGPSettings{}
+	}
+	out := vpn.BGPSettings{Enabled: r.EnableBgp, LocalIP: checkedAddr(r.LocalBgpIp)}
+	if r.TunnelCidr != nil {
+		p := prefix(*r.TunnelCidr)
+		out.Tunnel = &p
+	}
+	if r.LocalAsn != nil {
+		n := uint32(*r.LocalAsn)
+		out.LocalASN = &n
+	}
+	return out
+}
+
+// checkedAddr reads an address that the decoder has checked; nil was not given.
+func checkedAddr(v *string) *netip.Addr {
+	if v == nil {
+		return nil
+	}
+	a, _ := netip.ParseAddr(*v)
+	return &a
+}
+
+func blocks(list []netip.Prefix) string {
+	var out []string
+	for _, p := range list {
+		out = append(out, p.String())
+	}
+	return strings.Join(out, ",")
+}
+
+// negotiation is the state of a connection.
+func negotiation(x vpn.ConnectionStatus) string {
+	switch x.Negotiation() {
+	case vpn.Complete:
+		return "ipsec_sa_established"
+	case vpn.NoChild:
+		return "ipsec_sa_not_established"
+	case vpn.IKE:
+		return "ike_sa_established"
+	}
+	return "ike_sa_not_established"
+}
+
+func ikeConfig(x vpn.ConnectionStatus) *DescribeVpnConnectionIkeConfig {
+	return &DescribeVpnConnectionIkeConfig{
+		IkeAuthAlg:  x.IKE.AuthAlg,
+		IkeEncAlg:   x.IKE.EncAlg,
+		IkeLifetime: int64(x.IKE.Lifetime),
+		IkeMode:     x.IKE.Mode,
+		IkePfs:      x.IKE.Group,
+		IkeVersion:  x.IKE.Version,
+		LocalId:     x.IKE.LocalID,
+		Psk:         string(x.PSK),
+		RemoteId:    x.IKE.RemoteID,
+	}
+}
+
+func ipsecConfig(x vpn.ConnectionStatus) *DescribeVpnConnectionIpsecConfig {
+	return &DescribeVpnConnectionIpsecConfig{
+		IpsecAuthAlg:  x.IPsec.AuthAlg,
+		IpsecEncAlg:   x.IPsec.EncAlg,
+		IpsecLifetime: int64(x.IPsec.Lifetime),
+		IpsecPfs:      x.IPsec.Group,
+	}
+}
+
+// healthCheck shows a health check that is off as the documents' example does:
+// empty. A result is there only once there was one.
+func healthCheck(x vpn.ConnectionStatus) *DescribeVpnConnectionVcoHealthCheck {
+	h := x.HealthCheck
+	if !h.Enabled {
+		return &DescribeVpnConnectionVcoHealthCheck{Enable: "false"}
+	}
+	out := &DescribeVpnConnectionVcoHealthCheck{
+		Enable: "true", Dip: h.Destination.String(), Sip: h.Source.String(), Interval: h.Interval, Retry: h.Retries,
+	}
+	switch {
+	case x.Live.Failed:
+		out.Status = "failed"
+	case x.Live.Checked:
+		out.Status = "success"
+	}
+	return out
+}
+
+// bgpConfig shows BGP settings that are off as empty, too. The documents' words
+// for the two results are success and false.
+func bgpConfig(x vpn.ConnectionStatus) *DescribeVpnConnectionVpnBgpConfig {
+	b := x.BGP
+	if !b.Enabled {
+		return &DescribeVpnConnectionVpnBgpConfig{EnableBgp: "false", Status: "false"}
+	}
+	out := &DescribeVpnConnectionVpnBgpConfig{
+		EnableBgp:  "true",
+		LocalAsn:   int(b.LocalASN),
+		LocalBgpIp: b.LocalIP.String(),
+		PeerAsn:    int(x.Peer.ASN),
+		PeerBgpIp:  resource.PeerAddress(b.Tunnel, b.LocalIP).String(),
+		Status:     "false",
+		TunnelCidr: b.Tunnel.String(),
+	}
+	if x.Live.BGP {
+		out.Status = "success"
+	}
+	return out
+}

@@ -1,0 +1,49 @@
+package aliyun
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+)
+
+// jsonMembers reads the value of a JSON-valued parameter, one object, into
+// parameters of its members' names. The documents' examples quote numbers and
+// truth values in some places and not in others: all are taken by how they are
+// written. A null counts as not given. ok is false for what is no such object,
+// and for members that are objects or lists themselves.
+func jsonMembers(text string) (p *Params, ok bool) {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, false
+	}
+	p = &Params{}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, false
+		}
+		value, err := d.Token()
+		if err != nil {
+			return nil, false
+		}
+		key, _ := name.(string) // the names of an object's members are strings
+		switch v := value.(type) {
+		case string:
+			p.Add(key, v)
+		case json.Number:
+			p.Add(key, v.String())
+		case bool:
+			p.Add(key, map[bool]string{true: "true", false: "false"}[v])
+		case nil:
+		default:
+			return nil, false
+		}
+	}
+	if _, err := d.Token(); err != nil { // the closing brace
+		return nil, false
+	}
+	_, err := d.Token()
+	return p, errors.Is(err, io.EOF)
+}

@@ -1,0 +1,136 @@
+package compile
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+	"sluice/dataplane"
+)
+
+// Opener decrypts the secret that was sealed for a name.
+type Opener func(name string, sealed []byte) ([]byte, error)
+
+// vpnGateway returns the VPN gateway of a VPC, nil without one that has IPsec
+// on. It fails if a pre-shared key does not open, or if the customer gateway of
+// a connection is gone, which the services refuse.
+func vpnGateway(v *state.View, vpc *resource.VPC, open Opener) (*dataplane.VPNGateway, error) {
+	g := ipsecGateway(v, vpc.ID)
+	if g == nil {
+		return nil, nil
+	}
+	out := &dataplane.VPNGateway{ID: g.ID, Address: g.Address, Bandwidth: g.Bandwidth, Propagate: g.AutoPropagate}
+	connected, bgp := make(map[string]bool), false
+	for c := range v.VPNConnections.By(state.ByGateway, g.ID).All() {
+		peer, ok := v.CustomerGateways.Get(c.CustomerGateway)
+		if !ok {
+			return nil, fmt.Errorf("VPN connection %s: its customer gateway %s is gone: delete the connection", c.ID, c.CustomerGateway)
+		}
+		if open == nil {
+			return nil, fmt.Errorf("VPN connection %s: nothing opens its pre-shared key", c.ID)
+		}
+		psk, err := open(c.ID, c.IKE.PSK)
+		if err != nil {
+			return nil, fmt.Errorf("VPN connection %s: %w", c.ID, err)
+		}
+		x := Connection(c, g, peer, string(psk))
+		connected[c.ID], bgp = true, bgp || x.BGP != nil
+		out.Connections = append(out.Connections, x)
+	}
+	slices.SortFunc(out.Connections, func(a, b dataplane.VPNConnection) int { return strings.Compare(a.ID, b.ID) })
+	if bgp {
+		out.Announce = append(out.Announce, vpc.CIDR)
+	}
+	for r := range v.VPNRoutes.By(state.ByGateway, g.ID).All() {
+		if !connected[r.Connection] {
+			continue // it leads nowhere (any more)
+		}
+		out.Routes = append(out.Routes, dataplane.VPNRoute{
+			Source: r.Source, Destination: r.Destination, Connection: r.Connection,
+			Standby: r.Weight == 0, Published: r.Published,
+		})
+		if bgp && r.Published {
+			out.Announce = append(out.Announce, r.Destination)
+		}
+	}
+	slices.SortFunc(out.Routes, func(a, b dataplane.VPNRoute) int {
+		return cmp.Or(a.Source.Compare(b.Source), a.Destination.Compare(b.Destination), strings.Compare(a.Connection, b.Connection))
+	})
+	out.Announce = ascending(out.Announce)
+	return out, nil
+}
+
+// ipsecGateway returns the VPN gateway of a VPC that makes IPsec connections:
+// the first one, or nil.
+func ipsecGateway(v *state.View, vpc string) *resource.VPNGateway {
+	for g := range v.VPNGateways.By(state.ByVPC, vpc).All() {
+		if g.IPsec {
+			return g
+		}
+	}
+	return nil
+}
+
+// Connection returns what the dataplane should know of a connection of g with
+// peer. psk is the pre-shared key in clear.
+func Connection(c *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway, psk string) dataplane.VPNConnection {
+	out := dataplane.VPNConnection{
+		ID:       c.ID,
+		Remote:   peer.Address,
+		LocalID:  cmp.Or(c.IKE.LocalID, g.Address.String()),
+		RemoteID: cmp.Or(c.IKE.RemoteID, peer.Address.String()),
+		PSK:      dataplane.Secret(psk),
+		IKE: dataplane.IKE{
+			Version:  1,
+			Proposal: proposal(c.IKE.EncAlg, c.IKE.AuthAlg, c.IKE.Group),
+			Lifetime: seconds(c.IKE.Lifetime),
+		},
+		ESP: dataplane.ESP{
+			Proposal: proposal(c.IPsec.EncAlg, c.IPsec.AuthAlg, c.IPsec.Group),
+			Lifetime: seconds(c.IPsec.Lifetime),
+		},
+		LocalSubnets:  ascending(slices.Clone(c.LocalSubnets)),
+		RemoteSubnets: ascending(slices.Clone(c.RemoteSubnets)),
+		Start:         c.EffectImmediately,
+		DPD:           c.DPD,
+		NATTraversal:  c.NATTraversal,
+	}
+	if c.IKE.Version == "ikev2" {
+		out.IKE.Version = 2
+	} else {
+		out.IKE.Aggressive = c.IKE.Mode == "aggressive"
+	}
+	if h := c.HealthCheck; h.Enabled {
+		out.Health = &dataplane.VPNHealth{Source: h.Source, Destination: h.Destination, Interval: seconds(h.Interval), Retries: h.Retries}
+	}
+	if b := c.BGP; b.Enabled {
+		out.BGP = &dataplane.VPNBGP{Tunnel: b.Tunnel, LocalIP: b.LocalIP, LocalASN: b.LocalASN, PeerASN: peer.ASN}
+	}
+	return out
+}
+
+// proposal reads the documents' words: aes is AES with a key of 128 bits, and
+// a group is the IANA number behind "group".
+func proposal(encryption, integrity, group string) dataplane.Proposal {
+	p := dataplane.Proposal{Encryption: dataplane.Encryption(encryption), Integrity: dataplane.Integrity(integrity)}
+	if encryption == "aes" {
+		p.Encryption = dataplane.AES128
+	}
+	if n, err := strconv.ParseUint(strings.TrimPrefix(group, "group"), 10, 16); err == nil { // else disabled
+		p.Group = dataplane.DHGroup(n)
+	}
+	return p
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+func ascending(list []netip.Prefix) []netip.Prefix {
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return slices.Compact(list)
+}

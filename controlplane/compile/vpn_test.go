@@ -1,0 +1,140 @@
+package compile_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/controlplane/compile"
+	"sluice/controlplane/nat/nattest"
+	"sluice/controlplane/resource"
+	"sluice/dataplane"
+)
+
+// unseal opens what seal made.
+func unseal(name string, sealed []byte) ([]byte, error) {
+	secret, ok := strings.CutPrefix(string(sealed), "sealed for "+name+": ")
+	if !ok {
+		return nil, errors.New("does not open")
+	}
+	return []byte(secret), nil
+}
+
+func seal(name, secret string) []byte { return fmt.Appendf(nil, "sealed for %s: %s", name, secret) }
+
+func meta(id string) resource.Meta {
+	return resource.Meta{ID: id, Account: nattest.Account, Region: nattest.Region, CreatedAt: nattest.Time}
+}
+
+func vpnGateway() *resource.VPNGateway {
+	return &resource.VPNGateway{Meta: meta("vpn-a"), VPC: "vpc-a", Address: netip.MustParseAddr("203.0.113.50"), PublicNetwork: "internet", Bandwidth: 100, IPsec: true}
+}
+
+func customerGateway(id, address string, asn uint32) *resource.CustomerGateway {
+	return &resource.CustomerGateway{Meta: meta(id), Address: netip.MustParseAddr(address), ASN: asn}
+}
+
+func blocks(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range list {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
+}
+
+func connection(id, peer string, change ...func(*resource.VPNConnection)) *resource.VPNConnection {
+	c := &resource.VPNConnection{
+		Meta: meta(id), VPC: "vpc-a", Gateway: "vpn-a", CustomerGateway: peer,
+		LocalSubnets: blocks("10.0.2.0/24", "10.0.1.0/24"), RemoteSubnets: blocks("192.168.1.0/24"),
+		IKE:   resource.IKEConfig{PSK: seal(id, "secret of "+id), Version: "ikev1", Mode: "main", EncAlg: "aes", AuthAlg: "sha1", Group: "group2", Lifetime: 86400, LocalID: "203.0.113.50", RemoteID: "branch.example.com"},
+		IPsec: resource.IPsecConfig{EncAlg: "aes256", AuthAlg: "sha256", Group: "group14", Lifetime: 3600},
+		DPD:   true, NATTraversal: true,
+	}
+	for _, f := range change {
+		f(c)
+	}
+	return c
+}
+
+func vpnRoute(source, destination, connection string, weight int, published bool) *resource.VPNRoute {
+	r := &resource.VPNRoute{VPC: "vpc-a", Gateway: "vpn-a", Destination: netip.MustParsePrefix(destination), Connection: connection, Weight: weight, Published: published}
+	if source != "" {
+		r.Source = netip.MustParsePrefix(source)
+	}
+	r.Meta = meta(resource.VPNRouteID(r.Gateway, r.Source, r.Destination, connection))
+	return r
+}
+
+func withBGP(c *resource.VPNConnection) {
+	c.BGP = resource.BGPConfig{Enabled: true, Tunnel: netip.MustParsePrefix("169.254.11.0/30"), LocalIP: netip.MustParseAddr("169.254.11.1"), LocalASN: 45104}
+}
+
+func init() {
+	cases = append(cases, []golden{
+		{name: "vpn-gateway-alone", resources: func() []resource.Resource { return append(vpc(), vpnGateway()) }},
+		{name: "vpn-ipsec-off", resources: func() []resource.Resource {
+			g := vpnGateway()
+			g.IPsec, g.SSL = false, true
+			return append(vpc(), g)
+		}},
+		{name: "vpn-beside-nat", resources: func() []resource.Resource {
+			return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.60"), onGateway("eip-2", "203.0.113.12"), vpnGateway(),
+				customerGateway("cgw-1", "198.51.100.7", 0), connection("vco-1", "cgw-1"), vpnRoute("", "192.168.1.0/24", "vco-1", 100, true))
+		}},
+		{name: "vpn", resources: func() []resource.Resource {
+			g := vpnGateway()
+			g.AutoPropagate = true
+			return append(vpc(), g, customerGateway("cgw-1", "198.51.100.7", 0), customerGateway("cgw-2", "198.51.100.8", 65010),
+				connection("vco-2", "cgw-2", withBGP, func(c *resource.VPNConnection) {
+					c.IKE.Version, c.IKE.Mode, c.IKE.EncAlg, c.IKE.Group = "ikev2", "aggressive", "3des", "group24"
+					c.IPsec.Group, c.IPsec.EncAlg, c.IPsec.Lifetime = "disabled", "des", 0
+					c.DPD, c.NATTraversal, c.EffectImmediately = false, false, true
+				}),
+				connection("vco-1", "cgw-1", func(c *resource.VPNConnection) {
+					c.IKE.Mode, c.IKE.LocalID, c.IKE.RemoteID = "aggressive", "", ""
+					c.HealthCheck = resource.HealthCheck{Enabled: true, Source: netip.MustParseAddr("10.0.1.9"), Destination: netip.MustParseAddr("192.168.1.9"), Interval: 3, Retries: 4}
+				}),
+				connection("vco-3", "cgw-1", func(c *resource.VPNConnection) {
+					c.RemoteSubnets = blocks("192.168.9.0/24", "192.168.3.0/24", "192.168.9.0/24")
+					c.HealthCheck = resource.HealthCheck{Interval: 3, Retries: 3} // off
+				}),
+				vpnRoute("", "192.168.2.0/24", "vco-2", 100, true),
+				vpnRoute("", "192.168.1.0/24", "vco-2", 0, true),
+				vpnRoute("", "192.168.1.0/24", "vco-1", 100, true),
+				vpnRoute("10.0.2.0/24", "192.168.3.0/24", "vco-3", 100, false),
+				vpnRoute("10.0.1.0/24", "192.168.3.0/24", "vco-3", 100, true),
+				vpnRoute("", "192.168.7.0/24", "vco-gone", 100, true))
+		}},
+	}...)
+}
+
+func TestVPNContradictions(t *testing.T) {
+	w := nattest.New(t)
+	w.Put(append(vpc(), vpnGateway(), customerGateway("cgw-1", "198.51.100.7", 0), connection("vco-1", "cgw-1"))...)
+	if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil); err == nil || !strings.Contains(err.Error(), "vco-1: nothing opens") {
+		t.Errorf("without an opener: %v", err)
+	}
+	w.Put(connection("vco-1", "cgw-1", func(c *resource.VPNConnection) { c.IKE.PSK = seal("vco-2", "another's") }))
+	if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal); err == nil || !strings.Contains(err.Error(), "vco-1: does not open") {
+		t.Errorf("with another's key: %v", err)
+	}
+	w.Put(connection("vco-1", "cgw-gone"))
+	if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal); err == nil || !strings.Contains(err.Error(), "customer gateway cgw-gone is gone") {
+		t.Errorf("without its customer gateway: %v", err)
+	}
+}
+
+// Connection leaves the resource as it is.
+func TestConnectionSortsACopy(t *testing.T) {
+	c := connection("vco-1", "cgw-1")
+	x := compile.Connection(c, vpnGateway(), customerGateway("cgw-1", "198.51.100.7", 0), "k")
+	if c.LocalSubnets[0] != netip.MustParsePrefix("10.0.2.0/24") || x.LocalSubnets[0] != netip.MustParsePrefix("10.0.1.0/24") {
+		t.Errorf("%v, compiled from %v", x.LocalSubnets, c.LocalSubnets)
+	}
+	if x.IKE.Lifetime != 24*time.Hour || x.ESP.Proposal != (dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}) {
+		t.Errorf("%+v", x)
+	}
+}

@@ -1,0 +1,216 @@
+package vpn
+
+import (
+	"context"
+	"time"
+
+	"sluice/controlplane/change"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// NewConnection is what a new connection should be.
+type NewConnection struct {
+	Region          string
+	Gateway         string
+	CustomerGateway string
+	Settings        ConnectionSettings // LocalSubnets and RemoteSubnets are needed
+}
+
+// CreatedConnection is what CreateConnection made. It holds no secret: it is
+// kept for the client's token.
+type CreatedConnection struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+// CreateConnection makes an IPsec connection between a VPN gateway and a
+// customer gateway, and with AutoConfigRoute its policy routes (VPN Gateway API
+// reference, CreateVpnConnection).
+//
+// Reasons, in this order: RegionNotFound, VPNGatewayNotFound,
+// CustomerGatewayNotFound, VPNIPsecOff, those of check, QuotaVPNConnection,
+// those of setAutoRoutes, VPNGatewayConfiguring.
+func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in NewConnection) (CreatedConnection, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (CreatedConnection, error) {
+		g, err := s.gateway(tx.View, c, in.Region, in.Gateway)
+		if err != nil {
+			return CreatedConnection{}, err
+		}
+		peer, err := s.customerGateway(tx.View, c, in.Region, in.CustomerGateway)
+		if err != nil {
+			return CreatedConnection{}, err
+		}
+		if !g.IPsec {
+			return CreatedConnection{}, fault.New(fault.VPNIPsecOff, "VPN gateway %s has IPsec off", g.ID)
+		}
+		x := newConnection(g, peer)
+		x.Meta = resource.Meta{ID: resource.NewID(resource.PrefixVPNConnection), Account: c.Account, Region: g.Region, CreatedAt: s.now()}
+		if in.Settings.IKE.PSK == nil {
+			key, err := s.randomKey()
+			if err != nil {
+				return CreatedConnection{}, err
+			}
+			in.Settings.IKE.PSK = &key
+		}
+		if err := s.apply(x, in.Settings); err != nil {
+			return CreatedConnection{}, err
+		}
+		if err := s.check(tx.View, x, g, peer); err != nil {
+			return CreatedConnection{}, err
+		}
+		if n, most := tx.VPNConnections.By(state.ByGateway, g.ID).Len(), s.settings.For(c.Account).VPNConnectionsPerGateway; n >= most {
+			return CreatedConnection{}, fault.New(fault.QuotaVPNConnection, "VPN gateway %s has %d connections, at most %d", g.ID, n, most)
+		}
+		routes, err := s.autoRoutes(tx.View, c, nil, x)
+		if err != nil {
+			return CreatedConnection{}, err
+		}
+		if err := s.configured(tx.View, g); err != nil {
+			return CreatedConnection{}, err
+		}
+		tx.Put(x)
+		routes.write(tx)
+		tx.Done("VPN connection created", append(connectionAttrs(x), "routes", len(routes.put))...)
+		return CreatedConnection{ID: x.ID, Name: x.Name, CreatedAt: x.CreatedAt}, nil
+	})
+}
+
+// ConnectionChange changes a connection.
+type ConnectionChange struct {
+	Region   string
+	ID       string
+	Settings ConnectionSettings
+}
+
+// ModifyConnection changes a connection and returns it as it is then
+// (ModifyVpnConnectionAttribute). What is not given stays as it is, single
+// members of the settings included; what it comes to has to be acceptable as a
+// whole. Auto routes follow the subnets.
+//
+// Reasons, in this order: RegionNotFound, VPNConnectionNotFound, those of
+// check, those of setAutoRoutes, VPNGatewayConfiguring.
+func (s *Service) ModifyConnection(ctx context.Context, c identity.Caller, in ConnectionChange) (ConnectionStatus, error) {
+	err := change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		old, g, peer, err := s.connection(tx.View, c, in.Region, in.ID)
+		if err != nil {
+			return err
+		}
+		x := old.Clone().(*resource.VPNConnection)
+		if err := s.apply(x, in.Settings); err != nil {
+			return err
+		}
+		kind := compare(old, x)
+		if kind == unchanged {
+			return nil
+		}
+		if kind == renamed {
+			tx.PutAttributes(x)
+			tx.Done("VPN connection renamed", connectionAttrs(x)...)
+			return nil
+		}
+		if err := s.check(tx.View, x, g, peer); err != nil {
+			return err
+		}
+		routes, err := s.autoRoutes(tx.View, c, old, x)
+		if err != nil {
+			return err
+		}
+		if err := s.configured(tx.View, g); err != nil {
+			return err
+		}
+		tx.Put(x)
+		routes.write(tx)
+		tx.Done("VPN connection changed", append(connectionAttrs(x), "newRoutes", len(routes.put), "oldRoutes", len(routes.drop))...)
+		return nil
+	})
+	if err != nil {
+		return ConnectionStatus{}, err
+	}
+	// The answer holds the pre-shared key, which must not get into the receipt:
+	// it is made of what is there, and so it is when the call is repeated.
+	return s.Connection(ctx, c, in.Region, in.ID)
+}
+
+// DeleteConnection deletes a connection with all routes that lead to it: the
+// documents have no error for routes that would be left.
+//
+// Reasons, in this order: RegionNotFound, VPNConnectionNotFound,
+// VPNGatewayConfiguring.
+func (s *Service) DeleteConnection(ctx context.Context, c identity.Caller, region, id string) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		x, g, _, err := s.connection(tx.View, c, region, id)
+		if err != nil {
+			return err
+		}
+		if err := s.configured(tx.View, g); err != nil {
+			return err
+		}
+		// Collected before the first change: ranges don't stand still under it.
+		var gone []resource.Resource
+		for r := range tx.VPNRoutes.By(state.ByConnection, x.ID).All() {
+			gone = append(gone, r)
+		}
+		tx.Done("VPN connection deleted", append(connectionAttrs(x), "routes", len(gone))...)
+		for _, r := range gone {
+			tx.Delete(r)
+		}
+		tx.Delete(x)
+		return nil
+	})
+}
+
+// connection returns one of the caller's connections with its gateways.
+func (s *Service) connection(v *state.View, c identity.Caller, region, id string) (*resource.VPNConnection, *resource.VPNGateway, *resource.CustomerGateway, error) {
+	if err := s.region(region); err != nil {
+		return nil, nil, nil, err
+	}
+	x, ok := v.VPNConnections.Get(id)
+	if !ok || !mine(c, region, &x.Meta) {
+		return nil, nil, nil, fault.New(fault.VPNConnectionNotFound, "VPN connection %q in region %s", id, region)
+	}
+	g, err := s.gateway(v, c, region, x.Gateway)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	peer, err := s.customerGateway(v, c, region, x.CustomerGateway)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return x, g, peer, nil
+}
+
+// configured refuses a change while the network still follows one of the
+// gateway, of a connection of it, or of a route. As a refusal for a transition
+// is waited for, it is asked last.
+func (s *Service) configured(v *state.View, g *resource.VPNGateway) error {
+	o := s.db.Observed
+	if o.Settled(g.VPC) {
+		return nil
+	}
+	if err := s.gatewayReady(g); err != nil {
+		return err
+	}
+	if o.Deleting(g.VPC, resource.KindVPNConnection) || o.Deleting(g.VPC, resource.KindVPNRoute) {
+		return fault.InTransition(fault.VPNGatewayConfiguring, g.VPC, "a connection or a route of VPN gateway %s is still being deleted; try again when it is gone", g.ID)
+	}
+	applied := o.Applied(g.VPC)
+	for x := range v.VPNConnections.By(state.ByGateway, g.ID).All() {
+		if x.Phase(applied) != resource.Ready {
+			return fault.InTransition(fault.VPNGatewayConfiguring, g.VPC, "connection %s is still being made or changed", x.ID)
+		}
+	}
+	for r := range v.VPNRoutes.By(state.ByGateway, g.ID).All() {
+		if r.Phase(applied) != resource.Ready {
+			return fault.InTransition(fault.VPNGatewayConfiguring, g.VPC, "route %s is still being made or changed", r.ID)
+		}
+	}
+	return nil
+}
+
+func connectionAttrs(x *resource.VPNConnection) []any {
+	return []any{"connection", x.ID, "gateway", x.Gateway, "customerGateway", x.CustomerGateway, "vpc", x.VPC}
+}

@@ -1,0 +1,136 @@
+package vpn
+
+import (
+	"context"
+	"fmt"
+
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+	"sluice/dataplane"
+)
+
+// Negotiation is how far a connection's negotiation has come.
+type Negotiation int
+
+// The states of a negotiation.
+const (
+	NoIKE    Negotiation = iota // no IKE_SA
+	IKE                         // an IKE_SA, no CHILD_SA yet
+	NoChild                     // an IKE_SA, and the CHILD_SA has failed
+	Complete                    // a CHILD_SA
+)
+
+// ConnectionStatus is a connection as it is: with its pre-shared key in clear,
+// which is never to be logged or stored, and as the dataplane reports it at the
+// time of asking.
+type ConnectionStatus struct {
+	*resource.VPNConnection
+	PSK   dataplane.Secret
+	Local *resource.VPNGateway
+	Peer  *resource.CustomerGateway
+	Live  dataplane.VPNStatus
+}
+
+// Negotiation returns how far the negotiation has come.
+func (c *ConnectionStatus) Negotiation() Negotiation {
+	switch {
+	case c.Live.Child:
+		return Complete
+	case c.Live.IKE && c.Live.Error != "":
+		return NoChild
+	case c.Live.IKE:
+		return IKE
+	}
+	return NoIKE
+}
+
+// Connection returns one of the caller's connections (DescribeVpnConnection,
+// DownloadVpnConnectionConfig). Reasons: RegionNotFound, VPNConnectionNotFound.
+func (s *Service) Connection(ctx context.Context, c identity.Caller, region, id string) (ConnectionStatus, error) {
+	v := s.db.View()
+	x, _, _, err := s.connection(v, c, region, id)
+	if err != nil {
+		return ConnectionStatus{}, err
+	}
+	return s.status(v, x, s.live(ctx, x.VPC))
+}
+
+// ConnectionQuery selects connections of a region. Empty filters match all.
+type ConnectionQuery struct {
+	Region          string
+	Gateway         string
+	CustomerGateway string
+	Page            state.Page
+}
+
+// Connections lists the caller's connections in the order in which they were
+// made (DescribeVpnConnections). Reasons: RegionNotFound, VPNGatewayNotFound,
+// CustomerGatewayNotFound.
+func (s *Service) Connections(ctx context.Context, c identity.Caller, q ConnectionQuery) (state.Listing[ConnectionStatus], error) {
+	var none state.Listing[ConnectionStatus]
+	if err := s.region(q.Region); err != nil {
+		return none, err
+	}
+	v := s.db.View()
+	r := v.VPNConnections.By(state.ByRegion, state.Key(c.Account, q.Region))
+	var match func(*resource.VPNConnection) bool
+	if q.CustomerGateway != "" {
+		if _, err := s.customerGateway(v, c, q.Region, q.CustomerGateway); err != nil {
+			return none, err
+		}
+		r = v.VPNConnections.By(state.ByCustomerGateway, q.CustomerGateway)
+	}
+	if q.Gateway != "" {
+		if _, err := s.gateway(v, c, q.Region, q.Gateway); err != nil {
+			return none, err
+		}
+		if q.CustomerGateway == "" {
+			r = v.VPNConnections.By(state.ByGateway, q.Gateway)
+		} else {
+			match = func(x *resource.VPNConnection) bool { return x.Gateway == q.Gateway }
+		}
+	}
+	page := state.Select(r, q.Page, match, func(x *resource.VPNConnection) *resource.VPNConnection { return x })
+	out := state.Listing[ConnectionStatus]{Total: page.Total}
+	live := map[string]map[string]dataplane.VPNStatus{} // asked for once a network
+	for _, x := range page.Items {
+		if _, ok := live[x.VPC]; !ok {
+			live[x.VPC] = s.live(ctx, x.VPC)
+		}
+		st, err := s.status(v, x, live[x.VPC])
+		if err != nil {
+			return none, err
+		}
+		out.Items = append(out.Items, st)
+	}
+	return out, nil
+}
+
+func (s *Service) status(v *state.View, x *resource.VPNConnection, live map[string]dataplane.VPNStatus) (ConnectionStatus, error) {
+	psk, err := s.sealer.Open(x.ID, x.IKE.PSK)
+	if err != nil {
+		return ConnectionStatus{}, err
+	}
+	st := ConnectionStatus{VPNConnection: x, PSK: dataplane.Secret(psk), Live: live[x.ID]}
+	var ok bool
+	if st.Local, ok = v.VPNGateways.Get(x.Gateway); !ok {
+		return ConnectionStatus{}, fmt.Errorf("VPN connection %s: its VPN gateway %s is gone", x.ID, x.Gateway)
+	}
+	if st.Peer, ok = v.CustomerGateways.Get(x.CustomerGateway); !ok {
+		return ConnectionStatus{}, fmt.Errorf("VPN connection %s: its customer gateway %s is gone", x.ID, x.CustomerGateway)
+	}
+	return st, nil
+}
+
+// live asks the dataplane. What it can't tell counts as not established: a
+// network that is not there has no tunnels, and queries are answered in every
+// state.
+func (s *Service) live(ctx context.Context, network string) map[string]dataplane.VPNStatus {
+	all, err := s.plane.VPN(ctx, network)
+	if err != nil {
+		s.writer.Log.Debug("the state of VPN connections can't be read", "vpc", network, "error", err)
+		return nil
+	}
+	return all
+}

@@ -1,0 +1,152 @@
+package vpn
+
+import (
+	"net/netip"
+	"slices"
+
+	"sluice/controlplane/compile"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// maxSubnets is how many subnets a side of a connection may have: each local
+// one makes a CHILD_SA with each remote one.
+const maxSubnets = 10
+
+// everywhere as a subnet means that routes alone decide what goes through a
+// tunnel.
+var everywhere = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+
+// linkLocal is where the addresses of tunnels come from.
+var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
+
+// check refuses a connection as a whole. x is as it should come to be.
+//
+// Reasons, in this order: VPNLocalSubnets, VPNRemoteSubnets,
+// VPNConnectionExists, VPNHealthCheck, VPNBGP, VPNAlgorithmRefused.
+func (s *Service) check(v *state.View, x *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway) error {
+	if err := checkSubnets(x.LocalSubnets, fault.VPNLocalSubnets); err != nil {
+		return err
+	}
+	if err := checkSubnets(x.RemoteSubnets, fault.VPNRemoteSubnets); err != nil {
+		return err
+	}
+	for _, l := range x.LocalSubnets {
+		for _, r := range x.RemoteSubnets {
+			if l != everywhere && r != everywhere && l.Overlaps(r) {
+				return fault.New(fault.VPNRemoteSubnets, "remote subnet %s overlaps local subnet %s", r, l)
+			}
+		}
+	}
+	for other := range v.VPNConnections.By(state.ByGateway, x.Gateway).All() {
+		if other.ID != x.ID && other.CustomerGateway == x.CustomerGateway &&
+			sameBlocks(other.LocalSubnets, x.LocalSubnets) && sameBlocks(other.RemoteSubnets, x.RemoteSubnets) {
+			return fault.New(fault.VPNConnectionExists, "connection %s has the same gateways and subnets", other.ID)
+		}
+	}
+	if err := checkHealth(x); err != nil {
+		return err
+	}
+	if err := checkBGP(v, x, peer); err != nil {
+		return err
+	}
+	psk, err := s.sealer.Open(x.ID, x.IKE.PSK)
+	if err != nil {
+		return err
+	}
+	compiled := compile.Connection(x, g, peer, string(psk))
+	if err := s.plane.VPNRefuses(&compiled); err != nil {
+		return fault.New(fault.VPNAlgorithmRefused, "%v", err).With(err)
+	}
+	return nil
+}
+
+func checkSubnets(list []netip.Prefix, reason fault.Reason) error {
+	if len(list) == 0 || len(list) > maxSubnets {
+		return fault.New(reason, "%d subnets; a side has 1 to %d", len(list), maxSubnets)
+	}
+	for i, p := range list {
+		switch {
+		case !canonical(p):
+			return fault.New(reason, "%s; write a network without host bits", p)
+		case slices.Contains(list[:i], p):
+			return fault.New(reason, "%s is listed twice", p)
+		}
+	}
+	return nil
+}
+
+// canonical says whether p is an IPv4 network without host bits.
+func canonical(p netip.Prefix) bool {
+	return p.IsValid() && p.Addr().Is4() && p == p.Masked()
+}
+
+// within says whether inner lies in outer, or equals it.
+func within(inner, outer netip.Prefix) bool {
+	return inner.Bits() >= outer.Bits() && outer.Contains(inner.Addr())
+}
+
+// sameBlocks compares two lists without regard to order.
+func sameBlocks(a, b []netip.Prefix) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(p netip.Prefix) bool { return !slices.Contains(b, p) })
+}
+
+func holds(list []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// checkHealth refuses probes that could not come through the tunnel: only what
+// lies in a local and in a remote subnet does.
+func checkHealth(x *resource.VPNConnection) error {
+	h := x.HealthCheck
+	if !h.Enabled {
+		return nil
+	}
+	refuse := func(why string, args ...any) error {
+		err := fault.New(fault.VPNHealthCheck, why, args...)
+		return err.With(err.Detail)
+	}
+	switch {
+	case !h.Source.IsValid() || !h.Destination.IsValid():
+		return refuse("a health check needs both sip and dip")
+	case !holds(x.LocalSubnets, h.Source):
+		return refuse("sip %s is in none of the local subnets", h.Source)
+	case !holds(x.RemoteSubnets, h.Destination):
+		return refuse("dip %s is in none of the remote subnets", h.Destination)
+	}
+	return nil
+}
+
+// checkBGP refuses a BGP session that cannot come up, and the tunnel addresses
+// of another connection of the gateway.
+func checkBGP(v *state.View, x *resource.VPNConnection, peer *resource.CustomerGateway) error {
+	b := x.BGP
+	if !b.Enabled {
+		return nil
+	}
+	refuse := func(why string, args ...any) error {
+		err := fault.New(fault.VPNBGP, why, args...)
+		return err.With(err.Detail)
+	}
+	if !b.Tunnel.IsValid() {
+		return refuse("BGP needs a TunnelCidr")
+	}
+	first, second := resource.TunnelHosts(b.Tunnel)
+	switch {
+	case !canonical(b.Tunnel) || b.Tunnel.Bits() != 30 || !within(b.Tunnel, linkLocal):
+		return refuse("TunnelCidr %s is not a /30 in %s", b.Tunnel, linkLocal)
+	case b.LocalIP != first && b.LocalIP != second:
+		return refuse("LocalBgpIp %s is none of the two hosts of %s, %s and %s", b.LocalIP, b.Tunnel, first, second)
+	case b.LocalASN == 0:
+		return refuse("LocalAsn 0 is reserved")
+	case peer.ASN == 0:
+		return refuse("customer gateway %s has no Asn", peer.ID)
+	}
+	for other := range v.VPNConnections.By(state.ByGateway, x.Gateway).All() {
+		if other.ID != x.ID && other.BGP.Enabled && other.BGP.Tunnel == b.Tunnel {
+			return refuse("TunnelCidr %s is that of connection %s", b.Tunnel, other.ID)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package vpn
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"reflect"
+
+	"sluice/controlplane/resource"
+)
+
+// ConnectionSettings are what of a connection can be chosen and changed; nil
+// leaves a value as it is, which for a new connection is the default. Words
+// are the documents', in lower case.
+type ConnectionSettings struct {
+	Name              *string
+	LocalSubnets      []netip.Prefix
+	RemoteSubnets     []netip.Prefix
+	EffectImmediately *bool
+	IKE               IKESettings
+	IPsec             IPsecSettings
+	HealthCheck       HealthCheckSettings
+	BGP               BGPSettings
+	AutoConfigRoute   *bool
+	DPD               *bool
+	NATTraversal      *bool
+}
+
+// IKESettings are those of phase 1; see resource.IKEConfig.
+type IKESettings struct {
+	PSK                                                      *string // in clear
+	Version, Mode, EncAlg, AuthAlg, Group, LocalID, RemoteID *string
+	Lifetime                                                 *int // s
+}
+
+// IPsecSettings are those of phase 2; see resource.IPsecConfig.
+type IPsecSettings struct {
+	EncAlg, AuthAlg, Group *string
+	Lifetime               *int // s
+}
+
+// HealthCheckSettings say how a connection is probed.
+type HealthCheckSettings struct {
+	Enabled             *bool
+	Source, Destination *netip.Addr
+	Interval            *int // s
+	Retries             *int
+}
+
+// BGPSettings say how routes are exchanged over a connection.
+type BGPSettings struct {
+	Enabled  *bool
+	Tunnel   *netip.Prefix
+	LocalIP  *netip.Addr
+	LocalASN *uint32
+}
+
+// The defaults (VPN Gateway API reference, CreateVpnConnection); those of BGP
+// and of the health check are not documented.
+const (
+	defaultVersion  = "ikev1"
+	defaultMode     = "main"
+	defaultEncAlg   = "aes"
+	defaultAuthAlg  = "md5" // so CreateVpnConnection; elsewhere in the documents it is sha1
+	defaultGroup    = "group2"
+	defaultLifetime = 86400 // s
+	defaultInterval = 3     // s
+	defaultRetries  = 3
+	defaultLocalASN = 45104
+)
+
+// newConnection returns a connection with all defaults.
+func newConnection(g *resource.VPNGateway, peer *resource.CustomerGateway) *resource.VPNConnection {
+	return &resource.VPNConnection{
+		VPC: g.VPC, Gateway: g.ID, CustomerGateway: peer.ID,
+		IKE: resource.IKEConfig{
+			Version: defaultVersion, Mode: defaultMode, EncAlg: defaultEncAlg, AuthAlg: defaultAuthAlg, Group: defaultGroup,
+			Lifetime: defaultLifetime, LocalID: g.Address.String(), RemoteID: peer.Address.String(),
+		},
+		IPsec:           resource.IPsecConfig{EncAlg: defaultEncAlg, AuthAlg: defaultAuthAlg, Group: defaultGroup, Lifetime: defaultLifetime},
+		HealthCheck:     resource.HealthCheck{Interval: defaultInterval, Retries: defaultRetries},
+		BGP:             resource.BGPConfig{LocalASN: defaultLocalASN},
+		AutoConfigRoute: true,
+		DPD:             true,
+		NATTraversal:    true,
+	}
+}
+
+// apply puts the settings that are given into a connection.
+func (s *Service) apply(x *resource.VPNConnection, in ConnectionSettings) error {
+	set(&x.Name, in.Name)
+	if in.LocalSubnets != nil {
+		x.LocalSubnets = in.LocalSubnets
+	}
+	if in.RemoteSubnets != nil {
+		x.RemoteSubnets = in.RemoteSubnets
+	}
+	set(&x.EffectImmediately, in.EffectImmediately)
+	set(&x.AutoConfigRoute, in.AutoConfigRoute)
+	set(&x.DPD, in.DPD)
+	set(&x.NATTraversal, in.NATTraversal)
+
+	set(&x.IKE.Version, in.IKE.Version)
+	set(&x.IKE.Mode, in.IKE.Mode)
+	set(&x.IKE.EncAlg, in.IKE.EncAlg)
+	set(&x.IKE.AuthAlg, in.IKE.AuthAlg)
+	set(&x.IKE.Group, in.IKE.Group)
+	set(&x.IKE.Lifetime, in.IKE.Lifetime)
+	set(&x.IKE.LocalID, in.IKE.LocalID)
+	set(&x.IKE.RemoteID, in.IKE.RemoteID)
+	set(&x.IPsec.EncAlg, in.IPsec.EncAlg)
+	set(&x.IPsec.AuthAlg, in.IPsec.AuthAlg)
+	set(&x.IPsec.Group, in.IPsec.Group)
+	set(&x.IPsec.Lifetime, in.IPsec.Lifetime)
+
+	set(&x.HealthCheck.Enabled, in.HealthCheck.Enabled)
+	set(&x.HealthCheck.Source, in.HealthCheck.Source)
+	set(&x.HealthCheck.Destination, in.HealthCheck.Destination)
+	set(&x.HealthCheck.Interval, in.HealthCheck.Interval)
+	set(&x.HealthCheck.Retries, in.HealthCheck.Retries)
+	set(&x.BGP.Enabled, in.BGP.Enabled)
+	set(&x.BGP.LocalIP, in.BGP.LocalIP)
+	set(&x.BGP.LocalASN, in.BGP.LocalASN)
+	if in.BGP.Tunnel != nil && *in.BGP.Tunnel != x.BGP.Tunnel {
+		x.BGP.Tunnel = *in.BGP.Tunnel
+		if in.BGP.LocalIP == nil {
+			x.BGP.LocalIP, _ = resource.TunnelHosts(x.BGP.Tunnel)
+		}
+	}
+	return s.setKey(x, in.IKE.PSK)
+}
+
+// setKey seals a new pre-shared key; the one that is there already stays as it
+// is sealed, so that nothing has changed.
+func (s *Service) setKey(x *resource.VPNConnection, psk *string) error {
+	if psk == nil {
+		return nil
+	}
+	if x.IKE.PSK != nil {
+		old, err := s.sealer.Open(x.ID, x.IKE.PSK)
+		if err != nil {
+			return err
+		}
+		if string(old) == *psk {
+			return nil
+		}
+	}
+	var err error
+	x.IKE.PSK, err = s.sealer.Seal(x.ID, []byte(*psk))
+	return err
+}
+
+// Random pre-shared keys: letters and digits with which every device copes,
+// 24 of them, 142 bits.
+const (
+	keyAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	keyLength   = 24
+)
+
+func (s *Service) randomKey() (string, error) {
+	key := make([]byte, 0, keyLength)
+	// A byte beyond the last whole multiple of the alphabet is thrown away:
+	// else the first characters would come up more often.
+	const limit = 256 - 256%len(keyAlphabet)
+	var b [1]byte
+	for len(key) < keyLength {
+		if _, err := io.ReadFull(s.random, b[:]); err != nil {
+			return "", fmt.Errorf("make a pre-shared key: %w", err)
+		}
+		if int(b[0]) < limit {
+			key = append(key, keyAlphabet[int(b[0])%len(keyAlphabet)])
+		}
+	}
+	return string(key), nil
+}
+
+// difference is how far a change of a connection goes.
+type difference int
+
+const (
+	unchanged difference = iota
+	renamed              // nothing that the dataplane or a rule is about
+	changed
+)
+
+func compare(old, x *resource.VPNConnection) difference {
+	if reflect.DeepEqual(old, x) {
+		return unchanged
+	}
+	named := old.Clone().(*resource.VPNConnection)
+	named.Name = x.Name
+	if reflect.DeepEqual(named, x) {
+		return renamed
+	}
+	return changed
+}
+
+// set puts a new value in place of an old one, if there is a new one.
+func set[T any](old *T, value *T) {
+	if value != nil {
+		*old = *value
+	}
+}

@@ -1,0 +1,149 @@
+// Package peer writes what the device at the other end of an IPsec connection
+// has to be told: the connection as seen from there, in the form of the
+// programs that people run.
+//
+// It takes a compiled connection and gives text. It knows no resources.
+package peer
+
+import (
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"text/template"
+
+	"sluice/dataplane"
+)
+
+// Formats are the forms that Render writes, in order of their names.
+func Formats() []string { return []string{"frr-strongswan", "generic", "libreswan", "strongswan"} }
+
+//go:embed templates
+var files embed.FS
+
+var templates = template.Must(template.New("").ParseFS(files, "templates/*.tmpl"))
+
+// Render writes the configuration of c's peer. gateway is the VPN gateway's
+// public address. It fails for an unknown format, and for what a program has no
+// way to say.
+func Render(format string, c dataplane.VPNConnection, gateway netip.Addr) (string, error) {
+	if !slices.Contains(Formats(), format) {
+		return "", fmt.Errorf("format %q is none of %s", format, strings.Join(Formats(), ", "))
+	}
+	x := &end{VPNConnection: c, Gateway: gateway}
+	if err := x.possible(format); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	if err := templates.ExecuteTemplate(&b, format+".tmpl", x); err != nil {
+		return "", fmt.Errorf("write %s configuration: %w", format, err)
+	}
+	return b.String(), nil
+}
+
+// end is a connection as its peer sees it.
+type end struct {
+	dataplane.VPNConnection
+	Gateway netip.Addr
+}
+
+func (e *end) possible(format string) error {
+	switch format {
+	case "frr-strongswan":
+		if e.BGP == nil {
+			return fmt.Errorf("connection %s has no BGP, which frr would be for: use strongswan", e.ID)
+		}
+	case "libreswan":
+		for _, p := range []dataplane.Proposal{e.IKE.Proposal, e.ESP.Proposal} {
+			if p.Encryption == dataplane.DES || p.Group == 1 || p.Group == 24 {
+				return fmt.Errorf("libreswan has neither DES nor the groups 1 and 24, which connection %s uses: choose others", e.ID)
+			}
+		}
+	}
+	return nil
+}
+
+// Own and Other are the IKE identities.
+func (e *end) Own() string { return e.RemoteID }
+
+// Other is the gateway's identity.
+func (e *end) Other() string { return e.LocalID }
+
+// pair is one CHILD_SA.
+type pair struct {
+	Name       string
+	Own, Other netip.Prefix
+}
+
+// Pairs are the CHILD_SAs: each subnet here with each there. The gateway offers
+// the same, so that neither end has to narrow what the other one asks for.
+func (e *end) Pairs() []pair {
+	var list []pair
+	for _, own := range e.RemoteSubnets {
+		for _, other := range e.LocalSubnets {
+			list = append(list, pair{fmt.Sprintf("net-%d", len(list)+1), own, other})
+		}
+	}
+	return list
+}
+
+// Key is the pre-shared key in the form that needs no quoting, and that no
+// program takes for hexadecimal digits.
+func (e *end) Key() string { return "0s" + base64.StdEncoding.EncodeToString([]byte(e.PSK)) }
+
+// Clear is the pre-shared key as it is typed into a form.
+func (e *end) Clear() string { return string(e.PSK) }
+
+// groups are the MODP groups by IANA number, as strongSwan and libreswan call
+// them.
+var groups = map[dataplane.DHGroup]string{1: "modp768", 2: "modp1024", 5: "modp1536", 14: "modp2048", 24: "modp2048s256"}
+
+// StrongSwan writes a proposal.
+func (e *end) StrongSwan(p dataplane.Proposal) string {
+	parts := []string{string(p.Encryption), string(p.Integrity)}
+	if p.Group != 0 {
+		parts = append(parts, groups[p.Group])
+	}
+	return strings.Join(parts, "-")
+}
+
+// Libreswan writes a proposal.
+func (e *end) Libreswan(p dataplane.Proposal) string {
+	hash := string(p.Integrity)
+	if strings.HasPrefix(hash, "sha") && hash != "sha1" {
+		hash = "sha2_" + strings.TrimPrefix(hash, "sha")
+	}
+	text := string(p.Encryption) + "-" + hash
+	if p.Group != 0 {
+		text += ";" + groups[p.Group]
+	}
+	return text
+}
+
+// LibreswanID marks a domain name as one.
+func (e *end) LibreswanID(id string) string {
+	if _, err := netip.ParseAddr(id); err == nil || strings.HasPrefix(id, "@") {
+		return id
+	}
+	return "@" + id
+}
+
+// List joins subnets.
+func (e *end) List(list []netip.Prefix) string {
+	var out []string
+	for _, p := range list {
+		out = append(out, p.String())
+	}
+	return strings.Join(out, ", ")
+}
+
+// PeerIP is this end's address in the tunnel.
+func (e *end) PeerIP() netip.Addr {
+	first := e.BGP.Tunnel.Masked().Addr().Next()
+	if e.BGP.LocalIP == first {
+		return first.Next()
+	}
+	return first
+}

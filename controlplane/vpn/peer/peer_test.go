@@ -1,0 +1,83 @@
+package peer
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/dataplane"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var gateway = netip.MustParseAddr("203.0.113.45")
+
+func plain() dataplane.VPNConnection {
+	p := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}
+	return dataplane.VPNConnection{
+		ID: "vco-1", Remote: netip.MustParseAddr("198.51.100.1"), LocalID: "203.0.113.45", RemoteID: "branch.example.com", PSK: `0x"quoted" key`,
+		IKE:           dataplane.IKE{Version: 1, Proposal: p, Lifetime: 24 * time.Hour},
+		ESP:           dataplane.ESP{Proposal: p, Lifetime: time.Hour},
+		LocalSubnets:  []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24"), netip.MustParsePrefix("10.0.2.0/24")},
+		RemoteSubnets: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")},
+		DPD:           true, NATTraversal: true,
+	}
+}
+
+func routed() dataplane.VPNConnection {
+	c := plain()
+	c.IKE = dataplane.IKE{Version: 2, Proposal: dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}}
+	c.ESP = dataplane.ESP{Proposal: dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA512}}
+	c.LocalSubnets, c.RemoteSubnets = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+	c.DPD, c.NATTraversal = false, false
+	c.BGP = &dataplane.VPNBGP{Tunnel: netip.MustParsePrefix("169.254.11.0/30"), LocalIP: netip.MustParseAddr("169.254.11.1"), LocalASN: 45104, PeerASN: 65010}
+	return c
+}
+
+func TestGolden(t *testing.T) {
+	for name, c := range map[string]dataplane.VPNConnection{"plain": plain(), "routed": routed()} {
+		for _, format := range Formats() {
+			if format == "frr-strongswan" && c.BGP == nil {
+				continue
+			}
+			got, err := Render(format, c, gateway)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join("testdata", name+"."+format+".golden")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("%s:\n%s\nwant:\n%s", file, got, want)
+			}
+		}
+	}
+}
+
+func TestImpossible(t *testing.T) {
+	des := plain()
+	des.ESP.Proposal.Encryption = dataplane.DES
+	for _, c := range []struct {
+		format, want string
+		c            dataplane.VPNConnection
+	}{
+		{"juniper", "none of frr-strongswan", plain()},
+		{"frr-strongswan", "no BGP", plain()},
+		{"libreswan", "neither DES", des},
+	} {
+		if text, err := Render(c.format, c.c, gateway); err == nil || !strings.Contains(err.Error(), c.want) || text != "" {
+			t.Errorf("%s: %q, %v", c.format, text, err)
+		}
+	}
+}

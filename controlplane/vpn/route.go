@@ -1,0 +1,256 @@
+package vpn
+
+import (
+	"context"
+	"net/netip"
+
+	"sluice/controlplane/change"
+	"sluice/controlplane/fault"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+)
+
+// The weights of a route: of two for the same blocks one has each.
+const (
+	Active  = 100
+	Standby = 0
+)
+
+// RouteKind says what a route goes by.
+type RouteKind int
+
+// The kinds of routes.
+const (
+	ByDestination RouteKind = iota
+	ByPolicy                // by source and destination
+)
+
+func kindOf(r *resource.VPNRoute) RouteKind {
+	if r.Source.IsValid() {
+		return ByPolicy
+	}
+	return ByDestination
+}
+
+// NewRoute is what a route is made of.
+type NewRoute struct {
+	Region      string
+	Gateway     string
+	Kind        RouteKind
+	Source      netip.Prefix // of a policy route
+	Destination netip.Prefix
+	NextHop     string // connection id
+	Weight      int
+	Publish     bool
+	Description string
+	OverlayMode string
+}
+
+// CreateRoute adds a route to a VPN gateway (CreateVpnRouteEntry,
+// CreateVpnPbrRouteEntry).
+//
+// Reasons, in this order: RegionNotFound, VPNGatewayNotFound, NextHopNotFound,
+// those of checkRoute, QuotaVPNRoute, QuotaVPNPolicyRoute,
+// VPNGatewayConfiguring.
+func (s *Service) CreateRoute(ctx context.Context, c identity.Caller, in NewRoute) (*resource.VPNRoute, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (*resource.VPNRoute, error) {
+		g, err := s.gateway(tx.View, c, in.Region, in.Gateway)
+		if err != nil {
+			return nil, err
+		}
+		x, ok := tx.VPNConnections.Get(in.NextHop)
+		if !ok || x.Gateway != g.ID {
+			return nil, fault.New(fault.NextHopNotFound, "VPN connection %q of VPN gateway %s", in.NextHop, g.ID)
+		}
+		if in.Kind == ByPolicy && !canonical(in.Source) {
+			return nil, fault.New(fault.CIDRMalformed, "%s; write a network without host bits", in.Source)
+		}
+		r := &resource.VPNRoute{
+			VPC: g.VPC, Gateway: g.ID, Source: in.Source, Destination: in.Destination, Connection: x.ID,
+			Weight: in.Weight, Published: in.Publish, Description: in.Description, OverlayMode: in.OverlayMode,
+		}
+		r.Meta = resource.Meta{ID: resource.VPNRouteID(g.ID, r.Source, r.Destination, x.ID), Account: c.Account, Region: g.Region, CreatedAt: s.now()}
+		if err := checkRoute(tx.View, r); err != nil {
+			return nil, err
+		}
+		if err := s.routeQuota(tx.View, c, g, kindOf(r), 1, 0); err != nil {
+			return nil, err
+		}
+		if err := s.configured(tx.View, g); err != nil {
+			return nil, err
+		}
+		tx.Put(r)
+		tx.Done("VPN route created", routeAttrs(r)...)
+		return r, nil
+	})
+}
+
+// routeQuota refuses more routes of a kind than a gateway may have, once some
+// that it has are gone.
+func (s *Service) routeQuota(v *state.View, c identity.Caller, g *resource.VPNGateway, kind RouteKind, more, gone int) error {
+	have := -gone
+	for r := range v.VPNRoutes.By(state.ByGateway, g.ID).All() {
+		if kindOf(r) == kind {
+			have++
+		}
+	}
+	q := s.settings.For(c.Account)
+	most, reason := q.VPNRoutesPerGateway, fault.QuotaVPNRoute
+	if kind == ByPolicy {
+		most, reason = q.VPNPolicyRoutesPerGateway, fault.QuotaVPNPolicyRoute
+	}
+	if more == 0 || have+more <= most {
+		return nil
+	}
+	return fault.New(reason, "VPN gateway %s has %d such routes, %d more were to be made, at most %d", g.ID, have, more, most).With(have, more, most)
+}
+
+// RouteName tells which routes of a gateway are meant: the documents know them
+// by what they are.
+type RouteName struct {
+	Region      string
+	Gateway     string
+	Kind        RouteKind
+	Source      netip.Prefix // of a policy route; the zero Prefix: whatever it is
+	Destination netip.Prefix
+	NextHop     string
+}
+
+// routes returns the gateway and those of its routes that are meant, at least
+// one.
+func (s *Service) routes(v *state.View, c identity.Caller, in RouteName) (*resource.VPNGateway, []*resource.VPNRoute, error) {
+	g, err := s.gateway(v, c, in.Region, in.Gateway)
+	if err != nil {
+		return nil, nil, err
+	}
+	var list []*resource.VPNRoute
+	for r := range v.VPNRoutes.By(state.ByGateway, g.ID).All() {
+		if kindOf(r) == in.Kind && r.Destination == in.Destination && r.Connection == in.NextHop && (!in.Source.IsValid() || r.Source == in.Source) {
+			list = append(list, r)
+		}
+	}
+	if len(list) == 0 {
+		return nil, nil, fault.New(fault.RouteEntryNotFound, "VPN gateway %s has no such route to %s by %s", g.ID, in.Destination, in.NextHop)
+	}
+	return g, list, nil
+}
+
+// PublishRoute puts a route into the VPC's route table, or takes it out of it
+// (PublishVpnRouteEntry). A policy route is named without its source: all that
+// lead to the destination by the next hop are meant.
+//
+// Reasons, in this order: RegionNotFound, VPNGatewayNotFound,
+// RouteEntryNotFound, RouteDuplicate, VPNGatewayConfiguring.
+func (s *Service) PublishRoute(ctx context.Context, c identity.Caller, in RouteName, publish bool) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		g, list, err := s.routes(tx.View, c, in)
+		if err != nil {
+			return err
+		}
+		var changed []*resource.VPNRoute
+		for _, old := range list {
+			if old.Published == publish {
+				continue
+			}
+			r := old.Clone().(*resource.VPNRoute)
+			r.Published = publish
+			if err := checkPublished(tx.View, r); err != nil {
+				return err
+			}
+			changed = append(changed, r)
+		}
+		if len(changed) == 0 {
+			return nil
+		}
+		if err := s.configured(tx.View, g); err != nil {
+			return err
+		}
+		for _, r := range changed {
+			tx.Put(r)
+		}
+		tx.Done(map[bool]string{true: "VPN route published", false: "VPN route withdrawn"}[publish], append(routeAttrs(changed[0]), "routes", len(changed))...)
+		return nil
+	})
+}
+
+// ModifyRouteWeight changes a route's weight (ModifyVpnRouteEntryWeight,
+// ModifyVpnPbrRouteEntryWeight). Where there is another route for the same
+// blocks, that one gets the other weight in the same step: one of the two is
+// active at any time, and which one can be exchanged at all. Nothing changes if
+// the route has the new weight already.
+//
+// Reasons, in this order: RegionNotFound, VPNGatewayNotFound,
+// RouteEntryNotFound, VPNGatewayConfiguring.
+func (s *Service) ModifyRouteWeight(ctx context.Context, c identity.Caller, in RouteName, from, to int) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		g, list, err := s.routes(tx.View, c, in)
+		if err != nil {
+			return err
+		}
+		old := list[0]
+		if old.Weight == to {
+			return nil
+		}
+		if old.Weight != from {
+			return fault.New(fault.RouteEntryNotFound, "the route to %s by %s has weight %d, not %d", old.Destination, old.Connection, old.Weight, from)
+		}
+		if err := s.configured(tx.View, g); err != nil {
+			return err
+		}
+		attrs := append(routeAttrs(old), "to", to)
+		for _, other := range twins(tx.View, old) {
+			o := other.Clone().(*resource.VPNRoute)
+			o.Weight = old.Weight
+			tx.Put(o)
+			attrs = append(attrs, "exchangedWith", o.Connection)
+		}
+		r := old.Clone().(*resource.VPNRoute)
+		r.Weight = to
+		tx.Put(r)
+		tx.Done("VPN route weight changed", attrs...)
+		return nil
+	})
+}
+
+// DeleteRoute deletes a route, with its entry in the VPC's route table if it is
+// published (DeleteVpnRouteEntry, DeleteVpnPbrRouteEntry). One that a connection
+// made for itself can be deleted too; it comes back when its subnets do.
+//
+// Reasons, in this order: RegionNotFound, VPNGatewayNotFound,
+// RouteEntryNotFound, VPNGatewayConfiguring.
+func (s *Service) DeleteRoute(ctx context.Context, c identity.Caller, in RouteName, weight int) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		g, list, err := s.routes(tx.View, c, in)
+		if err != nil {
+			return err
+		}
+		r := list[0]
+		if r.Weight != weight {
+			return fault.New(fault.RouteEntryNotFound, "the route to %s by %s has weight %d, not %d", r.Destination, r.Connection, r.Weight, weight)
+		}
+		if err := s.configured(tx.View, g); err != nil {
+			return err
+		}
+		tx.Delete(r)
+		tx.Done("VPN route deleted", routeAttrs(r)...)
+		return nil
+	})
+}
+
+// Routes lists a gateway's routes of a kind in the order in which they were
+// made (DescribeVpnRouteEntries, DescribeVpnPbrRouteEntries). They are shown in
+// every state. Reasons: RegionNotFound, VPNGatewayNotFound.
+func (s *Service) Routes(c identity.Caller, region, gateway string, kind RouteKind, p state.Page) (state.Listing[*resource.VPNRoute], error) {
+	v := s.db.View()
+	g, err := s.gateway(v, c, region, gateway)
+	if err != nil {
+		return state.Listing[*resource.VPNRoute]{}, err
+	}
+	match := func(r *resource.VPNRoute) bool { return kindOf(r) == kind }
+	return state.Select(v.VPNRoutes.By(state.ByGateway, g.ID), p, match, func(r *resource.VPNRoute) *resource.VPNRoute { return r }), nil
+}
+
+func routeAttrs(r *resource.VPNRoute) []any {
+	return []any{"gateway", r.Gateway, "vpc", r.VPC, "source", r.Source, "destination", r.Destination, "connection", r.Connection, "weight", r.Weight, "published", r.Published}
+}
