@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,6 +80,9 @@ func (f *fake) Traffic(_ context.Context, network string) (*dataplane.Traffic, e
 func (f *fake) Programs(_ context.Context, network string) ([]dataplane.Programs, error) {
 	return f.programs, f.note("programs", network)
 }
+func (f *fake) PeerConfig(connection, format string) (string, error) {
+	return "for " + connection + "\n", f.note("peer", connection, format)
+}
 func (f *fake) Ready() bool { return f.ready }
 func (f *fake) Info() Info  { return Info{Version: "v1", PID: 7, Started: epoch, Listen: "127.0.0.1:1"} }
 
@@ -91,7 +95,7 @@ func start(t *testing.T, f *fake, allow func(uint32) bool) (*Client, string) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	s := &Server{Listener: l, Handler: NewHandler(Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, Process: f}, log), Log: log, Grace: time.Second, Allow: allow}
+	s := &Server{Listener: l, Handler: NewHandler(Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, VPN: f, Process: f}, log), Log: log, Grace: time.Second, Allow: allow}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -245,6 +249,20 @@ func status(err error) int {
 		return e.Status
 	}
 	return 0
+}
+
+func TestPeerConfig(t *testing.T) {
+	f := &fake{}
+	c, _ := start(t, f, nil)
+	text, err := c.PeerConfig(context.Background(), "vco-1", "libreswan")
+	if err != nil || text != "for vco-1\n" || !slices.Equal(f.calls, []string{"peer vco-1 libreswan"}) {
+		t.Errorf("%q, %v, %q", text, err, f.calls)
+	}
+	f.err = fault.New(fault.VPNConnectionNotFound, "vco-2")
+	var e *Error
+	if _, err := c.PeerConfig(context.Background(), "vco-2", "generic"); !errors.As(err, &e) || e.Status != 404 {
+		t.Errorf("%v, want a refusal with status 404", err)
+	}
 }
 
 func TestRefusals(t *testing.T) {
