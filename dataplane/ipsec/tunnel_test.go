@@ -364,6 +364,7 @@ func traces(t *testing.T, l *lab) string {
 // Without Start a connection waits for traffic, where the path can do that.
 func TestOnDemand(t *testing.T) {
 	l := newLab(t, dataplane.VPNByXFRM)
+	before := traces(t, l)
 	c := usual()
 	c.Start = false
 	l.answer(c)
@@ -382,6 +383,15 @@ func TestOnDemand(t *testing.T) {
 		return l.route()
 	})
 	l.carries("10.1.0.2")
+	if err := l.m.Apply(t.Context(), l.gw, network, nil); err != nil {
+		t.Fatal(err)
+	}
+	l.eventually(func() error {
+		if after := traces(t, l); after != before {
+			return fmt.Errorf("left:\n%s\nwas:\n%s", after, before)
+		}
+		return nil
+	})
 }
 
 func TestRefuses(t *testing.T) {
