@@ -150,6 +150,32 @@ func TestCharonDies(t *testing.T) {
 	})
 }
 
+// A peer that falls silent is found dead, and the tunnel is back with it.
+func TestDeadPeer(t *testing.T) {
+	each(t, func(t *testing.T, l *lab) {
+		c := usual()
+		l.answer(c)
+		l.apply(c)
+		l.carries("10.1.0.2")
+		nstest.Command(t, l.peer, "ip", "link", "set", "public", "down")
+		began := time.Now()
+		l.eventually(func() error {
+			if s := l.m.Status(network)[c.ID]; s.IKE || s.Child || s.DPDEvents != 1 || !strings.Contains(s.Error, "does not answer") {
+				return fmt.Errorf("status %+v", s)
+			}
+			return nil
+		})
+		t.Logf("found dead after %s", time.Since(began))
+		nstest.Command(t, l.peer, "ip", "link", "set", "public", "up")
+		began = time.Now()
+		l.carries("10.1.0.2")
+		t.Logf("back after %s", time.Since(began))
+		if s := l.m.Status(network)[c.ID]; s.Error != "" {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
 // The next Manager finds charon at work, and no packet is lost meanwhile.
 func TestAdopt(t *testing.T) {
 	each(t, func(t *testing.T, l *lab) {
