@@ -17,6 +17,11 @@ needs=(
 	"test qemu-system-x86_64 qemu-system-x86"  # test/vm runs tests on Debian 12's kernel,
 	"test depmod kmod"                         # which loads its modules by modprobe
 	"test xz xz-utils"
+	"test charon-systemd charon-systemd"       # IPsec: strongSwan,
+	"test swanctl strongswan-swanctl"          # by which tests see what the peer has,
+	"test /usr/lib/ipsec/plugins/libstrongswan-openssl.so libstrongswan-standard-plugins"
+	"test /usr/lib/ipsec/plugins/libstrongswan-gcrypt.so libstrongswan-extra-plugins"
+	"test /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so libcharon-extra-plugins" # ESP where the kernel has none
 	"lint clang-14 clang-14"                   # pinned: another version makes other objects
 	"lint llvm-strip-14 llvm-14"
 	"lint /usr/include/bpf/bpf_helpers.h libbpf-dev"

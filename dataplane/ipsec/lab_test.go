@@ -65,6 +65,7 @@ type lab struct {
 
 // each runs a test on each path that this machine has.
 func each(t *testing.T, f func(t *testing.T, l *lab)) {
+	t.Parallel() // they wait for one thing or another most of the time
 	for _, path := range []dataplane.VPNPath{dataplane.VPNByXFRM, dataplane.VPNByLibipsec} {
 		t.Run(string(path), func(t *testing.T) { f(t, newLab(t, path)) })
 	}

@@ -130,7 +130,7 @@ func (m *Manager) gateway(ns *netns.Namespace, network string) (*gateway, error)
 		return nil, errors.New("VPN gateways: closed")
 	}
 	if g := m.gateways[network]; g != nil {
-		if g.ns.Bound() && sameNamespace(g.ns, ns) {
+		if sameNamespace(g.ns, ns) {
 			return g, nil
 		}
 		// The namespace has been made anew; so is charon then.

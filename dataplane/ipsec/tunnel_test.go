@@ -150,6 +150,32 @@ func TestCharonDies(t *testing.T) {
 	})
 }
 
+// A peer that falls silent is found dead, and the tunnel is back with it.
+func TestDeadPeer(t *testing.T) {
+	each(t, func(t *testing.T, l *lab) {
+		c := usual()
+		l.answer(c)
+		l.apply(c)
+		l.carries("10.1.0.2")
+		nstest.Command(t, l.peer, "ip", "link", "set", "public", "down")
+		began := time.Now()
+		l.eventually(func() error {
+			if s := l.m.Status(network)[c.ID]; s.IKE || s.Child || s.DPDEvents != 1 || !strings.Contains(s.Error, "does not answer") {
+				return fmt.Errorf("status %+v", s)
+			}
+			return nil
+		})
+		t.Logf("found dead after %s", time.Since(began))
+		nstest.Command(t, l.peer, "ip", "link", "set", "public", "up")
+		began = time.Now()
+		l.carries("10.1.0.2")
+		t.Logf("back after %s", time.Since(began))
+		if s := l.m.Status(network)[c.ID]; s.Error != "" {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
 // The next Manager finds charon at work, and no packet is lost meanwhile.
 func TestAdopt(t *testing.T) {
 	each(t, func(t *testing.T, l *lab) {
@@ -364,6 +390,7 @@ func traces(t *testing.T, l *lab) string {
 // Without Start a connection waits for traffic, where the path can do that.
 func TestOnDemand(t *testing.T) {
 	l := newLab(t, dataplane.VPNByXFRM)
+	before := traces(t, l)
 	c := usual()
 	c.Start = false
 	l.answer(c)
@@ -382,6 +409,15 @@ func TestOnDemand(t *testing.T) {
 		return l.route()
 	})
 	l.carries("10.1.0.2")
+	if err := l.m.Apply(t.Context(), l.gw, network, nil); err != nil {
+		t.Fatal(err)
+	}
+	l.eventually(func() error {
+		if after := traces(t, l); after != before {
+			return fmt.Errorf("left:\n%s\nwas:\n%s", after, before)
+		}
+		return nil
+	})
 }
 
 func TestRefuses(t *testing.T) {

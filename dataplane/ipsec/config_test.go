@@ -1,0 +1,107 @@
+package ipsec
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/dataplane"
+)
+
+// What charon is given of a connection, on each path.
+func TestConnection(t *testing.T) {
+	local := netip.MustParseAddr(gatewayAddr)
+	for _, v := range []struct {
+		name   string
+		path   dataplane.VPNPath
+		change func(c *dataplane.VPNConnection)
+		want   []string
+		not    []string
+	}{
+		{"usual", dataplane.VPNByXFRM, func(*dataplane.VPNConnection) {},
+			[]string{`"vco-t":{`, `"version":"2"`, `"aggressive":"no"`, `"encap":"no"`, `"mobike":"no"`, `"reauth_time":"0s"`, `"proposals":["aes128-sha1-modp1024"]`,
+				`"esp_proposals":["aes128-sha1-modp1024"]`, `"if_id_in":"7"`, `"if_id_out":"7"`, `"start_action":"none"`, `"close_action":"start"`,
+				`"rekey_time":"77760s"`, `"over_time":"8640s"`, `"life_time":"86400s"`, `"dpd_delay":"10s"`, `"dpd_timeout":"30s"`, `"dpd_action":"restart"`},
+			[]string{testKey}},
+		{"libipsec", dataplane.VPNByLibipsec, func(c *dataplane.VPNConnection) { c.Start = false },
+			[]string{`"encap":"yes"`, `"start_action":"none"`, `"close_action":"start"`}, []string{"if_id"}},
+		{"waits for traffic", dataplane.VPNByXFRM, func(c *dataplane.VPNConnection) { c.Start = false },
+			[]string{`"start_action":"trap"`, `"close_action":"trap"`}, nil},
+		{"no limits", dataplane.VPNByXFRM, func(c *dataplane.VPNConnection) { c.IKE.Lifetime, c.ESP.Lifetime, c.DPD = 0, 0, false },
+			[]string{`"rekey_time":"0s"`, `"over_time":"0s"`, `"life_time":"0s"`, `"dpd_delay":"0s"`}, []string{"dpd_timeout"}},
+		{"IKEv1", dataplane.VPNByXFRM, func(c *dataplane.VPNConnection) {
+			c.IKE.Version, c.IKE.Aggressive = 1, true
+			c.LocalSubnets, c.RemoteSubnets = prefixes("10.0.0.0/24", "10.3.0.0/24"), prefixes("10.1.0.0/24", "10.2.0.0/24")
+			c.ESP.Proposal.Group = 0
+		}, []string{`"aggressive":"yes"`, `"vco-t-1":{`, `"vco-t-4":{`, `"local_ts":["10.3.0.0/24"]`, `"esp_proposals":["aes128-sha1"]`}, []string{`"vco-t-5"`}},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			c := usual()
+			v.change(&c)
+			b, err := json.Marshal(connection(local, v.path, 7, &c))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range v.want {
+				if !strings.Contains(string(b), w) {
+					t.Errorf("%s\nlacks %s", b, w)
+				}
+			}
+			for _, w := range v.not {
+				if strings.Contains(string(b), w) {
+					t.Errorf("%s\nhas %s", b, w)
+				}
+			}
+		})
+	}
+}
+
+// Two equal connections have one digest, and others another.
+func TestDigest(t *testing.T) {
+	sum := func(change func(c *dataplane.VPNConnection)) string {
+		c := usual()
+		change(&c)
+		s, err := digest(connection(netip.MustParseAddr(gatewayAddr), dataplane.VPNByXFRM, 1, &c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	same := sum(func(*dataplane.VPNConnection) {})
+	if sum(func(c *dataplane.VPNConnection) { c.PSK = "another" }) != same {
+		t.Error("the key is in the digest, which is in a file")
+	}
+	if sum(func(c *dataplane.VPNConnection) { c.ESP.Lifetime = time.Hour }) == same {
+		t.Error("a change has the same digest")
+	}
+}
+
+// Volumes only grow, whatever order charon tells of an SA's end in.
+func TestCount(t *testing.T) {
+	s := &states{}
+	s.set([]dataplane.VPNConnection{usual()})
+	tell := func(id string, packets uint64) {
+		v := dataplane.Volume{Bytes: 100 * packets, Packets: packets}
+		s.update([]ikeSA{{connection: "vco-t", id: "1", state: "ESTABLISHED", children: []childSA{{name: "vco-t", id: id, state: "INSTALLED", inbound: v, outbound: v}}}})
+	}
+	want := func(packets uint64) {
+		t.Helper()
+		got := s.status()["vco-t"]
+		if v := (dataplane.Volume{Bytes: 100 * packets, Packets: packets}); got.Inbound != v || got.Outbound != v {
+			t.Errorf("counted %+v, %+v, want %+v", got.Inbound, got.Outbound, v)
+		}
+	}
+	tell("1", 5)
+	want(5)
+	tell("2", 1)
+	want(6)
+	tell("1", 7) // the last of the old one
+	want(8)
+	tell("1", 7)
+	want(8)
+	s.lost()
+	tell("1", 2) // of another charon
+	want(10)
+}
