@@ -232,9 +232,7 @@ func TestTwoPeers(t *testing.T) {
 	wait(t, changed, both)
 	f1.stop()
 	wait(t, changed, only)
-	if err := status(s, map[string]bool{"vco-1": false, "vco-2": true})(); err != nil {
-		t.Error(err)
-	}
+	wait(t, changed, status(s, map[string]bool{"vco-1": false, "vco-2": true}))
 	f1.start(t)
 	wait(t, changed, both)
 	if now := dropped(); before == "" || now != before {
