@@ -14,6 +14,7 @@ needs=(
 	"test tc iproute2"
 	"test iptables iptables"                   # benchmarks compare with it,
 	"test iperf3 iperf3"                       # and send TCP with this
+	"test /usr/lib/frr/bgpd frr"               # BGP is spoken with a router of others
 	"test qemu-system-x86_64 qemu-system-x86"  # test/vm runs tests on Debian 12's kernel,
 	"test depmod kmod"                         # which loads its modules by modprobe
 	"test xz xz-utils"

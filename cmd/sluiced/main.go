@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"sluice/config"
+	"sluice/dataplane/bgp"
 )
 
 // version is set when the program is built: -ldflags "-X main.version=…".
@@ -26,6 +27,7 @@ const (
 )
 
 func main() {
+	bgp.Main() // a BGP speaker is this program, too
 	os.Exit(start(os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"sluice/dataplane/internal/nstest"
@@ -62,7 +61,6 @@ func (f *frr) start(t *testing.T) {
 	t.Helper()
 	f.cmd = exec.Command(bgpd, "-n", "-Z", "-S", "-f", filepath.Join(f.dir, "bgpd.conf"), "-i", filepath.Join(f.dir, "pid"),
 		"--vty_socket", f.dir, "-P", "0", "-u", "root", "-g", "root", "--log", "stdout")
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var said bytes.Buffer
 	f.cmd.Stdout, f.cmd.Stderr = &said, &said
 	if err := f.ns.Do(f.cmd.Start); err != nil {
