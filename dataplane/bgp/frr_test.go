@@ -1,7 +1,6 @@
 package bgp
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -34,12 +33,7 @@ func newFRR(t *testing.T, ns *netns.Namespace, asn int, neighbors map[string]int
 	if _, err := os.Stat(bgpd); err != nil {
 		t.Fatal("needs FRRouting: scripts/setup.sh test")
 	}
-	// It is another user, and temporary directories are root's.
-	dir, err := os.MkdirTemp("/tmp", "sluice-frr-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := t.TempDir()
 	var c strings.Builder
 	fmt.Fprintf(&c, "router bgp %d\n bgp router-id 192.0.2.%d\n no bgp ebgp-requires-policy\n no bgp network import-check\n timers connect 1\n", asn, asn%200+1)
 	for address, remote := range neighbors {
@@ -60,15 +54,14 @@ func newFRR(t *testing.T, ns *netns.Namespace, asn int, neighbors map[string]int
 func (f *frr) start(t *testing.T) {
 	t.Helper()
 	f.cmd = exec.Command(bgpd, "-n", "-Z", "-S", "-f", filepath.Join(f.dir, "bgpd.conf"), "-i", filepath.Join(f.dir, "pid"),
-		"--vty_socket", f.dir, "-P", "0", "-u", "root", "-g", "root", "--log", "stdout")
-	var said bytes.Buffer
-	f.cmd.Stdout, f.cmd.Stderr = &said, &said
+		"--vty_socket", f.dir, "-P", "0", "-u", "root", "-g", "root", "--log", "stdout", "--log-level", "warnings")
+	f.cmd.Stdout, f.cmd.Stderr = t.Output(), t.Output()
 	if err := f.ns.Do(f.cmd.Start); err != nil {
 		t.Fatal(err)
 	}
 	nstest.Eventually(t, func() error {
 		if _, err := f.try("show version"); err != nil {
-			return fmt.Errorf("%w\n%s", err, "bgpd does not answer")
+			return fmt.Errorf("bgpd does not answer: %w", err)
 		}
 		return nil
 	})
