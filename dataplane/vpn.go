@@ -120,6 +120,15 @@ type VPNBGP struct {
 	PeerASN  uint32
 }
 
+// PeerIP returns the tunnel's other host address.
+func (b *VPNBGP) PeerIP() netip.Addr {
+	first := b.Tunnel.Masked().Addr().Next()
+	if first == b.LocalIP {
+		return first.Next()
+	}
+	return first
+}
+
 // VPNRoute leads to a tunnel.
 type VPNRoute struct {
 	Source      netip.Prefix // the zero Prefix for any: a destination route

@@ -88,7 +88,7 @@ func (j *job) run(ctx context.Context) error {
 	if n.applied == nil {
 		j.doubt = doubtAll
 	}
-	topology := j.doubt&(doubtLinks|doubtSysctls) != 0 || !sameTopology(n.applied, j.want)
+	topology := j.doubt&(doubtLinks|doubtSysctls|doubtTunnels) != 0 || !sameTopology(n.applied, j.want)
 	translation := j.doubt&doubtRules != 0 || n.rules == nil || !sameTranslation(n.applied, j.want)
 	if n.applied != nil && conntrack.Withdrawn(n.applied, j.want) {
 		n.sweep = true
@@ -251,8 +251,12 @@ func (j *job) addTopology(ctx context.Context) error {
 	j.runner.Run(ctx, j.programs.Add)
 	whats = append(whats, j.programs.Whats()...)
 	j.runner.Run(ctx, j.plan.Start)
+	j.applyVPN(ctx)
 	// Routes are read now: some came with addresses, some went with links.
-	names := linkNames(state)
+	names, err := linkNames(n.ns)
+	if err != nil {
+		return err
+	}
 	routes, err := route.Read(ctx, n.ns, names)
 	if err != nil {
 		return err
@@ -266,12 +270,17 @@ func (j *job) addTopology(ctx context.Context) error {
 	return nil
 }
 
-func linkNames(s *link.State) func(int) string {
-	names := make(map[int]string, len(s.Links))
-	for name, l := range s.Links {
-		names[l.Index] = name
+// linkNames returns the names of a namespace's links by index.
+func linkNames(ns *netns.Namespace) (func(int) string, error) {
+	list, err := ns.Netlink().LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list links in %s: %w", ns, err)
 	}
-	return func(index int) string { return names[index] }
+	names := make(map[int]string, len(list))
+	for _, l := range list {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	return func(index int) string { return names[index] }, nil
 }
 
 func (j *job) removeTopology(ctx context.Context) {
@@ -390,7 +399,7 @@ func (j *job) announce() error {
 // repairing reports whether a difference in the topology is somebody else's
 // doing: the network was applied before, and nothing else is wanted now.
 func (j *job) repairing() bool {
-	return j.n.applied != nil && sameTopology(j.n.applied, j.want)
+	return j.n.applied != nil && j.doubt&doubtTunnels == 0 && sameTopology(j.n.applied, j.want)
 }
 
 func (j *job) logRepairs(whats []string) {

@@ -13,6 +13,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/announce"
 	"sluice/dataplane/guard"
+	"sluice/dataplane/ipsec"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/session"
 )
@@ -36,6 +37,9 @@ type Config struct {
 	Debounce time.Duration
 	// Sessions says how sessions are counted, limited and sped up.
 	Sessions session.Options
+	// VPN says how VPN gateways run charon; its Dir, Logger and Changed are set
+	// by the engine.
+	VPN ipsec.Options
 	// WithoutSessions leaves all of that out: only nftables translates, and
 	// Network.Limits and Network.Shortcut have no effect.
 	WithoutSessions bool
@@ -49,6 +53,7 @@ type Engine struct {
 	self      *netns.Namespace
 	guard     *guard.Guard      // nil where the kernel cannot run it
 	sessions  *session.Sessions // nil where the kernel cannot have them, or they are left out
+	vpn       vpn
 	announcer *announce.Announcer
 	events    *events
 
@@ -110,6 +115,7 @@ func New(cfg Config) (*Engine, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.events = newEvents(ctx, &e.done)
+	e.openVPN()
 	e.done.Go(func() {
 		if err := netns.Watch(ctx, e.nameChanged); err != nil {
 			e.log.Warn("deleted names of network namespaces are only found by audits", "error", err)
@@ -154,6 +160,7 @@ func (e *Engine) Close() error {
 		n.close()
 		n.mu.Unlock()
 	}
+	e.closeVPN()
 	e.done.Wait()
 	if e.sessions != nil {
 		e.sessions.Close()

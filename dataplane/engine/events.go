@@ -138,6 +138,9 @@ func (e *Engine) differing(n *network, parts uint32) uint32 {
 		// A link that was made again has sysctls of its own.
 		differs |= doubtLinks | doubtSysctls
 	}
+	if parts&doubtLinks != 0 && e.tunnelsDiffer(n) {
+		differs |= doubtTunnels
+	}
 	return differs
 }
 
@@ -153,6 +156,10 @@ func (e *Engine) topologyDiffers(ctx context.Context, n *network) bool {
 	if p := e.planSessions(n, state, n.applied); !p.Empty() || p.Err != nil {
 		return true
 	}
-	routes, err := route.Read(ctx, n.ns, linkNames(state))
+	names, err := linkNames(n.ns)
+	if err != nil {
+		return true
+	}
+	routes, err := route.Read(ctx, n.ns, names)
 	return err != nil || !route.Plan(n.ns, routes, n.applied, n.tunnels).Empty()
 }

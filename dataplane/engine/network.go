@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,8 @@ const (
 	doubtLinks               // links, addresses, routes, rules, guard
 	doubtRules               // nftables
 	doubtSysctls             // found by audits only: the kernel reports no changes
-	doubtAll     = doubtName | doubtLinks | doubtRules | doubtSysctls
+	doubtTunnels // how the VPN gateway's tunnels are
+	doubtAll     = doubtName | doubtLinks | doubtRules | doubtSysctls | doubtTunnels
 )
 
 // network is what the engine remembers of one network.
@@ -79,7 +81,7 @@ func (n *network) release() {
 func sameTopology(a, b *dataplane.Network) bool {
 	return a.Prefix == b.Prefix && a.Timeouts == b.Timeouts && a.Shortcut == b.Shortcut &&
 		slices.Equal(a.Switches, b.Switches) && slices.Equal(a.Elastic, b.Elastic) &&
-		(a.Uplink == nil) == (b.Uplink == nil) && (a.Uplink == nil || *a.Uplink == *b.Uplink) &&
+		reflect.DeepEqual(a.VPN, b.VPN) && (a.Uplink == nil) == (b.Uplink == nil) && (a.Uplink == nil || *a.Uplink == *b.Uplink) &&
 		slices.EqualFunc(a.Routes, b.Routes, func(x, y dataplane.Route) bool {
 			return x.Destination == y.Destination && slices.Equal(x.NextHops, y.NextHops)
 		})
@@ -87,7 +89,7 @@ func sameTopology(a, b *dataplane.Network) bool {
 
 // sameTranslation reports whether two versions of a network translate alike.
 func sameTranslation(a, b *dataplane.Network) bool {
-	return slices.Equal(a.Elastic, b.Elastic) && slices.Equal(a.Mappings, b.Mappings) && slices.Equal(a.DNAT, b.DNAT) &&
+	return slices.Equal(a.Elastic, b.Elastic) && (a.VPN == nil) == (b.VPN == nil) && slices.Equal(a.Mappings, b.Mappings) && slices.Equal(a.DNAT, b.DNAT) &&
 		slices.EqualFunc(a.SNAT, b.SNAT, func(x, y dataplane.SNAT) bool {
 			return x.Source == y.Source && slices.Equal(x.Pool, y.Pool)
 		})

@@ -44,10 +44,10 @@ func (e *Engine) remove(ctx context.Context, n *network) error {
 	n.release()
 	ns, err := netns.Open(name)
 	if err == nil {
-		err = e.empty(ctx, ns)
+		err = errors.Join(e.removeVPN(ctx, n.id, ns), e.empty(ctx, ns))
 		ns.Close()
 	} else if errors.Is(err, netns.ErrNotExist) {
-		err = nil
+		err = e.removeVPN(ctx, n.id, nil)
 	}
 	if err != nil {
 		return err

@@ -161,7 +161,11 @@ func dump(t testing.TB, id string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	routes, err := route.Read(t.Context(), ns, linkNames(state))
+	names, err := linkNames(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes, err := route.Read(t.Context(), ns, names)
 	if err != nil {
 		t.Fatal(err)
 	}

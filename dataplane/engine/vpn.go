@@ -2,14 +2,240 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
 
 	"sluice/dataplane"
+	"sluice/dataplane/bgp"
+	"sluice/dataplane/health"
+	"sluice/dataplane/ipsec"
+	"sluice/dataplane/netns"
+	"sluice/dataplane/route"
+	"sluice/dataplane/shape"
 )
 
+// vpn is what VPN gateways are made with.
+type vpn struct {
+	ipsec  *ipsec.Manager // nil where the machine cannot carry IPsec
+	why    error          // why not
+	health *health.Checks
+	bgp    *bgp.Speakers
+}
+
+func (e *Engine) openVPN() {
+	changed := e.tunnelsChanged
+	opt := e.cfg.VPN
+	opt.Dir, opt.Logger, opt.Changed = filepath.Join(e.cfg.RunDir, "vpn"), e.log, changed
+	e.vpn.ipsec, e.vpn.why = ipsec.New(opt)
+	if e.vpn.why != nil {
+		e.log.Warn("no VPN gateways", "error", e.vpn.why)
+	}
+	e.vpn.health = health.New(health.Options{Logger: e.log, Changed: changed})
+	e.vpn.bgp = bgp.New(bgp.Options{Logger: e.log, Changed: changed})
+}
+
+// closeVPN ends the watching; charons work on.
+func (e *Engine) closeVPN() {
+	e.vpn.health.Close()
+	e.vpn.bgp.Close()
+	if e.vpn.ipsec != nil {
+		e.vpn.ipsec.Close()
+	}
+}
+
+// tunnelsChanged has a network's routes follow the state of its tunnels.
+func (e *Engine) tunnelsChanged(id string) {
+	e.mu.Lock()
+	n := e.networks[id]
+	e.mu.Unlock()
+	if n != nil {
+		n.doubt.Or(doubtTunnels)
+		e.events.add(id)
+	}
+}
+
+// applyVPN makes charon, health checks, BGP and the bandwidth what is wanted,
+// and finds out how the tunnels are.
+func (j *job) applyVPN(ctx context.Context) {
+	v, n, want := &j.e.vpn, j.n, j.want.VPN
+	if v.ipsec == nil {
+		if want != nil {
+			j.runner.Add(fmt.Errorf("VPN gateway %s: %w", want.ID, v.why))
+		}
+		return
+	}
+	if want == nil {
+		j.runner.Add(j.e.removeVPN(ctx, n.id, n.ns))
+		n.tunnels = nil
+	} else {
+		j.runner.Add(v.ipsec.Apply(ctx, n.ns, n.id, want))
+		n.tunnels = v.tunnels(n.id, want)
+		j.runner.Add(giveTunnelAddresses(n.ns, want, n.tunnels))
+		j.runner.Add(v.health.Apply(ctx, n.ns, n.id, checks(want)))
+		j.runner.Add(v.bgp.Apply(ctx, n.ns, n.id, peers(want, n.tunnels), want.Announce))
+	}
+	p := shape.Plan(n.ns, tunnelLinks(n.tunnels), bandwidth(want))
+	j.runner.Add(p.Err)
+	j.runner.Run(ctx, p.Add)
+	j.runner.Run(ctx, p.Remove)
+}
+
+// removeVPN ends what a network's VPN gateway runs; ns may be nil.
+func (e *Engine) removeVPN(ctx context.Context, id string, ns *netns.Namespace) error {
+	if e.vpn.ipsec == nil {
+		return nil
+	}
+	return errors.Join(e.vpn.health.Apply(ctx, ns, id, nil), e.vpn.bgp.Apply(ctx, ns, id, nil, nil), e.vpn.ipsec.Apply(ctx, ns, id, nil))
+}
+
+// tunnels returns how the tunnels of a network are. Where charon carries them
+// all in one device, it decides by its policies which is used.
+func (v *vpn) tunnels(id string, want *dataplane.VPNGateway) route.Tunnels {
+	out := route.Tunnels{}
+	checked, learned := v.health.Status(id), v.bgp.Routes(id)
+	for i := range want.Connections {
+		c := want.Connections[i].ID
+		link, up := v.ipsec.Link(id, c)
+		out[c] = route.Tunnel{Link: link, Up: up && !checked[c].Failed, Learned: learned[c]}
+	}
+	return out
+}
+
+func tunnelLinks(tunnels route.Tunnels) []string {
+	var out []string
+	for _, t := range tunnels {
+		if t.Link != "" && !slices.Contains(out, t.Link) {
+			out = append(out, t.Link)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func bandwidth(want *dataplane.VPNGateway) int {
+	if want == nil {
+		return 0
+	}
+	return want.Bandwidth
+}
+
+func checks(want *dataplane.VPNGateway) map[string]dataplane.VPNHealth {
+	out := map[string]dataplane.VPNHealth{}
+	for i := range want.Connections {
+		if c := &want.Connections[i]; c.Health != nil {
+			out[c.ID] = *c.Health
+		}
+	}
+	return out
+}
+
+func peers(want *dataplane.VPNGateway, tunnels route.Tunnels) []bgp.Peer {
+	var out []bgp.Peer
+	for i := range want.Connections {
+		c := &want.Connections[i]
+		if c.BGP == nil || tunnels[c.ID].Link == "" {
+			continue
+		}
+		out = append(out, bgp.Peer{
+			Connection: c.ID, Local: c.BGP.LocalIP, Remote: c.BGP.PeerIP(),
+			LocalASN: c.BGP.LocalASN, PeerASN: c.BGP.PeerASN, Link: tunnels[c.ID].Link,
+		})
+	}
+	return out
+}
+
+// linkLocal is what tunnels' ends have their addresses of.
+var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
+
+// giveTunnelAddresses puts the addresses for BGP on the tunnels' links, and
+// takes others away.
+func giveTunnelAddresses(ns *netns.Namespace, want *dataplane.VPNGateway, tunnels route.Tunnels) error {
+	addresses := map[string][]netip.Prefix{}
+	for i := range want.Connections {
+		c := &want.Connections[i]
+		if link := tunnels[c.ID].Link; c.BGP != nil && link != "" {
+			addresses[link] = append(addresses[link], netip.PrefixFrom(c.BGP.LocalIP, c.BGP.Tunnel.Bits()))
+		}
+	}
+	var errs []error
+	for _, name := range tunnelLinks(tunnels) {
+		link, err := ns.Netlink().LinkByName(name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("tunnel %s: %w", name, err))
+			continue
+		}
+		have, err := ns.Netlink().AddrList(link, netlink.FAMILY_V4)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("list addresses of tunnel %s: %w", name, err))
+			continue
+		}
+		missing := slices.Clone(addresses[name])
+		for _, a := range have {
+			p, ok := netipx.FromStdIPNet(a.IPNet)
+			if addr, is := netipx.FromStdIP(a.IP); ok && is {
+				p = netip.PrefixFrom(addr, p.Bits())
+			}
+			if i := slices.Index(missing, p); i >= 0 {
+				missing = slices.Delete(missing, i, i+1)
+			} else if linkLocal.Contains(p.Addr()) {
+				errs = append(errs, ns.Netlink().AddrDel(link, &a))
+			}
+		}
+		for _, p := range missing {
+			ip := netipx.PrefixIPNet(p)
+			ip.IP = p.Addr().AsSlice()
+			if err := ns.Netlink().AddrAdd(link, &netlink.Addr{IPNet: ip}); err != nil {
+				errs = append(errs, fmt.Errorf("give tunnel %s address %s: %w", name, p, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tunnelsDiffer reports whether tunnels are other than the routes were made for,
+// or something else of the VPN gateway has to be put right.
+func (e *Engine) tunnelsDiffer(n *network) bool {
+	want := n.applied.VPN
+	if want == nil || e.vpn.ipsec == nil {
+		return false
+	}
+	return !reflect.DeepEqual(n.tunnels, e.vpn.tunnels(n.id, want)) ||
+		!shape.Plan(n.ns, tunnelLinks(n.tunnels), bandwidth(want)).Empty()
+}
+
 // VPN returns the live state of the connections of a network, by connection id.
-func (e *Engine) VPN(context.Context, string) (map[string]dataplane.VPNStatus, error) {
-	return nil, nil
+func (e *Engine) VPN(_ context.Context, id string) (map[string]dataplane.VPNStatus, error) {
+	if e.vpn.ipsec == nil {
+		return nil, e.vpn.why
+	}
+	out := e.vpn.ipsec.Status(id)
+	checked, sessions := e.vpn.health.Status(id), e.vpn.bgp.Status(id)
+	for c, s := range out {
+		s.Checked, s.Failed, s.BGP = checked[c].Checked, checked[c].Failed, sessions[c]
+		out[c] = s
+	}
+	return out, nil
 }
 
 // VPNRefuses says why a connection cannot be carried here; nil if it can.
-func (e *Engine) VPNRefuses(*dataplane.VPNConnection) error { return nil }
+func (e *Engine) VPNRefuses(c *dataplane.VPNConnection) error {
+	if e.vpn.ipsec == nil {
+		return e.vpn.why
+	}
+	return e.vpn.ipsec.Refuses(c)
+}
+
+// VPNPath returns how tunnels are carried, or why they are not.
+func (e *Engine) VPNPath() (dataplane.VPNPath, error) {
+	if e.vpn.ipsec == nil {
+		return "", e.vpn.why
+	}
+	return e.vpn.ipsec.Path(), nil
+}

@@ -88,6 +88,9 @@ func Compile(n *dataplane.Network) *Rules {
 // allByUplink reports whether whatever leaves the VPC's prefix leaves by the
 // uplink, so that no route has to be asked for.
 func allByUplink(n *dataplane.Network) bool {
+	if n.VPN != nil {
+		return false
+	}
 	for i := range n.Routes {
 		r := &n.Routes[i]
 		for _, h := range r.NextHops {

@@ -14,7 +14,6 @@ var suites = []suite{
 	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets)$`},
 	{pkg: "dataplane/session", run: `^TestXDP`},
 	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs)$`},
-	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|ForgottenConnectionsMakeRoom)$`},
 	{pkg: "dataplane/ipsec", run: `^TestOnDemand$`},
 	{pkg: "test/e2e", run: `^TestSNAT$`},
 }
