@@ -20,7 +20,7 @@ const (
 	doubtLinks               // links, addresses, routes, rules, guard
 	doubtRules               // nftables
 	doubtSysctls             // found by audits only: the kernel reports no changes
-	doubtTunnels // how the VPN gateway's tunnels are
+	doubtTunnels             // how the VPN gateway's tunnels are
 	doubtAll     = doubtName | doubtLinks | doubtRules | doubtSysctls | doubtTunnels
 )
 

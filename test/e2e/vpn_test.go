@@ -27,10 +27,21 @@ type site struct {
 }
 
 // byLibipsec reports whether tunnels here are charon's own work, since the kernel
-// has no ESP.
-func byLibipsec() bool {
-	_, err := os.Stat("/proc/net/xfrm_stat")
-	return err != nil
+// has no ESP: it has no XFRM interfaces then.
+func (s *site) byLibipsec(t *testing.T) bool {
+	t.Helper()
+	without := false
+	inNamespace(t, s.namespace, func() error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = "try"
+		probe := &netlink.Xfrmi{LinkAttrs: attrs, Ifid: 1}
+		if err := netlink.LinkAdd(probe); err != nil {
+			without = true
+			return nil
+		}
+		return netlink.LinkDel(probe)
+	})
+	return without
 }
 
 // site adds a remote site until the test ends.
@@ -63,7 +74,7 @@ func (n *network) site(t *testing.T, name, lan string) *site {
 func (s *site) start(t *testing.T) {
 	t.Helper()
 	var err error
-	if s.peer, err = strongswan.Start(t.Context(), s.namespace, t.TempDir(), byLibipsec()); err != nil {
+	if s.peer, err = strongswan.Start(t.Context(), s.namespace, t.TempDir(), s.byLibipsec(t)); err != nil {
 		t.Fatal(err)
 	}
 	peer := s.peer
@@ -163,6 +174,12 @@ func (n *network) status(t *testing.T, connection, want string) {
 	})
 }
 
+// open serves at an address of the site's network.
+func (s *site) open(t *testing.T, proto, name string) netip.AddrPort {
+	t.Helper()
+	return netip.AddrPortFrom(s.lan, s.serveAs(t, proto, s.lan.String()+":0", name).Port())
+}
+
 const (
 	ikeModern   = `"IkeEncAlg":"aes256","IkeAuthAlg":"sha256","IkePfs":"group14","IkeLifetime":86400`
 	ipsecModern = `"IpsecEncAlg":"aes256","IpsecAuthAlg":"sha256","IpsecPfs":"group14","IpsecLifetime":86400`
@@ -238,7 +255,7 @@ func TestVPN(t *testing.T) {
 	s.answer(t, address, w)
 	c := n.connect(t, id, s, w, ikeModern, ipsecModern)
 	n.status(t, c, "ipsec_sa_established")
-	far := s.serve(t, "tcp", s.lan.String()+":0")
+	far := s.open(t, "tcp", "-")
 	h.reaches(t, far)
 
 	// What was negotiated, as the other end says.
@@ -255,7 +272,7 @@ func TestVPN(t *testing.T) {
 	}
 
 	t.Run("the daemon is killed", func(t *testing.T) {
-		end := h.pings(t, s.serve(t, "udp", s.lan.String()+":0"))
+		end := h.pings(t, s.open(t, "udp", "-"))
 		g.killDaemon(t)
 		h.reaches(t, far)
 		g.startDaemon(t)
@@ -337,7 +354,7 @@ func TestVPNsApart(t *testing.T) {
 		sites = append(sites, s)
 	}
 	for i, s := range sites {
-		at := s.serveAs(t, "tcp", netip.AddrPortFrom(s.lan, 8000).String(), fmt.Sprint("site", i))
+		at := s.open(t, "tcp", fmt.Sprint("site", i))
 		hosts[i].reaches(t, at)
 		if got := hosts[i].ask(t, "tcp", at); got != fmt.Sprint("site", i) {
 			t.Errorf("host %d reached %s", i, got)
@@ -359,6 +376,5 @@ func TestVPNLegacy(t *testing.T) {
 	w.start = true
 	s.answer(t, address, w)
 	n.status(t, c, "ipsec_sa_established")
-	h.reaches(t, s.serve(t, "tcp", s.lan.String()+":0"))
+	h.reaches(t, s.open(t, "tcp", "-"))
 }
-
