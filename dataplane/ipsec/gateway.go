@@ -494,14 +494,21 @@ func (g *gateway) refresh() {
 		return // charon is being started, or slow
 	}
 	defer g.mu.Unlock()
+	g.observe()
+}
+
+// observe takes in how charon and its SAs are, so that who asks next hears of
+// what an adopted charon has.
+func (g *gateway) observe() {
 	if g.charon == nil {
 		return
 	}
+	moved := g.states.setLink(g.tunnelLink())
 	sas, err := g.charon.list()
 	if err != nil {
 		return // run finds out
 	}
-	g.tell(g.states.update(g.staying(sas)), false)
+	g.tell(g.states.update(g.staying(sas)), moved)
 }
 
 // stop ends the goroutine, and lets charon work on.

@@ -106,6 +106,7 @@ func (m *Manager) Apply(ctx context.Context, ns *netns.Namespace, network string
 		return fmt.Errorf("VPN gateway %s: removed meanwhile", want.ID)
 	}
 	err = g.sync(ctx)
+	g.observe()
 	if g.cancel == nil {
 		running, cancel := context.WithCancel(context.Background())
 		g.cancel, g.done = cancel, make(chan struct{})

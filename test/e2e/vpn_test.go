@@ -301,7 +301,7 @@ func TestVPN(t *testing.T) {
 		s.answer(t, address, changed)
 		n.status(t, c, "ipsec_sa_established")
 		h.reaches(t, far)
-		g.logged(t, "authentication")
+		g.logged(t, c, "pre-shared key")
 	})
 	t.Run("deleted", func(t *testing.T) {
 		n.call(t, "DeleteVpnConnection", "VpnConnectionId", c)
