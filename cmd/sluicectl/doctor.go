@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api/admin"
+	"sluice/dataplane"
+	"sluice/dataplane/ipsec"
 	"sluice/dataplane/probe"
 )
 
@@ -33,6 +35,10 @@ attached: by XDP, in the driver, or by tcx or clsact, and why not by XDP.`,
 				return err
 			}
 			if err := diagnose(c.OutOrStdout(), results); err != nil {
+				return err
+			}
+			path, err := ipsec.Available()
+			if err := tunnels(c.OutOrStdout(), path, err); err != nil {
 				return err
 			}
 			return tellAttached(c.Context(), c.OutOrStdout(), &f)
@@ -118,6 +124,21 @@ func diagnose(w io.Writer, results []probe.Result) error {
 		return err
 	}
 	_, err := fmt.Fprintln(w, "This machine can be a gateway.")
+	return err
+}
+
+// tunnels prints how IPsec tunnels would be carried.
+func tunnels(w io.Writer, path dataplane.VPNPath, err error) error {
+	text := "VPN gateways' tunnels are carried by "
+	switch {
+	case err != nil:
+		text = "There can be no VPN gateways: " + err.Error()
+	case path == dataplane.VPNByXFRM:
+		text += "the kernel."
+	default:
+		text += "charon itself (kernel-libipsec), since the kernel has no ESP or no XFRM interfaces."
+	}
+	_, err = fmt.Fprintln(w, text)
 	return err
 }
 

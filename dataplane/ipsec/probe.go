@@ -26,6 +26,15 @@ func findCharon() (string, error) {
 	return "", fmt.Errorf("%w: charon-systemd is not installed (Debian package charon-systemd)", ErrUnsupported)
 }
 
+// Available says how this machine would carry tunnels, or, wrapping
+// ErrUnsupported, what is lacking. It needs root.
+func Available() (dataplane.VPNPath, error) {
+	if _, err := findCharon(); err != nil {
+		return "", err
+	}
+	return choosePath()
+}
+
 // choosePath tries what this machine can do.
 func choosePath() (dataplane.VPNPath, error) {
 	xfrm := apart(func() error {
