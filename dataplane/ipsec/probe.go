@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -35,8 +36,8 @@ func Available() (dataplane.VPNPath, error) {
 	return choosePath()
 }
 
-// choosePath tries what this machine can do.
-func choosePath() (dataplane.VPNPath, error) {
+// choosePath tries what this machine can do, once in a process.
+var choosePath = sync.OnceValues(func() (dataplane.VPNPath, error) {
 	xfrm := apart(func() error {
 		nl, err := netlink.NewHandle(unix.NETLINK_ROUTE, unix.NETLINK_XFRM)
 		if err != nil {
@@ -58,7 +59,7 @@ func choosePath() (dataplane.VPNPath, error) {
 		return dataplane.VPNByLibipsec, nil
 	}
 	return "", fmt.Errorf("%w: neither the kernel's ESP (%w) nor charon's own (%w)", ErrUnsupported, xfrm, libipsec)
-}
+})
 
 func tryTUN() error {
 	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
