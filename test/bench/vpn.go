@@ -299,15 +299,18 @@ func (m *mesh) statusLag(ctx context.Context, r *run, s *site) error {
 		if err := f.Load(ctx, swanctl(ends...)); err != nil {
 			return err
 		}
-		began = time.Now()
+		began, first := time.Now(), true
 		lag, at, fair, err := s.lag(ctx, connection, up, func() error {
-			_, err := f.Swanctl(ctx, "--initiate", "--ike", ends[0].name, "--child", "lan")
+			out, err := f.Swanctl(ctx, "--initiate", "--ike", ends[0].name, "--child", "lan")
+			if strings.Contains(out, "existing duplicate") { // the gateway has been faster
+				first, err = false, nil
+			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if fair {
+		if fair && first {
 			ups, whole = append(ups, lag), append(whole, at.Sub(began))
 		}
 	}
