@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"time"
@@ -55,16 +56,22 @@ func tcpBulk(ctx context.Context, r *run) error {
 // iperf has the host send to the server for so many seconds, and returns the
 // bits that arrived in a second. Both ends and the gateway share a processor:
 // what is measured is how much of it a byte takes.
-func (p *peers) iperf(ctx context.Context, seconds int) (_ float64, err error) {
+func (p *peers) iperf(ctx context.Context, seconds int) (float64, error) {
+	return iperf(ctx, p.host, p.server, publicGateway, seconds, startBound)
+}
+
+// iperf has a client in one namespace send to a server in another, and returns
+// the bits that arrived in a second.
+func iperf(ctx context.Context, from, to string, at netip.Addr, seconds int, start func(namespace string, c *exec.Cmd) error) (_ float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds+20)*time.Second)
 	defer cancel()
 	// It ends after one client, or if none comes.
-	server := exec.CommandContext(ctx, "iperf3", "-s", "-1", "--forceflush", "--idle-timeout", "20", "-B", publicGateway.String())
+	server := exec.CommandContext(ctx, "iperf3", "-s", "-1", "--forceflush", "--idle-timeout", "20", "-B", at.String())
 	out, err := server.StdoutPipe()
 	if err != nil {
 		return 0, err
 	}
-	if err := startBound(p.server, server); err != nil {
+	if err := start(to, server); err != nil {
 		return 0, fmt.Errorf("start iperf3's server: %w", err)
 	}
 	defer func() {
@@ -84,11 +91,11 @@ func (p *peers) iperf(ctx context.Context, seconds int) (_ float64, err error) {
 		for lines.Scan() { // it must not wait for a reader
 		}
 	}()
-	client := exec.CommandContext(ctx, "iperf3", "-J", "-c", publicGateway.String(),
+	client := exec.CommandContext(ctx, "iperf3", "-J", "-c", at.String(),
 		"-t", fmt.Sprint(seconds), "--connect-timeout", "5000")
 	var answer bytes.Buffer
 	client.Stdout = &answer
-	if err := startBound(p.host, client); err != nil {
+	if err := start(from, client); err != nil {
 		return 0, fmt.Errorf("start iperf3: %w", err)
 	}
 	if err := client.Wait(); err != nil {

@@ -167,4 +167,5 @@ var measurements = []measurement{
 	{"tcp_bulk", tcpBulk},
 	{"latency", latency},
 	{"flowtable", natFlowtable},
+	{"vpn", tunnels},
 }

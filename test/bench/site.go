@@ -19,6 +19,10 @@ const tableSize = 10_000
 // throttle is in the way of a measurement.
 const siteConfig = `quotas:
   forward_entries: 100000
+  vpcs: 100
+  elastic_ips: 200
+  vpn_connections_per_gateway: 100
+  vpn_policy_routes_per_gateway: 200
 throttle:
   per_key: {rate: 0, burst: 1000000}
   total: {rate: 0, burst: 1000000}

@@ -34,6 +34,16 @@ const LibipsecDevice = "ipsec0"
 // Start runs charon in a namespace, with its files in a new directory dir.
 // libipsec makes it do ESP itself, over a TUN device; else the kernel does.
 func Start(ctx context.Context, namespace, dir string, libipsec bool) (*Peer, error) {
+	return begin(ctx, namespace, dir, libipsec, func(cmd *exec.Cmd) error { return lab.In(namespace, cmd.Start) })
+}
+
+// StartAt is Start at a host of a lab, which ends the charon that nobody has
+// closed.
+func StartAt(ctx context.Context, l *lab.Lab, h lab.Host, dir string, libipsec bool) (*Peer, error) {
+	return begin(ctx, h.Namespace, dir, libipsec, func(cmd *exec.Cmd) error { return l.Start(h.Name, cmd) })
+}
+
+func begin(ctx context.Context, namespace, dir string, libipsec bool, start func(*exec.Cmd) error) (*Peer, error) {
 	kernel := "kernel-netlink"
 	if libipsec {
 		kernel = "kernel-libipsec kernel-netlink"
@@ -64,7 +74,7 @@ func Start(ctx context.Context, namespace, dir string, libipsec bool) (*Peer, er
 	cmd := exec.Command(Program)
 	cmd.Env = []string{"STRONGSWAN_CONF=" + conf, "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := lab.In(namespace, cmd.Start); err != nil {
+	if err := start(cmd); err != nil {
 		return nil, fmt.Errorf("start charon (Debian package charon-systemd) in %s: %w", namespace, err)
 	}
 	p := &Peer{Namespace: namespace, dir: dir, process: cmd.Process, ended: make(chan struct{})}
