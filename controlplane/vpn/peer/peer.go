@@ -71,19 +71,23 @@ func (e *end) Own() string { return e.RemoteID }
 // Other is the gateway's identity.
 func (e *end) Other() string { return e.LocalID }
 
-// pair is one CHILD_SA.
-type pair struct {
+// child is one CHILD_SA, with the subnets of its ends.
+type child struct {
 	Name       string
-	Own, Other netip.Prefix
+	Own, Other []netip.Prefix
 }
 
-// Pairs are the CHILD_SAs: each subnet here with each there. The gateway offers
-// the same, so that neither end has to narrow what the other one asks for.
-func (e *end) Pairs() []pair {
-	var list []pair
+// Children are the CHILD_SAs: one for all subnets with IKEv2, one for each pair
+// with IKEv1. The gateway offers the same; strongSwan would narrow an offer of
+// all subnets to the one child that it takes, and the others had no tunnel.
+func (e *end) Children() []child {
+	if e.IKE.Version == 2 {
+		return []child{{"net-1", e.RemoteSubnets, e.LocalSubnets}}
+	}
+	var list []child
 	for _, own := range e.RemoteSubnets {
 		for _, other := range e.LocalSubnets {
-			list = append(list, pair{fmt.Sprintf("net-%d", len(list)+1), own, other})
+			list = append(list, child{fmt.Sprintf("net-%d", len(list)+1), []netip.Prefix{own}, []netip.Prefix{other}})
 		}
 	}
 	return list

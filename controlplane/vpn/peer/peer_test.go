@@ -38,8 +38,16 @@ func routed() dataplane.VPNConnection {
 	return c
 }
 
+// several has more than one subnet with IKEv2.
+func several() dataplane.VPNConnection {
+	c := plain()
+	c.IKE.Version = 2
+	c.RemoteSubnets = append(c.RemoteSubnets, netip.MustParsePrefix("192.168.2.0/24"))
+	return c
+}
+
 func TestGolden(t *testing.T) {
-	for name, c := range map[string]dataplane.VPNConnection{"plain": plain(), "routed": routed()} {
+	for name, c := range map[string]dataplane.VPNConnection{"plain": plain(), "routed": routed(), "several": several()} {
 		for _, format := range Formats() {
 			if format == "frr-strongswan" && c.BGP == nil {
 				continue

@@ -1,0 +1,129 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"sluice/test/lab"
+)
+
+// masquerade puts a site behind a router that masquerades, and returns it.
+func (n *network) masquerade(t *testing.T, s *site) *endpoint {
+	t.Helper()
+	name := strings.TrimPrefix(n.vpc, "vpc-")[:4] + "r"
+	h, err := n.g.InternetAdd(t.Context(), name, netip.Addr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.g.HostRemove(context.Background(), name); err != nil {
+			t.Error(err)
+		}
+	})
+	inside, private := netip.MustParsePrefix("192.168.99.1/24"), netip.MustParsePrefix("192.168.99.2/24")
+	inNamespace(t, s.namespace, func() error {
+		link, err := netlink.LinkByName(lab.HostInterface)
+		if err != nil {
+			return err
+		}
+		router, err := netns.GetFromName(h.Namespace)
+		if err != nil {
+			return err
+		}
+		defer router.Close()
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = "private"
+		if err := netlink.LinkSetDown(link); err != nil {
+			return err
+		}
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "inside", PeerNamespace: netlink.NsFd(router)}); err != nil {
+			return err
+		}
+		if link, err = netlink.LinkByName(attrs.Name); err != nil {
+			return err
+		}
+		if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: ipNet(private)}); err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(link)
+	})
+	inNamespace(t, h.Namespace, func() error {
+		link, err := netlink.LinkByName("inside")
+		if err != nil {
+			return err
+		}
+		if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: ipNet(inside)}); err != nil {
+			return err
+		}
+		if err := netlink.LinkSetUp(link); err != nil {
+			return err
+		}
+		if err := writeSysctl("net/ipv4/ip_forward", "1"); err != nil {
+			return err
+		}
+		rules := fmt.Sprintf("table ip nat { chain out { type nat hook postrouting priority 100; oifname %q masquerade; }; }", lab.HostInterface)
+		if out, err := exec.Command("nft", rules).CombinedOutput(); err != nil {
+			return fmt.Errorf("masquerade: %w: %s", err, out)
+		}
+		return nil
+	})
+	inNamespace(t, s.namespace, func() error {
+		return netlink.RouteAdd(&netlink.Route{Gw: inside.Addr().AsSlice()})
+	})
+	s.addr = private.Addr()
+	return &endpoint{g: n.g, namespace: h.Namespace, addr: h.IP()}
+}
+
+// TestVPNBehindNAT: a site behind a NAT begins; ESP goes in UDP, by port 4500.
+func TestVPNBehindNAT(t *testing.T) {
+	t.Parallel()
+	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
+	h := n.host(t, 0, "172.16.1.10")
+	id, address := n.vpnGateway(t, "10")
+	s := n.site(t, "n", "192.168.77.1")
+	router := n.masquerade(t, s)
+	public := *s // as the gateway knows it
+	public.customer = n.call(t, "CreateCustomerGateway", "IpAddress", router.addr.String(), "Name", "router")["CustomerGatewayId"].(string)
+	t.Cleanup(func() { n.call(t, "DeleteCustomerGateway", "CustomerGatewayId", public.customer) })
+	wire, err := lab.CaptureOn(router.namespace, lab.HostInterface, func(p lab.Packet) bool { return p.Src == address || p.Dst == address })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wire.Close()
+	w := modern("172.16.1.0/24", "192.168.77.0/24")
+	w.id, w.start = "branch.example", true
+	c := n.connect(t, id, &public, w, ikeModern+`,"RemoteId":"branch.example"`, ipsecModern)
+	s.answer(t, address, w)
+	n.status(t, c, "ipsec_sa_established")
+	h.reaches(t, s.open(t, "tcp", "-"))
+	near := h.serve(t, "tcp", h.addr.String()+":0")
+	if seen := s.seenFrom(t, s.lan, "tcp", near); seen.Addr() != s.lan {
+		t.Errorf("the site is seen as %s", seen)
+	}
+	var in, out int // ESP, which does not begin with the four zero bytes of IKE (RFC 3948, section 2.2)
+	for _, p := range wire.Packets() {
+		if p.Protocol == unix.IPPROTO_ESP {
+			t.Errorf("ESP that no NAT can translate: %s", p)
+		}
+		if p.Protocol != unix.IPPROTO_UDP || len(p.Payload) < 8 || string(p.Payload[:4]) == "\x00\x00\x00\x00" {
+			continue
+		}
+		switch {
+		case p.Src == router.addr && p.DstPort == 4500:
+			in++
+		case p.Dst == router.addr && p.SrcPort == 4500:
+			out++
+		}
+	}
+	if in == 0 || out == 0 {
+		t.Errorf("%d packets of ESP in UDP to the gateway, %d from it", in, out)
+	}
+}

@@ -1,0 +1,67 @@
+package e2e
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+// obey makes the site's strongSwan hold what the gateway has written for it.
+func (s *site) obey(t *testing.T, connection string) {
+	t.Helper()
+	c, err := s.g.admin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	conf, err := c.PeerConfig(t.Context(), connection, "strongswan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.peer.Load(t.Context(), conf); err != nil {
+		t.Fatalf("%v in\n%s", err, conf)
+	}
+}
+
+// TestVPNPeerConfig: what peer-config writes brings the other end up as it is,
+// with all pairs of subnets.
+func TestVPNPeerConfig(t *testing.T) {
+	t.Parallel()
+	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24", "172.16.2.0/24")
+	hosts := []*host{n.host(t, 0, "172.16.1.10"), n.host(t, 1, "172.16.2.10")}
+	id, _ := n.vpnGateway(t, "10")
+	s := n.site(t, "p", "192.168.77.1")
+	second := netip.MustParseAddr("192.168.78.1")
+	inNamespace(t, s.namespace, func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		return netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(second, 32))})
+	})
+	far := []netip.AddrPort{s.open(t, "tcp", "-"), netip.AddrPortFrom(second, s.serve(t, "tcp", second.String()+":0").Port())}
+	for _, v := range []struct{ name, version, ike, ipsec string }{
+		{"ikev2", "ikev2", ikeModern, ipsecModern},
+		{"ikev1 main", "ikev1", `"IkeMode":"main","IkeEncAlg":"aes","IkeAuthAlg":"sha1","IkePfs":"group2"`, `"IpsecEncAlg":"aes","IpsecAuthAlg":"sha1","IpsecPfs":"group2"`},
+		{"ikev1 aggressive, with names", "ikev1", `"IkeMode":"aggressive","LocalId":"gateway.example","RemoteId":"branch.example","IkeEncAlg":"aes192","IkeAuthAlg":"sha384","IkePfs":"group5"`, `"IpsecEncAlg":"aes192","IpsecAuthAlg":"sha384","IpsecPfs":"disabled"`},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			w := tunnel{version: v.version, psk: `0x "quoted" key`, local: "172.16.1.0/24,172.16.2.0/24", remote: "192.168.77.0/24,192.168.78.0/24"}
+			c := n.connect(t, id, s, w, v.ike, v.ipsec)
+			s.obey(t, c)
+			n.status(t, c, "ipsec_sa_established")
+			for _, h := range hosts {
+				for _, to := range far {
+					h.reaches(t, to)
+				}
+				near := h.serve(t, "tcp", h.addr.String()+":0")
+				for _, from := range []netip.Addr{s.lan, second} {
+					if seen := s.seenFrom(t, from, "tcp", near); seen.Addr() != from {
+						t.Errorf("%s is seen as %s", from, seen)
+					}
+				}
+			}
+		})
+	}
+}
