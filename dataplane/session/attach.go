@@ -123,6 +123,8 @@ func (n *Network) whyNoXDP(l Link, shortcut bool) (string, error) {
 	}
 	features, err := xdpFeatures(n.ns, l.Index)
 	switch {
+	case errors.Is(err, errNoFeatures) && n.s.opt.AssumeXDP:
+		return "", nil
 	case errors.Is(err, errNoFeatures):
 		return err.Error(), nil
 	case err != nil:

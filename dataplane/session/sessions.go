@@ -34,6 +34,10 @@ type Options struct {
 	// WithoutTCX attaches by clsact even where the kernel has tcx, and
 	// WithoutXDP never in the driver: for tests and comparisons.
 	WithoutTCX, WithoutXDP bool
+	// AssumeXDP attaches in the driver of devices that were handed over where the
+	// kernel does not say whether they can be redirected to (before Linux 6.3).
+	// One that cannot loses every packet: for comparisons, with devices that can.
+	AssumeXDP bool
 	// Sessions is how many a network may have; 0 for as many as conntrack may
 	// have connections (net.netfilter.nf_conntrack_max).
 	Sessions int
