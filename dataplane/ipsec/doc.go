@@ -17,7 +17,7 @@
 //   - cannot wait for traffic (libipsec of strongSwan 5.9.8 tells nobody of a
 //     packet without an SA), so every connection is negotiated at once;
 //   - tells tunnels with equal selectors (0.0.0.0/0 at both ends, twice) not
-//     apart.
+//     apart: packets take the one whose CHILD_SA was installed last.
 //
 // # What stays
 //

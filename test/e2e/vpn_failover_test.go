@@ -34,6 +34,8 @@ func TestVPNFailover(t *testing.T) {
 	w := modern("172.16.1.0/24", "192.168.77.0/24")
 	var sites []*site
 	var connections []string
+	// The active one comes last: where charon carries the tunnels itself, the
+	// newest of those with the same subnets is used, whatever the weights.
 	for _, v := range []struct{ name, weight string }{{"s", "0"}, {"m", "100"}} {
 		s := n.site(t, v.name, "192.168.77.1")
 		s.answer(t, address, w)
