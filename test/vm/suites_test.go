@@ -14,5 +14,6 @@ var suites = []suite{
 	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets)$`},
 	{pkg: "dataplane/session", run: `^TestXDP`},
 	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs)$`},
+	{pkg: "test/bench", run: `^TestFlowtables$`},
 	{pkg: "test/e2e", run: `^TestSNAT$`},
 }
