@@ -59,6 +59,11 @@ bench: setup-test ## measure, and write build/bench.json
 	@mkdir -p build
 	$(GO) run ./test/bench -o build/bench.json
 
+.PHONY: bench-vm
+bench-vm: setup-test ## measure the shortcut against nftables' flowtables, in a virtual machine with Linux 6.1
+	$(GO) build -o build/bench ./test/bench
+	scripts/vm.sh -timeout 1h build/bench -run flowtable
+
 .PHONY: fuzz
 fuzz: ## fuzz every fuzz target for FUZZTIME (10s)
 	GO="$(GO)" scripts/fuzz.sh $(FUZZTIME)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"time"
@@ -30,9 +31,8 @@ func ofSluice(programs programs, dnat, snat int, vary func(*dataplane.Network)) 
 		if vary != nil {
 			vary(n)
 		}
-		e := t.plain
-		if programs == withPrograms {
-			e = t.sluice
+		e := t.engines[programs]
+		if programs != plain {
 			g.counts = e
 		}
 		if n.Switches[0].Attachment.Kind == dataplane.AttachBridge {
@@ -41,7 +41,13 @@ func ofSluice(programs programs, dnat, snat int, vary func(*dataplane.Network)) 
 		if err := handOver(g.inside.inner, t.root); err != nil {
 			return err
 		}
-		return elsewhere(func() error { _, err := e.Apply(ctx, n); return err })
+		if err := elsewhere(func() error { _, err := e.Apply(ctx, n); return err }); err != nil {
+			return err
+		}
+		if programs == withPrograms && n.Shortcut {
+			return checkXDP(ctx, e, n.ID)
+		}
+		return nil
 	}
 }
 
@@ -63,17 +69,22 @@ func buildWithBridge(ctx context.Context, t *rig, g *gateway, e *engine.Engine, 
 	if err := sluicelink.Plug(g.namespace, vswitchID, g.port); err != nil {
 		return err
 	}
-	// A port forwards when the kernel has noticed its carrier, a little later;
-	// so does the bridge, which has one by then.
+	return awaitCarrier(ctx, ns, vswitchID)
+}
+
+// awaitCarrier waits until a link has a carrier. A port of a bridge forwards
+// when the kernel has noticed its own, a little later than it is up, and gives
+// the bridge one.
+func awaitCarrier(ctx context.Context, ns *netns.Namespace, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return lab.Await(ctx, "a port of "+vswitchID+" that forwards", func() error {
-		bridge, err := ns.Netlink().LinkByName(vswitchID)
+	return lab.Await(ctx, "the carrier of "+name, func() error {
+		link, err := ns.Netlink().LinkByName(name)
 		if err != nil {
 			return err
 		}
-		if bridge.Attrs().RawFlags&unix.IFF_LOWER_UP == 0 {
-			return errors.New("the bridge has no carrier")
+		if link.Attrs().RawFlags&unix.IFF_LOWER_UP == 0 {
+			return errors.New("it has none")
 		}
 		return nil
 	})
@@ -102,17 +113,54 @@ func varied(by ...func(*dataplane.Network)) func(*dataplane.Network) {
 
 // byHand builds a router without Sluice: a namespace with both addresses and a
 // default route that forwards, in which rules are put by setUp.
-func byHand(setUp func() error) builder {
-	return func(_ context.Context, t *rig, g *gateway) error {
+func byHand(setUp func() error) builder { return routerByHand(moveIn, setUp) }
+
+// bridgedByHand builds one whose host is at a port of a bridge.
+func bridgedByHand(setUp func() error) builder { return routerByHand(plugIn, setUp) }
+
+// placement makes the link vswitchID in the gateway's namespace, with its end of
+// the host's wire, which is in the namespace of the caller's thread.
+type placement func(ns *netns.Namespace, g *gateway) error
+
+func routerByHand(place placement, setUp func() error) builder {
+	return func(ctx context.Context, _ *rig, g *gateway) error {
 		g.namespace = g.id + "g"
-		if err := makeRouter(g); err != nil {
+		if err := makeRouter(ctx, g, place); err != nil {
 			return err
 		}
-		if err := lab.In(g.namespace, setUp); err != nil {
-			return err
-		}
-		return nil
+		return lab.In(g.namespace, setUp)
 	}
+}
+
+// moveIn makes it the VSwitch.
+func moveIn(ns *netns.Namespace, g *gateway) error { return moveAs(ns, g.inside.inner, vswitchID) }
+
+// plugIn makes it a port of the VSwitch, which is a bridge.
+func plugIn(ns *netns.Namespace, g *gateway) error {
+	g.port = g.inside.inner
+	if err := handOver(g.port, ns.Handle()); err != nil {
+		return err
+	}
+	if err := sluicelink.EnsureBridge(g.namespace, vswitchID, netip.Prefix{}); err != nil {
+		return err
+	}
+	return sluicelink.Plug(g.namespace, vswitchID, g.port)
+}
+
+// moveAs moves a link of the caller's namespace to another one, where it gets
+// another name.
+func moveAs(ns *netns.Namespace, from, to string) error {
+	if err := handOver(from, ns.Handle()); err != nil {
+		return err
+	}
+	dev, err := ns.Netlink().LinkByName(from)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", from, err)
+	}
+	if err := ns.Netlink().LinkSetName(dev, to); err != nil {
+		return fmt.Errorf("name %s %s: %w", from, to, err)
+	}
+	return nil
 }
 
 // untouching is for a builder of what forwards without translation.
@@ -125,7 +173,7 @@ func untouching(build builder) builder {
 
 // makeRouter makes the namespace of a gateway with links, addresses and routes
 // as the engine would.
-func makeRouter(g *gateway) error {
+func makeRouter(ctx context.Context, g *gateway, place placement) error {
 	if err := createNamespace(g.namespace); err != nil {
 		return err
 	}
@@ -139,38 +187,30 @@ func makeRouter(g *gateway) error {
 		netns.Sysctl{Path: "ipv4/conf/default/rp_filter", Value: "0"},
 		netns.Sysctl{Path: "ipv4/ip_forward", Value: "1"},
 	)
-	if err != nil {
+	if err := errors.Join(err, place(ns, g), moveAs(ns, g.outside.inner, dataplane.UplinkName)); err != nil {
 		return err
 	}
 	nl := ns.Netlink()
-	for _, l := range []struct {
-		from, to, address string
-	}{
-		{g.inside.inner, vswitchID, fmt.Sprintf("%s/%d", switchGateway, switchPrefix.Bits())},
-		{g.outside.inner, dataplane.UplinkName, fmt.Sprintf("%s/%d", elasticSNAT, publicPrefix.Bits())},
+	for _, l := range []struct{ name, address string }{
+		{vswitchID, fmt.Sprintf("%s/%d", switchGateway, switchPrefix.Bits())},
+		{dataplane.UplinkName, fmt.Sprintf("%s/%d", elasticSNAT, publicPrefix.Bits())},
 	} {
-		if err := handOver(l.from, ns.Handle()); err != nil {
-			return err
-		}
-		dev, err := nl.LinkByName(l.from)
+		dev, err := nl.LinkByName(l.name)
 		if err != nil {
-			return fmt.Errorf("find %s: %w", l.from, err)
+			return fmt.Errorf("find %s: %w", l.name, err)
 		}
 		address, err := netlink.ParseAddr(l.address)
 		if err != nil {
 			return err
 		}
-		if err := nl.LinkSetName(dev, l.to); err != nil {
-			return fmt.Errorf("name %s %s: %w", l.from, l.to, err)
-		}
 		if err := errors.Join(nl.AddrAdd(dev, address), nl.LinkSetUp(dev)); err != nil {
-			return fmt.Errorf("set %s up with address %s: %w", l.to, l.address, err)
+			return fmt.Errorf("set %s up with address %s: %w", l.name, l.address, err)
 		}
 	}
 	if err := nl.RouteAdd(&netlink.Route{Gw: publicGateway.AsSlice()}); err != nil {
 		return fmt.Errorf("add the default route: %w", err)
 	}
-	return nil
+	return awaitCarrier(ctx, ns, vswitchID)
 }
 
 // redirector builds what is the least that could be done with a packet: XDP
@@ -247,16 +287,6 @@ const (
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
 		oifname "public" ip saddr 10.0.0.0/20 snat to 203.0.113.10
-	}
-}
-`
-	flowtableRules = `table ip fast {
-	flowtable established {
-		hook ingress priority filter; devices = { "` + vswitchID + `", "public" };
-	}
-	chain forward {
-		type filter hook forward priority filter; policy accept;
-		ct state established meta l4proto { tcp, udp } flow add @established
 	}
 }
 `

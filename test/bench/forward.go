@@ -35,7 +35,7 @@ func forwarding(ctx context.Context, r *run) error {
 			}
 			sides = append(sides, g)
 		}
-		release, err := pin()
+		release, err := r.pinSender()
 		if err != nil {
 			return err
 		}

@@ -110,7 +110,7 @@ func (r *run) withLineup(ctx context.Context, contenders []contender, fn func(l 
 			return err
 		}
 		defer func() { err = errors.Join(err, l.close()) }()
-		release, err := pin()
+		release, err := r.pinSender()
 		if err != nil {
 			return err
 		}
@@ -231,41 +231,4 @@ func bridged() []contender {
 		{"tc", "Sluice with limits and shortcut; the VSwitch is a bridge",
 			ofSluice(withPrograms, 0, 1, varied(onBridge, withLimits, withShortcut))},
 	}
-}
-
-// natFlowtable measures nftables' own shortcut, where the kernel has it.
-func natFlowtable(ctx context.Context, r *run) error {
-	if !r.installed("nft") {
-		return nil
-	}
-	size := r.natSize()
-	probe := contender{"nft_flowtable", "nftables with one masquerade rule and a flowtable in software", byHand(func() error {
-		return errors.Join(nftables(masqueradeRules)(), nftables(flowtableRules)())
-	})}
-	err := r.withRig(ctx, func(t *rig) error {
-		g, err := t.newWiredGateway(ctx, probe.build)
-		if err != nil {
-			return err
-		}
-		return g.close()
-	})
-	if err != nil {
-		r.say("flowtable: left out, since this kernel has none")
-		return nil
-	}
-	return r.withLineup(ctx, []contender{plainNFT, shortcutXDP, probe}, func(l *lineup) error {
-		if err := l.establish(ctx, 1000); err != nil {
-			return err
-		}
-		rates, err := l.rates(ctx, size.rounds, size.packets)
-		if err != nil {
-			return err
-		}
-		const what = "1000 established SNAT flows, both ways"
-		return errors.Join(
-			r.report.addRatio("nat_pps_flowtable_over_nft", rates["nft_sluice"], rates["nft_flowtable"], what),
-			r.report.addRatio("nat_pps_xdp_over_flowtable", rates["nft_flowtable"], rates["xdp"], what),
-			r.report.add("pps_nft_flowtable", median(rates["nft_flowtable"]), packets, probe.what+"; "+lost(l.traffics[2])),
-		)
-	})
 }

@@ -1,40 +1,73 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"sluice/dataplane"
 )
 
-// Every contender forwards, translated if it should, and nothing is left of it.
-func TestContendersForward(t *testing.T) {
+// newTestRun returns a run with small samples, of which nothing is left when the
+// test ends.
+func newTestRun(t *testing.T) *run {
+	t.Helper()
 	needRoot(t)
 	r, err := newRun(t.Context(), filepath.Join(t.TempDir(), "work"), true, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := r.close(t.Context()); err != nil {
+	t.Cleanup(func() {
+		if err := r.close(context.Background()); err != nil {
 			t.Error(err)
 		}
-	}()
-	err = r.withLineup(t.Context(), append(r.natContenders(), bridged()...), func(l *lineup) error {
-		if err := l.establish(t.Context(), 100); err != nil {
-			return err
-		}
-		rates, err := l.rates(t.Context(), 1, 1000)
-		if err != nil {
-			return err
-		}
-		for _, c := range l.contenders {
-			if len(rates[c.name]) != 2 || rates[c.name][0] <= 0 {
-				t.Errorf("%s: rates %v", c.name, rates[c.name])
-			}
-		}
-		return nil
 	})
+	return r
+}
+
+// forwards checks that contenders forward, translated if they should.
+func (l *lineup) forwards(t *testing.T) error {
+	t.Helper()
+	if err := l.establish(t.Context(), 100); err != nil {
+		return err
+	}
+	rates, err := l.rates(t.Context(), 1, 1000)
+	if err != nil {
+		return err
+	}
+	for _, c := range l.contenders {
+		if len(rates[c.name]) != 2 || rates[c.name][0] <= 0 {
+			t.Errorf("%s: rates %v", c.name, rates[c.name])
+		}
+	}
+	return nil
+}
+
+// Every contender forwards, and nothing is left of it.
+func TestContendersForward(t *testing.T) {
+	r := newTestRun(t)
+	err := r.withLineup(t.Context(), append(r.natContenders(), bridged()...), func(l *lineup) error { return l.forwards(t) })
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// So do those with a flowtable, by way of that.
+func TestFlowtables(t *testing.T) {
+	r := newTestRun(t)
+	contenders := slices.Concat([]contender{flowtable, shortcutXDP}, bridgedFlowtableContenders[2:])
+	err := r.withLineup(t.Context(), contenders, func(l *lineup) error {
+		if err := l.forwards(t); err != nil {
+			return err
+		}
+		return l.checkOffloaded(100)
+	})
+	if errors.Is(err, errNoFlowtable) {
+		t.Skip(err)
+	}
 	if err != nil {
 		t.Error(err)
 	}

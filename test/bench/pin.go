@@ -39,9 +39,32 @@ func pin() (release func() error, err error) {
 	}
 	release = func() error { return errors.Join(unix.SchedSetAttr(0, before, 0), unbind()) }
 	// Where a container's limits forbid it, there is more noise and no more.
-	err = unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: 1}, 0)
-	if err != nil && !errors.Is(err, unix.EPERM) {
+	if err := putBefore(0, 1); err != nil {
 		return nil, errors.Join(fmt.Errorf("put the thread before others: %w", err), release())
+	}
+	return release, nil
+}
+
+// putBefore puts a thread before all ordinary work, and before such threads of
+// a lower priority, if that is allowed.
+func putBefore(thread int, priority uint32) error {
+	err := unix.SchedSetAttr(thread, &unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: priority}, 0)
+	if errors.Is(err, unix.EPERM) {
+		return nil
+	}
+	return err
+}
+
+// pinSender is pin for a thread that sends packets: those that the kernel has
+// put off come before it.
+func (r *run) pinSender() (release func() error, err error) {
+	unpin, err := pin()
+	if err != nil {
+		return nil, err
+	}
+	release = func() error { return errors.Join(r.restoreSoftirq(), unpin()) }
+	if err := r.putSoftirqBefore(); err != nil {
+		return nil, errors.Join(err, release())
 	}
 	return release, nil
 }

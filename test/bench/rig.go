@@ -24,23 +24,27 @@ type rig struct {
 	run       *run
 	namespace string
 	root      netns.NsHandle // the process's own namespace, where the engines look for devices
-	sluice    *engine.Engine
-	plain     *engine.Engine // without BPF programs, but for the guard
-	gateways  int            // made so far
+	engines   map[programs]*engine.Engine
+	gateways  int // made so far
 }
 
 // withRig makes a rig, has fn measure on a thread that is in its namespace, and
 // removes it with all its gateways.
 func (r *run) withRig(ctx context.Context, fn func(t *rig) error) (err error) {
-	t := &rig{run: r, namespace: r.name("rig")}
-	if t.sluice, err = r.engine(withPrograms); err != nil {
-		return err
+	t := &rig{run: r, namespace: r.name("rig"), engines: map[programs]*engine.Engine{}}
+	defer func() {
+		for _, e := range t.engines {
+			err = errors.Join(err, e.Close())
+		}
+		err = errors.Join(err, r.removeForwarding(context.WithoutCancel(ctx)))
+	}()
+	for _, p := range allPrograms {
+		e, err := r.engine(p)
+		if err != nil {
+			return err
+		}
+		t.engines[p] = e
 	}
-	defer func() { err = errors.Join(err, t.sluice.Close(), r.removeForwarding(context.WithoutCancel(ctx))) }()
-	if t.plain, err = r.engine(plain); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, t.plain.Close()) }()
 	if t.root, err = netns.Get(); err != nil {
 		return fmt.Errorf("find the network namespace of this process: %w", err)
 	}

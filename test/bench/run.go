@@ -109,7 +109,7 @@ func (r *run) close(ctx context.Context) error {
 // clear removes what the run named r.id has made. The record of its name goes
 // last, so that clear can be repeated.
 func (r *run) clear(ctx context.Context) error {
-	errs := []error{lab.Remove(ctx, r.labOptions()), r.removeForwarding(ctx), r.restoreSettings()}
+	errs := []error{lab.Remove(ctx, r.labOptions()), r.removeForwarding(ctx), r.restoreSettings(), r.restoreSoftirq()}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (r *run) clear(ctx context.Context) error {
 // removeForwarding removes the networks and namespaces of gateways.
 func (r *run) removeForwarding(ctx context.Context) error {
 	var errs []error
-	for _, p := range []programs{withPrograms, plain} {
+	for _, p := range allPrograms {
 		e, err := r.engine(p)
 		if err != nil {
 			return err

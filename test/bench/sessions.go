@@ -13,27 +13,49 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"sluice/dataplane"
 	"sluice/dataplane/engine"
+	"sluice/dataplane/session"
 	"sluice/test/lab"
 )
 
 // What the bench needs to know of Sluice's BPF programs is in this file.
 
 // programs says which of Sluice's BPF programs an engine attaches.
-type programs bool
+type programs string
 
 const (
-	withPrograms programs = true
-	plain        programs = false // only the guard: translation is nftables' alone
+	plain        programs = "plain"    // only the guard: translation is nftables' alone
+	withPrograms programs = "programs" // all
+	withoutXDP   programs = "tc"       // none in the driver
 )
 
-// engine returns a dataplane that marks its networks in the run's directory.
+// allPrograms are those that a rig has an engine for.
+var allPrograms = []programs{plain, withPrograms, withoutXDP}
+
+// engine returns a dataplane that marks its networks in a directory of its own
+// in the run's.
 func (r *run) engine(p programs) (*engine.Engine, error) {
-	cfg := engine.Config{RunDir: filepath.Join(r.dir, "run"), Logger: r.log}
-	if p == plain {
-		cfg.RunDir, cfg.WithoutSessions = filepath.Join(r.dir, "run-plain"), true
+	return engine.New(engine.Config{
+		RunDir: filepath.Join(r.dir, "run-"+string(p)), Logger: r.log, WithoutSessions: p == plain,
+		// The rig's wires can be redirected to, also where the kernel does not say so.
+		Sessions: session.Options{WithoutXDP: p == withoutXDP, AssumeXDP: true},
+	})
+}
+
+// checkXDP fails if the programs of a network are not in the drivers of all its
+// links: what is measured would be something else.
+func checkXDP(ctx context.Context, e *engine.Engine, id string) error {
+	all, err := e.Programs(ctx, id)
+	if err != nil {
+		return err
 	}
-	return engine.New(cfg)
+	for _, p := range all {
+		if p.By != dataplane.ByXDP {
+			return fmt.Errorf("the programs of %s are attached by %s and not in the driver: %s", p.Link, p.By, p.Why)
+		}
+	}
+	return nil
 }
 
 // awaitNoSessions returns when the gateway's BPF programs have forgotten the

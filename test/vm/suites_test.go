@@ -15,5 +15,6 @@ var suites = []suite{
 	{pkg: "dataplane/session", run: `^TestXDP`},
 	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs)$`},
 	{pkg: "dataplane/ipsec", run: `^TestOnDemand$`},
+	{pkg: "test/bench", run: `^TestFlowtables$`},
 	{pkg: "test/e2e", run: `^TestSNAT$`},
 }
