@@ -399,7 +399,9 @@ func (j *job) announce() error {
 // repairing reports whether a difference in the topology is somebody else's
 // doing: the network was applied before, and nothing else is wanted now.
 func (j *job) repairing() bool {
-	return j.n.applied != nil && j.doubt&doubtTunnels == 0 && sameTopology(j.n.applied, j.want)
+	// Routes that follow the tunnels are nobody's doing.
+	ours := j.doubt&(doubtLinks|doubtTunnels) == doubtTunnels
+	return j.n.applied != nil && !ours && sameTopology(j.n.applied, j.want)
 }
 
 func (j *job) logRepairs(whats []string) {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -119,6 +121,23 @@ func TestHeal(t *testing.T) {
 				t.Errorf("after the repair an audit changed %d objects", o.Changes)
 			}
 		})
+	}
+}
+
+// What only an audit finds is repaired with a warning, too.
+func TestAuditSaysWhatItRepairs(t *testing.T) {
+	s := newSite(t)
+	n := s.network(t)
+	e, err := New(Config{RunDir: s.runDir, Logger: slog.New(slog.NewTextHandler(s.log, nil)), Namespace: s.public.Name(), Debounce: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	mustApply(t, e, n)
+	nstest.Command(t, inNetwork(t, n.ID), "ip", "route", "del", "10.9.0.0/16", "table", "100")
+	e.Invalidate(n.ID)
+	if o := mustApply(t, e, n); o.Changes != 1 || !repaired(s.log.String(), n.ID, "set route 10.9.0.0/16") {
+		t.Errorf("%d changes, and the log says:\n%s", o.Changes, s.log)
 	}
 }
 
