@@ -31,10 +31,6 @@ const (
 	addressScope = int(unix.RT_SCOPE_LINK) - 1
 )
 
-// linkMTU is that of an XFRM interface: what a link of 1500 bytes carries with
-// the widest of headers (UDP, AES, SHA-512).
-const linkMTU = 1400
-
 // prepareLinks makes what the connections need before they are loaded, and
 // returns the if_id of each on the XFRM path.
 func (g *gateway) prepareLinks() (map[string]uint32, error) {
@@ -50,7 +46,7 @@ func (g *gateway) prepareLinks() (map[string]uint32, error) {
 	for _, l := range links {
 		if x, ok := l.(*netlink.Xfrmi); ok {
 			ids[x.Name], used[x.Ifid] = x.Ifid, true
-			up[x.Name] = x.Flags&net.FlagUp != 0 && x.MTU == linkMTU
+			up[x.Name] = x.Flags&net.FlagUp != 0 && x.MTU == dataplane.VPNMTU
 		}
 	}
 	var errs []error
@@ -62,7 +58,7 @@ func (g *gateway) prepareLinks() (map[string]uint32, error) {
 				id++
 			}
 			attrs := netlink.NewLinkAttrs()
-			attrs.Name, attrs.MTU = name, linkMTU
+			attrs.Name, attrs.MTU = name, dataplane.VPNMTU
 			if err := g.ns.Netlink().LinkAdd(&netlink.Xfrmi{LinkAttrs: attrs, Ifid: id}); err != nil {
 				errs = append(errs, fmt.Errorf("add XFRM interface %s in %s: %w", name, g.ns, err))
 				continue
@@ -74,7 +70,7 @@ func (g *gateway) prepareLinks() (map[string]uint32, error) {
 		}
 		l, err := g.ns.Netlink().LinkByName(name)
 		if err == nil {
-			err = errors.Join(g.ns.Netlink().LinkSetMTU(l, linkMTU), g.ns.Netlink().LinkSetUp(l))
+			err = errors.Join(g.ns.Netlink().LinkSetMTU(l, dataplane.VPNMTU), g.ns.Netlink().LinkSetUp(l))
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("set XFRM interface %s in %s up: %w", name, g.ns, err))
