@@ -167,5 +167,6 @@ var measurements = []measurement{
 	{"tcp_bulk", tcpBulk},
 	{"latency", latency},
 	{"flowtable", natFlowtable},
-	{"vpn", tunnels},
+	{"vpn_mesh", vpn(meshUp)},
+	{"vpn_tunnel", vpn(againstSwanctl)},
 }

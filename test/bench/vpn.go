@@ -28,16 +28,18 @@ const (
 	vpnEstablished = "ipsec_sa_established"
 )
 
-// tunnels measures VPN gateways against plain strongSwan on the Internet.
-func tunnels(ctx context.Context, r *run) error {
-	if !r.installed(strongswan.Program) || !r.installed("swanctl") {
-		return nil
+// vpn returns what measures VPN gateways against plain strongSwan on the Internet.
+func vpn(measure func(context.Context, *run, *site) error) func(context.Context, *run) error {
+	return func(ctx context.Context, r *run) error {
+		if !r.installed(strongswan.Program) || !r.installed("swanctl") {
+			return nil
+		}
+		s, err := r.theSite(ctx)
+		if err != nil {
+			return err
+		}
+		return measure(ctx, r, s)
 	}
-	s, err := r.theSite(ctx)
-	if err != nil {
-		return err
-	}
-	return errors.Join(meshUp(ctx, r, s), againstSwanctl(ctx, r, s))
 }
 
 // far is a remote site: plain strongSwan, and a network of one address.

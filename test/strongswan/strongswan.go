@@ -49,7 +49,7 @@ func begin(ctx context.Context, namespace, dir string, libipsec bool, start func
 		kernel = "kernel-libipsec kernel-netlink"
 	}
 	settings := fmt.Sprintf(`charon-systemd {
-  load = nonce aes des sha1 sha2 md5 random openssl gmp hmac kdf %s socket-default vici updown
+  load = aesni aes des sha2 sha1 md5 random nonce openssl gmp hmac kdf %s socket-default vici updown
   i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   retransmit_tries = 3
   plugins {
@@ -73,7 +73,7 @@ func begin(ctx context.Context, namespace, dir string, libipsec bool, start func
 	}
 	cmd := exec.Command(Program)
 	cmd.Env = []string{"STRONGSWAN_CONF=" + conf, "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a daemon, which the scheduler sees as one (autogroup)
 	if err := start(cmd); err != nil {
 		return nil, fmt.Errorf("start charon (Debian package charon-systemd) in %s: %w", namespace, err)
 	}
