@@ -116,9 +116,9 @@ func connection(local netip.Addr, path dataplane.VPNPath, ifID uint32, c *datapl
 		}
 		kid["rekey_time"], _, kid["rand_time"] = limits(c.ESP.Lifetime)
 		kid["life_time"] = seconds(c.ESP.Lifetime)
-		if starts(path, c) {
-			kid["close_action"] = "start"
-		} else {
+		// What the peer closes is begun again by us, not by charon: it would answer a
+		// peer that only closes what it has twice by making it anew.
+		if !starts(path, c) {
 			kid["start_action"], kid["close_action"], kid["dpd_action"] = "trap", "trap", "trap"
 		}
 		if path == dataplane.VPNByXFRM {

@@ -3,6 +3,7 @@ package ipsec
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,11 +23,11 @@ func TestConnection(t *testing.T) {
 	}{
 		{"usual", dataplane.VPNByXFRM, func(*dataplane.VPNConnection) {},
 			[]string{`"vco-t":{`, `"version":"2"`, `"aggressive":"no"`, `"encap":"no"`, `"mobike":"no"`, `"reauth_time":"0s"`, `"proposals":["aes128-sha1-modp1024"]`,
-				`"esp_proposals":["aes128-sha1-modp1024"]`, `"if_id_in":"7"`, `"if_id_out":"7"`, `"start_action":"none"`, `"close_action":"start"`,
+				`"esp_proposals":["aes128-sha1-modp1024"]`, `"if_id_in":"7"`, `"if_id_out":"7"`, `"start_action":"none"`, `"close_action":"none"`,
 				`"rekey_time":"77760s"`, `"over_time":"8640s"`, `"life_time":"86400s"`, `"dpd_delay":"10s"`, `"dpd_timeout":"30s"`, `"dpd_action":"restart"`},
 			[]string{testKey}},
 		{"libipsec", dataplane.VPNByLibipsec, func(c *dataplane.VPNConnection) { c.Start = false },
-			[]string{`"encap":"yes"`, `"start_action":"none"`, `"close_action":"start"`}, []string{"if_id"}},
+			[]string{`"encap":"yes"`, `"start_action":"none"`, `"close_action":"none"`}, []string{"if_id"}},
 		{"waits for traffic", dataplane.VPNByXFRM, func(c *dataplane.VPNConnection) { c.Start = false },
 			[]string{`"start_action":"trap"`, `"close_action":"trap"`}, nil},
 		{"no limits", dataplane.VPNByXFRM, func(c *dataplane.VPNConnection) { c.IKE.Lifetime, c.ESP.Lifetime, c.DPD = 0, 0, false },
@@ -104,4 +105,44 @@ func TestCount(t *testing.T) {
 	s.lost()
 	tell("1", 2) // of another charon
 	want(10)
+}
+
+// Of two SAs for the same the one with the larger SPI stays, once both are at
+// rest.
+func TestSurplus(t *testing.T) {
+	sa := func(id, spi string, age time.Duration, change func(*ikeSA)) ikeSA {
+		s := ikeSA{connection: "vco-t", id: id, spi: spi, state: "ESTABLISHED", age: age, children: []childSA{
+			{name: "vco-t", state: "INSTALLED", selectors: "[10.0.0.0/24] [10.1.0.0/24]"}}}
+		if change != nil {
+			change(&s)
+		}
+		return s
+	}
+	const old = time.Hour
+	for _, v := range []struct {
+		name string
+		sas  []ikeSA
+		ids  []string
+		next time.Duration
+	}{
+		{"one", []ikeSA{sa("1", "a", old, nil)}, nil, settle},
+		{"two", []ikeSA{sa("1", "b", old, nil), sa("2", "a", old, nil)}, []string{"2"}, settle},
+		{"three", []ikeSA{sa("1", "b", old, nil), sa("2", "a", old, nil), sa("3", "c", old, nil)}, []string{"1", "2"}, settle},
+		{"young", []ikeSA{sa("1", "b", old, nil), sa("2", "a", 3*time.Second, nil)}, nil, 7 * time.Second},
+		{"another connection", []ikeSA{sa("1", "b", old, nil), sa("2", "a", old, func(s *ikeSA) { s.connection = "vco-u" })}, nil, settle},
+		{"other subnets", []ikeSA{sa("1", "b", old, nil), sa("2", "a", old, func(s *ikeSA) { s.children[0].selectors = "[10.0.0.0/24] [10.2.0.0/24]" })}, nil, settle},
+		{"carries more", []ikeSA{sa("1", "b", old, nil), sa("2", "a", old, func(s *ikeSA) {
+			s.children = append(s.children, childSA{name: "vco-t-2", state: "INSTALLED"})
+		})}, nil, settle},
+		{"carries nothing", []ikeSA{sa("1", "b", old, nil), sa("2", "a", old, func(s *ikeSA) { s.children = nil })}, nil, settle},
+		{"rekeyed", []ikeSA{sa("1", "b", old, nil), sa("2", "a", old, func(s *ikeSA) { s.state = "REKEYED" })}, nil, settle},
+		{"busy", []ikeSA{sa("1", "b", old, func(s *ikeSA) { s.busy = true }), sa("2", "a", old, nil)}, nil, settle},
+		{"child rekeyed", []ikeSA{sa("1", "b", old, func(s *ikeSA) { s.children[0].state = "REKEYING" }), sa("2", "a", old, nil)}, nil, settle},
+	} {
+		ids, next := surplus(v.sas)
+		slices.Sort(ids)
+		if !slices.Equal(ids, v.ids) || next != v.next {
+			t.Errorf("%s: %v, look again after %s, want %v, %s", v.name, ids, next, v.ids, v.next)
+		}
+	}
 }

@@ -417,7 +417,11 @@ func (g *gateway) tend() (time.Duration, error) {
 	g.stillClosing(sas)
 	moved := g.states.setLink(g.tunnelLink())
 	g.tell(g.states.update(g.staying(sas)), moved)
-	next, now := lookEvery, time.Now()
+	next, err := g.thin(g.staying(sas))
+	if err != nil {
+		return 0, err
+	}
+	now := time.Now()
 	for i := range g.want.Connections {
 		c := &g.want.Connections[i]
 		if _, ok := g.loaded[c.ID]; !ok || !starts(g.m.path, c) {
@@ -444,6 +448,19 @@ func (g *gateway) tend() (time.Duration, error) {
 		}
 	}
 	return next, nil
+}
+
+// thin takes down SAs that there are twice. It returns when to look again.
+func (g *gateway) thin(sas []ikeSA) (time.Duration, error) {
+	ids, next := surplus(sas)
+	for _, id := range ids {
+		_, err := g.charon.do("terminate", section{"ike-id": id, "timeout": "-1"})
+		if err != nil && !strings.Contains(err.Error(), "no matching SAs") {
+			return 0, fmt.Errorf("take down a second IKE_SA: %w", err)
+		}
+		g.m.log.Info("took down an IKE_SA that does what another one does", "network", g.network, "ike_sa", id)
+	}
+	return min(next, lookEvery), nil
 }
 
 // stillClosing forgets SAs that are gone.

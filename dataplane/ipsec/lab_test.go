@@ -58,6 +58,7 @@ type lab struct {
 	gw, peer, a, b *netns.Namespace
 	dir            string // of gateways
 	peerDir        string
+	stopPeer       func()
 	m              *Manager
 	log            *lockedBuffer
 	gateway        *dataplane.VPNGateway
@@ -188,7 +189,8 @@ func (l *lab) startPeer() {
 	if err := l.peer.Do(cmd.Start); err != nil {
 		l.t.Fatal(err)
 	}
-	l.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	l.stopPeer = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	l.t.Cleanup(l.stopPeer)
 	l.eventually(func() error {
 		_, err := os.Stat(filepath.Join(l.peerDir, "charon.vici"))
 		return err
@@ -198,13 +200,21 @@ func (l *lab) startPeer() {
 // swanctl speaks with the peer.
 func (l *lab) swanctl(args ...string) string {
 	l.t.Helper()
+	out, err := l.trySwanctl(args...)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return out
+}
+
+func (l *lab) trySwanctl(args ...string) (string, error) {
 	var out, stderr bytes.Buffer
 	cmd := exec.Command("swanctl", append(args, "--uri", "unix://"+l.peerDir+"/charon.vici")...)
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
-		l.t.Fatalf("swanctl %v: %v: %s%s", args, err, out.String(), stderr.String())
+		return "", fmt.Errorf("swanctl %v: %w: %s%s", args, err, out.String(), stderr.String())
 	}
-	return out.String()
+	return out.String(), nil
 }
 
 // answer makes the peer await a connection.

@@ -1,12 +1,22 @@
 package ipsec
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
@@ -146,6 +156,34 @@ func TestCharonDies(t *testing.T) {
 		l.carries("10.1.0.2")
 		if after := l.m.Status(network)[c.ID].Inbound; after.Packets < before.Packets+2 {
 			t.Errorf("counted %+v, then %+v", before, after)
+		}
+	})
+}
+
+// Charon's threads do not interrupt each other where they carry the packets.
+func TestBatches(t *testing.T) {
+	each(t, func(t *testing.T, l *lab) {
+		l.apply()
+		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", l.pid()))
+		if err != nil || len(threads) < 2 {
+			t.Fatalf("%d threads: %v", len(threads), err)
+		}
+		want := uint32(unix.SCHED_NORMAL)
+		if l.path == dataplane.VPNByLibipsec {
+			want = unix.SCHED_BATCH
+		}
+		for _, thread := range threads {
+			id, err := strconv.Atoi(thread.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			attr, err := unix.SchedGetAttr(id, 0)
+			if err != nil || attr.Policy != want {
+				t.Errorf("thread %d has policy %+v, %v, want %d", id, attr, err, want)
+			}
+		}
+		if own, err := unix.SchedGetAttr(0, 0); err != nil || own.Policy != unix.SCHED_NORMAL {
+			t.Errorf("ours is %+v, %v", own, err)
 		}
 	})
 }
@@ -334,6 +372,159 @@ func TestRekey(t *testing.T) {
 			t.Errorf("counted %+v, %+v, then %+v, %+v", before.Inbound, before.Outbound, s.Inbound, s.Outbound)
 		}
 	})
+}
+
+// Both SAs are rekeyed while packets pass, by either end, and none is lost.
+func TestRekeyUnderTraffic(t *testing.T) {
+	each(t, func(t *testing.T, l *lab) {
+		c := usual()
+		c.IKE.Lifetime, c.ESP.Lifetime = 20*time.Second, 10*time.Second
+		l.answer(c)
+		l.apply(c)
+		l.carries("10.1.0.2")
+		before := l.sas()
+		stop := l.steady("10.1.0.2:7")
+		l.eventually(func() error { // the lifetimes end
+			if s := l.m.Status(network)[c.ID]; s.Rekeys < 3 || l.sas().ike == before.ike {
+				return fmt.Errorf("rekeyed %d times", s.Rekeys)
+			}
+			return nil
+		})
+		own := l.m.Status(network)[c.ID].Rekeys
+		l.swanctl("--rekey", "--child", c.ID)
+		l.swanctl("--rekey", "--ike", "peer")
+		l.eventually(func() error {
+			if s := l.m.Status(network)[c.ID]; s.Rekeys < own+2 {
+				return fmt.Errorf("rekeyed %d times, then %d", own, s.Rekeys)
+			}
+			return nil
+		})
+		sent, lost := stop()
+		t.Logf("%d datagrams, %d rekeyings", sent, l.m.Status(network)[c.ID].Rekeys)
+		if lost > 0 || sent == 0 {
+			t.Errorf("%d of %d lost", lost, sent)
+		}
+		if s := l.m.Status(network)[c.ID]; !s.IKE || !s.Child || s.Error != "" || s.Failures != 0 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+// Both ends begin at once, again and again: the tunnel is there each time, and
+// what has come about twice is taken down.
+func TestSimultaneousInitiation(t *testing.T) {
+	each(t, func(t *testing.T, l *lab) {
+		for _, version := range []int{1, 2} {
+			c := usual()
+			c.IKE.Version = version
+			l.answer(c)
+			child := slices.Collect(maps.Keys(children(&c)))[0]
+			twice := false
+			for range 8 {
+				l.apply() // the connection goes
+				l.eventually(func() error {
+					if at := l.sas(); at.ike != "" {
+						return fmt.Errorf("the peer still has %q", at.ike)
+					}
+					return nil
+				})
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					// It fails where the other end has been faster.
+					_, _ = l.trySwanctl("--initiate", "--ike", "peer", "--child", child, "--timeout", "20")
+				}()
+				l.apply(c)
+				<-done
+				l.carries("10.1.0.2")
+				if twice = len(established(l.m, network)) > 1; twice {
+					break
+				}
+			}
+			t.Logf("IKEv%d: twice: %v", version, twice)
+			l.eventually(func() error {
+				if here := established(l.m, network); len(here) != 1 {
+					return fmt.Errorf("%+v", here)
+				}
+				return nil
+			})
+			l.carries("10.1.0.2")
+		}
+	})
+}
+
+// Two gateways of this project find to one tunnel, which stays.
+func TestTwoGateways(t *testing.T) {
+	each(t, func(t *testing.T, l *lab) {
+		l.stopPeer()
+		c := usual()
+		d := c
+		d.ID, d.Remote, d.LocalID, d.RemoteID = "vco-p", netip.MustParseAddr(gatewayAddr), c.RemoteID, c.LocalID
+		d.LocalSubnets, d.RemoteSubnets = c.RemoteSubnets, c.LocalSubnets
+		other, err := New(Options{Dir: l.dir + "2", Path: l.path, Logger: slog.New(slog.NewTextHandler(l.log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := other.Apply(context.Background(), l.peer, "vpc-p", nil); err != nil {
+				t.Error(err)
+			}
+			other.Close()
+		})
+		applied := make(chan error, 1)
+		go func() {
+			applied <- other.Apply(t.Context(), l.peer, "vpc-p", &dataplane.VPNGateway{ID: "vpn-p", Address: c.Remote, Connections: []dataplane.VPNConnection{d}})
+		}()
+		l.apply(c)
+		if err := <-applied; err != nil {
+			t.Fatal(err)
+		}
+		l.eventually(func() error {
+			near, nearUp := l.m.Link(network, c.ID)
+			far, farUp := other.Link("vpc-p", d.ID)
+			if !nearUp || !farUp {
+				return fmt.Errorf("up: %v here, %v there", nearUp, farUp)
+			}
+			return errors.Join(lead(l.gw, c.RemoteSubnets[0], near, ""), lead(l.peer, d.RemoteSubnets[0], far, ""))
+		})
+		l.eventually(func() error { return reaches(l.a, "10.1.0.2") })
+		// One is left at last, the same at both ends, and nobody makes another one.
+		l.eventually(func() error {
+			here, there := established(l.m, network), established(other, "vpc-p")
+			if len(here) != 1 || len(there) != 1 || here[0].spi != there[0].spi || here[0].age <= settle {
+				return fmt.Errorf("%+v here, %+v there", here, there)
+			}
+			return nil
+		})
+		nstest.Ping(t, l.a, "10.1.0.2", 56, 1200)
+	})
+}
+
+// established returns the IKE_SAs of a Manager's network.
+func established(m *Manager, network string) []ikeSA {
+	g := m.known(network)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.charon == nil {
+		return nil
+	}
+	list, _ := g.charon.list()
+	return list
+}
+
+// sas are those that the peer has: SPIs of both ends.
+type sas struct{ ike, esp string }
+
+var ikeSPIs = regexp.MustCompile(`[0-9a-f]{16}_i\*? [0-9a-f]{16}_r`)
+
+func (l *lab) sas() sas {
+	l.t.Helper()
+	said := l.swanctl("--list-sas")
+	var ike []string
+	for _, pair := range ikeSPIs.FindAllString(said, -1) {
+		ike = append(ike, strings.ReplaceAll(pair, " ", "/"))
+	}
+	return sas{strings.Join(ike, " "), spis(said)}
 }
 
 // Nothing is left of a gateway that is removed, also by a Manager that did not
