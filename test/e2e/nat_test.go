@@ -267,7 +267,7 @@ func testICMPErrors(t *testing.T, g *gateway) {
 	}
 	// Packet too big (RFC 1191): the far host's link is narrower than the path's
 	// other links; its router's error has to reach the sender.
-	if mtu := h.pathMTU(t, g.internet.behind(t).listen(t, "udp")); mtu != narrowMTU {
+	if mtu := h.pathMTU(t, g.internet.behind(t).listen(t, "udp"), linkMTU); mtu != narrowMTU {
 		t.Errorf("the host learned a path MTU of %d, not %d", mtu, narrowMTU)
 	}
 }
@@ -290,7 +290,7 @@ func testNarrowVSwitch(t *testing.T, g *gateway) {
 		return netlink.LinkSetMTU(link, narrowMTU-100)
 	})
 	for _, client := range []*endpoint{g.internet, g.internet.behind(t)} {
-		if mtu := client.pathMTU(t, netip.AddrPortFrom(ip, 53)); mtu != narrowMTU-100 {
+		if mtu := client.pathMTU(t, netip.AddrPortFrom(ip, 53), linkMTU); mtu != narrowMTU-100 {
 			t.Errorf("%s learned a path MTU of %d, not %d", client.addr, mtu, narrowMTU-100)
 		}
 	}

@@ -236,6 +236,9 @@ func (e *endpoint) listen(t *testing.T, proto string) netip.AddrPort {
 // echo is listen, for tests that need any one service.
 func (e *endpoint) echo(t *testing.T, proto string) netip.AddrPort { return e.listen(t, proto) }
 
+// linkMTU is that of hosts' links.
+const linkMTU = 1500
+
 // narrowMTU is that of the path to the host that behind makes.
 const narrowMTU = 1300
 
@@ -278,9 +281,9 @@ func (e *endpoint) behind(t *testing.T) *endpoint {
 	return &endpoint{g: e.g, namespace: h.Namespace, addr: far}
 }
 
-// pathMTU sends full-sized datagrams that must not be fragmented until the
-// path's MTU has been learned from an ICMP error, and returns it.
-func (e *endpoint) pathMTU(t *testing.T, to netip.AddrPort) int {
+// pathMTU sends packets of size bytes that must not be fragmented until a
+// smaller MTU of the path has been learned from an ICMP error, and returns it.
+func (e *endpoint) pathMTU(t *testing.T, to netip.AddrPort, size int) int {
 	t.Helper()
 	c, err := e.dial("udp", e.addr, to, time.Second)
 	if err != nil {
@@ -302,8 +305,8 @@ func (e *endpoint) pathMTU(t *testing.T, to netip.AddrPort) int {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO)
 	})
 	eventually(t, "path MTU", func() string {
-		// What fits the host's own link; refused once the error has come.
-		if _, err := c.Write(make([]byte, 1472)); errors.Is(err, syscall.EMSGSIZE) {
+		// Refused once the error has come.
+		if _, err := c.Write(make([]byte, size-28)); errors.Is(err, syscall.EMSGSIZE) {
 			onSocket(func(fd int) (err error) {
 				mtu, err = unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU)
 				return err

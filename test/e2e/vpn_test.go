@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"sluice/api/aliyun"
+	"sluice/dataplane"
 	"sluice/test/strongswan"
 )
 
@@ -58,17 +59,45 @@ func (n *network) site(t *testing.T, name, lan string) *site {
 		}
 	})
 	s := &site{endpoint: &endpoint{g: n.g, namespace: h.Namespace, addr: h.IP()}, lan: netip.MustParseAddr(lan)}
+	s.own(t, s.lan)
+	s.start(t)
+	s.customer = n.call(t, "CreateCustomerGateway", "IpAddress", s.addr.String(), "Name", "site-"+name)["CustomerGatewayId"].(string)
+	t.Cleanup(func() { n.call(t, "DeleteCustomerGateway", "CustomerGatewayId", s.customer) })
+	return s
+}
+
+// own gives the site an address of a network behind it.
+func (s *site) own(t *testing.T, a netip.Addr) {
+	t.Helper()
 	inNamespace(t, s.namespace, func() error {
 		lo, err := netlink.LinkByName("lo")
 		if err != nil {
 			return err
 		}
-		return netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(s.lan, 32))})
+		return netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, 32))})
 	})
-	s.start(t)
-	s.customer = n.call(t, "CreateCustomerGateway", "IpAddress", s.addr.String(), "Name", "site-"+name)["CustomerGatewayId"].(string)
-	t.Cleanup(func() { n.call(t, "DeleteCustomerGateway", "CustomerGatewayId", s.customer) })
-	return s
+}
+
+// narrow returns an address that the site leads on to over a link of narrowMTU.
+func (s *site) narrow(t *testing.T) netip.Addr {
+	t.Helper()
+	a := netip.MustParseAddr("192.168.77.9")
+	inNamespace(t, s.namespace, func() error {
+		if err := writeSysctl("net/ipv4/ip_forward", "1"); err != nil {
+			return err
+		}
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.MTU = "narrow", narrowMTU
+		link := &netlink.Veth{LinkAttrs: attrs, PeerName: "beyond"}
+		if err := netlink.LinkAdd(link); err != nil {
+			return err
+		}
+		if err := netlink.LinkSetUp(link); err != nil {
+			return err
+		}
+		return netlink.RouteAdd(&netlink.Route{Dst: ipNet(netip.PrefixFrom(a, 32)), LinkIndex: link.Attrs().Index})
+	})
+	return a
 }
 
 func (s *site) start(t *testing.T) {
@@ -302,6 +331,44 @@ func TestVPN(t *testing.T) {
 		n.status(t, c, "ipsec_sa_established")
 		h.reaches(t, far)
 		g.logged(t, c, "pre-shared key")
+	})
+	t.Run("other subnets", func(t *testing.T) {
+		end := h.pings(t, s.open(t, "udp", "-"))
+		more := netip.MustParseAddr("192.168.78.1")
+		s.own(t, more)
+		// The site comes first: else it agrees to the subnets that it knows (RFC 7296,
+		// section 2.9).
+		changed := w
+		changed.psk, changed.remote = "battery staple", w.remote+", 192.168.78.0/24"
+		s.answer(t, address, changed)
+		n.call(t, "ModifyVpnConnectionAttribute", "VpnConnectionId", c, "EffectImmediately", "true", "RemoteSubnet", w.remote+",192.168.78.0/24")
+		n.settled(t)
+		n.status(t, c, "ipsec_sa_established")
+		h.reaches(t, netip.AddrPortFrom(more, s.serve(t, "tcp", more.String()+":0").Port()))
+		h.reaches(t, far)
+		sent, lost := end()
+		t.Logf("%d of %d packets were lost", lost, sent)
+		if sent == lost {
+			t.Error("none came through")
+		}
+	})
+	t.Run("path MTU", func(t *testing.T) {
+		if mtu := h.pathMTU(t, s.open(t, "udp", "-"), linkMTU); mtu != dataplane.VPNMTU {
+			t.Errorf("the host learned a path MTU of %d, not %d", mtu, dataplane.VPNMTU)
+		}
+		// What the tunnel takes passes whole, as its answer does.
+		conn, err := h.dial("udp", h.addr, s.open(t, "udp", "-"), 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, _, err := exchange(conn, strings.Repeat("x", dataplane.VPNMTU-28), 5*time.Second); err != nil {
+			t.Errorf("a datagram of the tunnel's MTU: %v", err)
+		}
+		// An error from behind the site comes back through the tunnel.
+		if mtu := h.pathMTU(t, netip.AddrPortFrom(s.narrow(t), 53), dataplane.VPNMTU); mtu != narrowMTU {
+			t.Errorf("the host learned a path MTU of %d, not %d", mtu, narrowMTU)
+		}
 	})
 	t.Run("deleted", func(t *testing.T) {
 		n.call(t, "DeleteVpnConnection", "VpnConnectionId", c)
