@@ -24,8 +24,15 @@ var (
 		flowFloor("bench_line", flowLines(1<<22), (*floor).lineInstructions)}
 	emptyFloor = contender{"empty", "floor: plain nftables, and tc programs at both links that do nothing",
 		withEmpty}
+	tallyFloor = contender{"tally", "floor: plain nftables, and tc programs at the VSwitch that find each flow in one cache line and count there",
+		withTable("bench_tally", flowLines(1<<22), (*floor).tallyInstructions,
+			hook{vswitchID, ebpf.AttachTCXIngress}, hook{vswitchID, ebpf.AttachTCXEgress})}
 	insertFloor = contender{"insert", "floor: plain nftables, and a tc program that puts each new flow into a hash map",
-		withInsertion}
+		withTable("bench_insert", flowHash(1<<21), (*floor).insertInstructions,
+			hook{vswitchID, ebpf.AttachTCXIngress})}
+	keepFloor = contender{"keep", "floor: plain nftables, and a tc program that writes each new flow into one cache line",
+		withTable("bench_keep", flowLines(1<<22), (*floor).keepInstructions,
+			hook{vswitchID, ebpf.AttachTCXIngress})}
 )
 
 // floored marks what is said of a floor's figure.
@@ -110,17 +117,22 @@ func withEmpty(ctx context.Context, t *rig, g *gateway) error {
 		hook{dataplane.UplinkName, ebpf.AttachTCXIngress}, hook{dataplane.UplinkName, ebpf.AttachTCXEgress})
 }
 
-// withInsertion builds plain nftables with a program that keeps what is new.
-func withInsertion(ctx context.Context, t *rig, g *gateway) error {
-	if err := plainNFT.build(ctx, t, g); err != nil {
-		return err
+// withTable builds plain nftables with a program at hooks that keeps what is new.
+func withTable(name string, flows ebpf.MapSpec, instructions func(f *floor) asm.Instructions, hooks ...hook) builder {
+	return func(ctx context.Context, t *rig, g *gateway) error {
+		if err := plainNFT.build(ctx, t, g); err != nil {
+			return err
+		}
+		f, err := newFloor(name, flows)
+		if err != nil {
+			return err
+		}
+		g.attachment = append(g.attachment, f)
+		if flows.Type == ebpf.Hash {
+			g.flows = f.flows
+		}
+		return g.attachTC(name, instructions(f), hooks...)
 	}
-	f, err := newFloor("bench_insert", flowHash(1<<21))
-	if err != nil {
-		return err
-	}
-	g.attachment, g.flows = append(g.attachment, f), f.flows
-	return g.attachTC("bench_insert", f.insertInstructions(), hook{vswitchID, ebpf.AttachTCXIngress})
 }
 
 // attachTC attaches a program at hooks of the gateway.

@@ -84,37 +84,78 @@ func TestFlowFloors(t *testing.T) {
 	}
 }
 
-// Each flow is put in once, by its key, and all packets go on as they came.
-func TestInsertFloor(t *testing.T) {
+// Each flow is put in by its key, and all packets go on as they came.
+func TestTableFloors(t *testing.T) {
 	needRoot(t)
-	f, err := newFloor("bench_test", flowHash(16))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	p := testProgram(t, ebpf.SchedCLS, f.insertInstructions())
-	for range 2 {
-		for i, flow := range testFlows() {
-			in := flow.packet()
-			if code, out := runOn(t, p, in[:]); code != tcUnspec || !bytes.Equal(out, in[:]) {
-				t.Errorf("flow %d: code %d,\n% x, want it to go on as it was", i, code, out)
+	for name, c := range map[string]struct {
+		flows        ebpf.MapSpec
+		instructions func(f *floor) asm.Instructions
+		in           func(t *testing.T, f *floor, key []byte) bool
+	}{
+		"insert": {flowHash(16), (*floor).insertInstructions, func(t *testing.T, f *floor, key []byte) bool {
+			var value [flowValueSize]byte
+			return f.flows.Lookup(key, &value) == nil && value == [flowValueSize]byte{}
+		}},
+		"keep": {flowLines(1 << 10), (*floor).keepInstructions, func(t *testing.T, f *floor, key []byte) bool {
+			var line [lineSize]byte
+			for i := range f.flows.MaxEntries() {
+				if err := f.flows.Lookup(i, &line); err != nil {
+					t.Fatal(err)
+				}
+				if bytes.Equal(line[:flowKeySize], key) {
+					return true
+				}
 			}
-		}
-	}
-	for i, flow := range testFlows() {
-		packet := flow.packet()
-		key := make([]byte, flowKeySize)
-		copy(key, packet[offSource:offUDP+4])
-		key[12] = protocolUDP
-		var value [flowValueSize]byte
-		if err := f.flows.Lookup(key, &value); err != nil || value != [flowValueSize]byte{} {
-			t.Errorf("flow %d: value % x, %v", i, value, err)
-		}
-	}
-	if err := emptyMap(f.flows); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.flows.NextKey(nil, new([flowKeySize]byte)); err == nil {
-		t.Error("the map has an element after all were deleted")
+			return false
+		}},
+		"tally": {flowLines(1 << 16), (*floor).tallyInstructions, func(t *testing.T, f *floor, key []byte) bool {
+			var line [lineSize]byte
+			for i := range f.flows.MaxEntries() {
+				if err := f.flows.Lookup(i, &line); err != nil {
+					t.Fatal(err)
+				}
+				// The first packet made the line; the second was counted.
+				if bytes.Equal(line[:flowKeySize], key) {
+					bytes, packets := binary.NativeEndian.Uint64(line[flowKeySize:]), binary.NativeEndian.Uint64(line[flowKeySize+8:])
+					return bytes == packetSize-offIP && packets == 1
+				}
+			}
+			return false
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := newFloor("bench_test", c.flows)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			p := testProgram(t, ebpf.SchedCLS, c.instructions(f))
+			for range 2 {
+				for i, flow := range testFlows() {
+					in := flow.packet()
+					if code, out := runOn(t, p, in[:]); code != tcUnspec || !bytes.Equal(out, in[:]) {
+						t.Errorf("flow %d: code %d,\n% x, want it to go on as it was", i, code, out)
+					}
+				}
+			}
+			for i, flow := range testFlows() {
+				packet := flow.packet()
+				key := make([]byte, flowKeySize)
+				copy(key, packet[offSource:offUDP+4])
+				key[12] = protocolUDP
+				if !c.in(t, f, key) {
+					t.Errorf("flow %d is not in the table", i)
+				}
+			}
+			if f.flows.Type() != ebpf.Hash {
+				return
+			}
+			if err := emptyMap(f.flows); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.flows.NextKey(nil, new([flowKeySize]byte)); err == nil {
+				t.Error("the map has an element after all were deleted")
+			}
+		})
 	}
 }

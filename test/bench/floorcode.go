@@ -61,7 +61,57 @@ func (f *floor) hashInstructions(to int) asm.Instructions {
 // is another flow's.
 func (f *floor) lineInstructions(to int) asm.Instructions {
 	return slices.Concat(
-		readKey(xdpData, xdpDataEnd), hashKey(f.flows.MaxEntries()),
+		readKey(xdpData, xdpDataEnd), f.findLine(),
+		writeHeaders(flowKeySize), f.count(),
+		asm.Instructions{asm.Ja.Label("send")},
+		writeKey(), readHeaders(asm.R0, flowKeySize),
+		sendOrPass(to),
+	)
+}
+
+// keepInstructions write the key into its line if it is not there, and leave the
+// packet to whoever comes next.
+func (f *floor) keepInstructions() asm.Instructions {
+	return slices.Concat(
+		readKey(skbData, skbDataEnd), f.findLine(),
+		asm.Instructions{asm.Ja.Label("pass")},
+		writeKey(),
+		labelled("pass", nothing()),
+	)
+}
+
+// tallyInstructions count the packet in its flow's line, and leave it to whoever
+// comes next.
+func (f *floor) tallyInstructions() asm.Instructions {
+	return slices.Concat(
+		readKey(skbData, skbDataEnd), f.findLine(),
+		asm.Instructions{
+			asm.LoadMem(asm.R1, asm.R6, offIP+2, asm.Half),
+			asm.HostTo(asm.BE, asm.R1, asm.Half),
+		},
+		addTo(flowKeySize, asm.R1),
+		asm.Instructions{asm.Mov.Imm(asm.R1, 1)},
+		addTo(flowKeySize+8, asm.R1),
+		asm.Instructions{asm.Ja.Label("pass")},
+		writeKey(),
+		labelled("pass", nothing()),
+	)
+}
+
+// addTo adds a register to a word behind R0.
+func addTo(at int16, what asm.Register) asm.Instructions {
+	return asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R0, at, asm.DWord),
+		asm.Add.Reg(asm.R2, what),
+		asm.StoreMem(asm.R0, at, asm.R2, asm.DWord),
+	}
+}
+
+// findLine leaves in R0 where the key's line is, and goes to the label new if
+// another key is in it.
+func (f *floor) findLine() asm.Instructions {
+	return slices.Concat(
+		hashKey(f.flows.MaxEntries()),
 		lookUp(f.flows, stackNumber),
 		asm.Instructions{
 			asm.JEq.Imm(asm.R0, 0, "pass"), // not reached
@@ -70,15 +120,15 @@ func (f *floor) lineInstructions(to int) asm.Instructions {
 			asm.LoadMem(asm.R1, asm.R0, 8, asm.DWord),
 			asm.JNE.Reg(asm.R1, asm.R8, "new"),
 		},
-		writeHeaders(flowKeySize), f.count(),
-		asm.Instructions{
-			asm.Ja.Label("send"),
-			asm.StoreMem(asm.R0, 0, asm.R7, asm.DWord).WithSymbol("new"),
-			asm.StoreMem(asm.R0, 8, asm.R8, asm.DWord),
-		},
-		readHeaders(asm.R0, flowKeySize),
-		sendOrPass(to),
 	)
+}
+
+// writeKey is the label new: it puts the key into the line R0.
+func writeKey() asm.Instructions {
+	return asm.Instructions{
+		asm.StoreMem(asm.R0, 0, asm.R7, asm.DWord).WithSymbol("new"),
+		asm.StoreMem(asm.R0, 8, asm.R8, asm.DWord),
+	}
 }
 
 // insertInstructions put the key in with a value of zeros if it is not there,
@@ -237,13 +287,10 @@ func (f *floor) count() asm.Instructions {
 			asm.JEq.Imm(asm.R0, 0, "send"), // not reached
 			asm.LoadMem(asm.R1, asm.R6, offIP+2, asm.Half),
 			asm.HostTo(asm.BE, asm.R1, asm.Half),
-			asm.LoadMem(asm.R2, asm.R0, 0, asm.DWord),
-			asm.Add.Reg(asm.R2, asm.R1),
-			asm.StoreMem(asm.R0, 0, asm.R2, asm.DWord),
-			asm.LoadMem(asm.R2, asm.R0, 8, asm.DWord),
-			asm.Add.Imm(asm.R2, 1),
-			asm.StoreMem(asm.R0, 8, asm.R2, asm.DWord),
 		},
+		addTo(0, asm.R1),
+		asm.Instructions{asm.Mov.Imm(asm.R1, 1)},
+		addTo(8, asm.R1),
 	)
 }
 

@@ -131,7 +131,7 @@ func (r *run) natContenders() []contender {
 		{"counted", "Sluice with counting and limits, without the shortcut", ofSluice(withPrograms, 0, 1, withLimits)},
 	}
 	if r.haveTCX() {
-		all = append(all, emptyFloor)
+		all = append(all, emptyFloor, tallyFloor)
 	}
 	all = append(all, contender{"router", "the kernel's forwarding, no translation and no connections", untouching(byHand(func() error { return nil }))})
 	if r.installed("nft") {
@@ -167,8 +167,10 @@ func natRates(ctx context.Context, r *run) error {
 			r.report.addRatio("nat_pps_line_over_redirect", rates["redirect"], rates["line"], floored(what)),
 			r.addOverhead("count_overhead_pct", rates["nft_sluice"], rates["counted"], what),
 		}
-		if empty, ok := rates["empty"]; ok {
-			errs = append(errs, r.addOverhead("count_empty_pct", rates["nft_sluice"], empty, floored(what)))
+		for _, name := range []string{"empty", "tally"} {
+			if floor, ok := rates[name]; ok {
+				errs = append(errs, r.addOverhead("count_"+name+"_pct", rates["nft_sluice"], floor, floored(what)))
+			}
 		}
 		for i, c := range l.contenders {
 			errs = append(errs, r.report.add("pps_"+c.name, median(rates[c.name]), packets, c.what+"; "+lost(l.traffics[i])))

@@ -19,7 +19,7 @@ func natNewFlows(ctx context.Context, r *run) error {
 	limited := contender{"limits", "Sluice with limits out of reach, without the shortcut", ofSluice(withPrograms, 0, 1, withLimits)}
 	contenders := []contender{plainNFT, limited, shortcutXDP}
 	if r.haveTCX() {
-		contenders = append(contenders, insertFloor, emptyFloor)
+		contenders = append(contenders, insertFloor, keepFloor, emptyFloor)
 	}
 	return r.withLineup(ctx, contenders, func(l *lineup) error {
 		var slots []slot
