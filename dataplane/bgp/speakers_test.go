@@ -119,6 +119,7 @@ func sees(f *frr, want map[string]string) func() error {
 }
 
 func TestRoutes(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	gw, far := lab(t, 1)
 	// Neither the default route, martians, nor what is ours is taken.
 	f := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours},
@@ -170,6 +171,7 @@ func TestRoutes(t *testing.T) {
 }
 
 func TestWrongASN(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	gw, far := lab(t, 1)
 	f := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.9.0.0/16")
 	s, changed := speakers(t)
@@ -198,6 +200,7 @@ func TestWrongASN(t *testing.T) {
 
 // Best paths, and peers that come and go, do not disturb the others.
 func TestTwoPeers(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	gw, far := lab(t, 2)
 	f1 := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.9.0.0/16", "10.8.0.0/16")
 	f2 := newFRR(t, far[1], 65003, map[string]int{"169.254.2.1": 65010}, "10.9.0.0/16", "10.7.0.0/16")
@@ -245,6 +248,7 @@ func TestTwoPeers(t *testing.T) {
 
 // A peer that only listens is dialled, one that only dials is heard.
 func TestPassive(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	gw, far := lab(t, 2)
 	f1 := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.9.0.0/16")
 	f1.configure(t, "router bgp 65002", "neighbor 169.254.1.1 passive")
@@ -292,6 +296,7 @@ func child(t *testing.T, ns *netns.Namespace, other int) (pid int) {
 }
 
 func TestRestart(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	gw, far := lab(t, 1)
 	f := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.9.0.0/16")
 	learned := map[string][]netip.Prefix{"vco-1": prefixes("10.9.0.0/16")}
@@ -331,6 +336,7 @@ func TestRestart(t *testing.T) {
 
 // The port is somebody else's: that is said, and made up for.
 func TestPortInUse(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	gw, _ := lab(t, 1)
 	var l net.Listener
 	err := gw.Do(func() (err error) {
