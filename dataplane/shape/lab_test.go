@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
@@ -57,7 +58,25 @@ func newLab(t *testing.T, kind string, links ...string) *lab {
 		nstest.Default(t, peer, fmt.Sprintf("10.%d.0.1", i+1))
 		l.peers = append(l.peers, peer)
 	}
+	for _, ns := range append(l.peers, l.host, l.gw) {
+		carriers(t, ns)
+	}
 	return l
+}
+
+// carriers waits until the kernel has noticed that the links have a carrier:
+// until then they drop what they are given.
+func carriers(t *testing.T, ns *netns.Namespace) {
+	t.Helper()
+	nstest.Eventually(t, func() error {
+		links, err := ns.Netlink().LinkList()
+		for _, l := range links {
+			if l.Attrs().OperState != netlink.OperUp && l.Type() == "veth" {
+				err = fmt.Errorf("link %s is %s", l.Attrs().Name, l.Attrs().OperState)
+			}
+		}
+		return err
+	})
 }
 
 // tunnel makes a TUN device in either namespace, and carries packets from one to

@@ -29,6 +29,7 @@ func rate(t *testing.T, mbit, bytes int, took time.Duration) float64 {
 	return float64(bytes) * 8 / 1e6 / took.Seconds()
 }
 
+// It has the machine to itself; those after it run beside one another.
 func TestGoodput(t *testing.T) {
 	for _, kind := range []string{"tun", "veth"} {
 		t.Run(kind, func(t *testing.T) {
@@ -67,10 +68,12 @@ func TestGoodput(t *testing.T) {
 
 // Two tunnels have one bandwidth together.
 func TestLinksShare(t *testing.T) {
+	t.Parallel()
 	const mbit = 20
 	for _, kind := range []string{"tun", "veth"} {
 		for _, in := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, inbound %v", kind, in), func(t *testing.T) {
+				t.Parallel()
 				l := newLab(t, kind, "vco-a", "vco-b")
 				l.apply(t, l.links, mbit)
 				var g sync.WaitGroup
@@ -102,6 +105,7 @@ func TestLinksShare(t *testing.T) {
 }
 
 func TestChanges(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "tun", "vco-a", "vco-b")
 	before := l.shown(t)
 	check := func(name string, links []string, mbit int, want ...string) {
@@ -169,6 +173,7 @@ func (l *lab) shown(t *testing.T) string {
 
 // Filters of others stay, and so does the place where they are.
 func TestForeignFilter(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "tun", "ipsec0")
 	tc := func(args ...string) string { return nstest.Command(t, l.gw, "tc", args...) }
 	tc("qdisc", "add", "dev", "ipsec0", "clsact")
@@ -182,8 +187,10 @@ func TestForeignFilter(t *testing.T) {
 
 // Packets that wait while the bandwidth changes do not stop those behind them.
 func TestChangeUnderWay(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"tun", "veth"} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t, kind, "ipsec0")
 			for _, mbit := range [][2]int{{50, 5}, {10, 50}} {
 				for ifb, way := range map[string]struct {
@@ -195,7 +202,7 @@ func TestChangeUnderWay(t *testing.T) {
 				} {
 					l.apply(t, l.links, mbit[0])
 					sent := make(chan error, 1)
-					go func() { _, _, err := send(way.from, way.to, way.address, 3*time.Second); sent <- err }()
+					go func() { _, _, err := send(way.from, way.to, way.address, 2*time.Second); sent <- err }()
 					nstest.Eventually(t, func() error {
 						q, err := l.gw.Netlink().QdiscList(nstest.Link(t, l.gw, ifb))
 						if err == nil && q[0].Attrs().Statistics.Queue.Backlog < 1<<14 {
@@ -222,6 +229,7 @@ func TestChangeUnderWay(t *testing.T) {
 
 // A link that is not there is an error only when the Plan is carried out.
 func TestMissingLink(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "tun", "ipsec0")
 	p := shape.Plan(l.gw, []string{"gone"}, 10)
 	if p.Err != nil || len(p.Add) != 8 {
