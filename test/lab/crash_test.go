@@ -14,10 +14,7 @@ import (
 // TestDownAfterUpWasKilled kills sluicectl lab up at several points of its way.
 func TestDownAfterUpWasKilled(t *testing.T) {
 	requireRoot(t)
-	o, err := Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := programs(t)
 	file := func(path ...string) func(l *Lab) bool {
 		return func(l *Lab) bool {
 			_, err := os.Stat(filepath.Join(append([]string{l.Dir}, path...)...))

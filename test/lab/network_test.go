@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,7 +32,34 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
+// built are the programs of this source tree, once they have been needed.
+var built struct {
+	sync.Once
+	dir     string
+	options Options
+	err     error
+}
+
+// programs returns Options that name sluiced and sluicectl of this source tree.
+// All tests have the same ones: to link them takes longer than most tests.
+func programs(t *testing.T) Options {
+	t.Helper()
+	built.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "slt-bin-"); built.err == nil {
+			built.options, built.err = Build(context.Background(), built.dir)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.options
 }
 
 // withoutDaemon makes a lab that has an Internet and no sluiced.

@@ -19,10 +19,7 @@ func TestQuickStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := t.TempDir()
-	if _, err := Build(t.Context(), bin); err != nil {
-		t.Fatal(err)
-	}
+	bin := filepath.Dir(programs(t).Sluicectl)
 	name := fmt.Sprintf("slt-quick-%d", os.Getpid())
 	t.Cleanup(func() { down(t, &Lab{Name: name, Dir: DefaultDir(name)}) })
 

@@ -24,10 +24,7 @@ import (
 func up(t *testing.T, number int) (*Lab, Options) {
 	t.Helper()
 	requireRoot(t)
-	o, err := Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := programs(t)
 	o.Name = fmt.Sprintf("slt-up%d-%d", number, os.Getpid())
 	// Not below t.TempDir, whose name may be too long for a socket.
 	dir, err := os.MkdirTemp("", "slt-")
@@ -215,10 +212,7 @@ func TestDaemonComesAndGoes(t *testing.T) {
 // TestUpThatFailsLeavesNothing has a configuration that sluiced refuses.
 func TestUpThatFailsLeavesNothing(t *testing.T) {
 	requireRoot(t)
-	o, err := Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := programs(t)
 	dir, err := os.MkdirTemp("", "slt-")
 	if err != nil {
 		t.Fatal(err)
