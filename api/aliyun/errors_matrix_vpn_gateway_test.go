@@ -2,6 +2,7 @@ package aliyun
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -217,6 +218,9 @@ var vgwOthers = []vgwCase{
 	{"CreateVpnGateway", "MissingParameter", `"Bandwidth"`, nil, vgwWith("Bandwidth", "")},
 	{"CreateVpnGateway", "MissingParameter", `"Period"`, nil, vgwWith("InstanceChargeType", "PREPAY")},
 	{"CreateVpnGateway", "InsufficientEipCapacity", "", func(_ *testing.T, w *vgwWorld) { w.Settings.Public[0].Pool = nil }, vgwWith()},
+	{"CreateVpnGateway", "OperationUnsupported", "A VPN gateway cannot be made here: charon is missing.", func(_ *testing.T, w *vgwWorld) {
+		w.Tunnels.Unable(errors.New("charon is missing"))
+	}, vgwWith()},
 	{"CreateVpnGateway", "IncorrectVpcStatus", "", func(_ *testing.T, w *vgwWorld) {
 		w.Dataplane(planetest.Stalls)
 		w.empty = w.VPC(planetest.Alice, "10.0.0.0/16").VPC

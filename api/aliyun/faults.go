@@ -115,6 +115,7 @@ var faults = map[fault.Reason]refusal{
 	fault.VPNRemoteSubnets:         {code: "InvalidParam.%s", fill: "RightSubnet"},
 	fault.VPNHealthCheck:           {http: 400, code: "InvalidParameter", message: `The specified parameter "HealthCheckConfig" is not valid: %s.`},
 	fault.VPNBGP:                   {http: 400, code: "InvalidParameter", message: `The specified parameter "BgpConfig" is not valid: %s.`},
+	fault.VPNUnavailable:           {http: 400, code: "OperationUnsupported", message: "A VPN gateway cannot be made here: %s."},
 	fault.VPNAlgorithmRefused:      {http: 400, code: "InvalidParameter", message: "The connection that the parameters describe cannot be made here: %s."},
 	fault.VPNIPsecOff:              {http: 400, code: "InvalidParameter", message: `The specified parameter "VpnGatewayId" is not valid: IPsec is off at this VPN gateway.`},
 

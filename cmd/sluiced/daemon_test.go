@@ -72,6 +72,9 @@ func (k *fakeKernel) VPN(context.Context, string) (map[string]dataplane.VPNStatu
 // VPNRefuses implements vpn.Plane.
 func (k *fakeKernel) VPNRefuses(*dataplane.VPNConnection) error { return nil }
 
+// VPNPath implements vpn.Plane.
+func (k *fakeKernel) VPNPath() (dataplane.VPNPath, error) { return dataplane.VPNByXFRM, nil }
+
 // Programs has the network's uplink on tcx.
 func (k *fakeKernel) Programs(_ context.Context, id string) ([]dataplane.Programs, error) {
 	k.mu.Lock()

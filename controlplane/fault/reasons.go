@@ -72,6 +72,7 @@ const (
 	VPNHealthCheck           Reason = "health check not possible"
 	VPNBGP                   Reason = "BGP settings not allowed"
 	VPNAlgorithmRefused      Reason = "dataplane can't carry the connection"
+	VPNUnavailable           Reason = "dataplane can't carry tunnels"
 	VPNIPsecOff              Reason = "IPsec is off at the VPN gateway"
 )
 

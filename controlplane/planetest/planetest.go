@@ -320,6 +320,7 @@ type Tunnels struct {
 	mu      sync.Mutex
 	status  map[string]dataplane.VPNStatus
 	refuses func(*dataplane.VPNConnection) error
+	unable  error
 }
 
 // Set makes a connection be as s says.
@@ -337,6 +338,20 @@ func (t *Tunnels) Refuse(why func(*dataplane.VPNConnection) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.refuses = why
+}
+
+// Unable decides from now on why there can be no tunnels; nil if there can.
+func (t *Tunnels) Unable(why error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unable = why
+}
+
+// VPNPath implements vpn.Plane.
+func (t *Tunnels) VPNPath() (dataplane.VPNPath, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return dataplane.VPNByXFRM, t.unable
 }
 
 // VPN implements vpn.Plane.

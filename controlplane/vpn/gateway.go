@@ -51,7 +51,8 @@ type NewGateway struct {
 // CreateVpnGateway). An order of a prepaid one counts as paid at once.
 //
 // Reasons, in this order: RegionNotFound, VPCNotFound, VSwitchNotFound,
-// PeriodMissing, VPNGatewayExists, NoFreeElasticIP, VPCInTransition.
+// PeriodMissing, VPNGatewayExists, VPNUnavailable, NoFreeElasticIP,
+// VPCInTransition.
 func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gateway) (NewGateway, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (NewGateway, error) {
 		vpc, err := s.vpc(tx.View, c, in.Region, in.VPC)
@@ -68,6 +69,9 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		}
 		for other := range tx.VPNGateways.By(state.ByVPC, vpc.ID).All() {
 			return NewGateway{}, fault.New(fault.VPNGatewayExists, "VPC %s has VPN gateway %s; a VPC has at most one", vpc.ID, other.ID)
+		}
+		if _, err := s.plane.VPNPath(); err != nil {
+			return NewGateway{}, fault.New(fault.VPNUnavailable, "%v", err).With(err)
 		}
 		public, ok := s.settings.PublicNetworkOf(vpc.Region)
 		if !ok {

@@ -1,6 +1,7 @@
 package vpn_test
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -110,8 +111,9 @@ func TestCreateGatewayIsRefused(t *testing.T) {
 		"VSwitch of another VPC": {func(s *site, g *vpn.Gateway) {
 			g.VSwitch = s.vswitch
 		}, fault.VSwitchNotFound},
-		"period": {func(_ *site, g *vpn.Gateway) { g.ChargeType = vpn.PrePay }, fault.PeriodMissing},
-		"second": {func(s *site, g *vpn.Gateway) { g.VPC = s.vpc }, fault.VPNGatewayExists},
+		"period":        {func(_ *site, g *vpn.Gateway) { g.ChargeType = vpn.PrePay }, fault.PeriodMissing},
+		"second":        {func(s *site, g *vpn.Gateway) { g.VPC = s.vpc }, fault.VPNGatewayExists},
+		"no strongSwan": {func(s *site, _ *vpn.Gateway) { s.Tunnels.Unable(errors.New("charon is missing")) }, fault.VPNUnavailable},
 		"no public network": {func(s *site, g *vpn.Gateway) {
 			g.Region, g.VPC = planetest.Unserved, s.VPCIn(planetest.Alice, planetest.Unserved, "10.0.0.0/16").VPC
 		}, fault.NoFreeElasticIP},

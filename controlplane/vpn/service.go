@@ -21,6 +21,8 @@ type Plane interface {
 	// VPNRefuses says why the dataplane cannot carry what a connection asks for,
 	// for example an algorithm that charon was built without; nil if it can.
 	VPNRefuses(c *dataplane.VPNConnection) error
+	// VPNPath says how the dataplane carries tunnels, or why it cannot.
+	VPNPath() (dataplane.VPNPath, error)
 }
 
 // Service carries out the actions on VPN gateways, customer gateways,
