@@ -33,7 +33,7 @@ type CreatedConnection struct {
 //
 // Reasons, in this order: RegionNotFound, VPNGatewayNotFound,
 // CustomerGatewayNotFound, VPNIPsecOff, those of check, QuotaVPNConnection,
-// those of setAutoRoutes, VPNGatewayConfiguring.
+// those of autoRoutes, VPNGatewayConfiguring.
 func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in NewConnection) (CreatedConnection, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (CreatedConnection, error) {
 		g, err := s.gateway(tx.View, c, in.Region, in.Gateway)
@@ -92,7 +92,7 @@ type ConnectionChange struct {
 // whole. Auto routes follow the subnets.
 //
 // Reasons, in this order: RegionNotFound, VPNConnectionNotFound, those of
-// check, those of setAutoRoutes, VPNGatewayConfiguring.
+// check, those of autoRoutes, VPNGatewayConfiguring.
 func (s *Service) ModifyConnection(ctx context.Context, c identity.Caller, in ConnectionChange) (ConnectionStatus, error) {
 	err := change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, g, peer, err := s.connection(tx.View, c, in.Region, in.ID)

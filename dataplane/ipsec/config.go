@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"sluice/dataplane"
@@ -130,6 +131,20 @@ func connection(local netip.Addr, path dataplane.VPNPath, ifID uint32, c *datapl
 	return section{c.ID: conn}
 }
 
+// owns reports whether a CHILD_SA of that name is one of a connection's.
+func owns(connection, child string) bool {
+	rest, ok := strings.CutPrefix(child, connection)
+	return ok && (rest == "" || rest[0] == '-')
+}
+
+// share reports whether charon may have the CHILD_SAs of two connections in one
+// IKE_SA. With IKEv1 there is one for a pair of peers: a second one would take the
+// place of the first.
+func share(a, b *dataplane.VPNConnection) bool {
+	return a.ID == b.ID || a.IKE.Version == 1 && b.IKE.Version == 1 &&
+		a.Remote == b.Remote && a.LocalID == b.LocalID && a.RemoteID == b.RemoteID
+}
+
 // starts reports whether a connection is negotiated without traffic.
 func starts(path dataplane.VPNPath, c *dataplane.VPNConnection) bool {
 	return c.Start || path == dataplane.VPNByLibipsec
@@ -175,6 +190,7 @@ func settings(dir string, path dataplane.VPNPath) string {
 charon-systemd {
   load = nonce random aesni openssl aes des sha1 sha2 md5 gmp hmac kdf %[2]s socket-default vici
   install_routes = no
+  reuse_ikesa = no
   install_virtual_ip = no
   i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   retransmit_timeout = %.1[4]f

@@ -381,14 +381,27 @@ func (g *gateway) unload(id string) error {
 	return nil
 }
 
-// takeDown ends all IKE_SAs of a connection. The peer is told, but not waited for.
+// takeDown ends all SAs of a connection. The peer is told, but not waited for.
 func (g *gateway) takeDown(id string) error {
 	sas, err := g.charon.list()
 	if err != nil {
 		return err
 	}
 	for i := range sas {
-		if sas[i].connection != id || slices.Contains(g.closing[id], sas[i].id) {
+		if sas[i].connection != id {
+			// Its CHILD_SAs may be in the IKE_SA of another connection.
+			for _, kid := range sas[i].children {
+				if !owns(id, kid.name) {
+					continue
+				}
+				_, err := g.charon.do("terminate", section{"child-id": kid.id, "timeout": "-1"})
+				if err != nil && !strings.Contains(err.Error(), "no matching SAs") {
+					return err
+				}
+			}
+			continue
+		}
+		if slices.Contains(g.closing[id], sas[i].id) {
 			continue
 		}
 		g.closing[id] = append(g.closing[id], sas[i].id)
@@ -431,7 +444,7 @@ func (g *gateway) tend() (time.Duration, error) {
 			next = min(next, closingLook)
 			continue
 		}
-		for _, name := range missing(c, sas) {
+		for _, name := range missing(c, g.want.Connections, sas) {
 			t := g.tries[name]
 			if wait := t.next.Sub(now); wait > 0 {
 				next = min(next, wait)
@@ -477,13 +490,14 @@ func (g *gateway) stillClosing(sas []ikeSA) {
 	}
 }
 
-// missing returns the CHILD_SAs of a connection that are not there, and that
-// charon is not about to make.
-func missing(c *dataplane.VPNConnection, sas []ikeSA) []string {
+// missing returns the CHILD_SAs of c, one of the connections, that are not there,
+// and that charon is not about to make.
+func missing(c *dataplane.VPNConnection, connections []dataplane.VPNConnection, sas []ikeSA) []string {
 	there := map[string]bool{}
 	for i := range sas {
 		sa := &sas[i]
-		if sa.connection != c.ID {
+		shared := func(other dataplane.VPNConnection) bool { return other.ID == sa.connection && share(c, &other) }
+		if !slices.ContainsFunc(connections, shared) {
 			continue
 		}
 		if sa.busy || !sa.established() && sa.state != "DELETING" {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -217,11 +218,15 @@ func (l *lab) trySwanctl(args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// answer makes the peer await a connection.
-func (l *lab) answer(c dataplane.VPNConnection) {
+// answer makes the peer await a connection, and the subnets of others.
+func (l *lab) answer(c dataplane.VPNConnection, others ...dataplane.VPNConnection) {
 	l.t.Helper()
 	var kids strings.Builder
-	for name, ts := range children(&c) {
+	all := children(&c)
+	for i := range others {
+		maps.Copy(all, children(&others[i]))
+	}
+	for name, ts := range all {
 		fmt.Fprintf(&kids, "%s { local_ts = %s\nremote_ts = %s\nesp_proposals = %s\n}\n",
 			name, strings.Join(ts[1], ","), strings.Join(ts[0], ","), proposal(c.ESP.Proposal))
 	}

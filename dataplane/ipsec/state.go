@@ -119,16 +119,17 @@ func (s *states) update(sas []ikeSA) []turn {
 		ike, child, ikeProposal, espProposal := false, false, "", ""
 		for i := range sas {
 			sa := &sas[i]
-			if sa.connection != id {
-				continue
-			}
-			if sa.established() {
+			if sa.connection == id && sa.established() {
 				ike, ikeProposal = true, sa.proposal
 			}
 			for k := range sa.children {
 				kid := &sa.children[k]
+				if !owns(id, kid.name) {
+					continue
+				}
 				one.count(kid)
 				if sa.established() && kid.carries() {
+					ike, ikeProposal = true, sa.proposal
 					child, espProposal = true, kid.proposal
 				}
 			}
@@ -183,16 +184,18 @@ func (s *states) hear(e vici.Event) (changed bool, connection, why string) {
 		return false, connection, why
 	}
 	for _, sa := range readSAs(e.Message) {
-		one := s.by[sa.connection]
-		if one == nil {
-			continue
-		}
-		// The last that is heard of an SA that is gone.
-		for i := range sa.children {
-			one.count(&sa.children[i])
-		}
-		if e.Name == "child-rekey" {
-			one.Rekeys++
+		for id, one := range s.by {
+			heard := false
+			// The last that is heard of an SA that is gone.
+			for i := range sa.children {
+				if owns(id, sa.children[i].name) {
+					one.count(&sa.children[i])
+					heard = true
+				}
+			}
+			if heard && e.Name == "child-rekey" {
+				one.Rekeys++
+			}
 		}
 	}
 	if e.Name == "ike-rekey" {

@@ -512,6 +512,60 @@ func established(m *Manager, network string) []ikeSA {
 	return list
 }
 
+// Two connections with the same peer do not get into each other's way: with IKEv2
+// each has an IKE_SA of its own, with IKEv1 both are in one.
+func TestSamePeer(t *testing.T) {
+	each(t, func(t *testing.T, l *lab) {
+		for version, ikes := range map[int]int{1: 1, 2: 2} {
+			c := usual()
+			c.IKE.Version = version
+			d := c
+			d.ID, d.RemoteSubnets = "vco-u", prefixes("10.2.0.0/24")
+			l.answer(c, d)
+			l.apply(c, d)
+			l.carries("10.1.0.2", "10.2.0.2")
+			// They come to rest.
+			l.eventually(func() error {
+				list := established(l.m, network)
+				for _, sa := range list {
+					if sa.age <= settle {
+						return fmt.Errorf("%+v", list)
+					}
+				}
+				if len(list) != ikes {
+					return fmt.Errorf("%+v", list)
+				}
+				return nil
+			})
+			for _, id := range []string{c.ID, d.ID} {
+				if s := l.m.Status(network)[id]; !s.IKE || !s.Child || s.Outbound.Packets < 2 || s.Error != "" {
+					t.Errorf("IKEv%d: status %+v", version, s)
+				}
+			}
+			// One goes, whichever has begun the IKE_SA, and the other carries on.
+			for _, rest := range []dataplane.VPNConnection{c, d} {
+				l.apply(rest)
+				l.eventually(func() error {
+					if at := l.sas(); len(strings.Fields(at.ike)) != 1 || len(strings.Fields(at.esp)) != 2 {
+						return fmt.Errorf("the peer has the IKE_SAs %q and the SPIs %q", at.ike, at.esp)
+					}
+					return l.route()
+				})
+				l.carries(rest.RemoteSubnets[0].Addr().Next().Next().String())
+				l.apply(c, d)
+				l.carries("10.1.0.2", "10.2.0.2")
+			}
+			l.apply()
+			l.eventually(func() error {
+				if at := l.sas(); at.ike != "" {
+					return fmt.Errorf("the peer still has %q", at.ike)
+				}
+				return nil
+			})
+		}
+	})
+}
+
 // sas are those that the peer has: SPIs of both ends.
 type sas struct{ ike, esp string }
 
