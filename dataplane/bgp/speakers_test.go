@@ -1,6 +1,7 @@
 package bgp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -105,9 +106,9 @@ func routes(s *Speakers, want map[string][]netip.Prefix) func() error {
 	}
 }
 
-func sees(f *frr, want map[string]string) func() error {
+func sees(f *frrouter, want map[string]string) func() error {
 	return func() error {
-		got, err := f.learned()
+		got, err := f.Learned(context.Background())
 		if err != nil {
 			return err
 		}
@@ -150,7 +151,7 @@ func TestRoutes(t *testing.T) {
 	}
 
 	// The times of the session are ours, as they are the shorter.
-	out, err := f.try("show bgp neighbors 169.254.1.1 json")
+	out, err := f.Vtysh(t.Context(), "show bgp neighbors 169.254.1.1 json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +166,7 @@ func TestRoutes(t *testing.T) {
 		t.Errorf("after the end: %v", err)
 	}
 	nstest.Eventually(t, sees(f, map[string]string{}))
-	if out, err := f.try("show bgp neighbors 169.254.1.1 json"); err != nil || !strings.Contains(out, "Cease") {
+	if out, err := f.Vtysh(t.Context(), "show bgp neighbors 169.254.1.1 json"); err != nil || !strings.Contains(out, "Cease") {
 		t.Errorf("FRR was not told of the end: %s, %v", out, err)
 	}
 }
@@ -177,7 +178,7 @@ func TestWrongASN(t *testing.T) {
 	s, changed := speakers(t)
 	apply(t, s, gw, []Peer{peer(1, 65003)}, "10.1.0.0/16")
 	nstest.Eventually(t, func() error {
-		out, err := f.try("show bgp neighbors 169.254.1.1 json")
+		out, err := f.Vtysh(t.Context(), "show bgp neighbors 169.254.1.1 json")
 		if err == nil && !strings.Contains(out, "Bad Peer AS") {
 			err = errors.New("FRR was not told of the wrong AS: " + out)
 		}
@@ -217,7 +218,7 @@ func TestTwoPeers(t *testing.T) {
 	nstest.Eventually(t, sees(f1, map[string]string{"10.1.0.0/16": "169.254.1.1 65001"}))
 	nstest.Eventually(t, sees(f2, map[string]string{"10.1.0.0/16": "169.254.2.1 65010"}))
 	dropped := func() string {
-		out, err := f2.try("show bgp neighbors 169.254.2.1 json")
+		out, err := f2.Vtysh(t.Context(), "show bgp neighbors 169.254.2.1 json")
 		if err != nil {
 			t.Fatal(err)
 		}

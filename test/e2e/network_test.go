@@ -227,6 +227,70 @@ func inNamespace(t *testing.T, namespace string, fn func() error) {
 	}
 }
 
+// short is a name that is the network's own, and fits into a link's.
+func (n *network) short(name string) string { return strings.TrimPrefix(n.vpc, "vpc-")[:4] + name }
+
+// machine adds a machine on the Internet until the test ends.
+func (n *network) machine(t *testing.T, name string) *endpoint {
+	t.Helper()
+	name = n.short(name)
+	h, err := n.g.InternetAdd(t.Context(), name, netip.Addr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.g.HostRemove(context.Background(), name); err != nil {
+			t.Error(err)
+		}
+	})
+	return &endpoint{g: n.g, namespace: h.Namespace, addr: h.IP()}
+}
+
+// unplug takes a machine's link to the Internet, or to its VSwitch, down.
+func (e *endpoint) unplug(t *testing.T) {
+	t.Helper()
+	inNamespace(t, e.namespace, func() error {
+		link, err := netlink.LinkByName(lab.HostInterface)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetDown(link)
+	})
+}
+
+// plug is one end of a cable: a link in a namespace, with an address.
+type plug struct {
+	namespace, name string
+	address         netip.Prefix
+}
+
+// cable connects two machines by a link.
+func cable(t *testing.T, one, other plug) {
+	t.Helper()
+	inNamespace(t, one.namespace, func() error {
+		far, err := netns.GetFromName(other.namespace)
+		if err != nil {
+			return err
+		}
+		defer far.Close()
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = one.name
+		return netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: other.name, PeerNamespace: netlink.NsFd(far)})
+	})
+	for _, p := range []plug{one, other} {
+		inNamespace(t, p.namespace, func() error {
+			link, err := netlink.LinkByName(p.name)
+			if err != nil {
+				return err
+			}
+			if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: ipNet(p.address)}); err != nil {
+				return err
+			}
+			return netlink.LinkSetUp(link)
+		})
+	}
+}
+
 // listen serves on a free port of the endpoint until the test ends.
 func (e *endpoint) listen(t *testing.T, proto string) netip.AddrPort {
 	t.Helper()

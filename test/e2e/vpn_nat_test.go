@@ -1,15 +1,12 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"sluice/test/lab"
@@ -18,54 +15,11 @@ import (
 // masquerade puts a site behind a router that masquerades, and returns it.
 func (n *network) masquerade(t *testing.T, s *site) *endpoint {
 	t.Helper()
-	name := strings.TrimPrefix(n.vpc, "vpc-")[:4] + "r"
-	h, err := n.g.InternetAdd(t.Context(), name, netip.Addr{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := n.g.HostRemove(context.Background(), name); err != nil {
-			t.Error(err)
-		}
-	})
+	router := n.machine(t, "r")
 	inside, private := netip.MustParsePrefix("192.168.99.1/24"), netip.MustParsePrefix("192.168.99.2/24")
-	inNamespace(t, s.namespace, func() error {
-		link, err := netlink.LinkByName(lab.HostInterface)
-		if err != nil {
-			return err
-		}
-		router, err := netns.GetFromName(h.Namespace)
-		if err != nil {
-			return err
-		}
-		defer router.Close()
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name = "private"
-		if err := netlink.LinkSetDown(link); err != nil {
-			return err
-		}
-		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "inside", PeerNamespace: netlink.NsFd(router)}); err != nil {
-			return err
-		}
-		if link, err = netlink.LinkByName(attrs.Name); err != nil {
-			return err
-		}
-		if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: ipNet(private)}); err != nil {
-			return err
-		}
-		return netlink.LinkSetUp(link)
-	})
-	inNamespace(t, h.Namespace, func() error {
-		link, err := netlink.LinkByName("inside")
-		if err != nil {
-			return err
-		}
-		if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: ipNet(inside)}); err != nil {
-			return err
-		}
-		if err := netlink.LinkSetUp(link); err != nil {
-			return err
-		}
+	s.unplug(t)
+	cable(t, plug{s.namespace, "private", private}, plug{router.namespace, "inside", inside})
+	inNamespace(t, router.namespace, func() error {
 		if err := writeSysctl("net/ipv4/ip_forward", "1"); err != nil {
 			return err
 		}
@@ -79,7 +33,7 @@ func (n *network) masquerade(t *testing.T, s *site) *endpoint {
 		return netlink.RouteAdd(&netlink.Route{Gw: inside.Addr().AsSlice()})
 	})
 	s.addr = private.Addr()
-	return &endpoint{g: n.g, namespace: h.Namespace, addr: h.IP()}
+	return router
 }
 
 // TestVPNBehindNAT: a site behind a NAT begins; ESP goes in UDP, by port 4500.

@@ -10,15 +10,7 @@ import (
 // obey makes the site's strongSwan hold what the gateway has written for it.
 func (s *site) obey(t *testing.T, connection string) {
 	t.Helper()
-	c, err := s.g.admin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	conf, err := c.PeerConfig(t.Context(), connection, "strongswan")
-	if err != nil {
-		t.Fatal(err)
-	}
+	conf := s.g.peerConfig(t, connection, "strongswan")
 	if err := s.peer.Load(t.Context(), conf); err != nil {
 		t.Fatalf("%v in\n%s", err, conf)
 	}

@@ -45,23 +45,22 @@ func (s *site) byLibipsec(t *testing.T) bool {
 	return without
 }
 
-// site adds a remote site until the test ends.
+// site adds a remote site that runs strongSwan, until the test ends.
 func (n *network) site(t *testing.T, name, lan string) *site {
 	t.Helper()
-	name = strings.TrimPrefix(n.vpc, "vpc-")[:4] + name
-	h, err := n.g.InternetAdd(t.Context(), name, netip.Addr{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := n.g.HostRemove(context.Background(), name); err != nil {
-			t.Error(err)
-		}
-	})
-	s := &site{endpoint: &endpoint{g: n.g, namespace: h.Namespace, addr: h.IP()}, lan: netip.MustParseAddr(lan)}
-	s.own(t, s.lan)
+	s := n.place(t, name, lan)
 	s.start(t)
-	s.customer = n.call(t, "CreateCustomerGateway", "IpAddress", s.addr.String(), "Name", "site-"+name)["CustomerGatewayId"].(string)
+	return s
+}
+
+// place adds a remote site, without a program that speaks IKE, until the test
+// ends; more are further parameters of its customer gateway.
+func (n *network) place(t *testing.T, name, lan string, more ...string) *site {
+	t.Helper()
+	s := &site{endpoint: n.machine(t, name), lan: netip.MustParseAddr(lan)}
+	s.own(t, s.lan)
+	params := append([]string{"IpAddress", s.addr.String(), "Name", "site-" + n.short(name)}, more...)
+	s.customer = n.call(t, "CreateCustomerGateway", params...)["CustomerGatewayId"].(string)
 	t.Cleanup(func() { n.call(t, "DeleteCustomerGateway", "CustomerGatewayId", s.customer) })
 	return s
 }
@@ -100,10 +99,13 @@ func (s *site) narrow(t *testing.T) netip.Addr {
 	return a
 }
 
-func (s *site) start(t *testing.T) {
+func (s *site) start(t *testing.T) { s.startBy(t, strongswan.Start) }
+
+// startBy starts the site's strongSwan by one of that package's functions.
+func (s *site) startBy(t *testing.T, start func(ctx context.Context, namespace, dir string, libipsec bool) (*strongswan.Peer, error)) {
 	t.Helper()
 	var err error
-	if s.peer, err = strongswan.Start(t.Context(), s.namespace, t.TempDir(), s.byLibipsec(t)); err != nil {
+	if s.peer, err = start(t.Context(), s.namespace, t.TempDir(), s.byLibipsec(t)); err != nil {
 		t.Fatal(err)
 	}
 	peer := s.peer
@@ -115,6 +117,36 @@ func (s *site) start(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// behind adds a host behind a site, 192.168.78.10 of 192.168.78.0/24, until the
+// test ends.
+func (n *network) behind(t *testing.T, s *site) *endpoint {
+	t.Helper()
+	h := n.machine(t, "b")
+	h.addr = netip.MustParseAddr("192.168.78.10")
+	router := netip.MustParsePrefix("192.168.78.1/24")
+	h.unplug(t)
+	cable(t, plug{s.namespace, "inside", router}, plug{h.namespace, "private", netip.PrefixFrom(h.addr, router.Bits())})
+	inNamespace(t, h.namespace, func() error { return netlink.RouteAdd(&netlink.Route{Gw: router.Addr().AsSlice()}) })
+	inNamespace(t, s.namespace, func() error { return writeSysctl("net/ipv4/ip_forward", "1") })
+	return h
+}
+
+// peerConfig returns what the gateway has written for the other end of a
+// connection.
+func (g *gateway) peerConfig(t *testing.T, connection, format string) string {
+	t.Helper()
+	c, err := g.admin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	conf, err := c.PeerConfig(t.Context(), connection, format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conf
 }
 
 // tunnel is what both ends of a connection have in common.

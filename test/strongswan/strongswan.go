@@ -34,16 +34,26 @@ const LibipsecDevice = "ipsec0"
 // Start runs charon in a namespace, with its files in a new directory dir.
 // libipsec makes it do ESP itself, over a TUN device; else the kernel does.
 func Start(ctx context.Context, namespace, dir string, libipsec bool) (*Peer, error) {
-	return begin(ctx, namespace, dir, libipsec, func(cmd *exec.Cmd) error { return lab.In(namespace, cmd.Start) })
+	return begin(ctx, namespace, dir, libipsec, "", func(cmd *exec.Cmd) error { return lab.In(namespace, cmd.Start) })
+}
+
+// StartRouted is Start at a site that sees to routes itself: charon makes none,
+// or, where it insists (libipsec), in a table that no packet asks.
+func StartRouted(ctx context.Context, namespace, dir string, libipsec bool) (*Peer, error) {
+	const own = `install_routes = no
+  plugins { kernel-netlink { fwmark = 0xfffffffe } }
+`
+	return begin(ctx, namespace, dir, libipsec, own, func(cmd *exec.Cmd) error { return lab.In(namespace, cmd.Start) })
 }
 
 // StartAt is Start at a host of a lab, which ends the charon that nobody has
 // closed.
 func StartAt(ctx context.Context, l *lab.Lab, h lab.Host, dir string, libipsec bool) (*Peer, error) {
-	return begin(ctx, h.Namespace, dir, libipsec, func(cmd *exec.Cmd) error { return l.Start(h.Name, cmd) })
+	return begin(ctx, h.Namespace, dir, libipsec, "", func(cmd *exec.Cmd) error { return l.Start(h.Name, cmd) })
 }
 
-func begin(ctx context.Context, namespace, dir string, libipsec bool, start func(*exec.Cmd) error) (*Peer, error) {
+// begin starts charon by start; more are further settings.
+func begin(ctx context.Context, namespace, dir string, libipsec bool, more string, start func(*exec.Cmd) error) (*Peer, error) {
 	kernel := "kernel-netlink"
 	if libipsec {
 		kernel = "kernel-libipsec kernel-netlink"
@@ -52,6 +62,7 @@ func begin(ctx context.Context, namespace, dir string, libipsec bool, start func
   load = aesni aes des sha2 sha1 md5 random nonce openssl gmp hmac kdf %s socket-default vici updown
   i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   retransmit_tries = 3
+  %[3]s
   plugins {
     vici { socket = unix://%[2]s/charon.vici }
     openssl { load_legacy = yes }
@@ -63,7 +74,7 @@ func begin(ctx context.Context, namespace, dir string, libipsec bool, start func
     default = 1
     flush_line = yes } }
 }
-`, kernel, dir)
+`, kernel, dir, more)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}

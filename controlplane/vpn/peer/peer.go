@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"time"
 
 	"sluice/dataplane"
 )
@@ -57,8 +58,9 @@ func (e *end) possible(format string) error {
 		}
 	case "libreswan":
 		for _, p := range []dataplane.Proposal{e.IKE.Proposal, e.ESP.Proposal} {
-			if p.Encryption == dataplane.DES || p.Group == 1 || p.Group == 24 {
-				return fmt.Errorf("libreswan has neither DES nor the groups 1 and 24, which connection %s uses: choose others", e.ID)
+			// Group 2 left with 3.30, of 2020 (RFC 8247, section 2.4).
+			if p.Encryption == dataplane.DES || p.Group == 1 || p.Group == 2 || p.Group == 24 {
+				return fmt.Errorf("libreswan has neither DES nor the groups 1, 2 and 24, which connection %s uses: choose others, such as group14", e.ID)
 			}
 		}
 	}
@@ -124,6 +126,22 @@ func (e *end) Libreswan(p dataplane.Proposal) string {
 		text += ";" + groups[p.Group]
 	}
 	return text
+}
+
+// mostMargin is how long before the end of an SA libreswan renews it, and up to
+// twice that: its default.
+const mostMargin = 9 * time.Minute
+
+// Margin is how long before the end of its shortest-lived SA libreswan shall
+// renew it, so that one that does not live for long is not renewed all the time.
+func (e *end) Margin() time.Duration {
+	margin := mostMargin
+	for _, lifetime := range []time.Duration{e.IKE.Lifetime, e.ESP.Lifetime} {
+		if lifetime > 0 {
+			margin = min(margin, lifetime/10)
+		}
+	}
+	return margin
 }
 
 // LibreswanID marks a domain name as one.

@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 var gateway = netip.MustParseAddr("203.0.113.45")
 
 func plain() dataplane.VPNConnection {
-	p := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}
+	p := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 5}
 	return dataplane.VPNConnection{
 		ID: "vco-1", Remote: netip.MustParseAddr("198.51.100.1"), LocalID: "203.0.113.45", RemoteID: "branch.example.com", PSK: `0x"quoted" key`,
 		IKE:           dataplane.IKE{Version: 1, Proposal: p, Lifetime: 24 * time.Hour},
@@ -74,6 +74,8 @@ func TestGolden(t *testing.T) {
 }
 
 func TestImpossible(t *testing.T) {
+	weak := plain()
+	weak.IKE.Proposal.Group = 2
 	des := plain()
 	des.ESP.Proposal.Encryption = dataplane.DES
 	for _, c := range []struct {
@@ -83,6 +85,7 @@ func TestImpossible(t *testing.T) {
 		{"juniper", "none of frr-strongswan", plain()},
 		{"frr-strongswan", "no BGP", plain()},
 		{"libreswan", "neither DES", des},
+		{"libreswan", "group14", weak},
 	} {
 		if text, err := Render(c.format, c.c, gateway); err == nil || !strings.Contains(err.Error(), c.want) || text != "" {
 			t.Errorf("%s: %q, %v", c.format, text, err)
