@@ -40,6 +40,13 @@ demo: build ## show the gateway at work, in a lab of network namespaces
 test: setup-test ## run all tests with the race detector; check that nothing is left behind
 	scripts/test.sh
 
+.PHONY: test-vm
+test-vm: setup-test ## run the tests of VPN gateways on the kernel's ESP, in a virtual machine with Linux 6.1
+	scripts/libreswan.sh
+	CGO_ENABLED=0 $(GO) build -o build/programs/ ./cmd/sluiced ./cmd/sluicectl
+	E2E_PROGRAMS=$(CURDIR)/build/programs CGO_ENABLED=0 $(GO) test -count=1 -timeout 1h -exec '$(CURDIR)/scripts/vm.sh -timeout 1h' -run 'TestVPN' -v ./test/e2e
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 1h -exec '$(CURDIR)/scripts/vm.sh -timeout 1h' -v ./dataplane/ipsec
+
 .PHONY: lint
 lint: setup-lint ## go vet, staticcheck, gofmt, and whether what is generated is up to date
 	$(GO) vet ./...

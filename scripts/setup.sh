@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing: setup.sh FOR..., where FOR is
-# test (tests and benchmarks; fetches the kernel and the libreswan of some, too) or
+# test (tests and benchmarks; fetches the kernel that some tests run on, too) or
 # lint (also generating). Building and the demo need none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -61,7 +61,6 @@ if [[ " $* " != *" test "* ]]; then
 fi
 if command -v apt-get >/dev/null; then
 	scripts/kernel.sh
-	scripts/libreswan.sh
 else
-	echo "setup: no apt-get to fetch Debian 12's kernel and libreswan with; tests with them are skipped" >&2
+	echo "setup: no apt-get to fetch Debian 12's kernel with; tests in a virtual machine are skipped" >&2
 fi
