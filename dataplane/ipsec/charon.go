@@ -260,8 +260,20 @@ func (c *charon) do(command string, arguments section) (*vici.Message, error) {
 	return out, nil
 }
 
+// listTries is how often a list that is torn is asked for.
+const listTries = 3
+
 // list returns the SAs that charon has.
 func (c *charon) list() (sas []ikeSA, err error) {
+	for range listTries {
+		if sas, err = c.listOnce(); err != nil || !torn(sas) {
+			break
+		}
+	}
+	return sas, err
+}
+
+func (c *charon) listOnce() (sas []ikeSA, err error) {
 	err = c.within(func() error {
 		messages, err := c.session.StreamedCommandRequest("list-sas", "list-sa", nil)
 		if err != nil {
