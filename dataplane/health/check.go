@@ -103,9 +103,9 @@ func (k *check) run() {
 }
 
 // again returns how long after a lost probe the next one is sent, until the check
-// has failed: all of its retries take one and a half intervals.
+// has failed: all of its retries take one interval.
 func again(w dataplane.VPNHealth) time.Duration {
-	return min(w.Interval, max(w.Interval*3/2/time.Duration(w.Retries), leastWait))
+	return min(w.Interval, max(w.Interval/time.Duration(w.Retries), leastWait))
 }
 
 // errLost is what probe returns where no answer came in time.

@@ -4,10 +4,9 @@
 // # Verdicts
 //
 // Every Interval a request is sent. One that is lost is repeated sooner, so that
-// all Retries take one and a half intervals, but half a second each at least: a
-// tunnel that dies is found within two and a half intervals. A request is lost if it
-// is not answered by the time at which it would be repeated, or within Patience if
-// that is shorter.
+// all Retries take one interval, but half a second each at least: a tunnel that dies
+// is found within two intervals. A request is lost if it is not answered by the time
+// at which it would be repeated, or within Patience if that is shorter.
 //
 // Retries losses in a row make a check failed, and as many answers in a row, an
 // Interval from one to the next, make it good again; whatever is in between
