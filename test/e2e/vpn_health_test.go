@@ -21,8 +21,8 @@ var probed = netip.MustParsePrefix("192.168.77.2/32")
 // The health check of these tests. Sources are hosts' addresses, which probes are
 // not sent from.
 const (
-	healthInterval = 3 * time.Second
-	healthCheck    = `{"enable":true,"sip":"172.16.1.10","dip":"192.168.77.2","interval":3,"retry":2}`
+	healthInterval = 4 * time.Second
+	healthCheck    = `{"enable":true,"sip":"172.16.1.10","dip":"192.168.77.2","interval":4,"retry":2}`
 )
 
 // probe has the site answer health checks, or not any more.
@@ -197,7 +197,7 @@ func TestVPNHealth(t *testing.T) {
 	t.Logf("the active site answered again after %s", seen.become(t, "active").Sub(mended))
 	n.health(t, active.connection, "success")
 	// It stays so for as long as it would take to fail.
-	enough := active.probes(t) + 3
+	enough := active.probes(t) + 2
 	eventually(t, "health checks", func() string {
 		if got := active.probes(t); got < enough {
 			return fmt.Sprintf("%d were answered, not %d yet", got, enough)
