@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -288,6 +289,25 @@ func (c *charon) listOnce() (sas []ikeSA, err error) {
 		return nil, fmt.Errorf("charon's list-sas: %w", err)
 	}
 	return sas, nil
+}
+
+// torn reports whether a list lacks the IKE_SA that has taken another one's place.
+// Charon lists one after the other, and waits for those that it is working on: the
+// new one may come after its place in the list has gone by, and the old one is
+// listed after its CHILD_SAs have moved. The connection would look as if it were
+// down.
+func torn(sas []ikeSA) bool {
+	for i := range sas {
+		old := &sas[i]
+		replaced := old.state == "REKEYED" || old.state == "DELETING" && len(old.children) == 0
+		successor := func(s ikeSA) bool {
+			return s.connection == old.connection && s.id != old.id && s.established()
+		}
+		if replaced && !slices.ContainsFunc(sas, successor) {
+			return true
+		}
+	}
+	return false
 }
 
 // end ends a process, asking first, and waits until it has.

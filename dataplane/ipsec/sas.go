@@ -35,25 +35,6 @@ func (s *childSA) carries() bool {
 	return slices.Contains([]string{"INSTALLED", "UPDATING", "REKEYING", "REKEYED"}, s.state)
 }
 
-// torn reports whether a list lacks the IKE_SA that has taken another one's place.
-// Charon lists one after the other, and waits for those that it is working on: the
-// new one may come after its place in the list has gone by, and the old one is
-// listed after its CHILD_SAs have moved. The connection would look as if it were
-// down.
-func torn(sas []ikeSA) bool {
-	for i := range sas {
-		old := &sas[i]
-		replaced := old.state == "REKEYED" || old.state == "DELETING" && len(old.children) == 0
-		successor := func(s ikeSA) bool {
-			return s.connection == old.connection && s.id != old.id && s.established()
-		}
-		if replaced && !slices.ContainsFunc(sas, successor) {
-			return true
-		}
-	}
-	return false
-}
-
 // readSAs reads the IKE_SAs of a list-sa, ike-updown, child-updown or child-rekey
 // message.
 func readSAs(m *vici.Message) []ikeSA {
