@@ -163,4 +163,5 @@ const UplinkName = "public"
 type Observed struct {
 	Revision int64 // of the Network that the kernel now holds
 	Changes  int   // kernel objects that had to be added, changed or removed
+	Followed bool  // among them may be routes that follow the state of tunnels, which nobody has changed
 }

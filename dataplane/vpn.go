@@ -105,7 +105,8 @@ type ESP struct {
 	Lifetime time.Duration // until it is rekeyed at the latest; 0: never
 }
 
-// VPNHealth says how a tunnel is probed, by ICMP echo.
+// VPNHealth says how a tunnel is probed, by ICMP echo. A probe that is lost is
+// repeated sooner than after Interval.
 type VPNHealth struct {
 	Source, Destination netip.Addr
 	Interval            time.Duration

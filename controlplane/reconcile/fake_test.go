@@ -22,6 +22,7 @@ type fake struct {
 	overlaps []string // networks that were worked on twice at a time
 	parallel int      // most networks worked on at a time
 	changes  int      // what Apply reports of an unchanged network
+	followed bool     // Apply reports that tunnels are why
 	changed  chan string
 }
 
@@ -70,7 +71,7 @@ func (f *fake) Apply(ctx context.Context, n *dataplane.Network) (dataplane.Obser
 	defer f.mu.Unlock()
 	old, had := f.holds[n.ID]
 	f.holds[n.ID] = *n
-	o := dataplane.Observed{Revision: n.Revision, Changes: f.changes}
+	o := dataplane.Observed{Revision: n.Revision, Changes: f.changes, Followed: f.followed}
 	if !had || fmt.Sprint(old.Switches) != fmt.Sprint(n.Switches) {
 		o.Changes++
 	}

@@ -364,6 +364,13 @@ func TestWhatOthersChangeIsMended(t *testing.T) {
 		if b.log.count("network repaired") != 1 || b.log.count("changes=3") != 1 {
 			t.Error("no line for the repair")
 		}
+		b.dp.set(func() { b.dp.followed = true })
+		b.dp.changed <- "vpc-a"
+		synctest.Wait()
+		expect(t, "calls", b.dp.take(), []string{"apply vpc-a"})
+		if b.log.count("network repaired") != 1 {
+			t.Error("routes that follow a tunnel count as a repair")
+		}
 		close(b.dp.changed) // the dataplane stops watching; the rest goes on
 		b.Put(nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"))
 		synctest.Wait()

@@ -45,7 +45,7 @@ func (e *Engine) Apply(ctx context.Context, want *dataplane.Network) (dataplane.
 	if n.applied != nil {
 		observed.Revision = n.applied.Revision
 	}
-	observed.Changes = j.changes + j.runner.Done
+	observed.Changes, observed.Followed = j.changes+j.runner.Done, j.follows()
 	return observed, err
 }
 
@@ -75,6 +75,7 @@ type job struct {
 	runner  change.Runner
 	changes int // besides the runner's
 	fresh   bool
+	turned  bool // the tunnels are other than the routes were made for
 
 	links    *link.Links
 	plan     *link.Plan
@@ -399,9 +400,13 @@ func (j *job) announce() error {
 // repairing reports whether a difference in the topology is somebody else's
 // doing: the network was applied before, and nothing else is wanted now.
 func (j *job) repairing() bool {
-	// Routes that follow the tunnels are nobody's doing.
-	ours := j.doubt&(doubtLinks|doubtTunnels) == doubtTunnels
-	return j.n.applied != nil && !ours && sameTopology(j.n.applied, j.want)
+	return j.n.applied != nil && !j.follows() && sameTopology(j.n.applied, j.want)
+}
+
+// follows reports whether routes may differ because tunnels do, which is nobody's
+// doing. An audit may be the first to see that.
+func (j *job) follows() bool {
+	return j.turned || j.doubt&(doubtLinks|doubtTunnels) == doubtTunnels
 }
 
 func (j *job) logRepairs(whats []string) {

@@ -65,6 +65,8 @@ func (e *Engine) tunnelsChanged(id string) {
 // and finds out how the tunnels are.
 func (j *job) applyVPN(ctx context.Context) {
 	v, n, want := &j.e.vpn, j.n, j.want.VPN
+	before := n.tunnels
+	defer func() { j.turned = !reflect.DeepEqual(n.tunnels, before) }()
 	if v.ipsec == nil {
 		if want != nil {
 			j.runner.Add(fmt.Errorf("VPN gateway %s: %w", want.ID, v.why))

@@ -73,9 +73,8 @@ func (k *check) run() {
 	defer k.conn.Close()
 	// A probe that waits for its answer waits no longer.
 	defer context.AfterFunc(k.ctx, func() { _ = k.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	tick := time.NewTicker(k.want.Interval)
-	defer tick.Stop()
 	for seq := 0; ; seq++ {
+		began := time.Now()
 		err := k.probe(seq & 0xffff)
 		if k.ctx.Err() != nil {
 			return
@@ -91,12 +90,22 @@ func (k *check) run() {
 			default:
 			}
 		}
+		pause := k.want.Interval
+		if err != nil && !failed {
+			pause = again(k.want)
+		}
 		select {
 		case <-k.ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(time.Until(began.Add(pause))):
 		}
 	}
+}
+
+// again returns how long after a lost probe the next one is sent, until the check
+// has failed: all of its retries take one interval.
+func again(w dataplane.VPNHealth) time.Duration {
+	return min(w.Interval, max(w.Interval/time.Duration(w.Retries), leastWait))
 }
 
 // errLost is what probe returns where no answer came in time.
@@ -113,7 +122,7 @@ func (k *check) probe(seq int) error {
 	if err != nil {
 		return err
 	}
-	if err := k.conn.SetReadDeadline(time.Now().Add(min(k.want.Interval, Patience))); err != nil {
+	if err := k.conn.SetReadDeadline(time.Now().Add(min(again(k.want), Patience))); err != nil {
 		return err
 	}
 	if k.ctx.Err() != nil { // after the deadline: stop sets one, too

@@ -16,6 +16,10 @@ import (
 // Patience is how long a probe waits for its answer at most.
 const Patience = 5 * time.Second
 
+// leastWait is how long it waits at least, if the interval is not shorter: no
+// tunnel on Earth is to count as lost because it is long.
+const leastWait = 500 * time.Millisecond
+
 // Options are how Checks work.
 type Options struct {
 	Logger *slog.Logger

@@ -3,11 +3,15 @@
 //
 // # Verdicts
 //
-// Every Interval a request is sent, and lost if it is not answered within the
-// interval, or within Patience if that is shorter. Retries losses in a row make a
-// check failed, and as many answers in a row make it good again; whatever is in
-// between changes nothing. Before the first verdict, which is the first answer
-// or that many losses, a check counts as unchecked.
+// Every Interval a request is sent. One that is lost is repeated sooner, so that
+// all Retries take one interval, but half a second each at least: a tunnel that dies
+// is found within two intervals. A request is lost if it is not answered by the time
+// at which it would be repeated, or within Patience if that is shorter.
+//
+// Retries losses in a row make a check failed, and as many answers in a row, an
+// Interval from one to the next, make it good again; whatever is in between
+// changes nothing. Before the first verdict, which is the first answer or that many
+// losses, a check counts as unchecked.
 //
 // # Which way a probe takes
 //

@@ -3,6 +3,8 @@ package health
 import (
 	"testing"
 	"time"
+
+	"sluice/dataplane"
 )
 
 func TestTally(t *testing.T) {
@@ -42,6 +44,24 @@ func TestTally(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%d retries: %s gives %s, want %s", c.retries, c.outcomes, got, c.want)
+		}
+	}
+}
+
+// A check fails within two intervals, unless that leaves an answer no time.
+func TestAgain(t *testing.T) {
+	for _, c := range []struct {
+		interval time.Duration
+		retries  int
+		want     time.Duration
+	}{
+		{3 * time.Second, 3, time.Second},
+		{3 * time.Second, 1, 3 * time.Second},
+		{3 * time.Second, 10, leastWait},
+		{100 * time.Millisecond, 3, 100 * time.Millisecond},
+	} {
+		if got := again(dataplane.VPNHealth{Interval: c.interval, Retries: c.retries}); got != c.want {
+			t.Errorf("%d retries every %s: again after %s, want %s", c.retries, c.interval, got, c.want)
 		}
 	}
 }

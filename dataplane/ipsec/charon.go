@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -260,8 +261,20 @@ func (c *charon) do(command string, arguments section) (*vici.Message, error) {
 	return out, nil
 }
 
+// listTries is how often a list that is torn is asked for.
+const listTries = 3
+
 // list returns the SAs that charon has.
 func (c *charon) list() (sas []ikeSA, err error) {
+	for range listTries {
+		if sas, err = c.listOnce(); err != nil || !torn(sas) {
+			break
+		}
+	}
+	return sas, err
+}
+
+func (c *charon) listOnce() (sas []ikeSA, err error) {
 	err = c.within(func() error {
 		messages, err := c.session.StreamedCommandRequest("list-sas", "list-sa", nil)
 		if err != nil {
@@ -276,6 +289,25 @@ func (c *charon) list() (sas []ikeSA, err error) {
 		return nil, fmt.Errorf("charon's list-sas: %w", err)
 	}
 	return sas, nil
+}
+
+// torn reports whether a list lacks the IKE_SA that has taken another one's place.
+// Charon lists one after the other, and waits for those that it is working on: the
+// new one may come after its place in the list has gone by, and the old one is
+// listed after its CHILD_SAs have moved. The connection would look as if it were
+// down.
+func torn(sas []ikeSA) bool {
+	for i := range sas {
+		old := &sas[i]
+		replaced := old.state == "REKEYED" || old.state == "DELETING" && len(old.children) == 0
+		successor := func(s ikeSA) bool {
+			return s.connection == old.connection && s.id != old.id && s.established()
+		}
+		if replaced && !slices.ContainsFunc(sas, successor) {
+			return true
+		}
+	}
+	return false
 }
 
 // end ends a process, asking first, and waits until it has.

@@ -62,6 +62,7 @@ type lab struct {
 	stopPeer       func()
 	m              *Manager
 	log            *lockedBuffer
+	asked          uint64 // probes of carries
 	gateway        *dataplane.VPNGateway
 }
 
@@ -314,7 +315,7 @@ func (l *lab) carries(addresses ...string) {
 	l.eventually(l.route)
 	for _, to := range addresses {
 		// With IKEv1 the peer is ready a message later than we are.
-		l.eventually(func() error { return reaches(l.a, to) })
+		l.eventually(func() error { l.asked++; return reaches(l.a, to) })
 		nstest.Ping(l.t, l.a, to, 56, 1200)
 	}
 }

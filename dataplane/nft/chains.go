@@ -249,8 +249,14 @@ func postroutingRules() []ruleSpec {
 // egressRules are the last word on what leaves by the uplink, after all
 // translation: only elastic IPs do. The gateway's own packets, ICMP errors
 // among them, have one as their source.
+//
+// A packet on its way through an XFRM interface comes here three times: when it
+// leaves by that interface; then from uplink to uplink, which is where its ESP
+// packet will leave, though it is in clear yet; then as that ESP packet. Nothing
+// else goes from uplink to uplink, which forwardRules sees to.
 func egressRules() []ruleSpec {
 	return []ruleSpec{
+		rule(`iifname "public" oifname "public" accept`, fromLink(uplink), toLink(uplink), accept()),
 		rule(`oifname "public" ip saddr != @elastic counter name "private_source" drop`,
 			toLink(uplink), loadSource(reg1), inSet(SetElastic, true), count(CounterPrivateSource), drop()),
 	}

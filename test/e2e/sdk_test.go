@@ -70,7 +70,7 @@ func (c *sdkClient) do(rpc *requests.RpcRequest, req requests.AcsRequest, resp r
 // eventually repeats check until it returns "", and fails with what it said last.
 func eventually(t *testing.T, what string, check func() string) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute) // an emulated processor is slow
+	deadline := time.Now().Add(2 * time.Minute) // an emulated processor is slow
 	for {
 		said := check()
 		if said == "" {

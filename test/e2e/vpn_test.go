@@ -29,10 +29,10 @@ type site struct {
 
 // byLibipsec reports whether tunnels here are charon's own work, since the kernel
 // has no ESP: it has no XFRM interfaces then.
-func (s *site) byLibipsec(t *testing.T) bool {
+func (e *endpoint) byLibipsec(t *testing.T) bool {
 	t.Helper()
 	without := false
-	inNamespace(t, s.namespace, func() error {
+	inNamespace(t, e.namespace, func() error {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = "try"
 		probe := &netlink.Xfrmi{LinkAttrs: attrs, Ifid: 1}

@@ -90,7 +90,7 @@ func begin(ctx context.Context, namespace, dir string, libipsec bool, more strin
 	}
 	p := &Peer{Namespace: namespace, dir: dir, process: cmd.Process, ended: make(chan struct{})}
 	go func() { defer close(p.ended); _ = cmd.Wait() }()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // an emulated processor is slow
 	defer cancel()
 	err := lab.Await(ctx, "charon in "+namespace, func() error {
 		_, err := p.Swanctl(ctx, "--stats")

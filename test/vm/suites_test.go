@@ -16,5 +16,6 @@ var suites = []suite{
 	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs)$`},
 	{pkg: "dataplane/ipsec", run: `^TestOnDemand$`},
 	{pkg: "test/bench", run: `^TestFlowtables$`},
-	{pkg: "test/e2e", run: `^TestSNAT$`},
+	// TestVPNHealth needs XFRM interfaces.
+	{pkg: "test/e2e", run: `^Test(SNAT|VPNHealth)$`},
 }

@@ -33,7 +33,7 @@ func TestDebian12(t *testing.T) {
 	}
 	goCommand(t, nil, args...)
 
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 7*time.Minute, errors.New("the tests were not done in time"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 8*time.Minute, errors.New("the tests were not done in time"))
 	defer cancel()
 	// With two processors on a busy machine, one waits for the other most of the
 	// time, and everything takes two to four times as long.
@@ -80,7 +80,7 @@ func (s suite) test(t *testing.T, m *machine, bin string, env []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	argv := []string{filepath.Join(bin, filepath.Base(s.pkg)+".test"), "-test.v", "-test.timeout=2m", "-test.run=" + s.run}
+	argv := []string{filepath.Join(bin, filepath.Base(s.pkg)+".test"), "-test.v", "-test.timeout=4m", "-test.run=" + s.run}
 	var out bytes.Buffer
 	code, err := m.run(command{Argv: argv, Dir: dir, Env: env}, &out, &out)
 	t.Logf("%s", &out)
