@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/strongswan/govici/vici"
+
 	"sluice/dataplane"
 )
 
@@ -143,6 +145,30 @@ func TestSurplus(t *testing.T) {
 		slices.Sort(ids)
 		if !slices.Equal(ids, v.ids) || next != v.next {
 			t.Errorf("%s: %v, look again after %s, want %v, %s", v.name, ids, next, v.ids, v.next)
+		}
+	}
+}
+
+// A peer is found dead though its SA's end has been heard of before charon's line
+// that says why; one that was never there is not.
+func TestDeadPeerIsHeardOfLate(t *testing.T) {
+	s := &states{}
+	s.set([]dataplane.VPNConnection{usual()})
+	s.update([]ikeSA{{connection: "vco-t", id: "1", state: "ESTABLISHED"}})
+	s.update(nil)
+	for _, v := range []struct {
+		id   string
+		want uint64
+	}{{"1", 1}, {"2", 1}} {
+		m := vici.NewMessage()
+		for key, value := range map[string]string{"ikesa-name": "vco-t", "ikesa-uniqueid": v.id, "msg": "giving up after 3 retransmits"} {
+			if err := m.Set(key, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.hear(vici.Event{Name: "log", Message: m})
+		if got := s.status()["vco-t"].DPDEvents; got != v.want {
+			t.Errorf("after SA %s: %d dead peers, want %d", v.id, got, v.want)
 		}
 	}
 }

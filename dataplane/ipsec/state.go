@@ -25,7 +25,11 @@ type states struct {
 	by      map[string]*state
 	remote  map[string]string // connections by the peer's address
 	callers map[string]string // connections by the id of an IKE_SA that charon has no name for
+	known   map[string]bool   // ids of IKE_SAs that have been established
 }
+
+// mostIDs is how many ids of IKE_SAs are kept that may be gone.
+const mostIDs = 1000
 
 // set makes it hold those connections, and forget others.
 func (s *states) set(connections []dataplane.VPNConnection) {
@@ -99,6 +103,7 @@ func (s *states) lost() []turn {
 		clear(one.seen)
 	}
 	clear(s.callers)
+	clear(s.known)
 	s.link = ""
 	return turns
 }
@@ -114,6 +119,14 @@ type turn struct {
 func (s *states) update(sas []ikeSA) []turn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) > mostIDs {
+		s.known = map[string]bool{}
+	}
+	for i := range sas {
+		if sas[i].established() {
+			s.known[sas[i].id] = true
+		}
+	}
 	var turns []turn
 	for id, one := range s.by {
 		ike, child, ikeProposal, espProposal := false, false, "", ""
@@ -212,7 +225,7 @@ func (s *states) log(m *vici.Message) (connection, why string) {
 	line, sa := text(m, "msg"), text(m, "ikesa-uniqueid")
 	if at := caller.FindStringSubmatch(line); at != nil && sa != "" {
 		if id, ok := s.remote[at[1]]; ok {
-			if len(s.callers) > 1000 {
+			if len(s.callers) > mostIDs {
 				clear(s.callers)
 			}
 			s.callers[sa] = id
@@ -225,7 +238,8 @@ func (s *states) log(m *vici.Message) (connection, why string) {
 			return "", ""
 		}
 	}
-	if deadPeer(line, one.IKE) {
+	// Not one.IKE: that may have been heard of before this line.
+	if deadPeer(line, s.known[sa]) {
 		one.DPDEvents++
 	}
 	r, why := explain(line)
