@@ -16,6 +16,6 @@ var suites = []suite{
 	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs)$`},
 	{pkg: "dataplane/ipsec", run: `^TestOnDemand$`},
 	{pkg: "test/bench", run: `^TestFlowtables$`},
-	// TestVPNHealth needs XFRM interfaces.
+	// One through the uplink, and one through an XFRM interface.
 	{pkg: "test/e2e", run: `^Test(SNAT|VPNLegacy)$`},
 }
