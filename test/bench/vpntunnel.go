@@ -207,11 +207,6 @@ func (p *pair) bulk(ctx context.Context, r *run) error {
 		rounds, length = 1, 1
 	}
 	r.say("TCP through both tunnels, %d rounds", rounds)
-	for _, name := range []string{p.host.Namespace, p.handHost} {
-		if err := useCubic(name); err != nil {
-			return err
-		}
-	}
 	start := func(namespace string, c *exec.Cmd) error { return lab.In(namespace, c.Start) }
 	near := func() (float64, error) {
 		return iperf(ctx, p.host.Namespace, p.far.Host.Namespace, p.far.lan, length, start)
@@ -244,17 +239,6 @@ func (p *pair) bulk(ctx context.Context, r *run) error {
 		r.report.add("ipsec_tcp_swanctl", median(values[0]), bitRate, "through the one made by hand, with such a limit"),
 		r.report.add("ipsec_tcp_swanctl_free", free, bitRate, "through the one made by hand without the limit, one sample"),
 	)
-}
-
-// useCubic makes TCP of a namespace send by CUBIC, Linux's default: another
-// algorithm of this machine may take a queue that is short of CPU for a bandwidth.
-func useCubic(namespace string) error {
-	ns, err := netns.Open(namespace)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
-	return ns.Set(netns.Sysctl{Path: "ipv4/tcp_congestion_control", Value: "cubic"})
 }
 
 // limitHand gives the tunnel made by hand the queue of the gateway's, where
