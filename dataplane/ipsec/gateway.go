@@ -435,6 +435,7 @@ func (g *gateway) tend() (time.Duration, error) {
 		return 0, err
 	}
 	now := time.Now()
+	g.forget(sas, now)
 	for i := range g.want.Connections {
 		c := &g.want.Connections[i]
 		if _, ok := g.loaded[c.ID]; !ok || !starts(g.m.path, c) {
@@ -461,6 +462,18 @@ func (g *gateway) tend() (time.Duration, error) {
 		}
 	}
 	return next, nil
+}
+
+// forget forgets the attempts at CHILD_SAs that have lasted: when one of them goes,
+// the next attempt is a first one again.
+func (g *gateway) forget(sas []ikeSA, now time.Time) {
+	for i := range sas {
+		for _, kid := range sas[i].children {
+			if t, ok := g.tries[kid.name]; ok && kid.carries() && now.After(t.next) {
+				delete(g.tries, kid.name)
+			}
+		}
+	}
 }
 
 // thin takes down SAs that there are twice. It returns when to look again.

@@ -1,6 +1,9 @@
 package ipsec
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestTorn(t *testing.T) {
 	child := []childSA{{name: "a", state: "INSTALLED"}}
@@ -17,6 +20,28 @@ func TestTorn(t *testing.T) {
 	} {
 		if got := torn(c.sas); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// An attempt counts until what came of it has outlived the pause after it.
+func TestAttemptsAreForgotten(t *testing.T) {
+	now := time.Now()
+	up := []ikeSA{{connection: "vco-t", state: "ESTABLISHED", children: []childSA{{name: "vco-t", state: "INSTALLED"}}}}
+	for _, v := range []struct {
+		name string
+		next time.Time
+		sas  []ikeSA
+		kept bool
+	}{
+		{"lasts", now.Add(-time.Second), up, false},
+		{"just up", now.Add(time.Second), up, true},
+		{"down", now.Add(-time.Second), nil, true},
+	} {
+		g := &gateway{tries: map[string]attempt{"vco-t": {next: v.next, pause: retryMost}}}
+		g.forget(v.sas, now)
+		if _, kept := g.tries["vco-t"]; kept != v.kept {
+			t.Errorf("%s: kept %v", v.name, kept)
 		}
 	}
 }

@@ -3,8 +3,6 @@ package e2e
 import (
 	"net/netip"
 	"testing"
-
-	"github.com/vishvananda/netlink"
 )
 
 // obey makes the site's strongSwan hold what the gateway has written for it.
@@ -25,13 +23,7 @@ func TestVPNPeerConfig(t *testing.T) {
 	id, _ := n.vpnGateway(t, "10")
 	s := n.site(t, "p", "192.168.77.1")
 	second := netip.MustParseAddr("192.168.78.1")
-	inNamespace(t, s.namespace, func() error {
-		lo, err := netlink.LinkByName("lo")
-		if err != nil {
-			return err
-		}
-		return netlink.AddrAdd(lo, &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(second, 32))})
-	})
+	s.own(t, second)
 	far := []netip.AddrPort{s.open(t, "tcp", "-"), netip.AddrPortFrom(second, s.serve(t, "tcp", second.String()+":0").Port())}
 	for _, v := range []struct{ name, version, ike, ipsec string }{
 		{"ikev2", "ikev2", ikeModern, ipsecModern},
