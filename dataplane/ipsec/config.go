@@ -141,8 +141,12 @@ func owns(connection, child string) bool {
 // IKE_SA. With IKEv1 there is one for a pair of peers: a second one would take the
 // place of the first.
 func share(a, b *dataplane.VPNConnection) bool {
-	return a.ID == b.ID || a.IKE.Version == 1 && b.IKE.Version == 1 &&
-		a.Remote == b.Remote && a.LocalID == b.LocalID && a.RemoteID == b.RemoteID
+	return a.ID == b.ID || a.IKE.Version == 1 && b.IKE.Version == 1 && samePeer(a, b)
+}
+
+// samePeer reports whether two connections are between the same two peers.
+func samePeer(a, b *dataplane.VPNConnection) bool {
+	return a.Remote == b.Remote && a.LocalID == b.LocalID && a.RemoteID == b.RemoteID
 }
 
 // starts reports whether a connection is negotiated without traffic.

@@ -71,8 +71,8 @@ func (m mutex) lockWithin(d time.Duration) bool {
 
 // attempt is how a CHILD_SA is brought up.
 type attempt struct {
-	next  time.Time
-	pause time.Duration
+	begun, next time.Time
+	pause       time.Duration
 }
 
 // run keeps charon running, and its connections established, until ctx is done.
@@ -445,12 +445,14 @@ func (g *gateway) tend() (time.Duration, error) {
 			next = min(next, closingLook)
 			continue
 		}
+		turn := g.turn(c, sas)
 		for _, name := range missing(c, g.want.Connections, sas) {
 			t := g.tries[name]
-			if wait := t.next.Sub(now); wait > 0 {
+			if wait := max(t.next.Sub(now), turn.Sub(now)); wait > 0 {
 				next = min(next, wait)
 				continue
 			}
+			t.begun = now
 			t.pause = max(retryFirst, min(2*t.pause, retryMost))
 			t.next = now.Add(t.pause)
 			g.tries[name] = t
@@ -462,6 +464,38 @@ func (g *gateway) tend() (time.Duration, error) {
 		}
 	}
 	return next, nil
+}
+
+// turn returns when a connection may be initiated at the earliest. Connections with
+// one peer take turns until the first is established: to a peer with which it has no
+// IKE_SA, charon says so (INITIAL_CONTACT; RFC 7296, section 2.4), and what another
+// connection has just established is then dropped by the peer without a word.
+func (g *gateway) turn(c *dataplane.VPNConnection, sas []ikeSA) time.Time {
+	var turn time.Time
+	for i := range g.want.Connections {
+		other := &g.want.Connections[i]
+		if other.ID == c.ID || !samePeer(c, other) {
+			continue
+		}
+		patience := retryFirst // charon may not have begun yet, or have failed
+		for k := range sas {
+			if sas[k].connection != other.ID {
+				continue
+			}
+			if sas[k].established() {
+				return time.Time{}
+			}
+			if sas[k].state != "DELETING" {
+				patience = settle
+			}
+		}
+		for name := range children(other) {
+			if t, ok := g.tries[name]; ok && t.begun.Add(patience).After(turn) {
+				turn = t.begun.Add(patience)
+			}
+		}
+	}
+	return turn
 }
 
 // forget forgets the attempts at CHILD_SAs that have lasted: when one of them goes,

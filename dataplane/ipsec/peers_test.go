@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -168,6 +170,13 @@ func TestSamePeer(t *testing.T) {
 				}
 				return nil
 			})
+		}
+		b, err := os.ReadFile(filepath.Join(l.peerDir, logFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(b), "received INITIAL_CONTACT") {
+			t.Error("the peer has dropped an IKE_SA because another one said that it was the first")
 		}
 	})
 }
