@@ -1,7 +1,6 @@
 package ipsec
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
+	"sluice/dataplane/internal/process"
 )
 
 // The files in a gateway's directory.
@@ -33,8 +32,7 @@ const (
 const (
 	readyTimeout   = 10 * time.Second // for a charon to answer after its start
 	commandTimeout = 10 * time.Second
-	endTimeout     = 3 * time.Second // to say goodbye to its peers
-	logLimit       = 4 << 20         // bytes
+	logLimit       = 4 << 20 // bytes
 )
 
 // charon is a running charon, and the session with it.
@@ -50,39 +48,11 @@ type charon struct {
 // subscriptions are the events that say something of SAs.
 var subscriptions = []string{"ike-updown", "child-updown", "ike-rekey", "child-rekey", "ike-update", "log"}
 
-// find returns the processes that are charon with that directory's settings. This
-// is asked of the kernel, as a pid in a file may be somebody else's by now.
+// find returns the processes that are charon with that directory's settings.
 func find(dir string) ([]int, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, err
-	}
-	want := []byte(environment(dir))
-	var pids []int
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		exe, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
-		if err != nil || !strings.Contains(filepath.Base(exe), "charon") {
-			continue
-		}
-		env, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
-		if err == nil && containsItem(env, want) {
-			pids = append(pids, pid)
-		}
-	}
-	return pids, nil
-}
-
-func containsItem(list, item []byte) bool {
-	for entry := range bytes.SplitSeq(list, []byte{0}) {
-		if bytes.Equal(entry, item) {
-			return true
-		}
-	}
-	return false
+	return process.Find(func(pid int) bool {
+		return strings.Contains(filepath.Base(process.Program(pid)), "charon") && slices.Contains(process.Environment(pid), environment(dir))
+	})
 }
 
 func environment(dir string) string { return "STRONGSWAN_CONF=" + filepath.Join(dir, settingsFile) }
@@ -221,18 +191,7 @@ func (c *charon) close() {
 }
 
 // gone reports whether the process has ended, and waits for it so long.
-func (c *charon) gone(wait time.Duration) bool { return hasEnded(c.fd, wait) }
-
-func hasEnded(pidfd int, wait time.Duration) bool {
-	deadline := time.Now().Add(wait)
-	for {
-		left := max(0, time.Until(deadline)) // less than nothing would be for ever
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(left.Milliseconds()))
-		if !errors.Is(err, unix.EINTR) {
-			return err == nil && n == 1
-		}
-	}
-}
+func (c *charon) gone(wait time.Duration) bool { return process.Ended(c.fd, wait) }
 
 // within runs f, and ends the session if that takes too long, which ends f.
 func (c *charon) within(f func() error) error {
@@ -308,36 +267,6 @@ func torn(sas []ikeSA) bool {
 		}
 	}
 	return false
-}
-
-// end ends a process, asking first, and waits until it has.
-func end(pid int) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("open process %d: %w", pid, err)
-	}
-	defer unix.Close(fd)
-	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		if err := unix.PidfdSendSignal(fd, s, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("end process %d: %w", pid, err)
-		}
-		if hasEnded(fd, endTimeout) {
-			return nil
-		}
-	}
-	return fmt.Errorf("end process %d: it does not", pid)
-}
-
-// inNamespace reports whether a process is in the namespace.
-func inNamespace(pid int, handle int) bool {
-	var its, ours unix.Stat_t
-	if unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &its) != nil || unix.Fstat(handle, &ours) != nil {
-		return false
-	}
-	return its.Dev == ours.Dev && its.Ino == ours.Ino
 }
 
 // boundLog keeps charon's log from growing without end. Charon appends to it.

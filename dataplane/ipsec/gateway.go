@@ -14,6 +14,7 @@ import (
 	"github.com/strongswan/govici/vici"
 
 	"sluice/dataplane"
+	"sluice/dataplane/internal/process"
 	"sluice/dataplane/netns"
 )
 
@@ -204,7 +205,7 @@ func (g *gateway) begin(ctx context.Context) error {
 	}
 	g.keys, g.closing, g.tries = map[string]string{}, map[string][]string{}, map[string]attempt{}
 	conf, _ := os.ReadFile(filepath.Join(g.dir, settingsFile))
-	if len(pids) == 1 && inNamespace(pids[0], int(g.ns.Handle())) && string(conf) == settings(g.dir, g.m.path) {
+	if len(pids) == 1 && process.In(pids[0], g.ns) && string(conf) == settings(g.dir, g.m.path) {
 		c, err := connect(ctx, g.dir, pids[0])
 		if err == nil {
 			g.charon, g.loaded = c, g.readLoaded()
@@ -217,7 +218,7 @@ func (g *gateway) begin(ctx context.Context) error {
 		g.m.log.Warn("a VPN gateway's charon is started anew", "network", g.network, "gateway", g.want.ID, "reason", err)
 	}
 	for _, pid := range pids {
-		if err := end(pid); err != nil {
+		if err := process.End(pid); err != nil {
 			return err
 		}
 	}
@@ -231,7 +232,7 @@ func (g *gateway) begin(ctx context.Context) error {
 	}
 	c, err := connect(ctx, g.dir, pid)
 	if err != nil {
-		return errors.Join(err, end(pid))
+		return errors.Join(err, process.End(pid))
 	}
 	g.charon, g.loaded = c, map[string]string{}
 	g.m.log.Info("started a VPN gateway's charon", "network", g.network, "gateway", g.want.ID, "process", pid)

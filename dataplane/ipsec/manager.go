@@ -11,9 +11,8 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"sluice/dataplane"
+	"sluice/dataplane/internal/process"
 	"sluice/dataplane/netns"
 )
 
@@ -131,7 +130,7 @@ func (m *Manager) gateway(ns *netns.Namespace, network string) (*gateway, error)
 		return nil, errors.New("VPN gateways: closed")
 	}
 	if g := m.gateways[network]; g != nil {
-		if sameNamespace(g.ns, ns) {
+		if g.ns.Same(ns) {
 			return g, nil
 		}
 		// The namespace has been made anew; so is charon then.
@@ -145,11 +144,6 @@ func (m *Manager) gateway(ns *netns.Namespace, network string) (*gateway, error)
 	g := &gateway{m: m, network: network, dir: dir, wake: make(chan struct{}, 1), mu: make(mutex, 1), ns: own}
 	m.gateways[network] = g
 	return g, nil
-}
-
-func sameNamespace(a, b *netns.Namespace) bool {
-	var x, y unix.Stat_t
-	return unix.Fstat(int(a.Handle()), &x) == nil && unix.Fstat(int(b.Handle()), &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
 }
 
 // remove ends a network's charon and removes what is left of it. The directory
@@ -172,7 +166,7 @@ func (m *Manager) remove(ns *netns.Namespace, network string) error {
 	}
 	var errs []error
 	for _, pid := range pids {
-		errs = append(errs, end(pid))
+		errs = append(errs, process.End(pid))
 	}
 	if ns != nil {
 		errs = append(errs, sweep(ns))

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
+	"sluice/dataplane/internal/process"
 )
 
 // findCharon returns the path of charon's program.
@@ -166,7 +167,7 @@ func readAbilities(ctx context.Context, program, dir string, path dataplane.VPNP
 		if err != nil {
 			return err
 		}
-		defer func() { _ = end(pid) }()
+		defer func() { _ = process.End(pid) }()
 		c, err := connect(ctx, work, pid)
 		if err != nil {
 			return err

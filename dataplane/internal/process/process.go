@@ -1,0 +1,114 @@
+// Package process finds, watches and ends the processes of a network that outlive
+// the daemon, and are no children of the next one. They are found by asking the
+// kernel, as a pid in a file may be somebody else's by now.
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane/netns"
+)
+
+// patience is how long a process may take to end when it is asked to.
+const patience = 3 * time.Second
+
+// Find returns the pids of the processes for which is returns true.
+func Find(is func(pid int) bool) ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && is(pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// Program returns the path of what a process runs; empty for one that is gone, and
+// for a thread of the kernel.
+func Program(pid int) string {
+	path, _ := os.Readlink(file(pid, "exe"))
+	return path
+}
+
+// SameProgram reports whether a process runs the very file that this one does: not
+// another version that has been put in its place.
+func SameProgram(pid int) bool {
+	its, err := os.Stat(file(pid, "exe"))
+	if err != nil {
+		return false
+	}
+	ours, err := os.Stat("/proc/self/exe")
+	return err == nil && os.SameFile(its, ours)
+}
+
+// Arguments returns those that a process was started with, its name first.
+func Arguments(pid int) []string { return list(pid, "cmdline") }
+
+// Environment returns what a process was started with, each as NAME=value.
+func Environment(pid int) []string { return list(pid, "environ") }
+
+func list(pid int, name string) []string {
+	b, err := os.ReadFile(file(pid, name))
+	if err != nil || len(b) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+}
+
+// In reports whether a process is in a network namespace.
+func In(pid int, ns *netns.Namespace) bool {
+	var its, ours unix.Stat_t
+	if unix.Stat(file(pid, "ns/net"), &its) != nil || unix.Fstat(int(ns.Handle()), &ours) != nil {
+		return false
+	}
+	return its.Dev == ours.Dev && its.Ino == ours.Ino
+}
+
+func file(pid int, name string) string { return filepath.Join("/proc", strconv.Itoa(pid), name) }
+
+// Ended reports whether the process of a pidfd (pidfd_open(2)) has ended, and waits
+// for it so long.
+func Ended(pidfd int, wait time.Duration) bool {
+	deadline := time.Now().Add(wait)
+	for {
+		left := max(0, time.Until(deadline)) // less than nothing would be for ever
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(left.Milliseconds()))
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil && n == 1
+		}
+	}
+}
+
+// End ends a process, asking first, and waits until it has. It is no error if there
+// is none.
+func End(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
+		if err := unix.PidfdSendSignal(fd, s, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("end process %d: %w", pid, err)
+		}
+		if Ended(fd, patience) {
+			return nil
+		}
+	}
+	return fmt.Errorf("end process %d: it does not", pid)
+}
