@@ -2,12 +2,14 @@
 // tunnels: it tells them the network's prefixes, and learns theirs.
 //
 // A network's speaker is GoBGP. GoBGP offers no way to say in which network
-// namespace it dials, and keeps package-level state, so each speaker is a child
-// process in the network's namespace: the program itself, started again, which
-// is why main has to call Main first. What the speaker has to do goes to its
-// standard input and what it has learned comes from its standard output, as
-// JSON; it ends with its input, hence with the daemon, too, however that ended.
-// If it ends by itself it is started again.
+// namespace it dials, and keeps package-level state, so each speaker is a process
+// in the network's namespace: the program itself, started again, which is why main
+// has to call Main first. What the speaker has to do, and what it has learned, goes
+// over a Unix socket in its directory, as JSON.
+//
+// A speaker outlives the daemon, with its sessions and what they have taught it, and
+// is adopted by the next one, unless that is another program by then: a speaker is
+// always of the daemon's version. If it ends by itself it is started again.
 //
 // # Sockets
 //
@@ -24,7 +26,8 @@
 // peer whose path is the best; but never the default route, none that overlaps
 // what is no destination in a VPC (loopback, link-local, multicast and the
 // like), and none within what is announced. They go when their session ends;
-// there is no graceful restart (RFC 4724).
+// there is no graceful restart (RFC 4724). The session with a peer that tells more
+// than Options.Limit is closed, and may begin again after a while.
 //
 // The package must not know what a prefix is for, and touches no routing table.
 package bgp

@@ -52,6 +52,18 @@ func (f *frrouter) configure(t *testing.T, commands ...string) {
 	}
 }
 
+// dropped returns how often it has lost the session with a neighbour.
+func (f *frrouter) dropped(t *testing.T, neighbor string) string {
+	t.Helper()
+	out, err := f.Vtysh(t.Context(), "show bgp neighbors "+neighbor+" json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(out, `"connectionsDropped":`)
+	n, _, _ := strings.Cut(after, ",")
+	return n
+}
+
 func prefixes(list ...string) []netip.Prefix {
 	out := make([]netip.Prefix, 0, len(list))
 	for _, p := range list {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Peer is a router to speak BGP with.
@@ -16,20 +17,29 @@ type Peer struct {
 	Link          string // that the session goes over; empty for the routes' choice
 }
 
-// wish is what a speaker has to do, and what its input consists of.
-type wish struct {
-	Seq      uint64     // ascending
-	RouterID netip.Addr // of the speaker; taken from the first wish
-	Peers    []Peer
-	Announce []netip.Prefix
+// Limit is how much a peer may tell. The session with one that tells more is closed
+// (with a Cease, "Maximum Number of Prefixes Reached": RFC 4486, section 4).
+type Limit struct {
+	Prefixes uint32        // those that are not learned are counted, too
+	Pause    time.Duration // before there is a session with such a peer again
 }
 
-// report is how things stand, and what a speaker's output consists of.
+// wish is what a speaker has to do, and what is said to it.
+type wish struct {
+	Seq      uint64     // ascending, from 1 with each daemon
+	RouterID netip.Addr // of the speaker; taken from the first wish that it gets
+	Peers    []Peer
+	Announce []netip.Prefix
+	Limit    Limit
+}
+
+// report is how things stand, and what a speaker says.
 type report struct {
 	Seq      uint64 // of the newest wish that has been granted, or could not be
 	Error    string // why it could not be; empty if it was
 	Sessions map[string]bool
 	Routes   map[string][]netip.Prefix // ascending
+	Said     []string                  // for the log, since the last report
 }
 
 // check says what of a wish cannot be.

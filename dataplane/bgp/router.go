@@ -2,13 +2,9 @@ package bgp
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
+	"math"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 
@@ -27,79 +23,30 @@ const (
 	idleHold     = 5 // after a session was lost or refused
 )
 
-// settle is how long changes are collected for one report.
-const settle = 50 * time.Millisecond
-
 // router is the BGP of a speaker's process. It is used by one goroutine.
 type router struct {
-	log       *slog.Logger
+	said      *lines            // its log
 	server    *server.BgpServer // nil until there is a wish that can be granted
-	dirty     chan struct{}     // a session or a route has changed; holds one
+	dirty     chan struct{}     // a session, a route or what is said has changed; holds one
 	peers     map[netip.Addr]Peer
 	announced map[netip.Prefix]bool
+	limit     Limit
+	// Peers that have told too much, and when they may begin again.
+	excess map[netip.Addr]time.Time
+	resume *time.Timer // for the next of them
 }
 
-func newRouter(log *slog.Logger) *router {
-	return &router{log: log, dirty: make(chan struct{}, 1), peers: map[netip.Addr]Peer{}, announced: map[netip.Prefix]bool{}}
-}
-
-// input is a wish, or why there are no more.
-type input struct {
-	wish wish
-	err  error
-}
-
-// speak does what the wishes of in say and writes reports to out, until in
-// ends.
-func speak(in io.Reader, out io.Writer, log *slog.Logger) error {
-	r := newRouter(log)
-	defer r.stop()
-	inputs := make(chan input)
-	go func() {
-		decoder := json.NewDecoder(in)
-		for {
-			var i input
-			i.err = decoder.Decode(&i.wish)
-			inputs <- i
-			if i.err != nil {
-				return
-			}
-		}
-	}()
-	encoder := json.NewEncoder(out)
-	var last report
-	for {
-		now := report{Seq: last.Seq, Error: last.Error}
-		select {
-		case i := <-inputs:
-			if errors.Is(i.err, io.EOF) {
-				return nil
-			} else if i.err != nil {
-				return fmt.Errorf("read what to do: %w", i.err)
-			}
-			now.Seq, now.Error = i.wish.Seq, ""
-			if err := r.grant(i.wish); err != nil {
-				now.Error = err.Error()
-			}
-		case <-r.dirty:
-			time.Sleep(settle)
-		}
-		if err := r.observe(&now); err != nil {
-			return fmt.Errorf("look at sessions and routes: %w", err)
-		}
-		if reflect.DeepEqual(now, last) {
-			continue
-		}
-		if err := encoder.Encode(now); err != nil {
-			return fmt.Errorf("report: %w", err)
-		}
-		last = now
-	}
+func newRouter() *router {
+	r := &router{dirty: make(chan struct{}, 1), peers: map[netip.Addr]Peer{}, announced: map[netip.Prefix]bool{},
+		excess: map[netip.Addr]time.Time{}, resume: time.NewTimer(math.MaxInt64)}
+	r.said = &lines{more: func() { raise(r.dirty) }}
+	return r
 }
 
 // grant makes the server have a wish's peers and prefixes.
 func (r *router) grant(w wish) error {
 	ctx := context.Background()
+	r.limit = w.Limit // for peers that are added from now on
 	if r.server == nil {
 		if err := r.start(ctx, w); err != nil {
 			return err
@@ -117,6 +64,7 @@ func (r *router) grant(w wish) error {
 			return fmt.Errorf("remove BGP peer %s: %w", remote, err)
 		}
 		delete(r.peers, remote)
+		delete(r.excess, remote)
 	}
 	if err := r.announce(w.Announce); err != nil {
 		return err
@@ -125,7 +73,7 @@ func (r *router) grant(w wish) error {
 		if _, ok := r.peers[p.Remote]; ok {
 			continue
 		}
-		if err := r.server.AddPeer(ctx, &api.AddPeerRequest{Peer: config(p)}); err != nil {
+		if err := r.server.AddPeer(ctx, &api.AddPeerRequest{Peer: config(p, w.Limit.Prefixes)}); err != nil {
 			return fmt.Errorf("add BGP peer %s: %w", p.Remote, err)
 		}
 		r.peers[p.Remote] = p
@@ -133,19 +81,25 @@ func (r *router) grant(w wish) error {
 	return nil
 }
 
+var ipv4 = &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
+
 // config is a peer in GoBGP's words.
-func config(p Peer) *api.Peer {
+func config(p Peer, most uint32) *api.Peer {
 	return &api.Peer{
 		Conf:      &api.PeerConf{NeighborAddress: p.Remote.String(), PeerAsn: p.PeerASN, LocalAsn: p.LocalASN},
 		Transport: &api.Transport{LocalAddress: p.Local.String(), BindInterface: p.Link},
 		Timers: &api.Timers{Config: &api.TimersConfig{HoldTime: holdTime, KeepaliveInterval: keepalive,
 			ConnectRetry: connectRetry, IdleHoldTimeAfterReset: idleHold}},
+		AfiSafis: []*api.AfiSafi{{
+			Config:       &api.AfiSafiConfig{Family: ipv4, Enabled: true},
+			PrefixLimits: &api.PrefixLimit{Family: ipv4, MaxPrefixes: most},
+		}},
 	}
 }
 
 // start makes a server that listens.
 func (r *router) start(ctx context.Context, w wish) (err error) {
-	s := server.NewBgpServer(server.LoggerOption(r.log, nil))
+	s := server.NewBgpServer(server.LoggerOption(r.said.logger(), nil))
 	go s.Serve()
 	defer func() {
 		if err != nil {
@@ -240,13 +194,18 @@ func (r *router) observe(to *report) error {
 	if r.server == nil {
 		return nil
 	}
+	over := map[netip.Addr]bool{}
 	err := r.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
 		remote, err := netip.ParseAddr(p.GetState().GetNeighborAddress())
 		if peer, ok := r.peers[remote]; err == nil && ok {
 			to.Sessions[peer.Connection] = p.GetState().GetSessionState() == api.PeerState_SESSION_STATE_ESTABLISHED
+			over[remote] = p.GetState().GetAdminState() == api.PeerState_ADMIN_STATE_PFX_CT
 		}
 	})
 	if err != nil {
+		return err
+	}
+	if err := r.restrain(over); err != nil {
 		return err
 	}
 	announce := make([]netip.Prefix, 0, len(r.announced))
@@ -269,6 +228,32 @@ func (r *router) observe(to *report) error {
 		slices.SortFunc(list, netip.Prefix.Compare)
 	}
 	return err
+}
+
+// restrain lets peers that have told too much, and whose sessions GoBGP has closed
+// for good, begin again after a while.
+func (r *router) restrain(over map[netip.Addr]bool) error {
+	now, next := time.Now(), time.Duration(math.MaxInt64)
+	for remote, is := range over {
+		until, known := r.excess[remote]
+		switch {
+		case !is:
+			delete(r.excess, remote)
+			continue
+		case !known:
+			until = now.Add(r.limit.Pause)
+			r.excess[remote] = until
+		case !now.Before(until):
+			if err := r.server.EnablePeer(context.Background(), &api.EnablePeerRequest{Address: remote.String()}); err != nil {
+				return fmt.Errorf("begin with BGP peer %s again: %w", remote, err)
+			}
+			delete(r.excess, remote)
+			continue
+		}
+		next = min(next, until.Sub(now))
+	}
+	r.resume.Reset(next)
+	return nil
 }
 
 // stop closes all sessions.

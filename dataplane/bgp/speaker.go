@@ -6,38 +6,42 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
+	"sluice/dataplane/internal/process"
 	"sluice/dataplane/netns"
 )
 
-// grace is how long a speaker may take to say goodbye, and steady how long it
-// has to live to be started again at once.
+// ready is how long a speaker may take to listen, and steady how long it has to
+// live to be started again at once.
 const (
-	grace  = 3 * time.Second
+	ready  = 5 * time.Second
 	steady = time.Minute
 )
 
-// speaker keeps a child process in a network's namespace.
+// speaker keeps a process in a network's namespace.
 type speaker struct {
 	ns      *netns.Namespace // its own
 	network string
+	dir     string
 	log     *slog.Logger
 	changed func(network string)
 
 	ctx  context.Context
 	stop context.CancelFunc
-	done chan struct{} // closed when the child has ended for good
+	done chan struct{} // closed when nobody looks after the process any more
 	poke chan struct{} // there is another wish; holds one
 	tell chan struct{} // something has changed; holds one
 
@@ -48,7 +52,7 @@ type speaker struct {
 }
 
 func newSpeaker(ns *netns.Namespace, network string, opt Options) *speaker {
-	sp := &speaker{ns: ns, network: network, log: opt.Logger.With("network", network), changed: opt.Changed,
+	sp := &speaker{ns: ns, network: network, dir: opt.dir(network), want: wish{Limit: opt.Limit}, log: opt.Logger.With("network", network), changed: opt.Changed,
 		done: make(chan struct{}), poke: make(chan struct{}, 1), tell: make(chan struct{}, 1), news: make(chan struct{})}
 	sp.ctx, sp.stop = context.WithCancel(context.Background())
 	return sp
@@ -104,6 +108,10 @@ func (sp *speaker) granted(ctx context.Context, seq uint64) error {
 func (sp *speaker) take(r report) {
 	sp.mu.Lock()
 	before := sp.is
+	for _, line := range r.Said {
+		sp.log.Warn("BGP speaker", "says", line)
+	}
+	r.Said = nil
 	sp.is = r
 	close(sp.news)
 	sp.news = make(chan struct{})
@@ -137,7 +145,7 @@ func (sp *speaker) gossip() {
 	}
 }
 
-// run keeps a child running until stop.
+// run keeps a process running until stop.
 func (sp *speaker) run() {
 	defer close(sp.done)
 	defer sp.ns.Close()
@@ -145,17 +153,17 @@ func (sp *speaker) run() {
 	wait.InitialInterval, wait.MaxInterval = time.Second, 30*time.Second
 	for {
 		began := time.Now()
-		err := sp.child()
+		err := sp.converse()
+		if sp.ctx.Err() != nil {
+			return
+		}
 		sp.mu.Lock()
 		r := report{Seq: sp.is.Seq, Error: sp.is.Error}
-		if err != nil && sp.is.Seq < sp.want.Seq {
+		if sp.is.Seq < sp.want.Seq {
 			r = report{Seq: sp.want.Seq, Error: err.Error()}
 		}
 		sp.mu.Unlock()
 		sp.take(r)
-		if sp.ctx.Err() != nil {
-			return
-		}
 		if time.Since(began) > steady {
 			wait.Reset()
 		}
@@ -169,30 +177,18 @@ func (sp *speaker) run() {
 	}
 }
 
-// child runs one child until it ends, by itself (which is an error) or by stop.
-func (sp *speaker) child() error {
-	// Not by its path: that may be another version by now.
-	cmd := exec.CommandContext(sp.ctx, "/proc/self/exe", argument)
-	cmd.Args[0] = os.Args[0]
-	cmd.WaitDelay = grace
-	said := &lines{log: sp.log}
-	cmd.Stderr = said
-	in, err := cmd.StdinPipe()
+// converse adopts the network's process, or starts one, and tells it what is wished
+// until it ends by itself, or until stop: then it works on.
+func (sp *speaker) converse() error {
+	line, err := sp.reach()
 	if err != nil {
-		return fmt.Errorf("start BGP speaker: %w", err)
+		return errors.Join(err, end(sp.dir))
 	}
-	cmd.Cancel = in.Close
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return fmt.Errorf("start BGP speaker: %w", err)
-	}
-	// The child is forked from a thread in the namespace, and so lives in it.
-	if err := sp.ns.Do(cmd.Start); err != nil {
-		return fmt.Errorf("start BGP speaker: %w", err)
-	}
+	defer line.Close()
+	defer context.AfterFunc(sp.ctx, func() { line.Close() })()
 	ended := make(chan error, 1)
 	go func() {
-		decoder := json.NewDecoder(bufio.NewReader(out))
+		decoder := json.NewDecoder(bufio.NewReader(line))
 		for {
 			var r report
 			if err := decoder.Decode(&r); err != nil {
@@ -202,68 +198,118 @@ func (sp *speaker) child() error {
 			sp.take(r)
 		}
 	}()
-	encoder := json.NewEncoder(in)
-	for first := true; ; first = false {
-		if !first {
-			select {
-			case <-sp.poke:
-			case err = <-ended:
-			}
-			if err != nil {
-				break
-			}
-		}
+	encoder := json.NewEncoder(line)
+	for err == nil {
 		sp.mu.Lock()
 		want := sp.want
 		sp.mu.Unlock()
-		if encoder.Encode(want) != nil { // it has ended, or is ending
-			err = <-ended
+		if err = encoder.Encode(want); err != nil {
 			break
 		}
+		select {
+		case <-sp.poke:
+		case err = <-ended:
+		}
 	}
-	if !errors.Is(err, io.EOF) {
-		// It would wait for somebody to read what it says.
-		_ = cmd.Process.Kill()
-	}
-	status := cmd.Wait()
 	if sp.ctx.Err() != nil {
 		return nil
 	}
-	return fmt.Errorf("the BGP speaker has ended: %w", errors.Join(status, notEOF(err), said.last()))
+	line.Close()
+	return fmt.Errorf("the BGP speaker has ended, or closed its socket: %w", errors.Join(err, end(sp.dir), lastLine(sp.dir)))
 }
 
-func notEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
+// reach adopts the network's process, or starts one.
+func (sp *speaker) reach() (net.Conn, error) {
+	pids, err := find(sp.dir)
+	if err != nil {
+		return nil, err
 	}
-	return err
-}
-
-// lines logs what is written to it, line by line.
-type lines struct {
-	log  *slog.Logger
-	rest []byte
-	line string // the last
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.rest = append(l.rest, b...)
-	for {
-		i := slices.Index(l.rest, '\n')
-		if i < 0 {
-			break
+	// One of another version may not understand.
+	if len(pids) == 1 && process.In(pids[0], sp.ns) && process.SameProgram(pids[0]) {
+		if line, err := sp.dial(nil); err == nil {
+			sp.log.Info("adopted a network's BGP speaker", "process", pids[0])
+			return line, nil
 		}
-		l.line = string(l.rest[:i])
-		l.log.Warn("BGP speaker", "says", l.line)
-		l.rest = l.rest[i+1:]
 	}
-	return len(b), nil
+	if err := end(sp.dir); err != nil {
+		return nil, err
+	}
+	ended, err := sp.start()
+	if err != nil {
+		return nil, fmt.Errorf("start BGP speaker: %w", err)
+	}
+	return sp.dial(ended)
 }
 
-// last returns the last line, after the last Write.
-func (l *lines) last() error {
-	if l.line == "" {
-		return nil
+// start starts a process, in a session of its own and with nothing of ours open, so
+// that it outlives us. It returns a channel that is closed when it has ended.
+func (sp *speaker) start() (ended chan struct{}, err error) {
+	if err := os.MkdirAll(sp.dir, 0o700); err != nil {
+		return nil, err
 	}
-	return errors.New(l.line)
+	if err := os.Remove(filepath.Join(sp.dir, socketFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	said, err := os.OpenFile(filepath.Join(sp.dir, errorFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer said.Close()
+	// Not by its path: that may be another version by now.
+	cmd := exec.Command("/proc/self/exe", argument, sp.dir)
+	cmd.Args[0] = os.Args[0]
+	cmd.Dir, cmd.Stderr, cmd.SysProcAttr = "/", said, &syscall.SysProcAttr{Setsid: true}
+	// It is forked from a thread in the namespace, and so lives in it.
+	if err := sp.ns.Do(cmd.Start); err != nil {
+		return nil, err
+	}
+	ended = make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	return ended, nil
+}
+
+// dial opens a connection to the process, as soon as it listens.
+func (sp *speaker) dial(ended <-chan struct{}) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(sp.ctx, ready)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	var dialer net.Dialer
+	for {
+		line, err := dialer.DialContext(ctx, "unix", filepath.Join(sp.dir, socketFile))
+		if err == nil {
+			return line, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ended:
+			return nil, fmt.Errorf("the BGP speaker has ended: %w", lastLine(sp.dir))
+		case <-ctx.Done():
+			return nil, fmt.Errorf("the BGP speaker does not listen: %w", err)
+		}
+	}
+}
+
+// find returns the processes that are speakers with that directory.
+func find(dir string) ([]int, error) {
+	return process.Find(func(pid int) bool {
+		args := process.Arguments(pid)
+		return len(args) == 3 && args[1] == argument && args[2] == dir
+	})
+}
+
+// end ends the speakers with that directory. They take leave of their peers.
+func end(dir string) error {
+	pids, err := find(dir)
+	if err != nil {
+		return fmt.Errorf("look for BGP speakers: %w", err)
+	}
+	var errs []error
+	for _, pid := range pids {
+		errs = append(errs, process.End(pid))
+	}
+	return errors.Join(errs...)
 }

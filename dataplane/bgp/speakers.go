@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -14,12 +16,20 @@ import (
 	"sluice/dataplane/netns"
 )
 
+// socketLimit is how long the path of a Unix socket may be (unix(7)).
+const socketLimit = 107
+
 // Patience is how long Apply waits for a speaker at most.
 const Patience = 10 * time.Second
 
+// Most is how much a peer may tell if Options say nothing else.
+var Most = Limit{Prefixes: 4000, Pause: 5 * time.Minute}
+
 // Options are how Speakers work.
 type Options struct {
+	Dir    string // run directory, absolute; each network's speaker has a subdirectory, named by the network
 	Logger *slog.Logger
+	Limit  Limit // zero: Most
 	// Changed is called some time after a session or a learned route of a
 	// network has changed, once for what changes together, and for one network
 	// by one goroutine. nil for nobody.
@@ -43,8 +53,13 @@ type turn struct {
 	users int
 }
 
-// New returns Speakers without any.
+func (o *Options) dir(network string) string { return filepath.Join(o.Dir, network) }
+
+// New returns Speakers. It starts and adopts none by itself.
 func New(opt Options) *Speakers {
+	if opt.Limit == (Limit{}) {
+		opt.Limit = Most
+	}
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -55,15 +70,23 @@ func New(opt Options) *Speakers {
 }
 
 // Apply makes a network have sessions with these peers in its namespace, and
-// announce these prefixes to all of them; without peers its speaker ends. It
-// returns when the speaker has taken note, not when sessions are established.
+// announce these prefixes to all of them; without peers its speaker ends, also one
+// that other Speakers have left behind, and ns may be nil. It returns when the
+// speaker has taken note, not when sessions are established; Status and Routes tell
+// of one that was adopted from then on.
 // Sessions with peers that stay as they are stay, too, and others are closed
 // (with a Cease). After an error the speaker may have done a part, and keeps
 // trying if it had to be started again; the next Apply makes up for it. ns may
 // be closed afterwards.
 func (s *Speakers) Apply(ctx context.Context, ns *netns.Namespace, network string, peers []Peer, announce []netip.Prefix) error {
+	if network == "" || filepath.Base(network) != network {
+		return fmt.Errorf("BGP of network %q: not a name", network)
+	}
 	if err := check(peers, announce); err != nil {
 		return fmt.Errorf("network %s: %w", network, err)
+	}
+	if socket := filepath.Join(s.opt.dir(network), socketFile); len(socket) > socketLimit || !filepath.IsAbs(socket) {
+		return fmt.Errorf("BGP of network %s: socket %s: must be an absolute path of %d bytes at most", network, socket, socketLimit)
 	}
 	if len(peers) > 0 && !mainCalled.Load() {
 		return errors.New("start a BGP speaker: main of this program has not called bgp.Main, which its child would be")
@@ -74,14 +97,14 @@ func (s *Speakers) Apply(ctx context.Context, ns *netns.Namespace, network strin
 	sp, closed := s.speakers[network], s.closed
 	s.mu.Unlock()
 	if sp != nil && (len(peers) == 0 || !sp.ns.Same(ns)) {
-		s.end(network, sp)
+		s.leave(network, sp)
 		sp = nil
 	}
 	if len(peers) == 0 {
-		return nil
+		return s.remove(network)
 	}
 	if closed {
-		return fmt.Errorf("network %s: BGP speakers have ended", network)
+		return fmt.Errorf("network %s: BGP speakers: closed", network)
 	}
 	if sp == nil {
 		again, err := ns.Again()
@@ -93,7 +116,7 @@ func (s *Speakers) Apply(ctx context.Context, ns *netns.Namespace, network strin
 		if s.closed {
 			s.mu.Unlock()
 			again.Close()
-			return fmt.Errorf("network %s: BGP speakers have ended", network)
+			return fmt.Errorf("network %s: BGP speakers: closed", network)
 		}
 		s.speakers[network] = sp
 		s.mu.Unlock()
@@ -126,7 +149,21 @@ func (s *Speakers) take(network string) (leave func()) {
 	}
 }
 
-func (s *Speakers) end(network string, sp *speaker) {
+// remove ends a network's speaker, whoever has started it. The directory goes last,
+// so that after a crash the rest is found again.
+func (s *Speakers) remove(network string) error {
+	dir := s.opt.dir(network)
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err := end(dir); err != nil {
+		return fmt.Errorf("remove BGP speaker of network %s: %w", network, err)
+	}
+	return os.RemoveAll(dir)
+}
+
+// leave looks after a speaker no more.
+func (s *Speakers) leave(network string, sp *speaker) {
 	sp.stop()
 	<-sp.done
 	s.mu.Lock()
@@ -178,7 +215,8 @@ func (s *Speakers) of(network string) *speaker {
 	return s.speakers[network]
 }
 
-// Close ends all speakers, for good.
+// Close ends the looking after. The speakers work on, with all sessions, for the
+// next Speakers to adopt.
 func (s *Speakers) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -188,6 +226,6 @@ func (s *Speakers) Close() {
 		sp.stop()
 	}
 	for network, sp := range all {
-		s.end(network, sp)
+		s.leave(network, sp)
 	}
 }

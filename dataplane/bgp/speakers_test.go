@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,14 +55,36 @@ func peer(n int, asn uint32) Peer {
 
 // speakers returns Speakers whose Changed leaves a note in the channel.
 func speakers(t *testing.T) (*Speakers, chan struct{}) {
+	t.Helper()
+	// Not t.TempDir, whose name may be too long for a socket.
+	dir, err := os.MkdirTemp("", "bgp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return open(t, Options{Dir: dir})
+}
+
+// open returns Speakers that end when the test does.
+func open(t *testing.T, opt Options) (*Speakers, chan struct{}) {
 	changed := make(chan struct{}, 1)
-	s := New(Options{Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Changed: func(n string) {
+	opt.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	opt.Changed = func(n string) {
 		if n != network {
 			t.Errorf("Changed(%q)", n)
 		}
 		raise(changed)
-	}})
-	t.Cleanup(s.Close)
+	}
+	s := New(opt)
+	t.Cleanup(func() {
+		s.Close()
+		if err := s.Apply(context.Background(), nil, network, nil, nil); err != nil {
+			t.Error(err)
+		}
+		if left, err := os.ReadDir(opt.Dir); err != nil || len(left) > 0 {
+			t.Errorf("left: %v, %v", left, err)
+		}
+	})
 	return s, changed
 }
 
@@ -217,16 +241,7 @@ func TestTwoPeers(t *testing.T) {
 	// What one peer says is not told to the other.
 	nstest.Eventually(t, sees(f1, map[string]string{"10.1.0.0/16": "169.254.1.1 65001"}))
 	nstest.Eventually(t, sees(f2, map[string]string{"10.1.0.0/16": "169.254.2.1 65010"}))
-	dropped := func() string {
-		out, err := f2.Vtysh(t.Context(), "show bgp neighbors 169.254.2.1 json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, after, _ := strings.Cut(out, `"connectionsDropped":`)
-		n, _, _ := strings.Cut(after, ",")
-		return n
-	}
-	before := dropped()
+	before := f2.dropped(t, "169.254.2.1")
 
 	// The second has all when the first is gone, at once or without a word.
 	only := routes(s, map[string][]netip.Prefix{"vco-2": prefixes("10.7.0.0/16", "10.9.0.0/16")})
@@ -239,7 +254,7 @@ func TestTwoPeers(t *testing.T) {
 	wait(t, changed, status(s, map[string]bool{"vco-1": false, "vco-2": true}))
 	f1.start(t)
 	wait(t, changed, both)
-	if now := dropped(); before == "" || now != before {
+	if now := f2.dropped(t, "169.254.2.1"); before == "" || now != before {
 		t.Errorf("the other session was dropped %s times, before %s", now, before)
 	}
 	if err := errors.Join(sees(f1, map[string]string{"10.1.0.0/16": "169.254.1.1 65001"})(), sees(f2, map[string]string{"10.1.0.0/16": "169.254.2.1 65010"})()); err != nil {
@@ -285,7 +300,7 @@ func child(t *testing.T, ns *netns.Namespace, other int) (pid int) {
 	nstest.Eventually(t, func() error {
 		for p := range strings.FieldsSeq(nstest.Command(t, ns, "ip", "netns", "pids", ns.Name())) {
 			line, _ := os.ReadFile("/proc/" + p + "/cmdline")
-			if strings.HasSuffix(string(line), "\x00"+argument+"\x00") {
+			if strings.Contains(string(line), "\x00"+argument+"\x00") {
 				if pid, _ = strconv.Atoi(p); pid != other {
 					return nil
 				}
@@ -307,25 +322,57 @@ func TestRestart(t *testing.T) {
 
 	// The speaker is killed: another one takes its place.
 	pid := child(t, gw, 0)
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil { // it does not mind that
-		t.Fatal(err)
-	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, changed, routes(s, nil))
-	child(t, gw, pid)
+	second := child(t, gw, pid)
 	wait(t, changed, routes(s, learned))
 
-	// The daemon is restarted.
+	// The daemon is restarted: the speaker works on meanwhile, and is adopted.
+	dropped := f.dropped(t, "169.254.1.1")
 	s.Close()
 	if err := s.Apply(t.Context(), gw, network, []Peer{peer(1, 65002)}, nil); err == nil {
 		t.Error("Apply after Close: no error")
 	}
-	nstest.Eventually(t, sees(f, map[string]string{}))
-	s, changed = speakers(t)
+	f.configure(t, "router bgp 65002", "network 10.7.0.0/16")
+	s, changed = open(t, Options{Dir: s.opt.Dir})
+	apply(t, s, gw, []Peer{peer(1, 65002)}, "10.1.0.0/16", "10.2.0.0/16")
+	if err := errors.Join(status(s, map[string]bool{"vco-1": true})(), has(s, "10.9.0.0/16")); err != nil {
+		t.Errorf("at once: %v", err)
+	}
+	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.7.0.0/16", "10.9.0.0/16")}))
+	nstest.Eventually(t, sees(f, map[string]string{"10.1.0.0/16": "169.254.1.1 65001", "10.2.0.0/16": "169.254.1.1 65001"}))
+	if pid := child(t, gw, 0); pid != second {
+		t.Errorf("the speaker is %d, was %d", pid, second)
+	}
+	if now := f.dropped(t, "169.254.1.1"); now != dropped {
+		t.Errorf("the session was dropped %s times, before %s", now, dropped)
+	}
+
+	// A speaker of another version is not adopted.
+	s.Close()
+	old := filepath.Join(t.TempDir(), "old")
+	if err := errors.Join(end(s.opt.dir(network)), os.Remove(filepath.Join(s.opt.dir(network), socketFile)), copyProgram(old)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(old, argument, s.opt.dir(network))
+	if err := gw.Do(cmd.Start); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	s, changed = open(t, Options{Dir: s.opt.Dir})
 	apply(t, s, gw, []Peer{peer(1, 65002)}, "10.1.0.0/16")
-	wait(t, changed, routes(s, learned))
+	select {
+	case <-ended:
+	default:
+		t.Error("the speaker of another version is still there")
+	}
+	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.7.0.0/16", "10.9.0.0/16")}))
 
 	// The namespace is another one.
 	other, far := lab(t, 1)
@@ -333,6 +380,52 @@ func TestRestart(t *testing.T) {
 	apply(t, s, other, []Peer{peer(1, 65002)}, "10.1.0.0/16")
 	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.8.0.0/16")}))
 	nstest.Eventually(t, sees(f, map[string]string{}))
+
+	// What nobody looks after any more is ended by Speakers that did not make it.
+	s.Close()
+	s, _ = open(t, Options{Dir: s.opt.Dir})
+	apply(t, s, other, nil)
+	if pids, err := find(s.opt.dir(network)); err != nil || len(pids) > 0 {
+		t.Errorf("speakers: %v, %v", pids, err)
+	}
+}
+
+// has fails unless a prefix is among those that are learned from the first peer.
+func has(s *Speakers, prefix string) error {
+	if got := s.Routes(network)["vco-1"]; !slices.Contains(got, netip.MustParsePrefix(prefix)) {
+		return fmt.Errorf("%s is not among %v", prefix, got)
+	}
+	return nil
+}
+
+func copyProgram(to string) error {
+	b, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o700)
+}
+
+// A peer that tells too much is not heard for a while.
+func TestLimit(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	gw, far := lab(t, 1)
+	f := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.6.0.0/16", "10.7.0.0/16", "10.8.0.0/16")
+	s, _ := speakers(t)
+	s, changed := open(t, Options{Dir: s.opt.Dir, Limit: Limit{Prefixes: 4, Pause: time.Second}}) // FRR tells us what is ours, too
+	apply(t, s, gw, []Peer{peer(1, 65002)}, "10.1.0.0/16")
+	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.6.0.0/16", "10.7.0.0/16", "10.8.0.0/16")}))
+	f.configure(t, "router bgp 65002", "network 10.9.0.0/16")
+	wait(t, changed, routes(s, nil))
+	nstest.Eventually(t, func() error {
+		out, err := f.Vtysh(t.Context(), "show bgp neighbors 169.254.1.1 json")
+		if err == nil && !strings.Contains(out, "Maximum Number of Prefixes Reached") {
+			err = errors.New("FRR was not told that it is too much: " + out)
+		}
+		return err
+	})
+	f.configure(t, "router bgp 65002", "no network 10.6.0.0/16")
+	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.7.0.0/16", "10.8.0.0/16", "10.9.0.0/16")}))
 }
 
 // The port is somebody else's: that is said, and made up for.

@@ -38,7 +38,7 @@ func (e *Engine) openVPN() {
 		e.log.Warn("no VPN gateways", "error", e.vpn.why)
 	}
 	e.vpn.health = health.New(health.Options{Logger: e.log, Changed: changed})
-	e.vpn.bgp = bgp.New(bgp.Options{Logger: e.log, Changed: changed})
+	e.vpn.bgp = bgp.New(bgp.Options{Dir: filepath.Join(e.cfg.RunDir, "bgp"), Logger: e.log, Changed: changed})
 }
 
 // closeVPN ends the watching; charons work on.
@@ -82,6 +82,7 @@ func (j *job) applyVPN(ctx context.Context) {
 		j.runner.Add(giveTunnelAddresses(n.ns, want, n.tunnels))
 		j.runner.Add(v.health.Apply(ctx, n.ns, n.id, checks(want)))
 		j.runner.Add(v.bgp.Apply(ctx, n.ns, n.id, peers(want, n.tunnels), want.Announce))
+		n.tunnels = v.tunnels(n.id, want) // with what an adopted speaker has learned
 	}
 	p := shape.Plan(n.ns, tunnelLinks(n.tunnels), bandwidth(want))
 	j.runner.Add(p.Err)

@@ -130,7 +130,8 @@ func (h *host) cut(t *testing.T, from netip.AddrPort) {
 // tunnel, and forget them.
 func TestVPNBGP(t *testing.T) {
 	t.Parallel()
-	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
+	g := gateways[0].another(t, "bgp", "")
+	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
 	h := n.host(t, 0, "172.16.1.10")
 	id, _ := n.vpnGateway(t, "10")
 	n.call(t, "ModifyVpnGatewayAttribute", "VpnGatewayId", id, "AutoPropagate", "true")
@@ -174,6 +175,17 @@ func TestVPNBGP(t *testing.T) {
 	n.bgpStatus(t, c, "success")
 	announce("network")
 	h.reaches(t, far)
+
+	// The session outlives the daemon, with the routes.
+	end := h.pings(t, behind.listen(t, "udp"))
+	g.killDaemon(t)
+	h.reaches(t, far)
+	g.startDaemon(t)
+	n.bgpStatus(t, c, "success")
+	n.settled(t)
+	if sent, lost := end(); lost != 0 || sent < 10 {
+		t.Errorf("%d of %d packets were lost while the daemon was restarted", lost, sent)
+	}
 
 	// A router that ends takes its routes along.
 	if err := r.Kill(); err != nil {
