@@ -44,7 +44,7 @@ test: setup-test ## run all tests with the race detector; check that nothing is 
 test-vm: setup-test ## run the tests of VPN gateways on the kernel's ESP, in a virtual machine with Linux 6.1
 	scripts/libreswan.sh
 	CGO_ENABLED=0 $(GO) build -o build/programs/ ./cmd/sluiced ./cmd/sluicectl
-	E2E_PROGRAMS=$(CURDIR)/build/programs CGO_ENABLED=0 $(GO) test -count=1 -timeout 1h -exec '$(CURDIR)/scripts/vm.sh -timeout 1h' -run 'TestVPN' -v ./test/e2e
+	E2E_PROGRAMS=$(CURDIR)/build/programs CGO_ENABLED=0 $(GO) test -count=1 -timeout 1h -exec '$(CURDIR)/scripts/vm.sh -timeout 1h' -parallel 1 -run 'TestVPN' -v ./test/e2e
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 1h -exec '$(CURDIR)/scripts/vm.sh -timeout 1h' -skip '/libipsec$$' -v ./dataplane/ipsec
 
 .PHONY: lint
