@@ -75,6 +75,42 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		}
 		out = append(out, nattest.Route("vpc-a", fmt.Sprintf("172.%d.0.0/16", 16+i), hops...))
 	}
+	return append(out, randomVPN(r)...)
+}
+
+// randomVPN returns a VPN gateway of vpc-a and what it has, or nothing.
+func randomVPN(r *rand.Rand) []resource.Resource {
+	if r.IntN(3) == 0 {
+		return nil
+	}
+	g := vpnGateway()
+	g.Address = netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", 20+r.IntN(40))) // may be another elastic IP, too
+	g.IPsec, g.AutoPropagate = r.IntN(5) > 0, r.IntN(2) == 0
+	out := []resource.Resource{g, customerGateway("cgw-0", "198.51.100.7", 65010), customerGateway("cgw-1", "198.51.100.8", 0)}
+	n := 1 + r.IntN(5)
+	for i := range n {
+		peer := fmt.Sprintf("cgw-%d", r.IntN(2))
+		if r.IntN(20) == 0 {
+			peer = "cgw-gone"
+		}
+		out = append(out, connection(fmt.Sprintf("vco-%d", n-i), peer, func(c *resource.VPNConnection) {
+			c.LocalSubnets, c.RemoteSubnets = nil, nil
+			for range 1 + r.IntN(3) {
+				c.LocalSubnets = append(c.LocalSubnets, netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", r.IntN(4))))
+				c.RemoteSubnets = append(c.RemoteSubnets, netip.MustParsePrefix(fmt.Sprintf("192.168.%d.0/24", r.IntN(4))))
+			}
+			if r.IntN(3) == 0 {
+				withBGP(c)
+			}
+		}))
+	}
+	for range r.IntN(8) {
+		source := ""
+		if r.IntN(2) == 0 {
+			source = fmt.Sprintf("10.0.%d.0/24", r.IntN(4))
+		}
+		out = append(out, vpnRoute(source, fmt.Sprintf("192.168.%d.0/24", r.IntN(4)), fmt.Sprintf("vco-%d", r.IntN(n+2)), 100*r.IntN(2), r.IntN(2) == 0))
+	}
 	return out
 }
 
@@ -86,9 +122,9 @@ func FuzzCompile(f *testing.F) {
 		r := rand.New(rand.NewPCG(a, b))
 		w := nattest.New(t)
 		w.Put(randomResources(r)...)
-		n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil)
+		n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal)
 		w.Reopen()
-		again, errAgain := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil)
+		again, errAgain := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal)
 		if !reflect.DeepEqual(n, again) || fmt.Sprint(err) != fmt.Sprint(errAgain) {
 			t.Fatalf("two outcomes of the same resources:\n%v %v\n%v %v", n, err, again, errAgain)
 		}
@@ -97,6 +133,38 @@ func FuzzCompile(f *testing.F) {
 		}
 		checkNetwork(t, n)
 	})
+}
+
+// checkVPN checks what package dataplane promises of every VPNGateway.
+func checkVPN(t *testing.T, n *dataplane.Network) {
+	t.Helper()
+	g := n.VPN
+	if !slices.Contains(n.Elastic, g.Address) {
+		t.Errorf("VPN gateway at %s, which is no elastic IP of the network", g.Address)
+	}
+	ascending(t, "announce", g.Announce, netip.Prefix.Compare)
+	ascending(t, "connections", g.Connections, func(a, b dataplane.VPNConnection) int { return cmp.Compare(a.ID, b.ID) })
+	ascending(t, "VPN routes", g.Routes, func(a, b dataplane.VPNRoute) int {
+		return cmp.Or(a.Source.Compare(b.Source), a.Destination.Compare(b.Destination), cmp.Compare(a.Connection, b.Connection))
+	})
+	bgp := false
+	for i := range g.Connections {
+		c := &g.Connections[i]
+		bgp = bgp || c.BGP != nil
+		ascending(t, "local subnets", c.LocalSubnets, netip.Prefix.Compare)
+		ascending(t, "remote subnets", c.RemoteSubnets, netip.Prefix.Compare)
+		if c.PSK != dataplane.Secret("secret of "+c.ID) || !c.Remote.IsValid() || c.LocalID == "" || c.RemoteID == "" {
+			t.Errorf("connection %+v", c)
+		}
+	}
+	if bgp != (len(g.Announce) > 0) {
+		t.Errorf("BGP: %v, announced: %v", bgp, g.Announce)
+	}
+	for _, r := range g.Routes {
+		if !slices.ContainsFunc(g.Connections, func(c dataplane.VPNConnection) bool { return c.ID == r.Connection }) {
+			t.Errorf("route %+v leads nowhere", r)
+		}
+	}
 }
 
 // checkNetwork checks what package dataplane promises of every Network.
@@ -110,6 +178,9 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 		return cmp.Or(a.External.Compare(b.External), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.ExternalPort, b.ExternalPort))
 	})
 	ascending(t, "SNAT", n.SNAT, func(a, b dataplane.SNAT) int { return a.Source.Compare(b.Source) })
+	if n.VPN != nil {
+		checkVPN(t, n)
+	}
 	if n.Uplink == nil && len(n.Elastic)+len(n.Mappings)+len(n.DNAT)+len(n.SNAT) > 0 {
 		t.Error("translation without an uplink")
 	}
