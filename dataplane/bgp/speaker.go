@@ -181,6 +181,12 @@ func (sp *speaker) run() {
 // until it ends by itself, or until stop: then it works on.
 func (sp *speaker) converse() error {
 	line, err := sp.reach()
+	if sp.ctx.Err() != nil {
+		if err == nil {
+			line.Close()
+		}
+		return nil
+	}
 	if err != nil {
 		return errors.Join(err, end(sp.dir))
 	}
@@ -203,7 +209,9 @@ func (sp *speaker) converse() error {
 		sp.mu.Lock()
 		want := sp.want
 		sp.mu.Unlock()
-		if err = encoder.Encode(want); err != nil {
+		if encoder.Encode(want) != nil {
+			line.Close()
+			err = <-ended // whatever it has said before is taken in
 			break
 		}
 		select {
@@ -230,6 +238,9 @@ func (sp *speaker) reach() (net.Conn, error) {
 			sp.log.Info("adopted a network's BGP speaker", "process", pids[0])
 			return line, nil
 		}
+	}
+	if err := sp.ctx.Err(); err != nil {
+		return nil, err
 	}
 	if err := end(sp.dir); err != nil {
 		return nil, err
