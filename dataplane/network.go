@@ -65,9 +65,11 @@ type Route struct {
 	NextHops    []NextHop // one, or several for ECMP; by Via
 }
 
-// NextHop is where a route leads: the uplink, or a host of a switch.
+// NextHop is where a route leads: the uplink, the VPN gateway, or a host of a
+// switch.
 type NextHop struct {
 	Uplink bool       // through the public side (a NAT gateway's 0.0.0.0/0)
+	VPN    bool       // into the tunnels, by the destination routes of the network's VPN gateway
 	Via    netip.Addr // else: address of the instance in one of the switches
 	Weight int        // ECMP share, 1 to 255; 0 means 1
 }

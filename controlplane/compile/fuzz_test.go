@@ -71,7 +71,7 @@ func randomResources(r *rand.Rand) []resource.Resource {
 	for i := range r.IntN(6) {
 		var hops []resource.NextHop
 		for range 1 + r.IntN(3) {
-			hops = append(hops, nextHop(resource.NextHopType(pick("Instance", "HaVip", "Tunnel")), fmt.Sprintf("i-%d", r.IntN(14)), r.IntN(256)))
+			hops = append(hops, nextHop(resource.NextHopType(pick("Instance", "HaVip", "Tunnel", "VpnGateway")), pick(fmt.Sprintf("i-%d", r.IntN(14)), "vpn-a"), r.IntN(256)))
 		}
 		out = append(out, nattest.Route("vpc-a", fmt.Sprintf("172.%d.0.0/16", 16+i), hops...))
 	}
@@ -232,7 +232,13 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 			t.Errorf("route %s leads nowhere", r.Destination)
 		}
 		for _, h := range r.NextHops {
-			if h.Uplink == h.Via.IsValid() || h.Uplink && n.Uplink == nil || !h.Uplink && !onLink(h.Via) {
+			ways := 0
+			for _, is := range []bool{h.Uplink, h.VPN, h.Via.IsValid()} {
+				if is {
+					ways++
+				}
+			}
+			if ways != 1 || h.Uplink && n.Uplink == nil || h.VPN && n.VPN == nil || h.Via.IsValid() && !onLink(h.Via) {
 				t.Errorf("route %s has the next hop %v", r.Destination, h)
 			}
 		}

@@ -38,6 +38,8 @@ func nextHop(v *state.View, n *dataplane.Network, h resource.NextHop) (dataplane
 	case resource.NextHopNATGateway:
 		g, ok := v.NATGateways.Get(h.ID)
 		return dataplane.NextHop{Uplink: true}, ok && g.VPC == n.ID && n.Uplink != nil
+	case resource.NextHopVpnGateway:
+		return dataplane.NextHop{VPN: true}, n.VPN != nil && n.VPN.ID == h.ID
 	case resource.NextHopInstance, resource.NextHopHaVip:
 		i, ok := v.Instances.Get(h.ID)
 		if !ok || i.VPC != n.ID || !onLink(n, i) {

@@ -58,6 +58,10 @@ func text(n *dataplane.Network) string {
 				hops = append(hops, "uplink")
 				continue
 			}
+			if h.VPN {
+				hops = append(hops, "VPN gateway")
+				continue
+			}
 			hop := "via " + h.Via.String()
 			if h.Weight != 0 {
 				hop += fmt.Sprintf(" weight %d", h.Weight)

@@ -135,8 +135,12 @@ func nextHop(v *state.View, vpc *resource.VPC, h resource.NextHop) error {
 		if !i.Usable() {
 			return fault.New(fault.HaVipStatus, "HaVip %s is %s, not Available or InUse", i.ID, i.State)
 		}
+	case resource.NextHopVpnGateway:
+		if g, ok := v.VPNGateways.Get(h.ID); !ok || g.VPC != vpc.ID {
+			return fault.New(fault.NextHopNotFound, "VPN gateway %q in VPC %s", h.ID, vpc.ID)
+		}
 	default:
-		// Tunnels, router interfaces and VPN gateways do not exist yet.
+		// Tunnels and router interfaces do not exist yet.
 		return fault.New(fault.NextHopNotFound, "%s %q", h.Type, h.ID)
 	}
 	return nil

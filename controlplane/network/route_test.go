@@ -10,6 +10,7 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/vpn"
 )
 
 // site is a VPC with a VSwitch and one instance of each kind.
@@ -114,6 +115,18 @@ func TestNextHops(t *testing.T) {
 	}
 	if err := s.add("2.0.0.0/8", resource.NextHopHaVip, s.vip); err != nil {
 		t.Error(err)
+	}
+	for i, vpc := range []string{s.vpc, s.VPC(alice, "10.0.0.0/8").VPC} {
+		g, err := s.VPN.CreateGateway(ctx, alice, vpn.Gateway{Region: planetest.Region, VPC: vpc, Bandwidth: 5, ChargeType: vpn.PostPay, IPsec: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.add("3.0.0.0/8", resource.NextHopVpnGateway, g.ID)
+		if own := i == 0; !own {
+			planetest.Refused(t, err, fault.NextHopNotFound) // although 3.0.0.0/8 is taken
+		} else if err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -194,6 +194,9 @@ func Compile(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
 	var errs []error
 	for i := range n.Routes {
 		r := &n.Routes[i]
+		if byVPNGateway(r) {
+			continue // throughTunnels has them
+		}
 		want := Route{Table: VPCTable, Destination: r.Destination.Masked()}
 		for _, h := range r.NextHops {
 			hop, err := resolve(n, h)

@@ -36,7 +36,8 @@ func throughTunnels(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule) {
 	}
 	var routes []Route
 	var rules []Rule
-	for _, r := range chosen(allRoutes(n.VPN, tunnels), tunnels) {
+	used := chosen(allRoutes(n.VPN, tunnels), tunnels)
+	for _, r := range used {
 		if r.Source.IsValid() {
 			rules = append(rules, Rule{
 				Priority: firstPolicy + (32-r.Destination.Bits())*policySlots + min(32-r.Source.Bits(), policySlots-1),
@@ -45,10 +46,11 @@ func throughTunnels(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule) {
 			continue
 		}
 		routes = append(routes, Route{Table: TunnelTable, Destination: r.Destination.Masked(), Hops: into(tunnels, r.Connection)})
-		if r.Published {
+		if leadsHosts(n, &r) {
 			routes = append(routes, Route{Table: VPCTable, Destination: r.Destination.Masked(), Hops: into(tunnels, r.Connection)})
 		}
 	}
+	routes = append(routes, rest(n, used, tunnels)...)
 	links := map[string]bool{}
 	for i := range n.VPN.Connections {
 		id := n.VPN.Connections[i].ID
@@ -59,6 +61,57 @@ func throughTunnels(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule) {
 		}
 	}
 	return routes, rules
+}
+
+// byVPNGateway reports whether an entry of the VPC's route table leaves to the VPN
+// gateway what it leads to.
+func byVPNGateway(r *dataplane.Route) bool {
+	return slices.ContainsFunc(r.NextHops, func(h dataplane.NextHop) bool { return h.VPN })
+}
+
+// leadsHosts reports whether a destination route of the VPN gateway is one of the
+// VPC's route table, too: if it is published, or lies in an entry that leads to the
+// gateway. An entry for the very same destination comes first.
+func leadsHosts(n *dataplane.Network, r *dataplane.VPNRoute) bool {
+	nearest := -1
+	for i := range n.Routes {
+		if d := n.Routes[i].Destination.Masked(); contains(d, r.Destination) && (nearest < 0 || d.Bits() > n.Routes[nearest].Destination.Bits()) {
+			nearest = i
+		}
+	}
+	if nearest < 0 {
+		return r.Published
+	}
+	e := &n.Routes[nearest]
+	return e.Destination.Masked() != r.Destination.Masked() && (r.Published || byVPNGateway(e))
+}
+
+// rest returns the routes of the entries that lead to the VPN gateway, for what no
+// longer route of the gateway is for: into the tunnel of the longest one that
+// contains the entry's block, else nowhere.
+func rest(n *dataplane.Network, used []dataplane.VPNRoute, tunnels Tunnels) []Route {
+	var out []Route
+	for i := range n.Routes {
+		if !byVPNGateway(&n.Routes[i]) {
+			continue
+		}
+		r := Route{Table: VPCTable, Destination: n.Routes[i].Destination.Masked()}
+		longest := -1
+		for k := range used {
+			if d := used[k].Destination; !used[k].Source.IsValid() && contains(d, r.Destination) && d.Bits() > longest {
+				longest, r.Hops = d.Bits(), into(tunnels, used[k].Connection)
+			}
+		}
+		if len(r.Hops) > 0 || r.Destination.Bits() > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// contains reports whether all of p lies in block.
+func contains(block, p netip.Prefix) bool {
+	return block.Bits() <= p.Bits() && block.Contains(p.Addr())
 }
 
 // allRoutes are those that are asked for and those that peers have told of. A

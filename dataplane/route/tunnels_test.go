@@ -55,37 +55,63 @@ func TestTunnels(t *testing.T) {
 	by := func(link string) string {
 		return "192.168.0.0/16 dev " + link + " table 300\n192.168.0.0/16 dev " + link + " table 100\n" + tables + between
 	}
+	entry := func(destination string, hop dataplane.NextHop) dataplane.Route {
+		return dataplane.Route{Destination: netip.MustParsePrefix(destination), NextHops: []dataplane.NextHop{hop}}
+	}
+	gateway, host := dataplane.NextHop{VPN: true}, dataplane.NextHop{Via: netip.MustParseAddr("10.0.1.5")}
 	for _, c := range []struct {
 		name    string
 		routes  []dataplane.VPNRoute
 		tunnels route.Tunnels
 		want    string
+		entries []dataplane.Route // of the VPC's route table
 	}{
-		{"active", pair, both, by("vco-a")},
-		{"active alone works", pair, with(true, false), by("vco-a")},
-		{"standby alone works", pair, with(false, true), by("vco-b")},
-		{"none works", pair, with(false, false), by("vco-a")},
-		{"not published", []dataplane.VPNRoute{through("vco-a", "", "192.168.0.0/16", false, false)}, both,
-			"192.168.0.0/16 dev vco-a table 300\n" + tables + between},
-		{"policy", []dataplane.VPNRoute{
+		{name: "active", routes: pair, tunnels: both, want: by("vco-a")},
+		{name: "active alone works", routes: pair, tunnels: with(true, false), want: by("vco-a")},
+		{name: "standby alone works", routes: pair, tunnels: with(false, true), want: by("vco-b")},
+		{name: "none works", routes: pair, tunnels: with(false, false), want: by("vco-a")},
+		{name: "not published", routes: []dataplane.VPNRoute{through("vco-a", "", "192.168.0.0/16", false, false)}, tunnels: both,
+			want: "192.168.0.0/16 dev vco-a table 300\n" + tables + between},
+		{name: "policy", routes: []dataplane.VPNRoute{
 			through("vco-a", "10.0.1.0/24", "192.168.0.0/16", false, true), through("vco-b", "10.0.2.0/24", "192.168.0.0/16", false, true),
 			through("vco-b", "10.0.1.0/24", "192.168.1.0/24", false, true), through("vco-b", "10.0.0.0/8", "192.168.0.0/16", false, true),
-		}, both, tables +
+		}, tunnels: both, want: tables +
 			"1508: from 10.0.1.0/24 to 192.168.0.0/16 lookup A\n1508: from 10.0.2.0/24 to 192.168.0.0/16 lookup B\n" +
 			"1308: from 10.0.1.0/24 to 192.168.1.0/24 lookup B\n1524: from 10.0.0.0/8 to 192.168.0.0/16 lookup B\n" + between},
-		{"policy, the active one down", []dataplane.VPNRoute{
+		{name: "policy, the active one down", routes: []dataplane.VPNRoute{
 			through("vco-a", "10.0.1.0/24", "192.168.0.0/16", false, true), through("vco-b", "10.0.1.0/24", "192.168.0.0/16", true, true),
-		}, with(false, true), tables + "1508: from 10.0.1.0/24 to 192.168.0.0/16 lookup B\n" + between},
-		{"learned", []dataplane.VPNRoute{through("vco-a", "", "192.168.0.0/16", false, true)},
-			route.Tunnels{"vco-a": {Link: "vco-a", Up: true}, "vco-b": {Link: "vco-b", Up: true,
+		}, tunnels: with(false, true), want: tables + "1508: from 10.0.1.0/24 to 192.168.0.0/16 lookup B\n" + between},
+		{name: "learned", routes: []dataplane.VPNRoute{through("vco-a", "", "192.168.0.0/16", false, true)},
+			tunnels: route.Tunnels{"vco-a": {Link: "vco-a", Up: true}, "vco-b": {Link: "vco-b", Up: true,
 				Learned: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("172.20.0.0/16")}}},
-			"192.168.0.0/16 dev vco-a table 300\n192.168.0.0/16 dev vco-a table 100\n172.20.0.0/16 dev vco-b table 300\n" + tables + between},
-		{"no link", pair[:1], nil, "unreachable 192.168.0.0/16 table 300\nunreachable 192.168.0.0/16 table 100\nunreachable default table A\nunreachable default table B\n"},
-		{"one link for all", pair[:1], route.Tunnels{"vco-a": {Link: "ipsec0", Up: true}, "vco-b": {Link: "ipsec0"}},
-			"192.168.0.0/16 dev ipsec0 table 300\n192.168.0.0/16 dev ipsec0 table 100\ndefault dev ipsec0 table A\ndefault dev ipsec0 table B\n1095: iif ipsec0 lookup 300\n"},
+			want: "192.168.0.0/16 dev vco-a table 300\n192.168.0.0/16 dev vco-a table 100\n172.20.0.0/16 dev vco-b table 300\n" + tables + between},
+		{name: "no link", routes: pair[:1], want: "unreachable 192.168.0.0/16 table 300\nunreachable 192.168.0.0/16 table 100\nunreachable default table A\nunreachable default table B\n"},
+		{name: "one link for all", routes: pair[:1], tunnels: route.Tunnels{"vco-a": {Link: "ipsec0", Up: true}, "vco-b": {Link: "ipsec0"}},
+			want: "192.168.0.0/16 dev ipsec0 table 300\n192.168.0.0/16 dev ipsec0 table 100\ndefault dev ipsec0 table A\ndefault dev ipsec0 table B\n1095: iif ipsec0 lookup 300\n"},
+		{name: "an entry of the VPC leaves it to the gateway", entries: []dataplane.Route{entry("192.168.0.0/16", gateway), entry("192.168.4.0/22", host)},
+			routes: []dataplane.VPNRoute{
+				through("vco-a", "", "192.168.1.0/24", false, false), through("vco-a", "", "192.168.5.0/24", false, false), // the host has this
+				through("vco-b", "", "172.16.0.0/12", false, false), through("vco-b", "10.0.1.0/24", "192.168.0.0/16", false, false),
+			}, tunnels: both,
+			want: "192.168.1.0/24 dev vco-a table 300\n192.168.1.0/24 dev vco-a table 100\n192.168.5.0/24 dev vco-a table 300\n172.16.0.0/12 dev vco-b table 300\n" +
+				"unreachable 192.168.0.0/16 table 100\n" + tables + "192.168.4.0/22 via 10.0.1.5 dev vsw-a table 100\n" +
+				"1508: from 10.0.1.0/24 to 192.168.0.0/16 lookup B\n" + between},
+		{name: "an entry smaller than the gateway's route", entries: []dataplane.Route{entry("192.168.1.0/24", gateway)},
+			routes:  []dataplane.VPNRoute{through("vco-a", "", "0.0.0.0/0", false, false), through("vco-b", "", "192.168.0.0/16", false, false)},
+			tunnels: with(true, false),
+			want:    "default dev vco-a table 300\n192.168.0.0/16 dev vco-b table 300\n192.168.1.0/24 dev vco-b table 100\n" + tables + between},
+		{name: "the same as a route, the active one down", routes: pair, entries: []dataplane.Route{entry("192.168.0.0/16", gateway)}, tunnels: with(false, true),
+			want: "192.168.0.0/16 dev vco-b table 300\n192.168.0.0/16 dev vco-b table 100\n" + tables + between},
+		{name: "everything", entries: []dataplane.Route{entry("0.0.0.0/0", gateway)}, tunnels: both,
+			routes: []dataplane.VPNRoute{through("vco-a", "", "192.168.0.0/16", false, false)}, want: by("vco-a")},
+		{name: "an entry before a learned route", entries: []dataplane.Route{entry("192.168.0.0/16", host)},
+			routes:  []dataplane.VPNRoute{through("vco-a", "", "192.168.0.0/16", false, true)},
+			tunnels: both, want: "192.168.0.0/16 dev vco-a table 300\n" + tables + "192.168.0.0/16 via 10.0.1.5 dev vsw-a table 100\n" + between},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, tunnelText(vpnNetwork(c.routes...), c.tunnels)); diff != "" {
+			n := vpnNetwork(c.routes...)
+			n.Routes = append(n.Routes, c.entries...)
+			if diff := cmp.Diff(c.want, tunnelText(n, c.tunnels)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -176,6 +176,18 @@ func TestVPNBGP(t *testing.T) {
 	announce("network")
 	h.reaches(t, far)
 
+	// Without propagation an entry of the VPC's route table leads there.
+	n.call(t, "ModifyVpnGatewayAttribute", "VpnGatewayId", id, "AutoPropagate", "false")
+	h.cut(t, far)
+	entry := []string{"RouteTableId", n.routeTable, "DestinationCidrBlock", "192.168.0.0/16", "NextHopType", "VpnGateway", "NextHopId", id}
+	n.call(t, "CreateRouteEntry", entry...)
+	h.reaches(t, far)
+	n.call(t, "DeleteRouteEntry", entry...)
+	h.cut(t, far)
+	n.call(t, "ModifyVpnGatewayAttribute", "VpnGatewayId", id, "AutoPropagate", "true")
+	h.reaches(t, far)
+	n.settled(t)
+
 	// The session outlives the daemon, with the routes.
 	end := h.pings(t, behind.listen(t, "udp"))
 	g.killDaemon(t)
