@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -39,10 +40,16 @@ func conntrackMax() (uint32, error) {
 	return uint32(v), err
 }
 
+// kernelTypes are what the kernel tells of its types. To decode them takes longer
+// than all else in loading the programs, so that it is done once in a process.
+var kernelTypes atomic.Pointer[btf.Cache]
+
+func init() { kernelTypes.Store(btf.NewCache()) }
+
 // haveCasts reports whether the kernel has the functions by which a program sees
 // the connection of a packet (Linux 6.2; can_see in bpf/learn.h).
 func haveCasts() bool {
-	spec, err := btf.LoadKernelSpec()
+	spec, err := kernelTypes.Load().Kernel()
 	if err != nil {
 		return false
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"sluice/dataplane/netns"
 )
@@ -179,8 +180,9 @@ func (n *Network) openPrograms() error {
 func (n *Network) loadPrograms() error {
 	spec := n.s.spec.Copy()
 	spec.Maps["sessions"].MaxEntries = n.maps["sessions"].MaxEntries()
-	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: n.maps})
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: n.maps, Cache: kernelTypes.Load()})
 	if err != nil {
+		kernelTypes.Store(btf.NewCache()) // what is lacking may come with a module, as conntrack does
 		return fmt.Errorf("%w (Linux 6.1 with CONFIG_DEBUG_INFO_BTF and conntrack is needed): %w", ErrUnsupported, err)
 	}
 	defer c.Close()
