@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/mdlayher/netlink"
-	"github.com/mdlayher/packet"
 	"github.com/ti-mo/conntrack"
 	vishvananda "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -19,12 +18,13 @@ import (
 	"sluice/dataplane/netns"
 )
 
-// wire sends frames on a link, whatever the addresses in them.
+// wire sends frames on a link, whatever the addresses in them. It does so by
+// plain system calls, since tests send millions of frames.
 type wire struct {
-	conn *packet.Conn
-	from net.HardwareAddr
-	to   net.HardwareAddr
-	sent uint16
+	socket int
+	from   net.HardwareAddr
+	to     net.HardwareAddr
+	sent   uint16
 }
 
 func newWire(t *testing.T, ns *netns.Namespace, link string, to net.HardwareAddr) *wire {
@@ -36,13 +36,15 @@ func newWire(t *testing.T, ns *netns.Namespace, link string, to net.HardwareAddr
 			return err
 		}
 		w.from = ifi.HardwareAddr
-		w.conn, err = packet.Listen(ifi, packet.Raw, 0, nil)
-		return err
+		if w.socket, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
+			return err
+		}
+		t.Cleanup(func() { unix.Close(w.socket) })
+		return unix.Bind(w.socket, &unix.SockaddrLinklayer{Ifindex: ifi.Index})
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.conn.Close() })
 	return w
 }
 
@@ -84,7 +86,7 @@ func (w *wire) send(t testing.TB, protocol uint8, src, dst netip.AddrPort, flags
 	}
 	pseudo := checksum(uint32(protocol)+uint32(len(l4)), ip[12:20])
 	binary.BigEndian.PutUint16(l4[at:], ^checksum(uint32(pseudo), l4))
-	if _, err := w.conn.WriteTo(f[:], &packet.Addr{HardwareAddr: w.to}); err != nil {
+	if _, err := unix.Write(w.socket, f[:]); err != nil {
 		t.Fatal(err)
 	}
 }
