@@ -326,17 +326,19 @@ func (l *lab) eventually(f func() error) { l.t.Helper(); eventually(l.t, patienc
 func eventually(t *testing.T, within time.Duration, f func() error) {
 	t.Helper()
 	deadline := time.After(within)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
 	for {
+		began := time.Now()
 		err := f()
 		if err == nil {
 			return
 		}
+		// What takes long to look at is looked at less often: the processors are
+		// for what is waited for.
+		pause := min(max(10*time.Millisecond, 3*time.Since(began)), 100*time.Millisecond)
 		select {
 		case <-deadline:
 			t.Fatalf("after %s still: %v", within, err)
-		case <-tick.C:
+		case <-time.After(pause):
 		}
 	}
 }

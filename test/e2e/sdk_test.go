@@ -72,6 +72,7 @@ func eventually(t *testing.T, what string, check func() string) {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Minute) // an emulated processor is slow
 	for {
+		began := time.Now()
 		said := check()
 		if said == "" {
 			return
@@ -79,7 +80,9 @@ func eventually(t *testing.T, what string, check func() string) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: %s", what, said)
 		}
-		time.Sleep(10 * time.Millisecond) // between probes
+		// Between probes; longer ones are made less often, as they take from the
+		// daemon the processor that it needs to get there.
+		time.Sleep(min(max(10*time.Millisecond, 3*time.Since(began)), 100*time.Millisecond))
 	}
 }
 

@@ -145,17 +145,19 @@ func Eventually(t testing.TB, f func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Deadline)
 	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	for {
+		began := time.Now()
 		err := f()
 		if err == nil {
 			return
 		}
+		// What takes long to look at is looked at less often: the processors are
+		// for what is waited for.
+		pause := min(max(5*time.Millisecond, 3*time.Since(began)), 100*time.Millisecond)
 		select {
 		case <-ctx.Done():
 			t.Fatalf("after %s still: %v", Deadline, err)
-		case <-tick.C:
+		case <-time.After(pause):
 		}
 	}
 }
