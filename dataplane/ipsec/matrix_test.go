@@ -147,14 +147,11 @@ func TestMatrix(t *testing.T) {
 func (l *lab) says(x cell, esp string) {
 	l.t.Helper()
 	l.eventually(func() error {
-		s := l.m.Status(network)[x.c.ID]
-		said := l.swanctl("--list-sas")
-		switch {
-		case !s.Child:
-			return fmt.Errorf("status %+v", s)
-		case s.IKEProposal != x.ike || s.ESPProposal != esp:
+		if s := l.m.Status(network)[x.c.ID]; !s.Child || s.IKEProposal != x.ike || s.ESPProposal != esp {
 			return fmt.Errorf("status %+v, want %s and %s", s, x.ike, esp)
-		case !strings.Contains(said, fmt.Sprintf("IKEv%d", x.c.IKE.Version)), !strings.Contains(said, " "+x.ike+"\n"), !strings.Contains(said, "ESP:"+esp+"\n"):
+		}
+		said := l.swanctl("--list-sas")
+		if !strings.Contains(said, fmt.Sprintf("IKEv%d", x.c.IKE.Version)) || !strings.Contains(said, " "+x.ike+"\n") || !strings.Contains(said, "ESP:"+esp+"\n") {
 			return fmt.Errorf("the peer says %s\nwant IKEv%d, %s, %s", said, x.c.IKE.Version, x.ike, esp)
 		}
 		return nil
