@@ -127,12 +127,11 @@ func programs(dir string) (string, error) {
 	if given := os.Getenv("E2E_PROGRAMS"); given != "" {
 		return given, nil
 	}
-	for _, program := range []string{"sluiced", "sluicectl"} {
-		build := exec.Command("go", "build", "-race", "-o", filepath.Join(dir, program), "sluice/cmd/"+program)
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			return "", fmt.Errorf("build %s: %w", program, err)
-		}
+	// Without what only debuggers read, they are linked faster.
+	build := exec.Command("go", "build", "-race", "-ldflags=-w", "-o", dir+"/", "sluice/cmd/sluiced", "sluice/cmd/sluicectl")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return "", fmt.Errorf("build sluiced and sluicectl: %w", err)
 	}
 	return dir, nil
 }
