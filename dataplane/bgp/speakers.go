@@ -85,7 +85,7 @@ func (s *Speakers) Apply(ctx context.Context, ns *netns.Namespace, network strin
 	if err := check(peers, announce); err != nil {
 		return fmt.Errorf("network %s: %w", network, err)
 	}
-	if socket := filepath.Join(s.opt.dir(network), socketFile); len(socket) > socketLimit || !filepath.IsAbs(socket) {
+	if socket := filepath.Join(s.opt.dir(network), socketFile); len(peers) > 0 && (len(socket) > socketLimit || !filepath.IsAbs(socket)) {
 		return fmt.Errorf("BGP of network %s: socket %s: must be an absolute path of %d bytes at most", network, socket, socketLimit)
 	}
 	if len(peers) > 0 && !mainCalled.Load() {

@@ -252,7 +252,7 @@ func (j *job) addTopology(ctx context.Context) error {
 	j.runner.Run(ctx, j.programs.Add)
 	whats = append(whats, j.programs.Whats()...)
 	j.runner.Run(ctx, j.plan.Start)
-	j.applyVPN(ctx)
+	whats = append(whats, j.applyVPN(ctx)...)
 	// Routes are read now: some came with addresses, some went with links.
 	names, err := linkNames(n.ns)
 	if err != nil {

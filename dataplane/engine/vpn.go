@@ -14,6 +14,7 @@ import (
 
 	"sluice/dataplane"
 	"sluice/dataplane/bgp"
+	"sluice/dataplane/change"
 	"sluice/dataplane/health"
 	"sluice/dataplane/ipsec"
 	"sluice/dataplane/netns"
@@ -62,8 +63,8 @@ func (e *Engine) tunnelsChanged(id string) {
 }
 
 // applyVPN makes charon, health checks, BGP and the bandwidth what is wanted,
-// and finds out how the tunnels are.
-func (j *job) applyVPN(ctx context.Context) {
+// and finds out how the tunnels are. It returns what it did to links.
+func (j *job) applyVPN(ctx context.Context) (whats []string) {
 	v, n, want := &j.e.vpn, j.n, j.want.VPN
 	before := n.tunnels
 	defer func() { j.turned = !reflect.DeepEqual(n.tunnels, before) }()
@@ -71,7 +72,7 @@ func (j *job) applyVPN(ctx context.Context) {
 		if want != nil {
 			j.runner.Add(fmt.Errorf("VPN gateway %s: %w", want.ID, v.why))
 		}
-		return
+		return nil
 	}
 	if want == nil {
 		j.runner.Add(j.e.removeVPN(ctx, n.id, n.ns))
@@ -79,7 +80,11 @@ func (j *job) applyVPN(ctx context.Context) {
 	} else {
 		j.runner.Add(v.ipsec.Apply(ctx, n.ns, n.id, want))
 		n.tunnels = v.tunnels(n.id, want)
-		j.runner.Add(giveTunnelAddresses(n.ns, want, n.tunnels))
+		a := planTunnelAddresses(n.ns, want, n.tunnels)
+		j.runner.Add(a.Err)
+		j.runner.Run(ctx, a.Add)
+		j.runner.Run(ctx, a.Remove)
+		whats = a.Whats()
 		j.runner.Add(v.health.Apply(ctx, n.ns, n.id, checks(want)))
 		j.runner.Add(v.bgp.Apply(ctx, n.ns, n.id, peers(want, n.tunnels), want.Announce))
 		n.tunnels = v.tunnels(n.id, want) // with what an adopted speaker has learned
@@ -88,6 +93,7 @@ func (j *job) applyVPN(ctx context.Context) {
 	j.runner.Add(p.Err)
 	j.runner.Run(ctx, p.Add)
 	j.runner.Run(ctx, p.Remove)
+	return append(whats, p.Whats()...)
 }
 
 // removeVPN ends what a network's VPN gateway runs; ns may be nil.
@@ -157,9 +163,10 @@ func peers(want *dataplane.VPNGateway, tunnels route.Tunnels) []bgp.Peer {
 // linkLocal is what tunnels' ends have their addresses of.
 var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 
-// giveTunnelAddresses puts the addresses for BGP on the tunnels' links, and
-// takes others away.
-func giveTunnelAddresses(ns *netns.Namespace, want *dataplane.VPNGateway, tunnels route.Tunnels) error {
+// planTunnelAddresses says how the tunnels' links come by the addresses for BGP,
+// and lose others.
+func planTunnelAddresses(ns *netns.Namespace, want *dataplane.VPNGateway, tunnels route.Tunnels) *change.Plan {
+	p := &change.Plan{}
 	addresses := map[string][]netip.Prefix{}
 	for i := range want.Connections {
 		c := &want.Connections[i]
@@ -167,39 +174,46 @@ func giveTunnelAddresses(ns *netns.Namespace, want *dataplane.VPNGateway, tunnel
 			addresses[link] = append(addresses[link], netip.PrefixFrom(c.BGP.LocalIP, c.BGP.Tunnel.Bits()))
 		}
 	}
-	var errs []error
 	for _, name := range tunnelLinks(tunnels) {
 		link, err := ns.Netlink().LinkByName(name)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("tunnel %s: %w", name, err))
+			p.Err = errors.Join(p.Err, fmt.Errorf("tunnel %s: %w", name, err))
 			continue
 		}
 		have, err := ns.Netlink().AddrList(link, netlink.FAMILY_V4)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("list addresses of tunnel %s: %w", name, err))
+			p.Err = errors.Join(p.Err, fmt.Errorf("list addresses of tunnel %s: %w", name, err))
 			continue
 		}
 		missing := slices.Clone(addresses[name])
 		for _, a := range have {
-			p, ok := netipx.FromStdIPNet(a.IPNet)
-			if addr, is := netipx.FromStdIP(a.IP); ok && is {
-				p = netip.PrefixFrom(addr, p.Bits())
-			}
-			if i := slices.Index(missing, p); i >= 0 {
+			is := prefixOf(&a)
+			if i := slices.Index(missing, is); i >= 0 {
 				missing = slices.Delete(missing, i, i+1)
-			} else if linkLocal.Contains(p.Addr()) {
-				errs = append(errs, ns.Netlink().AddrDel(link, &a))
+			} else if linkLocal.Contains(is.Addr()) {
+				p.Remove = append(p.Remove, change.Change{
+					What: fmt.Sprintf("remove address %s from %s", is, name),
+					Do:   func(context.Context) error { return ns.Netlink().AddrDel(link, &a) },
+				})
 			}
 		}
-		for _, p := range missing {
-			ip := netipx.PrefixIPNet(p)
-			ip.IP = p.Addr().AsSlice()
-			if err := ns.Netlink().AddrAdd(link, &netlink.Addr{IPNet: ip}); err != nil {
-				errs = append(errs, fmt.Errorf("give tunnel %s address %s: %w", name, p, err))
-			}
+		for _, m := range missing {
+			ip := netipx.PrefixIPNet(m)
+			ip.IP = m.Addr().AsSlice()
+			p.Add = append(p.Add, change.Change{
+				What: fmt.Sprintf("add address %s to %s", m, name),
+				Do:   func(context.Context) error { return ns.Netlink().AddrAdd(link, &netlink.Addr{IPNet: ip}) },
+			})
 		}
 	}
-	return errors.Join(errs...)
+	return p
+}
+
+// prefixOf returns an address with the length of its network.
+func prefixOf(a *netlink.Addr) netip.Prefix {
+	addr, _ := netipx.FromStdIP(a.IP)
+	ones, _ := a.Mask.Size()
+	return netip.PrefixFrom(addr, ones)
 }
 
 // tunnelsDiffer reports whether tunnels are other than the routes were made for,
@@ -210,6 +224,7 @@ func (e *Engine) tunnelsDiffer(n *network) bool {
 		return false
 	}
 	return !reflect.DeepEqual(n.tunnels, e.vpn.tunnels(n.id, want)) ||
+		!planTunnelAddresses(n.ns, want, n.tunnels).Empty() ||
 		!shape.Plan(n.ns, tunnelLinks(n.tunnels), bandwidth(want)).Empty()
 }
 
