@@ -186,7 +186,9 @@ func (m *Manager) remove(ns *netns.Namespace, network string) error {
 
 // Status returns the live state of a network's connections, by connection id. The
 // fields that are not IPsec's (Failed, Checked, BGP) are zero. Counters begin at
-// zero with the Manager, besides those of the SAs that it has adopted.
+// zero with the Manager, besides those of the SAs that it has adopted. What an SA
+// carries between charon's last look at it and its end, a moment at each rekeying,
+// is not counted.
 func (m *Manager) Status(network string) map[string]dataplane.VPNStatus {
 	g := m.known(network)
 	if g == nil {
