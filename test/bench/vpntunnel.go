@@ -202,7 +202,7 @@ func (p *pair) none(ctx context.Context, name string) error {
 // bulk compares TCP through both tunnels, which are up. The one made by hand has
 // the queue that the gateway's bandwidth is; at first it has none.
 func (p *pair) bulk(ctx context.Context, r *run) error {
-	rounds, length := 16, 2
+	rounds, length := 40, 2 // single pairs are a tenth apart
 	if r.quick {
 		rounds, length = 1, 1
 	}
