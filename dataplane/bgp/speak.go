@@ -94,10 +94,12 @@ func speak(dir string) error {
 		if err := r.observe(&now); err != nil {
 			return fmt.Errorf("look at sessions and routes: %w", err)
 		}
-		if now.Seq == 0 || reflect.DeepEqual(now, last) {
+		if now.Seq == 0 {
 			continue
 		}
-		now.Said = r.said.take()
+		if now.Said = r.said.take(); reflect.DeepEqual(now, last) {
+			continue
+		}
 		_ = daemon.SetWriteDeadline(time.Now().Add(sendTimeout))
 		if err := json.NewEncoder(daemon).Encode(now); err != nil {
 			leave()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -68,7 +69,9 @@ func speakers(t *testing.T) (*Speakers, chan struct{}) {
 // open returns Speakers that end when the test does.
 func open(t *testing.T, opt Options) (*Speakers, chan struct{}) {
 	changed := make(chan struct{}, 1)
-	opt.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
 	opt.Changed = func(n string) {
 		if n != network {
 			t.Errorf("Changed(%q)", n)
@@ -412,7 +415,9 @@ func TestLimit(t *testing.T) {
 	gw, far := lab(t, 1)
 	f := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.6.0.0/16", "10.7.0.0/16", "10.8.0.0/16")
 	s, _ := speakers(t)
-	s, changed := open(t, Options{Dir: s.opt.Dir, Limit: Limit{Prefixes: 4, Pause: time.Second}}) // FRR tells us what is ours, too
+	said := make(said, 1000)
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), said), nil))
+	s, changed := open(t, Options{Dir: s.opt.Dir, Logger: log, Limit: Limit{Prefixes: 4, Pause: time.Second}}) // FRR tells us what is ours, too
 	apply(t, s, gw, []Peer{peer(1, 65002)}, "10.1.0.0/16")
 	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.6.0.0/16", "10.7.0.0/16", "10.8.0.0/16")}))
 	f.configure(t, "router bgp 65002", "network 10.9.0.0/16")
@@ -424,8 +429,37 @@ func TestLimit(t *testing.T) {
 		}
 		return err
 	})
+	// What the speaker logs is in the daemon's log.
+	said.wait(t, "prefix limit reached")
+	said.wait(t, "Closed an accepted connection")
 	f.configure(t, "router bgp 65002", "no network 10.6.0.0/16")
 	wait(t, changed, routes(s, map[string][]netip.Prefix{"vco-1": prefixes("10.7.0.0/16", "10.8.0.0/16", "10.9.0.0/16")}))
+}
+
+// said are lines of a log.
+type said chan string
+
+func (s said) Write(b []byte) (int, error) {
+	select {
+	case s <- string(b):
+	default:
+	}
+	return len(b), nil
+}
+
+func (s said) wait(t *testing.T, part string) {
+	t.Helper()
+	deadline := time.After(3 * nstest.Deadline)
+	for {
+		select {
+		case line := <-s:
+			if strings.Contains(line, part) {
+				return
+			}
+		case <-deadline:
+			t.Fatalf("the log has no line with %q", part)
+		}
+	}
 }
 
 // The port is somebody else's: that is said, and made up for.
