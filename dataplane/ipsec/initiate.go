@@ -1,0 +1,141 @@
+package ipsec
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"sluice/dataplane"
+)
+
+const (
+	closingLook = 50 * time.Millisecond // while an SA is being taken down
+	retryFirst  = time.Second
+	retryMost   = 30 * time.Second
+)
+
+// attempt is how a CHILD_SA is brought up.
+type attempt struct {
+	begun, next time.Time
+	pause       time.Duration
+}
+
+// tend takes in charon's SAs and initiates what is missing. It returns when to
+// look again. The caller holds g.mu.
+func (g *gateway) tend() (time.Duration, error) {
+	sas, err := g.charon.list()
+	if err != nil {
+		g.drop()
+		return 0, err
+	}
+	g.stillClosing(sas)
+	moved := g.states.setLink(g.tunnelLink())
+	g.tell(g.states.update(g.staying(sas)), moved)
+	next, err := g.thin(g.staying(sas))
+	if err != nil {
+		return 0, err
+	}
+	now := time.Now()
+	g.forget(sas, now)
+	for i := range g.want.Connections {
+		c := &g.want.Connections[i]
+		if _, ok := g.loaded[c.ID]; !ok || !starts(g.m.path, c) {
+			continue
+		}
+		if len(g.closing[c.ID]) > 0 {
+			next = min(next, closingLook)
+			continue
+		}
+		turn := g.turn(c, sas)
+		for _, name := range missing(c, g.want.Connections, sas) {
+			t := g.tries[name]
+			if wait := max(t.next.Sub(now), turn.Sub(now)); wait > 0 {
+				next = min(next, wait)
+				continue
+			}
+			t.begun = now
+			t.pause = max(retryFirst, min(2*t.pause, retryMost))
+			t.next = now.Add(t.pause)
+			g.tries[name] = t
+			next = min(next, t.pause)
+			_, err := g.charon.do("initiate", section{"child": name, "ike": c.ID, "timeout": "-1", "init-limits": "no"})
+			if err != nil {
+				return 0, fmt.Errorf("initiate IPsec connection %s: %w", c.ID, err)
+			}
+		}
+	}
+	return next, nil
+}
+
+// turn returns when a connection may be initiated at the earliest. Connections with
+// one peer take turns until the first is established: to a peer with which it has no
+// IKE_SA, charon says so (INITIAL_CONTACT; RFC 7296, section 2.4), and what another
+// connection has just established is then dropped by the peer without a word.
+func (g *gateway) turn(c *dataplane.VPNConnection, sas []ikeSA) time.Time {
+	var turn time.Time
+	for i := range g.want.Connections {
+		other := &g.want.Connections[i]
+		if other.ID == c.ID || !samePeer(c, other) {
+			continue
+		}
+		patience := retryFirst // charon may not have begun yet, or have failed
+		for k := range sas {
+			if sas[k].connection != other.ID {
+				continue
+			}
+			if sas[k].established() {
+				return time.Time{}
+			}
+			if sas[k].state != "DELETING" {
+				patience = settle
+			}
+		}
+		for name := range children(other) {
+			if t, ok := g.tries[name]; ok && t.begun.Add(patience).After(turn) {
+				turn = t.begun.Add(patience)
+			}
+		}
+	}
+	return turn
+}
+
+// forget forgets the attempts at CHILD_SAs that have lasted: when one of them goes,
+// the next attempt is a first one again.
+func (g *gateway) forget(sas []ikeSA, now time.Time) {
+	for i := range sas {
+		for _, kid := range sas[i].children {
+			if t, ok := g.tries[kid.name]; ok && kid.carries() && now.After(t.next) {
+				delete(g.tries, kid.name)
+			}
+		}
+	}
+}
+
+// missing returns the CHILD_SAs of c, one of the connections, that are not there,
+// and that charon is not about to make.
+func missing(c *dataplane.VPNConnection, connections []dataplane.VPNConnection, sas []ikeSA) []string {
+	there := map[string]bool{}
+	for i := range sas {
+		sa := &sas[i]
+		shared := func(other dataplane.VPNConnection) bool { return other.ID == sa.connection && share(c, &other) }
+		if !slices.ContainsFunc(connections, shared) {
+			continue
+		}
+		if sa.busy || !sa.established() && sa.state != "DELETING" {
+			return nil // charon is at it
+		}
+		for k := range sa.children {
+			if kid := &sa.children[k]; kid.carries() || kid.state == "CREATED" || kid.state == "INSTALLING" || kid.state == "RETRYING" {
+				there[kid.name] = true
+			}
+		}
+	}
+	var names []string
+	for name := range children(c) {
+		if !there[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,156 @@
+package ipsec
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sluice/dataplane"
+)
+
+func (g *gateway) readLoaded() map[string]string {
+	loaded := map[string]string{}
+	if b, err := os.ReadFile(filepath.Join(g.dir, loadedFile)); err == nil {
+		_ = json.Unmarshal(b, &loaded) // what is not read is loaded again
+	}
+	return loaded
+}
+
+func (g *gateway) writeLoaded() error {
+	b, err := json.Marshal(g.loaded)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(g.dir, loadedFile), b)
+}
+
+// load makes charon and the links match g.want. What fails for one connection does
+// not keep the others.
+func (g *gateway) load() error {
+	var errs []error
+	ids, err := g.prepareLinks()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	changed := false
+	for i := range g.want.Connections {
+		c := &g.want.Connections[i]
+		if g.m.path == dataplane.VPNByXFRM && ids[c.ID] == 0 {
+			continue // prepareLinks has said why
+		}
+		did, err := g.loadOne(c, ids[c.ID])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("load IPsec connection %s: %w", c.ID, err))
+		}
+		changed = changed || did
+	}
+	gone, err := g.strangers()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, id := range gone {
+		if err := g.unload(id); err != nil {
+			errs = append(errs, fmt.Errorf("unload IPsec connection %s: %w", id, err))
+		}
+		changed = true
+	}
+	if err := g.removeLinks(); err != nil {
+		errs = append(errs, err)
+	}
+	if changed {
+		errs = append(errs, g.writeLoaded())
+	}
+	return errors.Join(errs...)
+}
+
+// loadOne gives charon a connection that it does not have, or has otherwise; then
+// what is established is taken down.
+func (g *gateway) loadOne(c *dataplane.VPNConnection, ifID uint32) (changed bool, err error) {
+	conn := connection(g.want.Address, g.m.path, ifID, c)
+	sum, err := digest(conn)
+	if err != nil {
+		return false, err
+	}
+	key, given := g.keys[c.ID]
+	owners := c.LocalID + " " + c.RemoteID
+	had, held := g.loaded[c.ID]
+	sameKey := key == string(c.PSK)+" "+owners
+	if given && sameKey && had == sum {
+		return false, nil
+	}
+	if !given || !sameKey {
+		_, err := g.charon.do("load-shared", section{
+			"id": c.ID, "type": "IKE", "data": string(c.PSK), "owners": []string{c.LocalID, c.RemoteID},
+		})
+		if err != nil {
+			return false, err
+		}
+		g.keys[c.ID] = string(c.PSK) + " " + owners
+	}
+	// A charon that was adopted has a key of which we do not know whether it is
+	// this one. What is established with it stays.
+	renew := held && had != sum || given && !sameKey
+	if had == sum && !renew {
+		return false, nil
+	}
+	if _, err := g.charon.do("load-conn", conn); err != nil {
+		return false, err
+	}
+	if renew {
+		g.states.forgive(c.ID)
+		if err := g.takeDown(c.ID); err != nil {
+			return false, err
+		}
+	}
+	for name := range children(c) {
+		delete(g.tries, name)
+	}
+	g.loaded[c.ID] = sum
+	g.m.log.Info("loaded an IPsec connection", "network", g.network, "connection", c.ID, "peer", c.Remote)
+	g.nudge()
+	return true, nil
+}
+
+// strangers returns the connections that charon has and should not.
+func (g *gateway) strangers() ([]string, error) {
+	answer, err := g.charon.do("get-conns", nil)
+	if err != nil {
+		return nil, err
+	}
+	names, _ := answer.Get("conns").([]string)
+	answer, err = g.charon.do("get-shared", nil)
+	if err != nil {
+		return nil, err
+	}
+	keys, _ := answer.Get("keys").([]string)
+	all := append(names, keys...)
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), g.wanted), nil
+}
+
+func (g *gateway) wanted(id string) bool {
+	return slices.ContainsFunc(g.want.Connections, func(c dataplane.VPNConnection) bool { return c.ID == id })
+}
+
+// unload takes a connection from charon, with all that is established.
+func (g *gateway) unload(id string) error {
+	var errs []error
+	if _, err := g.charon.do("unload-conn", section{"name": id}); err != nil && !strings.Contains(err.Error(), "not found") {
+		errs = append(errs, err)
+	}
+	if _, err := g.charon.do("unload-shared", section{"id": id}); err != nil && !strings.Contains(err.Error(), "not found") {
+		errs = append(errs, err)
+	}
+	errs = append(errs, g.takeDown(id))
+	delete(g.loaded, id)
+	delete(g.keys, id)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	g.m.log.Info("unloaded an IPsec connection", "network", g.network, "connection", id)
+	return nil
+}
