@@ -17,6 +17,9 @@ type refusal struct {
 	http int
 	// fill is put for %s in a code that leaves a part of itself open.
 	fill string
+	// why says that what the reason is about follows the documented message, which
+	// has no place for it.
+	why bool
 }
 
 // error returns the documented error that the action has for the refusal.
@@ -28,6 +31,9 @@ func (f refusal) error(action string) *Error {
 	if f.fill != "" {
 		e.Code = strings.ReplaceAll(e.Code, "%s", f.fill)
 		e.Message = strings.ReplaceAll(e.Message, "%s", f.fill)
+	}
+	if f.why {
+		e.Message = strings.TrimSuffix(e.Message, ".") + ": %s."
 	}
 	return e
 }
@@ -111,8 +117,8 @@ var faults = map[fault.Reason]refusal{
 	fault.TooManyBandwidthPackages: {code: "TooManyBandwidthPackages"},
 	fault.TimePointInvalid:         {http: 400, code: "InvalidParameter", message: `The specified parameter "TimePoint" is not valid.`},
 	fault.PageTokenInvalid:         {http: 400, code: "InvalidParameter", message: `The specified parameter "NextToken" is not valid.`},
-	fault.VPNLocalSubnets:          {code: "InvalidParam.%s", fill: "LeftSubnet"},
-	fault.VPNRemoteSubnets:         {code: "InvalidParam.%s", fill: "RightSubnet"},
+	fault.VPNLocalSubnets:          {code: "InvalidParam.%s", fill: "LeftSubnet", why: true},
+	fault.VPNRemoteSubnets:         {code: "InvalidParam.%s", fill: "RightSubnet", why: true},
 	fault.VPNHealthCheck:           {http: 400, code: "InvalidParameter", message: `The specified parameter "HealthCheckConfig" is not valid: %s.`},
 	fault.VPNBGP:                   {http: 400, code: "InvalidParameter", message: `The specified parameter "BgpConfig" is not valid: %s.`},
 	fault.VPNUnavailable:           {http: 400, code: "OperationUnsupported", message: "A VPN gateway cannot be made here: %s."},
@@ -197,6 +203,12 @@ var faults = map[fault.Reason]refusal{
 	fault.QuotaVPNPolicyRoute: {code: "QuotaExceeded.PolicyBasedRoute"},
 }
 
+// explainedBlocks are the VPN actions' answers about blocks of addresses: their
+// tables of errors have no codes for them, so that the words are ours.
+var explainedBlocks = map[fault.Reason]refusal{
+	fault.RouteDestination: {http: 400, code: "InvalidCidrBlock", message: "Specified CIDR block is not valid: %s."},
+}
+
 // actionFaults are the answers of single actions that document another code
 // for a reason than the rest does.
 var actionFaults = map[string]map[fault.Reason]refusal{
@@ -255,8 +267,12 @@ var actionFaults = map[string]map[fault.Reason]refusal{
 		fault.NotOnGateway:          {code: "InvalidSnatIp.NotFound"},
 		fault.SNATEntryInTransition: {code: "IncorretSnatEntryStatus"},
 	},
+	"CreateVpnConnection":          explainedBlocks,
+	"ModifyVpnConnectionAttribute": explainedBlocks,
+	"CreateVpnRouteEntry":          explainedBlocks,
 	"CreateVpnPbrRouteEntry": {
 		fault.QuotaVPNPolicyRoute: {code: "Resource.QuotaFull"},
+		fault.RouteDestination:    explainedBlocks[fault.RouteDestination],
 	},
 	"DescribeVpnConnections": {
 		fault.VPNGatewayNotFound:      {code: "InvalidVpnGatewayId.NotFound"},

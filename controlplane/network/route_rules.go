@@ -22,30 +22,45 @@ var unroutable = []netip.Prefix{
 	netip.MustParsePrefix("224.0.0.0/3"),
 }
 
-// checkDestination refuses 100.64.0.0/10 and what lies in it, and what equals a
-// VSwitch's block or lies in one. A destination that contains a block is
-// accepted: 0.0.0.0/0 is an example of the documents.
+// checkDestination refuses what no route of a client's may have, and what lies
+// in a VSwitch.
 func checkDestination(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
 	if err := Routable(p); err != nil {
 		return err
 	}
-	for x := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
+	return OutsideVSwitches(v, vpc.ID, p)
+}
+
+// OutsideVSwitches refuses a destination that equals the block of one of a VPC's
+// VSwitches or lies in it: what is there is reached directly, so that no packet
+// would ever take the route. A destination that contains a block is accepted, as
+// 0.0.0.0/0 is an example of the documents: the block has the longer prefix.
+// Reason: RouteDestination.
+func OutsideVSwitches(v *state.View, vpc string, p netip.Prefix) error {
+	for x := range v.VSwitches.By(state.ByVPC, vpc).All() {
 		if within(p, x.CIDR) {
-			return fault.New(fault.RouteDestination, "%s lies in %s of VSwitch %s", p, x.CIDR, x.ID)
+			return destination("%s lies in %s of VSwitch %s, which no route leads away from", p, x.CIDR, x.ID)
 		}
 	}
 	return nil
+}
+
+// destination returns a refusal of which the client is told why, where the
+// answer has room for it.
+func destination(why string, args ...any) error {
+	err := fault.New(fault.RouteDestination, why, args...)
+	return err.With(err.Detail)
 }
 
 // Routable refuses destinations that no route of a client's may have, whatever
 // it leads to. Reason: RouteDestination.
 func Routable(p netip.Prefix) error {
 	if within(p, CarrierGrade) {
-		return fault.New(fault.RouteDestination, "%s lies in %s, which is for the cloud's own services", p, CarrierGrade)
+		return destination("%s lies in %s, which is for the cloud's own services", p, CarrierGrade)
 	}
 	for _, n := range unroutable {
 		if within(p, n) {
-			return fault.New(fault.RouteDestination, "%s lies in %s, where nothing can be routed", p, n)
+			return destination("%s lies in %s, where nothing can be routed", p, n)
 		}
 	}
 	return nil

@@ -62,9 +62,9 @@ func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVS
 	})
 }
 
-// freeBlock refuses a block that collides with another VSwitch or with the
-// destination of a route: it may lie within that of a custom route entry, but
-// must not overlap that of a VPN gateway's route.
+// freeBlock refuses a block that collides with another VSwitch, or that equals or
+// contains the destination of a route, be it a custom entry or a VPN gateway's:
+// no packet would take that any more. It may lie within the destination.
 func freeBlock(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
 	for x := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
 		if x.CIDR.Overlaps(p) {
@@ -77,8 +77,8 @@ func freeBlock(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
 		}
 	}
 	for r := range v.VPNRoutes.By(state.ByVPC, vpc.ID).All() {
-		if r.Destination.Bits() > 0 && r.Destination.Overlaps(p) {
-			return fault.New(fault.VSwitchCIDRRoute, "%s overlaps the destination %s of a route of VPN gateway %s", p, r.Destination, r.Gateway)
+		if within(r.Destination, p) {
+			return fault.New(fault.VSwitchCIDRRoute, "%s contains the destination %s of a route of VPN gateway %s", p, r.Destination, r.Gateway)
 		}
 	}
 	return nil

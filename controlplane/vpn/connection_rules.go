@@ -23,6 +23,10 @@ var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 
 // check refuses a connection as a whole. x is as it should come to be.
 //
+// Subnets of the two sides may overlap, and those of other connections and the
+// VPC's blocks, too: what lies in a VSwitch stays there, and of tunnels the one
+// with the longer prefix is taken.
+//
 // Reasons, in this order: VPNLocalSubnets, VPNRemoteSubnets,
 // VPNConnectionExists, VPNHealthCheck, VPNBGP, VPNAlgorithmRefused.
 func (s *Service) check(v *state.View, x *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway) error {
@@ -32,20 +36,13 @@ func (s *Service) check(v *state.View, x *resource.VPNConnection, g *resource.VP
 	if err := checkSubnets(x.RemoteSubnets, fault.VPNRemoteSubnets); err != nil {
 		return err
 	}
-	for _, l := range x.LocalSubnets {
-		for _, r := range x.RemoteSubnets {
-			if l != everywhere && r != everywhere && l.Overlaps(r) {
-				return fault.New(fault.VPNRemoteSubnets, "remote subnet %s overlaps local subnet %s", r, l)
-			}
-		}
-	}
 	for other := range v.VPNConnections.By(state.ByGateway, x.Gateway).All() {
 		if other.ID != x.ID && other.CustomerGateway == x.CustomerGateway &&
 			sameBlocks(other.LocalSubnets, x.LocalSubnets) && sameBlocks(other.RemoteSubnets, x.RemoteSubnets) {
 			return fault.New(fault.VPNConnectionExists, "connection %s has the same gateways and subnets", other.ID)
 		}
 	}
-	if err := checkHealth(x); err != nil {
+	if err := checkHealth(v, x); err != nil {
 		return err
 	}
 	if err := checkBGP(v, x, peer); err != nil {
@@ -64,17 +61,23 @@ func (s *Service) check(v *state.View, x *resource.VPNConnection, g *resource.VP
 
 func checkSubnets(list []netip.Prefix, reason fault.Reason) error {
 	if len(list) == 0 || len(list) > maxSubnets {
-		return fault.New(reason, "%d subnets; a side has 1 to %d", len(list), maxSubnets)
+		return explained(reason, "%d subnets; a side has 1 to %d", len(list), maxSubnets)
 	}
 	for i, p := range list {
 		switch {
 		case !canonical(p):
-			return fault.New(reason, "%s; write a network without host bits", p)
+			return explained(reason, "%s has host bits; write a network without them", p)
 		case slices.Contains(list[:i], p):
-			return fault.New(reason, "%s is listed twice", p)
+			return explained(reason, "%s is listed twice", p)
 		}
 	}
 	return nil
+}
+
+// explained returns a refusal of which the client is told why, too.
+func explained(reason fault.Reason, why string, args ...any) *fault.Error {
+	err := fault.New(reason, why, args...)
+	return err.With(err.Detail)
 }
 
 // canonical says whether p is an IPv4 network without host bits.
@@ -97,16 +100,14 @@ func holds(list []netip.Prefix, a netip.Addr) bool {
 }
 
 // checkHealth refuses probes that could not come through the tunnel: only what
-// lies in a local and in a remote subnet does.
-func checkHealth(x *resource.VPNConnection) error {
+// lies in a local and in a remote subnet does, and not what lies in a VSwitch,
+// which comes before any tunnel.
+func checkHealth(v *state.View, x *resource.VPNConnection) error {
 	h := x.HealthCheck
 	if !h.Enabled {
 		return nil
 	}
-	refuse := func(why string, args ...any) error {
-		err := fault.New(fault.VPNHealthCheck, why, args...)
-		return err.With(err.Detail)
-	}
+	refuse := func(why string, args ...any) error { return explained(fault.VPNHealthCheck, why, args...) }
 	switch {
 	case !h.Source.IsValid() || !h.Destination.IsValid():
 		return refuse("a health check needs both sip and dip")
@@ -114,6 +115,11 @@ func checkHealth(x *resource.VPNConnection) error {
 		return refuse("sip %s is in none of the local subnets", h.Source)
 	case !holds(x.RemoteSubnets, h.Destination):
 		return refuse("dip %s is in none of the remote subnets", h.Destination)
+	}
+	for sw := range v.VSwitches.By(state.ByVPC, x.VPC).All() {
+		if sw.CIDR.Contains(h.Destination) {
+			return refuse("dip %s lies in %s of VSwitch %s, not at the remote site", h.Destination, sw.CIDR, sw.ID)
+		}
 	}
 	return nil
 }
@@ -125,10 +131,7 @@ func checkBGP(v *state.View, x *resource.VPNConnection, peer *resource.CustomerG
 	if !b.Enabled {
 		return nil
 	}
-	refuse := func(why string, args ...any) error {
-		err := fault.New(fault.VPNBGP, why, args...)
-		return err.With(err.Detail)
-	}
+	refuse := func(why string, args ...any) error { return explained(fault.VPNBGP, why, args...) }
 	if !b.Tunnel.IsValid() {
 		return refuse("BGP needs a TunnelCidr")
 	}

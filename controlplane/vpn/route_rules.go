@@ -19,12 +19,8 @@ func checkRoute(v *state.View, r *resource.VPNRoute) error {
 	if err := network.Routable(r.Destination); err != nil {
 		return err
 	}
-	if r.Destination != everywhere {
-		for x := range v.VSwitches.By(state.ByVPC, r.VPC).All() {
-			if r.Destination.Overlaps(x.CIDR) {
-				return fault.New(fault.RouteDestination, "%s overlaps %s of VSwitch %s", r.Destination, x.CIDR, x.ID)
-			}
-		}
+	if err := network.OutsideVSwitches(v, r.VPC, r.Destination); err != nil {
+		return err
 	}
 	if _, ok := v.VPNRoutes.Get(r.ID); ok {
 		return fault.New(fault.VPNRouteExists, "VPN gateway %s has that route to %s by %s", r.Gateway, r.Destination, r.Connection)
