@@ -66,10 +66,24 @@ func chains() []chainSpec {
 	}
 }
 
-// refuseRules answer what was marked as a connection too many, before conntrack
-// (-200) makes an entry for it (RFC 5508 REQ-8).
+// vswitchLinks is how the names of VSwitches' links begin, which are their ids.
+const vswitchLinks = "vsw-"
+
+// refuseRules, before conntrack (-200) makes an entry: they answer what was
+// marked as a connection too many (RFC 5508 REQ-8), and drop what comes out of a
+// tunnel and claims to be from a VSwitch, which lies at the VPC however far the
+// site's range reaches (RFC 3704, section 2).
 func refuseRules() []ruleSpec {
+	spoofed := func(tunnel string) ruleSpec {
+		matched := append(fromTunnel(tunnel),
+			&expr.Fib{Register: reg1, FlagSADDR: true, ResultOIFNAME: true},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte(vswitchLinks)})
+		return rule(fmt.Sprintf(`iifname "%s*" fib saddr oifname "%s*" counter name "spoofed" drop`, tunnel, vswitchLinks),
+			matched, count(CounterSpoofed), drop())
+	}
 	return []ruleSpec{
+		spoofed(tunnelByXFRM),
+		spoofed(tunnelByTUN),
 		rule(`meta mark 0x00000004 counter name "refused" reject with icmp admin-prohibited`,
 			&expr.Meta{Key: expr.MetaKeyMARK, Register: reg1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkRefused)},

@@ -148,6 +148,8 @@ func fingerprint(e expr.Any) string {
 		return fmt.Sprintf("nat %d", e.Type)
 	case *expr.Exthdr:
 		return fmt.Sprintf("exthdr %d %d %d %d", e.Op, e.Type, e.Offset, e.Len)
+	case *expr.Fib:
+		return fmt.Sprintf("fib saddr %t oifname %t", e.FlagSADDR, e.ResultOIFNAME)
 	case *expr.Hash:
 		return fmt.Sprintf("hash %d %d %x", e.Type, e.Modulus, e.Seed)
 	case *expr.Objref:

@@ -39,7 +39,7 @@ const (
 	CounterTransit       = "transit"        // came in by the uplink and would leave by it
 	CounterInvalid       = "invalid"        // crosses the uplink, and conntrack cannot place it
 	CounterRefused       = "refused"        // opens a connection too many, and was answered
-	CounterSpoofed       = "spoofed"        // comes from a VSwitch with an elastic IP as its source
+	CounterSpoofed       = "spoofed"        // comes from a VSwitch with an elastic IP as its source, or from a tunnel with the address of a VSwitch
 )
 
 func counterNames() []string {
