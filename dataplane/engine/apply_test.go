@@ -20,11 +20,12 @@ link vsw-b: bridge mtu 1500 alias "sluice VSwitch vsw-b"
 	address 10.0.2.253/24
 rule 0: lookup local
 rule 1000: lookup main
+rule 1005: fwmark 0x8 iif lo lookup 200
 rule 1010: fwmark 0x1 lookup 200
-rule 2020: lookup 100 suppress_prefixlength 0
-rule 2030: fwmark 0x2 lookup 200
-rule 2040: lookup 100
-rule 2050: iif lo lookup 200
+rule 2220: lookup 100 suppress_prefixlength 0
+rule 2230: fwmark 0x2 lookup 200
+rule 2240: lookup 100
+rule 2250: iif lo lookup 200
 rule 32766: lookup main
 rule 32767: lookup 253
 route table 100  10.9.0.0/16 nexthop via 10.0.1.5 dev vsw-a weight 2 nexthop via 10.0.2.5 dev vsw-b weight 1

@@ -67,7 +67,7 @@ func TestHeal(t *testing.T) {
 		{"local route deleted", []string{"ip", "route", "del", "local", "203.0.113.10", "table", "local"}, "set route local 203.0.113.10/32"},
 		{"default route in main", []string{"ip", "route", "add", "default", "via", "10.0.1.9"}, "remove route default via 10.0.1.9"},
 		{"rule deleted", []string{"ip", "rule", "del", "pref", "1010"}, "add rule 1010"},
-		{"all rules deleted", []string{"ip", "rule", "flush"}, "add rule 2040"},
+		{"all rules deleted", []string{"ip", "rule", "flush"}, "add rule 2240"},
 		{"VSwitch deleted", []string{"ip", "link", "del", "vsw-b"}, "make bridge vsw-b"},
 		{"VSwitch down", []string{"ip", "link", "set", "vsw-a", "down"}, "set vsw-a up"},
 		{"uplink deleted", []string{"ip", "link", "del", "public"}, "make uplink public"},

@@ -40,7 +40,8 @@ func earlySysctls() []netns.Sysctl {
 		conf("promote_secondaries", "1")
 		out = append(out, netns.Sysctl{Path: "ipv6/conf/" + dev + "/disable_ipv6", Value: "1", Optional: true})
 	}
-	return out
+	// An ICMP error goes back the way that the packet came: its mark says so.
+	return append(out, netns.Sysctl{Path: "ipv4/fwmark_reflect", Value: "1"})
 }
 
 // lateSysctls are those that can be set when the nftables table and the links

@@ -99,6 +99,11 @@ func markRules() []ruleSpec {
 		// Remember which connections came in by the uplink.
 		rule(`iifname "public" ct state new ct mark set 0x00000001`,
 			fromLink(uplink), ctHas(expr.CtKeySTATE, expr.CtStateBitNEW), setCtMark(MarkPublic)),
+		// What the gateway answers to one of their packets, an ICMP error, goes
+		// back by the uplink. A packet that comes out of ESP keeps the mark of the
+		// one that it was in, and must not have this one.
+		rule(`iifname "public" ip daddr != @vpn meta mark set 0x00000008`,
+			fromLink(uplink), loadDestination(reg1), inSet(SetVPN, true), setMark(MarkOutside)),
 		// Their replies leave the way they came. An ICMP error about such a
 		// connection that a host sends counts as a reply.
 		rule(`iifname != "public" ct direction reply ct mark 0x00000001 meta mark set 0x00000001 accept`,

@@ -22,6 +22,6 @@
 // has them right.
 //
 // The package knows addresses, ports and nftables. It must not know links,
-// routes (it only sets the packet marks MarkPublic and MarkMapped that routing
+// routes (it only sets the packet marks that routing
 // rules select by), conntrack entries, or where a Network comes from.
 package nft

@@ -25,6 +25,10 @@ const (
 	// MarkMapped is on packets of hosts with a 1:1 elastic IP: they have a way
 	// out by the uplink without a route in the route table.
 	MarkMapped = 0x2
+	// MarkOutside is on what came in through the uplink, besides what is for the
+	// VPN gateway. An ICMP error about it takes the mark over (sysctl
+	// fwmark_reflect) and goes back that way.
+	MarkOutside = 0x8
 )
 
 // MarkRefused is on packets that somebody before the table wants answered with

@@ -1,9 +1,11 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -17,19 +19,18 @@ import (
 
 // Plan compares what namespace ns has with what network n wants while its
 // tunnels are in this state. Routes change in one step each, so that no packet
-// meets a gap.
+// meets a gap; a route that holds what is meant for a tunnel is there before the
+// route and the rule that lead into it, and goes after them.
 func Plan(ns *netns.Namespace, s *State, n *dataplane.Network, tunnels Tunnels) *change.Plan {
 	p := &change.Plan{}
 	want, rules, err := Compile(n, tunnels)
 	p.Err = err
-	planRules(p, ns, s, rules)
 	planSet(p, ns, s, ofAddresses(n), unix.RTPROT_KERNEL)
 	planSet(p, ns, s, want, Protocol)
-	for i := range s.routes {
-		r := &s.routes[i]
-		if !unwanted(r, want) {
-			continue
-		}
+	planRules(p, ns, s, rules)
+	too := s.unwanted(want)
+	slices.SortStableFunc(too, func(a, b *kernelRoute) int { return cmp.Compare(a.Metric, b.Metric) })
+	for _, r := range too {
 		p.Remove = append(p.Remove, change.Change{
 			What: "remove route " + r.Route.String(),
 			Do:   func(context.Context) error { return gone(ns.Netlink().RouteDel(deletion(&r.kernel))) },
@@ -39,9 +40,15 @@ func Plan(ns *netns.Namespace, s *State, n *dataplane.Network, tunnels Tunnels) 
 }
 
 func planSet(p *change.Plan, ns *netns.Namespace, s *State, want []Route, protocol int) {
+	have := map[key]*kernelRoute{}
+	for i := range s.routes {
+		if r := &s.routes[i]; r.simple && r.protocol == protocol {
+			have[r.key()] = r
+		}
+	}
 	for i := range want {
 		w := &want[i]
-		if slices.ContainsFunc(s.routes, func(r kernelRoute) bool { return r.simple && r.protocol == protocol && r.same(w) }) {
+		if r := have[w.key()]; r != nil && r.same(w) {
 			continue
 		}
 		c := change.Change{
@@ -55,17 +62,32 @@ func planSet(p *change.Plan, ns *netns.Namespace, s *State, want []Route, protoc
 	}
 }
 
-// unwanted reports whether a route is ours and not wanted, or a default route
-// in main. A route that Add replaces is not unwanted.
-func unwanted(r *kernelRoute, want []Route) bool {
-	if r.Table == unix.RT_TABLE_MAIN && r.Destination.Bits() == 0 {
-		return true
+// unwanted returns the routes that are ours and not wanted, default routes in main,
+// and what somebody has put before a route that holds. A route that Add replaces is
+// not unwanted.
+func (s *State) unwanted(want []Route) []*kernelRoute {
+	type place struct {
+		table       int
+		destination netip.Prefix
 	}
-	if r.protocol != Protocol {
-		return false
+	wanted, held := map[key]bool{}, map[place]bool{}
+	for i := range want {
+		w := &want[i]
+		wanted[w.key()] = true
+		held[place{w.Table, w.Destination}] = held[place{w.Table, w.Destination}] || w.Metric == HoldMetric
 	}
-	replaced := slices.ContainsFunc(want, func(w Route) bool { return w.Table == r.Table && w.Destination == r.Destination })
-	return !replaced || r.kernel.Priority != 0 || r.kernel.Tos != 0
+	var out []*kernelRoute
+	for i := range s.routes {
+		r := &s.routes[i]
+		replaced := wanted[r.key()] && r.kernel.Tos == 0
+		switch {
+		case r.Table == unix.RT_TABLE_MAIN && r.Destination.Bits() == 0,
+			r.protocol == Protocol && !replaced,
+			r.protocol != Protocol && r.protocol != unix.RTPROT_KERNEL && !replaced && held[place{r.Table, r.Destination}]:
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 func planRules(p *change.Plan, ns *netns.Namespace, s *State, want []Rule) {
@@ -124,7 +146,7 @@ const loopback = "lo"
 // set adds the route, or puts it in the place of another to its destination.
 func set(ns *netns.Namespace, r *Route, protocol int) error {
 	k := &netlink.Route{
-		Table: r.Table, Dst: netipx.PrefixIPNet(r.Destination), Protocol: netlink.RouteProtocol(protocol), Type: unix.RTN_UNICAST, Family: netlink.FAMILY_V4,
+		Table: r.Table, Priority: r.Metric, Dst: netipx.PrefixIPNet(r.Destination), Protocol: netlink.RouteProtocol(protocol), Type: unix.RTN_UNICAST, Family: netlink.FAMILY_V4,
 	}
 	switch {
 	case len(r.Hops) == 0:

@@ -46,14 +46,14 @@ func TestCompile(t *testing.T) {
 		err    string
 	}{
 		{"default by the uplink", nil, "0.0.0.0/0", public,
-			"203.0.113.0/24 dev public table 200\n203.0.113.0/24 dev public table 100\ndefault via 203.0.113.1 dev public onlink table 200\ndefault via 203.0.113.1 dev public onlink table 100\n", ""},
-		{"the public prefix by a host", nil, "203.0.113.0/24", via(1, "10.0.1.5"), base + "203.0.113.0/24 via 10.0.1.5 dev vsw-a table 100\n", ""},
-		{"one host", nil, "192.168.0.0/16", via(9, "10.0.1.5"), base + "192.168.0.0/16 via 10.0.1.5 dev vsw-a table 100\n", ""},
+			"default via 203.0.113.1 dev public onlink table 100\n203.0.113.0/24 dev public table 200\n203.0.113.0/24 dev public table 100\ndefault via 203.0.113.1 dev public onlink table 200\n", ""},
+		{"the public prefix by a host", nil, "203.0.113.0/24", via(1, "10.0.1.5"), "203.0.113.0/24 via 10.0.1.5 dev vsw-a table 100\n" + base, ""},
+		{"one host", nil, "192.168.0.0/16", via(9, "10.0.1.5"), "192.168.0.0/16 via 10.0.1.5 dev vsw-a table 100\n" + base, ""},
 		{"several hosts", nil, "192.168.0.0/16", append(via(3, "10.0.2.5"), via(0, "10.0.1.5")...),
-			base + "192.168.0.0/16 nexthop via 10.0.1.5 dev vsw-a weight 1 nexthop via 10.0.2.5 dev vsw-b weight 3 table 100\n", ""},
-		{"host nowhere", nil, "192.168.0.0/16", via(1, "10.0.3.5"), base + "unreachable 192.168.0.0/16 table 100\n", "lies in no VSwitch"},
-		{"one of two nowhere", nil, "192.168.0.0/16", via(2, "10.0.1.5", "10.0.3.5"), base + "192.168.0.0/16 via 10.0.1.5 dev vsw-a table 100\n", "10.0.3.5 lies in no VSwitch"},
-		{"the gateway itself", nil, "192.168.0.0/16", via(1, "10.0.1.253"), base + "unreachable 192.168.0.0/16 table 100\n", "is the gateway itself"},
+			"192.168.0.0/16 nexthop via 10.0.1.5 dev vsw-a weight 1 nexthop via 10.0.2.5 dev vsw-b weight 3 table 100\n" + base, ""},
+		{"host nowhere", nil, "192.168.0.0/16", via(1, "10.0.3.5"), "unreachable 192.168.0.0/16 table 100\n" + base, "lies in no VSwitch"},
+		{"one of two nowhere", nil, "192.168.0.0/16", via(2, "10.0.1.5", "10.0.3.5"), "192.168.0.0/16 via 10.0.1.5 dev vsw-a table 100\n" + base, "10.0.3.5 lies in no VSwitch"},
+		{"the gateway itself", nil, "192.168.0.0/16", via(1, "10.0.1.253"), "unreachable 192.168.0.0/16 table 100\n" + base, "is the gateway itself"},
 		{"default nowhere", nil, "0.0.0.0/0", via(1, "10.0.3.5"), base, "lies in no VSwitch"},
 		{"no uplink", func(n *dataplane.Network) { n.Uplink = nil }, "8.0.0.0/8", public, "unreachable 8.0.0.0/8 table 100\n", ""},
 		{"default without an uplink", func(n *dataplane.Network) { n.Uplink = nil }, "0.0.0.0/0", public, "", ""},
@@ -169,11 +169,12 @@ func TestApply(t *testing.T) {
 	want := `rule 0: lookup local
 rule 900: from 192.0.2.1/32 lookup 7
 rule 1000: lookup main
+rule 1005: fwmark 0x8 iif lo lookup 200
 rule 1010: fwmark 0x1 lookup 200
-rule 2020: lookup 100 suppress_prefixlength 0
-rule 2030: fwmark 0x2 lookup 200
-rule 2040: lookup 100
-rule 2050: iif lo lookup 200
+rule 2220: lookup 100 suppress_prefixlength 0
+rule 2230: fwmark 0x2 lookup 200
+rule 2240: lookup 100
+rule 2250: iif lo lookup 200
 rule 32766: lookup main
 rule 32767: lookup 253
 route table 100  192.168.0.0/16 nexthop via 10.0.1.5 dev vsw-a weight 5 nexthop via 10.0.2.5 dev vsw-b weight 1 nexthop via 10.0.2.6 dev vsw-b weight 1

@@ -77,9 +77,9 @@ func settled[T any](ctx context.Context, list func() ([]T, error)) ([]T, error) 
 }
 
 func fromKernel(k netlink.Route, name func(int) string) kernelRoute {
-	r := kernelRoute{Route: Route{Table: k.Table, Destination: prefix(k.Dst), Source: addr(k.Src)}, protocol: int(k.Protocol), kernel: k}
+	r := kernelRoute{Route: Route{Table: k.Table, Destination: prefix(k.Dst), Metric: k.Priority, Source: addr(k.Src)}, protocol: int(k.Protocol), kernel: k}
 	r.Local = k.Type == unix.RTN_LOCAL
-	r.simple = k.Priority == 0 && k.Tos == 0 && k.MTU == 0 && k.Encap == nil && k.Via == nil
+	r.simple = k.Tos == 0 && k.MTU == 0 && k.Encap == nil && k.Via == nil
 	switch {
 	case k.Type == unix.RTN_UNREACHABLE:
 	case k.Type != unix.RTN_UNICAST && k.Type != unix.RTN_LOCAL:
@@ -97,18 +97,20 @@ func fromKernel(k netlink.Route, name func(int) string) kernelRoute {
 }
 
 func prefix(n *net.IPNet) netip.Prefix {
-	if p, ok := netipx.FromStdIPNet(n); n != nil && ok {
-		return p
+	if n != nil {
+		if p, ok := netipx.FromStdIPNet(n); ok {
+			return p
+		}
 	}
-	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	return everything
 }
 
-// selector is a rule's prefix: the zero Prefix where it has none.
-func selector(n *net.IPNet) netip.Prefix {
-	if n == nil {
+// selector is the normal form of a rule's prefix: the zero Prefix for all packets.
+func selector(p netip.Prefix) netip.Prefix {
+	if p.Bits() <= 0 {
 		return netip.Prefix{}
 	}
-	return prefix(n)
+	return p.Masked()
 }
 
 func addr(ip net.IP) netip.Addr {
@@ -118,7 +120,7 @@ func addr(ip net.IP) netip.Addr {
 
 func ruleFromKernel(k netlink.Rule) kernelRule {
 	return kernelRule{
-		Rule: Rule{Priority: k.Priority, Source: selector(k.Src), Destination: selector(k.Dst), Mark: k.Mark, From: k.IifName, Table: k.Table,
+		Rule: Rule{Priority: k.Priority, Source: selector(prefix(k.Src)), Destination: selector(prefix(k.Dst)), Mark: k.Mark, From: k.IifName, Table: k.Table,
 			ExceptDefaults: k.SuppressPrefixlen == 0},
 		protocol: k.Protocol,
 		simple: k.OifName == "" && k.Tos == 0 && !k.Invert && k.TunID == 0 &&

@@ -1,17 +1,12 @@
 package route
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"sluice/dataplane"
-	"sluice/dataplane/nft"
 )
 
 // Protocol marks our routes and rules (rtm_protocol; 'S'). The kernel and the
@@ -20,25 +15,31 @@ const Protocol = 0x53
 
 // The routing tables besides main.
 const (
-	VPCTable    = 100 // the VPC's route entries
-	PublicTable = 200 // the public side
-	TunnelTable = 300 // for what comes out of one tunnel and may go into another
+	VPCTable     = 100 // the VPC's route entries
+	PublicTable  = 200 // the public side
+	TunnelTable  = 300 // for what comes out of one tunnel and may go into another
+	OwnTable     = 310 // for what the gateway itself sends to what is behind tunnels
+	NowhereTable = 400 // nothing can be reached by it
 
 	// Each connection has a table with its tunnel, for policy routes. Its number
 	// has this bit, and a hash of the connection's id.
 	connectionTables = 1 << 30
 )
 
+// HoldMetric is the metric of an unreachable route that stands behind one into a
+// tunnel: when that goes with its link, packets end here, whoever is or is not
+// there to look after it, instead of leaving by a shorter prefix or another table.
+// The number is the one that the kernel's documentation of VRF has for such routes.
+const HoldMetric = 4278198272
+
 // Route is one route. Hops is empty for a destination that is unreachable.
 type Route struct {
 	Table       int
-	Destination netip.Prefix
-	Hops        []Hop // by Link, Via, Weight
-
-	// Of routes that the kernel makes of an address: that the destination is
-	// the address itself, and the source that the route suggests.
-	Local  bool
-	Source netip.Addr
+	Destination netip.Prefix // without host bits
+	Metric      int          // 0 or HoldMetric; the kernel takes the lowest of a destination
+	Hops        []Hop        // by Link, Via, Weight
+	Source      netip.Addr   // that the route suggests; invalid for none
+	Local       bool         // of routes that the kernel makes of an address: the destination is the address itself
 }
 
 // Hop is one next hop.
@@ -50,20 +51,29 @@ type Hop struct {
 }
 
 // Rule is one routing rule for all packets, or for those with an address, a mark
-// or a link that they came in by.
+// or a link that they came in by. The kernel tells no rule for 0.0.0.0/0 from one
+// for all, so that is the form for both.
 type Rule struct {
 	Priority       int
-	Source         netip.Prefix // the zero Prefix for all
-	Destination    netip.Prefix // the zero Prefix for all
+	Source         netip.Prefix // without host bits; the zero Prefix for all
+	Destination    netip.Prefix // without host bits; the zero Prefix for all
 	Mark           uint32       // 0 for all
 	From           string       // link that it comes in by (iif); empty for all; loopback for what the namespace itself sends
 	Table          int
 	ExceptDefaults bool // suppress_prefixlength 0
 }
 
+// key is what there can be only one route of: the kernel replaces by it.
+type key struct {
+	table       int
+	destination netip.Prefix
+	metric      int
+}
+
+func (r *Route) key() key { return key{r.Table, r.Destination, r.Metric} }
+
 func (r *Route) same(o *Route) bool {
-	return r.Table == o.Table && r.Destination == o.Destination && slices.Equal(r.Hops, o.Hops) &&
-		r.Local == o.Local && r.Source == o.Source
+	return r.key() == o.key() && slices.Equal(r.Hops, o.Hops) && r.Local == o.Local && r.Source == o.Source
 }
 
 // String is near to what ip(8) prints.
@@ -97,6 +107,9 @@ func (r *Route) String() string {
 	}
 	if r.Source.IsValid() {
 		fmt.Fprintf(&b, " src %s", r.Source)
+	}
+	if r.Metric != 0 {
+		fmt.Fprintf(&b, " metric %d", r.Metric)
 	}
 	fmt.Fprintf(&b, " table %s", tableName(r.Table))
 	return b.String()
@@ -133,133 +146,4 @@ func tableName(t int) string {
 		return "local"
 	}
 	return fmt.Sprint(t)
-}
-
-// commonRules returns the rules that every namespace has. The first is the kernel's
-// own, and only put back where someone deleted it.
-func commonRules() []Rule {
-	return []Rule{
-		{Priority: 0, Table: unix.RT_TABLE_LOCAL},
-		{Priority: 1000, Table: unix.RT_TABLE_MAIN},
-		{Priority: 1010, Table: PublicTable, Mark: nft.MarkPublic},
-		{Priority: 2020, Table: VPCTable, ExceptDefaults: true},
-		{Priority: 2030, Table: PublicTable, Mark: nft.MarkMapped},
-		{Priority: 2040, Table: VPCTable},
-		{Priority: 2050, Table: PublicTable, From: loopback},
-	}
-}
-
-// ofAddresses returns the routes that the kernel makes of network n's
-// addresses by itself, and that are only put back where someone deleted them.
-func ofAddresses(n *dataplane.Network) []Route {
-	var out []Route
-	local := func(a netip.Addr, link string) {
-		out = append(out, Route{
-			Table: unix.RT_TABLE_LOCAL, Destination: netip.PrefixFrom(a, a.BitLen()),
-			Hops: []Hop{{Link: link, Weight: 1}}, Local: true, Source: a,
-		})
-	}
-	for i := range n.Switches {
-		sw := &n.Switches[i]
-		local(sw.Gateway, sw.ID)
-		out = append(out, Route{
-			Table: unix.RT_TABLE_MAIN, Destination: sw.Prefix.Masked(),
-			Hops: []Hop{{Link: sw.ID, Weight: 1}}, Source: sw.Gateway,
-		})
-	}
-	if n.Uplink != nil {
-		for _, a := range n.Elastic {
-			local(a, dataplane.UplinkName)
-		}
-	}
-	return out
-}
-
-// Compile returns the routes that network n wants, besides those that the
-// kernel makes of addresses, and its rules. The error names route entries with a next hop
-// that lies in no VSwitch; the routes are those of the remaining next hops.
-func Compile(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
-	out, rules := throughTunnels(n, tunnels)
-	if u := n.Uplink; u != nil {
-		direct := []Hop{{Link: dataplane.UplinkName, Weight: 1}}
-		out = append(out, Route{Table: PublicTable, Destination: u.Prefix.Masked(), Hops: direct})
-		if leadsOut(n) {
-			out = append(out, Route{Table: VPCTable, Destination: u.Prefix.Masked(), Hops: direct})
-		}
-		if u.Gateway.IsValid() {
-			out = append(out, Route{Table: PublicTable, Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0),
-				Hops: []Hop{publicHop(u, 1)}})
-		}
-	}
-	var errs []error
-	for i := range n.Routes {
-		r := &n.Routes[i]
-		if byVPNGateway(r) {
-			continue // throughTunnels has them
-		}
-		want := Route{Table: VPCTable, Destination: r.Destination.Masked()}
-		for _, h := range r.NextHops {
-			hop, err := resolve(n, h)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("route %s of %s: %w", r.Destination, n.ID, err))
-			} else if hop.Link != "" {
-				want.Hops = append(want.Hops, hop)
-			}
-		}
-		if len(want.Hops) == 0 && want.Destination.Bits() == 0 {
-			continue
-		}
-		if len(want.Hops) == 1 {
-			want.Hops[0].Weight = 1
-		}
-		slices.SortFunc(want.Hops, compareHops)
-		out = append(out, want)
-	}
-	return out, append(commonRules(), rules...), errors.Join(errs...)
-}
-
-// leadsOut reports whether the route table leads to the public side by default,
-// and has no entry of its own for the public prefix: then what is on that link
-// is reached directly.
-func leadsOut(n *dataplane.Network) bool {
-	out := false
-	for i := range n.Routes {
-		r := &n.Routes[i]
-		if r.Destination.Masked() == n.Uplink.Prefix.Masked() {
-			return false
-		}
-		out = out || r.Destination.Bits() == 0 && slices.ContainsFunc(r.NextHops, func(h dataplane.NextHop) bool { return h.Uplink })
-	}
-	return out
-}
-
-func publicHop(u *dataplane.Uplink, weight int) Hop {
-	return Hop{Link: dataplane.UplinkName, Via: u.Gateway, Weight: weight, OnLink: true}
-}
-
-// resolve returns the hop, or an empty one where the network has no way to the
-// public side (yet).
-func resolve(n *dataplane.Network, h dataplane.NextHop) (Hop, error) {
-	weight := max(h.Weight, 1)
-	if h.Uplink {
-		if n.Uplink == nil || !n.Uplink.Gateway.IsValid() {
-			return Hop{}, nil
-		}
-		return publicHop(n.Uplink, weight), nil
-	}
-	for i := range n.Switches {
-		sw := &n.Switches[i]
-		if !sw.Prefix.Contains(h.Via) {
-			continue
-		}
-		if h.Via == sw.Gateway {
-			return Hop{}, fmt.Errorf("next hop %s is the gateway itself; it must be a host of VSwitch %s", h.Via, sw.ID)
-		}
-		return Hop{Link: sw.ID, Via: h.Via, Weight: weight}, nil
-	}
-	return Hop{}, fmt.Errorf("next hop %s lies in no VSwitch; it must be a host in one of the VPC's", h.Via)
-}
-
-func compareHops(a, b Hop) int {
-	return cmp.Or(strings.Compare(a.Link, b.Link), a.Via.Compare(b.Via), cmp.Compare(a.Weight, b.Weight))
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"sluice/dataplane"
 )
 
@@ -13,54 +15,121 @@ type Tunnel struct {
 	Link    string         // that leads into it; empty while there is none
 	Up      bool           // packets get through, as far as is known
 	Learned []netip.Prefix // destinations that the peer has told of (BGP)
+	Held    []netip.Prefix // destinations that it had told of when its session was lost
 }
 
 // Tunnels are the tunnels of a network by connection id.
 type Tunnels map[string]Tunnel
 
-// Where policy routes stand among the rules.
+// Priorities of the rules of a VPN gateway.
 const (
-	firstPolicy  = 1100 // the most specific destination
-	policySlots  = 25   // for sources of a destination's length, the most specific first
+	outerPackets = 510  // what the VPN gateway sends from its own address: IKE and ESP
+	outerNowhere = 511  // likewise, while the public side is not there
 	tunnelToNext = 1095 // what comes out of one tunnel and may go into another
+	firstPolicy  = 1100 // the most specific destination
+	policySlots  = 33   // for sources of a destination's length, the most specific first
+	ownPackets   = 2200 // what else the gateway itself sends, to what is behind tunnels
+	ownDefault   = 2235 // likewise, where everything is
 )
 
-// throughTunnels returns the routes and rules of a network's VPN gateway.
+// throughTunnels adds the routes of a network's VPN gateway and returns its rules.
 //
 // Of routes with the same prefixes one is used: an active one that works, else a
 // standby one that works, else the active one, so that its packets wake the
 // tunnel or get lost in it rather than leave by another way.
-func throughTunnels(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule) {
+func throughTunnels(s *routes, n *dataplane.Network, tunnels Tunnels) []Rule {
 	if n.VPN == nil {
-		return nil, nil
+		return nil
 	}
-	var routes []Route
-	var rules []Rule
+	own := selector(netip.PrefixFrom(n.VPN.Address, n.VPN.Address.BitLen()))
+	rules := []Rule{
+		{Priority: outerPackets, Source: own, From: loopback, Table: PublicTable},
+		{Priority: outerNowhere, Source: own, From: loopback, Table: NowhereTable},
+		{Priority: ownPackets, From: loopback, Table: OwnTable},
+	}
+	s.add(Route{Table: NowhereTable, Destination: everything})
 	used := chosen(allRoutes(n.VPN, tunnels), tunnels)
-	for _, r := range used {
+	toAll := false
+	for i := range used {
+		r := &used[i]
 		if r.Source.IsValid() {
-			rules = append(rules, Rule{
-				Priority: firstPolicy + (32-r.Destination.Bits())*policySlots + min(32-r.Source.Bits(), policySlots-1),
-				Source:   r.Source.Masked(), Destination: r.Destination.Masked(), Table: ConnectionTable(r.Connection),
-			})
-			continue
+			rules = append(rules, policy(r))
+		} else {
+			s.published(n, r, into(tunnels, r.Connection))
 		}
-		routes = append(routes, Route{Table: TunnelTable, Destination: r.Destination.Masked(), Hops: into(tunnels, r.Connection)})
-		if leadsHosts(n, &r) {
-			routes = append(routes, Route{Table: VPCTable, Destination: r.Destination.Masked(), Hops: into(tunnels, r.Connection)})
+		if r.Destination.Bits() > 0 {
+			s.through(OwnTable, r.Destination, into(tunnels, r.Connection), sourceFor(n, r.Connection))
+		} else if !toAll {
+			toAll = true
+			rules = append(rules, Rule{Priority: ownDefault, From: loopback, Table: ConnectionTable(r.Connection)})
 		}
 	}
-	routes = append(routes, rest(n, used, tunnels)...)
+	for _, r := range heldRoutes(n.VPN, used, tunnels) {
+		hops := longest(used, r.Destination, tunnels)
+		s.published(n, &r, hops)
+		s.through(OwnTable, r.Destination, hops, netip.Addr{})
+	}
+	s.rest(n, used, tunnels)
 	links := map[string]bool{}
 	for i := range n.VPN.Connections {
-		id := n.VPN.Connections[i].ID
-		routes = append(routes, Route{Table: ConnectionTable(id), Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Hops: into(tunnels, id)})
-		if link := tunnels[id].Link; link != "" && !links[link] {
+		c := &n.VPN.Connections[i]
+		s.through(ConnectionTable(c.ID), everything, into(tunnels, c.ID), sourceFor(n, c.ID))
+		if c.BGP != nil {
+			s.through(unix.RT_TABLE_MAIN, c.BGP.Tunnel, nil, netip.Addr{}) // the address on the link makes the route
+		}
+		if link := tunnels[c.ID].Link; link != "" && !links[link] {
 			links[link] = true
 			rules = append(rules, Rule{Priority: tunnelToNext, From: link, Table: TunnelTable})
 		}
 	}
-	return routes, rules
+	return rules
+}
+
+// policy is the rule of a policy route.
+func policy(r *dataplane.VPNRoute) Rule {
+	return Rule{
+		Priority: firstPolicy + (32-r.Destination.Bits())*policySlots + 32 - r.Source.Bits(),
+		Source:   selector(r.Source), Destination: selector(r.Destination), Table: ConnectionTable(r.Connection),
+	}
+}
+
+// through adds a route into a tunnel, which need not be there, and what holds its
+// packets when it is not.
+//
+// A default route of the VPC has none of that: it would hide the ways out that
+// come after the table's other routes, and nothing comes after itself.
+func (s *routes) through(table int, destination netip.Prefix, hops []Hop, source netip.Addr) {
+	if table != VPCTable || destination.Bits() > 0 {
+		s.add(Route{Table: table, Destination: destination, Metric: HoldMetric})
+	}
+	if len(hops) > 0 {
+		s.add(Route{Table: table, Destination: destination, Hops: slices.Clone(hops), Source: source})
+	}
+}
+
+// published adds a destination route for other tunnels, and for the hosts of the
+// VPC where it is for them.
+func (s *routes) published(n *dataplane.Network, r *dataplane.VPNRoute, hops []Hop) {
+	s.through(TunnelTable, r.Destination, hops, netip.Addr{})
+	if leadsHosts(n, r) {
+		s.through(VPCTable, r.Destination, hops, netip.Addr{})
+	}
+}
+
+// sourceFor returns the address that the gateway's own packets through a connection
+// have, unless they say another: one that the peer knows, of a VSwitch among the local
+// subnets. It is invalid if there is none.
+func sourceFor(n *dataplane.Network, connection string) netip.Addr {
+	for i := range n.VPN.Connections {
+		c := &n.VPN.Connections[i]
+		for k := range n.Switches {
+			gateway := n.Switches[k].Gateway
+			if c.ID == connection && slices.ContainsFunc(c.LocalSubnets, func(p netip.Prefix) bool { return p.Contains(gateway) }) {
+				return gateway
+			}
+		}
+	}
+	return netip.Addr{}
 }
 
 // byVPNGateway reports whether an entry of the VPC's route table leaves to the VPN
@@ -86,24 +155,48 @@ func leadsHosts(n *dataplane.Network, r *dataplane.VPNRoute) bool {
 	return e.Destination.Masked() != r.Destination.Masked() && (r.Published || byVPNGateway(e))
 }
 
-// rest returns the routes of the entries that lead to the VPN gateway, for what no
+// rest adds the routes of the entries that lead to the VPN gateway, for what no
 // longer route of the gateway is for: into the tunnel of the longest one that
 // contains the entry's block, else nowhere.
-func rest(n *dataplane.Network, used []dataplane.VPNRoute, tunnels Tunnels) []Route {
-	var out []Route
+func (s *routes) rest(n *dataplane.Network, used []dataplane.VPNRoute, tunnels Tunnels) {
 	for i := range n.Routes {
-		if !byVPNGateway(&n.Routes[i]) {
-			continue
+		if r := &n.Routes[i]; byVPNGateway(r) {
+			s.through(VPCTable, r.Destination, longest(used, r.Destination.Masked(), tunnels), netip.Addr{})
 		}
-		r := Route{Table: VPCTable, Destination: n.Routes[i].Destination.Masked()}
-		longest := -1
-		for k := range used {
-			if d := used[k].Destination; !used[k].Source.IsValid() && contains(d, r.Destination) && d.Bits() > longest {
-				longest, r.Hops = d.Bits(), into(tunnels, used[k].Connection)
+	}
+}
+
+// longest is the hop of the longest destination route that contains a block; none
+// where there is no such route, or no tunnel.
+func longest(used []dataplane.VPNRoute, block netip.Prefix, tunnels Tunnels) []Hop {
+	bits, hops := -1, []Hop(nil)
+	for i := range used {
+		if d := used[i].Destination; !used[i].Source.IsValid() && contains(d, block) && d.Bits() > bits {
+			bits, hops = d.Bits(), into(tunnels, used[i].Connection)
+		}
+	}
+	return hops
+}
+
+// heldRoutes are those for destinations that peers had told of when their sessions
+// were lost, and that no route in use is for. What is meant for them is held, so that
+// it does not leave by the VPC's default route, or goes into the tunnel of a route that
+// contains them. It ends when the peer is back and does not tell of them.
+func heldRoutes(v *dataplane.VPNGateway, used []dataplane.VPNRoute, tunnels Tunnels) []dataplane.VPNRoute {
+	known := map[netip.Prefix]bool{}
+	for i := range used {
+		if !used[i].Source.IsValid() {
+			known[used[i].Destination.Masked()] = true
+		}
+	}
+	var out []dataplane.VPNRoute
+	for i := range v.Connections {
+		id := v.Connections[i].ID
+		for _, p := range tunnels[id].Held {
+			if p = p.Masked(); !known[p] {
+				known[p] = true
+				out = append(out, dataplane.VPNRoute{Destination: p, Connection: id, Published: v.Propagate})
 			}
-		}
-		if len(r.Hops) > 0 || r.Destination.Bits() > 0 {
-			out = append(out, r)
 		}
 	}
 	return out
@@ -118,11 +211,16 @@ func contains(block, p netip.Prefix) bool {
 // learned one gives way to one that is asked for.
 func allRoutes(v *dataplane.VPNGateway, tunnels Tunnels) []dataplane.VPNRoute {
 	all := slices.Clone(v.Routes)
+	asked := map[netip.Prefix]bool{}
+	for i := range v.Routes {
+		if !v.Routes[i].Source.IsValid() {
+			asked[v.Routes[i].Destination.Masked()] = true
+		}
+	}
 	for i := range v.Connections {
 		id := v.Connections[i].ID
 		for _, p := range tunnels[id].Learned {
-			same := func(r dataplane.VPNRoute) bool { return !r.Source.IsValid() && r.Destination.Masked() == p.Masked() }
-			if !slices.ContainsFunc(v.Routes, same) {
+			if !asked[p.Masked()] {
 				all = append(all, dataplane.VPNRoute{Destination: p, Connection: id, Published: v.Propagate})
 			}
 		}

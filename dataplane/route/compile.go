@@ -1,0 +1,182 @@
+package route
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+	"sluice/dataplane/nft"
+)
+
+// commonRules returns the rules that every namespace has. The first is the kernel's
+// own, and only put back where someone deleted it.
+func commonRules() []Rule {
+	return []Rule{
+		{Priority: 0, Table: unix.RT_TABLE_LOCAL},
+		{Priority: 1000, Table: unix.RT_TABLE_MAIN},
+		{Priority: 1005, Table: PublicTable, Mark: nft.MarkOutside, From: loopback},
+		{Priority: 1010, Table: PublicTable, Mark: nft.MarkPublic},
+		{Priority: 2220, Table: VPCTable, ExceptDefaults: true},
+		{Priority: 2230, Table: PublicTable, Mark: nft.MarkMapped},
+		{Priority: 2240, Table: VPCTable},
+		{Priority: 2250, Table: PublicTable, From: loopback},
+	}
+}
+
+// ofAddresses returns the routes that the kernel makes of network n's
+// addresses by itself, and that are only put back where someone deleted them.
+func ofAddresses(n *dataplane.Network) []Route {
+	var out []Route
+	local := func(a netip.Addr, link string) {
+		out = append(out, Route{
+			Table: unix.RT_TABLE_LOCAL, Destination: netip.PrefixFrom(a, a.BitLen()),
+			Hops: []Hop{{Link: link, Weight: 1}}, Local: true, Source: a,
+		})
+	}
+	for i := range n.Switches {
+		sw := &n.Switches[i]
+		local(sw.Gateway, sw.ID)
+		out = append(out, Route{
+			Table: unix.RT_TABLE_MAIN, Destination: sw.Prefix.Masked(),
+			Hops: []Hop{{Link: sw.ID, Weight: 1}}, Source: sw.Gateway,
+		})
+	}
+	if n.Uplink != nil {
+		for _, a := range n.Elastic {
+			local(a, dataplane.UplinkName)
+		}
+	}
+	return out
+}
+
+// Compile returns the routes that network n wants, besides those that the
+// kernel makes of addresses, and its rules, in the form in which the kernel gives
+// them back. The error names route entries with a next hop that lies in no VSwitch;
+// the routes are those of the remaining next hops.
+//
+// Routes that hold what is meant for a tunnel come first: they have to be there
+// before those into tunnels.
+func Compile(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
+	s := &routes{at: map[key]bool{}}
+	rules := throughTunnels(s, n, tunnels)
+	err := s.entries(n)
+	if u := n.Uplink; u != nil {
+		direct := []Hop{{Link: dataplane.UplinkName, Weight: 1}}
+		s.add(Route{Table: PublicTable, Destination: u.Prefix, Hops: direct})
+		if leadsOut(n) {
+			s.add(Route{Table: VPCTable, Destination: u.Prefix, Hops: direct})
+		}
+		if u.Gateway.IsValid() {
+			s.add(Route{Table: PublicTable, Destination: everything, Hops: []Hop{publicHop(u, 1)}})
+		}
+	}
+	return s.all(), append(commonRules(), rules...), err
+}
+
+// routes collects routes.
+type routes struct {
+	list []Route
+	at   map[key]bool
+}
+
+// add adds a route in its normal form, unless there is one for its key: two would
+// take each other's place for ever. So what is added first counts.
+func (s *routes) add(r Route) {
+	r.Destination = r.Destination.Masked()
+	if s.at[r.key()] {
+		return
+	}
+	s.at[r.key()] = true
+	if len(r.Hops) == 1 {
+		r.Hops[0].Weight = 1
+	}
+	slices.SortFunc(r.Hops, compareHops)
+	s.list = append(s.list, r)
+}
+
+// all returns the routes, those that hold first.
+func (s *routes) all() []Route {
+	slices.SortStableFunc(s.list, func(a, b Route) int { return cmp.Compare(b.Metric, a.Metric) })
+	return s.list
+}
+
+// entries adds the entries of the VPC's route table that do not lead to the VPN
+// gateway.
+func (s *routes) entries(n *dataplane.Network) error {
+	var errs []error
+	for i := range n.Routes {
+		r := &n.Routes[i]
+		if byVPNGateway(r) {
+			continue // throughTunnels has them
+		}
+		want := Route{Table: VPCTable, Destination: r.Destination}
+		for _, h := range r.NextHops {
+			hop, err := resolve(n, h)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("route %s of %s: %w", r.Destination, n.ID, err))
+			} else if hop.Link != "" {
+				want.Hops = append(want.Hops, hop)
+			}
+		}
+		if len(want.Hops) == 0 && want.Destination.Bits() == 0 {
+			continue
+		}
+		s.add(want)
+	}
+	return errors.Join(errs...)
+}
+
+// everything is the destination of a default route.
+var everything = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+
+// leadsOut reports whether the route table leads to the public side by default,
+// and has no entry of its own for the public prefix: then what is on that link
+// is reached directly.
+func leadsOut(n *dataplane.Network) bool {
+	out := false
+	for i := range n.Routes {
+		r := &n.Routes[i]
+		if r.Destination.Masked() == n.Uplink.Prefix.Masked() {
+			return false
+		}
+		out = out || r.Destination.Bits() == 0 && slices.ContainsFunc(r.NextHops, func(h dataplane.NextHop) bool { return h.Uplink })
+	}
+	return out
+}
+
+func publicHop(u *dataplane.Uplink, weight int) Hop {
+	return Hop{Link: dataplane.UplinkName, Via: u.Gateway, Weight: weight, OnLink: true}
+}
+
+// resolve returns the hop, or an empty one where the network has no way to the
+// public side (yet).
+func resolve(n *dataplane.Network, h dataplane.NextHop) (Hop, error) {
+	weight := max(h.Weight, 1)
+	if h.Uplink {
+		if n.Uplink == nil || !n.Uplink.Gateway.IsValid() {
+			return Hop{}, nil
+		}
+		return publicHop(n.Uplink, weight), nil
+	}
+	for i := range n.Switches {
+		sw := &n.Switches[i]
+		if !sw.Prefix.Contains(h.Via) {
+			continue
+		}
+		if h.Via == sw.Gateway {
+			return Hop{}, fmt.Errorf("next hop %s is the gateway itself; it must be a host of VSwitch %s", h.Via, sw.ID)
+		}
+		return Hop{Link: sw.ID, Via: h.Via, Weight: weight}, nil
+	}
+	return Hop{}, fmt.Errorf("next hop %s lies in no VSwitch; it must be a host in one of the VPC's", h.Via)
+}
+
+func compareHops(a, b Hop) int {
+	return cmp.Or(strings.Compare(a.Link, b.Link), a.Via.Compare(b.Via), cmp.Compare(a.Weight, b.Weight))
+}
