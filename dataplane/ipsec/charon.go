@@ -27,6 +27,8 @@ const (
 	pidFile      = "charon.pid"
 	logFile      = "charon.log"
 	loadedFile   = "loaded.json"
+
+	identifiersFile = "identifiers.json"
 )
 
 const (

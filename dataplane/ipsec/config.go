@@ -76,7 +76,7 @@ func texts(prefixes []netip.Prefix) []string {
 //
 // Negotiation is begun by initiate, not by the configuration: loading it again is
 // then without effect on what is established.
-func connection(local netip.Addr, path dataplane.VPNPath, ifID uint32, c *dataplane.VPNConnection) section {
+func connection(local netip.Addr, path dataplane.VPNPath, n numbers, c *dataplane.VPNConnection) section {
 	conn := section{
 		"version":      fmt.Sprint(c.IKE.Version),
 		"local_addrs":  []string{local.String()},
@@ -111,6 +111,7 @@ func connection(local netip.Addr, path dataplane.VPNPath, ifID uint32, c *datapl
 			"esp_proposals": []string{proposal(c.ESP.Proposal)},
 			"mode":          "tunnel",
 			"policies":      "yes",
+			"reqid":         fmt.Sprint(n.children[name]),
 			"dpd_action":    "restart",
 			"start_action":  "none",
 			"close_action":  "none",
@@ -123,7 +124,7 @@ func connection(local netip.Addr, path dataplane.VPNPath, ifID uint32, c *datapl
 			kid["start_action"], kid["close_action"], kid["dpd_action"] = "trap", "trap", "trap"
 		}
 		if path == dataplane.VPNByXFRM {
-			kid["if_id_in"], kid["if_id_out"] = fmt.Sprint(ifID), fmt.Sprint(ifID)
+			kid["if_id_in"], kid["if_id_out"] = fmt.Sprint(n.link), fmt.Sprint(n.link)
 		}
 		kids[name] = kid
 	}

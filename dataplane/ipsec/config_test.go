@@ -25,7 +25,7 @@ func TestConnection(t *testing.T) {
 	}{
 		{"usual", dataplane.VPNByXFRM, func(*dataplane.VPNConnection) {},
 			[]string{`"vco-t":{`, `"version":"2"`, `"aggressive":"no"`, `"encap":"no"`, `"mobike":"no"`, `"reauth_time":"0s"`, `"proposals":["aes128-sha1-modp1024"]`,
-				`"esp_proposals":["aes128-sha1-modp1024"]`, `"if_id_in":"7"`, `"if_id_out":"7"`, `"start_action":"none"`, `"close_action":"none"`,
+				`"esp_proposals":["aes128-sha1-modp1024"]`, `"if_id_in":"65536"`, `"if_id_out":"65536"`, `"reqid":"65537"`, `"start_action":"none"`, `"close_action":"none"`,
 				`"rekey_time":"77760s"`, `"over_time":"8640s"`, `"life_time":"86400s"`, `"dpd_delay":"10s"`, `"dpd_timeout":"30s"`, `"dpd_action":"restart"`},
 			[]string{testKey}},
 		{"libipsec", dataplane.VPNByLibipsec, func(c *dataplane.VPNConnection) { c.Start = false },
@@ -43,7 +43,7 @@ func TestConnection(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			c := usual()
 			v.change(&c)
-			b, err := json.Marshal(connection(local, v.path, 7, &c))
+			b, err := json.Marshal(connection(local, v.path, given(v.path, c), &c))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,12 +61,19 @@ func TestConnection(t *testing.T) {
 	}
 }
 
+// given returns the numbers that a connection gets where there is no other.
+func given(path dataplane.VPNPath, c dataplane.VPNConnection) numbers {
+	n := &identifiers{}
+	n.number(path, []dataplane.VPNConnection{c}, nil)
+	return n.of(&c)
+}
+
 // Two equal connections have one digest, and others another.
 func TestDigest(t *testing.T) {
 	sum := func(change func(c *dataplane.VPNConnection)) string {
 		c := usual()
 		change(&c)
-		s, err := digest(connection(netip.MustParseAddr(gatewayAddr), dataplane.VPNByXFRM, 1, &c))
+		s, err := digest(connection(netip.MustParseAddr(gatewayAddr), dataplane.VPNByXFRM, given(dataplane.VPNByXFRM, c), &c))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,6 +40,7 @@ type gateway struct {
 	charon  *charon           // nil: none
 	loaded  map[string]string // what charon holds: digests by connection; also in loadedFile
 	keys    map[string]string // keys that charon has been given, by connection
+	numbers *identifiers      // nil: not read yet
 	// SAs that are being taken down, by connection; it is not initiated until they
 	// are gone.
 	closing map[string][]string

@@ -31,52 +31,67 @@ const (
 	addressScope = int(unix.RT_SCOPE_LINK) - 1
 )
 
-// prepareLinks makes what the connections need before they are loaded, and
-// returns the if_id of each on the XFRM path.
-func (g *gateway) prepareLinks() (map[string]uint32, error) {
+// prepareLinks makes what the connections need before they are loaded, and gives
+// them their numbers. It returns which of them are ready.
+func (g *gateway) prepareLinks() (ready func(connection string) bool, err error) {
+	none := func(string) bool { return false }
 	if g.m.path == dataplane.VPNByLibipsec {
-		return nil, g.prepareAddresses()
+		if err := g.identify(nil); err != nil {
+			return none, err
+		}
+		return func(string) bool { return true }, g.prepareAddresses()
 	}
 	links, err := g.ns.Netlink().LinkList()
 	if err != nil {
-		return nil, fmt.Errorf("list links in %s: %w", g.ns, err)
+		return none, fmt.Errorf("list links in %s: %w", g.ns, err)
 	}
-	ids, used := map[string]uint32{}, map[uint32]bool{}
-	up := map[string]bool{}
+	have, ids := map[string]*netlink.Xfrmi{}, map[string]uint32{}
 	for _, l := range links {
 		if x, ok := l.(*netlink.Xfrmi); ok {
-			ids[x.Name], used[x.Ifid] = x.Ifid, true
-			up[x.Name] = x.Flags&net.FlagUp != 0 && x.MTU == dataplane.VPNMTU
+			have[x.Name], ids[x.Name] = x, x.Ifid
 		}
 	}
+	if err := g.identify(ids); err != nil {
+		return none, err
+	}
+	failed := map[string]bool{}
 	var errs []error
 	for i := range g.want.Connections {
 		name := g.want.Connections[i].ID
-		if ids[name] == 0 {
-			id := uint32(1)
-			for used[id] {
-				id++
-			}
-			attrs := netlink.NewLinkAttrs()
-			attrs.Name, attrs.MTU = name, dataplane.VPNMTU
-			if err := g.ns.Netlink().LinkAdd(&netlink.Xfrmi{LinkAttrs: attrs, Ifid: id}); err != nil {
-				errs = append(errs, fmt.Errorf("add XFRM interface %s in %s: %w", name, g.ns, err))
-				continue
-			}
-			ids[name], used[id] = id, true
-		}
-		if up[name] {
-			continue
-		}
-		l, err := g.ns.Netlink().LinkByName(name)
-		if err == nil {
-			err = errors.Join(g.ns.Netlink().LinkSetMTU(l, dataplane.VPNMTU), g.ns.Netlink().LinkSetUp(l))
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("set XFRM interface %s in %s up: %w", name, g.ns, err))
+		if err := g.prepareXFRM(name, have[name]); err != nil {
+			errs, failed[name] = append(errs, err), true
 		}
 	}
-	return ids, errors.Join(errs...)
+	return func(connection string) bool { return !failed[connection] }, errors.Join(errs...)
+}
+
+// prepareXFRM makes a connection's XFRM interface what it shall be; have is what
+// it is, or nil.
+func (g *gateway) prepareXFRM(name string, have *netlink.Xfrmi) error {
+	nl, id := g.ns.Netlink(), g.numbers.Links[name]
+	if have != nil && have.Ifid != id { // it cannot be changed
+		if err := gone(nl.LinkDel(have)); err != nil {
+			return fmt.Errorf("remove XFRM interface %s with if_id %d in %s: %w", name, have.Ifid, g.ns, err)
+		}
+		have = nil
+	}
+	if have == nil {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name, attrs.MTU = name, dataplane.VPNMTU
+		if err := nl.LinkAdd(&netlink.Xfrmi{LinkAttrs: attrs, Ifid: id}); err != nil {
+			return fmt.Errorf("add XFRM interface %s in %s: %w", name, g.ns, err)
+		}
+	} else if have.Flags&net.FlagUp != 0 && have.MTU == dataplane.VPNMTU {
+		return nil
+	}
+	l, err := nl.LinkByName(name)
+	if err == nil {
+		err = errors.Join(nl.LinkSetMTU(l, dataplane.VPNMTU), nl.LinkSetUp(l))
+	}
+	if err != nil {
+		return fmt.Errorf("set XFRM interface %s in %s up: %w", name, g.ns, err)
+	}
+	return nil
 }
 
 // removeLinks removes the XFRM interfaces of connections that are gone.

@@ -32,17 +32,17 @@ func (g *gateway) writeLoaded() error {
 // not keep the others.
 func (g *gateway) load() error {
 	var errs []error
-	ids, err := g.prepareLinks()
+	ready, err := g.prepareLinks()
 	if err != nil {
 		errs = append(errs, err)
 	}
 	changed := false
 	for i := range g.want.Connections {
 		c := &g.want.Connections[i]
-		if g.m.path == dataplane.VPNByXFRM && ids[c.ID] == 0 {
+		if !ready(c.ID) {
 			continue // prepareLinks has said why
 		}
-		did, err := g.loadOne(c, ids[c.ID])
+		did, err := g.loadOne(c)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("load IPsec connection %s: %w", c.ID, err))
 		}
@@ -69,8 +69,8 @@ func (g *gateway) load() error {
 
 // loadOne gives charon a connection that it does not have, or has otherwise; then
 // what is established is taken down.
-func (g *gateway) loadOne(c *dataplane.VPNConnection, ifID uint32) (changed bool, err error) {
-	conn := connection(g.want.Address, g.m.path, ifID, c)
+func (g *gateway) loadOne(c *dataplane.VPNConnection) (changed bool, err error) {
+	conn := connection(g.want.Address, g.m.path, g.numbers.of(c), c)
 	sum, err := digest(conn)
 	if err != nil {
 		return false, err
