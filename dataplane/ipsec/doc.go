@@ -23,7 +23,9 @@
 //
 // Charon outlives the daemon and carries on; the next Manager finds it by the
 // configuration file in its environment, and its XFRM interfaces by their ids.
-// A charon that dies is started again with all its connections. Keys are handed
+// A charon that dies is started again with all its connections, and so is one whose
+// TUN device somebody has deleted, as it makes that when it starts; an XFRM interface
+// is made anew, with the SAs that there are. No connection is said to be up meanwhile. Keys are handed
 // over by VICI only: no file has them, and no log level that would print them is
 // used.
 package ipsec

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/strongswan/govici/vici"
@@ -30,6 +31,8 @@ type gateway struct {
 	dir     string
 	states  states
 	wake    chan struct{}
+
+	watching sync.WaitGroup // for links
 
 	mu      mutex              // held by whoever speaks to charon
 	cancel  context.CancelFunc // ends the goroutine; nil: it does not run yet
@@ -142,6 +145,7 @@ func (g *gateway) drop() {
 		g.charon.close()
 		g.charon = nil
 	}
+	g.states.setLinks(g.links())
 	g.tell(g.states.lost(), true)
 }
 
@@ -178,6 +182,14 @@ func (g *gateway) sync(ctx context.Context) error {
 	if g.charon != nil && g.charon.gone(0) {
 		g.drop()
 	}
+	if g.charon != nil && g.lacksDevice() {
+		g.m.log.Warn("a VPN gateway's TUN device is gone; charon is started anew", "network", g.network, "gateway", g.want.ID)
+		pid := g.charon.pid
+		g.drop()
+		if err := process.End(pid); err != nil {
+			return err
+		}
+	}
 	if g.charon == nil {
 		if err := g.begin(ctx); err != nil {
 			return err
@@ -194,7 +206,7 @@ func (g *gateway) begin(ctx context.Context) error {
 	}
 	g.keys, g.closing, g.tries = map[string]string{}, map[string][]string{}, map[string]attempt{}
 	conf, _ := os.ReadFile(filepath.Join(g.dir, settingsFile))
-	if len(pids) == 1 && process.In(pids[0], g.ns) && string(conf) == settings(g.dir, g.m.path) {
+	if len(pids) == 1 && process.In(pids[0], g.ns) && string(conf) == settings(g.dir, g.m.path) && !g.lacksDevice() {
 		c, err := connect(ctx, g.dir, pids[0])
 		if err == nil {
 			g.charon, g.loaded = c, g.readLoaded()
@@ -240,10 +252,11 @@ func (g *gateway) refresh() {
 // observe takes in how charon and its SAs are, so that who asks next hears of
 // what an adopted charon has.
 func (g *gateway) observe() {
+	moved := g.states.setLinks(g.links())
 	if g.charon == nil {
+		g.tell(nil, moved)
 		return
 	}
-	moved := g.states.setLink(g.tunnelLink())
 	sas, err := g.charon.list()
 	if err != nil {
 		return // run finds out
@@ -260,6 +273,7 @@ func (g *gateway) stop() {
 	if cancel != nil {
 		cancel()
 		<-done
+		g.watching.Wait()
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -29,7 +29,7 @@ func (g *gateway) tend() (time.Duration, error) {
 		return 0, err
 	}
 	g.stillClosing(sas)
-	moved := g.states.setLink(g.tunnelLink())
+	moved := g.states.setLinks(g.links())
 	g.tell(g.states.update(g.staying(sas)), moved)
 	next, err := g.thin(g.staying(sas))
 	if err != nil {

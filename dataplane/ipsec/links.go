@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"go4.org/netipx"
@@ -119,14 +118,7 @@ func removeXFRM(ns *netns.Namespace, keep func(name string) bool) error {
 	return errors.Join(errs...)
 }
 
-// tunnelLink returns the name of charon's TUN device, if it has one.
-func (g *gateway) tunnelLink() string {
-	if l := g.tun(); l != nil {
-		return l.Attrs().Name
-	}
-	return ""
-}
-
+// tun returns the TUN device that charon carries packets over, or nil.
 func (g *gateway) tun() netlink.Link {
 	if g.m.path != dataplane.VPNByLibipsec {
 		return nil
@@ -136,7 +128,7 @@ func (g *gateway) tun() netlink.Link {
 		return nil
 	}
 	for _, l := range links {
-		if l.Type() == "tuntap" && strings.HasPrefix(l.Attrs().Name, "ipsec") {
+		if isTUN(l) {
 			return l
 		}
 	}
@@ -150,6 +142,11 @@ func (g *gateway) prepareAddresses() error {
 		return fmt.Errorf("charon has made no TUN device in %s", g.ns)
 	}
 	nl := g.ns.Netlink()
+	if tun.Attrs().Flags&net.FlagUp == 0 {
+		if err := nl.LinkSetUp(tun); err != nil {
+			return fmt.Errorf("set %s in %s up: %w", tun.Attrs().Name, g.ns, err)
+		}
+	}
 	addresses, err := nl.AddrList(nil, netlink.FAMILY_V4)
 	if err != nil {
 		return fmt.Errorf("list addresses in %s: %w", g.ns, err)

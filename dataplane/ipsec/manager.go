@@ -109,6 +109,9 @@ func (m *Manager) Apply(ctx context.Context, ns *netns.Namespace, network string
 	if g.cancel == nil {
 		running, cancel := context.WithCancel(context.Background())
 		g.cancel, g.done = cancel, make(chan struct{})
+		if err := g.watch(running); err != nil {
+			g.m.log.Warn("links of tunnels that go are noticed late", "network", network, "error", err)
+		}
 		go g.run(running)
 	}
 	g.nudge()
@@ -206,7 +209,7 @@ func (m *Manager) Link(network, connection string) (name string, up bool) {
 	if g == nil {
 		return "", false
 	}
-	return g.states.tunnel(connection, m.path == dataplane.VPNByXFRM)
+	return g.states.tunnel(connection)
 }
 
 func (m *Manager) known(network string) *gateway {

@@ -1,6 +1,7 @@
 package ipsec
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ type state struct {
 // states holds those of a gateway's connections.
 type states struct {
 	mu      sync.Mutex
-	link    string // the TUN device
+	links   map[string]string // of tunnels, by connection
 	by      map[string]*state
 	remote  map[string]string // connections by the peer's address
 	callers map[string]string // connections by the id of an IKE_SA that charon has no name for
@@ -48,39 +49,39 @@ func (s *states) set(connections []dataplane.VPNConnection) {
 	}
 }
 
-// status returns a copy.
+// status returns a copy. A CHILD_SA that no link leads to carries nothing, whatever
+// charon says of it.
 func (s *states) status() map[string]dataplane.VPNStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make(map[string]dataplane.VPNStatus, len(s.by))
 	for id, one := range s.by {
-		out[id] = one.VPNStatus
+		is := one.VPNStatus
+		is.Child = is.Child && s.links[id] != ""
+		out[id] = is
 	}
 	return out
 }
 
-// tunnel returns the link of a connection, which may be its own, and whether it
-// carries packets.
-func (s *states) tunnel(connection string, own bool) (link string, up bool) {
+// tunnel returns the link of a connection, empty while there is none, and whether
+// it carries packets.
+func (s *states) tunnel(connection string) (link string, up bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.by[connection]
 	if one == nil {
 		return "", false
 	}
-	link = s.link
-	if own {
-		link = connection
-	}
+	link = s.links[connection]
 	return link, one.Child && link != ""
 }
 
-// setLink notes the TUN device and returns whether it is another one.
-func (s *states) setLink(name string) bool {
+// setLinks notes the links of tunnels and returns whether they are others.
+func (s *states) setLinks(links map[string]string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	moved := s.link != name
-	s.link = name
+	moved := !maps.Equal(s.links, links)
+	s.links = links
 	return moved
 }
 
@@ -104,7 +105,6 @@ func (s *states) lost() []turn {
 	}
 	clear(s.callers)
 	clear(s.known)
-	s.link = ""
 	return turns
 }
 
