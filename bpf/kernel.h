@@ -16,6 +16,7 @@
 #define IPS_CONFIRMED (1 << 3)
 #define IPS_SRC_NAT (1 << 4)
 #define IPS_DST_NAT (1 << 5)
+#define IPS_SRC_NAT_DONE (1 << 7)
 #define IPS_DYING (1 << 9)
 
 #define IP_CT_DIR_ORIGINAL 0
@@ -25,6 +26,7 @@
 #define TCP_CONNTRACK_TIME_WAIT 7
 
 #define IP_CT_ESTABLISHED 0
+#define IP_CT_NEW 2
 #define IP_CT_IS_REPLY 3 /* from here on, a packet is of the reply direction */
 
 #define NFCT_INFOMASK 7UL /* bits of _nfct that are not the pointer's */
@@ -85,14 +87,30 @@ union nf_conntrack_proto {
 	struct ip_ct_tcp tcp;
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct nf_conn {
 	struct nf_conntrack_tuple_hash tuplehash[2];
 	unsigned long status;
+	possible_net_t ct_net;
 	union nf_conntrack_proto proto;
 };
 
 struct sk_buff {
 	unsigned long _nfct;
+	unsigned char *head;
+	__u16 transport_header;
+	__u16 network_header;
 };
 
 #pragma clang attribute pop

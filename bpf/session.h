@@ -55,9 +55,22 @@ static __always_inline void add_open(struct gateway_state *g, __u32 kind, __u32 
 		__sync_fetch_and_add(&a->open, by);
 }
 
+/* add_opened counts a session as opened: once conntrack has it, and not before.
+ * What is refused on the way there never was one.
+ */
+static __always_inline void add_opened(struct gateway_state *g, __u32 kind, __u32 slot)
+{
+	struct address *a = address_of(slot);
+
+	if (kind < KINDS)
+		__sync_fetch_and_add(&g->opened[kind], 1);
+	if (a)
+		__sync_fetch_and_add(&a->opened, 1);
+}
+
 /* insert_session makes the element of the original direction, and counts the
- * session. If counted is set, the caller has counted it in gateway.open already
- * (see admit). Returns 0, -EEXIST if it is there already, or another error.
+ * session as open. If counted is set, the caller has counted it in gateway.open
+ * already (see admit). Returns 0, -EEXIST if it is there already, or another error.
  */
 static __always_inline long insert_session(struct gateway_state *g, const struct flow_key *key, const struct session *s,
 					   bool counted)
@@ -68,18 +81,15 @@ static __always_inline long insert_session(struct gateway_state *g, const struct
 
 	if (err)
 		return err;
-	if (!(s->state & STATE_CONFIRMED))
-		__sync_fetch_and_add(&g->pending, 1);
-	if (kind < KINDS) {
-		if (!counted)
-			__sync_fetch_and_add(&g->open[kind], 1);
-		__sync_fetch_and_add(&g->opened[kind], 1);
-	}
+	if (kind < KINDS && !counted)
+		__sync_fetch_and_add(&g->open[kind], 1);
 	a = address_of(slot);
-	if (a) {
+	if (a)
 		__sync_fetch_and_add(&a->open, 1);
-		__sync_fetch_and_add(&a->opened, 1);
-	}
+	if (s->state & STATE_CONFIRMED)
+		add_opened(g, kind, slot);
+	else
+		__sync_fetch_and_add(&g->pending, 1);
 	return 0;
 }
 
@@ -88,8 +98,10 @@ static __always_inline void confirm_session(struct gateway_state *g, struct sess
 {
 	if (s->state & STATE_CONFIRMED)
 		return;
-	if (!(__sync_fetch_and_or(&s->state, STATE_CONFIRMED) & (STATE_CONFIRMED | STATE_DEAD)))
+	if (!(__sync_fetch_and_or(&s->state, STATE_CONFIRMED) & (STATE_CONFIRMED | STATE_DEAD))) {
 		__sync_fetch_and_add(&g->pending, -1);
+		add_opened(g, s->kind, s->slot);
+	}
 }
 
 /* close_session notes that a session was seen closed. */

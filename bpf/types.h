@@ -151,6 +151,27 @@ struct entry {
 	__u8 pad[3];
 };
 
+/* Of whom is counted that there was no port: who asked, and of which elastic IP. */
+struct exhausted_key {
+	__be32 private; /* 0 for those that have no counter of their own */
+	__be32 external;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+#define EXHAUSTED 65536 /* counters of a network */
+
+/* refusal is a packet that opened a connection for which there was no port. */
+struct refusal {
+	__u32 network; /* number of its namespace */
+	__be32 saddr;  /* as the host sent it */
+	__be32 daddr;
+	__be16 sport;
+	__u8 pad[2];
+	__u8 ip[20]; /* the IP header, and the beginning of what follows, translated */
+	__u8 l4[8];
+};
+
 #define ENTRIES 90 /* in one call of attend: they fit into a page with an skb's own data */
 
 /* The packet marks. nftables knows MARK_REFUSED. */

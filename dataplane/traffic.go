@@ -19,6 +19,7 @@ type Traffic struct {
 	Inbound   Volume           // of all addresses
 	Addresses []AddressTraffic // of each private address, ascending
 	Ports     []Ports          // of each elastic IP and protocol, ascending; read at most every half minute
+	NoPort    []NoPort         // by External, Protocol, Private; those of which something was counted
 }
 
 // SessionKind says by which entry a session is translated.
@@ -36,7 +37,8 @@ func SessionKinds() []SessionKind { return []SessionKind{SessionSNAT, SessionDNA
 
 // Sessions counts the sessions of one kind. A session is a connection of any
 // protocol that conntrack knows and has not seen closed: TCP connections in
-// TIME_WAIT or after a reset are not open any more.
+// TIME_WAIT or after a reset are not open any more. One that conntrack has not
+// got yet counts as open, so that no limit is exceeded, but not as opened.
 type Sessions struct {
 	Kind   SessionKind
 	Open   uint64
@@ -54,11 +56,12 @@ const (
 	RefusedConnections = "connections" // as many are open as the specification allows
 	RefusedRate        = "rate"        // more began in this second than it allows
 	RefusedMemory      = "memory"      // there was no memory to keep the session
+	RefusedPorts       = "ports"       // no port of the elastic IP was free; see NoPort
 )
 
 // RefusedReasons returns all reasons, in the order in which Traffic lists them.
 func RefusedReasons() []string {
-	return []string{RefusedConnections, RefusedRate, RefusedMemory}
+	return []string{RefusedConnections, RefusedRate, RefusedMemory, RefusedPorts}
 }
 
 // Shortcut is what the flow cache did with packets.
@@ -76,15 +79,26 @@ type AddressTraffic struct {
 	Outbound, Inbound Volume
 	Open              uint64 // sessions open now
 	Opened            uint64 // sessions opened so far
+	NoPort            uint64 // sessions refused so far for which no port was free
 }
 
 // Ports says how much of what the kernel can hand out of an elastic IP's ports
 // is in use. The kernel may use a port for several destinations at once; a new
 // connection fails when all are in use towards its own. So the figure is that of
-// the destination (address and port) with the most.
+// the destination (address and port) with the most. It fails earlier, too, now
+// and then: the kernel tries some 240 ports and gives up if each is in use.
 type Ports struct {
 	External netip.Addr
-	Protocol uint8 // 6 TCP, 17 UDP
+	Protocol uint8 // 1 ICMP, 6 TCP, 17 UDP; the ports of ICMP are the queries' identifiers
 	Used     int   // towards the destination with the most
 	Most     int   // that there can be
+}
+
+// NoPort counts the connections of a host that were refused since no port of the
+// elastic IP was free that they would have been seen from. Each try counts.
+type NoPort struct {
+	External netip.Addr
+	Private  netip.Addr // invalid for all hosts beyond 65,536 together
+	Protocol uint8      // IANA number; of ICMP, the identifiers were in use
+	Count    uint64
 }

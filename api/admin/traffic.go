@@ -33,6 +33,7 @@ type Traffic struct {
 	Inbound   Volume           `json:"inbound"`
 	Addresses []AddressTraffic `json:"addresses"` // by private address
 	Ports     []Ports          `json:"ports"`     // by elastic IP and protocol
+	NoPort    []NoPort         `json:"noPort"`    // by elastic IP, protocol and private address
 }
 
 // Sessions counts those of one kind: snat, dnat or elastic.
@@ -61,15 +62,25 @@ type AddressTraffic struct {
 	Inbound  Volume `json:"inbound"`
 	Open     uint64 `json:"open"`   // sessions, now
 	Opened   uint64 `json:"opened"` // sessions, so far
+	NoPort   uint64 `json:"noPort"` // sessions refused so far for which no port was free
 }
 
 // Ports says how many ports of an elastic IP are in use towards the
 // destination with the most, and how many there can be.
 type Ports struct {
 	ElasticIP string `json:"elasticIp"`
-	Protocol  uint8  `json:"protocol"` // 6 TCP, 17 UDP
+	Protocol  uint8  `json:"protocol"` // 1 ICMP, 6 TCP, 17 UDP
 	Used      int    `json:"used"`
 	Most      int    `json:"most"`
+}
+
+// NoPort counts the sessions of a host that were refused since no port of the
+// elastic IP was free.
+type NoPort struct {
+	ElasticIP string `json:"elasticIp"`
+	Address   string `json:"address,omitempty"` // empty for hosts without a counter of their own
+	Protocol  uint8  `json:"protocol"`
+	Count     uint64 `json:"count"`
 }
 
 func traffic(t *dataplane.Traffic) Traffic {
@@ -77,16 +88,23 @@ func traffic(t *dataplane.Traffic) Traffic {
 		Epoch: t.Epoch, Limit: t.Limits.Connections, RateLimit: t.Limits.NewPerSecond,
 		Sessions: []Sessions{}, Refused: counts(t.Refused), Hits: t.Shortcut.Hits, Misses: counts(t.Shortcut.Misses),
 		Outbound: Volume(t.Outbound), Inbound: Volume(t.Inbound),
-		Addresses: make([]AddressTraffic, 0, len(t.Addresses)), Ports: []Ports{},
+		Addresses: make([]AddressTraffic, 0, len(t.Addresses)), Ports: []Ports{}, NoPort: []NoPort{},
 	}
 	for _, s := range t.Sessions {
 		out.Sessions = append(out.Sessions, Sessions{string(s.Kind), s.Open, s.Opened})
 	}
 	for _, a := range t.Addresses {
-		out.Addresses = append(out.Addresses, AddressTraffic{a.Address.String(), Volume(a.Outbound), Volume(a.Inbound), a.Open, a.Opened})
+		out.Addresses = append(out.Addresses, AddressTraffic{a.Address.String(), Volume(a.Outbound), Volume(a.Inbound), a.Open, a.Opened, a.NoPort})
 	}
 	for _, p := range t.Ports {
 		out.Ports = append(out.Ports, Ports{p.External.String(), p.Protocol, p.Used, p.Most})
+	}
+	for _, p := range t.NoPort {
+		n := NoPort{ElasticIP: p.External.String(), Protocol: p.Protocol, Count: p.Count}
+		if p.Private.IsValid() {
+			n.Address = p.Private.String()
+		}
+		out.NoPort = append(out.NoPort, n)
 	}
 	return out
 }

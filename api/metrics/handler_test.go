@@ -87,7 +87,7 @@ func busy() *fake {
 				Sessions: []dataplane.Sessions{
 					{Kind: dataplane.SessionSNAT, Open: 9_500, Opened: 123_456}, {Kind: dataplane.SessionDNAT, Open: 3, Opened: 7}, {Kind: dataplane.SessionElastic},
 				},
-				Refused:  []dataplane.Count{{Reason: dataplane.RefusedConnections, Count: 11}, {Reason: dataplane.RefusedRate, Count: 12}, {Reason: dataplane.RefusedMemory}},
+				Refused:  []dataplane.Count{{Reason: dataplane.RefusedConnections, Count: 11}, {Reason: dataplane.RefusedRate, Count: 12}, {Reason: dataplane.RefusedMemory}, {Reason: dataplane.RefusedPorts, Count: 6}},
 				Shortcut: dataplane.Shortcut{Hits: 1_000_000, Misses: []dataplane.Count{{Reason: "fragment", Count: 5}, {Reason: "unknown", Count: 6}}},
 				Outbound: dataplane.Volume{Bytes: 6_000, Packets: 60},
 				Inbound:  dataplane.Volume{Bytes: 7_000, Packets: 70},
@@ -98,11 +98,16 @@ func busy() *fake {
 					{External: netip.MustParseAddr("203.0.113.10"), Protocol: 6, Used: 60_000, Most: 64_000},
 					{External: netip.MustParseAddr("203.0.113.10"), Protocol: 17, Used: 1, Most: 64_000},
 				},
+				NoPort: []dataplane.NoPort{
+					{External: netip.MustParseAddr("203.0.113.10"), Protocol: 1, Private: netip.MustParseAddr("10.0.0.2"), Count: 1},
+					{External: netip.MustParseAddr("203.0.113.10"), Protocol: 6, Private: netip.MustParseAddr("10.0.0.2"), Count: 2},
+					{External: netip.MustParseAddr("203.0.113.10"), Protocol: 6, Private: netip.MustParseAddr("10.0.0.3"), Count: 3},
+				},
 			},
 			"vpc-b": {
 				Epoch:     1,
 				Sessions:  []dataplane.Sessions{{Kind: dataplane.SessionSNAT}, {Kind: dataplane.SessionDNAT}, {Kind: dataplane.SessionElastic, Open: 4, Opened: 5}},
-				Refused:   []dataplane.Count{{Reason: dataplane.RefusedConnections}, {Reason: dataplane.RefusedRate}, {Reason: dataplane.RefusedMemory}},
+				Refused:   []dataplane.Count{{Reason: dataplane.RefusedConnections}, {Reason: dataplane.RefusedRate}, {Reason: dataplane.RefusedMemory}, {Reason: dataplane.RefusedPorts}},
 				Addresses: []dataplane.AddressTraffic{address("10.0.0.1", 10, 20, 4)},
 				Ports:     []dataplane.Ports{{External: netip.MustParseAddr("203.0.113.11"), Protocol: 6}},
 			},

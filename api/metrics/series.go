@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"net/netip"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,10 +41,12 @@ type allSeries struct {
 	open, opened, limit, rateLimit, refused series
 	bytes, packets, hits, misses            series
 	portsUsed, portsFree, portsRatio        series
+	portsRefused                            series
 
 	addresses                              series
 	addressBytes, addressPackets           series
 	addressSessions, addressSessionsOpened series
+	addressSessionsRefused                 series
 }
 
 func newSeries() *allSeries {
@@ -68,11 +71,14 @@ func newSeries() *allSeries {
 		portsFree:  gauge("sluice_elastic_ip_ports_free", "Ports of an elastic IP that the kernel can still hand out towards that destination.", of("elastic_ip", "protocol")...),
 		portsRatio: gauge("sluice_elastic_ip_ports_used_ratio", "Ports in use, as a share of those that the kernel can hand out: at 1 new connections fail.", of("elastic_ip", "protocol")...),
 
-		addresses:             gauge("sluice_addresses", "Private addresses that have been counted, with and without series of their own.", of()...),
-		addressBytes:          counter("sluice_address_traffic_bytes_total", "Bytes of layer 3 of a top private address that crossed the public side, by direction.", of("address", "direction")...),
-		addressPackets:        counter("sluice_address_traffic_packets_total", "Packets of a top private address that crossed the public side, by direction.", of("address", "direction")...),
-		addressSessions:       gauge("sluice_address_sessions_open", "Sessions of a top private address that are open now.", of("address")...),
-		addressSessionsOpened: counter("sluice_address_sessions_opened_total", "Sessions opened of a top private address.", of("address")...),
+		portsRefused: counter("sluice_elastic_ip_sessions_refused_total", "Sessions refused because no port of the elastic IP was free.", of("elastic_ip", "protocol")...),
+
+		addresses:              gauge("sluice_addresses", "Private addresses that have been counted, with and without series of their own.", of()...),
+		addressBytes:           counter("sluice_address_traffic_bytes_total", "Bytes of layer 3 of a top private address that crossed the public side, by direction.", of("address", "direction")...),
+		addressPackets:         counter("sluice_address_traffic_packets_total", "Packets of a top private address that crossed the public side, by direction.", of("address", "direction")...),
+		addressSessions:        gauge("sluice_address_sessions_open", "Sessions of a top private address that are open now.", of("address")...),
+		addressSessionsOpened:  counter("sluice_address_sessions_opened_total", "Sessions opened of a top private address.", of("address")...),
+		addressSessionsRefused: counter("sluice_address_sessions_refused_total", "Sessions of a top private address that were refused, by reason.", of("address", "reason")...),
 	}
 }
 
@@ -81,8 +87,8 @@ func (s *allSeries) list() []series {
 		s.networks, s.info, s.failures,
 		s.open, s.opened, s.limit, s.rateLimit, s.refused,
 		s.bytes, s.packets, s.hits, s.misses,
-		s.portsUsed, s.portsFree, s.portsRatio,
-		s.addresses, s.addressBytes, s.addressPackets, s.addressSessions, s.addressSessionsOpened,
+		s.portsUsed, s.portsFree, s.portsRatio, s.portsRefused,
+		s.addresses, s.addressBytes, s.addressPackets, s.addressSessions, s.addressSessionsOpened, s.addressSessionsRefused,
 	}
 }
 
@@ -122,6 +128,20 @@ func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplan
 			send(s.portsRatio, float64(p.Used)/float64(p.Most), ip, protocol)
 		}
 	}
+	type externalPorts struct {
+		ip       netip.Addr
+		protocol uint8
+	}
+	noPort := map[externalPorts]uint64{}
+	for _, p := range t.Ports { // so that the first refusal is an increase
+		noPort[externalPorts{p.External, p.Protocol}] = 0
+	}
+	for _, p := range t.NoPort {
+		noPort[externalPorts{p.External, p.Protocol}] += p.Count
+	}
+	for p, count := range noPort {
+		send(s.portsRefused, float64(count), p.ip.String(), protocolName(p.protocol))
+	}
 	send(s.addresses, float64(len(t.Addresses)))
 	for _, a := range top {
 		address := a.Address.String()
@@ -131,11 +151,14 @@ func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplan
 		send(s.addressPackets, float64(a.Inbound.Packets), address, inbound)
 		send(s.addressSessions, float64(a.Open), address)
 		send(s.addressSessionsOpened, float64(a.Opened), address)
+		send(s.addressSessionsRefused, float64(a.NoPort), address, dataplane.RefusedPorts)
 	}
 }
 
 func protocolName(p uint8) string {
 	switch p {
+	case 1:
+		return "icmp"
 	case 6:
 		return "tcp"
 	case 17:

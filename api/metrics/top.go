@@ -25,6 +25,9 @@ type ranking struct {
 type score struct {
 	total  uint64  // bytes, both ways
 	recent float64 // bytes, the older the less
+
+	refusedTotal  uint64
+	refusedRecent float64 // sessions, likewise
 }
 
 // update takes a reading into account. Of the first one of an epoch nobody
@@ -34,14 +37,19 @@ func (r *ranking) update(now time.Time, t *dataplane.Traffic) {
 	fade := math.Exp2(-max(0, now.Sub(r.at).Seconds()) / halfLife.Seconds())
 	next := make(map[netip.Addr]score, len(t.Addresses))
 	for _, a := range t.Addresses {
-		s := score{total: a.Outbound.Bytes + a.Inbound.Bytes}
+		s := score{total: a.Outbound.Bytes + a.Inbound.Bytes, refusedTotal: a.NoPort}
 		if !first {
 			was := r.scores[a.Address]
 			s.recent = was.recent * fade
 			if s.total > was.total {
 				s.recent += float64(s.total - was.total)
 			}
-			s.total = max(s.total, was.total) // two scrapes may overtake each other
+			s.refusedRecent = was.refusedRecent * fade
+			if s.refusedTotal > was.refusedTotal {
+				s.refusedRecent += float64(s.refusedTotal - was.refusedTotal)
+			}
+			// Two scrapes may overtake each other.
+			s.total, s.refusedTotal = max(s.total, was.total), max(s.refusedTotal, was.refusedTotal)
 		}
 		next[a.Address] = s
 	}
@@ -51,9 +59,10 @@ func (r *ranking) update(now time.Time, t *dataplane.Traffic) {
 	}
 }
 
-// top returns the n addresses with the most traffic lately and the n with the
-// most sessions open: who fills the line need not be who fills the table. Where
-// there is nothing recent, or as much, the totals decide, then the addresses.
+// top returns the n addresses with the most traffic lately, the n with the most
+// sessions open, and the n with the most refused lately: who fills the line need
+// not be who fills the table, nor who suffers by it. Where there is nothing
+// recent, or as much, the totals decide, then the addresses.
 func (r *ranking) top(t *dataplane.Traffic, n int) []dataplane.AddressTraffic {
 	byAddress := func(a, b dataplane.AddressTraffic) int { return a.Address.Compare(b.Address) }
 	list := slices.Clone(t.Addresses)
@@ -65,6 +74,14 @@ func (r *ranking) top(t *dataplane.Traffic, n int) []dataplane.AddressTraffic {
 	slices.SortStableFunc(list, func(a, b dataplane.AddressTraffic) int { return cmp.Compare(b.Open, a.Open) })
 	for _, a := range list[:min(n, len(list))] {
 		if a.Open > 0 {
+			top = append(top, a)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b dataplane.AddressTraffic) int {
+		return cmp.Compare(r.scores[b.Address].refusedRecent, r.scores[a.Address].refusedRecent)
+	})
+	for _, a := range list[:min(n, len(list))] {
+		if r.scores[a.Address].refusedRecent > 0 {
 			top = append(top, a)
 		}
 	}

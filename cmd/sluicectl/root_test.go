@@ -43,7 +43,7 @@ func TestUsageMistakes(t *testing.T) {
 		"instance set-state i-1":                    "accepts 2 arg(s)",
 		"accesskey delete":                          "accepts 1 arg(s)",
 		"version now":                               "unknown command",
-		"top --sort bytes":                          "write address, in, new, out, packets, sessions, traffic",
+		"top --sort bytes":                          "write address, in, new, out, packets, refused, sessions, traffic",
 		"top --interval 1ms":                        "from 100ms to 1h",
 		"top --interval 5":                          "missing unit",
 		"top --count -1":                            "0 for no end",

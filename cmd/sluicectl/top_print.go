@@ -33,12 +33,12 @@ func printActivity(w io.Writer, r activity, by string) error {
 			continue
 		}
 		fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", cmp.Or(g.Gateway, "-"), g.VPC, ofLimit(g.SNAT, g.Limit), g.Sessions-g.SNAT,
-			short(g.New), short(g.Refused), short(g.OutBits), short(g.OutPackets), short(g.InBits), short(g.InPackets))
+			short(g.New), strings.TrimSpace(short(g.Refused)+" "+g.Why), short(g.OutBits), short(g.OutPackets), short(g.InBits), short(g.InPackets))
 	}
-	fmt.Fprintln(out, "\nGATEWAY\tADDRESS\tOUT BIT/S\tOUT P/S\tIN BIT/S\tIN P/S\tSESSIONS\tNEW/S")
+	fmt.Fprintln(out, "\nGATEWAY\tADDRESS\tOUT BIT/S\tOUT P/S\tIN BIT/S\tIN P/S\tSESSIONS\tNEW/S\tNO PORT/S")
 	for _, a := range r.Addresses {
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", cmp.Or(a.Gateway, a.VPC), a.Address,
-			short(a.OutBits), short(a.OutPackets), short(a.InBits), short(a.InPackets), a.Sessions, short(a.New))
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", cmp.Or(a.Gateway, a.VPC), a.Address,
+			short(a.OutBits), short(a.OutPackets), short(a.InBits), short(a.InPackets), a.Sessions, short(a.New), short(a.Refused))
 	}
 	if err := out.Flush(); err != nil {
 		return err

@@ -45,16 +45,18 @@ type gatewayRates struct {
 	Limit    int     `json:"sessionLimit,omitempty"` // 0: none
 	NewLimit int     `json:"newSessionsPerSecondLimit,omitempty"`
 	Refused  float64 `json:"refusedSessionsPerSecond"`
+	Why      string  `json:"refusedMostBecause,omitempty"` // the reason of most of them
 	rates
 	Error string `json:"error,omitempty"` // why it could not be read
 }
 
 // addressRates are those of a private address.
 type addressRates struct {
-	Gateway  string `json:"gateway,omitempty"`
-	VPC      string `json:"vpc"`
-	Address  string `json:"address"`
-	Sessions uint64 `json:"sessions"` // open
+	Gateway  string  `json:"gateway,omitempty"`
+	VPC      string  `json:"vpc"`
+	Address  string  `json:"address"`
+	Sessions uint64  `json:"sessions"`                 // open
+	Refused  float64 `json:"refusedSessionsPerSecond"` // for which no port was free
 	rates
 }
 
@@ -105,6 +107,7 @@ func (r *activity) gateway(is reading, was admin.Traffic, seconds float64) {
 		rates:   between(t.Outbound, was.Outbound, t.Inbound, was.Inbound, opened, openedWas),
 	}
 	g.Sessions, _, g.SNAT = sessions(t)
+	g.Why = whyRefused(t, was)
 	r.Gateways = append(r.Gateways, g)
 
 	then := make(map[string]admin.AddressTraffic, len(was.Addresses))
@@ -114,8 +117,9 @@ func (r *activity) gateway(is reading, was admin.Traffic, seconds float64) {
 	for _, a := range t.Addresses {
 		w := then[a.Address] // a new one began at 0
 		v := between(a.Outbound, w.Outbound, a.Inbound, w.Inbound, a.Opened, w.Opened)
-		if a.Open > 0 || v != (rates{}) {
-			r.Addresses = append(r.Addresses, addressRates{Gateway: is.gateway, VPC: is.vpc, Address: a.Address, Sessions: a.Open, rates: v})
+		no := per(a.NoPort, w.NoPort)
+		if a.Open > 0 || no > 0 || v != (rates{}) {
+			r.Addresses = append(r.Addresses, addressRates{Gateway: is.gateway, VPC: is.vpc, Address: a.Address, Sessions: a.Open, Refused: no, rates: v})
 		}
 	}
 }
@@ -138,6 +142,21 @@ func refused(t admin.Traffic) (n uint64) {
 	return n
 }
 
+// whyRefused returns the reason for which most were refused between two readings.
+func whyRefused(now, was admin.Traffic) (why string) {
+	then := map[string]uint64{}
+	for _, c := range was.Refused {
+		then[c.Reason] = c.Count
+	}
+	var most uint64
+	for _, c := range now.Refused {
+		if n := c.Count - min(c.Count, then[c.Reason]); n > most {
+			most, why = n, c.Reason
+		}
+	}
+	return why
+}
+
 // orders are what addresses can be sorted by: the most first.
 var orders = map[string]func(a addressRates) float64{
 	"traffic":  func(a addressRates) float64 { return a.OutBits + a.InBits },
@@ -146,6 +165,7 @@ var orders = map[string]func(a addressRates) float64{
 	"packets":  func(a addressRates) float64 { return a.OutPackets + a.InPackets },
 	"sessions": func(a addressRates) float64 { return float64(a.Sessions) },
 	"new":      func(a addressRates) float64 { return a.New },
+	"refused":  func(a addressRates) float64 { return a.Refused },
 	"address":  func(addressRates) float64 { return 0 }, // what decides between equals
 }
 

@@ -64,6 +64,11 @@ func ofAddress(a string, out, in, open, opened uint64) admin.AddressTraffic {
 	return admin.AddressTraffic{Address: a, Outbound: volume(out), Inbound: volume(in), Open: open, Opened: opened}
 }
 
+func withoutPort(a admin.AddressTraffic, n uint64) admin.AddressTraffic {
+	a.NoPort = n
+	return a
+}
+
 // office has a gateway with hosts, a VPC whose only host has an elastic IP, and
 // one that is not counted.
 func office() *fakeCounters {
@@ -82,9 +87,9 @@ func office() *fakeCounters {
 			{
 				"vpc-a": {Epoch: 1, Limit: 10_000, RateLimit: 1_000, Outbound: volume(1_001_000), Inbound: volume(22_000),
 					Sessions: []admin.Sessions{{Kind: "snat", Open: 9, Opened: 110}, {Kind: "dnat", Open: 1, Opened: 10}},
-					Refused:  []admin.Count{{Reason: "rate", Count: 5}, {Reason: "connections"}},
+					Refused:  []admin.Count{{Reason: "rate", Count: 5}, {Reason: "connections"}, {Reason: "ports", Count: 6}},
 					Addresses: []admin.AddressTraffic{
-						ofAddress("10.0.0.9", 2_000, 22_000, 5, 102), ofAddress("10.0.0.10", 1_000_000, 0, 2, 10), ofAddress("10.0.0.11", 500, 0, 0, 3),
+						withoutPort(ofAddress("10.0.0.9", 2_000, 22_000, 5, 102), 6), ofAddress("10.0.0.10", 1_000_000, 0, 2, 10), ofAddress("10.0.0.11", 500, 0, 0, 3),
 						ofAddress("10.0.0.12", 0, 0, 2, 8),
 					}},
 				"vpc-b": {Epoch: 1, Inbound: volume(500), Addresses: []admin.AddressTraffic{ofAddress("10.0.0.9", 0, 500, 0, 0)}},
@@ -100,15 +105,15 @@ func TestTopTable(t *testing.T) {
 	}
 	const want = `12:00:04, addresses by traffic
 
-GATEWAY  VPC    SNAT SESSIONS  OTHERS  NEW/S  REFUSED/S  OUT BIT/S  OUT P/S  IN BIT/S  IN P/S
-ngw-a    vpc-a  9/10000        1       5      0.50       4.00M      5.00k    80.0k     100
--        vpc-b  0              0       0      0          0          0        2.00k     2.50
+GATEWAY  VPC    SNAT SESSIONS  OTHERS  NEW/S  REFUSED/S   OUT BIT/S  OUT P/S  IN BIT/S  IN P/S
+ngw-a    vpc-a  9/10000        1       5      3.50 ports  4.00M      5.00k    80.0k     100
+-        vpc-b  0              0       0      0           0          0        2.00k     2.50
 
-GATEWAY  ADDRESS    OUT BIT/S  OUT P/S  IN BIT/S  IN P/S  SESSIONS  NEW/S
-ngw-a    10.0.0.10  4.00M      5.00k    0         0       2         0
-ngw-a    10.0.0.9   4.00k      5        80.0k     100     5         1
-vpc-b    10.0.0.9   0          0        2.00k     2.50    0         0
-ngw-a    10.0.0.12  0          0        0         0       2         4
+GATEWAY  ADDRESS    OUT BIT/S  OUT P/S  IN BIT/S  IN P/S  SESSIONS  NEW/S  NO PORT/S
+ngw-a    10.0.0.10  4.00M      5.00k    0         0       2         0      0
+ngw-a    10.0.0.9   4.00k      5        80.0k     100     5         1      3
+vpc-b    10.0.0.9   0          0        2.00k     2.50    0         0      0
+ngw-a    10.0.0.12  0          0        0         0       2         4      0
 
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
@@ -142,6 +147,7 @@ func TestTopSort(t *testing.T) {
 		"packets":  "vpc-a 10.0.0.10, vpc-a 10.0.0.9, vpc-b 10.0.0.9, vpc-a 10.0.0.12",
 		"sessions": "vpc-a 10.0.0.9, vpc-a 10.0.0.10, vpc-a 10.0.0.12, vpc-b 10.0.0.9",
 		"new":      "vpc-a 10.0.0.12, vpc-a 10.0.0.9, vpc-b 10.0.0.9, vpc-a 10.0.0.10",
+		"refused":  "vpc-a 10.0.0.9, vpc-b 10.0.0.9, vpc-a 10.0.0.10, vpc-a 10.0.0.12",
 		"address":  "vpc-a 10.0.0.9, vpc-b 10.0.0.9, vpc-a 10.0.0.10, vpc-a 10.0.0.12",
 	} {
 		run := topOf(office(), 1)
@@ -179,7 +185,7 @@ func TestTopJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []gatewayRates{{
-		Gateway: "ngw-a", VPC: "vpc-a", Seconds: 2, Sessions: 10, SNAT: 9, Limit: 10_000, NewLimit: 1_000, Refused: 0.5,
+		Gateway: "ngw-a", VPC: "vpc-a", Seconds: 2, Sessions: 10, SNAT: 9, Limit: 10_000, NewLimit: 1_000, Refused: 3.5, Why: "ports",
 		rates: rates{OutBits: 4_000_000, OutPackets: 5_000, InBits: 80_000, InPackets: 100, New: 5},
 	}}
 	if diff := cmp.Diff(want, got.Gateways, cmp.AllowUnexported(gatewayRates{})); diff != "" {

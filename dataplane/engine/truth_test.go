@@ -56,14 +56,15 @@ const (
 	flagACK = 0x10
 )
 
-// send sends a packet of 60 bytes with its checksums.
+// send sends a packet of 60 bytes with its checksums. Of ICMP it is an echo
+// request, whose identifier is the source's port.
 func (w *wire) send(t testing.TB, protocol uint8, src, dst netip.AddrPort, flags byte) {
 	var f [60]byte
 	copy(f[0:], w.to)
 	copy(f[6:], w.from)
 	f[12], f[13] = 0x08, 0x00
 	ip, l4 := f[14:34], f[34:54]
-	if protocol == unix.IPPROTO_UDP {
+	if protocol != unix.IPPROTO_TCP {
 		l4 = f[34:42]
 	}
 	copy(ip, []byte{0x45, 0, 0, byte(20 + len(l4)), 0, 0, 0x40, 0, 64, protocol})
@@ -71,6 +72,15 @@ func (w *wire) send(t testing.TB, protocol uint8, src, dst netip.AddrPort, flags
 	copy(ip[12:], s[:])
 	copy(ip[16:], d[:])
 	binary.BigEndian.PutUint16(ip[10:], ^checksum(0, ip))
+	if protocol == unix.IPPROTO_ICMP {
+		l4[0] = 8
+		binary.BigEndian.PutUint16(l4[4:], src.Port())
+		binary.BigEndian.PutUint16(l4[2:], ^checksum(0, l4))
+		if _, err := unix.Write(w.socket, f[:]); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	binary.BigEndian.PutUint16(l4[0:], src.Port())
 	binary.BigEndian.PutUint16(l4[2:], dst.Port())
 	at := 6

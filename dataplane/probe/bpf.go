@@ -131,13 +131,36 @@ func trySessions(*stage) (string, error) {
 		c.Close()
 		return "", nil
 	}
+	return "", whyNotLoaded(err)
+}
+
+func tryDropped(*stage) (string, error) {
+	spec, err := bpf.LoadPorts()
+	if err != nil {
+		return "", err
+	}
+	c, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return "", whyNotLoaded(err)
+	}
+	defer c.Close()
+	l, err := link.AttachTracing(link.TracingOptions{Program: c.Programs[bpf.PortsProgDropped], AttachType: ebpf.AttachTraceRawTp})
+	if err != nil {
+		return "", err
+	}
+	return "", l.Close()
+}
+
+// whyNotLoaded tells a program that the kernel does not take from a machine that
+// cannot tell.
+func whyNotLoaded(err error) error {
 	if refused, ok := errors.AsType[*ebpf.VerifierError](err); ok && !errors.Is(err, unix.EPERM) {
-		return "", lacking("%v", refused)
+		return lacking("%v", refused)
 	}
 	if errors.Is(err, btf.ErrNotFound) {
-		return "", lacking("%v", err)
+		return lacking("%v", err)
 	}
-	return "", err
+	return err
 }
 
 func tryBTF(*stage) (string, error) {

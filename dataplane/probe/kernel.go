@@ -21,6 +21,7 @@ func kernelFeatures() []Feature {
 		{"kernel type information (BTF)", Optional, "5.4", withoutSessions, tryBTF},
 		{"conntrack functions for BPF", Optional, "5.18", withoutSessions, tryKfuncs},
 		{"session programs", Optional, "6.1", withoutSessions, trySessions},
+		{"program at dropped packets", Optional, "6.1", "connections for which no port of an elastic IP is free are neither counted nor answered", tryDropped},
 		{"macvlan", Optional, "2.6.23", "no uplink of mode macvlan; use bridge", tryMacvlan},
 		{"VLAN", Optional, "2.4", "no VSwitch of mode vlan; use bridge, vxlan or device", tryVLAN},
 		{"VXLAN", Optional, "3.7", "no VSwitch of mode vxlan; use bridge, vlan or device", tryVXLAN},

@@ -57,6 +57,12 @@ func (n *Network) putSettings() error {
 	if err := n.maps["settings"].Put(uint32(0), &s); err != nil {
 		return fmt.Errorf("write the settings of the BPF programs of network %s: %w", n.id, err)
 	}
+	if n.exhausted == nil {
+		return nil
+	}
+	if err := n.s.portWatch().tell(n, s.Flags&setReject != 0); err != nil {
+		return fmt.Errorf("have the hosts of network %s told of connections without a port: %w", n.id, err)
+	}
 	return nil
 }
 

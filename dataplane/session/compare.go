@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -15,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/bpf"
-	"sluice/dataplane"
 )
 
 // Bits of a conntrack entry's status, states of a TCP connection, and bits of a
@@ -64,7 +60,7 @@ func (n *Network) Compare(ctx context.Context) error {
 		known[e.Original], known[e.Reply] = f, f
 		ports.add(f, e.Status)
 	}
-	n.ports.set(ports.list())
+	n.ports.set(ports)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -139,79 +135,28 @@ func (n *Network) dropPending() error {
 // each calls f for each element of the sessions' map. Elements that come or go
 // meanwhile may be left out or, rarely, seen twice.
 func (n *Network) each(f func(flowKey, *bpf.GatewaySession)) error {
+	err := every(n.maps["sessions"], func(k flowKey, s bpf.GatewaySession) { f(k, &s) })
+	if err != nil {
+		return fmt.Errorf("list the sessions of network %s: %w", n.id, err)
+	}
+	return nil
+}
+
+// every calls f for each element of a hash map.
+func every[K, V any](m *ebpf.Map, f func(K, V)) error {
 	const most = 1 << 12
-	keys, values := make([]flowKey, most), make([]bpf.GatewaySession, most)
+	keys, values := make([]K, most), make([]V, most)
 	var at ebpf.MapBatchCursor
 	for {
-		got, err := n.maps["sessions"].BatchLookup(&at, keys, values, nil)
+		got, err := m.BatchLookup(&at, keys, values, nil)
 		for i := range got {
-			f(keys[i], &values[i])
+			f(keys[i], values[i])
 		}
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("list the sessions of network %s: %w", n.id, err)
+			return err
 		}
 	}
-}
-
-// portUse keeps the ports in use, as of the last comparison.
-type portUse struct {
-	mu   sync.Mutex
-	list []dataplane.Ports
-}
-
-func (p *portUse) set(list []dataplane.Ports) { p.mu.Lock(); p.list = list; p.mu.Unlock() }
-
-func (p *portUse) get() []dataplane.Ports {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.list)
-}
-
-// portsMost is how many ports the kernel can hand out for a source port from
-// 1024 on (nf_nat_l4proto_unique_tuple): 1024 to 65535.
-const portsMost = 65536 - 1024
-
-// portCount counts ports in use by external address and destination.
-type portCount struct {
-	used map[portsTowards]int
-}
-
-type portsTowards struct {
-	external    netip.Addr
-	protocol    uint8
-	destination netip.AddrPort
-}
-
-func newPortCount() *portCount { return &portCount{used: map[portsTowards]int{}} }
-
-func (p *portCount) add(f *conntrack.Flow, status uint32) {
-	t := &f.TupleReply
-	if status&statusSourceNAT == 0 || !hasPorts(t.Proto.Protocol) {
-		return
-	}
-	p.used[portsTowards{t.IP.DestinationAddress, t.Proto.Protocol, netip.AddrPortFrom(t.IP.SourceAddress, t.Proto.SourcePort)}]++
-}
-
-// list returns the use towards the destination with the most, for each address
-// and protocol.
-func (p *portCount) list() []dataplane.Ports {
-	most := map[portsTowards]int{}
-	for k, n := range p.used {
-		k.destination = netip.AddrPort{}
-		most[k] = max(most[k], n)
-	}
-	out := make([]dataplane.Ports, 0, len(most))
-	for k, n := range most {
-		out = append(out, dataplane.Ports{External: k.external, Protocol: k.protocol, Used: n, Most: portsMost})
-	}
-	slices.SortFunc(out, func(a, b dataplane.Ports) int {
-		if c := a.External.Compare(b.External); c != 0 {
-			return c
-		}
-		return int(a.Protocol) - int(b.Protocol)
-	})
-	return out
 }

@@ -36,8 +36,8 @@ func TestPortCount(t *testing.T) {
 	}
 	use(translated(unix.IPPROTO_UDP, "10.0.1.6:4000", "198.51.100.1:80", "203.0.113.10:1025"))
 	use(translated(unix.IPPROTO_UDP, "10.0.1.6:4000", "198.51.100.1:80", "203.0.113.9:1025"))
-	// These use none.
 	use(translated(unix.IPPROTO_ICMP, "10.0.1.6:7", "198.51.100.1:0", "203.0.113.10:7"))
+	// These use none.
 	called := flow(unix.IPPROTO_TCP, "198.51.100.1:5000", "203.0.113.10:80")
 	called.Status.Value |= conntrack.StatusDstNAT
 	use(called)
@@ -45,6 +45,7 @@ func TestPortCount(t *testing.T) {
 
 	want := []dataplane.Ports{
 		{External: addrOf("203.0.113.9"), Protocol: 17, Used: 1, Most: 64512},
+		{External: addrOf("203.0.113.10"), Protocol: 1, Used: 1, Most: 65536},
 		{External: addrOf("203.0.113.10"), Protocol: 6, Used: 3, Most: 64512},
 		{External: addrOf("203.0.113.10"), Protocol: 17, Used: 1, Most: 64512},
 	}
@@ -113,8 +114,8 @@ func TestCompareRemoves(t *testing.T) {
 		t.Error("a session that began since is gone")
 	}
 	f.wantCounts(t, counts{
-		Open: map[uint32]uint64{kindSNAT: 1}, Opened: map[uint32]uint64{kindSNAT: 3}, Pending: 1,
-		Addresses: map[string][2]uint64{"10.0.1.6": {1, 3}},
+		Open: map[uint32]uint64{kindSNAT: 1}, Opened: map[uint32]uint64{}, Pending: 1,
+		Addresses: map[string][2]uint64{"10.0.1.6": {1, 0}},
 	})
 }
 

@@ -20,20 +20,23 @@ import (
 // Network is the sessions of one network. Its methods may be called from
 // several goroutines, but not after Close.
 type Network struct {
-	s    *Sessions
-	id   string
-	dir  string
-	ns   *netns.Namespace // its own descriptor
-	maps map[string]*ebpf.Map
-	prog map[string]*ebpf.Program
+	s      *Sessions
+	id     string
+	dir    string
+	ns     *netns.Namespace // its own descriptor
+	number uint32           // of the namespace; 0 without exhausted
+	maps   map[string]*ebpf.Map
+	prog   map[string]*ebpf.Program
 
 	mu         sync.Mutex
 	rules      *Rules
 	uplink     int
 	generation uint32
 
-	watch *watch
-	ports portUse
+	watch     *watch
+	ports     portUse
+	exhausted *ebpf.Map // nil where they are not counted
+	answers   answers
 }
 
 // Open opens the sessions of a network, whose namespace is ns, adopts what is
@@ -62,6 +65,9 @@ func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) 
 	var have settings
 	if err := n.maps["settings"].Lookup(uint32(0), &have); err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	if err := n.openExhausted(); err != nil {
+		return nil, err
 	}
 	// What was learned before belongs to whatever was the case then.
 	n.generation = have.Generation + 1
@@ -231,6 +237,7 @@ func (n *Network) closePrograms() {
 }
 
 func (n *Network) close() {
+	n.closeExhausted()
 	n.closePrograms()
 	n.closeMaps()
 	n.ns.Close()

@@ -54,6 +54,10 @@ type Sessions struct {
 	tcx    bool
 	sees   bool // egress can see the connection of a packet
 
+	portsMu sync.Mutex
+	ports   *portWatch // opened for the first network
+	noPorts error      // why there is none
+
 	ctx  context.Context
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -93,6 +97,12 @@ func New(opt Options) (*Sessions, error) {
 func (s *Sessions) Close() {
 	s.stop()
 	s.done.Wait()
+	s.portsMu.Lock()
+	defer s.portsMu.Unlock()
+	if s.ports != nil {
+		s.ports.close()
+		s.ports = nil
+	}
 }
 
 // ensureBPFFS makes dir on a BPF file system, and mounts one where there is

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -28,8 +29,22 @@ var misses = []struct {
 	{bpf.GatewayStatSTAT_MISS_OTHER, "other"},
 }
 
-var refusals = []bpf.GatewayStat{
-	bpf.GatewayStatSTAT_REFUSED_CONNECTIONS, bpf.GatewayStatSTAT_REFUSED_RATE, bpf.GatewayStatSTAT_REFUSED_MEMORY,
+// refusals are what the programs at the links refuse, in the order of
+// dataplane.RefusedReasons. The last reason is the kernel's own.
+var refusals = []struct {
+	stat   bpf.GatewayStat
+	reason string
+}{
+	{bpf.GatewayStatSTAT_REFUSED_CONNECTIONS, dataplane.RefusedConnections},
+	{bpf.GatewayStatSTAT_REFUSED_RATE, dataplane.RefusedRate},
+	{bpf.GatewayStatSTAT_REFUSED_MEMORY, dataplane.RefusedMemory},
+}
+
+func total(list []dataplane.NoPort) (sum uint64) {
+	for _, p := range list {
+		sum += p.Count
+	}
+	return sum
 }
 
 // Traffic reads what the programs have counted.
@@ -63,13 +78,17 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 		// KIND_NONE is 0.
 		t.Sessions = append(t.Sessions, dataplane.Sessions{Kind: kind, Open: g.Open[i+1], Opened: g.Opened[i+1]})
 	}
-	for i, reason := range dataplane.RefusedReasons() {
-		count, err := n.stat(refusals[i])
+	if t.NoPort, err = n.refusedPorts(); err != nil {
+		return nil, err
+	}
+	for _, r := range refusals {
+		count, err := n.stat(r.stat)
 		if err != nil {
 			return nil, err
 		}
-		t.Refused = append(t.Refused, dataplane.Count{Reason: reason, Count: count})
+		t.Refused = append(t.Refused, dataplane.Count{Reason: r.reason, Count: count})
 	}
+	t.Refused = append(t.Refused, dataplane.Count{Reason: dataplane.RefusedPorts, Count: total(t.NoPort)})
 	for _, m := range misses {
 		count, err := n.stat(m.stat)
 		if err != nil {
@@ -104,13 +123,17 @@ func (n *Network) addAddresses(t *dataplane.Traffic, slots uint32) error {
 		}
 		return v
 	}
+	noPort := map[netip.Addr]uint64{}
+	for _, p := range t.NoPort {
+		noPort[p.Private] += p.Count
+	}
 	for i := range addresses {
 		out, in := sum(2*i), sum(2*i+1)
 		add(&t.Outbound, out)
 		add(&t.Inbound, in)
 		if a := &addresses[i]; a.Addr != 0 {
 			t.Addresses = append(t.Addresses, dataplane.AddressTraffic{
-				Address: address(a.Addr), Outbound: out, Inbound: in, Open: a.Open, Opened: a.Opened,
+				Address: address(a.Addr), Outbound: out, Inbound: in, Open: a.Open, Opened: a.Opened, NoPort: noPort[address(a.Addr)],
 			})
 		}
 	}

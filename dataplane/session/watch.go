@@ -31,6 +31,8 @@ type watch struct {
 	done  sync.WaitGroup
 	doubt chan struct{} // has room for one: compare as soon as may be
 
+	shortages shortages
+
 	// As of the last tick, which alone knows them.
 	lastRefused uint64
 	lastPending bool
@@ -39,6 +41,9 @@ type watch struct {
 func newWatch(n *Network) *watch {
 	ctx, stop := context.WithCancel(n.s.ctx)
 	w := &watch{n: n, stop: stop, doubt: make(chan struct{}, 1)}
+	if known, err := n.refusedPorts(); err == nil {
+		w.shortages.begin(known)
+	}
 	w.done.Go(func() { w.listen(ctx) })
 	w.done.Go(func() { w.listenToNeighbours(ctx) })
 	w.done.Go(func() { w.attend(ctx) })
@@ -187,6 +192,7 @@ func (w *watch) compare(ctx context.Context) {
 		case <-w.doubt:
 			began := time.Now()
 			w.report(ctx, w.n.Compare(ctx))
+			w.sayShortages(time.Now())
 			// A large table is compared less often: at most a twentieth of the time.
 			again.Reset(max(compareEvery, 20*time.Since(began)))
 		}
@@ -221,6 +227,13 @@ func (w *watch) tick() error {
 		if err := w.n.expire(); err != nil {
 			return err
 		}
+	}
+	noPort, err := w.n.refusedPorts()
+	if err != nil {
+		return err
+	}
+	if w.shortages.hear(time.Now(), noPort) {
+		w.suspect()
 	}
 	// Packets on their way between our programs and conntrack are not meant.
 	pending := g.Pending > 0
