@@ -147,17 +147,3 @@ const (
 	VPNByXFRM     VPNPath = "xfrm"     // the kernel's ESP, one XFRM interface for each connection
 	VPNByLibipsec VPNPath = "libipsec" // charon's own ESP over a TUN device
 )
-
-// VPNStatus is the live state of a connection.
-type VPNStatus struct {
-	Connection                  string
-	IKE, Child                  bool      // an IKE_SA, a CHILD_SA is established
-	Failed                      bool      // the health check has failed
-	Checked                     bool      // there is a health check, and it has a result
-	BGP                         bool      // the BGP session is established
-	Error                       string    // why the last negotiation failed; empty if it did not
-	Since                       time.Time // of the last change of IKE or Child
-	IKEProposal, ESPProposal    string    // as negotiated, in strongSwan's notation; for tests and operators
-	Rekeys, DPDEvents, Failures uint64    // so far
-	Inbound, Outbound           Volume    // inside the tunnel
-}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"time"
@@ -83,7 +84,7 @@ func connection(local netip.Addr, path dataplane.VPNPath, n numbers, c *dataplan
 		"remote_addrs": []string{c.Remote.String()},
 		"proposals":    []string{proposal(c.IKE.Proposal)},
 		"aggressive":   yes(c.IKE.Version == 1 && c.IKE.Aggressive),
-		"keyingtries":  "0", // for ever
+		"keyingtries":  "1", // an attempt ends, and tend begins the next one
 		"unique":       "replace",
 		"mobike":       "no", // both addresses are given
 		"send_certreq": "no",
@@ -103,6 +104,12 @@ func connection(local netip.Addr, path dataplane.VPNPath, n numbers, c *dataplan
 	} else {
 		conn["dpd_delay"] = "0s"
 	}
+	id := section{"if_id_in": fmt.Sprint(n.own()), "if_id_out": fmt.Sprint(n.own())}
+	if c.IKE.Version != 1 {
+		// Charon takes the IKE_SA of one connection for that of another (reuse_ikesa,
+		// unique) if their configurations are equal. They are not.
+		maps.Copy(conn, id)
+	}
 	kids := section{}
 	for name, ts := range children(c) {
 		kid := section{
@@ -112,19 +119,20 @@ func connection(local netip.Addr, path dataplane.VPNPath, n numbers, c *dataplan
 			"mode":          "tunnel",
 			"policies":      "yes",
 			"reqid":         fmt.Sprint(n.children[name]),
-			"dpd_action":    "restart",
+			"dpd_action":    "clear",
 			"start_action":  "none",
 			"close_action":  "none",
 		}
 		kid["rekey_time"], _, kid["rand_time"] = limits(c.ESP.Lifetime)
 		kid["life_time"] = seconds(c.ESP.Lifetime)
-		// What the peer closes is begun again by us, not by charon: it would answer a
-		// peer that only closes what it has twice by making it anew.
+		// What the peer closes, or does not answer any more, is begun again by us, not
+		// by charon: it would answer a peer that only closes what it has twice by making
+		// it anew, and would go on beside a peer that has begun itself.
 		if !starts(path, c) {
 			kid["start_action"], kid["close_action"], kid["dpd_action"] = "trap", "trap", "trap"
 		}
 		if path == dataplane.VPNByXFRM {
-			kid["if_id_in"], kid["if_id_out"] = fmt.Sprint(n.link), fmt.Sprint(n.link)
+			maps.Copy(kid, id)
 		}
 		kids[name] = kid
 	}
@@ -195,7 +203,7 @@ func settings(dir string, path dataplane.VPNPath) string {
 charon-systemd {
   load = nonce random aesni openssl aes des sha1 sha2 md5 gmp hmac kdf %[2]s socket-default vici
   install_routes = no
-  reuse_ikesa = no
+  reuse_ikesa = yes
   install_virtual_ip = no
   i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   retransmit_timeout = %.1[4]f

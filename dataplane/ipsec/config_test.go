@@ -26,10 +26,12 @@ func TestConnection(t *testing.T) {
 		{"usual", dataplane.VPNByXFRM, func(*dataplane.VPNConnection) {},
 			[]string{`"vco-t":{`, `"version":"2"`, `"aggressive":"no"`, `"encap":"no"`, `"mobike":"no"`, `"reauth_time":"0s"`, `"proposals":["aes128-sha1-modp1024"]`,
 				`"esp_proposals":["aes128-sha1-modp1024"]`, `"if_id_in":"65536"`, `"if_id_out":"65536"`, `"reqid":"65537"`, `"start_action":"none"`, `"close_action":"none"`,
-				`"rekey_time":"77760s"`, `"over_time":"8640s"`, `"life_time":"86400s"`, `"dpd_delay":"10s"`, `"dpd_timeout":"30s"`, `"dpd_action":"restart"`},
+				`"rekey_time":"77760s"`, `"over_time":"8640s"`, `"life_time":"86400s"`, `"dpd_delay":"10s"`, `"dpd_timeout":"30s"`, `"dpd_action":"clear"`, `"keyingtries":"1"`},
 			[]string{testKey}},
 		{"libipsec", dataplane.VPNByLibipsec, func(c *dataplane.VPNConnection) { c.Start = false },
-			[]string{`"encap":"yes"`, `"start_action":"none"`, `"close_action":"none"`}, []string{"if_id"}},
+			[]string{`"encap":"yes"`, `"start_action":"none"`, `"close_action":"none"`, `"if_id_in":"65536"`, `"reqid":"65536"`}, nil},
+		{"libipsec, IKEv1", dataplane.VPNByLibipsec, func(c *dataplane.VPNConnection) { c.IKE.Version = 1 },
+			[]string{`"version":"1"`}, []string{"if_id"}},
 		{"waits for traffic", dataplane.VPNByXFRM, func(c *dataplane.VPNConnection) { c.Start = false },
 			[]string{`"start_action":"trap"`, `"close_action":"trap"`}, nil},
 		{"no limits", dataplane.VPNByXFRM, func(c *dataplane.VPNConnection) { c.IKE.Lifetime, c.ESP.Lifetime, c.DPD = 0, 0, false },
@@ -116,11 +118,11 @@ func TestCount(t *testing.T) {
 	want(10)
 }
 
-// Of two SAs for the same the one with the larger SPI stays, once both are at
-// rest.
+// IKE_SAs that another one of the same connection makes superfluous are told, once
+// both are at rest.
 func TestSurplus(t *testing.T) {
 	sa := func(id, spi string, age time.Duration, change func(*ikeSA)) ikeSA {
-		s := ikeSA{connection: "vco-t", id: id, spi: spi, state: "ESTABLISHED", age: age, children: []childSA{
+		s := ikeSA{connection: "vco-t", id: id, spi: spi, state: "ESTABLISHED", age: age, answered: true, children: []childSA{
 			{name: "vco-t", state: "INSTALLED", selectors: "[10.0.0.0/24] [10.1.0.0/24]"}}}
 		if change != nil {
 			change(&s)
@@ -128,6 +130,8 @@ func TestSurplus(t *testing.T) {
 		return s
 	}
 	const old = time.Hour
+	empty := func(s *ikeSA) { s.children = nil }
+	begun := func(s *ikeSA) { s.children, s.state, s.age, s.answered = nil, "CONNECTING", 0, false }
 	for _, v := range []struct {
 		name string
 		sas  []ikeSA
@@ -143,12 +147,24 @@ func TestSurplus(t *testing.T) {
 		{"carries more", []ikeSA{sa("1", "b", old, nil), sa("2", "a", old, func(s *ikeSA) {
 			s.children = append(s.children, childSA{name: "vco-t-2", state: "INSTALLED"})
 		})}, nil, settle},
-		{"carries nothing", []ikeSA{sa("1", "b", old, nil), sa("2", "a", old, func(s *ikeSA) { s.children = nil })}, nil, settle},
+		{"carries nothing", []ikeSA{sa("1", "a", old, nil), sa("2", "b", old, empty)}, []string{"2"}, settle},
+		{"carries nothing yet", []ikeSA{sa("1", "a", old, nil), sa("2", "b", time.Second, empty)}, nil, time.Second},
+		{"carries nothing, and is busy", []ikeSA{sa("1", "a", old, nil), sa("2", "b", old, func(s *ikeSA) { empty(s); s.busy = true })}, nil, settle},
+		{"none carries anything", []ikeSA{sa("1", "b", old, empty), sa("2", "a", old, empty), sa("3", "c", old, empty)}, []string{"1", "2"}, settle},
+		{"empty one of another connection", []ikeSA{sa("1", "a", old, nil), sa("2", "b", old, func(s *ikeSA) { empty(s); s.connection = "vco-u" })}, nil, settle},
+		{"empty one beside one that is begun", []ikeSA{sa("1", "a", old, empty), sa("2", "b", old, begun)}, nil, settle},
+		{"not answered", []ikeSA{sa("1", "a", old, nil), sa("2", "b", old, begun)}, []string{"2"}, settle},
+		{"not answered yet", []ikeSA{sa("1", "a", 4*time.Second, nil), sa("2", "b", old, begun)}, nil, 6 * time.Second},
+		{"answered", []ikeSA{sa("1", "a", old, nil), sa("2", "b", old, func(s *ikeSA) { begun(s); s.answered = true })}, nil, settle},
 		{"rekeyed", []ikeSA{sa("1", "b", old, nil), sa("2", "a", old, func(s *ikeSA) { s.state = "REKEYED" })}, nil, settle},
 		{"busy", []ikeSA{sa("1", "b", old, func(s *ikeSA) { s.busy = true }), sa("2", "a", old, nil)}, nil, settle},
 		{"child rekeyed", []ikeSA{sa("1", "b", old, func(s *ikeSA) { s.children[0].state = "REKEYING" }), sa("2", "a", old, nil)}, nil, settle},
 	} {
-		ids, next := surplus(v.sas)
+		gone, next := surplus(v.sas)
+		var ids []string
+		for _, s := range gone {
+			ids = append(ids, s.id)
+		}
 		slices.Sort(ids)
 		if !slices.Equal(ids, v.ids) || next != v.next {
 			t.Errorf("%s: %v, look again after %s, want %v, %s", v.name, ids, next, v.ids, v.next)

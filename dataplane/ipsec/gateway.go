@@ -120,11 +120,12 @@ func (g *gateway) nudge() {
 	}
 }
 
-// hear takes in an event, and returns whether charon's SAs have changed.
+// hear takes in an event, and returns whether charon's SAs may have changed.
 func (g *gateway) hear(e vici.Event) bool {
-	changed, connection, why := g.states.hear(e)
-	if connection != "" {
-		g.m.log.Warn("an IPsec connection cannot be negotiated", "network", g.network, "connection", connection, "reason", why)
+	changed, f := g.states.hear(e)
+	if f != nil {
+		g.m.log.Warn("an IPsec connection cannot be negotiated", "network", g.network, "connection", f.connection,
+			"kind", f.Kind, "reason", f.Text, "detail", f.Detail, "side", f.Side)
 	}
 	return changed
 }

@@ -47,6 +47,15 @@ func (n *identifiers) of(c *dataplane.VPNConnection) numbers {
 	return out
 }
 
+// own returns a number that is the connection's alone: the if_id of its XFRM
+// interface, or where there is none the least reqid, which serves as well.
+func (n numbers) own() uint32 {
+	if n.link != 0 || len(n.children) == 0 {
+		return n.link
+	}
+	return slices.Min(slices.Collect(maps.Values(n.children)))
+}
+
 // childKey tells a CHILD_SA from one of the same name for other subnets.
 func childKey(name string, ts [2][]string) string {
 	return name + " " + strings.Join(ts[0], ",") + " " + strings.Join(ts[1], ",")

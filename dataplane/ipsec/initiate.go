@@ -10,8 +10,10 @@ import (
 
 const (
 	closingLook = 50 * time.Millisecond // while an SA is being taken down
-	retryFirst  = time.Second
-	retryMost   = 30 * time.Second
+	// Between attempts at a CHILD_SA. One that the peer does not answer lasts longer
+	// (retransmitTries) than the longest, so that the next follows at once.
+	retryFirst = time.Second
+	retryMost  = 20 * time.Second
 )
 
 // attempt is how a CHILD_SA is brought up.
@@ -47,14 +49,25 @@ func (g *gateway) tend() (time.Duration, error) {
 			continue
 		}
 		turn := g.turn(c, sas)
-		for _, name := range missing(c, g.want.Connections, sas) {
+		names, wait := missing(c, g.want.Connections, sas)
+		if len(names) > 0 && wait > 0 {
+			next = min(next, wait)
+			continue
+		}
+		for _, name := range names {
 			t := g.tries[name]
 			if wait := max(t.next.Sub(now), turn.Sub(now)); wait > 0 {
 				next = min(next, wait)
 				continue
 			}
+			for _, id := range spent(c, g.want.Connections, sas, t.pause > 0, g.states.refused) {
+				if err := g.end(id, false); err != nil {
+					return 0, err
+				}
+				sas = slices.DeleteFunc(sas, func(sa ikeSA) bool { return sa.id == id })
+			}
 			t.begun = now
-			t.pause = max(retryFirst, min(2*t.pause, retryMost))
+			t.pause = max(g.m.retryFirst, min(2*t.pause, g.m.retryMost))
 			t.next = now.Add(t.pause)
 			g.tries[name] = t
 			next = min(next, t.pause)
@@ -111,18 +124,21 @@ func (g *gateway) forget(sas []ikeSA, now time.Time) {
 	}
 }
 
-// missing returns the CHILD_SAs of c, one of the connections, that are not there,
-// and that charon is not about to make.
-func missing(c *dataplane.VPNConnection, connections []dataplane.VPNConnection, sas []ikeSA) []string {
+// missing returns the CHILD_SAs of c, one of the connections, that are not there;
+// and how long to wait before they are asked for, as charon, or the peer, may be
+// about to make them.
+func missing(c *dataplane.VPNConnection, connections []dataplane.VPNConnection, sas []ikeSA) (names []string, wait time.Duration) {
 	there := map[string]bool{}
 	for i := range sas {
 		sa := &sas[i]
-		shared := func(other dataplane.VPNConnection) bool { return other.ID == sa.connection && share(c, &other) }
-		if !slices.ContainsFunc(connections, shared) {
+		if !sharedBy(c, connections, sa) {
 			continue
 		}
-		if sa.busy || !sa.established() && sa.state != "DELETING" {
-			return nil // charon is at it
+		switch {
+		case sa.busy || !sa.established() && sa.state != "DELETING":
+			wait = max(wait, lookEvery) // charon tells when it is done
+		case sa.idle() && sa.empty() && !sa.initiator && sa.age < follow:
+			wait = max(wait, follow-sa.age)
 		}
 		for k := range sa.children {
 			if kid := &sa.children[k]; kid.carries() || kid.state == "CREATED" || kid.state == "INSTALLING" || kid.state == "RETRYING" {
@@ -130,12 +146,11 @@ func missing(c *dataplane.VPNConnection, connections []dataplane.VPNConnection, 
 			}
 		}
 	}
-	var names []string
 	for name := range children(c) {
 		if !there[name] {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return names
+	return names, wait
 }

@@ -168,6 +168,9 @@ func (l *lab) startPeer() {
 	conf := fmt.Sprintf(`charon-systemd {
   load = nonce aes sha1 sha2 md5 random openssl hmac kdf %s socket-default vici
   install_routes = no
+  dos_protection = no # all begin from one address
+  retransmit_tries = 3
+  retransmit_base = 1.5
   i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   plugins {
     vici { socket = unix://%s/charon.vici }

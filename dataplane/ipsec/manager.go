@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"sluice/dataplane"
 	"sluice/dataplane/internal/process"
@@ -40,6 +41,8 @@ type Manager struct {
 	path    dataplane.VPNPath
 	program string
 
+	retryFirst, retryMost time.Duration // the constants, but in tests
+
 	mu       sync.Mutex
 	gateways map[string]*gateway // by network
 	closed   bool
@@ -52,7 +55,7 @@ type Manager struct {
 // New returns a Manager. It starts and adopts nothing by itself. The error wraps
 // ErrUnsupported where this machine cannot carry IPsec.
 func New(o Options) (*Manager, error) {
-	m := &Manager{options: o, log: o.Logger, path: o.Path, program: o.Charon, gateways: map[string]*gateway{}, refusals: map[dataplane.Proposal]error{}}
+	m := &Manager{options: o, log: o.Logger, path: o.Path, program: o.Charon, gateways: map[string]*gateway{}, refusals: map[dataplane.Proposal]error{}, retryFirst: retryFirst, retryMost: retryMost}
 	if m.log == nil {
 		m.log = slog.Default()
 	}
@@ -198,7 +201,12 @@ func (m *Manager) Status(network string) map[string]dataplane.VPNStatus {
 		return nil
 	}
 	g.refresh()
-	return g.states.status()
+	all := g.states.status()
+	for id, s := range all {
+		s.Path = m.path
+		all[id] = s
+	}
+	return all
 }
 
 // Link returns the name of the link that is a connection's tunnel, empty while

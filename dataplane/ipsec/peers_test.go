@@ -111,6 +111,9 @@ func TestTwoGateways(t *testing.T) {
 // established returns the IKE_SAs of a Manager's network.
 func established(m *Manager, network string) []ikeSA {
 	g := m.known(network)
+	if g == nil {
+		return nil
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.charon == nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/strongswan/govici/vici"
@@ -20,7 +21,11 @@ type ikeSA struct {
 	age        time.Duration // since it is established
 	proposal   string
 	busy       bool // charon is about something with the peer, or means to be
+	initiator  bool // this end began it
+	answered   bool // the peer has answered, once at least
+	version    int
 	children   []childSA
+	told       dataplane.VPNSA // for who asks
 }
 
 // childSA is a CHILD_SA as charon tells of it.
@@ -29,6 +34,7 @@ type childSA struct {
 	selectors         string // as negotiated
 	proposal          string
 	inbound, outbound dataplane.Volume
+	usedIn, usedOut   time.Time // zero: never
 }
 
 func (s *ikeSA) established() bool {
@@ -38,49 +44,6 @@ func (s *ikeSA) established() bool {
 // carries reports whether packets pass.
 func (s *childSA) carries() bool {
 	return slices.Contains([]string{"INSTALLED", "UPDATING", "REKEYING", "REKEYED"}, s.state)
-}
-
-// surplus returns the ids of IKE_SAs that only do what another one does, too, and
-// when there may be others. When both ends begin at once, both succeed, and would
-// rekey for ever. A peer that is about to replace an SA (RFC 7296, section 2.8.3)
-// has some time for that. The one with the largest SPI stays, so that both ends
-// choose the same one.
-func surplus(sas []ikeSA) (ids []string, next time.Duration) {
-	next = settle
-	for i := range sas {
-		for k := range sas {
-			a, b := &sas[i], &sas[k]
-			if i == k || a.connection != b.connection || a.spi >= b.spi || !a.idle() || !b.idle() || !a.within(b) {
-				continue
-			}
-			if wait := settle - min(a.age, b.age); wait > 0 {
-				next = min(next, wait)
-			} else if !slices.Contains(ids, a.id) {
-				ids = append(ids, a.id)
-			}
-		}
-	}
-	return ids, next
-}
-
-// settle is how long two SAs for the same are left alone.
-const settle = 10 * time.Second
-
-// idle reports whether nothing is about to change.
-func (s *ikeSA) idle() bool { return s.state == "ESTABLISHED" && !s.busy }
-
-// within reports whether another SA carries all that this one does, and it does
-// carry something.
-func (s *ikeSA) within(other *ikeSA) bool {
-	for i := range s.children {
-		same := func(c childSA) bool {
-			return c.name == s.children[i].name && c.selectors == s.children[i].selectors && c.state == "INSTALLED"
-		}
-		if s.children[i].state != "INSTALLED" || !slices.ContainsFunc(other.children, same) {
-			return false
-		}
-	}
-	return len(s.children) > 0
 }
 
 // readSAs reads the IKE_SAs of a list-sa, ike-updown, child-updown or child-rekey
@@ -95,6 +58,9 @@ func readSAs(m *vici.Message) []ikeSA {
 			state:      text(part, "state"),
 			age:        time.Duration(number(part, "established")) * time.Second,
 			proposal:   algorithms(part, "encr-alg", "encr-keysize", "integ-alg", "prf-alg", "dh-group"),
+			initiator:  text(part, "initiator") == "yes",
+			answered:   strings.Trim(text(part, "responder-spi"), "0") != "",
+			version:    int(number(part, "version")),
 		}
 		for _, key := range []string{"tasks-queued", "tasks-active"} {
 			tasks, _ := part.Get(key).([]string)
@@ -112,12 +78,19 @@ func readSAs(m *vici.Message) []ikeSA {
 				sa.children = append(sa.children, readChild(kid))
 			}
 		}
+		sa.told = tell(part, &sa, kids)
 		sas = append(sas, sa)
 	}
 	return sas
 }
 
 func readChild(m *vici.Message) childSA {
+	used := func(key string) (at time.Time) {
+		if m.Get(key) != nil {
+			at = time.Now().Add(-time.Duration(number(m, key)) * time.Second).Truncate(time.Second)
+		}
+		return at
+	}
 	return childSA{
 		name:      text(m, "name"),
 		id:        text(m, "uniqueid"),
@@ -126,6 +99,8 @@ func readChild(m *vici.Message) childSA {
 		proposal:  algorithms(m, "encr-alg", "encr-keysize", "integ-alg", "dh-group"),
 		inbound:   dataplane.Volume{Bytes: number(m, "bytes-in"), Packets: number(m, "packets-in")},
 		outbound:  dataplane.Volume{Bytes: number(m, "bytes-out"), Packets: number(m, "packets-out")},
+		usedIn:    used("use-in"),
+		usedOut:   used("use-out"),
 	}
 }
 

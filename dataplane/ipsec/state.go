@@ -3,6 +3,7 @@ package ipsec
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,16 +18,19 @@ type state struct {
 	// CHILD_SAs by id: what was counted of them. Those that are gone stay, as the
 	// event that says so may come after a list without them.
 	seen map[string][2]dataplane.Volume
+	want dataplane.VPNConnection
+	// Ids of the CHILD_SAs that carry packets: now, and when Error was set.
+	up, before string
+	said       map[string]time.Time // faults that the log has, since it was last whole
 }
 
 // states holds those of a gateway's connections.
 type states struct {
-	mu      sync.Mutex
-	links   map[string]string // of tunnels, by connection
-	by      map[string]*state
-	remote  map[string]string // connections by the peer's address
-	callers map[string]string // connections by the id of an IKE_SA that charon has no name for
-	known   map[string]bool   // ids of IKE_SAs that have been established
+	mu     sync.Mutex
+	links  map[string]string // of tunnels, by connection
+	by     map[string]*state
+	remote map[string]string // connections by the peer's address
+	notes  map[string]*notes // by the id of an IKE_SA
 }
 
 // mostIDs is how many ids of IKE_SAs are kept that may be gone.
@@ -37,14 +41,15 @@ func (s *states) set(connections []dataplane.VPNConnection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.by
-	s.by, s.remote, s.callers = map[string]*state{}, map[string]string{}, map[string]string{}
+	s.by, s.remote = map[string]*state{}, map[string]string{}
 	for i := range connections {
 		c := &connections[i]
 		one := old[c.ID]
 		if one == nil {
-			one = &state{seen: map[string][2]dataplane.Volume{}}
+			one = &state{seen: map[string][2]dataplane.Volume{}, said: map[string]time.Time{}}
 			one.Connection, one.Since = c.ID, time.Now()
 		}
+		one.want = *c
 		s.by[c.ID], s.remote[c.Remote.String()] = one, c.ID
 	}
 }
@@ -56,7 +61,7 @@ func (s *states) status() map[string]dataplane.VPNStatus {
 	defer s.mu.Unlock()
 	out := make(map[string]dataplane.VPNStatus, len(s.by))
 	for id, one := range s.by {
-		is := one.VPNStatus
+		is := one.VPNStatus // its slices are not written to again
 		is.Child = is.Child && s.links[id] != ""
 		out[id] = is
 	}
@@ -90,7 +95,7 @@ func (s *states) forgive(connection string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if one := s.by[connection]; one != nil {
-		one.Error = ""
+		one.mended()
 	}
 }
 
@@ -103,8 +108,7 @@ func (s *states) lost() []turn {
 	for _, one := range s.by {
 		clear(one.seen)
 	}
-	clear(s.callers)
-	clear(s.known)
+	clear(s.notes)
 	return turns
 }
 
@@ -119,12 +123,11 @@ type turn struct {
 func (s *states) update(sas []ikeSA) []turn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known == nil || len(s.known) > mostIDs {
-		s.known = map[string]bool{}
-	}
 	for i := range sas {
 		if sas[i].established() {
-			s.known[sas[i].id] = true
+			n := s.note(sas[i].id)
+			n.established = true
+			n.carried = n.carried || slices.ContainsFunc(sas[i].children, func(kid childSA) bool { return kid.carries() })
 		}
 	}
 	var turns []turn
@@ -155,9 +158,7 @@ func (s *states) update(sas []ikeSA) []turn {
 		}
 		one.IKE, one.Child = ike, child
 		one.IKEProposal, one.ESPProposal = ikeProposal, espProposal
-		if child {
-			one.Error = ""
-		}
+		one.take(sas)
 	}
 	slices.SortFunc(turns, func(a, b turn) int {
 		if a.connection < b.connection {
@@ -166,6 +167,52 @@ func (s *states) update(sas []ikeSA) []turn {
 		return 1
 	})
 	return turns
+}
+
+// take notes what the SAs say of a connection besides IKE and Child. What failed is
+// mended when all its CHILD_SAs are there, one of them for the first time.
+func (one *state) take(sas []ikeSA) {
+	lacks := children(&one.want)
+	var up []string
+	one.SAs = nil
+	for i := range sas {
+		sa := &sas[i]
+		ours := sa.connection == one.Connection
+		for k := range sa.children {
+			kid := &sa.children[k]
+			if !owns(one.Connection, kid.name) {
+				continue
+			}
+			ours = true
+			if sa.established() && kid.carries() {
+				up = append(up, kid.id)
+				delete(lacks, kid.name)
+			}
+			one.LastIn, one.LastOut = latest(one.LastIn, kid.usedIn), latest(one.LastOut, kid.usedOut)
+		}
+		if ours {
+			one.SAs = append(one.SAs, sa.told)
+		}
+	}
+	slices.SortFunc(one.SAs, func(a, b dataplane.VPNSA) int { return byNumber(a.ID, b.ID) })
+	slices.Sort(up)
+	one.up = strings.Join(up, " ")
+	if len(lacks) == 0 && one.up != one.before {
+		one.mended()
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// mended forgets why the connection failed; Fault stays.
+func (one *state) mended() {
+	one.Error, one.before = "", one.up
+	clear(one.said)
 }
 
 // count adds what a CHILD_SA has carried since it was last looked at.
@@ -187,14 +234,13 @@ func most(a, b dataplane.Volume) dataplane.Volume {
 	return dataplane.Volume{Bytes: max(a.Bytes, b.Bytes), Packets: max(a.Packets, b.Packets)}
 }
 
-// hear takes in an event. It returns whether charon's SAs have changed, and the
-// connection that has failed, with the reason, if that is news.
-func (s *states) hear(e vici.Event) (changed bool, connection, why string) {
+// hear takes in an event. It returns whether charon's SAs may have changed, and
+// what has failed, if that is news.
+func (s *states) hear(e vici.Event) (changed bool, news *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e.Name == "log" {
-		connection, why = s.log(e.Message)
-		return false, connection, why
+		return s.log(e.Message)
 	}
 	for _, sa := range readSAs(e.Message) {
 		for id, one := range s.by {
@@ -218,40 +264,5 @@ func (s *states) hear(e vici.Event) (changed bool, connection, why string) {
 			}
 		}
 	}
-	return true, "", ""
-}
-
-func (s *states) log(m *vici.Message) (connection, why string) {
-	line, sa := text(m, "msg"), text(m, "ikesa-uniqueid")
-	if at := caller.FindStringSubmatch(line); at != nil && sa != "" {
-		if id, ok := s.remote[at[1]]; ok {
-			if len(s.callers) > mostIDs {
-				clear(s.callers)
-			}
-			s.callers[sa] = id
-		}
-	}
-	name := text(m, "ikesa-name")
-	one := s.by[name]
-	if one == nil {
-		if one = s.by[s.callers[sa]]; one == nil {
-			return "", ""
-		}
-	}
-	// Not one.IKE: that may have been heard of before this line.
-	if deadPeer(line, s.known[sa]) {
-		one.DPDEvents++
-	}
-	r, why := explain(line)
-	if r == nil || r.early && one.IKE {
-		return "", ""
-	}
-	if r.last {
-		one.Failures++
-	}
-	if one.Child || r.weak && one.Error != "" || one.Error == why {
-		return "", ""
-	}
-	one.Error = why
-	return one.Connection, why
+	return true, nil
 }

@@ -1,10 +1,8 @@
 package ipsec
 
 import (
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // takeDown ends all SAs of a connection. The peer is told, but not waited for.
@@ -43,19 +41,6 @@ func (g *gateway) takeDown(id string) error {
 // staying returns the SAs that are not being taken down.
 func (g *gateway) staying(sas []ikeSA) []ikeSA {
 	return slices.DeleteFunc(slices.Clone(sas), func(sa ikeSA) bool { return slices.Contains(g.closing[sa.connection], sa.id) })
-}
-
-// thin takes down SAs that there are twice. It returns when to look again.
-func (g *gateway) thin(sas []ikeSA) (time.Duration, error) {
-	ids, next := surplus(sas)
-	for _, id := range ids {
-		_, err := g.charon.do("terminate", section{"ike-id": id, "timeout": "-1"})
-		if err != nil && !strings.Contains(err.Error(), "no matching SAs") {
-			return 0, fmt.Errorf("take down a second IKE_SA: %w", err)
-		}
-		g.m.log.Info("took down an IKE_SA that does what another one does", "network", g.network, "ike_sa", id)
-	}
-	return min(next, lookEvery), nil
 }
 
 // stillClosing forgets SAs that are gone.
