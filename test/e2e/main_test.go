@@ -316,14 +316,18 @@ func (g *gateway) addInstance(t *testing.T, vswitch, ip string) string {
 
 func (g *gateway) removeInstance(t *testing.T, id string) {
 	t.Helper()
+	if err := g.tryRemoveInstance(id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (g *gateway) tryRemoveInstance(id string) error {
 	c, err := g.admin()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer c.Close()
-	if err := c.RemoveInstance(context.Background(), id); err != nil {
-		t.Fatal(err)
-	}
+	return c.RemoveInstance(context.Background(), id)
 }
 
 // networkStatus returns how far the dataplane has followed a VPC.

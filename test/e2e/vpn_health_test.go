@@ -92,17 +92,18 @@ func (n *network) healthNow(t *testing.T, connection string) string {
 	return got.VcoHealthCheck.Status
 }
 
-// answers are those of a host that keeps asking who is there.
+// answers are those of a machine that keeps asking who is there.
 type answers struct {
 	mu    sync.Mutex
 	names []string // each other than the one before
 	since time.Time
+	count int
 }
 
-// asks has a host ask at an address until the test ends, always in the same flow.
-func (h *host) asks(t *testing.T, to netip.AddrPort) *answers {
+// asks has a machine ask at an address until the test ends, always in the same flow.
+func (e *endpoint) asks(t *testing.T, to netip.AddrPort) *answers {
 	t.Helper()
-	c, err := h.dial("udp", h.addr, to, time.Second)
+	c, err := e.dial("udp", e.addr, to, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,9 +131,23 @@ func (h *host) asks(t *testing.T, to netip.AddrPort) *answers {
 func (a *answers) note(name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.count++
 	if len(a.names) == 0 || a.names[len(a.names)-1] != name {
 		a.names, a.since = append(a.names, name), time.Now()
 	}
+}
+
+// keep waits for so many more answers, whoever gives them.
+func (a *answers) keep(t *testing.T, n int) {
+	t.Helper()
+	heard := func() int { a.mu.Lock(); defer a.mu.Unlock(); return a.count }
+	goal := heard() + n
+	eventually(t, "answers", func() string {
+		if got := heard(); got < goal {
+			return fmt.Sprintf("%d, not %d yet", got, goal)
+		}
+		return ""
+	})
 }
 
 // turns returns how often it was somebody else than before.
