@@ -165,5 +165,6 @@ const UplinkName = "public"
 type Observed struct {
 	Revision int64 // of the Network that the kernel now holds
 	Changes  int   // kernel objects that had to be added, changed or removed
+	Repeated bool  // it was a repair that has been made, and told of, again and again
 	Followed bool  // among them may be routes that follow the state of tunnels, which nobody has changed
 }

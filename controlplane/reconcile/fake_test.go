@@ -23,6 +23,7 @@ type fake struct {
 	parallel int      // most networks worked on at a time
 	changes  int      // what Apply reports of an unchanged network
 	followed bool     // Apply reports that tunnels are why
+	repeated bool     // Apply reports that it has repaired the same before
 	changed  chan string
 }
 
@@ -71,7 +72,7 @@ func (f *fake) Apply(ctx context.Context, n *dataplane.Network) (dataplane.Obser
 	defer f.mu.Unlock()
 	old, had := f.holds[n.ID]
 	f.holds[n.ID] = *n
-	o := dataplane.Observed{Revision: n.Revision, Changes: f.changes, Followed: f.followed}
+	o := dataplane.Observed{Revision: n.Revision, Changes: f.changes, Followed: f.followed, Repeated: f.repeated}
 	if !had || fmt.Sprint(old.Switches) != fmt.Sprint(n.Switches) {
 		o.Changes++
 	}

@@ -58,6 +58,8 @@ func (r *Reconciler) logApplied(n *dataplane.Network, o dataplane.Observed, why 
 	switch {
 	case o.Changes == 0:
 		r.log.Debug("network unchanged", attrs...)
+	case why&(started|changed|retried) == 0 && o.Repeated:
+		r.log.Debug("network repaired again", attrs...)
 	case why&(started|changed|retried) == 0 && !o.Followed:
 		// Nobody asked for a change, and there was something to change.
 		r.log.Warn("network repaired: something else had changed it", attrs...)

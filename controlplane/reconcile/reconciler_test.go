@@ -371,6 +371,13 @@ func TestWhatOthersChangeIsMended(t *testing.T) {
 		if b.log.count("network repaired") != 1 {
 			t.Error("routes that follow a tunnel count as a repair")
 		}
+		b.dp.set(func() { b.dp.followed, b.dp.repeated = false, true })
+		b.dp.changed <- "vpc-a"
+		synctest.Wait()
+		expect(t, "calls", b.dp.take(), []string{"apply vpc-a"})
+		if b.log.count("network repaired") != 1 {
+			t.Error("a repair that is made again and again is told each time")
+		}
 		close(b.dp.changed) // the dataplane stops watching; the rest goes on
 		b.Put(nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"))
 		synctest.Wait()

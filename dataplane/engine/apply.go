@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"sluice/dataplane"
 	"sluice/dataplane/change"
@@ -46,6 +47,7 @@ func (e *Engine) Apply(ctx context.Context, want *dataplane.Network) (dataplane.
 		observed.Revision = n.applied.Revision
 	}
 	observed.Changes, observed.Followed = j.changes+j.runner.Done, j.follows()
+	observed.Repeated = j.repaired > 0 && !j.told
 	return observed, err
 }
 
@@ -72,10 +74,12 @@ type job struct {
 	want  *dataplane.Network
 	doubt uint32 // parts to read
 
-	runner  change.Runner
-	changes int // besides the runner's
-	fresh   bool
-	turned  bool // the tunnels are other than the routes were made for
+	runner   change.Runner
+	changes  int // besides the runner's
+	fresh    bool
+	repaired int  // things that somebody else had changed
+	told     bool // a line in the log tells of one of them
+	turned   bool // the tunnels are other than the routes were made for
 
 	links    *link.Links
 	plan     *link.Plan
@@ -198,10 +202,12 @@ func (j *job) open() error {
 			return err
 		}
 		j.changes++
-		j.logRepairs([]string{"give network namespace " + n.ns.Name() + " its name again"})
+		j.logRepairs([]string{nameAgain(n)})
 	}
 	return nil
 }
+
+func nameAgain(n *network) string { return "give network namespace " + n.ns.Name() + " its name again" }
 
 // setSysctls writes those that differ. It is tried for each on its own.
 func (j *job) setSysctls(want []netns.Sysctl) {
@@ -254,21 +260,27 @@ func (j *job) addTopology(ctx context.Context) error {
 	j.runner.Run(ctx, j.plan.Start)
 	whats = append(whats, j.applyVPN(ctx)...)
 	// Routes are read now: some came with addresses, some went with links.
-	names, err := linkNames(n.ns)
-	if err != nil {
+	if j.routes, err = j.planRoutes(ctx); err != nil {
 		return err
 	}
-	routes, err := route.Read(ctx, n.ns, names)
-	if err != nil {
-		return err
-	}
-	j.routes = route.Plan(n.ns, routes, j.want, n.tunnels)
 	j.runner.Add(j.routes.Err)
 	j.runner.Run(ctx, j.routes.Add)
 	if j.repairing() {
 		j.logRepairs(append(whats, j.routes.Whats()...))
 	}
 	return nil
+}
+
+func (j *job) planRoutes(ctx context.Context) (*change.Plan, error) {
+	names, err := linkNames(j.n.ns)
+	if err != nil {
+		return nil, err
+	}
+	routes, err := route.Read(ctx, j.n.ns, names)
+	if err != nil {
+		return nil, err
+	}
+	return route.Plan(j.n.ns, routes, j.want, j.n.tunnels), nil
 }
 
 // linkNames returns the names of a namespace's links by index.
@@ -290,6 +302,16 @@ func (j *job) removeTopology(ctx context.Context) {
 	j.runner.Run(ctx, j.routes.Remove)
 	j.runner.Run(ctx, j.programs.Remove)
 	j.runner.Run(ctx, j.plan.Remove)
+	if len(j.plan.Remove) == 0 {
+		return
+	}
+	// A link's routes go with its last address, though the link stays.
+	p, err := j.planRoutes(ctx)
+	if err != nil {
+		j.runner.Add(err)
+		return
+	}
+	j.runner.Run(ctx, p.Add)
 }
 
 // wantedLinks returns the names of those links that are there and should be.
@@ -411,7 +433,16 @@ func (j *job) follows() bool {
 
 func (j *job) logRepairs(whats []string) {
 	for _, what := range whats {
-		j.e.log.Warn("repaired what somebody else changed", "network", j.n.id, "repair", what)
+		j.repaired++
+		switch tell, times, within := j.n.repairs.note(what, time.Now()); {
+		case !tell:
+			continue
+		case times <= repairsAtOnce:
+			j.e.log.Warn("repaired what somebody else changed", "network", j.n.id, "repair", what)
+		default:
+			j.e.log.Warn("repaired again; something keeps changing it", "network", j.n.id, "repair", what, "times", times, "within", within.Round(time.Second))
+		}
+		j.told = true
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"sluice/dataplane/change"
 	"sluice/dataplane/link"
 	"sluice/dataplane/route"
 )
@@ -101,7 +102,8 @@ func (e *Engine) suspect(n *network, part uint32) {
 }
 
 // look reports a network if what was suspected is other than remembered. Our
-// own changes cause events, too, and end here.
+// own changes cause events, too, and end here. What has been repaired again and again
+// is looked at once more after a while, and then repaired.
 func (e *Engine) look(n *network) {
 	n.suspectMu.Lock()
 	parts := n.suspected
@@ -113,53 +115,87 @@ func (e *Engine) look(n *network) {
 	if n.over || n.ns == nil || n.applied == nil {
 		return // the next Apply reads everything
 	}
-	differs := e.differing(n, parts)
+	differs, whats := e.differing(n, parts)
+	if differs == 0 {
+		return
+	}
+	if pause := n.repairs.pause(whats, time.Now()); pause > 0 {
+		e.lookLater(n, pause)
+		return
+	}
 	// What is in doubt already was reported, and the Apply for it is yet to come.
 	if n.doubt.Or(differs)&differs != differs {
 		e.events.add(n.id)
 	}
 }
 
+// lookLater looks at everything that makes events after a while. What is suspected
+// before is looked at as ever.
+func (e *Engine) lookLater(n *network, wait time.Duration) {
+	n.suspectMu.Lock()
+	defer n.suspectMu.Unlock()
+	if n.later != nil {
+		n.later.Stop()
+	}
+	n.later = time.AfterFunc(wait, func() { e.suspect(n, doubtName|doubtLinks|doubtRules) })
+}
+
 // differing returns those parts that are other than remembered, or that cannot
-// be read.
-func (e *Engine) differing(n *network, parts uint32) uint32 {
+// be read, and what would have to be done.
+func (e *Engine) differing(n *network, parts uint32) (differs uint32, whats []string) {
 	ctx := context.Background()
-	var differs uint32
 	if parts&doubtName != 0 && !n.ns.Bound() {
 		differs |= doubtName
+		whats = append(whats, nameAgain(n))
 	}
 	if parts&doubtRules != 0 {
 		have, err := n.table.Read(ctx)
-		if err != nil || n.rules == nil || !have.Equal(n.rules) {
+		switch {
+		case err != nil || n.rules == nil:
 			differs |= doubtRules
+			whats = append(whats, unread)
+		case !have.Equal(n.rules):
+			differs |= doubtRules
+			whats = append(whats, describeRules(n.rules, have))
 		}
 	}
-	if parts&doubtLinks != 0 && e.topologyDiffers(ctx, n) {
-		// A link that was made again has sysctls of its own.
-		differs |= doubtLinks | doubtSysctls
+	if parts&doubtLinks != 0 {
+		if todo := e.topologyDiffers(ctx, n); len(todo) > 0 {
+			// A link that was made again has sysctls of its own.
+			differs |= doubtLinks | doubtSysctls
+			whats = append(whats, todo...)
+		}
+		if todo := e.tunnelsDiffer(n); len(todo) > 0 {
+			differs |= doubtTunnels
+			whats = append(whats, todo...)
+		}
 	}
-	if parts&doubtLinks != 0 && e.tunnelsDiffer(n) {
-		differs |= doubtTunnels
-	}
-	return differs
+	return differs, whats
 }
 
-func (e *Engine) topologyDiffers(ctx context.Context, n *network) bool {
+// unread stands for what cannot be read, and so is no repair.
+const unread = "read it again"
+
+func (e *Engine) topologyDiffers(ctx context.Context, n *network) []string {
 	links := link.New(n.ns, e.self)
 	state, err := links.Read(ctx, n.applied)
-	if err != nil || !links.Plan(state, n.applied).Empty() {
-		return true
+	if err != nil {
+		return []string{unread}
 	}
-	if p := e.planGuard(n.ns, state, n.applied); !p.Empty() || p.Err != nil {
-		return true
-	}
-	if p := e.planSessions(n, state, n.applied); !p.Empty() || p.Err != nil {
-		return true
+	whats := links.Plan(state, n.applied).Whats()
+	for _, p := range []*change.Plan{e.planGuard(n.ns, state, n.applied), e.planSessions(n, state, n.applied)} {
+		whats = append(whats, p.Whats()...)
+		if p.Err != nil {
+			whats = append(whats, unread)
+		}
 	}
 	names, err := linkNames(n.ns)
 	if err != nil {
-		return true
+		return append(whats, unread)
 	}
 	routes, err := route.Read(ctx, n.ns, names)
-	return err != nil || !route.Plan(n.ns, routes, n.applied, n.tunnels).Empty()
+	if err != nil {
+		return append(whats, unread)
+	}
+	return append(whats, route.Plan(n.ns, routes, n.applied, n.tunnels).Whats()...)
 }

@@ -44,11 +44,13 @@ type network struct {
 	places     []session.Link   // where its programs belong, as of the last comparison
 	shortcut   bool             // whether its programs forward
 
-	doubt atomic.Uint32 // parts that the next Apply reads
+	doubt   atomic.Uint32 // parts that the next Apply reads
+	repairs repairs
 
 	suspectMu sync.Mutex
 	suspected uint32 // parts that events were about, not looked at yet
 	timer     *time.Timer
+	later     *time.Timer // looks again at what has been repaired too often; nil until there was such a thing
 }
 
 // close gives back what is open, with n.mu held. The kernel's state stays.
@@ -57,6 +59,9 @@ func (n *network) close() {
 	n.suspectMu.Lock()
 	if n.timer != nil {
 		n.timer.Stop()
+	}
+	if n.later != nil {
+		n.later.Stop()
 	}
 	n.suspectMu.Unlock()
 	n.release()

@@ -216,16 +216,18 @@ func prefixOf(a *netlink.Addr) netip.Prefix {
 	return netip.PrefixFrom(addr, ones)
 }
 
-// tunnelsDiffer reports whether tunnels are other than the routes were made for,
-// or something else of the VPN gateway has to be put right.
-func (e *Engine) tunnelsDiffer(n *network) bool {
+// tunnelsDiffer returns what there is to do because tunnels are other than the routes
+// were made for, or something else of the VPN gateway is not as it should be.
+func (e *Engine) tunnelsDiffer(n *network) (whats []string) {
 	want := n.applied.VPN
 	if want == nil || e.vpn.ipsec == nil {
-		return false
+		return nil
 	}
-	return !reflect.DeepEqual(n.tunnels, e.vpn.tunnels(n.id, want)) ||
-		!planTunnelAddresses(n.ns, want, n.tunnels).Empty() ||
-		!shape.Plan(n.ns, tunnelLinks(n.tunnels), bandwidth(want)).Empty()
+	if !reflect.DeepEqual(n.tunnels, e.vpn.tunnels(n.id, want)) {
+		whats = append(whats, "follow the tunnels")
+	}
+	whats = append(whats, planTunnelAddresses(n.ns, want, n.tunnels).Whats()...)
+	return append(whats, shape.Plan(n.ns, tunnelLinks(n.tunnels), bandwidth(want)).Whats()...)
 }
 
 // VPN returns the live state of the connections of a network, by connection id.

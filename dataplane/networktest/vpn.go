@@ -1,0 +1,78 @@
+package networktest
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"sluice/dataplane"
+)
+
+// gateway adds a VPN gateway at an elastic IP.
+func (g *generator) gateway(address netip.Addr) {
+	v := &dataplane.VPNGateway{
+		ID: "vpn-r", Address: address, Bandwidth: pick(g.Rand, 0, 1, 5, 10, 33, 100, 500, 1000), Propagate: g.IntN(2) == 0,
+	}
+	bgp := g.IntN(4) == 0
+	for i := range 1 + g.IntN(3) {
+		v.Connections = append(v.Connections, g.connection(fmt.Sprintf("vco-%d", i), netip.AddrFrom4([4]byte{198, 51, 100, byte(7 + i)}), v, bgp && i == 0))
+	}
+	for range g.IntN(9) {
+		r := dataplane.VPNRoute{Destination: g.destination(), Connection: pick(g.Rand, v.Connections...).ID, Standby: g.IntN(3) == 0, Published: g.IntN(2) == 0}
+		if g.IntN(2) == 0 {
+			r.Source = g.source()
+		}
+		same := func(o dataplane.VPNRoute) bool {
+			return o.Source == r.Source && o.Destination == r.Destination && o.Connection == r.Connection
+		}
+		if !slices.ContainsFunc(v.Routes, same) {
+			v.Routes = append(v.Routes, r)
+		}
+	}
+	slices.SortFunc(v.Routes, func(a, b dataplane.VPNRoute) int {
+		return cmp.Or(a.Source.Compare(b.Source), a.Destination.Compare(b.Destination), cmp.Compare(a.Connection, b.Connection))
+	})
+	g.n.VPN = v
+}
+
+// source is one of a policy route.
+func (g *generator) source() netip.Prefix {
+	if len(g.n.Switches) > 0 && g.IntN(2) == 0 {
+		return pick(g.Rand, g.n.Switches...).Prefix
+	}
+	return netip.MustParsePrefix(pick(g.Rand, "0.0.0.0/0", "0.0.0.0/1", "10.0.0.0/8", "10.0.0.0/7", "10.0.1.5/32", "10.0.1.5/24", "10.0.2.0/23", "203.0.113.0/24"))
+}
+
+func (g *generator) connection(id string, peer netip.Addr, v *dataplane.VPNGateway, bgp bool) dataplane.VPNConnection {
+	p := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA256, Group: 14}
+	c := dataplane.VPNConnection{
+		ID: id, Remote: peer, LocalID: v.Address.String(), RemoteID: peer.String(), PSK: dataplane.Secret("of " + id),
+		IKE: dataplane.IKE{Version: pick(g.Rand, 1, 2), Proposal: p, Lifetime: time.Hour}, ESP: dataplane.ESP{Proposal: p, Lifetime: time.Hour},
+		Start: g.IntN(2) == 0, DPD: g.IntN(2) == 0, NATTraversal: true,
+	}
+	subnets := func(any func() netip.Prefix) []netip.Prefix {
+		var all []netip.Prefix
+		for range 1 + g.IntN(3) {
+			all = append(all, any().Masked())
+		}
+		slices.SortFunc(all, netip.Prefix.Compare)
+		return slices.Compact(all)
+	}
+	c.LocalSubnets = subnets(g.source)
+	c.RemoteSubnets = subnets(func() netip.Prefix {
+		return netip.MustParsePrefix(pick(g.Rand, "192.168.0.0/16", "192.168.7.0/24", "172.16.0.0/12", "198.51.100.0/24", "0.0.0.0/0"))
+	})
+	if bgp {
+		all := []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0)}
+		c.LocalSubnets, c.RemoteSubnets = all, all
+		tunnel := netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, byte(g.IntN(4)), byte(4 * g.IntN(4))}), 30)
+		c.BGP = &dataplane.VPNBGP{Tunnel: tunnel, LocalIP: tunnel.Addr().Next(), LocalASN: 65001, PeerASN: 65002}
+		v.Announce = []netip.Prefix{g.n.Prefix}
+	}
+	if len(g.n.Switches) > 0 && g.IntN(3) == 0 {
+		c.Health = &dataplane.VPNHealth{Source: g.n.Switches[0].Gateway, Destination: netip.MustParseAddr("192.168.7.1"), Interval: time.Second, Retries: 1 + g.IntN(5)}
+	}
+	return c
+}
