@@ -195,7 +195,8 @@ secrets { ike { id-1 = %[5]s
 	}
 }
 
-// vpnGateway makes the network's VPN gateway and returns its id and address.
+// vpnGateway makes the network's VPN gateway and returns its id and address. From
+// then on nothing private may leave the network in clear, or the test fails.
 func (n *network) vpnGateway(t *testing.T, bandwidth string) (id string, address netip.Addr) {
 	t.Helper()
 	id = n.call(t, "CreateVpnGateway", "VpcId", n.vpc, "Bandwidth", bandwidth)["VpnGatewayId"].(string)
@@ -206,6 +207,7 @@ func (n *network) vpnGateway(t *testing.T, bandwidth string) (id string, address
 	if got.Status != "active" {
 		t.Errorf("VPN gateway %s is %s", id, got.Status)
 	}
+	n.watchUplink(t)
 	return id, netip.MustParseAddr(got.InternetIp)
 }
 

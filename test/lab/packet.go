@@ -49,6 +49,16 @@ func (p Packet) Private() bool { return private(p.Src) || private(p.Dst) }
 // PrivateSource says the same of the source alone.
 func (p Packet) PrivateSource() bool { return private(p.Src) }
 
+// InClear says whether a packet is one of a private network, or an ICMP error about
+// one: what goes into a tunnel and comes out of it, and must be seen nowhere in
+// between.
+func (p Packet) InClear() bool {
+	if p.Private() || p.Src.IsLinkLocalUnicast() || p.Dst.IsLinkLocalUnicast() {
+		return true
+	}
+	return p.Inner != nil && p.Inner.InClear()
+}
+
 func private(a netip.Addr) bool {
 	return a.IsPrivate() || netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10).Contains(a)
 }

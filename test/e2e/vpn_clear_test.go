@@ -1,0 +1,295 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+	"sluice/test/lab"
+)
+
+// watchUplink fails the test if anything leaves the network by its public side, until
+// the test ends, that should be in a tunnel or nowhere.
+func (n *network) watchUplink(t *testing.T) {
+	t.Helper()
+	wire, err := lab.CaptureOn(dataplane.Namespace(n.vpc), dataplane.UplinkName, func(p lab.Packet) bool { return p.Outgoing && p.InClear() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		missed, err := wire.Dropped()
+		if err != nil || missed > 0 {
+			t.Errorf("the watch on the public side missed %d packets: %v", missed, err)
+		}
+		if err := wire.Close(); err != nil {
+			t.Errorf("the watch on the public side: %v", err)
+		}
+		seen := wire.Packets()
+		for _, p := range seen[:min(len(seen), 5)] {
+			t.Errorf("left by the public side in clear: %s", p)
+		}
+		if len(seen) > 5 {
+			t.Errorf("and %d more", len(seen)-5)
+		}
+	})
+}
+
+// sprays sends from a host to an address until the returned function is called, each
+// packet from another port, as a new flow. That returns how many were sent.
+func (h *host) sprays(t *testing.T, to netip.AddrPort) func() int64 {
+	t.Helper()
+	var sent atomic.Int64
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- lab.In(h.namespace, func() error {
+			tick := time.NewTicker(2 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				if c, err := net.Dial("udp4", to.String()); err == nil {
+					if _, err := c.Write([]byte("private")); err == nil {
+						sent.Add(1)
+					}
+					c.Close()
+				}
+				select {
+				case <-stop:
+					return nil
+				case <-tick.C:
+				}
+			}
+		})
+	}()
+	return func() int64 {
+		close(stop)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		return sent.Load()
+	}
+}
+
+// tunnelLink returns the name of the link that leads into a connection's tunnel.
+func (n *network) tunnelLink(t *testing.T, connection string) string {
+	t.Helper()
+	name := ""
+	n.in(t, func() error {
+		links, err := netlink.LinkList()
+		for _, l := range links {
+			if l.Attrs().Name == connection || l.Type() == "tuntap" {
+				name = l.Attrs().Name
+			}
+		}
+		return err
+	})
+	return name
+}
+
+// deleteTunnelLink deletes that link.
+func (n *network) deleteTunnelLink(t *testing.T, connection string) {
+	t.Helper()
+	name := n.tunnelLink(t, connection)
+	n.in(t, func() error {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkDel(link)
+	})
+}
+
+// TestVPNFailsClosed: while hosts send new flows all the time, beside a NAT gateway
+// and with elastic IPs of their own, charon dies, the tunnel's link is deleted, and
+// the daemon is not there. Nothing leaves in clear, and the tunnel comes back.
+func TestVPNFailsClosed(t *testing.T) {
+	t.Parallel()
+	g := gateways[0].another(t, "closed", "")
+	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
+	h, own := n.host(t, 0, "172.16.1.10"), n.host(t, 0, "172.16.1.11")
+	n.gateway(t)
+	n.snat(t, "SourceVSwitchId", n.switches[0], n.gatewayIP(t))
+	eip, _ := n.eip(t)
+	n.bind(t, eip, "EcsInstance", own.instance)
+	id, address := n.vpnGateway(t, "100")
+	s := n.site(t, "a", "192.168.77.1")
+	more := netip.MustParseAddr("192.168.79.1")
+	s.own(t, more)
+	w := modern("172.16.1.0/24", "192.168.77.0/24,192.168.79.0/24")
+	s.answer(t, address, w)
+	c := n.connect(t, id, s, w, ikeModern, ipsecModern, "AutoConfigRoute", "false")
+	policy := []string{"VpnGatewayId", id, "RouteSource", "172.16.1.0/24", "RouteDest", "192.168.77.0/24", "NextHop", c, "Weight", "100"}
+	n.call(t, "CreateVpnPbrRouteEntry", append(policy, "PublishVpc", "true")...)
+	t.Cleanup(func() { n.try("DeleteVpnPbrRouteEntry", policy...); n.settled(t) })
+	route := []string{"VpnGatewayId", id, "RouteDest", "192.168.79.0/24", "NextHop", c, "Weight", "100"}
+	n.call(t, "CreateVpnRouteEntry", append(route, "PublishVpc", "true")...)
+	t.Cleanup(func() { n.try("DeleteVpnRouteEntry", route...); n.settled(t) })
+	n.settled(t)
+	n.status(t, c, "ipsec_sa_established")
+	far := []netip.AddrPort{s.open(t, "tcp", "-"), netip.AddrPortFrom(more, s.serve(t, "tcp", more.String()+":0").Port())}
+	reached := func() {
+		t.Helper()
+		for _, from := range []*host{h, own} {
+			for _, to := range far {
+				from.reaches(t, to)
+			}
+		}
+	}
+	reached()
+
+	kill := func() {
+		if err := killCharon(filepath.Join(g.RunDir(), "vpn", n.vpc)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cut := func() { n.deleteTunnelLink(t, c) }
+	// Nothing gets through while nobody is there to mend it; kernel's SAs outlive charon.
+	closed := func() {
+		for _, from := range []*host{h, own} {
+			for _, to := range far {
+				if err := from.tryEcho("tcp", to, time.Second/4); err == nil {
+					t.Errorf("%s reaches %s", from.addr, to)
+				}
+			}
+		}
+	}
+	for _, damage := range []struct {
+		name string
+		do   func()
+	}{
+		{"charon is killed", kill},
+		{"the link is deleted", cut},
+		{"charon is killed while the daemon is away", func() {
+			g.killDaemon(t)
+			kill()
+			if s.byLibipsec(t) {
+				closed()
+			}
+			g.startDaemon(t)
+		}},
+		{"the link is deleted while the daemon is away", func() { g.killDaemon(t); cut(); closed(); g.startDaemon(t) }},
+	} {
+		t.Run(damage.name, func(t *testing.T) {
+			var ends []func() int64
+			for _, from := range []*host{h, own} {
+				for _, to := range far {
+					ends = append(ends, from.sprays(t, netip.AddrPortFrom(to.Addr(), 9)))
+				}
+			}
+			damage.do()
+			n.status(t, c, "ipsec_sa_established")
+			reached()
+			for _, end := range ends {
+				if sent := end(); sent < 10 {
+					t.Errorf("%d packets were sent", sent)
+				}
+			}
+		})
+	}
+}
+
+// TestVPNEverything: routes into a tunnel that contain the peer itself, up to all of
+// the Internet, of both kinds, carry the hosts' packets, and leave the tunnel alone.
+func TestVPNEverything(t *testing.T) {
+	t.Parallel()
+	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
+	h := n.host(t, 0, "172.16.1.10")
+	id, address := n.vpnGateway(t, "100")
+	s := n.site(t, "e", "192.168.77.1")
+	beyond := netip.MustParseAddr("198.51.100.7") // of the Internet, by way of the site
+	s.own(t, beyond)
+	w := modern("172.16.1.0/24", "0.0.0.0/0")
+	s.answer(t, address, w)
+	c := n.connect(t, id, s, w, ikeModern, ipsecModern, "AutoConfigRoute", "false")
+	n.status(t, c, "ipsec_sa_established")
+	at := netip.AddrPortFrom(beyond, s.serve(t, "tcp", beyond.String()+":0").Port())
+	for _, v := range []struct{ action, source, destination string }{
+		{"VpnPbrRouteEntry", "172.16.1.0/24", "0.0.0.0/0"},
+		{"VpnPbrRouteEntry", "0.0.0.0/0", "0.0.0.0/0"},
+		{"VpnPbrRouteEntry", "0.0.0.0/0", "198.51.100.0/24"},
+		{"VpnRouteEntry", "", "0.0.0.0/0"},
+	} {
+		t.Run(v.action+" from "+v.source+" to "+v.destination, func(t *testing.T) {
+			params := []string{"VpnGatewayId", id, "RouteDest", v.destination, "NextHop", c, "Weight", "100"}
+			if v.source != "" {
+				params = append(params, "RouteSource", v.source)
+			}
+			n.call(t, "Create"+v.action, append(params, "PublishVpc", "true")...)
+			n.settled(t)
+			h.reaches(t, at)
+			// IKE and ESP go on, also from the beginning.
+			if _, err := s.peer.Swanctl(t.Context(), "--terminate", "--ike", "site"); err != nil {
+				t.Error(err)
+			}
+			n.status(t, c, "ipsec_sa_established")
+			h.reaches(t, at)
+			end := h.pings(t, netip.AddrPortFrom(beyond, s.serve(t, "udp", beyond.String()+":0").Port()))
+			h.reaches(t, at)
+			h.reaches(t, at)
+			if sent, lost := end(); lost > 0 {
+				t.Errorf("%d of %d packets were lost", lost, sent)
+			}
+			n.call(t, "Delete"+v.action, params...)
+			n.settled(t)
+			if err := h.tryEcho("tcp", at, time.Second/4); err == nil {
+				t.Error("still reached")
+			}
+		})
+	}
+}
+
+// TestVPNErrors: what the gateway has to say about packets out of a tunnel goes back
+// through it.
+func TestVPNErrors(t *testing.T) {
+	t.Parallel()
+	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
+	n.gateway(t)
+	n.snat(t, "SourceVSwitchId", n.switches[0], n.gatewayIP(t))
+	h := n.host(t, 0, "172.16.1.10")
+	id, address := n.vpnGateway(t, "100")
+	s := n.site(t, "i", "192.168.77.1")
+	w := modern("172.16.1.0/24", "192.168.77.0/24")
+	s.answer(t, address, w)
+	c := n.connect(t, id, s, w, ikeModern, ipsecModern)
+	n.status(t, c, "ipsec_sa_established")
+	h.reaches(t, s.open(t, "tcp", "-"))
+	// Nobody has this address: the gateway says so when nobody has answered for it.
+	conn, err := s.dial("udp", s.lan, netip.MustParseAddrPort("172.16.1.99:9"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1) }); e != nil || err != nil {
+		t.Fatal(e, err)
+	}
+	eventually(t, "an error about a host that is not there", func() string {
+		if _, _, err := exchange(conn, "hello", time.Second); !isErrno(err, syscall.EHOSTUNREACH) {
+			return fmt.Sprint(err)
+		}
+		return ""
+	})
+	// Nor is a packet taken that is too big for the VSwitch.
+	n.in(t, func() error {
+		link, err := netlink.LinkByName(n.switches[0])
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetMTU(link, narrowMTU-100)
+	})
+	from := *s.endpoint
+	from.addr = s.lan
+	if mtu := from.pathMTU(t, h.listen(t, "udp"), dataplane.VPNMTU); mtu != narrowMTU-100 {
+		t.Errorf("the site learned a path MTU of %d, not %d", mtu, narrowMTU-100)
+	}
+}
