@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 	"sluice/controlplane/identity"
 	"sluice/controlplane/inventory"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 )
 
@@ -35,6 +37,7 @@ type fake struct {
 	networks  []Network
 	traffic   *dataplane.Traffic
 	programs  []dataplane.Programs
+	tunnels   []vpn.Tunnel
 	ready     bool
 	calls     []string
 	err       error
@@ -80,6 +83,11 @@ func (f *fake) Traffic(_ context.Context, network string) (*dataplane.Traffic, e
 func (f *fake) Programs(_ context.Context, network string) ([]dataplane.Programs, error) {
 	return f.programs, f.note("programs", network)
 }
+func (f *fake) Tunnels(_ context.Context, connection string) ([]vpn.Tunnel, error) {
+	f.calls = append(f.calls, "tunnels "+connection)
+	return f.tunnels, f.err
+}
+
 func (f *fake) PeerConfig(connection, format string) (string, error) {
 	return "for " + connection + "\n", f.note("peer", connection, format)
 }
@@ -266,6 +274,69 @@ func TestPeerConfig(t *testing.T) {
 	f.err = fault.New(fault.VPNConnectionNotFound, "vco-2")
 	var e *Error
 	if _, err := c.PeerConfig(context.Background(), "vco-2", "generic"); !errors.As(err, &e) || e.Status != 404 {
+		t.Errorf("%v, want a refusal with status 404", err)
+	}
+}
+
+// What is known of a tunnel arrives, and a connection's state is told from it.
+func TestTunnels(t *testing.T) {
+	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	f := &fake{}
+	c, _ := start(t, f, nil)
+	for _, v := range []struct {
+		live  dataplane.VPNStatus
+		state string
+	}{
+		{dataplane.VPNStatus{}, TunnelUnknown},
+		{dataplane.VPNStatus{Connection: "vco-1"}, TunnelBeginsIn},
+		{dataplane.VPNStatus{Connection: "vco-1", Error: "no"}, TunnelNoIKE},
+		{dataplane.VPNStatus{Connection: "vco-1", IKE: true}, TunnelHalfUp},
+		{dataplane.VPNStatus{Connection: "vco-1", IKE: true, Error: "no"}, TunnelNoChild},
+		{dataplane.VPNStatus{
+			Connection: "vco-1", IKE: true, Child: true, Checked: true, Failed: true, Error: "no", Since: at, Path: dataplane.VPNByXFRM, Rekeys: 1, DPDEvents: 2, Failures: 3,
+			Inbound: dataplane.Volume{Bytes: 4, Packets: 5}, LastIn: at,
+			Fault: dataplane.VPNFault{Kind: "subnets", Text: "no", Detail: "these", Side: dataplane.VPNPeer, First: at, Last: at, Count: 6},
+			SAs: []dataplane.VPNSA{{ID: "7", State: "ESTABLISHED", Version: 2, Initiator: true, Remote: netip.MustParseAddrPort("198.51.100.7:4500"), RemoteID: "branch", NATRemote: true,
+				Proposal: "AES", Established: at, Children: []dataplane.VPNChildSA{{ID: "8", State: "INSTALLED", Local: []string{"10.0.0.0/24"}, Remote: []string{"10.1.0.0/24"}, Proposal: "AES",
+					SPIIn: "1", SPIOut: "2", UDP: true, Installed: at, RekeyIn: time.Minute, EndsIn: time.Hour, Outbound: dataplane.Volume{Bytes: 9, Packets: 10}}}}},
+			Pairs: []dataplane.VPNPair{{Local: netip.MustParsePrefix("10.0.0.0/24"), Remote: netip.MustParsePrefix("10.1.0.0/24"), Up: true}},
+		}, TunnelUp},
+	} {
+		f.tunnels = []vpn.Tunnel{{
+			VPNConnection: &resource.VPNConnection{Meta: resource.Meta{ID: "vco-1", Account: "a"}, Name: "n", VPC: "vpc-1", Gateway: "vpn-1", CustomerGateway: "cgw-1", BGP: resource.BGPConfig{Enabled: true}},
+			Local:         &resource.VPNGateway{Address: netip.MustParseAddr("203.0.113.20")}, Peer: &resource.CustomerGateway{Address: netip.MustParseAddr("198.51.100.7")},
+			Routes: []*resource.VPNRoute{{Destination: netip.MustParsePrefix("10.1.0.0/24"), Weight: 0, Published: true}},
+			Live:   v.live,
+		}}
+		got, err := c.Tunnels(t.Context(), "vco-1")
+		if err != nil || len(got) != 1 || got[0].State != v.state {
+			t.Fatalf("%+v, %v, want state %q", got, err, v.state)
+		}
+		if v.state != TunnelUp {
+			continue
+		}
+		volume := Volume{Bytes: 4, Packets: 5}
+		want := []Tunnel{{
+			Connection: "vco-1", Name: "n", Account: "a", VPC: "vpc-1", Gateway: "vpn-1", GatewayAddress: netip.MustParseAddr("203.0.113.20"),
+			CustomerGateway: "cgw-1", PeerAddress: netip.MustParseAddr("198.51.100.7"), State: TunnelUp, Since: at, Path: "xfrm", Error: "no", Health: "failing", BGP: "down",
+			SAs: []IKESA{{ID: "7", State: "ESTABLISHED", Version: 2, Initiator: true, Remote: netip.MustParseAddrPort("198.51.100.7:4500"), RemoteID: "branch", NATRemote: true,
+				Algorithms: "AES", Established: at, Children: []ChildSA{{ID: "8", State: "INSTALLED", Local: []string{"10.0.0.0/24"}, Remote: []string{"10.1.0.0/24"}, Algorithms: "AES",
+					SPIIn: "1", SPIOut: "2", UDP: true, Installed: at, RekeyIn: 60, EndsIn: 3600, Outbound: Volume{Bytes: 9, Packets: 10}}}}},
+			Pairs:   []TunnelPair{{Local: netip.MustParsePrefix("10.0.0.0/24"), Remote: netip.MustParsePrefix("10.1.0.0/24"), Up: true}},
+			Routes:  []TunnelRoute{{Destination: netip.MustParsePrefix("10.1.0.0/24"), Standby: true, Published: true}},
+			Inbound: volume, LastIn: at, Rekeys: 1, DeadPeers: 2, Failures: 3,
+			Fault: &TunnelFault{Kind: "subnets", Text: "no", Detail: "these", Side: "the peer", First: at, Last: at, Count: 6},
+		}}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v\nwant %+v", got, want)
+		}
+	}
+	f.calls = nil
+	if _, err := c.Tunnels(t.Context(), ""); err != nil || !slices.Equal(f.calls, []string{"tunnels "}) {
+		t.Errorf("%v, %q", err, f.calls)
+	}
+	f.err = fault.New(fault.VPNConnectionNotFound, "vco-2")
+	if _, err := c.Tunnels(t.Context(), "vco-2"); status(err) != 404 {
 		t.Errorf("%v, want a refusal with status 404", err)
 	}
 }

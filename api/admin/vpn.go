@@ -4,10 +4,15 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+
+	"sluice/controlplane/vpn"
 )
 
-// VPN tells what the peer of an IPsec connection has to be configured with.
+// VPN tells how IPsec connections are, and what their peers have to be configured
+// with.
 type VPN interface {
+	// Tunnels returns a connection, or all of them if connection is empty, by id.
+	Tunnels(ctx context.Context, connection string) ([]vpn.Tunnel, error)
 	PeerConfig(connection, format string) (string, error)
 }
 
@@ -19,6 +24,8 @@ type PeerConfig struct {
 
 func vpnRoutes(s VPN) map[string]handler {
 	return map[string]handler{
+		"GET /v1/vpn/connections":      tunnels(s),
+		"GET /v1/vpn/connections/{id}": tunnels(s),
 		"GET /v1/vpn/connections/{id}/peer-config": func(r *http.Request) (any, error) {
 			text, err := s.PeerConfig(r.PathValue("id"), r.URL.Query().Get("format"))
 			return PeerConfig{text}, err

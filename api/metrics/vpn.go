@@ -27,6 +27,7 @@ type VPNConnection struct {
 // connection, gateway and vpc.
 type vpnSeries struct {
 	info, ike, child, failed, bgp       series
+	fault, sas                          series
 	rekeys, dpd, failures, bytes, parts series
 }
 
@@ -38,6 +39,8 @@ func newVPNSeries() *vpnSeries {
 		child:    gauge("sluice_vpn_ipsec_sa_established", "Whether a VPN connection has a CHILD_SA.", of()...),
 		failed:   gauge("sluice_vpn_health_check_failed", "Whether the health check of a VPN connection has failed.", of()...),
 		bgp:      gauge("sluice_vpn_bgp_session_established", "Whether the BGP session of a VPN connection is established.", of()...),
+		fault:    gauge("sluice_vpn_fault", "1 while a VPN connection, or a part of it, cannot be negotiated, by what is wrong and where to look first.", of("kind", "side")...),
+		sas:      gauge("sluice_vpn_ike_sas", "IKE_SAs of a VPN connection, those being negotiated or taken down included.", of()...),
 		rekeys:   counter("sluice_vpn_rekeys_total", "IKE_SAs and CHILD_SAs of a VPN connection that were rekeyed.", of()...),
 		dpd:      counter("sluice_vpn_dpd_events_total", "How often dead peer detection found the peer of a VPN connection dead.", of()...),
 		failures: counter("sluice_vpn_negotiation_failures_total", "Negotiations of a VPN connection that failed.", of()...),
@@ -47,7 +50,7 @@ func newVPNSeries() *vpnSeries {
 }
 
 func (s *vpnSeries) list() []series {
-	return []series{s.info, s.ike, s.child, s.failed, s.bgp, s.rekeys, s.dpd, s.failures, s.bytes, s.parts}
+	return []series{s.info, s.ike, s.child, s.failed, s.bgp, s.fault, s.sas, s.rekeys, s.dpd, s.failures, s.bytes, s.parts}
 }
 
 // send sends what is known of a network's connections. What has no state yet is
@@ -66,6 +69,10 @@ func (s *vpnSeries) send(out chan<- prometheus.Metric, n Network, states map[str
 		if c.BGP {
 			one(s.bgp, truth(state.BGP))
 		}
+		if state.Error != "" {
+			one(s.fault, 1, state.Fault.Kind, string(state.Fault.Side))
+		}
+		one(s.sas, float64(len(state.SAs)))
 		one(s.rekeys, float64(state.Rekeys))
 		one(s.dpd, float64(state.DPDEvents))
 		one(s.failures, float64(state.Failures))

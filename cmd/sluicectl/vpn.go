@@ -11,7 +11,7 @@ import (
 
 func newVPN() *cobra.Command {
 	var f adminFlags
-	c := group("vpn", "IPsec connections, as the other end has to know them", "", newPeerConfig(&f))
+	c := group("vpn", "IPsec connections: how they are, and what the other end has to know", "", newVPNStatus(&f), newPeerConfig(&f))
 	f.register(c)
 	return c
 }

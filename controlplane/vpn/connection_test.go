@@ -383,3 +383,28 @@ func TestPeerConfig(t *testing.T) {
 	_, err = w.VPN.PeerConfig("vco-none", "generic")
 	planetest.Refused(t, err, fault.VPNConnectionNotFound)
 }
+
+// The operator sees how connections of all accounts are, with their routes.
+func TestTunnels(t *testing.T) {
+	w := newWorld(t)
+	id := w.connected(func(in *vpn.NewConnection) { in.Settings.AutoConfigRoute = ptr(true) })
+	w.Tunnels.Set(dataplane.VPNStatus{Connection: id, IKE: true})
+	one, err := w.VPN.Tunnels(t.Context(), id)
+	if err != nil || len(one) != 1 || one[0].ID != id || !one[0].Live.IKE || one[0].Local == nil || one[0].Peer == nil {
+		t.Fatalf("%+v, %v", one, err)
+	}
+	for _, r := range one[0].Routes {
+		if r.Connection != id {
+			t.Errorf("a route of %s", r.Connection)
+		}
+	}
+	if len(one[0].Routes) == 0 {
+		t.Error("no route")
+	}
+	all, err := w.VPN.Tunnels(t.Context(), "")
+	if err != nil || len(all) != 1 || all[0].ID != id {
+		t.Errorf("%+v, %v", all, err)
+	}
+	_, err = w.VPN.Tunnels(t.Context(), "vco-none")
+	planetest.Refused(t, err, fault.VPNConnectionNotFound)
+}
