@@ -26,7 +26,17 @@
 // peer whose path is the best; but never the default route, none that overlaps
 // what is no destination in a VPC (loopback, link-local, multicast and the
 // like), and none within what is announced. They go when their session ends;
-// there is no graceful restart (RFC 4724). The session with a peer that tells more
+// there is no graceful restart (RFC 4724).
+//
+// What they were for is then Held: the peer has not withdrawn it, so what goes there
+// must not take a way that nobody has meant for it, such as one past the tunnel. It is
+// held without a limit in time, as a site that cannot be reached is no reason to send
+// its packets elsewhere. It ends when the peer tells it again; when its session is back
+// for a while (Options.Relearn) and it has not, as it does after what it withdrew
+// meanwhile; and when the connection is not remembered any more, which is how an
+// operator says that nobody is to come back.
+//
+// The session with a peer that tells more
 // than Options.Limit is closed, and may begin again after a while.
 //
 // The package must not know what a prefix is for, and touches no routing table.

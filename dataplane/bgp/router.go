@@ -194,14 +194,7 @@ func (r *router) observe(to *report) error {
 	if r.server == nil {
 		return nil
 	}
-	over := map[netip.Addr]bool{}
-	err := r.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
-		remote, err := netip.ParseAddr(p.GetState().GetNeighborAddress())
-		if peer, ok := r.peers[remote]; err == nil && ok {
-			to.Sessions[peer.Connection] = p.GetState().GetSessionState() == api.PeerState_SESSION_STATE_ESTABLISHED
-			over[remote] = p.GetState().GetAdminState() == api.PeerState_ADMIN_STATE_PFX_CT
-		}
-	})
+	before, over, err := r.sessions()
 	if err != nil {
 		return err
 	}
@@ -220,14 +213,40 @@ func (r *router) observe(to *report) error {
 			return
 		}
 		// A path may outlive its session for a moment.
-		if peer, ok := r.peers[paths[i].PeerAddress]; ok && to.Sessions[peer.Connection] {
+		if peer, ok := r.peers[paths[i].PeerAddress]; ok && before[peer.Connection] {
 			to.Routes[peer.Connection] = append(to.Routes[peer.Connection], ip.Prefix)
 		}
 	})
+	if err != nil {
+		return err
+	}
+	// A session that has ended meanwhile has taken its routes along: it must not look
+	// as if the peer had withdrawn them.
+	after, _, err := r.sessions()
+	for c, established := range before {
+		to.Sessions[c] = established && after[c]
+		if !to.Sessions[c] {
+			delete(to.Routes, c)
+		}
+	}
 	for _, list := range to.Routes {
 		slices.SortFunc(list, netip.Prefix.Compare)
 	}
 	return err
+}
+
+// sessions returns which are established, by connection, and which peers have told too
+// much.
+func (r *router) sessions() (established map[string]bool, over map[netip.Addr]bool, err error) {
+	established, over = map[string]bool{}, map[netip.Addr]bool{}
+	err = r.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
+		remote, err := netip.ParseAddr(p.GetState().GetNeighborAddress())
+		if peer, ok := r.peers[remote]; err == nil && ok {
+			established[peer.Connection] = p.GetState().GetSessionState() == api.PeerState_SESSION_STATE_ESTABLISHED
+			over[remote] = p.GetState().GetAdminState() == api.PeerState_ADMIN_STATE_PFX_CT
+		}
+	})
+	return established, over, err
 }
 
 // restrain lets peers that have told too much, and whose sessions GoBGP has closed

@@ -38,6 +38,8 @@ type speaker struct {
 	dir     string
 	log     *slog.Logger
 	changed func(network string)
+	memory  *memory
+	relearn time.Duration
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -51,8 +53,8 @@ type speaker struct {
 	news chan struct{} // closed and replaced with each report
 }
 
-func newSpeaker(ns *netns.Namespace, network string, opt Options) *speaker {
-	sp := &speaker{ns: ns, network: network, dir: opt.dir(network), want: wish{Limit: opt.Limit}, log: opt.Logger.With("network", network), changed: opt.Changed,
+func newSpeaker(ns *netns.Namespace, network string, opt Options, m *memory) *speaker {
+	sp := &speaker{memory: m, relearn: opt.Relearn, ns: ns, network: network, dir: opt.dir(network), want: wish{Limit: opt.Limit}, log: opt.Logger.With("network", network), changed: opt.Changed,
 		done: make(chan struct{}), poke: make(chan struct{}, 1), tell: make(chan struct{}, 1), news: make(chan struct{})}
 	sp.ctx, sp.stop = context.WithCancel(context.Background())
 	return sp
@@ -122,9 +124,30 @@ func (sp *speaker) take(r report) {
 			sp.log.Info("BGP session", "connection", p.Connection, "established", is, "peer", p.Remote, "asn", p.PeerASN)
 		}
 	}
+	back, err := sp.memory.take(&before, &r, time.Now())
+	if err != nil {
+		sp.log.Warn("what BGP peers have told will not be known to the next daemon", "error", err)
+	}
+	if back {
+		time.AfterFunc(sp.relearn, sp.settle)
+	}
 	if !maps.Equal(before.Sessions, r.Sessions) || !maps.EqualFunc(before.Routes, r.Routes, slices.Equal) {
 		raise(sp.tell)
 	}
+}
+
+// settle forgets what peers do not tell of any more.
+func (sp *speaker) settle() {
+	if sp.ctx.Err() != nil {
+		return
+	}
+	sp.mu.Lock()
+	is := sp.is
+	sp.mu.Unlock()
+	if err := sp.memory.settle(&is, time.Now().Add(-sp.relearn)); err != nil {
+		sp.log.Warn("what BGP peers have told will not be known to the next daemon", "error", err)
+	}
+	raise(sp.tell)
 }
 
 // gossip calls changed. It is nobody's turn to wait for that: whoever is called

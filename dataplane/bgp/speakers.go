@@ -30,6 +30,9 @@ type Options struct {
 	Dir    string // run directory, absolute; each network's speaker has a subdirectory, named by the network
 	Logger *slog.Logger
 	Limit  Limit // zero: Most
+	// Relearn is how long a peer whose session is back has to tell again what it had
+	// told before, until that is held no more. 0: a minute.
+	Relearn time.Duration
 	// Changed is called some time after a session or a learned route of a
 	// network has changed, once for what changes together, and for one network
 	// by one goroutine. nil for nobody.
@@ -44,6 +47,7 @@ type Speakers struct {
 	mu       sync.Mutex // taken after a turn, before a speaker's
 	turns    map[string]*turn
 	speakers map[string]*speaker
+	memories map[string]*memory
 	closed   bool
 }
 
@@ -66,7 +70,10 @@ func New(opt Options) *Speakers {
 	if opt.Changed == nil {
 		opt.Changed = func(string) {}
 	}
-	return &Speakers{opt: opt, turns: map[string]*turn{}, speakers: map[string]*speaker{}}
+	if opt.Relearn == 0 {
+		opt.Relearn = time.Minute
+	}
+	return &Speakers{opt: opt, turns: map[string]*turn{}, speakers: map[string]*speaker{}, memories: map[string]*memory{}}
 }
 
 // Apply makes a network have sessions with these peers in its namespace, and
@@ -111,7 +118,7 @@ func (s *Speakers) Apply(ctx context.Context, ns *netns.Namespace, network strin
 		if err != nil {
 			return err
 		}
-		sp = newSpeaker(again, network, s.opt)
+		sp = newSpeaker(again, network, s.opt, s.memory(network))
 		s.mu.Lock()
 		if s.closed {
 			s.mu.Unlock()
@@ -171,6 +178,39 @@ func (s *Speakers) leave(network string, sp *speaker) {
 	if s.speakers[network] == sp {
 		delete(s.speakers, network)
 	}
+}
+
+// Remember has it held what peers of these connections have told and not withdrawn when
+// their sessions are lost, also by speakers and daemons that are gone by then. What was
+// told over other connections of the network is forgotten.
+func (s *Speakers) Remember(network string, connections []string) error {
+	if network == "" || filepath.Base(network) != network {
+		return fmt.Errorf("BGP of network %q: not a name", network)
+	}
+	err := s.memory(network).remember(connections)
+	if len(connections) == 0 {
+		s.mu.Lock()
+		delete(s.memories, network)
+		s.mu.Unlock()
+	}
+	return err
+}
+
+func (s *Speakers) memory(network string) *memory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.memories[network]
+	if m == nil {
+		m = openMemory(s.opt.Dir, network)
+		s.memories[network] = m
+	}
+	return m
+}
+
+// Held returns the prefixes that peers of a network had told of when their sessions were
+// lost, by connection; ascending. A prefix that another peer tells of is none of them.
+func (s *Speakers) Held(network string) map[string][]netip.Prefix {
+	return s.memory(network).held(s.Routes(network))
 }
 
 // Status says for each peer of a network, by connection, whether the session

@@ -86,6 +86,7 @@ func (j *job) applyVPN(ctx context.Context) (whats []string) {
 		j.runner.Run(ctx, a.Remove)
 		whats = a.Whats()
 		j.runner.Add(v.health.Apply(ctx, n.ns, n.id, checks(want)))
+		j.runner.Add(v.bgp.Remember(n.id, speaking(want)))
 		j.runner.Add(v.bgp.Apply(ctx, n.ns, n.id, peers(want, n.tunnels), want.Announce))
 		n.tunnels = v.tunnels(n.id, want) // with what an adopted speaker has learned
 	}
@@ -101,18 +102,18 @@ func (e *Engine) removeVPN(ctx context.Context, id string, ns *netns.Namespace) 
 	if e.vpn.ipsec == nil {
 		return nil
 	}
-	return errors.Join(e.vpn.health.Apply(ctx, ns, id, nil), e.vpn.bgp.Apply(ctx, ns, id, nil, nil), e.vpn.ipsec.Apply(ctx, ns, id, nil))
+	return errors.Join(e.vpn.health.Apply(ctx, ns, id, nil), e.vpn.bgp.Apply(ctx, ns, id, nil, nil), e.vpn.bgp.Remember(id, nil), e.vpn.ipsec.Apply(ctx, ns, id, nil))
 }
 
 // tunnels returns how the tunnels of a network are. Where charon carries them
 // all in one device, it decides by its policies which is used.
 func (v *vpn) tunnels(id string, want *dataplane.VPNGateway) route.Tunnels {
 	out := route.Tunnels{}
-	checked, learned := v.health.Status(id), v.bgp.Routes(id)
+	checked, learned, held := v.health.Status(id), v.bgp.Routes(id), v.bgp.Held(id)
 	for i := range want.Connections {
 		c := want.Connections[i].ID
 		link, up := v.ipsec.Link(id, c)
-		out[c] = route.Tunnel{Link: link, Up: up && !checked[c].Failed, Learned: learned[c]}
+		out[c] = route.Tunnel{Link: link, Up: up && !checked[c].Failed, Learned: learned[c], Held: held[c]}
 	}
 	return out
 }
@@ -140,6 +141,17 @@ func checks(want *dataplane.VPNGateway) map[string]dataplane.VPNHealth {
 	for i := range want.Connections {
 		if c := &want.Connections[i]; c.Health != nil {
 			out[c.ID] = *c.Health
+		}
+	}
+	return out
+}
+
+// speaking returns the connections that have BGP, whether their tunnels are there or not.
+func speaking(want *dataplane.VPNGateway) []string {
+	var out []string
+	for i := range want.Connections {
+		if c := &want.Connections[i]; c.BGP != nil {
+			out = append(out, c.ID)
 		}
 	}
 	return out

@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -291,5 +295,97 @@ func TestVPNErrors(t *testing.T) {
 	from.addr = s.lan
 	if mtu := from.pathMTU(t, h.listen(t, "udp"), dataplane.VPNMTU); mtu != narrowMTU-100 {
 		t.Errorf("the site learned a path MTU of %d, not %d", mtu, narrowMTU-100)
+	}
+}
+
+// killSpeaker ends the process that speaks BGP for the network.
+func (n *network) killSpeaker(t *testing.T) {
+	t.Helper()
+	dir := filepath.Join(n.g.RunDir(), "bgp", n.vpc)
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := 0
+	for _, name := range all {
+		line, _ := os.ReadFile(name) // of one that has ended meanwhile
+		if args := strings.Split(string(line), "\x00"); !slices.Contains(args, dir) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		killed++
+	}
+	if killed != 1 {
+		t.Fatalf("%d BGP speakers of %s", killed, dir)
+	}
+}
+
+// TestVPNLearnedIsHeld: what goes to a destination that a peer has told of does not leave
+// by the NAT gateway when the session is lost, on whichever side, or both.
+func TestVPNLearnedIsHeld(t *testing.T) {
+	t.Parallel()
+	g := gateways[0].another(t, "held", "")
+	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
+	h := n.host(t, 0, "172.16.1.10")
+	n.gateway(t)
+	n.snat(t, "SourceVSwitchId", n.switches[0], n.gatewayIP(t))
+	id, _ := n.vpnGateway(t, "10")
+	n.call(t, "ModifyVpnGatewayAttribute", "VpnGatewayId", id, "AutoPropagate", "true")
+	n.settled(t)
+	s := n.place(t, "g", "192.168.77.1", "Asn", "65010")
+	behind := n.behind(t, s)
+	c := n.connect(t, id, s, modern("0.0.0.0/0", "0.0.0.0/0"), ikeModern, ipsecModern, "AutoConfigRoute", "false",
+		"BgpConfig", `{"EnableBgp":true,"TunnelCidr":"169.254.11.0/30","LocalBgpIp":"169.254.11.1","LocalAsn":65001}`)
+	r := s.routed(t, c)
+	n.bgpStatus(t, c, "success")
+	announce := func() {
+		t.Helper()
+		if err := r.Configure(t.Context(), "router bgp 65010", "address-family ipv4 unicast", "network 192.168.78.0/24"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	announce()
+	eventually(t, "a route to what was told", func() string { // before anything is sent there
+		said := ""
+		n.in(t, func() error {
+			list, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Dst: ipNet(netip.MustParsePrefix("192.168.78.0/24")), Table: 100},
+				netlink.RT_FILTER_DST|netlink.RT_FILTER_TABLE)
+			if len(list) == 0 {
+				said = "there is none"
+			}
+			return err
+		})
+		return said
+	})
+	far := behind.listen(t, "tcp")
+	h.reaches(t, far)
+	end := h.sprays(t, netip.AddrPortFrom(far.Addr(), 9))
+
+	n.killSpeaker(t)
+	h.reaches(t, far)
+	if err := r.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	n.bgpStatus(t, c, "false")
+	h.cut(t, far)
+	g.killDaemon(t)
+	n.killSpeaker(t)
+	g.startDaemon(t)
+	n.settled(t)
+	h.cut(t, far)
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.bgpStatus(t, c, "success")
+	announce()
+	h.reaches(t, far)
+	if sent := end(); sent < 100 {
+		t.Errorf("%d packets were sent", sent)
 	}
 }
