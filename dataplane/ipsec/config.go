@@ -36,17 +36,25 @@ func proposal(p dataplane.Proposal) string {
 }
 
 // The least time between attempts to reach a peer that does not answer, how much
-// longer each waits, and how many there are: after 24 s a peer is given up. With
-// IKEv2 that is what dead peer detection waits, too.
+// longer each waits, what it waits at most (in seconds), and how many there are:
+// after 34.8 s a peer is given up. With IKEv2 that is what dead peer detection waits,
+// too.
+//
+// A peer whose NAT gave it another port is found again by what it sends (RFC 7296,
+// section 2.23), the last of which may be its own dead peer detection, every 30 s as
+// is usual. Only an SA that is still there can follow it; and it is there only if a
+// message of ours is sent after that, and answered. So the last attempt is 31.8 s
+// after the first.
 const (
 	retransmitTimeout = 2.0
-	retransmitBase    = 1.8
-	retransmitTries   = 3
+	retransmitBase    = 1.4
+	retransmitLimit   = 3
+	retransmitTries   = 11
 )
 
 const (
-	dpdDelay   = 10 * time.Second
-	dpdTimeout = 30 * time.Second // IKEv1
+	dpdDelay   = 5 * time.Second
+	dpdTimeout = 35 * time.Second // IKEv1; looked at every dpdDelay
 )
 
 // children returns the CHILD_SAs of a connection, by name: one for all subnets
@@ -209,6 +217,7 @@ charon-systemd {
   retransmit_timeout = %.1[4]f
   retransmit_base = %.1[5]f
   retransmit_tries = %[6]d
+  retransmit_limit = %[10]d
   routing_table = %[3]d
   routing_table_prio = %[3]d
   plugins {
@@ -234,5 +243,5 @@ charon-systemd {
     }
   }
 }
-`, dir, ipsec, routingTable, retransmitTimeout, retransmitBase, retransmitTries, socketFile, logFile, uint32(noMark))
+`, dir, ipsec, routingTable, retransmitTimeout, retransmitBase, retransmitTries, socketFile, logFile, uint32(noMark), retransmitLimit)
 }

@@ -26,7 +26,7 @@ func TestConnection(t *testing.T) {
 		{"usual", dataplane.VPNByXFRM, func(*dataplane.VPNConnection) {},
 			[]string{`"vco-t":{`, `"version":"2"`, `"aggressive":"no"`, `"encap":"no"`, `"mobike":"no"`, `"reauth_time":"0s"`, `"proposals":["aes128-sha1-modp1024"]`,
 				`"esp_proposals":["aes128-sha1-modp1024"]`, `"if_id_in":"65536"`, `"if_id_out":"65536"`, `"reqid":"65537"`, `"start_action":"none"`, `"close_action":"none"`,
-				`"rekey_time":"77760s"`, `"over_time":"8640s"`, `"life_time":"86400s"`, `"dpd_delay":"10s"`, `"dpd_timeout":"30s"`, `"dpd_action":"clear"`, `"keyingtries":"1"`},
+				`"rekey_time":"77760s"`, `"over_time":"8640s"`, `"life_time":"86400s"`, `"dpd_delay":"5s"`, `"dpd_timeout":"35s"`, `"dpd_action":"clear"`, `"keyingtries":"1"`},
 			[]string{testKey}},
 		{"libipsec", dataplane.VPNByLibipsec, func(c *dataplane.VPNConnection) { c.Start = false },
 			[]string{`"encap":"yes"`, `"start_action":"none"`, `"close_action":"none"`, `"if_id_in":"65536"`, `"reqid":"65536"`}, nil},
