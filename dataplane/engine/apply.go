@@ -10,7 +10,6 @@ import (
 
 	"sluice/dataplane"
 	"sluice/dataplane/change"
-	"sluice/dataplane/conntrack"
 	"sluice/dataplane/link"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/nft"
@@ -95,9 +94,6 @@ func (j *job) run(ctx context.Context) error {
 	}
 	topology := j.doubt&(doubtLinks|doubtSysctls|doubtTunnels) != 0 || !sameTopology(n.applied, j.want)
 	translation := j.doubt&doubtRules != 0 || n.rules == nil || !sameTranslation(n.applied, j.want)
-	if n.applied != nil && conntrack.Withdrawn(n.applied, j.want) {
-		n.sweep = true
-	}
 	if err := j.open(); err != nil {
 		return err
 	}
@@ -139,17 +135,12 @@ func (j *job) run(ctx context.Context) error {
 			return errors.Join(err, j.runner.Err())
 		}
 	}
-	// A crash before the sweep leaves connections that nothing stands behind.
-	// The next process sweeps when it adopts the network.
-	if n.sweep {
-		if err := j.endConnections(ctx); err != nil {
-			j.runner.Add(err)
-		} else {
-			n.sweep = false
-		}
-		// Its session goes with conntrack's event, its path at once.
-		n.renewPaths()
+	if topology {
+		// Only without the routes and rules that are not wanted is decided what
+		// becomes of a connection. Links and addresses go last.
+		j.runner.Run(ctx, j.routes.Remove)
 	}
+	j.follow(ctx)
 	if topology {
 		j.setSysctls(lateSysctls(j.want, j.wantedLinks()))
 		// A crash in here leaves addresses and links too many. The next
@@ -190,7 +181,7 @@ func (j *job) open() error {
 			return err
 		}
 		n.ns, n.watch, n.table = ns, w, nft.New(ns.Handle())
-		n.sweep, j.fresh = !made, made
+		j.fresh = made
 		if made {
 			j.changes++
 		}
@@ -299,7 +290,6 @@ func linkNames(ns *netns.Namespace) (func(int) string, error) {
 func (j *job) removeTopology(ctx context.Context) {
 	// Another network may have an elastic IP as soon as it is gone from here.
 	j.e.announcer.Keep(j.n.id, j.want.Elastic)
-	j.runner.Run(ctx, j.routes.Remove)
 	j.runner.Run(ctx, j.programs.Remove)
 	j.runner.Run(ctx, j.plan.Remove)
 	if len(j.plan.Remove) == 0 {
@@ -358,7 +348,7 @@ func (j *job) readRules(ctx context.Context) error {
 	}
 	n.rules = have
 	if known != nil && !known.Equal(have) {
-		n.sweep = true
+		n.followed = nil // connections may have been made by what was there meanwhile
 		j.logRepairs([]string{describeRules(known, have)})
 	}
 	return nil
@@ -392,14 +382,6 @@ func (j *job) applyRules(ctx context.Context) error {
 	n.rules = j.rules
 	j.changes += changes
 	return nil
-}
-
-func (j *job) endConnections(ctx context.Context) error {
-	ended, err := conntrack.Sweep(ctx, j.n.ns, j.want)
-	if ended > 0 {
-		j.e.log.Info("connections ended whose translation was withdrawn", "network", j.n.id, "connections", ended)
-	}
-	return err
 }
 
 func (j *job) announce() error {

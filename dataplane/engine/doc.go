@@ -16,12 +16,13 @@
 // then the announcement of elastic IPs.
 //
 // A change adds links, addresses and routes first, then changes the
-// translation in one batch, then ends the connections that were translated by
-// what is gone, and then removes routes, addresses and links. A new elastic IP
-// thus is an address before it translates: an address without an entry is
-// silent, while an entry without an address would give connections a source
-// that nobody answers for. For the same reason it goes in the reverse order.
-// Where the table is gone or damaged, it comes first in any case.
+// translation in one batch, then removes routes and rules, then ends the
+// connections of which all that would make something else now, and then removes
+// addresses and links. A new elastic IP thus is an address before it translates:
+// an address without an entry is silent, while an entry without an address would
+// give connections a source that nobody answers for. For the same reason it goes
+// in the reverse order. Where the table is gone or damaged, it comes first in any
+// case.
 //
 // # Ownership
 //

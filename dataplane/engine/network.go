@@ -36,7 +36,7 @@ type network struct {
 	applied     *dataplane.Network // what the kernel holds completely, nil before the first success
 	rules       *nft.Ruleset       // what the kernel's table holds, nil where that is not known
 	unsupported bool               // it was said that the kernel cannot run the session programs
-	sweep       bool               // connections of withdrawn entries may be left
+	followed    *decided           // what connections follow, nil where that is not known
 	tunnels     route.Tunnels      // of the VPN gateway, as its routes were last made for
 
 	sessionsMu sync.Mutex       // held to change sessions (with mu held as well), or to use it without mu
@@ -78,7 +78,7 @@ func (n *network) release() {
 	if n.ns != nil {
 		n.ns.Close()
 	}
-	n.watch, n.table, n.ns, n.rules, n.applied = nil, nil, nil, nil, nil
+	n.watch, n.table, n.ns, n.rules, n.applied, n.followed = nil, nil, nil, nil, nil, nil
 }
 
 // sameTopology reports whether two versions of a network have the same links,

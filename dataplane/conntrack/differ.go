@@ -1,0 +1,59 @@
+package conntrack
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+
+	"sluice/dataplane"
+	"sluice/dataplane/route"
+)
+
+// Differ reports whether flows that a model of network a keeps may be ended by
+// one of network b. Both are sorted as dataplane.Network says. A DNAT entry that
+// is added, and an address that is added to a pool, end nothing.
+func Differ(a, b *dataplane.Network, ofA, ofB route.Tunnels) bool {
+	return !slices.Equal(a.Elastic, b.Elastic) || !slices.Equal(a.Mappings, b.Mappings) || withdrawn(a.DNAT, b.DNAT) ||
+		!slices.EqualFunc(a.SNAT, b.SNAT, func(x, y dataplane.SNAT) bool {
+			return x.Source == y.Source && (slices.Equal(x.Pool, y.Pool) || contains(y.Pool, x.Pool))
+		}) || !sameWays(a, b, ofA, ofB)
+}
+
+func contains(pool, all []netip.Addr) bool {
+	for _, a := range all {
+		if _, ok := slices.BinarySearchFunc(pool, a, netip.Addr.Compare); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// withdrawn reports whether an entry of have is not in want, or leads elsewhere.
+func withdrawn(have, want []dataplane.DNAT) bool {
+	for i := range have {
+		for len(want) > 0 && compareDNAT(&want[0], &have[i]) < 0 {
+			want = want[1:]
+		}
+		if len(want) == 0 || want[0] != have[i] {
+			return true
+		}
+	}
+	return false
+}
+
+func compareDNAT(a, b *dataplane.DNAT) int {
+	if c := a.External.Compare(b.External); c != 0 {
+		return c
+	}
+	if a.Protocol != b.Protocol {
+		return int(a.Protocol) - int(b.Protocol)
+	}
+	return int(a.ExternalPort) - int(b.ExternalPort)
+}
+
+// sameWays compares the routes, unless they are made of the same.
+func sameWays(a, b *dataplane.Network, ofA, ofB route.Tunnels) bool {
+	return slices.Equal(a.Switches, b.Switches) && reflect.DeepEqual(a.Uplink, b.Uplink) && reflect.DeepEqual(a.Routes, b.Routes) &&
+		reflect.DeepEqual(a.VPN, b.VPN) && reflect.DeepEqual(ofA, ofB) ||
+		route.NewWays(a, ofA).Equal(route.NewWays(b, ofB))
+}

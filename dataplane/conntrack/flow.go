@@ -1,0 +1,48 @@
+package conntrack
+
+import (
+	"net/netip"
+
+	"github.com/ti-mo/conntrack"
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane/nft"
+)
+
+// Flow is one connection as conntrack has it: what its first packet said, and
+// where answers come from and go to. Ports are 0 for protocols without.
+type Flow struct {
+	Protocol               uint8
+	Source, Destination    netip.AddrPort // of the first packet, before translation
+	Answerer, AnswerReturn netip.AddrPort // source and destination of answers, before they are translated back
+	Inbound                bool           // the first packet came in by the uplink
+}
+
+func (f *Flow) destinationTranslated() bool { return f.Answerer != f.Destination }
+
+func (f *Flow) sourceTranslated() bool { return f.AnswerReturn.Addr() != f.Source.Addr() }
+
+// fromKernel returns an IPv4 flow; false for others, and for what is none (see
+// absorber).
+func fromKernel(k *conntrack.Flow) (Flow, bool) {
+	o, r := &k.TupleOrig, &k.TupleReply
+	if !o.IP.SourceAddress.Is4() || k.Mark == markAbsorber {
+		return Flow{}, false
+	}
+	f := Flow{Protocol: o.Proto.Protocol, Inbound: k.Mark == nft.MarkPublic}
+	port := func(p uint16) uint16 {
+		if hasPorts(f.Protocol) {
+			return p
+		}
+		return 0
+	}
+	f.Source = netip.AddrPortFrom(o.IP.SourceAddress, port(o.Proto.SourcePort))
+	f.Destination = netip.AddrPortFrom(o.IP.DestinationAddress, port(o.Proto.DestinationPort))
+	f.Answerer = netip.AddrPortFrom(r.IP.SourceAddress, port(r.Proto.SourcePort))
+	f.AnswerReturn = netip.AddrPortFrom(r.IP.DestinationAddress, port(r.Proto.DestinationPort))
+	return f, true
+}
+
+func hasPorts(protocol uint8) bool {
+	return protocol == unix.IPPROTO_TCP || protocol == unix.IPPROTO_UDP
+}
