@@ -20,7 +20,13 @@ const timeout = 500 * time.Millisecond
 // for each line or datagram.
 func Listen(t testing.TB, ns *netns.Namespace, port int) {
 	t.Helper()
-	address := fmt.Sprintf("0.0.0.0:%d", port)
+	ListenAt(t, ns, fmt.Sprintf("0.0.0.0:%d", port))
+}
+
+// ListenAt does so at one address: answers come from there, whatever others the
+// namespace has.
+func ListenAt(t testing.TB, ns *netns.Namespace, address string) {
+	t.Helper()
 	var tcp net.Listener
 	var udp net.PacketConn
 	err := ns.Do(func() (err error) {
