@@ -133,6 +133,7 @@ var vpnConnectionErrors = []struct {
 	{"CreateVpnConnection", "VpnGateway.Configuring", vpnPending, nil, false},
 	{"CreateVpnConnection", "QuotaExceeded.PolicyBasedRoute", vpnQuotas(func(q *settings.Quotas) { q.VPNPolicyRoutesPerGateway = 2 }), nil, false},
 	{"CreateVpnConnection", "InvalidParam.RightPsk", nil, []string{"IkeConfig", `{"Psk":"line\nbreak"}`}, false},
+	{"CreateVpnConnection", "InvalidParam.RightPsk", nil, []string{"IkeConfig", `{"Psk":"a\ttab"}`}, false},
 	{"CreateVpnConnection", "InvalidParam.RightPsk", nil, []string{"IkeConfig", `{"Psk":"` + strings.Repeat("x", 101) + `"}`}, false},
 	{"CreateVpnConnection", "InvalidParam.LeftSubnet", nil, []string{"LocalSubnet", "10.0.1.5/24"}, false},
 	{"CreateVpnConnection", "InvalidParam.LeftSubnet", nil, []string{"LocalSubnet", "10.0.1.0/24,10.0.1.0/24"}, false},

@@ -60,6 +60,7 @@ type lab struct {
 	dir            string // of gateways
 	peerDir        string
 	stopPeer       func()
+	endPeer        func() // stopPeer, with leave taken of the gateway
 	m              *Manager
 	log            *lockedBuffer
 	asked          uint64 // probes of carries
@@ -195,6 +196,7 @@ func (l *lab) startPeer() {
 		l.t.Fatal(err)
 	}
 	l.stopPeer = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	l.endPeer = func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() }
 	l.t.Cleanup(l.stopPeer)
 	l.eventually(func() error {
 		_, err := os.Stat(filepath.Join(l.peerDir, "charon.vici"))
@@ -252,7 +254,7 @@ id = %s
 children { %s }
 } }
 secrets { ike {
-secret = "%s"
+secret = 0x%x
 id-1 = %[7]s
 id-2 = %[8]s
 } }

@@ -28,6 +28,13 @@ func (g *gateway) takeDown(id string) error {
 		if slices.Contains(g.closing[id], sas[i].id) {
 			continue
 		}
+		for _, kid := range sas[i].children {
+			// What goes with it, and belongs to another connection (see share), is not
+			// to blame: its next attempt is a first one.
+			if !owns(id, kid.name) {
+				delete(g.tries, kid.name)
+			}
+		}
 		g.closing[id] = append(g.closing[id], sas[i].id)
 		_, err := g.charon.do("terminate", section{"ike-id": sas[i].id, "force": "yes", "timeout": "-1"})
 		if err != nil && !strings.Contains(err.Error(), "no matching SAs") {
