@@ -23,8 +23,9 @@ func newPeerConfig(f *adminFlags) *cobra.Command {
 		Short: "Print the configuration for the device at the other end",
 		Long: `Print the configuration for the device at the other end of an IPsec connection,
 as it is seen from there: swanctl.conf of strongSwan, also with BGP by FRR;
-ipsec.conf and ipsec.secrets of Libreswan; or a plain list. It holds the
-pre-shared key: keep it from the eyes of others.`,
+ipsec.conf and ipsec.secrets of Libreswan; or a plain list. It works unchanged
+with a public address and behind a NAT. It holds the pre-shared key: keep it from
+the eyes of others.`,
 		Example: `  sluicectl vpn peer-config vco-... --format strongswan > branch.conf`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

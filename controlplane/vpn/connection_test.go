@@ -373,7 +373,7 @@ func TestPeerConfig(t *testing.T) {
 	w := newWorld(t)
 	id := w.connected(func(in *vpn.NewConnection) { in.Settings.IKE.PSK = ptr("a key of theirs") })
 	text, err := w.VPN.PeerConfig(id, "generic")
-	if err != nil || !strings.Contains(text, "own address           198.51.100.1\npeer address          203.0.113.45\n") || !strings.Contains(text, "a key of theirs") {
+	if err != nil || !strings.Contains(text, "own address           198.51.100.1\n") || !strings.Contains(text, "\npeer address          203.0.113.45\n") || !strings.Contains(text, "a key of theirs") {
 		t.Errorf("%s, %v", text, err)
 	}
 	_, err = w.VPN.PeerConfig(id, "telepathy")

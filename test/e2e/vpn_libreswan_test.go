@@ -19,23 +19,29 @@ type libreswanSite struct {
 	pluto  *libreswan.Peer
 }
 
-// libreswanSite adds one until the test ends; its libreswan does not run yet. It
-// skips the test where that could not.
-func (n *network) libreswanSite(t *testing.T) *libreswanSite {
+// libreswanSite adds one until the test ends, behind a router that masquerades if
+// nat says so; its libreswan does not run yet. It skips the test where that could
+// not. It returns the site as the gateway knows it, too.
+func (n *network) libreswanSite(t *testing.T, nat bool) (s *libreswanSite, known *site) {
 	t.Helper()
 	if err := libreswan.Missing(); err != nil {
 		t.Skip(err)
 	}
-	s := &libreswanSite{site: n.place(t, "w", "192.168.77.1")}
+	s = &libreswanSite{site: n.place(t, "w", "192.168.77.1")}
 	if s.byLibipsec(t) {
 		t.Skip("libreswan leaves ESP to the kernel, and this one has none")
+	}
+	if nat {
+		_, known = n.masquerade(t, s.site)
+		s.behind = n.behind(t, s.site)
+		return s, known
 	}
 	s.behind = n.behind(t, s.site)
 	// The kernel asks the policies about packets that have a route, so a site needs
 	// one to the VPC, such as a default route. This one leaks nothing to the Internet
 	// when the tunnel is gone.
 	inNamespace(t, s.namespace, func() error { return netlink.RouteAdd(&netlink.Route{Gw: s.behind.addr.AsSlice()}) })
-	return s
+	return s, s.site
 }
 
 // obey starts libreswan with the files that the gateway has written for it.
@@ -73,11 +79,21 @@ func (s *libreswanSite) spis(t *testing.T) map[string]bool {
 }
 
 // TestVPNLibreswan: a site that runs libreswan with what peer-config has written
-// for it, and nothing else, has a tunnel, renews it, and loses it.
+// for it, and nothing else, has a tunnel, renews it, and loses it: with a public
+// address, and behind a NAT.
 func TestVPNLibreswan(t *testing.T) {
-	t.Parallel()
+	for _, where := range []string{"public", "behind a NAT"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			libreswanObeys(t, where != "public")
+		})
+	}
+}
+
+func libreswanObeys(t *testing.T, nat bool) {
+	t.Helper()
 	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24", "172.16.2.0/24")
-	s := n.libreswanSite(t)
+	s, known := n.libreswanSite(t, nat)
 	hosts := []*host{n.host(t, 0, "172.16.1.10"), n.host(t, 1, "172.16.2.10")}
 	id, _ := n.vpnGateway(t, "10")
 	far := []netip.AddrPort{s.open(t, "tcp", "-"), s.behind.listen(t, "tcp")}
@@ -88,7 +104,7 @@ func TestVPNLibreswan(t *testing.T) {
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			w := tunnel{version: v.version, psk: `0x "quoted" key`, local: "172.16.1.0/24,172.16.2.0/24", remote: "192.168.77.0/24,192.168.78.0/24"}
-			c := n.connect(t, id, s.site, w, v.ike, v.ipsec)
+			c := n.connect(t, id, known, w, v.ike, v.ipsec)
 			s.obey(t, c)
 			n.status(t, c, "ipsec_sa_established")
 			all := func() {

@@ -12,8 +12,9 @@ import (
 	"sluice/test/lab"
 )
 
-// masquerade puts a site behind a router that masquerades, and returns it.
-func (n *network) masquerade(t *testing.T, s *site) *endpoint {
+// masquerade puts a site behind a router that masquerades, and returns the router,
+// and the site as the gateway knows it: by the router's address.
+func (n *network) masquerade(t *testing.T, s *site) (*endpoint, *site) {
 	t.Helper()
 	router := n.machine(t, "r")
 	inside, private := netip.MustParsePrefix("192.168.99.1/24"), netip.MustParsePrefix("192.168.99.2/24")
@@ -33,7 +34,10 @@ func (n *network) masquerade(t *testing.T, s *site) *endpoint {
 		return netlink.RouteAdd(&netlink.Route{Gw: inside.Addr().AsSlice()})
 	})
 	s.addr = private.Addr()
-	return router
+	public := *s
+	public.customer = n.call(t, "CreateCustomerGateway", "IpAddress", router.addr.String(), "Name", "router")["CustomerGatewayId"].(string)
+	t.Cleanup(func() { n.call(t, "DeleteCustomerGateway", "CustomerGatewayId", public.customer) })
+	return router, &public
 }
 
 // TestVPNBehindNAT: a site behind a NAT begins; ESP goes in UDP, by port 4500.
@@ -43,10 +47,7 @@ func TestVPNBehindNAT(t *testing.T) {
 	h := n.host(t, 0, "172.16.1.10")
 	id, address := n.vpnGateway(t, "10")
 	s := n.site(t, "n", "192.168.77.1")
-	router := n.masquerade(t, s)
-	public := *s // as the gateway knows it
-	public.customer = n.call(t, "CreateCustomerGateway", "IpAddress", router.addr.String(), "Name", "router")["CustomerGatewayId"].(string)
-	t.Cleanup(func() { n.call(t, "DeleteCustomerGateway", "CustomerGatewayId", public.customer) })
+	router, public := n.masquerade(t, s)
 	wire, err := lab.CaptureOn(router.namespace, lab.HostInterface, func(p lab.Packet) bool { return p.Src == address || p.Dst == address })
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ func TestVPNBehindNAT(t *testing.T) {
 	defer wire.Close()
 	w := modern("172.16.1.0/24", "192.168.77.0/24")
 	w.id, w.start = "branch.example", true
-	c := n.connect(t, id, &public, w, ikeModern+`,"RemoteId":"branch.example"`, ipsecModern)
+	c := n.connect(t, id, public, w, ikeModern+`,"RemoteId":"branch.example"`, ipsecModern)
 	s.answer(t, address, w)
 	n.status(t, c, "ipsec_sa_established")
 	h.reaches(t, s.open(t, "tcp", "-"))
