@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -15,6 +17,7 @@ import (
 // libreswanSite is a remote site that runs libreswan, with a host behind it.
 type libreswanSite struct {
 	*site
+	vpc    string
 	behind *endpoint
 	pluto  *libreswan.Peer
 }
@@ -27,7 +30,7 @@ func (n *network) libreswanSite(t *testing.T, nat bool) (s *libreswanSite, known
 	if err := libreswan.Missing(); err != nil {
 		t.Skip(err)
 	}
-	s = &libreswanSite{site: n.place(t, "w", "192.168.77.1")}
+	s = &libreswanSite{site: n.place(t, "w", "192.168.77.1"), vpc: n.vpc}
 	if s.byLibipsec(t) {
 		t.Skip("libreswan leaves ESP to the kernel, and this one has none")
 	}
@@ -59,6 +62,8 @@ func (s *libreswanSite) obey(t *testing.T, connection string) {
 		}
 		if t.Failed() {
 			t.Logf("libreswan with\n%slogged\n%s", conf, p.Log())
+			ours, _ := os.ReadFile(filepath.Join(s.g.RunDir(), "vpn", s.vpc, "charon.log"))
+			t.Logf("the gateway's charon logged\n%s", ours)
 		}
 	})
 }
