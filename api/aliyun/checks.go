@@ -142,7 +142,7 @@ func isTag(v string, high int) bool {
 // may have underscores, and an @ in front, as strongSwan writes them.
 func isIKEIdentity(v string, high int) bool {
 	name := strings.TrimPrefix(v, "@")
-	if name == "" || len(v) > high {
+	if name == "" || len(v) > high || isAnyIdentity(v) {
 		return false
 	}
 	for label := range strings.SplitSeq(name, ".") {
@@ -156,6 +156,13 @@ func isIKEIdentity(v string, high int) bool {
 		}
 	}
 	return true
+}
+
+// isAnyIdentity recognises what strongSwan reads as any identity, or as any
+// address of a range, and not as the name of one peer.
+func isAnyIdentity(v string) bool {
+	first, last, ok := strings.Cut(v, "-")
+	return v == "0.0.0.0" || ok && isIPv4(first) && isIPv4(last)
 }
 
 // lengthIn counts characters, not bytes. A high of 0 sets no limit.

@@ -12,6 +12,7 @@ func TestChecks(t *testing.T) {
 	token := func(v string) bool { return isToken(v, 8) }
 	number := func(v string) bool { _, ok := parseInt(v, 1, 50); return ok }
 	truth := func(v string) bool { _, ok := parseBool(v); return ok }
+	identity := func(v string) bool { return isIKEIdentity(v, 100) }
 	for _, c := range []struct {
 		what      string
 		ok        func(string) bool
@@ -27,6 +28,8 @@ func TestChecks(t *testing.T) {
 			[]string{"", "a", "中", "1a", "_a", "a.b", "a b", "abcdefghi", "http://a", "HTTPS://", "a\x00b", "a\xff"}},
 		{"name of any characters", free, []string{"a b", "a.b!", "中 (1)"}, []string{"a", "1a", " a", "http://x", "a\x07b", "a\nb", "a\tb", "a\u2028b"}},
 		{"description", text, []string{"12", "any text, 中文", "line\nline"}, []string{"1", "http://x", "hTTps://x", "a\x00b", "a\xff", "a\ufffe", "a\uffff", strings.Repeat("x", 17)}},
+		{"IKE identity", identity, []string{"203.0.113.7", "branch", "@branch", "a_b.example", "1-2", "10.0.0.1-a", "@0.0.0.0"},
+			[]string{"", "@", "%any", "two words", "user@example", "-x", "a..b", "a*", "10.0.0.0/8", "0.0.0.0", "10.0.0.1-10.0.0.9"}},
 		{"token", token, []string{"a", "A-1_ ~", "12345678"}, []string{"", "123456789", "中", "a\n"}},
 		{"number", number, []string{"1", "50", "007"}, []string{"", "0", "51", "-1", "+1", "1.5", "0x1", "1e1", " 1", "1_0"}},
 		{"boolean", truth, []string{"true", "TRUE", "False"}, []string{"", "1", "yes", "t", " true"}},

@@ -49,17 +49,19 @@ func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in Ne
 		}
 		x := newConnection(g, peer)
 		x.Meta = resource.Meta{ID: resource.NewID(resource.PrefixVPNConnection), Account: c.Account, Region: g.Region, CreatedAt: s.now()}
-		if in.Settings.IKE.PSK == nil {
-			key, err := s.randomKey()
-			if err != nil {
-				return CreatedConnection{}, err
-			}
-			in.Settings.IKE.PSK = &key
-		}
 		if err := s.apply(x, in.Settings); err != nil {
 			return CreatedConnection{}, err
 		}
-		if err := s.check(tx.View, x, g, peer); err != nil {
+		if in.Settings.IKE.PSK == nil {
+			key, err := s.newKey(tx.View, x, g, peer)
+			if err != nil {
+				return CreatedConnection{}, err
+			}
+			if err := s.setKey(x, &key); err != nil {
+				return CreatedConnection{}, err
+			}
+		}
+		if err := s.check(tx.View, nil, x, g, peer); err != nil {
 			return CreatedConnection{}, err
 		}
 		if n, most := tx.VPNConnections.By(state.ByGateway, g.ID).Len(), s.settings.For(c.Account).VPNConnectionsPerGateway; n >= most {
@@ -112,7 +114,7 @@ func (s *Service) ModifyConnection(ctx context.Context, c identity.Caller, in Co
 			tx.Done("VPN connection renamed", connectionAttrs(x)...)
 			return nil
 		}
-		if err := s.check(tx.View, x, g, peer); err != nil {
+		if err := s.check(tx.View, old, x, g, peer); err != nil {
 			return err
 		}
 		routes, err := s.autoRoutes(tx.View, c, old, x)

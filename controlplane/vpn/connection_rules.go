@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"sluice/controlplane/compile"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
@@ -21,15 +20,17 @@ var everywhere = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 // linkLocal is where the addresses of tunnels come from.
 var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 
-// check refuses a connection as a whole. x is as it should come to be.
+// check refuses a connection as a whole. x is as it should come to be, old as it
+// was, nil for a new one.
 //
 // Subnets of the two sides may overlap, and those of other connections and the
 // VPC's blocks, too: what lies in a VSwitch stays there, and of tunnels the one
 // with the longer prefix is taken.
 //
 // Reasons, in this order: VPNLocalSubnets, VPNRemoteSubnets,
-// VPNConnectionExists, VPNHealthCheck, VPNBGP, VPNAlgorithmRefused.
-func (s *Service) check(v *state.View, x *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway) error {
+// VPNConnectionExists, those of checkConflicts, VPNHealthCheck, VPNBGP,
+// VPNAlgorithmRefused.
+func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway) error {
 	if err := checkSubnets(x.LocalSubnets, fault.VPNLocalSubnets); err != nil {
 		return err
 	}
@@ -42,18 +43,20 @@ func (s *Service) check(v *state.View, x *resource.VPNConnection, g *resource.VP
 			return fault.New(fault.VPNConnectionExists, "connection %s has the same gateways and subnets", other.ID)
 		}
 	}
+	if err := s.checkConflicts(v, old, x, g, peer); err != nil {
+		return err
+	}
 	if err := checkHealth(v, x); err != nil {
 		return err
 	}
 	if err := checkBGP(v, x, peer); err != nil {
 		return err
 	}
-	psk, err := s.sealer.Open(x.ID, x.IKE.PSK)
+	c, err := s.compiled(x, g, peer)
 	if err != nil {
 		return err
 	}
-	compiled := compile.Connection(x, g, peer, string(psk))
-	if err := s.plane.VPNRefuses(&compiled); err != nil {
+	if err := s.plane.VPNRefuses(&c); err != nil {
 		return fault.New(fault.VPNAlgorithmRefused, "%v", err).With(err)
 	}
 	return nil

@@ -163,7 +163,7 @@ func share(a, b *dataplane.VPNConnection) bool {
 
 // samePeer reports whether two connections are between the same two peers.
 func samePeer(a, b *dataplane.VPNConnection) bool {
-	return a.Remote == b.Remote && a.LocalID == b.LocalID && a.RemoteID == b.RemoteID
+	return a.Remote == b.Remote && dataplane.SameVPNIdentity(a.LocalID, b.LocalID) && dataplane.SameVPNIdentity(a.RemoteID, b.RemoteID)
 }
 
 // starts reports whether a connection is negotiated without traffic.

@@ -40,10 +40,10 @@ type gateway struct {
 	stopped bool
 	ns      *netns.Namespace
 	want    dataplane.VPNGateway
-	charon  *charon           // nil: none
-	loaded  map[string]string // what charon holds: digests by connection; also in loadedFile
-	keys    map[string]string // keys that charon has been given, by connection
-	numbers *identifiers      // nil: not read yet
+	charon  *charon              // nil: none
+	loaded  map[string]string    // what charon holds: digests by connection; also in loadedFile
+	keys    map[string]sharedKey // that charon has been given, by connection
+	numbers *identifiers         // nil: not read yet
 	// SAs that are being taken down, by connection; it is not initiated until they
 	// are gone.
 	closing map[string][]string
@@ -205,7 +205,7 @@ func (g *gateway) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for charon: %w", err)
 	}
-	g.keys, g.closing, g.tries = map[string]string{}, map[string][]string{}, map[string]attempt{}
+	g.keys, g.closing, g.tries = map[string]sharedKey{}, map[string][]string{}, map[string]attempt{}
 	conf, _ := os.ReadFile(filepath.Join(g.dir, settingsFile))
 	if len(pids) == 1 && process.In(pids[0], g.ns) && string(conf) == settings(g.dir, g.m.path) && !g.lacksDevice() {
 		c, err := connect(ctx, g.dir, pids[0])

@@ -75,25 +75,14 @@ func (g *gateway) loadOne(c *dataplane.VPNConnection) (changed bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	key, given := g.keys[c.ID]
-	owners := c.LocalID + " " + c.RemoteID
 	had, held := g.loaded[c.ID]
-	sameKey := key == string(c.PSK)+" "+owners
-	if given && sameKey && had == sum {
-		return false, nil
-	}
-	if !given || !sameKey {
-		_, err := g.charon.do("load-shared", section{
-			"id": c.ID, "type": "IKE", "data": string(c.PSK), "owners": []string{c.LocalID, c.RemoteID},
-		})
-		if err != nil {
-			return false, err
-		}
-		g.keys[c.ID] = string(c.PSK) + " " + owners
-	}
 	// A charon that was adopted has a key of which we do not know whether it is
 	// this one. What is established with it stays.
-	renew := held && had != sum || given && !sameKey
+	anotherKey, err := g.giveKey(c)
+	if err != nil {
+		return false, err
+	}
+	renew := held && had != sum || anotherKey
 	if had == sum && !renew {
 		return false, nil
 	}
