@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"sluice/dataplane/netns"
+	"sluice/test/lab"
 )
 
 // peers are a host of a gateway's VSwitch and a server on the Internet, in a
@@ -66,7 +67,7 @@ func settle(namespace, name, address string, route *netlink.Route) error {
 			return fmt.Errorf("add a default route in %s: %w", namespace, err)
 		}
 	}
-	return ns.Do(func() error { return enableGRO(name) })
+	return ns.Do(func() error { return lab.EnableGRO(name) })
 }
 
 // newPeersOf builds a gateway with peers for each contender. What it returns

@@ -106,7 +106,7 @@ func (t *rig) newWiredGateway(ctx context.Context, build builder) (_ *gateway, e
 	}
 	// A veth can be redirected to if its peer has NAPI, and is asked for that
 	// when programs are attached to it.
-	if err := errors.Join(enableGRO(g.inside.outer), enableGRO(g.outside.outer)); err != nil {
+	if err := errors.Join(lab.EnableGRO(g.inside.outer), lab.EnableGRO(g.outside.outer)); err != nil {
 		return nil, err
 	}
 	if err := build(ctx, t, g); err != nil {
@@ -181,7 +181,7 @@ func (g *gateway) prepareEnds() error {
 	}
 	return errors.Join(
 		lab.In(g.namespace, func() error {
-			return errors.Join(enableGRO(g.port), enableGRO(dataplane.UplinkName))
+			return errors.Join(lab.EnableGRO(g.port), lab.EnableGRO(dataplane.UplinkName))
 		}),
 		neighbour(h, dataplane.UplinkName, netlink.Neigh{IP: publicGateway.AsSlice(), HardwareAddr: g.links.router}),
 		neighbour(h, vswitchID, netlink.Neigh{IP: server.AsSlice(), HardwareAddr: g.links.host}),
