@@ -22,6 +22,7 @@
 #include "path.h"
 #include "session.h"
 #include "types.h"
+#include "window.h"
 
 /* next lets the programs after this one and the kernel have the packet. */
 #define NEXT TC_ACT_UNSPEC
@@ -74,7 +75,7 @@ static __always_inline bool fits(struct __sk_buff *skb, const struct packet *p, 
 /* shortcut forwards a packet if its session has a path for it: TC_ACT_REDIRECT.
  * Else NEXT, and why is set.
  */
-static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *p, const struct session *s,
+static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *p, struct session *s,
 				    const struct gateway_settings *set, bool public, __u32 *why)
 {
 	__u32 len = skb->len - sizeof(struct ethhdr);
@@ -88,10 +89,11 @@ static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *
 		*why = STAT_MISS_OTHER;
 	if (*why == STAT_HIT && !fits(skb, p, s->mtu))
 		*why = STAT_MISS_MTU;
-	if (*why == STAT_HIT && (!(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &t)))
+	if (*why == STAT_HIT && (!(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &p->key, &t)))
 		*why = STAT_MISS_OTHER;
 	if (*why != STAT_HIT)
 		return NEXT;
+	place_skb(s, p, skb);
 	count_skb(skb, p, s->slot, s->flow & FLOW_INBOUND, true);
 	return forward(skb, p, &t);
 }
@@ -116,7 +118,7 @@ static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
  */
 static __always_inline __u32 session_index(const struct session *s, const struct packet *p, const struct gateway_settings *set)
 {
-	if ((set->flags & SET_SHORTCUT) || (p->is & IS_ENDING) || (s->state & (STATE_CLOSING | STATE_CLOSED)))
+	if ((set->flags & SET_SHORTCUT) || (p->is & (IS_SYN | IS_ENDING)) || (s->state & (STATE_CLOSING | STATE_CLOSED)))
 		return s->slot | INDEX_CHECK;
 	return s->slot;
 }
@@ -196,7 +198,7 @@ static __always_inline int renew(struct __sk_buff *skb, struct gateway_state *g,
 	}
 	old = s->state;
 	if ((old & (STATE_CLOSED | STATE_DEAD)) != STATE_CLOSED ||
-	    __sync_val_compare_and_swap(&s->state, old, STATE_CONFIRMED) != old) {
+	    __sync_val_compare_and_swap(&s->state, old, STATE_CONFIRMED | (old & STATE_RESET)) != old) {
 		if (s->kind < KINDS)
 			__sync_fetch_and_add(&g->open[s->kind], -1);
 		return NEXT;
@@ -254,6 +256,7 @@ static __noinline int begin(struct __sk_buff *skb, struct packet *p)
 	}
 	s.slot = slot_of(g, p->key.saddr);
 	s.until = ticks();
+	place_skb(&s, p, skb);
 	err = insert_session(g, &p->key, &s, limited);
 	if (err && limited)
 		__sync_fetch_and_add(&g->open[KIND_SNAT], -1);
@@ -279,6 +282,10 @@ int switch_ingress(struct __sk_buff *skb)
 	/* Within the VPC nothing is translated. */
 	if (within(p.key.daddr, set->vpc, set->vpc_mask))
 		return NEXT;
+	if (ends(&p) && misplaced(skb, &p, false)) {
+		count_stat(STAT_OUT_OF_WINDOW);
+		return TC_ACT_SHOT;
+	}
 	if (!(p.is & IS_LATER_FRAGMENT)) {
 		s = bpf_map_lookup_elem(&sessions, &p.key);
 		if (s) {
@@ -288,6 +295,9 @@ int switch_ingress(struct __sk_buff *skb)
 					return verdict;
 				count_stat(why);
 			}
+			place_skb(s, &p, skb);
+			if (is_new_start(s, &p))
+				begin_anew(skb, &p);
 			index = session_index(s, &p, set);
 			if (s->flow & FLOW_KERNEL)
 				index = hairpin_index(&p, index);
@@ -344,7 +354,9 @@ int switch_egress(struct __sk_buff *skb)
 	return NEXT;
 }
 
-/* From the outside. */
+/* From the outside. Without the shortcut there is nothing to do but to look at
+ * what may end a connection, if egress can see what conntrack made of the rest.
+ */
 SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
@@ -354,8 +366,14 @@ int uplink_ingress(struct __sk_buff *skb)
 	__u32 why = STAT_MISS_OTHER;
 	int verdict;
 
-	if (!set || !read_packet(skb, &p))
+	if (!set || (!(set->flags & SET_SHORTCUT) && can_see() && !may_end(skb)))
 		return NEXT;
+	if (!read_packet(skb, &p))
+		return is_tiny(skb) ? TC_ACT_SHOT : NEXT;
+	if (ends(&p) && misplaced(skb, &p, true)) {
+		count_stat(STAT_OUT_OF_WINDOW);
+		return TC_ACT_SHOT;
+	}
 	if (!(p.is & IS_LATER_FRAGMENT))
 		s = bpf_map_lookup_elem(&sessions, &p.key);
 	if (!s) {
@@ -371,6 +389,9 @@ int uplink_ingress(struct __sk_buff *skb)
 		if (verdict != NEXT)
 			return verdict;
 		count_stat(why);
+		place_skb(s, &p, skb);
+		if (is_new_start(s, &p))
+			begin_anew(skb, &p);
 	}
 	skb->tc_index = session_index(s, &p, set);
 	return NEXT;
@@ -424,7 +445,7 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 		return XDP_PASS;
 	s = bpf_map_lookup_elem(&sessions, &p.key);
 	if (!s || unusable(s, set) != STAT_HIT || !whole(&p, data_end - (void *)ip) || p.len > s->mtu ||
-	    !(s->path & PATH_XDP) || !(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &t))
+	    !(s->path & PATH_XDP) || !(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &p.key, &t))
 		return XDP_PASS;
 	if (p.key.proto == IPPROTO_TCP)
 		check = (void *)ports + offsetof(struct tcphdr, check);
@@ -442,6 +463,7 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 	translate_ip(ip, &t);
 	ports[0] = t.sport;
 	ports[1] = t.dport;
+	place(s, &p, p.len);
 	count_volume(s->slot, s->flow & FLOW_INBOUND, p.len, 1, true);
 	return bpf_redirect(t.ifindex, 0);
 }

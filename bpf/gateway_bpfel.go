@@ -48,12 +48,16 @@ type GatewayGatewaySettings struct {
 	Uplink      uint32
 	Generation  uint32
 	Lifetime    uint32
+	Established uint32
+	Transitory  uint32
+	Reset       uint32
 	Vpc         uint32
 	VpcMask     uint32
 	Public      uint32
 	PublicMask  uint32
 	Flags       uint32
 	Patience    uint32
+	Pad         uint32
 }
 
 type GatewayGatewayState struct {
@@ -86,22 +90,23 @@ type GatewaySession struct {
 	_          structs.HostLayout
 	Dmac       [6]uint8
 	Smac       [6]uint8
-	Saddr      uint32
-	Daddr      uint32
-	Sport      uint16
-	Dport      uint16
+	Addr       uint32
+	Port       uint16
+	Mtu        uint16
 	Ifindex    uint32
 	Generation uint32
 	Until      uint32
-	Mtu        uint16
 	Slot       uint16
 	Kind       uint8
 	Flow       uint8
-	Path       uint8
-	Pad        uint8
 	State      uint32
+	Path       uint8
+	Scale      uint8
 	IpDelta    uint16
 	L4Delta    uint16
+	Window     uint16
+	Acked      uint32
+	End        uint32
 }
 
 type GatewayStat uint32
@@ -121,7 +126,8 @@ const (
 	GatewayStatSTAT_REFUSED_CONNECTIONS GatewayStat = 11
 	GatewayStatSTAT_REFUSED_RATE        GatewayStat = 12
 	GatewayStatSTAT_REFUSED_MEMORY      GatewayStat = 13
-	GatewayStatSTATS                    GatewayStat = 14
+	GatewayStatSTAT_OUT_OF_WINDOW       GatewayStat = 14
+	GatewayStatSTATS                    GatewayStat = 15
 )
 
 type GatewayVolume struct {

@@ -13,6 +13,7 @@
 #define IP_OFFSET 0x1fff
 
 #define IPS_SEEN_REPLY (1 << 1)
+#define IPS_ASSURED (1 << 2)
 #define IPS_CONFIRMED (1 << 3)
 #define IPS_SRC_NAT (1 << 4)
 #define IPS_DST_NAT (1 << 5)
@@ -22,8 +23,20 @@
 #define IP_CT_DIR_ORIGINAL 0
 #define IP_CT_DIR_REPLY 1
 
+#define TCP_CONNTRACK_SYN_SENT 1
+#define TCP_CONNTRACK_SYN_RECV 2
 #define TCP_CONNTRACK_ESTABLISHED 3
 #define TCP_CONNTRACK_TIME_WAIT 7
+#define TCP_CONNTRACK_CLOSE 8
+#define TCP_CONNTRACK_SYN_SENT2 9
+
+#define IP_CT_TCP_FLAG_BE_LIBERAL 0x08
+#define IP_CT_TCP_FLAG_MAXACK_SET 0x20
+
+/* What last_index says of a packet (enum tcp_bit_set). */
+#define TCP_SYN_SET 0
+#define TCP_ACK_SET 3
+#define TCP_RST_SET 4
 
 #define IP_CT_ESTABLISHED 0
 #define IP_CT_NEW 2
@@ -79,12 +92,31 @@ struct nf_conntrack_tuple_hash {
 	struct nf_conntrack_tuple tuple;
 };
 
+struct ip_ct_tcp_state {
+	__u32 td_end;
+	__u32 td_maxend;
+	__u32 td_maxwin;
+	__u32 td_maxack;
+	__u8 td_scale;
+	__u8 flags;
+};
+
 struct ip_ct_tcp {
+	struct ip_ct_tcp_state seen[2];
 	__u8 state;
+	__u8 last_dir;
+	__u8 last_index;
+	__u32 last_ack;
+	__u32 last_end;
+};
+
+struct nf_ct_udp {
+	unsigned long stream_ts;
 };
 
 union nf_conntrack_proto {
 	struct ip_ct_tcp tcp;
+	struct nf_ct_udp udp;
 };
 
 struct ns_common {
@@ -128,6 +160,7 @@ struct bpf_ct_opts {
 
 extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_tuple *tuple, __u32 tuple_size,
 					 struct bpf_ct_opts *opts, __u32 opts_size) __ksym;
+extern int bpf_ct_change_timeout(struct nf_conn *ct, __u32 ms) __ksym;
 extern void bpf_ct_release(struct nf_conn *ct) __ksym;
 
 /* From Linux 6.2. */

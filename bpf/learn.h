@@ -13,11 +13,20 @@
 #include "path.h"
 #include "session.h"
 #include "types.h"
+#include "window.h"
 
 static __always_inline void read_connection(const struct nf_conn *ct, __u8 proto, struct connection *c)
 {
 	c->status = ct->status;
-	c->tcp_state = proto == IPPROTO_TCP ? ct->proto.tcp.state : 0;
+	c->tcp_state = 0;
+	c->stream = 0;
+	if (proto == IPPROTO_TCP) {
+		c->tcp_state = ct->proto.tcp.state;
+		c->scale[IP_CT_DIR_ORIGINAL] = BPF_CORE_READ(ct, proto.tcp.seen[0].td_scale);
+		c->scale[IP_CT_DIR_REPLY] = BPF_CORE_READ(ct, proto.tcp.seen[1].td_scale);
+	} else if (proto == IPPROTO_UDP) {
+		c->stream = BPF_CORE_READ(ct, proto.udp.stream_ts);
+	}
 	tuple_key(&ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple, &c->original);
 	tuple_key(&ct->tuplehash[IP_CT_DIR_REPLY].tuple, &c->reply);
 }
@@ -100,7 +109,8 @@ static __always_inline bool eventful(struct __sk_buff *skb, const struct packet 
 
 /* write_path notes how a packet leaves. */
 static __always_inline void write_path(struct __sk_buff *skb, const struct gateway_settings *set, struct session *s,
-				       const struct flow_key *key, const struct flow_key *translated, bool paired)
+				       const struct flow_key *key, const struct flow_key *translated, bool paired,
+				       __u32 until)
 {
 	__u32 mtu = 0, ifindex = skb->ifindex;
 	__u8 macs[12];
@@ -113,24 +123,76 @@ static __always_inline void write_path(struct __sk_buff *skb, const struct gatew
 	*(volatile __u32 *)&s->generation = 0;
 	barrier();
 	__builtin_memcpy(s->dmac, macs, sizeof(macs));
-	s->saddr = translated->saddr;
-	s->daddr = translated->daddr;
-	s->sport = translated->sport;
-	s->dport = translated->dport;
+	s->addr = s->flow & FLOW_INBOUND ? translated->daddr : translated->saddr;
+	s->port = s->flow & FLOW_INBOUND ? translated->dport : translated->sport;
 	s->ifindex = ifindex;
 	s->mtu = mtu > 0xffff ? 0xffff : mtu;
 	set_deltas(s, key, translated);
-	/* Paths that were learned together do not all end together. */
-	s->until = ticks() + set->lifetime - (bpf_get_prandom_u32() & (set->lifetime >> 2));
+	s->until = until;
 	s->path = (paired ? PATH_PAIRED : 0) | (bpf_map_lookup_elem(&devices, &ifindex) ? PATH_XDP : 0) |
 		  (skb->ingress_ifindex == set->uplink ? PATH_PUBLIC : 0);
 	barrier();
 	*(volatile __u32 *)&s->generation = set->generation;
 }
 
+/* settle_timeout makes conntrack keep a TCP connection that it has for
+ * established as long as it is worth, where conntrack cannot know: nobody has
+ * answered yet; it was reset, by a RST that was right and did not look like it
+ * from what conntrack has seen; or it was not, by a RST of which nobody knows.
+ */
+static __always_inline void settle_timeout(struct __sk_buff *skb, const struct packet *p,
+					   const struct gateway_settings *set, const struct connection *c,
+					   struct session *original)
+{
+	__u32 ms = 0;
+
+	if ((original->state & STATE_EXACT) && (p->is & IS_RESET)) {
+		__sync_fetch_and_and(&original->state, ~STATE_EXACT);
+		if (c->tcp_state == TCP_CONNTRACK_ESTABLISHED)
+			__sync_fetch_and_or(&original->state, STATE_RESET);
+	}
+	if (c->tcp_state != TCP_CONNTRACK_ESTABLISHED)
+		return;
+	if (!(c->status & IPS_SEEN_REPLY))
+		ms = set->transitory;
+	if ((original->state & STATE_RESET) && !(p->is & (IS_SYN | IS_RESET)))
+		ms = set->reset;
+	if ((original->state & STATE_UNSURE) && (p->is & IS_RESET)) {
+		__sync_fetch_and_and(&original->state, ~STATE_UNSURE);
+		ms = set->established;
+	}
+	if (ms)
+		keep_for(skb, &p->key, true, ms);
+}
+
+/* is_plain says whether a packet changes nothing of a connection that conntrack
+ * has for established.
+ */
+static __always_inline bool is_plain(const struct packet *p)
+{
+	return p->key.proto != IPPROTO_TCP || !(p->is & (IS_SYN | IS_ENDING));
+}
+
+/* was_closing says whether another CPU has since given conntrack the packet that
+ * closes the connection of this one.
+ */
+static __always_inline bool was_closing(struct __sk_buff *skb, const struct packet *p)
+{
+	struct connection c = {};
+
+	return can_see() && p->key.proto == IPPROTO_TCP && connection_of(skb, p, &c) >= 0 &&
+	       c.tcp_state != TCP_CONNTRACK_ESTABLISHED;
+}
+
 /* learn looks what conntrack made of a packet that leaves: whether it has the
  * session, whether that is closed, and, once it is established, which way its
  * packets go.
+ *
+ * What conntrack makes of a packet depends on those that it has seen before. The
+ * shortcut begins where packets change nothing any more but for how long the
+ * connection is kept: TCP is ESTABLISHED, the connection ASSURED, and the packet
+ * seen last was neither SYN, FIN nor RST. UDP that is answered changes once more,
+ * when it has lasted for two seconds, and gets a path until then.
  */
 static __noinline int learn(struct __sk_buff *skb, struct packet *p)
 {
@@ -139,6 +201,8 @@ static __noinline int learn(struct __sk_buff *skb, struct packet *p)
 	struct session *original, *reply, *mine, *other;
 	struct connection c = {};
 	int direction;
+	__u32 until;
+	bool open;
 
 	/* An ICMP error belongs to the connection that it is about. */
 	if (!set || !g || (p->is & IS_ERROR))
@@ -149,8 +213,14 @@ static __noinline int learn(struct __sk_buff *skb, struct packet *p)
 	original = settle(g, &c, p->is & IS_RESET);
 	if (!original)
 		return 0;
-	if (p->is & IS_ENDING)
+	if (p->key.proto == IPPROTO_TCP)
+		settle_timeout(skb, p, set, &c, original);
+	open = is_plain(p) && !(original->state & STATE_RESET) &&
+	       (p->key.proto != IPPROTO_TCP || (c.tcp_state == TCP_CONNTRACK_ESTABLISHED && (c.status & IPS_SEEN_REPLY)));
+	if (!open)
 		__sync_fetch_and_or(&original->state, STATE_CLOSING);
+	else if (original->state & STATE_CLOSING)
+		__sync_fetch_and_and(&original->state, ~STATE_CLOSING);
 	/* The other side's packets are only found by an element of their own. That of
 	 * a host's answers has to be there before they are, lest they pass for new.
 	 */
@@ -159,18 +229,39 @@ static __noinline int learn(struct __sk_buff *skb, struct packet *p)
 	reply = reply_element(g, original, &c.reply);
 	if (!reply)
 		return 0;
-	if (original->state & STATE_CLOSING) {
+	mine = direction == IP_CT_DIR_ORIGINAL ? original : reply;
+	other = direction == IP_CT_DIR_ORIGINAL ? reply : original;
+	if (is_opening(c.tcp_state)) {
+		/* Whatever was known before is of another connection. */
+		mine->acked = mine->end = 0;
+		other->acked = other->end = 0;
+	}
+	original->scale = c.scale[IP_CT_DIR_ORIGINAL];
+	reply->scale = c.scale[IP_CT_DIR_REPLY];
+	place_skb(mine, p, skb);
+	if (!open) {
 		__sync_fetch_and_or(&reply->state, STATE_CLOSING);
 		return 0;
 	}
-	__sync_fetch_and_and(&reply->state, ~STATE_CLOSING);
+	if (reply->state & STATE_CLOSING) {
+		__sync_fetch_and_and(&reply->state, ~STATE_CLOSING);
+		if (was_closing(skb, p)) {
+			__sync_fetch_and_or(&original->state, STATE_CLOSING);
+			__sync_fetch_and_or(&reply->state, STATE_CLOSING);
+			return 0;
+		}
+	}
 	if (!(set->flags & SET_SHORTCUT) || (original->flow & FLOW_KERNEL) || why_not(p) != STAT_HIT)
 		return 0;
-	if (p->key.proto == IPPROTO_TCP ? c.tcp_state != TCP_CONNTRACK_ESTABLISHED : !(c.status & IPS_SEEN_REPLY))
-		return 0;
-	mine = direction == IP_CT_DIR_ORIGINAL ? original : reply;
-	other = direction == IP_CT_DIR_ORIGINAL ? reply : original;
-	write_path(skb, set, mine, direction == IP_CT_DIR_ORIGINAL ? &c.original : &c.reply, &p->key, other->generation != 0);
+	/* Paths that were learned together do not all end together. */
+	until = ticks() + set->lifetime - (bpf_get_prandom_u32() & (set->lifetime >> 2));
+	if (!(c.status & IPS_ASSURED)) {
+		if (p->key.proto == IPPROTO_TCP || !(c.status & IPS_SEEN_REPLY) || (__s32)(c.stream - ticks()) < 0)
+			return 0;
+		if ((__s32)(c.stream - until) < 0)
+			until = c.stream;
+	}
+	write_path(skb, set, mine, direction == IP_CT_DIR_ORIGINAL ? &c.original : &c.reply, &p->key, other->generation != 0, until);
 	if (other->generation)
 		other->path |= PATH_PAIRED;
 	return 0;

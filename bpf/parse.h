@@ -25,7 +25,8 @@
 #define IS_RESET 0x40
 #define IS_QUERY 0x80 /* ICMP that opens a session */
 #define IS_ERROR 0x100 /* other ICMP than queries and their answers */
-#define IS_MALFORMED 0x200 /* TCP with a header shorter than one can be (RFC 9293, section 3.1) */
+#define IS_MALFORMED 0x200 /* TCP with a header shorter than one can be (RFC 9293, section 3.1), or UDP
+			    * longer than its packet (RFC 768): conntrack takes neither */
 
 struct packet {
 	struct flow_key key;
@@ -33,6 +34,8 @@ struct packet {
 	__u16 len;  /* at layer 3, by the header */
 	__u16 head; /* length of the headers at layers 3 and 4 */
 	__u8 ttl;
+	__u16 window; /* TCP, not scaled */
+	__u32 seq, acked; /* TCP */
 };
 
 /* has_ports says whether conntrack can be asked for a protocol's connections. */
@@ -80,6 +83,8 @@ static __always_inline __u32 parse(void *data, void *data_end, struct packet *p)
 	p->key.daddr = ip->daddr;
 	p->key.proto = ip->protocol;
 	p->is = 0;
+	p->window = 0;
+	p->seq = p->acked = 0;
 	p->len = bpf_ntohs(ip->tot_len);
 	p->ttl = ip->ttl;
 	p->head = sizeof(*ip);
@@ -104,6 +109,8 @@ static __always_inline __u32 parse(void *data, void *data_end, struct packet *p)
 			return 0;
 		p->key.sport = udp->source;
 		p->key.dport = udp->dest;
+		if (bpf_ntohs(udp->len) > p->len - p->head || bpf_ntohs(udp->len) < sizeof(*udp))
+			p->is |= IS_MALFORMED;
 		p->head += sizeof(*udp);
 		return l4;
 	}
@@ -115,6 +122,9 @@ static __always_inline __u32 parse(void *data, void *data_end, struct packet *p)
 		p->key.sport = tcp->source;
 		p->key.dport = tcp->dest;
 		p->head += tcp->doff * 4;
+		p->window = bpf_ntohs(tcp->window);
+		p->seq = bpf_ntohl(tcp->seq);
+		p->acked = bpf_ntohl(tcp->ack_seq);
 		if (tcp->doff < 5)
 			p->is |= IS_MALFORMED;
 		if (tcp->syn)

@@ -28,6 +28,9 @@ static __always_inline __u32 why_not(const struct packet *p)
 		return STAT_MISS_OTHER;
 	if (p->is & (IS_SYN | IS_ENDING))
 		return STAT_MISS_CLOSING;
+	/* Conntrack takes no others. */
+	if (p->key.proto == IPPROTO_TCP && !(p->is & IS_ACK))
+		return STAT_MISS_OTHER;
 	if (p->ttl <= 1)
 		return STAT_MISS_TTL;
 	return STAT_HIT;
@@ -66,14 +69,19 @@ struct translation {
 	__sum16 ip_delta, l4_delta;
 };
 
-/* read_path copies a path. Returns false if it was changed meanwhile. */
-static __always_inline bool read_path(const struct session *s, const struct gateway_settings *set, struct translation *t)
+/* read_path reads what the path makes of packets with a key. Returns false if it
+ * was changed meanwhile.
+ */
+static __always_inline bool read_path(const struct session *s, const struct gateway_settings *set,
+				      const struct flow_key *key, struct translation *t)
 {
+	bool inbound = s->flow & FLOW_INBOUND;
+
 	__builtin_memcpy(t->macs, s->dmac, 12);
-	t->saddr = s->saddr;
-	t->daddr = s->daddr;
-	t->sport = s->sport;
-	t->dport = s->dport;
+	t->saddr = inbound ? key->saddr : s->addr;
+	t->daddr = inbound ? s->addr : key->daddr;
+	t->sport = inbound ? key->sport : s->port;
+	t->dport = inbound ? s->port : key->dport;
 	t->ifindex = s->ifindex;
 	t->ip_delta = s->ip_delta;
 	t->l4_delta = s->l4_delta;
@@ -137,7 +145,9 @@ static __always_inline void tuple_key(const struct nf_conntrack_tuple *t, struct
 struct connection {
 	struct flow_key original, reply;
 	__u32 status; /* IPS_ */
+	__u32 stream; /* UDP: from when on conntrack takes it for a stream; ticks */
 	__u8 tcp_state;
+	__u8 scale[2]; /* TCP: of the windows of either direction's sender */
 };
 
 /* kind_of returns how a private address's own connections are translated. */
@@ -199,10 +209,13 @@ static __always_inline struct session *settle(struct gateway_state *g, const str
 			return NULL;
 	}
 	confirm_session(g, s);
-	if (c->tcp_state >= TCP_CONNTRACK_TIME_WAIT || reset)
+	if (c->tcp_state == TCP_CONNTRACK_TIME_WAIT || c->tcp_state == TCP_CONNTRACK_CLOSE ||
+	    (reset && !(s->state & STATE_UNSURE)))
 		close_session(g, s);
 	else if (c->tcp_state == TCP_CONNTRACK_ESTABLISHED)
 		reopen_session(g, s);
+	else if ((c->tcp_state == TCP_CONNTRACK_SYN_SENT || c->tcp_state == TCP_CONNTRACK_SYN_RECV) && (s->state & STATE_RESET))
+		__sync_fetch_and_and(&s->state, ~STATE_RESET); /* a SYN has opened it again */
 	return s;
 }
 

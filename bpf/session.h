@@ -118,7 +118,7 @@ static __always_inline void reopen_session(struct gateway_state *g, struct sessi
 {
 	__u32 old = s->state;
 
-	if ((old & (STATE_CLOSED | STATE_DEAD)) != STATE_CLOSED)
+	if ((old & (STATE_CLOSED | STATE_DEAD | STATE_RESET)) != STATE_CLOSED)
 		return;
 	if (__sync_val_compare_and_swap(&s->state, old, old & ~(STATE_CLOSED | STATE_CLOSING)) == old)
 		add_open(g, s->kind, s->slot, 1);

@@ -33,8 +33,11 @@ enum kind {
 /* States of a session, kept in the element of its original direction. */
 #define STATE_CLOSED 0x1   /* seen closed: not counted as open any more */
 #define STATE_DEAD 0x2	   /* being removed */
-#define STATE_CLOSING 0x4  /* FIN or RST was seen: no shortcut any more */
+#define STATE_CLOSING 0x4  /* SYN, FIN or RST was seen: no shortcut until conntrack has it established */
 #define STATE_CONFIRMED 0x8 /* conntrack has it */
+#define STATE_RESET 0x10 /* a RST was seen just where its sender was, or its receiver: only a SYN opens it again */
+#define STATE_EXACT 0x20 /* such a RST is on its way */
+#define STATE_UNSURE 0x40 /* a RST is on its way of which nobody can tell whether it belongs there */
 
 /* Properties of an element, fixed when it is made. */
 #define FLOW_REPLY 0x1	 /* of the reply direction */
@@ -50,33 +53,37 @@ enum kind {
  * is there as long as the session is; that of the reply direction as soon as it
  * is needed. All fields of the path hold only while generation is the network's
  * and until is not over: they are written after generation was set to 0.
+ *
+ * Of a packet that takes a path one end is translated: its destination if it is
+ * inbound, else its source. (Hairpin connections have both, and no path.)
  */
 struct session {
 	__u8 dmac[6];	  /* path: the frame's next owner */
 	__u8 smac[6];	  /* path */
-	__be32 saddr;	  /* path: translated */
-	__be32 daddr;	  /* path: translated */
-	__be16 sport;	  /* path: translated */
-	__be16 dport;	  /* path: translated */
+	__be32 addr;	  /* path: of the end that is translated, afterwards */
+	__be16 port;	  /* path: of the same */
+	__u16 mtu;	  /* path: of the link */
 	__u32 ifindex;	  /* path: the link that the packet leaves by */
 	__u32 generation; /* path: the network's when this was learned; 0 for nothing learned */
 	__u32 until;	  /* path: when it has to be learned anew; before that, when the session was made; ticks */
-	__u16 mtu;	  /* path: of the link */
 	__u16 slot;	  /* of the private address */
 	__u8 kind;
 	__u8 flow;    /* FLOW_ */
-	__u8 path;    /* path: PATH_ */
-	__u8 pad;
 	__u32 state; /* STATE_; of the original direction, but STATE_CLOSING of both */
+	__u8 path;    /* path: PATH_ */
+	__u8 scale;   /* TCP: of the sender's windows */
 	__sum16 ip_delta; /* path: what to add to the complement of the IP checksum, TTL included */
 	__sum16 l4_delta; /* path: the same for TCP and UDP */
+	__u16 window; /* TCP: what the sender said last, not scaled */
+	__u32 acked;  /* TCP: how far the sender has acknowledged; with end 0 if not known */
+	__u32 end;    /* TCP: how far the sender has sent: the sequence number after that */
 };
 
 /* A hash element with its header fits into 128 bytes: the kernel adds 48 bytes
  * and a list pointer, and allocates powers of two.
  */
 _Static_assert(sizeof(struct flow_key) == 16, "key");
-_Static_assert(sizeof(struct session) <= 56, "session");
+_Static_assert(sizeof(struct session) == 56, "session");
 
 /* settings is what user space asks of a network's programs. */
 struct gateway_settings {
@@ -86,12 +93,16 @@ struct gateway_settings {
 	__u32 uplink;	    /* ifindex */
 	__u32 generation;   /* of paths: others are not used any more; never 0 */
 	__u32 lifetime;	    /* of a path; ticks */
+	__u32 established;  /* how long conntrack keeps an open TCP connection that is idle; ms */
+	__u32 transitory;   /* the same for one that nobody has answered; ms */
+	__u32 reset;	    /* the same for one that was reset; ms */
 	__be32 vpc;	    /* the VPC's prefix */
 	__be32 vpc_mask;
 	__be32 public;	    /* the uplink's prefix */
 	__be32 public_mask;
 	__u32 flags;	    /* SET_ */
 	__u32 patience;	    /* after which user space is taken for gone; ticks */
+	__u32 pad;
 };
 
 #define SET_SHORTCUT 0x1 /* learn paths, and use them */
@@ -135,10 +146,11 @@ enum stat {
 	STAT_MISS_TTL,	     /* would expire */
 	STAT_MISS_MTU,	     /* larger than the way out */
 	STAT_MISS_PROTOCOL,  /* neither TCP nor UDP */
-	STAT_MISS_OTHER,     /* malformed, or of a session that never takes the shortcut */
+	STAT_MISS_OTHER,     /* malformed, without the flag ACK, or of a session that never takes the shortcut */
 	STAT_REFUSED_CONNECTIONS,
 	STAT_REFUSED_RATE,
 	STAT_REFUSED_MEMORY,
+	STAT_OUT_OF_WINDOW, /* dropped: a RST or FIN that is not where its connection is */
 	STATS,
 };
 

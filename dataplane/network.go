@@ -123,7 +123,7 @@ type Timeouts struct {
 	TCPEstablished time.Duration // RFC 5382 REQ-5, at least 2 h 4 min
 	TCPTransitory  time.Duration // RFC 5382 REQ-5, at least 4 min
 	ICMP           time.Duration // RFC 5508 REQ-2, at least 60 s
-	TCPReset       time.Duration // after RST
+	TCPReset       time.Duration // after RST, RFC 7857 section 2.2
 }
 
 // DefaultTimeouts returns the timeouts that the RFCs ask of a NAT.
@@ -133,7 +133,7 @@ func DefaultTimeouts() Timeouts {
 		TCPEstablished: 7440 * time.Second,
 		TCPTransitory:  240 * time.Second,
 		ICMP:           60 * time.Second,
-		TCPReset:       10 * time.Second,
+		TCPReset:       240 * time.Second,
 	}
 }
 

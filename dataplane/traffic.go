@@ -15,6 +15,7 @@ type Traffic struct {
 	Sessions  []Sessions       // one for each of SessionKinds, in that order
 	Refused   []Count          // connections refused, by reason; see RefusedReasons
 	Shortcut  Shortcut         // what the flow cache did
+	Misplaced uint64           // packets dropped: a RST or FIN that was not where its connection is
 	Outbound  Volume           // of all addresses
 	Inbound   Volume           // of all addresses
 	Addresses []AddressTraffic // of each private address, ascending

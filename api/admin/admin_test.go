@@ -217,6 +217,7 @@ func TestTraffic(t *testing.T) {
 		Sessions:  []dataplane.Sessions{{Kind: dataplane.SessionSNAT, Open: 1, Opened: 2}},
 		Refused:   []dataplane.Count{{Reason: dataplane.RefusedRate, Count: 3}},
 		Shortcut:  dataplane.Shortcut{Hits: 4, Misses: []dataplane.Count{{Reason: "fragment", Count: 5}}},
+		Misplaced: 6,
 		Outbound:  dataplane.Volume{Bytes: 6, Packets: 7},
 		Inbound:   dataplane.Volume{Bytes: 8, Packets: 9},
 		Addresses: []dataplane.AddressTraffic{{Address: netip.MustParseAddr("10.0.0.1"), Outbound: dataplane.Volume{Bytes: 10, Packets: 11}, Inbound: dataplane.Volume{Bytes: 12, Packets: 13}, Open: 14, Opened: 15, NoPort: 18}},
@@ -229,7 +230,7 @@ func TestTraffic(t *testing.T) {
 	got, err = c.Traffic(ctx, "vpc/ 2")
 	equal(t, got, Traffic{
 		Epoch: 1<<64 - 1, Limit: 10_000, RateLimit: 1_000,
-		Sessions: []Sessions{{"snat", 1, 2}}, Refused: []Count{{"rate", 3}}, Hits: 4, Misses: []Count{{"fragment", 5}},
+		Sessions: []Sessions{{"snat", 1, 2}}, Refused: []Count{{"rate", 3}}, Hits: 4, Misses: []Count{{"fragment", 5}}, Misplaced: 6,
 		Outbound: Volume{6, 7}, Inbound: Volume{8, 9},
 		Addresses: []AddressTraffic{{"10.0.0.1", Volume{10, 11}, Volume{12, 13}, 14, 15, 18}},
 		Ports:     []Ports{{"203.0.113.10", 17, 16, 17}},

@@ -29,6 +29,7 @@ type Traffic struct {
 	Refused   []Count          `json:"refused"`             // sessions, by reason
 	Hits      uint64           `json:"shortcutHits"`        // packets that the flow cache forwarded
 	Misses    []Count          `json:"shortcutMisses"`      // packets that it left to the kernel, by reason
+	Misplaced uint64           `json:"outOfWindow"`         // packets dropped: a RST or FIN that was not where its connection is
 	Outbound  Volume           `json:"outbound"`
 	Inbound   Volume           `json:"inbound"`
 	Addresses []AddressTraffic `json:"addresses"` // by private address
@@ -86,7 +87,7 @@ type NoPort struct {
 func traffic(t *dataplane.Traffic) Traffic {
 	out := Traffic{
 		Epoch: t.Epoch, Limit: t.Limits.Connections, RateLimit: t.Limits.NewPerSecond,
-		Sessions: []Sessions{}, Refused: counts(t.Refused), Hits: t.Shortcut.Hits, Misses: counts(t.Shortcut.Misses),
+		Sessions: []Sessions{}, Refused: counts(t.Refused), Hits: t.Shortcut.Hits, Misses: counts(t.Shortcut.Misses), Misplaced: t.Misplaced,
 		Outbound: Volume(t.Outbound), Inbound: Volume(t.Inbound),
 		Addresses: make([]AddressTraffic, 0, len(t.Addresses)), Ports: []Ports{}, NoPort: []NoPort{},
 	}

@@ -41,7 +41,7 @@ type allSeries struct {
 	open, opened, limit, rateLimit, refused series
 	bytes, packets, hits, misses            series
 	portsUsed, portsFree, portsRatio        series
-	portsRefused                            series
+	portsRefused, misplaced                 series
 
 	addresses                              series
 	addressBytes, addressPackets           series
@@ -67,6 +67,8 @@ func newSeries() *allSeries {
 		hits:    counter("sluice_shortcut_hits_total", "Packets that the flow cache forwarded.", of()...),
 		misses:  counter("sluice_shortcut_misses_total", "Packets that the flow cache left to the kernel's own path, by reason.", of("reason")...),
 
+		misplaced: counter("sluice_out_of_window_packets_total", "TCP packets with RST or FIN that were dropped, because they were not where their connection is.", of()...),
+
 		portsUsed:  gauge("sluice_elastic_ip_ports_used", "Ports of an elastic IP in use towards the destination with the most.", of("elastic_ip", "protocol")...),
 		portsFree:  gauge("sluice_elastic_ip_ports_free", "Ports of an elastic IP that the kernel can still hand out towards that destination.", of("elastic_ip", "protocol")...),
 		portsRatio: gauge("sluice_elastic_ip_ports_used_ratio", "Ports in use, as a share of those that the kernel can hand out: at 1 new connections fail.", of("elastic_ip", "protocol")...),
@@ -86,7 +88,7 @@ func (s *allSeries) list() []series {
 	return []series{
 		s.networks, s.info, s.failures,
 		s.open, s.opened, s.limit, s.rateLimit, s.refused,
-		s.bytes, s.packets, s.hits, s.misses,
+		s.bytes, s.packets, s.hits, s.misses, s.misplaced,
 		s.portsUsed, s.portsFree, s.portsRatio, s.portsRefused,
 		s.addresses, s.addressBytes, s.addressPackets, s.addressSessions, s.addressSessionsOpened, s.addressSessionsRefused,
 	}
@@ -116,6 +118,7 @@ func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplan
 	for _, m := range t.Shortcut.Misses {
 		send(s.misses, float64(m.Count), m.Reason)
 	}
+	send(s.misplaced, float64(t.Misplaced))
 	send(s.bytes, float64(t.Outbound.Bytes), outbound)
 	send(s.bytes, float64(t.Inbound.Bytes), inbound)
 	send(s.packets, float64(t.Outbound.Packets), outbound)

@@ -67,6 +67,18 @@ func (n *network) applySessions(want *dataplane.Network) error {
 	return n.sessions.Apply(session.Compile(want), n.sessions.Uplink())
 }
 
+// tracking says what conntrack sees of a network. What the programs of another
+// version have done, which these cannot take the place of, is not known.
+func (e *Engine) tracking(n *network, want *dataplane.Network) tracking {
+	switch {
+	case n.sessions == nil:
+		return tracking{alone: (e.sessions == nil || n.unsupported) && !session.HasPrograms(e.cfg.Sessions.Dir, n.id)}
+	case want.Shortcut:
+		return tracking{unseen: e.sessions.Lifetime()}
+	}
+	return tracking{}
+}
+
 // renewPaths makes void what the shortcut has learned. It may be called without
 // n.mu held.
 func (n *network) renewPaths() {

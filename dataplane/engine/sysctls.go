@@ -47,8 +47,8 @@ func earlySysctls() []netns.Sysctl {
 // lateSysctls are those that can be set when the nftables table and the links
 // are there: only then a kernel with modules has loaded conntrack and the
 // bridge filter. Forwarding is last.
-func lateSysctls(n *dataplane.Network, links []string) []netns.Sysctl {
-	out := conntrackSysctls(&n.Timeouts)
+func lateSysctls(n *dataplane.Network, links []string, by tracking) []netns.Sysctl {
+	out := conntrackSysctls(&n.Timeouts, by)
 	for _, name := range []string{"iptables", "ip6tables", "arptables"} {
 		// Frames between hosts of a VSwitch are none of the gateway's business.
 		out = append(out, netns.Sysctl{Path: "bridge/bridge-nf-call-" + name, Value: "0", Optional: true})
@@ -65,23 +65,45 @@ func lateSysctls(n *dataplane.Network, links []string) []netns.Sysctl {
 	return out
 }
 
-func conntrackSysctls(t *dataplane.Timeouts) []netns.Sysctl {
+// tracking says what conntrack sees, and who looks whether packets are in their
+// connection's window.
+type tracking struct {
+	// unseen is for how long the packets of an open connection may go past
+	// conntrack before it sees one again; 0 where it sees every packet.
+	unseen time.Duration
+	// alone says that conntrack sees every packet, always did, and nobody looks
+	// before it.
+	alone bool
+}
+
+// conntrackSysctls are those of connection tracking. An entry lives longer by what
+// conntrack may not see, lest it end before its connection was idle for the
+// timeout.
+func conntrackSysctls(t *dataplane.Timeouts, by tracking) []netns.Sysctl {
 	var out []netns.Sysctl
 	set := func(value string, names ...string) {
 		for _, name := range names {
 			out = append(out, netns.Sysctl{Path: "netfilter/nf_conntrack_" + name, Value: value})
 		}
 	}
-	seconds := func(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
-	set(seconds(t.UDP), "udp_timeout", "udp_timeout_stream")
-	set(seconds(t.TCPEstablished), "tcp_timeout_established")
+	seconds := func(d time.Duration) string { return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10) }
+	set(seconds(t.UDP+by.unseen), "udp_timeout", "udp_timeout_stream")
+	// Conntrack takes an open connection for half dead when data was not
+	// acknowledged, packets were repeated, or a window is closed, and forgets it
+	// sooner. It need not be (RFC 5382 REQ-5), and conntrack need not have seen the
+	// acknowledgement.
+	set(seconds(t.TCPEstablished+by.unseen), "tcp_timeout_established", "tcp_timeout_unacknowledged", "tcp_timeout_max_retrans")
 	set(seconds(t.TCPTransitory), "tcp_timeout_syn_sent", "tcp_timeout_syn_recv", "tcp_timeout_fin_wait",
 		"tcp_timeout_close_wait", "tcp_timeout_last_ack", "tcp_timeout_time_wait")
 	set(seconds(t.TCPReset), "tcp_timeout_close")
 	set(seconds(t.ICMP), "icmp_timeout")
-	// The gateway may see only some of a connection's packets, after a restart
-	// or a shortcut, and must not call the others invalid.
-	set("1", "tcp_be_liberal")
+	// Conntrack may see only some of a connection's packets, and must not call
+	// the others invalid. What would end one was looked at by package session.
+	liberal := "1"
+	if by.alone {
+		liberal = "0"
+	}
+	set(liberal, "tcp_be_liberal", "tcp_ignore_invalid_rst")
 	// By default (2) the kernel tells of the end of those connections only that
 	// began while somebody listened, which a restart is not to depend on.
 	set("1", "events")

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
@@ -148,6 +149,7 @@ func TestCountIsConntracksTruth(t *testing.T) {
 	n := s.network(t)
 	n.Shortcut = true
 	n.Limits = dataplane.Limits{Connections: 100_000}
+	n.Timeouts.TCPReset = 2 * time.Second
 	e := s.engine(t)
 	mustApply(t, e, n)
 	space := dataplane.Namespace(n.ID)

@@ -54,6 +54,9 @@ func (n *Network) putSettings() error {
 	}
 	s := n.rules.settings
 	s.Uplink, s.Generation, s.Lifetime = uint32(n.uplink), n.generation, ticks(n.s.opt.Lifetime)
+	if s.Flags&setShortcut != 0 {
+		s.Established += millis(n.s.opt.Lifetime)
+	}
 	if err := n.maps["settings"].Put(uint32(0), &s); err != nil {
 		return fmt.Errorf("write the settings of the BPF programs of network %s: %w", n.id, err)
 	}

@@ -50,15 +50,10 @@ const (
 	xdp     hook = "xdp"
 )
 
-// hooks returns the hooks of a link that take programs. Without the shortcut
-// there is nothing to do for a packet that comes in by the uplink, if egress can
-// see what conntrack made of it.
-func (n *Network) hooks(l Link, by dataplane.ProgramsBy, shortcut bool) []hook {
-	switch {
-	case by == dataplane.ByXDP:
+// hooks returns the hooks of a link that take programs.
+func hooks(by dataplane.ProgramsBy) []hook {
+	if by == dataplane.ByXDP {
 		return []hook{ingress, egress, xdp}
-	case l.Name == dataplane.UplinkName && !shortcut && n.s.sees:
-		return []hook{egress}
 	}
 	return []hook{ingress, egress}
 }
@@ -159,7 +154,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 		if l.Index == 0 {
 			continue
 		}
-		for _, h := range n.hooks(l, modes[i].By, shortcut) {
+		for _, h := range hooks(modes[i].By) {
 			wanted[l.Name+"-"+string(h)] = true
 			if n.attached(l, h) {
 				continue
@@ -403,7 +398,7 @@ func (n *Network) attachFilter(l Link, h hook, p *ebpf.Program) error {
 func (n *Network) Attachments(links []Link, shortcut bool) []dataplane.Programs {
 	out, _ := n.attachments(links, shortcut)
 	for i, l := range links {
-		if l.Index == 0 || slices.ContainsFunc(n.hooks(l, out[i].By, shortcut), func(h hook) bool { return !n.attached(l, h) }) {
+		if l.Index == 0 || slices.ContainsFunc(hooks(out[i].By), func(h hook) bool { return !n.attached(l, h) }) {
 			out[i].By, out[i].Why = dataplane.ByNothing, "not attached; the next comparison with the kernel tries again"
 		}
 	}

@@ -42,7 +42,7 @@ type (
 // Rules is what the programs of a network go by. It is plain data, compiled
 // from a dataplane.Network, and does not depend on the order of its slices.
 type Rules struct {
-	settings settings // without Uplink and Generation, which are the kernel's, and Lifetime
+	settings settings // without Uplink and Generation, which are the kernel's, and for a Lifetime of 0
 	hosts    map[hostKey]uint32
 	elastic  map[uint32]uint32
 }
@@ -59,6 +59,7 @@ func Compile(n *dataplane.Network) *Rules {
 		s.Interval = uint64(time.Second) / uint64(per)
 		s.Burst = uint64(max(per/5, 1)-1) * s.Interval
 	}
+	s.Established, s.Transitory, s.Reset = millis(n.Timeouts.TCPEstablished), millis(n.Timeouts.TCPTransitory), millis(n.Timeouts.TCPReset)
 	s.Vpc, s.VpcMask = prefix(n.Prefix)
 	if n.Uplink != nil {
 		s.Public, s.PublicMask = prefix(n.Uplink.Prefix)
@@ -84,6 +85,8 @@ func Compile(n *dataplane.Network) *Rules {
 	}
 	return r
 }
+
+func millis(d time.Duration) uint32 { return uint32(d / time.Millisecond) }
 
 // allByUplink reports whether whatever leaves the VPC's prefix leaves by the
 // uplink, so that no route has to be asked for.

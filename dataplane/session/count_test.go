@@ -59,12 +59,12 @@ func TestCountShortcut(t *testing.T) {
 // that the packet goes to it is what the element says.
 func TestCountDirection(t *testing.T) {
 	f := newFixture(t)
-	d := directions(udp)[0]
-	for flow, inbound := range map[uint8]bool{0: false, flowReply: false, flowInbound: true, flowInbound | flowReply: true} {
-		d.learned(f, func(s *bpf.GatewaySession) { s.Flow = flow })
-		want := hit(switchIngress, d, d.from)
-		want.Volumes = volumes{{slot, inbound}: {Bytes: uint64(d.from.length()), Packets: 1, Hits: 1}}
-		compare(t, want, f.run(t, switchIngress, d.from.frame()))
+	for _, d := range directions(udp) {
+		for _, reply := range []uint8{0, flowReply} {
+			d.learned(f, func(s *bpf.GatewaySession) { s.Flow |= reply })
+			program := d.programs()[1]
+			compare(t, hit(program, d, d.from), f.run(t, program, d.from.frame()))
+		}
 	}
 }
 

@@ -28,6 +28,13 @@
 // and from which a path is learned again. Nothing is ever evicted: without a
 // session, or without room for one, packets take the kernel's path.
 //
+// # Where a connection is
+//
+// The programs note how far either side of a TCP connection has sent and
+// acknowledged, and drop a RST or FIN that is elsewhere before conntrack sees it
+// (bpf/window.h). Conntrack could not tell: it does not see the packets of the
+// shortcut.
+//
 // # Kernels
 //
 // Programs are attached by tcx, or by clsact before Linux 6.6; and in the driver

@@ -46,22 +46,6 @@ var kernelTypes atomic.Pointer[btf.Cache]
 
 func init() { kernelTypes.Store(btf.NewCache()) }
 
-// haveCasts reports whether the kernel has the functions by which a program sees
-// the connection of a packet (Linux 6.2; can_see in bpf/learn.h).
-func haveCasts() bool {
-	spec, err := kernelTypes.Load().Kernel()
-	if err != nil {
-		return false
-	}
-	for _, name := range []string{"bpf_cast_to_kern_ctx", "bpf_rdonly_cast"} {
-		var f *btf.Func
-		if spec.TypeByName(name, &f) != nil {
-			return false
-		}
-	}
-	return true
-}
-
 // haveTCX reports whether the kernel attaches classifiers by tcx (Linux 6.6).
 // It tries on a link that does not exist: a kernel without tcx does not get as
 // far as to look for it.

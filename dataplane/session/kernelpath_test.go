@@ -35,6 +35,8 @@ var reasons = []odd{
 	{name: "FIN", packet: flags(flagFIN | flagACK), proto: unix.IPPROTO_TCP, why: bpf.GatewayStatSTAT_MISS_CLOSING, index: slot | indexCheck},
 	{name: "RST", packet: flags(flagRST), proto: unix.IPPROTO_TCP, why: bpf.GatewayStatSTAT_MISS_CLOSING, index: slot | indexCheck},
 	{name: "RST and ACK", packet: flags(flagRST | flagACK), proto: unix.IPPROTO_TCP, why: bpf.GatewayStatSTAT_MISS_CLOSING, index: slot | indexCheck},
+	{name: "no flags", packet: flags(0), proto: unix.IPPROTO_TCP, why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
+	{name: "PSH without ACK", packet: flags(flagPSH), proto: unix.IPPROTO_TCP, why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
 	{name: "all flags", packet: flags(0x3f), proto: unix.IPPROTO_TCP, why: bpf.GatewayStatSTAT_MISS_CLOSING, index: slot | indexCheck},
 	{name: "first fragment", packet: func(p *packet) { p.fragment = moreFragments },
 		why: bpf.GatewayStatSTAT_MISS_FRAGMENT, index: slot | indexCheck},
@@ -74,6 +76,8 @@ var reasons = []odd{
 		why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
 	{name: "says nothing of its length", frame: length(0), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
 	{name: "no room for UDP", proto: unix.IPPROTO_UDP, frame: length(27), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
+	{name: "UDP longer than its packet", proto: unix.IPPROTO_UDP, frame: datagram(27), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
+	{name: "UDP shorter than its header", proto: unix.IPPROTO_UDP, frame: datagram(7), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
 	{name: "no room for TCP", proto: unix.IPPROTO_TCP, frame: length(51), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
 	{name: "TCP header of nothing", proto: unix.IPPROTO_TCP, frame: offset(0), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
 	{name: "TCP header too short", proto: unix.IPPROTO_TCP, frame: offset(4), why: bpf.GatewayStatSTAT_MISS_OTHER, index: slot | indexCheck},
@@ -124,6 +128,11 @@ func length(n uint16) func([]byte) []byte {
 	return func(f []byte) []byte { binary.BigEndian.PutUint16(f[16:], n); return f }
 }
 
+// datagram puts another length into the UDP header.
+func datagram(n uint16) func([]byte) []byte {
+	return func(f []byte) []byte { binary.BigEndian.PutUint16(f[ethernetHeader+ipHeader+4:], n); return f }
+}
+
 // offset puts another data offset into the TCP header (RFC 9293, section 3.1): its
 // length, in words. It comes with no new checksum, which nothing here looks at.
 func offset(words byte) func([]byte) []byte {
@@ -170,6 +179,9 @@ func TestKernelPath(t *testing.T) {
 						want := missed(program, frame)
 						if want.Verdict == tcNext {
 							want.Index = o.index
+							if o.name == "shortcut off" && program == uplinkIngress {
+								want.Index = 0 // egress looks by itself
+							}
 							if o.name == "hairpin" && program == switchIngress {
 								// The sender counts, which has no slot here.
 								want.Index = indexCheck | indexHairpin

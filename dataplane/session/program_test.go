@@ -162,12 +162,15 @@ func (f *fixture) learned(from, to packet, change ...func(*bpf.GatewaySession)) 
 	}
 	s := bpf.GatewaySession{
 		Dmac: to.destination, Smac: to.source,
-		Saddr: k.Saddr, Daddr: k.Daddr, Sport: k.Sport, Dport: k.Dport,
+		Addr: k.Saddr, Port: k.Sport,
 		Ifindex: 1, Generation: 1, Until: f.now + 1<<20, Mtu: 1500, Slot: slot, Kind: uint8(kindSNAT), State: stateConfirmed,
 		Path: pathPaired | pathXDP, IpDelta: delta(ethernetHeader + 10), L4Delta: delta(from.checksumAt()),
 	}
 	for _, c := range change {
 		c(&s)
+	}
+	if s.Flow&flowInbound != 0 {
+		s.Addr, s.Port = k.Daddr, k.Dport
 	}
 	k = from.key()
 	f.put("sessions", &k, &s)

@@ -46,13 +46,16 @@ type Options struct {
 	Lifetime time.Duration
 }
 
+// Lifetime is how long a path is used at most before conntrack sees a packet of
+// its connection again.
+func (s *Sessions) Lifetime() time.Duration { return s.opt.Lifetime }
+
 // Sessions makes Networks. Its methods may be called from several goroutines.
 type Sessions struct {
 	opt    Options
 	spec   *ebpf.CollectionSpec
 	object string // identifies the programs
 	tcx    bool
-	sees   bool // egress can see the connection of a packet
 
 	portsMu sync.Mutex
 	ports   *portWatch // opened for the first network
@@ -87,7 +90,7 @@ func New(opt Options) (*Sessions, error) {
 	}
 	sum := sha256.Sum256(bpf.GatewayObject())
 	s := &Sessions{opt: opt, spec: spec, object: hex.EncodeToString(sum[:6])}
-	s.tcx, s.sees = !opt.WithoutTCX && haveTCX(), haveCasts()
+	s.tcx = !opt.WithoutTCX && haveTCX()
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -162,6 +165,16 @@ func mountOnce(dir string) error {
 		return fmt.Errorf("mount the BPF file system: %w", err)
 	}
 	return nil
+}
+
+// HasPrograms reports whether programs of any version are pinned of a network, and
+// so may be at its links. An empty dir stands for DefaultDir.
+func HasPrograms(dir, id string) bool {
+	if dir == "" {
+		dir = DefaultDir
+	}
+	found, err := filepath.Glob(filepath.Join(dir, id, "programs-*"))
+	return err != nil || len(found) > 0
 }
 
 // Remove takes away what is pinned of a network, and with it the programs from

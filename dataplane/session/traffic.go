@@ -96,6 +96,9 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 		}
 		t.Shortcut.Misses = append(t.Shortcut.Misses, dataplane.Count{Reason: m.reason, Count: count})
 	}
+	if t.Misplaced, err = n.stat(bpf.GatewayStatSTAT_OUT_OF_WINDOW); err != nil {
+		return nil, err
+	}
 	return t, n.addAddresses(t, g.Slots)
 }
 

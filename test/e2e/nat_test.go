@@ -420,12 +420,15 @@ func TestTimeouts(t *testing.T) { onAndOff(t, testTimeouts) }
 func testTimeouts(t *testing.T, g *gateway) {
 	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
 	for name, want := range map[string]string{
-		"udp_timeout":             "300",  // RFC 4787 REQ-5
-		"udp_timeout_stream":      "300",  //
-		"tcp_timeout_established": "7440", // RFC 5382 REQ-5: 2 h 4 min
-		"tcp_timeout_syn_sent":    "240",  // RFC 5382 REQ-5: 4 min
-		"tcp_timeout_fin_wait":    "240",  //
-		"icmp_timeout":            "60",   // RFC 5508 REQ-2
+		"udp_timeout":                "300",  // RFC 4787 REQ-5
+		"udp_timeout_stream":         "300",  //
+		"tcp_timeout_established":    "7440", // RFC 5382 REQ-5: 2 h 4 min
+		"tcp_timeout_unacknowledged": "7440", //
+		"tcp_timeout_max_retrans":    "7440", //
+		"tcp_timeout_syn_sent":       "240",  // RFC 5382 REQ-5: 4 min
+		"tcp_timeout_fin_wait":       "240",  //
+		"tcp_timeout_close":          "240",  // RFC 7857 section 2.2
+		"icmp_timeout":               "60",   // RFC 5508 REQ-2
 	} {
 		n.in(t, func() error {
 			got, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_" + name)

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Where a TCP connection is: noted from the packets of either side, and asked of
+ * those that would end it. Conntrack cannot tell, as it does not see the packets
+ * that take the shortcut.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
+#include "network.h"
+#include "parse.h"
+#include "path.h"
+#include "session.h"
+#include "types.h"
+
+/* Who repeats a packet, or has lost some on their way here, is not further away
+ * than this.
+ */
+#define FAR (1 << 24)
+
+/* The largest window without a scale. One may have been announced to the other
+ * side that was a little larger than the one that is known.
+ */
+#define MOST_UNSCALED 65536
+
+/* SYN_DATA is how many bytes a SYN may come with (RFC 7413). */
+#define SYN_DATA 1500
+
+/* is_placed says whether it is known where the sender of a direction is. */
+static __always_inline bool is_placed(const struct session *s)
+{
+	return s->acked | s->end;
+}
+
+/* room_of is how far the other side may send beyond what a direction's sender has
+ * acknowledged.
+ */
+static __always_inline __u32 room_of(const struct session *s)
+{
+	return (__u32)s->window << (s->scale & 15);
+}
+
+/* place notes where the sender of a direction is: from a packet of l3_len bytes,
+ * or of an skb that stands for several. Memory is written only if that has changed.
+ *
+ * Who sends from the outside may be somebody who guesses. A host acknowledges no
+ * more than the other side may have sent, and its own numbers are near those
+ * before.
+ */
+static __always_inline void place(struct session *s, const struct packet *p, __u32 l3_len)
+{
+	bool guessed = s->flow & FLOW_INBOUND;
+	__u32 end;
+	__s32 by;
+
+	if (p->key.proto != IPPROTO_TCP ||
+	    (p->is & (IS_ACK | IS_RESET | IS_MALFORMED | IS_FIRST_FRAGMENT)) != IS_ACK || l3_len < p->head)
+		return;
+	end = p->seq + l3_len - p->head + !!(p->is & (IS_SYN | IS_ENDING));
+	if (!is_placed(s)) {
+		s->window = p->window;
+		s->acked = p->acked;
+		s->end = end;
+		return;
+	}
+	by = p->acked - s->acked;
+	if (by && (guessed ? (__u32)by <= room_of(s) + MOST_UNSCALED : by > 0 || by < -FAR))
+		s->acked = p->acked;
+	if (s->acked == p->acked && s->window != p->window)
+		s->window = p->window;
+	by = end - s->end;
+	if (by > 0 ? by < FAR || !guessed : by < -FAR && !guessed)
+		s->end = end;
+}
+
+static __always_inline void place_skb(struct session *s, const struct packet *p, const struct __sk_buff *skb)
+{
+	place(s, p, skb->gso_size ? skb->len - sizeof(struct ethhdr) : p->len);
+}
+
+/* ends says whether a packet may end its connection. */
+static __always_inline bool ends(const struct packet *p)
+{
+	return p->key.proto == IPPROTO_TCP && (p->is & (IS_ENDING | IS_MALFORMED | IS_LATER_FRAGMENT)) == IS_ENDING;
+}
+
+/* keep_for changes how long conntrack keeps the connection of a packet: of one that
+ * comes in, or, with reverse, that leaves.
+ */
+static __always_inline void keep_for(struct __sk_buff *skb, const struct flow_key *key, bool reverse, __u32 ms)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_ct_opts opts = {.netns_id = CURRENT_NETNS, .l4proto = IPPROTO_TCP};
+	struct nf_conn *ct;
+
+	tuple.ipv4.saddr = reverse ? key->daddr : key->saddr;
+	tuple.ipv4.daddr = reverse ? key->saddr : key->daddr;
+	tuple.ipv4.sport = reverse ? key->dport : key->sport;
+	tuple.ipv4.dport = reverse ? key->sport : key->dport;
+	ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
+	if (!ct)
+		return;
+	bpf_ct_change_timeout(ct, ms);
+	bpf_ct_release(ct);
+}
+
+/* is_opening says whether conntrack has seen all that there was of a connection. */
+static __always_inline bool is_opening(__u8 state)
+{
+	return state == TCP_CONNTRACK_SYN_SENT || state == TCP_CONNTRACK_SYN_RECV || state == TCP_CONNTRACK_SYN_SENT2;
+}
+
+/* tracked is what conntrack has of a TCP connection, for a packet's direction. */
+struct tracked {
+	struct flow_key other; /* key of the other direction */
+	__u32 sent_end;	       /* how far the packet's sender has sent */
+	__u32 sent_most;       /* and how far it may */
+	__u32 heard_end;       /* how far the receiver has sent */
+	__u32 heard_ack;       /* and acknowledged, if heard_flags say so */
+	__u32 last_ack, last_end;
+	__u8 sent_flags, heard_flags;
+	__u8 state, last_dir, last_index;
+	__u8 direction;
+	__u8 pad[2];
+};
+
+/* The verifier of Linux 6.1 takes the union that these are in for its first member,
+ * and has to be gone around.
+ */
+static __always_inline void read_sides(struct tracked *t, const struct ip_ct_tcp_state *sent,
+				       const struct ip_ct_tcp_state *heard)
+{
+	t->sent_end = BPF_CORE_READ(sent, td_end);
+	t->sent_most = BPF_CORE_READ(sent, td_maxend);
+	t->sent_flags = BPF_CORE_READ(sent, flags);
+	t->heard_end = BPF_CORE_READ(heard, td_end);
+	t->heard_ack = BPF_CORE_READ(heard, td_maxack);
+	t->heard_flags = BPF_CORE_READ(heard, flags);
+}
+
+/* track asks conntrack. Returns false if it knows nothing. */
+static __always_inline bool track(struct __sk_buff *skb, const struct flow_key *key, struct tracked *t)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_ct_opts opts = {.netns_id = CURRENT_NETNS, .l4proto = IPPROTO_TCP};
+	struct nf_conn *ct;
+
+	tuple.ipv4.saddr = key->saddr;
+	tuple.ipv4.daddr = key->daddr;
+	tuple.ipv4.sport = key->sport;
+	tuple.ipv4.dport = key->dport;
+	ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
+	if (!ct)
+		return false;
+	t->direction = opts.dir;
+	t->state = ct->proto.tcp.state;
+	t->last_dir = ct->proto.tcp.last_dir;
+	t->last_index = ct->proto.tcp.last_index;
+	t->last_ack = BPF_CORE_READ(ct, proto.tcp.last_ack);
+	t->last_end = BPF_CORE_READ(ct, proto.tcp.last_end);
+	if (opts.dir == IP_CT_DIR_ORIGINAL) {
+		read_sides(t, &ct->proto.tcp.seen[0], &ct->proto.tcp.seen[1]);
+		tuple_key(&ct->tuplehash[IP_CT_DIR_REPLY].tuple, &t->other);
+	} else {
+		read_sides(t, &ct->proto.tcp.seen[1], &ct->proto.tcp.seen[0]);
+		tuple_key(&ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple, &t->other);
+	}
+	bpf_ct_release(ct);
+	return true;
+}
+
+/* misplaced says whether a RST, or a FIN from the outside, is not where its
+ * connection is, so that it is no end of it: it may come from somebody who knows
+ * the addresses and ports and guesses the rest (RFC 5961, RFC 7857 section 2.2).
+ * It belongs there if it is in the window that its receiver has announced, as
+ * the receiver sees it (RFC 9293, section 3.10.7.4).
+ *
+ * Who receives has been seen by these programs if it is a host of the VPC, and
+ * else where there is the shortcut. Otherwise conntrack has seen all packets.
+ * Where neither is so (sessions that were made anew with their maps, connections
+ * that conntrack has picked up), a RST may pass and ends nothing: see learn.
+ */
+static __noinline int misplaced(struct __sk_buff *skb, struct packet *p, __u32 public)
+{
+	struct gateway_settings *set = get_settings();
+	struct session *own, *other, *original;
+	struct tracked t = {};
+	bool reset = p->is & IS_RESET, shortcut, exact, kept = true, learned = false;
+	__u32 ahead, room;
+
+	if (!set || (!reset && !public) || !track(skb, &p->key, &t))
+		return 0;
+	shortcut = set->flags & SET_SHORTCUT;
+	own = bpf_map_lookup_elem(&sessions, &p->key);
+	other = bpf_map_lookup_elem(&sessions, &t.other);
+	original = t.direction == IP_CT_DIR_ORIGINAL ? own : other;
+	if (original && reset && (original->state & (STATE_EXACT | STATE_UNSURE)))
+		__sync_fetch_and_and(&original->state, ~(STATE_EXACT | STATE_UNSURE)); /* an earlier one got lost */
+	if (is_opening(t.state)) {
+		if (!reset)
+			return 0;
+		/* The answer to a SYN. */
+		if ((p->is & IS_ACK) && t.heard_end && t.heard_end - p->acked < SYN_DATA)
+			return 0;
+		if (t.state == TCP_CONNTRACK_SYN_SENT && t.direction == IP_CT_DIR_REPLY)
+			return 1;
+		/* The answer to a packet of a connection that one side has forgotten. */
+		if (other && is_placed(other) && p->seq == other->acked)
+			return 0;
+		if (t.last_index == TCP_ACK_SET && t.last_dir != t.direction && p->seq == t.last_ack)
+			return 0;
+		room = t.heard_flags & IP_CT_TCP_FLAG_MAXACK_SET ? t.heard_ack : t.sent_end;
+		return p->seq - room + SYN_DATA > 2 * SYN_DATA;
+	}
+	/* Closed is closed. */
+	if (t.state == TCP_CONNTRACK_CLOSE || (original && (original->state & STATE_RESET)))
+		return 0;
+	/* The answer to a SYN for a connection that the sender does not know. */
+	if (reset && (p->is & IS_ACK) && t.last_index == TCP_SYN_SET && t.last_dir != t.direction && p->acked == t.last_end)
+		return 0;
+	if (other && is_placed(other) && (public || shortcut)) {
+		ahead = p->seq - other->acked;
+		room = room_of(other);
+		if (!reset) {
+			/* One that was acknowledged comes again only after conntrack has
+			 * seen it.
+			 */
+			__s32 end = ahead + p->len - p->head + 1;
+
+			return (__s32)ahead > (__s32)room + 1 ||
+			       end <= (t.state == TCP_CONNTRACK_ESTABLISHED ? 0 : -(__s32)room - FAR);
+		}
+		exact = !ahead || (own && is_placed(own) && p->seq == own->end);
+		/* What conntrack has picked up on the way, it does not know the scale of. */
+		if (!exact && !public && ((t.heard_flags | t.sent_flags) & IP_CT_TCP_FLAG_BE_LIBERAL))
+			goto unsure;
+		if (ahead > room)
+			return 1;
+		/* Conntrack knows by itself where it sees all packets. */
+		if (original && shortcut && exact)
+			__sync_fetch_and_or(&original->state, STATE_EXACT);
+		return 0;
+	}
+	if (!reset)
+		return 0;
+	if (own)
+		learned = own->generation;
+	else if (!other)
+		kept = false;
+	if (other && other->generation)
+		learned = true;
+	if ((!shortcut || !kept) && !learned && (t.heard_flags & IP_CT_TCP_FLAG_MAXACK_SET) &&
+	    !((t.heard_flags | t.sent_flags) & IP_CT_TCP_FLAG_BE_LIBERAL))
+		return p->seq - t.heard_ack > t.sent_most - t.heard_ack;
+unsure:
+	/* Its sender's own place is known all the same. */
+	if (!public && own && is_placed(own) && own->end - p->seq > FAR)
+		return 1;
+	if (original)
+		__sync_fetch_and_or(&original->state, STATE_UNSURE);
+	return 0;
+}
+
+/* is_new_start says whether a packet opens a connection where one was reset. */
+static __always_inline bool is_new_start(const struct session *s, const struct packet *p)
+{
+	return (s->state & STATE_RESET) && (p->is & (IS_SYN | IS_ACK | IS_MALFORMED)) == IS_SYN;
+}
+
+/* begin_anew has conntrack forget a connection that was reset where it was, if the
+ * same side opens another with the same ports: as conntrack does by itself where
+ * it has seen that the RST was right.
+ */
+static __noinline int begin_anew(struct __sk_buff *skb, struct packet *p)
+{
+	struct tracked t = {};
+
+	if (track(skb, &p->key, &t) && t.direction == IP_CT_DIR_ORIGINAL && t.state == TCP_CONNTRACK_ESTABLISHED &&
+	    t.last_index == TCP_RST_SET && t.last_dir == IP_CT_DIR_ORIGINAL)
+		keep_for(skb, &p->key, false, 0);
+	return 0;
+}
+
+/* may_end says whether a packet that was not parsed yet may end its connection, or
+ * is too odd to tell.
+ */
+static __always_inline bool may_end(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	struct iphdr *ip = data + sizeof(struct ethhdr);
+	struct tcphdr *tcp = (void *)(ip + 1);
+
+	if (skb->protocol != bpf_htons(ETH_P_IP))
+		return false;
+	if ((void *)(ip + 1) > data_end || (ip->protocol == IPPROTO_TCP && (ip->ihl != 5 || (void *)(tcp + 1) > data_end)))
+		return true;
+	return ip->protocol == IPPROTO_TCP && (tcp->fin | tcp->rst);
+}
+
+/* is_tiny says whether a packet is the beginning of TCP that is too short to say
+ * whether it ends its connection: nobody has reason to send such (RFC 1858).
+ */
+static __always_inline bool is_tiny(struct __sk_buff *skb)
+{
+	struct iphdr ip;
+
+	return skb->protocol == bpf_htons(ETH_P_IP) && !bpf_skb_load_bytes(skb, sizeof(struct ethhdr), &ip, sizeof(ip)) &&
+	       ip.version == 4 && ip.protocol == IPPROTO_TCP && (ip.frag_off & bpf_htons(IP_MF)) &&
+	       !(ip.frag_off & bpf_htons(IP_OFFSET)) && bpf_ntohs(ip.tot_len) < ip.ihl * 4 + sizeof(struct tcphdr);
+}
