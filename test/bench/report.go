@@ -29,6 +29,7 @@ const (
 	octets    = "bytes"
 	bitRate   = "bit/s"
 	micros    = "us"
+	count     = "count"
 )
 
 // report collects the figures of a run.
@@ -109,6 +110,8 @@ var goals = map[string]goal{
 	"restore_10k_s":     {"≤ 3 s", atMost("restore_10k_s", 3)},
 	"ecs_metric_10k_ms": {"≤ 50 ms", atMost("ecs_metric_10k_ms", 50)},
 	"pps_10k_over_1":    {"≥ 0.95", atLeast("pps_10k_over_1", 0.95)},
+
+	"shortcut_conntrack_differences": {"0", atMost("shortcut_conntrack_differences", 0)},
 
 	"nat_pps_xdp_over_nft":      {"≥ 3.0", atLeast("nat_pps_xdp_over_nft", 3)},
 	"nat_pps_xdp_over_nft_50k":  {"≥ 3.0", atLeast("nat_pps_xdp_over_nft_50k", 3)},

@@ -158,6 +158,7 @@ var measurements = []measurement{
 	{"apply", applies},
 	{"restore", restores},
 	{"metric", metrics},
+	{"sequences", sequences},
 	{"pps", forwarding},
 	{"nat_pps", natRates},
 	{"nat_pps_tc", natTC},
