@@ -16,9 +16,10 @@ import (
 // Outside is what random networks are connected to: names of links in the namespace
 // that the engine was given, and the public prefix that is there.
 type Outside struct {
-	Bridge string // of the public network
-	Device string // that carries macvlans and the packets of VXLAN; empty for neither
-	Prefix netip.Prefix
+	Namespace string // that Bridge is in, by name; empty for the engine's own
+	Bridge    string // of the public network
+	Device    string // that carries macvlans and the packets of VXLAN; empty for neither
+	Prefix    netip.Prefix
 }
 
 // Random returns a network of that id. It asks for what the control plane may ask for,
@@ -88,7 +89,7 @@ func (g *generator) public() []netip.Addr {
 	if g.IntN(5) == 0 {
 		return nil
 	}
-	u := &dataplane.Uplink{Mode: dataplane.UplinkBridge, Device: g.o.Bridge, Prefix: g.o.Prefix, Gateway: g.o.Prefix.Addr().Next(), MTU: pick(g.Rand, 0, 0, 1500, 1400)}
+	u := &dataplane.Uplink{Mode: dataplane.UplinkBridge, Device: g.o.Bridge, Namespace: g.o.Namespace, Prefix: g.o.Prefix, Gateway: g.o.Prefix.Addr().Next(), MTU: pick(g.Rand, 0, 0, 1500, 1400)}
 	if g.o.Device != "" && g.IntN(4) == 0 {
 		u.Mode, u.Device = dataplane.UplinkMacvlan, g.o.Device
 	}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+
+	"sluice/dataplane/bgp"
 )
 
 // Exit statuses.
@@ -20,6 +22,7 @@ const (
 )
 
 func main() {
+	bgp.Main() // an engine's speakers are this program, started once more
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))

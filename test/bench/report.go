@@ -129,6 +129,9 @@ var goals = map[string]goal{
 	"vpn_status_lag_ms":      {"≤ 200 ms", atMost("vpn_status_lag_ms", 200)},
 	"tunnel_up_over_swanctl": {"≤ 1.25", atMost("tunnel_up_over_swanctl", 1.25)},
 	"ipsec_tcp_over_swanctl": {"≥ 0.98", atLeast("ipsec_tcp_over_swanctl", 0.98)},
+	"vpn_leaked_packets":     {"0", atMost("vpn_leaked_packets", 0)},
+	"vpn_charon_kill_gap_ms": {"≤ 3000 ms", atMost("vpn_charon_kill_gap_ms", 3000)},
+	"apply_again_changes":    {"0", atMost("apply_again_changes", 0)},
 }
 
 // print writes the figures as a table, with the goals beside them.

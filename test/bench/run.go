@@ -157,6 +157,7 @@ var measurements = []measurement{
 	{"api_describe", describes},
 	{"apply", applies},
 	{"restore", restores},
+	{"apply_again", appliesAgain},
 	{"metric", metrics},
 	{"sequences", sequences},
 	{"pps", forwarding},
@@ -170,4 +171,5 @@ var measurements = []measurement{
 	{"flowtable", natFlowtable},
 	{"vpn_mesh", vpn(meshUp)},
 	{"vpn_tunnel", vpn(againstSwanctl)},
+	{"vpn_closed", vpn(failsClosed)},
 }
