@@ -17,7 +17,7 @@ var without = map[string]string{
 	"charon/cert_cache": "no certificates", "charon/cache_crls": "no certificates", "charon/hash_and_url": "no certificates", "charon/ocsp_nonce_len": "no certificates",
 	"charon/reject_trusted_end_entity": "no certificates", "charon/rdn_matching": "no certificates", "charon/rsa_*": "no certificates", "charon/x509/*": "no certificates",
 	"charon/signature_authentication*": "no certificates", "charon/flush_auth_cfg": "no certificates", "charon/force_eap_only_authentication": "no EAP",
-	"connections/*/ocsp": "no certificates; 5.9 does not know it",
+	"connections/*/ocsp":    "no certificates; 5.9 does not know it",
 	"connections/*/*/cert*": "no certificates", "connections/*/*/cert*/*": "no certificates", "connections/*/*/cacert*": "no certificates", "connections/*/*/cacert*/*": "no certificates",
 	"connections/*/*/ca_id": "no certificates", "connections/*/*/pubkeys": "no certificates", "connections/*/*/cert_policy": "no certificates", "connections/*/*/revocation": "no certificates",
 	"connections/*/*/round": "one round", "connections/*/*/eap_id": "no EAP", "connections/*/*/aaa_id": "no EAP", "connections/*/*/xauth_id": "no XAuth", "connections/*/*/groups": "no groups",
