@@ -23,6 +23,7 @@ func (j *job) follow(ctx context.Context) {
 	n := j.n
 	known := n.followed
 	if known != nil && (j.routes == nil || j.routes.Empty()) && !conntrack.Differ(known.network, j.want, known.tunnels, n.tunnels) {
+		n.followed = &decided{j.want, n.tunnels} // what was added may be withdrawn next
 		return
 	}
 	n.followed = nil

@@ -96,6 +96,17 @@ func TestPathsEndWithTheApply(t *testing.T) {
 				t.Error("the new host has received nothing")
 			}
 		}},
+		{"DNAT entry that was added later", func(t *testing.T, p *populated) {
+			later := p.n.DNAT[1]
+			later.ExternalPort = 54
+			p.change(t, func(n *dataplane.Network) { n.DNAT = append(n.DNAT, later) })
+			c := p.flow(t, p.public, "udp4", "203.0.113.11:54")
+			inside := nstest.NewMeter(t, p.server, "eth0", false)
+			p.change(t, func(n *dataplane.Network) {
+				n.DNAT = slices.DeleteFunc(n.DNAT, func(d dataplane.DNAT) bool { return d == later })
+			})
+			nothing(t, inside, c, "the host received")
+		}},
 		{"elastic IP unbound", func(t *testing.T, p *populated) {
 			in, out := p.flow(t, p.public, "udp4", mappedEcho), p.flow(t, p.mapped, "udp4", outsideEcho)
 			inside, outside := nstest.NewMeter(t, p.mapped, "eth0", false), nstest.NewMeter(t, p.public, p.n.ID, false)
