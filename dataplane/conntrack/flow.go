@@ -22,11 +22,10 @@ func (f *Flow) destinationTranslated() bool { return f.Answerer != f.Destination
 
 func (f *Flow) sourceTranslated() bool { return f.AnswerReturn.Addr() != f.Source.Addr() }
 
-// fromKernel returns an IPv4 flow; false for others, and for what is none (see
-// absorber).
+// fromKernel returns an IPv4 flow; false for others.
 func fromKernel(k *conntrack.Flow) (Flow, bool) {
 	o, r := &k.TupleOrig, &k.TupleReply
-	if !o.IP.SourceAddress.Is4() || k.Mark == markAbsorber {
+	if !o.IP.SourceAddress.Is4() {
 		return Flow{}, false
 	}
 	f := Flow{Protocol: o.Proto.Protocol, Inbound: k.Mark == nft.MarkPublic}

@@ -226,7 +226,8 @@ func (m *Model) late(f *Flow, v Verdict) (source, destination netip.AddrPort, ok
 	case f.Inbound:
 		return source, destination, false // what the host still says is a flow of its own now, by what is right now
 	case f.sourceTranslated():
-		_, ok = m.entries.inward(f.Protocol, f.AnswerReturn)
+		to, led := m.entries.inward(f.Protocol, f.AnswerReturn)
+		ok = led && to == f.Source
 	default:
 		ok = true
 	}
@@ -234,4 +235,15 @@ func (m *Model) late(f *Flow, v Verdict) (source, destination netip.AddrPort, ok
 		ok = false // a host that called itself by its elastic IP: they are the flow's own packets
 	}
 	return f.Answerer, f.AnswerReturn, ok
+}
+
+// hindered returns the flow that an absorber is in the way of: the one whose
+// answers would be what it takes, so that conntrack has no room for both. It was
+// not what the model would make when the absorber was made, but may be again.
+func (m *Model) hindered(absorber *Flow) Flow {
+	host, _ := m.entries.inward(absorber.Protocol, absorber.Destination)
+	return Flow{
+		Protocol: absorber.Protocol, Source: host, Destination: absorber.Source,
+		Answerer: absorber.Source, AnswerReturn: absorber.Destination,
+	}
 }

@@ -55,6 +55,12 @@ func Sweep(ctx context.Context, ns *netns.Namespace, m *Model) (ended int, err e
 		if !ok {
 			continue
 		}
+		if flows[i].Mark == markAbsorber {
+			if hindered := m.hindered(&f); s.judge(&hindered) == Keep {
+				_ = s.remove(&flows[i]) // or it ends by itself
+			}
+			continue
+		}
 		v := s.judge(&f)
 		if v == Keep {
 			continue

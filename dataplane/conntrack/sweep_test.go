@@ -11,6 +11,7 @@ import (
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
+	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/nft"
@@ -87,7 +88,7 @@ func TestSweep(t *testing.T) {
 	c := openTable(t, ns)
 	c.add(udp, "10.0.1.7", "198.51.100.1", "198.51.100.1", "203.0.113.2", 1)  // SNAT, stays
 	c.add(udp, "10.0.1.7", "198.51.100.2", "198.51.100.2", "203.0.113.8", 2)  // SNAT to no address of ours
-	c.add(udp, "10.0.1.7", "198.51.100.3", "198.51.100.3", "203.0.113.4", 3)  // SNAT to that of another host, where answers would lead
+	c.add(udp, "10.0.1.7", "198.51.100.3", "198.51.100.3", "203.0.113.4", 3)  // SNAT to that of another host
 	c.add(udp, "10.0.1.7", "198.51.100.4", "198.51.100.4", "10.0.1.7", 4)     // untranslated, and would not be
 	c.add(icmp, "10.0.1.7", "198.51.100.4", "198.51.100.4", "10.0.1.7", 5)    // likewise
 	c.add(47, "10.0.1.7", "198.51.100.4", "198.51.100.4", "10.0.1.7", 0)      // likewise
@@ -103,7 +104,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("left are connections to ports %v, want %v", ports, want)
 	}
 	if want := []string{
-		"17 198.51.100.3:3 > 203.0.113.4:999", "17 198.51.100.4:4 > 10.0.1.7:999",
+		"17 198.51.100.4:4 > 10.0.1.7:999",
 		"47 198.51.100.4:0 > 10.0.1.7:0", "6 198.51.100.5:6 > 10.0.2.4:999",
 	}; !slices.Equal(absorbers, want) {
 		t.Errorf("late answers are absorbed by %q, want %q", absorbers, want)
@@ -113,6 +114,23 @@ func TestSweep(t *testing.T) {
 	}
 	if _, again := c.list(); !slices.Equal(absorbers, again) {
 		t.Errorf("late answers are absorbed by %q after the second one", again)
+	}
+	// What was ended is right again, and absorbers would be in its way. An elastic
+	// IP of one of the hosts leads the answers to its other flows in.
+	n := network()
+	by(n, "198.51.100.4/32", dataplane.NextHop{Via: ip("10.0.3.20")})
+	c.add(udp, "10.0.2.4", "198.51.100.4", "198.51.100.4", "203.0.113.4", 10)
+	if ended, err := Sweep(t.Context(), ns, NewModel(n, nil)); err != nil || ended != 1 {
+		t.Errorf("third Sweep ended %d, %v", ended, err)
+	}
+	if _, absorbers = c.list(); !slices.Equal(absorbers, []string{"17 198.51.100.4:10 > 203.0.113.4:999", "6 198.51.100.5:6 > 10.0.2.4:999"}) {
+		t.Errorf("late answers are absorbed by %q after the third one", absorbers)
+	}
+	if ended, err := Sweep(t.Context(), ns, m); err != nil || ended != 0 {
+		t.Errorf("fourth Sweep ended %d, %v", ended, err)
+	}
+	if _, absorbers = c.list(); !slices.Equal(absorbers, []string{"6 198.51.100.5:6 > 10.0.2.4:999"}) {
+		t.Errorf("late answers are absorbed by %q after the fourth one", absorbers)
 	}
 }
 
