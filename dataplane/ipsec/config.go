@@ -112,12 +112,22 @@ func connection(local netip.Addr, path dataplane.VPNPath, n numbers, c *dataplan
 	} else {
 		conn["dpd_delay"] = "0s"
 	}
-	id := section{"if_id_in": fmt.Sprint(n.own()), "if_id_out": fmt.Sprint(n.own())}
 	if c.IKE.Version != 1 {
 		// Charon takes the IKE_SA of one connection for that of another (reuse_ikesa,
 		// unique) if their configurations are equal. They are not.
-		maps.Copy(conn, id)
+		maps.Copy(conn, n.interfaces())
 	}
+	conn["children"] = childSections(path, n, c)
+	return section{c.ID: conn}
+}
+
+// interfaces returns the settings that name the XFRM interface.
+func (n numbers) interfaces() section {
+	return section{"if_id_in": fmt.Sprint(n.own()), "if_id_out": fmt.Sprint(n.own())}
+}
+
+// childSections returns what charon is told of a connection's CHILD_SAs, by name.
+func childSections(path dataplane.VPNPath, n numbers, c *dataplane.VPNConnection) section {
 	kids := section{}
 	for name, ts := range children(c) {
 		kid := section{
@@ -140,12 +150,31 @@ func connection(local netip.Addr, path dataplane.VPNPath, n numbers, c *dataplan
 			kid["start_action"], kid["close_action"], kid["dpd_action"] = "trap", "trap", "trap"
 		}
 		if path == dataplane.VPNByXFRM {
-			maps.Copy(kid, id)
+			maps.Copy(kid, n.interfaces())
 		}
 		kids[name] = kid
 	}
-	conn["children"] = kids
-	return section{c.ID: conn}
+	return kids
+}
+
+// siblings returns the CHILD_SAs of the connections with which c may have an IKE_SA
+// in common (see share), by name. Where the peer begins, charon takes the first
+// connection that fits the peers, and looks for the subnets in that one only; so
+// each has those of all. They are begun by their own connection only.
+func siblings(path dataplane.VPNPath, numbers func(*dataplane.VPNConnection) numbers, c *dataplane.VPNConnection, connections []dataplane.VPNConnection) section {
+	all := section{}
+	for i := range connections {
+		other := &connections[i]
+		if other.ID == c.ID || !share(c, other) {
+			continue
+		}
+		for name, kid := range childSections(path, numbers(other), other) {
+			kid := kid.(section)
+			kid["start_action"], kid["close_action"], kid["dpd_action"] = "none", "none", "clear"
+			all[name] = kid
+		}
+	}
+	return all
 }
 
 // owns reports whether a CHILD_SA of that name is one of a connection's.
@@ -156,9 +185,9 @@ func owns(connection, child string) bool {
 
 // share reports whether charon may have the CHILD_SAs of two connections in one
 // IKE_SA. With IKEv1 there is one for a pair of peers: a second one would take the
-// place of the first.
+// place of the first. With IKEv2 it depends on what the peer does, if that begins.
 func share(a, b *dataplane.VPNConnection) bool {
-	return a.ID == b.ID || a.IKE.Version == 1 && b.IKE.Version == 1 && samePeer(a, b)
+	return a.ID == b.ID || a.IKE.Version == b.IKE.Version && samePeer(a, b)
 }
 
 // samePeer reports whether two connections are between the same two peers.

@@ -407,3 +407,71 @@ func TestOwners(t *testing.T) {
 		}
 	}
 }
+
+// TestSiblings: a peer begins with the subnets of any of the connections that it
+// has with the gateway; and what the gateway has begun does not notice when others
+// come, change and go.
+func TestSiblings(t *testing.T) {
+	each(t, func(t *testing.T, l *lab) {
+		for _, version := range []int{1, 2} {
+			c := usual()
+			c.IKE.Version, c.Start = version, false
+			d := c
+			d.ID, d.RemoteSubnets = "vco-u", prefixes("10.2.0.0/24")
+			// The peer keeps them apart, and its own first one is not ours.
+			l.answer(d)
+			l.apply(c, d)
+			begin := func(child string) {
+				t.Helper()
+				l.eventually(func() error { // it fails where this end has been faster
+					_, err := l.trySwanctl("--initiate", "--ike", "peer", "--child", child, "--timeout", "20")
+					for _, x := range []string{c.ID, d.ID} {
+						if owns(x, child) && l.m.Status(network)[x].Child {
+							return nil
+						}
+					}
+					return fmt.Errorf("%s is down: %v", child, err)
+				})
+			}
+			begin(slices.Collect(maps.Keys(children(&d)))[0])
+			l.answer(c, d)
+			begin(slices.Collect(maps.Keys(children(&c)))[0])
+			l.carries("10.1.0.2", "10.2.0.2")
+			l.apply()
+
+			c.Start, d.Start = true, true
+			l.apply(c)
+			l.carries("10.1.0.2")
+			l.apply(c, d)
+			l.carries("10.1.0.2", "10.2.0.2")
+			before := l.childrenOf(c.ID)
+			for _, change := range []func(){
+				func() { d.ESP.Lifetime /= 2; l.apply(c, d) },
+				func() { l.apply(c) },
+				func() { l.apply(c, d) },
+			} {
+				change()
+				l.carries("10.1.0.2")
+				if now := l.childrenOf(c.ID); now != before {
+					t.Errorf("IKEv%d: the SAs of a connection were %s and are %s, as another one changed", version, before, now)
+				}
+			}
+			l.apply()
+		}
+	})
+}
+
+// childrenOf returns the ids of the gateway's CHILD_SAs of a connection.
+func (l *lab) childrenOf(connection string) string {
+	l.t.Helper()
+	var ids []string
+	for _, sa := range established(l.m, network) {
+		for _, kid := range sa.children {
+			if owns(connection, kid.name) && kid.carries() {
+				ids = append(ids, kid.id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return strings.Join(ids, " ")
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,19 +76,34 @@ func (g *gateway) loadOne(c *dataplane.VPNConnection) (changed bool, err error) 
 	if err != nil {
 		return false, err
 	}
+	shared := siblings(g.m.path, g.numbers.of, c, g.want.Connections)
+	all := sum
+	if len(shared) > 0 {
+		of, err := digest(shared)
+		if err != nil {
+			return false, err
+		}
+		all += " " + of
+	}
 	had, held := g.loaded[c.ID]
+	own, _, _ := strings.Cut(had, " ")
 	// A charon that was adopted has a key of which we do not know whether it is
 	// this one. What is established with it stays.
 	anotherKey, err := g.giveKey(c)
 	if err != nil {
 		return false, err
 	}
-	renew := held && had != sum || anotherKey
-	if had == sum && !renew {
+	renew := held && own != sum || anotherKey
+	if had == all && !renew {
 		return false, nil
 	}
+	maps.Copy(conn[c.ID].(section)["children"].(section), shared)
 	if _, err := g.charon.do("load-conn", conn); err != nil {
 		return false, err
+	}
+	if own == sum && !renew {
+		g.loaded[c.ID] = all
+		return true, nil // what is another's is not worth a word
 	}
 	if renew {
 		g.states.forgive(c.ID)
@@ -98,7 +114,7 @@ func (g *gateway) loadOne(c *dataplane.VPNConnection) (changed bool, err error) 
 	for name := range children(c) {
 		delete(g.tries, name)
 	}
-	g.loaded[c.ID] = sum
+	g.loaded[c.ID] = all
 	g.m.log.Info("loaded an IPsec connection", "network", g.network, "connection", c.ID, "peer", c.Remote)
 	g.nudge()
 	return true, nil
