@@ -16,7 +16,7 @@ tests() {
 		# What needs no race detector comes first and fails fast: it compiles.
 		# What takes the longest is begun before the rest, so that nothing waits
 		# for it alone at the end. "make lint" vets.
-		go build ./... && go test -race -vet=off -count=1 -p 2 -timeout 9m ./test/vm ./test/e2e ./dataplane/engine ./...
+		go build ./... && go test -race -vet=off -count=1 -p 2 -timeout 25m ./test/vm ./test/e2e ./dataplane/engine ./...
 	else
 		go test "$@"
 	fi
