@@ -24,7 +24,8 @@ func newDoctor() *cobra.Command {
 		Long: `Try what this kernel and machine can do for a gateway, and print what is there,
 what is missing, and what that costs. Nothing is changed: everything is tried in
 a network namespace that is thrown away. The exit code is 1 only if something is
-missing without which no gateway works.
+missing without which no gateway works. A strongSwan is started for a moment and
+asked for its version, its plugins, and what it lacks.
 
 If sluiced runs, it is asked how the BPF programs of each VPC's links are
 attached: by XDP, in the driver, or by tcx or clsact, and why not by XDP.`,
@@ -40,6 +41,12 @@ attached: by XDP, in the driver, or by tcx or clsact, and why not by XDP.`,
 			path, err := ipsec.Available()
 			if err := tunnels(c.OutOrStdout(), path, err); err != nil {
 				return err
+			}
+			if err == nil {
+				there, err := ipsec.Examine(c.Context())
+				if err := strongswan(c.OutOrStdout(), there, err); err != nil {
+					return err
+				}
 			}
 			return tellAttached(c.Context(), c.OutOrStdout(), &f)
 		},
@@ -139,6 +146,20 @@ func tunnels(w io.Writer, path dataplane.VPNPath, err error) error {
 		text += "charon itself (kernel-libipsec), since the kernel has no ESP or no XFRM interfaces."
 	}
 	_, err = fmt.Fprintln(w, text)
+	return err
+}
+
+// strongswan prints what there is of it.
+func strongswan(w io.Writer, s ipsec.Strongswan, err error) error {
+	if err != nil {
+		_, err = fmt.Fprintf(w, "What strongSwan can do could not be asked: %v\n", err)
+		return err
+	}
+	lacks := "all versions of IKE and algorithms that connections may ask for"
+	if len(s.Lacks) > 0 {
+		lacks = "not " + strings.Join(s.Lacks, ", ") + ": connections that ask for that are refused"
+	}
+	_, err = fmt.Fprintf(w, "strongSwan %s (%s) has %s.\nIts plugins: %s\n", s.Version, s.Program, lacks, strings.Join(s.Plugins, " "))
 	return err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api/admin"
+	"sluice/dataplane/ipsec"
 	"sluice/dataplane/probe"
 )
 
@@ -192,5 +194,24 @@ func TestAttached(t *testing.T) {
 func TestReport(t *testing.T) {
 	if report(nil) != 0 || report(os.ErrNotExist) != exitFailed || report(usagef("x: %w", os.ErrNotExist)) != exitUsage {
 		t.Error("exit codes are wrong")
+	}
+}
+
+func TestStrongswan(t *testing.T) {
+	for _, c := range []struct {
+		there ipsec.Strongswan
+		err   error
+		want  string
+	}{
+		{ipsec.Strongswan{Program: "/sbin/charon", Version: "5.9.8", Plugins: []string{"vici", "openssl"}}, nil,
+			"strongSwan 5.9.8 (/sbin/charon) has all versions of IKE and algorithms that connections may ask for.\nIts plugins: vici openssl\n"},
+		{ipsec.Strongswan{Program: "/sbin/charon", Version: "6.1.0", Lacks: []string{"IKEv1", "encryption des"}}, nil,
+			"strongSwan 6.1.0 (/sbin/charon) has not IKEv1, encryption des: connections that ask for that are refused.\nIts plugins: \n"},
+		{ipsec.Strongswan{}, errors.New("it ended"), "What strongSwan can do could not be asked: it ended\n"},
+	} {
+		var out strings.Builder
+		if err := strongswan(&out, c.there, c.err); err != nil || out.String() != c.want {
+			t.Errorf("%q, %v, want %q", out.String(), err, c.want)
+		}
 	}
 }

@@ -144,7 +144,7 @@ func printTunnel(w io.Writer, t *admin.Tunnel, now time.Time) {
 	if f := t.Fault; f != nil {
 		mended := ""
 		if t.Error == "" {
-			mended = ", mended since"
+			mended = ", and not since then"
 		}
 		line("last fault", "%s, %d times from %s to %s, %s ago%s", f.Kind, f.Count, date(f.First), date(f.Last), span(now.Sub(f.Last)), mended)
 		line("", "%s", f.Text)

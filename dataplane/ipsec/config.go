@@ -35,23 +35,6 @@ func proposal(p dataplane.Proposal) string {
 	return s
 }
 
-// The least time between attempts to reach a peer that does not answer, how much
-// longer each waits, what it waits at most (in seconds), and how many there are:
-// after 34.8 s a peer is given up. With IKEv2 that is what dead peer detection waits,
-// too.
-//
-// A peer whose NAT gave it another port is found again by what it sends (RFC 7296,
-// section 2.23), the last of which may be its own dead peer detection, every 30 s as
-// is usual. Only an SA that is still there can follow it; and it is there only if a
-// message of ours is sent after that, and answered. So the last attempt is 31.8 s
-// after the first.
-const (
-	retransmitTimeout = 2.0
-	retransmitBase    = 1.4
-	retransmitLimit   = 3
-	retransmitTries   = 11
-)
-
 const (
 	dpdDelay   = 5 * time.Second
 	dpdTimeout = 35 * time.Second // IKEv1; looked at every dpdDelay
@@ -85,21 +68,30 @@ func texts(prefixes []netip.Prefix) []string {
 //
 // Negotiation is begun by initiate, not by the configuration: loading it again is
 // then without effect on what is established.
+//
+// What must be so is written down even where it is strongSwan's default: defaults
+// change (settings).
 func connection(local netip.Addr, path dataplane.VPNPath, n numbers, c *dataplane.VPNConnection) section {
 	conn := section{
-		"version":      fmt.Sprint(c.IKE.Version),
-		"local_addrs":  []string{local.String()},
-		"remote_addrs": []string{c.Remote.String()},
-		"proposals":    []string{proposal(c.IKE.Proposal)},
-		"aggressive":   yes(c.IKE.Version == 1 && c.IKE.Aggressive),
-		"keyingtries":  "1", // an attempt ends, and tend begins the next one
-		"unique":       "replace",
-		"mobike":       "no", // both addresses are given
-		"send_certreq": "no",
-		"send_cert":    "never",
-		"reauth_time":  "0s",
-		"local":        section{"auth": "psk", "id": c.LocalID},
-		"remote":       section{"auth": "psk", "id": c.RemoteID},
+		"version":       fmt.Sprint(c.IKE.Version),
+		"local_addrs":   []string{local.String()},
+		"local_port":    "500",
+		"remote_addrs":  []string{c.Remote.String()},
+		"remote_port":   "500",
+		"proposals":     []string{proposal(c.IKE.Proposal)},
+		"aggressive":    yes(c.IKE.Version == 1 && c.IKE.Aggressive),
+		"keyingtries":   "1", // an attempt ends, and tend begins the next one
+		"unique":        "replace",
+		"mobike":        "no", // both addresses are given
+		"fragmentation": "yes",
+		"childless":     "allow",
+		"dscp":          "000000",
+		"ppk_required":  "no",
+		"send_certreq":  "no",
+		"send_cert":     "never",
+		"reauth_time":   "0s",
+		"local":         section{"auth": "psk", "id": c.LocalID},
+		"remote":        section{"auth": "psk", "id": c.RemoteID},
 		// strongSwan always says what it needs to find a NAT, and encapsulates where
 		// there is one; neither can be switched off. What is switched here is
 		// encapsulation without a NAT.
@@ -131,18 +123,33 @@ func childSections(path dataplane.VPNPath, n numbers, c *dataplane.VPNConnection
 	kids := section{}
 	for name, ts := range children(c) {
 		kid := section{
-			"local_ts":      ts[0],
-			"remote_ts":     ts[1],
-			"esp_proposals": []string{proposal(c.ESP.Proposal)},
-			"mode":          "tunnel",
-			"policies":      "yes",
-			"reqid":         fmt.Sprint(n.children[name]),
-			"dpd_action":    "clear",
-			"start_action":  "none",
-			"close_action":  "none",
+			"local_ts":         ts[0],
+			"remote_ts":        ts[1],
+			"esp_proposals":    []string{proposal(c.ESP.Proposal)},
+			"sha256_96":        "no",
+			"mode":             "tunnel",
+			"policies":         "yes",
+			"policies_fwd_out": "no",
+			"priority":         "0", // from the selectors
+			"hostaccess":       "no",
+			"ipcomp":           "no",
+			"tfc_padding":      "0",
+			"replay_window":    "32",
+			"hw_offload":       "no",
+			"copy_df":          "yes",
+			"copy_ecn":         "yes",
+			"copy_dscp":        "out",
+			"inactivity":       "0s",
+			"reqid":            fmt.Sprint(n.children[name]),
+			"dpd_action":       "clear",
+			"start_action":     "none",
+			"close_action":     "none",
 		}
 		kid["rekey_time"], _, kid["rand_time"] = limits(c.ESP.Lifetime)
 		kid["life_time"] = seconds(c.ESP.Lifetime)
+		for _, of := range []string{"bytes", "packets"} {
+			kid["rekey_"+of], kid["life_"+of], kid["rand_"+of] = "0", "0", "0"
+		}
 		// What the peer closes, or does not answer any more, is begun again by us, not
 		// by charon: it would answer a peer that only closes what it has twice by making
 		// it anew, and would go on beside a peer that has begun itself.
@@ -224,53 +231,4 @@ func digest(conn section) (string, error) {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:16]), nil
-}
-
-// settings returns charon's strongswan.conf.
-func settings(dir string, path dataplane.VPNPath) string {
-	ipsec := "kernel-netlink"
-	if path == dataplane.VPNByLibipsec {
-		ipsec = "kernel-libipsec kernel-netlink"
-	}
-	// Of plugins that have the same algorithm, charon uses the one that is loaded
-	// first: those that use the CPU's instructions for it come before those that do
-	// not. Level 1 has no key material; that begins at level 4. Packets (net, enc) would
-	// be most of it.
-	return fmt.Sprintf(`# Written by sluiced for one VPN gateway; changes are lost.
-charon-systemd {
-  load = nonce random aesni openssl aes des sha1 sha2 md5 gmp hmac kdf %[2]s socket-default vici
-  install_routes = no
-  reuse_ikesa = yes
-  install_virtual_ip = no
-  i_dont_care_about_security_and_use_aggressive_mode_psk = yes
-  retransmit_timeout = %.1[4]f
-  retransmit_base = %.1[5]f
-  retransmit_tries = %[6]d
-  retransmit_limit = %[10]d
-  routing_table = %[3]d
-  routing_table_prio = %[3]d
-  plugins {
-    vici { socket = unix://%[1]s/%[7]s }
-    openssl { load_legacy = yes } # DES
-    kernel-libipsec { allow_peer_ts = yes } # no routes to the peer
-    kernel-netlink {
-      fwmark = %#[9]x # kernel-libipsec insists on routes: they are in a table that no packet asks
-      roam_events = no
-    }
-  }
-  syslog { daemon { default = -1 } auth { default = -1 } }
-  journal { default = -1 }
-  filelog {
-    sluice {
-      path = %[1]s/%[8]s
-      append = yes
-      flush_line = yes
-      time_format = %%Y-%%m-%%dT%%H:%%M:%%S
-      default = 1
-      net = 0
-      enc = 0
-    }
-  }
-}
-`, dir, ipsec, routingTable, retransmitTimeout, retransmitBase, retransmitTries, socketFile, logFile, uint32(noMark), retransmitLimit)
 }

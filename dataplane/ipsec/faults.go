@@ -17,6 +17,7 @@ type notes struct {
 	established bool   // it has been
 	carried     bool   // a CHILD_SA of it has been up
 	refused     bool   // a CHILD_SA was refused in it, by either end
+	failed      bool   // it cannot come about, though charon goes on with it
 	later       bool   // the first message has been answered, a later one is not
 	// What the last lines before a reason say: charon's own words.
 	offered, configured, identities, asked string
@@ -41,6 +42,14 @@ func (s *states) refused(id string) bool {
 	return n != nil && n.refused
 }
 
+// failed reports whether an IKE_SA cannot come about.
+func (s *states) failed(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.notes[id]
+	return n != nil && n.failed
+}
+
 // failure is a fault that is news.
 type failure struct {
 	connection string
@@ -50,6 +59,9 @@ type failure struct {
 const (
 	stale   = 90 * time.Second // after which a fault does not stand in the way of a less exact one
 	sayNext = time.Hour        // and after which it is news again
+	// How long a fault of a tunnel that works stands without being heard of again:
+	// charon, and others, repeat a rekeying that was refused within 30 s.
+	lingers = 40 * time.Second
 )
 
 // log takes in a line of charon's log. It returns whether it says that charon's
@@ -82,6 +94,7 @@ func (s *states) log(m *vici.Message) (changed bool, news *failure) {
 	}
 	if r.last {
 		one.Failures++
+		n.failed = n.failed || !r.weak && !n.established
 	}
 	return r.last, one.fail(r, why, n)
 }

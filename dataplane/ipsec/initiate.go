@@ -48,6 +48,9 @@ func (g *gateway) tend() (time.Duration, error) {
 			next = min(next, closingLook)
 			continue
 		}
+		if sas, err = g.giveUp(c, sas, now); err != nil {
+			return 0, err
+		}
 		turn := g.turn(c, sas)
 		names, wait := missing(c, g.want.Connections, sas)
 		if len(names) > 0 && wait > 0 {
@@ -78,6 +81,28 @@ func (g *gateway) tend() (time.Duration, error) {
 		}
 	}
 	return next, nil
+}
+
+// giveUp takes down the IKE_SAs that were begun for a connection, and of which it is
+// known that they cannot come about, when it is time for the next attempt. Charon
+// goes on until they are given up as unanswered, as with IKEv1 and another key. It
+// returns the others.
+func (g *gateway) giveUp(c *dataplane.VPNConnection, sas []ikeSA, now time.Time) ([]ikeSA, error) {
+	for name := range children(c) {
+		if now.Before(g.tries[name].next) {
+			return sas, nil
+		}
+	}
+	var rest []ikeSA
+	for i := range sas {
+		sa := &sas[i]
+		if sa.connection != c.ID || !sa.initiator || sa.state != "CONNECTING" || !g.states.failed(sa.id) {
+			rest = append(rest, *sa)
+		} else if err := g.end(sa.id, true); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
 }
 
 // turn returns when a connection may be initiated at the earliest. Connections with

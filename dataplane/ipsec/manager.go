@@ -226,8 +226,8 @@ func (m *Manager) known(network string) *gateway {
 	return m.gateways[network]
 }
 
-// Refuses says why a connection cannot be carried on this machine: an algorithm
-// that its strongSwan, or the kernel, does not have. It is nil if it can be. The
+// Refuses says why a connection cannot be carried on this machine: an algorithm, or
+// a version of IKE, that its strongSwan, or the kernel, does not have. It is nil if it can be. The
 // first call asks a charon that is started for it, which takes a moment.
 func (m *Manager) Refuses(c *dataplane.VPNConnection) error {
 	m.able.Lock()
@@ -239,6 +239,9 @@ func (m *Manager) Refuses(c *dataplane.VPNConnection) error {
 			return nil // charon says so itself when it is given the connection
 		}
 		m.abilities = a
+	}
+	if !m.abilities[kindVersion][fmt.Sprint(c.IKE.Version)] {
+		return fmt.Errorf("this machine's strongSwan has no IKEv%d: choose the other version, or a strongSwan built with it (from 6.1 on --enable-ikev1)", c.IKE.Version)
 	}
 	if err := m.abilities.refuses(c.IKE.Proposal, "IKE"); err != nil {
 		return err

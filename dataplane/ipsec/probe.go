@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
-	"sluice/dataplane/internal/process"
 )
 
 // findCharon returns the path of charon's program.
@@ -145,48 +144,19 @@ const (
 	kindIntegrity  = "integrity"
 	kindGroup      = "dh"
 	kindGroupNew   = "ke"
+	kindVersion    = "version" // ours
 )
 
-// abilities are the algorithms that this machine has, by kind and name.
+// abilities are the algorithms and versions of IKE that this machine has, by kind
+// and name.
 type abilities map[string]map[string]bool
 
 // readAbilities asks a charon that is started for it, and for nothing else, in a
 // namespace of its own.
-func readAbilities(ctx context.Context, program, dir string, path dataplane.VPNPath) (abilities, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	work, err := os.MkdirTemp(dir, "probe-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(work)
-	all := abilities{}
-	err = apart(func() error {
-		pid, err := start(program, work, path)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = process.End(pid) }()
-		c, err := connect(ctx, work, pid)
-		if err != nil {
-			return err
-		}
-		defer c.close()
-		answer, err := c.do("get-algorithms", nil)
-		if err != nil {
-			return err
-		}
-		for kind, part := range sections(answer) {
-			if kind == kindGroupNew {
-				kind = kindGroup
-			}
-			all[kind] = map[string]bool{}
-			for _, name := range part.Keys() {
-				all[kind][name] = true
-			}
-		}
-		return nil
+func readAbilities(ctx context.Context, program, dir string, path dataplane.VPNPath) (all abilities, err error) {
+	err = ask(ctx, program, dir, path, func(c *charon) error {
+		all, err = c.abilities()
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ask charon for its algorithms: %w", err)

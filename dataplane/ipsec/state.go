@@ -170,7 +170,9 @@ func (s *states) update(sas []ikeSA) []turn {
 }
 
 // take notes what the SAs say of a connection besides IKE and Child. What failed is
-// mended when all its CHILD_SAs are there, one of them for the first time.
+// mended when all its CHILD_SAs are there, one of them for the first time; or when
+// they are, and it is not heard of again, as a line of the log may come after the
+// list with what has become of it.
 func (one *state) take(sas []ikeSA) {
 	lacks := children(&one.want)
 	var up []string
@@ -197,7 +199,7 @@ func (one *state) take(sas []ikeSA) {
 	slices.SortFunc(one.SAs, func(a, b dataplane.VPNSA) int { return byNumber(a.ID, b.ID) })
 	slices.Sort(up)
 	one.up = strings.Join(up, " ")
-	if len(lacks) == 0 && one.up != one.before {
+	if len(lacks) == 0 && (one.up != one.before || time.Since(one.Fault.Last) > lingers) {
 		one.mended()
 	}
 }
