@@ -102,13 +102,13 @@ func (n *network) outside(t *testing.T, to netip.Addr) *lab.Capture {
 	return wire
 }
 
-// TestFlowsFollowVPNRoutes: a site is reached over the Internet, from hosts with an
+// TestVPNFlowsFollow: a site is reached over the Internet, from hosts with an
 // SNAT entry and with an elastic IP of their own, when a route into a tunnel comes for
 // it, and goes again. Flows that were open go on by the way that is right, each
 // time; those to somewhere else are not touched.
-func TestFlowsFollowVPNRoutes(t *testing.T) { onAndOff(t, testFlowsFollowVPNRoutes) }
+func TestVPNFlowsFollow(t *testing.T) { onAndOff(t, testVPNFlowsFollow) }
 
-func testFlowsFollowVPNRoutes(t *testing.T, g *gateway) {
+func testVPNFlowsFollow(t *testing.T, g *gateway) {
 	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
 	h, own := n.host(t, 0, "172.16.1.10"), n.host(t, 0, "172.16.1.11")
 	n.gateway(t)
