@@ -496,19 +496,24 @@ static __always_inline void remove_entry(struct gateway_state *g, const struct e
 /* attend_one looks after one session. What conntrack has is made what it is
  * there; what it has not is removed. That of a connection which has ended is
  * removed before conntrack is asked, since the next one between the same ends
- * may be there already, and is another session.
+ * may be there already, and is another session; where that is, is kept.
  */
 static long attend_one(__u32 i, void *context)
 {
 	struct __sk_buff *skb = *(struct __sk_buff **)context;
 	struct gateway_state *g = get_gateway();
+	struct placed original = {}, reply = {};
 	struct connection c = {};
+	struct session *s;
 	struct entry e;
 
 	if (!g || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + i * sizeof(e), &e, sizeof(e)))
 		return 1;
-	if (e.ended)
+	if (e.ended) {
+		keep_place(&e.original, &original);
+		keep_place(&e.reply, &reply);
 		remove_entry(g, &e);
+	}
 	if (look_up(skb, &e.original, false, &c) < 0) {
 		if (!e.status || has_ports(e.original.proto)) {
 			remove_entry(g, &e);
@@ -518,8 +523,13 @@ static long attend_one(__u32 i, void *context)
 		c.reply = e.reply;
 		c.status = e.status;
 	}
-	if (c.status & IPS_CONFIRMED)
-		settle(g, &c, false);
+	if (!(c.status & IPS_CONFIRMED))
+		return 0;
+	s = settle(g, &c, false);
+	if (s && e.ended && c.original.proto == IPPROTO_TCP) {
+		put_place(s, &original);
+		put_place(reply_element(g, s, &c.reply), &reply);
+	}
 	return 0;
 }
 

@@ -43,6 +43,36 @@ static __always_inline __u32 room_of(const struct session *s)
 	return (__u32)s->window << (s->scale & 15);
 }
 
+/* placed is where the sender of a direction is. */
+struct placed {
+	__u32 acked, end;
+	__u16 window;
+	__u8 scale;
+	__u8 pad;
+};
+
+static __always_inline void keep_place(const struct flow_key *key, struct placed *p)
+{
+	struct session *s = bpf_map_lookup_elem(&sessions, key);
+
+	if (!s)
+		return;
+	p->acked = s->acked;
+	p->end = s->end;
+	p->window = s->window;
+	p->scale = s->scale;
+}
+
+static __always_inline void put_place(struct session *s, const struct placed *p)
+{
+	if (!s || is_placed(s))
+		return;
+	s->acked = p->acked;
+	s->end = p->end;
+	s->window = p->window;
+	s->scale = p->scale;
+}
+
 /* place notes where the sender of a direction is: from a packet of l3_len bytes,
  * or of an skb that stands for several. Memory is written only if that has changed.
  *

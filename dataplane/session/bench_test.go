@@ -15,17 +15,21 @@ func BenchmarkXDP(b *testing.B) { benchmark(b, switchXDP, xdpRedirected) }
 func BenchmarkIngress(b *testing.B) { benchmark(b, switchIngress, tcRedirect) }
 
 func benchmark(b *testing.B, program string, want uint32) {
-	f := newFixture(b)
-	p := directions(udp)[0].from
-	p.ttl = 255
-	f.learned(p, p, func(s *bpf.GatewaySession) { s.IpDelta = ^order16(0x0100) })
-	best := time.Hour
-	for b.Loop() {
-		verdict, d, err := f.prog[program].Benchmark(p.frame(), 250, nil)
-		if err != nil || verdict != want {
-			b.Fatal(verdict, err)
-		}
-		best = min(best, d)
+	for name, of := range map[string]func(from, to, payload string) packet{"UDP": udp, "TCP": tcp} {
+		b.Run(name, func(b *testing.B) {
+			f := newFixture(b)
+			p := directions(of)[0].from
+			p.ttl = 255
+			f.learned(p, p, func(s *bpf.GatewaySession) { s.IpDelta = ^order16(0x0100) })
+			best := time.Hour
+			for b.Loop() {
+				verdict, d, err := f.prog[program].Benchmark(p.frame(), 250, nil)
+				if err != nil || verdict != want {
+					b.Fatal(verdict, err)
+				}
+				best = min(best, d)
+			}
+			b.ReportMetric(float64(best.Nanoseconds()), "ns/packet")
+		})
 	}
-	b.ReportMetric(float64(best.Nanoseconds()), "ns/packet")
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 
@@ -38,6 +39,7 @@ type packet struct {
 	ttl      uint8
 	flags    uint8 // TCP
 	payload  string
+	seq, ack uint32 // TCP; 0 for some number
 
 	timestamps bool   // TCP has the option that most connections have, 12 bytes long
 	options    string // of IP, a multiple of four bytes
@@ -130,8 +132,8 @@ func (p packet) layer4() []byte {
 		be.PutUint16(head[4:], uint16(8+len(p.payload)))
 	case unix.IPPROTO_TCP:
 		head, at = make([]byte, 20), 16
-		be.PutUint32(head[4:], 0x01020304)
-		be.PutUint32(head[8:], 0x05060708)
+		be.PutUint32(head[4:], cmp.Or(p.seq, 0x01020304))
+		be.PutUint32(head[8:], cmp.Or(p.ack, 0x05060708))
 		be.PutUint16(head[14:], 502)
 		if p.timestamps {
 			head = append(head, 1, 1, 8, 10, 0, 0, 0, 5, 0, 0, 0, 7)

@@ -38,6 +38,13 @@ func (g *Gateways) Run(s *Sequence) (difference string, err error) {
 
 func (g *Gateways) run(s *Sequence) (string, error) {
 	r := &record{}
+	for to, w := range map[**entry]*gateway{&r.on: g.on, &r.off: g.off} {
+		var err error
+		if *to, err = w.look(s.Protocol, s.Inside, s.Outside); err != nil {
+			return "", err
+		}
+	}
+	r.before = r.off
 	for _, step := range s.Steps {
 		if step.Pause > 0 {
 			r.say("%s pass", step.Pause)

@@ -20,15 +20,16 @@ import (
 
 // gateway is one of the two, with what is at the ends of its wires.
 type gateway struct {
+	id              string
 	ns              *netns.Namespace
 	inside, outside *end
 	tracked         *conntrack.Conn
 	query           *query
-	sessions        *ebpf.Map
+	sessions        *ebpf.Map // nil without programs
 }
 
 func openGateway(ends *netns.Namespace, id string) (_ *gateway, err error) {
-	g := &gateway{}
+	g := &gateway{id: id}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.close())
@@ -49,13 +50,23 @@ func openGateway(ends *netns.Namespace, id string) (_ *gateway, err error) {
 	if g.query, err = newQuery(g.ns); err != nil {
 		return nil, err
 	}
-	if g.sessions, err = ebpf.LoadPinnedMap(filepath.Join(pins(id), "sessions"), nil); err != nil {
-		return nil, fmt.Errorf("the gateway has no session programs: %w", err)
-	}
 	if err := g.introduce(g.inside, switchID, client, server, mapped, markInside.Addr()); err != nil {
 		return nil, err
 	}
 	return g, g.introduce(g.outside, dataplane.UplinkName, nextHop)
+}
+
+// openSessions opens the map of the sessions that there are now.
+func (g *gateway) openSessions() error {
+	m, err := ebpf.LoadPinnedMap(filepath.Join(pins(g.id), "sessions"), nil)
+	if err != nil {
+		return fmt.Errorf("the gateway has no session programs: %w", err)
+	}
+	if g.sessions != nil {
+		g.sessions.Close()
+	}
+	g.sessions = m
+	return nil
 }
 
 // introduce makes an end and the gateway's link to it neighbours.
@@ -177,11 +188,8 @@ func (g *gateway) look(protocol uint8, from, to netip.AddrPort) (*entry, error) 
 		e.state = f.ProtoInfo.TCP.State
 	}
 	var s bpf.GatewaySession
-	for _, t := range []conntrack.Tuple{f.TupleOrig} {
-		k := key(t)
-		if g.sessions.Lookup(&k, &s) == nil {
-			e.reset = s.State&stateReset != 0
-		}
+	if k := key(f.TupleOrig); g.sessions != nil && g.sessions.Lookup(&k, &s) == nil {
+		e.reset = s.State&stateReset != 0
 	}
 	return e, nil
 }
@@ -199,6 +207,9 @@ func (g *gateway) age(protocol uint8, from, to netip.AddrPort, by time.Duration)
 	for _, t := range []conntrack.Tuple{f.TupleOrig, f.TupleReply} {
 		var s bpf.GatewaySession
 		k := key(t)
+		if g.sessions == nil {
+			break
+		}
 		if err := g.sessions.Lookup(&k, &s); err == nil {
 			s.Until -= ticks(by)
 			if err := g.sessions.Put(&k, &s); err != nil {

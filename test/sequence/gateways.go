@@ -67,8 +67,9 @@ type Gateways struct {
 
 // Options are how the gateways are built.
 type Options struct {
-	XDP    bool // the shortcut is in the driver
-	Logger *slog.Logger
+	XDP             bool // the shortcut is in the driver
+	WithoutPrograms bool // as where the kernel cannot run them: both gateways are the same
+	Logger          *slog.Logger
 }
 
 // New builds the gateways.
@@ -90,10 +91,7 @@ func New(ctx context.Context, opt Options) (_ *Gateways, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g.engine, err = engine.New(engine.Config{
-		RunDir: g.dir, Logger: opt.Logger, Namespace: id, Sessions: session.Options{WithoutXDP: !opt.XDP},
-	})
-	if err != nil {
+	if err := g.start(); err != nil {
 		return nil, err
 	}
 	if g.on, err = g.newGateway(ctx, id+"a", true); err != nil {
@@ -101,6 +99,43 @@ func New(ctx context.Context, opt Options) (_ *Gateways, err error) {
 	}
 	g.off, err = g.newGateway(ctx, id+"b", false)
 	return g, err
+}
+
+// start starts an engine.
+func (g *Gateways) start() (err error) {
+	g.engine, err = engine.New(engine.Config{
+		RunDir: g.dir, Logger: g.opt.Logger, Namespace: g.ends.Name(), WithoutSessions: g.opt.WithoutPrograms,
+		Sessions: session.Options{WithoutXDP: !g.opt.XDP},
+	})
+	return err
+}
+
+// Restart has another engine adopt the gateways, or, with anew, make the maps of
+// their sessions again, as one does whose maps are of another form.
+func (g *Gateways) Restart(ctx context.Context, anew bool) error {
+	if err := g.engine.Close(); err != nil {
+		return err
+	}
+	all := []*gateway{g.on, g.off}
+	for _, w := range all {
+		if anew {
+			if err := os.RemoveAll(pins(w.id)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := g.start(); err != nil {
+		return err
+	}
+	for _, w := range all {
+		if _, err := g.engine.Apply(ctx, network(w.id, w == g.on)); err != nil {
+			return err
+		}
+		if err := w.openSessions(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close removes the gateways, and whatever New made before it failed.
@@ -177,6 +212,11 @@ func (g *Gateways) newGateway(ctx context.Context, id string, shortcut bool) (*g
 	w, err := openGateway(g.ends, id)
 	if err != nil {
 		return nil, err
+	}
+	if !g.opt.WithoutPrograms {
+		if err := w.openSessions(); err != nil {
+			return nil, errors.Join(err, w.close())
+		}
 	}
 	if g.opt.XDP && shortcut {
 		err := w.ns.Do(func() error { return errors.Join(lab.EnableGRO(switchID), lab.EnableGRO(dataplane.UplinkName)) })

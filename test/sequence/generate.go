@@ -80,7 +80,7 @@ type generator struct {
 	s      *Sequence
 	opener int
 	hosts  [2]host
-	picked bool // up on the way
+	alone  bool // no programs look before conntrack
 }
 
 // step adds a packet of a side.
@@ -193,7 +193,6 @@ func (g *generator) open() {
 		g.segment(a, ACK, 0, "", false)
 		g.segment(b, ACK, 0, "", false)
 	case 4, 5: // older than the gateway
-		g.picked = true
 		for i := range g.hosts {
 			h := &g.hosts[i]
 			h.scale, h.acked, h.heard = -1, g.hosts[1-i].next, g.hosts[1-i].next

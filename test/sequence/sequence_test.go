@@ -14,20 +14,10 @@ var (
 // Conntrack comes to the same whether it sees every packet or not, and so do the
 // packets.
 func TestShortcutAndConntrack(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("it makes network namespaces, which only root may do")
-	}
+	skipWithoutRoot(t)
 	for name, xdp := range map[string]bool{"tc": false, "XDP": true} {
 		t.Run(name, func(t *testing.T) {
-			g, err := New(t.Context(), Options{XDP: xdp})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := g.Close(); err != nil {
-					t.Error(err)
-				}
-			}()
+			g := newGateways(t, Options{XDP: xdp})
 			for i := range uint64(*count) {
 				difference, err := g.Run(Generate(*first + i))
 				if err != nil {
@@ -38,5 +28,12 @@ func TestShortcutAndConntrack(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func skipWithoutRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("it makes network namespaces, which only root may do")
 	}
 }
