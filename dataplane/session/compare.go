@@ -21,6 +21,7 @@ const (
 	statusDestNAT   = 1 << 5
 
 	tcpTimeWait = 7
+	tcpClose    = 8
 
 	flowReply      = 0x1
 	stateClosed    = 0x1
@@ -104,7 +105,7 @@ func (n *Network) Compare(ctx context.Context) error {
 // knows better then.
 func closedOf(f *conntrack.Flow) bool {
 	t := f.ProtoInfo.TCP
-	return t != nil && t.State >= tcpTimeWait
+	return t != nil && (t.State == tcpTimeWait || t.State == tcpClose)
 }
 
 func hasPorts(protocol uint8) bool {

@@ -76,6 +76,7 @@ func TestClosedOf(t *testing.T) {
 		{"LAST_ACK", &conntrack.ProtoInfoTCP{State: 6}, 30, false},
 		{"TIME_WAIT", &conntrack.ProtoInfoTCP{State: 7}, 120, true},
 		{"CLOSE", &conntrack.ProtoInfoTCP{State: 8}, 10, true},
+		{"SYN_SENT2", &conntrack.ProtoInfoTCP{State: 9}, 120, false},
 	} {
 		f := &conntrack.Flow{Timeout: c.timeout, ProtoInfo: conntrack.ProtoInfo{TCP: c.tcp}}
 		if got := closedOf(f); got != c.want {
