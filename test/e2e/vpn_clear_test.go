@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -47,15 +48,23 @@ func (n *network) watchUplink(t *testing.T) {
 	})
 }
 
-// sprays sends from a host to an address until the returned function is called, each
-// packet from another port, as a new flow. That returns how many were sent.
+// sprays sends from a host to an address until the returned function is called, or the
+// test ends, each packet from another port, as a new flow. That returns how many were
+// sent.
 func (h *host) sprays(t *testing.T, to netip.AddrPort) func() int64 {
 	t.Helper()
 	var sent atomic.Int64
 	stop, done := make(chan struct{}), make(chan error, 1)
+	end := sync.OnceFunc(func() {
+		close(stop)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(end) // before the routes go that it is about
 	go func() {
 		done <- lab.In(h.namespace, func() error {
-			tick := time.NewTicker(2 * time.Millisecond)
+			tick := time.NewTicker(10 * time.Millisecond)
 			defer tick.Stop()
 			for {
 				if c, err := net.Dial("udp4", to.String()); err == nil {
@@ -72,13 +81,7 @@ func (h *host) sprays(t *testing.T, to netip.AddrPort) func() int64 {
 			}
 		})
 	}()
-	return func() int64 {
-		close(stop)
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		return sent.Load()
-	}
+	return func() int64 { end(); return sent.Load() }
 }
 
 // tunnelLink returns the name of the link that leads into a connection's tunnel.
