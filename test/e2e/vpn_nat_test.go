@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -81,4 +82,50 @@ func TestVPNBehindNAT(t *testing.T) {
 	if in == 0 || out == 0 {
 		t.Errorf("%d packets of ESP in UDP to the gateway, %d from it", in, out)
 	}
+}
+
+// TestVPNBehindOneNAT: two sites behind one NAT have one customer gateway, and are
+// told apart by their identities; with what peer-config writes each has its own
+// tunnel.
+func TestVPNBehindOneNAT(t *testing.T) {
+	for _, v := range []struct{ name, version, ike, keys string }{
+		{"IKEv2, a key each", "ikev2", "", "one two"},
+		{"main mode, one key", "ikev1", `,"IkeMode":"main"`, "both both"},
+		{"aggressive mode, a key each", "ikev1", `,"IkeMode":"aggressive"`, "one two"},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
+			h := n.host(t, 0, "172.16.1.10")
+			id, _ := n.vpnGateway(t, "10")
+			first := n.site(t, "n", "192.168.77.1")
+			router, known := n.masquerade(t, first)
+			second := n.site(t, "m", "192.168.78.1")
+			n.besides(t, second, router)
+			for i, s := range []*site{first, second} {
+				name := fmt.Sprint("site-", i)
+				w := modern("172.16.1.0/24", netip.PrefixFrom(s.lan, 24).Masked().String())
+				w.version, w.psk = v.version, strings.Fields(v.keys)[i]
+				c := n.connect(t, id, known, w, ikeModern+v.ike+`,"RemoteId":"`+name+`"`, ipsecModern)
+				s.obey(t, c)
+				n.status(t, c, "ipsec_sa_established")
+				at := s.open(t, "tcp", name)
+				h.reaches(t, at)
+				if got := h.ask(t, "tcp", at); got != name {
+					t.Errorf("%s is %s", at, got)
+				}
+			}
+			h.reaches(t, first.open(t, "tcp", "-")) // still
+		})
+	}
+}
+
+// besides puts a site behind a router that masquerades for another one already.
+func (n *network) besides(t *testing.T, s *site, router *endpoint) {
+	t.Helper()
+	inside, private := netip.MustParsePrefix("192.168.98.1/24"), netip.MustParsePrefix("192.168.98.2/24")
+	s.unplug(t)
+	cable(t, plug{s.namespace, "private", private}, plug{router.namespace, "inside2", inside})
+	inNamespace(t, s.namespace, func() error { return netlink.RouteAdd(&netlink.Route{Gw: inside.Addr().AsSlice()}) })
+	s.addr = private.Addr()
 }
