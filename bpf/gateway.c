@@ -183,36 +183,57 @@ static __always_inline int refuse(struct __sk_buff *skb, const struct gateway_se
 	return NEXT;
 }
 
-/* renew lets a SYN begin a closed session anew, if there is room for it. */
-static __always_inline int renew(struct __sk_buff *skb, struct gateway_state *g, const struct gateway_settings *set, struct session *s)
+/* renew lets a SYN begin a closed session anew, if there is a place for it: 0, or
+ * STAT_REFUSED_.
+ */
+static __always_inline __u32 renew(struct gateway_state *g, const struct gateway_settings *set,
+				   const struct flow_key *key, struct session *s)
 {
+	__u32 old, why = admit(g, set, key, s, true);
 	struct address *a;
-	__u32 old, why;
 
-	if (s->kind == KIND_SNAT) {
-		why = admit(g, set);
-		if (why)
-			return refuse(skb, set, why);
-	} else if (s->kind < KINDS) {
-		__sync_fetch_and_add(&g->open[s->kind], 1);
-	}
+	if (why)
+		return why;
 	old = s->state;
 	if ((old & (STATE_CLOSED | STATE_DEAD)) != STATE_CLOSED ||
 	    __sync_val_compare_and_swap(&s->state, old, STATE_CONFIRMED | (old & STATE_RESET)) != old) {
-		if (s->kind < KINDS)
-			__sync_fetch_and_add(&g->open[s->kind], -1);
-		return NEXT;
+		dismiss(g, key, s);
+		return 0;
 	}
 	/* Conntrack may translate the new connection otherwise. */
 	*(volatile __u32 *)&s->generation = 0;
-	if (s->kind < KINDS)
-		__sync_fetch_and_add(&g->opened[s->kind], 1);
+	add_opened(g, s->kind, s->slot);
 	a = address_of(s->slot);
-	if (a) {
+	if (a)
 		__sync_fetch_and_add(&a->open, 1);
-		__sync_fetch_and_add(&a->opened, 1);
+	return 0;
+}
+
+/* renews says whether a packet begins its session, which is closed, anew. */
+static __always_inline bool renews(const struct packet *p, const struct session *s)
+{
+	return (p->is & (IS_SYN | IS_ACK | IS_MALFORMED)) == IS_SYN && (s->state & STATE_CLOSED) && !(s->flow & FLOW_REPLY);
+}
+
+/* crowd sees to it that a packet without a session makes no entry in conntrack's
+ * table when there is no room for it. Conntrack alone knows whether it would, and
+ * can be asked for TCP and UDP; of other protocols nftables drops what is new.
+ */
+static __always_inline int crowd(struct __sk_buff *skb, const struct packet *p, const struct gateway_state *g,
+				 const struct gateway_settings *set)
+{
+	struct connection c = {};
+
+	if (room(g, set, CLASS_OTHERS))
+		return NEXT;
+	if (!has_ports(p->key.proto) || (p->is & (IS_LATER_FRAGMENT | IS_FIRST_FRAGMENT))) {
+		skb->mark = MARK_CROWDED;
+		return NEXT;
 	}
-	return NEXT;
+	if (look_up(skb, &p->key, false, &c) >= 0)
+		return NEXT;
+	count_stat(STAT_REFUSED_TABLE);
+	return TC_ACT_SHOT;
 }
 
 /* begin makes the session of a packet from a VSwitch that opens one to the
@@ -224,7 +245,7 @@ static __noinline int begin(struct __sk_buff *skb, struct packet *p)
 	struct gateway_state *g = get_gateway();
 	struct connection c = {};
 	struct session s = {};
-	bool limited;
+	bool limited = true;
 	__u32 why;
 	long err;
 
@@ -232,8 +253,9 @@ static __noinline int begin(struct __sk_buff *skb, struct packet *p)
 		return NEXT;
 	s.kind = kind_of(p->key.saddr);
 	if (s.kind == KIND_NONE || !by_uplink(skb, p, set))
-		return NEXT;
-	limited = s.kind == KIND_SNAT;
+		return crowd(skb, p, g, set);
+	if (s.kind == KIND_ELASTIC)
+		s.flow = FLOW_BY_HOST;
 	/* Conntrack has the last word on what is new: its entry may be older than
 	 * these programs, and this may be the answer of a host that was called.
 	 */
@@ -250,7 +272,7 @@ static __noinline int begin(struct __sk_buff *skb, struct packet *p)
 	if (!can_see() && !has_ports(p->key.proto))
 		s.state = STATE_CONFIRMED; /* there is no way to find out */
 	if (limited) {
-		why = admit(g, set);
+		why = admit(g, set, &p->key, &s, false);
 		if (why)
 			return refuse(skb, set, why);
 	}
@@ -259,11 +281,85 @@ static __noinline int begin(struct __sk_buff *skb, struct packet *p)
 	place_skb(&s, p, skb);
 	err = insert_session(g, &p->key, &s, limited);
 	if (err && limited)
-		__sync_fetch_and_add(&g->open[KIND_SNAT], -1);
+		dismiss(g, &p->key, &s);
 	if (err && err != -EEXIST && limited)
 		return refuse(skb, set, STAT_REFUSED_MEMORY);
 	skb->tc_index = s.slot | INDEX_CHECK;
 	return NEXT;
+}
+
+/* answers says whether a packet from the outside that conntrack cannot be asked
+ * for answers what the host behind an elastic IP has opened.
+ */
+static __always_inline bool answers(const struct packet *p, __be32 private)
+{
+	struct flow_key k = {};
+
+	if (has_ports(p->key.proto))
+		return false;
+	k.saddr = private;
+	k.daddr = p->key.saddr;
+	k.sport = p->key.dport;
+	k.dport = p->key.sport;
+	k.proto = p->key.proto;
+	return bpf_map_lookup_elem(&sessions, &k) != NULL;
+}
+
+/* begin_inbound makes the session of a packet that opens one to an elastic IP:
+ * from the outside, or, with hairpin, from a host of the VPC. It runs before
+ * conntrack, too. What is refused from outside is dropped in silence.
+ */
+static __noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, bool hairpin)
+{
+	struct gateway_settings *set = get_settings();
+	struct gateway_state *g = get_gateway();
+	struct connection c = {};
+	struct session s = {};
+	__be32 private;
+	bool limited = true;
+	__u32 why = 0;
+	long err;
+
+	if (!set || !g)
+		return NEXT;
+	private = entry_of(&p->key, &s.flow);
+	if (!private || answers(p, private))
+		return NEXT;
+	s.flow |= FLOW_INBOUND | (hairpin ? FLOW_KERNEL : 0);
+	s.kind = kind_of(private) == KIND_ELASTIC ? KIND_ELASTIC : KIND_DNAT;
+	if (!(p->is & IS_SYN)) {
+		int direction = look_up(skb, &p->key, false, &c);
+
+		if (direction == IP_CT_DIR_REPLY)
+			return NEXT;
+		if (direction == IP_CT_DIR_ORIGINAL) {
+			limited = false;
+			s.state = STATE_CONFIRMED;
+		}
+	}
+	if (!can_see() && !has_ports(p->key.proto))
+		s.state = STATE_CONFIRMED; /* there is no way to find out */
+	if (limited)
+		why = admit(g, set, &p->key, &s, false);
+	if (!why) {
+		s.slot = slot_of(g, private);
+		s.until = ticks();
+		place_skb(&s, p, skb);
+		err = insert_session(g, &p->key, &s, limited);
+		if (err && limited)
+			dismiss(g, &p->key, &s);
+		if (err && err != -EEXIST && limited)
+			why = STAT_REFUSED_MEMORY;
+	}
+	if (!why) {
+		if (!hairpin)
+			skb->tc_index = s.slot | INDEX_CHECK;
+		return NEXT;
+	}
+	if (hairpin)
+		return refuse(skb, set, why);
+	count_stat(why);
+	return TC_ACT_SHOT;
 }
 
 /* From a VSwitch. */
@@ -281,7 +377,7 @@ int switch_ingress(struct __sk_buff *skb)
 		return NEXT;
 	/* Within the VPC nothing is translated. */
 	if (within(p.key.daddr, set->vpc, set->vpc_mask))
-		return NEXT;
+		return crowd(skb, &p, g, set);
 	if (ends(&p) && misplaced(skb, &p, false)) {
 		count_stat(STAT_OUT_OF_WINDOW);
 		return TC_ACT_SHOT;
@@ -302,8 +398,11 @@ int switch_ingress(struct __sk_buff *skb)
 			if (s->flow & FLOW_KERNEL)
 				index = hairpin_index(&p, index);
 			skb->tc_index = index;
-			if ((p.is & (IS_SYN | IS_ACK | IS_MALFORMED)) == IS_SYN && (s->state & STATE_CLOSED))
-				return renew(skb, g, set, s);
+			if (renews(&p, s)) {
+				why = renew(g, set, &p.key, s);
+				if (why)
+					return refuse(skb, set, why);
+			}
 			return NEXT;
 		}
 	}
@@ -317,7 +416,7 @@ int switch_ingress(struct __sk_buff *skb)
 	/* To a neighbour by way of an elastic IP. */
 	if (within(p.key.daddr, set->public, set->public_mask) && bpf_map_lookup_elem(&elastic, &p.key.daddr)) {
 		skb->tc_index = index | INDEX_HAIRPIN;
-		return NEXT;
+		return opens(&p) ? begin_inbound(skb, &p, true) : NEXT;
 	}
 	if (!opens(&p) || (p.key.daddr & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) || p.key.daddr == 0xffffffff)
 		return NEXT;
@@ -354,19 +453,18 @@ int switch_egress(struct __sk_buff *skb)
 	return NEXT;
 }
 
-/* From the outside. Without the shortcut there is nothing to do but to look at
- * what may end a connection, if egress can see what conntrack made of the rest.
- */
+/* From the outside. */
 SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
 	struct gateway_settings *set = get_settings();
+	struct gateway_state *g = get_gateway();
 	struct packet p;
 	struct session *s = NULL;
 	__u32 why = STAT_MISS_OTHER;
 	int verdict;
 
-	if (!set || (!(set->flags & SET_SHORTCUT) && can_see() && !may_end(skb)))
+	if (!set || !g)
 		return NEXT;
 	if (!read_packet(skb, &p))
 		return is_tiny(skb) ? TC_ACT_SHOT : NEXT;
@@ -382,7 +480,7 @@ int uplink_ingress(struct __sk_buff *skb)
 			count_stat(why == STAT_HIT ? STAT_MISS_NEW : why);
 		}
 		skb->tc_index = INDEX_CHECK;
-		return NEXT;
+		return opens(&p) ? begin_inbound(skb, &p, false) : NEXT;
 	}
 	if (set->flags & SET_SHORTCUT) {
 		verdict = shortcut(skb, &p, s, set, true, &why);
@@ -394,6 +492,27 @@ int uplink_ingress(struct __sk_buff *skb)
 			begin_anew(skb, &p);
 	}
 	skb->tc_index = session_index(s, &p, set);
+	if (renews(&p, s)) {
+		why = renew(g, set, &p.key, s);
+		if (why) {
+			count_stat(why);
+			return TC_ACT_SHOT;
+		}
+	}
+	return NEXT;
+}
+
+/* Out of a tunnel, whose link has no Ethernet header: what is new when there is no
+ * room is left to nftables to drop.
+ */
+SEC("tc")
+int tunnel_ingress(struct __sk_buff *skb)
+{
+	struct gateway_settings *set = get_settings();
+	struct gateway_state *g = get_gateway();
+
+	if (set && g && !room(g, set, CLASS_OTHERS))
+		skb->mark = MARK_CROWDED;
 	return NEXT;
 }
 
@@ -493,6 +612,27 @@ static __always_inline void remove_entry(struct gateway_state *g, const struct e
 		remove_session(g, &e->reply, s);
 }
 
+/* spare lets a connection end now, if it is closed: it is so still when the one
+ * that has the same ends begins anew.
+ */
+static __always_inline void spare(struct __sk_buff *skb, const struct flow_key *key)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_ct_opts opts = {.netns_id = CURRENT_NETNS, .l4proto = IPPROTO_TCP};
+	struct nf_conn *ct;
+
+	tuple.ipv4.saddr = key->saddr;
+	tuple.ipv4.daddr = key->daddr;
+	tuple.ipv4.sport = key->sport;
+	tuple.ipv4.dport = key->dport;
+	ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
+	if (!ct)
+		return;
+	if (ct->proto.tcp.state == TCP_CONNTRACK_TIME_WAIT || ct->proto.tcp.state == TCP_CONNTRACK_CLOSE)
+		bpf_ct_change_timeout(ct, 0);
+	bpf_ct_release(ct);
+}
+
 /* attend_one looks after one session. What conntrack has is made what it is
  * there; what it has not is removed. That of a connection which has ended is
  * removed before conntrack is asked, since the next one between the same ends
@@ -509,6 +649,10 @@ static long attend_one(__u32 i, void *context)
 
 	if (!g || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + i * sizeof(e), &e, sizeof(e)))
 		return 1;
+	if (e.spare) {
+		spare(skb, &e.original);
+		return 0;
+	}
 	if (e.ended) {
 		keep_place(&e.original, &original);
 		keep_place(&e.reply, &reply);
@@ -535,7 +679,7 @@ static long attend_one(__u32 i, void *context)
 
 /* User space runs this, in the network's namespace, with a frame of an Ethernet
  * header and up to ENTRIES of struct entry: sessions that conntrack has told
- * it of, or that it found amiss. Only here the question to conntrack and its
+ * it of, or that it found amiss; or connections that are to make room. Only here the question to conntrack and its
  * consequence are not apart.
  */
 SEC("tc")
@@ -550,6 +694,33 @@ int attend(struct __sk_buff *skb)
 	return 0;
 }
 
+/* User space runs this, in a namespace, with a frame of an Ethernet header and the
+ * number by which the kernel may know conntrack's data of a namespace, to find out
+ * where it counts the entries. Returns what is counted there; with 0, the place is
+ * forgotten.
+ */
+SEC("tc")
+int locate(struct __sk_buff *skb)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct gateway_state *g = get_gateway();
+	__u32 id = 0, parts = 0, n = 0;
+	void *data = NULL, *gen;
+
+	if (!g || bpf_skb_load_bytes(skb, sizeof(struct ethhdr), &id, sizeof(id)))
+		return 0;
+	g->count_at = 0;
+	gen = BPF_CORE_READ(task, nsproxy, net_ns, gen);
+	bpf_probe_read_kernel(&parts, sizeof(parts), gen);
+	if (!id || id >= parts || bpf_probe_read_kernel(&data, sizeof(data), gen + id * sizeof(data)) || !data)
+		return 0;
+	data += bpf_core_field_offset(struct nf_conntrack_net, count);
+	if (bpf_probe_read_kernel(&n, sizeof(n), data))
+		return 0;
+	g->count_at = (__u64)data;
+	return n;
+}
+
 char LICENSE[] SEC("license") = "GPL";
 
 /* For the bindings: types that no program of the object passes on. */
@@ -562,5 +733,8 @@ EXPORT(struct address, address);
 EXPORT(struct volume, volume);
 EXPORT(struct host_key, host_key);
 EXPORT(struct entry, entry);
+EXPORT(struct bound_key, bound_key);
+EXPORT(struct bound, bound);
+EXPORT(enum class, class);
 EXPORT(enum kind, kind);
 EXPORT(enum stat, stat);

@@ -21,13 +21,38 @@ type GatewayAddress struct {
 	Opened uint64
 }
 
+type GatewayBound struct {
+	_       structs.HostLayout
+	Open    uint64
+	Refused uint64
+}
+
+type GatewayBoundKey struct {
+	_     structs.HostLayout
+	Addr  uint32
+	Port  uint16
+	Proto uint8
+	Of    uint8
+}
+
+type GatewayClass uint32
+
+const (
+	GatewayClassCLASS_OTHERS  GatewayClass = 0
+	GatewayClassCLASS_SNAT    GatewayClass = 1
+	GatewayClassCLASS_ELASTIC GatewayClass = 2
+	GatewayClassCLASS_INBOUND GatewayClass = 3
+	GatewayClassCLASSES       GatewayClass = 4
+)
+
 type GatewayEntry struct {
 	_        structs.HostLayout
 	Original GatewayFlowKey
 	Reply    GatewayFlowKey
 	Status   uint32
 	Ended    uint8
-	Pad      [3]uint8
+	Spare    uint8
+	Pad      [2]uint8
 }
 
 type GatewayFlowKey struct {
@@ -41,23 +66,28 @@ type GatewayFlowKey struct {
 }
 
 type GatewayGatewaySettings struct {
-	_           structs.HostLayout
-	Interval    uint64
-	Burst       uint64
-	Connections uint32
-	Uplink      uint32
-	Generation  uint32
-	Lifetime    uint32
-	Established uint32
-	Transitory  uint32
-	Reset       uint32
-	Vpc         uint32
-	VpcMask     uint32
-	Public      uint32
-	PublicMask  uint32
-	Flags       uint32
-	Patience    uint32
-	Pad         uint32
+	_            structs.HostLayout
+	Interval     uint64
+	Burst        uint64
+	Connections  uint32
+	Uplink       uint32
+	Generation   uint32
+	Lifetime     uint32
+	Established  uint32
+	Transitory   uint32
+	Reset        uint32
+	Vpc          uint32
+	VpcMask      uint32
+	Public       uint32
+	PublicMask   uint32
+	Flags        uint32
+	Patience     uint32
+	Entries      uint32
+	Share        [4]uint32
+	PerEntry     uint32
+	PerElasticIp uint32
+	PerHost      uint32
+	Others       uint32
 }
 
 type GatewayGatewayState struct {
@@ -65,7 +95,9 @@ type GatewayGatewayState struct {
 	Arrival  uint64
 	Open     [4]uint64
 	Opened   [4]uint64
+	Held     [4]uint64
 	Pending  uint64
+	CountAt  uint64
 	Slots    uint32
 	Attended uint32
 }
@@ -127,7 +159,11 @@ const (
 	GatewayStatSTAT_REFUSED_RATE        GatewayStat = 12
 	GatewayStatSTAT_REFUSED_MEMORY      GatewayStat = 13
 	GatewayStatSTAT_OUT_OF_WINDOW       GatewayStat = 14
-	GatewayStatSTATS                    GatewayStat = 15
+	GatewayStatSTAT_REFUSED_ENTRY       GatewayStat = 15
+	GatewayStatSTAT_REFUSED_ELASTIC_IP  GatewayStat = 16
+	GatewayStatSTAT_REFUSED_HOST        GatewayStat = 17
+	GatewayStatSTAT_REFUSED_TABLE       GatewayStat = 18
+	GatewayStatSTATS                    GatewayStat = 19
 )
 
 type GatewayVolume struct {
@@ -142,8 +178,10 @@ type GatewayVolume struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	GatewayMapAddresses      = "addresses"
+	GatewayMapBounds         = "bounds"
 	GatewayMapDevices        = "devices"
 	GatewayMapElastic        = "elastic"
+	GatewayMapEntries        = "entries"
 	GatewayMapGateway        = "gateway"
 	GatewayMapHosts          = "hosts"
 	GatewayMapSessions       = "sessions"
@@ -152,13 +190,18 @@ const (
 	GatewayMapStats          = "stats"
 	GatewayMapVolumes        = "volumes"
 	GatewayProgAttend        = "attend"
+	GatewayProgLocate        = "locate"
 	GatewayProgSwitchEgress  = "switch_egress"
 	GatewayProgSwitchIngress = "switch_ingress"
 	GatewayProgSwitchXdp     = "switch_xdp"
+	GatewayProgTunnelIngress = "tunnel_ingress"
 	GatewayProgUplinkEgress  = "uplink_egress"
 	GatewayProgUplinkIngress = "uplink_ingress"
 	GatewayProgUplinkXdp     = "uplink_xdp"
 	GatewayVarAddressType    = "address_type"
+	GatewayVarBoundKeyType   = "bound_key_type"
+	GatewayVarBoundType      = "bound_type"
+	GatewayVarClassType      = "class_type"
 	GatewayVarEntryType      = "entry_type"
 	GatewayVarFlowKeyType    = "flow_key_type"
 	GatewayVarHostKeyType    = "host_key_type"
@@ -213,9 +256,11 @@ type GatewaySpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type GatewayProgramSpecs struct {
 	Attend        *ebpf.ProgramSpec `ebpf:"attend"`
+	Locate        *ebpf.ProgramSpec `ebpf:"locate"`
 	SwitchEgress  *ebpf.ProgramSpec `ebpf:"switch_egress"`
 	SwitchIngress *ebpf.ProgramSpec `ebpf:"switch_ingress"`
 	SwitchXdp     *ebpf.ProgramSpec `ebpf:"switch_xdp"`
+	TunnelIngress *ebpf.ProgramSpec `ebpf:"tunnel_ingress"`
 	UplinkEgress  *ebpf.ProgramSpec `ebpf:"uplink_egress"`
 	UplinkIngress *ebpf.ProgramSpec `ebpf:"uplink_ingress"`
 	UplinkXdp     *ebpf.ProgramSpec `ebpf:"uplink_xdp"`
@@ -226,8 +271,10 @@ type GatewayProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type GatewayMapSpecs struct {
 	Addresses *ebpf.MapSpec `ebpf:"addresses"`
+	Bounds    *ebpf.MapSpec `ebpf:"bounds"`
 	Devices   *ebpf.MapSpec `ebpf:"devices"`
 	Elastic   *ebpf.MapSpec `ebpf:"elastic"`
+	Entries   *ebpf.MapSpec `ebpf:"entries"`
 	Gateway   *ebpf.MapSpec `ebpf:"gateway"`
 	Hosts     *ebpf.MapSpec `ebpf:"hosts"`
 	Sessions  *ebpf.MapSpec `ebpf:"sessions"`
@@ -242,6 +289,9 @@ type GatewayMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type GatewayVariableSpecs struct {
 	AddressType  *ebpf.VariableSpec `ebpf:"address_type"`
+	BoundKeyType *ebpf.VariableSpec `ebpf:"bound_key_type"`
+	BoundType    *ebpf.VariableSpec `ebpf:"bound_type"`
+	ClassType    *ebpf.VariableSpec `ebpf:"class_type"`
 	EntryType    *ebpf.VariableSpec `ebpf:"entry_type"`
 	FlowKeyType  *ebpf.VariableSpec `ebpf:"flow_key_type"`
 	HostKeyType  *ebpf.VariableSpec `ebpf:"host_key_type"`
@@ -274,8 +324,10 @@ func (o *GatewayObjects) Close() error {
 // It can be passed to LoadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GatewayMaps struct {
 	Addresses *ebpf.Map `ebpf:"addresses"`
+	Bounds    *ebpf.Map `ebpf:"bounds"`
 	Devices   *ebpf.Map `ebpf:"devices"`
 	Elastic   *ebpf.Map `ebpf:"elastic"`
+	Entries   *ebpf.Map `ebpf:"entries"`
 	Gateway   *ebpf.Map `ebpf:"gateway"`
 	Hosts     *ebpf.Map `ebpf:"hosts"`
 	Sessions  *ebpf.Map `ebpf:"sessions"`
@@ -288,8 +340,10 @@ type GatewayMaps struct {
 func (m *GatewayMaps) Close() error {
 	return _GatewayClose(
 		m.Addresses,
+		m.Bounds,
 		m.Devices,
 		m.Elastic,
+		m.Entries,
 		m.Gateway,
 		m.Hosts,
 		m.Sessions,
@@ -305,6 +359,9 @@ func (m *GatewayMaps) Close() error {
 // It can be passed to LoadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GatewayVariables struct {
 	AddressType  *ebpf.Variable `ebpf:"address_type"`
+	BoundKeyType *ebpf.Variable `ebpf:"bound_key_type"`
+	BoundType    *ebpf.Variable `ebpf:"bound_type"`
+	ClassType    *ebpf.Variable `ebpf:"class_type"`
 	EntryType    *ebpf.Variable `ebpf:"entry_type"`
 	FlowKeyType  *ebpf.Variable `ebpf:"flow_key_type"`
 	HostKeyType  *ebpf.Variable `ebpf:"host_key_type"`
@@ -321,9 +378,11 @@ type GatewayVariables struct {
 // It can be passed to LoadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GatewayPrograms struct {
 	Attend        *ebpf.Program `ebpf:"attend"`
+	Locate        *ebpf.Program `ebpf:"locate"`
 	SwitchEgress  *ebpf.Program `ebpf:"switch_egress"`
 	SwitchIngress *ebpf.Program `ebpf:"switch_ingress"`
 	SwitchXdp     *ebpf.Program `ebpf:"switch_xdp"`
+	TunnelIngress *ebpf.Program `ebpf:"tunnel_ingress"`
 	UplinkEgress  *ebpf.Program `ebpf:"uplink_egress"`
 	UplinkIngress *ebpf.Program `ebpf:"uplink_ingress"`
 	UplinkXdp     *ebpf.Program `ebpf:"uplink_xdp"`
@@ -332,9 +391,11 @@ type GatewayPrograms struct {
 func (p *GatewayPrograms) Close() error {
 	return _GatewayClose(
 		p.Attend,
+		p.Locate,
 		p.SwitchEgress,
 		p.SwitchIngress,
 		p.SwitchXdp,
+		p.TunnelIngress,
 		p.UplinkEgress,
 		p.UplinkIngress,
 		p.UplinkXdp,

@@ -123,8 +123,29 @@ struct ns_common {
 	unsigned int inum;
 };
 
+/* gen has, at its beginning, how many pointers there are (unsigned int); and from
+ * there on, of which the first do not count, the pointers to what each part of the
+ * kernel keeps of the namespace, by the part's number (struct net_generic).
+ */
 struct net {
 	struct ns_common ns;
+	void *gen;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct nf_conntrack_net {
+	atomic_t count;
+};
+
+struct nsproxy {
+	struct net *net_ns;
+};
+
+struct task_struct {
+	struct nsproxy *nsproxy;
 };
 
 typedef struct {

@@ -5,7 +5,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "clock.h"
+#include "bound.h"
 #include "types.h"
 
 /* in_time holds new connections to one per interval, by the generic cell rate
@@ -29,20 +29,12 @@ static __always_inline bool in_time(struct gateway_state *g, const struct gatewa
 	return false;
 }
 
-/* attended says whether user space looks after the sessions. If not, those that
- * conntrack has forgotten are still counted, and must not keep others out.
- */
-static __always_inline bool attended(const struct gateway_state *g, const struct gateway_settings *set)
-{
-	return ticks() - g->attended < set->patience;
-}
-
-/* admit takes a place among the gateway's open SNAT connections, or says why
+/* admit_snat takes a place among the gateway's open SNAT connections, or says why
  * there is none: 0, or STAT_REFUSED_. The place is taken before it is known
  * whether there is one, and given back: so the limit is never exceeded, however
  * many CPUs ask.
  */
-static __always_inline __u32 admit(struct gateway_state *g, const struct gateway_settings *set)
+static __always_inline __u32 admit_snat(struct gateway_state *g, const struct gateway_settings *set)
 {
 	__u64 most = set->connections ? set->connections : ~0ULL, open;
 	__u32 why = 0;
@@ -60,4 +52,31 @@ static __always_inline __u32 admit(struct gateway_state *g, const struct gateway
 	if (why)
 		__sync_fetch_and_add(&g->open[KIND_SNAT], -1);
 	return why;
+}
+
+/* admit takes the places of a session that is to begin, of whatever kind, among
+ * those that are open, or says why there is none: 0, or STAT_REFUSED_. anew is
+ * set for one that conntrack has an entry of.
+ */
+static __always_inline __u32 admit(struct gateway_state *g, const struct gateway_settings *set,
+				   const struct flow_key *key, const struct session *s, bool anew)
+{
+	__u32 why;
+
+	if (!anew && !room(g, set, class_of(s->kind, s->flow)))
+		return STAT_REFUSED_TABLE;
+	if (s->kind == KIND_SNAT && !(s->flow & FLOW_INBOUND))
+		return admit_snat(g, set);
+	why = bounded(g, set, key, s->flow);
+	if (!why && s->kind < KINDS)
+		__sync_fetch_and_add(&g->open[s->kind], 1);
+	return why;
+}
+
+/* dismiss gives back the places that admit took. */
+static __always_inline void dismiss(struct gateway_state *g, const struct flow_key *key, const struct session *s)
+{
+	if (s->kind < KINDS)
+		__sync_fetch_and_add(&g->open[s->kind], -1);
+	count_bounds(key, s->flow, -1);
 }

@@ -96,6 +96,28 @@ struct elastic_map {
 	__uint(value_size, sizeof(__u32));
 };
 
+/* Where what comes for an elastic IP is led to: the private address of each DNAT
+ * entry (OF_ENTRY).
+ */
+struct entries_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 17);
+	__uint(key_size, sizeof(struct bound_key));
+	__uint(value_size, sizeof(__be32));
+};
+
+/* What sessions count with. User space removes those of entries that are gone,
+ * when nothing is open any more.
+ */
+struct bounds_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 18);
+	__uint(key_size, sizeof(struct bound_key));
+	__uint(value_size, sizeof(struct bound));
+};
+
 /* The links (ifindex) that XDP can redirect to. */
 struct devices_map {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -13,6 +13,8 @@ struct volumes_map volumes SEC(".maps");
 struct stats_map stats SEC(".maps");
 struct hosts_map hosts SEC(".maps");
 struct elastic_map elastic SEC(".maps");
+struct entries_map entries SEC(".maps");
+struct bounds_map bounds SEC(".maps");
 struct devices_map devices SEC(".maps");
 
 static __always_inline struct gateway_settings *get_settings(void)

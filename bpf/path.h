@@ -173,9 +173,14 @@ static __always_inline bool describe(struct gateway_state *g, const struct conne
 		s->flow = FLOW_INBOUND;
 		if (c->status & IPS_SRC_NAT)
 			s->flow |= FLOW_KERNEL;
+		entry_of(&c->original, &s->flow);
 	} else if (c->status & IPS_SRC_NAT) {
 		private = c->original.saddr;
-		s->kind = kind_of(private) == KIND_ELASTIC ? KIND_ELASTIC : KIND_SNAT;
+		s->kind = KIND_SNAT;
+		if (kind_of(private) == KIND_ELASTIC) {
+			s->kind = KIND_ELASTIC;
+			s->flow = FLOW_BY_HOST;
+		}
 	} else {
 		return false;
 	}
@@ -211,9 +216,9 @@ static __always_inline struct session *settle(struct gateway_state *g, const str
 	confirm_session(g, s);
 	if (c->tcp_state == TCP_CONNTRACK_TIME_WAIT || c->tcp_state == TCP_CONNTRACK_CLOSE ||
 	    (reset && !(s->state & STATE_UNSURE)))
-		close_session(g, s);
+		close_session(g, &c->original, s);
 	else if (c->tcp_state == TCP_CONNTRACK_ESTABLISHED)
-		reopen_session(g, s);
+		reopen_session(g, &c->original, s);
 	else if ((c->tcp_state == TCP_CONNTRACK_SYN_SENT || c->tcp_state == TCP_CONNTRACK_SYN_RECV) && (s->state & STATE_RESET))
 		__sync_fetch_and_and(&s->state, ~STATE_RESET); /* a SYN has opened it again */
 	return s;

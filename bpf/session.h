@@ -9,6 +9,7 @@
 #include <linux/errno.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bound.h"
 #include "network.h"
 #include "types.h"
 
@@ -45,7 +46,9 @@ static __always_inline struct address *address_of(__u32 slot)
 	return bpf_map_lookup_elem(&addresses, &slot);
 }
 
-static __always_inline void add_open(struct gateway_state *g, __u32 kind, __u32 slot, __s64 by)
+/* add_open counts a session as open, or no longer, with all that it counts with. */
+static __always_inline void add_open(struct gateway_state *g, const struct flow_key *key, __u32 kind, __u32 slot,
+				     __u32 flow, __s64 by)
 {
 	struct address *a = address_of(slot);
 
@@ -53,6 +56,7 @@ static __always_inline void add_open(struct gateway_state *g, __u32 kind, __u32 
 		__sync_fetch_and_add(&g->open[kind], by);
 	if (a)
 		__sync_fetch_and_add(&a->open, by);
+	count_bounds(key, flow, by);
 }
 
 /* add_opened counts a session as opened: once conntrack has it, and not before.
@@ -69,8 +73,8 @@ static __always_inline void add_opened(struct gateway_state *g, __u32 kind, __u3
 }
 
 /* insert_session makes the element of the original direction, and counts the
- * session as open. If counted is set, the caller has counted it in gateway.open
- * already (see admit). Returns 0, -EEXIST if it is there already, or another error.
+ * session as open. If counted is set, the caller has taken its places already
+ * (see admit). Returns 0, -EEXIST if it is there already, or another error.
  */
 static __always_inline long insert_session(struct gateway_state *g, const struct flow_key *key, const struct session *s,
 					   bool counted)
@@ -81,11 +85,14 @@ static __always_inline long insert_session(struct gateway_state *g, const struct
 
 	if (err)
 		return err;
-	if (kind < KINDS && !counted)
-		__sync_fetch_and_add(&g->open[kind], 1);
-	a = address_of(slot);
-	if (a)
-		__sync_fetch_and_add(&a->open, 1);
+	__sync_fetch_and_add(&g->held[class_of(kind, s->flow)], 1);
+	if (!counted) {
+		add_open(g, key, kind, slot, s->flow, 1);
+	} else {
+		a = address_of(slot);
+		if (a)
+			__sync_fetch_and_add(&a->open, 1);
+	}
 	if (s->state & STATE_CONFIRMED)
 		add_opened(g, kind, slot);
 	else
@@ -105,23 +112,23 @@ static __always_inline void confirm_session(struct gateway_state *g, struct sess
 }
 
 /* close_session notes that a session was seen closed. */
-static __always_inline void close_session(struct gateway_state *g, struct session *s)
+static __always_inline void close_session(struct gateway_state *g, const struct flow_key *key, struct session *s)
 {
 	__u32 old = __sync_fetch_and_or(&s->state, STATE_CLOSED | STATE_CLOSING);
 
 	if (!(old & (STATE_CLOSED | STATE_DEAD)))
-		add_open(g, s->kind, s->slot, -1);
+		add_open(g, key, s->kind, s->slot, s->flow, -1);
 }
 
 /* reopen_session notes that a session which was seen closed goes on. */
-static __always_inline void reopen_session(struct gateway_state *g, struct session *s)
+static __always_inline void reopen_session(struct gateway_state *g, const struct flow_key *key, struct session *s)
 {
 	__u32 old = s->state;
 
 	if ((old & (STATE_CLOSED | STATE_DEAD | STATE_RESET)) != STATE_CLOSED)
 		return;
 	if (__sync_val_compare_and_swap(&s->state, old, old & ~(STATE_CLOSED | STATE_CLOSING)) == old)
-		add_open(g, s->kind, s->slot, 1);
+		add_open(g, key, s->kind, s->slot, s->flow, 1);
 }
 
 /* remove_session takes an element away, of either direction. Who sets
@@ -138,8 +145,9 @@ static __always_inline void remove_session(struct gateway_state *g, const struct
 	bpf_map_delete_elem(&sessions, key);
 	if (flow & FLOW_REPLY)
 		return;
+	__sync_fetch_and_add(&g->held[class_of(kind, flow)], -1);
 	if (!(old & STATE_CONFIRMED))
 		__sync_fetch_and_add(&g->pending, -1);
 	if (!(old & STATE_CLOSED))
-		add_open(g, kind, slot, -1);
+		add_open(g, key, kind, slot, flow, -1);
 }

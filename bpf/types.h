@@ -30,6 +30,17 @@ enum kind {
 	KINDS,
 };
 
+/* Conntrack's entries, by what they are for. CLASSES is a power of two. User
+ * space knows the order.
+ */
+enum class {
+	CLASS_OTHERS,  /* not translated: within the VPC, by other ways than the uplink, for the gateway itself */
+	CLASS_SNAT,    /* opened from inside, translated by an SNAT entry */
+	CLASS_ELASTIC, /* opened from inside by a host with an elastic IP of its own */
+	CLASS_INBOUND, /* to an elastic IP, by a DNAT entry or to its host */
+	CLASSES,
+};
+
 /* States of a session, kept in the element of its original direction. */
 #define STATE_CLOSED 0x1   /* seen closed: not counted as open any more */
 #define STATE_DEAD 0x2	   /* being removed */
@@ -43,6 +54,10 @@ enum kind {
 #define FLOW_REPLY 0x1	 /* of the reply direction */
 #define FLOW_INBOUND 0x2 /* towards the private address */
 #define FLOW_KERNEL 0x4	 /* never takes the shortcut (hairpin) */
+/* What the session counts with, besides the gateway; of the original direction. */
+#define FLOW_BY_PORT 0x8     /* the DNAT entry of its port, and the elastic IP */
+#define FLOW_BY_ADDRESS 0x10 /* the entry of its whole address, and the elastic IP */
+#define FLOW_BY_HOST 0x20    /* the host, which has an elastic IP of its own */
 
 /* What is learned of a direction. */
 #define PATH_PAIRED 0x1 /* the other direction has been learned, too */
@@ -102,7 +117,12 @@ struct gateway_settings {
 	__be32 public_mask;
 	__u32 flags;	    /* SET_ */
 	__u32 patience;	    /* after which user space is taken for gone; ticks */
-	__u32 pad;
+	__u32 entries;	    /* conntrack's entries in the namespace; 0 for no limit */
+	__u32 share[CLASSES]; /* of them, those that no other class can take */
+	__u32 per_entry;    /* sessions open at once of a DNAT entry, or from outside to a host's own elastic IP; 0 for no limit */
+	__u32 per_elastic_ip; /* of all entries of an elastic IP; 0 for no limit */
+	__u32 per_host;	    /* opened by a host through an elastic IP of its own; 0 for no limit */
+	__u32 others;	    /* entries without a session, as user space saw them last */
 };
 
 #define SET_SHORTCUT 0x1 /* learn paths, and use them */
@@ -114,7 +134,9 @@ struct gateway_state {
 	__u64 arrival;	       /* theoretical arrival time of the next new connection; ns (see admit) */
 	__u64 open[KINDS];     /* sessions open now */
 	__u64 opened[KINDS];   /* sessions opened so far */
+	__u64 held[CLASSES];   /* sessions there are, closed ones with them; 0 of CLASS_OTHERS */
 	__u64 pending;	       /* sessions that conntrack is not known to have */
+	__u64 count_at;	       /* where the kernel counts the namespace's entries; 0 if that is not known */
 	__u32 slots;	       /* handed out; the next is one higher */
 	__u32 attended;	       /* when user space last ran attend; ticks */
 };
@@ -125,6 +147,23 @@ struct address {
 	__u32 pad;
 	__u64 open;
 	__u64 opened;
+};
+
+/* bound_key says what sessions count with. */
+struct bound_key {
+	__be32 addr;
+	__be16 port; /* 0 for a whole address */
+	__u8 proto;  /* 0 for a whole address */
+	__u8 of;     /* OF_ */
+};
+
+#define OF_ENTRY 0	/* a DNAT entry, or the whole of an elastic IP, by its external address */
+#define OF_ELASTIC_IP 1 /* all entries of an elastic IP together */
+#define OF_HOST 2	/* what a host with an elastic IP of its own opens, by its private address */
+
+struct bound {
+	__u64 open;
+	__u64 refused;
 };
 
 /* volume is an amount of traffic, by slot and direction, for each CPU. */
@@ -151,6 +190,10 @@ enum stat {
 	STAT_REFUSED_RATE,
 	STAT_REFUSED_MEMORY,
 	STAT_OUT_OF_WINDOW, /* dropped: a RST or FIN that is not where its connection is */
+	STAT_REFUSED_ENTRY,
+	STAT_REFUSED_ELASTIC_IP,
+	STAT_REFUSED_HOST,
+	STAT_REFUSED_TABLE,
 	STATS,
 };
 
@@ -160,7 +203,8 @@ struct entry {
 	struct flow_key reply;
 	__u32 status; /* IPS_ of the connection as user space saw it; 0 if it saw none */
 	__u8 ended; /* conntrack has told of its end */
-	__u8 pad[3];
+	__u8 spare; /* it is to make room, if it is closed */
+	__u8 pad[2];
 };
 
 /* Of whom is counted that there was no port: who asked, and of which elastic IP. */
@@ -186,8 +230,9 @@ struct refusal {
 
 #define ENTRIES 90 /* in one call of attend: they fit into a page with an skb's own data */
 
-/* The packet marks. nftables knows MARK_REFUSED. */
+/* The packet marks. nftables knows MARK_REFUSED and MARK_CROWDED. */
 #define MARK_REFUSED 0x4   /* a connection too many, to be answered by the stack */
+#define MARK_CROWDED 0x20 /* if conntrack has it for new, there is no room for it */
 #define MARK_SHORTCUT 0x10 /* has taken the shortcut and is counted */
 
 /* A packet on the kernel's path carries these in tc_index, from the link that

@@ -314,22 +314,6 @@ static __noinline int begin_anew(struct __sk_buff *skb, struct packet *p)
 	return 0;
 }
 
-/* may_end says whether a packet that was not parsed yet may end its connection, or
- * is too odd to tell.
- */
-static __always_inline bool may_end(struct __sk_buff *skb)
-{
-	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
-	struct iphdr *ip = data + sizeof(struct ethhdr);
-	struct tcphdr *tcp = (void *)(ip + 1);
-
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return false;
-	if ((void *)(ip + 1) > data_end || (ip->protocol == IPPROTO_TCP && (ip->ihl != 5 || (void *)(tcp + 1) > data_end)))
-		return true;
-	return ip->protocol == IPPROTO_TCP && (tcp->fin | tcp->rst);
-}
-
 /* is_tiny says whether a packet is the beginning of TCP that is too short to say
  * whether it ends its connection: nobody has reason to send such (RFC 1858).
  */

@@ -232,6 +232,17 @@ func (k *checker) nat() error {
 		return k.errorf("nat.shortcut", "%q is neither; write on or off", s)
 	}
 	k.config.Settings.Shortcut = k.doc.NAT.Shortcut == "on"
+	for _, b := range []struct {
+		field string
+		value int
+	}{
+		{"per_entry", k.doc.NAT.Bounds.PerEntry}, {"per_elastic_ip", k.doc.NAT.Bounds.PerElasticIP}, {"per_host", k.doc.NAT.Bounds.PerHost},
+	} {
+		if err := k.between("nat.bounds."+b.field, b.value, 0, 1<<26); err != nil {
+			return err
+		}
+	}
+	k.config.Settings.Bounds = dataplane.Bounds(k.doc.NAT.Bounds)
 	const fewest, most = 1 << 10, 1 << 26 // most: a BPF hash map has two elements for each
 	if s := k.doc.NAT.Sessions; s != 0 && (s < fewest || s > most) {
 		return k.errorf("nat.sessions", "%d is out of range; write a number from %d to %d, or 0 for as many as the kernel tracks connections", s, fewest, most)

@@ -107,7 +107,7 @@ public:
 vswitches:
   - {vswitch: web, cidr: 10.0.0.0/24, mode: bridge, mtu: 9000}
   - {account: a1, vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
-nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tcp_reset: 4m}, sessions: 200000}
+nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tcp_reset: 4m}, sessions: 200000, bounds: {per_entry: 1, per_elastic_ip: 2, per_host: 3}}
 metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 `))
 	if err != nil {
@@ -116,6 +116,9 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 	if c.Listen != "[::1]:0" || c.DataDir != "/d" || c.RunDir != "/r" || c.BPFDir != "/b" || c.Sessions != 200000 || c.AdminSocket != "/a.sock" || c.LogLevel != slog.LevelDebug ||
 		c.LogFormat != "json" || c.MaxConnections != 7 || c.AuditInterval != 250*time.Millisecond || c.Settings.Settle != 0 {
 		t.Errorf("process: %+v", c)
+	}
+	if c.Settings.Bounds != (dataplane.Bounds{PerEntry: 1, PerElasticIP: 2, PerHost: 3}) {
+		t.Errorf("bounds: %+v", c.Settings.Bounds)
 	}
 	if c.Throttle != (Throttle{Rate{0.5, 1}, Rate{0, 2}}) {
 		t.Errorf("throttle: %+v", c.Throttle)

@@ -190,6 +190,13 @@ type natDoc struct {
 	Shortcut string      `yaml:"shortcut"`
 	Sessions int         `yaml:"sessions"`
 	Refuse   string      `yaml:"refuse"`
+	Bounds   boundsDoc   `yaml:"bounds"`
+}
+
+type boundsDoc struct {
+	PerEntry     int `yaml:"per_entry"`
+	PerElasticIP int `yaml:"per_elastic_ip"`
+	PerHost      int `yaml:"per_host"`
 }
 
 type timeoutsDoc struct {

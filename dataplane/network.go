@@ -22,7 +22,8 @@ type Network struct {
 	SNAT     []SNAT       // by Source; sources do not overlap
 	Timeouts Timeouts
 	Limits   Limits      // of SNAT connections
-	Refusal  Refusal     // what becomes of a packet beyond Limits
+	Bounds   Bounds      // of others
+	Refusal  Refusal     // what becomes of a host's packet beyond Limits or Bounds; the outside's is dropped
 	Shortcut bool        // established TCP and UDP flows are forwarded by BPF, past netfilter
 	VPN      *VPNGateway // IPsec; nil without one
 }
@@ -138,11 +139,20 @@ func DefaultTimeouts() Timeouts {
 }
 
 // Limits are those of a NAT gateway's specification. They hold for connections
-// that SNAT entries translate; those by DNAT entries and by elastic IPs are
-// counted and not limited.
+// that SNAT entries translate; for those by DNAT entries and by elastic IPs,
+// Bounds do.
 type Limits struct {
 	Connections  int // open at once; 0 for no limit
 	NewPerSecond int // opened in a second; 0 for no limit
+}
+
+// Bounds are how many sessions there may be at once of what the outside calls, and
+// of what hosts with an elastic IP of their own open; 0 is a part of what the
+// kernel's table has room for.
+type Bounds struct {
+	PerEntry     int // of one DNAT entry, or from outside to a host's own elastic IP; 0: an eighth
+	PerElasticIP int // of all entries of an elastic IP together; 0: a quarter
+	PerHost      int // opened by one host through its own elastic IP; 0: a quarter
 }
 
 // Refusal is what becomes of the first packet of a connection that is one too

@@ -12,6 +12,8 @@ import "net/netip"
 type Traffic struct {
 	Epoch     uint64           // another one means that all counters began at 0 again
 	Limits    Limits           // in force; the zero value without a NAT gateway
+	Bounds    Bounds           // in force
+	Table     Table            // conntrack's
 	Sessions  []Sessions       // one for each of SessionKinds, in that order
 	Refused   []Count          // connections refused, by reason; see RefusedReasons
 	Shortcut  Shortcut         // what the flow cache did
@@ -21,6 +23,7 @@ type Traffic struct {
 	Addresses []AddressTraffic // of each private address, ascending
 	Ports     []Ports          // of each elastic IP and protocol, ascending; read at most every half minute
 	NoPort    []NoPort         // by External, Protocol, Private; those of which something was counted
+	Entries   []EntryTraffic   // by External, Protocol, Port; those that have or had a session, or were refused one
 }
 
 // SessionKind says by which entry a session is translated.
@@ -57,12 +60,34 @@ const (
 	RefusedConnections = "connections" // as many are open as the specification allows
 	RefusedRate        = "rate"        // more began in this second than it allows
 	RefusedMemory      = "memory"      // there was no memory to keep the session
+	RefusedEntry       = "entry"       // as many are open of the DNAT entry, or from outside to the elastic IP's host, as Bounds allow
+	RefusedElasticIP   = "elastic_ip"  // of all entries of the elastic IP
+	RefusedHost        = "host"        // of those that the host has opened through its own elastic IP
+	RefusedTable       = "table"       // conntrack's table has no room for it; also of what is not translated
 	RefusedPorts       = "ports"       // no port of the elastic IP was free; see NoPort
 )
 
 // RefusedReasons returns all reasons, in the order in which Traffic lists them.
 func RefusedReasons() []string {
-	return []string{RefusedConnections, RefusedRate, RefusedMemory, RefusedPorts}
+	return []string{
+		RefusedConnections, RefusedRate, RefusedMemory, RefusedEntry, RefusedElasticIP, RefusedHost, RefusedTable, RefusedPorts,
+	}
+}
+
+// Table is how far conntrack's table of the network's namespace is filled.
+type Table struct {
+	Entries uint64 // now, of whatever is tracked
+	Most    uint64 // that there may be
+}
+
+// EntryTraffic is what was counted of a DNAT entry, or of what comes from outside
+// to a host's own elastic IP.
+type EntryTraffic struct {
+	External netip.Addr
+	Protocol uint8  // 0 for the whole address
+	Port     uint16 // 0 for the whole address
+	Open     uint64 // sessions open now
+	Refused  uint64 // sessions refused so far because as many were open as Bounds allow
 }
 
 // Shortcut is what the flow cache did with packets.

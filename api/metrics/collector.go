@@ -112,7 +112,7 @@ func (c *collector) network(out chan<- prometheus.Metric, n Network, t *dataplan
 	c.mu.Unlock()
 
 	if t != nil {
-		c.series.traffic(out, n, t, top)
+		c.series.traffic(out, n, t, top, c.top)
 	}
 	if t != nil || failures > 0 {
 		c.series.failures.send(out, float64(failures), n.Gateway, n.VPC)

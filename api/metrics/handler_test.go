@@ -94,6 +94,13 @@ func busy() *fake {
 				Addresses: []dataplane.AddressTraffic{
 					address("10.0.0.1", 1_000, 2_000, 1), address("10.0.0.2", 100, 200, 9_000), address("10.0.0.3", 500, 600, 2),
 				},
+				Table: dataplane.Table{Entries: 12_000, Most: 258_048},
+				Entries: []dataplane.EntryTraffic{
+					{External: netip.MustParseAddr("203.0.113.10"), Protocol: 6, Port: 80, Open: 30, Refused: 4},
+					{External: netip.MustParseAddr("203.0.113.10"), Protocol: 6, Port: 443, Open: 31},
+					{External: netip.MustParseAddr("203.0.113.10"), Protocol: 17, Port: 53, Open: 2, Refused: 3},
+					{External: netip.MustParseAddr("203.0.113.12"), Refused: 5},
+				},
 				Ports: []dataplane.Ports{
 					{External: netip.MustParseAddr("203.0.113.10"), Protocol: 6, Used: 60_000, Most: 64_000},
 					{External: netip.MustParseAddr("203.0.113.10"), Protocol: 17, Used: 1, Most: 64_000},

@@ -42,6 +42,8 @@ type allSeries struct {
 	bytes, packets, hits, misses            series
 	portsUsed, portsFree, portsRatio        series
 	portsRefused, misplaced                 series
+	tableEntries, tableMost                 series
+	entryOpen, entryRefused                 series
 
 	addresses                              series
 	addressBytes, addressPackets           series
@@ -75,6 +77,11 @@ func newSeries() *allSeries {
 
 		portsRefused: counter("sluice_elastic_ip_sessions_refused_total", "Sessions refused because no port of the elastic IP was free.", of("elastic_ip", "protocol")...),
 
+		tableEntries: gauge("sluice_conntrack_entries", "Entries that conntrack's table of the VPC has, of whatever is tracked.", of()...),
+		tableMost:    gauge("sluice_conntrack_entries_limit", "Entries that there may be.", of()...),
+		entryOpen:    gauge("sluice_entry_sessions_open", "Sessions open now of a top DNAT entry, or from outside to a host's own elastic IP.", of("elastic_ip", "protocol", "port")...),
+		entryRefused: counter("sluice_entry_sessions_refused_total", "Sessions refused of a top entry because as many were open as may be.", of("elastic_ip", "protocol", "port")...),
+
 		addresses:              gauge("sluice_addresses", "Private addresses that have been counted, with and without series of their own.", of()...),
 		addressBytes:           counter("sluice_address_traffic_bytes_total", "Bytes of layer 3 of a top private address that crossed the public side, by direction.", of("address", "direction")...),
 		addressPackets:         counter("sluice_address_traffic_packets_total", "Packets of a top private address that crossed the public side, by direction.", of("address", "direction")...),
@@ -90,13 +97,14 @@ func (s *allSeries) list() []series {
 		s.open, s.opened, s.limit, s.rateLimit, s.refused,
 		s.bytes, s.packets, s.hits, s.misses, s.misplaced,
 		s.portsUsed, s.portsFree, s.portsRatio, s.portsRefused,
+		s.tableEntries, s.tableMost, s.entryOpen, s.entryRefused,
 		s.addresses, s.addressBytes, s.addressPackets, s.addressSessions, s.addressSessionsOpened, s.addressSessionsRefused,
 	}
 }
 
 // traffic sends what was counted of a network; top are the addresses that have
-// series of their own.
-func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplane.Traffic, top []dataplane.AddressTraffic) {
+// series of their own, most how many entries do, by each ranking.
+func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplane.Traffic, top []dataplane.AddressTraffic, most int) {
 	send := func(of series, v float64, labels ...string) {
 		of.send(out, v, append([]string{n.Gateway, n.VPC}, labels...)...)
 	}
@@ -130,6 +138,19 @@ func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplan
 		if p.Most > 0 {
 			send(s.portsRatio, float64(p.Used)/float64(p.Most), ip, protocol)
 		}
+	}
+	if t.Table.Most > 0 {
+		send(s.tableEntries, float64(t.Table.Entries))
+		send(s.tableMost, float64(t.Table.Most))
+	}
+	for _, e := range topEntries(t.Entries, most) {
+		protocol := "any"
+		if e.Protocol != 0 {
+			protocol = protocolName(e.Protocol)
+		}
+		labels := []string{e.External.String(), protocol, strconv.Itoa(int(e.Port))}
+		send(s.entryOpen, float64(e.Open), labels...)
+		send(s.entryRefused, float64(e.Refused), labels...)
 	}
 	type externalPorts struct {
 		ip       netip.Addr

@@ -88,3 +88,22 @@ func (r *ranking) top(t *dataplane.Traffic, n int) []dataplane.AddressTraffic {
 	slices.SortFunc(top, byAddress)
 	return slices.CompactFunc(top, func(a, b dataplane.AddressTraffic) bool { return a.Address == b.Address })
 }
+
+// topEntries returns the n entries with the most sessions open, and the n to which
+// the most were refused, in their order.
+func topEntries(list []dataplane.EntryTraffic, n int) []dataplane.EntryTraffic {
+	byName := func(a, b dataplane.EntryTraffic) int {
+		return cmp.Or(a.External.Compare(b.External), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
+	}
+	var top []dataplane.EntryTraffic
+	for _, of := range []func(dataplane.EntryTraffic) uint64{
+		func(e dataplane.EntryTraffic) uint64 { return e.Open },
+		func(e dataplane.EntryTraffic) uint64 { return e.Refused },
+	} {
+		sorted := slices.DeleteFunc(slices.Clone(list), func(e dataplane.EntryTraffic) bool { return of(e) == 0 })
+		slices.SortFunc(sorted, func(a, b dataplane.EntryTraffic) int { return cmp.Or(cmp.Compare(of(b), of(a)), byName(a, b)) })
+		top = append(top, sorted[:min(n, len(sorted))]...)
+	}
+	slices.SortFunc(top, byName)
+	return slices.CompactFunc(top, func(a, b dataplane.EntryTraffic) bool { return byName(a, b) == 0 })
+}

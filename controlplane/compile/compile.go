@@ -25,6 +25,7 @@ func Compile(v *state.View, s *settings.Settings, vpc string, open Opener) (*dat
 		Switches: switches(v, s, vpc),
 		Timeouts: s.Timeouts,
 		Limits:   limits(v, vpc),
+		Bounds:   s.Bounds,
 		Refusal:  s.Refusal,
 		Shortcut: s.Shortcut,
 	}

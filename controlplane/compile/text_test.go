@@ -91,6 +91,9 @@ func text(n *dataplane.Network) string {
 		line("snat %s -> %s", s.Source, s.Pool)
 	}
 	vpn(line, n.VPN)
+	if n.Bounds != (dataplane.Bounds{}) {
+		line("bounds %+v", n.Bounds)
+	}
 	line("limits %d connections, %d new per second, beyond them %s", n.Limits.Connections, n.Limits.NewPerSecond, n.Refusal)
 	line("shortcut %t", n.Shortcut)
 	t := n.Timeouts

@@ -18,7 +18,8 @@ type Settings struct {
 	Quotas      Quotas            // for every account
 	Accounts    map[string]Quotas // account id → its own quotas, complete
 	Timeouts    dataplane.Timeouts
-	Refusal     dataplane.Refusal // of connections beyond a specification's limits
+	Bounds      dataplane.Bounds  // of sessions by DNAT entries and elastic IPs
+	Refusal     dataplane.Refusal // of connections beyond a specification's limits, or Bounds
 	Shortcut    bool              // see dataplane.Network
 	// Settle is how long a write waits for earlier changes of the same network
 	// to reach the kernel before it is refused for being in transition.

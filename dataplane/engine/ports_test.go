@@ -16,6 +16,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/session"
 )
 
 // crowd is a network whose hosts send frames from any address and port to one
@@ -32,8 +33,12 @@ type crowd struct {
 }
 
 func newCrowd(t *testing.T, change func(*dataplane.Network)) *crowd {
+	return newCrowdWith(t, session.Options{}, change)
+}
+
+func newCrowdWith(t *testing.T, o session.Options, change func(*dataplane.Network)) *crowd {
 	s := newSite(t)
-	c := &crowd{site: s, n: s.network(t), e: s.engine(t)}
+	c := &crowd{site: s, n: s.network(t), e: s.engineWith(t, o)}
 	c.n.Shortcut = true
 	change(c.n)
 	mustApply(t, c.e, c.n)
@@ -49,7 +54,7 @@ func newCrowd(t *testing.T, change func(*dataplane.Network)) *crowd {
 	c.inside = newWire(t, c.client, "eth0", nstest.Link(t, c.ns, "vsw-a").Attrs().HardwareAddr)
 	c.outside = newWire(t, s.public, "pub0", nstest.Link(t, c.ns, dataplane.UplinkName).Attrs().HardwareAddr)
 	// Whoever hears of connections that it does not know keeps quiet.
-	nstest.Command(t, s.public, "nft", "add table ip quiet; add chain ip quiet in { type filter hook input priority 0; policy drop; }")
+	nstest.Command(t, s.public, "nft", "add table ip quiet; add chain ip quiet in { type filter hook input priority 0; policy drop; th dport 9000 accept; }")
 	conn, err := conntrack.Dial(&netlink.Config{NetNS: int(c.ns.Handle())})
 	if err != nil {
 		t.Fatal(err)

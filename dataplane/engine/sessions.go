@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"sluice/dataplane"
 	"sluice/dataplane/change"
@@ -52,11 +54,24 @@ func (e *Engine) planSessions(n *network, s *link.State, want *dataplane.Network
 	if n.sessions == nil {
 		return &change.Plan{}
 	}
-	places := session.Links(want, s.Index)
+	var tunnels []string
+	for name := range s.Links {
+		if want.VPN != nil && isTunnel(name) {
+			tunnels = append(tunnels, name)
+		}
+	}
+	slices.Sort(tunnels)
+	places := session.Links(want, tunnels, s.Index)
 	n.sessionsMu.Lock()
 	n.places, n.shortcut = places, want.Shortcut
 	n.sessionsMu.Unlock()
 	return n.sessions.Plan(places, want.Shortcut)
+}
+
+// isTunnel reports whether a link leads into tunnels: an XFRM interface, which is
+// named by its connection, or charon's TUN device (dataplane/ipsec).
+func isTunnel(link string) bool {
+	return strings.HasPrefix(link, "vco-") || strings.HasPrefix(link, "ipsec")
 }
 
 // applySessions tells the programs of a change that is none of the topology.

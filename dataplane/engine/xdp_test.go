@@ -59,7 +59,7 @@ func newWired(t *testing.T, shortcut, napi bool) *wired {
 func (w *wired) mode(t *testing.T) (modes []string) {
 	t.Helper()
 	ns := inNetwork(t, w.n.ID)
-	links := session.Links(w.n, func(name string) int { return nstest.Link(t, ns, name).Attrs().Index })
+	links := session.Links(w.n, nil, func(name string) int { return nstest.Link(t, ns, name).Attrs().Index })
 	for _, a := range w.e.networks[w.n.ID].sessions.Attachments(links, w.n.Shortcut) {
 		modes = append(modes, string(a.By))
 		t.Logf("%+v", a)

@@ -89,6 +89,15 @@ func Create(name string) (ns *Namespace, made bool, err error) {
 	return ns, true, err
 }
 
+// Anonymous makes a namespace without a name, which is gone after Close.
+func Anonymous() (*Namespace, error) {
+	handle, err := fresh()
+	if err != nil {
+		return nil, fmt.Errorf("create a network namespace: %w", err)
+	}
+	return open("", handle)
+}
+
 // fresh makes a namespace that only the returned descriptor keeps.
 func fresh() (netns.NsHandle, error) {
 	type result struct {

@@ -48,6 +48,8 @@ func chains() []chainSpec {
 	return []chainSpec{
 		{name: "refuse", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting,
 			priority: nftables.ChainPriorityRaw, policy: nftables.ChainPolicyAccept, rules: refuseRules()},
+		{name: "own", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookOutput,
+			priority: nftables.ChainPriorityRaw, policy: nftables.ChainPolicyAccept, rules: ownRules()},
 		{name: "route_mark", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting,
 			priority: nftables.ChainPriorityMangle, policy: nftables.ChainPolicyAccept, rules: markRules()},
 		{name: "prerouting", kind: nftables.ChainTypeNAT, hook: nftables.ChainHookPrerouting,
@@ -89,13 +91,37 @@ func refuseRules() []ruleSpec {
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkRefused)},
 			count(CounterRefused),
 			&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: icmpAdminProhibited}),
+		// What peers of the VPN gateway send, or whoever claims to be one, makes no
+		// entry: it is let in by address, protocol and port alone.
+		rule(`iifname "public" ip daddr @vpn udp dport 500 notrack`, toVPN(), udpTo(portIKE), &expr.Notrack{}),
+		rule(`iifname "public" ip daddr @vpn udp dport 4500 notrack`, toVPN(), udpTo(portIKENATT), &expr.Notrack{}),
+		rule(`iifname "public" ip daddr @vpn meta l4proto esp notrack`, toVPN(), isProtocol(unix.IPPROTO_ESP), &expr.Notrack{}),
+	}
+}
+
+// ownRules do the same for what the VPN gateway sends.
+func ownRules() []ruleSpec {
+	fromVPN := exprs{loadSource(reg1), inSet(SetVPN, false)}
+	return []ruleSpec{
+		rule(`ip saddr @vpn udp sport 500 notrack`, fromVPN, udpFrom(portIKE), &expr.Notrack{}),
+		rule(`ip saddr @vpn udp sport 4500 notrack`, fromVPN, udpFrom(portIKENATT), &expr.Notrack{}),
+		rule(`ip saddr @vpn meta l4proto esp notrack`, fromVPN, isProtocol(unix.IPPROTO_ESP), &expr.Notrack{}),
 	}
 }
 
 // markRules choose the way out before the packet is routed: after conntrack
 // knows it (-200), before DNAT (-100).
 func markRules() []ruleSpec {
+	marked := exprs{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkCrowded)},
+	}
 	return []ruleSpec{
+		// Without room for one more connection only those that there are go on.
+		// What is dropped before conntrack has confirmed it leaves nothing behind.
+		rule(`meta mark 0x00000020 ct state new counter name "crowded" drop`,
+			marked, ctHas(expr.CtKeySTATE, expr.CtStateBitNEW), count(CounterCrowded), drop()),
+		rule(`meta mark 0x00000020 meta mark set 0x00000000`, marked, setMark(0)),
 		// Remember which connections came in by the uplink.
 		rule(`iifname "public" ct state new ct mark set 0x00000001`,
 			fromLink(uplink), ctHas(expr.CtKeySTATE, expr.CtStateBitNEW), setCtMark(MarkPublic)),

@@ -72,6 +72,12 @@ func isProtocol(p byte) exprs {
 func udpTo(port uint16) exprs { return append(isProtocol(unix.IPPROTO_UDP), toPort(port)...) }
 func tcpTo(port uint16) exprs { return append(isProtocol(unix.IPPROTO_TCP), toPort(port)...) }
 
+func udpFrom(port uint16) exprs {
+	return append(isProtocol(unix.IPPROTO_UDP),
+		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.BigEndian.PutUint16(port)})
+}
+
 func toPort(port uint16) exprs {
 	return exprs{
 		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},

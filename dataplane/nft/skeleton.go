@@ -35,6 +35,11 @@ const (
 // an ICMP error: package session, where a connection is one too many.
 const MarkRefused = 0x4
 
+// MarkCrowded is on packets that may not begin a connection, since conntrack's
+// table has no room for it: package session, which cannot tell of all protocols
+// whether they do.
+const MarkCrowded = 0x20
+
 // The named counters: one for each reason to drop a packet.
 const (
 	CounterPrivateSource = "private_source" // leaves the uplink without an elastic IP as its source
@@ -43,11 +48,12 @@ const (
 	CounterTransit       = "transit"        // came in by the uplink and would leave by it
 	CounterInvalid       = "invalid"        // crosses the uplink, and conntrack cannot place it
 	CounterRefused       = "refused"        // opens a connection too many, and was answered
+	CounterCrowded       = "crowded"        // opens a connection for which conntrack's table has no room
 	CounterSpoofed       = "spoofed"        // comes from a VSwitch with an elastic IP as its source, or from a tunnel with the address of a VSwitch
 )
 
 func counterNames() []string {
-	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterRefused, CounterSpoofed}
+	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterRefused, CounterCrowded, CounterSpoofed}
 }
 
 // chainSpec is one chain with its rules. A chain without a hook is only

@@ -22,7 +22,7 @@ func machineFeatures() []Feature {
 	}
 	return []Feature{
 		{"nf_conntrack_max", Optional, "",
-			fmt.Sprintf("fewer than the %d connections of a Large gateway fit; raise the setting net.netfilter.nf_conntrack_max", largestSpec), tryConntrackMax},
+			fmt.Sprintf("fewer than the %d connections of a Large gateway fit into a VPC, beside its others; raise the settings net.netfilter.nf_conntrack_max and nf_conntrack_buckets", largestSpec), tryConntrackMax},
 		program("charon-systemd", VPN, "no IPsec; apt-get install charon-systemd", "/usr/sbin", "/usr/lib/ipsec"),
 		program("swanctl", VPN, "no looking into IPsec; apt-get install strongswan-swanctl", "/usr/sbin"),
 		program("openvpn", VPN, "no SSL-VPN; apt-get install openvpn", "/usr/sbin"),
@@ -31,7 +31,7 @@ func machineFeatures() []Feature {
 	}
 }
 
-// tryConntrackMax reads the limit, which all namespaces share.
+// tryConntrackMax reads the limit, which each namespace is held to by itself.
 func tryConntrackMax(*stage) (string, error) {
 	text, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_max")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,10 +44,11 @@ func tryConntrackMax(*stage) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if n < largestSpec {
+	// A part stays free, and an eighth is for what SNAT entries do not translate.
+	if n-n/64 < largestSpec/7*8 && n != 0 {
 		return "", lacking("%d", n)
 	}
-	return strconv.Itoa(n), nil
+	return strconv.Itoa(n) + " for each VPC", nil
 }
 
 func findProgram(name string, dirs []string) (string, error) {

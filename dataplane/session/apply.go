@@ -6,6 +6,8 @@ import (
 	"maps"
 
 	"github.com/cilium/ebpf"
+
+	"sluice/bpf"
 )
 
 // Apply makes the programs go by r, in this order: who is translated, then the
@@ -20,12 +22,25 @@ func (n *Network) Apply(r *Rules, uplink int) error {
 	if n.rules == nil || !maps.Equal(n.rules.elastic, r.elastic) {
 		errs = append(errs, fill(n.maps["elastic"], r.elastic))
 	}
+	if n.rules == nil || !maps.Equal(n.rules.entries, r.entries) {
+		errs = append(errs, fill(n.maps["entries"], r.entries))
+	}
 	if err := errors.Join(errs...); err != nil {
 		n.rules = nil
 		return fmt.Errorf("tell the BPF programs of network %s who is translated: %w", n.id, err)
 	}
 	n.rules, n.uplink = r, uplink
-	return n.putSettings()
+	if err := n.putSettings(); err != nil {
+		return err
+	}
+	var s settings
+	n.bounds(&s, r)
+	if room := s.Share[bpf.GatewayClassCLASS_SNAT]; r.settings.Connections > room && r.settings.Connections != n.tooMany {
+		n.s.opt.Logger.Warn("conntrack's table has not as much room as the gateway's specification allows connections; raise net.netfilter.nf_conntrack_max, or nat.sessions",
+			"network", n.id, "connections", r.settings.Connections, "room", room)
+		n.tooMany = r.settings.Connections
+	}
+	return nil
 }
 
 // Uplink returns the index of the uplink that the programs know.
@@ -57,6 +72,7 @@ func (n *Network) putSettings() error {
 	if s.Flags&setShortcut != 0 {
 		s.Established += millis(n.s.opt.Lifetime)
 	}
+	n.bounds(&s, n.rules)
 	if err := n.maps["settings"].Put(uint32(0), &s); err != nil {
 		return fmt.Errorf("write the settings of the BPF programs of network %s: %w", n.id, err)
 	}

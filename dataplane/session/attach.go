@@ -22,21 +22,26 @@ import (
 
 // Link is a link of a network that programs belong on.
 type Link struct {
-	Name  string
-	Index int  // 0 for one that is not there yet
-	Moved bool // a device that was handed over; only such a one may get XDP
+	Name   string
+	Index  int  // 0 for one that is not there yet
+	Moved  bool // a device that was handed over; only such a one may get XDP
+	Tunnel bool // leads into a tunnel, and has no Ethernet header
 }
 
 // Links returns the links of n that programs belong on: none without a public
-// side. index returns the index of a link, 0 where there is none.
-func Links(n *dataplane.Network, index func(name string) int) []Link {
+// side. tunnels are the links into tunnels; index returns the index of a link, 0
+// where there is none.
+func Links(n *dataplane.Network, tunnels []string, index func(name string) int) []Link {
 	if n.Uplink == nil {
 		return nil
 	}
-	out := []Link{{dataplane.UplinkName, index(dataplane.UplinkName), n.Uplink.Mode == dataplane.UplinkDevice}}
+	out := []Link{{Name: dataplane.UplinkName, Index: index(dataplane.UplinkName), Moved: n.Uplink.Mode == dataplane.UplinkDevice}}
 	for i := range n.Switches {
 		sw := &n.Switches[i]
-		out = append(out, Link{sw.ID, index(sw.ID), sw.Attachment.Kind == dataplane.AttachDevice})
+		out = append(out, Link{Name: sw.ID, Index: index(sw.ID), Moved: sw.Attachment.Kind == dataplane.AttachDevice})
+	}
+	for _, t := range tunnels {
+		out = append(out, Link{Name: t, Index: index(t), Tunnel: true})
 	}
 	return out
 }
@@ -50,18 +55,25 @@ const (
 	xdp     hook = "xdp"
 )
 
-// hooks returns the hooks of a link that take programs.
-func hooks(by dataplane.ProgramsBy) []hook {
-	if by == dataplane.ByXDP {
+// hooks returns the hooks of a link that take programs. What goes into a tunnel
+// has been looked at where it came from.
+func hooks(l Link, by dataplane.ProgramsBy) []hook {
+	switch {
+	case by == dataplane.ByXDP:
 		return []hook{ingress, egress, xdp}
+	case l.Tunnel:
+		return []hook{ingress}
 	}
 	return []hook{ingress, egress}
 }
 
 // program names the program for a hook of a link.
 func program(l Link, h hook) string {
-	if l.Name == dataplane.UplinkName {
+	switch {
+	case l.Name == dataplane.UplinkName:
 		return "uplink_" + string(h)
+	case l.Tunnel:
+		return "tunnel_" + string(h)
 	}
 	return "switch_" + string(h)
 }
@@ -154,7 +166,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 		if l.Index == 0 {
 			continue
 		}
-		for _, h := range hooks(modes[i].By) {
+		for _, h := range hooks(l, modes[i].By) {
 			wanted[l.Name+"-"+string(h)] = true
 			if n.attached(l, h) {
 				continue
@@ -398,7 +410,7 @@ func (n *Network) attachFilter(l Link, h hook, p *ebpf.Program) error {
 func (n *Network) Attachments(links []Link, shortcut bool) []dataplane.Programs {
 	out, _ := n.attachments(links, shortcut)
 	for i, l := range links {
-		if l.Index == 0 || slices.ContainsFunc(hooks(out[i].By), func(h hook) bool { return !n.attached(l, h) }) {
+		if l.Index == 0 || slices.ContainsFunc(hooks(l, out[i].By), func(h hook) bool { return !n.attached(l, h) }) {
 			out[i].By, out[i].Why = dataplane.ByNothing, "not attached; the next comparison with the kernel tries again"
 		}
 	}

@@ -194,7 +194,7 @@ func TestAttendMakes(t *testing.T) {
 		"SNAT": {entry{Original: from, Reply: icmp(outside, "203.0.113.10", 7, echoReply).key(), Status: statusConfirmed | statusSourceNAT},
 			kindSNAT, 0, "10.0.1.6"},
 		"elastic IP": {entry{Original: icmp("10.0.1.9", outside, 7, echo).key(), Reply: icmp(outside, elasticIP, 7, echoReply).key(), Status: statusConfirmed | statusSourceNAT},
-			kindElastic, 0, "10.0.1.9"},
+			kindElastic, flowByHost, "10.0.1.9"},
 		"DNAT": {entry{Original: called, Reply: icmp("10.0.2.7", outside, 7, echoReply).key(), Status: statusConfirmed | destNAT},
 			kindDNAT, flowInbound, "10.0.2.7"},
 		"elastic IP, called": {entry{Original: called, Reply: icmp("10.0.1.9", outside, 7, echoReply).key(), Status: statusConfirmed | destNAT},

@@ -37,19 +37,28 @@ const (
 type (
 	settings = bpf.GatewayGatewaySettings
 	hostKey  = bpf.GatewayHostKey
+	boundKey = bpf.GatewayBoundKey
 )
 
 // Rules is what the programs of a network go by. It is plain data, compiled
 // from a dataplane.Network, and does not depend on the order of its slices.
 type Rules struct {
-	settings settings // without Uplink and Generation, which are the kernel's, and for a Lifetime of 0
+	settings settings // without Uplink and Generation, which are the kernel's, for a Lifetime of 0, and without what depends on conntrack's table
 	hosts    map[hostKey]uint32
 	elastic  map[uint32]uint32
+	entries  map[boundKey]uint32 // what comes for an elastic IP → private address
+	bounds   dataplane.Bounds
+
+	snat, elasticHosts bool // whether hosts open sessions by SNAT, by elastic IPs of their own
 }
 
 // Compile returns the Rules of network n.
 func Compile(n *dataplane.Network) *Rules {
-	r := &Rules{hosts: make(map[hostKey]uint32, len(n.SNAT)+len(n.Mappings)), elastic: make(map[uint32]uint32, len(n.Elastic))}
+	r := &Rules{
+		hosts: make(map[hostKey]uint32, len(n.SNAT)+len(n.Mappings)), elastic: make(map[uint32]uint32, len(n.Elastic)),
+		entries: make(map[boundKey]uint32, len(n.DNAT)+len(n.Mappings)),
+		bounds:  n.Bounds, snat: len(n.SNAT) > 0, elasticHosts: len(n.Mappings) > 0,
+	}
 	s := &r.settings
 	s.Patience = ticks(patience)
 	s.Connections = uint32(n.Limits.Connections)
@@ -79,6 +88,13 @@ func Compile(n *dataplane.Network) *Rules {
 	}
 	for _, m := range n.Mappings {
 		r.hosts[hostKey{PrefixLength: 32, Addr: word(m.Internal)}] = kindElastic
+	}
+	for _, m := range n.Mappings {
+		r.entries[boundKey{Addr: word(m.External)}] = word(m.Internal)
+	}
+	for i := range n.DNAT {
+		d := &n.DNAT[i]
+		r.entries[boundKey{Addr: word(d.External), Port: order16(d.ExternalPort), Proto: d.Protocol}] = word(d.Internal)
 	}
 	for _, a := range n.Elastic {
 		r.elastic[word(a)] = 0

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,16 +26,6 @@ func ticks(d time.Duration) uint32 {
 		return uint32(d / (4 * time.Millisecond))
 	}
 	return uint32(d.Nanoseconds() / tick.Nano())
-}
-
-// conntrackMax is how many connections a network namespace may have.
-func conntrackMax() (uint32, error) {
-	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_max")
-	if err != nil {
-		return 0, err
-	}
-	v, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
-	return uint32(v), err
 }
 
 // kernelTypes are what the kernel tells of its types. To decode them takes longer

@@ -469,7 +469,7 @@ func TestLimitMemory(t *testing.T) {
 	f.want(t, opening("10.0.1.6", 4000), tcNext)
 	f.want(t, opening("10.0.1.9", 4000), tcNext)
 	f.want(t, opening("10.0.1.6", 4001), tcShot, bpf.GatewayStatSTAT_REFUSED_MEMORY)
-	f.want(t, opening("10.0.1.9", 4001), tcNext) // not limited: it works without
+	f.want(t, opening("10.0.1.9", 4001), tcShot, bpf.GatewayStatSTAT_REFUSED_MEMORY)
 	f.want(t, opening("10.0.1.6", 4000), tcNext)
 	f.wantCounts(t, counts{
 		Open: map[uint32]uint64{kindSNAT: 1, kindElastic: 1}, Opened: map[uint32]uint64{}, Pending: 2,

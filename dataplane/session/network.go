@@ -32,6 +32,9 @@ type Network struct {
 	rules      *Rules
 	uplink     int
 	generation uint32
+	tooMany    uint32 // the specification's connections, of which it was said that they do not fit
+	table      table  // conntrack's, as of the last look
+	others     uint32 // entries in it without a session, likewise
 
 	watch     *watch
 	ports     portUse
@@ -69,6 +72,12 @@ func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) 
 	if err := n.openExhausted(); err != nil {
 		return nil, err
 	}
+	if n.table, err = n.readTable(); err != nil {
+		return nil, err
+	}
+	if err := n.locate(); err != nil {
+		return nil, err
+	}
 	// What was learned before belongs to whatever was the case then.
 	n.generation = have.Generation + 1
 	n.watch = newWatch(n)
@@ -84,7 +93,7 @@ func (s *Sessions) capacity() uint32 {
 	if s.opt.Sessions > 0 {
 		return uint32(min(s.opt.Sessions, mostSessions))
 	}
-	most, err := conntrackMax()
+	most, err := readTable("max")
 	if err != nil || most == 0 {
 		most = 1 << 18
 	}

@@ -28,6 +28,9 @@ const (
 const (
 	flowInbound = 0x2
 	flowKernel  = 0x4
+	flowByPort  = 0x8
+	flowByAddr  = 0x10
+	flowByHost  = 0x20
 
 	pathPaired = 0x1
 	pathXDP    = 0x2

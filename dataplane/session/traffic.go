@@ -38,6 +38,10 @@ var refusals = []struct {
 	{bpf.GatewayStatSTAT_REFUSED_CONNECTIONS, dataplane.RefusedConnections},
 	{bpf.GatewayStatSTAT_REFUSED_RATE, dataplane.RefusedRate},
 	{bpf.GatewayStatSTAT_REFUSED_MEMORY, dataplane.RefusedMemory},
+	{bpf.GatewayStatSTAT_REFUSED_ENTRY, dataplane.RefusedEntry},
+	{bpf.GatewayStatSTAT_REFUSED_ELASTIC_IP, dataplane.RefusedElasticIP},
+	{bpf.GatewayStatSTAT_REFUSED_HOST, dataplane.RefusedHost},
+	{bpf.GatewayStatSTAT_REFUSED_TABLE, dataplane.RefusedTable},
 }
 
 func total(list []dataplane.NoPort) (sum uint64) {
@@ -69,6 +73,15 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 	t.Limits.Connections = int(set.Connections)
 	if set.Interval > 0 {
 		t.Limits.NewPerSecond = int(1e9 / set.Interval)
+	}
+	t.Bounds = boundsOf(&set)
+	table, err := n.readTable()
+	if err != nil {
+		return nil, err
+	}
+	t.Table = dataplane.Table{Entries: uint64(table.entries), Most: uint64(set.Entries)}
+	if t.Entries, err = n.entryTraffic(); err != nil {
+		return nil, err
 	}
 	g, err := n.state()
 	if err != nil {

@@ -10,8 +10,6 @@ import (
 	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
-
-	"sluice/bpf"
 )
 
 // How often things are looked after.
@@ -34,14 +32,15 @@ type watch struct {
 	shortages shortages
 
 	// As of the last tick, which alone knows them.
-	lastRefused uint64
-	lastPending bool
+	lastRefused  uint64
+	reclaimAgain time.Time // when closed connections may be removed again for want of room
+	lastPending  bool
 }
 
 func newWatch(n *Network) *watch {
 	ctx, stop := context.WithCancel(n.s.ctx)
 	w := &watch{n: n, stop: stop, doubt: make(chan struct{}, 1)}
-	if known, err := n.refusedPorts(); err == nil {
+	if known, err := n.refusals(); err == nil {
 		w.shortages.begin(known)
 	}
 	w.done.Go(func() { w.listen(ctx) })
@@ -191,7 +190,7 @@ func (w *watch) compare(ctx context.Context) {
 			w.suspect()
 		case <-w.doubt:
 			began := time.Now()
-			w.report(ctx, w.n.Compare(ctx))
+			w.report(ctx, errors.Join(w.n.Compare(ctx), w.n.dropBounds()))
 			w.sayShortages(time.Now())
 			// A large table is compared less often: at most a twentieth of the time.
 			again.Reset(max(compareEvery, 20*time.Since(began)))
@@ -216,23 +215,29 @@ func (w *watch) tick() error {
 	if err != nil {
 		return err
 	}
-	refused, err := w.n.stat(bpf.GatewayStatSTAT_REFUSED_CONNECTIONS)
+	counts, err := w.n.refusals()
 	if err != nil {
 		return err
 	}
-	if refused != w.lastRefused {
-		w.lastRefused = refused
+	crowded, err := w.n.lookAtTable(g)
+	if err != nil {
+		return err
+	}
+	refused := counts.sum()
+	switch {
+	case crowded:
+		if err := w.reclaim(); err != nil {
+			return err
+		}
+	case refused != w.lastRefused:
 		// The kernel removes connections that have timed out when it comes to
 		// it, which may take a minute.
 		if err := w.n.expire(); err != nil {
 			return err
 		}
 	}
-	noPort, err := w.n.refusedPorts()
-	if err != nil {
-		return err
-	}
-	if w.shortages.hear(time.Now(), noPort) {
+	w.lastRefused = refused
+	if w.shortages.hear(time.Now(), counts) {
 		w.suspect()
 	}
 	// Packets on their way between our programs and conntrack are not meant.

@@ -27,12 +27,12 @@ type direction struct {
 	ifb     string
 	hook    uint32 // where the filters are, at the tunnels' links
 	// The u32 filters of one link are listed at both places, and only told apart
-	// by their priority.
+	// by their priority. Before the one of ingress, 2 is that of package session.
 	priority uint16
 }
 
 var directions = [...]direction{
-	{inbound: true, ifb: Inbound, hook: netlink.HANDLE_MIN_INGRESS, priority: 1},
+	{inbound: true, ifb: Inbound, hook: netlink.HANDLE_MIN_INGRESS, priority: 3},
 	{ifb: Outbound, hook: netlink.HANDLE_MIN_EGRESS, priority: 2},
 }
 

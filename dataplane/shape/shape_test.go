@@ -146,7 +146,7 @@ func TestChanges(t *testing.T) {
 	check("place of the filters deleted", l.links, 200, "lead vco-a through vpn-in", "lead vco-a through vpn-out")
 	damage("tc", "filter", "del", "dev", "vco-b", "egress")
 	check("filter deleted", l.links, 200, "lead vco-b through vpn-out")
-	damage("tc", "filter", "add", "dev", "vco-b", "ingress", "prio", "1", "u32", "match", "u32", "0", "0", "action", "mirred", "egress", "redirect", "dev", "vpn-out")
+	damage("tc", "filter", "add", "dev", "vco-b", "ingress", "prio", "3", "u32", "match", "u32", "0", "0", "action", "mirred", "egress", "redirect", "dev", "vpn-out")
 	check("filter beside ours", l.links, 200, "lead vco-b through vpn-in")
 	damage("tc", "filter", "del", "dev", "vco-b", "egress")
 	damage("tc", "filter", "add", "dev", "vco-b", "egress", "protocol", "ip", "prio", "2", "bpf", "bytecode", "1,6 0 0 0,")

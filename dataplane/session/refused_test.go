@@ -7,14 +7,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"sluice/bpf"
 	"sluice/dataplane"
 )
 
-func noPort(external string, count uint64) dataplane.NoPort {
-	return dataplane.NoPort{External: addrOf(external), Private: addrOf("10.0.1.6"), Protocol: unix.IPPROTO_TCP, Count: count}
+func ports(external string) refusedFor {
+	return refusedFor{dataplane.RefusedPorts, addrOf(external)}
 }
 
 // A shortage is said when it begins, then after one, two, four minutes as long as
@@ -22,35 +21,32 @@ func noPort(external string, count uint64) dataplane.NoPort {
 // what an earlier process counted is not said again.
 func TestShortagesAreSaid(t *testing.T) {
 	var s shortages
-	const a, b = "203.0.113.10", "203.0.113.11"
-	s.begin([]dataplane.NoPort{noPort(a, 100)})
+	a, b := ports("203.0.113.10"), refusedFor{reason: dataplane.RefusedEntry}
+	s.begin(refusedCounts{a: 100})
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for _, step := range []struct {
 		after time.Duration
-		list  []dataplane.NoPort
-		want  map[string]uint64
+		list  refusedCounts
+		want  refusedCounts
 	}{
 		{0, nil, nil},
-		{1 * time.Second, []dataplane.NoPort{noPort(a, 100)}, nil},
-		{2 * time.Second, []dataplane.NoPort{noPort(a, 103)}, map[string]uint64{a: 3}},
-		{3 * time.Second, []dataplane.NoPort{noPort(a, 110), noPort(b, 1), noPort(b, 2)}, map[string]uint64{b: 3}},
-		{61 * time.Second, []dataplane.NoPort{noPort(a, 200), noPort(b, 3)}, nil},
-		{62 * time.Second, []dataplane.NoPort{noPort(a, 201), noPort(b, 3)}, map[string]uint64{a: 98}},
-		{181 * time.Second, []dataplane.NoPort{noPort(a, 300), noPort(b, 3)}, nil},
-		{182 * time.Second, []dataplane.NoPort{noPort(a, 301), noPort(b, 4)}, map[string]uint64{a: 100, b: 1}},
-		{3600 * time.Second, []dataplane.NoPort{noPort(a, 302), noPort(b, 4)}, map[string]uint64{a: 1}},
-		{3661 * time.Second, []dataplane.NoPort{noPort(a, 303), noPort(b, 4)}, map[string]uint64{a: 1}}, // it begins anew
+		{1 * time.Second, refusedCounts{a: 100}, nil},
+		{2 * time.Second, refusedCounts{a: 103}, refusedCounts{a: 3}},
+		{3 * time.Second, refusedCounts{a: 110, b: 3}, refusedCounts{b: 3}},
+		{61 * time.Second, refusedCounts{a: 200, b: 3}, nil},
+		{62 * time.Second, refusedCounts{a: 201, b: 3}, refusedCounts{a: 98}},
+		{181 * time.Second, refusedCounts{a: 300, b: 3}, nil},
+		{182 * time.Second, refusedCounts{a: 301, b: 4}, refusedCounts{a: 100, b: 1}},
+		{3600 * time.Second, refusedCounts{a: 302, b: 4}, refusedCounts{a: 1}},
+		{3661 * time.Second, refusedCounts{a: 303, b: 4}, refusedCounts{a: 1}}, // it begins anew
 	} {
 		now := start.Add(step.after)
 		say := s.hear(now, step.list)
-		got := map[string]uint64{}
-		for external, refused := range s.due(now) {
-			got[external.String()] = refused
-		}
+		got := s.due(now)
 		if step.want == nil {
-			step.want = map[string]uint64{}
+			step.want = refusedCounts{}
 		}
-		if d := cmp.Diff(step.want, got); d != "" || say != (len(step.want) > 0) {
+		if d := cmp.Diff(step.want, got, cmp.AllowUnexported(refusedFor{}), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" || say != (len(step.want) > 0) {
 			t.Errorf("after %s: say %v (-want +got):\n%s", step.after, say, d)
 		}
 	}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* How much there may be of what: of conntrack's entries in the namespace, and of
+ * the sessions of one DNAT entry, one elastic IP, or one host behind its own.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <bpf/bpf_helpers.h>
+
+#include "clock.h"
+#include "network.h"
+#include "types.h"
+
+/* attended says whether user space looks after the sessions. If not, those that
+ * conntrack has forgotten are still counted, and must not keep others out.
+ */
+static __always_inline bool attended(const struct gateway_state *g, const struct gateway_settings *set)
+{
+	return ticks() - g->attended < set->patience;
+}
+
+/* class_of returns of which class a session is. */
+static __always_inline __u32 class_of(__u32 kind, __u32 flow)
+{
+	if (flow & FLOW_INBOUND)
+		return CLASS_INBOUND;
+	return kind == KIND_ELASTIC ? CLASS_ELASTIC : CLASS_SNAT;
+}
+
+/* entry_key is the key of the DNAT entry for the port that a packet is for, or,
+ * with whole, for its whole address.
+ */
+static __always_inline void entry_key(const struct flow_key *key, bool whole, struct bound_key *k)
+{
+	__builtin_memset(k, 0, sizeof(*k));
+	k->addr = key->daddr;
+	if (whole)
+		return;
+	k->port = key->dport;
+	k->proto = key->proto;
+}
+
+/* entry_of finds the entry that lets a packet from the outside in: as nftables
+ * does, first by port. Returns the private address that it leads to, or 0, and
+ * notes in flow what the session counts with.
+ */
+static __always_inline __be32 entry_of(const struct flow_key *key, __u8 *flow)
+{
+	struct bound_key k;
+	__be32 *private;
+
+	/* An ICMP query has no port. */
+	if (key->proto != IPPROTO_ICMP) {
+		entry_key(key, false, &k);
+		private = bpf_map_lookup_elem(&entries, &k);
+		if (private) {
+			*flow |= FLOW_BY_PORT;
+			return *private;
+		}
+	}
+	entry_key(key, true, &k);
+	private = bpf_map_lookup_elem(&entries, &k);
+	if (!private)
+		return 0;
+	*flow |= FLOW_BY_ADDRESS;
+	return *private;
+}
+
+/* bound_keys returns the keys of what a session counts with, of its original
+ * direction's key: how many there are.
+ */
+static __always_inline __u32 bound_keys(const struct flow_key *key, __u32 flow, struct bound_key k[2])
+{
+	if (flow & (FLOW_BY_PORT | FLOW_BY_ADDRESS)) {
+		entry_key(key, flow & FLOW_BY_ADDRESS, &k[0]);
+		entry_key(key, true, &k[1]);
+		k[1].of = OF_ELASTIC_IP;
+		return 2;
+	}
+	if (flow & FLOW_BY_HOST) {
+		__builtin_memset(&k[0], 0, sizeof(k[0]));
+		k[0].addr = key->saddr;
+		k[0].of = OF_HOST;
+		return 1;
+	}
+	return 0;
+}
+
+/* bound_at returns a counter, made if need be. */
+static __always_inline struct bound *bound_at(const struct bound_key *k)
+{
+	struct bound *b = bpf_map_lookup_elem(&bounds, k), none = {};
+
+	if (b)
+		return b;
+	bpf_map_update_elem(&bounds, k, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&bounds, k);
+}
+
+/* count_bounds counts a session with what it counts with, or no longer. */
+static __always_inline void count_bounds(const struct flow_key *key, __u32 flow, __s64 by)
+{
+	struct bound_key k[2];
+	__u32 n = bound_keys(key, flow, k);
+	struct bound *b;
+
+	if (n > 0) {
+		b = by > 0 ? bound_at(&k[0]) : bpf_map_lookup_elem(&bounds, &k[0]);
+		if (b)
+			__sync_fetch_and_add(&b->open, by);
+	}
+	if (n > 1) {
+		b = by > 0 ? bound_at(&k[1]) : bpf_map_lookup_elem(&bounds, &k[1]);
+		if (b)
+			__sync_fetch_and_add(&b->open, by);
+	}
+}
+
+/* take takes a place of so many, or none. */
+static __always_inline bool take(struct bound *b, __u64 most)
+{
+	/* A flood only looks. */
+	if ((__s64)*(volatile __u64 *)&b->open >= (__s64)most)
+		return false;
+	if ((__s64)__sync_fetch_and_add(&b->open, 1) < (__s64)most)
+		return true;
+	__sync_fetch_and_add(&b->open, -1);
+	return false;
+}
+
+/* bounded takes a session's places with what it counts with, or says why there is
+ * none: 0, or STAT_REFUSED_. As with the gateway's limit, each place is taken
+ * before it is known whether there is one.
+ */
+static __always_inline __u32 bounded(const struct gateway_state *g, const struct gateway_settings *set,
+				     const struct flow_key *key, __u32 flow)
+{
+	struct bound_key k[2];
+	__u32 n = bound_keys(key, flow, k);
+	struct bound *first, *second;
+	__u64 most, all;
+
+	if (!n)
+		return 0;
+	most = flow & FLOW_BY_HOST ? set->per_host : set->per_entry;
+	all = set->per_elastic_ip;
+	if (!most || !attended(g, set))
+		most = 1ULL << 62;
+	if (!all || !attended(g, set))
+		all = 1ULL << 62;
+	first = bound_at(&k[0]);
+	if (first && !take(first, most)) {
+		__sync_fetch_and_add(&first->refused, 1);
+		return flow & FLOW_BY_HOST ? STAT_REFUSED_HOST : STAT_REFUSED_ENTRY;
+	}
+	if (n < 2)
+		return 0;
+	second = bound_at(&k[1]);
+	if (second && !take(second, all)) {
+		__sync_fetch_and_add(&second->refused, 1);
+		if (first)
+			__sync_fetch_and_add(&first->open, -1);
+		return STAT_REFUSED_ELASTIC_IP;
+	}
+	return 0;
+}
+
+/* held_by_sessions is how many entries of conntrack sessions stand for. */
+static __always_inline __u64 held_by_sessions(const struct gateway_state *g)
+{
+	return *(volatile const __u64 *)&g->held[CLASS_SNAT] + *(volatile const __u64 *)&g->held[CLASS_ELASTIC] +
+	       *(volatile const __u64 *)&g->held[CLASS_INBOUND];
+}
+
+/* entries_now is how many entries conntrack has in this namespace: the number
+ * that the kernel itself compares with its limit, or, where it could not be found,
+ * what sessions stand for and what else user space has seen last.
+ */
+static __always_inline __u64 entries_now(const struct gateway_state *g, const struct gateway_settings *set)
+{
+	__u32 n;
+
+	if (g->count_at && !bpf_probe_read_kernel(&n, sizeof(n), (void *)g->count_at))
+		return n;
+	return set->others + held_by_sessions(g);
+}
+
+static __always_inline __u64 unused(const struct gateway_settings *set, __u32 class, __u64 held)
+{
+	return set->share[class] > held ? set->share[class] - held : 0;
+}
+
+/* room says whether there is room for one more entry of a class: if it holds less
+ * than its share, or there is more than the others' shares need. So no class keeps
+ * another from its share, and the table is never full.
+ *
+ * Unattended, what sessions hold is not known, and what is closed is not removed:
+ * then only what comes from outside and what is not translated stay off the share
+ * of SNAT.
+ */
+static __always_inline bool room(const struct gateway_state *g, const struct gateway_settings *set, __u32 class)
+{
+	__u64 now, sessions, held, kept = 0;
+
+	if (!set->entries)
+		return true;
+	now = entries_now(g, set);
+	if (!attended(g, set))
+		return class == CLASS_SNAT || class == CLASS_ELASTIC || now + set->share[CLASS_SNAT] < set->entries;
+	if (now >= set->entries)
+		return false;
+	sessions = held_by_sessions(g);
+	held = class == CLASS_OTHERS ? (now > sessions ? now - sessions : 0) : *(volatile const __u64 *)&g->held[class & 3];
+	if (held < set->share[class & 3])
+		return true;
+	if (class != CLASS_SNAT)
+		kept += unused(set, CLASS_SNAT, g->held[CLASS_SNAT]);
+	if (class != CLASS_ELASTIC)
+		kept += unused(set, CLASS_ELASTIC, g->held[CLASS_ELASTIC]);
+	if (class != CLASS_INBOUND)
+		kept += unused(set, CLASS_INBOUND, g->held[CLASS_INBOUND]);
+	if (class != CLASS_OTHERS)
+		kept += unused(set, CLASS_OTHERS, now > sessions ? now - sessions : 0);
+	return now + kept < set->entries;
+}
