@@ -40,6 +40,7 @@ const (
 
 	markRefused  = 0x4
 	markShortcut = 0x10
+	markCrowded  = 0x20
 
 	indexCheck   = 0x4000
 	indexHairpin = 0x8000
