@@ -4,6 +4,10 @@
  */
 #pragma once
 
+/* What is not inlined here is not static either: the verifier then looks at it once,
+ * and not again wherever it is called. It takes no maps' elements, and finds them.
+ */
+
 #include <linux/bpf.h>
 #include <linux/errno.h>
 #include <bpf/bpf_helpers.h>
@@ -42,29 +46,27 @@ static __always_inline void entry_key(const struct flow_key *key, bool whole, st
 }
 
 /* entry_of finds the entry that lets a packet from the outside in: as nftables
- * does, first by port. Returns the private address that it leads to, or 0, and
- * notes in flow what the session counts with.
+ * does, first by port. Returns the private address that it leads to, and in the
+ * upper half what the session counts with (FLOW_BY_); or 0.
  */
-static __always_inline __be32 entry_of(const struct flow_key *key, __u8 *flow)
+__noinline __u64 entry_of(const struct flow_key *key)
 {
 	struct bound_key k;
 	__be32 *private;
+
+	if (!key)
+		return 0;
 
 	/* An ICMP query has no port. */
 	if (key->proto != IPPROTO_ICMP) {
 		entry_key(key, false, &k);
 		private = bpf_map_lookup_elem(&entries, &k);
-		if (private) {
-			*flow |= FLOW_BY_PORT;
-			return *private;
-		}
+		if (private)
+			return (__u64)FLOW_BY_PORT << 32 | *private;
 	}
 	entry_key(key, true, &k);
 	private = bpf_map_lookup_elem(&entries, &k);
-	if (!private)
-		return 0;
-	*flow |= FLOW_BY_ADDRESS;
-	return *private;
+	return private ? (__u64)FLOW_BY_ADDRESS << 32 | *private : 0;
 }
 
 /* bound_keys returns the keys of what a session counts with, of its original
@@ -99,12 +101,15 @@ static __always_inline struct bound *bound_at(const struct bound_key *k)
 }
 
 /* count_bounds counts a session with what it counts with, or no longer. */
-static __always_inline void count_bounds(const struct flow_key *key, __u32 flow, __s64 by)
+__noinline int count_bounds(const struct flow_key *key, __u32 flow, int by)
 {
 	struct bound_key k[2];
-	__u32 n = bound_keys(key, flow, k);
 	struct bound *b;
+	__u32 n;
 
+	if (!key)
+		return 0;
+	n = bound_keys(key, flow, k);
 	if (n > 0) {
 		b = by > 0 ? bound_at(&k[0]) : bpf_map_lookup_elem(&bounds, &k[0]);
 		if (b)
@@ -115,6 +120,7 @@ static __always_inline void count_bounds(const struct flow_key *key, __u32 flow,
 		if (b)
 			__sync_fetch_and_add(&b->open, by);
 	}
+	return 0;
 }
 
 /* take takes a place of so many, or none. */
@@ -133,14 +139,18 @@ static __always_inline bool take(struct bound *b, __u64 most)
  * none: 0, or STAT_REFUSED_. As with the gateway's limit, each place is taken
  * before it is known whether there is one.
  */
-static __always_inline __u32 bounded(const struct gateway_state *g, const struct gateway_settings *set,
-				     const struct flow_key *key, __u32 flow)
+__noinline __u32 bounded(const struct flow_key *key, __u32 flow)
 {
+	struct gateway_settings *set = get_settings();
+	struct gateway_state *g = get_gateway();
 	struct bound_key k[2];
-	__u32 n = bound_keys(key, flow, k);
 	struct bound *first, *second;
 	__u64 most, all;
+	__u32 n;
 
+	if (!set || !g || !key)
+		return 0;
+	n = bound_keys(key, flow, k);
 	if (!n)
 		return 0;
 	most = flow & FLOW_BY_HOST ? set->per_host : set->per_entry;
@@ -199,11 +209,13 @@ static __always_inline __u64 unused(const struct gateway_settings *set, __u32 cl
  * then only what comes from outside and what is not translated stay off the share
  * of SNAT.
  */
-static __always_inline bool room(const struct gateway_state *g, const struct gateway_settings *set, __u32 class)
+__noinline int room(__u32 class)
 {
+	struct gateway_settings *set = get_settings();
+	struct gateway_state *g = get_gateway();
 	__u64 now, sessions, held, kept = 0;
 
-	if (!set->entries)
+	if (!set || !g || !set->entries)
 		return true;
 	now = entries_now(g, set);
 	if (!attended(g, set))

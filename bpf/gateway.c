@@ -202,7 +202,7 @@ static __always_inline __u32 renew(struct gateway_state *g, const struct gateway
 	}
 	/* Conntrack may translate the new connection otherwise. */
 	*(volatile __u32 *)&s->generation = 0;
-	add_opened(g, s->kind, s->slot);
+	add_opened(s->kind, s->slot);
 	a = address_of(s->slot);
 	if (a)
 		__sync_fetch_and_add(&a->open, 1);
@@ -219,12 +219,11 @@ static __always_inline bool renews(const struct packet *p, const struct session 
  * table when there is no room for it. Conntrack alone knows whether it would, and
  * can be asked for TCP and UDP; of other protocols nftables drops what is new.
  */
-static __always_inline int crowd(struct __sk_buff *skb, const struct packet *p, const struct gateway_state *g,
-				 const struct gateway_settings *set)
+static __always_inline int crowd(struct __sk_buff *skb, const struct packet *p)
 {
 	struct connection c = {};
 
-	if (room(g, set, CLASS_OTHERS))
+	if (room(CLASS_OTHERS))
 		return NEXT;
 	if (!has_ports(p->key.proto) || (p->is & (IS_LATER_FRAGMENT | IS_FIRST_FRAGMENT))) {
 		skb->mark = MARK_CROWDED;
@@ -239,7 +238,7 @@ static __always_inline int crowd(struct __sk_buff *skb, const struct packet *p, 
 /* begin makes the session of a packet from a VSwitch that opens one to the
  * outside. It runs before conntrack, so that what is refused costs nothing more.
  */
-static __noinline int begin(struct __sk_buff *skb, struct packet *p)
+__noinline int begin(struct __sk_buff *skb, struct packet *p)
 {
 	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
@@ -249,11 +248,11 @@ static __noinline int begin(struct __sk_buff *skb, struct packet *p)
 	__u32 why;
 	long err;
 
-	if (!set || !g)
+	if (!set || !g || !p)
 		return NEXT;
 	s.kind = kind_of(p->key.saddr);
 	if (s.kind == KIND_NONE || !by_uplink(skb, p, set))
-		return crowd(skb, p, g, set);
+		return crowd(skb, p);
 	if (s.kind == KIND_ELASTIC)
 		s.flow = FLOW_BY_HOST;
 	/* Conntrack has the last word on what is new: its entry may be older than
@@ -276,7 +275,7 @@ static __noinline int begin(struct __sk_buff *skb, struct packet *p)
 		if (why)
 			return refuse(skb, set, why);
 	}
-	s.slot = slot_of(g, p->key.saddr);
+	s.slot = slot_of(p->key.saddr);
 	s.until = ticks();
 	place_skb(&s, p, skb);
 	err = insert_session(g, &p->key, &s, limited);
@@ -309,20 +308,23 @@ static __always_inline bool answers(const struct packet *p, __be32 private)
  * from the outside, or, with hairpin, from a host of the VPC. It runs before
  * conntrack, too. What is refused from outside is dropped in silence.
  */
-static __noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, bool hairpin)
+__noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, __u32 hairpin)
 {
 	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
 	struct connection c = {};
 	struct session s = {};
+	__u64 entry;
 	__be32 private;
 	bool limited = true;
 	__u32 why = 0;
 	long err;
 
-	if (!set || !g)
+	if (!set || !g || !p)
 		return NEXT;
-	private = entry_of(&p->key, &s.flow);
+	entry = entry_of(&p->key);
+	private = entry;
+	s.flow = entry >> 32;
 	if (!private || answers(p, private))
 		return NEXT;
 	s.flow |= FLOW_INBOUND | (hairpin ? FLOW_KERNEL : 0);
@@ -342,7 +344,7 @@ static __noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, boo
 	if (limited)
 		why = admit(g, set, &p->key, &s, false);
 	if (!why) {
-		s.slot = slot_of(g, private);
+		s.slot = slot_of(private);
 		s.until = ticks();
 		place_skb(&s, p, skb);
 		err = insert_session(g, &p->key, &s, limited);
@@ -377,7 +379,7 @@ int switch_ingress(struct __sk_buff *skb)
 		return NEXT;
 	/* Within the VPC nothing is translated. */
 	if (within(p.key.daddr, set->vpc, set->vpc_mask))
-		return crowd(skb, &p, g, set);
+		return crowd(skb, &p);
 	if (ends(&p) && misplaced(skb, &p, false)) {
 		count_stat(STAT_OUT_OF_WINDOW);
 		return TC_ACT_SHOT;
@@ -479,7 +481,8 @@ int uplink_ingress(struct __sk_buff *skb)
 			why = why_not(&p);
 			count_stat(why == STAT_HIT ? STAT_MISS_NEW : why);
 		}
-		skb->tc_index = INDEX_CHECK;
+		if ((set->flags & SET_SHORTCUT) || !can_see())
+			skb->tc_index = INDEX_CHECK;
 		return opens(&p) ? begin_inbound(skb, &p, false) : NEXT;
 	}
 	if (set->flags & SET_SHORTCUT) {
@@ -491,7 +494,9 @@ int uplink_ingress(struct __sk_buff *skb)
 		if (is_new_start(s, &p))
 			begin_anew(skb, &p);
 	}
-	skb->tc_index = session_index(s, &p, set);
+	/* Without the shortcut egress sees by itself what there is to learn. */
+	if ((set->flags & SET_SHORTCUT) || !can_see())
+		skb->tc_index = session_index(s, &p, set);
 	if (renews(&p, s)) {
 		why = renew(g, set, &p.key, s);
 		if (why) {
@@ -508,10 +513,7 @@ int uplink_ingress(struct __sk_buff *skb)
 SEC("tc")
 int tunnel_ingress(struct __sk_buff *skb)
 {
-	struct gateway_settings *set = get_settings();
-	struct gateway_state *g = get_gateway();
-
-	if (set && g && !room(g, set, CLASS_OTHERS))
+	if (!room(CLASS_OTHERS))
 		skb->mark = MARK_CROWDED;
 	return NEXT;
 }

@@ -194,7 +194,7 @@ static __always_inline bool was_closing(struct __sk_buff *skb, const struct pack
  * seen last was neither SYN, FIN nor RST. UDP that is answered changes once more,
  * when it has lasted for two seconds, and gets a path until then.
  */
-static __noinline int learn(struct __sk_buff *skb, struct packet *p)
+__noinline int learn(struct __sk_buff *skb, struct packet *p)
 {
 	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
@@ -205,7 +205,7 @@ static __noinline int learn(struct __sk_buff *skb, struct packet *p)
 	bool open;
 
 	/* An ICMP error belongs to the connection that it is about. */
-	if (!set || !g || (p->is & IS_ERROR))
+	if (!set || !g || !p || (p->is & IS_ERROR))
 		return 0;
 	direction = connection_of(skb, p, &c);
 	if (direction < 0 || !(c.status & IPS_CONFIRMED) || (c.status & IPS_DYING))

@@ -63,11 +63,11 @@ static __always_inline __u32 admit(struct gateway_state *g, const struct gateway
 {
 	__u32 why;
 
-	if (!anew && !room(g, set, class_of(s->kind, s->flow)))
+	if (!anew && !room(class_of(s->kind, s->flow)))
 		return STAT_REFUSED_TABLE;
 	if (s->kind == KIND_SNAT && !(s->flow & FLOW_INBOUND))
 		return admit_snat(g, set);
-	why = bounded(g, set, key, s->flow);
+	why = bounded(key, s->flow);
 	if (!why && s->kind < KINDS)
 		__sync_fetch_and_add(&g->open[s->kind], 1);
 	return why;

@@ -173,7 +173,7 @@ static __always_inline bool describe(struct gateway_state *g, const struct conne
 		s->flow = FLOW_INBOUND;
 		if (c->status & IPS_SRC_NAT)
 			s->flow |= FLOW_KERNEL;
-		entry_of(&c->original, &s->flow);
+		s->flow |= entry_of(&c->original) >> 32;
 	} else if (c->status & IPS_SRC_NAT) {
 		private = c->original.saddr;
 		s->kind = KIND_SNAT;
@@ -184,7 +184,7 @@ static __always_inline bool describe(struct gateway_state *g, const struct conne
 	} else {
 		return false;
 	}
-	s->slot = slot_of(g, private);
+	s->slot = slot_of(private);
 	s->state = STATE_CONFIRMED;
 	s->until = ticks();
 	return true;

@@ -16,15 +16,16 @@
 /* slot_of returns the slot of a private address, and makes one for a new
  * address; 0 when there is none left.
  */
-static __always_inline __u32 slot_of(struct gateway_state *g, __be32 addr)
+__noinline __u32 slot_of(__be32 addr)
 {
 	__u32 *known = bpf_map_lookup_elem(&slots, &addr);
+	struct gateway_state *g = get_gateway();
 	__u32 slot;
 	struct address *a;
 
 	if (known)
 		return *known;
-	if (g->slots >= SLOTS - 1)
+	if (!g || g->slots >= SLOTS - 1)
 		return 0;
 	slot = __sync_fetch_and_add(&g->slots, 1) + 1;
 	if (slot >= SLOTS)
@@ -47,29 +48,31 @@ static __always_inline struct address *address_of(__u32 slot)
 }
 
 /* add_open counts a session as open, or no longer, with all that it counts with. */
-static __always_inline void add_open(struct gateway_state *g, const struct flow_key *key, __u32 kind, __u32 slot,
-				     __u32 flow, __s64 by)
+__noinline int add_open(const struct flow_key *key, __u32 kind, __u32 slot, __u32 flow, int by)
 {
+	struct gateway_state *g = get_gateway();
 	struct address *a = address_of(slot);
 
-	if (kind < KINDS)
+	if (g && kind < KINDS)
 		__sync_fetch_and_add(&g->open[kind], by);
 	if (a)
 		__sync_fetch_and_add(&a->open, by);
-	count_bounds(key, flow, by);
+	return count_bounds(key, flow, by);
 }
 
 /* add_opened counts a session as opened: once conntrack has it, and not before.
  * What is refused on the way there never was one.
  */
-static __always_inline void add_opened(struct gateway_state *g, __u32 kind, __u32 slot)
+__noinline int add_opened(__u32 kind, __u32 slot)
 {
+	struct gateway_state *g = get_gateway();
 	struct address *a = address_of(slot);
 
-	if (kind < KINDS)
+	if (g && kind < KINDS)
 		__sync_fetch_and_add(&g->opened[kind], 1);
 	if (a)
 		__sync_fetch_and_add(&a->opened, 1);
+	return 0;
 }
 
 /* insert_session makes the element of the original direction, and counts the
@@ -87,14 +90,14 @@ static __always_inline long insert_session(struct gateway_state *g, const struct
 		return err;
 	__sync_fetch_and_add(&g->held[class_of(kind, s->flow)], 1);
 	if (!counted) {
-		add_open(g, key, kind, slot, s->flow, 1);
+		add_open(key, kind, slot, s->flow, 1);
 	} else {
 		a = address_of(slot);
 		if (a)
 			__sync_fetch_and_add(&a->open, 1);
 	}
 	if (s->state & STATE_CONFIRMED)
-		add_opened(g, kind, slot);
+		add_opened(kind, slot);
 	else
 		__sync_fetch_and_add(&g->pending, 1);
 	return 0;
@@ -107,7 +110,7 @@ static __always_inline void confirm_session(struct gateway_state *g, struct sess
 		return;
 	if (!(__sync_fetch_and_or(&s->state, STATE_CONFIRMED) & (STATE_CONFIRMED | STATE_DEAD))) {
 		__sync_fetch_and_add(&g->pending, -1);
-		add_opened(g, s->kind, s->slot);
+		add_opened(s->kind, s->slot);
 	}
 }
 
@@ -117,7 +120,7 @@ static __always_inline void close_session(struct gateway_state *g, const struct 
 	__u32 old = __sync_fetch_and_or(&s->state, STATE_CLOSED | STATE_CLOSING);
 
 	if (!(old & (STATE_CLOSED | STATE_DEAD)))
-		add_open(g, key, s->kind, s->slot, s->flow, -1);
+		add_open(key, s->kind, s->slot, s->flow, -1);
 }
 
 /* reopen_session notes that a session which was seen closed goes on. */
@@ -128,7 +131,7 @@ static __always_inline void reopen_session(struct gateway_state *g, const struct
 	if ((old & (STATE_CLOSED | STATE_DEAD | STATE_RESET)) != STATE_CLOSED)
 		return;
 	if (__sync_val_compare_and_swap(&s->state, old, old & ~(STATE_CLOSED | STATE_CLOSING)) == old)
-		add_open(g, key, s->kind, s->slot, s->flow, 1);
+		add_open(key, s->kind, s->slot, s->flow, 1);
 }
 
 /* remove_session takes an element away, of either direction. Who sets
@@ -149,5 +152,5 @@ static __always_inline void remove_session(struct gateway_state *g, const struct
 	if (!(old & STATE_CONFIRMED))
 		__sync_fetch_and_add(&g->pending, -1);
 	if (!(old & STATE_CLOSED))
-		add_open(g, key, kind, slot, flow, -1);
+		add_open(key, kind, slot, flow, -1);
 }
