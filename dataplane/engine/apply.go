@@ -244,12 +244,21 @@ func (j *job) addTopology(ctx context.Context) error {
 	if err := j.e.openSessions(n, j.want, state); err != nil {
 		j.runner.Add(err)
 	}
-	j.programs = j.e.planSessions(n, state, j.want)
+	j.programs = j.e.planSessions(n, state, j.want, nil)
 	j.runner.Add(j.programs.Err)
 	j.runner.Run(ctx, j.programs.Add)
 	whats = append(whats, j.programs.Whats()...)
 	j.runner.Run(ctx, j.plan.Start)
 	whats = append(whats, j.applyVPN(ctx)...)
+	if j.want.VPN != nil {
+		// Tunnels' links come and go with what carries the tunnels.
+		if state, err = j.links.Read(ctx, j.want); err != nil {
+			return err
+		}
+		j.programs = j.e.planSessions(n, state, j.want, tunnelsIn(state, j.want))
+		j.runner.Add(j.programs.Err)
+		j.runner.Run(ctx, j.programs.Add)
+	}
 	// Routes are read now: some came with addresses, some went with links.
 	if j.routes, err = j.planRoutes(ctx); err != nil {
 		return err

@@ -183,7 +183,7 @@ func (e *Engine) topologyDiffers(ctx context.Context, n *network) []string {
 		return []string{unread}
 	}
 	whats := links.Plan(state, n.applied).Whats()
-	for _, p := range []*change.Plan{e.planGuard(n.ns, state, n.applied), e.planSessions(n, state, n.applied)} {
+	for _, p := range []*change.Plan{e.planGuard(n.ns, state, n.applied), e.planSessions(n, state, n.applied, tunnelsIn(state, n.applied))} {
 		whats = append(whats, p.Whats()...)
 		if p.Err != nil {
 			whats = append(whats, unread)

@@ -49,18 +49,12 @@ func (e *Engine) openSessions(n *network, want *dataplane.Network, s *link.State
 	return n.sessions.Apply(session.Compile(want), s.Index(dataplane.UplinkName))
 }
 
-// planSessions compares the programs on the network's links.
-func (e *Engine) planSessions(n *network, s *link.State, want *dataplane.Network) *change.Plan {
+// planSessions compares the programs on the network's links, of which tunnels lead
+// into tunnels.
+func (e *Engine) planSessions(n *network, s *link.State, want *dataplane.Network, tunnels []string) *change.Plan {
 	if n.sessions == nil {
 		return &change.Plan{}
 	}
-	var tunnels []string
-	for name := range s.Links {
-		if want.VPN != nil && isTunnel(name) {
-			tunnels = append(tunnels, name)
-		}
-	}
-	slices.Sort(tunnels)
 	places := session.Links(want, tunnels, s.Index)
 	n.sessionsMu.Lock()
 	n.places, n.shortcut = places, want.Shortcut
@@ -68,10 +62,16 @@ func (e *Engine) planSessions(n *network, s *link.State, want *dataplane.Network
 	return n.sessions.Plan(places, want.Shortcut)
 }
 
-// isTunnel reports whether a link leads into tunnels: an XFRM interface, which is
-// named by its connection, or charon's TUN device (dataplane/ipsec).
-func isTunnel(link string) bool {
-	return strings.HasPrefix(link, "vco-") || strings.HasPrefix(link, "ipsec")
+// tunnelsIn returns the links that lead into tunnels: XFRM interfaces, which are
+// named by their connection, or charon's TUN device (dataplane/ipsec).
+func tunnelsIn(s *link.State, want *dataplane.Network) (names []string) {
+	for name := range s.Links {
+		if want.VPN != nil && (strings.HasPrefix(name, "vco-") || strings.HasPrefix(name, "ipsec")) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // applySessions tells the programs of a change that is none of the topology.

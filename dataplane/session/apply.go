@@ -35,7 +35,7 @@ func (n *Network) Apply(r *Rules, uplink int) error {
 	}
 	var s settings
 	n.bounds(&s, r)
-	if room := s.Share[bpf.GatewayClassCLASS_SNAT]; r.settings.Connections > room && r.settings.Connections != n.tooMany {
+	if room := s.Share[bpf.GatewayClassCLASS_SNAT]; r.snat && r.settings.Connections > room && r.settings.Connections != n.tooMany {
 		n.s.opt.Logger.Warn("conntrack's table has not as much room as the gateway's specification allows connections; raise net.netfilter.nf_conntrack_max, or nat.sessions",
 			"network", n.id, "connections", r.settings.Connections, "room", room)
 		n.tooMany = r.settings.Connections

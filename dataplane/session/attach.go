@@ -283,6 +283,9 @@ func (n *Network) attach(l Link, h hook) error {
 	p := n.prog[program(l, h)]
 	return n.ns.Do(func() error {
 		k, err := n.ns.Netlink().LinkByName(l.Name)
+		if _, gone := errors.AsType[netlink.LinkNotFoundError](err); gone && l.Tunnel {
+			return nil // with what carried the tunnel; the next one is looked at when it comes
+		}
 		if err != nil {
 			return err
 		}
