@@ -73,7 +73,7 @@ func ask(ctx context.Context, program, dir string, path dataplane.VPNPath, f fun
 	}
 	defer os.RemoveAll(work)
 	return apart(func() error {
-		pid, err := start(program, work, path, usualWaits)
+		pid, err := start(program, work, path)
 		if err != nil {
 			return err
 		}
