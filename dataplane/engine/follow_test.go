@@ -38,7 +38,6 @@ type running struct {
 	network string // udp4, tcp4, icmp
 	host    string
 	ns      *netns.Namespace
-	inbound string // for one from outside: where it goes to; then host is seen nowhere
 	conn    net.Conn
 	ping    *icmp.PacketConn
 	id      int // of the echo requests
