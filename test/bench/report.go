@@ -127,6 +127,7 @@ var goals = map[string]goal{
 
 	"tunnels_100_up_s":       {"≤ 30 s", atMost("tunnels_100_up_s", 30)},
 	"vpn_status_lag_ms":      {"≤ 200 ms", atMost("vpn_status_lag_ms", 200)},
+	"flow_follows_route_ms":  {"≤ 1000 ms", atMost("flow_follows_route_ms", 1000)},
 	"tunnel_up_over_swanctl": {"≤ 1.25", atMost("tunnel_up_over_swanctl", 1.25)},
 	"ipsec_tcp_over_swanctl": {"≥ 0.98", atLeast("ipsec_tcp_over_swanctl", 0.98)},
 	"vpn_leaked_packets":     {"0", atMost("vpn_leaked_packets", 0)},

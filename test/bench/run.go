@@ -171,5 +171,6 @@ var measurements = []measurement{
 	{"flowtable", natFlowtable},
 	{"vpn_mesh", vpn(meshUp)},
 	{"vpn_tunnel", vpn(againstSwanctl)},
+	{"flow_follows", vpn(follows)},
 	{"vpn_closed", vpn(failsClosed)},
 }
