@@ -1,15 +1,20 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"sluice/api/admin"
 	"sluice/test/lab"
 )
 
@@ -64,6 +69,7 @@ func TestVPNBehindNAT(t *testing.T) {
 	if seen := s.seenFrom(t, s.lan, "tcp", near); seen.Addr() != s.lan {
 		t.Errorf("the site is seen as %s", seen)
 	}
+	tells(t, c, router.addr)
 	var in, out int // ESP, which does not begin with the four zero bytes of IKE (RFC 3948, section 2.2)
 	for _, p := range wire.Packets() {
 		if p.Protocol == unix.IPPROTO_ESP {
@@ -128,4 +134,41 @@ func (n *network) besides(t *testing.T, s *site, router *endpoint) {
 	cable(t, plug{s.namespace, "private", private}, plug{router.namespace, "inside2", inside})
 	inNamespace(t, s.namespace, func() error { return netlink.RouteAdd(&netlink.Route{Gw: inside.Addr().AsSlice()}) })
 	s.addr = private.Addr()
+}
+
+// tells fails unless the daemon tells an operator that a tunnel is up, through a NAT
+// at an address.
+func tells(t *testing.T, connection string, nat netip.Addr) {
+	t.Helper()
+	client, err := gateways[0].admin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var list []admin.Tunnel
+	// The gateway has begun, too, which nobody answers through a NAT. It stops when the
+	// site's IKE_SA has lasted.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err = lab.Await(ctx, "one IKE_SA", func() error {
+		list, err = client.Tunnels(t.Context(), connection)
+		if err != nil || len(list) != 1 || len(list[0].SAs) != 1 || len(list[0].SAs[0].Children) != 1 {
+			return errors.Join(err, fmt.Errorf("%+v", list))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, sa, child := list[0], list[0].SAs[0], list[0].SAs[0].Children[0]
+	if a.State != admin.TunnelUp || a.Error != "" || a.PeerAddress != nat || a.Inbound.Packets == 0 || a.Outbound.Packets == 0 || a.LastIn.IsZero() || a.LastOut.IsZero() {
+		t.Errorf("%+v", a)
+	}
+	if sa.State != "ESTABLISHED" || sa.Version != 2 || sa.Remote.Addr() != nat || !sa.NATRemote || sa.RemoteID != "branch.example" || sa.Algorithms == "" || sa.Established.IsZero() {
+		t.Errorf("%+v", sa)
+	}
+	if child.State != "INSTALLED" || !child.UDP || child.Algorithms == "" || child.SPIIn == "" || child.SPIOut == "" || child.Installed.IsZero() || child.EndsIn == 0 ||
+		!slices.Equal(child.Local, []string{"172.16.1.0/24"}) || !slices.Equal(child.Remote, []string{"192.168.77.0/24"}) {
+		t.Errorf("%+v", child)
+	}
 }
