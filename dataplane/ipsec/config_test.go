@@ -195,3 +195,51 @@ func TestDeadPeerIsHeardOfLate(t *testing.T) {
 		}
 	}
 }
+
+// What is heard late does not stand as a fault: of a connection that was another one
+// when charon began the IKE_SA, and of an IKE_SA that another one has replaced.
+func TestLateLines(t *testing.T) {
+	s := &states{}
+	c := usual()
+	s.set([]dataplane.VPNConnection{c})
+	say := func(id, line string) {
+		t.Helper()
+		m := vici.NewMessage()
+		for key, value := range map[string]string{"ikesa-name": c.ID, "ikesa-uniqueid": id, "msg": line} {
+			if err := m.Set(key, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.hear(vici.Event{Name: "log", Message: m})
+	}
+	want := func(kind string) {
+		t.Helper()
+		got := s.status()[c.ID]
+		if (got.Error != "") != (kind != "") || kind != "" && got.Fault.Kind != kind {
+			t.Errorf("%+v, want %q", got, kind)
+		}
+	}
+	const auth, subnets = "received AUTHENTICATION_FAILED notify error", "received TS_UNACCEPTABLE notify, no CHILD_SA built"
+	say("1", "initiating IKE_SA vco-t[1] to 192.0.2.2")
+	s.forgive(c.ID)
+	say("1", auth)
+	want("")
+	say("2", auth)
+	want(kindAuth)
+	up := ikeSA{connection: c.ID, id: "4", state: "ESTABLISHED", told: dataplane.VPNSA{ID: "4"}, children: []childSA{{name: c.ID, id: "1", state: "INSTALLED"}}}
+	s.update([]ikeSA{up})
+	want("")
+	say("3", "IKE_SA vco-t[3] established between 192.0.2.1[192.0.2.1]...192.0.2.2[192.0.2.2]")
+	say("3", subnets)
+	want("")
+	say("4", subnets)
+	want(kindSubnets)
+	up.children[0].id = "2" // a rekeying that succeeded
+	s.update([]ikeSA{up})
+	want("")
+	// Charon's numbers begin anew with it.
+	s.forgive(c.ID)
+	s.lost()
+	say("1", auth)
+	want(kindAuth)
+}

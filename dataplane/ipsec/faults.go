@@ -3,6 +3,8 @@ package ipsec
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +33,8 @@ func (s *states) note(id string) *notes {
 	if s.notes[id] == nil {
 		s.notes[id] = &notes{}
 	}
+	n, _ := strconv.ParseUint(id, 10, 64)
+	s.newest = max(s.newest, n)
 	return s.notes[id]
 }
 
@@ -89,14 +93,14 @@ func (s *states) log(m *vici.Message) (changed bool, news *failure) {
 		one.DPDEvents++
 	}
 	r, why := explain(line)
-	if r == nil || r.early && one.IKE {
+	if number, _ := strconv.ParseUint(id, 10, 64); r == nil || r.early && one.IKE || number <= one.older && one.older > 0 {
 		return false, nil
 	}
 	if r.last {
 		one.Failures++
 		n.failed = n.failed || !r.weak && !n.established
 	}
-	return r.last, one.fail(r, why, n)
+	return r.last, one.fail(r, why, id, n)
 }
 
 // take notes what a line says that is no reason.
@@ -122,8 +126,8 @@ func (n *notes) take(line string) {
 	}
 }
 
-// fail takes in a reason. It returns it if that is news.
-func (one *state) fail(r *reason, why string, n *notes) *failure {
+// fail takes in a reason, and of which IKE_SA it is. It returns it if that is news.
+func (one *state) fail(r *reason, why, id string, n *notes) *failure {
 	now := time.Now()
 	f := dataplane.VPNFault{Kind: n.kind(r, &one.want), Side: r.side, First: now, Count: 1, Last: now}
 	f.Text = strings.ReplaceAll(why, "$kind", f.Kind)
@@ -146,8 +150,10 @@ func (one *state) fail(r *reason, why string, n *notes) *failure {
 		}
 	}
 	one.Fault = f
-	if one.Child && !n.established {
-		return nil // not of what works
+	// What works has not failed: the line may be of an attempt of somebody else, or of
+	// one before, since charon's log is heard of late.
+	if one.Child && (!n.established || !slices.ContainsFunc(one.SAs, func(sa dataplane.VPNSA) bool { return sa.ID == id })) {
+		return nil
 	}
 	if one.Error == "" {
 		one.before = one.up

@@ -55,6 +55,11 @@ func (g *gateway) tend() (time.Duration, error) {
 		names, wait := missing(c, g.want.Connections, sas)
 		if len(names) > 0 && wait > 0 {
 			next = min(next, wait)
+			for _, name := range names { // when giveUp may have something to do
+				if wait := g.tries[name].next.Sub(now); wait > 0 {
+					next = min(next, wait)
+				}
+			}
 			continue
 		}
 		for _, name := range names {

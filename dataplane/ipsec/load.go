@@ -105,8 +105,8 @@ func (g *gateway) loadOne(c *dataplane.VPNConnection) (changed bool, err error) 
 		g.loaded[c.ID] = all
 		return true, nil // what is another's is not worth a word
 	}
+	g.states.forgive(c.ID)
 	if renew {
-		g.states.forgive(c.ID)
 		if err := g.takeDown(c.ID); err != nil {
 			return false, err
 		}

@@ -22,6 +22,9 @@ type state struct {
 	// Ids of the CHILD_SAs that carry packets: now, and when Error was set.
 	up, before string
 	said       map[string]time.Time // faults that the log has, since it was last whole
+	// The last IKE_SA before charon was given the connection as it is: what the log
+	// says of that and older ones is of another one, and may be heard of late.
+	older uint64
 }
 
 // states holds those of a gateway's connections.
@@ -31,6 +34,7 @@ type states struct {
 	by     map[string]*state
 	remote map[string]string // connections by the peer's address
 	notes  map[string]*notes // by the id of an IKE_SA
+	newest uint64            // of the ids that charon has given so far
 }
 
 // mostIDs is how many ids of IKE_SAs are kept that may be gone.
@@ -90,12 +94,13 @@ func (s *states) setLinks(links map[string]string) bool {
 	return moved
 }
 
-// forgive forgets why a connection failed, as it is another one now.
+// forgive forgets why a connection failed, as charon has been given another one now.
 func (s *states) forgive(connection string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if one := s.by[connection]; one != nil {
 		one.mended()
+		one.older = s.newest
 	}
 }
 
@@ -107,8 +112,10 @@ func (s *states) lost() []turn {
 	defer s.mu.Unlock()
 	for _, one := range s.by {
 		clear(one.seen)
+		one.older = 0
 	}
 	clear(s.notes)
+	s.newest = 0
 	return turns
 }
 
