@@ -31,29 +31,22 @@ static __always_inline void read_connection(const struct nf_conn *ct, __u8 proto
 	tuple_key(&ct->tuplehash[IP_CT_DIR_REPLY].tuple, &c->reply);
 }
 
-/* look_up asks conntrack for the connection that a packet belongs to, as it was
- * before the kernel's translation, or, with reverse, after it (the key is then
- * the mirror of the other direction's). Conntrack can be asked for TCP and UDP.
- * Returns the packet's direction, or -1.
+/* look_up reads the connection that a packet belongs to; see find_entry. Returns the
+ * packet's direction, or -1.
  */
 static __always_inline int look_up(struct __sk_buff *skb, const struct flow_key *key, bool reverse, struct connection *c)
 {
-	struct bpf_sock_tuple tuple = {};
-	struct bpf_ct_opts opts = {.netns_id = CURRENT_NETNS, .l4proto = key->proto};
 	struct nf_conn *ct;
+	__u32 direction;
 
 	if (!has_ports(key->proto))
 		return -1;
-	tuple.ipv4.saddr = reverse ? key->daddr : key->saddr;
-	tuple.ipv4.daddr = reverse ? key->saddr : key->daddr;
-	tuple.ipv4.sport = reverse ? key->dport : key->sport;
-	tuple.ipv4.dport = reverse ? key->sport : key->dport;
-	ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
+	ct = find_entry(skb, key, reverse, &direction);
 	if (!ct)
 		return -1;
 	read_connection(ct, key->proto, c);
 	bpf_ct_release(ct);
-	return opts.dir ^ reverse;
+	return direction;
 }
 
 /* can_see says whether the kernel lets a program see the connection that it has

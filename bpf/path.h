@@ -141,6 +141,27 @@ static __always_inline void tuple_key(const struct nf_conntrack_tuple *t, struct
 	key->proto = BPF_CORE_READ(t, dst.protonum);
 }
 
+/* find_entry asks conntrack for the entry of a packet's connection, as the packet was
+ * before the kernel's translation, or, with reverse, after it. Conntrack can be asked
+ * for TCP and UDP. What is returned has to be given back by bpf_ct_release; direction
+ * is the packet's.
+ */
+static __always_inline struct nf_conn *find_entry(struct __sk_buff *skb, const struct flow_key *key, bool reverse,
+						  __u32 *direction)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_ct_opts opts = {.netns_id = CURRENT_NETNS, .l4proto = key->proto};
+	struct nf_conn *ct;
+
+	tuple.ipv4.saddr = reverse ? key->daddr : key->saddr;
+	tuple.ipv4.daddr = reverse ? key->saddr : key->daddr;
+	tuple.ipv4.sport = reverse ? key->dport : key->sport;
+	tuple.ipv4.dport = reverse ? key->sport : key->dport;
+	ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
+	*direction = opts.dir ^ reverse;
+	return ct;
+}
+
 /* connection is what is taken from a conntrack entry. */
 struct connection {
 	struct flow_key original, reply;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <linux/pkt_cls.h>
 #include <linux/types.h>
 #include <stdbool.h>
 
@@ -241,3 +242,6 @@ struct refusal {
 #define INDEX_SLOT 0x3fff   /* of the private address */
 #define INDEX_CHECK 0x4000   /* look what conntrack made of it */
 #define INDEX_HAIRPIN 0x8000 /* between two hosts of the VPC, by way of an elastic IP */
+
+/* NEXT lets the programs after this one and the kernel have the packet. */
+#define NEXT TC_ACT_UNSPEC

@@ -122,15 +122,10 @@ static __always_inline bool ends(const struct packet *p)
  */
 static __always_inline void keep_for(struct __sk_buff *skb, const struct flow_key *key, bool reverse, __u32 ms)
 {
-	struct bpf_sock_tuple tuple = {};
-	struct bpf_ct_opts opts = {.netns_id = CURRENT_NETNS, .l4proto = IPPROTO_TCP};
 	struct nf_conn *ct;
+	__u32 direction;
 
-	tuple.ipv4.saddr = reverse ? key->daddr : key->saddr;
-	tuple.ipv4.daddr = reverse ? key->saddr : key->daddr;
-	tuple.ipv4.sport = reverse ? key->dport : key->sport;
-	tuple.ipv4.dport = reverse ? key->sport : key->dport;
-	ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
+	ct = find_entry(skb, key, reverse, &direction);
 	if (!ct)
 		return;
 	bpf_ct_change_timeout(ct, ms);
@@ -174,24 +169,19 @@ static __always_inline void read_sides(struct tracked *t, const struct ip_ct_tcp
 /* track asks conntrack. Returns false if it knows nothing. */
 static __always_inline bool track(struct __sk_buff *skb, const struct flow_key *key, struct tracked *t)
 {
-	struct bpf_sock_tuple tuple = {};
-	struct bpf_ct_opts opts = {.netns_id = CURRENT_NETNS, .l4proto = IPPROTO_TCP};
 	struct nf_conn *ct;
+	__u32 direction;
 
-	tuple.ipv4.saddr = key->saddr;
-	tuple.ipv4.daddr = key->daddr;
-	tuple.ipv4.sport = key->sport;
-	tuple.ipv4.dport = key->dport;
-	ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
+	ct = find_entry(skb, key, false, &direction);
 	if (!ct)
 		return false;
-	t->direction = opts.dir;
+	t->direction = direction;
 	t->state = ct->proto.tcp.state;
 	t->last_dir = ct->proto.tcp.last_dir;
 	t->last_index = ct->proto.tcp.last_index;
 	t->last_ack = BPF_CORE_READ(ct, proto.tcp.last_ack);
 	t->last_end = BPF_CORE_READ(ct, proto.tcp.last_end);
-	if (opts.dir == IP_CT_DIR_ORIGINAL) {
+	if (direction == IP_CT_DIR_ORIGINAL) {
 		read_sides(t, &ct->proto.tcp.seen[0], &ct->proto.tcp.seen[1]);
 		tuple_key(&ct->tuplehash[IP_CT_DIR_REPLY].tuple, &t->other);
 	} else {

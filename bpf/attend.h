@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What user space has done to sessions, one by one. */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "kernel.h"
+#include "learn.h"
+#include "network.h"
+#include "path.h"
+#include "session.h"
+#include "types.h"
+#include "window.h"
+
+static __always_inline void remove_entry(struct gateway_state *g, const struct entry *e)
+{
+	struct session *s = bpf_map_lookup_elem(&sessions, &e->original);
+
+	if (s && !(s->flow & FLOW_REPLY))
+		remove_session(g, &e->original, s);
+	s = bpf_map_lookup_elem(&sessions, &e->reply);
+	if (s && (s->flow & FLOW_REPLY))
+		remove_session(g, &e->reply, s);
+}
+
+/* spare lets a connection end now, if it is closed: it is so still when the one
+ * that has the same ends begins anew.
+ */
+static __always_inline void spare(struct __sk_buff *skb, const struct flow_key *key)
+{
+	struct nf_conn *ct;
+	__u32 direction;
+
+	ct = find_entry(skb, key, false, &direction);
+	if (!ct)
+		return;
+	if (ct->proto.tcp.state == TCP_CONNTRACK_TIME_WAIT || ct->proto.tcp.state == TCP_CONNTRACK_CLOSE)
+		bpf_ct_change_timeout(ct, 0);
+	bpf_ct_release(ct);
+}
+
+/* attend_one looks after one session. What conntrack has is made what it is
+ * there; what it has not is removed. That of a connection which has ended is
+ * removed before conntrack is asked, since the next one between the same ends
+ * may be there already, and is another session; where that is, is kept.
+ */
+static long attend_one(__u32 i, void *context)
+{
+	struct __sk_buff *skb = *(struct __sk_buff **)context;
+	struct gateway_state *g = get_gateway();
+	struct placed original = {}, reply = {};
+	struct connection c = {};
+	struct session *s;
+	struct entry e;
+
+	if (!g || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + i * sizeof(e), &e, sizeof(e)))
+		return 1;
+	if (e.spare) {
+		spare(skb, &e.original);
+		return 0;
+	}
+	if (e.ended) {
+		keep_place(&e.original, &original);
+		keep_place(&e.reply, &reply);
+		remove_entry(g, &e);
+	}
+	if (look_up(skb, &e.original, false, &c) < 0) {
+		if (!e.status || has_ports(e.original.proto)) {
+			remove_entry(g, &e);
+			return 0;
+		}
+		c.original = e.original;
+		c.reply = e.reply;
+		c.status = e.status;
+	}
+	if (!(c.status & IPS_CONFIRMED))
+		return 0;
+	s = settle(g, &c, false);
+	if (s && e.ended && c.original.proto == IPPROTO_TCP) {
+		put_place(s, &original);
+		put_place(reply_element(g, s, &c.reply), &reply);
+	}
+	return 0;
+}

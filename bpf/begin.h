@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* How a session begins, or begins anew, before conntrack has an entry; and what
+ * becomes of a packet for which there may be none.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "clock.h"
+#include "count.h"
+#include "kernel.h"
+#include "learn.h"
+#include "limit.h"
+#include "network.h"
+#include "parse.h"
+#include "path.h"
+#include "session.h"
+#include "types.h"
+#include "window.h"
+
+/* opens says whether a packet without a session can open one. What else there
+ * is belongs to one, or is dropped by conntrack's own rules.
+ */
+static __always_inline bool opens(const struct packet *p)
+{
+	if (p->is & (IS_LATER_FRAGMENT | IS_MALFORMED))
+		return false;
+	switch (p->key.proto) {
+	case IPPROTO_ICMP:
+		return p->is & IS_QUERY;
+	case IPPROTO_TCP:
+		return !(p->is & IS_ENDING) && (p->is & (IS_SYN | IS_ACK)) != (IS_SYN | IS_ACK) &&
+		       (p->is & (IS_SYN | IS_ACK));
+	}
+	return true;
+}
+
+/* by_uplink says whether a packet to the outside leaves by the uplink. */
+static __always_inline bool by_uplink(struct __sk_buff *skb, const struct packet *p, const struct gateway_settings *set)
+{
+	struct bpf_fib_lookup route = {};
+
+	if (!(set->flags & SET_ROUTES))
+		return true;
+	route.family = AF_INET;
+	route.ifindex = skb->ifindex;
+	route.ipv4_src = p->key.saddr;
+	route.ipv4_dst = p->key.daddr;
+	route.l4_protocol = p->key.proto;
+	route.tot_len = 0;
+	if (bpf_fib_lookup(skb, &route, sizeof(route), 0) < 0)
+		return true;
+	return route.ifindex == set->uplink;
+}
+
+static __always_inline bool within(__be32 addr, __be32 prefix, __be32 mask)
+{
+	return (addr & mask) == prefix;
+}
+
+/* refuse ends a packet that is one too many. */
+static __always_inline int refuse(struct __sk_buff *skb, const struct gateway_settings *set, __u32 why)
+{
+	count_stat(why);
+	if (!(set->flags & SET_REJECT))
+		return TC_ACT_SHOT;
+	skb->mark = MARK_REFUSED;
+	return NEXT;
+}
+
+/* renew lets a SYN begin a closed session anew, if there is a place for it: 0, or
+ * STAT_REFUSED_.
+ */
+static __always_inline __u32 renew(struct gateway_state *g, const struct gateway_settings *set,
+				   const struct flow_key *key, struct session *s)
+{
+	__u32 old, why = admit(g, set, key, s, true);
+	struct address *a;
+
+	if (why)
+		return why;
+	old = s->state;
+	if ((old & (STATE_CLOSED | STATE_DEAD)) != STATE_CLOSED ||
+	    __sync_val_compare_and_swap(&s->state, old, STATE_CONFIRMED | (old & STATE_RESET)) != old) {
+		dismiss(g, key, s);
+		return 0;
+	}
+	/* Conntrack may translate the new connection otherwise. */
+	*(volatile __u32 *)&s->generation = 0;
+	add_opened(s->kind, s->slot);
+	a = address_of(s->slot);
+	if (a)
+		__sync_fetch_and_add(&a->open, 1);
+	return 0;
+}
+
+/* renews says whether a packet begins its session, which is closed, anew. */
+static __always_inline bool renews(const struct packet *p, const struct session *s)
+{
+	return (p->is & (IS_SYN | IS_ACK | IS_MALFORMED)) == IS_SYN && (s->state & STATE_CLOSED) && !(s->flow & FLOW_REPLY);
+}
+
+/* crowd sees to it that a packet without a session makes no entry in conntrack's
+ * table when there is no room for it. Conntrack alone knows whether it would, and
+ * can be asked for TCP and UDP; of other protocols nftables drops what is new.
+ */
+static __always_inline int crowd(struct __sk_buff *skb, const struct packet *p)
+{
+	struct connection c = {};
+
+	if (room(CLASS_OTHERS))
+		return NEXT;
+	if (!has_ports(p->key.proto) || (p->is & (IS_LATER_FRAGMENT | IS_FIRST_FRAGMENT))) {
+		skb->mark = MARK_CROWDED;
+		return NEXT;
+	}
+	if (look_up(skb, &p->key, false, &c) >= 0)
+		return NEXT;
+	count_stat(STAT_REFUSED_TABLE);
+	return TC_ACT_SHOT;
+}
+
+/* is_new says whether a packet may begin session s, and, in limited, whether that takes
+ * a place. Conntrack has the last word on what is new: its entry may be older than
+ * these programs, and this may be the answer of who was called.
+ */
+static __always_inline bool is_new(struct __sk_buff *skb, const struct packet *p, struct session *s, bool *limited)
+{
+	struct connection c = {};
+	int direction = p->is & IS_SYN ? -1 : look_up(skb, &p->key, false, &c);
+
+	*limited = direction != IP_CT_DIR_ORIGINAL;
+	/* Where conntrack cannot be asked, there is no way to find out. */
+	if (!*limited || (!can_see() && !has_ports(p->key.proto)))
+		s->state = STATE_CONFIRMED;
+	return direction != IP_CT_DIR_REPLY;
+}
+
+/* add_session makes session s of a private address, if there is a place for it: 0, or
+ * STAT_REFUSED_. One that is not limited is made in any case, unless memory lacks.
+ */
+static __always_inline __u32 add_session(struct __sk_buff *skb, const struct packet *p, struct session *s,
+					 __be32 private, bool limited)
+{
+	struct gateway_settings *set = get_settings();
+	struct gateway_state *g = get_gateway();
+	__u32 why;
+	long err;
+
+	if (!set || !g)
+		return 0;
+	why = limited ? admit(g, set, &p->key, s, false) : 0;
+	if (why)
+		return why;
+	s->slot = slot_of(private);
+	s->until = ticks();
+	place_skb(s, p, skb);
+	err = insert_session(g, &p->key, s, limited);
+	if (!err || !limited)
+		return 0;
+	dismiss(g, &p->key, s);
+	return err == -EEXIST ? 0 : STAT_REFUSED_MEMORY;
+}
+
+/* begin makes the session of a packet from a VSwitch that opens one to the
+ * outside. It runs before conntrack, so that what is refused costs nothing more.
+ */
+__noinline int begin(struct __sk_buff *skb, struct packet *p)
+{
+	struct gateway_settings *set = get_settings();
+	struct session s = {};
+	bool limited;
+	__u32 why;
+
+	if (!set || !p)
+		return NEXT;
+	s.kind = kind_of(p->key.saddr);
+	if (s.kind == KIND_NONE || !by_uplink(skb, p, set))
+		return crowd(skb, p);
+	if (s.kind == KIND_ELASTIC)
+		s.flow = FLOW_BY_HOST;
+	if (!is_new(skb, p, &s, &limited))
+		return NEXT;
+	why = add_session(skb, p, &s, p->key.saddr, limited);
+	if (why)
+		return refuse(skb, set, why);
+	skb->tc_index = s.slot | INDEX_CHECK;
+	return NEXT;
+}
+
+/* answers says whether a packet from the outside that conntrack cannot be asked
+ * for answers what the host behind an elastic IP has opened.
+ */
+static __always_inline bool answers(const struct packet *p, __be32 private)
+{
+	struct flow_key k = {};
+
+	if (has_ports(p->key.proto))
+		return false;
+	k.saddr = private;
+	k.daddr = p->key.saddr;
+	k.sport = p->key.dport;
+	k.dport = p->key.sport;
+	k.proto = p->key.proto;
+	return bpf_map_lookup_elem(&sessions, &k) != NULL;
+}
+
+/* begin_inbound makes the session of a packet that opens one to an elastic IP:
+ * from the outside, or, with hairpin, from a host of the VPC. It runs before
+ * conntrack, too. What is refused from outside is dropped in silence.
+ */
+__noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, __u32 hairpin)
+{
+	struct gateway_settings *set = get_settings();
+	struct session s = {};
+	__u64 entry;
+	__be32 private;
+	bool limited;
+	__u32 why;
+
+	if (!set || !p)
+		return NEXT;
+	entry = entry_of(&p->key);
+	private = entry;
+	s.flow = entry >> 32;
+	if (!private || answers(p, private))
+		return NEXT;
+	s.flow |= FLOW_INBOUND | (hairpin ? FLOW_KERNEL : 0);
+	s.kind = kind_of(private) == KIND_ELASTIC ? KIND_ELASTIC : KIND_DNAT;
+	if (!is_new(skb, p, &s, &limited))
+		return NEXT;
+	why = add_session(skb, p, &s, private, limited);
+	if (!why) {
+		if (!hairpin)
+			skb->tc_index = s.slot | INDEX_CHECK;
+		return NEXT;
+	}
+	if (hairpin)
+		return refuse(skb, set, why);
+	count_stat(why);
+	return TC_ACT_SHOT;
+}

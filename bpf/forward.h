@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The shortcut: a packet is translated and sent out by the path of its session. */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "count.h"
+#include "parse.h"
+#include "path.h"
+#include "session.h"
+#include "types.h"
+#include "window.h"
+
+/* forward translates a packet and sends it out by its path. */
+static __always_inline int forward(struct __sk_buff *skb, const struct packet *p, const struct translation *t)
+{
+	void *data, *data_end;
+	struct ethhdr *eth;
+	struct iphdr *ip;
+	__be16 *ports;
+	__u32 l4 = sizeof(*eth) + sizeof(*ip);
+	__u32 at = l4 + (p->key.proto == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check));
+	__u64 flags = p->key.proto == IPPROTO_TCP ? 0 : BPF_F_MARK_MANGLED_0;
+
+	/* The helpers know whether the checksum is whole, partial, or none. The
+	 * addresses are in the pseudo header, the ports are not.
+	 */
+	if (t->saddr != p->key.saddr)
+		bpf_l4_csum_replace(skb, at, p->key.saddr, t->saddr, BPF_F_PSEUDO_HDR | flags | 4);
+	if (t->daddr != p->key.daddr)
+		bpf_l4_csum_replace(skb, at, p->key.daddr, t->daddr, BPF_F_PSEUDO_HDR | flags | 4);
+	if (t->sport != p->key.sport)
+		bpf_l4_csum_replace(skb, at, p->key.sport, t->sport, flags | 2);
+	if (t->dport != p->key.dport)
+		bpf_l4_csum_replace(skb, at, p->key.dport, t->dport, flags | 2);
+	data = (void *)(long)skb->data;
+	data_end = (void *)(long)skb->data_end;
+	eth = data;
+	ip = (void *)(eth + 1);
+	ports = (void *)(ip + 1);
+	if ((void *)(ports + 2) > data_end)
+		return TC_ACT_SHOT;
+	__builtin_memcpy(eth, t->macs, sizeof(t->macs));
+	translate_ip(ip, t);
+	ports[0] = t->sport;
+	ports[1] = t->dport;
+	skb->mark = MARK_SHORTCUT;
+	return bpf_redirect(t->ifindex, 0);
+}
+
+/* fits says whether the packet, or each that it stands for, is small enough. */
+static __always_inline bool fits(struct __sk_buff *skb, const struct packet *p, __u32 mtu)
+{
+	if (skb->gso_size)
+		return skb->gso_size + p->head <= mtu;
+	return p->len <= mtu;
+}
+
+/* shortcut forwards a packet if its session has a path for it: TC_ACT_REDIRECT.
+ * Else NEXT, and why is set.
+ */
+static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *p, struct session *s,
+				    const struct gateway_settings *set, bool public, __u32 *why)
+{
+	__u32 len = skb->len - sizeof(struct ethhdr);
+	struct translation t;
+
+	*why = why_not(p);
+	if (*why == STAT_HIT)
+		*why = unusable(s, set);
+	/* The IP header need not say how long an skb is that stands for several. */
+	if (*why == STAT_HIT && !(skb->gso_size ? p->head <= len : whole(p, len)))
+		*why = STAT_MISS_OTHER;
+	if (*why == STAT_HIT && !fits(skb, p, s->mtu))
+		*why = STAT_MISS_MTU;
+	if (*why == STAT_HIT && (!(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &p->key, &t)))
+		*why = STAT_MISS_OTHER;
+	if (*why != STAT_HIT)
+		return NEXT;
+	place_skb(s, p, skb);
+	count_skb(skb, p, s->slot, s->flow & FLOW_INBOUND, true);
+	return forward(skb, p, &t);
+}
