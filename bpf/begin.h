@@ -146,21 +146,23 @@ static __always_inline __u32 add_session(struct __sk_buff *skb, const struct pac
 {
 	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
+	/* Before Linux 6.2, what a function that is not static is given is no key of a map. */
+	struct flow_key key = p->key;
 	__u32 why;
 	long err;
 
 	if (!set || !g)
 		return 0;
-	why = limited ? admit(g, set, &p->key, s, false) : 0;
+	why = limited ? admit(g, set, &key, s, false) : 0;
 	if (why)
 		return why;
 	s->slot = slot_of(private);
 	s->until = ticks();
 	place_skb(s, p, skb);
-	err = insert_session(g, &p->key, s, limited);
+	err = insert_session(g, &key, s, limited);
 	if (!err || !limited)
 		return 0;
-	dismiss(g, &p->key, s);
+	dismiss(g, &key, s);
 	return err == -EEXIST ? 0 : STAT_REFUSED_MEMORY;
 }
 
