@@ -45,14 +45,21 @@ func say(c net.Conn, what []byte) error {
 // flow opens a flow to an Echo, and has it take the shortcut if that is on.
 func (p *populated) flow(t *testing.T, from *netns.Namespace, network, address string) net.Conn {
 	t.Helper()
-	before := p.traffic(t).Shortcut.Hits
 	c := nstest.MustDial(t, from, network, address)
-	for range 20 {
-		nstest.Eventually(t, func() error { return say(c, []byte("hello")) })
-	}
-	if hits := p.traffic(t).Shortcut.Hits - before; (hits >= 30) != p.n.Shortcut {
-		t.Fatalf("%d of 40 packets took the shortcut", hits)
-	}
+	nstest.Eventually(t, func() error { return say(c, []byte("hello")) })
+	// On a busy machine a short path is learned more than once meanwhile.
+	nstest.Eventually(t, func() error {
+		before := p.traffic(t).Shortcut.Hits
+		for range 20 {
+			if err := say(c, []byte("hello")); err != nil {
+				return err
+			}
+		}
+		if hits := p.traffic(t).Shortcut.Hits - before; (hits >= 30) != p.n.Shortcut {
+			return fmt.Errorf("%d of 40 packets took the shortcut", hits)
+		}
+		return nil
+	})
 	return c
 }
 
@@ -342,7 +349,7 @@ func ended(f *conntrack.Flow, reset bool) bool {
 	const established, timeWait, closed = 3, 7, 8
 	state := f.ProtoInfo.TCP.State
 	if reset {
-		return state == closed || state == established && f.Timeout <= 10
+		return state == closed || state == established && f.Timeout <= uint32(dataplane.DefaultTimeouts().TCPReset.Seconds())
 	}
 	return state == timeWait
 }

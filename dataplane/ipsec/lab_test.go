@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -198,8 +199,11 @@ func (l *lab) startPeer() {
 	l.stopPeer = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
 	l.endPeer = func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() }
 	l.t.Cleanup(l.stopPeer)
-	l.eventually(func() error {
-		_, err := os.Stat(filepath.Join(l.peerDir, "charon.vici"))
+	l.eventually(func() error { // one that was killed has left its socket
+		c, err := net.Dial("unix", filepath.Join(l.peerDir, "charon.vici"))
+		if err == nil {
+			c.Close()
+		}
 		return err
 	})
 }
