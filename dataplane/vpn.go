@@ -10,6 +10,11 @@ import (
 // headers around it, a packet of that size still fits into 1500.
 const VPNMTU = 1400
 
+// VPNHomes are the addresses that charons have in a network's namespace where they
+// do ESP themselves: what comes from there is IKE and ESP to a peer. They are
+// reserved (RFC 1112, section 4), so that no network and no site has them.
+var VPNHomes = netip.MustParsePrefix("240.0.0.0/16")
+
 // VPNGateway is the IPsec gateway of a network: one charon in its namespace.
 type VPNGateway struct {
 	ID          string          // VPN gateway id

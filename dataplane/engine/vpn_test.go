@@ -55,11 +55,18 @@ func withVPN(t *testing.T, e *Engine, n *dataplane.Network) *dataplane.Network {
 	return &with
 }
 
-// processes returns those of a namespace: pids by what they are.
-func processes(t *testing.T, ns *netns.Namespace) map[string]int {
+// processes returns those of a network's VPN gateway: pids by what they are. Charon
+// may be in a namespace of its own.
+func processes(t *testing.T, s *site, ns *netns.Namespace) map[string]int {
 	t.Helper()
 	out := map[string]int{}
-	for p := range strings.FieldsSeq(nstest.Command(t, ns, "ip", "netns", "pids", ns.Name())) {
+	pids := strings.Fields(nstest.Command(t, ns, "ip", "netns", "pids", ns.Name()))
+	noted, _ := filepath.Glob(filepath.Join(s.runDir, "vpn", "*", "charon.pid"))
+	for _, name := range noted {
+		b, _ := os.ReadFile(name)
+		pids = append(pids, strings.TrimSpace(string(b)))
+	}
+	for _, p := range pids {
 		line, _ := os.ReadFile("/proc/" + p + "/cmdline")
 		for _, what := range []string{"charon", "bgp-speaker"} {
 			if strings.Contains(string(line), what) {
@@ -107,7 +114,7 @@ func TestVPNGateway(t *testing.T) {
 				return fmt.Errorf("%s is not there %d times in\n%s", part, times, now)
 			}
 		}
-		if all := processes(t, ns); len(all) != 2 {
+		if all := processes(t, s, ns); len(all) != 2 {
 			return fmt.Errorf("processes %v", all)
 		}
 		return nil
@@ -136,12 +143,12 @@ func TestVPNGateway(t *testing.T) {
 	}
 	for _, name := range []string{"charon", "bgp-speaker"} {
 		t.Run(name, func(t *testing.T) {
-			pid := processes(t, ns)[name]
+			pid := processes(t, s, ns)[name]
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
 			nstest.Eventually(t, func() error {
-				if now := processes(t, ns)[name]; now == pid || now == 0 {
+				if now := processes(t, s, ns)[name]; now == pid || now == 0 {
 					return fmt.Errorf("%s is %d, was %d", name, now, pid)
 				}
 				return complete()
@@ -150,7 +157,7 @@ func TestVPNGateway(t *testing.T) {
 	}
 
 	// Another engine adopts it all.
-	before := processes(t, ns)
+	before := processes(t, s, ns)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +165,7 @@ func TestVPNGateway(t *testing.T) {
 	if o := mustApply(t, e, with); o.Changes != 0 {
 		t.Errorf("%d changes by another engine:\n%s", o.Changes, s.log)
 	}
-	if after := processes(t, ns); after["charon"] != before["charon"] || after["bgp-speaker"] != before["bgp-speaker"] {
+	if after := processes(t, s, ns); after["charon"] != before["charon"] || after["bgp-speaker"] != before["bgp-speaker"] {
 		t.Errorf("processes %v, were %v", after, before)
 	}
 
@@ -166,7 +173,7 @@ func TestVPNGateway(t *testing.T) {
 	without := *n
 	without.Revision = with.Revision + 1
 	mustApply(t, e, &without)
-	if all := processes(t, ns); len(all) > 0 {
+	if all := processes(t, s, ns); len(all) > 0 {
 		t.Errorf("processes %v are left", all)
 	}
 	nstest.Eventually(t, func() error { // the kernel takes a TUN device down in its own time

@@ -62,11 +62,11 @@ func environment(dir string) string { return "STRONGSWAN_CONF=" + filepath.Join(
 // start runs charon in the namespace of the calling thread, to which the
 // goroutine is locked. The process is in a session of its own with nothing of
 // ours open, so that it outlives us.
-func start(program, dir string, path dataplane.VPNPath) (pid int, err error) {
+func start(program, dir string, path dataplane.VPNPath, w waits) (pid int, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return 0, err
 	}
-	if err := writeFile(filepath.Join(dir, settingsFile), []byte(settings(dir, path))); err != nil {
+	if err := writeFile(filepath.Join(dir, settingsFile), []byte(settings(dir, path, w))); err != nil {
 		return 0, err
 	}
 	// What an earlier charon left must not be taken for this one's.

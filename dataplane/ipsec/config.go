@@ -40,6 +40,15 @@ const (
 	dpdTimeout = 35 * time.Second // IKEv1; looked at every dpdDelay
 )
 
+// waits are how long charon waits for its peers. They are others in tests only.
+type waits struct {
+	retransmit float64       // as retransmitTimeout, in seconds
+	tries      int           // as retransmitTries
+	dpd        time.Duration // as dpdDelay; dpdTimeout grows with it
+}
+
+var usualWaits = waits{retransmitTimeout, retransmitTries, dpdDelay}
+
 // children returns the CHILD_SAs of a connection, by name: one for all subnets
 // with IKEv2 (RFC 7296, section 2.9), one for each pair with IKEv1, which knows
 // only one selector a side (RFC 2409, section 5.5).
@@ -71,7 +80,7 @@ func texts(prefixes []netip.Prefix) []string {
 //
 // What must be so is written down even where it is strongSwan's default: defaults
 // change (settings).
-func connection(local netip.Addr, path dataplane.VPNPath, n numbers, c *dataplane.VPNConnection) section {
+func connection(local netip.Addr, path dataplane.VPNPath, w waits, n numbers, c *dataplane.VPNConnection) section {
 	conn := section{
 		"version":       fmt.Sprint(c.IKE.Version),
 		"local_addrs":   []string{local.String()},
@@ -100,7 +109,7 @@ func connection(local netip.Addr, path dataplane.VPNPath, n numbers, c *dataplan
 	rekey, margin, jitter := limits(c.IKE.Lifetime)
 	conn["rekey_time"], conn["over_time"], conn["rand_time"] = rekey, margin, jitter
 	if c.DPD {
-		conn["dpd_delay"], conn["dpd_timeout"] = seconds(dpdDelay), seconds(dpdTimeout)
+		conn["dpd_delay"], conn["dpd_timeout"] = seconds(w.dpd), seconds(dpdTimeout*(w.dpd/time.Second)/(dpdDelay/time.Second))
 	} else {
 		conn["dpd_delay"] = "0s"
 	}

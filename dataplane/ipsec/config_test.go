@@ -45,7 +45,7 @@ func TestConnection(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			c := usual()
 			v.change(&c)
-			b, err := json.Marshal(connection(local, v.path, given(v.path, c), &c))
+			b, err := json.Marshal(connection(local, v.path, usualWaits, given(v.path, c), &c))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestDigest(t *testing.T) {
 	sum := func(change func(c *dataplane.VPNConnection)) string {
 		c := usual()
 		change(&c)
-		s, err := digest(connection(netip.MustParseAddr(gatewayAddr), dataplane.VPNByXFRM, given(dataplane.VPNByXFRM, c), &c))
+		s, err := digest(connection(netip.MustParseAddr(gatewayAddr), dataplane.VPNByXFRM, usualWaits, given(dataplane.VPNByXFRM, c), &c))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,6 +29,8 @@ const (
 type gateway struct {
 	m       *Manager
 	network string
+	slot    int        // see site
+	peer    netip.Addr // likewise
 	dir     string
 	states  states
 	wake    chan struct{}
@@ -39,6 +42,7 @@ type gateway struct {
 	done    chan struct{}      // closed when it has ended
 	stopped bool
 	ns      *netns.Namespace
+	home    *netns.Namespace // charon's; nil: the network's
 	want    dataplane.VPNGateway
 	charon  *charon              // nil: none
 	loaded  map[string]string    // what charon holds: digests by connection; also in loadedFile
@@ -146,6 +150,7 @@ func (g *gateway) drop() {
 		g.charon.close()
 		g.charon = nil
 	}
+	g.leaveHome()
 	g.states.setLinks(g.links())
 	g.tell(g.states.lost(), true)
 }
@@ -207,7 +212,7 @@ func (g *gateway) begin(ctx context.Context) error {
 	}
 	g.keys, g.closing, g.tries = map[string]sharedKey{}, map[string][]string{}, map[string]attempt{}
 	conf, _ := os.ReadFile(filepath.Join(g.dir, settingsFile))
-	if len(pids) == 1 && process.In(pids[0], g.ns) && string(conf) == settings(g.dir, g.m.path) && !g.lacksDevice() {
+	if len(pids) == 1 && string(conf) == settings(g.dir, g.m.path, g.m.waits) && g.lives(pids[0]) {
 		c, err := connect(ctx, g.dir, pids[0])
 		if err == nil {
 			g.charon, g.loaded = c, g.readLoaded()
@@ -218,22 +223,34 @@ func (g *gateway) begin(ctx context.Context) error {
 			return err
 		}
 		g.m.log.Warn("a VPN gateway's charon is started anew", "network", g.network, "gateway", g.want.ID, "reason", err)
+		g.leaveHome()
 	}
 	for _, pid := range pids {
 		if err := process.End(pid); err != nil {
 			return err
 		}
 	}
+	at, err := g.place()
+	if err != nil {
+		return err
+	}
 	var pid int
-	err = g.ns.Do(func() (err error) {
-		pid, err = start(g.m.program, g.dir, g.m.path)
+	err = at.Do(func() (err error) {
+		pid, err = start(g.m.program, g.dir, g.m.path, g.m.waits)
 		return err
 	})
 	if err != nil {
+		g.leaveHome()
 		return fmt.Errorf("start %s: %w", g.m.program, err)
 	}
 	c, err := connect(ctx, g.dir, pid)
+	if err == nil && g.home != nil {
+		if err = g.moveTunnel(); err != nil {
+			c.close()
+		}
+	}
 	if err != nil {
+		g.leaveHome()
 		return errors.Join(err, process.End(pid))
 	}
 	g.charon, g.loaded = c, map[string]string{}
@@ -282,5 +299,6 @@ func (g *gateway) stop() {
 		g.charon.close()
 		g.charon = nil
 	}
+	g.leaveHome()
 	g.ns.Close()
 }

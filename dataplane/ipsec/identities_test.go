@@ -46,19 +46,23 @@ func devices(t *testing.T, gw *netns.Namespace, path dataplane.VPNPath, n int) [
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	nstest.Address(t, gw, "lo", gatewayAddr+"/32")
 	nstest.Address(t, gw, "lo", "10.0.0.1/32")
+	nstest.Command(t, gw, "ip", "link", "add", "public", "up", "type", "bridge")
+	if err := gw.Set(netns.Sysctl{Path: "ipv4/ip_forward", Value: "1"}); err != nil {
+		t.Fatal(err)
+	}
 	var list []*device
 	for i := range n {
 		d := &device{t: t, ns: nstest.New(t), address: netip.AddrFrom4([4]byte{198, 51, 100, byte(i + 1)}), dir: filepath.Join(dir, strconv.Itoa(i))}
 		link := fmt.Sprintf("public%d", i)
 		nstest.Veth(t, gw, link, d.ns, "public")
 		nstest.Up(t, gw, "lo")
-		nstest.Up(t, gw, link)
+		nstest.Command(t, gw, "ip", "link", "set", link, "up", "master", "public")
 		nstest.Address(t, d.ns, "public", d.address.String()+"/32")
 		nstest.Up(t, d.ns, "lo")
 		for k := 1; k <= mostConnections; k++ {
 			nstest.Address(t, d.ns, "lo", fmt.Sprintf("10.%d.0.1/32", k)) // kernel-libipsec looks for one in the local subnet
 		}
-		onLink(t, gw, link, d.address)
+		onLink(t, gw, "public", d.address)
 		onLink(t, d.ns, "public", netip.MustParseAddr(gatewayAddr))
 		d.start(path)
 		list = append(list, d)

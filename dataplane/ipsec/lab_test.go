@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -278,6 +279,17 @@ func (l *lab) apply(connections ...dataplane.VPNConnection) {
 	if err := l.m.Apply(l.t.Context(), l.gw, network, l.gateway); err != nil {
 		l.t.Fatal(err)
 	}
+}
+
+// holder returns what has the charon of a connection.
+func (l *lab) holder(connection string) *gateway {
+	l.t.Helper()
+	all := l.m.of(network)
+	i := slices.IndexFunc(all, func(g *gateway) bool { return g.wanted(connection) })
+	if i < 0 {
+		l.t.Fatalf("nobody has %s", connection)
+	}
+	return all[i]
 }
 
 // route leads remote subnets to the tunnels, as the engine does, and the other way

@@ -5,29 +5,19 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 
 	"github.com/vishvananda/netlink"
-	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
 	"sluice/dataplane/netns"
 )
 
-// Plugin kernel-libipsec installs a route for each of a CHILD_SA's policies, with
-// a source address out of the local subnet, and gives the CHILD_SA up where there
-// is no such address or the route cannot be made. Its routes go to a table for
-// which only packets with a mark that none has are sent; and where a local subnet
-// has no address here, its first one is put on the TUN device, but out of the
-// table that makes it ours: packets to it are led on as if it were not there.
+// Plugin kernel-libipsec insists on routes: they are in a table for which only
+// packets with a mark that none has are sent.
 const (
 	routingTable = 220
 	noMark       = 0xfffffffe
-	labelSuffix  = ":vpn"
-	// The widest scope that the kernel takes for a source address after all others,
-	// and that charon still sees.
-	addressScope = int(unix.RT_SCOPE_LINK) - 1
 )
 
 // prepareLinks makes what the connections need before they are loaded, and gives
@@ -118,93 +108,6 @@ func removeXFRM(ns *netns.Namespace, keep func(name string) bool) error {
 	return errors.Join(errs...)
 }
 
-// tun returns the TUN device that charon carries packets over, or nil.
-func (g *gateway) tun() netlink.Link {
-	if g.m.path != dataplane.VPNByLibipsec {
-		return nil
-	}
-	links, err := g.ns.Netlink().LinkList()
-	if err != nil {
-		return nil
-	}
-	for _, l := range links {
-		if isTUN(l) {
-			return l
-		}
-	}
-	return nil
-}
-
-// prepareAddresses gives each local subnet an address that charon sees.
-func (g *gateway) prepareAddresses() error {
-	tun := g.tun()
-	if tun == nil {
-		return fmt.Errorf("charon has made no TUN device in %s", g.ns)
-	}
-	nl := g.ns.Netlink()
-	if tun.Attrs().Flags&net.FlagUp == 0 {
-		if err := nl.LinkSetUp(tun); err != nil {
-			return fmt.Errorf("set %s in %s up: %w", tun.Attrs().Name, g.ns, err)
-		}
-	}
-	addresses, err := nl.AddrList(nil, netlink.FAMILY_V4)
-	if err != nil {
-		return fmt.Errorf("list addresses in %s: %w", g.ns, err)
-	}
-	label := tun.Attrs().Name + labelSuffix
-	var ours []netlink.Addr
-	var others []netip.Addr
-	for _, a := range addresses {
-		ip, ok := netip.AddrFromSlice(a.IP.To4())
-		switch {
-		case a.Label == label:
-			ours = append(ours, a)
-		case ok && a.Scope < int(unix.RT_SCOPE_LINK): // else charon does not take it
-			others = append(others, ip)
-		}
-	}
-	var want []netip.Addr
-	for i := range g.want.Connections {
-		for _, p := range g.want.Connections[i].LocalSubnets {
-			if p.Contains(netip.AddrFrom4([4]byte{127, 0, 0, 1})) || slices.ContainsFunc(others, p.Contains) || slices.ContainsFunc(want, p.Contains) {
-				continue
-			}
-			want = append(want, p.Masked().Addr())
-		}
-	}
-	var errs []error
-	for _, a := range ours {
-		ip, _ := netip.AddrFromSlice(a.IP.To4())
-		if !slices.Contains(want, ip) {
-			errs = append(errs, gone(nl.AddrDel(tun, &a)), gone(nl.RouteDel(hidden(tun, ip))))
-		}
-	}
-	for _, ip := range want {
-		host := netipx.PrefixIPNet(netip.PrefixFrom(ip, 32))
-		err := nl.AddrAdd(tun, &netlink.Addr{IPNet: host, Label: label, Scope: addressScope})
-		if err != nil && !errors.Is(err, unix.EEXIST) {
-			errs = append(errs, fmt.Errorf("add %s to %s in %s: %w", ip, tun.Attrs().Name, g.ns, err))
-			continue
-		}
-		local := hidden(tun, ip)
-		local.Table = unix.RT_TABLE_LOCAL
-		errs = append(errs, gone(nl.RouteDel(local)))
-		if err := nl.RouteReplace(hidden(tun, ip)); err != nil {
-			errs = append(errs, fmt.Errorf("add local route to %s in %s: %w", ip, g.ns, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// hidden is the route that makes an address local in routingTable alone, which is
-// where the kernel looks when a route in that table has it as its source.
-func hidden(tun netlink.Link, ip netip.Addr) *netlink.Route {
-	return &netlink.Route{
-		LinkIndex: tun.Attrs().Index, Dst: netipx.PrefixIPNet(netip.PrefixFrom(ip, 32)),
-		Type: unix.RTN_LOCAL, Scope: netlink.SCOPE_HOST, Table: routingTable,
-	}
-}
-
 // gone is err, unless what was to be removed was not there.
 func gone(err error) error {
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV) {
@@ -213,18 +116,7 @@ func gone(err error) error {
 	return err
 }
 
-// sweep removes what a charon that was killed leaves in a namespace.
+// sweep removes what charons leave in a network's namespace.
 func sweep(ns *netns.Namespace) error {
-	nl := ns.Netlink()
-	errs := []error{removeXFRM(ns, func(string) bool { return false })}
-	rules, err := nl.RuleList(netlink.FAMILY_ALL)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("list routing rules in %s: %w", ns, err))
-	}
-	for _, r := range rules {
-		if r.Table == routingTable && r.Mark == noMark {
-			errs = append(errs, gone(nl.RuleDel(&r)))
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(removeXFRM(ns, func(string) bool { return false }), setOuter(ns, netip.Addr{}, nil))
 }

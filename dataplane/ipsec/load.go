@@ -43,6 +43,14 @@ func (g *gateway) load() error {
 		if !ready(c.ID) {
 			continue // prepareLinks has said why
 		}
+		if o := ambiguous(g.m.path, c, g.want.Connections[:i]); o != nil {
+			errs = append(errs, fmt.Errorf("load IPsec connection %s: it has subnets in common with %s, to %s behind the same address %s, which cannot be told apart where charon carries the tunnels; give one of them other subnets, or another address",
+				c.ID, o.ID, o.RemoteID, c.Remote))
+			if _, held := g.loaded[c.ID]; held {
+				errs = append(errs, g.unload(c.ID))
+			}
+			continue
+		}
 		did, err := g.loadOne(c)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("load IPsec connection %s: %w", c.ID, err))
@@ -71,7 +79,7 @@ func (g *gateway) load() error {
 // loadOne gives charon a connection that it does not have, or has otherwise; then
 // what is established is taken down.
 func (g *gateway) loadOne(c *dataplane.VPNConnection) (changed bool, err error) {
-	conn := connection(g.want.Address, g.m.path, g.numbers.of(c), c)
+	conn := connection(g.local(), g.m.path, g.m.waits, g.numbers.of(c), c)
 	sum, err := digest(conn)
 	if err != nil {
 		return false, err

@@ -12,8 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sluice/dataplane"
-	"sluice/dataplane/internal/process"
 	"sluice/dataplane/netns"
 )
 
@@ -40,11 +41,12 @@ type Manager struct {
 	log     *slog.Logger
 	path    dataplane.VPNPath
 	program string
+	waits   waits
 
 	retryFirst, retryMost time.Duration // the constants, but in tests
 
 	mu       sync.Mutex
-	gateways map[string]*gateway // by network
+	gateways map[string]*gateway // by directory
 	closed   bool
 
 	able      sync.Mutex // of what follows
@@ -55,7 +57,7 @@ type Manager struct {
 // New returns a Manager. It starts and adopts nothing by itself. The error wraps
 // ErrUnsupported where this machine cannot carry IPsec.
 func New(o Options) (*Manager, error) {
-	m := &Manager{options: o, log: o.Logger, path: o.Path, program: o.Charon, gateways: map[string]*gateway{}, refusals: map[dataplane.Proposal]error{}, retryFirst: retryFirst, retryMost: retryMost}
+	m := &Manager{options: o, log: o.Logger, path: o.Path, program: o.Charon, waits: usualWaits, gateways: map[string]*gateway{}, refusals: map[dataplane.Proposal]error{}, retryFirst: retryFirst, retryMost: retryMost}
 	if m.log == nil {
 		m.log = slog.Default()
 	}
@@ -83,8 +85,8 @@ func (m *Manager) Path() dataplane.VPNPath { return m.path }
 
 // Apply makes a network's charon hold what want says: it is adopted or started, is
 // given what differs, and loses what is gone; nil ends it and removes its traces.
-// ns is the network's namespace, which stays the caller's; with a nil want it may
-// be nil, where the namespace is gone.
+// ns is the network's namespace, which stays the caller's, and which forwards
+// packets; with a nil want it may be nil, where the namespace is gone.
 //
 // Apply returns when charon holds the connections, not when they are established.
 // An error names each connection that could not be loaded; the others are.
@@ -95,17 +97,49 @@ func (m *Manager) Apply(ctx context.Context, ns *netns.Namespace, network string
 	if want == nil {
 		return m.remove(ns, network)
 	}
-	g, err := m.gateway(ns, network)
+	sites, gone, err := m.divide(network, want)
+	if err != nil {
+		return fmt.Errorf("VPN gateway %s: %w", want.ID, err)
+	}
+	for _, slot := range gone {
+		m.dismiss(network, slot)
+		if err := m.removeSite(network, slot); err != nil {
+			return fmt.Errorf("VPN gateway %s: remove what is left of a site: %w", want.ID, err)
+		}
+	}
+	if err := errors.Join(m.noteSites(network, sites), m.lead(ns, want, sites)); err != nil {
+		return fmt.Errorf("VPN gateway %s: %w", want.ID, err)
+	}
+	var all errgroup.Group
+	all.SetLimit(startsAtOnce)
+	errs := make([]error, len(sites))
+	for i := range sites {
+		all.Go(func() error {
+			errs[i] = m.applySite(ctx, ns, network, &sites[i])
+			return nil
+		})
+	}
+	_ = all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("VPN gateway %s: %w", want.ID, err)
+	}
+	return nil
+}
+
+// startsAtOnce is how many charons are started, or adopted, at the same time.
+const startsAtOnce = 4
+
+func (m *Manager) applySite(ctx context.Context, ns *netns.Namespace, network string, s *site) error {
+	g, err := m.gateway(ns, network, s)
 	if err != nil {
 		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.want = *want
-	g.want.Connections = slices.Clone(want.Connections)
+	g.want = s.want
 	g.states.set(g.want.Connections)
 	if g.stopped {
-		return fmt.Errorf("VPN gateway %s: removed meanwhile", want.ID)
+		return errors.New("removed meanwhile")
 	}
 	err = g.sync(ctx)
 	g.observe()
@@ -118,15 +152,12 @@ func (m *Manager) Apply(ctx context.Context, ns *netns.Namespace, network string
 		go g.run(running)
 	}
 	g.nudge()
-	if err != nil {
-		return fmt.Errorf("VPN gateway %s: %w", want.ID, err)
-	}
-	return nil
+	return err
 }
 
-// gateway returns that of a network in a namespace, and makes it if need be.
-func (m *Manager) gateway(ns *netns.Namespace, network string) (*gateway, error) {
-	dir := filepath.Join(m.options.Dir, network)
+// gateway returns that of a network's site in a namespace, and makes it if need be.
+func (m *Manager) gateway(ns *netns.Namespace, network string, s *site) (*gateway, error) {
+	dir := m.siteDir(network, s.slot)
 	if socket := filepath.Join(dir, socketFile); len(socket) > socketLimit {
 		return nil, fmt.Errorf("VPN gateway of network %s: path %s is too long for a socket, which may have %d bytes", network, socket, socketLimit)
 	}
@@ -135,44 +166,39 @@ func (m *Manager) gateway(ns *netns.Namespace, network string) (*gateway, error)
 	if m.closed {
 		return nil, errors.New("VPN gateways: closed")
 	}
-	if g := m.gateways[network]; g != nil {
-		if g.ns.Same(ns) {
+	if g := m.gateways[dir]; g != nil {
+		if g.ns.Same(ns) && g.peer == s.peer {
 			return g, nil
 		}
 		// The namespace has been made anew; so is charon then.
 		g.stop()
-		delete(m.gateways, network)
+		delete(m.gateways, dir)
 	}
 	own, err := ns.Again()
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{m: m, network: network, dir: dir, wake: make(chan struct{}, 1), mu: make(mutex, 1), ns: own}
-	m.gateways[network] = g
+	g := &gateway{m: m, network: network, slot: s.slot, peer: s.peer, dir: dir, wake: make(chan struct{}, 1), mu: make(mutex, 1), ns: own}
+	m.gateways[dir] = g
 	return g, nil
 }
 
-// remove ends a network's charon and removes what is left of it. The directory
-// goes last, so that after a crash the rest is found again.
+// remove ends a network's charons and removes what is left of them. The directory
+// of the first goes last, so that after a crash the rest is found again.
 func (m *Manager) remove(ns *netns.Namespace, network string) error {
-	m.mu.Lock()
-	g := m.gateways[network]
-	delete(m.gateways, network)
-	m.mu.Unlock()
-	if g != nil {
-		g.stop()
-	}
-	dir := filepath.Join(m.options.Dir, network)
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	pids, err := find(dir)
+	known := len(m.of(network)) > 0
+	slots, err := m.slots(network)
 	if err != nil {
 		return fmt.Errorf("remove VPN gateway of network %s: %w", network, err)
 	}
+	if len(slots) == 0 {
+		return nil
+	}
 	var errs []error
-	for _, pid := range pids {
-		errs = append(errs, process.End(pid))
+	for slot := range slots {
+		if slot > 0 {
+			errs = append(errs, m.removeSite(network, slot))
+		}
 	}
 	if ns != nil {
 		errs = append(errs, sweep(ns))
@@ -180,11 +206,11 @@ func (m *Manager) remove(ns *netns.Namespace, network string) error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("remove VPN gateway of network %s: %w", network, err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return err
+	if err := m.removeSite(network, 0); err != nil {
+		return fmt.Errorf("remove VPN gateway of network %s: %w", network, err)
 	}
 	m.log.Info("removed a network's VPN gateway", "network", network)
-	if g != nil && m.options.Changed != nil {
+	if known && m.options.Changed != nil {
 		m.options.Changed(network)
 	}
 	return nil
@@ -196,34 +222,31 @@ func (m *Manager) remove(ns *netns.Namespace, network string) error {
 // carries between charon's last look at it and its end, a moment at each rekeying,
 // is not counted.
 func (m *Manager) Status(network string) map[string]dataplane.VPNStatus {
-	g := m.known(network)
-	if g == nil {
-		return nil
+	var out map[string]dataplane.VPNStatus
+	for _, g := range m.of(network) {
+		g.refresh()
+		if out == nil {
+			out = map[string]dataplane.VPNStatus{}
+		}
+		maps.Copy(out, g.states.status())
 	}
-	g.refresh()
-	all := g.states.status()
-	for id, s := range all {
+	for id, s := range out {
 		s.Path = m.path
-		all[id] = s
+		out[id] = s
 	}
-	return all
+	return out
 }
 
 // Link returns the name of the link that is a connection's tunnel, empty while
 // there is none, and whether packets pass. On the libipsec path the link is that
-// of all connections of the network, and comes and goes with charon.
+// of all connections with one address, and comes and goes with their charon.
 func (m *Manager) Link(network, connection string) (name string, up bool) {
-	g := m.known(network)
-	if g == nil {
-		return "", false
+	for _, g := range m.of(network) {
+		if name, up := g.states.tunnel(connection); name != "" {
+			return name, up
+		}
 	}
-	return g.states.tunnel(connection)
-}
-
-func (m *Manager) known(network string) *gateway {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.gateways[network]
+	return "", false
 }
 
 // Refuses says why a connection cannot be carried on this machine: an algorithm, or

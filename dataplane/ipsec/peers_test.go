@@ -110,17 +110,16 @@ func TestTwoGateways(t *testing.T) {
 
 // established returns the IKE_SAs of a Manager's network.
 func established(m *Manager, network string) []ikeSA {
-	g := m.known(network)
-	if g == nil {
-		return nil
+	var all []ikeSA
+	for _, g := range m.of(network) {
+		g.mu.Lock()
+		if g.charon != nil {
+			list, _ := g.charon.list()
+			all = append(all, list...)
+		}
+		g.mu.Unlock()
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.charon == nil {
-		return nil
-	}
-	list, _ := g.charon.list()
-	return list
+	return all
 }
 
 // Two connections with the same peer do not get into each other's way: with IKEv2

@@ -177,7 +177,7 @@ func (l *lab) rekeyRefused(peer *charon, q quarrel) {
 	by := peer.do
 	if !q.both {
 		by = func(command string, arguments section) (*vici.Message, error) {
-			g := l.m.known(network)
+			g := l.holder(q.c.ID)
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			return g.charon.do(command, arguments)

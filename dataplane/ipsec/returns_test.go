@@ -130,7 +130,7 @@ func otherConnectionGoesOn(t *testing.T, l *lab, version int) {
 
 // pause returns the longest time between attempts at a connection's CHILD_SAs.
 func (l *lab) pause(c dataplane.VPNConnection) (longest time.Duration) {
-	g := l.m.known(network)
+	g := l.holder(c.ID)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for name := range children(&c) {

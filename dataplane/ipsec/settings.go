@@ -26,7 +26,7 @@ const (
 // settings returns charon's strongswan.conf. What charon's work here rests on is
 // written down even where it is the default, since strongSwan changes defaults from
 // one release to the next; what does not matter here is in the test of this.
-func settings(dir string, path dataplane.VPNPath) string {
+func settings(dir string, path dataplane.VPNPath, w waits) string {
 	ipsec := "kernel-netlink"
 	if path == dataplane.VPNByLibipsec {
 		ipsec = "kernel-libipsec kernel-netlink"
@@ -137,5 +137,5 @@ charon-systemd {
     }
   }
 }
-`, dir, ipsec, routingTable, retransmitTimeout, retransmitBase, retransmitTries, socketFile, logFile, uint32(noMark), retransmitLimit)
+`, dir, ipsec, routingTable, w.retransmit, retransmitBase, w.tries, socketFile, logFile, uint32(noMark), retransmitLimit)
 }

@@ -46,11 +46,11 @@ var without = map[string]string{
 func TestOptionsAreSet(t *testing.T) {
 	set := map[string]bool{}
 	for _, p := range []dataplane.VPNPath{dataplane.VPNByXFRM, dataplane.VPNByLibipsec} {
-		for _, name := range optionsOf(settings("/run/sluice/vpn/vpc-t", p)) {
+		for _, name := range optionsOf(settings("/run/sluice/vpn/vpc-t", p, usualWaits)) {
 			set[name] = true
 		}
 		c := usual()
-		for id, conn := range connection(netip.MustParseAddr(gatewayAddr), p, numbers{link: 7, children: map[string]uint32{"vco-t": 8}}, &c) {
+		for id, conn := range connection(netip.MustParseAddr(gatewayAddr), p, usualWaits, numbers{link: 7, children: map[string]uint32{"vco-t": 8}}, &c) {
 			addOptions(set, "connections", map[string]any{id: conn}, c.ID)
 		}
 	}

@@ -73,7 +73,7 @@ func ask(ctx context.Context, program, dir string, path dataplane.VPNPath, f fun
 	}
 	defer os.RemoveAll(work)
 	return apart(func() error {
-		pid, err := start(program, work, path)
+		pid, err := start(program, work, path, usualWaits)
 		if err != nil {
 			return err
 		}

@@ -156,7 +156,7 @@ func TestCharonDies(t *testing.T) {
 // Charon's threads do not interrupt each other where they carry the packets.
 func TestBatches(t *testing.T) {
 	each(t, func(t *testing.T, l *lab) {
-		l.apply()
+		l.apply(usual())
 		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", l.pid()))
 		if err != nil || len(threads) < 2 {
 			t.Fatalf("%d threads: %v", len(threads), err)

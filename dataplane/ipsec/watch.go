@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	rtnetlink "github.com/mdlayher/netlink"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
@@ -29,7 +28,7 @@ func (g *gateway) watch(ctx context.Context) error {
 			case ctx.Err() != nil:
 				return // whatever the error: a closed connection is wanted
 			case err == nil:
-				if aboutTunnels(messages) {
+				if g.aboutTunnels(messages) {
 					g.nudge()
 				}
 			case errors.Is(err, unix.ENOBUFS): // some are lost
@@ -43,9 +42,9 @@ func (g *gateway) watch(ctx context.Context) error {
 	return nil
 }
 
-// aboutTunnels reports whether one of the messages is about a link that may be a
-// tunnel's.
-func aboutTunnels(messages []rtnetlink.Message) bool {
+// aboutTunnels reports whether one of the messages is about a link that may be one
+// of the gateway's tunnels, or lead to its site.
+func (g *gateway) aboutTunnels(messages []rtnetlink.Message) bool {
 	const ifinfomsg = unix.SizeofIfInfomsg
 	for _, m := range messages {
 		if len(m.Data) < ifinfomsg {
@@ -56,8 +55,14 @@ func aboutTunnels(messages []rtnetlink.Message) bool {
 			return true
 		}
 		for attributes.Next() {
-			if attributes.Type() == unix.IFLA_LINKINFO {
-				if kind := attributes.Bytes(); strings.Contains(string(kind), "xfrm") || strings.Contains(string(kind), "tun") {
+			switch attributes.Type() {
+			case unix.IFLA_IFNAME:
+				// Sites are many, and each looks at its own links only.
+				if name := attributes.String(); g.m.path == dataplane.VPNByLibipsec && (name == g.tunnelName() || name == g.ikeLink()) {
+					return true
+				}
+			case unix.IFLA_LINKINFO:
+				if g.m.path == dataplane.VPNByXFRM && strings.Contains(string(attributes.Bytes()), "xfrm") {
 					return true
 				}
 			}
@@ -74,14 +79,11 @@ func (g *gateway) links() map[string]string {
 		return nil
 	}
 	up := map[string]bool{}
-	device := ""
 	for _, l := range links {
 		if a := l.Attrs(); a.Flags&net.FlagUp == 0 {
 			continue
-		} else if g.m.path == dataplane.VPNByXFRM && l.Type() == "xfrm" {
+		} else if kind := l.Type(); kind == "xfrm" || kind == "tuntap" {
 			up[a.Name] = true
-		} else if isTUN(l) {
-			device = a.Name
 		}
 	}
 	out := map[string]string{}
@@ -90,20 +92,20 @@ func (g *gateway) links() map[string]string {
 		switch {
 		case g.m.path == dataplane.VPNByXFRM && up[id]:
 			out[id] = id
-		case g.m.path == dataplane.VPNByLibipsec && g.charon != nil && device != "":
-			out[id] = device
+		case g.m.path == dataplane.VPNByLibipsec && g.charon != nil && up[g.tunnelName()]:
+			out[id] = g.tunnelName()
 		}
 	}
 	return out
 }
 
-// isTUN reports whether a link is a TUN device of charon's.
-func isTUN(l netlink.Link) bool {
-	return l.Type() == "tuntap" && strings.HasPrefix(l.Attrs().Name, "ipsec")
-}
-
 // lacksDevice reports whether charon has to be started anew: only a charon that
-// starts makes the TUN device that it carries packets over.
+// starts makes the TUN device that it carries packets over, and the link to its
+// site ends with it.
 func (g *gateway) lacksDevice() bool {
-	return g.m.path == dataplane.VPNByLibipsec && g.tun() == nil
+	if g.m.path != dataplane.VPNByLibipsec {
+		return false
+	}
+	_, err := g.ns.Netlink().LinkByName(g.ikeLink())
+	return err != nil || g.tun() == nil
 }

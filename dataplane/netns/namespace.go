@@ -98,6 +98,25 @@ func Anonymous() (*Namespace, error) {
 	return open("", handle)
 }
 
+// New makes a namespace without a name. It stays as long as it is open, or has a
+// process in it. name is for messages.
+func New(name string) (*Namespace, error) {
+	handle, err := fresh()
+	if err != nil {
+		return nil, fmt.Errorf("create network namespace %s (needs CAP_SYS_ADMIN): %w", name, err)
+	}
+	return open(name, handle)
+}
+
+// Of opens the namespace of a process. name is for messages.
+func Of(pid int, name string) (*Namespace, error) {
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/ns/net", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open network namespace %s, of process %d: %w", name, pid, err)
+	}
+	return open(name, netns.NsHandle(fd))
+}
+
 // fresh makes a namespace that only the returned descriptor keeps.
 func fresh() (netns.NsHandle, error) {
 	type result struct {

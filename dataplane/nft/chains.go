@@ -22,6 +22,9 @@ const (
 	tunnelByTUN  = "ipsec"
 )
 
+// charonLinks is how the names of links begin that lead to a charon.
+const charonLinks = "ike"
+
 // tunnelMSS is the largest TCP segment through a tunnel: its MTU less the
 // headers of IP and TCP.
 const tunnelMSS = dataplane.VPNMTU - 40
@@ -236,6 +239,9 @@ func forwardRules() []ruleSpec {
 			fromLink(uplink), ctHas(expr.CtKeySTATE, expr.CtStateBitINVALID), count(CounterInvalid), drop()),
 		rule(`iifname "public" ct status dnat accept`,
 			fromLink(uplink), ctHas(expr.CtKeySTATUS, ctStatusDNAT), accept()),
+		// IKE and ESP for a charon that has a namespace of its own: nothing else is
+		// led there.
+		rule(`iifname "public" oifname "ike*" accept`, fromLink(uplink), toTunnel(charonLinks), accept()),
 		rule(`iifname "public" counter name "unsolicited" drop`,
 			fromLink(uplink), count(CounterUnsolicited), drop()),
 		// Such packets are not translated, so egress could not tell.

@@ -5,6 +5,10 @@
 //	0     lookup local                              the kernel's own
 //	510   from VPN-GATEWAY iif lo lookup 200        the VPN gateway's IKE and ESP leave by the public side,
 //	511   from VPN-GATEWAY iif lo lookup 400        or not at all
+//	512   from 240.0.0.0/16 lookup 200              likewise those of charons with a namespace of their own
+//	513   from 240.0.0.0/16 lookup 400
+//	514   to 240.0.0.0/16 lookup main               and what they are sent
+//	515   to 240.0.0.0/16 lookup 400
 //	1000  lookup main                               the VSwitches
 //	1005  fwmark 0x8 iif lo lookup 200              the gateway's ICMP errors about what came in by the public side
 //	1010  fwmark 0x1 lookup 200                     replies leave the way the connection came in

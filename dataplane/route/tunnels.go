@@ -25,6 +25,10 @@ type Tunnels map[string]Tunnel
 const (
 	outerPackets = 510  // what the VPN gateway sends from its own address: IKE and ESP
 	outerNowhere = 511  // likewise, while the public side is not there
+	fromHomes    = 512  // what charons send that have a home: IKE and ESP
+	homesNowhere = 513  // likewise
+	toHomes      = 514  // what they are sent
+	homesGone    = 515  // likewise
 	tunnelToNext = 1095 // what comes out of one tunnel and may go into another
 	firstPolicy  = 1100 // the most specific destination
 	policySlots  = 33   // for sources of a destination's length, the most specific first
@@ -45,6 +49,10 @@ func throughTunnels(s *routes, n *dataplane.Network, tunnels Tunnels) []Rule {
 	rules := []Rule{
 		{Priority: outerPackets, Source: own, From: loopback, Table: PublicTable},
 		{Priority: outerNowhere, Source: own, From: loopback, Table: NowhereTable},
+		{Priority: fromHomes, Source: dataplane.VPNHomes, Table: PublicTable},
+		{Priority: homesNowhere, Source: dataplane.VPNHomes, Table: NowhereTable},
+		{Priority: toHomes, Destination: dataplane.VPNHomes, Table: unix.RT_TABLE_MAIN},
+		{Priority: homesGone, Destination: dataplane.VPNHomes, Table: NowhereTable},
 		{Priority: ownPackets, From: loopback, Table: OwnTable},
 	}
 	s.add(Route{Table: NowhereTable, Destination: everything})

@@ -1,0 +1,189 @@
+package ipsec
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+	"sluice/dataplane/netns"
+)
+
+// outerTable is the nftables table (family ip) in a network's namespace by which
+// sites find to their charon, and charons to their site and nowhere else:
+//
+//	table ip sluice-vpn {
+//		map homes { type ipv4_addr : ipv4_addr }    site : home
+//		set sites { type ipv4_addr . ipv4_addr }    home . site
+//		chain in {
+//			type filter hook prerouting priority -300
+//			iifname "ike*" ip saddr . ip daddr @sites notrack accept
+//			iifname "ike*" drop
+//			iifname "public" ip daddr GATEWAY udp dport 500 notrack ip daddr set ip saddr map @homes accept
+//			iifname "public" ip daddr GATEWAY udp dport 500 drop
+//			iifname "public" ip daddr GATEWAY udp dport 4500 notrack ip daddr set ip saddr map @homes accept
+//			iifname "public" ip daddr GATEWAY udp dport 4500 drop
+//			ip daddr 240.0.0.0/16 drop
+//		}
+//		chain out {
+//			type filter hook postrouting priority -300
+//			iifname "ike*" ip saddr set GATEWAY
+//		}
+//	}
+//
+// Ports stay as they are, by which charon tells IKE from ESP. So nothing has to be
+// remembered of a packet, and conntrack is not asked.
+const outerTable = "sluice-vpn"
+
+const (
+	portIKE  = 500  // RFC 7296, section 2
+	portNATT = 4500 // RFC 3947
+)
+
+// setOuter makes the table lead the sites, by slot, to their homes; the zero
+// address takes it away.
+func setOuter(ns *netns.Namespace, address netip.Addr, sites map[int]netip.Addr) error {
+	c, err := nftables.New(nftables.WithNetNSFd(int(ns.Handle())), nftables.AsLasting())
+	if err != nil {
+		return fmt.Errorf("open netlink socket in %s: %w", ns, err)
+	}
+	defer func() { _ = c.CloseLasting() }()
+	have, err := c.ListTablesOfFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return fmt.Errorf("list nftables tables in %s: %w", ns, err)
+	}
+	there := slices.ContainsFunc(have, func(t *nftables.Table) bool { return t.Name == outerTable })
+	want := address.IsValid()
+	t := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: outerTable}
+	if !want && !there || want && there && translates(c, t, address, sites) {
+		return nil
+	}
+	// All in one batch: no packet meets a half-made table.
+	if there {
+		c.DelTable(t)
+	}
+	if want {
+		if err := addTranslation(c, c.AddTable(t), address, sites); err != nil {
+			return err
+		}
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("lead IKE and ESP in %s to charons: %w", ns, err)
+	}
+	return nil
+}
+
+func homesMap(t *nftables.Table) *nftables.Set {
+	return &nftables.Set{Table: t, ID: 1, Name: "homes", IsMap: true,
+		KeyType: nftables.TypeIPAddr, DataType: nftables.TypeIPAddr, KeyByteOrder: binaryutil.BigEndian}
+}
+
+func sitesSet(t *nftables.Table) *nftables.Set {
+	return &nftables.Set{Table: t, ID: 2, Name: "sites", Concatenation: true,
+		KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr), KeyByteOrder: binaryutil.BigEndian}
+}
+
+// outerElements returns those of both sets, by key.
+func outerElements(sites map[int]netip.Addr) (homes, pairs []nftables.SetElement) {
+	for _, slot := range slices.Sorted(maps.Keys(sites)) {
+		site, home := sites[slot].AsSlice(), homeAddress(slot).AsSlice()
+		homes = append(homes, nftables.SetElement{Key: site, Val: home})
+		pairs = append(pairs, nftables.SetElement{Key: slices.Concat(home, site)})
+	}
+	slices.SortFunc(homes, byKey)
+	slices.SortFunc(pairs, byKey)
+	return homes, pairs
+}
+
+func byKey(a, b nftables.SetElement) int { return bytes.Compare(a.Key, b.Key) }
+
+func addTranslation(c *nftables.Conn, t *nftables.Table, address netip.Addr, sites map[int]netip.Addr) error {
+	homes, pairs := outerElements(sites)
+	for set, elements := range map[*nftables.Set][]nftables.SetElement{homesMap(t): homes, sitesSet(t): pairs} {
+		if err := c.AddSet(set, elements); err != nil {
+			return fmt.Errorf("add nftables set %s: %w", set.Name, err)
+		}
+	}
+	for _, chain := range outerChains(address) {
+		in := c.AddChain(&nftables.Chain{Table: t, Name: chain.name, Type: nftables.ChainTypeFilter, Hooknum: chain.hook, Priority: nftables.ChainPriorityRaw})
+		for _, exprs := range chain.rules {
+			c.AddRule(&nftables.Rule{Table: t, Chain: in, Exprs: exprs, UserData: []byte(address.String())})
+		}
+	}
+	return nil
+}
+
+// translates reports whether the table is as addTranslation makes it. A rule is
+// known by the address in its user data; what somebody writes into one is not seen.
+func translates(c *nftables.Conn, t *nftables.Table, address netip.Addr, sites map[int]netip.Addr) bool {
+	homes, pairs := outerElements(sites)
+	for set, want := range map[*nftables.Set][]nftables.SetElement{homesMap(t): homes, sitesSet(t): pairs} {
+		have, err := c.GetSetElements(set)
+		if err != nil {
+			return false
+		}
+		slices.SortFunc(have, byKey)
+		same := func(a, b nftables.SetElement) bool { return bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Val, b.Val) }
+		if !slices.EqualFunc(have, want, same) {
+			return false
+		}
+	}
+	for _, chain := range outerChains(address) {
+		rules, err := c.GetRules(t, &nftables.Chain{Table: t, Name: chain.name})
+		ours := func(r *nftables.Rule) bool { return string(r.UserData) == address.String() }
+		if err != nil || len(rules) != len(chain.rules) || slices.ContainsFunc(rules, func(r *nftables.Rule) bool { return !ours(r) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// outerChain is a chain, and the expressions of its rules.
+type outerChain struct {
+	name  string
+	hook  *nftables.ChainHook
+	rules [][]expr.Any
+}
+
+func outerChains(address netip.Addr) []outerChain {
+	const reg, second = unix.NFT_REG32_00, unix.NFT_REG32_01
+	const source, destination = 12, 16 // in the IP header
+	from := func(link string) []expr.Any {
+		return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: unix.NFT_REG_1}, &expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: []byte(link)}}
+	}
+	load := func(register, offset uint32) expr.Any {
+		return &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4}
+	}
+	equals := func(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: data} }
+	// The checksums of IP and UDP follow.
+	set := func(offset uint32) expr.Any {
+		return &expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4,
+			CsumType: expr.CsumTypeInet, CsumOffset: 10, CsumFlags: unix.NFT_PAYLOAD_L4CSUM_PSEUDOHDR}
+	}
+	accept, drop := &expr.Verdict{Kind: expr.VerdictAccept}, &expr.Verdict{Kind: expr.VerdictDrop}
+	in := [][]expr.Any{
+		append(from(ikeLink), load(reg, source), load(second, destination), &expr.Lookup{SourceRegister: reg, SetName: "sites", SetID: 2}, &expr.Notrack{}, accept),
+		append(from(ikeLink), drop),
+	}
+	for _, port := range []uint16{portIKE, portNATT} {
+		match := append(from(dataplane.UplinkName+"\x00"), load(reg, destination), equals(address.AsSlice()),
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg}, equals([]byte{unix.IPPROTO_UDP}),
+			&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, equals(binaryutil.BigEndian.PutUint16(port)))
+		in = append(in,
+			slices.Concat(match, []expr.Any{load(reg, source), &expr.Lookup{SourceRegister: reg, DestRegister: reg, IsDestRegSet: true, SetName: "homes", SetID: 1},
+				set(destination), &expr.Notrack{}, accept}),
+			slices.Concat(match, []expr.Any{drop}))
+	}
+	prefix := dataplane.VPNHomes.Addr().AsSlice()[:dataplane.VPNHomes.Bits()/8]
+	in = append(in, []expr.Any{
+		&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: destination, Len: uint32(len(prefix))}, equals(prefix), drop})
+	out := [][]expr.Any{append(from(ikeLink), &expr.Immediate{Register: reg, Data: address.AsSlice()}, set(source))}
+	return []outerChain{{"in", nftables.ChainHookPrerouting, in}, {"out", nftables.ChainHookPostrouting, out}}
+}

@@ -1,0 +1,34 @@
+package ipsec
+
+import (
+	"net/netip"
+
+	"sluice/dataplane"
+)
+
+// ambiguous returns the connection among others that a packet for c may be given
+// to instead where both are in one charon that does ESP itself, which is with
+// another site behind the same address; nil if there is none.
+func ambiguous(path dataplane.VPNPath, c *dataplane.VPNConnection, others []dataplane.VPNConnection) *dataplane.VPNConnection {
+	if path != dataplane.VPNByLibipsec {
+		return nil
+	}
+	for i := range others {
+		o := &others[i]
+		if o.Remote == c.Remote && o.RemoteID != c.RemoteID && overlap(o.LocalSubnets, c.LocalSubnets) && overlap(o.RemoteSubnets, c.RemoteSubnets) {
+			return o
+		}
+	}
+	return nil
+}
+
+func overlap(a, b []netip.Prefix) bool {
+	for _, p := range a {
+		for _, q := range b {
+			if p.Overlaps(q) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,223 @@
+package ipsec
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/dataplane"
+	"sluice/dataplane/internal/process"
+	"sluice/dataplane/netns"
+)
+
+// site is what one charon of a network carries: where it does ESP itself, the
+// connections with one address; else all.
+type site struct {
+	slot int        // what its links are numbered by, and its directory
+	peer netip.Addr // the address; the zero one for all
+	want dataplane.VPNGateway
+}
+
+// siteFile, in a site's directory, has its address. It is there before its charon,
+// so that a slot is not given to another while there is anything of it.
+const siteFile = "site"
+
+// siteDir returns the directory of a network's site. The first one is that of the
+// network itself.
+func (m *Manager) siteDir(network string, slot int) string {
+	name := network
+	if slot > 0 {
+		name += "." + strconv.Itoa(slot)
+	}
+	return filepath.Join(m.options.Dir, name)
+}
+
+// slots returns the sites that a network has directories of, by slot; the address
+// is the zero one where none is noted.
+func (m *Manager) slots(network string) (map[int]netip.Addr, error) {
+	entries, err := os.ReadDir(m.options.Dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	out := map[int]netip.Addr{}
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), network)
+		slot, err := strconv.Atoi(strings.TrimPrefix(rest, "."))
+		if !ok || rest != "" && (err != nil || slot <= 0 || rest[0] != '.') {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(m.options.Dir, e.Name(), siteFile))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		out[slot], _ = netip.ParseAddr(strings.TrimSpace(string(b)))
+	}
+	return out, nil
+}
+
+// divide returns the sites of a network's gateway, and the slots whose site is not
+// one of them any more. An address keeps its slot.
+func (m *Manager) divide(network string, want *dataplane.VPNGateway) (sites []site, gone []int, err error) {
+	slots, err := m.slots(network)
+	if err != nil {
+		return nil, nil, err
+	}
+	by := map[netip.Addr]*site{}
+	for _, c := range want.Connections {
+		peer := c.Remote
+		if m.path != dataplane.VPNByLibipsec {
+			peer = netip.Addr{}
+		}
+		if by[peer] == nil {
+			by[peer] = &site{slot: -1, peer: peer, want: *want}
+			by[peer].want.Connections = nil
+		}
+		by[peer].want.Connections = append(by[peer].want.Connections, c)
+	}
+	if m.path != dataplane.VPNByLibipsec && len(by) == 0 {
+		by[netip.Addr{}] = &site{slot: -1, want: *want}
+	}
+	for slot, peer := range slots {
+		if s := by[peer]; s != nil && s.slot < 0 && (peer.IsValid() || slot == 0) {
+			s.slot = slot
+		} else if _, err := os.Stat(filepath.Join(m.siteDir(network, slot), settingsFile)); err == nil || slot > 0 {
+			gone = append(gone, slot)
+		}
+	}
+	used := map[int]bool{}
+	for _, s := range by {
+		used[s.slot] = true
+	}
+	for _, peer := range slices.SortedFunc(maps.Keys(by), netip.Addr.Compare) {
+		s := by[peer]
+		for next := 0; s.slot < 0; next++ {
+			if !used[next] {
+				s.slot, used[next] = next, true
+			}
+		}
+		if s.slot >= mostSlots {
+			return nil, nil, fmt.Errorf("VPN gateway %s has more than %d peers", want.ID, mostSlots)
+		}
+		sites = append(sites, *s)
+	}
+	slices.SortFunc(sites, func(a, b site) int { return cmp.Compare(a.slot, b.slot) })
+	return sites, gone, nil
+}
+
+// noteSites makes directories for the sites, and notes whose they are.
+func (m *Manager) noteSites(network string, sites []site) error {
+	errs := []error{os.MkdirAll(m.siteDir(network, 0), 0o700)} // also without a site: the network has something of ours
+	for _, s := range sites {
+		if !s.peer.IsValid() {
+			continue
+		}
+		dir := m.siteDir(network, s.slot)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		name, text := filepath.Join(dir, siteFile), s.peer.String()+"\n"
+		if b, err := os.ReadFile(name); err != nil || string(b) != text {
+			errs = append(errs, writeFile(name, []byte(text)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// dismissTime is how long a charon that is to be ended has to take leave of its
+// peers.
+const dismissTime = 2 * time.Second
+
+// dismiss takes down what a site's charon has, so that its peers need not find out
+// by themselves. What a peer has just begun comes to an end: it is refused.
+func (m *Manager) dismiss(network string, slot int) {
+	m.mu.Lock()
+	g := m.gateways[m.siteDir(network, slot)]
+	m.mu.Unlock()
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.charon == nil || g.stopped {
+		return
+	}
+	// Whatever fails here, it is ended.
+	for id := range g.loaded {
+		_, _ = g.charon.do("unload-conn", section{"name": id})
+	}
+	ended := map[string]bool{}
+	tick := time.NewTicker(closingLook)
+	defer tick.Stop()
+	for end := time.Now().Add(dismissTime); time.Now().Before(end); <-tick.C {
+		sas, err := g.charon.list()
+		if err != nil || len(sas) == 0 {
+			break
+		}
+		for i := range sas {
+			if sa := &sas[i]; !ended[sa.id] && (sa.established() || sa.initiator) {
+				ended[sa.id] = g.end(sa.id, !sa.established()) == nil
+			}
+		}
+	}
+	g.m.log.Info("ended a site's charon", "network", network, "peer", g.peer)
+}
+
+// removeSite ends a site's charon and removes its directory, which goes last, so
+// that after a crash the rest is found again.
+func (m *Manager) removeSite(network string, slot int) error {
+	dir := m.siteDir(network, slot)
+	m.mu.Lock()
+	g := m.gateways[dir]
+	delete(m.gateways, dir)
+	m.mu.Unlock()
+	if g != nil {
+		g.stop()
+	}
+	pids, err := find(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, pid := range pids {
+		errs = append(errs, process.End(pid))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// of returns a network's gateways.
+func (m *Manager) of(network string) []*gateway {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []*gateway
+	for _, g := range m.gateways {
+		if g.network == network {
+			out = append(out, g)
+		}
+	}
+	slices.SortFunc(out, func(a, b *gateway) int { return cmp.Compare(a.slot, b.slot) })
+	return out
+}
+
+// lead makes IKE and ESP find to the sites' charons.
+func (m *Manager) lead(ns *netns.Namespace, want *dataplane.VPNGateway, sites []site) error {
+	if m.path != dataplane.VPNByLibipsec {
+		return nil
+	}
+	peers := map[int]netip.Addr{}
+	for _, s := range sites {
+		peers[s.slot] = s.peer
+	}
+	return setOuter(ns, want.Address, peers)
+}

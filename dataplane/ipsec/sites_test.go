@@ -1,0 +1,537 @@
+package ipsec
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
+	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
+	"sluice/dataplane/internal/nstest"
+	"sluice/dataplane/netns"
+)
+
+// sitesLab is a gateway with several sites, each a strongSwan in a namespace of its
+// own, and constant traffic to all of them. What is sent says for which site it is,
+// by its contents and by its size, which shows through ESP.
+type sitesLab struct {
+	t     *testing.T
+	path  dataplane.VPNPath
+	gw    *netns.Namespace
+	dir   string
+	log   *lockedBuffer
+	m     atomic.Pointer[Manager]
+	sites []*siteLab
+	to    []*target
+	want  map[string]dataplane.VPNConnection
+	sent  atomic.Uint64
+}
+
+// siteLab is a site: its strongSwan is the peer of a lab without a gateway.
+type siteLab struct {
+	*lab
+	n     int
+	c     dataplane.VPNConnection
+	alive bool
+	inner atomic.Uint64 // probes that were for it, after decryption
+	outer atomic.Uint64 // before
+
+	mu     sync.Mutex
+	others []string // what it has seen of another's
+}
+
+// target is a destination, and the sites that are there; the route names one.
+type target struct {
+	address netip.Addr
+	prefix  netip.Prefix
+	sites   []int
+
+	mu    sync.Mutex // so that a probe goes by the route that it says
+	named int
+	link  string // that the route leads to
+}
+
+const (
+	probePort  = 7777
+	probeMagic = 0x51a1ce07
+	probeBase  = 400 // bytes of UDP payload for the first site
+	probeStep  = 96  // and for each site more: more than ESP rounds up to
+	holdMetric = 4096
+)
+
+// plan says what the sites have.
+type sitePlan struct {
+	name    string
+	remotes [][]string // of each site
+	targets []target
+}
+
+var sitePlans = []sitePlan{
+	{"branches", [][]string{{"10.10.0.0/24"}, {"10.11.0.0/24"}, {"10.12.0.0/24"}}, []target{
+		{address: netip.MustParseAddr("10.10.0.1"), sites: []int{0}},
+		{address: netip.MustParseAddr("10.11.0.1"), sites: []int{1}},
+		{address: netip.MustParseAddr("10.12.0.1"), sites: []int{2}},
+	}},
+	// One has everything, the others a part of it.
+	{"headquarters", [][]string{{"0.0.0.0/0"}, {"10.11.0.0/24"}, {"10.12.0.0/24", "10.13.0.0/24"}}, []target{
+		{address: netip.MustParseAddr("198.51.100.1"), sites: []int{0}},
+		{address: netip.MustParseAddr("10.11.0.1"), sites: []int{1}},
+		{address: netip.MustParseAddr("10.12.0.1"), sites: []int{2}},
+		{address: netip.MustParseAddr("10.13.0.1"), sites: []int{2}},
+	}},
+	// Two with the same subnet: an active and a standby tunnel.
+	{"twins", [][]string{{"10.10.0.0/24"}, {"10.10.0.0/24"}, {"10.10.0.0/23"}}, []target{
+		{address: netip.MustParseAddr("10.10.0.1"), sites: []int{0, 1, 2}},
+		{address: netip.MustParseAddr("10.10.1.1"), sites: []int{2}},
+	}},
+}
+
+func newSitesLab(t *testing.T, path dataplane.VPNPath, plan *sitePlan, r *rand.Rand) *sitesLab {
+	t.Helper()
+	needs(t, path)
+	dir, err := os.MkdirTemp("", "sites")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l := &sitesLab{t: t, path: path, log: &lockedBuffer{}, dir: filepath.Join(dir, "g"), want: map[string]dataplane.VPNConnection{}}
+	lan := nstest.New(t)
+	l.gw = nstest.New(t)
+	nstest.Command(t, lan, "ip", "link", "add", "lan", "up", "type", "bridge")
+	plug := func(ns *netns.Namespace, port, address string) {
+		nstest.Veth(t, ns, "public", lan, port)
+		nstest.Command(t, lan, "ip", "link", "set", port, "up", "master", "lan")
+		nstest.Address(t, ns, "public", address+"/24")
+	}
+	plug(l.gw, "gw", gatewayAddr)
+	nstest.Address(t, l.gw, "lo", "10.0.0.1/32")
+	if err := l.gw.Set(netns.Sysctl{Path: "ipv4/ip_forward", Value: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, remotes := range plan.remotes {
+		c := usual()
+		c.ID, c.Remote = fmt.Sprintf("vco-%d", i), netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})
+		c.RemoteID, c.RemoteSubnets = c.Remote.String(), prefixes(remotes...)
+		c.IKE.Version = 1 + r.IntN(2)
+		s := &siteLab{n: i, c: c, lab: &lab{t: t, path: path, peer: nstest.New(t), peerDir: filepath.Join(dir, "p"+strconv.Itoa(i))}}
+		plug(s.peer, "site"+strconv.Itoa(i), c.Remote.String())
+		if err := s.peer.Set(netns.Sysctl{Path: "ipv4/conf/all/rp_filter", Value: "0"}, netns.Sysctl{Path: "ipv4/conf/public/rp_filter", Value: "0"}); err != nil {
+			t.Fatal(err)
+		}
+		l.sites = append(l.sites, s)
+		l.want[c.ID] = c
+	}
+	for i := range plan.targets {
+		to := &target{address: plan.targets[i].address, sites: plan.targets[i].sites, named: plan.targets[i].sites[0]}
+		to.prefix = netip.PrefixFrom(to.address, 24).Masked()
+		for _, n := range to.sites {
+			nstest.Command(t, l.sites[n].peer, "ip", "addr", "add", to.address.String()+"/32", "dev", "lo")
+		}
+		hold := &netlink.Route{Dst: netipx.PrefixIPNet(to.prefix), Type: unix.RTN_UNREACHABLE, Priority: holdMetric}
+		if err := l.gw.Netlink().RouteAdd(hold); err != nil {
+			t.Fatal(err)
+		}
+		l.to = append(l.to, to)
+	}
+	for _, s := range l.sites {
+		s.start()
+		s.sniff()
+	}
+	l.open()
+	t.Cleanup(l.close)
+	return l
+}
+
+func (l *sitesLab) close() {
+	if l.t.Failed() {
+		for _, s := range l.sites {
+			b, _ := os.ReadFile(filepath.Join(s.peerDir, "charon.log"))
+			l.t.Logf("site %d: %s", s.n, b)
+		}
+		for slot := range l.sites {
+			b, _ := os.ReadFile(filepath.Join(l.m.Load().siteDir(network, slot), logFile))
+			l.t.Logf("gateway, slot %d: %s", slot, b)
+		}
+		l.t.Logf("the Manager's log:\n%s", l.log)
+	}
+	if err := l.m.Load().Apply(l.t.Context(), l.gw, network, nil); err != nil && !errors.Is(err, l.t.Context().Err()) {
+		l.t.Error(err)
+	}
+	l.m.Load().Close()
+}
+
+// open makes a Manager that does not wait as long for its peers as others do.
+func (l *sitesLab) open() {
+	l.t.Helper()
+	m, err := New(Options{Dir: l.dir, Path: l.path, Logger: slog.New(slog.NewTextHandler(l.log, nil))})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	m.waits = waits{retransmit: 0.2, tries: 4, dpd: time.Second}
+	m.retryFirst, m.retryMost = 200*time.Millisecond, time.Second
+	l.m.Store(m)
+	l.apply()
+}
+
+func (l *sitesLab) apply() {
+	l.t.Helper()
+	g := &dataplane.VPNGateway{ID: "vpn-t", Address: netip.MustParseAddr(gatewayAddr)}
+	for _, c := range l.want {
+		g.Connections = append(g.Connections, c)
+	}
+	slices.SortFunc(g.Connections, func(a, b dataplane.VPNConnection) int { return strings.Compare(a.ID, b.ID) })
+	if err := l.m.Load().Apply(l.t.Context(), l.gw, network, g); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// start starts the site's strongSwan.
+func (s *siteLab) start() {
+	s.t.Helper()
+	if s.alive {
+		return
+	}
+	_ = os.Remove(filepath.Join(s.peerDir, "charon.vici"))
+	s.startPeer()
+	s.eventually(func() error { _, err := s.trySwanctl("--stats"); return err })
+	s.answer(s.c)
+	s.alive = true
+}
+
+func (s *siteLab) kill() {
+	if s.alive {
+		s.stopPeer()
+	}
+	s.alive = false
+}
+
+func (s *siteLab) plugged(up bool) {
+	s.t.Helper()
+	nstest.Command(s.t, s.peer, "ip", "link", "set", "public", map[bool]string{true: "up", false: "down"}[up])
+}
+
+// sniff watches all that the site sees.
+func (s *siteLab) sniff() {
+	s.t.Helper()
+	var f *os.File
+	err := s.peer.Do(func() error {
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(binary.NativeEndian.Uint16([]byte{8, 0})))
+		if err == nil {
+			f = os.NewFile(uintptr(fd), "sniffer")
+		}
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b := make([]byte, 4096)
+		for {
+			n, err := f.Read(b)
+			switch {
+			case errors.Is(err, os.ErrClosed):
+				return
+			case err == nil: // others are of links that come and go
+				s.see(b[:n])
+			}
+		}
+	}()
+	s.t.Cleanup(func() { f.Close(); <-ended })
+}
+
+// see takes in an IPv4 packet.
+func (s *siteLab) see(p []byte) {
+	if len(p) < 28 || p[0]>>4 != 4 {
+		return
+	}
+	p = p[:min(len(p), int(binary.BigEndian.Uint16(p[2:])))]
+	body := p[int(p[0]&15)*4:]
+	esp := 0 // bytes of an ESP packet for the site
+	switch protocol, ours := p[9], netip.AddrFrom4([4]byte(p[16:20])) == s.c.Remote; {
+	case len(body) < 16:
+		return
+	case protocol == unix.IPPROTO_UDP && binary.BigEndian.Uint16(body[2:]) == probePort && binary.BigEndian.Uint32(body[8:]) == probeMagic:
+		if site := int(body[12]); site == s.n {
+			s.inner.Add(1)
+		} else {
+			s.say("decrypted, a probe for site %d to %v", site, netip.AddrFrom4([4]byte(p[16:20])))
+		}
+	case ours && protocol == unix.IPPROTO_ESP:
+		esp = len(body)
+	case ours && protocol == unix.IPPROTO_UDP && binary.BigEndian.Uint16(body[2:]) == 4500 && binary.BigEndian.Uint32(body[8:]) != 0:
+		esp = len(body) - 8
+	}
+	// Header 8, vector 16, check value 12, and the packet with 2 bytes rounded up
+	// to 16.
+	if rest := esp - 36 - 28 - probeBase; rest >= 0 && rest%probeStep <= 17 {
+		if site := rest / probeStep; site == s.n {
+			s.outer.Add(1)
+		} else {
+			s.say("an ESP packet of %d bytes, which is a probe for site %d", esp, site)
+		}
+	}
+}
+
+func (s *siteLab) say(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.others) < 5 {
+		s.others = append(s.others, fmt.Sprintf(format, args...))
+	}
+}
+
+// lead makes a target's route follow the link of the site that it names, as the
+// engine does. The caller holds to.mu.
+func (l *sitesLab) lead(to *target) {
+	link, _ := l.m.Load().Link(network, l.sites[to.named].c.ID)
+	nl := l.gw.Netlink()
+	if link != "" {
+		k, err := nl.LinkByName(link)
+		if err == nil {
+			err = nl.RouteReplace(&netlink.Route{LinkIndex: k.Attrs().Index, Dst: netipx.PrefixIPNet(to.prefix), Scope: netlink.SCOPE_LINK})
+		}
+		if err == nil {
+			to.link = link
+			return
+		}
+	}
+	if to.link != "" {
+		_ = gone(nl.RouteDel(&netlink.Route{Dst: netipx.PrefixIPNet(to.prefix), Scope: netlink.SCOPE_LINK}))
+		to.link = ""
+	}
+}
+
+// traffic sends a probe to each target, again and again, until the test ends.
+func (l *sitesLab) traffic() {
+	l.t.Helper()
+	var c net.PacketConn
+	err := l.gw.Do(func() (err error) {
+		c, err = net.ListenPacket("udp4", "10.0.0.1:0")
+		return err
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer c.Close()
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		probe := make([]byte, 1400)
+		binary.BigEndian.PutUint32(probe, probeMagic)
+		for n := 0; ; n++ {
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+			}
+			for _, to := range l.to {
+				to.mu.Lock()
+				if n%8 == 0 {
+					l.lead(to)
+				}
+				probe[4] = byte(to.named)
+				// It is routed before this returns. An error says that there is no way.
+				_, _ = c.WriteTo(probe[:probeBase+probeStep*to.named], net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.address, probePort)))
+				to.mu.Unlock()
+			}
+			l.sent.Add(1)
+		}
+	}()
+	l.t.Cleanup(func() { close(end); <-ended })
+}
+
+// name makes a route name a site.
+func (l *sitesLab) name(to *target, site int) {
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	to.named = site
+	l.lead(to)
+}
+
+// dwell waits until so many probes more were sent to each target.
+func (l *sitesLab) dwell(probes int) {
+	l.t.Helper()
+	until := l.sent.Load() + uint64(probes)
+	l.eventually(func() error {
+		if l.sent.Load() < until {
+			return errors.New("no probes are sent")
+		}
+		return nil
+	})
+}
+
+func (l *sitesLab) eventually(f func() error) { l.t.Helper(); eventually(l.t, 2*patience, f) }
+
+// reach waits until what is sent to a site gets there.
+func (l *sitesLab) reach(n int) {
+	l.t.Helper()
+	s := l.sites[n]
+	inner, outer := s.inner.Load(), s.outer.Load()
+	l.eventually(func() error {
+		if s.inner.Load() < inner+5 || s.outer.Load() < outer+5 {
+			return fmt.Errorf("site %d gets nothing: %+v", n, l.m.Load().Status(network)[s.c.ID])
+		}
+		return nil
+	})
+}
+
+// lose waits until the gateway finds a site lost.
+func (l *sitesLab) lose(n int) {
+	l.t.Helper()
+	l.eventually(func() error {
+		if l.m.Load().Status(network)[l.sites[n].c.ID].IKE {
+			return fmt.Errorf("site %d is not found lost", n)
+		}
+		return nil
+	})
+}
+
+func (l *sitesLab) check() {
+	l.t.Helper()
+	for _, s := range l.sites {
+		s.mu.Lock()
+		if len(s.others) > 0 {
+			l.t.Errorf("site %d has seen of others:\n%s", s.n, strings.Join(s.others, "\n"))
+		}
+		s.mu.Unlock()
+	}
+	if l.t.Failed() {
+		l.t.FailNow()
+	}
+}
+
+// all waits until every site gets what is for it.
+func (l *sitesLab) all() {
+	l.t.Helper()
+	for _, to := range l.to {
+		for _, n := range to.sites {
+			l.name(to, n)
+			l.reach(n)
+		}
+	}
+	l.check()
+}
+
+// event does something to the lab.
+func (l *sitesLab) event(r *rand.Rand) string {
+	l.t.Helper()
+	s := l.sites[r.IntN(len(l.sites))]
+	if to := l.to[r.IntN(len(l.to))]; len(to.sites) > 1 && r.IntN(3) == 0 {
+		site := to.sites[r.IntN(len(to.sites))]
+		l.name(to, site)
+		return fmt.Sprintf("route to %s names site %d", to.prefix, site)
+	}
+	switch n := r.IntN(20); {
+	case n < 4 && s.alive:
+		s.kill()
+		return fmt.Sprintf("kill site %d", s.n)
+	case n < 8:
+		s.start()
+		return fmt.Sprintf("start site %d", s.n)
+	case n < 10:
+		s.plugged(false)
+		return fmt.Sprintf("unplug site %d", s.n)
+	case n < 13:
+		s.plugged(true)
+		return fmt.Sprintf("plug site %d", s.n)
+	case n < 15 && s.alive:
+		kids := children(&s.c)
+		for name := range kids {
+			_, _ = s.trySwanctl("--initiate", "--child", name, "--timeout", "1")
+		}
+		return fmt.Sprintf("site %d begins", s.n)
+	case n < 16 && s.alive:
+		_, _ = s.trySwanctl("--terminate", "--ike", "peer", "--timeout", "1")
+		return fmt.Sprintf("site %d ends", s.n)
+	case n < 17:
+		l.m.Load().Close()
+		l.open()
+		return "another Manager"
+	case n < 18:
+		gateways := l.m.Load().of(network)
+		g := gateways[r.IntN(len(gateways))]
+		g.mu.Lock()
+		if g.charon != nil {
+			_ = unix.Kill(g.charon.pid, unix.SIGKILL)
+		}
+		g.mu.Unlock()
+		return fmt.Sprintf("kill charon %d", g.slot)
+	}
+	if _, ok := l.want[s.c.ID]; ok && len(l.want) > 1 {
+		delete(l.want, s.c.ID)
+		l.apply()
+		return fmt.Sprintf("connection %s goes", s.c.ID)
+	}
+	l.want[s.c.ID] = s.c
+	l.apply()
+	return fmt.Sprintf("connection %s comes", s.c.ID)
+}
+
+// Whatever is lost and comes back, in whatever order: no site sees anything of
+// another's. SLUICE_SITES is how many events there are, SLUICE_SEED with what they
+// begin.
+func TestSites(t *testing.T) {
+	events, seed := 12, uint64(time.Now().UnixNano())
+	if n, err := strconv.Atoi(os.Getenv("SLUICE_SITES")); err == nil {
+		events = n
+	}
+	if n, err := strconv.ParseUint(os.Getenv("SLUICE_SEED"), 10, 64); err == nil {
+		seed = n
+	}
+	t.Parallel()
+	for _, path := range []dataplane.VPNPath{dataplane.VPNByXFRM, dataplane.VPNByLibipsec} {
+		for i := range sitePlans {
+			t.Run(fmt.Sprint(path, " ", sitePlans[i].name), func(t *testing.T) {
+				t.Parallel()
+				t.Logf("SLUICE_SEED=%d", seed)
+				r := rand.New(rand.NewPCG(seed, uint64(i)))
+				l := newSitesLab(t, path, &sitePlans[i], r)
+				l.traffic()
+				l.all()
+				if i == 0 { // how it was first seen
+					l.sites[1].kill()
+					l.lose(1)
+					l.sites[0].kill()
+					l.lose(0)
+					l.sites[0].start()
+					l.reach(0)
+					l.sites[1].start()
+					l.reach(1)
+					l.check()
+				}
+				for range events {
+					t.Log(l.event(r))
+					l.dwell(1 << r.IntN(11))
+					l.check()
+				}
+				for _, s := range l.sites {
+					s.start()
+					s.plugged(true)
+					l.want[s.c.ID] = s.c
+				}
+				l.apply()
+				l.all()
+			})
+		}
+	}
+}
