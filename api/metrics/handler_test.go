@@ -46,7 +46,7 @@ func (f *fake) Traffic(_ context.Context, network string) (*dataplane.Traffic, e
 // VPN returns two connections, one of which works.
 func (f *fake) VPN(context.Context, string) (map[string]dataplane.VPNStatus, error) {
 	return map[string]dataplane.VPNStatus{
-		"vco-1": {IKE: true, SAs: make([]dataplane.VPNSA, 1), Child: true, Checked: true, BGP: true, Rekeys: 3, DPDEvents: 1,
+		"vco-1": {IKE: true, SAs: make([]dataplane.VPNSA, 1), Child: true, Checked: true, BGP: true, Rekeys: 3, DPDEvents: 1, Pairs: []dataplane.VPNPair{{Up: true}, {Up: true}, {}},
 			Outbound: dataplane.Volume{Bytes: 1_000, Packets: 10}, Inbound: dataplane.Volume{Bytes: 2_000, Packets: 20}},
 		"vco-2": {Failures: 4, Error: "the peer does not answer", Fault: dataplane.VPNFault{Kind: "no answer", Side: dataplane.VPNPathSide}},
 	}, nil

@@ -27,7 +27,7 @@ type VPNConnection struct {
 // connection, gateway and vpc.
 type vpnSeries struct {
 	info, ike, child, failed, bgp       series
-	fault, sas                          series
+	fault, sas, pairs                   series
 	rekeys, dpd, failures, bytes, parts series
 }
 
@@ -41,6 +41,7 @@ func newVPNSeries() *vpnSeries {
 		bgp:      gauge("sluice_vpn_bgp_session_established", "Whether the BGP session of a VPN connection is established.", of()...),
 		fault:    gauge("sluice_vpn_fault", "1 while a VPN connection, or a part of it, cannot be negotiated, by what is wrong and where to look first.", of("kind", "side")...),
 		sas:      gauge("sluice_vpn_ike_sas", "IKE_SAs of a VPN connection, those being negotiated or taken down included.", of()...),
+		pairs:    gauge("sluice_vpn_subnet_pairs", "Pairs of a local and a remote subnet of a VPN connection that are carried (up), and that are not (missing).", of("state")...),
 		rekeys:   counter("sluice_vpn_rekeys_total", "IKE_SAs and CHILD_SAs of a VPN connection that were rekeyed.", of()...),
 		dpd:      counter("sluice_vpn_dpd_events_total", "How often dead peer detection found the peer of a VPN connection dead.", of()...),
 		failures: counter("sluice_vpn_negotiation_failures_total", "Negotiations of a VPN connection that failed.", of()...),
@@ -50,7 +51,7 @@ func newVPNSeries() *vpnSeries {
 }
 
 func (s *vpnSeries) list() []series {
-	return []series{s.info, s.ike, s.child, s.failed, s.bgp, s.fault, s.sas, s.rekeys, s.dpd, s.failures, s.bytes, s.parts}
+	return []series{s.info, s.ike, s.child, s.failed, s.bgp, s.fault, s.sas, s.pairs, s.rekeys, s.dpd, s.failures, s.bytes, s.parts}
 }
 
 // send sends what is known of a network's connections. What has no state yet is
@@ -73,6 +74,14 @@ func (s *vpnSeries) send(out chan<- prometheus.Metric, n Network, states map[str
 			one(s.fault, 1, state.Fault.Kind, string(state.Fault.Side))
 		}
 		one(s.sas, float64(len(state.SAs)))
+		up := 0
+		for _, p := range state.Pairs {
+			if p.Up {
+				up++
+			}
+		}
+		one(s.pairs, float64(up), "up")
+		one(s.pairs, float64(len(state.Pairs)-up), "missing")
 		one(s.rekeys, float64(state.Rekeys))
 		one(s.dpd, float64(state.DPDEvents))
 		one(s.failures, float64(state.Failures))

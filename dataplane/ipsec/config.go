@@ -45,24 +45,19 @@ type waits struct {
 	retransmit float64       // as retransmitTimeout, in seconds
 	tries      int           // as retransmitTries
 	dpd        time.Duration // as dpdDelay; dpdTimeout grows with it
+	partial    time.Duration // as partialTime
 }
 
-var usualWaits = waits{retransmitTimeout, retransmitTries, dpdDelay}
+var usualWaits = waits{retransmitTimeout, retransmitTries, dpdDelay, partialTime}
 
-// children returns the CHILD_SAs of a connection, by name: one for all subnets
-// with IKEv2 (RFC 7296, section 2.9), one for each pair with IKEv1, which knows
-// only one selector a side (RFC 2409, section 5.5).
+// children returns the CHILD_SAs of a connection that are asked for first, by name:
+// one for all subnets with IKEv2 (RFC 7296, section 2.9; pairs.go), one for each pair
+// with IKEv1, which knows only one selector a side (RFC 2409, section 5.5).
 func children(c *dataplane.VPNConnection) map[string][2][]string {
 	if c.IKE.Version != 1 {
 		return map[string][2][]string{c.ID: {texts(c.LocalSubnets), texts(c.RemoteSubnets)}}
 	}
-	all := map[string][2][]string{}
-	for _, l := range c.LocalSubnets {
-		for _, r := range c.RemoteSubnets {
-			all[fmt.Sprintf("%s-%d", c.ID, len(all)+1)] = [2][]string{{l.String()}, {r.String()}}
-		}
-	}
-	return all
+	return bySubnet(c)
 }
 
 func texts(prefixes []netip.Prefix) []string {
@@ -130,7 +125,7 @@ func (n numbers) interfaces() section {
 // childSections returns what charon is told of a connection's CHILD_SAs, by name.
 func childSections(path dataplane.VPNPath, n numbers, c *dataplane.VPNConnection) section {
 	kids := section{}
-	for name, ts := range children(c) {
+	for name, ts := range configured(c, n.split) {
 		kid := section{
 			"local_ts":         ts[0],
 			"remote_ts":        ts[1],
@@ -162,7 +157,7 @@ func childSections(path dataplane.VPNPath, n numbers, c *dataplane.VPNConnection
 		// What the peer closes, or does not answer any more, is begun again by us, not
 		// by charon: it would answer a peer that only closes what it has twice by making
 		// it anew, and would go on beside a peer that has begun itself.
-		if !starts(path, c) {
+		if !starts(path, c) && !passive(c, n.split, name) {
 			kid["start_action"], kid["close_action"], kid["dpd_action"] = "trap", "trap", "trap"
 		}
 		if path == dataplane.VPNByXFRM {

@@ -93,7 +93,7 @@ func TestDigest(t *testing.T) {
 // Volumes only grow, whatever order charon tells of an SA's end in.
 func TestCount(t *testing.T) {
 	s := &states{}
-	s.set([]dataplane.VPNConnection{usual()})
+	s.set(&dataplane.VPNGateway{Connections: []dataplane.VPNConnection{usual()}})
 	tell := func(id string, packets uint64) {
 		v := dataplane.Volume{Bytes: 100 * packets, Packets: packets}
 		s.update([]ikeSA{{connection: "vco-t", id: "1", state: "ESTABLISHED", children: []childSA{{name: "vco-t", id: id, state: "INSTALLED", inbound: v, outbound: v}}}})
@@ -176,7 +176,7 @@ func TestSurplus(t *testing.T) {
 // that says why; one that was never there is not.
 func TestDeadPeerIsHeardOfLate(t *testing.T) {
 	s := &states{}
-	s.set([]dataplane.VPNConnection{usual()})
+	s.set(&dataplane.VPNGateway{Connections: []dataplane.VPNConnection{usual()}})
 	s.update([]ikeSA{{connection: "vco-t", id: "1", state: "ESTABLISHED"}})
 	s.update(nil)
 	for _, v := range []struct {
@@ -201,7 +201,7 @@ func TestDeadPeerIsHeardOfLate(t *testing.T) {
 func TestLateLines(t *testing.T) {
 	s := &states{}
 	c := usual()
-	s.set([]dataplane.VPNConnection{c})
+	s.set(&dataplane.VPNGateway{Connections: []dataplane.VPNConnection{c}})
 	say := func(id, line string) {
 		t.Helper()
 		m := vici.NewMessage()

@@ -46,6 +46,15 @@ func (s *states) refused(id string) bool {
 	return n != nil && n.refused
 }
 
+// refusesSubnets reports whether the last that is known of a connection is that its
+// subnets were refused.
+func (s *states) refusesSubnets(connection string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.by[connection]
+	return one != nil && one.Error != "" && one.Fault.Kind == kindSubnets
+}
+
 // failed reports whether an IKE_SA cannot come about.
 func (s *states) failed(id string) bool {
 	s.mu.Lock()

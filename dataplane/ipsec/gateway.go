@@ -128,10 +128,15 @@ func (g *gateway) nudge() {
 func (g *gateway) hear(e vici.Event) bool {
 	changed, f := g.states.hear(e)
 	if f != nil {
-		g.m.log.Warn("an IPsec connection cannot be negotiated", "network", g.network, "connection", f.connection,
-			"kind", f.Kind, "reason", f.Text, "detail", f.Detail, "side", f.Side)
+		g.say(f)
 	}
 	return changed
+}
+
+// say logs what has failed.
+func (g *gateway) say(f *failure) {
+	g.m.log.Warn("an IPsec connection cannot be negotiated", "network", g.network, "connection", f.connection,
+		"kind", f.Kind, "reason", f.Text, "detail", f.Detail, "side", f.Side)
 }
 
 // lose forgets a charon that is gone.
@@ -163,6 +168,9 @@ func (g *gateway) tell(turns []turn, always bool) {
 		} else {
 			g.m.log.Warn("an IPsec tunnel is down", "network", g.network, "connection", t.connection)
 		}
+	}
+	for _, f := range g.states.told() {
+		g.say(f)
 	}
 	if (always || len(turns) > 0) && g.m.options.Changed != nil {
 		g.m.options.Changed(g.network)

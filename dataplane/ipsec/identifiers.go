@@ -30,18 +30,22 @@ type identifiers struct {
 	Next     uint32            `json:"next"`     // the least that has never been given
 	Links    map[string]uint32 `json:"links"`    // if_id of XFRM interfaces, by connection
 	Children map[string]uint32 `json:"children"` // reqid, by CHILD_SA and its subnets
+	// What else is to be kept: connections without a CHILD_SA for all pairs, with the
+	// subnets that this is so for.
+	Split map[string]string `json:"split,omitempty"`
 }
 
 // numbers are the identifiers of one connection.
 type numbers struct {
 	link     uint32            // if_id; 0 where there is no XFRM interface
 	children map[string]uint32 // reqid by CHILD_SA
+	split    bool              // there is none for all pairs
 }
 
 // of returns the numbers of a connection.
 func (n *identifiers) of(c *dataplane.VPNConnection) numbers {
-	out := numbers{link: n.Links[c.ID], children: map[string]uint32{}}
-	for name, ts := range children(c) {
+	out := numbers{link: n.Links[c.ID], children: map[string]uint32{}, split: n.Split[c.ID] == splitKey(c)}
+	for name, ts := range configured(c, false) {
 		out.children[name] = n.Children[childKey(name, ts)]
 	}
 	return out
@@ -71,7 +75,7 @@ func (n *identifiers) number(path dataplane.VPNPath, connections []dataplane.VPN
 		n.Next = max(n.Next, id+1)
 	}
 	take := func() uint32 { n.Next++; return n.Next - 1 }
-	n.Links, n.Children = map[string]uint32{}, map[string]uint32{}
+	n.Links, n.Children, n.Split = map[string]uint32{}, map[string]uint32{}, map[string]string{}
 	for i := range connections {
 		c := &connections[i]
 		if path == dataplane.VPNByXFRM {
@@ -84,7 +88,10 @@ func (n *identifiers) number(path dataplane.VPNPath, connections []dataplane.VPN
 			}
 			n.Links[c.ID] = id
 		}
-		kids := children(c)
+		if key := splitKey(c); before.Split[c.ID] == key {
+			n.Split[c.ID] = key
+		}
+		kids := configured(c, false)
 		for _, name := range slices.Sorted(maps.Keys(kids)) {
 			key := childKey(name, kids[name])
 			id := before.Children[key]
@@ -94,7 +101,7 @@ func (n *identifiers) number(path dataplane.VPNPath, connections []dataplane.VPN
 			n.Children[key] = id
 		}
 	}
-	return n.Next != before.Next || !maps.Equal(n.Links, before.Links) || !maps.Equal(n.Children, before.Children)
+	return n.Next != before.Next || !maps.Equal(n.Links, before.Links) || !maps.Equal(n.Children, before.Children) || !maps.Equal(n.Split, before.Split)
 }
 
 // identify gives numbers to the connections that are wanted.
@@ -115,13 +122,18 @@ func (g *gateway) identify(links map[string]uint32) error {
 	if !next.number(g.m.path, g.want.Connections, links) {
 		return nil
 	}
+	return g.note(&next)
+}
+
+// note writes the numbers down.
+func (g *gateway) note(next *identifiers) error {
 	b, err := json.Marshal(next)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(name, b); err != nil {
+	if err := writeFile(filepath.Join(g.dir, identifiersFile), b); err != nil {
 		return fmt.Errorf("note the numbers of VPN connections: %w", err)
 	}
-	g.numbers = &next
+	g.numbers = next
 	return nil
 }

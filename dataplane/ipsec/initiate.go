@@ -18,6 +18,7 @@ const (
 
 // attempt is how a CHILD_SA is brought up.
 type attempt struct {
+	count       int
 	begun, next time.Time
 	pause       time.Duration
 }
@@ -41,7 +42,14 @@ func (g *gateway) tend() (time.Duration, error) {
 	g.forget(sas, now)
 	for i := range g.want.Connections {
 		c := &g.want.Connections[i]
-		if _, ok := g.loaded[c.ID]; !ok || !starts(g.m.path, c) {
+		if _, ok := g.loaded[c.ID]; !ok {
+			continue
+		}
+		split := g.numbers.of(c).split
+		if !split && narrowable(c) && mixed(c, sas) {
+			if err := g.split(c); err != nil {
+				return 0, err
+			}
 			continue
 		}
 		if len(g.closing[c.ID]) > 0 {
@@ -52,7 +60,17 @@ func (g *gateway) tend() (time.Duration, error) {
 			return 0, err
 		}
 		turn := g.turn(c, sas)
-		names, wait := missing(c, g.want.Connections, sas)
+		names, beside, wait := missing(c, split, g.want.Connections, sas)
+		if !starts(g.m.path, c) && !beside {
+			continue // traffic begins it
+		}
+		if other := instead(c, names, g.states.refusesSubnets(c.ID), g.tries[c.ID].count); !slices.Equal(names, other) {
+			if t := g.tries[c.ID]; wait == 0 && now.After(t.next) {
+				t.count++
+				g.tries[c.ID] = t
+				names = other
+			}
+		}
 		if len(names) > 0 && wait > 0 {
 			next = min(next, wait)
 			for _, name := range names { // when giveUp may have something to do
@@ -74,7 +92,7 @@ func (g *gateway) tend() (time.Duration, error) {
 				}
 				sas = slices.DeleteFunc(sas, func(sa ikeSA) bool { return sa.id == id })
 			}
-			t.begun = now
+			t.begun, t.count = now, t.count+1
 			t.pause = max(g.m.retryFirst, min(2*t.pause, g.m.retryMost))
 			t.next = now.Add(t.pause)
 			g.tries[name] = t
@@ -154,10 +172,10 @@ func (g *gateway) forget(sas []ikeSA, now time.Time) {
 	}
 }
 
-// missing returns the CHILD_SAs of c, one of the connections, that are not there;
-// and how long to wait before they are asked for, as charon, or the peer, may be
-// about to make them.
-func missing(c *dataplane.VPNConnection, connections []dataplane.VPNConnection, sas []ikeSA) (names []string, wait time.Duration) {
+// missing returns the CHILD_SAs of c, one of the connections, that are not there and
+// to be asked for; whether they are for pairs that lack beside others; and how long to
+// wait before they are asked for, as charon, or the peer, may be about to make them.
+func missing(c *dataplane.VPNConnection, split bool, connections []dataplane.VPNConnection, sas []ikeSA) (names []string, beside bool, wait time.Duration) {
 	there := map[string]bool{}
 	for i := range sas {
 		sa := &sas[i]
@@ -176,11 +194,12 @@ func missing(c *dataplane.VPNConnection, connections []dataplane.VPNConnection, 
 			}
 		}
 	}
-	for name := range children(c) {
-		if !there[name] {
-			names = append(names, name)
+	names, beside = askFor(c, split, there, sas)
+	for i := range sas {
+		// A peer that begins has a moment for its other CHILD_SAs.
+		if sa := &sas[i]; beside && sa.established() && sa.age < follow && sharedBy(c, connections, sa) {
+			wait = max(wait, follow-sa.age)
 		}
 	}
-	slices.Sort(names)
-	return names, wait
+	return names, beside, wait
 }

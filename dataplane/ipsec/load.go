@@ -119,7 +119,7 @@ func (g *gateway) loadOne(c *dataplane.VPNConnection) (changed bool, err error) 
 			return false, err
 		}
 	}
-	for name := range children(c) {
+	for name := range configured(c, false) {
 		delete(g.tries, name)
 	}
 	g.loaded[c.ID] = all

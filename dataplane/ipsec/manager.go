@@ -137,7 +137,7 @@ func (m *Manager) applySite(ctx context.Context, ns *netns.Namespace, network st
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.want = s.want
-	g.states.set(g.want.Connections)
+	g.states.set(&g.want)
 	if g.stopped {
 		return errors.New("removed meanwhile")
 	}
@@ -179,6 +179,7 @@ func (m *Manager) gateway(ns *netns.Namespace, network string, s *site) (*gatewa
 		return nil, err
 	}
 	g := &gateway{m: m, network: network, slot: s.slot, peer: s.peer, dir: dir, wake: make(chan struct{}, 1), mu: make(mutex, 1), ns: own}
+	g.states.partial = m.waits.partial
 	m.gateways[dir] = g
 	return g, nil
 }

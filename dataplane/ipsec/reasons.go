@@ -73,6 +73,7 @@ var reasons = []reason{
 	{line: match(`^received NO_PROPOSAL_CHOSEN (error )?notify`), kind: kindProposals, side: bothEnds, text: "the peer refused the $kind (NO_PROPOSAL_CHOSEN)", last: true},
 	{line: match(`^received INVALID_KE_PAYLOAD (error )?notify`), kind: kindProposals, side: bothEnds, text: "the peer wants another Diffie-Hellman group (INVALID_KE_PAYLOAD)", last: true},
 	{line: match(`^received TS_UNACCEPTABLE notify`), kind: kindSubnets, side: bothEnds, text: "the peer refused the subnets (TS_UNACCEPTABLE)", last: true},
+	{line: match(`^received SINGLE_PAIR_REQUIRED notify`), kind: kindSubnets, side: peerSide, text: "the peer takes one pair of subnets at a time (SINGLE_PAIR_REQUIRED)", last: true},
 	{line: match(`^traffic selectors (.*) unacceptable`), kind: kindSubnets, side: bothEnds, text: "the peer asks for other subnets than ours", last: true},
 	{line: match(`^no matching CHILD_SA config found for (.*)`), kind: kindSubnets, side: bothEnds, text: "the peer asks for other subnets than ours", last: true},
 	{line: match(`^no acceptable traffic selectors found|^peer selected invalid traffic selectors`), kind: kindSubnets, side: peerSide, text: "the peer answered with subnets that were not asked for", last: true},

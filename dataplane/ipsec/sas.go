@@ -32,6 +32,7 @@ type ikeSA struct {
 type childSA struct {
 	name, id, state   string
 	selectors         string // as negotiated
+	local, remote     []string
 	proposal          string
 	inbound, outbound dataplane.Volume
 	usedIn, usedOut   time.Time // zero: never
@@ -91,7 +92,10 @@ func readChild(m *vici.Message) childSA {
 		}
 		return at
 	}
+	local, _ := m.Get("local-ts").([]string)
+	remote, _ := m.Get("remote-ts").([]string)
 	return childSA{
+		local: local, remote: remote,
 		name:      text(m, "name"),
 		id:        text(m, "uniqueid"),
 		state:     text(m, "state"),

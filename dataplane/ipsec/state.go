@@ -2,6 +2,7 @@ package ipsec
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -24,7 +25,8 @@ type state struct {
 	said       map[string]time.Time // faults that the log has, since it was last whole
 	// The last IKE_SA before charon was given the connection as it is: what the log
 	// says of that and older ones is of another one, and may be heard of late.
-	older uint64
+	older     uint64
+	partSince time.Time // only a part of the pairs is carried; zero: all, or none
 }
 
 // states holds those of a gateway's connections.
@@ -35,15 +37,21 @@ type states struct {
 	remote map[string]string // connections by the peer's address
 	notes  map[string]*notes // by the id of an IKE_SA
 	newest uint64            // of the ids that charon has given so far
+
+	address netip.Addr    // the gateway's, in the place of which charon knows its home's
+	partial time.Duration // partialTime, but in tests
+	news    []*failure    // what update has found
 }
 
 // mostIDs is how many ids of IKE_SAs are kept that may be gone.
 const mostIDs = 1000
 
-// set makes it hold those connections, and forget others.
-func (s *states) set(connections []dataplane.VPNConnection) {
+// set makes it hold the connections of a gateway, and forget others.
+func (s *states) set(want *dataplane.VPNGateway) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	connections := want.Connections
+	s.address = want.Address
 	old := s.by
 	s.by, s.remote = map[string]*state{}, map[string]string{}
 	for i := range connections {
@@ -66,7 +74,19 @@ func (s *states) status() map[string]dataplane.VPNStatus {
 	out := make(map[string]dataplane.VPNStatus, len(s.by))
 	for id, one := range s.by {
 		is := one.VPNStatus // its slices are not written to again
-		is.Child = is.Child && s.links[id] != ""
+		if s.links[id] == "" {
+			is.Child = false
+			is.Pairs = slices.Clone(is.Pairs)
+			for i := range is.Pairs {
+				is.Pairs[i].Up = false
+			}
+		}
+		is.SAs = slices.Clone(is.SAs)
+		for i := range is.SAs {
+			if end := &is.SAs[i].Local; dataplane.VPNHomes.Contains(end.Addr()) {
+				*end = netip.AddrPortFrom(s.address, end.Port())
+			}
+		}
 		out[id] = is
 	}
 	return out
@@ -119,6 +139,15 @@ func (s *states) lost() []turn {
 	return turns
 }
 
+// told returns what update has found since it was last asked.
+func (s *states) told() []*failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news := s.news
+	s.news = nil
+	return news
+}
+
 // turn is a connection whose CHILD_SA went up or down.
 type turn struct {
 	connection string
@@ -165,6 +194,9 @@ func (s *states) update(sas []ikeSA) []turn {
 		}
 		one.IKE, one.Child = ike, child
 		one.IKEProposal, one.ESPProposal = ikeProposal, espProposal
+		if f := one.takePairs(sas, time.Now(), s.partial); f != nil {
+			s.news = append(s.news, f)
+		}
 		one.take(sas)
 	}
 	slices.SortFunc(turns, func(a, b turn) int {
@@ -177,11 +209,10 @@ func (s *states) update(sas []ikeSA) []turn {
 }
 
 // take notes what the SAs say of a connection besides IKE and Child. What failed is
-// mended when all its CHILD_SAs are there, one of them for the first time; or when
+// mended when all its pairs are carried, by a CHILD_SA that is new; or when
 // they are, and it is not heard of again, as a line of the log may come after the
 // list with what has become of it.
 func (one *state) take(sas []ikeSA) {
-	lacks := children(&one.want)
 	var up []string
 	one.SAs = nil
 	for i := range sas {
@@ -195,7 +226,6 @@ func (one *state) take(sas []ikeSA) {
 			ours = true
 			if sa.established() && kid.carries() {
 				up = append(up, kid.id)
-				delete(lacks, kid.name)
 			}
 			one.LastIn, one.LastOut = latest(one.LastIn, kid.usedIn), latest(one.LastOut, kid.usedOut)
 		}
@@ -206,7 +236,7 @@ func (one *state) take(sas []ikeSA) {
 	slices.SortFunc(one.SAs, func(a, b dataplane.VPNSA) int { return byNumber(a.ID, b.ID) })
 	slices.Sort(up)
 	one.up = strings.Join(up, " ")
-	if len(lacks) == 0 && (one.up != one.before || time.Since(one.Fault.Last) > lingers) {
+	if one.whole() && (one.up != one.before || time.Since(one.Fault.Last) > lingers) {
 		one.mended()
 	}
 }
