@@ -66,6 +66,10 @@ func Compile(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
 	s := &routes{at: map[key]bool{}}
 	rules := throughTunnels(s, n, tunnels)
 	err := s.entries(n)
+	if n.VPN != nil {
+		_, clash := tablesOf(n.VPN)
+		err = errors.Join(err, clash)
+	}
 	if u := n.Uplink; u != nil {
 		direct := []Hop{{Link: dataplane.UplinkName, Weight: 1}}
 		s.add(Route{Table: PublicTable, Destination: u.Prefix, Hops: direct})

@@ -1,6 +1,8 @@
 package route
 
 import (
+	"errors"
+	"fmt"
 	"hash/fnv"
 	"net/netip"
 	"slices"
@@ -56,12 +58,13 @@ func throughTunnels(s *routes, n *dataplane.Network, tunnels Tunnels) []Rule {
 		{Priority: ownPackets, From: loopback, Table: OwnTable},
 	}
 	s.add(Route{Table: NowhereTable, Destination: everything})
+	tables, _ := tablesOf(n.VPN) // Compile has told
 	used := chosen(allRoutes(n.VPN, tunnels), tunnels)
 	toAll := false
 	for i := range used {
 		r := &used[i]
 		if r.Source.IsValid() {
-			rules = append(rules, policy(r))
+			rules = append(rules, policy(r, tables[r.Connection]))
 		} else {
 			s.published(n, r, into(tunnels, r.Connection))
 		}
@@ -69,7 +72,7 @@ func throughTunnels(s *routes, n *dataplane.Network, tunnels Tunnels) []Rule {
 			s.through(OwnTable, r.Destination, into(tunnels, r.Connection), sourceFor(n, r.Connection))
 		} else if !toAll {
 			toAll = true
-			rules = append(rules, Rule{Priority: ownDefault, From: loopback, Table: ConnectionTable(r.Connection)})
+			rules = append(rules, Rule{Priority: ownDefault, From: loopback, Table: tables[r.Connection]})
 		}
 	}
 	for _, r := range heldRoutes(n.VPN, used, tunnels) {
@@ -81,7 +84,9 @@ func throughTunnels(s *routes, n *dataplane.Network, tunnels Tunnels) []Rule {
 	links := map[string]bool{}
 	for i := range n.VPN.Connections {
 		c := &n.VPN.Connections[i]
-		s.through(ConnectionTable(c.ID), everything, into(tunnels, c.ID), sourceFor(n, c.ID))
+		if table := tables[c.ID]; table != NowhereTable {
+			s.through(table, everything, into(tunnels, c.ID), sourceFor(n, c.ID))
+		}
 		if c.BGP != nil {
 			s.through(unix.RT_TABLE_MAIN, c.BGP.Tunnel, nil, netip.Addr{}) // the address on the link makes the route
 		}
@@ -94,10 +99,10 @@ func throughTunnels(s *routes, n *dataplane.Network, tunnels Tunnels) []Rule {
 }
 
 // policy is the rule of a policy route.
-func policy(r *dataplane.VPNRoute) Rule {
+func policy(r *dataplane.VPNRoute, table int) Rule {
 	return Rule{
 		Priority: firstPolicy + (32-r.Destination.Bits())*policySlots + 32 - r.Source.Bits(),
-		Source:   selector(r.Source), Destination: selector(r.Destination), Table: ConnectionTable(r.Connection),
+		Source:   selector(r.Source), Destination: selector(r.Destination), Table: table,
 	}
 }
 
@@ -280,6 +285,31 @@ func into(tunnels Tunnels, connection string) []Hop {
 		return nil
 	}
 	return []Hop{{Link: link, Weight: 1}}
+}
+
+// tablesOf returns the routing table of each connection of a gateway. Of two with the
+// same number, which hardly ever are, the second leads nowhere: in the table of the
+// other its packets would take the other's tunnel.
+func tablesOf(v *dataplane.VPNGateway) (map[string]int, error) {
+	out, owner := map[string]int{}, map[int]string{}
+	var errs []error
+	for i := range v.Connections {
+		id := v.Connections[i].ID
+		table := ConnectionTable(id)
+		if other, taken := owner[table]; taken {
+			errs = append(errs, fmt.Errorf("policy routes into %s lead nowhere: its routing table would be that of %s, %d; make the connection anew, which gives it another id", id, other, table))
+			table = NowhereTable
+		} else {
+			owner[table] = id
+		}
+		out[id] = table
+	}
+	for i := range v.Routes { // also of what is no connection
+		if id := v.Routes[i].Connection; out[id] == 0 {
+			out[id] = NowhereTable
+		}
+	}
+	return out, errors.Join(errs...)
 }
 
 // ConnectionTable returns the number of the routing table that leads into the
