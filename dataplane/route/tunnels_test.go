@@ -343,3 +343,34 @@ func TestOuterPackets(t *testing.T) {
 		t.Errorf("outer packets without a way to the peer by %s", got)
 	}
 }
+
+// Of two connections whose ids have the same routing table, the second's packets
+// do not take the first's tunnel.
+func TestTablesOfTheSameNumber(t *testing.T) {
+	first, second := "", ""
+	for at, i := map[int]string{}, 0; second == ""; i++ {
+		id := fmt.Sprintf("vco-%d", i)
+		if other, ok := at[route.ConnectionTable(id)]; ok {
+			first, second = other, id
+		}
+		at[route.ConnectionTable(id)] = id
+	}
+	from, to := netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("192.168.0.0/24")
+	n := &dataplane.Network{VPN: &dataplane.VPNGateway{
+		Connections: []dataplane.VPNConnection{{ID: first}, {ID: second}},
+		Routes:      []dataplane.VPNRoute{{Source: from, Destination: to, Connection: second}},
+	}}
+	routes, rules, err := route.Compile(n, route.Tunnels{first: {Link: "ipsec0", Up: true}, second: {Link: "ipsec1", Up: true}})
+	if err == nil || !strings.Contains(err.Error(), second) {
+		t.Errorf("error %v", err)
+	}
+	i := slices.IndexFunc(rules, func(r route.Rule) bool { return r.Source == from })
+	if i < 0 || rules[i].Table != route.NowhereTable {
+		t.Errorf("rules %v", rules)
+	}
+	for _, r := range routes {
+		if r.Table == route.NowhereTable && len(r.Hops) > 0 {
+			t.Errorf("%s leads somewhere", r.String())
+		}
+	}
+}
