@@ -36,12 +36,9 @@ const (
 	placeholder = tunnelLink + "0"
 )
 
-// homes are the addresses of homes. They are reserved (RFC 1112, section 4): no
-// network and no site has them. homeEnd is that of the network's namespace.
-var (
-	homes   = dataplane.VPNHomes
-	homeEnd = netip.AddrFrom4([4]byte{240, 0, 255, 254})
-)
+// homeEnd is the address of the network's namespace towards homes, one of
+// dataplane.VPNHomes, as theirs are.
+var homeEnd = netip.AddrFrom4([4]byte{240, 0, 255, 254})
 
 // mostSlots is how many homes there are addresses for.
 const mostSlots = 0xff00
