@@ -201,13 +201,15 @@ func (m *Manager) remove(ns *netns.Namespace, network string) error {
 			errs = append(errs, m.removeSite(network, slot))
 		}
 	}
+	// Not before: its goroutine would put back what is swept.
+	errs = append(errs, m.endSite(network, 0))
 	if ns != nil {
 		errs = append(errs, sweep(ns))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("remove VPN gateway of network %s: %w", network, err)
 	}
-	if err := m.removeSite(network, 0); err != nil {
+	if err := os.RemoveAll(m.siteDir(network, 0)); err != nil {
 		return fmt.Errorf("remove VPN gateway of network %s: %w", network, err)
 	}
 	m.log.Info("removed a network's VPN gateway", "network", network)

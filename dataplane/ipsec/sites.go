@@ -174,6 +174,14 @@ func (m *Manager) dismiss(network string, slot int) {
 // removeSite ends a site's charon and removes its directory, which goes last, so
 // that after a crash the rest is found again.
 func (m *Manager) removeSite(network string, slot int) error {
+	if err := m.endSite(network, slot); err != nil {
+		return err
+	}
+	return os.RemoveAll(m.siteDir(network, slot))
+}
+
+// endSite ends a site's charon, and first of all who would start it again.
+func (m *Manager) endSite(network string, slot int) error {
 	dir := m.siteDir(network, slot)
 	m.mu.Lock()
 	g := m.gateways[dir]
@@ -190,10 +198,7 @@ func (m *Manager) removeSite(network string, slot int) error {
 	for _, pid := range pids {
 		errs = append(errs, process.End(pid))
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	return os.RemoveAll(dir)
+	return errors.Join(errs...)
 }
 
 // of returns a network's gateways.
