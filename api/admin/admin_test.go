@@ -289,7 +289,7 @@ func TestTunnels(t *testing.T) {
 		state string
 	}{
 		{dataplane.VPNStatus{}, TunnelUnknown},
-		{dataplane.VPNStatus{Connection: "vco-1"}, TunnelBeginsIn},
+		{dataplane.VPNStatus{Connection: "vco-1"}, TunnelNegotiating},
 		{dataplane.VPNStatus{Connection: "vco-1", Error: "no"}, TunnelNoIKE},
 		{dataplane.VPNStatus{Connection: "vco-1", IKE: true}, TunnelHalfUp},
 		{dataplane.VPNStatus{Connection: "vco-1", IKE: true, Error: "no"}, TunnelNoChild},

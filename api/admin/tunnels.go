@@ -42,12 +42,12 @@ type Tunnel struct {
 
 // States of a Tunnel.
 const (
-	TunnelUp       = "up"
-	TunnelNoChild  = "phase 2 fails"     // there is an IKE_SA, and no CHILD_SA
-	TunnelHalfUp   = "phase 1 only"      // the same, and nothing has failed yet
-	TunnelNoIKE    = "phase 1 fails"     // there is no IKE_SA
-	TunnelBeginsIn = "being established" // neither, and nothing has failed yet
-	TunnelUnknown  = "unknown"           // the dataplane does not have it
+	TunnelUp          = "up"
+	TunnelNoChild     = "phase 2 fails"     // there is an IKE_SA, and no CHILD_SA
+	TunnelHalfUp      = "phase 1 only"      // the same, and nothing has failed yet
+	TunnelNoIKE       = "phase 1 fails"     // there is no IKE_SA
+	TunnelNegotiating = "being established" // neither, and nothing has failed yet
+	TunnelUnknown     = "unknown"           // the dataplane does not have it
 )
 
 // IKESA is an IKE_SA.
@@ -159,7 +159,7 @@ func tunnelState(s *dataplane.VPNStatus) string {
 	case s.Error != "":
 		return TunnelNoIKE
 	}
-	return TunnelBeginsIn
+	return TunnelNegotiating
 }
 
 func ikeSA(s *dataplane.VPNSA) IKESA {
