@@ -199,7 +199,7 @@ func TestDeadPeerIsHeardOfLate(t *testing.T) {
 // What is heard late does not stand as a fault: of a connection that was another one
 // when charon began the IKE_SA, and of an IKE_SA that another one has replaced.
 func TestLateLines(t *testing.T) {
-	s := &states{}
+	s := &states{partial: partialTime}
 	c := usual()
 	s.set(&dataplane.VPNGateway{Connections: []dataplane.VPNConnection{c}})
 	say := func(id, line string) {
@@ -226,7 +226,9 @@ func TestLateLines(t *testing.T) {
 	want("")
 	say("2", auth)
 	want(kindAuth)
-	up := ikeSA{connection: c.ID, id: "4", state: "ESTABLISHED", told: dataplane.VPNSA{ID: "4"}, children: []childSA{{name: c.ID, id: "1", state: "INSTALLED"}}}
+	up := ikeSA{connection: c.ID, id: "4", state: "ESTABLISHED", told: dataplane.VPNSA{ID: "4"}, children: []childSA{{
+		name: c.ID, id: "1", state: "INSTALLED", local: texts(c.LocalSubnets), remote: texts(c.RemoteSubnets),
+	}}}
 	s.update([]ikeSA{up})
 	want("")
 	say("3", "IKE_SA vco-t[3] established between 192.0.2.1[192.0.2.1]...192.0.2.2[192.0.2.2]")

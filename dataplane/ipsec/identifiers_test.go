@@ -60,7 +60,7 @@ func TestIdentifiers(t *testing.T) {
 					now["link "+conns[i].ID] = of.link
 					links[conns[i].ID] = of.link
 				}
-				for name, ts := range children(&conns[i]) {
+				for name, ts := range configured(&conns[i], false) {
 					now[childKey(name, ts)] = of.children[name]
 				}
 			}
