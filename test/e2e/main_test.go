@@ -170,6 +170,8 @@ type labs struct {
 	all []*lab.Lab
 }
 
+// up brings up a lab. The configuration goes on with config, from within its
+// section nat.
 func (s *labs) up(ctx context.Context, name string, shortcut bool, config string) (*gateway, error) {
 	name = fmt.Sprintf("%s-%s-%d", name, onOff(shortcut), os.Getpid())
 	s.mu.Lock()
@@ -177,7 +179,7 @@ func (s *labs) up(ctx context.Context, name string, shortcut bool, config string
 	l, err := lab.Up(ctx, lab.Options{
 		Name: name, Dir: filepath.Join(s.dir, name),
 		Sluiced: filepath.Join(s.programs, "sluiced"), Sluicectl: filepath.Join(s.programs, "sluicectl"),
-		ExtraConfig: config + "nat:\n  shortcut: " + onOff(shortcut) + "\n",
+		ExtraConfig: "nat:\n  shortcut: " + onOff(shortcut) + "\n" + config,
 	})
 	if err != nil {
 		return nil, err
