@@ -55,10 +55,16 @@ func (o *opener) open(t *testing.T, n int) {
 		if o.port++; o.port < firstPort {
 			o.port = firstPort
 		}
-		binary.BigEndian.PutUint16(o.packet[20:], o.port)
-		if err := unix.Sendto(o.fd, o.packet, 0, &o.to); err != nil && !errors.Is(err, unix.ENOBUFS) {
-			t.Fatal(err)
-		}
+		o.send(t, o.port)
+	}
+}
+
+// send sends a datagram from a port.
+func (o *opener) send(t *testing.T, port uint16) {
+	t.Helper()
+	binary.BigEndian.PutUint16(o.packet[20:], port)
+	if err := unix.Sendto(o.fd, o.packet, 0, &o.to); err != nil && !errors.Is(err, unix.ENOBUFS) {
+		t.Fatal(err)
 	}
 }
 
