@@ -236,20 +236,26 @@ func (c *charon) list() (sas []ikeSA, err error) {
 }
 
 func (c *charon) listOnce() (sas []ikeSA, err error) {
-	err = c.within(func() error {
-		messages, err := c.session.StreamedCommandRequest("list-sas", "list-sa", nil)
-		if err != nil {
-			return err
-		}
-		for _, m := range messages {
-			sas = append(sas, readSAs(m)...)
-		}
-		return nil
-	})
+	messages, err := c.stream("list-sas", "list-sa")
 	if err != nil {
-		return nil, fmt.Errorf("charon's list-sas: %w", err)
+		return nil, err
+	}
+	for _, m := range messages {
+		sas = append(sas, readSAs(m)...)
 	}
 	return sas, nil
+}
+
+// stream runs a command that is answered by events.
+func (c *charon) stream(command, event string) (messages []*vici.Message, err error) {
+	err = c.within(func() (err error) {
+		messages, err = c.session.StreamedCommandRequest(command, event, nil)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("charon's %s: %w", command, err)
+	}
+	return messages, nil
 }
 
 // torn reports whether a list lacks the IKE_SA that has taken another one's place.

@@ -47,6 +47,7 @@ type gateway struct {
 	charon  *charon              // nil: none
 	loaded  map[string]string    // what charon holds: digests by connection; also in loadedFile
 	keys    map[string]sharedKey // that charon has been given, by connection
+	given   map[string]string    // how charon tells of what it was given, by connection (holding)
 	numbers *identifiers         // nil: not read yet
 	// SAs that are being taken down, by connection; it is not initiated until they
 	// are gone.
@@ -218,7 +219,7 @@ func (g *gateway) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for charon: %w", err)
 	}
-	g.keys, g.closing, g.tries = map[string]sharedKey{}, map[string][]string{}, map[string]attempt{}
+	g.keys, g.given, g.closing, g.tries = map[string]sharedKey{}, map[string]string{}, map[string][]string{}, map[string]attempt{}
 	conf, _ := os.ReadFile(filepath.Join(g.dir, settingsFile))
 	if len(pids) == 1 && string(conf) == settings(g.dir, g.m.path, g.m.waits) && g.lives(pids[0]) {
 		c, err := connect(ctx, g.dir, pids[0])

@@ -219,9 +219,12 @@ func (l *lab) swanctl(args ...string) string {
 	return out
 }
 
-func (l *lab) trySwanctl(args ...string) (string, error) {
+func (l *lab) trySwanctl(args ...string) (string, error) { return swanctlAt(l.peerDir, args...) }
+
+// swanctlAt speaks with the charon of a directory.
+func swanctlAt(dir string, args ...string) (string, error) {
 	var out, stderr bytes.Buffer
-	cmd := exec.Command("swanctl", append(args, "--uri", "unix://"+l.peerDir+"/charon.vici")...)
+	cmd := exec.Command("swanctl", append(args, "--uri", "unix://"+filepath.Join(dir, socketFile))...)
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("swanctl %v: %w: %s%s", args, err, out.String(), stderr.String())

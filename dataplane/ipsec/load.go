@@ -37,6 +37,11 @@ func (g *gateway) load() error {
 	if err != nil {
 		errs = append(errs, err)
 	}
+	held, err := g.charon.holds()
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	altered := g.recall(held)
 	changed := false
 	for i := range g.want.Connections {
 		c := &g.want.Connections[i]
@@ -51,17 +56,13 @@ func (g *gateway) load() error {
 			}
 			continue
 		}
-		did, err := g.loadOne(c)
+		did, err := g.loadOne(c, slices.Contains(altered, c.ID))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("load IPsec connection %s: %w", c.ID, err))
 		}
 		changed = changed || did
 	}
-	gone, err := g.strangers()
-	if err != nil {
-		errs = append(errs, err)
-	}
-	for _, id := range gone {
+	for _, id := range g.strangers(held) {
 		if err := g.unload(id); err != nil {
 			errs = append(errs, fmt.Errorf("unload IPsec connection %s: %w", id, err))
 		}
@@ -71,14 +72,14 @@ func (g *gateway) load() error {
 		errs = append(errs, err)
 	}
 	if changed {
-		errs = append(errs, g.writeLoaded())
+		errs = append(errs, g.writeLoaded(), g.remember())
 	}
 	return errors.Join(errs...)
 }
 
 // loadOne gives charon a connection that it does not have, or has otherwise; then
-// what is established is taken down.
-func (g *gateway) loadOne(c *dataplane.VPNConnection) (changed bool, err error) {
+// what is established is taken down, as where somebody else has altered it.
+func (g *gateway) loadOne(c *dataplane.VPNConnection, altered bool) (changed bool, err error) {
 	conn := connection(g.local(), g.m.path, g.m.waits, g.numbers.of(c), c)
 	sum, err := digest(conn)
 	if err != nil {
@@ -101,8 +102,9 @@ func (g *gateway) loadOne(c *dataplane.VPNConnection) (changed bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	renew := held && own != sum || anotherKey
-	if had == all && !renew {
+	renew := held && own != sum || anotherKey || altered
+	// One that was adopted may have been given something else meanwhile.
+	if _, sure := g.given[c.ID]; sure && had == all && !renew {
 		return false, nil
 	}
 	maps.Copy(conn[c.ID].(section)["children"].(section), shared)
@@ -128,23 +130,6 @@ func (g *gateway) loadOne(c *dataplane.VPNConnection) (changed bool, err error) 
 	return true, nil
 }
 
-// strangers returns the connections that charon has and should not.
-func (g *gateway) strangers() ([]string, error) {
-	answer, err := g.charon.do("get-conns", nil)
-	if err != nil {
-		return nil, err
-	}
-	names, _ := answer.Get("conns").([]string)
-	answer, err = g.charon.do("get-shared", nil)
-	if err != nil {
-		return nil, err
-	}
-	keys, _ := answer.Get("keys").([]string)
-	all := append(names, keys...)
-	slices.Sort(all)
-	return slices.DeleteFunc(slices.Compact(all), g.wanted), nil
-}
-
 func (g *gateway) wanted(id string) bool {
 	return slices.ContainsFunc(g.want.Connections, func(c dataplane.VPNConnection) bool { return c.ID == id })
 }
@@ -160,6 +145,7 @@ func (g *gateway) unload(id string) error {
 	}
 	errs = append(errs, g.takeDown(id))
 	delete(g.loaded, id)
+	delete(g.given, id)
 	delete(g.keys, id)
 	if err := errors.Join(errs...); err != nil {
 		return err
