@@ -37,7 +37,7 @@ func newVPCWorld(t *testing.T) *vpcWorld {
 	t.Helper()
 	p := planetest.New(t)
 	a := planetest.Alice
-	w := &vpcWorld{Plane: p, s: NewService(p.Network, p.EIP, p.NAT, nil, p.VPN)}
+	w := &vpcWorld{Plane: p, s: NewService(p.Network, p.EIP, p.NAT, nil, p.VPN, p.Tags)}
 	w.vpc = p.VPC(a, "10.0.0.0/8")
 	w.vsw = p.VSwitch(a, w.vpc.VPC, "10.1.0.0/16")
 	w.ecs = p.Instance(w.vsw, "10.1.0.1", resource.InstanceECS)

@@ -10,6 +10,7 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
+	"sluice/controlplane/tags"
 	"sluice/controlplane/vpn"
 )
 
@@ -22,13 +23,14 @@ type Service struct {
 	nat     *nat.Service
 	monitor *monitor.Service
 	vpn     *vpn.Service
+	tags    *tags.Service
 }
 
 var _ Actions = (*Service)(nil)
 
 // NewService returns what answers the actions.
-func NewService(n *network.Service, e *eip.Service, g *nat.Service, m *monitor.Service, v *vpn.Service) *Service {
-	return &Service{network: n, eip: e, nat: g, monitor: m, vpn: v}
+func NewService(n *network.Service, e *eip.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, t *tags.Service) *Service {
+	return &Service{network: n, eip: e, nat: g, monitor: m, vpn: v, tags: t}
 }
 
 // timestamp writes a time as the documents' examples do: UTC, to the second.

@@ -5,7 +5,7 @@ import (
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
-	"sluice/controlplane/vpn"
+	"sluice/controlplane/tags"
 )
 
 // taggedKinds are what the documents' words for resources with tags mean.
@@ -17,26 +17,26 @@ var taggedKinds = map[string]resource.Kind{
 	"VpnGateway": resource.KindVPNGateway,
 }
 
-func tagged(region, kind string, ids []string) vpn.Tagged {
-	return vpn.Tagged{Region: region, Kind: taggedKinds[kind], IDs: ids}
+func tagged(region, kind string, ids []string) tags.Target {
+	return tags.Target{Region: region, Kind: taggedKinds[kind], IDs: ids}
 }
 
 // TagResources implements Actions.
 func (s *Service) TagResources(ctx context.Context, c identity.Caller, r *TagResourcesRequest) (*TagResourcesResponse, error) {
-	var tags []vpn.Tag
+	var list []tags.Tag
 	for _, t := range r.Tag {
-		tags = append(tags, vpn.Tag{Key: t.Key, Value: given(t.Value)})
+		list = append(list, tags.Tag{Key: t.Key, Value: given(t.Value)})
 	}
-	return &TagResourcesResponse{}, s.vpn.Tag(ctx, c, tagged(r.RegionId, r.ResourceType, r.ResourceId), tags)
+	return &TagResourcesResponse{}, s.tags.Tag(ctx, c, tagged(r.RegionId, r.ResourceType, r.ResourceId), list)
 }
 
 // ListTagResources implements Actions.
 func (s *Service) ListTagResources(_ context.Context, c identity.Caller, r *ListTagResourcesRequest) (*ListTagResourcesResponse, error) {
-	q := vpn.TagQuery{Tagged: tagged(r.RegionId, r.ResourceType, r.ResourceId), Token: given(r.NextToken), Size: r.MaxResults}
+	q := tags.Query{Target: tagged(r.RegionId, r.ResourceType, r.ResourceId), Token: given(r.NextToken), Size: r.MaxResults}
 	for _, t := range r.Tag {
-		q.Filters = append(q.Filters, vpn.TagMatch{Key: t.Key, Value: t.Value})
+		q.Filters = append(q.Filters, tags.Match{Key: t.Key, Value: t.Value})
 	}
-	page, next, err := s.vpn.Tags(c, q)
+	page, next, err := s.tags.List(c, q)
 	if err != nil {
 		return nil, err
 	}
@@ -54,5 +54,5 @@ func (s *Service) ListTagResources(_ context.Context, c identity.Caller, r *List
 
 // UntagResources implements Actions.
 func (s *Service) UntagResources(ctx context.Context, c identity.Caller, r *UntagResourcesRequest) (*UntagResourcesResponse, error) {
-	return &UntagResourcesResponse{}, s.vpn.Untag(ctx, c, tagged(r.RegionId, r.ResourceType, r.ResourceId), r.TagKey)
+	return &UntagResourcesResponse{}, s.tags.Untag(ctx, c, tagged(r.RegionId, r.ResourceType, r.ResourceId), r.TagKey)
 }

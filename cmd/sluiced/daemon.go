@@ -31,6 +31,7 @@ import (
 	"sluice/controlplane/seal"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
+	"sluice/controlplane/tags"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 	"sluice/dataplane/engine"
@@ -204,6 +205,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			nat.New(db, &c.Settings, time.Now, log),
 			monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
 			tunnels,
+			tags.New(db, &c.Settings, time.Now, log),
 		),
 		Keys:   keys,
 		PerKey: aliyun.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},

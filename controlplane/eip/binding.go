@@ -6,6 +6,7 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -32,9 +33,9 @@ type target struct {
 func find(v *state.View, c identity.Caller, b resource.Binding) (target, error) {
 	t := target{binding: b}
 	if b.Type == resource.BoundToNAT {
-		g, ok := v.NATGateways.Get(b.ID)
-		if !ok || g.Account != c.Account {
-			return t, fault.New(fault.NATGatewayNotFound, "NAT gateway %q", b.ID)
+		g, err := lookup.Own(c, v.NATGateways, b.ID)
+		if err != nil {
+			return t, err
 		}
 		t.region, t.vpc = g.Region, g.VPC
 		return t, nil
@@ -72,7 +73,7 @@ func (t target) usable() error {
 // ElasticIPStatus, InstanceAssociated or HaVipAssociated.
 func (s *Service) Associate(ctx context.Context, c identity.Caller, id string, b resource.Binding) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		old, err := own(tx.View, c, id)
+		old, err := lookup.Own(c, tx.ElasticIPs, id)
 		if err != nil {
 			return err
 		}
@@ -124,7 +125,7 @@ func (t target) unbound(v *state.View) error {
 // NotAssociated.
 func (s *Service) Unassociate(ctx context.Context, c identity.Caller, id string, b resource.Binding) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		old, err := own(tx.View, c, id)
+		old, err := lookup.Own(c, tx.ElasticIPs, id)
 		if err != nil {
 			return err
 		}

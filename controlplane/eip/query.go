@@ -3,7 +3,6 @@ package eip
 import (
 	"net/netip"
 
-	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
@@ -31,8 +30,8 @@ type Filter struct {
 // List returns one page of the caller's elastic IPs, in order of creation (VPC
 // API reference, DescribeEipAddresses). Reason: RegionNotFound.
 func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing[ElasticIP], error) {
-	if _, ok := s.settings.Region(f.Region); !ok {
-		return state.Listing[ElasticIP]{}, fault.New(fault.RegionNotFound, "region %q is not configured", f.Region)
+	if err := s.settings.CheckRegion(f.Region); err != nil {
+		return state.Listing[ElasticIP]{}, err
 	}
 	v := s.db.View()
 	item := func(e *resource.ElasticIP) ElasticIP {

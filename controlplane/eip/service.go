@@ -10,6 +10,7 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
@@ -79,8 +80,8 @@ type Allocated struct {
 // NoFreeElasticIP.
 func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (Allocated, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (Allocated, error) {
-		if _, ok := s.settings.Region(in.Region); !ok {
-			return Allocated{}, fault.New(fault.RegionNotFound, "region %q is not configured", in.Region)
+		if err := s.settings.CheckRegion(in.Region); err != nil {
+			return Allocated{}, err
 		}
 		if err := checkBandwidth(in.Bandwidth); err != nil {
 			return Allocated{}, err
@@ -121,7 +122,7 @@ func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (
 // (ModifyEipAddressAttribute). Reasons: ElasticIPNotFound, BandwidthInvalid.
 func (s *Service) ModifyBandwidth(ctx context.Context, c identity.Caller, id string, mbit int) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		old, err := own(tx.View, c, id)
+		old, err := lookup.Own(c, tx.ElasticIPs, id)
 		if err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func (s *Service) ModifyBandwidth(ctx context.Context, c identity.Caller, id str
 // ElasticIPNotFound, ElasticIPStatus.
 func (s *Service) Release(ctx context.Context, c identity.Caller, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		e, err := own(tx.View, c, id)
+		e, err := lookup.Own(c, tx.ElasticIPs, id)
 		if err != nil {
 			return err
 		}
@@ -171,13 +172,4 @@ func (s *Service) available(e *resource.ElasticIP) error {
 	default:
 		return fault.New(fault.ElasticIPStatus, "elastic IP %s is bound to %s", e.ID, e.Binding.ID)
 	}
-}
-
-// own returns an elastic IP of the caller's.
-func own(v *state.View, c identity.Caller, id string) (*resource.ElasticIP, error) {
-	e, ok := v.ElasticIPs.Get(id)
-	if !ok || e.Account != c.Account {
-		return nil, fault.New(fault.ElasticIPNotFound, "elastic IP %q", id)
-	}
-	return e, nil
 }

@@ -243,11 +243,8 @@ func (s *Service) Remove(ctx context.Context, id string) error {
 		if !ok {
 			return fault.New(fault.InstanceNotFound, "instance %q", id)
 		}
-		for e := range tx.ElasticIPs.By(state.ByBinding, id).All() {
-			return fault.New(fault.InstanceHasDependents, "elastic IP %s (%s) is bound to instance %s", e.ID, e.Address, id)
-		}
-		for e := range tx.RouteEntries.By(state.ByNextHop, id).All() {
-			return fault.New(fault.InstanceHasDependents, "the route entry of VPC %s for %s leads to instance %s", e.VPC, e.Destination, id)
+		if err := tx.Blocked(i); err != nil {
+			return err
 		}
 		tx.Delete(i)
 		tx.Done("instance removed", "instance", id, "vswitch", i.VSwitch, "address", i.PrivateIP)

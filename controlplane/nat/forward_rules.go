@@ -32,7 +32,7 @@ func checkForward(v *state.View, c identity.Caller, g *resource.NATGateway, e *r
 	if !onGateway(external, g) {
 		return fault.New(fault.NotOnGateway, "elastic IP %s (%s) is not bound to NAT gateway %s; bind it first", e.ExternalIP, external.ID, g.ID)
 	}
-	if snat, used := first(v.SNATEntries.By(state.ByExternal, state.AddrKey(g.VPC, e.ExternalIP))); used {
+	if snat, used := v.SNATEntries.By(state.ByExternal, state.AddrKey(g.VPC, e.ExternalIP)).First(); used {
 		return fault.New(fault.UsedBySNAT, "%s is used by SNAT entry %s; an address serves SNAT or DNAT, not both", e.ExternalIP, snat.ID)
 	}
 

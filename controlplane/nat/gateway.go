@@ -7,6 +7,7 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -49,14 +50,14 @@ type NewGateway struct {
 // route for 0.0.0.0/0 (VPC API reference, CreateNatGateway).
 func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gateway) (NewGateway, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (NewGateway, error) {
-		vpc, err := s.vpc(tx.View, c, in.Region, in.VPC)
+		vpc, err := lookup.In(s.settings, c, tx.VPCs, in.Region, in.VPC)
 		if err != nil {
 			return NewGateway{}, err
 		}
 		if err := s.bandwidthPackages(in); err != nil {
 			return NewGateway{}, err
 		}
-		if g, ok := first(tx.NATGateways.By(state.ByVPC, vpc.ID)); ok {
+		if g, ok := tx.NATGateways.By(state.ByVPC, vpc.ID).First(); ok {
 			return NewGateway{}, fault.New(fault.GatewayExists, "VPC %s has NAT gateway %s; a VPC has at most one", vpc.ID, g.ID)
 		}
 		if _, ok := tx.RouteEntries.Get(resource.RouteEntryID(vpc.RouteTable, everywhere)); ok {
@@ -65,7 +66,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		if tx.VPNRoutes.By(state.ByPublished, state.PublishedKey(vpc.ID, everywhere)).Len() > 0 {
 			return NewGateway{}, fault.New(fault.DefaultRouteExists, "a VPN gateway has published a route for 0.0.0.0/0; withdraw it first")
 		}
-		if err := s.vpcReady(vpc); err != nil {
+		if err := state.Vacant(s.db.Observed, tx.NATGateways, vpc); err != nil {
 			return NewGateway{}, err
 		}
 		g := &resource.NATGateway{
@@ -125,7 +126,7 @@ type GatewayAttributes struct {
 // part in it, so that it is done at once, in whatever state the gateway is.
 func (s *Service) ModifyGatewayAttributes(ctx context.Context, c identity.Caller, in GatewayAttributes) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		old, err := s.gateway(tx.View, c, in.Region, in.ID)
+		old, err := lookup.In(s.settings, c, tx.NATGateways, in.Region, in.ID)
 		if err != nil {
 			return err
 		}
@@ -152,14 +153,14 @@ func (s *Service) ModifyGatewayAttributes(ctx context.Context, c identity.Caller
 // with fault.SpecUnchanged.
 func (s *Service) ModifySpec(ctx context.Context, c identity.Caller, region, id string, spec resource.Spec) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		old, err := s.gateway(tx.View, c, region, id)
+		old, err := lookup.In(s.settings, c, tx.NATGateways, region, id)
 		if err != nil {
 			return err
 		}
 		if old.Spec == spec {
 			return fault.New(fault.SpecUnchanged, "NAT gateway %s already has specification %s", id, spec)
 		}
-		if err := s.gatewayReady(old); err != nil {
+		if err := s.gatewayReady(tx.View, old); err != nil {
 			return err
 		}
 		g := old.Clone().(*resource.NATGateway)
@@ -176,7 +177,7 @@ func (s *Service) ModifySpec(ctx context.Context, c identity.Caller, region, id 
 // unbound (they stay the account's).
 func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, id string, force bool) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		g, err := s.gateway(tx.View, c, region, id)
+		g, err := lookup.In(s.settings, c, tx.NATGateways, region, id)
 		if err != nil {
 			return err
 		}
@@ -187,7 +188,7 @@ func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, 
 			return fault.New(fault.GatewayHasDependents, "NAT gateway %s has %d DNAT entries, %d SNAT entries and %d elastic IPs; remove them first, or delete it with force", g.ID, forward.Len(), snat.Len(), bound.Len())
 		}
 		if !force {
-			if err := s.gatewayReady(g); err != nil {
+			if err := s.gatewayReady(tx.View, g); err != nil {
 				return err
 			}
 		}

@@ -43,7 +43,7 @@ type GatewayQuery struct {
 
 // Gateways lists the caller's gateways in the order in which they were made.
 func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[GatewayStatus], error) {
-	if err := s.region(q.Region); err != nil {
+	if err := s.settings.CheckRegion(q.Region); err != nil {
 		return state.Listing[GatewayStatus]{}, err
 	}
 	if q.None {
@@ -57,7 +57,7 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 	var match func(*resource.NATGateway) bool // nil: everything in the range
 	if q.ID != "" || q.VPC != "" || q.Name != "" || q.Spec != "" {
 		match = func(g *resource.NATGateway) bool {
-			return mine(c, q.Region, &g.Meta) && (q.ID == "" || g.ID == q.ID) && (q.Name == "" || g.Name == q.Name) && (q.Spec == "" || g.Spec == q.Spec)
+			return state.Owned(g, c.Account, q.Region) && (q.ID == "" || g.ID == q.ID) && (q.Name == "" || g.Name == q.Name) && (q.Spec == "" || g.Spec == q.Spec)
 		}
 	}
 	return state.Select(r, q.Page, match, func(g *resource.NATGateway) GatewayStatus { return s.status(v, g) }), nil

@@ -107,7 +107,7 @@ func (s *Service) snatPool(v *state.View, c identity.Caller, g *resource.NATGate
 		if e, ok := ownAddress(v, c, a); !ok || !onGateway(e, g) {
 			return nil, fault.New(fault.SNATIPNotFound, "%s is not an elastic IP bound to NAT gateway %s", a, g.ID)
 		}
-		if e, used := first(v.ForwardEntries.By(state.ByExternal, state.AddrKey(g.VPC, a))); used {
+		if e, used := v.ForwardEntries.By(state.ByExternal, state.AddrKey(g.VPC, a)).First(); used {
 			return nil, fault.New(fault.UsedByDNAT, "%s is used by DNAT entry %s; an address serves SNAT or DNAT, not both", a, e.ID)
 		}
 	}

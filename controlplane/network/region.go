@@ -28,8 +28,7 @@ func (s *Service) Zones(region string) ([]settings.Zone, error) {
 // AccessPoints returns the access points of a region (DescribeAccessPoints):
 // none, since physical connections end in machine rooms, and this is a machine.
 func (s *Service) AccessPoints(region string) ([]AccessPoint, error) {
-	_, err := s.region(region)
-	return nil, err
+	return nil, s.settings.CheckRegion(region)
 }
 
 func (s *Service) region(id string) (settings.Region, error) {

@@ -7,6 +7,7 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -128,10 +129,10 @@ func (s *Service) DeleteRouteEntry(ctx context.Context, c identity.Caller, in Ol
 		if err := in.matches(e); err != nil {
 			return err
 		}
-		if err := s.routesSettled(tx.View, vpc.ID); err != nil {
+		if err := s.routesReady(tx.View, vpc.ID); err != nil {
 			return err
 		}
-		if err := s.vswitchesSettled(tx.View, vpc.ID); err != nil {
+		if err := s.vswitchesReady(tx.View, vpc.ID); err != nil {
 			return err
 		}
 		tx.Delete(e)
@@ -241,9 +242,9 @@ func (s *Service) entries(v *state.View, t *resource.RouteTable) []RouteEntry {
 
 // vpcOfTable returns the VPC of one of the caller's route tables.
 func vpcOfTable(v *state.View, c identity.Caller, table string) (*resource.VPC, error) {
-	t, ok := v.RouteTables.Get(table)
-	if !ok || t.Account != c.Account {
-		return nil, fault.New(fault.RouteTableNotFound, "route table %q", table)
+	t, err := lookup.Own(c, v.RouteTables, table)
+	if err != nil {
+		return nil, err
 	}
-	return ownVPC(v, c, t.VPC)
+	return lookup.Own(c, v.VPCs, t.VPC)
 }

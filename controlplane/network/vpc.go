@@ -8,6 +8,7 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -73,14 +74,14 @@ func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (
 // VPCHasVPNGateway, VPCHasInstances, VPCHasVSwitches, VPCInTransition.
 func (s *Service) DeleteVPC(ctx context.Context, c identity.Caller, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		vpc, err := ownVPC(tx.View, c, id)
+		vpc, err := lookup.Own(c, tx.VPCs, id)
 		if err != nil {
 			return err
 		}
-		if err := empty(tx.View, vpc); err != nil {
+		if err := tx.Blocked(vpc); err != nil {
 			return err
 		}
-		if err := s.vpcSettled(vpc, fault.VPCInTransition); err != nil {
+		if err := state.Ready(s.db.Observed, tx.VPCs, vpc); err != nil {
 			return err
 		}
 		if r, ok := tx.VRouters.Get(vpc.VRouter); ok {
@@ -93,27 +94,6 @@ func (s *Service) DeleteVPC(ctx context.Context, c identity.Caller, id string) e
 		tx.Done("VPC deleted", "vpc", id)
 		return nil
 	})
-}
-
-func empty(v *state.View, vpc *resource.VPC) error {
-	for e := range v.RouteEntries.By(state.ByVPC, vpc.ID).All() {
-		if !e.System {
-			return fault.New(fault.VPCHasRouteEntries, "VPC %s has a route entry for %s", vpc.ID, e.Destination)
-		}
-	}
-	for g := range v.NATGateways.By(state.ByVPC, vpc.ID).All() {
-		return fault.New(fault.VPCHasNATGateway, "VPC %s has NAT gateway %s", vpc.ID, g.ID)
-	}
-	for g := range v.VPNGateways.By(state.ByVPC, vpc.ID).All() {
-		return fault.New(fault.VPCHasVPNGateway, "VPC %s has VPN gateway %s", vpc.ID, g.ID)
-	}
-	for i := range v.Instances.By(state.ByVPC, vpc.ID).All() {
-		return fault.New(fault.VPCHasInstances, "VPC %s has instance %s", vpc.ID, i.ID)
-	}
-	for x := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
-		return fault.New(fault.VPCHasVSwitches, "VPC %s has VSwitch %s", vpc.ID, x.ID)
-	}
-	return nil
 }
 
 // VPCChange is what ModifyVPC changes; nil leaves a thing as it is.
@@ -129,7 +109,7 @@ type VPCChange struct {
 // Reasons: VPCNotFound, UserCIDR….
 func (s *Service) ModifyVPC(ctx context.Context, c identity.Caller, id string, in VPCChange) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		old, err := ownVPC(tx.View, c, id)
+		old, err := lookup.Own(c, tx.VPCs, id)
 		if err != nil {
 			return err
 		}
@@ -146,7 +126,7 @@ func (s *Service) ModifyVPC(ctx context.Context, c identity.Caller, id string, i
 			if err := checkUserCIDRs(*in.UserCIDRs, s.settings.For(c.Account)); err != nil {
 				return err
 			}
-			if err := s.vpcSettled(old, fault.UserCIDRInTransition); err != nil {
+			if err := state.ReadyFor(s.db.Observed, tx.VPCs, old, fault.UserCIDRInTransition); err != nil {
 				return err
 			}
 			vpc.UserCIDRs = slices.Clone(*in.UserCIDRs)
@@ -174,7 +154,7 @@ type VPCFilter struct {
 // VPCs returns one page of the caller's VPCs, in order of creation
 // (DescribeVpcs). Reason: RegionNotFound.
 func (s *Service) VPCs(c identity.Caller, f VPCFilter, p state.Page) (state.Listing[VPC], error) {
-	if _, err := s.region(f.Region); err != nil {
+	if err := s.settings.CheckRegion(f.Region); err != nil {
 		return state.Listing[VPC]{}, err
 	}
 	v := s.db.View()
@@ -190,21 +170,7 @@ func (s *Service) VPCs(c identity.Caller, f VPCFilter, p state.Page) (state.List
 	}
 	if f.ID != nil {
 		vpc, ok := v.VPCs.Get(*f.ID)
-		return state.Single(vpc, ok && mine(c, f.Region, &vpc.Meta), p, item), nil
+		return state.Single(vpc, ok && state.Owned(vpc, c.Account, f.Region), p, item), nil
 	}
 	return state.Select(v.VPCs.By(state.ByRegion, state.Key(c.Account, f.Region)), p, nil, item), nil
-}
-
-// ownVPC returns a VPC of the caller's. Another account's is not found: its
-// existence is nobody else's business.
-func ownVPC(v *state.View, c identity.Caller, id string) (*resource.VPC, error) {
-	vpc, ok := v.VPCs.Get(id)
-	if !ok || vpc.Account != c.Account {
-		return nil, fault.New(fault.VPCNotFound, "VPC %q", id)
-	}
-	return vpc, nil
-}
-
-func mine(c identity.Caller, region string, m *resource.Meta) bool {
-	return m.Account == c.Account && m.Region == region
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"sluice/controlplane/change"
-	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -20,14 +20,14 @@ type VRouterFilter struct {
 // VRouters returns one page of the caller's routers, in order of creation
 // (VPC API reference, DescribeVRouters). Reason: RegionNotFound.
 func (s *Service) VRouters(c identity.Caller, f VRouterFilter, p state.Page) (state.Listing[*resource.VRouter], error) {
-	if _, err := s.region(f.Region); err != nil {
+	if err := s.settings.CheckRegion(f.Region); err != nil {
 		return state.Listing[*resource.VRouter]{}, err
 	}
 	v := s.db.View()
 	item := func(r *resource.VRouter) *resource.VRouter { return r }
 	if f.ID != nil {
 		r, ok := v.VRouters.Get(*f.ID)
-		return state.Single(r, ok && mine(c, f.Region, &r.Meta), p, item), nil
+		return state.Single(r, ok && state.Owned(r, c.Account, f.Region), p, item), nil
 	}
 	return state.Select(v.VRouters.By(state.ByRegion, state.Key(c.Account, f.Region)), p, nil, item), nil
 }
@@ -52,9 +52,9 @@ func (n Naming) apply(name, description *string) {
 // (ModifyVRouterAttribute). Reason: VRouterNotFound.
 func (s *Service) ModifyVRouter(ctx context.Context, c identity.Caller, id string, in Naming) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		old, ok := tx.VRouters.Get(id)
-		if !ok || old.Account != c.Account {
-			return fault.New(fault.VRouterNotFound, "VRouter %q", id)
+		old, err := lookup.Own(c, tx.VRouters, id)
+		if err != nil {
+			return err
 		}
 		r := old.Clone().(*resource.VRouter)
 		in.apply(&r.Name, &r.Description)

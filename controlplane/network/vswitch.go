@@ -7,6 +7,7 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -33,7 +34,7 @@ func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVS
 		if !ok {
 			return "", fault.New(fault.ZoneNotFound, "zone %q is not configured", in.Zone)
 		}
-		vpc, err := ownVPC(tx.View, c, in.VPC)
+		vpc, err := lookup.Own(c, tx.VPCs, in.VPC)
 		if err != nil {
 			return "", err
 		}
@@ -88,13 +89,13 @@ func freeBlock(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
 // entry of it is in transition. It is asked last: a refusal for a transition is
 // waited for, and nobody should wait to hear of a mistake.
 func (s *Service) ready(v *state.View, vpc *resource.VPC) error {
-	if err := s.vpcSettled(vpc, fault.VPCInTransition); err != nil {
+	if err := state.Ready(s.db.Observed, v.VPCs, vpc); err != nil {
 		return err
 	}
-	if err := s.vswitchesSettled(v, vpc.ID); err != nil {
+	if err := s.vswitchesReady(v, vpc.ID); err != nil {
 		return err
 	}
-	return s.routesSettled(v, vpc.ID)
+	return s.routesReady(v, vpc.ID)
 }
 
 // DeleteVSwitch deletes a VSwitch that nothing is left in (DeleteVSwitch). What
@@ -106,52 +107,23 @@ func (s *Service) ready(v *state.View, vpc *resource.VPC) error {
 // VSwitchHasDependents, VSwitchInTransition, RouteInTransition.
 func (s *Service) DeleteVSwitch(ctx context.Context, c identity.Caller, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		x, err := ownVSwitch(tx.View, c, id)
+		x, err := lookup.Own(c, tx.VSwitches, id)
 		if err != nil {
 			return err
 		}
-		if err := unused(tx.View, x); err != nil {
+		if err := tx.Blocked(x); err != nil {
 			return err
 		}
-		if err := s.vswitchesSettled(tx.View, x.VPC); err != nil {
+		if err := s.vswitchesReady(tx.View, x.VPC); err != nil {
 			return err
 		}
-		if err := s.routesSettled(tx.View, x.VPC); err != nil {
+		if err := s.routesReady(tx.View, x.VPC); err != nil {
 			return err
 		}
 		tx.Delete(x)
 		tx.Done("VSwitch deleted", "vswitch", id, "vpc", x.VPC)
 		return nil
 	})
-}
-
-func unused(v *state.View, x *resource.VSwitch) error {
-	var other *resource.Instance
-	for i := range v.Instances.By(state.ByVSwitch, x.ID).All() {
-		if i.Type == resource.InstanceHaVip {
-			return fault.New(fault.VSwitchHasHaVips, "VSwitch %s has HaVip %s", x.ID, i.ID)
-		}
-		other = i
-	}
-	if other != nil {
-		return fault.New(fault.VSwitchHasDependents, "VSwitch %s has instance %s", x.ID, other.ID)
-	}
-	for e := range v.SNATEntries.By(state.ByVPC, x.VPC).All() {
-		if e.VSwitch == x.ID || within(e.Source, x.CIDR) {
-			return fault.New(fault.VSwitchHasDependents, "SNAT entry %s is for VSwitch %s", e.ID, x.ID)
-		}
-	}
-	for e := range v.ForwardEntries.By(state.ByVPC, x.VPC).All() {
-		if x.CIDR.Contains(e.InternalIP) {
-			return fault.New(fault.VSwitchHasDependents, "DNAT entry %s leads to %s in VSwitch %s", e.ID, e.InternalIP, x.ID)
-		}
-	}
-	for g := range v.VPNGateways.By(state.ByVPC, x.VPC).All() {
-		if g.VSwitch == x.ID {
-			return fault.New(fault.VSwitchHasDependents, "VPN gateway %s is in VSwitch %s", g.ID, x.ID)
-		}
-	}
-	return nil
 }
 
 // ModifyVSwitch changes a VSwitch's name or description
@@ -161,7 +133,7 @@ func unused(v *state.View, x *resource.VSwitch) error {
 // the dataplane has to look, although the VSwitch is not in transition.
 func (s *Service) ModifyVSwitch(ctx context.Context, c identity.Caller, id string, in Naming) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		old, err := ownVSwitch(tx.View, c, id)
+		old, err := lookup.Own(c, tx.VSwitches, id)
 		if err != nil {
 			return err
 		}
@@ -196,13 +168,13 @@ type VSwitchFilter struct {
 // VSwitches returns one page of the caller's VSwitches, in order of creation
 // (DescribeVSwitches). Reasons: RegionNotFound, VPCNotFound.
 func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (state.Listing[VSwitch], error) {
-	if _, err := s.region(f.Region); err != nil {
+	if err := s.settings.CheckRegion(f.Region); err != nil {
 		return state.Listing[VSwitch]{}, err
 	}
 	v := s.db.View()
 	from := v.VSwitches.By(state.ByRegion, state.Key(c.Account, f.Region))
 	if f.VPC != nil {
-		vpc, err := ownVPC(v, c, *f.VPC)
+		vpc, err := lookup.Own(c, v.VPCs, *f.VPC)
 		if err != nil {
 			return state.Listing[VSwitch]{}, err
 		}
@@ -219,19 +191,11 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 	inZone := func(x *resource.VSwitch) bool { return f.Zone == nil || x.Zone == *f.Zone }
 	if f.ID != nil {
 		x, ok := v.VSwitches.Get(*f.ID)
-		ok = ok && mine(c, f.Region, &x.Meta) && inZone(x) && (f.VPC == nil || x.VPC == *f.VPC)
+		ok = ok && state.Owned(x, c.Account, f.Region) && inZone(x) && (f.VPC == nil || x.VPC == *f.VPC)
 		return state.Single(x, ok, p, item), nil
 	}
 	if f.Zone != nil {
 		return state.Select(from, p, inZone, item), nil
 	}
 	return state.Select(from, p, nil, item), nil
-}
-
-func ownVSwitch(v *state.View, c identity.Caller, id string) (*resource.VSwitch, error) {
-	x, ok := v.VSwitches.Get(id)
-	if !ok || x.Account != c.Account {
-		return nil, fault.New(fault.VSwitchNotFound, "VSwitch %q", id)
-	}
-	return x, nil
 }

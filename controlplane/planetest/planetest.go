@@ -28,6 +28,7 @@ import (
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
+	"sluice/controlplane/tags"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 )
@@ -76,6 +77,7 @@ type Plane struct {
 	Inventory *inventory.Service
 	NAT       *nat.Service
 	VPN       *vpn.Service
+	Tags      *tags.Service
 	Tunnels   Tunnels
 	log       logged
 	close     func()
@@ -164,6 +166,7 @@ func (p *Plane) Rewire() {
 	p.EIP = eip.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Inventory = inventory.New(p.DB, p.Settings, now, log)
 	p.NAT = nat.New(p.DB, p.Settings, now, log)
+	p.Tags = tags.New(p.DB, p.Settings, now, log)
 	p.VPN = vpn.New(p.DB, p.Settings, p.sealer, &p.Tunnels, now, rand.Reader, log)
 }
 

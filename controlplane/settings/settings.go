@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"sluice/controlplane/fault"
 	"sluice/dataplane"
 )
 
@@ -121,6 +122,14 @@ func (s *Settings) Region(id string) (Region, bool) {
 		}
 	}
 	return Region{}, false
+}
+
+// CheckRegion refuses a region that is not configured. Reason: RegionNotFound.
+func (s *Settings) CheckRegion(id string) error {
+	if _, ok := s.Region(id); !ok {
+		return fault.New(fault.RegionNotFound, "region %q is not configured", id)
+	}
+	return nil
 }
 
 // ZoneRegion returns the id of the region that a zone is in.

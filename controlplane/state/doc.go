@@ -5,6 +5,6 @@
 // read from one View fits together. Writes go through DB.Update, one at a
 // time: the function checks the rules on the transaction's own view and
 // changes resources; the changes are made durable in the store, and only then
-// become visible. The package knows resources and their indexes, but no rule
-// about them.
+// become visible. What is the same for every kind of resource is registered in
+// kinds.go; the package knows no other rule about them.
 package state

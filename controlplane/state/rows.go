@@ -13,6 +13,8 @@ type rows interface {
 	put(r resource.Resource, touched map[string]bool)
 	remove(id string, touched map[string]bool)
 	decode(value []byte) (resource.Resource, error)
+	noun() string
+	owned(account, region, id string) error
 }
 
 func (t *Table[R]) get(id string) (resource.Resource, bool) {
@@ -35,76 +37,14 @@ func (t *Table[R]) remove(id string, touched map[string]bool) {
 func (t *Table[R]) decode(value []byte) (resource.Resource, error) {
 	var r R
 	if err := json.Unmarshal(value, &r); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", t.kind, err)
+		return nil, fmt.Errorf("decode %s: %w", t.kind.Name, err)
 	}
 	return r, nil
 }
 
-// rows returns the table of a kind, or an error for a kind that this version
-// does not know: a store written by a newer one must not be half-understood.
-func (v *View) rows(kind resource.Kind) (rows, error) {
-	switch kind {
-	case resource.KindVPC:
-		return v.VPCs, nil
-	case resource.KindVRouter:
-		return v.VRouters, nil
-	case resource.KindRouteTable:
-		return v.RouteTables, nil
-	case resource.KindRouteEntry:
-		return v.RouteEntries, nil
-	case resource.KindVSwitch:
-		return v.VSwitches, nil
-	case resource.KindInstance:
-		return v.Instances, nil
-	case resource.KindElasticIP:
-		return v.ElasticIPs, nil
-	case resource.KindNATGateway:
-		return v.NATGateways, nil
-	case resource.KindForwardEntry:
-		return v.ForwardEntries, nil
-	case resource.KindSNATEntry:
-		return v.SNATEntries, nil
-	case resource.KindVPNGateway:
-		return v.VPNGateways, nil
-	case resource.KindCustomerGateway:
-		return v.CustomerGateways, nil
-	case resource.KindVPNConnection:
-		return v.VPNConnections, nil
-	case resource.KindVPNRoute:
-		return v.VPNRoutes, nil
-	case resource.KindTagSet:
-		return v.TagSets, nil
-	case resource.KindAccount:
-		return v.Accounts, nil
-	case resource.KindAccessKey:
-		return v.AccessKeys, nil
-	case resource.KindReceipt:
-		return v.Receipts, nil
-	}
-	return nil, fmt.Errorf("the store holds records of the unknown kind %q: it was written by a newer version", kind)
-}
+func (t *Table[R]) noun() string { return t.kind.Noun }
 
-// clone returns a view of its own for a transaction.
-func (v *View) clone() *View {
-	return &View{
-		Revision:         v.Revision,
-		VPCs:             v.VPCs.clone(),
-		VRouters:         v.VRouters.clone(),
-		RouteTables:      v.RouteTables.clone(),
-		RouteEntries:     v.RouteEntries.clone(),
-		VSwitches:        v.VSwitches.clone(),
-		Instances:        v.Instances.clone(),
-		ElasticIPs:       v.ElasticIPs.clone(),
-		NATGateways:      v.NATGateways.clone(),
-		VPNGateways:      v.VPNGateways.clone(),
-		CustomerGateways: v.CustomerGateways.clone(),
-		VPNConnections:   v.VPNConnections.clone(),
-		VPNRoutes:        v.VPNRoutes.clone(),
-		TagSets:          v.TagSets.clone(),
-		ForwardEntries:   v.ForwardEntries.clone(),
-		SNATEntries:      v.SNATEntries.clone(),
-		Accounts:         v.Accounts.clone(),
-		AccessKeys:       v.AccessKeys.clone(),
-		Receipts:         v.Receipts.clone(),
-	}
+func (t *Table[R]) owned(account, region, id string) error {
+	_, err := t.Own(account, region, id)
+	return err
 }

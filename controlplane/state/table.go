@@ -6,6 +6,7 @@ import (
 
 	"github.com/tidwall/btree"
 
+	"sluice/controlplane/fault"
 	"sluice/controlplane/resource"
 )
 
@@ -18,8 +19,7 @@ type Index[R resource.Resource] struct {
 
 // Table is one kind of resource of a View.
 type Table[R resource.Resource] struct {
-	kind    resource.Kind
-	indexes []Index[R]
+	kind    Kind[R]
 	byID    *btree.Map[string, R]
 	ordered []*btree.Map[string, *Range[R]] // one per index
 }
@@ -45,6 +45,14 @@ func (r *Range[R]) At(i int) R {
 	return v
 }
 
+// First returns the oldest, if there is one.
+func (r *Range[R]) First() (first R, ok bool) {
+	if r.Len() == 0 {
+		return first, false
+	}
+	return r.At(0), true
+}
+
 // All iterates in order of creation.
 func (r *Range[R]) All() iter.Seq[R] {
 	return func(yield func(R) bool) {
@@ -55,9 +63,9 @@ func (r *Range[R]) All() iter.Seq[R] {
 	}
 }
 
-func newTable[R resource.Resource](kind resource.Kind, indexes ...Index[R]) *Table[R] {
-	t := &Table[R]{kind: kind, indexes: indexes, byID: new(btree.Map[string, R])}
-	for range indexes {
+func newTable[R resource.Resource](kind Kind[R]) *Table[R] {
+	t := &Table[R]{kind: kind, byID: new(btree.Map[string, R])}
+	for range kind.Indexes {
 		t.ordered = append(t.ordered, new(btree.Map[string, *Range[R]]))
 	}
 	return t
@@ -65,6 +73,29 @@ func newTable[R resource.Resource](kind resource.Kind, indexes ...Index[R]) *Tab
 
 // Get returns the resource of that id.
 func (t *Table[R]) Get(id string) (R, bool) { return t.byID.Get(id) }
+
+// Own returns the resource of that id if it is the account's and in the region; the
+// empty region is any. What belongs to another account, or stands in another region
+// than the one named, is not found: its existence is nobody else's business. Reason:
+// the kind's NotFound.
+func (t *Table[R]) Own(account, region, id string) (R, error) {
+	r, ok := t.Get(id)
+	if ok && Owned(r, account, region) {
+		return r, nil
+	}
+	var none R
+	if region == "" {
+		return none, fault.New(t.kind.NotFound, "%s %q", t.kind.Noun, id)
+	}
+	return none, fault.New(t.kind.NotFound, "%s %q in region %s", t.kind.Noun, id, region)
+}
+
+// Owned says whether a resource is an account's and in a region; the empty region is
+// any.
+func Owned(r resource.Resource, account, region string) bool {
+	m := r.Metadata()
+	return m.Account == account && (region == "" || m.Region == region)
+}
 
 // Len returns how many resources the table holds.
 func (t *Table[R]) Len() int { return t.byID.Len() }
@@ -79,18 +110,18 @@ func (t *Table[R]) All() iter.Seq[R] {
 // By returns the resources under a key of the named index. It panics on an
 // index that the table does not have: that is a mistake in the program.
 func (t *Table[R]) By(index, key string) *Range[R] {
-	for i := range t.indexes {
-		if t.indexes[i].Name == index {
+	for i := range t.kind.Indexes {
+		if t.kind.Indexes[i].Name == index {
 			r, _ := t.ordered[i].Get(key)
 			return r
 		}
 	}
-	panic(fmt.Sprintf("state: table %s has no index %q", t.kind, index))
+	panic(fmt.Sprintf("state: table %s has no index %q", t.kind.Name, index))
 }
 
 // clone returns a copy that can be changed without disturbing t's readers.
 func (t *Table[R]) clone() *Table[R] {
-	c := &Table[R]{kind: t.kind, indexes: t.indexes, byID: t.byID.Copy()}
+	c := &Table[R]{kind: t.kind, byID: t.byID.Copy()}
 	for _, o := range t.ordered {
 		c.ordered = append(c.ordered, o.Copy())
 	}
@@ -102,8 +133,8 @@ func (t *Table[R]) clone() *Table[R] {
 func (t *Table[R]) replace(id string, next R, present bool, touched map[string]bool) {
 	old, had := t.byID.Get(id)
 	if had {
-		for i := range t.indexes {
-			for _, key := range t.indexes[i].Keys(old) {
+		for i := range t.kind.Indexes {
+			for _, key := range t.kind.Indexes[i].Keys(old) {
 				r := t.own(i, key, touched)
 				r.items.Delete(order(old))
 				if r.items.Len() == 0 {
@@ -118,8 +149,8 @@ func (t *Table[R]) replace(id string, next R, present bool, touched map[string]b
 		return
 	}
 	t.byID.Set(id, next)
-	for i := range t.indexes {
-		for _, key := range t.indexes[i].Keys(next) {
+	for i := range t.kind.Indexes {
+		for _, key := range t.kind.Indexes[i].Keys(next) {
 			t.own(i, key, touched).items.Set(order(next), next)
 		}
 	}
@@ -142,7 +173,7 @@ func (t *Table[R]) own(i int, key string, touched map[string]bool) *Range[R] {
 }
 
 func (t *Table[R]) touchKey(i int, key string) string {
-	return fmt.Sprintf("%s\x00%d\x00%s", t.kind, i, key)
+	return fmt.Sprintf("%s\x00%d\x00%s", t.kind.Name, i, key)
 }
 
 // order sorts by creation, then by id.

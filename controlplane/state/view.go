@@ -51,47 +51,25 @@ func InternalTuple(vpc string, a netip.Addr, p resource.Protocol, port uint16) s
 type View struct {
 	Revision int64 // of the newest commit that it shows
 
-	VPCs             *Table[*resource.VPC]             // ByAccount, ByRegion
-	VRouters         *Table[*resource.VRouter]         // ByAccount, ByRegion, ByVPC
-	RouteTables      *Table[*resource.RouteTable]      // ByAccount, ByVPC
-	RouteEntries     *Table[*resource.RouteEntry]      // ByTable, ByVPC, ByNextHop
-	VSwitches        *Table[*resource.VSwitch]         // ByAccount, ByRegion, ByVPC
-	Instances        *Table[*resource.Instance]        // ByAccount, ByVPC, ByVSwitch, ByAddress
-	ElasticIPs       *Table[*resource.ElasticIP]       // ByAccount, ByRegion, ByVPC, ByAddress, ByBinding, ByPublicNet
-	NATGateways      *Table[*resource.NATGateway]      // ByAccount, ByRegion, ByVPC, ByTableID
-	ForwardEntries   *Table[*resource.ForwardEntry]    // ByTable, ByVPC, ByExternal, ByInternal, ByTuple
-	SNATEntries      *Table[*resource.SNATEntry]       // ByTable, ByVPC, ByVSwitch, ByExternal
-	VPNGateways      *Table[*resource.VPNGateway]      // ByAccount, ByRegion, ByVPC, ByAddress, ByPublicNet
-	CustomerGateways *Table[*resource.CustomerGateway] // ByAccount, ByRegion, ByAddress
-	VPNConnections   *Table[*resource.VPNConnection]   // ByAccount, ByRegion, ByVPC, ByGateway, ByCustomerGateway
-	VPNRoutes        *Table[*resource.VPNRoute]        // ByVPC, ByGateway, ByConnection, ByPublished
-	TagSets          *Table[*resource.TagSet]          // ByAccount, ByRegion, ByTag
-	Accounts         *Table[*resource.Account]         // no index
-	AccessKeys       *Table[*resource.AccessKey]       // ByAccount
-	Receipts         *Table[*resource.Receipt]         // no index
-}
-
-func newView() *View {
-	return &View{
-		VPCs:             newTable(resource.KindVPC, byAccount[*resource.VPC](), byRegion[*resource.VPC]()),
-		VRouters:         newTable(resource.KindVRouter, byAccount[*resource.VRouter](), byRegion[*resource.VRouter](), one(ByVPC, func(r *resource.VRouter) string { return r.VPC })),
-		RouteTables:      newTable(resource.KindRouteTable, byAccount[*resource.RouteTable](), one(ByVPC, func(t *resource.RouteTable) string { return t.VPC })),
-		RouteEntries:     newTable(resource.KindRouteEntry, one(ByTable, func(e *resource.RouteEntry) string { return e.Table }), one(ByVPC, func(e *resource.RouteEntry) string { return e.VPC }), Index[*resource.RouteEntry]{ByNextHop, nextHopIDs}),
-		VSwitches:        newTable(resource.KindVSwitch, byAccount[*resource.VSwitch](), byRegion[*resource.VSwitch](), one(ByVPC, func(s *resource.VSwitch) string { return s.VPC })),
-		Instances:        newTable(resource.KindInstance, byAccount[*resource.Instance](), one(ByVPC, func(i *resource.Instance) string { return i.VPC }), one(ByVSwitch, func(i *resource.Instance) string { return i.VSwitch }), one(ByAddress, func(i *resource.Instance) string { return AddrKey(i.VPC, i.PrivateIP) })),
-		ElasticIPs:       newTable(resource.KindElasticIP, byAccount[*resource.ElasticIP](), byRegion[*resource.ElasticIP](), one(ByVPC, func(e *resource.ElasticIP) string { return e.VPC }), one(ByAddress, func(e *resource.ElasticIP) string { return e.Address.String() }), one(ByBinding, boundTo), one(ByPublicNet, func(e *resource.ElasticIP) string { return e.PublicNetwork })),
-		NATGateways:      newTable(resource.KindNATGateway, byAccount[*resource.NATGateway](), byRegion[*resource.NATGateway](), one(ByVPC, func(g *resource.NATGateway) string { return g.VPC }), Index[*resource.NATGateway]{ByTableID, func(g *resource.NATGateway) []string { return []string{g.ForwardTable, g.SNATTable} }}),
-		ForwardEntries:   newTable(resource.KindForwardEntry, one(ByTable, func(e *resource.ForwardEntry) string { return e.Table }), one(ByVPC, func(e *resource.ForwardEntry) string { return e.VPC }), one(ByExternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.ExternalIP) }), one(ByInternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.InternalIP) }), Index[*resource.ForwardEntry]{ByTuple, tuples}),
-		SNATEntries:      newTable(resource.KindSNATEntry, one(ByTable, func(e *resource.SNATEntry) string { return e.Table }), one(ByVPC, func(e *resource.SNATEntry) string { return e.VPC }), one(ByVSwitch, func(e *resource.SNATEntry) string { return e.VSwitch }), Index[*resource.SNATEntry]{ByExternal, poolAddresses}),
-		VPNGateways:      newTable(resource.KindVPNGateway, byAccount[*resource.VPNGateway](), byRegion[*resource.VPNGateway](), one(ByVPC, func(g *resource.VPNGateway) string { return g.VPC }), one(ByAddress, func(g *resource.VPNGateway) string { return g.Address.String() }), one(ByPublicNet, func(g *resource.VPNGateway) string { return g.PublicNetwork })),
-		CustomerGateways: newTable(resource.KindCustomerGateway, byAccount[*resource.CustomerGateway](), byRegion[*resource.CustomerGateway](), one(ByAddress, func(g *resource.CustomerGateway) string { return Key(g.Account, g.Region, g.Address.String()) })),
-		VPNConnections:   newTable(resource.KindVPNConnection, byAccount[*resource.VPNConnection](), byRegion[*resource.VPNConnection](), one(ByVPC, func(c *resource.VPNConnection) string { return c.VPC }), one(ByGateway, func(c *resource.VPNConnection) string { return c.Gateway }), one(ByCustomerGateway, func(c *resource.VPNConnection) string { return c.CustomerGateway })),
-		VPNRoutes:        newTable(resource.KindVPNRoute, one(ByVPC, func(r *resource.VPNRoute) string { return r.VPC }), one(ByGateway, func(r *resource.VPNRoute) string { return r.Gateway }), one(ByConnection, func(r *resource.VPNRoute) string { return r.Connection }), one(ByPublished, published)),
-		TagSets:          newTable(resource.KindTagSet, byAccount[*resource.TagSet](), byRegion[*resource.TagSet](), Index[*resource.TagSet]{ByTag, tagKeys}),
-		Accounts:         newTable[*resource.Account](resource.KindAccount),
-		AccessKeys:       newTable(resource.KindAccessKey, byAccount[*resource.AccessKey]()),
-		Receipts:         newTable[*resource.Receipt](resource.KindReceipt),
-	}
+	// A table each, with the indexes that kinds.go gives it.
+	VPCs             *Table[*resource.VPC]
+	VRouters         *Table[*resource.VRouter]
+	RouteTables      *Table[*resource.RouteTable]
+	RouteEntries     *Table[*resource.RouteEntry]
+	VSwitches        *Table[*resource.VSwitch]
+	Instances        *Table[*resource.Instance]
+	ElasticIPs       *Table[*resource.ElasticIP]
+	NATGateways      *Table[*resource.NATGateway]
+	ForwardEntries   *Table[*resource.ForwardEntry]
+	SNATEntries      *Table[*resource.SNATEntry]
+	VPNGateways      *Table[*resource.VPNGateway]
+	CustomerGateways *Table[*resource.CustomerGateway]
+	VPNConnections   *Table[*resource.VPNConnection]
+	VPNRoutes        *Table[*resource.VPNRoute]
+	TagSets          *Table[*resource.TagSet]
+	Accounts         *Table[*resource.Account]
+	AccessKeys       *Table[*resource.AccessKey]
+	Receipts         *Table[*resource.Receipt]
 }
 
 // HoldsSecrets says whether there is anything sealed.

@@ -7,6 +7,7 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -36,11 +37,11 @@ type CreatedConnection struct {
 // those of autoRoutes, VPNGatewayConfiguring.
 func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in NewConnection) (CreatedConnection, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (CreatedConnection, error) {
-		g, err := s.gateway(tx.View, c, in.Region, in.Gateway)
+		g, err := lookup.In(s.settings, c, tx.VPNGateways, in.Region, in.Gateway)
 		if err != nil {
 			return CreatedConnection{}, err
 		}
-		peer, err := s.customerGateway(tx.View, c, in.Region, in.CustomerGateway)
+		peer, err := lookup.In(s.settings, c, tx.CustomerGateways, in.Region, in.CustomerGateway)
 		if err != nil {
 			return CreatedConnection{}, err
 		}
@@ -167,50 +168,19 @@ func (s *Service) DeleteConnection(ctx context.Context, c identity.Caller, regio
 
 // connection returns one of the caller's connections with its gateways.
 func (s *Service) connection(v *state.View, c identity.Caller, region, id string) (*resource.VPNConnection, *resource.VPNGateway, *resource.CustomerGateway, error) {
-	if err := s.region(region); err != nil {
-		return nil, nil, nil, err
-	}
-	x, ok := v.VPNConnections.Get(id)
-	if !ok || !mine(c, region, &x.Meta) {
-		return nil, nil, nil, fault.New(fault.VPNConnectionNotFound, "VPN connection %q in region %s", id, region)
-	}
-	g, err := s.gateway(v, c, region, x.Gateway)
+	x, err := lookup.In(s.settings, c, v.VPNConnections, region, id)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	peer, err := s.customerGateway(v, c, region, x.CustomerGateway)
+	g, err := lookup.In(s.settings, c, v.VPNGateways, region, x.Gateway)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	peer, err := lookup.In(s.settings, c, v.CustomerGateways, region, x.CustomerGateway)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	return x, g, peer, nil
-}
-
-// configured refuses a change while the network still follows one of the
-// gateway, of a connection of it, or of a route. As a refusal for a transition
-// is waited for, it is asked last.
-func (s *Service) configured(v *state.View, g *resource.VPNGateway) error {
-	o := s.db.Observed
-	if o.Settled(g.VPC) {
-		return nil
-	}
-	if err := s.gatewayReady(g); err != nil {
-		return err
-	}
-	if o.Deleting(g.VPC, resource.KindVPNConnection) || o.Deleting(g.VPC, resource.KindVPNRoute) {
-		return fault.InTransition(fault.VPNGatewayConfiguring, g.VPC, "a connection or a route of VPN gateway %s is still being deleted; try again when it is gone", g.ID)
-	}
-	applied := o.Applied(g.VPC)
-	for x := range v.VPNConnections.By(state.ByGateway, g.ID).All() {
-		if x.Phase(applied) != resource.Ready {
-			return fault.InTransition(fault.VPNGatewayConfiguring, g.VPC, "connection %s is still being made or changed", x.ID)
-		}
-	}
-	for r := range v.VPNRoutes.By(state.ByGateway, g.ID).All() {
-		if r.Phase(applied) != resource.Ready {
-			return fault.InTransition(fault.VPNGatewayConfiguring, g.VPC, "route %s is still being made or changed", r.ID)
-		}
-	}
-	return nil
 }
 
 func connectionAttrs(x *resource.VPNConnection) []any {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 	"sluice/dataplane"
@@ -69,20 +70,20 @@ type ConnectionQuery struct {
 // CustomerGatewayNotFound.
 func (s *Service) Connections(ctx context.Context, c identity.Caller, q ConnectionQuery) (state.Listing[ConnectionStatus], error) {
 	var none state.Listing[ConnectionStatus]
-	if err := s.region(q.Region); err != nil {
+	if err := s.settings.CheckRegion(q.Region); err != nil {
 		return none, err
 	}
 	v := s.db.View()
 	r := v.VPNConnections.By(state.ByRegion, state.Key(c.Account, q.Region))
 	var match func(*resource.VPNConnection) bool
 	if q.CustomerGateway != "" {
-		if _, err := s.customerGateway(v, c, q.Region, q.CustomerGateway); err != nil {
+		if _, err := lookup.In(s.settings, c, v.CustomerGateways, q.Region, q.CustomerGateway); err != nil {
 			return none, err
 		}
 		r = v.VPNConnections.By(state.ByCustomerGateway, q.CustomerGateway)
 	}
 	if q.Gateway != "" {
-		if _, err := s.gateway(v, c, q.Region, q.Gateway); err != nil {
+		if _, err := lookup.In(s.settings, c, v.VPNGateways, q.Region, q.Gateway); err != nil {
 			return none, err
 		}
 		if q.CustomerGateway == "" {

@@ -7,6 +7,7 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -27,7 +28,7 @@ type CustomerGateway struct {
 // QuotaCustomerGateway.
 func (s *Service) CreateCustomerGateway(ctx context.Context, c identity.Caller, in CustomerGateway) (*resource.CustomerGateway, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (*resource.CustomerGateway, error) {
-		if err := s.region(in.Region); err != nil {
+		if err := s.settings.CheckRegion(in.Region); err != nil {
 			return nil, err
 		}
 		if !ofADevice(in.Address) {
@@ -76,7 +77,7 @@ type CustomerGatewayAttributes struct {
 // Reasons: RegionNotFound, CustomerGatewayNotFound.
 func (s *Service) ModifyCustomerGateway(ctx context.Context, c identity.Caller, in CustomerGatewayAttributes) (*resource.CustomerGateway, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (*resource.CustomerGateway, error) {
-		old, err := s.customerGateway(tx.View, c, in.Region, in.ID)
+		old, err := lookup.In(s.settings, c, tx.CustomerGateways, in.Region, in.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -106,12 +107,12 @@ func (s *Service) ModifyCustomerGateway(ctx context.Context, c identity.Caller, 
 // CustomerGatewayHasConnections.
 func (s *Service) DeleteCustomerGateway(ctx context.Context, c identity.Caller, region, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		g, err := s.customerGateway(tx.View, c, region, id)
+		g, err := lookup.In(s.settings, c, tx.CustomerGateways, region, id)
 		if err != nil {
 			return err
 		}
-		for x := range tx.VPNConnections.By(state.ByCustomerGateway, g.ID).All() {
-			return fault.New(fault.CustomerGatewayHasConnections, "connection %s leads to customer gateway %s; delete it first", x.ID, g.ID)
+		if err := tx.Blocked(g); err != nil {
+			return err
 		}
 		tx.Delete(g)
 		tx.Done("customer gateway deleted", "customerGateway", g.ID, "address", g.Address)

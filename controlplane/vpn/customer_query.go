@@ -2,6 +2,7 @@ package vpn
 
 import (
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -18,13 +19,13 @@ type CustomerGatewayQuery struct {
 //
 // Reasons: RegionNotFound, CustomerGatewayNotFound.
 func (s *Service) CustomerGateways(c identity.Caller, q CustomerGatewayQuery) (state.Listing[*resource.CustomerGateway], error) {
-	if err := s.region(q.Region); err != nil {
+	if err := s.settings.CheckRegion(q.Region); err != nil {
 		return state.Listing[*resource.CustomerGateway]{}, err
 	}
 	v := s.db.View()
 	as := func(g *resource.CustomerGateway) *resource.CustomerGateway { return g }
 	if q.ID != "" {
-		g, err := s.customerGateway(v, c, q.Region, q.ID)
+		g, err := lookup.In(s.settings, c, v.CustomerGateways, q.Region, q.ID)
 		if err != nil {
 			return state.Listing[*resource.CustomerGateway]{}, err
 		}
@@ -36,5 +37,5 @@ func (s *Service) CustomerGateways(c identity.Caller, q CustomerGatewayQuery) (s
 // CustomerGateway returns one of the caller's customer gateways
 // (DescribeCustomerGateway). Reasons: RegionNotFound, CustomerGatewayNotFound.
 func (s *Service) CustomerGateway(c identity.Caller, region, id string) (*resource.CustomerGateway, error) {
-	return s.customerGateway(s.db.View(), c, region, id)
+	return lookup.In(s.settings, c, s.db.View().CustomerGateways, region, id)
 }

@@ -11,6 +11,7 @@ import (
 	"sluice/controlplane/eip"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -55,7 +56,7 @@ type NewGateway struct {
 // VPCInTransition.
 func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gateway) (NewGateway, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (NewGateway, error) {
-		vpc, err := s.vpc(tx.View, c, in.Region, in.VPC)
+		vpc, err := lookup.In(s.settings, c, tx.VPCs, in.Region, in.VPC)
 		if err != nil {
 			return NewGateway{}, err
 		}
@@ -81,7 +82,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		if err != nil {
 			return NewGateway{}, err
 		}
-		if err := s.vpcReady(vpc); err != nil {
+		if err := state.Vacant(s.db.Observed, tx.VPNGateways, vpc); err != nil {
 			return NewGateway{}, err
 		}
 		g := &resource.VPNGateway{
@@ -142,7 +143,7 @@ type GatewayAttributes struct {
 // Reasons: RegionNotFound, VPNGatewayNotFound, VPNGatewayConfiguring.
 func (s *Service) ModifyGateway(ctx context.Context, c identity.Caller, in GatewayAttributes) (GatewayStatus, error) {
 	g, err := change.Do(ctx, s.writer, c, func(tx *change.Tx) (*resource.VPNGateway, error) {
-		old, err := s.gateway(tx.View, c, in.Region, in.ID)
+		old, err := lookup.In(s.settings, c, tx.VPNGateways, in.Region, in.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -165,7 +166,7 @@ func (s *Service) ModifyGateway(ctx context.Context, c identity.Caller, in Gatew
 		case g.AutoPropagate == old.AutoPropagate:
 			tx.PutAttributes(g)
 		default:
-			if err := s.gatewayReady(old); err != nil {
+			if err := s.gatewayReady(tx.View, old); err != nil {
 				return nil, err
 			}
 			tx.Put(g)
@@ -186,17 +187,17 @@ func (s *Service) ModifyGateway(ctx context.Context, c identity.Caller, in Gatew
 // VPNGatewayHasConnections, VPNGatewayPrepaid, VPNGatewayConfiguring.
 func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		g, err := s.gateway(tx.View, c, region, id)
+		g, err := lookup.In(s.settings, c, tx.VPNGateways, region, id)
 		if err != nil {
 			return err
 		}
-		for x := range tx.VPNConnections.By(state.ByGateway, g.ID).All() {
-			return fault.New(fault.VPNGatewayHasConnections, "VPN gateway %s has connection %s; delete it first", g.ID, x.ID)
+		if err := tx.Blocked(g); err != nil {
+			return err
 		}
 		if g.ChargeType == PrePay && s.now().Before(g.Expires) {
 			return fault.New(fault.VPNGatewayPrepaid, "VPN gateway %s is prepaid until %s", g.ID, g.Expires)
 		}
-		if err := s.gatewayReady(g); err != nil {
+		if err := s.gatewayReady(tx.View, g); err != nil {
 			return err
 		}
 		// Collected before the first change: ranges don't stand still under it.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -30,7 +31,7 @@ type GatewayQuery struct {
 // Gateways lists the caller's gateways in the order in which they were made
 // (DescribeVpnGateways). Reason: RegionNotFound.
 func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[GatewayStatus], error) {
-	if err := s.region(q.Region); err != nil {
+	if err := s.settings.CheckRegion(q.Region); err != nil {
 		return state.Listing[GatewayStatus]{}, err
 	}
 	if q.None {
@@ -44,7 +45,7 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 	var match func(*resource.VPNGateway) bool // nil: everything in the range
 	if q.ID != "" || q.VPC != "" || q.Phase != nil {
 		match = func(g *resource.VPNGateway) bool {
-			return mine(c, q.Region, &g.Meta) && (q.ID == "" || g.ID == q.ID) && (q.Phase == nil || s.phase(g) == *q.Phase)
+			return state.Owned(g, c.Account, q.Region) && (q.ID == "" || g.ID == q.ID) && (q.Phase == nil || s.phase(g) == *q.Phase)
 		}
 	}
 	return state.Select(r, q.Page, match, func(g *resource.VPNGateway) GatewayStatus { return s.gatewayStatus(v, g) }), nil
@@ -54,7 +55,7 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 // RegionNotFound, VPNGatewayNotFound.
 func (s *Service) Gateway(c identity.Caller, region, id string) (GatewayStatus, error) {
 	v := s.db.View()
-	g, err := s.gateway(v, c, region, id)
+	g, err := lookup.In(s.settings, c, v.VPNGateways, region, id)
 	if err != nil {
 		return GatewayStatus{}, err
 	}

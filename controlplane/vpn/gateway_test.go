@@ -11,6 +11,7 @@ import (
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
+	"sluice/controlplane/tags"
 	"sluice/controlplane/vpn"
 )
 
@@ -241,7 +242,7 @@ func TestDeleteGateway(t *testing.T) {
 		Meta: resource.Meta{ID: "vtb-x/172.16.0.0/12", Account: planetest.Alice.Account, Region: planetest.Region}, VPC: s.vpc, Table: "vtb-x",
 		Destination: netip.MustParsePrefix("172.16.0.0/12"), NextHops: []resource.NextHop{{Type: resource.NextHopVpnGateway, ID: s.gateway}}, System: true,
 	}))
-	succeeds(t, s.VPN.Tag(ctx, planetest.Alice, vpn.Tagged{Region: planetest.Region, Kind: resource.KindVPNGateway, IDs: []string{s.gateway}}, []vpn.Tag{{"k", "v"}}))
+	succeeds(t, s.Tags.Tag(ctx, planetest.Alice, tags.Target{Region: planetest.Region, Kind: resource.KindVPNGateway, IDs: []string{s.gateway}}, []tags.Tag{{Key: "k", Value: "v"}}))
 
 	succeeds(t, remove())
 	v := s.DB.View()

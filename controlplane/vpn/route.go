@@ -7,6 +7,7 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -55,7 +56,7 @@ type NewRoute struct {
 // VPNGatewayConfiguring.
 func (s *Service) CreateRoute(ctx context.Context, c identity.Caller, in NewRoute) (*resource.VPNRoute, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (*resource.VPNRoute, error) {
-		g, err := s.gateway(tx.View, c, in.Region, in.Gateway)
+		g, err := lookup.In(s.settings, c, tx.VPNGateways, in.Region, in.Gateway)
 		if err != nil {
 			return nil, err
 		}
@@ -120,7 +121,7 @@ type RouteName struct {
 // routes returns the gateway and those of its routes that are meant, at least
 // one.
 func (s *Service) routes(v *state.View, c identity.Caller, in RouteName) (*resource.VPNGateway, []*resource.VPNRoute, error) {
-	g, err := s.gateway(v, c, in.Region, in.Gateway)
+	g, err := lookup.In(s.settings, c, v.VPNGateways, in.Region, in.Gateway)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -243,7 +244,7 @@ func (s *Service) DeleteRoute(ctx context.Context, c identity.Caller, in RouteNa
 // every state. Reasons: RegionNotFound, VPNGatewayNotFound.
 func (s *Service) Routes(c identity.Caller, region, gateway string, kind RouteKind, p state.Page) (state.Listing[*resource.VPNRoute], error) {
 	v := s.db.View()
-	g, err := s.gateway(v, c, region, gateway)
+	g, err := lookup.In(s.settings, c, v.VPNGateways, region, gateway)
 	if err != nil {
 		return state.Listing[*resource.VPNRoute]{}, err
 	}

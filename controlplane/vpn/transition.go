@@ -1,31 +1,24 @@
 package vpn
 
 import (
-	"sluice/controlplane/fault"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
 )
 
-// A change of a gateway is refused while the dataplane has not answered to the
-// newest change of its network, and asked for last: a refusal for a transition
-// is what package change waits for, and nobody should wait to hear of a
-// mistake. A change that the dataplane refuses bars no other: one of them may be
-// what mends it.
-
-// vpcReady refuses to put a gateway into a VPC that the dataplane has not made
-// yet, or of which it still holds an earlier gateway.
-func (s *Service) vpcReady(vpc *resource.VPC) error {
-	o := s.db.Observed
-	if o.Settled(vpc.ID) || vpc.Phase(o.Applied(vpc.ID)) != resource.Creating && !o.Deleting(vpc.ID, resource.KindVPNGateway) {
-		return nil
-	}
-	return fault.InTransition(fault.VPCInTransition, vpc.ID, "VPC %s is not ready for a VPN gateway yet; try again when it is Available", vpc.ID)
+// gatewayReady refuses a change of a gateway that the dataplane is still making
+// or changing.
+func (s *Service) gatewayReady(v *state.View, g *resource.VPNGateway) error {
+	return state.Ready(s.db.Observed, v.VPNGateways, g)
 }
 
-// gatewayReady refuses a change of a gateway, or of what belongs to it, that the
-// dataplane is still making or changing.
-func (s *Service) gatewayReady(g *resource.VPNGateway) error {
-	if s.db.Observed.Settled(g.VPC) || g.Phase(s.db.Observed.Applied(g.VPC)) == resource.Ready {
-		return nil
+// configured refuses a change while the dataplane still follows one of the gateway,
+// of a connection of it, or of a route.
+func (s *Service) configured(v *state.View, g *resource.VPNGateway) error {
+	if err := s.gatewayReady(v, g); err != nil {
+		return err
 	}
-	return fault.InTransition(fault.VPNGatewayConfiguring, g.VPC, "VPN gateway %s is still being made or changed; try again when it is active", g.ID)
+	if err := state.AllReady(s.db.Observed, v.VPNConnections, g.VPC, v.VPNConnections.By(state.ByGateway, g.ID)); err != nil {
+		return err
+	}
+	return state.AllReady(s.db.Observed, v.VPNRoutes, g.VPC, v.VPNRoutes.By(state.ByGateway, g.ID))
 }

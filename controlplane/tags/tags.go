@@ -1,18 +1,37 @@
-package vpn
+// Package tags attaches tags to resources of any kind that may have them, and finds
+// resources by them (VPN Gateway API reference, TagResources, UntagResources,
+// ListTagResources). Which kinds may is registered in package state.
+package tags
 
 import (
 	"context"
+	"log/slog"
 	"maps"
+	"time"
 
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
 )
 
-// Tagged names resources of one kind.
-type Tagged struct {
+// Service carries out the actions on tags. Its methods may be called concurrently.
+type Service struct {
+	db       *state.DB
+	settings *settings.Settings
+	writer   change.Writer
+}
+
+// New returns the service over db. now is the clock that creation times and receipts
+// are taken from.
+func New(db *state.DB, set *settings.Settings, now func() time.Time, log *slog.Logger) *Service {
+	return &Service{db: db, settings: set, writer: change.Writer{DB: db, Now: now, Log: log, Patience: set.Settle}}
+}
+
+// Target names resources of one kind.
+type Target struct {
 	Region string
 	Kind   resource.Kind // one that may have tags
 	IDs    []string
@@ -27,9 +46,9 @@ type Tag struct{ Key, Value string }
 //
 // Reasons: RegionNotFound, TagsMissing, TagDuplicate, that the resource is not
 // found, QuotaTag.
-func (s *Service) Tag(ctx context.Context, c identity.Caller, to Tagged, tags []Tag) error {
+func (s *Service) Tag(ctx context.Context, c identity.Caller, to Target, tags []Tag) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		if err := s.region(to.Region); err != nil {
+		if err := s.settings.CheckRegion(to.Region); err != nil {
 			return err
 		}
 		if len(tags) == 0 {
@@ -57,9 +76,9 @@ func (s *Service) Tag(ctx context.Context, c identity.Caller, to Tagged, tags []
 // have counts as removed (UntagResources).
 //
 // Reasons: RegionNotFound, TagsMissing, that the resource is not found.
-func (s *Service) Untag(ctx context.Context, c identity.Caller, from Tagged, keys []string) error {
+func (s *Service) Untag(ctx context.Context, c identity.Caller, from Target, keys []string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		if err := s.region(from.Region); err != nil {
+		if err := s.settings.CheckRegion(from.Region); err != nil {
 			return err
 		}
 		if len(keys) == 0 {
@@ -76,16 +95,16 @@ func (s *Service) Untag(ctx context.Context, c identity.Caller, from Tagged, key
 
 // retag puts what edit makes of each resource's tags, and writes nothing where
 // that is what it has.
-func (s *Service) retag(tx *change.Tx, c identity.Caller, which Tagged, what string, edit func(id string, has map[string]string) error) error {
+func (s *Service) retag(tx *change.Tx, c identity.Caller, which Target, what string, edit func(id string, has map[string]string) error) error {
 	for _, id := range which.IDs {
-		if err := taggable(tx.View, c, which.Region, which.Kind, id); err != nil {
+		if err := tx.Taggable(which.Kind, c.Account, which.Region, id); err != nil {
 			return err
 		}
 	}
 	for _, id := range which.IDs {
 		old, had := tx.TagSets.Get(id)
 		set := &resource.TagSet{
-			Meta: resource.Meta{ID: id, Account: c.Account, Region: which.Region, CreatedAt: s.now()},
+			Meta: resource.Meta{ID: id, Account: c.Account, Region: which.Region, CreatedAt: s.writer.Now()},
 			Of:   which.Kind,
 			Tags: map[string]string{},
 		}
@@ -106,40 +125,4 @@ func (s *Service) retag(tx *change.Tx, c identity.Caller, which Tagged, what str
 		tx.Done(what, "kind", which.Kind, "ids", which.IDs)
 	}
 	return nil
-}
-
-// taggable refuses a resource that is not the caller's, or of a kind without
-// tags.
-func taggable(v *state.View, c identity.Caller, region string, kind resource.Kind, id string) error {
-	check := func(m *resource.Meta, ok bool, reason fault.Reason) error {
-		if !ok || !mine(c, region, m) {
-			return fault.New(reason, "%s %q in region %s", kind, id, region)
-		}
-		return nil
-	}
-	switch kind {
-	case resource.KindVPC:
-		r, ok := v.VPCs.Get(id)
-		return check(meta(r, ok), ok, fault.VPCNotFound)
-	case resource.KindVSwitch:
-		r, ok := v.VSwitches.Get(id)
-		return check(meta(r, ok), ok, fault.VSwitchNotFound)
-	case resource.KindRouteTable:
-		r, ok := v.RouteTables.Get(id)
-		return check(meta(r, ok), ok, fault.RouteTableNotFound)
-	case resource.KindElasticIP:
-		r, ok := v.ElasticIPs.Get(id)
-		return check(meta(r, ok), ok, fault.ElasticIPNotFound)
-	case resource.KindVPNGateway:
-		r, ok := v.VPNGateways.Get(id)
-		return check(meta(r, ok), ok, fault.VPNGatewayNotFound)
-	}
-	return fault.New(fault.ParameterInvalid, "a %s has no tags", kind)
-}
-
-func meta(r resource.Resource, ok bool) *resource.Meta {
-	if !ok {
-		return nil
-	}
-	return r.Metadata()
 }

@@ -1,4 +1,4 @@
-package vpn
+package tags
 
 import (
 	"cmp"
@@ -18,58 +18,58 @@ import (
 	"sluice/controlplane/state"
 )
 
-// TagQuery asks for tags: of resources, by key and value, or both.
-type TagQuery struct {
-	Tagged             // no ids: all resources of the kind
-	Filters []TagMatch // a resource has to match all
-	Token   string     // of the page before; empty: the first page
-	Size    int        // of a page, from 1
+// Query asks for tags: of resources, by key and value, or both.
+type Query struct {
+	Target          // no ids: all resources of the kind
+	Filters []Match // a resource has to match all
+	Token   string  // of the page before; empty: the first page
+	Size    int     // of a page, from 1
 }
 
-// TagMatch is a tag that a resource has to have.
-type TagMatch struct {
+// Match is a tag that a resource has to have.
+type Match struct {
 	Key   string
 	Value *string // nil: any
 }
 
-// AttachedTag is a tag of a resource.
-type AttachedTag struct {
+// Attached is a tag of a resource.
+type Attached struct {
 	Tag
 	Resource string // its id
 }
 
-// Tags returns a page of the tags that are attached to the caller's resources,
+// List returns a page of the tags that are attached to the caller's resources,
 // and the token of the next page, empty on the last (ListTagResources). Of a
 // resource that matches the filters, the tags that the filters name are
 // returned; without filters all. They come in the order in which the resources
 // got their first tag, and of one resource by key. A tag that comes or goes
 // between two pages moves no other from one to the other.
 //
-// Reasons: RegionNotFound, TagQueryEmpty, PageTokenInvalid.
-func (s *Service) Tags(c identity.Caller, q TagQuery) (page []AttachedTag, next string, err error) {
-	if err := s.region(q.Region); err != nil {
+// Reasons: RegionNotFound, QueryEmpty, PageTokenInvalid.
+func (s *Service) List(c identity.Caller, q Query) (page []Attached, next string, err error) {
+	if err := s.settings.CheckRegion(q.Region); err != nil {
 		return nil, "", err
 	}
 	if len(q.IDs) == 0 && len(q.Filters) == 0 {
 		return nil, "", fault.New(fault.TagQueryEmpty, "say of which resources, or which tags")
 	}
-	var after tagPlace
+	var after place
 	if q.Token != "" {
-		if after, err = parseTagToken(c, q); err != nil {
+		if after, err = parseToken(c, q); err != nil {
 			return nil, "", err
 		}
 	}
-	var last tagPlace
+	var last place
 	for t := range candidates(s.db.View(), c, q) {
 		for _, k := range matching(t, q) {
-			at := tagPlace{t.Created, t.ID, k}
+			at := place{t.Created, t.ID, k}
 			if q.Token != "" && at.compare(after) <= 0 {
 				continue
 			}
 			if len(page) == q.Size {
-				return page, tagToken(c, q, last), nil
+				return page, token(c, q, last), nil
 			}
-			page = append(page, AttachedTag{Tag{k, t.Tags[k]}, t.ID})
+			page = append(page, Attached{Tag{k, t.Tags[k]}, t.ID})
 			last = at
 		}
 	}
@@ -77,11 +77,11 @@ func (s *Service) Tags(c identity.Caller, q TagQuery) (page []AttachedTag, next 
 }
 
 // candidates yields the sets of tags that may match, in their order.
-func candidates(v *state.View, c identity.Caller, q TagQuery) iter.Seq[*resource.TagSet] {
+func candidates(v *state.View, c identity.Caller, q Query) iter.Seq[*resource.TagSet] {
 	if len(q.IDs) > 0 {
 		var sets []*resource.TagSet
 		for _, id := range slices.Compact(slices.Sorted(slices.Values(q.IDs))) {
-			if t, ok := v.TagSets.Get(id); ok && mine(c, q.Region, &t.Meta) {
+			if t, ok := v.TagSets.Get(id); ok && state.Owned(t, c.Account, q.Region) {
 				sets = append(sets, t)
 			}
 		}
@@ -103,7 +103,7 @@ func candidates(v *state.View, c identity.Caller, q TagQuery) iter.Seq[*resource
 
 // matching returns the keys of t that the query asks for, sorted; none if t does
 // not match.
-func matching(t *resource.TagSet, q TagQuery) []string {
+func matching(t *resource.TagSet, q Query) []string {
 	if t.Of != q.Kind {
 		return nil
 	}
@@ -122,43 +122,43 @@ func matching(t *resource.TagSet, q TagQuery) []string {
 	return slices.Compact(keys)
 }
 
-// tagPlace is the place of a tag in the order of all.
-type tagPlace struct {
+// place is the place of a tag in the order of all.
+type place struct {
 	Created  int64
 	Resource string
 	Key      string
 }
 
-func (p tagPlace) compare(o tagPlace) int {
+func (p place) compare(o place) int {
 	return cmp.Or(cmp.Compare(p.Created, o.Created), cmp.Compare(p.Resource, o.Resource), cmp.Compare(p.Key, o.Key))
 }
 
 // A token is the place of the last tag of the page before it and a checksum
 // over that and the query that it belongs to. It is no secret: it leads nowhere
 // but into what the caller may ask for anyway.
-const tagTokenCheck = 8 // bytes
+const tokenCheck = 8 // bytes
 
-func tagToken(c identity.Caller, q TagQuery, p tagPlace) string {
+func token(c identity.Caller, q Query, p place) string {
 	b := binary.BigEndian.AppendUint64(nil, uint64(p.Created))
 	b = fmt.Appendf(b, "%s\x00%s", p.Resource, p.Key)
-	return base64.RawURLEncoding.EncodeToString(append(b, tagTokenSum(c, q, b)...))
+	return base64.RawURLEncoding.EncodeToString(append(b, tokenSum(c, q, b)...))
 }
 
-func parseTagToken(c identity.Caller, q TagQuery) (tagPlace, error) {
+func parseToken(c identity.Caller, q Query) (place, error) {
 	refused := fault.New(fault.PageTokenInvalid, "token %.80q was not given for this query", q.Token)
 	b, err := base64.RawURLEncoding.DecodeString(q.Token)
-	if err != nil || len(b) < 8+tagTokenCheck {
-		return tagPlace{}, refused
+	if err != nil || len(b) < 8+tokenCheck {
+		return place{}, refused
 	}
-	b, sum := b[:len(b)-tagTokenCheck], b[len(b)-tagTokenCheck:]
-	if !slices.Equal(sum, tagTokenSum(c, q, b)) {
-		return tagPlace{}, refused
+	b, sum := b[:len(b)-tokenCheck], b[len(b)-tokenCheck:]
+	if !slices.Equal(sum, tokenSum(c, q, b)) {
+		return place{}, refused
 	}
 	id, key, _ := strings.Cut(string(b[8:]), "\x00")
-	return tagPlace{int64(binary.BigEndian.Uint64(b)), id, key}, nil
+	return place{int64(binary.BigEndian.Uint64(b)), id, key}, nil
 }
 
-func tagTokenSum(c identity.Caller, q TagQuery, at []byte) []byte {
+func tokenSum(c identity.Caller, q Query, at []byte) []byte {
 	q.Token, q.Size = "", 0 // pages may differ in size
 	query, err := json.Marshal(q)
 	if err != nil {
@@ -167,5 +167,5 @@ func tagTokenSum(c identity.Caller, q TagQuery, at []byte) []byte {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n", c.Account, query)
 	h.Write(at)
-	return h.Sum(nil)[:tagTokenCheck]
+	return h.Sum(nil)[:tokenCheck]
 }

@@ -1,0 +1,200 @@
+package state
+
+import (
+	"sluice/controlplane/fault"
+	"sluice/controlplane/resource"
+)
+
+// Kind is what the control plane has to know of a kind of resource beside its
+// struct. It is registered once, in kinds; from that follow the table and its
+// indexes, the list of kinds in the store, Own, Ready, Blocked and HasTags.
+type Kind[R resource.Resource] struct {
+	Name    resource.Kind
+	Noun    string // for details: "NAT gateway"
+	Table   func(*View) **Table[R]
+	Indexes []Index[R]
+
+	NotFound     fault.Reason // there is none of that id, or it is another account's
+	InTransition fault.Reason // the dataplane is still making, changing or deleting one
+	Tags         bool         // whether one may have tags
+
+	// Blocks is what bars the deletion of a resource of another kind.
+	Blocks []Block[R]
+	// Barred are the reasons of the Blocks that bar the deletion of one of this
+	// kind, in the order in which they are told.
+	Barred []fault.Reason
+}
+
+// Block says which resources bar the deletion of one of another kind: those that
+// an index has under its id, or, with Keep, some of those that it has under the id
+// of its network.
+type Block[R resource.Resource] struct {
+	Of     resource.Kind
+	Reason fault.Reason
+	Index  string
+	Within bool                                 // under the id of its network
+	Keep   func(r R, of resource.Resource) bool // nil: all
+}
+
+// kinds are all kinds of resource.
+var kinds = []registered{
+	Kind[*resource.VPC]{
+		Name: resource.KindVPC, Noun: "VPC", Table: func(v *View) **Table[*resource.VPC] { return &v.VPCs },
+		Indexes:  []Index[*resource.VPC]{byAccount[*resource.VPC](), byRegion[*resource.VPC]()},
+		NotFound: fault.VPCNotFound, InTransition: fault.VPCInTransition, Tags: true,
+		Barred: []fault.Reason{fault.VPCHasRouteEntries, fault.VPCHasNATGateway, fault.VPCHasVPNGateway, fault.VPCHasInstances, fault.VPCHasVSwitches},
+	},
+	Kind[*resource.VRouter]{
+		Name: resource.KindVRouter, Noun: "VRouter", Table: func(v *View) **Table[*resource.VRouter] { return &v.VRouters },
+		Indexes: []Index[*resource.VRouter]{byAccount[*resource.VRouter](), byRegion[*resource.VRouter](),
+			one(ByVPC, func(r *resource.VRouter) string { return r.VPC })},
+		NotFound: fault.VRouterNotFound,
+	},
+	Kind[*resource.RouteTable]{
+		Name: resource.KindRouteTable, Noun: "route table", Table: func(v *View) **Table[*resource.RouteTable] { return &v.RouteTables },
+		Indexes: []Index[*resource.RouteTable]{byAccount[*resource.RouteTable](),
+			one(ByVPC, func(t *resource.RouteTable) string { return t.VPC })},
+		NotFound: fault.RouteTableNotFound, Tags: true,
+	},
+	Kind[*resource.RouteEntry]{
+		Name: resource.KindRouteEntry, Noun: "route entry", Table: func(v *View) **Table[*resource.RouteEntry] { return &v.RouteEntries },
+		Indexes: []Index[*resource.RouteEntry]{
+			one(ByTable, func(e *resource.RouteEntry) string { return e.Table }),
+			one(ByVPC, func(e *resource.RouteEntry) string { return e.VPC }),
+			{ByNextHop, nextHopIDs}},
+		NotFound: fault.RouteEntryNotFound, InTransition: fault.RouteInTransition,
+		Blocks: []Block[*resource.RouteEntry]{
+			{Of: resource.KindVPC, Reason: fault.VPCHasRouteEntries, Index: ByVPC,
+				Keep: func(e *resource.RouteEntry, _ resource.Resource) bool { return !e.System }},
+			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByNextHop}},
+	},
+	Kind[*resource.VSwitch]{
+		Name: resource.KindVSwitch, Noun: "VSwitch", Table: func(v *View) **Table[*resource.VSwitch] { return &v.VSwitches },
+		Indexes: []Index[*resource.VSwitch]{byAccount[*resource.VSwitch](), byRegion[*resource.VSwitch](),
+			one(ByVPC, func(s *resource.VSwitch) string { return s.VPC })},
+		NotFound: fault.VSwitchNotFound, InTransition: fault.VSwitchInTransition, Tags: true,
+		Blocks: []Block[*resource.VSwitch]{
+			{Of: resource.KindVPC, Reason: fault.VPCHasVSwitches, Index: ByVPC}},
+		Barred: []fault.Reason{fault.VSwitchHasHaVips, fault.VSwitchHasDependents},
+	},
+	Kind[*resource.Instance]{
+		Name: resource.KindInstance, Noun: "instance", Table: func(v *View) **Table[*resource.Instance] { return &v.Instances },
+		Indexes: []Index[*resource.Instance]{byAccount[*resource.Instance](),
+			one(ByVPC, func(i *resource.Instance) string { return i.VPC }),
+			one(ByVSwitch, func(i *resource.Instance) string { return i.VSwitch }),
+			one(ByAddress, func(i *resource.Instance) string { return AddrKey(i.VPC, i.PrivateIP) })},
+		NotFound: fault.InstanceNotFound,
+		Blocks: []Block[*resource.Instance]{
+			{Of: resource.KindVPC, Reason: fault.VPCHasInstances, Index: ByVPC},
+			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasHaVips, Index: ByVSwitch,
+				Keep: func(i *resource.Instance, _ resource.Resource) bool { return i.Type == resource.InstanceHaVip }},
+			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVSwitch}},
+		Barred: []fault.Reason{fault.InstanceHasDependents},
+	},
+	Kind[*resource.ElasticIP]{
+		Name: resource.KindElasticIP, Noun: "elastic IP", Table: func(v *View) **Table[*resource.ElasticIP] { return &v.ElasticIPs },
+		Indexes: []Index[*resource.ElasticIP]{byAccount[*resource.ElasticIP](), byRegion[*resource.ElasticIP](),
+			one(ByVPC, func(e *resource.ElasticIP) string { return e.VPC }),
+			one(ByAddress, func(e *resource.ElasticIP) string { return e.Address.String() }),
+			one(ByBinding, boundTo),
+			one(ByPublicNet, func(e *resource.ElasticIP) string { return e.PublicNetwork })},
+		NotFound: fault.ElasticIPNotFound, InTransition: fault.ElasticIPStatus, Tags: true,
+		Blocks: []Block[*resource.ElasticIP]{
+			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBinding}},
+	},
+	Kind[*resource.NATGateway]{
+		Name: resource.KindNATGateway, Noun: "NAT gateway", Table: func(v *View) **Table[*resource.NATGateway] { return &v.NATGateways },
+		Indexes: []Index[*resource.NATGateway]{byAccount[*resource.NATGateway](), byRegion[*resource.NATGateway](),
+			one(ByVPC, func(g *resource.NATGateway) string { return g.VPC }),
+			{ByTableID, func(g *resource.NATGateway) []string { return []string{g.ForwardTable, g.SNATTable} }}},
+		NotFound: fault.NATGatewayNotFound, InTransition: fault.GatewayInTransition,
+		Blocks: []Block[*resource.NATGateway]{
+			{Of: resource.KindVPC, Reason: fault.VPCHasNATGateway, Index: ByVPC}},
+	},
+	Kind[*resource.ForwardEntry]{
+		Name: resource.KindForwardEntry, Noun: "DNAT entry", Table: func(v *View) **Table[*resource.ForwardEntry] { return &v.ForwardEntries },
+		Indexes: []Index[*resource.ForwardEntry]{
+			one(ByTable, func(e *resource.ForwardEntry) string { return e.Table }),
+			one(ByVPC, func(e *resource.ForwardEntry) string { return e.VPC }),
+			one(ByExternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.ExternalIP) }),
+			one(ByInternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.InternalIP) }),
+			{ByTuple, tuples}},
+		NotFound: fault.ForwardEntryNotFound, InTransition: fault.ForwardEntryInTransition,
+		Blocks: []Block[*resource.ForwardEntry]{
+			// An address that the inventory doesn't know is taken for an instance's.
+			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVPC, Within: true,
+				Keep: func(e *resource.ForwardEntry, of resource.Resource) bool {
+					return of.(*resource.VSwitch).CIDR.Contains(e.InternalIP)
+				}}},
+	},
+	Kind[*resource.SNATEntry]{
+		Name: resource.KindSNATEntry, Noun: "SNAT entry", Table: func(v *View) **Table[*resource.SNATEntry] { return &v.SNATEntries },
+		Indexes: []Index[*resource.SNATEntry]{
+			one(ByTable, func(e *resource.SNATEntry) string { return e.Table }),
+			one(ByVPC, func(e *resource.SNATEntry) string { return e.VPC }),
+			one(ByVSwitch, func(e *resource.SNATEntry) string { return e.VSwitch }),
+			{ByExternal, poolAddresses}},
+		NotFound: fault.SNATEntryNotFound, InTransition: fault.SNATEntryInTransition,
+		Blocks: []Block[*resource.SNATEntry]{
+			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVPC, Within: true,
+				Keep: func(e *resource.SNATEntry, of resource.Resource) bool {
+					return e.VSwitch == of.Metadata().ID || of.(*resource.VSwitch).CIDR.Contains(e.Source.Addr())
+				}}},
+	},
+	Kind[*resource.VPNGateway]{
+		Name: resource.KindVPNGateway, Noun: "VPN gateway", Table: func(v *View) **Table[*resource.VPNGateway] { return &v.VPNGateways },
+		Indexes: []Index[*resource.VPNGateway]{byAccount[*resource.VPNGateway](), byRegion[*resource.VPNGateway](),
+			one(ByVPC, func(g *resource.VPNGateway) string { return g.VPC }),
+			one(ByAddress, func(g *resource.VPNGateway) string { return g.Address.String() }),
+			one(ByPublicNet, func(g *resource.VPNGateway) string { return g.PublicNetwork })},
+		NotFound: fault.VPNGatewayNotFound, InTransition: fault.VPNGatewayConfiguring, Tags: true,
+		Blocks: []Block[*resource.VPNGateway]{
+			{Of: resource.KindVPC, Reason: fault.VPCHasVPNGateway, Index: ByVPC},
+			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVPC, Within: true,
+				Keep: func(g *resource.VPNGateway, of resource.Resource) bool { return g.VSwitch == of.Metadata().ID }}},
+		Barred: []fault.Reason{fault.VPNGatewayHasConnections},
+	},
+	Kind[*resource.CustomerGateway]{
+		Name: resource.KindCustomerGateway, Noun: "customer gateway", Table: func(v *View) **Table[*resource.CustomerGateway] { return &v.CustomerGateways },
+		Indexes: []Index[*resource.CustomerGateway]{byAccount[*resource.CustomerGateway](), byRegion[*resource.CustomerGateway](),
+			one(ByAddress, func(g *resource.CustomerGateway) string { return Key(g.Account, g.Region, g.Address.String()) })},
+		NotFound: fault.CustomerGatewayNotFound,
+		Barred:   []fault.Reason{fault.CustomerGatewayHasConnections},
+	},
+	Kind[*resource.VPNConnection]{
+		Name: resource.KindVPNConnection, Noun: "VPN connection", Table: func(v *View) **Table[*resource.VPNConnection] { return &v.VPNConnections },
+		Indexes: []Index[*resource.VPNConnection]{byAccount[*resource.VPNConnection](), byRegion[*resource.VPNConnection](),
+			one(ByVPC, func(c *resource.VPNConnection) string { return c.VPC }),
+			one(ByGateway, func(c *resource.VPNConnection) string { return c.Gateway }),
+			one(ByCustomerGateway, func(c *resource.VPNConnection) string { return c.CustomerGateway })},
+		NotFound: fault.VPNConnectionNotFound, InTransition: fault.VPNGatewayConfiguring,
+		Blocks: []Block[*resource.VPNConnection]{
+			{Of: resource.KindVPNGateway, Reason: fault.VPNGatewayHasConnections, Index: ByGateway},
+			{Of: resource.KindCustomerGateway, Reason: fault.CustomerGatewayHasConnections, Index: ByCustomerGateway}},
+	},
+	Kind[*resource.VPNRoute]{
+		Name: resource.KindVPNRoute, Noun: "VPN route", Table: func(v *View) **Table[*resource.VPNRoute] { return &v.VPNRoutes },
+		Indexes: []Index[*resource.VPNRoute]{
+			one(ByVPC, func(r *resource.VPNRoute) string { return r.VPC }),
+			one(ByGateway, func(r *resource.VPNRoute) string { return r.Gateway }),
+			one(ByConnection, func(r *resource.VPNRoute) string { return r.Connection }),
+			one(ByPublished, published)},
+		InTransition: fault.VPNGatewayConfiguring,
+	},
+	Kind[*resource.TagSet]{
+		Name: resource.KindTagSet, Noun: "tag set", Table: func(v *View) **Table[*resource.TagSet] { return &v.TagSets },
+		Indexes: []Index[*resource.TagSet]{byAccount[*resource.TagSet](), byRegion[*resource.TagSet](), {ByTag, tagKeys}},
+	},
+	Kind[*resource.Account]{
+		Name: resource.KindAccount, Noun: "account", Table: func(v *View) **Table[*resource.Account] { return &v.Accounts },
+		NotFound: fault.AccountNotFound,
+	},
+	Kind[*resource.AccessKey]{
+		Name: resource.KindAccessKey, Noun: "access key", Table: func(v *View) **Table[*resource.AccessKey] { return &v.AccessKeys },
+		Indexes:  []Index[*resource.AccessKey]{byAccount[*resource.AccessKey]()},
+		NotFound: fault.AccessKeyNotFound,
+	},
+	Kind[*resource.Receipt]{
+		Name: resource.KindReceipt, Noun: "receipt", Table: func(v *View) **Table[*resource.Receipt] { return &v.Receipts },
+	},
+}

@@ -1,0 +1,129 @@
+package state
+
+import (
+	"fmt"
+
+	"sluice/controlplane/fault"
+	"sluice/controlplane/resource"
+)
+
+// registered is a Kind without its type, for what works on any kind.
+type registered interface {
+	name() resource.Kind
+	tags() bool
+	barred() []fault.Reason
+	// empty gives v an empty table, share the one of another view, to be changed.
+	empty(v *View)
+	share(v, from *View)
+	rows(v *View) rows
+	bars() map[resource.Kind][]fault.Reason
+	// blocker returns the first resource of this kind that bars the deletion of
+	// another for a reason, and what it is called.
+	blocker(v *View, of resource.Resource, why fault.Reason) (what string, found bool)
+}
+
+var byName = func() map[resource.Kind]registered {
+	m := make(map[resource.Kind]registered, len(kinds))
+	for _, k := range kinds {
+		m[k.name()] = k
+	}
+	return m
+}()
+
+func (k Kind[R]) name() resource.Kind    { return k.Name }
+func (k Kind[R]) tags() bool             { return k.Tags }
+func (k Kind[R]) barred() []fault.Reason { return k.Barred }
+func (k Kind[R]) rows(v *View) rows      { return *k.Table(v) }
+func (k Kind[R]) empty(v *View)          { *k.Table(v) = newTable(k) }
+func (k Kind[R]) share(v, from *View)    { *k.Table(v) = (*k.Table(from)).clone() }
+
+// bars says which kinds' deletion this one bars, and for what reasons.
+func (k Kind[R]) bars() map[resource.Kind][]fault.Reason {
+	m := make(map[resource.Kind][]fault.Reason)
+	for _, b := range k.Blocks {
+		m[b.Of] = append(m[b.Of], b.Reason)
+	}
+	return m
+}
+
+func (k Kind[R]) blocker(v *View, of resource.Resource, why fault.Reason) (string, bool) {
+	for _, b := range k.Blocks {
+		if b.Of != of.Kind() || b.Reason != why {
+			continue
+		}
+		key := of.Metadata().ID
+		if b.Within {
+			key = of.Network()
+		}
+		for r := range (*k.Table(v)).By(b.Index, key).All() {
+			if b.Keep == nil || b.Keep(r, of) {
+				return fmt.Sprintf("%s %s", k.Noun, r.Metadata().ID), true
+			}
+		}
+	}
+	return "", false
+}
+
+func newView() *View {
+	v := &View{}
+	for _, k := range kinds {
+		k.empty(v)
+	}
+	return v
+}
+
+// clone returns a view of its own for a transaction.
+func (v *View) clone() *View {
+	c := &View{Revision: v.Revision}
+	for _, k := range kinds {
+		k.share(c, v)
+	}
+	return c
+}
+
+// rows returns the table of a kind, or an error for a kind that this version
+// does not know: a store written by a newer one must not be half-understood.
+func (v *View) rows(kind resource.Kind) (rows, error) {
+	if k, ok := byName[kind]; ok {
+		return k.rows(v), nil
+	}
+	return nil, fmt.Errorf("the store holds records of the unknown kind %q: it was written by a newer version", kind)
+}
+
+// Blocked refuses to delete a resource while another bars that, with the first of
+// the reasons that its kind lists; nil if nothing does.
+func (v *View) Blocked(r resource.Resource) error {
+	k, ok := byName[r.Kind()]
+	if !ok {
+		return nil
+	}
+	for _, why := range k.barred() {
+		for _, other := range kinds {
+			if what, found := other.blocker(v, r, why); found {
+				t := k.rows(v)
+				return fault.New(why, "%s %s has %s; delete or unbind it first", t.noun(), r.Metadata().ID, what)
+			}
+		}
+	}
+	return nil
+}
+
+// Taggable refuses a resource that may not have tags, or is not there, or not the
+// account's in that region. Reasons: ParameterInvalid, or that of the kind.
+func (v *View) Taggable(kind resource.Kind, account, region, id string) error {
+	k, ok := byName[kind]
+	if !ok || !k.tags() {
+		return fault.New(fault.ParameterInvalid, "a %s has no tags", kind)
+	}
+	return k.rows(v).owned(account, region, id)
+}
+
+// Taken says whether something has an id already.
+func (v *View) Taken(id string) bool {
+	for _, k := range kinds {
+		if _, ok := k.rows(v).get(id); ok {
+			return true
+		}
+	}
+	return v.NATGateways.By(ByTableID, id).Len() > 0
+}
