@@ -102,7 +102,7 @@ func (s *states) log(m *vici.Message) (changed bool, news *failure) {
 		one.DPDEvents++
 	}
 	r, why := explain(line)
-	if number, _ := strconv.ParseUint(id, 10, 64); r == nil || r.early && one.IKE || number <= one.older && one.older > 0 {
+	if number, _ := strconv.ParseUint(id, 10, 64); r == nil || r.early && (one.IKE || n.established) || number <= one.older && one.older > 0 {
 		return false, nil
 	}
 	if r.last {

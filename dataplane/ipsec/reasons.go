@@ -43,7 +43,7 @@ type reason struct {
 	text  string // $1 is what the line has there
 	last  bool   // of a negotiation: counts as a failure
 	weak  bool   // does not take the place of what else was found
-	early bool   // only while there is no IKE_SA
+	early bool   // only while there is no IKE_SA, and of one that has not been established
 }
 
 const (

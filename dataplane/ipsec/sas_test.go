@@ -3,6 +3,10 @@ package ipsec
 import (
 	"testing"
 	"time"
+
+	"github.com/strongswan/govici/vici"
+
+	"sluice/dataplane"
 )
 
 func TestTorn(t *testing.T) {
@@ -43,5 +47,30 @@ func TestAttemptsAreForgotten(t *testing.T) {
 		if _, kept := g.tries["vco-t"]; kept != v.kept {
 			t.Errorf("%s: kept %v", v.name, kept)
 		}
+	}
+}
+
+// A message that cannot be decrypted tells of a wrong key as long as the right one has
+// not been used: one that was under way to an IKE_SA that is gone does not.
+func TestUndecryptable(t *testing.T) {
+	say := func(s *states, id, line string) *failure {
+		m := vici.NewMessage()
+		for k, v := range map[string]string{"ikesa-name": "vco-t", "ikesa-uniqueid": id, "msg": line} {
+			if err := m.Set(k, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, f := s.log(m)
+		return f
+	}
+	const line = "could not decrypt payloads"
+	s := &states{}
+	s.set(&dataplane.VPNGateway{Connections: []dataplane.VPNConnection{usual()}})
+	say(s, "1", "IKE_SA vco-t[1] established between 192.0.2.1[192.0.2.1]...192.0.2.2[192.0.2.2]")
+	if f := say(s, "1", line); f != nil {
+		t.Errorf("of an IKE_SA that was established: %v", f)
+	}
+	if f := say(s, "2", line); f == nil || f.Kind != kindKey {
+		t.Errorf("of another: %v", f)
 	}
 }
