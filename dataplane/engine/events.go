@@ -158,6 +158,10 @@ func (e *Engine) differing(n *network, parts uint32) (differs uint32, whats []st
 			differs |= doubtRules
 			whats = append(whats, describeRules(n.rules, have))
 		}
+		if e.vpn.ipsec != nil && e.vpn.ipsec.Misled(n.ns, n.id) {
+			differs |= doubtTunnels
+			whats = append(whats, "lead IKE and ESP to charons")
+		}
 	}
 	if parts&doubtLinks != 0 {
 		if todo := e.topologyDiffers(ctx, n); len(todo) > 0 {

@@ -210,7 +210,7 @@ func (g *gateway) sync(ctx context.Context) error {
 			return err
 		}
 	}
-	return g.load()
+	return errors.Join(g.mendHome(), g.load())
 }
 
 // begin adopts the gateway's charon, or starts one.

@@ -125,17 +125,12 @@ func (g *gateway) makeHome() (home *netns.Namespace, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("add link %s in %s: %w", attrs.Name, g.ns, err)
 	}
-	own := homeAddress(g.slot)
-	err = errors.Join(
-		pointToPoint(nl, attrs.Name, homeEnd, own),
-		up(home.Netlink(), "lo"),
-		pointToPoint(home.Netlink(), outerLink, own, homeEnd),
-	)
+	err = up(home.Netlink(), "lo")
+	if err == nil {
+		_, err = g.connectHome(home)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("set up charon's namespace: %w", err)
-	}
-	if err = home.Netlink().RouteAdd(&netlink.Route{Gw: homeEnd.AsSlice()}); err != nil {
-		return nil, fmt.Errorf("set up charon's namespace: add its default route: %w", err)
 	}
 	return home, nil
 }
@@ -157,26 +152,6 @@ func up(nl *netlink.Handle, name string) error {
 		return fmt.Errorf("link %s: %w", name, err)
 	}
 	return nl.LinkSetUp(l)
-}
-
-// pointToPoint gives a link an address and a route to its neighbour's, and sets it
-// up. The kernel's own notion of a peer's address is not used: it does not answer
-// for such an address with arp_ignore=1.
-func pointToPoint(nl *netlink.Handle, name string, own, other netip.Addr) error {
-	l, err := nl.LinkByName(name)
-	if err != nil {
-		return fmt.Errorf("link %s: %w", name, err)
-	}
-	if err := nl.AddrAdd(l, &netlink.Addr{IPNet: host(own)}); err != nil {
-		return fmt.Errorf("add address %s to %s: %w", own, name, err)
-	}
-	if err := nl.LinkSetUp(l); err != nil {
-		return fmt.Errorf("set %s up: %w", name, err)
-	}
-	if err := nl.RouteReplace(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: host(other), Scope: netlink.SCOPE_LINK}); err != nil {
-		return fmt.Errorf("add a route to %s by %s: %w", other, name, err)
-	}
-	return nil
 }
 
 func host(a netip.Addr) *net.IPNet { return netipx.PrefixIPNet(netip.PrefixFrom(a, a.BitLen())) }

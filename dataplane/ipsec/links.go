@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -118,5 +117,6 @@ func gone(err error) error {
 
 // sweep removes what charons leave in a network's namespace.
 func sweep(ns *netns.Namespace) error {
-	return errors.Join(removeXFRM(ns, func(string) bool { return false }), setOuter(ns, netip.Addr{}, nil))
+	_, err := setOuter(ns, leading{})
+	return errors.Join(removeXFRM(ns, func(string) bool { return false }), err)
 }

@@ -47,6 +47,7 @@ type Manager struct {
 
 	mu       sync.Mutex
 	gateways map[string]*gateway // by directory
+	led      map[string]leading  // what was led where, by network
 	closed   bool
 
 	able      sync.Mutex // of what follows
@@ -57,7 +58,7 @@ type Manager struct {
 // New returns a Manager. It starts and adopts nothing by itself. The error wraps
 // ErrUnsupported where this machine cannot carry IPsec.
 func New(o Options) (*Manager, error) {
-	m := &Manager{options: o, log: o.Logger, path: o.Path, program: o.Charon, waits: usualWaits, gateways: map[string]*gateway{}, refusals: map[dataplane.Proposal]error{}, retryFirst: retryFirst, retryMost: retryMost}
+	m := &Manager{options: o, log: o.Logger, path: o.Path, program: o.Charon, waits: usualWaits, gateways: map[string]*gateway{}, led: map[string]leading{}, refusals: map[dataplane.Proposal]error{}, retryFirst: retryFirst, retryMost: retryMost}
 	if m.log == nil {
 		m.log = slog.Default()
 	}
@@ -107,7 +108,7 @@ func (m *Manager) Apply(ctx context.Context, ns *netns.Namespace, network string
 			return fmt.Errorf("VPN gateway %s: remove what is left of a site: %w", want.ID, err)
 		}
 	}
-	if err := errors.Join(m.noteSites(network, sites), m.lead(ns, want, sites)); err != nil {
+	if err := errors.Join(m.noteSites(network, sites), m.lead(ns, network, want, sites)); err != nil {
 		return fmt.Errorf("VPN gateway %s: %w", want.ID, err)
 	}
 	var all errgroup.Group
@@ -187,6 +188,9 @@ func (m *Manager) gateway(ns *netns.Namespace, network string, s *site) (*gatewa
 // remove ends a network's charons and removes what is left of them. The directory
 // of the first goes last, so that after a crash the rest is found again.
 func (m *Manager) remove(ns *netns.Namespace, network string) error {
+	m.mu.Lock()
+	delete(m.led, network)
+	m.mu.Unlock()
 	known := len(m.of(network)) > 0
 	slots, err := m.slots(network)
 	if err != nil {

@@ -47,9 +47,49 @@ const (
 	portNATT = 4500 // RFC 3947
 )
 
-// setOuter makes the table lead the sites, by slot, to their homes; the zero
-// address takes it away.
-func setOuter(ns *netns.Namespace, address netip.Addr, sites map[int]netip.Addr) error {
+// setOuter makes the table lead the sites to their homes, and reports whether it did
+// not; the zero address takes it away.
+func setOuter(ns *netns.Namespace, to leading) (changed bool, err error) {
+	err = withTables(ns, func(c *nftables.Conn, there bool) error {
+		want := to.address.IsValid()
+		t := tableOfSites()
+		if !want && !there || want && there && translates(c, t, to) {
+			return nil
+		}
+		changed = true
+		// All in one batch: no packet meets a half-made table.
+		if there {
+			c.DelTable(t)
+		}
+		if want {
+			if err := addTranslation(c, c.AddTable(t), to); err != nil {
+				return err
+			}
+		}
+		if err := c.Flush(); err != nil {
+			return fmt.Errorf("lead IKE and ESP in %s to charons: %w", ns, err)
+		}
+		return nil
+	})
+	return changed, err
+}
+
+// leads reports whether the table leads the sites to their homes.
+func leads(ns *netns.Namespace, to leading) (is bool, err error) {
+	err = withTables(ns, func(c *nftables.Conn, there bool) error {
+		is = there && translates(c, tableOfSites(), to)
+		return nil
+	})
+	return is, err
+}
+
+func tableOfSites() *nftables.Table {
+	return &nftables.Table{Family: nftables.TableFamilyIPv4, Name: outerTable}
+}
+
+// withTables runs f with a connection to the nftables of a namespace; there says
+// whether the table is.
+func withTables(ns *netns.Namespace, f func(c *nftables.Conn, there bool) error) error {
 	c, err := nftables.New(nftables.WithNetNSFd(int(ns.Handle())), nftables.AsLasting())
 	if err != nil {
 		return fmt.Errorf("open netlink socket in %s: %w", ns, err)
@@ -59,25 +99,7 @@ func setOuter(ns *netns.Namespace, address netip.Addr, sites map[int]netip.Addr)
 	if err != nil {
 		return fmt.Errorf("list nftables tables in %s: %w", ns, err)
 	}
-	there := slices.ContainsFunc(have, func(t *nftables.Table) bool { return t.Name == outerTable })
-	want := address.IsValid()
-	t := &nftables.Table{Family: nftables.TableFamilyIPv4, Name: outerTable}
-	if !want && !there || want && there && translates(c, t, address, sites) {
-		return nil
-	}
-	// All in one batch: no packet meets a half-made table.
-	if there {
-		c.DelTable(t)
-	}
-	if want {
-		if err := addTranslation(c, c.AddTable(t), address, sites); err != nil {
-			return err
-		}
-	}
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("lead IKE and ESP in %s to charons: %w", ns, err)
-	}
-	return nil
+	return f(c, slices.ContainsFunc(have, func(t *nftables.Table) bool { return t.Name == outerTable }))
 }
 
 func homesMap(t *nftables.Table) *nftables.Set {
@@ -104,8 +126,9 @@ func outerElements(sites map[int]netip.Addr) (homes, pairs []nftables.SetElement
 
 func byKey(a, b nftables.SetElement) int { return bytes.Compare(a.Key, b.Key) }
 
-func addTranslation(c *nftables.Conn, t *nftables.Table, address netip.Addr, sites map[int]netip.Addr) error {
-	homes, pairs := outerElements(sites)
+func addTranslation(c *nftables.Conn, t *nftables.Table, to leading) error {
+	address := to.address
+	homes, pairs := outerElements(to.sites)
 	for set, elements := range map[*nftables.Set][]nftables.SetElement{homesMap(t): homes, sitesSet(t): pairs} {
 		if err := c.AddSet(set, elements); err != nil {
 			return fmt.Errorf("add nftables set %s: %w", set.Name, err)
@@ -122,8 +145,9 @@ func addTranslation(c *nftables.Conn, t *nftables.Table, address netip.Addr, sit
 
 // translates reports whether the table is as addTranslation makes it. A rule is
 // known by the address in its user data; what somebody writes into one is not seen.
-func translates(c *nftables.Conn, t *nftables.Table, address netip.Addr, sites map[int]netip.Addr) bool {
-	homes, pairs := outerElements(sites)
+func translates(c *nftables.Conn, t *nftables.Table, to leading) bool {
+	address := to.address
+	homes, pairs := outerElements(to.sites)
 	for set, want := range map[*nftables.Set][]nftables.SetElement{homesMap(t): homes, sitesSet(t): pairs} {
 		have, err := c.GetSetElements(set)
 		if err != nil {

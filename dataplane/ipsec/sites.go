@@ -215,14 +215,41 @@ func (m *Manager) of(network string) []*gateway {
 	return out
 }
 
+// leading is whose IKE and ESP a network's outerTable leads where.
+type leading struct {
+	address netip.Addr
+	sites   map[int]netip.Addr // by slot
+}
+
 // lead makes IKE and ESP find to the sites' charons.
-func (m *Manager) lead(ns *netns.Namespace, want *dataplane.VPNGateway, sites []site) error {
+func (m *Manager) lead(ns *netns.Namespace, network string, want *dataplane.VPNGateway, sites []site) error {
 	if m.path != dataplane.VPNByLibipsec {
 		return nil
 	}
-	peers := map[int]netip.Addr{}
+	to := leading{want.Address, map[int]netip.Addr{}}
 	for _, s := range sites {
-		peers[s.slot] = s.peer
+		to.sites[s.slot] = s.peer
 	}
-	return setOuter(ns, want.Address, peers)
+	m.mu.Lock()
+	had, led := m.led[network]
+	m.led[network] = to
+	m.mu.Unlock()
+	changed, err := setOuter(ns, to)
+	if changed && led && had.address == to.address && maps.Equal(had.sites, to.sites) {
+		m.log.Warn("repaired what leads IKE and ESP to charons, which somebody else had changed", "network", network, "table", outerTable)
+	}
+	return err
+}
+
+// Misled reports whether somebody else has changed what leads a network's IKE and ESP
+// to its charons, or that cannot be read; Apply puts it right.
+func (m *Manager) Misled(ns *netns.Namespace, network string) bool {
+	m.mu.Lock()
+	to, led := m.led[network]
+	m.mu.Unlock()
+	if !led {
+		return false
+	}
+	is, err := leads(ns, to)
+	return err != nil || !is
 }
