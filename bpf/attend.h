@@ -50,6 +50,7 @@ static long attend_one(__u32 i, void *context)
 {
 	struct __sk_buff *skb = *(struct __sk_buff **)context;
 	struct gateway_state *g = get_gateway();
+	struct gateway_settings *set;
 	struct placed original = {}, reply = {};
 	struct connection c = {};
 	struct session *s;
@@ -59,6 +60,12 @@ static long attend_one(__u32 i, void *context)
 		return 1;
 	if (e.spare) {
 		spare(skb, &e.original);
+		return 0;
+	}
+	if (e.unanswered) {
+		set = get_settings();
+		if (set)
+			keep_unanswered(skb, &e.original, false, set);
 		return 0;
 	}
 	if (e.ended) {

@@ -43,11 +43,14 @@ static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
 }
 
 /* session_index returns what egress is told of a packet that has a session. With
- * the shortcut, there is always something to learn: few packets get that far.
+ * the shortcut, there is always something to learn: few packets get that far. UDP
+ * from outside may not have been answered yet.
  */
 static __always_inline __u32 session_index(const struct session *s, const struct packet *p, const struct gateway_settings *set)
 {
-	if ((set->flags & SET_SHORTCUT) || (p->is & (IS_SYN | IS_ENDING)) || (s->state & (STATE_CLOSING | STATE_CLOSED)))
+	bool called = p->key.proto == IPPROTO_UDP && (s->flow & (FLOW_REPLY | FLOW_INBOUND | FLOW_KERNEL)) == FLOW_INBOUND;
+
+	if ((set->flags & SET_SHORTCUT) || called || (p->is & (IS_SYN | IS_ENDING)) || (s->state & (STATE_CLOSING | STATE_CLOSED)))
 		return s->slot | INDEX_CHECK;
 	return s->slot;
 }

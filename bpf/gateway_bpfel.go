@@ -46,13 +46,14 @@ const (
 )
 
 type GatewayEntry struct {
-	_        structs.HostLayout
-	Original GatewayFlowKey
-	Reply    GatewayFlowKey
-	Status   uint32
-	Ended    uint8
-	Spare    uint8
-	Pad      [2]uint8
+	_          structs.HostLayout
+	Original   GatewayFlowKey
+	Reply      GatewayFlowKey
+	Status     uint32
+	Ended      uint8
+	Spare      uint8
+	Unanswered uint8
+	Pad        uint8
 }
 
 type GatewayFlowKey struct {
@@ -76,6 +77,8 @@ type GatewayGatewaySettings struct {
 	Established  uint32
 	Transitory   uint32
 	Reset        uint32
+	Unanswered   uint32
+	Answered     uint32
 	Vpc          uint32
 	VpcMask      uint32
 	Public       uint32

@@ -158,6 +158,15 @@ static __always_inline void settle_timeout(struct __sk_buff *skb, const struct p
 		keep_for(skb, &p->key, true, ms);
 }
 
+/* is_unanswered says whether a connection is UDP from outside that nobody has
+ * answered.
+ */
+static __always_inline bool is_unanswered(const struct connection *c, const struct session *original)
+{
+	return c->original.proto == IPPROTO_UDP && !(c->status & IPS_SEEN_REPLY) &&
+	       (original->flow & (FLOW_INBOUND | FLOW_KERNEL)) == FLOW_INBOUND;
+}
+
 /* is_plain says whether a packet changes nothing of a connection that conntrack
  * has for established.
  */
@@ -208,6 +217,8 @@ __noinline int learn(struct __sk_buff *skb, struct packet *p)
 		return 0;
 	if (p->key.proto == IPPROTO_TCP)
 		settle_timeout(skb, p, set, &c, original);
+	if (is_unanswered(&c, original))
+		keep_unanswered(skb, &p->key, true, set);
 	open = is_plain(p) && !(original->state & STATE_RESET) &&
 	       (p->key.proto != IPPROTO_TCP || (c.tcp_state == TCP_CONNTRACK_ESTABLISHED && (c.status & IPS_SEEN_REPLY)));
 	if (!open)

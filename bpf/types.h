@@ -112,6 +112,8 @@ struct gateway_settings {
 	__u32 established;  /* how long conntrack keeps an open TCP connection that is idle; ms */
 	__u32 transitory;   /* the same for one that nobody has answered; ms */
 	__u32 reset;	    /* the same for one that was reset; ms */
+	__u32 unanswered;   /* the same for UDP from outside that nobody has answered; ms */
+	__u32 answered;	    /* and for UDP that somebody has; ms */
 	__be32 vpc;	    /* the VPC's prefix */
 	__be32 vpc_mask;
 	__be32 public;	    /* the uplink's prefix */
@@ -205,7 +207,8 @@ struct entry {
 	__u32 status; /* IPS_ of the connection as user space saw it; 0 if it saw none */
 	__u8 ended; /* conntrack has told of its end */
 	__u8 spare; /* it is to make room, if it is closed */
-	__u8 pad[2];
+	__u8 unanswered; /* conntrack keeps it for too long, unless it was answered since */
+	__u8 pad;
 };
 
 /* Of whom is counted that there was no port: who asked, and of which elastic IP. */

@@ -132,6 +132,28 @@ static __always_inline void keep_for(struct __sk_buff *skb, const struct flow_ke
 	bpf_ct_release(ct);
 }
 
+/* keep_unanswered makes conntrack keep UDP from outside that nobody has answered for
+ * as long as that is worth: it is nobody's mapping, which had to be kept for longer
+ * (RFC 4787, REQ-5). What was answered meanwhile is kept for as long as others.
+ */
+static __always_inline void keep_unanswered(struct __sk_buff *skb, const struct flow_key *key, bool reverse,
+					    const struct gateway_settings *set)
+{
+	struct nf_conn *ct;
+	__u32 direction;
+
+	ct = find_entry(skb, key, reverse, &direction);
+	if (!ct)
+		return;
+	if (!(ct->status & IPS_SEEN_REPLY)) {
+		bpf_ct_change_timeout(ct, set->unanswered);
+		barrier();
+		if (ct->status & IPS_SEEN_REPLY)
+			bpf_ct_change_timeout(ct, set->answered);
+	}
+	bpf_ct_release(ct);
+}
+
 /* is_opening says whether conntrack has seen all that there was of a connection. */
 static __always_inline bool is_opening(__u8 state)
 {

@@ -17,6 +17,7 @@ import (
 // Bits of a conntrack entry's status, states of a TCP connection, and bits of a
 // session that comparing goes by (bpf/kernel.h and bpf/types.h).
 const (
+	statusSeenReply = 1 << 1
 	statusSourceNAT = 1 << 4
 	statusDestNAT   = 1 << 5
 
@@ -52,6 +53,7 @@ func (n *Network) Compare(ctx context.Context) error {
 	}
 	known := make(map[flowKey]*conntrack.Flow, 2*len(flows))
 	ports := newPortCount()
+	var amiss []entry
 	for i := range flows {
 		f := &flows[i]
 		e, ok := entryOf(f)
@@ -60,13 +62,15 @@ func (n *Network) Compare(ctx context.Context) error {
 		}
 		known[e.Original], known[e.Reply] = f, f
 		ports.add(f, e.Status)
+		if outstays(f) {
+			amiss = append(amiss, entry{Original: e.Original, Unanswered: 1})
+		}
 	}
 	n.ports.set(ports)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 
-	var amiss []entry
 	err = n.each(func(k flowKey, s *bpf.GatewaySession) {
 		f := known[k]
 		switch {
@@ -98,6 +102,15 @@ func (n *Network) Compare(ctx context.Context) error {
 		}
 	}
 	return n.attend(amiss)
+}
+
+// outstays reports whether conntrack keeps UDP from outside that nobody has answered
+// for too long: that of a host which is not there leaves by no link, where the
+// programs would have seen it.
+func outstays(f *conntrack.Flow) bool {
+	s := f.Status.Value
+	return f.TupleOrig.Proto.Protocol == unix.IPPROTO_UDP && s&(statusSeenReply|statusSourceNAT|statusDestNAT) == statusDestNAT &&
+		time.Duration(f.Timeout)*time.Second > unanswered
 }
 
 // closedOf reports whether conntrack has seen a connection closed. It keeps one

@@ -20,6 +20,11 @@ const Lifetime = time.Minute
 // have ended are then counted, too, and must not keep others out.
 const patience = 10 * time.Second
 
+// unanswered is how long conntrack keeps UDP from outside that nobody has answered,
+// after its last packet: as long as the kernel does by itself (nf_conntrack_udp_timeout).
+// What the network sets instead is meant for the hosts' own mappings.
+const unanswered = 30 * time.Second
+
 // Flags in settings (SET_ in bpf/types.h).
 const (
 	setShortcut = 1 << iota
@@ -69,6 +74,7 @@ func Compile(n *dataplane.Network) *Rules {
 		s.Burst = uint64(max(per/5, 1)-1) * s.Interval
 	}
 	s.Established, s.Transitory, s.Reset = millis(n.Timeouts.TCPEstablished), millis(n.Timeouts.TCPTransitory), millis(n.Timeouts.TCPReset)
+	s.Unanswered, s.Answered = millis(unanswered), millis(n.Timeouts.UDP)
 	s.Vpc, s.VpcMask = prefix(n.Prefix)
 	if n.Uplink != nil {
 		s.Public, s.PublicMask = prefix(n.Uplink.Prefix)

@@ -49,8 +49,8 @@ func TestCompile(t *testing.T) {
 	r := Compile(desired())
 	want := settings{
 		Interval: uint64(time.Millisecond), Burst: 199 * uint64(time.Millisecond), Connections: 50000,
-		Patience: ticks(10 * time.Second),
-		Vpc:      word4(10, 0, 0, 0), VpcMask: word4(255, 255, 0, 0), Public: word4(203, 0, 113, 0), PublicMask: word4(255, 255, 255, 0),
+		Patience: ticks(10 * time.Second), Unanswered: 30_000,
+		Vpc: word4(10, 0, 0, 0), VpcMask: word4(255, 255, 0, 0), Public: word4(203, 0, 113, 0), PublicMask: word4(255, 255, 255, 0),
 		Flags: 0x1,
 	}
 	if d := cmp.Diff(want, r.settings); d != "" {
