@@ -178,3 +178,18 @@ type Observed struct {
 	Repeated bool  // it was a repair that has been made, and told of, again and again
 	Followed bool  // among them may be routes that follow the state of tunnels, which nobody has changed
 }
+
+// Neighbours is the kernel's table of IPv4 neighbours, which all namespaces of the
+// machine share.
+type Neighbours struct {
+	Entries   int    // that there are
+	Most      int    // that there may be (gc_thresh3)
+	Overflows uint64 // how often none could be added for want of room, since the machine started
+}
+
+// Repairs counts what somebody else changed in a network's namespace and was put
+// right, since the daemon began.
+type Repairs struct {
+	First uint64 // the first few of a thing
+	Again uint64 // of what had been put right a few times already, minutes before: something keeps changing it
+}

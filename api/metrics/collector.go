@@ -2,6 +2,8 @@ package metrics
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync"
@@ -26,12 +28,23 @@ type Traffic interface {
 	Traffic(ctx context.Context, network string) (*dataplane.Traffic, error)
 }
 
+// Machine reads what a network does without traffic, and what all share.
+type Machine interface {
+	// Repairs returns how often something was put right in a network that somebody
+	// else had changed.
+	Repairs(network string) dataplane.Repairs
+	// Neighbours returns how full the machine's table of neighbours is. The error is
+	// one of fs.ErrNotExist where that cannot be known.
+	Neighbours() (dataplane.Neighbours, error)
+}
+
 // collector reads everything at the scrape. It implements
 // prometheus.Collector.
 type collector struct {
 	networks Networks
 	traffic  Traffic
 	tunnels  Tunnels
+	machine  Machine
 	top      int
 	now      func() time.Time
 	log      *slog.Logger
@@ -70,6 +83,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, s := range stages() {
 		c.series.networks.send(out, float64(number[s]), string(s))
 	}
+	c.neighbours(out)
 	c.forgetOthers(networks)
 
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -77,6 +91,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	var all errgroup.Group
 	all.SetLimit(parallel)
 	for _, n := range networks {
+		c.series.repaired(out, n, c.machine.Repairs(n.VPC))
 		all.Go(func() error {
 			t, err := c.traffic.Traffic(ctx, n.VPC)
 			c.network(out, n, t, err)
@@ -87,6 +102,20 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		})
 	}
 	_ = all.Wait() // no network's failure is that of the scrape
+}
+
+// neighbours sends how full the machine's table of neighbours is.
+func (c *collector) neighbours(out chan<- prometheus.Metric) {
+	n, err := c.machine.Neighbours()
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			c.log.Debug("the table of neighbours cannot be read for /metrics", "error", err)
+		}
+		return
+	}
+	c.series.neighbours.send(out, float64(n.Entries))
+	c.series.neighboursMost.send(out, float64(n.Most))
+	c.series.neighboursFull.send(out, float64(n.Overflows))
 }
 
 // network sends what is known of one network.

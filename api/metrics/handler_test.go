@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,8 @@ type fake struct {
 	mu      sync.Mutex
 	traffic map[string]*dataplane.Traffic
 	errs    map[string]error
+
+	noNeighbours error
 }
 
 func (f *fake) Networks() []Network { return f.networks }
@@ -41,6 +44,17 @@ func (f *fake) Traffic(_ context.Context, network string) (*dataplane.Traffic, e
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.traffic[network], f.errs[network]
+}
+
+func (f *fake) Repairs(network string) dataplane.Repairs {
+	if network == "vpc-a" {
+		return dataplane.Repairs{First: 3, Again: 40}
+	}
+	return dataplane.Repairs{}
+}
+
+func (f *fake) Neighbours() (dataplane.Neighbours, error) {
+	return dataplane.Neighbours{Entries: 900, Most: 1024, Overflows: 17}, f.noNeighbours
 }
 
 // VPN returns two connections, one of which works.
@@ -125,7 +139,7 @@ func busy() *fake {
 
 func config(f *fake) Config {
 	return Config{
-		Networks: f, Traffic: f, Tunnels: f, TopAddresses: 1, Version: "v1",
+		Networks: f, Traffic: f, Tunnels: f, Machine: f, TopAddresses: 1, Version: "v1",
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -189,7 +203,7 @@ func TestScrape(t *testing.T) {
 
 func TestLintOfWhatIsRegistered(t *testing.T) {
 	f := busy()
-	c := &collector{networks: f, traffic: f, tunnels: f, top: 2, now: time.Now, log: slog.New(slog.DiscardHandler), series: newSeries(), vpn: newVPNSeries()}
+	c := &collector{networks: f, traffic: f, tunnels: f, machine: f, top: 2, now: time.Now, log: slog.New(slog.DiscardHandler), series: newSeries(), vpn: newVPNSeries()}
 	problems, err := testutil.CollectAndLint(c)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
@@ -233,6 +247,16 @@ func TestFailures(t *testing.T) {
 	expect(`sluice_traffic_read_failures_total{gateway="ngw-d",vpc="vpc-d"} 3`)
 	if n := strings.Count(log.String(), "level=WARN"); n != 2 {
 		t.Errorf("%d warnings after it failed anew, want 2: %s", n, log.String())
+	}
+}
+
+// TestNoNeighbours: where the kernel does not tell of the table, there is no series,
+// instead of one that says that it is empty.
+func TestNoNeighbours(t *testing.T) {
+	f := busy()
+	f.noNeighbours = fs.ErrNotExist
+	if text := serve(t, config(f))(); strings.Contains(text, "sluice_neighbour") || !strings.Contains(text, "sluice_repairs_total") {
+		t.Errorf("without the table of neighbours:\n%s", text)
 	}
 }
 

@@ -36,7 +36,8 @@ const (
 // allSeries are those of the control plane and of networks. The latter begin
 // with the labels gateway and vpc.
 type allSeries struct {
-	networks, info, failures series
+	networks, info, failures, repairs          series
+	neighbours, neighboursMost, neighboursFull series // of the machine
 
 	open, opened, limit, rateLimit, refused series
 	bytes, packets, hits, misses            series
@@ -57,6 +58,12 @@ func newSeries() *allSeries {
 		networks: gauge("sluice_networks", "VPCs by how far the kernel has followed them: applied, pending or failed.", "state"),
 		info:     gauge("sluice_gateway_info", "1 for each NAT gateway, with what describes it as labels.", of("account", "region", "name", "spec")...),
 		failures: counter("sluice_traffic_read_failures_total", "Scrapes for which the counters of a network could not be read.", of()...),
+
+		repairs: counter("sluice_repairs_total", "What somebody else changed in the kernel and was put right, by whether that was for the first times or again and again.", of("repeated")...),
+
+		neighbours:     gauge("sluice_neighbours", "Neighbours that the kernel knows, of all network namespaces of the machine."),
+		neighboursMost: gauge("sluice_neighbours_limit", "Neighbours that there may be."),
+		neighboursFull: counter("sluice_neighbour_overflows_total", "How often a neighbour could not be added because there were as many as there may be."),
 
 		open:      gauge("sluice_sessions_open", "Sessions open now, by the kind of entry that translates them.", of("kind")...),
 		opened:    counter("sluice_sessions_opened_total", "Sessions opened, by the kind of entry that translates them.", of("kind")...),
@@ -93,7 +100,8 @@ func newSeries() *allSeries {
 
 func (s *allSeries) list() []series {
 	return []series{
-		s.networks, s.info, s.failures,
+		s.networks, s.info, s.failures, s.repairs,
+		s.neighbours, s.neighboursMost, s.neighboursFull,
 		s.open, s.opened, s.limit, s.rateLimit, s.refused,
 		s.bytes, s.packets, s.hits, s.misses, s.misplaced,
 		s.portsUsed, s.portsFree, s.portsRatio, s.portsRefused,
@@ -177,6 +185,12 @@ func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplan
 		send(s.addressSessionsOpened, float64(a.Opened), address)
 		send(s.addressSessionsRefused, float64(a.NoPort), address, dataplane.RefusedPorts)
 	}
+}
+
+// repaired sends how often something was put right in a network.
+func (s *allSeries) repaired(out chan<- prometheus.Metric, n Network, r dataplane.Repairs) {
+	s.repairs.send(out, float64(r.First), n.Gateway, n.VPC, "no")
+	s.repairs.send(out, float64(r.Again), n.Gateway, n.VPC, "yes")
 }
 
 func protocolName(p uint8) string {

@@ -63,6 +63,7 @@ type kernel interface {
 	// Programs returns how the BPF programs of a network's links are attached;
 	// the error wraps engine.ErrNotCounted where there are none.
 	Programs(ctx context.Context, network string) ([]dataplane.Programs, error)
+	metrics.Machine
 	// Close ends the watching; what is in the kernel stays.
 	Close() error
 }
@@ -214,7 +215,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	})
 	if c.Metrics.Listen != "" {
 		d.metrics = &metricsSite{address: c.Metrics.Listen, listening: d.info.metricsListen, log: log, handler: metrics.NewHandler(metrics.Config{
-			Networks: metrics.Status{DB: db}, Traffic: counters{dp}, Tunnels: dp, TopAddresses: c.Metrics.TopAddresses,
+			Networks: metrics.Status{DB: db}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, TopAddresses: c.Metrics.TopAddresses,
 			Version: versionText(), Now: time.Now, Log: log,
 		})}
 	}

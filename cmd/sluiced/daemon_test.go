@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -45,6 +46,12 @@ func (k *fakeKernel) Apply(ctx context.Context, n *dataplane.Network) (dataplane
 	defer k.mu.Unlock()
 	k.networks[n.ID] = n.Revision
 	return dataplane.Observed{Revision: n.Revision}, nil
+}
+
+func (k *fakeKernel) Repairs(string) dataplane.Repairs { return dataplane.Repairs{} }
+
+func (k *fakeKernel) Neighbours() (dataplane.Neighbours, error) {
+	return dataplane.Neighbours{}, fs.ErrNotExist
 }
 
 func (k *fakeKernel) Remove(_ context.Context, id string) error {

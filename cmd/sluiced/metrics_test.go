@@ -129,7 +129,7 @@ func TestMetricsWhileStarting(t *testing.T) {
 	k := newFakeKernel()
 	k.hold = make(chan struct{})
 	r = startDaemon(t, c, k)
-	if text := r.scrape(t); !strings.Contains(text, `sluice_networks{state="pending"} 1`) || strings.Contains(text, "vpc=") {
+	if text := r.scrape(t); !strings.Contains(text, `sluice_networks{state="pending"} 1`) || strings.Contains(text, "sluice_traffic") {
 		t.Errorf("while starting:\n%s", text)
 	}
 	close(k.hold)

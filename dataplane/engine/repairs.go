@@ -3,6 +3,8 @@ package engine
 import (
 	"sync"
 	"time"
+
+	"sluice/dataplane"
 )
 
 // Repairs of one thing that follow one another closely are told and made at ever
@@ -17,8 +19,9 @@ const (
 
 // repairs is what has been repaired in a network, by what had to be done.
 type repairs struct {
-	mu sync.Mutex
-	by map[string]*repeated
+	mu    sync.Mutex
+	by    map[string]*repeated
+	count dataplane.Repairs
 }
 
 type repeated struct {
@@ -42,8 +45,32 @@ func (r *repairs) note(what string, now time.Time) (tell bool, times int, within
 	}
 	one.times++
 	one.last = now
+	if one.times <= repairsAtOnce {
+		r.count.First++
+	} else {
+		r.count.Again++
+	}
 	power := one.times&(one.times-1) == 0
 	return one.times <= repairsAtOnce || power, one.times, now.Sub(one.first)
+}
+
+// counted returns how many there were.
+func (r *repairs) counted() dataplane.Repairs {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count
+}
+
+// Repairs returns how often something was put right in a network that somebody else
+// had changed, since the Engine began to look after it.
+func (e *Engine) Repairs(id string) dataplane.Repairs {
+	e.mu.Lock()
+	n := e.networks[id]
+	e.mu.Unlock()
+	if n == nil {
+		return dataplane.Repairs{}
+	}
+	return n.repairs.counted()
 }
 
 // pause returns how long repairs can wait: none if one of them is not repeated.

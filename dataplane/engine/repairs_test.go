@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 )
 
@@ -24,6 +25,9 @@ func TestRepairs(t *testing.T) {
 		}
 	}
 	const ms = time.Millisecond
+	if got, want := r.counted(), (dataplane.Repairs{First: 3, Again: 7}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
 	if want := []int{1, 2, 3, 4, 8}; !slices.Equal(told, want) {
 		t.Errorf("told of repairs %v, want %v", told, want)
 	}
@@ -75,6 +79,9 @@ func TestSomethingKeepsChanging(t *testing.T) {
 	text := s.log.String()
 	if once, again := strings.Count(text, "repaired what somebody else changed"), strings.Count(text, "something keeps changing it"); once != 3 || again != 1 {
 		t.Errorf("%d and %d lines in the log, want 3 and 1", once, again)
+	}
+	if got, want := e.Repairs(n.ID), (dataplane.Repairs{First: 3, Again: 3}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
 	}
 	if !strings.Contains(text, "times=4") {
 		t.Error("how often is not said")
