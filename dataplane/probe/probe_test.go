@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -237,4 +238,27 @@ func number(t *testing.T, version string) int {
 		t.Fatalf("kernel version %q: %v", version, err)
 	}
 	return major<<16 | minor
+}
+
+// The number of neighbours is a setting of the machine, which the namespace that
+// things are tried in does not show; what deploy/sysctl asks for is enough.
+func TestNeighboursAreTheMachines(t *testing.T) {
+	want, err := os.ReadFile("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
+	if err != nil {
+		t.Skip(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // the thread ends with the goroutine
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			t.Log(err)
+			return
+		}
+		answer, err := tryNeighbours(nil)
+		if said := fmt.Sprint(answer, err); !strings.Contains(said, strings.TrimSpace(string(want))) {
+			t.Errorf("%s; the setting is %s", said, want)
+		}
+	}()
+	<-done
 }
