@@ -247,7 +247,8 @@ func (j *job) addTopology(ctx context.Context) error {
 	j.programs = j.e.planSessions(n, state, j.want, nil)
 	j.runner.Add(j.programs.Err)
 	j.runner.Run(ctx, j.programs.Add)
-	whats = append(whats, j.programs.Whats()...)
+	added := &change.Plan{Add: j.programs.Add}
+	whats = append(whats, added.Whats()...)
 	j.runner.Run(ctx, j.plan.Start)
 	whats = append(whats, j.applyVPN(ctx)...)
 	if j.want.VPN != nil {
@@ -258,7 +259,13 @@ func (j *job) addTopology(ctx context.Context) error {
 		j.programs = j.e.planSessions(n, state, j.want, tunnelsIn(state, j.want))
 		j.runner.Add(j.programs.Err)
 		j.runner.Run(ctx, j.programs.Add)
+		added = &change.Plan{Add: j.programs.Add}
+		whats = append(whats, added.Whats()...)
 	}
+	// Only of this plan is removed, and only now it is known where programs are too
+	// many.
+	tooMany := &change.Plan{Remove: j.programs.Remove}
+	whats = append(whats, tooMany.Whats()...)
 	// Routes are read now: some came with addresses, some went with links.
 	if j.routes, err = j.planRoutes(ctx); err != nil {
 		return err

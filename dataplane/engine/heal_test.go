@@ -141,6 +141,30 @@ func TestAuditSaysWhatItRepairs(t *testing.T) {
 	}
 }
 
+// With a VPN gateway, too, no repair is said that is not one: programs at the tunnels'
+// links stay.
+func TestAuditSaysNoMore(t *testing.T) {
+	s := newSite(t)
+	n := s.network(t)
+	e := s.engine(t)
+	with := withVPN(t, e, n)
+	mustApply(t, e, with)
+	ns := inNetwork(t, n.ID)
+	for range 2 {
+		nstest.Command(t, ns, "ip", "route", "del", "10.9.0.0/16", "table", "100")
+		e.Invalidate(n.ID)
+		mustApply(t, e, with)
+	}
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, "repair=") && !strings.Contains(line, "10.9.0.0/16") {
+			t.Errorf("the log says: %s", line)
+		}
+	}
+	if !repaired(s.log.String(), n.ID, "set route 10.9.0.0/16") {
+		t.Errorf("the repair is not in the log:\n%s", s.log)
+	}
+}
+
 // repaired reports whether a warning about a network says what was repaired.
 func repaired(log, id, what string) bool {
 	for line := range strings.Lines(log) {
