@@ -13,6 +13,8 @@ import (
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/receipt"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
 )
 
@@ -22,13 +24,29 @@ type Writer struct {
 	Now      func() time.Time // clock of creation times and receipts
 	Log      *slog.Logger
 	Patience time.Duration // how long a write waits for the dataplane, see fault.Error.Await
+	IDs      resource.IDs  // what the ids look like that are given
+}
+
+// NewWriter returns what the services need that carry out the documents' actions: ids
+// have nine lower-case letters and digits, as in the documents' examples. now is the
+// clock that creation times and receipts are taken from.
+func NewWriter(db *state.DB, set *settings.Settings, now func() time.Time, log *slog.Logger) Writer {
+	return Writer{DB: db, Now: now, Log: log, Patience: set.Settle,
+		IDs: resource.IDs{Alphabet: "0123456789abcdefghijklmnopqrstuvwxyz", Length: 9}}
 }
 
 // Tx is a transaction with its line for the log.
 type Tx struct {
 	*state.Tx
+	ids   resource.IDs
 	what  string
 	attrs []any
+}
+
+// NewID returns an id that nothing has yet, for example vpc-257gq642n for the prefix
+// vpc. It names network links in the kernel, which have 15 bytes at most.
+func (tx *Tx) NewID(prefix string) string {
+	return tx.Tx.NewID(func() string { return tx.ids.Draw(prefix) })
 }
 
 // Done says what the transaction does, for the log. A call that only repeats
@@ -40,7 +58,7 @@ func (tx *Tx) Done(what string, attrs ...any) { tx.what, tx.attrs = what, attrs 
 func Do[R any](ctx context.Context, w Writer, c identity.Caller, fn func(*Tx) (R, error)) (R, error) {
 	var last *Tx
 	result, err := receipt.OnceSettled(ctx, w.DB, c, w.Now(), w.Patience, func(tx *state.Tx) (R, error) {
-		last = &Tx{Tx: tx}
+		last = &Tx{Tx: tx, ids: w.IDs}
 		return fn(last)
 	})
 	if err == nil && last != nil && last.what != "" {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"sluice/controlplane/change"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
 )
@@ -30,12 +32,12 @@ func TestLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	w := change.Writer{DB: db, Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	w := change.Writer{IDs: resource.IDs{Alphabet: "0123456789", Length: 9}, DB: db, Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	lines := func() string { defer log.Reset(); return log.String() }
 	c := identity.Caller{Account: "a1", RequestID: "r1", Action: "Make", Token: "t1"}
 	make := func() (string, error) {
 		return change.Do(context.Background(), w, c, func(tx *change.Tx) (string, error) {
-			id := resource.NewID("a")
+			id := tx.NewID("a")
 			tx.PutAttributes(&resource.Account{Meta: resource.Meta{ID: id}})
 			tx.Done("account made", "id", id)
 			return id, nil
@@ -64,5 +66,33 @@ func TestLog(t *testing.T) {
 	}
 	if got := lines(); got != "" {
 		t.Errorf("calls that change nothing log %q", got)
+	}
+}
+
+// TestNewID checks the form of ids: those that name links have to fit (15 bytes).
+func TestNewID(t *testing.T) {
+	s, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	db, err := state.Open(context.Background(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := change.NewWriter(db, &settings.Settings{}, time.Now, slog.New(slog.DiscardHandler))
+	err = change.Run(context.Background(), w, identity.Caller{}, func(tx *change.Tx) error {
+		seen := make(map[string]bool)
+		for range 100 {
+			id := tx.NewID("snat")
+			if !regexp.MustCompile(`^snat-[0-9a-z]{9}$`).MatchString(id) || len(id) > 15 || seen[id] {
+				t.Fatalf("id %q", id)
+			}
+			seen[id] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

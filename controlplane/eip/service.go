@@ -31,7 +31,7 @@ type Service struct {
 func New(db *state.DB, set *settings.Settings, now func() time.Time, random io.Reader, log *slog.Logger) *Service {
 	return &Service{
 		db: db, settings: set, random: random,
-		writer: change.Writer{DB: db, Now: now, Log: log, Patience: set.Settle},
+		writer: change.NewWriter(db, set, now, log),
 	}
 }
 
@@ -101,7 +101,7 @@ func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (
 			return Allocated{}, err
 		}
 		e := &resource.ElasticIP{
-			Meta:    resource.Meta{ID: resource.NewID(resource.PrefixElasticIP), Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()},
+			Meta:    resource.Meta{ID: tx.NewID("eip"), Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()},
 			Address: address, PublicNetwork: public.Name, Bandwidth: in.Bandwidth,
 			InternetChargeType: in.InternetChargeType, InstanceChargeType: in.InstanceChargeType,
 		}

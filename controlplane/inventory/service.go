@@ -27,7 +27,7 @@ type Service struct {
 
 // New returns the service over db. now is the clock of creation times.
 func New(db *state.DB, set *settings.Settings, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{db: db, settings: set, writer: change.Writer{DB: db, Now: now, Log: log, Patience: set.Settle}}
+	return &Service{db: db, settings: set, writer: change.NewWriter(db, set, now, log)}
 }
 
 // NewInstance is what is known of an instance that is added.
@@ -55,7 +55,7 @@ func (s *Service) Add(ctx context.Context, in NewInstance) (*resource.Instance, 
 			Meta: resource.Meta{ID: in.ID, Account: x.Account, Region: x.Region, CreatedAt: s.writer.Now()},
 			VPC:  x.VPC, VSwitch: x.ID, PrivateIP: in.PrivateIP, Type: in.Type, State: in.State,
 		}
-		if err := s.complete(tx.View, i, in.MAC); err != nil {
+		if err := s.complete(tx, i, in.MAC); err != nil {
 			return err
 		}
 		if err := s.place(tx.View, i, x); err != nil {
@@ -75,7 +75,7 @@ func (s *Service) run(ctx context.Context, fn func(*change.Tx) error) error {
 }
 
 // complete fills in what was left out and checks what was given.
-func (s *Service) complete(v *state.View, i *resource.Instance, mac string) error {
+func (s *Service) complete(tx *change.Tx, i *resource.Instance, mac string) error {
 	if i.Type == "" {
 		i.Type = resource.InstanceECS
 	}
@@ -84,14 +84,14 @@ func (s *Service) complete(v *state.View, i *resource.Instance, mac string) erro
 		return fault.New(fault.ParameterInvalid, "kind %q; write EcsInstance, SlbInstance, HaVip or RdsInstance", i.Type)
 	}
 	if i.ID == "" {
-		i.ID = resource.NewID(prefix)
+		i.ID = tx.NewID(prefix)
 	}
 	if !isID(i.ID) {
 		return fault.New(fault.ParameterInvalid, "instance id %q; write 2 to 64 Latin letters, digits, '-', '_' and '.', the first a letter", i.ID)
 	}
 	// Elastic IPs are bound to instances and to NAT gateways, by id.
-	_, gateway := v.NATGateways.Get(i.ID)
-	if _, taken := v.Instances.Get(i.ID); taken || gateway {
+	_, gateway := tx.NATGateways.Get(i.ID)
+	if _, taken := tx.Instances.Get(i.ID); taken || gateway {
 		return fault.New(fault.InstanceExists, "there is a resource with the id %s", i.ID)
 	}
 	if mac != "" {
@@ -109,7 +109,7 @@ func (s *Service) complete(v *state.View, i *resource.Instance, mac string) erro
 
 // prefixes of made-up ids.
 var prefixes = map[resource.InstanceKind]string{
-	resource.InstanceECS:   resource.PrefixInstance,
+	resource.InstanceECS:   "i",
 	resource.InstanceSLB:   "lb",
 	resource.InstanceHaVip: "havip",
 	resource.InstanceRDS:   "rm",

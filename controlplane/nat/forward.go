@@ -32,7 +32,7 @@ func (s *Service) CreateForwardEntry(ctx context.Context, c identity.Caller, in 
 			return "", err
 		}
 		e := &resource.ForwardEntry{
-			Meta:         resource.Meta{ID: resource.NewID(resource.PrefixForwardEntry), Account: c.Account, Region: g.Region, CreatedAt: s.now()},
+			Meta:         resource.Meta{ID: tx.NewID("fwd"), Account: c.Account, Region: g.Region, CreatedAt: s.now()},
 			VPC:          g.VPC,
 			Gateway:      g.ID,
 			Table:        g.ForwardTable,

@@ -70,13 +70,13 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			return NewGateway{}, err
 		}
 		g := &resource.NATGateway{
-			Meta:         resource.Meta{ID: resource.NewID(resource.PrefixNATGateway), Account: c.Account, Region: vpc.Region, CreatedAt: s.now()},
+			Meta:         resource.Meta{ID: tx.NewID("ngw"), Account: c.Account, Region: vpc.Region, CreatedAt: s.now()},
 			VPC:          vpc.ID,
 			Spec:         in.Spec,
 			Name:         in.Name,
 			Description:  in.Description,
-			ForwardTable: resource.NewID(resource.PrefixForwardTable),
-			SNATTable:    resource.NewID(resource.PrefixSNATTable),
+			ForwardTable: tx.NewID("ftb"),
+			SNATTable:    tx.NewID("stb"),
 		}
 		if g.Name == "" {
 			g.Name = g.ID

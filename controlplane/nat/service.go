@@ -21,5 +21,5 @@ type Service struct {
 // New returns the service over db. now is the clock that creation times and
 // receipts are taken from.
 func New(db *state.DB, set *settings.Settings, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{db: db, settings: set, now: now, writer: change.Writer{DB: db, Now: now, Log: log, Patience: set.Settle}}
+	return &Service{db: db, settings: set, now: now, writer: change.NewWriter(db, set, now, log)}
 }

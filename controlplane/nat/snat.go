@@ -36,7 +36,7 @@ func (s *Service) CreateSNATEntry(ctx context.Context, c identity.Caller, in SNA
 			return "", err
 		}
 		e := &resource.SNATEntry{
-			Meta:    resource.Meta{ID: resource.NewID(resource.PrefixSNATEntry), Account: c.Account, Region: g.Region, CreatedAt: s.now()},
+			Meta:    resource.Meta{ID: tx.NewID("snat"), Account: c.Account, Region: g.Region, CreatedAt: s.now()},
 			VPC:     g.VPC,
 			Gateway: g.ID,
 			Table:   g.SNATTable,

@@ -53,7 +53,7 @@ func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (
 		if n := tx.VPCs.By(state.ByRegion, state.Key(c.Account, in.Region)).Len(); n >= quotas.VPCs {
 			return CreatedVPC{}, fault.New(fault.QuotaVPC, "account %s has %d VPCs in %s, at most %d", c.Account, n, in.Region, quotas.VPCs)
 		}
-		made := CreatedVPC{VPC: resource.NewID(resource.PrefixVPC), VRouter: resource.NewID(resource.PrefixVRouter), RouteTable: resource.NewID(resource.PrefixRouteTable)}
+		made := CreatedVPC{VPC: tx.NewID("vpc"), VRouter: tx.NewID("vrt"), RouteTable: tx.NewID("vtb")}
 		meta := resource.Meta{Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()}
 		with := func(id string) resource.Meta { m := meta; m.ID = id; return m }
 		tx.Put(&resource.VPC{

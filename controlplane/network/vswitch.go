@@ -54,7 +54,7 @@ func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVS
 			return "", err
 		}
 		x := &resource.VSwitch{
-			Meta: resource.Meta{ID: resource.NewID(resource.PrefixVSwitch), Account: c.Account, Region: vpc.Region, CreatedAt: s.writer.Now()},
+			Meta: resource.Meta{ID: tx.NewID("vsw"), Account: c.Account, Region: vpc.Region, CreatedAt: s.writer.Now()},
 			VPC:  vpc.ID, Zone: in.Zone, CIDR: in.CIDR, Name: in.Name, Description: in.Description,
 		}
 		tx.Put(x)

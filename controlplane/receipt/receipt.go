@@ -97,13 +97,21 @@ func keep(tx *state.Tx, c identity.Caller, now time.Time, result any) error {
 	if err != nil {
 		return fmt.Errorf("write the receipt of token %s: %w", c.Token, err)
 	}
-	tx.PutAttributes(&resource.Receipt{
+	put(tx, &resource.Receipt{
 		Meta:        resource.Meta{ID: tokenID(c), Account: c.Account, CreatedAt: now},
 		Fingerprint: c.Fingerprint,
 		Result:      value,
 		Expires:     now.Add(TokenLifetime),
 	})
 	return nil
+}
+
+// put writes a receipt, in the place of one that has expired.
+func put(tx *state.Tx, r *resource.Receipt) {
+	if old, ok := tx.Receipts.Get(r.ID); ok {
+		tx.Delete(old)
+	}
+	tx.PutAttributes(r)
 }
 
 // useNonce writes down the nonce of a write beside what it does, so that a
@@ -116,24 +124,35 @@ func useNonce(tx *state.Tx, c identity.Caller, now time.Time) error {
 	if old, ok := tx.Receipts.Get(id); ok && now.Before(old.Expires) {
 		return fault.New(fault.NonceUsed, "nonce %q of access key %s", c.Nonce, c.AccessKeyID)
 	}
-	tx.PutAttributes(&resource.Receipt{
+	put(tx, &resource.Receipt{
 		Meta:    resource.Meta{ID: id, Account: c.Account, CreatedAt: now},
 		Expires: now.Add(NonceLifetime),
 	})
 	return nil
 }
 
+// expired returns receipts that have expired, the oldest first, but for those of the
+// minute that is not over yet.
+func expired(v *state.View, now time.Time, limit int) (old []*resource.Receipt) {
+	this := state.MinuteKey(now)
+	for minute, receipts := range v.Receipts.Ascend(state.ByExpiry) {
+		if minute >= this {
+			break
+		}
+		for r := range receipts.All() {
+			if len(old) == limit {
+				return old
+			}
+			old = append(old, r)
+		}
+	}
+	return old
+}
+
 // Sweep deletes receipts that have expired, at most limit of them in one
 // transaction, and returns how many it deleted.
 func Sweep(ctx context.Context, db *state.DB, now time.Time, limit int) (int, error) {
-	var old []*resource.Receipt
-	for r := range db.View().Receipts.All() {
-		if now.After(r.Expires) {
-			if old = append(old, r); len(old) == limit {
-				break
-			}
-		}
-	}
+	old := expired(db.View(), now, limit)
 	if len(old) == 0 {
 		return 0, nil
 	}

@@ -3,6 +3,7 @@ package receipt_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ type result struct {
 func (w *world) write(c identity.Caller, at time.Time) (result, error) {
 	return receipt.Once(ctx, w.db, c, at, func(tx *state.Tx) (result, error) {
 		w.runs++
-		id := resource.NewID("a")
+		id := fmt.Sprintf("a-%d", w.runs)
 		tx.PutAttributes(&resource.Account{Meta: resource.Meta{ID: id, Account: id}})
 		return result{id, tx.Accounts.Len()}, nil
 	})
@@ -189,7 +190,12 @@ func TestSweep(t *testing.T) {
 func TestOnceSettled(t *testing.T) {
 	w := newWorld(t)
 	put := func(tx *state.Tx) error {
-		tx.Put(&resource.VPC{Meta: resource.Meta{ID: "vpc-1"}})
+		old, _ := tx.VPCs.Get("vpc-1")
+		vpc := &resource.VPC{Meta: resource.Meta{ID: "vpc-1"}}
+		if old != nil {
+			vpc.Created = old.Created
+		}
+		tx.Put(vpc)
 		return nil
 	}
 	if err := w.db.Update(ctx, put); err != nil {

@@ -1,39 +1,15 @@
 package resource
 
-import (
-	"fmt"
+import gonanoid "github.com/matoous/go-nanoid/v2"
 
-	gonanoid "github.com/matoous/go-nanoid/v2"
-)
-
-// ids are short enough, prefix included, to serve as names of network links
-// (15 bytes), which is how they turn up in the kernel.
-const (
-	idAlphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
-	idLength   = 9
-)
-
-// NewID returns a fresh id of the documents' form: the kind's prefix, a hyphen
-// and nine lower-case letters and digits, for example vpc-257gq642n.
-func NewID(prefix string) string {
-	return fmt.Sprintf("%s-%s", prefix, gonanoid.MustGenerate(idAlphabet, idLength))
+// IDs is the form of the ids that a family's services give: a prefix for the kind, a
+// hyphen, and Length characters of Alphabet.
+type IDs struct {
+	Alphabet string
+	Length   int
 }
 
-// Prefixes of ids, as the documents' examples have them.
-const (
-	PrefixVPC          = "vpc"
-	PrefixVRouter      = "vrt"
-	PrefixRouteTable   = "vtb"
-	PrefixVSwitch      = "vsw"
-	PrefixElasticIP    = "eip"
-	PrefixNATGateway   = "ngw"
-	PrefixForwardTable = "ftb"
-	PrefixSNATTable    = "stb"
-	PrefixForwardEntry = "fwd"
-	PrefixSNATEntry    = "snat"
-	PrefixInstance     = "i"
-
-	PrefixVPNGateway      = "vpn"
-	PrefixCustomerGateway = "cgw"
-	PrefixVPNConnection   = "vco"
-)
+// Draw returns an id at random, which may be taken already: see state.Tx.NewID.
+func (f IDs) Draw(prefix string) string {
+	return prefix + "-" + gonanoid.MustGenerate(f.Alphabet, f.Length)
+}

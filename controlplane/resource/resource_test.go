@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"reflect"
-	"regexp"
 	"testing"
 	"time"
 
@@ -116,23 +115,6 @@ func TestCloneAndJSON(t *testing.T) {
 		}
 		if !reflect.DeepEqual(back, any(r)) {
 			t.Errorf("%s came back as\n%+v, was\n%+v", text, back, r)
-		}
-	}
-}
-
-// TestNewID checks the form of ids: those that name links have to fit (15 bytes).
-func TestNewID(t *testing.T) {
-	for _, prefix := range []string{
-		resource.PrefixVPC, resource.PrefixVRouter, resource.PrefixRouteTable, resource.PrefixVSwitch, resource.PrefixElasticIP, resource.PrefixNATGateway,
-		resource.PrefixForwardTable, resource.PrefixSNATTable, resource.PrefixForwardEntry, resource.PrefixSNATEntry, resource.PrefixInstance,
-	} {
-		seen := make(map[string]bool)
-		for range 100 {
-			id := resource.NewID(prefix)
-			if !regexp.MustCompile(`^`+prefix+`-[0-9a-z]{9}$`).MatchString(id) || len(id) > 15 || seen[id] {
-				t.Fatalf("id %q", id)
-			}
-			seen[id] = true
 		}
 	}
 }

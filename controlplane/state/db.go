@@ -88,7 +88,11 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 func (db *DB) attempt(ctx context.Context, fn func(*Tx) error) error {
 	base := db.View()
 	tx := &Tx{View: base.clone(), revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), deleted: make(map[gone]bool)}
-	if err := fn(tx); err != nil {
+	err := fn(tx)
+	if err == nil {
+		err = tx.err
+	}
+	if err != nil {
 		return err
 	}
 	tx.dropUnknownNetworks(base)
@@ -144,6 +148,7 @@ type Tx struct {
 	writes   map[store.Key]resource.Resource // nil: deleted
 	networks map[string]bool
 	deleted  map[gone]bool
+	err      error // why it can't be committed
 }
 
 // gone is a kind of resource that has been deleted from a network.
@@ -152,7 +157,25 @@ type gone struct {
 	kind    resource.Kind
 }
 
-// Put writes a resource that the dataplane has to follow.
+// tries is how often an id is drawn before it is given up: with half of all ids taken,
+// that none is free is a matter of one in 10^30.
+const tries = 100
+
+// NewID returns an id that draw gives and nothing has. If there is none, it returns one
+// that is taken, with which Put makes the transaction fail.
+func (tx *Tx) NewID(draw func() string) string {
+	id := draw()
+	for range tries {
+		if !tx.Taken(id) {
+			break
+		}
+		id = draw()
+	}
+	return id
+}
+
+// Put writes a resource that the dataplane has to follow. One that is new (it has no
+// Created) may not take the place of another: the transaction then fails.
 func (tx *Tx) Put(r resource.Resource) {
 	r.Metadata().Generation = tx.revision
 	tx.networks[r.Network()] = true
@@ -189,6 +212,9 @@ func (tx *Tx) write(r resource.Resource) {
 	t := tx.table(r.Kind())
 	m.Revision = tx.revision
 	if old, ok := t.get(m.ID); ok {
+		if m.Created == 0 {
+			tx.err = errors.Join(tx.err, fmt.Errorf("a new %s would take the place of %s", r.Kind(), m.ID))
+		}
 		m.Created = old.Metadata().Created
 		tx.networks[old.Network()] = tx.networks[old.Network()] || old.Network() != r.Network()
 	} else {

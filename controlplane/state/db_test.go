@@ -32,10 +32,14 @@ func update(t testing.TB, db *state.DB, fn func(*state.Tx)) {
 	}
 }
 
+// put writes resources, also in the place of others.
 func put(t testing.TB, db *state.DB, rs ...resource.Resource) {
 	t.Helper()
 	update(t, db, func(tx *state.Tx) {
 		for _, r := range rs {
+			if m := r.Metadata(); tx.Taken(m.ID) {
+				m.Created = tx.Revision()
+			}
 			tx.Put(r)
 		}
 	})
@@ -380,5 +384,68 @@ func BenchmarkUpdate(b *testing.B) {
 	})
 	for b.Loop() {
 		put(b, db, vswitch("vsw-05000", "vpc-a"))
+	}
+}
+
+// An id is given once, whatever has it, and nothing is overwritten in silence.
+func TestIDsAreNotGivenTwice(t *testing.T) {
+	db := newDB(t)
+	gateway := &resource.NATGateway{Meta: resource.Meta{ID: "x-1"}, VPC: "vpc-a", ForwardTable: "x-2", SNATTable: "x-3"}
+	put(t, db, vpc("x-0"), gateway)
+	next := 0
+	draw := func() string { next++; return fmt.Sprintf("x-%d", next-1) }
+	update(t, db, func(tx *state.Tx) {
+		if id := tx.NewID(draw); id != "x-4" {
+			t.Errorf("got %s, which is taken or not the first that is free", id)
+		}
+	})
+	before := db.View()
+	err := db.Update(ctx, func(tx *state.Tx) error {
+		id := tx.NewID(func() string { return "x-0" })
+		tx.Put(vpc(id))
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "x-0") || db.View() != before {
+		t.Errorf("a new VPC took the place of another: %v", err)
+	}
+	// What was there is changed, and what was deleted is made again.
+	update(t, db, func(tx *state.Tx) {
+		v, _ := tx.VPCs.Get("x-0")
+		tx.Put(v.Clone())
+		tx.Delete(v)
+		tx.Put(vpc("x-0"))
+	})
+}
+
+// Who waits for a network is woken by reports of it, not by those of another.
+func TestSettleOfOneNetwork(t *testing.T) {
+	db := newDB(t)
+	put(t, db, vpc("vpc-a"), vpc("vpc-b"))
+	now := time.Now()
+	settled := make(chan bool)
+	go func() { settled <- db.Observed.Settle(ctx, "vpc-a") }()
+	for i := range int64(100) {
+		db.Observed.Report("vpc-b", i+1, nil, now)
+	}
+	select {
+	case <-settled:
+		t.Error("vpc-a has settled by reports of vpc-b")
+	default:
+	}
+	db.Observed.Report("vpc-a", 1, errors.New("no"), now) // an attempt is an answer
+	if !<-settled {
+		t.Error("vpc-a has not settled")
+	}
+	put(t, db, vpc("vpc-c"))
+	go func() { settled <- db.Observed.Settle(ctx, "vpc-c") }()
+	db.Observed.Forget("vpc-c")
+	if !<-settled {
+		t.Error("a network that is gone is waited for")
+	}
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	put(t, db, vpc("vpc-d"))
+	if db.Observed.Settle(over, "vpc-d") {
+		t.Error("vpc-d has settled")
 	}
 }

@@ -196,5 +196,6 @@ var kinds = []registered{
 	},
 	Kind[*resource.Receipt]{
 		Name: resource.KindReceipt, Noun: "receipt", Table: func(v *View) **Table[*resource.Receipt] { return &v.Receipts },
+		Indexes: []Index[*resource.Receipt]{one(ByExpiry, func(r *resource.Receipt) string { return MinuteKey(r.Expires) })},
 	},
 }

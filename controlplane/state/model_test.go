@@ -79,6 +79,9 @@ func (m *model) step(tx *state.Tx, r *rand.Rand) {
 			InternalPort: uint16(r.IntN(4)),
 		}
 		c := e.Clone().(*resource.ForwardEntry)
+		if tx.Taken(e.ID) {
+			e.Created = tx.Revision() // it is no new one
+		}
 		if r.IntN(4) == 0 {
 			tx.PutAttributes(e)
 		} else {

@@ -14,7 +14,6 @@ import (
 type Observed struct {
 	mu       sync.Mutex
 	networks map[string]*observation
-	changed  chan struct{} // closed and replaced at every report
 }
 
 type observation struct {
@@ -24,6 +23,9 @@ type observation struct {
 	err     error // of the last attempt
 	since   time.Time
 	deleted map[resource.Kind]int64 // revision at which a resource of the kind was deleted last
+	// Is closed and replaced at every report of this network: those who wait for
+	// another's are not woken.
+	reported chan struct{}
 }
 
 // NetworkStatus is one network's place between wanted and applied.
@@ -36,13 +38,13 @@ type NetworkStatus struct {
 }
 
 func newObserved() *Observed {
-	return &Observed{networks: make(map[string]*observation), changed: make(chan struct{})}
+	return &Observed{networks: make(map[string]*observation)}
 }
 
 func (o *Observed) of(network string) *observation {
 	n := o.networks[network]
 	if n == nil {
-		n = &observation{}
+		n = &observation{reported: make(chan struct{})}
 		o.networks[network] = n
 	}
 	return n
@@ -95,20 +97,22 @@ func (o *Observed) Report(network string, revision int64, err error, now time.Ti
 	if err == nil {
 		n.applied = max(n.applied, revision)
 	}
-	o.wake()
+	n.wake()
 }
 
 // Forget drops a network that is gone.
 func (o *Observed) Forget(network string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.networks, network)
-	o.wake()
+	if n := o.networks[network]; n != nil {
+		n.wake()
+		delete(o.networks, network)
+	}
 }
 
-func (o *Observed) wake() {
-	close(o.changed)
-	o.changed = make(chan struct{})
+func (n *observation) wake() {
+	close(n.reported)
+	n.reported = make(chan struct{})
 }
 
 // Applied returns the revision up to which the kernel holds the network.
@@ -139,13 +143,17 @@ func (o *Observed) settled(network string) bool {
 func (o *Observed) Settle(ctx context.Context, network string) bool {
 	for {
 		o.mu.Lock()
-		settled, changed := o.settled(network), o.changed
+		settled := o.settled(network)
+		var reported chan struct{}
+		if !settled { // then there is an observation of it
+			reported = o.networks[network].reported
+		}
 		o.mu.Unlock()
 		if settled {
 			return true
 		}
 		select {
-		case <-changed:
+		case <-reported:
 		case <-ctx.Done():
 			return false
 		}

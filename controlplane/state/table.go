@@ -110,13 +110,23 @@ func (t *Table[R]) All() iter.Seq[R] {
 // By returns the resources under a key of the named index. It panics on an
 // index that the table does not have: that is a mistake in the program.
 func (t *Table[R]) By(index, key string) *Range[R] {
+	r, _ := t.index(index).Get(key)
+	return r
+}
+
+// Ascend iterates over the keys of the named index, and what is under them, in order of
+// the keys.
+func (t *Table[R]) Ascend(index string) iter.Seq2[string, *Range[R]] {
+	return func(yield func(string, *Range[R]) bool) { t.index(index).Scan(yield) }
+}
+
+func (t *Table[R]) index(name string) *btree.Map[string, *Range[R]] {
 	for i := range t.kind.Indexes {
-		if t.kind.Indexes[i].Name == index {
-			r, _ := t.ordered[i].Get(key)
-			return r
+		if t.kind.Indexes[i].Name == name {
+			return t.ordered[i]
 		}
 	}
-	panic(fmt.Sprintf("state: table %s has no index %q", t.kind.Name, index))
+	panic(fmt.Sprintf("state: table %s has no index %q", t.kind.Name, name))
 }
 
 // clone returns a copy that can be changed without disturbing t's readers.

@@ -1,9 +1,11 @@
 package state
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"sluice/controlplane/resource"
 )
@@ -29,10 +31,14 @@ const (
 	ByConnection      = "connection"      // VPN route: VPN connection id
 	ByPublished       = "published"       // VPN route that is in the VPC's route table: Key(VPC, destination)
 	ByTag             = "tag"             // tag set: Key(account, region, tag key)
+	ByExpiry          = "expiry"          // receipt: MinuteKey of when it expires
 )
 
 // Key joins the parts of an index key.
 func Key(parts ...string) string { return strings.Join(parts, "\x00") }
+
+// MinuteKey is a key by time: those of later minutes come later.
+func MinuteKey(at time.Time) string { return fmt.Sprintf("%016x", at.Unix()/60) }
 
 // AddrKey is Key for a VPC and an address in it.
 func AddrKey(vpc string, a netip.Addr) string { return Key(vpc, a.String()) }

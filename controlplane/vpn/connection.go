@@ -49,7 +49,7 @@ func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in Ne
 			return CreatedConnection{}, fault.New(fault.VPNIPsecOff, "VPN gateway %s has IPsec off", g.ID)
 		}
 		x := newConnection(g, peer)
-		x.Meta = resource.Meta{ID: resource.NewID(resource.PrefixVPNConnection), Account: c.Account, Region: g.Region, CreatedAt: s.now()}
+		x.Meta = resource.Meta{ID: tx.NewID("vco"), Account: c.Account, Region: g.Region, CreatedAt: s.now()}
 		if err := s.apply(x, in.Settings); err != nil {
 			return CreatedConnection{}, err
 		}

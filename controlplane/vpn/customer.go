@@ -41,7 +41,7 @@ func (s *Service) CreateCustomerGateway(ctx context.Context, c identity.Caller, 
 			return nil, fault.New(fault.QuotaCustomerGateway, "account %s has %d customer gateways, at most %d", c.Account, n, most)
 		}
 		g := &resource.CustomerGateway{
-			Meta:        resource.Meta{ID: resource.NewID(resource.PrefixCustomerGateway), Account: c.Account, Region: in.Region, CreatedAt: s.now()},
+			Meta:        resource.Meta{ID: tx.NewID("cgw"), Account: c.Account, Region: in.Region, CreatedAt: s.now()},
 			Address:     in.Address,
 			ASN:         in.ASN,
 			Name:        in.Name,

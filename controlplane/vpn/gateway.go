@@ -86,7 +86,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			return NewGateway{}, err
 		}
 		g := &resource.VPNGateway{
-			Meta:           resource.Meta{ID: resource.NewID(resource.PrefixVPNGateway), Account: c.Account, Region: vpc.Region, CreatedAt: s.now()},
+			Meta:           resource.Meta{ID: tx.NewID("vpn"), Account: c.Account, Region: vpc.Region, CreatedAt: s.now()},
 			VPC:            vpc.ID,
 			VSwitch:        in.VSwitch,
 			Name:           in.Name,

@@ -42,5 +42,5 @@ type Service struct {
 // is the clock that creation times and receipts are taken from.
 func New(db *state.DB, set *settings.Settings, sealer *seal.Sealer, plane Plane, now func() time.Time, random io.Reader, log *slog.Logger) *Service {
 	return &Service{db: db, settings: set, sealer: sealer, plane: plane, now: now, random: random,
-		writer: change.Writer{DB: db, Now: now, Log: log, Patience: set.Settle}}
+		writer: change.NewWriter(db, set, now, log)}
 }

@@ -49,7 +49,7 @@ func (l *Lab) hostAdd(ctx context.Context, o HostOptions) (*Host, error) {
 		return nil, err
 	}
 	if o.InstanceID == "" {
-		o.InstanceID = resource.PrefixInstance + "-" + o.Name
+		o.InstanceID = "i-" + o.Name
 	}
 	vpc, block, err := l.awaitVSwitch(ctx, o.Client, o.VSwitch)
 	if err != nil {

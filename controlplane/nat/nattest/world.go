@@ -81,11 +81,14 @@ func Caller() identity.Caller {
 	return identity.Caller{Account: Account, AccessKeyID: "testid", RequestID: "test-request", Action: "Test"}
 }
 
-// Put writes resources in one transaction.
+// Put writes resources in one transaction, also in the place of others.
 func (w *World) Put(rs ...resource.Resource) {
 	w.t.Helper()
 	w.update(func(tx *state.Tx) {
 		for _, r := range rs {
+			if m := r.Metadata(); tx.Taken(m.ID) {
+				m.Created = tx.Revision()
+			}
 			tx.Put(r)
 		}
 	})
