@@ -2,7 +2,6 @@ package aliyun
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -275,7 +274,7 @@ func vpnPending(t *testing.T, w *vpnWorld) {
 }
 
 func algorithmRefused(_ *testing.T, w *vpnWorld) {
-	w.Tunnels.Refuse(func(c *dataplane.VPNConnection) error { return errors.New("no such algorithm") })
+	w.Tunnels.Lack(dataplane.AES128)
 }
 
 func ipsecOff(t *testing.T, w *vpnWorld) {

@@ -76,11 +76,10 @@ func (k *fakeKernel) VPN(context.Context, string) (map[string]dataplane.VPNStatu
 	return nil, nil
 }
 
-// VPNRefuses implements vpn.Plane.
-func (k *fakeKernel) VPNRefuses(*dataplane.VPNConnection) error { return nil }
-
-// VPNPath implements vpn.Plane.
-func (k *fakeKernel) VPNPath() (dataplane.VPNPath, error) { return dataplane.VPNByXFRM, nil }
+// VPNAbilities implements vpn.Plane.
+func (k *fakeKernel) VPNAbilities(context.Context) *dataplane.VPNAbilities {
+	return &dataplane.VPNAbilities{Path: dataplane.VPNByXFRM, NotKnownYet: true}
+}
 
 // Programs has the network's uplink on tcx.
 func (k *fakeKernel) Programs(_ context.Context, id string) ([]dataplane.Programs, error) {

@@ -320,10 +320,11 @@ func (p *Plane) Route(c identity.Caller, table, destination string, kind resourc
 // Tunnels is how the connections of all networks are; the zero value has none.
 // It implements vpn.Plane.
 type Tunnels struct {
-	mu      sync.Mutex
-	status  map[string]dataplane.VPNStatus
-	refuses func(*dataplane.VPNConnection) error
-	unable  error
+	mu     sync.Mutex
+	status map[string]dataplane.VPNStatus
+	lacks  dataplane.Encryption
+	unable error
+	slow   chan struct{} // VPNAbilities waits for it
 }
 
 // Set makes a connection be as s says.
@@ -336,11 +337,19 @@ func (t *Tunnels) Set(s dataplane.VPNStatus) {
 	t.status[s.Connection] = s
 }
 
-// Refuse decides from now on what cannot be carried; nil refuses nothing.
-func (t *Tunnels) Refuse(why func(*dataplane.VPNConnection) error) {
+// Lack has the dataplane lack an encryption from now on; empty: it has all.
+func (t *Tunnels) Lack(e dataplane.Encryption) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.refuses = why
+	t.lacks = e
+}
+
+// Slow has the dataplane take its time to tell what it can carry, until done is called.
+func (t *Tunnels) Slow() (done func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.slow = make(chan struct{})
+	return sync.OnceFunc(func() { close(t.slow) })
 }
 
 // Unable decides from now on why there can be no tunnels; nil if there can.
@@ -350,11 +359,27 @@ func (t *Tunnels) Unable(why error) {
 	t.unable = why
 }
 
-// VPNPath implements vpn.Plane.
-func (t *Tunnels) VPNPath() (dataplane.VPNPath, error) {
+// VPNAbilities implements vpn.Plane.
+func (t *Tunnels) VPNAbilities(context.Context) *dataplane.VPNAbilities {
 	t.mu.Lock()
+	if slow := t.slow; slow != nil {
+		t.mu.Unlock()
+		<-slow
+		t.mu.Lock()
+	}
 	defer t.mu.Unlock()
-	return dataplane.VPNByXFRM, t.unable
+	a := &dataplane.VPNAbilities{Path: dataplane.VPNByXFRM, NoneBecause: t.unable, IKEVersions: map[int]bool{1: true, 2: true},
+		Encryptions: map[dataplane.Encryption]bool{}, Integrities: map[dataplane.Integrity]bool{}, Groups: map[dataplane.DHGroup]bool{}}
+	for _, e := range []dataplane.Encryption{dataplane.AES128, dataplane.AES192, dataplane.AES256, dataplane.TripleDES, dataplane.DES} {
+		a.Encryptions[e] = e != t.lacks
+	}
+	for _, i := range []dataplane.Integrity{dataplane.MD5, dataplane.SHA1, dataplane.SHA256, dataplane.SHA384, dataplane.SHA512} {
+		a.Integrities[i] = true
+	}
+	for _, g := range []dataplane.DHGroup{1, 2, 5, 14, 24} {
+		a.Groups[g] = true
+	}
+	return a
 }
 
 // VPN implements vpn.Plane.
@@ -362,16 +387,6 @@ func (t *Tunnels) VPN(context.Context, string) (map[string]dataplane.VPNStatus, 
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return maps.Clone(t.status), nil
-}
-
-// VPNRefuses implements vpn.Plane.
-func (t *Tunnels) VPNRefuses(c *dataplane.VPNConnection) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.refuses == nil {
-		return nil
-	}
-	return t.refuses(c)
 }
 
 // Refused checks that err is a refusal for that reason, with a detail.

@@ -36,6 +36,7 @@ type CreatedConnection struct {
 // CustomerGatewayNotFound, VPNIPsecOff, those of check, QuotaVPNConnection,
 // those of autoRoutes, VPNGatewayConfiguring.
 func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in NewConnection) (CreatedConnection, error) {
+	able := s.plane.VPNAbilities(ctx)
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (CreatedConnection, error) {
 		g, err := lookup.In(s.settings, c, tx.VPNGateways, in.Region, in.Gateway)
 		if err != nil {
@@ -62,7 +63,7 @@ func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in Ne
 				return CreatedConnection{}, err
 			}
 		}
-		if err := s.check(tx.View, nil, x, g, peer); err != nil {
+		if err := s.check(tx.View, nil, x, g, peer, able); err != nil {
 			return CreatedConnection{}, err
 		}
 		if n, most := tx.VPNConnections.By(state.ByGateway, g.ID).Len(), s.settings.For(c.Account).VPNConnectionsPerGateway; n >= most {
@@ -97,6 +98,7 @@ type ConnectionChange struct {
 // Reasons, in this order: RegionNotFound, VPNConnectionNotFound, those of
 // check, those of autoRoutes, VPNGatewayConfiguring.
 func (s *Service) ModifyConnection(ctx context.Context, c identity.Caller, in ConnectionChange) (ConnectionStatus, error) {
+	able := s.plane.VPNAbilities(ctx)
 	err := change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, g, peer, err := s.connection(tx.View, c, in.Region, in.ID)
 		if err != nil {
@@ -115,7 +117,7 @@ func (s *Service) ModifyConnection(ctx context.Context, c identity.Caller, in Co
 			tx.Done("VPN connection renamed", connectionAttrs(x)...)
 			return nil
 		}
-		if err := s.check(tx.View, old, x, g, peer); err != nil {
+		if err := s.check(tx.View, old, x, g, peer, able); err != nil {
 			return err
 		}
 		routes, err := s.autoRoutes(tx.View, c, old, x)

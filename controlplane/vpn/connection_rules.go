@@ -7,6 +7,7 @@ import (
 	"sluice/controlplane/fault"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
+	"sluice/dataplane"
 )
 
 // maxSubnets is how many subnets a side of a connection may have: each local
@@ -21,7 +22,7 @@ var everywhere = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 
 // check refuses a connection as a whole. x is as it should come to be, old as it
-// was, nil for a new one.
+// was, nil for a new one; able is what the dataplane can carry.
 //
 // Subnets of the two sides may overlap, and those of other connections and the
 // VPC's blocks, too: what lies in a VSwitch stays there, and of tunnels the one
@@ -30,7 +31,7 @@ var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 // Reasons, in this order: VPNLocalSubnets, VPNRemoteSubnets,
 // VPNConnectionExists, those of checkConflicts, VPNHealthCheck, VPNBGP,
 // VPNAlgorithmRefused.
-func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway) error {
+func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway, able *dataplane.VPNAbilities) error {
 	if err := checkSubnets(x.LocalSubnets, fault.VPNLocalSubnets); err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resour
 	if err != nil {
 		return err
 	}
-	if err := s.plane.VPNRefuses(&c); err != nil {
+	if err := able.Refuses(&c); err != nil {
 		return fault.New(fault.VPNAlgorithmRefused, "%v", err).With(err)
 	}
 	return nil

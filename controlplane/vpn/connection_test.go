@@ -408,3 +408,31 @@ func TestTunnels(t *testing.T) {
 	_, err = w.VPN.Tunnels(t.Context(), "vco-none")
 	planetest.Refused(t, err, fault.VPNConnectionNotFound)
 }
+
+// However long the dataplane takes to tell what it can carry, other writes do not wait.
+func TestOthersDoNotWaitForTheDataplane(t *testing.T) {
+	w := newWorld(t)
+	done := w.Tunnels.Slow()
+	defer done()
+	made := make(chan error)
+	id := ""
+	go func() {
+		var err error
+		id, err = w.connect()
+		made <- err
+	}()
+	_, err := w.VPN.CreateCustomerGateway(ctx, planetest.Alice, vpn.CustomerGateway{Region: planetest.Region, Address: netip.MustParseAddr("198.51.100.77")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-made:
+		t.Errorf("the connection is there already: %v", err)
+	default:
+	}
+	done()
+	if err := <-made; err != nil {
+		t.Fatal(err)
+	}
+	w.show(id)
+}

@@ -18,11 +18,9 @@ type Plane interface {
 	// VPN returns the live state of the connections of a network that the
 	// dataplane has, by connection id.
 	VPN(ctx context.Context, network string) (map[string]dataplane.VPNStatus, error)
-	// VPNRefuses says why the dataplane cannot carry what a connection asks for,
-	// for example an algorithm that charon was built without; nil if it can.
-	VPNRefuses(c *dataplane.VPNConnection) error
-	// VPNPath says how the dataplane carries tunnels, or why it cannot.
-	VPNPath() (dataplane.VPNPath, error)
+	// VPNAbilities returns what the dataplane can carry, as it was found out last. It may
+	// wait, so that it is not for transactions.
+	VPNAbilities(ctx context.Context) *dataplane.VPNAbilities
 }
 
 // Service carries out the actions on VPN gateways, customer gateways,

@@ -256,12 +256,13 @@ func (e *Engine) VPN(_ context.Context, id string) (map[string]dataplane.VPNStat
 	return out, nil
 }
 
-// VPNRefuses says why a connection cannot be carried here; nil if it can.
-func (e *Engine) VPNRefuses(c *dataplane.VPNConnection) error {
+// VPNAbilities returns what this machine can carry, as far as it is known. It waits for
+// some seconds at most, and only while nothing is known yet.
+func (e *Engine) VPNAbilities(ctx context.Context) *dataplane.VPNAbilities {
 	if e.vpn.ipsec == nil {
-		return e.vpn.why
+		return &dataplane.VPNAbilities{NoneBecause: e.vpn.why}
 	}
-	return e.vpn.ipsec.Refuses(c)
+	return e.vpn.ipsec.Abilities(ctx)
 }
 
 // VPNPath returns how tunnels are carried, or why they are not.

@@ -50,15 +50,13 @@ type Manager struct {
 	led      map[string]leading  // what was led where, by network
 	closed   bool
 
-	able      sync.Mutex // of what follows
-	abilities abilities  // nil: not asked yet
-	refusals  map[dataplane.Proposal]error
+	able *abilities
 }
 
 // New returns a Manager. It starts and adopts nothing by itself. The error wraps
 // ErrUnsupported where this machine cannot carry IPsec.
 func New(o Options) (*Manager, error) {
-	m := &Manager{options: o, log: o.Logger, path: o.Path, program: o.Charon, waits: usualWaits, gateways: map[string]*gateway{}, led: map[string]leading{}, refusals: map[dataplane.Proposal]error{}, retryFirst: retryFirst, retryMost: retryMost}
+	m := &Manager{options: o, log: o.Logger, path: o.Path, program: o.Charon, waits: usualWaits, gateways: map[string]*gateway{}, led: map[string]leading{}, retryFirst: retryFirst, retryMost: retryMost}
 	if m.log == nil {
 		m.log = slog.Default()
 	}
@@ -78,6 +76,7 @@ func New(o Options) (*Manager, error) {
 			return nil, err
 		}
 	}
+	m.able = newAbilities(m)
 	return m, nil
 }
 
@@ -256,44 +255,9 @@ func (m *Manager) Link(network, connection string) (name string, up bool) {
 	return "", false
 }
 
-// Refuses says why a connection cannot be carried on this machine: an algorithm, or
-// a version of IKE, that its strongSwan, or the kernel, does not have. It is nil if it can be. The
-// first call asks a charon that is started for it, which takes a moment.
-func (m *Manager) Refuses(c *dataplane.VPNConnection) error {
-	m.able.Lock()
-	defer m.able.Unlock()
-	if m.abilities == nil {
-		a, err := readAbilities(context.Background(), m.program, m.options.Dir, m.path)
-		if err != nil {
-			m.log.Error("cannot tell which algorithms there are", "error", err)
-			return nil // charon says so itself when it is given the connection
-		}
-		m.abilities = a
-	}
-	if !m.abilities[kindVersion][fmt.Sprint(c.IKE.Version)] {
-		return fmt.Errorf("this machine's strongSwan has no IKEv%d: choose the other version, or a strongSwan built with it (from 6.1 on --enable-ikev1)", c.IKE.Version)
-	}
-	if err := m.abilities.refuses(c.IKE.Proposal, "IKE"); err != nil {
-		return err
-	}
-	if c.IKE.Proposal.Group == 0 {
-		return errors.New("IKE: needs a Diffie-Hellman group")
-	}
-	if err := m.abilities.refuses(c.ESP.Proposal, "ESP"); err != nil {
-		return err
-	}
-	if m.path != dataplane.VPNByXFRM {
-		return nil
-	}
-	p := c.ESP.Proposal
-	p.Group = 0
-	err, asked := m.refusals[p]
-	if !asked {
-		err = kernelRefuses(p)
-		m.refusals[p] = err
-	}
-	return err
-}
+// Abilities returns what this machine can carry, as far as it is known. It waits for
+// some seconds at most, and only while nothing is known yet.
+func (m *Manager) Abilities(ctx context.Context) *dataplane.VPNAbilities { return m.able.get(ctx) }
 
 // Close ends the watching. The charons work on, for the next Manager to adopt.
 func (m *Manager) Close() {
@@ -305,4 +269,5 @@ func (m *Manager) Close() {
 	for _, g := range gateways {
 		g.stop()
 	}
+	m.able.close()
 }

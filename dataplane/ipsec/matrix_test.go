@@ -117,7 +117,7 @@ func TestMatrix(t *testing.T) {
 		for _, x := range matrix(testing.Short()) {
 			t.Run(x.name, func(t *testing.T) {
 				l.t = t
-				if err := l.m.Refuses(&x.c); err != nil {
+				if err := l.m.Abilities(t.Context()).Refuses(&x.c); err != nil {
 					t.Skip(err)
 				}
 				l.answer(x.c)

@@ -1,7 +1,6 @@
 package ipsec
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -136,61 +135,4 @@ func trySA(nl *netlink.Handle, e, i algorithm) error {
 		return fmt.Errorf("no ESP with %s and %s: %w", e.kernel, i.kernel, err)
 	}
 	return nl.XfrmStateDel(sa)
-}
-
-// kinds are the words of get-algorithms; that for groups was dh until 6.0.
-const (
-	kindEncryption = "encryption"
-	kindIntegrity  = "integrity"
-	kindGroup      = "dh"
-	kindGroupNew   = "ke"
-	kindVersion    = "version" // ours
-)
-
-// abilities are the algorithms and versions of IKE that this machine has, by kind
-// and name.
-type abilities map[string]map[string]bool
-
-// readAbilities asks a charon that is started for it, and for nothing else, in a
-// namespace of its own.
-func readAbilities(ctx context.Context, program, dir string, path dataplane.VPNPath) (all abilities, err error) {
-	err = ask(ctx, program, dir, path, func(c *charon) error {
-		all, err = c.abilities()
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ask charon for its algorithms: %w", err)
-	}
-	return all, nil
-}
-
-// refuses says what of a proposal this machine does not have.
-func (a abilities) refuses(p dataplane.Proposal, phase string) error {
-	e, known := encryptions[p.Encryption]
-	if !known || !a[kindEncryption][e.charon] {
-		return fmt.Errorf("%s: this machine's strongSwan cannot encrypt with %q", phase, p.Encryption)
-	}
-	i, known := integrities[p.Integrity]
-	if !known || !a[kindIntegrity][i.charon] {
-		return fmt.Errorf("%s: this machine's strongSwan cannot authenticate with %q", phase, p.Integrity)
-	}
-	if p.Group == 0 {
-		return nil
-	}
-	if name, known := groups[p.Group]; !known || !a[kindGroup][name[1]] {
-		return fmt.Errorf("%s: this machine's strongSwan has no Diffie-Hellman group %d", phase, p.Group)
-	}
-	return nil
-}
-
-// kernelRefuses says why the kernel cannot carry ESP with a proposal.
-func kernelRefuses(p dataplane.Proposal) error {
-	return apart(func() error {
-		nl, err := netlink.NewHandle(unix.NETLINK_XFRM)
-		if err != nil {
-			return err
-		}
-		defer nl.Close()
-		return trySA(nl, encryptions[p.Encryption], integrities[p.Integrity])
-	})
 }

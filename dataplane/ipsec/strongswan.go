@@ -3,10 +3,7 @@ package ipsec
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 
 	"sluice/dataplane"
 	"sluice/dataplane/internal/process"
@@ -52,7 +49,7 @@ func Examine(ctx context.Context) (Strongswan, error) {
 		if err != nil {
 			return err
 		}
-		s.Lacks = all.lacks()
+		s.Lacks = lacks(all)
 		return nil
 	})
 	if err != nil {
@@ -85,73 +82,4 @@ func ask(ctx context.Context, program, dir string, path dataplane.VPNPath, f fun
 		defer c.close()
 		return f(c)
 	})
-}
-
-// abilities asks for algorithms and versions of IKE.
-func (c *charon) abilities() (abilities, error) {
-	answer, err := c.do("get-algorithms", nil)
-	if err != nil {
-		return nil, err
-	}
-	all := abilities{kindVersion: {}}
-	for kind, part := range sections(answer) {
-		if kind == kindGroupNew {
-			kind = kindGroup
-		}
-		all[kind] = map[string]bool{}
-		for _, name := range part.Keys() {
-			all[kind][name] = true
-		}
-	}
-	for _, version := range []int{1, 2} {
-		if all[kindVersion][fmt.Sprint(version)], err = c.knows(version); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-}
-
-// knows tries whether charon has a version of IKE: nothing that it says tells, but
-// one without it cannot begin.
-func (c *charon) knows(version int) (bool, error) {
-	const name = "version"
-	conn := section{name: section{
-		"version": fmt.Sprint(version), "local_addrs": []string{"127.0.0.1"}, "remote_addrs": []string{"127.0.0.2"},
-		"local": section{"auth": "psk"}, "remote": section{"auth": "psk"}, "children": section{name: section{"start_action": "none"}},
-	}}
-	if _, err := c.do("load-conn", conn); err != nil {
-		return false, err
-	}
-	_, refused := c.do("initiate", section{"child": name, "ike": name, "timeout": "-1"})
-	if _, err := c.do("terminate", section{"ike": name, "force": "yes", "timeout": "-1"}); err != nil && !strings.Contains(err.Error(), "no matching SAs") {
-		return false, err
-	}
-	if _, err := c.do("unload-conn", section{"name": name}); err != nil {
-		return false, err
-	}
-	return refused == nil, nil
-}
-
-// lacks returns what a connection may ask for and is not there.
-func (a abilities) lacks() []string {
-	var out []string
-	if !a[kindVersion]["1"] {
-		out = append(out, "IKEv1")
-	}
-	for _, name := range slices.Sorted(maps.Keys(encryptions)) {
-		if !a[kindEncryption][encryptions[name].charon] {
-			out = append(out, "encryption "+string(name))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(integrities)) {
-		if !a[kindIntegrity][integrities[name].charon] {
-			out = append(out, "hash "+string(name))
-		}
-	}
-	for _, number := range slices.Sorted(maps.Keys(groups)) {
-		if !a[kindGroup][groups[number][1]] {
-			out = append(out, fmt.Sprintf("Diffie-Hellman group %d", number))
-		}
-	}
-	return out
 }

@@ -1,9 +1,14 @@
 package ipsec
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/dataplane"
 )
@@ -22,7 +27,7 @@ func TestExamine(t *testing.T) {
 		for version, lacks := range map[int]bool{1: slices.Contains(s.Lacks, "IKEv1"), 2: false} {
 			c := usual()
 			c.IKE.Version = version
-			if err := l.m.Refuses(&c); (err != nil) != lacks {
+			if err := l.m.Abilities(t.Context()).Refuses(&c); (err != nil) != lacks {
 				t.Errorf("IKEv%d is lacking: %v, and refused: %v", version, lacks, err)
 			}
 		}
@@ -30,26 +35,80 @@ func TestExamine(t *testing.T) {
 }
 
 func TestLacks(t *testing.T) {
-	all := abilities{
-		kindVersion:    {"1": true, "2": true},
-		kindEncryption: {"AES_CBC": true, "3DES_CBC": true, "DES_CBC": true},
-		kindIntegrity:  {},
-		kindGroup:      {},
-	}
+	names := map[string][]string{kindEncryption: {"AES_CBC", "3DES_CBC", "DES_CBC"}}
 	for _, i := range integrities {
-		all[kindIntegrity][i.charon] = true
+		names[kindIntegrity] = append(names[kindIntegrity], i.charon)
 	}
 	for _, g := range groups {
-		all[kindGroup][g[1]] = true
+		names[kindGroup] = append(names[kindGroup], g[1])
 	}
-	if got := all.lacks(); len(got) > 0 {
+	all := fromCharon(names)
+	all.IKEVersions = map[int]bool{1: true, 2: true}
+	if got := lacks(all); len(got) > 0 {
 		t.Errorf("lacks %q", got)
 	}
-	delete(all[kindVersion], "1")
-	delete(all[kindEncryption], "DES_CBC")
-	delete(all[kindIntegrity], integrities[dataplane.MD5].charon)
-	delete(all[kindGroup], groups[24][1])
-	if got, want := all.lacks(), []string{"IKEv1", "encryption des", "hash md5", "Diffie-Hellman group 24"}; !slices.Equal(got, want) {
+	without := func(list []string, name string) []string {
+		return slices.DeleteFunc(list, func(n string) bool { return n == name })
+	}
+	all = fromCharon(map[string][]string{
+		kindEncryption: {"AES_CBC", "3DES_CBC"},
+		kindIntegrity:  without(names[kindIntegrity], integrities[dataplane.MD5].charon),
+		kindGroup:      without(names[kindGroup], groups[24][1]),
+	})
+	all.IKEVersions = map[int]bool{2: true}
+	if got, want := lacks(all), []string{"IKEv1", "encryption des", "hash md5", "Diffie-Hellman group 24"}; !slices.Equal(got, want) {
 		t.Errorf("lacks %q, want %q", got, want)
+	}
+}
+
+// What is not known yet is waited for once; after that nobody waits, whatever charon's
+// program does.
+func TestAbilities(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "charon")
+	if err := os.WriteFile(program, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	answers, asked := make(chan *dataplane.VPNAbilities), make(chan struct{}, 10)
+	a := &abilities{path: dataplane.VPNByXFRM, program: program, first: make(chan struct{})}
+	a.ctx, a.stop = context.WithCancel(context.Background())
+	defer a.close()
+	a.read = func(ctx context.Context) (*dataplane.VPNAbilities, error) {
+		asked <- struct{}{}
+		select {
+		case all := <-answers:
+			return all, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := a.get(gone); !got.NotKnownYet || got.Path != dataplane.VPNByXFRM || got.Refuses(&dataplane.VPNConnection{}) != nil {
+		t.Errorf("before there is an answer: %+v", got)
+	}
+	<-asked
+	one, two := &dataplane.VPNAbilities{}, &dataplane.VPNAbilities{}
+	waiting := make(chan *dataplane.VPNAbilities)
+	go func() { waiting <- a.get(t.Context()) }()
+	answers <- one
+	if got := <-waiting; got != one {
+		t.Errorf("%+v", got)
+	}
+	if err := os.Chtimes(program, time.Time{}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.get(t.Context()); got != one { // while charon is asked
+		t.Errorf("%+v", got)
+	}
+	<-asked
+	answers <- two
+	eventually(t, patience, func() error {
+		if got := a.get(t.Context()); got != two {
+			return fmt.Errorf("%+v", got)
+		}
+		return nil
+	})
+	if len(asked) > 0 {
+		t.Error("asked without need")
 	}
 }

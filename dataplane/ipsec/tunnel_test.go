@@ -502,13 +502,14 @@ func TestOnDemand(t *testing.T) {
 
 func TestRefuses(t *testing.T) {
 	each(t, func(t *testing.T, l *lab) {
+		able := l.m.Abilities(t.Context())
 		for e := range encryptions {
 			for i := range integrities {
 				for g := range groups {
 					c := usual()
 					c.IKE.Proposal = dataplane.Proposal{Encryption: e, Integrity: i, Group: g}
 					c.ESP.Proposal = c.IKE.Proposal
-					if err := l.m.Refuses(&c); err != nil {
+					if err := able.Refuses(&c); err != nil {
 						t.Errorf("%s, which Debian's strongSwan has: %v", proposal(c.IKE.Proposal), err)
 					}
 				}
@@ -522,7 +523,7 @@ func TestRefuses(t *testing.T) {
 		} {
 			c := usual()
 			change(&c)
-			err := l.m.Refuses(&c)
+			err := able.Refuses(&c)
 			if err == nil {
 				t.Errorf("not refused: %+v", c)
 			}
