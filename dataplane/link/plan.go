@@ -23,6 +23,8 @@ type Plan struct {
 	Err    error           // what cannot be had as things are
 
 	added []netip.Addr
+	going map[string]*Link // by name: those that are not what is wanted, or not wanted at all
+	asked map[string]bool  // what links that are to be made have for themselves
 }
 
 // Empty reports whether nothing differs.
@@ -41,7 +43,7 @@ func (p *Plan) Whats() []string {
 // Plan compares. The changes find their links by name when they are carried
 // out, so that a link may be made by an earlier one.
 func (l *Links) Plan(s *State, n *dataplane.Network) *Plan {
-	p := &Plan{}
+	p := &Plan{going: map[string]*Link{}, asked: map[string]bool{}}
 	wanted := map[string]bool{}
 	if lo := s.Links["lo"]; lo != nil && !lo.Up {
 		l.planUp(p, "lo")
@@ -60,6 +62,14 @@ func (l *Links) Plan(s *State, n *dataplane.Network) *Plan {
 	for _, name := range sortedNames(s.Links) {
 		link := s.Links[name]
 		if name == "lo" || wanted[name] || !isOurs(link) {
+			continue
+		}
+		p.going[name] = link
+	}
+	l.planFreed(p)
+	for _, name := range sortedNames(p.going) {
+		link := p.going[name]
+		if wanted[name] {
 			continue
 		}
 		p.Remove = append(p.Remove, change.Change{

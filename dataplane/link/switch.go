@@ -30,18 +30,17 @@ func (l *Links) planSwitch(p *Plan, s *State, n *dataplane.Network, sw *dataplan
 	if a.Kind == dataplane.AttachDevice {
 		alias = movedAlias(alias, a.Device, "")
 	}
-	old := have
 	if have != nil && !l.isSwitch(s, have, sw) {
+		p.going[sw.ID] = have
 		have = nil
 	}
 	if have == nil {
+		p.ask(s.asks(a)...)
 		p.Make = append(p.Make, change.Change{
 			What: fmt.Sprintf("make %s %s", a.Kind, sw.ID), Makes: sw.ID,
 			Do: func(context.Context) error {
-				if old != nil {
-					if err := l.remove(old); err != nil {
-						return err
-					}
+				if err := l.makeWay(p, sw.ID); err != nil {
+					return err
 				}
 				return l.makeSwitch(s, sw, alias, mac)
 			},
@@ -106,7 +105,11 @@ func (l *Links) makeSwitch(s *State, sw *dataplane.Switch, alias string, mac net
 		}
 		return l.onLink(sw.ID, func(k netlink.Link) error { return l.ns.Netlink().LinkSetMTU(k, a.MTU) })(nil)
 	case dataplane.AttachVLAN, dataplane.AttachVXLAN:
-		under := s.underlay[a.Device]
+		// It may have come back only now.
+		under, err := find(l.self, a.Device)
+		if err != nil {
+			return err
+		}
 		if under == nil {
 			return l.missing(a.Device, "", "the "+string(a.Kind)+"'s device")
 		}

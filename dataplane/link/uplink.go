@@ -27,18 +27,17 @@ func (l *Links) planUplink(p *Plan, s *State, n *dataplane.Network) {
 		p.Err = fmt.Errorf("uplink of %s: %w", n.ID, l.missing(u.Device, u.Namespace, "the "+deviceRole(u.Mode)))
 		return
 	}
-	old := have
 	if have != nil && !isUplink(s, have, u) {
+		p.going[name] = have
 		have = nil
 	}
 	if have == nil {
+		p.ask(deviceOf(u.Device, u.Namespace))
 		p.Make = append(p.Make, change.Change{
 			What: fmt.Sprintf("make uplink %s on %s", name, u.Device), Makes: name,
 			Do: func(context.Context) error {
-				if old != nil {
-					if err := l.remove(old); err != nil {
-						return err
-					}
+				if err := l.makeWay(p, name); err != nil {
+					return err
 				}
 				return l.makeUplink(s, n, alias)
 			},
