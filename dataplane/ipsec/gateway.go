@@ -49,10 +49,8 @@ type gateway struct {
 	keys    map[string]sharedKey // that charon has been given, by connection
 	given   map[string]string    // how charon tells of what it was given, by connection (holding)
 	numbers *identifiers         // nil: not read yet
-	// SAs that are being taken down, by connection; it is not initiated until they
-	// are gone.
-	closing map[string][]string
-	tries   map[string]attempt // by CHILD_SA
+	leaving map[string]*leaving  // IKE_SAs that are being taken down, by id
+	tries   map[string]attempt   // by CHILD_SA
 }
 
 // mutex is a sync.Mutex for which one can wait a while only.
@@ -127,6 +125,9 @@ func (g *gateway) nudge() {
 
 // hear takes in an event, and returns whether charon's SAs may have changed.
 func (g *gateway) hear(e vici.Event) bool {
+	if e.Name == "ike-rekey" {
+		g.succeed(e.Message)
+	}
 	changed, f := g.states.hear(e)
 	if f != nil {
 		g.say(f)
@@ -219,7 +220,7 @@ func (g *gateway) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for charon: %w", err)
 	}
-	g.keys, g.given, g.closing, g.tries = map[string]sharedKey{}, map[string]string{}, map[string][]string{}, map[string]attempt{}
+	g.keys, g.given, g.leaving, g.tries = map[string]sharedKey{}, map[string]string{}, map[string]*leaving{}, map[string]attempt{}
 	conf, _ := os.ReadFile(filepath.Join(g.dir, settingsFile))
 	if len(pids) == 1 && string(conf) == settings(g.dir, g.m.path, g.m.waits) && g.lives(pids[0]) {
 		c, err := connect(ctx, g.dir, pids[0])

@@ -9,7 +9,6 @@ import (
 )
 
 const (
-	closingLook = 50 * time.Millisecond // while an SA is being taken down
 	// Between attempts at a CHILD_SA. One that the peer does not answer lasts longer
 	// (retransmitTries) than the longest, so that the next follows at once.
 	retryFirst = time.Second
@@ -31,12 +30,17 @@ func (g *gateway) tend() (time.Duration, error) {
 		g.drop()
 		return 0, err
 	}
-	g.stillClosing(sas)
+	if err := g.seeOff(sas); err != nil {
+		return 0, err
+	}
 	moved := g.states.setLinks(g.links())
 	g.tell(g.states.update(g.staying(sas)), moved)
 	next, err := g.thin(g.staying(sas))
 	if err != nil {
 		return 0, err
+	}
+	if g.leaves("") {
+		next = min(next, leaveLook)
 	}
 	now := time.Now()
 	g.forget(sas, now)
@@ -52,8 +56,7 @@ func (g *gateway) tend() (time.Duration, error) {
 			}
 			continue
 		}
-		if len(g.closing[c.ID]) > 0 {
-			next = min(next, closingLook)
+		if g.leaves(c.ID) {
 			continue
 		}
 		if sas, err = g.giveUp(c, sas, now); err != nil {

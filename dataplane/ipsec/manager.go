@@ -101,8 +101,8 @@ func (m *Manager) Apply(ctx context.Context, ns *netns.Namespace, network string
 	if err != nil {
 		return fmt.Errorf("VPN gateway %s: %w", want.ID, err)
 	}
+	m.dismiss(network, gone)
 	for _, slot := range gone {
-		m.dismiss(network, slot)
 		if err := m.removeSite(network, slot); err != nil {
 			return fmt.Errorf("VPN gateway %s: remove what is left of a site: %w", want.ID, err)
 		}
@@ -197,6 +197,9 @@ func (m *Manager) remove(ns *netns.Namespace, network string) error {
 	}
 	if len(slots) == 0 {
 		return nil
+	}
+	if ns != nil { // else nothing gets out any more
+		m.dismiss(network, slices.Collect(maps.Keys(slots)))
 	}
 	var errs []error
 	for slot := range slots {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"sluice/dataplane"
@@ -132,43 +133,41 @@ func (m *Manager) noteSites(network string, sites []site) error {
 	return errors.Join(errs...)
 }
 
-// dismissTime is how long a charon that is to be ended has to take leave of its
-// peers.
-const dismissTime = 2 * time.Second
-
-// dismiss takes down what a site's charon has, so that its peers need not find out
-// by themselves. What a peer has just begun comes to an end: it is refused.
-func (m *Manager) dismiss(network string, slot int) {
-	m.mu.Lock()
-	g := m.gateways[m.siteDir(network, slot)]
-	m.mu.Unlock()
-	if g == nil {
-		return
+// dismiss takes down what the charons of a network's sites have, all at once, so that
+// their peers need not find out by themselves. What a peer has just begun comes to an
+// end: it is refused.
+func (m *Manager) dismiss(network string, slots []int) {
+	var all sync.WaitGroup
+	for _, g := range m.of(network) {
+		if slices.Contains(slots, g.slot) {
+			all.Go(g.dismiss)
+		}
 	}
+	all.Wait()
+}
+
+func (g *gateway) dismiss() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.charon == nil || g.stopped {
 		return
 	}
+	g.want.Connections = nil // and so nothing is begun, and all there is leaves
 	// Whatever fails here, it is ended.
 	for id := range g.loaded {
 		_, _ = g.charon.do("unload-conn", section{"name": id})
 	}
-	ended := map[string]bool{}
-	tick := time.NewTicker(closingLook)
+	tick := time.NewTicker(leaveLook)
 	defer tick.Stop()
-	for end := time.Now().Add(dismissTime); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(leaveTime); time.Now().Before(end); <-tick.C {
 		sas, err := g.charon.list()
-		if err != nil || len(sas) == 0 {
+		if err != nil || len(sas) == 0 || g.seeOff(sas) != nil {
 			break
 		}
-		for i := range sas {
-			if sa := &sas[i]; !ended[sa.id] && (sa.established() || sa.initiator) {
-				ended[sa.id] = g.end(sa.id, !sa.established()) == nil
-			}
-		}
 	}
-	g.m.log.Info("ended a site's charon", "network", network, "peer", g.peer)
+	if g.peer.IsValid() {
+		g.m.log.Info("ended a site's charon", "network", g.network, "peer", g.peer)
+	}
 }
 
 // removeSite ends a site's charon and removes its directory, which goes last, so
