@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -32,9 +33,9 @@ const (
 )
 
 const (
-	readyTimeout   = 10 * time.Second // for a charon to answer after its start
-	commandTimeout = 10 * time.Second
-	logLimit       = 4 << 20 // bytes
+	readyTimeout  = 10 * time.Second // for a charon to answer after its start
+	answerTimeout = 10 * time.Second // for it to answer a command
+	logLimit      = 4 << 20          // bytes
 )
 
 // charon is a running charon, and the session with it.
@@ -45,6 +46,8 @@ type charon struct {
 	session *vici.Session
 	lines   []net.Conn      // below the session
 	events  chan vici.Event // closed when charon ends, or the session
+	answer  time.Duration   // as answerTimeout
+	hung    atomic.Bool     // it has not answered for so long
 }
 
 // subscriptions are the events that say something of SAs.
@@ -119,12 +122,12 @@ func writeFile(name string, data []byte) error {
 }
 
 // connect opens the session with a charon, as soon as it answers.
-func connect(ctx context.Context, dir string, pid int) (*charon, error) {
+func connect(ctx context.Context, dir string, pid int, w waits) (*charon, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return nil, ended(dir)
 	}
-	c := &charon{dir: dir, pid: pid, fd: fd}
+	c := &charon{dir: dir, pid: pid, fd: fd, answer: w.answer}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -197,9 +200,16 @@ func (c *charon) gone(wait time.Duration) bool { return process.Ended(c.fd, wait
 
 // within runs f, and ends the session if that takes too long, which ends f.
 func (c *charon) within(f func() error) error {
-	timer := time.AfterFunc(commandTimeout, c.hangUp)
+	timer := time.AfterFunc(c.answer, func() {
+		c.hung.Store(true)
+		c.hangUp()
+	})
 	defer timer.Stop()
-	return f()
+	err := f()
+	if err != nil && c.hung.Load() {
+		return fmt.Errorf("process %d has not answered for %s", c.pid, c.answer)
+	}
+	return err
 }
 
 // do runs a command.
@@ -277,10 +287,18 @@ func torn(sas []ikeSA) bool {
 	return false
 }
 
-// boundLog keeps charon's log from growing without end. Charon appends to it.
-func boundLog(dir string) {
-	name := filepath.Join(dir, logFile)
-	if st, err := os.Stat(name); err == nil && st.Size() > logLimit {
-		_ = os.Truncate(name, 0)
+// boundLog keeps charon's log from growing without end; charon appends to it. Where
+// somebody has moved or removed it, as who rotates logs does, charon would go on with a
+// file that nobody reads, or could bound: it is told to open its log anew.
+func (c *charon) boundLog() error {
+	name := filepath.Join(c.dir, logFile)
+	st, err := os.Stat(name)
+	if err != nil || !process.Opens(c.pid, st) {
+		_, err = c.do("reload-settings", nil)
+		return err
 	}
+	if st.Size() > logLimit {
+		return os.Truncate(name, 0)
+	}
+	return nil
 }

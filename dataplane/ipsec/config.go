@@ -40,15 +40,16 @@ const (
 	dpdTimeout = 35 * time.Second // IKEv1; looked at every dpdDelay
 )
 
-// waits are how long charon waits for its peers. They are others in tests only.
+// waits are how long charon waits for its peers, and we for charon. They are others in tests only.
 type waits struct {
 	retransmit float64       // as retransmitTimeout, in seconds
 	tries      int           // as retransmitTries
 	dpd        time.Duration // as dpdDelay; dpdTimeout grows with it
 	partial    time.Duration // as partialTime
+	answer     time.Duration // as answerTimeout
 }
 
-var usualWaits = waits{retransmitTimeout, retransmitTries, dpdDelay, partialTime}
+var usualWaits = waits{retransmitTimeout, retransmitTries, dpdDelay, partialTime, answerTimeout}
 
 // children returns the CHILD_SAs of a connection that are asked for first, by name:
 // one for all subnets with IKEv2 (RFC 7296, section 2.9; pairs.go), one for each pair

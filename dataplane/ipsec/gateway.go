@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,7 @@ type gateway struct {
 	home    *netns.Namespace // charon's; nil: the network's
 	want    dataplane.VPNGateway
 	charon  *charon              // nil: none
+	hung    int                  // the process of one that has not answered; 0: none
 	loaded  map[string]string    // what charon holds: digests by connection; also in loadedFile
 	keys    map[string]sharedKey // that charon has been given, by connection
 	given   map[string]string    // how charon tells of what it was given, by connection (holding)
@@ -96,7 +98,7 @@ func (g *gateway) run(ctx context.Context) {
 				}
 				continue
 			}
-			g.lose(c, "it has ended, or closed its socket")
+			g.lose(c, "it has ended, or closed its socket, or does not answer")
 			next = 0
 		case <-g.wake:
 			next = 0
@@ -154,6 +156,9 @@ func (g *gateway) lose(c *charon, why string) {
 
 func (g *gateway) drop() {
 	if g.charon != nil {
+		if g.charon.hung.Load() {
+			g.hung = g.charon.pid
+		}
 		g.charon.close()
 		g.charon = nil
 	}
@@ -188,9 +193,9 @@ func (g *gateway) look(ctx context.Context) (time.Duration, error) {
 	if g.charon == nil {
 		return 0, err
 	}
-	boundLog(g.dir)
+	logErr := g.charon.boundLog()
 	next, tendErr := g.tend() // also those that are loaded, if some are not
-	return next, errors.Join(err, tendErr)
+	return next, errors.Join(err, logErr, tendErr)
 }
 
 // sync makes charon run and hold what it shall. The caller holds g.mu.
@@ -222,8 +227,13 @@ func (g *gateway) begin(ctx context.Context) error {
 	}
 	g.keys, g.given, g.leaving, g.tries = map[string]sharedKey{}, map[string]string{}, map[string]*leaving{}, map[string]attempt{}
 	conf, _ := os.ReadFile(filepath.Join(g.dir, settingsFile))
-	if len(pids) == 1 && string(conf) == settings(g.dir, g.m.path, g.m.waits) && g.lives(pids[0]) {
-		c, err := connect(ctx, g.dir, pids[0])
+	hung := slices.Contains(pids, g.hung)
+	if hung {
+		// It lives, and would hold up everybody for as long again.
+		g.m.log.Warn("a VPN gateway's charon hangs; it is ended and started anew", "network", g.network, "gateway", g.want.ID, "process", g.hung, "unanswered", g.m.waits.answer)
+	}
+	if len(pids) == 1 && !hung && string(conf) == settings(g.dir, g.m.path, g.m.waits) && g.lives(pids[0]) {
+		c, err := connect(ctx, g.dir, pids[0], g.m.waits)
 		if err == nil {
 			g.charon, g.loaded = c, g.readLoaded()
 			g.m.log.Info("adopted a VPN gateway's charon", "network", g.network, "gateway", g.want.ID, "process", c.pid)
@@ -240,6 +250,7 @@ func (g *gateway) begin(ctx context.Context) error {
 			return err
 		}
 	}
+	g.hung = 0
 	at, err := g.place()
 	if err != nil {
 		return err
@@ -253,7 +264,7 @@ func (g *gateway) begin(ctx context.Context) error {
 		g.leaveHome()
 		return fmt.Errorf("start %s: %w", g.m.program, err)
 	}
-	c, err := connect(ctx, g.dir, pid)
+	c, err := connect(ctx, g.dir, pid, g.m.waits)
 	if err == nil && g.home != nil {
 		if err = g.moveTunnel(); err != nil {
 			c.close()

@@ -183,7 +183,7 @@ func (l *sitesLab) open() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	m.waits = waits{retransmit: 0.2, tries: 4, dpd: time.Second}
+	m.waits = waits{retransmit: 0.2, tries: 4, dpd: time.Second, answer: answerTimeout}
 	m.retryFirst, m.retryMost = 200*time.Millisecond, time.Second
 	l.m.Store(m)
 	l.apply()

@@ -75,7 +75,7 @@ func ask(ctx context.Context, program, dir string, path dataplane.VPNPath, f fun
 			return err
 		}
 		defer func() { _ = process.End(pid) }()
-		c, err := connect(ctx, work, pid)
+		c, err := connect(ctx, work, pid, usualWaits)
 		if err != nil {
 			return err
 		}

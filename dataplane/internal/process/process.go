@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,6 +75,18 @@ func In(pid int, ns *netns.Namespace) bool {
 		return false
 	}
 	return its.Dev == ours.Dev && its.Ino == ours.Ino
+}
+
+// Opens reports whether a process has a file open.
+func Opens(pid int, it os.FileInfo) bool {
+	entries, err := os.ReadDir(file(pid, "fd"))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		its, err := os.Stat(filepath.Join(file(pid, "fd"), e.Name()))
+		return err == nil && os.SameFile(its, it)
+	})
 }
 
 func file(pid int, name string) string { return filepath.Join("/proc", strconv.Itoa(pid), name) }
