@@ -21,7 +21,8 @@
 // addresses and links. A new elastic IP thus is an address before it translates:
 // an address without an entry is silent, while an entry without an address would
 // give connections a source that nobody answers for. For the same reason it goes
-// in the reverse order. Where the table is gone or damaged, it comes first in any
+// in the reverse order. Links are an exception whose device or VNI another one is
+// to have: they go before that is made. Where the table is gone or damaged, it comes first in any
 // case.
 //
 // # Ownership

@@ -10,6 +10,8 @@
 //
 // Links that are ours are in link group Group, or have an alias that begins
 // with "sluice "; addresses on them that a Network does not name are removed.
+// Links that are not wanted any more go last, but for those that have what only one
+// can have (a device, a VNI, a VLAN) and a link that is made asks for: they go first.
 // All other links in the namespace are left alone, except that ports whose
 // alias is "port of VSWITCH" are put back when their bridge had to be made
 // again.

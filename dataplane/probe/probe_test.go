@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -240,8 +241,27 @@ func number(t *testing.T, version string) int {
 	return major<<16 | minor
 }
 
+// What deploy/sysctl asks for is what doctor takes for enough.
+func TestShippedSettingsAreEnough(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/sysctl/90-sluice.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := 0
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, " = "); ok && name == "net.ipv4.neigh.default.gc_thresh3" {
+			if most, err = strconv.Atoi(strings.TrimSpace(value)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if most < enoughNeighbours {
+		t.Errorf("there is room for %d neighbours, doctor asks for %d", most, enoughNeighbours)
+	}
+}
+
 // The number of neighbours is a setting of the machine, which the namespace that
-// things are tried in does not show; what deploy/sysctl asks for is enough.
+// things are tried in does not show.
 func TestNeighboursAreTheMachines(t *testing.T) {
 	want, err := os.ReadFile("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
 	if err != nil {
