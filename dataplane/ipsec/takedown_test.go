@@ -82,9 +82,9 @@ var midways = []midway{
 	}},
 }
 
-// Whatever charon and the peer are about when a connection goes, or its gateway, and
-// whichever answer is lost on the way: neither has an IKE_SA afterwards, and it can
-// be brought back at once. SLUICE_ROUNDS is how often, SLUICE_SEED what is tried.
+// Whatever charon and the peer are about when a connection goes, its gateway does, or
+// it is changed, and whichever answer is lost on the way: neither has an IKE_SA
+// of before afterwards, and it can be brought back at once. SLUICE_ROUNDS is how often, SLUICE_SEED what is tried.
 func TestRemovedMidway(t *testing.T) {
 	rounds, seed := 5, uint64(time.Now().UnixNano())
 	if n, err := strconv.Atoi(os.Getenv("SLUICE_ROUNDS")); err == nil {
@@ -100,14 +100,14 @@ func TestRemovedMidway(t *testing.T) {
 		for range rounds {
 			m := midways[r.IntN(len(midways))]
 			at := r.IntN(m.packets + 1)
-			whole := r.IntN(3) == 0
-			t.Logf("%s, IKEv%d, after %d packets of the peer, with its gateway: %v", m.name, m.version, at, whole)
-			l.removedMidway(&m, at, whole)
+			how := []string{"removed", "changed", "removed with its gateway"}[r.IntN(3)]
+			t.Logf("%s, IKEv%d, %s after %d packets of the peer", m.name, m.version, how, at)
+			l.goesMidway(&m, at, how)
 		}
 	})
 }
 
-func (l *lab) removedMidway(m *midway, at int, whole bool) {
+func (l *lab) goesMidway(m *midway, at int, how string) {
 	l.t.Helper()
 	c := usual()
 	c.IKE.Version = m.version
@@ -152,18 +152,43 @@ func (l *lab) removedMidway(m *midway, at int, whole bool) {
 		return errors.New("nothing is lost")
 	})
 	l.losesNothing()
-	if whole {
+	switch how {
+	case "changed":
+		old := l.sas().ike
+		c.ESP.Lifetime -= time.Hour
+		l.apply(c)
+		l.eventually(func() error {
+			if err := up(); err != nil {
+				return err
+			}
+			return l.haveOneNewer(old)
+		})
+		l.apply()
+	case "removed":
+		l.apply()
+	default:
 		if err := l.m.Apply(l.t.Context(), l.gw, network, nil); err != nil {
 			l.t.Fatal(err)
 		}
-	} else {
-		l.apply()
 	}
 	l.eventually(l.neitherHas)
 	l.apply(c)
 	l.eventually(up)
 	l.apply()
 	l.eventually(l.neitherHas)
+}
+
+// haveOneNewer fails unless the gateway and the peer have one IKE_SA, which is none of
+// those.
+func (l *lab) haveOneNewer(old string) error {
+	here := established(l.m, network)
+	if len(here) != 1 || strings.Contains(old, here[0].spi) {
+		return fmt.Errorf("the gateway has %+v; before, the peer had %s", here, old)
+	}
+	if said := l.swanctl("--list-sas"); strings.Count(said, "ESTABLISHED") != 1 || !strings.Contains(said, here[0].spi) {
+		return fmt.Errorf("the gateway has %s, the peer %s", here[0].spi, said)
+	}
+	return nil
 }
 
 // neitherHas fails while the gateway has an IKE_SA, or the peer one that is
