@@ -1,6 +1,7 @@
 package ipsec
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -90,7 +91,7 @@ func start(program, dir string, path dataplane.VPNPath, w waits) (pid int, err e
 		return 0, err
 	}
 	go func() { _ = cmd.Wait() }() // reap it
-	return cmd.Process.Pid, writeFile(filepath.Join(dir, pidFile), fmt.Appendln(nil, cmd.Process.Pid))
+	return cmd.Process.Pid, nil
 }
 
 // inBatches runs f with a scheduling policy (SCHED_BATCH, sched(7)) that processes
@@ -112,13 +113,21 @@ func inBatches(f func() error) error {
 	return errors.Join(f(), unix.SchedSetAttr(0, before, 0))
 }
 
-// writeFile puts a file in its place in one step.
+// writeFile puts a file in its place in one step. One that is there already is left
+// alone, so that it needs no room.
 func writeFile(name string, data []byte) error {
-	tmp := name + ".new"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
-		return err
+	if has, err := os.ReadFile(name); err == nil && bytes.Equal(has, data) {
+		return nil
 	}
-	return os.Rename(tmp, name)
+	tmp := name + ".new"
+	err := os.WriteFile(tmp, data, 0o600)
+	if err == nil {
+		err = os.Rename(tmp, name)
+	}
+	if err != nil {
+		_ = os.Remove(tmp) // it takes room, and is of no use
+	}
+	return err
 }
 
 // connect opens the session with a charon, as soon as it answers.

@@ -264,6 +264,10 @@ func (g *gateway) begin(ctx context.Context) error {
 		g.leaveHome()
 		return fmt.Errorf("start %s: %w", g.m.program, err)
 	}
+	// It is for people: charon is found without it.
+	if err := writeFile(filepath.Join(g.dir, pidFile), fmt.Appendln(nil, pid)); err != nil {
+		g.m.log.Warn("the process of a VPN gateway's charon is not in its file", "network", g.network, "process", pid, "error", err)
+	}
 	c, err := connect(ctx, g.dir, pid, g.m.waits)
 	if err == nil && g.home != nil {
 		if err = g.moveTunnel(); err != nil {
