@@ -248,7 +248,7 @@ func (l *lab) allUp(peer *charon) {
 // speak opens a session with the peer's charon.
 func (l *lab) speak() *charon {
 	l.t.Helper()
-	c := &charon{dir: l.peerDir}
+	c := &charon{dir: l.peerDir, answer: answerTimeout}
 	if err := c.open(); err != nil {
 		l.t.Fatal(err)
 	}
