@@ -1,8 +1,11 @@
 package dataplane
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -73,6 +76,17 @@ const (
 	DES       Encryption = "des"
 )
 
+// Encryptions returns all encryption algorithms.
+func Encryptions() []Encryption { return []Encryption{AES128, AES192, AES256, TripleDES, DES} }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It refuses what is none of them.
+func (e *Encryption) UnmarshalText(text []byte) error {
+	if *e = Encryption(text); !slices.Contains(Encryptions(), *e) {
+		return fmt.Errorf("encryption %q is not known", text)
+	}
+	return nil
+}
+
 // Integrity is the hash of an HMAC that authenticates IKE and ESP.
 type Integrity string
 
@@ -85,15 +99,44 @@ const (
 	SHA512 Integrity = "sha512"
 )
 
+// Integrities returns all hashes.
+func Integrities() []Integrity { return []Integrity{MD5, SHA1, SHA256, SHA384, SHA512} }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It refuses what is none of them.
+func (i *Integrity) UnmarshalText(text []byte) error {
+	if *i = Integrity(text); !slices.Contains(Integrities(), *i) {
+		return fmt.Errorf("hash %q is not known", text)
+	}
+	return nil
+}
+
 // DHGroup is a Diffie-Hellman group by its IANA number: 1, 2, 5, 14, or 24; 0
 // for no perfect forward secrecy.
 type DHGroup uint16
 
+// DHGroups returns all groups but 0.
+func DHGroups() []DHGroup { return []DHGroup{1, 2, 5, 14, 24} }
+
+// UnmarshalJSON implements json.Unmarshaler. It refuses a group that is not known.
+func (g *DHGroup) UnmarshalJSON(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 10, 16)
+	if *g = DHGroup(n); err != nil || n != 0 && !slices.Contains(DHGroups(), *g) {
+		return fmt.Errorf("Diffie-Hellman group %s is not known", text)
+	}
+	return nil
+}
+
 // Proposal is a set of algorithms.
 type Proposal struct {
-	Encryption Encryption
-	Integrity  Integrity
-	Group      DHGroup
+	Encryption Encryption `json:"encryption"`
+	Integrity  Integrity  `json:"integrity"`
+	Group      DHGroup    `json:"group"`
+}
+
+// Known says whether a proposal has an encryption, a hash and a group that there are.
+func (p Proposal) Known() bool {
+	return slices.Contains(Encryptions(), p.Encryption) && slices.Contains(Integrities(), p.Integrity) &&
+		(p.Group == 0 || slices.Contains(DHGroups(), p.Group))
 }
 
 // IKE is how an IKE_SA is negotiated.

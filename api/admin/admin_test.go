@@ -306,7 +306,7 @@ func TestTunnels(t *testing.T) {
 		f.tunnels = []vpn.Tunnel{{
 			VPNConnection: &resource.VPNConnection{Meta: resource.Meta{ID: "vco-1", Account: "a"}, Name: "n", VPC: "vpc-1", Gateway: "vpn-1", CustomerGateway: "cgw-1", BGP: resource.BGPConfig{Enabled: true}},
 			Local:         &resource.VPNGateway{Address: netip.MustParseAddr("203.0.113.20")}, Peer: &resource.CustomerGateway{Address: netip.MustParseAddr("198.51.100.7")},
-			Routes: []*resource.VPNRoute{{Destination: netip.MustParsePrefix("10.1.0.0/24"), Weight: 0, Published: true}},
+			Routes: []*resource.VPNRoute{{Destination: netip.MustParsePrefix("10.1.0.0/24"), Standby: true, Published: true}},
 			Live:   v.live,
 		}}
 		got, err := c.Tunnels(t.Context(), "vco-1")

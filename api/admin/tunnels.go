@@ -138,7 +138,7 @@ func tunnel(t *vpn.Tunnel) Tunnel {
 		out.Pairs = append(out.Pairs, TunnelPair{p.Local, p.Remote, p.Up})
 	}
 	for _, r := range t.Routes {
-		out.Routes = append(out.Routes, TunnelRoute{r.Source, r.Destination, r.Weight == 0, r.Published})
+		out.Routes = append(out.Routes, TunnelRoute{r.Source, r.Destination, r.Standby, r.Published})
 	}
 	if f := s.Fault; f.Count > 0 {
 		out.Fault = &TunnelFault{f.Kind, f.Text, f.Detail, string(f.Side), f.First, f.Last, f.Count}

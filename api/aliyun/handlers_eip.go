@@ -13,11 +13,11 @@ import (
 // charged here, so an order counts as paid.
 func (s *Service) AllocateEipAddress(ctx context.Context, c identity.Caller, r *AllocateEipAddressRequest) (*AllocateEipAddressResponse, error) {
 	in := eip.Request{
-		Region:             r.RegionId,
-		Bandwidth:          r.Bandwidth,
-		InternetChargeType: r.InternetChargeType,
-		InstanceChargeType: r.InstanceChargeType,
-		Years:              r.PricingCycle == "Year",
+		Region:    r.RegionId,
+		Bandwidth: r.Bandwidth,
+		ByTraffic: *trafficChargeWords.of(&r.InternetChargeType),
+		Prepaid:   *eipChargeWords.of(&r.InstanceChargeType),
+		Years:     r.PricingCycle == "Year",
 	}
 	if r.Period != nil {
 		in.Period = *r.Period
@@ -84,9 +84,9 @@ func (s *Service) DescribeEipAddresses(_ context.Context, c identity.Caller, r *
 			AllocationId:       e.ID,
 			Status:             eipStatus[e.Status],
 			Bandwidth:          e.Bandwidth,
-			InternetChargeType: e.InternetChargeType,
+			InternetChargeType: trafficChargeWords.wire(e.ByTraffic),
 			AllocationTime:     timestamp(e.CreatedAt),
-			ChargeType:         e.InstanceChargeType,
+			ChargeType:         eipChargeWords.wire(e.Prepaid),
 			ExpiredTime:        timestamp(e.Expires),
 		}
 		if e.Binding != nil {

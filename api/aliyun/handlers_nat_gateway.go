@@ -28,7 +28,7 @@ func (s *Service) CreateNatGateway(ctx context.Context, c identity.Caller, r *Cr
 	in := nat.Gateway{
 		Region:      r.RegionId,
 		VPC:         r.VpcId,
-		Spec:        resource.Spec(r.Spec),
+		Limits:      *specWords.of(&r.Spec),
 		Name:        given(r.Name),
 		Description: given(r.Description),
 	}
@@ -56,7 +56,7 @@ func (s *Service) DescribeNatGateways(_ context.Context, c identity.Caller, r *D
 		ID:     given(r.NatGatewayId),
 		VPC:    given(r.VpcId),
 		Name:   given(r.Name),
-		Spec:   resource.Spec(given(r.Spec)),
+		Limits: specWords.of(r.Spec),
 		// There are no subscriptions and no resource groups.
 		None: differs(r.InstanceChargeType, chargePostPaid) || differs(r.NatType, natTypeNormal) ||
 			r.ResourceGroupId != nil || given(r.Spec) == specExtraLarge1,
@@ -79,7 +79,7 @@ func natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway {
 		Name:               g.Name,
 		Description:        g.Description,
 		VpcId:              g.VPC,
-		Spec:               string(g.Spec),
+		Spec:               specWords.wire(g.Limits),
 		InstanceChargeType: chargePostPaid,
 		BusinessStatus:     businessNormal,
 		CreationTime:       timestamp(g.CreatedAt),
@@ -101,7 +101,7 @@ func natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway {
 
 // ModifyNatGatewaySpec implements Actions.
 func (s *Service) ModifyNatGatewaySpec(ctx context.Context, c identity.Caller, r *ModifyNatGatewaySpecRequest) (*ModifyNatGatewaySpecResponse, error) {
-	return &ModifyNatGatewaySpecResponse{}, s.nat.ModifySpec(ctx, c, r.RegionId, r.NatGatewayId, resource.Spec(r.Spec))
+	return &ModifyNatGatewaySpecResponse{}, s.nat.ModifyLimits(ctx, c, r.RegionId, r.NatGatewayId, *specWords.of(&r.Spec))
 }
 
 // ModifyNatGatewayAttribute implements Actions.

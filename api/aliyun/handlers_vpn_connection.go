@@ -167,7 +167,7 @@ func ikeSettings(r *CreateVpnConnectionRequestIkeConfig) vpn.IKESettings {
 		return vpn.IKESettings{}
 	}
 	return vpn.IKESettings{
-		PSK: r.Psk, Version: r.IkeVersion, Mode: r.IkeMode, EncAlg: r.IkeEncAlg, AuthAlg: r.IkeAuthAlg, Group: r.IkePfs,
+		PSK: r.Psk, Version: ikeVersionWords.of(r.IkeVersion), Aggressive: ikeModeWords.of(r.IkeMode), Proposal: proposal(r.IkeEncAlg, r.IkeAuthAlg, r.IkePfs),
 		Lifetime: r.IkeLifetime, LocalID: r.LocalId, RemoteID: r.RemoteId,
 	}
 }
@@ -176,7 +176,11 @@ func ipsecSettings(r *CreateVpnConnectionRequestIpsecConfig) vpn.IPsecSettings {
 	if r == nil {
 		return vpn.IPsecSettings{}
 	}
-	return vpn.IPsecSettings{EncAlg: r.IpsecEncAlg, AuthAlg: r.IpsecAuthAlg, Group: r.IpsecPfs, Lifetime: r.IpsecLifetime}
+	return vpn.IPsecSettings{Proposal: proposal(r.IpsecEncAlg, r.IpsecAuthAlg, r.IpsecPfs), Lifetime: r.IpsecLifetime}
+}
+
+func proposal(encryption, integrity, group *string) vpn.ProposalSettings {
+	return vpn.ProposalSettings{Encryption: encryptionWords.of(encryption), Integrity: integrityWords.of(integrity), Group: groupWords.of(group)}
 }
 
 func healthSettings(r *CreateVpnConnectionRequestHealthCheckConfig) vpn.HealthCheckSettings {
@@ -234,12 +238,12 @@ func negotiation(x vpn.ConnectionStatus) string {
 
 func ikeConfig(x vpn.ConnectionStatus) *DescribeVpnConnectionIkeConfig {
 	return &DescribeVpnConnectionIkeConfig{
-		IkeAuthAlg:  x.IKE.AuthAlg,
-		IkeEncAlg:   x.IKE.EncAlg,
+		IkeAuthAlg:  integrityWords.wire(x.IKE.Proposal.Integrity),
+		IkeEncAlg:   encryptionWords.wire(x.IKE.Proposal.Encryption),
 		IkeLifetime: int64(x.IKE.Lifetime),
-		IkeMode:     x.IKE.Mode,
-		IkePfs:      x.IKE.Group,
-		IkeVersion:  x.IKE.Version,
+		IkeMode:     ikeModeWords.wire(x.IKE.Aggressive),
+		IkePfs:      groupWords.wire(x.IKE.Proposal.Group),
+		IkeVersion:  ikeVersionWords.wire(x.IKE.Version),
 		LocalId:     x.IKE.LocalID,
 		Psk:         string(x.PSK),
 		RemoteId:    x.IKE.RemoteID,
@@ -248,10 +252,10 @@ func ikeConfig(x vpn.ConnectionStatus) *DescribeVpnConnectionIkeConfig {
 
 func ipsecConfig(x vpn.ConnectionStatus) *DescribeVpnConnectionIpsecConfig {
 	return &DescribeVpnConnectionIpsecConfig{
-		IpsecAuthAlg:  x.IPsec.AuthAlg,
-		IpsecEncAlg:   x.IPsec.EncAlg,
+		IpsecAuthAlg:  integrityWords.wire(x.IPsec.Proposal.Integrity),
+		IpsecEncAlg:   encryptionWords.wire(x.IPsec.Proposal.Encryption),
 		IpsecLifetime: int64(x.IPsec.Lifetime),
-		IpsecPfs:      x.IPsec.Group,
+		IpsecPfs:      groupWords.wire(x.IPsec.Proposal.Group),
 	}
 }
 

@@ -15,17 +15,16 @@ import (
 // charged here, so an order counts as paid.
 func (s *Service) CreateVpnGateway(ctx context.Context, c identity.Caller, r *CreateVpnGatewayRequest) (*CreateVpnGatewayResponse, error) {
 	in := vpn.Gateway{
-		Region:     r.RegionId,
-		VPC:        r.VpcId,
-		VSwitch:    given(r.VSwitchId),
-		Name:       given(r.Name),
-		Bandwidth:  r.Bandwidth,
-		ChargeType: vpn.PostPay,
-		IPsec:      r.EnableIpsec,
-		SSL:        r.EnableSsl,
+		Region:    r.RegionId,
+		VPC:       r.VpcId,
+		VSwitch:   given(r.VSwitchId),
+		Name:      given(r.Name),
+		Bandwidth: r.Bandwidth,
+		IPsec:     r.EnableIpsec,
+		SSL:       r.EnableSsl,
 	}
-	if r.InstanceChargeType != nil {
-		in.ChargeType = *r.InstanceChargeType
+	if prepaid := vpnChargeWords.of(r.InstanceChargeType); prepaid != nil {
+		in.Prepaid = *prepaid
 	}
 	if r.Period != nil {
 		in.Period = *r.Period
@@ -112,7 +111,7 @@ func vpnGateway(g vpn.GatewayStatus) DescribeVpnGatewaysVpnGateway {
 		Description:       g.Description,
 		Status:            vpnGatewayStatus(g.Phase),
 		BusinessStatus:    businessNormal,
-		ChargeType:        vpnChargeType(g.ChargeType),
+		ChargeType:        vpnChargeShownWords.wire(g.Prepaid),
 		IpsecVpn:          enabled(g.IPsec),
 		SslVpn:            enabled(g.SSL),
 		SslMaxConnections: int64(g.SSLConnections),
@@ -164,14 +163,6 @@ func vpnGatewayStatus(p resource.Phase) string {
 
 // vpnSpec writes a bandwidth in Mbit/s as the documents do.
 func vpnSpec(mbit int) string { return fmt.Sprintf("%dM", mbit) }
-
-// vpnChargeType writes a charge type as the answers' example does: Prepay.
-func vpnChargeType(t string) string {
-	if t == vpn.PrePay {
-		return "Prepay"
-	}
-	return "Postpay"
-}
 
 func enabled(on bool) string {
 	if on {

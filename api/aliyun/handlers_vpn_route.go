@@ -16,7 +16,7 @@ func (s *Service) CreateVpnRouteEntry(ctx context.Context, c identity.Caller, r 
 		Kind:        vpn.ByDestination,
 		Destination: prefix(r.RouteDest),
 		NextHop:     r.NextHop,
-		Weight:      r.Weight,
+		Standby:     r.Weight == weightStandby,
 		Publish:     r.PublishVpc,
 		Description: given(r.Description),
 		OverlayMode: given(r.OverlayMode),
@@ -28,7 +28,7 @@ func (s *Service) CreateVpnRouteEntry(ctx context.Context, c identity.Caller, r 
 		VpnInstanceId: e.Gateway,
 		RouteDest:     e.Destination.String(),
 		NextHop:       e.Connection,
-		Weight:        e.Weight,
+		Weight:        weight(e.Standby),
 		OverlayMode:   e.OverlayMode,
 		Description:   e.Description,
 		State:         routeState(e),
@@ -45,7 +45,7 @@ func (s *Service) CreateVpnPbrRouteEntry(ctx context.Context, c identity.Caller,
 		Source:      prefix(r.RouteSource),
 		Destination: prefix(r.RouteDest),
 		NextHop:     r.NextHop,
-		Weight:      r.Weight,
+		Standby:     r.Weight == weightStandby,
 		Publish:     r.PublishVpc,
 		OverlayMode: given(r.OverlayMode),
 	})
@@ -57,7 +57,7 @@ func (s *Service) CreateVpnPbrRouteEntry(ctx context.Context, c identity.Caller,
 		RouteDest:     e.Destination.String(),
 		RouteSource:   e.Source.String(),
 		NextHop:       e.Connection,
-		Weight:        e.Weight,
+		Weight:        weight(e.Standby),
 		OverlayMode:   e.OverlayMode,
 		State:         routeState(e),
 		CreateTime:    e.CreatedAt.UnixMilli(),
@@ -89,7 +89,7 @@ func (s *Service) DescribeVpnRouteEntries(_ context.Context, c identity.Caller, 
 			VpnInstanceId: e.Gateway,
 			RouteDest:     e.Destination.String(),
 			NextHop:       e.Connection,
-			Weight:        e.Weight,
+			Weight:        weight(e.Standby),
 			State:         routeState(e),
 			CreateTime:    e.CreatedAt.UnixMilli(),
 		})
@@ -110,7 +110,7 @@ func (s *Service) DescribeVpnPbrRouteEntries(_ context.Context, c identity.Calle
 			RouteSource:   e.Source.String(),
 			RouteDest:     e.Destination.String(),
 			NextHop:       e.Connection,
-			Weight:        e.Weight,
+			Weight:        weight(e.Standby),
 			State:         routeState(e),
 			CreateTime:    e.CreatedAt.UnixMilli(),
 		})
@@ -121,25 +121,25 @@ func (s *Service) DescribeVpnPbrRouteEntries(_ context.Context, c identity.Calle
 // ModifyVpnRouteEntryWeight implements Actions.
 func (s *Service) ModifyVpnRouteEntryWeight(ctx context.Context, c identity.Caller, r *ModifyVpnRouteEntryWeightRequest) (*ModifyVpnRouteEntryWeightResponse, error) {
 	name := routeName(r.RegionId, r.VpnGatewayId, vpn.ByDestination, "", r.RouteDest, r.NextHop)
-	return &ModifyVpnRouteEntryWeightResponse{}, s.vpn.ModifyRouteWeight(ctx, c, name, r.Weight, r.NewWeight)
+	return &ModifyVpnRouteEntryWeightResponse{}, s.vpn.ModifyRouteStandby(ctx, c, name, r.Weight == weightStandby, r.NewWeight == weightStandby)
 }
 
 // ModifyVpnPbrRouteEntryWeight implements Actions.
 func (s *Service) ModifyVpnPbrRouteEntryWeight(ctx context.Context, c identity.Caller, r *ModifyVpnPbrRouteEntryWeightRequest) (*ModifyVpnPbrRouteEntryWeightResponse, error) {
 	name := routeName(r.RegionId, r.VpnGatewayId, vpn.ByPolicy, r.RouteSource, r.RouteDest, r.NextHop)
-	return &ModifyVpnPbrRouteEntryWeightResponse{}, s.vpn.ModifyRouteWeight(ctx, c, name, r.Weight, r.NewWeight)
+	return &ModifyVpnPbrRouteEntryWeightResponse{}, s.vpn.ModifyRouteStandby(ctx, c, name, r.Weight == weightStandby, r.NewWeight == weightStandby)
 }
 
 // DeleteVpnRouteEntry implements Actions.
 func (s *Service) DeleteVpnRouteEntry(ctx context.Context, c identity.Caller, r *DeleteVpnRouteEntryRequest) (*DeleteVpnRouteEntryResponse, error) {
 	name := routeName(r.RegionId, r.VpnGatewayId, vpn.ByDestination, "", r.RouteDest, r.NextHop)
-	return &DeleteVpnRouteEntryResponse{}, s.vpn.DeleteRoute(ctx, c, name, r.Weight)
+	return &DeleteVpnRouteEntryResponse{}, s.vpn.DeleteRoute(ctx, c, name, r.Weight == weightStandby)
 }
 
 // DeleteVpnPbrRouteEntry implements Actions.
 func (s *Service) DeleteVpnPbrRouteEntry(ctx context.Context, c identity.Caller, r *DeleteVpnPbrRouteEntryRequest) (*DeleteVpnPbrRouteEntryResponse, error) {
 	name := routeName(r.RegionId, r.VpnGatewayId, vpn.ByPolicy, r.RouteSource, r.RouteDest, r.NextHop)
-	return &DeleteVpnPbrRouteEntryResponse{}, s.vpn.DeleteRoute(ctx, c, name, r.Weight)
+	return &DeleteVpnPbrRouteEntryResponse{}, s.vpn.DeleteRoute(ctx, c, name, r.Weight == weightStandby)
 }
 
 // routeName says which routes are meant; without a source, whatever it is.

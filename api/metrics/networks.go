@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
 
@@ -35,7 +36,10 @@ func stages() []Stage { return []Stage{Applied, Pending, Failed} }
 
 // Status is the networks as the control plane knows them. It implements
 // Networks.
-type Status struct{ DB *state.DB }
+type Status struct {
+	DB   *state.DB
+	Spec func(resource.Limits) string // what the clients call a gateway with such limits
+}
 
 // Networks returns all networks that are there or still have to go, by id.
 func (s Status) Networks() []Network {
@@ -50,7 +54,7 @@ func (s Status) Networks() []Network {
 			out.Stage = Applied
 		}
 		for g := range v.NATGateways.By(state.ByVPC, n.Network).All() {
-			out.Gateway, out.Account, out.Region, out.Name, out.Spec = g.ID, g.Account, g.Region, g.Name, string(g.Spec)
+			out.Gateway, out.Account, out.Region, out.Name, out.Spec = g.ID, g.Account, g.Region, g.Name, s.Spec(g.Limits)
 		}
 		for c := range v.VPNConnections.By(state.ByVPC, n.Network).All() {
 			x := VPNConnection{ID: c.ID, Gateway: c.Gateway, Account: c.Account, Region: c.Region, Name: c.Name, BGP: c.BGP.Enabled}

@@ -28,6 +28,7 @@ import (
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
 	"sluice/controlplane/reconcile"
+	"sluice/controlplane/schema"
 	"sluice/controlplane/seal"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
@@ -146,6 +147,13 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	backup := func(old int) (string, error) {
+		path := filepath.Join(c.DataDir, fmt.Sprintf("store.db.schema-%d.%s", old, time.Now().UTC().Format("20060102T150405Z")))
+		return path, s.Backup(path)
+	}
+	if err := schema.Upgrade(ctx, s, backup, log); err != nil {
+		return nil, err
+	}
 	db, err := state.Open(ctx, s)
 	if err != nil {
 		return nil, err
@@ -215,7 +223,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	})
 	if c.Metrics.Listen != "" {
 		d.metrics = &metricsSite{address: c.Metrics.Listen, listening: d.info.metricsListen, log: log, handler: metrics.NewHandler(metrics.Config{
-			Networks: metrics.Status{DB: db}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, TopAddresses: c.Metrics.TopAddresses,
+			Networks: metrics.Status{DB: db, Spec: aliyun.Spec}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, TopAddresses: c.Metrics.TopAddresses,
 			Version: versionText(), Now: time.Now, Log: log,
 		})}
 	}
@@ -244,7 +252,8 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 // down the networks of another: what is marked and not wanted is removed, and
 // of a data_dir that is not mounted nothing is wanted.
 func refuseForeignMarks(v *state.View, dp kernel, c *config.Config) error {
-	if v.Revision > 0 {
+	// The first commit to a new store is its schema.
+	if v.Revision > 1 {
 		return nil
 	}
 	marked, err := dp.Networks()

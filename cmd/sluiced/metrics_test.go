@@ -60,14 +60,24 @@ func TestMetrics(t *testing.T) {
 	if err := client.CallInto(t.Context(), "CreateVpc", map[string]string{"RegionId": "cn-hangzhou", "CidrBlock": "10.0.0.0/16"}, &vpc); err != nil {
 		t.Fatal(err)
 	}
-	if text := r.scrape(t); !strings.Contains(text, `sluice_traffic_packets_total{direction="out",gateway="",vpc="`+vpc.VpcId+`"}`) {
+	// The dataplane follows a call a moment later.
+	shows := func(want string) (text string) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+			if text = r.scrape(t); strings.Contains(text, want) {
+				break
+			}
+		}
+		return text
+	}
+	if text := shows(`sluice_traffic_packets_total{direction="out",gateway="",vpc="` + vpc.VpcId); !strings.Contains(text, `sluice_traffic_packets_total{direction="out",gateway="",vpc="`+vpc.VpcId+`"}`) {
 		t.Errorf("a VPC without a gateway:\n%s", text)
 	}
 	var gateway aliyun.CreateNatGatewayResponse
 	if err := client.CallInto(t.Context(), "CreateNatGateway", map[string]string{"RegionId": "cn-hangzhou", "VpcId": vpc.VpcId, "Name": "office"}, &gateway); err != nil {
 		t.Fatal(err)
 	}
-	text := r.scrape(t)
+	text := shows(`sluice_traffic_packets_total{direction="out",gateway="` + gateway.NatGatewayId)
 	for _, want := range []string{
 		`sluice_traffic_packets_total{direction="out",gateway="` + gateway.NatGatewayId + `",vpc="` + vpc.VpcId + `"}`,
 		`sluice_gateway_info{account="`, `name="office",region="cn-hangzhou",spec="Small"`,

@@ -53,18 +53,10 @@ func Compile(v *state.View, s *settings.Settings, vpc string, open Opener) (*dat
 	return n, nil
 }
 
-// limits are those of the VPC's NAT gateway (NAT Gateway API reference,
-// CreateNatGateway). Without one nothing is translated that they could hold for.
+// limits are those of the VPC's NAT gateway. Without one nothing is translated that they could hold for.
 func limits(v *state.View, vpc string) dataplane.Limits {
 	for g := range v.NATGateways.By(state.ByVPC, vpc).All() {
-		switch g.Spec {
-		case resource.SpecSmall:
-			return dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000}
-		case resource.SpecMiddle:
-			return dataplane.Limits{Connections: 50_000, NewPerSecond: 5_000}
-		case resource.SpecLarge:
-			return dataplane.Limits{Connections: 200_000, NewPerSecond: 10_000}
-		}
+		return dataplane.Limits{Connections: g.Limits.Sessions, NewPerSecond: g.Limits.NewASecond}
 	}
 	return dataplane.Limits{}
 }

@@ -109,7 +109,7 @@ func randomVPN(r *rand.Rand) []resource.Resource {
 		if r.IntN(2) == 0 {
 			source = fmt.Sprintf("10.0.%d.0/24", r.IntN(4))
 		}
-		out = append(out, vpnRoute(source, fmt.Sprintf("192.168.%d.0/24", r.IntN(4)), fmt.Sprintf("vco-%d", r.IntN(n+2)), 100*r.IntN(2), r.IntN(2) == 0))
+		out = append(out, vpnRoute(source, fmt.Sprintf("192.168.%d.0/24", r.IntN(4)), fmt.Sprintf("vco-%d", r.IntN(n+2)), r.IntN(2) == 0, r.IntN(2) == 0))
 	}
 	return out
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ func vpnGateway(v *state.View, vpc *resource.VPC, open Opener) (*dataplane.VPNGa
 		}
 		out.Routes = append(out.Routes, dataplane.VPNRoute{
 			Source: r.Source, Destination: r.Destination, Connection: r.Connection,
-			Standby: r.Weight == 0, Published: r.Published,
+			Standby: r.Standby, Published: r.Published,
 		})
 		if bgp && r.Published {
 			out.Announce = append(out.Announce, r.Destination)
@@ -87,12 +86,13 @@ func Connection(c *resource.VPNConnection, g *resource.VPNGateway, peer *resourc
 		RemoteID: cmp.Or(c.IKE.RemoteID, peer.Address.String()),
 		PSK:      dataplane.Secret(psk),
 		IKE: dataplane.IKE{
-			Version:  1,
-			Proposal: proposal(c.IKE.EncAlg, c.IKE.AuthAlg, c.IKE.Group),
-			Lifetime: seconds(c.IKE.Lifetime),
+			Version:    c.IKE.Version,
+			Aggressive: c.IKE.Version == 1 && c.IKE.Aggressive,
+			Proposal:   c.IKE.Proposal,
+			Lifetime:   seconds(c.IKE.Lifetime),
 		},
 		ESP: dataplane.ESP{
-			Proposal: proposal(c.IPsec.EncAlg, c.IPsec.AuthAlg, c.IPsec.Group),
+			Proposal: c.IPsec.Proposal,
 			Lifetime: seconds(c.IPsec.Lifetime),
 		},
 		LocalSubnets:  ascending(slices.Clone(c.LocalSubnets)),
@@ -101,11 +101,6 @@ func Connection(c *resource.VPNConnection, g *resource.VPNGateway, peer *resourc
 		DPD:           c.DPD,
 		NATTraversal:  c.NATTraversal,
 	}
-	if c.IKE.Version == "ikev2" {
-		out.IKE.Version = 2
-	} else {
-		out.IKE.Aggressive = c.IKE.Mode == "aggressive"
-	}
 	if h := c.HealthCheck; h.Enabled {
 		out.Health = &dataplane.VPNHealth{Source: h.Source, Destination: h.Destination, Interval: seconds(h.Interval), Retries: h.Retries}
 	}
@@ -113,19 +108,6 @@ func Connection(c *resource.VPNConnection, g *resource.VPNGateway, peer *resourc
 		out.BGP = &dataplane.VPNBGP{Tunnel: b.Tunnel, LocalIP: b.LocalIP, LocalASN: b.LocalASN, PeerASN: peer.ASN}
 	}
 	return out
-}
-
-// proposal reads the documents' words: aes is AES with a key of 128 bits, and
-// a group is the IANA number behind "group".
-func proposal(encryption, integrity, group string) dataplane.Proposal {
-	p := dataplane.Proposal{Encryption: dataplane.Encryption(encryption), Integrity: dataplane.Integrity(integrity)}
-	if encryption == "aes" {
-		p.Encryption = dataplane.AES128
-	}
-	if n, err := strconv.ParseUint(strings.TrimPrefix(group, "group"), 10, 16); err == nil { // else disabled
-		p.Group = dataplane.DHGroup(n)
-	}
-	return p
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

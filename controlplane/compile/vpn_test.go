@@ -49,8 +49,8 @@ func connection(id, peer string, change ...func(*resource.VPNConnection)) *resou
 	c := &resource.VPNConnection{
 		Meta: meta(id), VPC: "vpc-a", Gateway: "vpn-a", CustomerGateway: peer,
 		LocalSubnets: blocks("10.0.2.0/24", "10.0.1.0/24"), RemoteSubnets: blocks("192.168.1.0/24"),
-		IKE:   resource.IKEConfig{PSK: seal(id, "secret of "+id), Version: "ikev1", Mode: "main", EncAlg: "aes", AuthAlg: "sha1", Group: "group2", Lifetime: 86400, LocalID: "203.0.113.50", RemoteID: "branch.example.com"},
-		IPsec: resource.IPsecConfig{EncAlg: "aes256", AuthAlg: "sha256", Group: "group14", Lifetime: 3600},
+		IKE:   resource.IKEConfig{PSK: seal(id, "secret of "+id), Version: 1, Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}, Lifetime: 86400, LocalID: "203.0.113.50", RemoteID: "branch.example.com"},
+		IPsec: resource.IPsecConfig{Proposal: dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}, Lifetime: 3600},
 		DPD:   true, NATTraversal: true,
 	}
 	for _, f := range change {
@@ -59,8 +59,8 @@ func connection(id, peer string, change ...func(*resource.VPNConnection)) *resou
 	return c
 }
 
-func vpnRoute(source, destination, connection string, weight int, published bool) *resource.VPNRoute {
-	r := &resource.VPNRoute{VPC: "vpc-a", Gateway: "vpn-a", Destination: netip.MustParsePrefix(destination), Connection: connection, Weight: weight, Published: published}
+func vpnRoute(source, destination, connection string, standby, published bool) *resource.VPNRoute {
+	r := &resource.VPNRoute{VPC: "vpc-a", Gateway: "vpn-a", Destination: netip.MustParsePrefix(destination), Connection: connection, Standby: standby, Published: published}
 	if source != "" {
 		r.Source = netip.MustParsePrefix(source)
 	}
@@ -82,37 +82,37 @@ func init() {
 		}},
 		{name: "vpn-gateway-next-hop", resources: func() []resource.Resource {
 			return append(vpc(), vpnGateway(), customerGateway("cgw-1", "198.51.100.7", 0), connection("vco-1", "cgw-1"),
-				vpnRoute("", "192.168.1.0/24", "vco-1", 100, false),
+				vpnRoute("", "192.168.1.0/24", "vco-1", false, false),
 				nattest.Route("vpc-a", "192.168.0.0/16", nextHop(resource.NextHopVpnGateway, "vpn-a", 0)),
 				nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopVpnGateway, "vpn-gone", 0)))
 		}},
 		{name: "vpn-beside-nat", resources: func() []resource.Resource {
 			return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.60"), onGateway("eip-2", "203.0.113.12"), vpnGateway(),
-				customerGateway("cgw-1", "198.51.100.7", 0), connection("vco-1", "cgw-1"), vpnRoute("", "192.168.1.0/24", "vco-1", 100, true))
+				customerGateway("cgw-1", "198.51.100.7", 0), connection("vco-1", "cgw-1"), vpnRoute("", "192.168.1.0/24", "vco-1", false, true))
 		}},
 		{name: "vpn", resources: func() []resource.Resource {
 			g := vpnGateway()
 			g.AutoPropagate = true
 			return append(vpc(), g, customerGateway("cgw-1", "198.51.100.7", 0), customerGateway("cgw-2", "198.51.100.8", 65010),
 				connection("vco-2", "cgw-2", withBGP, func(c *resource.VPNConnection) {
-					c.IKE.Version, c.IKE.Mode, c.IKE.EncAlg, c.IKE.Group = "ikev2", "aggressive", "3des", "group24"
-					c.IPsec.Group, c.IPsec.EncAlg, c.IPsec.Lifetime = "disabled", "des", 0
+					c.IKE.Version, c.IKE.Aggressive, c.IKE.Proposal.Encryption, c.IKE.Proposal.Group = 2, true, dataplane.TripleDES, 24
+					c.IPsec.Proposal.Group, c.IPsec.Proposal.Encryption, c.IPsec.Lifetime = 0, dataplane.DES, 0
 					c.DPD, c.NATTraversal, c.EffectImmediately = false, false, true
 				}),
 				connection("vco-1", "cgw-1", func(c *resource.VPNConnection) {
-					c.IKE.Mode, c.IKE.LocalID, c.IKE.RemoteID = "aggressive", "", ""
+					c.IKE.Aggressive, c.IKE.LocalID, c.IKE.RemoteID = true, "", ""
 					c.HealthCheck = resource.HealthCheck{Enabled: true, Source: netip.MustParseAddr("10.0.1.9"), Destination: netip.MustParseAddr("192.168.1.9"), Interval: 3, Retries: 4}
 				}),
 				connection("vco-3", "cgw-1", func(c *resource.VPNConnection) {
 					c.RemoteSubnets = blocks("192.168.9.0/24", "192.168.3.0/24", "192.168.9.0/24")
 					c.HealthCheck = resource.HealthCheck{Interval: 3, Retries: 3} // off
 				}),
-				vpnRoute("", "192.168.2.0/24", "vco-2", 100, true),
-				vpnRoute("", "192.168.1.0/24", "vco-2", 0, true),
-				vpnRoute("", "192.168.1.0/24", "vco-1", 100, true),
-				vpnRoute("10.0.2.0/24", "192.168.3.0/24", "vco-3", 100, false),
-				vpnRoute("10.0.1.0/24", "192.168.3.0/24", "vco-3", 100, true),
-				vpnRoute("", "192.168.7.0/24", "vco-gone", 100, true))
+				vpnRoute("", "192.168.2.0/24", "vco-2", false, true),
+				vpnRoute("", "192.168.1.0/24", "vco-2", true, true),
+				vpnRoute("", "192.168.1.0/24", "vco-1", false, true),
+				vpnRoute("10.0.2.0/24", "192.168.3.0/24", "vco-3", false, false),
+				vpnRoute("10.0.1.0/24", "192.168.3.0/24", "vco-3", false, true),
+				vpnRoute("", "192.168.7.0/24", "vco-gone", false, true))
 		}},
 	}...)
 }

@@ -25,7 +25,7 @@ var (
 func ptr[T any](v T) *T { return &v }
 
 func request(region string) eip.Request {
-	return eip.Request{Region: region, Bandwidth: 5, InternetChargeType: "PayByTraffic", InstanceChargeType: eip.PostPaid}
+	return eip.Request{Region: region, Bandwidth: 5, ByTraffic: true}
 }
 
 func status(p *planetest.Plane, id string) eip.Status {
@@ -43,7 +43,7 @@ func TestAllocate(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, _ := p.DB.View().ElasticIPs.Get(made.ID)
-	if e.Address != made.Address || e.Bandwidth != 5 || e.InternetChargeType != "PayByTraffic" || e.InstanceChargeType != eip.PostPaid ||
+	if e.Address != made.Address || e.Bandwidth != 5 || !e.ByTraffic || e.Prepaid ||
 		e.PublicNetwork != "internet" || e.Binding != nil || e.VPC != "" || !e.Expires.IsZero() || made.Order != "" || !e.CreatedAt.Equal(planetest.Now) {
 		t.Errorf("%+v, %+v", made, e)
 	}
@@ -55,7 +55,7 @@ func TestAllocate(t *testing.T) {
 func TestAllocatePrePaid(t *testing.T) {
 	p := planetest.New(t)
 	in := request(planetest.Region)
-	in.InstanceChargeType = eip.PrePaid
+	in.Prepaid = true
 	for _, c := range []struct {
 		years  bool
 		period int
@@ -83,7 +83,7 @@ func TestAllocatePrePaid(t *testing.T) {
 		}
 	}
 	// A period of a PostPaid one is not looked at.
-	in.InstanceChargeType, in.Period = eip.PostPaid, 99
+	in.Prepaid, in.Period = false, 99
 	if _, err := p.EIP.Allocate(ctx, alice, in); err != nil {
 		t.Error(err)
 	}

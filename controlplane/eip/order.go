@@ -10,10 +10,10 @@ import (
 	"sluice/controlplane/fault"
 )
 
-// checkPeriod refuses a PrePaid request without a period, or with one that is
+// checkPeriod refuses a prepaid request without a period, or with one that is
 // too long.
 func checkPeriod(in Request) error {
-	if in.InstanceChargeType != PrePaid {
+	if !in.Prepaid {
 		return nil // a period is not looked at
 	}
 	most, unit := monthsMax, "months"
@@ -22,14 +22,14 @@ func checkPeriod(in Request) error {
 	}
 	switch {
 	case in.Period == 0:
-		return fault.New(fault.PeriodMissing, "a PrePaid elastic IP needs a period of 1 to %d %s", most, unit)
+		return fault.New(fault.PeriodMissing, "a prepaid elastic IP needs a period of 1 to %d %s", most, unit)
 	case in.Period < 1 || in.Period > most:
 		return fault.New(fault.PeriodInvalid, "%d; write 1 to %d %s", in.Period, most, unit)
 	}
 	return nil
 }
 
-// expiry returns until when a PrePaid elastic IP is paid. It is shown, and has
+// expiry returns until when a prepaid elastic IP is paid. It is shown, and has
 // no effect.
 func expiry(from time.Time, in Request) time.Time {
 	if in.Years {

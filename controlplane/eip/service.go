@@ -46,35 +46,29 @@ func checkBandwidth(mbit int) error {
 	return nil
 }
 
-// Charge types of an elastic IP.
-const (
-	PostPaid = "PostPaid"
-	PrePaid  = "PrePaid"
-)
-
 // The longest period that can be paid for in advance.
 const monthsMax, yearsMax = 9, 3
 
 // Request is what is asked for.
 type Request struct {
-	Region             string
-	Bandwidth          int    // Mbit/s, 1 to 5000
-	InternetChargeType string // kept and shown; nothing is charged here
-	InstanceChargeType string // PostPaid or PrePaid
-	Years              bool   // Period counts years, not months
-	Period             int    // with PrePaid: 1 to 9 months or 1 to 3 years; 0: not given
+	Region    string
+	Bandwidth int  // Mbit/s, 1 to 5000
+	ByTraffic bool // kept and shown, as what follows: nothing is charged here
+	Prepaid   bool // else by use
+	Years     bool // Period counts years, not months
+	Period    int  // if prepaid: 1 to 9 months or 1 to 3 years; 0: not given
 }
 
 // Allocated is what Allocate made.
 type Allocated struct {
 	ID      string     `json:"id"`
 	Address netip.Addr `json:"address"`
-	Order   string     `json:"order,omitempty"` // number of the order, with PrePaid
+	Order   string     `json:"order,omitempty"` // number of the order, if prepaid
 }
 
 // Allocate gives the caller a free address of the region's public network, one
 // picked at random (VPC API reference, AllocateEipAddress). An order of a
-// PrePaid one counts as paid at once: nothing is charged here.
+// prepaid one counts as paid at once: nothing is charged here.
 //
 // Reasons: RegionNotFound, BandwidthInvalid, PeriodInvalid, QuotaElasticIP,
 // NoFreeElasticIP.
@@ -103,10 +97,10 @@ func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (
 		e := &resource.ElasticIP{
 			Meta:    resource.Meta{ID: tx.NewID("eip"), Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()},
 			Address: address, PublicNetwork: public.Name, Bandwidth: in.Bandwidth,
-			InternetChargeType: in.InternetChargeType, InstanceChargeType: in.InstanceChargeType,
+			ByTraffic: in.ByTraffic, Prepaid: in.Prepaid,
 		}
 		made := Allocated{ID: e.ID, Address: address}
-		if in.InstanceChargeType == PrePaid {
+		if in.Prepaid {
 			if made.Order, err = orderNumber(s.random); err != nil {
 				return Allocated{}, err
 			}

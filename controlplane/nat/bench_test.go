@@ -44,7 +44,7 @@ func newBench(t *testing.T) *bench {
 		nattest.ElasticIP("eip-free", "203.0.113.30", "", "", ""),
 	)
 	w.Follow()
-	g, err := b.s.CreateGateway(context.Background(), b.c, nat.Gateway{Region: nattest.Region, VPC: "vpc-a", Spec: resource.SpecSmall})
+	g, err := b.s.CreateGateway(context.Background(), b.c, nat.Gateway{Region: nattest.Region, VPC: "vpc-a", Limits: nattest.Small})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ const maxBandwidthPackages = 4
 type Gateway struct {
 	Region      string
 	VPC         string
-	Spec        resource.Spec
+	Limits      resource.Limits
 	Name        string // empty: the gateway's id
 	Description string
 	// BandwidthPackages are documented for accounts that held one before
@@ -66,13 +66,16 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		if tx.VPNRoutes.By(state.ByPublished, state.PublishedKey(vpc.ID, everywhere)).Len() > 0 {
 			return NewGateway{}, fault.New(fault.DefaultRouteExists, "a VPN gateway has published a route for 0.0.0.0/0; withdraw it first")
 		}
+		if !in.Limits.Valid() {
+			return NewGateway{}, fault.New(fault.ParameterInvalid, "%+v; a NAT gateway has a limit on both", in.Limits)
+		}
 		if err := state.Vacant(s.db.Observed, tx.NATGateways, vpc); err != nil {
 			return NewGateway{}, err
 		}
 		g := &resource.NATGateway{
 			Meta:         resource.Meta{ID: tx.NewID("ngw"), Account: c.Account, Region: vpc.Region, CreatedAt: s.now()},
 			VPC:          vpc.ID,
-			Spec:         in.Spec,
+			Limits:       in.Limits,
 			Name:         in.Name,
 			Description:  in.Description,
 			ForwardTable: tx.NewID("ftb"),
@@ -90,7 +93,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			NextHops:    []resource.NextHop{{Type: resource.NextHopNATGateway, ID: g.ID}},
 			System:      true,
 		})
-		tx.Done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "spec", g.Spec)
+		tx.Done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "sessions", g.Limits.Sessions, "newASecond", g.Limits.NewASecond)
 		return NewGateway{ID: g.ID, ForwardTable: g.ForwardTable, SNATTable: g.SNATTable}, nil
 	})
 }
@@ -149,24 +152,27 @@ func (s *Service) ModifyGatewayAttributes(ctx context.Context, c identity.Caller
 	})
 }
 
-// ModifySpec changes a gateway's specification; the one that it has is refused
+// ModifyLimits changes a gateway's limits; those that it has are refused
 // with fault.SpecUnchanged.
-func (s *Service) ModifySpec(ctx context.Context, c identity.Caller, region, id string, spec resource.Spec) error {
+func (s *Service) ModifyLimits(ctx context.Context, c identity.Caller, region, id string, to resource.Limits) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, err := lookup.In(s.settings, c, tx.NATGateways, region, id)
 		if err != nil {
 			return err
 		}
-		if old.Spec == spec {
-			return fault.New(fault.SpecUnchanged, "NAT gateway %s already has specification %s", id, spec)
+		if !to.Valid() {
+			return fault.New(fault.ParameterInvalid, "%+v; a NAT gateway has a limit on both", to)
+		}
+		if old.Limits == to {
+			return fault.New(fault.SpecUnchanged, "NAT gateway %s has %d sessions and %d new ones a second already", id, to.Sessions, to.NewASecond)
 		}
 		if err := s.gatewayReady(tx.View, old); err != nil {
 			return err
 		}
 		g := old.Clone().(*resource.NATGateway)
-		g.Spec = spec
+		g.Limits = to
 		tx.Put(g)
-		tx.Done("NAT gateway specification changed", "gateway", g.ID, "vpc", g.VPC, "from", old.Spec, "to", spec)
+		tx.Done("NAT gateway limits changed", "gateway", g.ID, "vpc", g.VPC, "sessions", to.Sessions, "newASecond", to.NewASecond)
 		return nil
 	})
 }

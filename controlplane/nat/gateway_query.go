@@ -36,8 +36,8 @@ type GatewayQuery struct {
 	ID     string
 	VPC    string
 	Name   string
-	Spec   resource.Spec
-	None   bool // a filter that no gateway can match was given
+	Limits *resource.Limits // nil: any
+	None   bool             // a filter that no gateway can match was given
 	Page   state.Page
 }
 
@@ -55,9 +55,9 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 		r = v.NATGateways.By(state.ByVPC, q.VPC)
 	}
 	var match func(*resource.NATGateway) bool // nil: everything in the range
-	if q.ID != "" || q.VPC != "" || q.Name != "" || q.Spec != "" {
+	if q.ID != "" || q.VPC != "" || q.Name != "" || q.Limits != nil {
 		match = func(g *resource.NATGateway) bool {
-			return state.Owned(g, c.Account, q.Region) && (q.ID == "" || g.ID == q.ID) && (q.Name == "" || g.Name == q.Name) && (q.Spec == "" || g.Spec == q.Spec)
+			return state.Owned(g, c.Account, q.Region) && (q.ID == "" || g.ID == q.ID) && (q.Name == "" || g.Name == q.Name) && (q.Limits == nil || g.Limits == *q.Limits)
 		}
 	}
 	return state.Select(r, q.Page, match, func(g *resource.NATGateway) GatewayStatus { return s.status(v, g) }), nil

@@ -105,9 +105,9 @@ func TestModifyGateway(t *testing.T) {
 		t.Error("a change to what is already there was written")
 	}
 
-	refused(t, b.s.ModifySpec(ctx, b.c, nattest.Region, b.g.ID, resource.SpecSmall), fault.SpecUnchanged)
-	refused(t, b.s.ModifySpec(ctx, b.c, nattest.Region, b.g.ID, resource.SpecLarge), "")
-	if g := b.gateway(t); g.Spec != resource.SpecLarge || g.Phase != resource.Changing {
+	refused(t, b.s.ModifyLimits(ctx, b.c, nattest.Region, b.g.ID, nattest.Small), fault.SpecUnchanged)
+	refused(t, b.s.ModifyLimits(ctx, b.c, nattest.Region, b.g.ID, nattest.Large), "")
+	if g := b.gateway(t); g.Limits != nattest.Large || g.Phase != resource.Changing {
 		t.Errorf("gateway %+v, want Large and in change", g)
 	}
 	b.Follow()
@@ -164,7 +164,7 @@ func TestDeleteGateway(t *testing.T) {
 			}
 			// The VPC can have a gateway again.
 			b.Follow()
-			_, err := b.s.CreateGateway(ctx, b.c, nat.Gateway{Region: nattest.Region, VPC: "vpc-a", Spec: resource.SpecSmall})
+			_, err := b.s.CreateGateway(ctx, b.c, nat.Gateway{Region: nattest.Region, VPC: "vpc-a", Limits: nattest.Small})
 			refused(t, err, "")
 		})
 	}
@@ -198,7 +198,7 @@ func TestGatewaysQuery(t *testing.T) {
 	other := nattest.Gateway("ngw-other", "vpc-other")
 	other.Account = "2000000000000002"
 	large := nattest.Gateway("ngw-large", "vpc-large")
-	large.Spec, large.Name = resource.SpecLarge, "big"
+	large.Limits, large.Name = nattest.Large, "big"
 	b.Put(other, large)
 	b.mustForward(t, b.forward())
 	b.mustSNAT(t, b.snat())
@@ -220,7 +220,7 @@ func TestGatewaysQuery(t *testing.T) {
 		"VPC and id":    {nat.GatewayQuery{VPC: "vpc-d", ID: "ngw-c"}, 0, nil},
 		"name":          {nat.GatewayQuery{Name: "big"}, 1, []string{"ngw-large"}},
 		"part of name":  {nat.GatewayQuery{Name: "bi"}, 0, nil},
-		"spec":          {nat.GatewayQuery{Spec: resource.SpecSmall, Page: state.Page{Number: 2, Size: 3}}, 4, []string{"ngw-d"}},
+		"spec":          {nat.GatewayQuery{Limits: &nattest.Small, Page: state.Page{Number: 2, Size: 3}}, 4, []string{"ngw-d"}},
 		"impossible":    {nat.GatewayQuery{None: true}, 0, nil},
 		"other region":  {nat.GatewayQuery{Region: "cn-beijing"}, 0, nil},
 	} {

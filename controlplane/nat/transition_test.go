@@ -41,7 +41,7 @@ func (b *bench) writes(fwd, snat string) map[string]func(identity.Caller) error 
 			return b.s.DeleteSNATEntry(ctx, c, nattest.Region, b.g.SNATTable, snat)
 		},
 		"spec": func(c identity.Caller) error {
-			return b.s.ModifySpec(ctx, c, nattest.Region, b.g.ID, resource.SpecMiddle)
+			return b.s.ModifyLimits(ctx, c, nattest.Region, b.g.ID, nattest.Middle)
 		},
 		"delete gateway": func(c identity.Caller) error {
 			return b.s.DeleteGateway(ctx, c, nattest.Region, b.g.ID, false)
@@ -151,7 +151,7 @@ func TestAGatewayWaitsForItsVPC(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.Put(nattest.VPC("vpc-b", "10.1.0.0/16"))
-		in := nat.Gateway{Region: nattest.Region, VPC: "vpc-b", Spec: resource.SpecSmall}
+		in := nat.Gateway{Region: nattest.Region, VPC: "vpc-b", Limits: nattest.Small}
 		_, err := b.s.CreateGateway(ctx, b.c, in)
 		refused(t, err, fault.VPCInTransition)
 		b.Follow()
@@ -170,7 +170,7 @@ func TestAGatewayInTransitionStays(t *testing.T) {
 		b.Follow()
 		refused(t, b.s.DeleteGateway(ctx, b.c, nattest.Region, b.g.ID, false), "")
 		// The dataplane still holds it: the next one has to wait.
-		in := nat.Gateway{Region: nattest.Region, VPC: "vpc-a", Spec: resource.SpecSmall}
+		in := nat.Gateway{Region: nattest.Region, VPC: "vpc-a", Limits: nattest.Small}
 		_, err := b.s.CreateGateway(ctx, b.c, in)
 		refused(t, err, fault.VPCInTransition)
 		b.Follow()
@@ -228,9 +228,9 @@ func TestARepeatedCallAnswersTheSame(t *testing.T) {
 	c.Token, c.Fingerprint = "token-2", "print-1"
 	b.Put(nattest.VPC("vpc-b", "10.1.0.0/16"))
 	b.Follow()
-	one, err := b.s.CreateGateway(ctx, c, nat.Gateway{Region: nattest.Region, VPC: "vpc-b", Spec: resource.SpecSmall})
+	one, err := b.s.CreateGateway(ctx, c, nat.Gateway{Region: nattest.Region, VPC: "vpc-b", Limits: nattest.Small})
 	refused(t, err, "")
-	two, err := b.s.CreateGateway(ctx, c, nat.Gateway{Region: nattest.Region, VPC: "vpc-b", Spec: resource.SpecSmall})
+	two, err := b.s.CreateGateway(ctx, c, nat.Gateway{Region: nattest.Region, VPC: "vpc-b", Limits: nattest.Small})
 	refused(t, err, "")
 	if one != two {
 		t.Errorf("%+v and then %+v", one, two)

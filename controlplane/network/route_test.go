@@ -117,7 +117,7 @@ func TestNextHops(t *testing.T) {
 		t.Error(err)
 	}
 	for i, vpc := range []string{s.vpc, s.VPC(alice, "10.0.0.0/8").VPC} {
-		g, err := s.VPN.CreateGateway(ctx, alice, vpn.Gateway{Region: planetest.Region, VPC: vpc, Bandwidth: 5, ChargeType: vpn.PostPay, IPsec: true})
+		g, err := s.VPN.CreateGateway(ctx, alice, vpn.Gateway{Region: planetest.Region, VPC: vpc, Bandwidth: 5, IPsec: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -279,7 +279,7 @@ func (p *Plane) NewEIP(c identity.Caller) eip.Allocated {
 // EIPIn allocates an elastic IP in a region.
 func (p *Plane) EIPIn(c identity.Caller, region string) eip.Allocated {
 	p.t.Helper()
-	e, err := p.EIP.Allocate(context.Background(), c, eip.Request{Region: region, Bandwidth: 5, InternetChargeType: "PayByBandwidth", InstanceChargeType: eip.PostPaid})
+	e, err := p.EIP.Allocate(context.Background(), c, eip.Request{Region: region, Bandwidth: 5})
 	if err != nil {
 		p.t.Fatalf("allocate elastic IP: %v", err)
 	}
@@ -301,7 +301,7 @@ func (p *Plane) Gateway(c identity.Caller, vpc string) nat.NewGateway {
 	if v, ok := p.DB.View().VPCs.Get(vpc); ok {
 		region = v.Region
 	}
-	g, err := p.NAT.CreateGateway(context.Background(), c, nat.Gateway{Region: region, VPC: vpc, Spec: resource.SpecSmall})
+	g, err := p.NAT.CreateGateway(context.Background(), c, nat.Gateway{Region: region, VPC: vpc, Limits: resource.Limits{Sessions: 10_000, NewASecond: 1_000}})
 	if err != nil {
 		p.t.Fatalf("create NAT gateway: %v", err)
 	}

@@ -34,13 +34,13 @@ type Binding struct {
 // ElasticIP is a public address of an account.
 type ElasticIP struct {
 	Meta
-	Address            netip.Addr `json:"address"`
-	PublicNetwork      string     `json:"publicNetwork"` // name of the configured public network that it comes from
-	Bandwidth          int        `json:"bandwidth"`     // Mbit/s
-	InternetChargeType string     `json:"internetChargeType"`
-	InstanceChargeType string     `json:"instanceChargeType"`
-	Expires            time.Time  `json:"expires,omitzero"` // until when it is paid for; shown only
-	Binding            *Binding   `json:"binding,omitempty"`
+	Address       netip.Addr `json:"address"`
+	PublicNetwork string     `json:"publicNetwork"`    // name of the configured public network that it comes from
+	Bandwidth     int        `json:"bandwidth"`        // Mbit/s
+	ByTraffic     bool       `json:"byTraffic"`        // charged by traffic, else by bandwidth; nothing is charged here
+	Prepaid       bool       `json:"prepaid"`          // else by use
+	Expires       time.Time  `json:"expires,omitzero"` // until when it is paid for; shown only
+	Binding       *Binding   `json:"binding,omitempty"`
 	// VPC is the network that the address works in, or, once unbound, the one
 	// that it worked in last: whose dataplane has to let it go.
 	VPC string `json:"vpc,omitempty"`
@@ -62,21 +62,20 @@ func (e *ElasticIP) Clone() Resource {
 	return &c
 }
 
-// Spec is a NAT gateway's specification.
-type Spec string
+// Limits are those of a NAT gateway on SNAT sessions.
+type Limits struct {
+	Sessions   int `json:"sessions"`   // open at a time
+	NewASecond int `json:"newASecond"` // opened in a second
+}
 
-// The documented specifications.
-const (
-	SpecSmall  Spec = "Small"  // 10,000 SNAT connections, 1,000 new ones a second
-	SpecMiddle Spec = "Middle" // 50,000 and 5,000
-	SpecLarge  Spec = "Large"  // 200,000 and 10,000
-)
+// Valid says whether there is a limit on both: none is not what any gateway has.
+func (l Limits) Valid() bool { return l.Sessions > 0 && l.NewASecond > 0 }
 
 // NATGateway is the NAT gateway of a VPC, with its DNAT and its SNAT table.
 type NATGateway struct {
 	Meta
 	VPC          string `json:"vpc"`
-	Spec         Spec   `json:"spec"`
+	Limits       Limits `json:"limits"`
 	Name         string `json:"name,omitempty"`
 	Description  string `json:"description,omitempty"`
 	ForwardTable string `json:"forwardTable"`

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sluice/dataplane"
 	"time"
 )
 
@@ -26,7 +27,7 @@ type VPNGateway struct {
 	Address        netip.Addr `json:"address"`       // public
 	PublicNetwork  string     `json:"publicNetwork"` // name of the configured public network that the address comes from
 	Bandwidth      int        `json:"bandwidth"`     // Mbit/s
-	ChargeType     string     `json:"chargeType"`    // PREPAY or POSTPAY; shown only
+	Prepaid        bool       `json:"prepaid"`       // else by use; nothing is charged here
 	Expires        time.Time  `json:"expires,omitzero"`
 	IPsec          bool       `json:"ipsec"`
 	SSL            bool       `json:"ssl"`
@@ -62,26 +63,21 @@ func (*CustomerGateway) Network() string { return "" }
 // Clone implements Resource.
 func (g *CustomerGateway) Clone() Resource { c := *g; return &c }
 
-// IKEConfig is what phase 1 of a connection uses, in the documents' words in
-// lower case.
+// IKEConfig is what phase 1 of a connection uses.
 type IKEConfig struct {
-	PSK      []byte `json:"psk"`      // pre-shared key, sealed for the connection's id
-	Version  string `json:"version"`  // ikev1 or ikev2
-	Mode     string `json:"mode"`     // main or aggressive; IKEv1
-	EncAlg   string `json:"encAlg"`   // aes, aes192, aes256, des, 3des
-	AuthAlg  string `json:"authAlg"`  // md5, sha1, sha256, sha384, sha512
-	Group    string `json:"group"`    // group1, group2, group5, group14, group24
-	Lifetime int    `json:"lifetime"` // s
-	LocalID  string `json:"localId"`  // address or FQDN
-	RemoteID string `json:"remoteId"` // address or FQDN
+	PSK        []byte             `json:"psk"`        // pre-shared key, sealed for the connection's id
+	Version    int                `json:"version"`    // 1 or 2
+	Aggressive bool               `json:"aggressive"` // mode of version 1; else main
+	Proposal   dataplane.Proposal `json:"proposal"`   // with a group
+	Lifetime   int                `json:"lifetime"`   // s
+	LocalID    string             `json:"localId"`    // address or FQDN
+	RemoteID   string             `json:"remoteId"`   // address or FQDN
 }
 
-// IPsecConfig is what phase 2 of a connection uses, likewise.
+// IPsecConfig is what phase 2 of a connection uses.
 type IPsecConfig struct {
-	EncAlg   string `json:"encAlg"`
-	AuthAlg  string `json:"authAlg"`
-	Group    string `json:"group"`    // of perfect forward secrecy, or disabled
-	Lifetime int    `json:"lifetime"` // s
+	Proposal dataplane.Proposal `json:"proposal"` // group 0: no perfect forward secrecy
+	Lifetime int                `json:"lifetime"` // s
 }
 
 // HealthCheck says how a connection is probed.
@@ -159,9 +155,9 @@ type VPNRoute struct {
 	Gateway     string       `json:"gateway"`
 	Source      netip.Prefix `json:"source,omitzero"` // the zero Prefix for a destination route
 	Destination netip.Prefix `json:"destination"`
-	Connection  string       `json:"connection"` // the next hop
-	Weight      int          `json:"weight"`     // 100: active, 0: standby
-	Published   bool         `json:"published"`  // in the VPC's route table
+	Connection  string       `json:"connection"`        // the next hop
+	Standby     bool         `json:"standby,omitempty"` // used while the active route's tunnel is down
+	Published   bool         `json:"published"`         // in the VPC's route table
 	Description string       `json:"description,omitempty"`
 	OverlayMode string       `json:"overlayMode,omitempty"`
 	Auto        bool         `json:"auto,omitempty"` // made by a connection's AutoConfigRoute

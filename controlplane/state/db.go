@@ -39,6 +39,9 @@ func Open(ctx context.Context, s store.Store) (*DB, error) {
 	v := newView()
 	touched := make(map[string]bool)
 	rev, err := s.Load(ctx, func(rec store.Record) error {
+		if rec.Kind == store.KindSchema {
+			return nil
+		}
 		t, err := v.rows(resource.Kind(rec.Kind))
 		if err != nil {
 			return err

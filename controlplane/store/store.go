@@ -11,6 +11,10 @@ type Key struct {
 	ID   string // not empty; any bytes
 }
 
+// KindSchema is the kind of the record that says in which form all others are: see
+// package schema. It is no resource.
+const KindSchema = "schema"
+
 // Record is one stored value.
 type Record struct {
 	Key

@@ -27,7 +27,7 @@ func newSite(t *testing.T) *site {
 	s := &site{Plane: planetest.New(t)}
 	s.vpc = s.Plane.VPC(planetest.Alice, "10.0.0.0/16").VPC
 	s.vswitch = s.VSwitch(planetest.Alice, s.vpc, "10.0.1.0/24")
-	g, err := s.VPN.CreateGateway(ctx, planetest.Alice, vpn.Gateway{Region: planetest.Region, VPC: s.vpc, VSwitch: s.vswitch, Bandwidth: 5, ChargeType: vpn.PostPay, IPsec: true})
+	g, err := s.VPN.CreateGateway(ctx, planetest.Alice, vpn.Gateway{Region: planetest.Region, VPC: s.vpc, VSwitch: s.vswitch, Bandwidth: 5, IPsec: true})
 	succeeds(t, err)
 	s.gateway = g.ID
 	return s

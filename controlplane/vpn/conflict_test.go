@@ -10,6 +10,7 @@ import (
 	"sluice/controlplane/fault"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/vpn"
+	"sluice/dataplane"
 )
 
 // like returns a change of a new connection: its customer gateway, IKE settings
@@ -23,8 +24,8 @@ func like(customer, remote string, ike vpn.IKESettings) func(*vpn.NewConnection)
 // Connections that IKE cannot tell apart have one key: the one that is there is
 // taken over, and another one refused, on creation and on modification.
 func TestOneKeyForAPair(t *testing.T) {
-	for _, version := range []string{"ikev1", "ikev2"} {
-		t.Run(version, func(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		t.Run(fmt.Sprint("IKEv", version), func(t *testing.T) {
 			w := newWorld(t)
 			first := w.connected(like("cgw-1", "192.168.1.0/24", vpn.IKESettings{Version: &version}))
 			second := w.connected(like("cgw-1", "192.168.2.0/24", vpn.IKESettings{Version: &version}))
@@ -43,12 +44,12 @@ func TestOneKeyForAPair(t *testing.T) {
 				t.Error("a refused change was written")
 			}
 			// The same key as given is no change; what is not about keys is not refused.
-			if err := w.modify(second, vpn.ConnectionSettings{IKE: vpn.IKESettings{PSK: ptr(string(w.show(first).PSK)), EncAlg: ptr("aes256")}}); err != nil {
+			if err := w.modify(second, vpn.ConnectionSettings{IKE: vpn.IKESettings{PSK: ptr(string(w.show(first).PSK)), Proposal: vpn.ProposalSettings{Encryption: ptr(dataplane.AES256)}}}); err != nil {
 				t.Error(err)
 			}
 			// Once the identities differ the keys may, with IKEv2.
 			err = w.modify(second, vpn.ConnectionSettings{IKE: vpn.IKESettings{PSK: ptr("another"), RemoteID: ptr("branch")}})
-			if version == "ikev1" {
+			if version == 1 {
 				planetest.Refused(t, err, fault.VPNKeyConflict)
 				return
 			}
@@ -70,32 +71,32 @@ func TestIdentityConflicts(t *testing.T) {
 		want          fault.Reason // empty: accepted
 	}{
 		{name: "one identity, two sites, two keys", customer: [2]string{"cgw-1", "cgw-2"}, want: fault.VPNRemoteIDConflict,
-			first: vpn.IKESettings{Version: key("ikev2"), PSK: key("a"), RemoteID: key("branch")}, second: vpn.IKESettings{Version: key("ikev2"), PSK: key("b"), RemoteID: key("branch")}},
+			first: vpn.IKESettings{Version: ptr(2), PSK: key("a"), RemoteID: key("branch")}, second: vpn.IKESettings{Version: ptr(2), PSK: key("b"), RemoteID: key("branch")}},
 		{name: "an @ and capitals do not make it another", customer: [2]string{"cgw-1", "cgw-2"}, want: fault.VPNRemoteIDConflict,
-			first: vpn.IKESettings{Version: key("ikev2"), PSK: key("a"), RemoteID: key("branch")}, second: vpn.IKESettings{Version: key("ikev2"), PSK: key("b"), RemoteID: key("@Branch")}},
+			first: vpn.IKESettings{Version: ptr(2), PSK: key("a"), RemoteID: key("branch")}, second: vpn.IKESettings{Version: ptr(2), PSK: key("b"), RemoteID: key("@Branch")}},
 		{name: "one identity, two sites, IKEv1", customer: [2]string{"cgw-1", "cgw-2"}, want: fault.VPNRemoteIDConflict,
 			first: vpn.IKESettings{PSK: key("a"), RemoteID: key("branch")}, second: vpn.IKESettings{PSK: key("a"), RemoteID: key("branch")}},
 		{name: "one identity, two sites, one key, IKEv2", customer: [2]string{"cgw-1", "cgw-2"},
-			first: vpn.IKESettings{Version: key("ikev2"), PSK: key("a"), RemoteID: key("branch")}, second: vpn.IKESettings{Version: key("ikev2"), PSK: key("a"), RemoteID: key("branch")}},
+			first: vpn.IKESettings{Version: ptr(2), PSK: key("a"), RemoteID: key("branch")}, second: vpn.IKESettings{Version: ptr(2), PSK: key("a"), RemoteID: key("branch")}},
 		{name: "one identity, two sites, two keys, another identity of ours", customer: [2]string{"cgw-1", "cgw-2"},
 			first: vpn.IKESettings{PSK: key("a"), RemoteID: key("branch")}, second: vpn.IKESettings{PSK: key("b"), RemoteID: key("branch"), LocalID: key("gateway")}},
 		{name: "two sites behind one NAT, IKEv2", customer: [2]string{"cgw-1", "cgw-1"},
-			first: vpn.IKESettings{Version: key("ikev2"), PSK: key("a"), RemoteID: key("one")}, second: vpn.IKESettings{Version: key("ikev2"), PSK: key("b"), RemoteID: key("two")}},
+			first: vpn.IKESettings{Version: ptr(2), PSK: key("a"), RemoteID: key("one")}, second: vpn.IKESettings{Version: ptr(2), PSK: key("b"), RemoteID: key("two")}},
 		{name: "two sites behind one NAT, main mode", customer: [2]string{"cgw-1", "cgw-1"}, want: fault.VPNKeyConflict,
 			first: vpn.IKESettings{PSK: key("a"), RemoteID: key("one")}, second: vpn.IKESettings{PSK: key("b"), RemoteID: key("two")}},
 		{name: "two sites behind one NAT, main and aggressive mode", customer: [2]string{"cgw-1", "cgw-1"}, want: fault.VPNKeyConflict,
-			first: vpn.IKESettings{PSK: key("a"), RemoteID: key("one")}, second: vpn.IKESettings{Mode: key("aggressive"), PSK: key("b"), RemoteID: key("two")}},
+			first: vpn.IKESettings{PSK: key("a"), RemoteID: key("one")}, second: vpn.IKESettings{Aggressive: ptr(true), PSK: key("b"), RemoteID: key("two")}},
 		{name: "two sites behind one NAT, aggressive mode", customer: [2]string{"cgw-1", "cgw-1"},
-			first: vpn.IKESettings{Mode: key("aggressive"), PSK: key("a"), RemoteID: key("one")}, second: vpn.IKESettings{Mode: key("aggressive"), PSK: key("b"), RemoteID: key("two")}},
+			first: vpn.IKESettings{Aggressive: ptr(true), PSK: key("a"), RemoteID: key("one")}, second: vpn.IKESettings{Aggressive: ptr(true), PSK: key("b"), RemoteID: key("two")}},
 		{name: "two identities of ours, IKEv1", customer: [2]string{"cgw-1", "cgw-1"}, want: fault.VPNLocalIDConflict,
 			first: vpn.IKESettings{PSK: key("a")}, second: vpn.IKESettings{PSK: key("a"), LocalID: key("gateway")}},
 		{name: "two identities of ours, IKEv2", customer: [2]string{"cgw-1", "cgw-1"},
-			first: vpn.IKESettings{Version: key("ikev2"), PSK: key("a")}, second: vpn.IKESettings{Version: key("ikev2"), PSK: key("b"), LocalID: key("gateway")}},
+			first: vpn.IKESettings{Version: ptr(2), PSK: key("a")}, second: vpn.IKESettings{Version: ptr(2), PSK: key("b"), LocalID: key("gateway")}},
 		{name: "identities the other way round", customer: [2]string{"cgw-1", "cgw-2"}, want: fault.VPNKeyConflict,
-			first:  vpn.IKESettings{Version: key("ikev2"), PSK: key("a"), LocalID: key("x"), RemoteID: key("y")},
-			second: vpn.IKESettings{Version: key("ikev2"), PSK: key("b"), LocalID: key("y"), RemoteID: key("x")}},
+			first:  vpn.IKESettings{Version: ptr(2), PSK: key("a"), LocalID: key("x"), RemoteID: key("y")},
+			second: vpn.IKESettings{Version: ptr(2), PSK: key("b"), LocalID: key("y"), RemoteID: key("x")}},
 		{name: "one version and the other, two keys", customer: [2]string{"cgw-1", "cgw-1"}, want: fault.VPNKeyConflict,
-			first: vpn.IKESettings{PSK: key("a")}, second: vpn.IKESettings{Version: key("ikev2"), PSK: key("b")}},
+			first: vpn.IKESettings{PSK: key("a")}, second: vpn.IKESettings{Version: ptr(2), PSK: key("b")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // each waits for its own store's disk
@@ -110,11 +111,11 @@ func TestIdentityConflicts(t *testing.T) {
 			}
 			planetest.Refused(t, err, c.want)
 			// So is a modification that comes to the same.
-			apart := vpn.IKESettings{Version: key("ikev2"), PSK: key("c"), LocalID: key("apart"), RemoteID: key("far-apart")}
+			apart := vpn.IKESettings{Version: ptr(2), PSK: key("c"), LocalID: key("apart"), RemoteID: key("far-apart")}
 			id := w.connected(like(c.customer[1], "192.168.2.0/24", apart))
 			change := c.second
 			if change.Version == nil {
-				change.Version = key("ikev1")
+				change.Version = ptr(1)
 			}
 			if change.LocalID == nil {
 				change.LocalID = key("203.0.113.45")
@@ -134,7 +135,7 @@ func TestKeysAtTheSameTime(t *testing.T) {
 	errs := make([]error, 8)
 	for i := range errs {
 		wg.Go(func() {
-			_, errs[i] = w.connect(like("cgw-1", fmt.Sprintf("192.168.%d.0/24", i), vpn.IKESettings{Version: ptr("ikev2"), PSK: ptr(fmt.Sprint("key ", i))}))
+			_, errs[i] = w.connect(like("cgw-1", fmt.Sprintf("192.168.%d.0/24", i), vpn.IKESettings{Version: ptr(2), PSK: ptr(fmt.Sprint("key ", i))}))
 		})
 	}
 	wg.Wait()

@@ -29,7 +29,7 @@ var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 // with the longer prefix is taken.
 //
 // Reasons, in this order: VPNLocalSubnets, VPNRemoteSubnets,
-// VPNConnectionExists, those of checkConflicts, VPNHealthCheck, VPNBGP,
+// VPNConnectionExists, ParameterInvalid, those of checkConflicts, VPNHealthCheck, VPNBGP,
 // VPNAlgorithmRefused.
 func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway, able *dataplane.VPNAbilities) error {
 	if err := checkSubnets(x.LocalSubnets, fault.VPNLocalSubnets); err != nil {
@@ -43,6 +43,9 @@ func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resour
 			sameBlocks(other.LocalSubnets, x.LocalSubnets) && sameBlocks(other.RemoteSubnets, x.RemoteSubnets) {
 			return fault.New(fault.VPNConnectionExists, "connection %s has the same gateways and subnets", other.ID)
 		}
+	}
+	if x.IKE.Version != 1 && x.IKE.Version != 2 || !x.IKE.Proposal.Known() || x.IKE.Proposal.Group == 0 || !x.IPsec.Proposal.Known() {
+		return fault.New(fault.ParameterInvalid, "IKEv%d with %+v and %+v: there is no such version, algorithm or group", x.IKE.Version, x.IKE.Proposal, x.IPsec.Proposal)
 	}
 	if err := s.checkConflicts(v, old, x, g, peer); err != nil {
 		return err

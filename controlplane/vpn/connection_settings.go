@@ -7,11 +7,11 @@ import (
 	"reflect"
 
 	"sluice/controlplane/resource"
+	"sluice/dataplane"
 )
 
 // ConnectionSettings are what of a connection can be chosen and changed; nil
-// leaves a value as it is, which for a new connection is the default. Words
-// are the documents', in lower case.
+// leaves a value as it is, which for a new connection is the default.
 type ConnectionSettings struct {
 	Name              *string
 	LocalSubnets      []netip.Prefix
@@ -28,15 +28,31 @@ type ConnectionSettings struct {
 
 // IKESettings are those of phase 1; see resource.IKEConfig.
 type IKESettings struct {
-	PSK                                                      *string // in clear
-	Version, Mode, EncAlg, AuthAlg, Group, LocalID, RemoteID *string
-	Lifetime                                                 *int // s
+	PSK               *string // in clear
+	Version           *int    // 1 or 2
+	Aggressive        *bool
+	Proposal          ProposalSettings
+	Lifetime          *int // s
+	LocalID, RemoteID *string
 }
 
 // IPsecSettings are those of phase 2; see resource.IPsecConfig.
 type IPsecSettings struct {
-	EncAlg, AuthAlg, Group *string
-	Lifetime               *int // s
+	Proposal ProposalSettings
+	Lifetime *int // s
+}
+
+// ProposalSettings are algorithms.
+type ProposalSettings struct {
+	Encryption *dataplane.Encryption
+	Integrity  *dataplane.Integrity
+	Group      *dataplane.DHGroup
+}
+
+func (p ProposalSettings) apply(to *dataplane.Proposal) {
+	set(&to.Encryption, p.Encryption)
+	set(&to.Integrity, p.Integrity)
+	set(&to.Group, p.Group)
 }
 
 // HealthCheckSettings say how a connection is probed.
@@ -58,26 +74,25 @@ type BGPSettings struct {
 // The defaults (VPN Gateway API reference, CreateVpnConnection); those of BGP
 // and of the health check are not documented.
 const (
-	defaultVersion  = "ikev1"
-	defaultMode     = "main"
-	defaultEncAlg   = "aes"
-	defaultAuthAlg  = "md5" // so CreateVpnConnection; elsewhere in the documents it is sha1
-	defaultGroup    = "group2"
+	defaultVersion  = 1
 	defaultLifetime = 86400 // s
 	defaultInterval = 3     // s
 	defaultRetries  = 3
 	defaultLocalASN = 45104
 )
 
+// The hash is that of CreateVpnConnection; elsewhere in the documents it is SHA1.
+var defaultProposal = dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5, Group: 2}
+
 // newConnection returns a connection with all defaults.
 func newConnection(g *resource.VPNGateway, peer *resource.CustomerGateway) *resource.VPNConnection {
 	return &resource.VPNConnection{
 		VPC: g.VPC, Gateway: g.ID, CustomerGateway: peer.ID,
 		IKE: resource.IKEConfig{
-			Version: defaultVersion, Mode: defaultMode, EncAlg: defaultEncAlg, AuthAlg: defaultAuthAlg, Group: defaultGroup,
+			Version: defaultVersion, Proposal: defaultProposal,
 			Lifetime: defaultLifetime, LocalID: g.Address.String(), RemoteID: peer.Address.String(),
 		},
-		IPsec:           resource.IPsecConfig{EncAlg: defaultEncAlg, AuthAlg: defaultAuthAlg, Group: defaultGroup, Lifetime: defaultLifetime},
+		IPsec:           resource.IPsecConfig{Proposal: defaultProposal, Lifetime: defaultLifetime},
 		HealthCheck:     resource.HealthCheck{Interval: defaultInterval, Retries: defaultRetries},
 		BGP:             resource.BGPConfig{LocalASN: defaultLocalASN},
 		AutoConfigRoute: true,
@@ -101,16 +116,12 @@ func (s *Service) apply(x *resource.VPNConnection, in ConnectionSettings) error 
 	set(&x.NATTraversal, in.NATTraversal)
 
 	set(&x.IKE.Version, in.IKE.Version)
-	set(&x.IKE.Mode, in.IKE.Mode)
-	set(&x.IKE.EncAlg, in.IKE.EncAlg)
-	set(&x.IKE.AuthAlg, in.IKE.AuthAlg)
-	set(&x.IKE.Group, in.IKE.Group)
+	set(&x.IKE.Aggressive, in.IKE.Aggressive)
+	in.IKE.Proposal.apply(&x.IKE.Proposal)
 	set(&x.IKE.Lifetime, in.IKE.Lifetime)
 	set(&x.IKE.LocalID, in.IKE.LocalID)
 	set(&x.IKE.RemoteID, in.IKE.RemoteID)
-	set(&x.IPsec.EncAlg, in.IPsec.EncAlg)
-	set(&x.IPsec.AuthAlg, in.IPsec.AuthAlg)
-	set(&x.IPsec.Group, in.IPsec.Group)
+	in.IPsec.Proposal.apply(&x.IPsec.Proposal)
 	set(&x.IPsec.Lifetime, in.IPsec.Lifetime)
 
 	set(&x.HealthCheck.Enabled, in.HealthCheck.Enabled)

@@ -103,7 +103,7 @@ func (w *world) routes() []string {
 	var out []string
 	for r := range w.DB.View().VPNRoutes.All() {
 		s := strings.TrimPrefix(r.ID, "vpn-1/")
-		if r.Weight == 0 {
+		if r.Standby {
 			s += " standby"
 		}
 		if r.Published {
@@ -134,11 +134,11 @@ func TestDefaults(t *testing.T) {
 	}
 	ike := x.IKE
 	ike.PSK = nil
-	want := resource.IKEConfig{Version: "ikev1", Mode: "main", EncAlg: "aes", AuthAlg: "md5", Group: "group2", Lifetime: 86400, LocalID: "203.0.113.45", RemoteID: "198.51.100.1"}
+	want := resource.IKEConfig{Version: 1, Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5, Group: 2}, Lifetime: 86400, LocalID: "203.0.113.45", RemoteID: "198.51.100.1"}
 	if !reflect.DeepEqual(ike, want) {
 		t.Errorf("IKE %+v, want %+v", ike, want)
 	}
-	if x.IPsec != (resource.IPsecConfig{EncAlg: "aes", AuthAlg: "md5", Group: "group2", Lifetime: 86400}) || !x.DPD || !x.NATTraversal || x.EffectImmediately || x.BGP.Enabled || x.HealthCheck.Enabled {
+	if x.IPsec != (resource.IPsecConfig{Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5, Group: 2}, Lifetime: 86400}) || !x.DPD || !x.NATTraversal || x.EffectImmediately || x.BGP.Enabled || x.HealthCheck.Enabled {
 		t.Errorf("%+v", x.VPNConnection)
 	}
 	other := w.show(w.connected(func(in *vpn.NewConnection) { in.CustomerGateway = "cgw-2" }))
@@ -151,24 +151,24 @@ func TestDefaults(t *testing.T) {
 func TestPartialChange(t *testing.T) {
 	w := newWorld(t)
 	id := w.connected(func(in *vpn.NewConnection) {
-		in.Settings.IKE = vpn.IKESettings{PSK: ptr("first secret"), EncAlg: ptr("aes256"), Lifetime: ptr(3600)}
+		in.Settings.IKE = vpn.IKESettings{PSK: ptr("first secret"), Proposal: vpn.ProposalSettings{Encryption: ptr(dataplane.AES256)}, Lifetime: ptr(3600)}
 	})
 	if err := w.modify(id, vpn.ConnectionSettings{
-		IKE:         vpn.IKESettings{AuthAlg: ptr("sha256")},
+		IKE:         vpn.IKESettings{Proposal: vpn.ProposalSettings{Integrity: ptr(dataplane.SHA256)}},
 		IPsec:       vpn.IPsecSettings{Lifetime: ptr(600)},
 		HealthCheck: vpn.HealthCheckSettings{Enabled: ptr(true), Source: ptr(netip.MustParseAddr("10.0.1.9")), Destination: ptr(netip.MustParseAddr("192.168.1.9"))},
 	}); err != nil {
 		t.Fatal(err)
 	}
 	x := w.show(id)
-	if x.PSK != "first secret" || x.IKE.EncAlg != "aes256" || x.IKE.AuthAlg != "sha256" || x.IKE.Lifetime != 3600 || x.IPsec.Lifetime != 600 || x.IPsec.EncAlg != "aes" {
+	if x.PSK != "first secret" || x.IKE.Proposal.Encryption != dataplane.AES256 || x.IKE.Proposal.Integrity != dataplane.SHA256 || x.IKE.Lifetime != 3600 || x.IPsec.Lifetime != 600 || x.IPsec.Proposal.Encryption != dataplane.AES128 {
 		t.Errorf("psk %q %+v %+v", string(x.PSK), x.IKE, x.IPsec)
 	}
 	if x.HealthCheck.Interval != 3 || x.HealthCheck.Retries != 3 {
 		t.Errorf("%+v", x.HealthCheck)
 	}
 	before := w.DB.View()
-	if err := w.modify(id, vpn.ConnectionSettings{IKE: vpn.IKESettings{PSK: ptr("first secret"), EncAlg: ptr("aes256")}}); err != nil {
+	if err := w.modify(id, vpn.ConnectionSettings{IKE: vpn.IKESettings{PSK: ptr("first secret"), Proposal: vpn.ProposalSettings{Encryption: ptr(dataplane.AES256)}}}); err != nil {
 		t.Fatal(err)
 	}
 	if w.DB.View() != before {
@@ -297,7 +297,7 @@ func TestAutoRoutes(t *testing.T) {
 
 	// One that is gone by hand does not come back by another change.
 	name := vpn.RouteName{Region: planetest.Region, Gateway: "vpn-1", Kind: vpn.ByPolicy, Source: blocks("10.0.2.0/24")[0], Destination: blocks("192.168.3.0/24")[0], NextHop: id}
-	if err := w.VPN.DeleteRoute(ctx, planetest.Alice, name, vpn.Active); err != nil {
+	if err := w.VPN.DeleteRoute(ctx, planetest.Alice, name, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.modify(id, vpn.ConnectionSettings{DPD: ptr(false)}); err != nil {
@@ -311,7 +311,7 @@ func TestAutoRoutes(t *testing.T) {
 
 	// The gateway may have two: 1 of another destination, and not 2 more.
 	w.Settings.Quotas.VPNPolicyRoutesPerGateway = 2
-	w.route(vpn.NewRoute{Kind: vpn.ByPolicy, Source: blocks("10.0.2.0/24")[0], Destination: blocks("192.168.8.0/24")[0], NextHop: id, Weight: 100})
+	w.route(vpn.NewRoute{Kind: vpn.ByPolicy, Source: blocks("10.0.2.0/24")[0], Destination: blocks("192.168.8.0/24")[0], NextHop: id})
 	planetest.Refused(t, w.modify(id, vpn.ConnectionSettings{AutoConfigRoute: ptr(true)}), fault.QuotaVPNPolicyRoute)
 
 	if err := w.VPN.DeleteConnection(ctx, planetest.Alice, planetest.Region, id); err != nil {

@@ -16,12 +16,6 @@ import (
 	"sluice/controlplane/state"
 )
 
-// Charge types of a VPN gateway. They are kept and shown; nothing is charged.
-const (
-	PrePay  = "PREPAY"
-	PostPay = "POSTPAY"
-)
-
 // sslConnections is how many SSL-VPN clients may connect where SSL-VPN is asked
 // for without a number: the least of those that can be asked for.
 const sslConnections = 5
@@ -33,8 +27,8 @@ type Gateway struct {
 	VSwitch        string // of the VPC; empty: none
 	Name           string // empty: the gateway's id
 	Bandwidth      int    // Mbit/s
-	ChargeType     string // PrePay or PostPay
-	Period         int    // months, with PrePay; 0: not given
+	Prepaid        bool   // else by use
+	Period         int    // months, if prepaid; 0: not given
 	IPsec          bool
 	SSL            bool
 	SSLConnections int // 0: not given
@@ -44,7 +38,7 @@ type Gateway struct {
 type NewGateway struct {
 	ID    string `json:"id"`
 	Name  string `json:"name"`
-	Order int64  `json:"order,omitempty"` // number of the order, with PrePay
+	Order int64  `json:"order,omitempty"` // number of the order, if prepaid
 }
 
 // CreateGateway makes the VPN gateway of a VPC, with a free address of the
@@ -66,8 +60,8 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 				return NewGateway{}, fault.New(fault.VSwitchNotFound, "VSwitch %q in VPC %s", in.VSwitch, vpc.ID)
 			}
 		}
-		if in.ChargeType == PrePay && in.Period == 0 {
-			return NewGateway{}, fault.New(fault.PeriodMissing, "a %s gateway needs a period in months", PrePay)
+		if in.Prepaid && in.Period == 0 {
+			return NewGateway{}, fault.New(fault.PeriodMissing, "a prepaid gateway needs a period in months")
 		}
 		for other := range tx.VPNGateways.By(state.ByVPC, vpc.ID).All() {
 			return NewGateway{}, fault.New(fault.VPNGatewayExists, "VPC %s has VPN gateway %s; a VPC has at most one", vpc.ID, other.ID)
@@ -94,7 +88,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			Address:        address,
 			PublicNetwork:  public.Name,
 			Bandwidth:      in.Bandwidth,
-			ChargeType:     in.ChargeType,
+			Prepaid:        in.Prepaid,
 			IPsec:          in.IPsec,
 			SSL:            in.SSL,
 			SSLConnections: in.SSLConnections,
@@ -106,7 +100,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			g.SSLConnections = sslConnections
 		}
 		made := NewGateway{ID: g.ID, Name: g.Name}
-		if g.ChargeType == PrePay {
+		if g.Prepaid {
 			g.Expires = g.CreatedAt.AddDate(0, in.Period, 0)
 			if made.Order, err = s.orderNumber(); err != nil {
 				return NewGateway{}, err
@@ -195,7 +189,7 @@ func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, 
 		if err := tx.Blocked(g); err != nil {
 			return err
 		}
-		if g.ChargeType == PrePay && s.now().Before(g.Expires) {
+		if g.Prepaid && s.now().Before(g.Expires) {
 			return fault.New(fault.VPNGatewayPrepaid, "VPN gateway %s is prepaid until %s", g.ID, g.Expires)
 		}
 		if err := s.gatewayReady(tx.View, g); err != nil {

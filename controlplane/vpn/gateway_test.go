@@ -27,7 +27,7 @@ func newSite(t *testing.T) *site {
 	s := &site{Plane: planetest.New(t)}
 	s.vpc = s.Plane.VPC(planetest.Alice, "10.0.0.0/16").VPC
 	s.vswitch = s.VSwitch(planetest.Alice, s.vpc, "10.0.1.0/24")
-	s.gateway = s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.vpc, VSwitch: s.vswitch, Bandwidth: 5, ChargeType: vpn.PostPay, IPsec: true}).ID
+	s.gateway = s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.vpc, VSwitch: s.vswitch, Bandwidth: 5, IPsec: true}).ID
 	g, err := s.VPN.CreateCustomerGateway(ctx, planetest.Alice, vpn.CustomerGateway{Region: planetest.Region, Address: netip.MustParseAddr("198.51.100.1"), ASN: 4294967295})
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func (s *site) connect(t *testing.T) {
 	to := netip.MustParsePrefix("172.16.0.0/12")
 	for _, r := range []resource.Resource{
 		&resource.VPNConnection{Meta: meta("vco-1"), VPC: s.vpc, Gateway: s.gateway, CustomerGateway: s.customer, BGP: resource.BGPConfig{Enabled: true}},
-		&resource.VPNRoute{Meta: meta(resource.VPNRouteID(s.gateway, netip.Prefix{}, to, "vco-1")), VPC: s.vpc, Gateway: s.gateway, Destination: to, Connection: "vco-1", Weight: 100},
+		&resource.VPNRoute{Meta: meta(resource.VPNRouteID(s.gateway, netip.Prefix{}, to, "vco-1")), VPC: s.vpc, Gateway: s.gateway, Destination: to, Connection: "vco-1"},
 	} {
 		if err := s.Put(r); err != nil {
 			t.Fatal(err)
@@ -91,7 +91,7 @@ func TestCreateGateway(t *testing.T) {
 	}
 
 	other := s.VPC(planetest.Alice, "10.0.0.0/16").VPC
-	made := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: other, Name: "edge", Bandwidth: 200, ChargeType: vpn.PrePay, Period: 1, SSL: true})
+	made := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: other, Name: "edge", Bandwidth: 200, Prepaid: true, Period: 1, SSL: true})
 	p, _ := s.DB.View().VPNGateways.Get(made.ID)
 	if made.Name != "edge" || p.Name != "edge" || made.Order == 0 || !p.Expires.Equal(planetest.Now.AddDate(0, 1, 0)) || p.SSLConnections != 5 || p.Address == g.Address {
 		t.Errorf("prepaid: %+v, %+v", made, p)
@@ -99,7 +99,7 @@ func TestCreateGateway(t *testing.T) {
 }
 
 func TestCreateGatewayIsRefused(t *testing.T) {
-	good := vpn.Gateway{Region: planetest.Region, Bandwidth: 5, ChargeType: vpn.PostPay, IPsec: true}
+	good := vpn.Gateway{Region: planetest.Region, Bandwidth: 5, IPsec: true}
 	for name, c := range map[string]struct {
 		change func(*site, *vpn.Gateway)
 		want   fault.Reason
@@ -112,7 +112,7 @@ func TestCreateGatewayIsRefused(t *testing.T) {
 		"VSwitch of another VPC": {func(s *site, g *vpn.Gateway) {
 			g.VSwitch = s.vswitch
 		}, fault.VSwitchNotFound},
-		"period":        {func(_ *site, g *vpn.Gateway) { g.ChargeType = vpn.PrePay }, fault.PeriodMissing},
+		"period":        {func(_ *site, g *vpn.Gateway) { g.Prepaid = true }, fault.PeriodMissing},
 		"second":        {func(s *site, g *vpn.Gateway) { g.VPC = s.vpc }, fault.VPNGatewayExists},
 		"no strongSwan": {func(s *site, _ *vpn.Gateway) { s.Tunnels.Unable(errors.New("charon is missing")) }, fault.VPNUnavailable},
 		"no public network": {func(s *site, g *vpn.Gateway) {
@@ -154,7 +154,7 @@ func TestAddressesAreDrawnOnce(t *testing.T) {
 			t.Fatalf("elastic IP %s has the gateway's address", e.ID)
 		}
 	}
-	_, err := s.VPN.CreateGateway(ctx, planetest.Alice, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC, ChargeType: vpn.PostPay})
+	_, err := s.VPN.CreateGateway(ctx, planetest.Alice, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC})
 	planetest.Refused(t, err, fault.NoFreeElasticIP)
 	succeeds(t, s.VPN.DeleteGateway(ctx, planetest.Alice, planetest.Region, s.gateway))
 	if e := s.NewEIP(planetest.Alice); e.Address != g {
@@ -188,7 +188,7 @@ func TestGatewayPhases(t *testing.T) {
 			t.Error("a change to what is there was written")
 		}
 
-		made := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.readyVPC(), ChargeType: vpn.PostPay})
+		made := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.readyVPC()})
 		if g, _ := s.VPN.Gateway(planetest.Alice, planetest.Region, made.ID); g.Phase != resource.Creating {
 			t.Errorf("a new gateway is in phase %v", g.Phase)
 		}
@@ -218,7 +218,7 @@ func (s *site) readyVPC() string {
 // A second gateway has to wait until the kernel has let the first one go.
 func TestCreateGatewayAfterAnother(t *testing.T) {
 	s := newSite(t)
-	in := vpn.Gateway{Region: planetest.Region, VPC: s.vpc, ChargeType: vpn.PostPay}
+	in := vpn.Gateway{Region: planetest.Region, VPC: s.vpc}
 	s.Stalled(func() {
 		succeeds(t, s.VPN.DeleteGateway(ctx, planetest.Alice, planetest.Region, s.gateway))
 		_, err := s.VPN.CreateGateway(ctx, planetest.Alice, in)
@@ -258,7 +258,7 @@ func TestDeleteGateway(t *testing.T) {
 
 func TestPrepaidGatewayStaysUntilItEnds(t *testing.T) {
 	s := newSite(t)
-	made := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC, ChargeType: vpn.PrePay, Period: 3})
+	made := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC, Prepaid: true, Period: 3})
 	remove := func() error { return s.VPN.DeleteGateway(ctx, planetest.Alice, planetest.Region, made.ID) }
 	planetest.Refused(t, remove(), fault.VPNGatewayPrepaid)
 	g, _ := s.DB.View().VPNGateways.Get(made.ID)
@@ -300,7 +300,7 @@ func TestGatewaysSurviveARestart(t *testing.T) {
 
 func TestGatewayQuery(t *testing.T) {
 	s := newSite(t)
-	second := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC, ChargeType: vpn.PostPay}).ID
+	second := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC}).ID
 	ids := func(c identity.Caller, q vpn.GatewayQuery) string {
 		t.Helper()
 		if q.Region == "" {

@@ -12,12 +12,6 @@ import (
 	"sluice/controlplane/state"
 )
 
-// The weights of a route: of two for the same blocks one has each.
-const (
-	Active  = 100
-	Standby = 0
-)
-
 // RouteKind says what a route goes by.
 type RouteKind int
 
@@ -42,7 +36,7 @@ type NewRoute struct {
 	Source      netip.Prefix // of a policy route
 	Destination netip.Prefix
 	NextHop     string // connection id
-	Weight      int
+	Standby     bool
 	Publish     bool
 	Description string
 	OverlayMode string
@@ -69,7 +63,7 @@ func (s *Service) CreateRoute(ctx context.Context, c identity.Caller, in NewRout
 		}
 		r := &resource.VPNRoute{
 			VPC: g.VPC, Gateway: g.ID, Source: in.Source, Destination: in.Destination, Connection: x.ID,
-			Weight: in.Weight, Published: in.Publish, Description: in.Description, OverlayMode: in.OverlayMode,
+			Standby: in.Standby, Published: in.Publish, Description: in.Description, OverlayMode: in.OverlayMode,
 		}
 		r.Meta = resource.Meta{ID: resource.VPNRouteID(g.ID, r.Source, r.Destination, x.ID), Account: c.Account, Region: g.Region, CreatedAt: s.now()}
 		if err := checkRoute(tx.View, r); err != nil {
@@ -175,41 +169,41 @@ func (s *Service) PublishRoute(ctx context.Context, c identity.Caller, in RouteN
 	})
 }
 
-// ModifyRouteWeight changes a route's weight (ModifyVpnRouteEntryWeight,
+// ModifyRouteStandby makes a route the active or the standby one (ModifyVpnRouteEntryWeight,
 // ModifyVpnPbrRouteEntryWeight). Where there is another route for the same
-// blocks, that one gets the other weight in the same step: one of the two is
+// blocks, that one becomes the other in the same step: one of the two is
 // active at any time, and which one can be exchanged at all. Nothing changes if
-// the route has the new weight already.
+// the route is that already.
 //
 // Reasons, in this order: RegionNotFound, VPNGatewayNotFound,
 // RouteEntryNotFound, VPNGatewayConfiguring.
-func (s *Service) ModifyRouteWeight(ctx context.Context, c identity.Caller, in RouteName, from, to int) error {
+func (s *Service) ModifyRouteStandby(ctx context.Context, c identity.Caller, in RouteName, from, to bool) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, list, err := s.routes(tx.View, c, in)
 		if err != nil {
 			return err
 		}
 		old := list[0]
-		if old.Weight == to {
+		if old.Standby == to {
 			return nil
 		}
-		if old.Weight != from {
-			return fault.New(fault.RouteEntryNotFound, "the route to %s by %s has weight %d, not %d", old.Destination, old.Connection, old.Weight, from)
+		if old.Standby != from {
+			return fault.New(fault.RouteEntryNotFound, "the route to %s by %s is %s, not %s", old.Destination, old.Connection, use(old.Standby), use(from))
 		}
 		if err := s.configured(tx.View, g); err != nil {
 			return err
 		}
-		attrs := append(routeAttrs(old), "to", to)
+		attrs := append(routeAttrs(old), "to", use(to))
 		for _, other := range twins(tx.View, old) {
 			o := other.Clone().(*resource.VPNRoute)
-			o.Weight = old.Weight
+			o.Standby = old.Standby
 			tx.Put(o)
 			attrs = append(attrs, "exchangedWith", o.Connection)
 		}
 		r := old.Clone().(*resource.VPNRoute)
-		r.Weight = to
+		r.Standby = to
 		tx.Put(r)
-		tx.Done("VPN route weight changed", attrs...)
+		tx.Done("VPN route made active or standby", attrs...)
 		return nil
 	})
 }
@@ -220,15 +214,15 @@ func (s *Service) ModifyRouteWeight(ctx context.Context, c identity.Caller, in R
 //
 // Reasons, in this order: RegionNotFound, VPNGatewayNotFound,
 // RouteEntryNotFound, VPNGatewayConfiguring.
-func (s *Service) DeleteRoute(ctx context.Context, c identity.Caller, in RouteName, weight int) error {
+func (s *Service) DeleteRoute(ctx context.Context, c identity.Caller, in RouteName, standby bool) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, list, err := s.routes(tx.View, c, in)
 		if err != nil {
 			return err
 		}
 		r := list[0]
-		if r.Weight != weight {
-			return fault.New(fault.RouteEntryNotFound, "the route to %s by %s has weight %d, not %d", r.Destination, r.Connection, r.Weight, weight)
+		if r.Standby != standby {
+			return fault.New(fault.RouteEntryNotFound, "the route to %s by %s is %s, not %s", r.Destination, r.Connection, use(r.Standby), use(standby))
 		}
 		if err := s.configured(tx.View, g); err != nil {
 			return err
@@ -252,6 +246,14 @@ func (s *Service) Routes(c identity.Caller, region, gateway string, kind RouteKi
 	return state.Select(v.VPNRoutes.By(state.ByGateway, g.ID), p, match, func(r *resource.VPNRoute) *resource.VPNRoute { return r }), nil
 }
 
+// use says what a route is of two for the same blocks.
+func use(standby bool) string {
+	if standby {
+		return "standby"
+	}
+	return "active"
+}
+
 func routeAttrs(r *resource.VPNRoute) []any {
-	return []any{"gateway", r.Gateway, "vpc", r.VPC, "source", r.Source, "destination", r.Destination, "connection", r.Connection, "weight", r.Weight, "published", r.Published}
+	return []any{"gateway", r.Gateway, "vpc", r.VPC, "source", r.Source, "destination", r.Destination, "connection", r.Connection, "use", use(r.Standby), "published", r.Published}
 }

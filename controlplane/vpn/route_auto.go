@@ -64,7 +64,7 @@ func (s *Service) autoRoutes(v *state.View, c identity.Caller, old, x *resource.
 		r := &resource.VPNRoute{
 			Meta: resource.Meta{ID: id, Account: x.Account, Region: x.Region, CreatedAt: s.now()},
 			VPC:  x.VPC, Gateway: x.Gateway, Source: p.source, Destination: p.destination, Connection: x.ID,
-			Weight: Active, Published: true, Auto: true,
+			Published: true, Auto: true,
 		}
 		if err := checkRoute(v, r); err != nil {
 			return routeChange{}, err

@@ -26,9 +26,9 @@ func checkRoute(v *state.View, r *resource.VPNRoute) error {
 		return fault.New(fault.VPNRouteExists, "VPN gateway %s has that route to %s by %s", r.Gateway, r.Destination, r.Connection)
 	}
 	for _, other := range twins(v, r) {
-		if other.Weight == r.Weight {
-			return fault.New(fault.VPNRouteConflict, "the route to %s by %s has weight %d, too; of two routes for the same blocks one has %d and the other %d",
-				other.Destination, other.Connection, other.Weight, Active, Standby)
+		if other.Standby == r.Standby {
+			return fault.New(fault.VPNRouteConflict, "the route to %s by %s is %s, too; of two routes for the same blocks one is active and the other standby",
+				other.Destination, other.Connection, use(other.Standby))
 		}
 	}
 	return checkPublished(v, r)

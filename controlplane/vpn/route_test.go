@@ -7,6 +7,7 @@ import (
 
 	"sluice/controlplane/fault"
 	"sluice/controlplane/nat"
+	"sluice/controlplane/nat/nattest"
 	"sluice/controlplane/network"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
@@ -41,28 +42,28 @@ func TestActiveAndStandby(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.two()
 	to := netip.MustParsePrefix("192.168.1.0/24")
-	w.route(vpn.NewRoute{Destination: to, NextHop: a, Weight: vpn.Active})
-	planetest.Refused(t, w.newRoute(vpn.NewRoute{Destination: to, NextHop: b, Weight: vpn.Active}), fault.VPNRouteConflict)
-	planetest.Refused(t, w.newRoute(vpn.NewRoute{Destination: to, NextHop: a, Weight: vpn.Standby}), fault.VPNRouteExists)
-	w.route(vpn.NewRoute{Destination: to, NextHop: b, Weight: vpn.Standby})
-	w.route(vpn.NewRoute{Kind: vpn.ByPolicy, Source: netip.MustParsePrefix("10.0.1.0/24"), Destination: to, NextHop: b, Weight: vpn.Active})
+	w.route(vpn.NewRoute{Destination: to, NextHop: a})
+	planetest.Refused(t, w.newRoute(vpn.NewRoute{Destination: to, NextHop: b}), fault.VPNRouteConflict)
+	planetest.Refused(t, w.newRoute(vpn.NewRoute{Destination: to, NextHop: a, Standby: true}), fault.VPNRouteExists)
+	w.route(vpn.NewRoute{Destination: to, NextHop: b, Standby: true})
+	w.route(vpn.NewRoute{Kind: vpn.ByPolicy, Source: netip.MustParsePrefix("10.0.1.0/24"), Destination: to, NextHop: b})
 	policy := "10.0.1.0/24>192.168.1.0/24/" + b
 	w.want("192.168.1.0/24/"+a, "192.168.1.0/24/"+b+" standby", policy)
 
 	// One change exchanges both, and the other's own is done already then.
 	for range 2 {
-		if err := w.VPN.ModifyRouteWeight(ctx, planetest.Alice, named("192.168.1.0/24", b), vpn.Standby, vpn.Active); err != nil {
+		if err := w.VPN.ModifyRouteStandby(ctx, planetest.Alice, named("192.168.1.0/24", b), true, false); err != nil {
 			t.Fatal(err)
 		}
 		w.want("192.168.1.0/24/"+a+" standby", "192.168.1.0/24/"+b, policy)
 	}
-	if err := w.VPN.ModifyRouteWeight(ctx, planetest.Alice, named("192.168.1.0/24", a), vpn.Active, vpn.Standby); err != nil {
+	if err := w.VPN.ModifyRouteStandby(ctx, planetest.Alice, named("192.168.1.0/24", a), false, true); err != nil {
 		t.Fatal(err)
 	}
 	w.want("192.168.1.0/24/"+a+" standby", "192.168.1.0/24/"+b, policy)
-	planetest.Refused(t, w.VPN.ModifyRouteWeight(ctx, planetest.Alice, named("192.168.1.0/24", a), vpn.Active, vpn.Active), fault.RouteEntryNotFound)
-	planetest.Refused(t, w.VPN.DeleteRoute(ctx, planetest.Alice, named("192.168.1.0/24", a), vpn.Active), fault.RouteEntryNotFound)
-	if err := w.VPN.DeleteRoute(ctx, planetest.Alice, named("192.168.1.0/24", a), vpn.Standby); err != nil {
+	planetest.Refused(t, w.VPN.ModifyRouteStandby(ctx, planetest.Alice, named("192.168.1.0/24", a), false, false), fault.RouteEntryNotFound)
+	planetest.Refused(t, w.VPN.DeleteRoute(ctx, planetest.Alice, named("192.168.1.0/24", a), false), fault.RouteEntryNotFound)
+	if err := w.VPN.DeleteRoute(ctx, planetest.Alice, named("192.168.1.0/24", a), true); err != nil {
 		t.Fatal(err)
 	}
 	w.want("192.168.1.0/24/"+b, policy)
@@ -99,8 +100,8 @@ func TestPublishing(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.two()
 	to := netip.MustParsePrefix("192.168.1.0/24")
-	w.route(vpn.NewRoute{Destination: to, NextHop: a, Weight: vpn.Active, Publish: true})
-	w.route(vpn.NewRoute{Destination: to, NextHop: b, Weight: vpn.Standby, Publish: true})
+	w.route(vpn.NewRoute{Destination: to, NextHop: a, Publish: true})
+	w.route(vpn.NewRoute{Destination: to, NextHop: b, Standby: true, Publish: true})
 	if got, want := w.entries(), []string{"192.168.1.0/24 VpnGateway vpn-1"}; !slices.Equal(got, want) {
 		t.Errorf("route table %q, want %q", got, want)
 	}
@@ -124,7 +125,7 @@ func TestPublishing(t *testing.T) {
 
 	// A policy route is named without its source: both are meant.
 	for _, source := range []string{"10.0.1.0/24", "10.0.7.0/24"} {
-		w.route(vpn.NewRoute{Kind: vpn.ByPolicy, Source: netip.MustParsePrefix(source), Destination: netip.MustParsePrefix("192.168.5.0/24"), NextHop: a, Weight: vpn.Active})
+		w.route(vpn.NewRoute{Kind: vpn.ByPolicy, Source: netip.MustParsePrefix(source), Destination: netip.MustParsePrefix("192.168.5.0/24"), NextHop: a})
 	}
 	both := named("192.168.5.0/24", a)
 	both.Kind = vpn.ByPolicy
@@ -140,9 +141,9 @@ func TestDefaultRoute(t *testing.T) {
 	a := w.connected()
 	all := vpn.NewRoute{Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHop: a, Publish: true}
 	w.route(all)
-	_, err := w.NAT.CreateGateway(ctx, planetest.Alice, nat.Gateway{Region: planetest.Region, VPC: w.vpc, Spec: resource.SpecSmall})
+	_, err := w.NAT.CreateGateway(ctx, planetest.Alice, nat.Gateway{Region: planetest.Region, VPC: w.vpc, Limits: nattest.Small})
 	planetest.Refused(t, err, fault.DefaultRouteExists)
-	if err := w.VPN.DeleteRoute(ctx, planetest.Alice, named("0.0.0.0/0", a), vpn.Standby); err != nil {
+	if err := w.VPN.DeleteRoute(ctx, planetest.Alice, named("0.0.0.0/0", a), false); err != nil {
 		t.Fatal(err)
 	}
 	w.Gateway(planetest.Alice, w.vpc)

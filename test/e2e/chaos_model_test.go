@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/api/aliyun"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
@@ -208,7 +209,7 @@ func owned(v *state.View, name string, owns func(eip string) bool) map[string]it
 			out[r.ID] = item{"route", r.Destination.String(), string(r.NextHops[0].Type), r.NextHops[0].ID}
 		}
 		for r := range v.NATGateways.By(state.ByVPC, x.ID).All() {
-			out[r.ID] = item{"nat", string(r.Spec), r.ForwardTable, r.SNATTable}
+			out[r.ID] = item{"nat", aliyun.Spec(r.Limits), r.ForwardTable, r.SNATTable}
 		}
 		for r := range v.ForwardEntries.By(state.ByVPC, x.ID).All() {
 			out[r.ID] = forwardItem(r.ExternalIP.String(), portText(r.ExternalPort), r.Protocol, r.InternalIP.String(), portText(r.InternalPort))

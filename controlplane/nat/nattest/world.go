@@ -76,6 +76,13 @@ func Settings() *settings.Settings {
 	}
 }
 
+// Limits of NAT gateways.
+var (
+	Small  = resource.Limits{Sessions: 10_000, NewASecond: 1_000}
+	Middle = resource.Limits{Sessions: 50_000, NewASecond: 5_000}
+	Large  = resource.Limits{Sessions: 200_000, NewASecond: 10_000}
+)
+
 // Caller returns a call of the world's account.
 func Caller() identity.Caller {
 	return identity.Caller{Account: Account, AccessKeyID: "testid", RequestID: "test-request", Action: "Test"}
@@ -142,7 +149,7 @@ func Instance(id, vpc, vswitch, ip string, kind resource.InstanceKind) *resource
 // Gateway returns the NAT gateway ngw-x with the tables ftb-x and stb-x.
 func Gateway(id, vpc string) *resource.NATGateway {
 	x := strings.TrimPrefix(id, "ngw-")
-	return &resource.NATGateway{Meta: meta(id), VPC: vpc, Spec: resource.SpecSmall, Name: id, ForwardTable: "ftb-" + x, SNATTable: "stb-" + x}
+	return &resource.NATGateway{Meta: meta(id), VPC: vpc, Limits: Small, Name: id, ForwardTable: "ftb-" + x, SNATTable: "stb-" + x}
 }
 
 // ElasticIP returns an elastic IP, bound to what to names if it isn't empty.

@@ -189,6 +189,22 @@ func put(kinds *bbolt.Bucket, w store.Write, revision int64) error {
 	return b.Put([]byte(w.ID), append(value, w.Value...))
 }
 
+// Backup writes the store, as it is now, to a file that is not there yet.
+func (s *Store) Backup(path string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		_, err := tx.WriteTo(file)
+		return err
+	})
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
 // Watch implements store.Store.
 func (s *Store) Watch(ctx context.Context, from int64) (<-chan store.Event, error) {
 	return s.events.watch(ctx, from)

@@ -1,0 +1,80 @@
+package aliyun
+
+import (
+	"slices"
+
+	"sluice/controlplane/resource"
+	"sluice/dataplane"
+)
+
+// words are the documents' words for the values of something, both ways.
+type words[T comparable] []word[T]
+
+type word[T comparable] struct {
+	wire  string
+	value T
+}
+
+// of returns the value of a word that the decoder has let pass, so that it is there; of
+// nothing given nothing.
+func (w words[T]) of(wire *string) *T {
+	if wire == nil {
+		return nil
+	}
+	i := slices.IndexFunc(w, func(x word[T]) bool { return x.wire == *wire })
+	if i < 0 {
+		// The services refuse what is no value of the thing.
+		return new(T)
+	}
+	return &w[i].value
+}
+
+// wire returns the word for a value; empty for one that the documents have no word for.
+func (w words[T]) wire(value T) string {
+	i := slices.IndexFunc(w, func(x word[T]) bool { return x.value == value })
+	if i < 0 {
+		return ""
+	}
+	return w[i].wire
+}
+
+var (
+	encryptionWords = words[dataplane.Encryption]{
+		{"aes", dataplane.AES128}, {"aes192", dataplane.AES192}, {"aes256", dataplane.AES256}, {"des", dataplane.DES}, {"3des", dataplane.TripleDES}}
+	integrityWords = words[dataplane.Integrity]{
+		{"md5", dataplane.MD5}, {"sha1", dataplane.SHA1}, {"sha256", dataplane.SHA256}, {"sha384", dataplane.SHA384}, {"sha512", dataplane.SHA512}}
+	groupWords      = words[dataplane.DHGroup]{{"group1", 1}, {"group2", 2}, {"group5", 5}, {"group14", 14}, {"group24", 24}, {"disabled", 0}}
+	ikeVersionWords = words[int]{{"ikev1", 1}, {"ikev2", 2}}
+	ikeModeWords    = words[bool]{{"main", false}, {"aggressive", true}}
+
+	// The specifications of a NAT gateway (NAT Gateway API reference, CreateNatGateway).
+	specWords = words[resource.Limits]{
+		{"Small", resource.Limits{Sessions: 10_000, NewASecond: 1_000}},
+		{"Middle", resource.Limits{Sessions: 50_000, NewASecond: 5_000}},
+		{"Large", resource.Limits{Sessions: 200_000, NewASecond: 10_000}}}
+
+	// Whether something is prepaid: an elastic IP, a VPN gateway that is made, and one
+	// that is shown, as the example of the answers has it.
+	eipChargeWords      = words[bool]{{"PostPaid", false}, {"PrePaid", true}}
+	vpnChargeWords      = words[bool]{{"POSTPAY", false}, {"PREPAY", true}}
+	vpnChargeShownWords = words[bool]{{"Postpay", false}, {"Prepay", true}}
+	// Whether it is charged by traffic.
+	trafficChargeWords = words[bool]{{"PayByBandwidth", false}, {"PayByTraffic", true}}
+)
+
+// Spec returns the specification that a NAT gateway with these limits has; empty if the
+// documents have none.
+func Spec(l resource.Limits) string { return specWords.wire(l) }
+
+// The weights of a route of a VPN gateway.
+const (
+	weightActive  = 100
+	weightStandby = 0
+)
+
+func weight(standby bool) int {
+	if standby {
+		return weightStandby
+	}
+	return weightActive
+}

@@ -1,0 +1,74 @@
+package aliyun
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"sluice/api/spec"
+)
+
+// TestWords asks that every word that the catalog lets pass into a change has a value,
+// and comes back as itself.
+func TestWords(t *testing.T) {
+	c, err := spec.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := func(name string) func(string) string {
+		switch name {
+		case "IkeEncAlg", "IpsecEncAlg":
+			return func(w string) string { return encryptionWords.wire(*encryptionWords.of(&w)) }
+		case "IkeAuthAlg", "IpsecAuthAlg":
+			return func(w string) string { return integrityWords.wire(*integrityWords.of(&w)) }
+		case "IkePfs", "IpsecPfs":
+			return func(w string) string { return groupWords.wire(*groupWords.of(&w)) }
+		case "IkeVersion":
+			return func(w string) string { return ikeVersionWords.wire(*ikeVersionWords.of(&w)) }
+		case "IkeMode":
+			return func(w string) string { return ikeModeWords.wire(*ikeModeWords.of(&w)) }
+		case "Spec":
+			return func(w string) string { return specWords.wire(*specWords.of(&w)) }
+		case "AllocateEipAddress.InstanceChargeType":
+			return func(w string) string { return eipChargeWords.wire(*eipChargeWords.of(&w)) }
+		case "AllocateEipAddress.InternetChargeType":
+			return func(w string) string { return trafficChargeWords.wire(*trafficChargeWords.of(&w)) }
+		case "CreateVpnGateway.InstanceChargeType":
+			return func(w string) string { return vpnChargeWords.wire(*vpnChargeWords.of(&w)) }
+		case "Weight", "NewWeight":
+			return func(w string) string { return fmt.Sprint(weight(w == fmt.Sprint(weightStandby))) }
+		}
+		return nil
+	}
+	seen := map[string]bool{}
+	var walk func(action string, fields spec.Fields)
+	walk = func(action string, fields spec.Fields) {
+		for _, f := range fields {
+			for _, name := range []string{f.Name, action + "." + f.Name} {
+				convert := back(name)
+				if convert == nil {
+					continue
+				}
+				for _, v := range f.Enum {
+					seen[name] = true
+					if w := fmt.Sprint(v); !strings.EqualFold(convert(w), w) {
+						t.Errorf("%s %s: %s comes back as %q", action, f.Name, w, convert(w))
+					}
+				}
+			}
+			walk(action, f.Members)
+		}
+	}
+	for _, a := range c.Family(spec.Aliyun).Actions() {
+		// A query may ask for what nothing is (XLarge.1), and finds nothing.
+		if a.Supported() && !strings.HasPrefix(a.Name, "Describe") {
+			walk(a.Name, a.Request)
+		}
+	}
+	if len(seen) < 12 {
+		t.Errorf("only %v have words in the catalog", seen)
+	}
+	if w := "rot13"; *encryptionWords.of(&w) != "" || encryptionWords.wire("") != "" {
+		t.Error("a word that there is not has a value")
+	}
+}

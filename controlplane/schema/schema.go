@@ -1,0 +1,156 @@
+// Package schema brings the records of a store to the form that this version of
+// Sluice reads. The form has a number, the schema, which is a record of its own; a
+// store without it is of schema 0.
+//
+// A step to the next schema works on the records as they are stored, and knows no
+// type of today: those change.
+package schema
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	"sluice/controlplane/store"
+)
+
+// Version is the schema of this version of Sluice.
+const Version = 1
+
+// key is where the schema stands in the store.
+var key = store.Key{Kind: store.KindSchema, ID: "version"}
+
+// steps lead from one schema to the next: steps[0] from 0 to 1.
+var steps = [Version]func(kind string, r record) error{fieldWords}
+
+// record is a record's members, as they are stored.
+type record map[string]json.RawMessage
+
+// Upgrade brings a store to Version, in one commit. A store with records of an older
+// schema is backed up before. It fails on one of a newer schema.
+func Upgrade(ctx context.Context, s store.Store, backup func(schema int) (path string, err error), log *slog.Logger) error {
+	have, known := 0, false
+	type stored struct {
+		store.Key
+		record
+	}
+	var records []stored
+	revision, err := s.Load(ctx, func(r store.Record) error {
+		if r.Key == key {
+			known = true
+			return json.Unmarshal(r.Value, &have)
+		}
+		x := stored{Key: r.Key}
+		if err := json.Unmarshal(r.Value, &x.record); err != nil {
+			return fmt.Errorf("record %s %q: %w", r.Kind, r.ID, err)
+		}
+		records = append(records, x)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the store's schema: %w", err)
+	case have > Version:
+		return fmt.Errorf("the store has schema %d, and this version of Sluice knows those up to %d: use the version that has written it, or a backup", have, Version)
+	case known && have == Version:
+		return nil
+	}
+	writes := []store.Write{{Key: key, Value: []byte(fmt.Sprint(Version))}}
+	if len(records) > 0 {
+		path, err := backup(have)
+		if err != nil {
+			return fmt.Errorf("back up the store before it is brought to schema %d: %w", Version, err)
+		}
+		for _, x := range records {
+			for at := have; at < Version; at++ {
+				if err := steps[at](x.Kind, x.record); err != nil {
+					return fmt.Errorf("bring record %s %q to schema %d: %w", x.Kind, x.ID, at+1, err)
+				}
+			}
+			value, err := json.Marshal(x.record)
+			if err != nil {
+				return err
+			}
+			writes = append(writes, store.Write{Key: x.Key, Value: value})
+		}
+		log.Info("the store is brought to another schema", "from", have, "to", Version, "records", len(records), "backup", path)
+	}
+	if _, err := s.Commit(ctx, revision, writes); err != nil {
+		return fmt.Errorf("write the store in schema %d: %w", Version, err)
+	}
+	return nil
+}
+
+// take removes a member and returns it; what is not there leaves value as it is.
+func (r record) take(name string, value any) error {
+	text, ok := r[name]
+	if !ok {
+		return nil
+	}
+	delete(r, name)
+	if err := json.Unmarshal(text, value); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// put sets a member.
+func (r record) put(name string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	r[name] = text
+	return nil
+}
+
+// reword replaces a member's word by what stands for it in a table, under another name
+// or the same. An absent member stays so.
+func reword[T any](r record, name, to string, table map[string]T) error {
+	if _, ok := r[name]; !ok {
+		return nil
+	}
+	var word string
+	if err := r.take(name, &word); err != nil {
+		return err
+	}
+	value, ok := table[word]
+	if !ok {
+		return fmt.Errorf("%s: %q is none of the words that schema 0 has there", name, word)
+	}
+	return r.put(to, value)
+}
+
+// within changes an object that is a member.
+func (r record) within(name string, change func(record) error) error {
+	if _, ok := r[name]; !ok {
+		return nil
+	}
+	var inner record
+	if err := r.take(name, &inner); err != nil {
+		return err
+	}
+	if err := change(inner); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return r.put(name, inner)
+}
+
+// rename gives a member another name.
+func (r record) rename(from, to string) {
+	if text, ok := r[from]; ok {
+		delete(r, from)
+		r[to] = text
+	}
+}
+
+// in changes all of several things, and stops at the first error.
+func all(changes ...func() error) error {
+	for _, change := range changes {
+		if err := change(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package schema_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/controlplane/compile"
+	"sluice/controlplane/planetest"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/schema"
+	"sluice/controlplane/state"
+	"sluice/controlplane/store"
+	"sluice/controlplane/store/bolt"
+	"sluice/dataplane"
+)
+
+var (
+	ctx   = context.Background()
+	quiet = slog.New(slog.DiscardHandler)
+)
+
+// stored opens a copy of a store that an older version of Sluice has written.
+func stored(t *testing.T, file string) (*bolt.Store, string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "store.db")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := bolt.Open(path, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, path
+}
+
+func records(t *testing.T, s store.Store) map[store.Key]string {
+	t.Helper()
+	all := map[store.Key]string{}
+	if _, err := s.Load(ctx, func(r store.Record) error { all[r.Key] = string(r.Value); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// What the dataplane is given is the same as the version gave it that has written the
+// store: testdata/0/networks.json is what that compiled, with every algorithm, group,
+// specification, kind of binding and next hop.
+func TestUpgradeFrom0(t *testing.T) {
+	s, path := stored(t, "testdata/0/store.db")
+	before := records(t, s)
+	backup := func(old int) (string, error) {
+		if old != 0 {
+			t.Errorf("a backup of schema %d", old)
+		}
+		return path + ".backup", s.Backup(path + ".backup")
+	}
+	if err := schema.Upgrade(ctx, s, backup, quiet); err != nil {
+		t.Fatal(err)
+	}
+	db, err := state.Open(ctx, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("testdata/0/networks.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]*dataplane.Network{}
+	if err := json.Unmarshal(text, &want); err != nil {
+		t.Fatal(err)
+	}
+	set := planetest.Settings()
+	connections := 0
+	for vpc := range db.View().VPCs.All() {
+		got, err := compile.Compile(db.View(), set, vpc.ID, func(string, []byte) ([]byte, error) { return []byte("(secret)"), nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := want[vpc.ID]
+		if w == nil {
+			t.Fatalf("%s was not there", vpc.ID)
+		}
+		got.Revision = w.Revision // the upgrade is a commit of its own
+		if !reflect.DeepEqual(got, w) {
+			g, _ := json.MarshalIndent(got, "", "\t")
+			x, _ := json.MarshalIndent(w, "", "\t")
+			t.Errorf("%s:\n%s\nwas\n%s", vpc.ID, g, x)
+		}
+		if got.VPN != nil {
+			connections += len(got.VPN.Connections)
+		}
+	}
+	if len(want) != db.View().VPCs.Len() || connections != 17 {
+		t.Errorf("%d networks with %d connections", db.View().VPCs.Len(), connections)
+	}
+	for e := range db.View().ElasticIPs.All() {
+		if e.Prepaid != !e.Expires.IsZero() || e.ByTraffic != e.Prepaid {
+			t.Errorf("elastic IP %+v", e)
+		}
+	}
+
+	// The backup is the store as it was, and a second upgrade changes nothing.
+	old, err := bolt.Open(path+".backup", time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	if got := records(t, old); !reflect.DeepEqual(got, before) {
+		t.Error("the backup is not what the store was")
+	}
+	after := records(t, s)
+	if err := schema.Upgrade(ctx, s, nil, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if got := records(t, s); !reflect.DeepEqual(got, after) {
+		t.Error("a second upgrade changes something")
+	}
+}
+
+func TestUpgradeRefuses(t *testing.T) {
+	fresh := func() *bolt.Store {
+		s, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	commit := func(s *bolt.Store, kind, id, value string) {
+		t.Helper()
+		if _, err := s.Commit(ctx, 0, []store.Write{{Key: store.Key{Kind: kind, ID: id}, Value: []byte(value)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	backup := func(int) (string, error) { return "", nil }
+
+	s := fresh()
+	if err := schema.Upgrade(ctx, s, nil, quiet); err != nil {
+		t.Errorf("a new store: %v", err)
+	}
+	if _, err := state.Open(ctx, s); err != nil {
+		t.Errorf("a new store: %v", err)
+	}
+
+	s = fresh()
+	commit(s, store.KindSchema, "version", "999")
+	if err := schema.Upgrade(ctx, s, backup, quiet); err == nil || !strings.Contains(err.Error(), "999") {
+		t.Errorf("of a newer version: %v", err)
+	}
+
+	for name, r := range map[string][2]string{
+		"a specification": {string(resource.KindNATGateway), `{"id":"x","spec":"Huge"}`},
+		"an algorithm":    {string(resource.KindVPNConnection), `{"id":"x","ike":{"encAlg":"rot13","authAlg":"sha1","group":"group2"}}`},
+		"no JSON":         {string(resource.KindVPC), `{`},
+		"another form":    {string(resource.KindVPNRoute), `{"id":"x","weight":"much"}`},
+	} {
+		s := fresh()
+		commit(s, r[0], "x", r[1])
+		before := records(t, s)
+		if err := schema.Upgrade(ctx, s, backup, quiet); err == nil || !strings.Contains(err.Error(), `"x"`) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := records(t, s); !reflect.DeepEqual(got, before) {
+			t.Errorf("%s: the store was changed", name)
+		}
+	}
+
+	s = fresh()
+	commit(s, string(resource.KindVPC), "x", `{"id":"x"}`)
+	full := errors.New("no space left")
+	if err := schema.Upgrade(ctx, s, func(int) (string, error) { return "", full }, quiet); !errors.Is(err, full) || len(records(t, s)) != 1 {
+		t.Errorf("without a backup: %v", err)
+	}
+}
