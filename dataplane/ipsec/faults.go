@@ -97,6 +97,9 @@ func (s *states) log(m *vici.Message) (changed bool, news *failure) {
 		}
 	}
 	n.take(line)
+	if isDeleting.MatchString(line) {
+		return true, nil
+	}
 	// Not one.IKE: that may have been heard of before this line.
 	if deadPeer(line, n.established) {
 		one.DPDEvents++

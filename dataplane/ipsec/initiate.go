@@ -182,11 +182,13 @@ func missing(c *dataplane.VPNConnection, split bool, connections []dataplane.VPN
 	there := map[string]bool{}
 	for i := range sas {
 		sa := &sas[i]
-		if !sharedBy(c, connections, sa) {
+		// What is on its way out is waited for by nobody, nor has it any use, whatever is
+		// there of it: the peer may never answer.
+		if sa.state == "DELETING" || !sharedBy(c, connections, sa) {
 			continue
 		}
 		switch {
-		case sa.busy || !sa.established() && sa.state != "DELETING":
+		case sa.busy && sa.state != "REKEYED" || !sa.established():
 			wait = max(wait, lookEvery) // charon tells when it is done
 		case sa.idle() && sa.empty() && !sa.initiator && sa.age < follow:
 			wait = max(wait, follow-sa.age)

@@ -138,6 +138,9 @@ var (
 	asked = match(`^(?:traffic selectors (.*) unacceptable|no matching CHILD_SA config found for (.*))`)
 	// isEstablished says that an IKE_SA is.
 	isEstablished = match(`^IKE_SA \S+\[\d+\] established between`)
+	// isDeleting says that this end has begun to delete one, of which there is no event
+	// before the peer has answered.
+	isDeleting = match(`^deleting IKE_SA \S+\[\d+\] between`)
 	// unanswered has the number of the message that the peer does not answer; with
 	// IKEv1 it is always 0 before there is an IKE_SA.
 	unanswered = match(`^(?:sending )?retransmit \d+ of request (?:with )?message ID (\d+)`)

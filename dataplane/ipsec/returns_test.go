@@ -2,6 +2,7 @@ package ipsec
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -137,4 +138,28 @@ func (l *lab) pause(c dataplane.VPNConnection) (longest time.Duration) {
 		longest = max(longest, g.tries[name].pause)
 	}
 	return longest
+}
+
+// An IKE_SA that is being deleted, and whose peer does not know it any more and so never
+// answers, holds up nothing: the tunnel is made anew beside it.
+func TestDeletingIsNotWaitedFor(t *testing.T) {
+	each(t, func(t *testing.T, l *lab) {
+		c := usual()
+		l.answer(c)
+		l.apply(c)
+		l.carries("10.1.0.2")
+		old := established(l.m, network)[0].id
+		l.stopPeer()
+		dir := filepath.Join(l.dir, network)
+		if _, err := swanctlAt(dir, "--terminate", "--ike-id", old, "--timeout", "-1"); err != nil {
+			t.Fatal(err)
+		}
+		l.startPeer()
+		l.answer(c)
+		l.carries("10.1.0.2")
+		list, err := swanctlAt(dir, "--list-sas")
+		if err != nil || !strings.Contains(list, "#"+old+", DELETING") {
+			t.Errorf("the tunnel came back only when the old IKE_SA was gone: %v\n%s", err, list)
+		}
+	})
 }
