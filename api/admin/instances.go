@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
+	"sluice/controlplane/fault"
 	"sluice/controlplane/inventory"
 	"sluice/controlplane/resource"
 )
@@ -34,10 +36,34 @@ type Instance struct {
 	CreatedAt time.Time `json:"createdAt"`
 }
 
+// kindWords are what the inventory's commands call the kinds: as the VPC API reference
+// does.
+var kindWords = map[resource.InstanceKind]string{
+	resource.Host: "EcsInstance", resource.LoadBalancer: "SlbInstance", resource.VirtualIP: "HaVip", resource.Database: "RdsInstance",
+}
+
+// KindWords returns them, that of an ordinary instance first.
+func KindWords() []string {
+	return []string{kindWords[resource.Host], kindWords[resource.LoadBalancer], kindWords[resource.VirtualIP], kindWords[resource.Database]}
+}
+
+// kindOf returns the kind that a word stands for; none if it is empty.
+func kindOf(word string) (resource.InstanceKind, error) {
+	if word == "" {
+		return "", nil
+	}
+	for kind, w := range kindWords {
+		if w == word {
+			return kind, nil
+		}
+	}
+	return "", fault.New(fault.ParameterInvalid, "kind %q; write %s", word, strings.Join(KindWords(), ", "))
+}
+
 func instance(i *resource.Instance) Instance {
 	return Instance{
 		ID: i.ID, Account: i.Account, Region: i.Region, VPC: i.VPC, VSwitch: i.VSwitch, PrivateIP: i.PrivateIP.String(),
-		MAC: i.MAC, Kind: string(i.Type), State: i.State, CreatedAt: i.CreatedAt,
+		MAC: i.MAC, Kind: kindWords[i.Type], State: i.State, CreatedAt: i.CreatedAt,
 	}
 }
 
@@ -74,7 +100,11 @@ func instanceRoutes(s Inventory) map[string]handler {
 			if err := read(r, &in); err != nil {
 				return nil, err
 			}
-			add := inventory.NewInstance{ID: in.ID, VSwitch: in.VSwitch, MAC: in.MAC, Type: resource.InstanceKind(in.Kind), State: in.State}
+			kind, err := kindOf(in.Kind)
+			if err != nil {
+				return nil, err
+			}
+			add := inventory.NewInstance{ID: in.ID, VSwitch: in.VSwitch, MAC: in.MAC, Type: kind, State: in.State}
 			if in.PrivateIP != "" {
 				a, err := netip.ParseAddr(in.PrivateIP)
 				if err != nil {

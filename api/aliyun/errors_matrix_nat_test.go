@@ -39,22 +39,22 @@ func newNATWorld(t *testing.T) *natWorld {
 	w.vpc = p.VPC(a, "10.0.0.0/16").VPC
 	w.vswitch, w.vswitch2 = p.VSwitch(a, w.vpc, "10.0.1.0/24"), p.VSwitch(a, w.vpc, "10.0.2.0/24")
 	w.haSwitch = p.VSwitch(a, w.vpc, "10.0.3.0/24")
-	p.Instance(w.haSwitch, "", resource.InstanceHaVip)
+	p.Instance(w.haSwitch, "", resource.VirtualIP)
 	w.empty = p.VPC(a, "10.0.0.0/16").VPC
 	routed := p.VPC(a, "10.0.0.0/16")
 	w.routed = routed.VPC
-	router := p.Instance(p.VSwitch(a, routed.VPC, "10.0.1.0/24"), "", resource.InstanceECS)
-	p.Route(a, routed.RouteTable, "0.0.0.0/0", resource.NextHopInstance, router)
+	router := p.Instance(p.VSwitch(a, routed.VPC, "10.0.1.0/24"), "", resource.Host)
+	p.Route(a, routed.RouteTable, "0.0.0.0/0", resource.NextHopHost, router)
 	w.g = p.Gateway(a, w.vpc)
 	for _, name := range []string{"dnat", "snat", "free", "own", "loose"} {
 		e := p.NewEIP(a)
 		w.ip[name] = e.Address.String()
 		switch name {
 		case "own":
-			p.Bind(a, e.ID, resource.BoundToECS, p.Instance(w.vswitch, w.owned, resource.InstanceECS))
+			p.Bind(a, e.ID, resource.BoundToHost, p.Instance(w.vswitch, w.owned, resource.Host))
 		case "loose":
 		default:
-			p.Bind(a, e.ID, resource.BoundToNAT, w.g.ID)
+			p.Bind(a, e.ID, resource.BoundToNATGateway, w.g.ID)
 		}
 	}
 	w.fwd = w.must(t, "CreateForwardEntry", w.good("CreateForwardEntry", "ExternalIp", w.ip["dnat"], "ExternalPort", "80", "InternalIp", "10.0.1.5", "InternalPort", "8080")).(*CreateForwardEntryResponse).ForwardEntryId

@@ -40,16 +40,16 @@ func newVPCWorld(t *testing.T) *vpcWorld {
 	w := &vpcWorld{Plane: p, s: NewService(p.Network, p.EIP, p.NAT, nil, p.VPN, p.Tags)}
 	w.vpc = p.VPC(a, "10.0.0.0/8")
 	w.vsw = p.VSwitch(a, w.vpc.VPC, "10.1.0.0/16")
-	w.ecs = p.Instance(w.vsw, "10.1.0.1", resource.InstanceECS)
-	w.ecs2 = p.Instance(w.vsw, "10.1.0.2", resource.InstanceECS)
-	w.slb = p.Instance(w.vsw, "10.1.0.3", resource.InstanceSLB)
-	w.vip = p.Instance(w.vsw, "10.1.0.4", resource.InstanceHaVip)
-	p.Route(a, w.vpc.RouteTable, "192.168.0.0/16", resource.NextHopInstance, w.ecs)
+	w.ecs = p.Instance(w.vsw, "10.1.0.1", resource.Host)
+	w.ecs2 = p.Instance(w.vsw, "10.1.0.2", resource.Host)
+	w.slb = p.Instance(w.vsw, "10.1.0.3", resource.LoadBalancer)
+	w.vip = p.Instance(w.vsw, "10.1.0.4", resource.VirtualIP)
+	p.Route(a, w.vpc.RouteTable, "192.168.0.0/16", resource.NextHopHost, w.ecs)
 	w.empty = p.VPC(a, "10.0.0.0/8")
 	w.ngw = p.Gateway(a, w.empty.VPC).ID
 	w.theirs = p.VPC(planetest.Bob, "10.0.0.0/8")
 	w.free, w.bound = p.NewEIP(a).ID, p.NewEIP(a).ID
-	p.Bind(a, w.bound, resource.BoundToECS, w.ecs)
+	p.Bind(a, w.bound, resource.BoundToHost, w.ecs)
 	w.faraway = p.EIPIn(a, planetest.Elsewhere).ID
 	return w
 }
@@ -159,7 +159,7 @@ func unusedVSwitch(_ *testing.T, w *vpcWorld) {
 }
 
 func newVSwitch(_ *testing.T, w *vpcWorld)    { w.VSwitch(planetest.Alice, w.vpc.VPC, "10.9.0.0/16") }
-func newRouteEntry(_ *testing.T, w *vpcWorld) { w.add("10.8.0.0/16", resource.NextHopInstance, w.ecs) }
+func newRouteEntry(_ *testing.T, w *vpcWorld) { w.add("10.8.0.0/16", resource.NextHopHost, w.ecs) }
 
 func (w *vpcWorld) add(destination string, kind resource.NextHopType, hop string) {
 	w.Route(planetest.Alice, w.vpc.RouteTable, destination, kind, hop)
@@ -285,7 +285,7 @@ var vpcErrors = []struct {
 	{"CreateRouteEntry", "InvalidNexthopListSize", "", nil, hops("ri-1", "ri-2", "ri-3", "ri-4", "ri-5")},
 	{"CreateRouteEntry", "CountLimitExceed.HaVipRouteEntry", "", func(_ *testing.T, w *vpcWorld) {
 		for i := range 5 {
-			w.add(fmt.Sprintf("10.8.%d.0/24", i), resource.NextHopHaVip, w.vip)
+			w.add(fmt.Sprintf("10.8.%d.0/24", i), resource.NextHopVirtualIP, w.vip)
 		}
 	}, func(w *vpcWorld) []string { return []string{"NextHopType", "HaVip", "NextHopId", w.vip} }},
 	{"CreateRouteEntry", "IncorrectHaVipStatus", "", instanceIs(vip, resource.Pending), func(w *vpcWorld) []string {
@@ -324,7 +324,7 @@ var vpcErrors = []struct {
 	{"AssociateEipAddress", "InvalidInstanceType.ValueNotSupported", "", nil, fixed("InstanceType", "Toaster")},
 	{"AssociateEipAddress", "InvalidHaVip.NotFound", "", nil, fixed("InstanceType", "HaVip", "InstanceId", "havip-none")},
 	{"AssociateEipAddress", "CountLimitExceed.EIPOnHaVip", "", func(_ *testing.T, w *vpcWorld) {
-		w.Bind(planetest.Alice, w.NewEIP(planetest.Alice).ID, resource.BoundToHaVip, w.vip)
+		w.Bind(planetest.Alice, w.NewEIP(planetest.Alice).ID, resource.BoundToVirtualIP, w.vip)
 	}, func(w *vpcWorld) []string { return []string{"InstanceType", "HaVip", "InstanceId", w.vip} }},
 	{"AssociateEipAddress", "IncorrectHaVipStatus", "", instanceIs(vip, resource.Pending), func(w *vpcWorld) []string {
 		return []string{"InstanceType", "HaVip", "InstanceId", w.vip}

@@ -303,7 +303,7 @@ func secondHop(t *testing.T, w *vpnWorld) {
 
 func customEntry(_ *testing.T, w *vpnWorld) {
 	sw := w.VSwitch(planetest.Alice, w.vpc, "10.0.7.0/24")
-	w.Route(planetest.Alice, w.table, "192.168.3.0/24", resource.NextHopInstance, w.Instance(sw, "", resource.InstanceECS))
+	w.Route(planetest.Alice, w.table, "192.168.3.0/24", resource.NextHopHost, w.Instance(sw, "", resource.Host))
 }
 
 func TestVPNConnectionErrors(t *testing.T) {

@@ -78,9 +78,7 @@ func (s *Service) DescribeForwardTableEntries(_ context.Context, c identity.Call
 	if values.internalIP != nil {
 		q.InternalIP = *values.internalIP
 	}
-	if values.protocol != nil {
-		q.Protocol = *values.protocol
-	}
+	q.Protocol = values.protocol
 	entries, err := s.nat.ForwardEntries(c, q)
 	if err != nil {
 		return nil, err
@@ -93,7 +91,7 @@ func (s *Service) DescribeForwardTableEntries(_ context.Context, c identity.Call
 			ForwardEntryId:   e.ID,
 			ExternalIp:       e.ExternalIP.String(),
 			ExternalPort:     portText(e.ExternalPort),
-			IpProtocol:       string(e.Protocol),
+			IpProtocol:       protocolWords.wire(e.Protocol),
 			InternalIp:       e.InternalIP.String(),
 			InternalPort:     portText(e.InternalPort),
 			Status:           entryStatus(e.Phase(entries.Applied)),
@@ -123,10 +121,7 @@ func (f *forwardValues) read(externalIP, externalPort, protocol, internalIP, int
 	f.externalPort = f.port("ExternalPort", externalPort)
 	f.internalIP = f.address("InternalIp", internalIP)
 	f.internalPort = f.port("InternalPort", internalPort)
-	if protocol != nil {
-		p := resource.Protocol(*protocol)
-		f.protocol = &p
-	}
+	f.protocol = protocolWords.of(protocol)
 }
 
 func (f *forwardValues) address(name string, v *string) *netip.Addr {

@@ -31,7 +31,7 @@ func (s *Service) AllocateEipAddress(ctx context.Context, c identity.Caller, r *
 
 // AssociateEipAddress implements Actions.
 func (s *Service) AssociateEipAddress(ctx context.Context, c identity.Caller, r *AssociateEipAddressRequest) (*AssociateEipAddressResponse, error) {
-	b := resource.Binding{Type: resource.BindingType(r.InstanceType), ID: r.InstanceId}
+	b := resource.Binding{Type: *bindingWords.of(&r.InstanceType), ID: r.InstanceId}
 	if err := s.eip.Associate(ctx, c, r.AllocationId, b); err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (s *Service) AssociateEipAddress(ctx context.Context, c identity.Caller, r 
 
 // UnassociateEipAddress implements Actions.
 func (s *Service) UnassociateEipAddress(ctx context.Context, c identity.Caller, r *UnassociateEipAddressRequest) (*UnassociateEipAddressResponse, error) {
-	b := resource.Binding{Type: resource.BindingType(r.InstanceType), ID: r.InstanceId}
+	b := resource.Binding{Type: *bindingWords.of(&r.InstanceType), ID: r.InstanceId}
 	if err := s.eip.Unassociate(ctx, c, r.AllocationId, b); err != nil {
 		return nil, err
 	}
@@ -58,10 +58,7 @@ var eipStatus = [...]string{
 // DescribeEipAddresses implements Actions.
 func (s *Service) DescribeEipAddresses(_ context.Context, c identity.Caller, r *DescribeEipAddressesRequest) (*DescribeEipAddressesResponse, error) {
 	f := eip.Filter{Region: r.RegionId, ID: r.AllocationId, BoundID: r.AssociatedInstanceId}
-	if r.AssociatedInstanceType != nil {
-		t := resource.BindingType(*r.AssociatedInstanceType)
-		f.BoundType = &t
-	}
+	f.BoundType = bindingWords.of(r.AssociatedInstanceType)
 	if r.EipAddress != nil {
 		a, _ := netip.ParseAddr(*r.EipAddress)
 		f.Address = &a
@@ -90,7 +87,7 @@ func (s *Service) DescribeEipAddresses(_ context.Context, c identity.Caller, r *
 			ExpiredTime:        timestamp(e.Expires),
 		}
 		if e.Binding != nil {
-			x.InstanceType, x.InstanceId = string(e.Binding.Type), e.Binding.ID
+			x.InstanceType, x.InstanceId = bindingWords.wire(e.Binding.Type), e.Binding.ID
 		}
 		answer.EipAddresses.EipAddress = append(answer.EipAddresses.EipAddress, x)
 	}

@@ -13,11 +13,11 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, r *Cr
 	in := network.NewRouteEntry{
 		Table:       r.RouteTableId,
 		Destination: prefix(r.DestinationCidrBlock),
-		NextHopType: resource.NextHopType(given(r.NextHopType)),
+		NextHopType: nextHopType(r.NextHopType),
 		NextHopID:   given(r.NextHopId),
 	}
 	for _, h := range r.NextHopList {
-		in.NextHops = append(in.NextHops, resource.NextHop{Type: resource.NextHopType(given(h.NextHopType)), ID: h.NextHopId})
+		in.NextHops = append(in.NextHops, resource.NextHop{Type: nextHopType(h.NextHopType), ID: h.NextHopId})
 	}
 	if err := s.network.CreateRouteEntry(ctx, c, in); err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, r *Cr
 func (s *Service) DeleteRouteEntry(ctx context.Context, c identity.Caller, r *DeleteRouteEntryRequest) (*DeleteRouteEntryResponse, error) {
 	in := network.OldRouteEntry{Table: r.RouteTableId, Destination: prefix(r.DestinationCidrBlock), NextHopID: given(r.NextHopId)}
 	for _, h := range r.NextHopList {
-		in.NextHops = append(in.NextHops, resource.NextHop{Type: resource.NextHopType(given(h.NextHopType)), ID: h.NextHopId})
+		in.NextHops = append(in.NextHops, resource.NextHop{Type: nextHopType(h.NextHopType), ID: h.NextHopId})
 	}
 	if err := s.network.DeleteRouteEntry(ctx, c, in); err != nil {
 		return nil, err
@@ -78,12 +78,12 @@ func routeEntry(table string, e network.RouteEntry) DescribeRouteTablesRouteTabl
 		x.Type = "System"
 	}
 	if len(e.NextHops) == 1 {
-		x.NextHopType, x.InstanceId = string(e.NextHops[0].Type), e.NextHops[0].ID
+		x.NextHopType, x.InstanceId = nextHopWords.wire(e.NextHops[0].Type), e.NextHops[0].ID
 		return x
 	}
 	for _, h := range e.NextHops {
 		x.NextHops.NextHopItem = append(x.NextHops.NextHopItem, DescribeRouteTablesRouteTableRouteEntryNextHopItem{
-			NextHopType: string(h.Type), NextHopId: h.ID, Enabled: 1, Weight: h.Weight,
+			NextHopType: nextHopWords.wire(h.Type), NextHopId: h.ID, Enabled: 1, Weight: h.Weight,
 		})
 	}
 	return x

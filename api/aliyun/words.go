@@ -47,6 +47,13 @@ var (
 	ikeVersionWords = words[int]{{"ikev1", 1}, {"ikev2", 2}}
 	ikeModeWords    = words[bool]{{"main", false}, {"aggressive", true}}
 
+	protocolWords = words[resource.Protocol]{{"TCP", resource.TCP}, {"UDP", resource.UDP}, {"Any", resource.AnyProtocol}}
+	bindingWords  = words[resource.BindingType]{
+		{"EcsInstance", resource.BoundToHost}, {"SlbInstance", resource.BoundToLoadBalancer}, {"Nat", resource.BoundToNATGateway}, {"HaVip", resource.BoundToVirtualIP}}
+	nextHopWords = words[resource.NextHopType]{
+		{"Instance", resource.NextHopHost}, {"Tunnel", resource.NextHopTunnel}, {"HaVip", resource.NextHopVirtualIP},
+		{"RouterInterface", resource.NextHopRouterInterface}, {"VpnGateway", resource.NextHopVPNGateway}, {"NatGateway", resource.NextHopNATGateway}}
+
 	// The specifications of a NAT gateway (NAT Gateway API reference, CreateNatGateway).
 	specWords = words[resource.Limits]{
 		{"Small", resource.Limits{Sessions: 10_000, NewASecond: 1_000}},
@@ -65,6 +72,14 @@ var (
 // Spec returns the specification that a NAT gateway with these limits has; empty if the
 // documents have none.
 func Spec(l resource.Limits) string { return specWords.wire(l) }
+
+// nextHopType returns the type of a next hop; of none given none.
+func nextHopType(wire *string) (none resource.NextHopType) {
+	if t := nextHopWords.of(wire); t != nil {
+		return *t
+	}
+	return none
+}
 
 // The weights of a route of a VPN gateway.
 const (

@@ -27,6 +27,12 @@ func TestWords(t *testing.T) {
 			return func(w string) string { return ikeVersionWords.wire(*ikeVersionWords.of(&w)) }
 		case "IkeMode":
 			return func(w string) string { return ikeModeWords.wire(*ikeModeWords.of(&w)) }
+		case "IpProtocol":
+			return func(w string) string { return protocolWords.wire(*protocolWords.of(&w)) }
+		case "NextHopType", "NextHopList.N.NextHopType":
+			return func(w string) string { return nextHopWords.wire(nextHopType(&w)) }
+		case "InstanceType", "AssociatedInstanceType":
+			return func(w string) string { return bindingWords.wire(*bindingWords.of(&w)) }
 		case "Spec":
 			return func(w string) string { return specWords.wire(*specWords.of(&w)) }
 		case "AllocateEipAddress.InstanceChargeType":
@@ -65,7 +71,7 @@ func TestWords(t *testing.T) {
 			walk(a.Name, a.Request)
 		}
 	}
-	if len(seen) < 12 {
+	if len(seen) < 15 {
 		t.Errorf("only %v have words in the catalog", seen)
 	}
 	if w := "rot13"; *encryptionWords.of(&w) != "" || encryptionWords.wire("") != "" {

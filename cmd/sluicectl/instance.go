@@ -7,12 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/api/admin"
-	"sluice/controlplane/resource"
 )
-
-var instanceKinds = []string{
-	string(resource.InstanceECS), string(resource.InstanceSLB), string(resource.InstanceHaVip), string(resource.InstanceRDS),
-}
 
 var instanceStates = []string{"Running", "Stopped", "Starting", "Stopping", "Available", "InUse", "Pending"}
 
@@ -52,7 +47,7 @@ func newInstanceAdd(f *adminFlags) *cobra.Command {
 	c.Flags().StringVar(&in.Kind, "kind", "", "EcsInstance, SlbInstance, HaVip or RdsInstance (default EcsInstance)")
 	c.Flags().StringVar(&in.State, "state", "", "state (default Running, or Available for a HaVip)")
 	_ = c.MarkFlagRequired("vswitch")
-	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(instanceKinds, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(admin.KindWords(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(instanceStates, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

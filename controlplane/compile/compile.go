@@ -63,4 +63,4 @@ func limits(v *state.View, vpc string) dataplane.Limits {
 
 // isECS says whether an instance of the inventory is an ECS instance, the only
 // kind that DNAT entries lead to.
-func isECS(i *resource.Instance) bool { return i.Type == resource.InstanceECS }
+func isECS(i *resource.Instance) bool { return i.Type == resource.Host }

@@ -36,7 +36,7 @@ func nextHop(kind resource.NextHopType, id string, weight int) resource.NextHop 
 var defaultRoute = nattest.Route("vpc-a", "0.0.0.0/0", nextHop(resource.NextHopNATGateway, "ngw-a", 0))
 
 func onGateway(id, ip string) *resource.ElasticIP {
-	return nattest.ElasticIP(id, ip, "vpc-a", resource.BoundToNAT, "ngw-a")
+	return nattest.ElasticIP(id, ip, "vpc-a", resource.BoundToNATGateway, "ngw-a")
 }
 
 // golden is a world and the name of the file that holds its network.
@@ -67,10 +67,10 @@ var cases = []golden{
 	}},
 	{name: "dnat", resources: func() []resource.Resource {
 		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"),
-			nattest.Instance("i-slb", "vpc-a", "vsw-1", "10.0.1.50", resource.InstanceSLB),
-			nattest.Instance("i-ha", "vpc-a", "vsw-1", "10.0.1.51", resource.InstanceHaVip),
-			nattest.Instance("i-rds", "vpc-a", "vsw-1", "10.0.1.52", resource.InstanceRDS),
-			nattest.Instance("i-ecs", "vpc-a", "vsw-1", "10.0.1.53", resource.InstanceECS),
+			nattest.Instance("i-slb", "vpc-a", "vsw-1", "10.0.1.50", resource.LoadBalancer),
+			nattest.Instance("i-ha", "vpc-a", "vsw-1", "10.0.1.51", resource.VirtualIP),
+			nattest.Instance("i-rds", "vpc-a", "vsw-1", "10.0.1.52", resource.Database),
+			nattest.Instance("i-ecs", "vpc-a", "vsw-1", "10.0.1.53", resource.Host),
 			nattest.Forward("fwd-1", gateway(), resource.TCP, "203.0.113.12:80", "10.0.1.5:8080"),
 			nattest.Forward("fwd-2", gateway(), resource.UDP, "203.0.113.12:53", "10.0.2.5:53"),
 			nattest.Forward("fwd-3", gateway(), resource.TCP, "203.0.113.12:22", "10.0.1.53:22"),
@@ -88,15 +88,15 @@ var cases = []golden{
 	}},
 	{name: "elastic-ip-wins", resources: func() []resource.Resource {
 		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"),
-			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.InstanceECS),
-			nattest.Instance("i-2", "vpc-a", "vsw-2", "10.0.2.5", resource.InstanceECS),
-			nattest.Instance("i-ha", "vpc-a", "vsw-2", "10.0.2.6", resource.InstanceHaVip),
-			nattest.ElasticIP("eip-own", "203.0.113.30", "vpc-a", resource.BoundToECS, "i-1"),
-			nattest.ElasticIP("eip-own2", "203.0.113.20", "vpc-a", resource.BoundToECS, "i-2"),
-			nattest.ElasticIP("eip-ha", "203.0.113.25", "vpc-a", resource.BoundToHaVip, "i-ha"),
-			nattest.ElasticIP("eip-gone", "203.0.113.40", "vpc-a", resource.BoundToECS, "i-gone"),
+			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.Host),
+			nattest.Instance("i-2", "vpc-a", "vsw-2", "10.0.2.5", resource.Host),
+			nattest.Instance("i-ha", "vpc-a", "vsw-2", "10.0.2.6", resource.VirtualIP),
+			nattest.ElasticIP("eip-own", "203.0.113.30", "vpc-a", resource.BoundToHost, "i-1"),
+			nattest.ElasticIP("eip-own2", "203.0.113.20", "vpc-a", resource.BoundToHost, "i-2"),
+			nattest.ElasticIP("eip-ha", "203.0.113.25", "vpc-a", resource.BoundToVirtualIP, "i-ha"),
+			nattest.ElasticIP("eip-gone", "203.0.113.40", "vpc-a", resource.BoundToHost, "i-gone"),
 			nattest.ElasticIP("eip-was", "203.0.113.41", "vpc-a", "", ""),
-			nattest.ElasticIP("eip-other", "203.0.113.42", "vpc-a", resource.BoundToNAT, "ngw-other"),
+			nattest.ElasticIP("eip-other", "203.0.113.42", "vpc-a", resource.BoundToNATGateway, "ngw-other"),
 			nattest.Forward("fwd-1", gateway(), resource.TCP, "203.0.113.12:80", "10.0.1.5:80"),
 			nattest.Forward("fwd-2", gateway(), resource.TCP, "203.0.113.12:81", "10.0.1.6:80"),
 			nattest.SNAT("snat-1", gateway(), "vsw-1", "10.0.1.0/24", "203.0.113.11"),
@@ -104,20 +104,20 @@ var cases = []golden{
 	}},
 	{name: "elastic-ip-without-gateway", resources: func() []resource.Resource {
 		return append(vpc(),
-			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.InstanceECS),
-			nattest.ElasticIP("eip-own", "203.0.113.30", "vpc-a", resource.BoundToECS, "i-1"))
+			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.Host),
+			nattest.ElasticIP("eip-own", "203.0.113.30", "vpc-a", resource.BoundToHost, "i-1"))
 	}},
 	{name: "routes", resources: func() []resource.Resource {
 		return append(vpc(), gateway(), defaultRoute,
-			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.InstanceECS),
-			nattest.Instance("i-2", "vpc-a", "vsw-2", "10.0.2.4", resource.InstanceECS),
-			nattest.Instance("i-ha", "vpc-a", "vsw-2", "10.0.2.6", resource.InstanceHaVip),
-			nattest.Instance("i-lost", "vpc-a", "vsw-9", "10.0.9.6", resource.InstanceECS),
-			nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopInstance, "i-1", 0)),
-			nattest.Route("vpc-a", "172.16.0.0/16", nextHop(resource.NextHopHaVip, "i-ha", 0)),
-			nattest.Route("vpc-a", "192.168.0.0/16", nextHop(resource.NextHopInstance, "i-2", 30), nextHop(resource.NextHopInstance, "i-1", 10), nextHop(resource.NextHopInstance, "i-gone", 5)),
-			nattest.Route("vpc-a", "192.168.9.0/24", nextHop(resource.NextHopInstance, "i-gone", 0)),
-			nattest.Route("vpc-a", "192.168.8.0/24", nextHop(resource.NextHopInstance, "i-lost", 0)),
+			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.Host),
+			nattest.Instance("i-2", "vpc-a", "vsw-2", "10.0.2.4", resource.Host),
+			nattest.Instance("i-ha", "vpc-a", "vsw-2", "10.0.2.6", resource.VirtualIP),
+			nattest.Instance("i-lost", "vpc-a", "vsw-9", "10.0.9.6", resource.Host),
+			nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopHost, "i-1", 0)),
+			nattest.Route("vpc-a", "172.16.0.0/16", nextHop(resource.NextHopVirtualIP, "i-ha", 0)),
+			nattest.Route("vpc-a", "192.168.0.0/16", nextHop(resource.NextHopHost, "i-2", 30), nextHop(resource.NextHopHost, "i-1", 10), nextHop(resource.NextHopHost, "i-gone", 5)),
+			nattest.Route("vpc-a", "192.168.9.0/24", nextHop(resource.NextHopHost, "i-gone", 0)),
+			nattest.Route("vpc-a", "192.168.8.0/24", nextHop(resource.NextHopHost, "i-lost", 0)),
 			nattest.Route("vpc-a", "192.168.7.0/24", nextHop(resource.NextHopTunnel, "tun-1", 0)))
 	}},
 	{name: "attachments", resources: func() []resource.Resource {
@@ -146,7 +146,7 @@ func TestGolden(t *testing.T) {
 			w.Put(c.resources()...)
 			// Another VPC with the same addresses leaves no trace.
 			w.Put(nattest.VPC("vpc-b", "10.0.0.0/16"), nattest.VSwitch("vsw-b", "vpc-b", "10.0.1.0/24"), nattest.Gateway("ngw-b", "vpc-b"),
-				nattest.Instance("i-b", "vpc-b", "vsw-b", "10.0.1.6", resource.InstanceRDS))
+				nattest.Instance("i-b", "vpc-b", "vsw-b", "10.0.1.6", resource.Database))
 			n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal)
 			if err != nil {
 				t.Fatal(err)

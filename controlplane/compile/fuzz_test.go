@@ -36,18 +36,18 @@ func randomResources(r *rand.Rand) []resource.Resource {
 	}
 	for i := range r.IntN(12) {
 		ip := private()
-		kind := resource.InstanceKind(pick("EcsInstance", "EcsInstance", "SlbInstance", "HaVip", "RdsInstance"))
+		kind := resource.InstanceKind(pick("host", "host", "load-balancer", "virtual-ip", "database"))
 		out = append(out, nattest.Instance(fmt.Sprintf("i-%d", i), "vpc-a", "vsw-x", ip, kind))
 	}
 	for i := range r.IntN(12) {
-		to, kind := pick("", "ngw-a", "ngw-a", "ngw-a", "ngw-a", "ngw-x"), resource.BoundToNAT
+		to, kind := pick("", "ngw-a", "ngw-a", "ngw-a", "ngw-a", "ngw-x"), resource.BoundToNATGateway
 		if r.IntN(5) == 0 {
-			to, kind = fmt.Sprintf("i-%d", r.IntN(14)), resource.BoundToECS
+			to, kind = fmt.Sprintf("i-%d", r.IntN(14)), resource.BoundToHost
 		}
 		out = append(out, nattest.ElasticIP(fmt.Sprintf("eip-%d", i), fmt.Sprintf("203.0.113.%d", 10+i), "vpc-a", kind, to))
 	}
 	for i := range r.IntN(30) {
-		p := resource.Protocol(pick("TCP", "UDP", "Any"))
+		p := map[string]resource.Protocol{"TCP": resource.TCP, "UDP": resource.UDP, "Any": resource.AnyProtocol}[pick("TCP", "UDP", "Any")]
 		from, to := 1+r.IntN(65535), 1+r.IntN(65535)
 		if p == resource.AnyProtocol {
 			from, to = 0, 0

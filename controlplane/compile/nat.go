@@ -38,7 +38,7 @@ func dnat(v *state.View, n *dataplane.Network, p *public) ([]dataplane.DNAT, err
 		}
 		out[i] = dataplane.DNAT{
 			External:     f.entry.ExternalIP,
-			Protocol:     protocolNumber(f.entry.Protocol),
+			Protocol:     uint8(f.entry.Protocol),
 			ExternalPort: f.entry.ExternalPort,
 			Internal:     f.entry.InternalIP,
 			InternalPort: f.entry.InternalPort,
@@ -57,20 +57,10 @@ type forwarding struct {
 // externalKey orders DNAT entries by public address, protocol and port.
 func externalKey(e *resource.ForwardEntry) uint64 {
 	a := e.ExternalIP.As4()
-	return uint64(binary.BigEndian.Uint32(a[:]))<<24 | uint64(protocolNumber(e.Protocol))<<16 | uint64(e.ExternalPort)
+	return uint64(binary.BigEndian.Uint32(a[:]))<<24 | uint64(uint8(e.Protocol))<<16 | uint64(e.ExternalPort)
 }
 
 // protocolNumber returns the IANA number; 0 stands for every protocol.
-func protocolNumber(p resource.Protocol) uint8 {
-	switch p {
-	case resource.TCP:
-		return 6
-	case resource.UDP:
-		return 17
-	}
-	return 0
-}
-
 // snat returns the SNAT entries that take effect, with those of their
 // addresses that are on the gateway. A single address whose instance has an
 // elastic IP of its own goes out by that. An instance in the block of a

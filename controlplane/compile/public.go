@@ -29,7 +29,7 @@ func readPublic(v *state.View, vpc string) *public {
 		if e.Binding == nil {
 			continue // it worked here once
 		}
-		if e.Binding.Type == resource.BoundToNAT {
+		if e.Binding.Type == resource.BoundToNATGateway {
 			if e.Binding.ID == p.gateway {
 				p.shared[e.Address] = true
 				p.bound = append(p.bound, e)

@@ -38,9 +38,9 @@ func nextHop(v *state.View, n *dataplane.Network, h resource.NextHop) (dataplane
 	case resource.NextHopNATGateway:
 		g, ok := v.NATGateways.Get(h.ID)
 		return dataplane.NextHop{Uplink: true}, ok && g.VPC == n.ID && n.Uplink != nil
-	case resource.NextHopVpnGateway:
+	case resource.NextHopVPNGateway:
 		return dataplane.NextHop{VPN: true}, n.VPN != nil && n.VPN.ID == h.ID
-	case resource.NextHopInstance, resource.NextHopHaVip:
+	case resource.NextHopHost, resource.NextHopVirtualIP:
 		i, ok := v.Instances.Get(h.ID)
 		if !ok || i.VPC != n.ID || !onLink(n, i) {
 			return dataplane.NextHop{}, false

@@ -83,8 +83,8 @@ func init() {
 		{name: "vpn-gateway-next-hop", resources: func() []resource.Resource {
 			return append(vpc(), vpnGateway(), customerGateway("cgw-1", "198.51.100.7", 0), connection("vco-1", "cgw-1"),
 				vpnRoute("", "192.168.1.0/24", "vco-1", false, false),
-				nattest.Route("vpc-a", "192.168.0.0/16", nextHop(resource.NextHopVpnGateway, "vpn-a", 0)),
-				nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopVpnGateway, "vpn-gone", 0)))
+				nattest.Route("vpc-a", "192.168.0.0/16", nextHop(resource.NextHopVPNGateway, "vpn-a", 0)),
+				nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopVPNGateway, "vpn-gone", 0)))
 		}},
 		{name: "vpn-beside-nat", resources: func() []resource.Resource {
 			return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.60"), onGateway("eip-2", "203.0.113.12"), vpnGateway(),

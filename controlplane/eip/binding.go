@@ -14,9 +14,9 @@ import (
 // kinds are the kinds of instance behind the types that elastic IPs are bound
 // to.
 var kinds = map[resource.BindingType]resource.InstanceKind{
-	resource.BoundToECS:   resource.InstanceECS,
-	resource.BoundToSLB:   resource.InstanceSLB,
-	resource.BoundToHaVip: resource.InstanceHaVip,
+	resource.BoundToHost:         resource.Host,
+	resource.BoundToLoadBalancer: resource.LoadBalancer,
+	resource.BoundToVirtualIP:    resource.VirtualIP,
 }
 
 // target is what an elastic IP is bound to, or may be.
@@ -32,7 +32,7 @@ type target struct {
 // HaVipNotFound, InstanceNotFound.
 func find(v *state.View, c identity.Caller, b resource.Binding) (target, error) {
 	t := target{binding: b}
-	if b.Type == resource.BoundToNAT {
+	if b.Type == resource.BoundToNATGateway {
 		g, err := lookup.Own(c, v.NATGateways, b.ID)
 		if err != nil {
 			return t, err
@@ -42,7 +42,7 @@ func find(v *state.View, c identity.Caller, b resource.Binding) (target, error) 
 	}
 	i, ok := v.Instances.Get(b.ID)
 	if !ok || i.Account != c.Account || i.Type != kinds[b.Type] {
-		if b.Type == resource.BoundToHaVip {
+		if b.Type == resource.BoundToVirtualIP {
 			return t, fault.New(fault.HaVipNotFound, "HaVip %q", b.ID)
 		}
 		return t, fault.New(fault.InstanceNotFound, "%s %q", b.Type, b.ID)
@@ -57,7 +57,7 @@ func (t target) usable() error {
 	switch {
 	case t.instance == nil || t.instance.Usable():
 		return nil
-	case t.instance.Type == resource.InstanceHaVip:
+	case t.instance.Type == resource.VirtualIP:
 		return fault.New(fault.HaVipStatus, "HaVip %s is %s, not Available or InUse", t.instance.ID, t.instance.State)
 	default:
 		return fault.New(fault.InstanceStatus, "instance %s is %s, not Running or Stopped", t.instance.ID, t.instance.State)
@@ -108,7 +108,7 @@ func (t target) unbound(v *state.View) error {
 		return nil
 	}
 	for other := range v.ElasticIPs.By(state.ByBinding, t.binding.ID).All() {
-		if t.instance.Type == resource.InstanceHaVip {
+		if t.instance.Type == resource.VirtualIP {
 			return fault.New(fault.HaVipAssociated, "HaVip %s has elastic IP %s", t.binding.ID, other.ID)
 		}
 		return fault.New(fault.InstanceAssociated, "instance %s has elastic IP %s", t.binding.ID, other.ID)
@@ -161,7 +161,7 @@ func (s *Service) Unassociate(ctx context.Context, c identity.Caller, id string,
 // unusedByGateway refuses an elastic IP that DNAT or SNAT entries of the NAT
 // gateway use.
 func unusedByGateway(v *state.View, e *resource.ElasticIP) error {
-	if e.Binding.Type != resource.BoundToNAT {
+	if e.Binding.Type != resource.BoundToNATGateway {
 		return nil
 	}
 	key := state.AddrKey(e.VPC, e.Address)

@@ -179,9 +179,9 @@ func newSite(t *testing.T) *site {
 	p := planetest.New(t)
 	s := &site{Plane: p, vpc: p.VPC(alice, "10.0.0.0/8").VPC}
 	s.sw = p.VSwitch(alice, s.vpc, "10.1.0.0/16")
-	s.ecs = p.Instance(s.sw, "10.1.0.1", resource.InstanceECS)
-	s.slb = p.Instance(s.sw, "10.1.0.2", resource.InstanceSLB)
-	s.vip = p.Instance(s.sw, "10.1.0.3", resource.InstanceHaVip)
+	s.ecs = p.Instance(s.sw, "10.1.0.1", resource.Host)
+	s.slb = p.Instance(s.sw, "10.1.0.2", resource.LoadBalancer)
+	s.vip = p.Instance(s.sw, "10.1.0.3", resource.VirtualIP)
 	s.ngw = p.Gateway(alice, s.vpc).ID
 	return s
 }
@@ -199,7 +199,7 @@ func TestBindings(t *testing.T) {
 	for _, c := range []struct {
 		kind resource.BindingType
 		to   string
-	}{{resource.BoundToECS, s.ecs}, {resource.BoundToSLB, s.slb}, {resource.BoundToHaVip, s.vip}, {resource.BoundToNAT, s.ngw}} {
+	}{{resource.BoundToHost, s.ecs}, {resource.BoundToLoadBalancer, s.slb}, {resource.BoundToVirtualIP, s.vip}, {resource.BoundToNATGateway, s.ngw}} {
 		id := s.NewEIP(alice).ID
 		s.Stalled(func() {
 			if err := s.bind(id, c.kind, c.to); err != nil {
@@ -245,7 +245,7 @@ func TestAssociateRefused(t *testing.T) {
 	id := s.NewEIP(alice).ID
 	far := s.EIPIn(alice, planetest.Elsewhere).ID
 	theirVPC := s.VPC(bob, "10.0.0.0/8").VPC
-	theirs := s.Instance(s.VSwitch(bob, theirVPC, "10.1.0.0/16"), "", resource.InstanceECS)
+	theirs := s.Instance(s.VSwitch(bob, theirVPC, "10.1.0.0/16"), "", resource.Host)
 	theirGateway := s.Gateway(bob, theirVPC).ID
 	theirEIP := s.NewEIP(bob).ID
 	for _, c := range []struct {
@@ -255,51 +255,51 @@ func TestAssociateRefused(t *testing.T) {
 		to   string
 		want fault.Reason
 	}{
-		{"no elastic IP", "eip-none", resource.BoundToECS, s.ecs, fault.ElasticIPNotFound},
-		{"another account's elastic IP", theirEIP, resource.BoundToECS, s.ecs, fault.ElasticIPNotFound},
-		{"no instance", id, resource.BoundToECS, "i-none", fault.InstanceNotFound},
-		{"another account's instance", id, resource.BoundToECS, theirs, fault.InstanceNotFound},
-		{"load balancer as instance", id, resource.BoundToECS, s.slb, fault.InstanceNotFound},
-		{"instance as load balancer", id, resource.BoundToSLB, s.ecs, fault.InstanceNotFound},
-		{"no HaVip", id, resource.BoundToHaVip, "havip-none", fault.HaVipNotFound},
-		{"instance as HaVip", id, resource.BoundToHaVip, s.ecs, fault.HaVipNotFound},
-		{"no gateway", id, resource.BoundToNAT, "ngw-none", fault.NATGatewayNotFound},
-		{"another account's gateway", id, resource.BoundToNAT, theirGateway, fault.NATGatewayNotFound},
-		{"instance as gateway", id, resource.BoundToNAT, s.ecs, fault.NATGatewayNotFound},
+		{"no elastic IP", "eip-none", resource.BoundToHost, s.ecs, fault.ElasticIPNotFound},
+		{"another account's elastic IP", theirEIP, resource.BoundToHost, s.ecs, fault.ElasticIPNotFound},
+		{"no instance", id, resource.BoundToHost, "i-none", fault.InstanceNotFound},
+		{"another account's instance", id, resource.BoundToHost, theirs, fault.InstanceNotFound},
+		{"load balancer as instance", id, resource.BoundToHost, s.slb, fault.InstanceNotFound},
+		{"instance as load balancer", id, resource.BoundToLoadBalancer, s.ecs, fault.InstanceNotFound},
+		{"no HaVip", id, resource.BoundToVirtualIP, "havip-none", fault.HaVipNotFound},
+		{"instance as HaVip", id, resource.BoundToVirtualIP, s.ecs, fault.HaVipNotFound},
+		{"no gateway", id, resource.BoundToNATGateway, "ngw-none", fault.NATGatewayNotFound},
+		{"another account's gateway", id, resource.BoundToNATGateway, theirGateway, fault.NATGatewayNotFound},
+		{"instance as gateway", id, resource.BoundToNATGateway, s.ecs, fault.NATGatewayNotFound},
 		{"unknown kind", id, "Router", s.ecs, fault.InstanceNotFound},
-		{"another region", far, resource.BoundToECS, s.ecs, fault.RegionMismatch},
-		{"gateway of another region", far, resource.BoundToNAT, s.ngw, fault.RegionMismatch},
+		{"another region", far, resource.BoundToHost, s.ecs, fault.RegionMismatch},
+		{"gateway of another region", far, resource.BoundToNATGateway, s.ngw, fault.RegionMismatch},
 	} {
 		t.Run(c.name, func(t *testing.T) { planetest.Refused(t, s.bind(c.id, c.kind, c.to), c.want) })
 	}
 	for _, st := range []string{resource.Starting, resource.Stopping} {
 		s.InstanceState(s.ecs, st)
-		planetest.Refused(t, s.bind(id, resource.BoundToECS, s.ecs), fault.InstanceStatus)
+		planetest.Refused(t, s.bind(id, resource.BoundToHost, s.ecs), fault.InstanceStatus)
 	}
 	s.InstanceState(s.vip, resource.Pending)
-	planetest.Refused(t, s.bind(id, resource.BoundToHaVip, s.vip), fault.HaVipStatus)
+	planetest.Refused(t, s.bind(id, resource.BoundToVirtualIP, s.vip), fault.HaVipStatus)
 
 	// One for an instance, several for a gateway.
 	s.InstanceState(s.ecs, resource.Stopped)
 	s.InstanceState(s.vip, resource.InUse)
-	for kind, to := range map[resource.BindingType]string{resource.BoundToECS: s.ecs, resource.BoundToSLB: s.slb, resource.BoundToHaVip: s.vip} {
+	for kind, to := range map[resource.BindingType]string{resource.BoundToHost: s.ecs, resource.BoundToLoadBalancer: s.slb, resource.BoundToVirtualIP: s.vip} {
 		s.Bind(alice, s.NewEIP(alice).ID, kind, to)
 		want := fault.InstanceAssociated
-		if kind == resource.BoundToHaVip {
+		if kind == resource.BoundToVirtualIP {
 			want = fault.HaVipAssociated
 		}
 		planetest.Refused(t, s.bind(id, kind, to), want)
 	}
-	s.Bind(alice, s.NewEIP(alice).ID, resource.BoundToNAT, s.ngw)
-	s.Bind(alice, id, resource.BoundToNAT, s.ngw)
+	s.Bind(alice, s.NewEIP(alice).ID, resource.BoundToNATGateway, s.ngw)
+	s.Bind(alice, id, resource.BoundToNATGateway, s.ngw)
 }
 
 func TestUnassociateRefused(t *testing.T) {
 	s := newSite(t)
-	second := s.Instance(s.sw, "", resource.InstanceECS)
+	second := s.Instance(s.sw, "", resource.Host)
 	id := s.NewEIP(alice).ID
-	planetest.Refused(t, s.unbind(id, resource.BoundToECS, s.ecs), fault.ElasticIPStatus)
-	s.Bind(alice, id, resource.BoundToECS, s.ecs)
+	planetest.Refused(t, s.unbind(id, resource.BoundToHost, s.ecs), fault.ElasticIPStatus)
+	s.Bind(alice, id, resource.BoundToHost, s.ecs)
 	for _, c := range []struct {
 		name string
 		id   string
@@ -307,26 +307,26 @@ func TestUnassociateRefused(t *testing.T) {
 		from string
 		want fault.Reason
 	}{
-		{"no elastic IP", "eip-none", resource.BoundToECS, s.ecs, fault.ElasticIPNotFound},
-		{"no instance", id, resource.BoundToECS, "i-none", fault.InstanceNotFound},
-		{"no HaVip", id, resource.BoundToHaVip, "havip-none", fault.HaVipNotFound},
-		{"no gateway", id, resource.BoundToNAT, "ngw-none", fault.NATGatewayNotFound},
-		{"another instance", id, resource.BoundToECS, second, fault.NotAssociated},
-		{"another kind", id, resource.BoundToNAT, s.ngw, fault.NotAssociated},
+		{"no elastic IP", "eip-none", resource.BoundToHost, s.ecs, fault.ElasticIPNotFound},
+		{"no instance", id, resource.BoundToHost, "i-none", fault.InstanceNotFound},
+		{"no HaVip", id, resource.BoundToVirtualIP, "havip-none", fault.HaVipNotFound},
+		{"no gateway", id, resource.BoundToNATGateway, "ngw-none", fault.NATGatewayNotFound},
+		{"another instance", id, resource.BoundToHost, second, fault.NotAssociated},
+		{"another kind", id, resource.BoundToNATGateway, s.ngw, fault.NotAssociated},
 	} {
 		t.Run(c.name, func(t *testing.T) { planetest.Refused(t, s.unbind(c.id, c.kind, c.from), c.want) })
 	}
 	s.InstanceState(s.ecs, resource.Stopping)
-	planetest.Refused(t, s.unbind(id, resource.BoundToECS, s.ecs), fault.InstanceStatus)
+	planetest.Refused(t, s.unbind(id, resource.BoundToHost, s.ecs), fault.InstanceStatus)
 	s.InstanceState(s.vip, resource.Pending)
-	planetest.Refused(t, s.unbind(id, resource.BoundToHaVip, s.vip), fault.HaVipStatus)
-	planetest.Refused(t, s.EIP.Unassociate(ctx, bob, id, resource.Binding{Type: resource.BoundToECS, ID: s.ecs}), fault.ElasticIPNotFound)
+	planetest.Refused(t, s.unbind(id, resource.BoundToVirtualIP, s.vip), fault.HaVipStatus)
+	planetest.Refused(t, s.EIP.Unassociate(ctx, bob, id, resource.Binding{Type: resource.BoundToHost, ID: s.ecs}), fault.ElasticIPNotFound)
 }
 
 func TestGatewayEntriesHoldAnElasticIP(t *testing.T) {
 	s := newSite(t)
 	e := s.NewEIP(alice)
-	s.Bind(alice, e.ID, resource.BoundToNAT, s.ngw)
+	s.Bind(alice, e.ID, resource.BoundToNATGateway, s.ngw)
 	g, _ := s.DB.View().NATGateways.Get(s.ngw)
 	for _, entry := range []resource.Resource{
 		&resource.ForwardEntry{Meta: resource.Meta{ID: "fwd-1", Account: alice.Account}, VPC: s.vpc, Gateway: s.ngw, Table: g.ForwardTable,
@@ -337,12 +337,12 @@ func TestGatewayEntriesHoldAnElasticIP(t *testing.T) {
 		if err := s.Put(entry); err != nil {
 			t.Fatal(err)
 		}
-		planetest.Refused(t, s.unbind(e.ID, resource.BoundToNAT, s.ngw), fault.ElasticIPStatus)
+		planetest.Refused(t, s.unbind(e.ID, resource.BoundToNATGateway, s.ngw), fault.ElasticIPStatus)
 		if err := s.Drop(entry); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.unbind(e.ID, resource.BoundToNAT, s.ngw); err != nil {
+	if err := s.unbind(e.ID, resource.BoundToNATGateway, s.ngw); err != nil {
 		t.Error(err)
 	}
 }
@@ -352,20 +352,20 @@ func TestGatewayEntriesHoldAnElasticIP(t *testing.T) {
 func TestMoving(t *testing.T) {
 	s := newSite(t)
 	second := s.VPC(alice, "10.0.0.0/8").VPC
-	there := s.Instance(s.VSwitch(alice, second, "10.1.0.0/16"), "", resource.InstanceECS)
+	there := s.Instance(s.VSwitch(alice, second, "10.1.0.0/16"), "", resource.Host)
 	id := s.NewEIP(alice).ID
-	s.Bind(alice, id, resource.BoundToECS, s.ecs)
+	s.Bind(alice, id, resource.BoundToHost, s.ecs)
 	s.Stalled(func() {
-		if err := s.unbind(id, resource.BoundToECS, s.ecs); err != nil {
+		if err := s.unbind(id, resource.BoundToHost, s.ecs); err != nil {
 			t.Fatal(err)
 		}
 		if s.DB.Observed.Settled(s.vpc) {
 			t.Error("the old network is not told")
 		}
-		planetest.Refused(t, s.bind(id, resource.BoundToECS, there), fault.ElasticIPStatus)
+		planetest.Refused(t, s.bind(id, resource.BoundToHost, there), fault.ElasticIPStatus)
 	})
 	s.Stalled(func() {
-		if err := s.bind(id, resource.BoundToECS, there); err != nil {
+		if err := s.bind(id, resource.BoundToHost, there); err != nil {
 			t.Fatal(err)
 		}
 		if s.DB.Observed.Settled(second) {
@@ -376,22 +376,22 @@ func TestMoving(t *testing.T) {
 	// A dataplane that refuses to let go keeps the address from everybody else,
 	// and one that refuses to take it does not.
 	s.Dataplane(planetest.Refuses)
-	if err := s.unbind(id, resource.BoundToECS, there); err != nil {
+	if err := s.unbind(id, resource.BoundToHost, there); err != nil {
 		t.Fatal(err)
 	}
 	if got := status(s.Plane, id); got != eip.Unassociating {
 		t.Errorf("status %v", got)
 	}
-	planetest.Refused(t, s.bind(id, resource.BoundToECS, s.ecs), fault.ElasticIPStatus)
+	planetest.Refused(t, s.bind(id, resource.BoundToHost, s.ecs), fault.ElasticIPStatus)
 	planetest.Refused(t, s.EIP.Release(ctx, alice, id), fault.ElasticIPStatus)
 	s.Follow()
-	if err := s.bind(id, resource.BoundToECS, there); err != nil {
+	if err := s.bind(id, resource.BoundToHost, there); err != nil {
 		t.Fatal(err)
 	}
 	if got := status(s.Plane, id); got != eip.Associating {
 		t.Errorf("status %v", got)
 	}
-	if err := s.unbind(id, resource.BoundToECS, there); err != nil {
+	if err := s.unbind(id, resource.BoundToHost, there); err != nil {
 		t.Errorf("what the dataplane refuses cannot be undone: %v", err)
 	}
 }
@@ -401,10 +401,10 @@ func TestVPCGone(t *testing.T) {
 	p := planetest.New(t)
 	vpc := p.VPC(alice, "10.0.0.0/8").VPC
 	sw := p.VSwitch(alice, vpc, "10.1.0.0/16")
-	i := p.Instance(sw, "", resource.InstanceECS)
+	i := p.Instance(sw, "", resource.Host)
 	id := p.NewEIP(alice).ID
-	p.Bind(alice, id, resource.BoundToECS, i)
-	if err := p.EIP.Unassociate(ctx, alice, id, resource.Binding{Type: resource.BoundToECS, ID: i}); err != nil {
+	p.Bind(alice, id, resource.BoundToHost, i)
+	if err := p.EIP.Unassociate(ctx, alice, id, resource.Binding{Type: resource.BoundToHost, ID: i}); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Inventory.Remove(ctx, i); err != nil {
@@ -437,12 +437,12 @@ func TestWaitingForAnElasticIP(t *testing.T) {
 	s.Rewire()
 	id := s.NewEIP(alice).ID
 	s.Dataplane(planetest.Stalls)
-	if err := s.bind(id, resource.BoundToECS, s.ecs); err != nil {
+	if err := s.bind(id, resource.BoundToHost, s.ecs); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)
 	go func() {
-		err := s.unbind(id, resource.BoundToECS, s.ecs)
+		err := s.unbind(id, resource.BoundToHost, s.ecs)
 		if err == nil {
 			err = s.EIP.Release(ctx, alice, id)
 		}
@@ -463,7 +463,7 @@ func TestWaitingForAnElasticIP(t *testing.T) {
 func TestModifyBandwidth(t *testing.T) {
 	s := newSite(t)
 	id := s.NewEIP(alice).ID
-	s.Bind(alice, id, resource.BoundToECS, s.ecs)
+	s.Bind(alice, id, resource.BoundToHost, s.ecs)
 	s.Stalled(func() {
 		if err := s.EIP.ModifyBandwidth(ctx, alice, id, 100); err != nil {
 			t.Fatal(err)
@@ -495,8 +495,8 @@ func TestList(t *testing.T) {
 		e := s.NewEIP(alice)
 		ids, addresses = append(ids, e.ID), append(addresses, e.Address)
 	}
-	s.Bind(alice, ids[1], resource.BoundToECS, s.ecs)
-	s.Bind(alice, ids[2], resource.BoundToNAT, s.ngw)
+	s.Bind(alice, ids[1], resource.BoundToHost, s.ecs)
+	s.Bind(alice, ids[2], resource.BoundToNATGateway, s.ngw)
 	far := s.EIPIn(alice, planetest.Elsewhere)
 	theirs := s.NewEIP(bob)
 	for _, c := range []struct {
@@ -518,10 +518,10 @@ func TestList(t *testing.T) {
 		{"available, page 2", eip.Filter{Status: ptr(eip.Available)}, state.Page{Number: 2, Size: 1}, 2, ids[3:]},
 		{"in use", eip.Filter{Status: ptr(eip.InUse)}, state.Page{Number: 1, Size: 10}, 2, ids[1:3]},
 		{"associating", eip.Filter{Status: ptr(eip.Associating)}, state.Page{Number: 1, Size: 10}, 0, nil},
-		{"by kind", eip.Filter{BoundType: ptr(resource.BoundToNAT)}, state.Page{Number: 1, Size: 10}, 1, ids[2:3]},
-		{"by kind and object", eip.Filter{BoundType: ptr(resource.BoundToECS), BoundID: &s.ecs}, state.Page{Number: 1, Size: 10}, 1, ids[1:2]},
+		{"by kind", eip.Filter{BoundType: ptr(resource.BoundToNATGateway)}, state.Page{Number: 1, Size: 10}, 1, ids[2:3]},
+		{"by kind and object", eip.Filter{BoundType: ptr(resource.BoundToHost), BoundID: &s.ecs}, state.Page{Number: 1, Size: 10}, 1, ids[1:2]},
 		{"by object", eip.Filter{BoundID: &s.ecs}, state.Page{Number: 1, Size: 10}, 1, ids[1:2]},
-		{"by object of another kind", eip.Filter{BoundType: ptr(resource.BoundToNAT), BoundID: &s.ecs}, state.Page{Number: 1, Size: 10}, 0, nil},
+		{"by object of another kind", eip.Filter{BoundType: ptr(resource.BoundToNATGateway), BoundID: &s.ecs}, state.Page{Number: 1, Size: 10}, 0, nil},
 		{"in use by address", eip.Filter{Status: ptr(eip.InUse), Address: &addresses[0]}, state.Page{Number: 1, Size: 10}, 0, nil},
 	} {
 		c.filter.Region = planetest.Region

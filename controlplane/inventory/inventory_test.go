@@ -30,13 +30,13 @@ func TestAdd(t *testing.T) {
 	vpc := p.VPC(alice, "10.0.0.0/8").VPC
 	sw := p.VSwitch(alice, vpc, "10.1.0.0/29")
 	i, err := p.Inventory.Add(ctx, inventory.NewInstance{
-		ID: "web-1", VSwitch: sw, PrivateIP: address("10.1.0.2"), MAC: "5254.0012.3456", Type: resource.InstanceSLB, State: resource.Stopped,
+		ID: "web-1", VSwitch: sw, PrivateIP: address("10.1.0.2"), MAC: "5254.0012.3456", Type: resource.LoadBalancer, State: resource.Stopped,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if i.ID != "web-1" || i.VPC != vpc || i.VSwitch != sw || i.PrivateIP != address("10.1.0.2") || i.MAC != "52:54:00:12:34:56" ||
-		i.Type != resource.InstanceSLB || i.State != resource.Stopped || i.Account != alice.Account || i.Region != planetest.Region {
+		i.Type != resource.LoadBalancer || i.State != resource.Stopped || i.Account != alice.Account || i.Region != planetest.Region {
 		t.Errorf("%+v", i)
 	}
 	if got, ok := p.Inventory.Get("web-1"); !ok || got != i {
@@ -49,7 +49,7 @@ func TestAdd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(i.ID, "i-") || i.Type != resource.InstanceECS || i.State != resource.Running || i.MAC != "" {
+		if !strings.HasPrefix(i.ID, "i-") || i.Type != resource.Host || i.State != resource.Running || i.MAC != "" {
 			t.Errorf("%+v", i)
 		}
 		got = append(got, i.PrivateIP.String())
@@ -65,10 +65,10 @@ func TestKinds(t *testing.T) {
 	p := planetest.New(t)
 	sw := p.VSwitch(alice, p.VPC(alice, "10.0.0.0/8").VPC, "10.1.0.0/24")
 	for kind, want := range map[resource.InstanceKind]struct{ prefix, state string }{
-		resource.InstanceECS:   {"i-", resource.Running},
-		resource.InstanceSLB:   {"lb-", resource.Running},
-		resource.InstanceRDS:   {"rm-", resource.Running},
-		resource.InstanceHaVip: {"havip-", resource.Available},
+		resource.Host:         {"i-", resource.Running},
+		resource.LoadBalancer: {"lb-", resource.Running},
+		resource.Database:     {"rm-", resource.Running},
+		resource.VirtualIP:    {"havip-", resource.Available},
 	} {
 		i, err := p.Inventory.Add(ctx, inventory.NewInstance{VSwitch: sw, Type: kind})
 		if err != nil {
@@ -95,7 +95,7 @@ func TestAddRefused(t *testing.T) {
 	vpc := p.VPC(alice, "10.0.0.0/8").VPC
 	sw := p.VSwitch(alice, vpc, "10.1.0.0/24")
 	gateway := p.Gateway(alice, vpc).ID
-	taken := p.Instance(sw, "10.1.0.9", resource.InstanceECS)
+	taken := p.Instance(sw, "10.1.0.9", resource.Host)
 	for _, c := range []struct {
 		name string
 		in   inventory.NewInstance
@@ -119,7 +119,7 @@ func TestAddRefused(t *testing.T) {
 		{"MAC of eight bytes", inventory.NewInstance{VSwitch: sw, MAC: "02:00:5e:10:00:00:00:01"}, fault.ParameterInvalid},
 		{"multicast MAC", inventory.NewInstance{VSwitch: sw, MAC: "01:00:5e:00:00:01"}, fault.ParameterInvalid},
 		{"state", inventory.NewInstance{VSwitch: sw, State: "Asleep"}, fault.ParameterInvalid},
-		{"state of another kind", inventory.NewInstance{VSwitch: sw, Type: resource.InstanceHaVip, State: resource.Running}, fault.ParameterInvalid},
+		{"state of another kind", inventory.NewInstance{VSwitch: sw, Type: resource.VirtualIP, State: resource.Running}, fault.ParameterInvalid},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := p.Inventory.Add(ctx, c.in)
@@ -131,14 +131,14 @@ func TestAddRefused(t *testing.T) {
 	planetest.Refused(t, err, fault.QuotaInstance)
 	// The same address in another VPC is another address.
 	other := p.VSwitch(alice, p.VPC(alice, "10.0.0.0/8").VPC, "10.1.0.0/24")
-	p.Instance(other, "10.1.0.9", resource.InstanceECS)
+	p.Instance(other, "10.1.0.9", resource.Host)
 }
 
 func TestLookup(t *testing.T) {
 	p := planetest.New(t)
 	vpc := p.VPC(alice, "10.0.0.0/8").VPC
 	sw := p.VSwitch(alice, vpc, "10.1.0.0/24")
-	id := p.Instance(sw, "10.1.0.9", resource.InstanceRDS)
+	id := p.Instance(sw, "10.1.0.9", resource.Database)
 	v := p.DB.View()
 	if i, ok := inventory.At(v, vpc, address("10.1.0.9")); !ok || i.ID != id {
 		t.Errorf("%+v, %v", i, ok)
@@ -157,7 +157,7 @@ func TestList(t *testing.T) {
 	a, b, c := p.VSwitch(alice, one, "10.1.0.0/24"), p.VSwitch(alice, one, "10.2.0.0/24"), p.VSwitch(planetest.Bob, two, "10.1.0.0/24")
 	var ids []string
 	for _, sw := range []string{c, a, b, a} {
-		ids = append(ids, p.Instance(sw, "", resource.InstanceECS))
+		ids = append(ids, p.Instance(sw, "", resource.Host))
 	}
 	for _, x := range []struct {
 		filter inventory.Filter
@@ -184,11 +184,11 @@ func TestRemove(t *testing.T) {
 	p := planetest.New(t)
 	made := p.VPC(alice, "10.0.0.0/8")
 	sw := p.VSwitch(alice, made.VPC, "10.1.0.0/24")
-	id := p.Instance(sw, "", resource.InstanceECS)
+	id := p.Instance(sw, "", resource.Host)
 	e := p.NewEIP(alice).ID
-	p.Bind(alice, e, resource.BoundToECS, id)
+	p.Bind(alice, e, resource.BoundToHost, id)
 	planetest.Refused(t, p.Inventory.Remove(ctx, id), fault.InstanceHasDependents)
-	if err := p.EIP.Unassociate(ctx, alice, e, resource.Binding{Type: resource.BoundToECS, ID: id}); err != nil {
+	if err := p.EIP.Unassociate(ctx, alice, e, resource.Binding{Type: resource.BoundToHost, ID: id}); err != nil {
 		t.Fatal(err)
 	}
 	p.Route(alice, made.RouteTable, "1.0.0.0/8", "", id)

@@ -36,7 +36,7 @@ type NewInstance struct {
 	VSwitch   string                // id of the VSwitch that it is in
 	PrivateIP netip.Addr            // invalid: the lowest that is free in the VSwitch
 	MAC       string                // 48 bits, in any usual form; may be empty
-	Type      resource.InstanceKind // empty: EcsInstance
+	Type      resource.InstanceKind // empty: a host
 	State     string                // empty: the first of resource.InstanceStates
 }
 
@@ -77,11 +77,11 @@ func (s *Service) run(ctx context.Context, fn func(*change.Tx) error) error {
 // complete fills in what was left out and checks what was given.
 func (s *Service) complete(tx *change.Tx, i *resource.Instance, mac string) error {
 	if i.Type == "" {
-		i.Type = resource.InstanceECS
+		i.Type = resource.Host
 	}
 	prefix, ok := prefixes[i.Type]
 	if !ok {
-		return fault.New(fault.ParameterInvalid, "kind %q; write EcsInstance, SlbInstance, HaVip or RdsInstance", i.Type)
+		return fault.New(fault.ParameterInvalid, "kind %q; it is none of host, load-balancer, virtual-ip and database", i.Type)
 	}
 	if i.ID == "" {
 		i.ID = tx.NewID(prefix)
@@ -109,10 +109,10 @@ func (s *Service) complete(tx *change.Tx, i *resource.Instance, mac string) erro
 
 // prefixes of made-up ids.
 var prefixes = map[resource.InstanceKind]string{
-	resource.InstanceECS:   "i",
-	resource.InstanceSLB:   "lb",
-	resource.InstanceHaVip: "havip",
-	resource.InstanceRDS:   "rm",
+	resource.Host:         "i",
+	resource.LoadBalancer: "lb",
+	resource.VirtualIP:    "havip",
+	resource.Database:     "rm",
 }
 
 func isID(id string) bool {

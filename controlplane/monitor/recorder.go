@@ -188,7 +188,7 @@ func (r *Recorder) take(ctx context.Context, v *state.View, g *resource.NATGatew
 func elastic(v *state.View, vpc string) map[netip.Addr]bool {
 	out := make(map[netip.Addr]bool)
 	for e := range v.ElasticIPs.By(state.ByVPC, vpc).All() {
-		if e.Binding == nil || e.Binding.Type == resource.BoundToNAT {
+		if e.Binding == nil || e.Binding.Type == resource.BoundToNATGateway {
 			continue
 		}
 		if i, ok := v.Instances.Get(e.Binding.ID); ok && i.VPC == vpc {

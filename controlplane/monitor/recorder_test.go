@@ -327,8 +327,8 @@ func TestRecorderLeavesOutWhatHasAnElasticIP(t *testing.T) {
 	r := newRecording(t)
 	vsw := r.VSwitch(planetest.Alice, r.vpc, "10.0.0.0/24")
 	r.meter.more = []string{"10.0.0.2", "10.0.0.3"}
-	r.Bind(planetest.Alice, r.NewEIP(planetest.Alice).ID, resource.BoundToECS, r.Instance(vsw, "10.0.0.2", resource.InstanceECS))
-	r.Bind(planetest.Alice, r.NewEIP(planetest.Alice).ID, resource.BoundToNAT, r.gateway)
+	r.Bind(planetest.Alice, r.NewEIP(planetest.Alice).ID, resource.BoundToHost, r.Instance(vsw, "10.0.0.2", resource.Host))
+	r.Bind(planetest.Alice, r.NewEIP(planetest.Alice).ID, resource.BoundToNATGateway, r.gateway)
 	r.run(t, 2*time.Minute)
 	var got []string
 	for _, row := range r.minutes.content(t, r.gateway, 0, 0)[0] {

@@ -36,11 +36,11 @@ func newBench(t *testing.T) *bench {
 		nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"),
 		nattest.VSwitch("vsw-2", "vpc-a", "10.0.2.0/24"),
 		nattest.VSwitch("vsw-ha", "vpc-a", "10.0.3.0/24"),
-		nattest.Instance("i-own", "vpc-a", "vsw-1", "10.0.1.20", resource.InstanceECS),
-		nattest.Instance("i-ecs", "vpc-a", "vsw-1", "10.0.1.21", resource.InstanceECS),
-		nattest.Instance("i-slb", "vpc-a", "vsw-1", "10.0.1.22", resource.InstanceSLB),
-		nattest.Instance("i-ha", "vpc-a", "vsw-ha", "10.0.3.5", resource.InstanceHaVip),
-		nattest.ElasticIP("eip-own", "203.0.113.20", "vpc-a", resource.BoundToECS, "i-own"),
+		nattest.Instance("i-own", "vpc-a", "vsw-1", "10.0.1.20", resource.Host),
+		nattest.Instance("i-ecs", "vpc-a", "vsw-1", "10.0.1.21", resource.Host),
+		nattest.Instance("i-slb", "vpc-a", "vsw-1", "10.0.1.22", resource.LoadBalancer),
+		nattest.Instance("i-ha", "vpc-a", "vsw-ha", "10.0.3.5", resource.VirtualIP),
+		nattest.ElasticIP("eip-own", "203.0.113.20", "vpc-a", resource.BoundToHost, "i-own"),
 		nattest.ElasticIP("eip-free", "203.0.113.30", "", "", ""),
 	)
 	w.Follow()
@@ -50,7 +50,7 @@ func newBench(t *testing.T) *bench {
 	}
 	b.g = g
 	for _, last := range []string{"11", "12", "13", "14"} {
-		w.Put(nattest.ElasticIP("eip-"+last, "203.0.113."+last, "vpc-a", resource.BoundToNAT, g.ID))
+		w.Put(nattest.ElasticIP("eip-"+last, "203.0.113."+last, "vpc-a", resource.BoundToNATGateway, g.ID))
 	}
 	w.Follow()
 	return b

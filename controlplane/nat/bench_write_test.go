@@ -21,7 +21,7 @@ func BenchmarkCreateForwardEntry(b *testing.B) {
 	w.Settings.Quotas = quotas
 	g := nattest.Gateway("ngw-a", "vpc-a")
 	rs := []resource.Resource{nattest.VPC("vpc-a", "10.0.0.0/16"), nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"), g,
-		nattest.ElasticIP("eip-1", "203.0.113.11", "vpc-a", resource.BoundToNAT, "ngw-a"), nattest.ElasticIP("eip-2", "203.0.113.12", "vpc-a", resource.BoundToNAT, "ngw-a")}
+		nattest.ElasticIP("eip-1", "203.0.113.11", "vpc-a", resource.BoundToNATGateway, "ngw-a"), nattest.ElasticIP("eip-2", "203.0.113.12", "vpc-a", resource.BoundToNATGateway, "ngw-a")}
 	for i := range 10_000 {
 		rs = append(rs, nattest.Forward(fmt.Sprintf("fwd-%05d", i), g, resource.TCP, fmt.Sprintf("203.0.113.11:%d", i+1), fmt.Sprintf("10.0.1.%d:%d", 1+i%200, i+1)))
 	}

@@ -17,7 +17,7 @@ type ForwardEntryQuery struct {
 	Name         string
 	ExternalIP   netip.Addr
 	ExternalPort *uint16 // 0: Any
-	Protocol     resource.Protocol
+	Protocol     *resource.Protocol
 	InternalIP   netip.Addr
 	InternalPort *uint16 // 0: Any
 	Page         state.Page
@@ -67,7 +67,7 @@ func (q ForwardEntryQuery) candidates(v *state.View, g *resource.NATGateway) (*s
 			rest.InternalIP = netip.Addr{}
 		}
 	}
-	if rest.Name == "" && !rest.ExternalIP.IsValid() && !rest.InternalIP.IsValid() && rest.ExternalPort == nil && rest.InternalPort == nil && rest.Protocol == "" {
+	if rest.Name == "" && !rest.ExternalIP.IsValid() && !rest.InternalIP.IsValid() && rest.ExternalPort == nil && rest.InternalPort == nil && rest.Protocol == nil {
 		return r, nil
 	}
 	return r, q.matches
@@ -77,7 +77,7 @@ func (q ForwardEntryQuery) matches(e *resource.ForwardEntry) bool {
 	return (q.Name == "" || e.Name == q.Name) &&
 		(!q.ExternalIP.IsValid() || e.ExternalIP == q.ExternalIP) &&
 		(q.ExternalPort == nil || e.ExternalPort == *q.ExternalPort) &&
-		(q.Protocol == "" || e.Protocol == q.Protocol) &&
+		(q.Protocol == nil || e.Protocol == *q.Protocol) &&
 		(!q.InternalIP.IsValid() || e.InternalIP == q.InternalIP) &&
 		(q.InternalPort == nil || e.InternalPort == *q.InternalPort)
 }

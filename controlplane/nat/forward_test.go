@@ -189,7 +189,7 @@ func TestForwardEntriesQuery(t *testing.T) {
 		"page":               {nat.ForwardEntryQuery{Page: state.Page{Number: 2, Size: 4}}, 6, []int{4, 5}},
 		"id":                 {nat.ForwardEntryQuery{ID: ids[3]}, 1, []int{3}},
 		"id, second page":    {nat.ForwardEntryQuery{ID: ids[3], Page: state.Page{Number: 2, Size: 4}}, 1, nil},
-		"id that mismatches": {nat.ForwardEntryQuery{ID: ids[3], Protocol: resource.TCP}, 0, nil},
+		"id that mismatches": {nat.ForwardEntryQuery{ID: ids[3], Protocol: ptr(resource.TCP)}, 0, nil},
 		"unknown id":         {nat.ForwardEntryQuery{ID: "fwd-none"}, 0, nil},
 		"external":           {nat.ForwardEntryQuery{ExternalIP: public("12")}, 2, []int{4, 5}},
 		"external, page":     {nat.ForwardEntryQuery{ExternalIP: public("11"), Page: state.Page{Number: 2, Size: 3}}, 4, []int{3}},
@@ -198,7 +198,7 @@ func TestForwardEntriesQuery(t *testing.T) {
 		"external port":      {nat.ForwardEntryQuery{ExternalPort: port(102)}, 1, []int{2}},
 		"internal port":      {nat.ForwardEntryQuery{InternalPort: port(85)}, 1, []int{5}},
 		"Any port":           {nat.ForwardEntryQuery{ExternalPort: port(0)}, 0, nil},
-		"protocol":           {nat.ForwardEntryQuery{Protocol: resource.UDP, Page: state.Page{Number: 2, Size: 2}}, 3, []int{5}},
+		"protocol":           {nat.ForwardEntryQuery{Protocol: ptr(resource.UDP), Page: state.Page{Number: 2, Size: 2}}, 3, []int{5}},
 		"name":               {nat.ForwardEntryQuery{Name: "name-0"}, 3, []int{0, 2, 4}},
 		"name and external":  {nat.ForwardEntryQuery{Name: "name-0", ExternalIP: public("12")}, 1, []int{4}},
 	} {
@@ -247,3 +247,5 @@ func BenchmarkForwardEntriesPage(b *testing.B) {
 		}
 	}
 }
+
+func ptr[T any](v T) *T { return &v }

@@ -38,7 +38,7 @@ func TestCreateGatewayMakesTablesAndRoute(t *testing.T) {
 }
 
 func TestCreateGatewayIsRefused(t *testing.T) {
-	everywhere := nattest.Route("vpc-b", "0.0.0.0/0", resource.NextHop{Type: resource.NextHopInstance, ID: "i-1"})
+	everywhere := nattest.Route("vpc-b", "0.0.0.0/0", resource.NextHop{Type: resource.NextHopHost, ID: "i-1"})
 	others := nattest.VPC("vpc-other", "10.0.0.0/16")
 	others.Account = "2000000000000002"
 	for name, c := range map[string]struct {

@@ -49,7 +49,7 @@ func ownAddress(v *state.View, c identity.Caller, a netip.Addr) (*resource.Elast
 
 // onGateway says whether an elastic IP is bound to the gateway.
 func onGateway(e *resource.ElasticIP, g *resource.NATGateway) bool {
-	return e.Binding != nil && e.Binding.Type == resource.BoundToNAT && e.Binding.ID == g.ID
+	return e.Binding != nil && e.Binding.Type == resource.BoundToNATGateway && e.Binding.ID == g.ID
 }
 
 // instanceAt returns the instance of the inventory that holds an address of a
@@ -63,7 +63,7 @@ func instanceAt(v *state.View, vpc string, a netip.Addr) (*resource.Instance, bo
 // of its own.
 func hasElasticIP(v *state.View, vpc string, a netip.Addr) (*resource.Instance, bool) {
 	i, ok := instanceAt(v, vpc, a)
-	if !ok || i.Type != resource.InstanceECS {
+	if !ok || i.Type != resource.Host {
 		return nil, false
 	}
 	return i, v.ElasticIPs.By(state.ByBinding, i.ID).Len() > 0

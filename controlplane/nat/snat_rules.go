@@ -49,7 +49,7 @@ func snatSource(v *state.View, g *resource.NATGateway, in SNATEntry) (*resource.
 // withoutHaVips refuses a VSwitch in which there is a HaVip.
 func withoutHaVips(v *state.View, s *resource.VSwitch) error {
 	for i := range v.Instances.By(state.ByVSwitch, s.ID).All() {
-		if i.Type == resource.InstanceHaVip {
+		if i.Type == resource.VirtualIP {
 			return fault.New(fault.VSwitchHasHaVips, "VSwitch %s holds HaVip %s", s.ID, i.ID)
 		}
 	}
@@ -64,12 +64,12 @@ func snatInstance(v *state.View, g *resource.NATGateway, a netip.Addr) error {
 		return nil
 	}
 	switch i.Type {
-	case resource.InstanceECS:
+	case resource.Host:
 		if _, own := hasElasticIP(v, g.VPC, a); own {
 			return fault.New(fault.InternalIPHasElasticIP, "instance %s at %s has an elastic IP of its own; unbind it first", i.ID, a)
 		}
 		return nil
-	case resource.InstanceHaVip:
+	case resource.VirtualIP:
 		return fault.New(fault.VSwitchHasHaVips, "%s is the address of HaVip %s", a, i.ID)
 	}
 	return fault.New(fault.ParameterInvalid, "%s is the address of %s %s; a single address has to be that of an ECS instance", a, i.Type, i.ID)

@@ -273,7 +273,7 @@ func TestOthersSeeNothing(t *testing.T) {
 // gateway.
 func TestOthersAddressesCantBeUsed(t *testing.T) {
 	b := newBench(t)
-	e := nattest.ElasticIP("eip-other", "203.0.113.77", "vpc-a", resource.BoundToNAT, b.g.ID)
+	e := nattest.ElasticIP("eip-other", "203.0.113.77", "vpc-a", resource.BoundToNATGateway, b.g.ID)
 	e.Account = "2000000000000002"
 	b.Put(e)
 	b.Follow()

@@ -93,7 +93,7 @@ func (s *Service) routeQuotas(v *state.View, c identity.Caller, e *resource.Rout
 
 func leadsToHaVip(e *resource.RouteEntry) bool {
 	for _, h := range e.NextHops {
-		if h.Type == resource.NextHopHaVip {
+		if h.Type == resource.NextHopVirtualIP {
 			return true
 		}
 	}
@@ -226,7 +226,7 @@ func (s *Service) entries(v *state.View, t *resource.RouteTable) []RouteEntry {
 	for r := range v.VPNRoutes.By(state.ByVPC, t.VPC).All() {
 		if r.Published && !published[r.Destination] {
 			published[r.Destination] = true
-			hop := resource.NextHop{Type: resource.NextHopVpnGateway, ID: r.Gateway}
+			hop := resource.NextHop{Type: resource.NextHopVPNGateway, ID: r.Gateway}
 			list = append(list, RouteEntry{Destination: r.Destination, System: true, NextHops: []resource.NextHop{hop}, Phase: s.phase(&r.Meta, t.VPC)})
 		}
 	}

@@ -102,7 +102,7 @@ func nextHops(v *state.View, vpc *resource.VPC, in NewRouteEntry) ([]resource.Ne
 		}
 		return nil, fault.New(fault.NextHopMissing, "name the next hop of type %s", in.NextHopType)
 	}
-	h := resource.NextHop{Type: cmp.Or(in.NextHopType, resource.NextHopInstance), ID: in.NextHopID}
+	h := resource.NextHop{Type: cmp.Or(in.NextHopType, resource.NextHopHost), ID: in.NextHopID}
 	return []resource.NextHop{h}, nextHop(v, vpc, h)
 }
 
@@ -136,21 +136,21 @@ func nextHop(v *state.View, vpc *resource.VPC, h resource.NextHop) error {
 	i, ok := v.Instances.Get(h.ID)
 	ok = ok && i.VPC == vpc.ID
 	switch h.Type {
-	case resource.NextHopInstance:
-		if !ok || i.Type != resource.InstanceECS {
+	case resource.NextHopHost:
+		if !ok || i.Type != resource.Host {
 			return fault.New(fault.InstanceNotFound, "instance %q in VPC %s", h.ID, vpc.ID)
 		}
 		if !i.Usable() {
 			return fault.New(fault.InstanceStatus, "instance %s is %s, not Running or Stopped", i.ID, i.State)
 		}
-	case resource.NextHopHaVip:
-		if !ok || i.Type != resource.InstanceHaVip {
+	case resource.NextHopVirtualIP:
+		if !ok || i.Type != resource.VirtualIP {
 			return fault.New(fault.HaVipNotFound, "HaVip %q in VPC %s", h.ID, vpc.ID)
 		}
 		if !i.Usable() {
 			return fault.New(fault.HaVipStatus, "HaVip %s is %s, not Available or InUse", i.ID, i.State)
 		}
-	case resource.NextHopVpnGateway:
+	case resource.NextHopVPNGateway:
 		if g, ok := v.VPNGateways.Get(h.ID); !ok || g.VPC != vpc.ID {
 			return fault.New(fault.NextHopNotFound, "VPN gateway %q in VPC %s", h.ID, vpc.ID)
 		}

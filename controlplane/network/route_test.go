@@ -25,9 +25,9 @@ func newSite(t *testing.T) *site {
 	made := p.VPC(alice, "10.0.0.0/8")
 	s := &site{Plane: p, vpc: made.VPC, router: made.VRouter, table: made.RouteTable}
 	s.sw = p.VSwitch(alice, s.vpc, "10.1.0.0/16")
-	s.ecs = p.Instance(s.sw, "10.1.0.1", resource.InstanceECS)
-	s.vip = p.Instance(s.sw, "10.1.0.2", resource.InstanceHaVip)
-	s.slb = p.Instance(s.sw, "10.1.0.3", resource.InstanceSLB)
+	s.ecs = p.Instance(s.sw, "10.1.0.1", resource.Host)
+	s.vip = p.Instance(s.sw, "10.1.0.2", resource.VirtualIP)
+	s.slb = p.Instance(s.sw, "10.1.0.3", resource.LoadBalancer)
 	return s
 }
 
@@ -55,7 +55,7 @@ func TestRouteDestinations(t *testing.T) {
 		{"192.168.0.1/16", fault.CIDRMalformed}, {"", fault.CIDRMalformed}, {"fd00::/8", fault.CIDRMalformed},
 	} {
 		s := newSite(t)
-		err := s.add(c.destination, resource.NextHopInstance, s.ecs)
+		err := s.add(c.destination, resource.NextHopHost, s.ecs)
 		if c.want != "" {
 			planetest.Refused(t, err, c.want)
 		} else if err != nil {
@@ -67,8 +67,8 @@ func TestRouteDestinations(t *testing.T) {
 func TestNextHops(t *testing.T) {
 	s := newSite(t)
 	other := s.VSwitch(alice, s.VPC(alice, "10.0.0.0/8").VPC, "10.1.0.0/16")
-	foreign := s.Instance(other, "", resource.InstanceECS)
-	foreignVip := s.Instance(other, "", resource.InstanceHaVip)
+	foreign := s.Instance(other, "", resource.Host)
+	foreignVip := s.Instance(other, "", resource.VirtualIP)
 	ri := func(id string) resource.NextHop {
 		return resource.NextHop{Type: resource.NextHopRouterInterface, ID: id}
 	}
@@ -77,23 +77,23 @@ func TestNextHops(t *testing.T) {
 		err  error
 		want fault.Reason
 	}{
-		{"instance that is not there", s.add("1.0.0.0/8", resource.NextHopInstance, "i-none"), fault.InstanceNotFound},
+		{"instance that is not there", s.add("1.0.0.0/8", resource.NextHopHost, "i-none"), fault.InstanceNotFound},
 		{"instance by default", s.add("1.0.0.0/8", "", "i-none"), fault.InstanceNotFound},
-		{"instance of another VPC", s.add("1.0.0.0/8", resource.NextHopInstance, foreign), fault.InstanceNotFound},
-		{"load balancer", s.add("1.0.0.0/8", resource.NextHopInstance, s.slb), fault.InstanceNotFound},
-		{"HaVip as an instance", s.add("1.0.0.0/8", resource.NextHopInstance, s.vip), fault.InstanceNotFound},
-		{"HaVip that is not there", s.add("1.0.0.0/8", resource.NextHopHaVip, "havip-none"), fault.HaVipNotFound},
-		{"HaVip of another VPC", s.add("1.0.0.0/8", resource.NextHopHaVip, foreignVip), fault.HaVipNotFound},
-		{"instance as a HaVip", s.add("1.0.0.0/8", resource.NextHopHaVip, s.ecs), fault.HaVipNotFound},
+		{"instance of another VPC", s.add("1.0.0.0/8", resource.NextHopHost, foreign), fault.InstanceNotFound},
+		{"load balancer", s.add("1.0.0.0/8", resource.NextHopHost, s.slb), fault.InstanceNotFound},
+		{"HaVip as an instance", s.add("1.0.0.0/8", resource.NextHopHost, s.vip), fault.InstanceNotFound},
+		{"HaVip that is not there", s.add("1.0.0.0/8", resource.NextHopVirtualIP, "havip-none"), fault.HaVipNotFound},
+		{"HaVip of another VPC", s.add("1.0.0.0/8", resource.NextHopVirtualIP, foreignVip), fault.HaVipNotFound},
+		{"instance as a HaVip", s.add("1.0.0.0/8", resource.NextHopVirtualIP, s.ecs), fault.HaVipNotFound},
 		{"tunnel", s.add("1.0.0.0/8", resource.NextHopTunnel, "t-1"), fault.NextHopNotFound},
 		{"router interface", s.add("1.0.0.0/8", resource.NextHopRouterInterface, "ri-1"), fault.NextHopNotFound},
-		{"VPN gateway", s.add("1.0.0.0/8", resource.NextHopVpnGateway, "vpn-1"), fault.NextHopNotFound},
+		{"VPN gateway", s.add("1.0.0.0/8", resource.NextHopVPNGateway, "vpn-1"), fault.NextHopNotFound},
 		{"nothing", s.add("1.0.0.0/8", "", ""), fault.NextHopBothNull},
-		{"type alone", s.add("1.0.0.0/8", resource.NextHopInstance, ""), fault.NextHopMissing},
+		{"type alone", s.add("1.0.0.0/8", resource.NextHopHost, ""), fault.NextHopMissing},
 		{"list of one", s.list("1.0.0.0/8", ri("ri-1")), fault.NextHopListSize},
 		{"list of five", s.list("1.0.0.0/8", ri("ri-1"), ri("ri-2"), ri("ri-3"), ri("ri-4"), ri("ri-5")), fault.NextHopListSize},
 		{"list with one twice", s.list("1.0.0.0/8", ri("ri-1"), ri("ri-1")), fault.NextHopRouterInterface},
-		{"list of instances", s.list("1.0.0.0/8", resource.NextHop{Type: resource.NextHopInstance, ID: "i-1"}, ri("ri-1")), fault.NextHopOpposite},
+		{"list of instances", s.list("1.0.0.0/8", resource.NextHop{Type: resource.NextHopHost, ID: "i-1"}, ri("ri-1")), fault.NextHopOpposite},
 		{"list of an instance by its id", s.list("1.0.0.0/8", resource.NextHop{ID: s.ecs}, ri("ri-1")), fault.NextHopOpposite},
 		{"list of what is not there", s.list("1.0.0.0/8", ri("ri-1"), ri("ri-2")), fault.NextHopListed},
 		{"list and one", s.Network.CreateRouteEntry(ctx, alice, network.NewRouteEntry{
@@ -104,16 +104,16 @@ func TestNextHops(t *testing.T) {
 	}
 	for _, st := range []string{resource.Starting, resource.Stopping} {
 		s.InstanceState(s.ecs, st)
-		planetest.Refused(t, s.add("1.0.0.0/8", resource.NextHopInstance, s.ecs), fault.InstanceStatus)
+		planetest.Refused(t, s.add("1.0.0.0/8", resource.NextHopHost, s.ecs), fault.InstanceStatus)
 	}
 	s.InstanceState(s.vip, resource.Pending)
-	planetest.Refused(t, s.add("1.0.0.0/8", resource.NextHopHaVip, s.vip), fault.HaVipStatus)
+	planetest.Refused(t, s.add("1.0.0.0/8", resource.NextHopVirtualIP, s.vip), fault.HaVipStatus)
 	s.InstanceState(s.ecs, resource.Stopped)
 	s.InstanceState(s.vip, resource.InUse)
 	if err := s.add("1.0.0.0/8", "", s.ecs); err != nil {
 		t.Error(err)
 	}
-	if err := s.add("2.0.0.0/8", resource.NextHopHaVip, s.vip); err != nil {
+	if err := s.add("2.0.0.0/8", resource.NextHopVirtualIP, s.vip); err != nil {
 		t.Error(err)
 	}
 	for i, vpc := range []string{s.vpc, s.VPC(alice, "10.0.0.0/8").VPC} {
@@ -121,7 +121,7 @@ func TestNextHops(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = s.add("3.0.0.0/8", resource.NextHopVpnGateway, g.ID)
+		err = s.add("3.0.0.0/8", resource.NextHopVPNGateway, g.ID)
 		if own := i == 0; !own {
 			planetest.Refused(t, err, fault.NextHopNotFound) // although 3.0.0.0/8 is taken
 		} else if err != nil {
@@ -145,7 +145,7 @@ func TestRouteDuplicates(t *testing.T) {
 	s := newSite(t)
 	s.Route(alice, s.table, "1.0.0.0/8", "", s.ecs)
 	planetest.Refused(t, s.add("1.0.0.0/8", "", s.ecs), fault.RouteSame)
-	planetest.Refused(t, s.add("1.0.0.0/8", resource.NextHopHaVip, s.vip), fault.RouteDuplicate)
+	planetest.Refused(t, s.add("1.0.0.0/8", resource.NextHopVirtualIP, s.vip), fault.RouteDuplicate)
 	s.Gateway(alice, s.vpc)
 	planetest.Refused(t, s.add("0.0.0.0/0", "", s.ecs), fault.RouteDuplicate)
 	// Several entries may lead to one instance, and one may lie in another.
@@ -156,9 +156,9 @@ func TestRouteQuotas(t *testing.T) {
 	s := newSite(t)
 	s.Gateway(alice, s.vpc) // its entry does not count
 	for i := range 5 {
-		s.Route(alice, s.table, fmt.Sprintf("192.168.%d.0/24", i), resource.NextHopHaVip, s.vip)
+		s.Route(alice, s.table, fmt.Sprintf("192.168.%d.0/24", i), resource.NextHopVirtualIP, s.vip)
 	}
-	planetest.Refused(t, s.add("192.168.5.0/24", resource.NextHopHaVip, s.vip), fault.HaVipRouteQuota)
+	planetest.Refused(t, s.add("192.168.5.0/24", resource.NextHopVirtualIP, s.vip), fault.HaVipRouteQuota)
 	for i := range 43 {
 		s.Route(alice, s.table, fmt.Sprintf("172.16.%d.0/24", i), "", s.ecs)
 	}
@@ -249,8 +249,8 @@ func TestRouteTables(t *testing.T) {
 		}
 		return b.String()
 	}
-	want := fmt.Sprintf(`1.0.0.0/8 system=false phase=2 [{Instance %s 0}]
-0.0.0.0/0 system=true phase=2 [{NatGateway %s 0}]
+	want := fmt.Sprintf(`1.0.0.0/8 system=false phase=2 [{host %s 0}]
+0.0.0.0/0 system=true phase=2 [{nat-gateway %s 0}]
 10.1.0.0/16 system=true phase=2 []
 100.64.0.0/10 system=true phase=2 []
 `, s.ecs, gateway.ID)

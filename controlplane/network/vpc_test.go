@@ -182,7 +182,7 @@ func TestDeleteVPC(t *testing.T) {
 
 	// In the documents' order.
 	sw := p.VSwitch(alice, made.VPC, "192.168.1.0/24")
-	i := p.Instance(sw, "", resource.InstanceECS)
+	i := p.Instance(sw, "", resource.Host)
 	p.Route(alice, made.RouteTable, "10.0.0.0/8", "", i)
 	gateway := p.Gateway(alice, made.VPC)
 	planetest.Refused(t, remove(), fault.VPCHasRouteEntries)

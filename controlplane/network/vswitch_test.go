@@ -37,8 +37,8 @@ func TestVSwitchBlocks(t *testing.T) {
 	p := planetest.New(t)
 	made := p.VPC(alice, "10.0.0.0/8")
 	sw := p.VSwitch(alice, made.VPC, "10.1.0.0/16")
-	i := p.Instance(sw, "", resource.InstanceECS)
-	p.Route(alice, made.RouteTable, "10.2.16.0/20", resource.NextHopInstance, i)
+	i := p.Instance(sw, "", resource.Host)
+	p.Route(alice, made.RouteTable, "10.2.16.0/20", resource.NextHopHost, i)
 	for _, c := range []struct {
 		cidr string
 		want fault.Reason // empty: accepted, and deleted again
@@ -127,14 +127,14 @@ func TestDeleteVSwitch(t *testing.T) {
 	vpc := p.VPC(alice, "10.0.0.0/8").VPC
 	sw := p.VSwitch(alice, vpc, "10.1.0.0/16")
 	other := p.VSwitch(alice, vpc, "10.2.0.0/16")
-	p.Instance(other, "", resource.InstanceECS)
+	p.Instance(other, "", resource.Host)
 	remove := func() error { return p.Network.DeleteVSwitch(ctx, alice, sw) }
 	planetest.Refused(t, p.Network.DeleteVSwitch(ctx, bob, sw), fault.VSwitchNotFound)
 	planetest.Refused(t, p.Network.DeleteVSwitch(ctx, alice, "vsw-none"), fault.VSwitchNotFound)
 
-	ecs := p.Instance(sw, "", resource.InstanceECS)
+	ecs := p.Instance(sw, "", resource.Host)
 	planetest.Refused(t, remove(), fault.VSwitchHasDependents)
-	vip := p.Instance(sw, "", resource.InstanceHaVip)
+	vip := p.Instance(sw, "", resource.VirtualIP)
 	planetest.Refused(t, remove(), fault.VSwitchHasHaVips)
 	for _, id := range []string{ecs, vip} {
 		if err := p.Inventory.Remove(ctx, id); err != nil {
@@ -206,8 +206,8 @@ func TestVSwitches(t *testing.T) {
 	there := p.VSwitch(alice, thereVPC, "10.0.0.0/24")
 	theirVPC := p.VPC(bob, "10.0.0.0/8").VPC
 	theirs := p.VSwitch(bob, theirVPC, "10.0.0.0/24")
-	p.Instance(c, "", resource.InstanceECS)
-	p.Instance(c, "", resource.InstanceSLB)
+	p.Instance(c, "", resource.Host)
+	p.Instance(c, "", resource.LoadBalancer)
 
 	for _, x := range []struct {
 		name   string
@@ -271,8 +271,8 @@ func TestTransitions(t *testing.T) {
 		p = planetest.New(t)
 		made = p.VPC(alice, "10.0.0.0/8")
 		sw = p.VSwitch(alice, made.VPC, "10.1.0.0/16")
-		i = p.Instance(sw, "10.1.0.1", resource.InstanceECS)
-		p.Route(alice, made.RouteTable, "192.168.0.0/16", resource.NextHopInstance, i)
+		i = p.Instance(sw, "10.1.0.1", resource.Host)
+		p.Route(alice, made.RouteTable, "192.168.0.0/16", resource.NextHopHost, i)
 		return p, made, sw, i
 	}
 	route := func(p *planetest.Plane, made network.CreatedVPC, i, destination string) error {
@@ -342,7 +342,7 @@ func TestTransitions(t *testing.T) {
 	t.Run("something else being made", func(t *testing.T) {
 		p, made, sw, _ := newWorld(t)
 		p.Stalled(func() {
-			p.Instance(sw, "", resource.InstanceECS)
+			p.Instance(sw, "", resource.Host)
 			if err := create(p, made.VPC, "10.3.0.0/16"); err != nil {
 				t.Errorf("an instance being added bars a VSwitch: %v", err)
 			}

@@ -232,7 +232,7 @@ func TestResourcesThatDontCompileAreReported(t *testing.T) {
 		g := nattest.Gateway("ngw-a", "vpc-a")
 		wrong := nattest.Forward("fwd-2", g, resource.TCP, "203.0.113.10:80", "10.0.1.2:80")
 		b.Put(nattest.VPC("vpc-a", "10.0.0.0/16"), nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"), g,
-			nattest.ElasticIP("eip-1", "203.0.113.10", "vpc-a", resource.BoundToNAT, "ngw-a"),
+			nattest.ElasticIP("eip-1", "203.0.113.10", "vpc-a", resource.BoundToNATGateway, "ngw-a"),
 			nattest.Forward("fwd-1", g, resource.TCP, "203.0.113.10:80", "10.0.1.1:80"), wrong)
 		synctest.Wait()
 		if status := b.DB.Observed.Status(); !strings.Contains(status[0].Error, "two DNAT entries") {

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -17,12 +18,12 @@ const (
 // BindingType is the kind of object that an elastic IP is bound to.
 type BindingType string
 
-// The documented kinds of object that an elastic IP may be bound to.
+// The kinds of object that an elastic IP may be bound to.
 const (
-	BoundToECS   BindingType = "EcsInstance"
-	BoundToSLB   BindingType = "SlbInstance"
-	BoundToNAT   BindingType = "Nat"
-	BoundToHaVip BindingType = "HaVip"
+	BoundToHost         BindingType = "host"
+	BoundToLoadBalancer BindingType = "load-balancer"
+	BoundToNATGateway   BindingType = "nat-gateway"
+	BoundToVirtualIP    BindingType = "virtual-ip"
 )
 
 // Binding says what an elastic IP is bound to.
@@ -91,15 +92,28 @@ func (g *NATGateway) Network() string { return g.VPC }
 // Clone implements Resource.
 func (g *NATGateway) Clone() Resource { c := *g; return &c }
 
-// Protocol is the protocol of a DNAT entry.
-type Protocol string
+// Protocol is the protocol of a DNAT entry, by its IANA number.
+type Protocol uint8
 
-// The documented protocols of a DNAT entry.
+// The protocols of a DNAT entry.
 const (
-	TCP         Protocol = "TCP"
-	UDP         Protocol = "UDP"
-	AnyProtocol Protocol = "Any" // every protocol and port
+	AnyProtocol Protocol = 0 // every protocol and port
+	TCP         Protocol = 6
+	UDP         Protocol = 17
 )
+
+// String returns the protocol's name.
+func (p Protocol) String() string {
+	switch p {
+	case AnyProtocol:
+		return "any"
+	case TCP:
+		return "TCP"
+	case UDP:
+		return "UDP"
+	}
+	return fmt.Sprint(uint8(p))
+}
 
 // ForwardEntry is a DNAT entry.
 type ForwardEntry struct {

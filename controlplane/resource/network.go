@@ -76,14 +76,14 @@ func (t *RouteTable) Clone() Resource { c := *t; return &c }
 // NextHopType is the kind of thing that a route leads to.
 type NextHopType string
 
-// The documented next-hop types, and the NAT gateway's own route.
+// The next-hop types.
 const (
-	NextHopInstance        NextHopType = "Instance"
-	NextHopTunnel          NextHopType = "Tunnel"
-	NextHopHaVip           NextHopType = "HaVip"
-	NextHopRouterInterface NextHopType = "RouterInterface"
-	NextHopVpnGateway      NextHopType = "VpnGateway"
-	NextHopNATGateway      NextHopType = "NatGateway"
+	NextHopHost            NextHopType = "host"
+	NextHopTunnel          NextHopType = "tunnel"
+	NextHopVirtualIP       NextHopType = "virtual-ip"
+	NextHopRouterInterface NextHopType = "router-interface"
+	NextHopVPNGateway      NextHopType = "vpn-gateway"
+	NextHopNATGateway      NextHopType = "nat-gateway" // of a NAT gateway's own route
 )
 
 // NextHop is one next hop of a route entry.
@@ -144,12 +144,12 @@ func (s *VSwitch) Clone() Resource { c := *s; return &c }
 // InstanceKind is what holds a private address.
 type InstanceKind string
 
-// The kinds of instance that the documents tell apart.
+// The kinds of instance that rules tell apart.
 const (
-	InstanceECS   InstanceKind = "EcsInstance"
-	InstanceSLB   InstanceKind = "SlbInstance"
-	InstanceHaVip InstanceKind = "HaVip"
-	InstanceRDS   InstanceKind = "RdsInstance"
+	Host         InstanceKind = "host" // a machine, virtual or not
+	LoadBalancer InstanceKind = "load-balancer"
+	VirtualIP    InstanceKind = "virtual-ip" // an address that moves between hosts
+	Database     InstanceKind = "database"
 )
 
 // Instance is an entry of the operator's inventory: who holds an address.
@@ -160,11 +160,11 @@ type Instance struct {
 	PrivateIP netip.Addr   `json:"privateIp"`
 	MAC       string       `json:"mac,omitempty"`
 	Type      InstanceKind `json:"type"`
-	State     string       `json:"state"` // ECS: Running, Stopped, Starting, Stopping; HaVip: Available, InUse, Pending
+	State     string       `json:"state"` // host: Running, Stopped, Starting, Stopping; virtual IP: Available, InUse, Pending
 }
 
-// The states of an instance. Of an ECS instance, a load balancer and a database:
-// Running, Stopped, Starting, Stopping; of a HaVip: Available, InUse, Pending.
+// The states of an instance. Of a host, a load balancer and a database: Running,
+// Stopped, Starting, Stopping; of a virtual IP: Available, InUse, Pending.
 const (
 	Running   = "Running"
 	Stopped   = "Stopped"
@@ -178,7 +178,7 @@ const (
 // InstanceStates returns the states that an instance of a kind may be in, the
 // one of a new instance first.
 func InstanceStates(k InstanceKind) []string {
-	if k == InstanceHaVip {
+	if k == VirtualIP {
 		return []string{Available, InUse, Pending}
 	}
 	return []string{Running, Stopped, Starting, Stopping}

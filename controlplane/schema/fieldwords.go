@@ -24,12 +24,26 @@ func fieldWords(kind string, r record) error {
 	case "eip":
 		return all(
 			func() error {
+				return r.within("binding", func(b record) error {
+					return reword(b, "type", "type", map[string]string{"EcsInstance": "host", "SlbInstance": "load-balancer", "Nat": "nat-gateway", "HaVip": "virtual-ip"})
+				})
+			},
+			func() error {
 				return reword(r, "instanceChargeType", "prepaid", map[string]bool{"PrePaid": true, "PostPaid": false, "": false})
 			},
 			func() error {
 				return reword(r, "internetChargeType", "byTraffic", map[string]bool{"PayByTraffic": true, "PayByBandwidth": false, "": false})
 			},
 		)
+	case "instance":
+		return reword(r, "type", "type", map[string]string{"EcsInstance": "host", "SlbInstance": "load-balancer", "HaVip": "virtual-ip", "RdsInstance": "database"})
+	case "route-entry":
+		return r.each("nextHops", func(hop record) error {
+			return reword(hop, "type", "type", map[string]string{"Instance": "host", "Tunnel": "tunnel", "HaVip": "virtual-ip",
+				"RouterInterface": "router-interface", "VpnGateway": "vpn-gateway", "NatGateway": "nat-gateway"})
+		})
+	case "forward-entry":
+		return reword(r, "protocol", "protocol", map[string]int{"TCP": 6, "UDP": 17, "Any": 0})
 	case "nat-gateway":
 		type limits struct {
 			Sessions   int `json:"sessions"`

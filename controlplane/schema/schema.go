@@ -137,15 +137,24 @@ func (r record) within(name string, change func(record) error) error {
 	return r.put(name, inner)
 }
 
-// rename gives a member another name.
-func (r record) rename(from, to string) {
-	if text, ok := r[from]; ok {
-		delete(r, from)
-		r[to] = text
+// each changes the objects of a list that is a member.
+func (r record) each(name string, change func(record) error) error {
+	if _, ok := r[name]; !ok {
+		return nil
 	}
+	var list []record
+	if err := r.take(name, &list); err != nil {
+		return err
+	}
+	for i := range list {
+		if err := change(list[i]); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return r.put(name, list)
 }
 
-// in changes all of several things, and stops at the first error.
+// all makes of several things, and stops at the first error.
 func all(changes ...func() error) error {
 	for _, change := range changes {
 		if err := change(); err != nil {

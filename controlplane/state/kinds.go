@@ -87,7 +87,7 @@ var kinds = []registered{
 		Blocks: []Block[*resource.Instance]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasInstances, Index: ByVPC},
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasHaVips, Index: ByVSwitch,
-				Keep: func(i *resource.Instance, _ resource.Resource) bool { return i.Type == resource.InstanceHaVip }},
+				Keep: func(i *resource.Instance, _ resource.Resource) bool { return i.Type == resource.VirtualIP }},
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVSwitch}},
 		Barred: []fault.Reason{fault.InstanceHasDependents},
 	},

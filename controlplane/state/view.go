@@ -45,12 +45,12 @@ func AddrKey(vpc string, a netip.Addr) string { return Key(vpc, a.String()) }
 
 // ExternalTuple is the ByTuple key of what a DNAT entry forwards from.
 func ExternalTuple(vpc string, a netip.Addr, p resource.Protocol, port uint16) string {
-	return Key(vpc, "external", a.String(), string(p), strconv.Itoa(int(port)))
+	return Key(vpc, "external", a.String(), p.String(), strconv.Itoa(int(port)))
 }
 
 // InternalTuple is the ByTuple key of what a DNAT entry forwards to.
 func InternalTuple(vpc string, a netip.Addr, p resource.Protocol, port uint16) string {
-	return Key(vpc, "internal", a.String(), string(p), strconv.Itoa(int(port)))
+	return Key(vpc, "internal", a.String(), p.String(), strconv.Itoa(int(port)))
 }
 
 // View is a consistent snapshot of all resources. It never changes.

@@ -240,7 +240,7 @@ func TestDeleteGateway(t *testing.T) {
 	succeeds(t, s.Drop(c))
 	succeeds(t, s.Put(&resource.RouteEntry{
 		Meta: resource.Meta{ID: "vtb-x/172.16.0.0/12", Account: planetest.Alice.Account, Region: planetest.Region}, VPC: s.vpc, Table: "vtb-x",
-		Destination: netip.MustParsePrefix("172.16.0.0/12"), NextHops: []resource.NextHop{{Type: resource.NextHopVpnGateway, ID: s.gateway}}, System: true,
+		Destination: netip.MustParsePrefix("172.16.0.0/12"), NextHops: []resource.NextHop{{Type: resource.NextHopVPNGateway, ID: s.gateway}}, System: true,
 	}))
 	succeeds(t, s.Tags.Tag(ctx, planetest.Alice, tags.Target{Region: planetest.Region, Kind: resource.KindVPNGateway, IDs: []string{s.gateway}}, []tags.Tag{{Key: "k", Value: "v"}}))
 

@@ -37,7 +37,7 @@ func TestOverlappingRanges(t *testing.T) {
 		},
 		"CreateRouteEntry": func(w *world, _ string, p netip.Prefix) error {
 			return w.Network.CreateRouteEntry(ctx, planetest.Alice, network.NewRouteEntry{
-				Table: w.table, Destination: p, NextHopType: resource.NextHopVpnGateway, NextHopID: "vpn-1"})
+				Table: w.table, Destination: p, NextHopType: resource.NextHopVPNGateway, NextHopID: "vpn-1"})
 		},
 	}
 	for _, c := range []struct {

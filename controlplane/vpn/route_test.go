@@ -102,11 +102,11 @@ func TestPublishing(t *testing.T) {
 	to := netip.MustParsePrefix("192.168.1.0/24")
 	w.route(vpn.NewRoute{Destination: to, NextHop: a, Publish: true})
 	w.route(vpn.NewRoute{Destination: to, NextHop: b, Standby: true, Publish: true})
-	if got, want := w.entries(), []string{"192.168.1.0/24 VpnGateway vpn-1"}; !slices.Equal(got, want) {
+	if got, want := w.entries(), []string{"192.168.1.0/24 vpn-gateway vpn-1"}; !slices.Equal(got, want) {
 		t.Errorf("route table %q, want %q", got, want)
 	}
-	ecs := w.Instance(w.VSwitch(planetest.Alice, w.vpc, "10.0.7.0/24"), "", resource.InstanceECS)
-	entry := network.NewRouteEntry{Table: w.table, Destination: to, NextHopType: resource.NextHopInstance, NextHopID: ecs}
+	ecs := w.Instance(w.VSwitch(planetest.Alice, w.vpc, "10.0.7.0/24"), "", resource.Host)
+	entry := network.NewRouteEntry{Table: w.table, Destination: to, NextHopType: resource.NextHopHost, NextHopID: ecs}
 	planetest.Refused(t, w.Network.CreateRouteEntry(ctx, planetest.Alice, entry), fault.RouteDuplicate)
 	planetest.Refused(t, w.Network.DeleteRouteEntry(ctx, planetest.Alice, network.OldRouteEntry{Table: w.table, Destination: to, NextHopID: "vpn-1"}), fault.RouteSystem)
 

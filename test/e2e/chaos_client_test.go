@@ -189,7 +189,7 @@ func (p *slot) shapeOnce(r *rand.Rand) outcome {
 		if i := pick(r, p.of("instance")); i != "" {
 			to := fmt.Sprintf("198.18.%d.0/24", r.IntN(4))
 			table := p.one("table")
-			return s.carry(p.holding, s.api(effect{set: map[string]item{table + "/" + to: {"route", to, "Instance", i}}}, nil,
+			return s.carry(p.holding, s.api(effect{set: map[string]item{table + "/" + to: {"route", to, string(resource.NextHopHost), i}}}, nil,
 				"CreateRouteEntry", "RouteTableId", table, "DestinationCidrBlock", to, "NextHopType", "Instance", "NextHopId", i))
 		}
 	default:
@@ -218,7 +218,7 @@ func (p *slot) deleteSwitch(id string) write {
 func (p *slot) createGateway(vpc, spec string) write {
 	return p.storm.api(effect{
 		made: []item{{"nat", spec, unknown, unknown}},
-		set:  map[string]item{p.one("table") + "/0.0.0.0/0": {"route", "0.0.0.0/0", "NatGateway", unknown}},
+		set:  map[string]item{p.one("table") + "/0.0.0.0/0": {"route", "0.0.0.0/0", string(resource.NextHopNATGateway), unknown}},
 	}, named("NatGatewayId"), "CreateNatGateway", "VpcId", vpc, "Spec", spec)
 }
 
@@ -331,7 +331,7 @@ func (p *slot) forwardOnce(r *rand.Rand) outcome {
 	in := p.block(r.IntN(6)).Addr().Next().Next().String()
 	want := forwardItem(e.a, port, proto, in, inner)
 	entry := pick(r, p.of("dnat"))
-	values := []string{"ForwardTableId", table, "ExternalIp", e.a, "ExternalPort", port, "IpProtocol", string(proto), "InternalIp", in, "InternalPort", inner}
+	values := []string{"ForwardTableId", table, "ExternalIp", e.a, "ExternalPort", port, "IpProtocol", protocolWord(proto), "InternalIp", in, "InternalPort", inner}
 	switch n := r.IntN(10); {
 	case n < 5 || entry == "":
 		return s.carry(p.holding, s.api(effect{made: []item{want}}, named("ForwardEntryId"), "CreateForwardEntry", values...))

@@ -226,7 +226,7 @@ func owned(v *state.View, name string, owns func(eip string) bool) map[string]it
 		if owns(e.ID) {
 			bound := item{"eip", e.Address.String(), "", ""}
 			if e.Binding != nil {
-				bound.b, bound.c = string(e.Binding.Type), e.Binding.ID
+				bound.b, bound.c = map[resource.BindingType]string{resource.BoundToHost: "EcsInstance", resource.BoundToNATGateway: "Nat"}[e.Binding.Type], e.Binding.ID
 			}
 			out[e.ID] = bound
 		}
@@ -234,8 +234,16 @@ func owned(v *state.View, name string, owns func(eip string) bool) map[string]it
 	return out
 }
 
+// protocolWord is the API's word for a protocol.
+func protocolWord(p resource.Protocol) string {
+	if p == resource.AnyProtocol {
+		return "Any"
+	}
+	return p.String()
+}
+
 func forwardItem(external, port string, p resource.Protocol, internal, internalPort string) item {
-	return item{"dnat", external + " " + port, string(p), internal + " " + internalPort}
+	return item{"dnat", external + " " + port, p.String(), internal + " " + internalPort}
 }
 
 func portText(p uint16) string {
