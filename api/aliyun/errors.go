@@ -129,6 +129,17 @@ func (e *Error) filled(values []string) *Error {
 	return e
 }
 
+// about is what a message with places left open is told.
+func about(f *fault.Error) (values []string) {
+	if f.Why != "" {
+		values = append(values, f.Why)
+	}
+	if q := f.Quota; q != nil {
+		values = append(values, strconv.Itoa(q.Have), strconv.Itoa(q.More), strconv.Itoa(q.Most))
+	}
+	return values
+}
+
 // faultError turns what a handler returned into the answer of an action:
 // *Error as it is, a refusal of the control plane by the table in faults.go,
 // the end of the request's time as ServiceUnavailable, and anything else as
@@ -141,7 +152,7 @@ func faultError(action string, err error) *Error {
 	var refused *fault.Error
 	if errors.As(err, &refused) {
 		if f, ok := faultCode(action, refused.Reason); ok {
-			return f.error(action).filled(refused.Values)
+			return f.error(action).filled(about(refused))
 		}
 		return internalError()
 	}

@@ -16,10 +16,17 @@ type Error struct {
 	// Await is the id of a network that is in transition, where that is the
 	// reason: once its dataplane has followed, the call may be tried again.
 	Await string
-	// Values are what the reason is about: a number that was exceeded, or what the
-	// client should be told beyond the reason. What may be in a message is for
-	// the edge to decide.
-	Values []string
+	// Why is what the client should be told beyond the reason; else empty. Whether a
+	// message has room for it is for the edge to decide.
+	Why   string
+	Quota *Quota // that was exceeded, where the client is told its numbers
+}
+
+// Quota is a quota that a call would exceed.
+type Quota struct {
+	Have int // there are
+	More int // were to be made
+	Most int // are allowed
 }
 
 // Error implements error.
@@ -41,11 +48,16 @@ func New(r Reason, format string, args ...any) *Error {
 	return &Error{Reason: r, Detail: fmt.Sprintf(format, args...)}
 }
 
-// With adds Values, formatted as by fmt.Sprint, and returns e.
-func (e *Error) With(values ...any) *Error {
-	for _, v := range values {
-		e.Values = append(e.Values, fmt.Sprint(v))
-	}
+// Explained returns a refusal of which the client is told the detail, too.
+func Explained(r Reason, format string, args ...any) *Error {
+	e := New(r, format, args...)
+	e.Why = e.Detail
+	return e
+}
+
+// Exceeds adds the numbers of a quota, and returns e.
+func (e *Error) Exceeds(have, more, most int) *Error {
+	e.Quota = &Quota{have, more, most}
 	return e
 }
 

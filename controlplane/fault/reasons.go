@@ -139,5 +139,5 @@ const (
 	QuotaSNATPool       Reason = "SNAT pool quota"
 	QuotaVPNConnection  Reason = "VPN connection quota"
 	QuotaVPNRoute       Reason = "VPN destination route quota"
-	QuotaVPNPolicyRoute Reason = "VPN policy route quota" // its values: the existing routes, those to be made, the largest number
+	QuotaVPNPolicyRoute Reason = "VPN policy route quota" // with Quota
 )

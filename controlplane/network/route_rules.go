@@ -39,28 +39,21 @@ func checkDestination(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
 func OutsideVSwitches(v *state.View, vpc string, p netip.Prefix) error {
 	for x := range v.VSwitches.By(state.ByVPC, vpc).All() {
 		if within(p, x.CIDR) {
-			return destination("%s lies in %s of VSwitch %s, which no route leads away from", p, x.CIDR, x.ID)
+			return fault.Explained(fault.RouteDestination, "%s lies in %s of VSwitch %s, which no route leads away from", p, x.CIDR, x.ID)
 		}
 	}
 	return nil
-}
-
-// destination returns a refusal of which the client is told why, where the
-// answer has room for it.
-func destination(why string, args ...any) error {
-	err := fault.New(fault.RouteDestination, why, args...)
-	return err.With(err.Detail)
 }
 
 // Routable refuses destinations that no route of a client's may have, whatever
 // it leads to. Reason: RouteDestination.
 func Routable(p netip.Prefix) error {
 	if within(p, CarrierGrade) {
-		return destination("%s lies in %s, which is for the cloud's own services", p, CarrierGrade)
+		return fault.Explained(fault.RouteDestination, "%s lies in %s, which is for the cloud's own services", p, CarrierGrade)
 	}
 	for _, n := range unroutable {
 		if within(p, n) {
-			return destination("%s lies in %s, where nothing can be routed", p, n)
+			return fault.Explained(fault.RouteDestination, "%s lies in %s, where nothing can be routed", p, n)
 		}
 	}
 	return nil

@@ -35,8 +35,8 @@ func TestOneKeyForAPair(t *testing.T) {
 			_, err := w.connect(like("cgw-1", "192.168.3.0/24", vpn.IKESettings{Version: &version, PSK: ptr("another")}))
 			planetest.Refused(t, err, fault.VPNKeyConflict)
 			var refused *fault.Error
-			if !errors.As(err, &refused) || !strings.Contains(strings.Join(refused.Values, ""), "connection vco-") || strings.Contains(fmt.Sprint(refused.Values), string(w.show(first).PSK)) {
-				t.Errorf("the client is told %q", refused.Values)
+			if !errors.As(err, &refused) || !strings.Contains(refused.Why, "connection vco-") || strings.Contains(refused.Why, string(w.show(first).PSK)) {
+				t.Errorf("the client is told %q", refused.Why)
 			}
 			before := w.DB.View()
 			planetest.Refused(t, w.modify(second, vpn.ConnectionSettings{IKE: vpn.IKESettings{PSK: ptr("another")}}), fault.VPNKeyConflict)

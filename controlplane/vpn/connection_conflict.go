@@ -86,7 +86,7 @@ func (s *Service) checkConflicts(v *state.View, old, x *resource.VPNConnection, 
 	}
 	for i := range others {
 		if conflict := c.Conflict(&others[i]); conflict != nil {
-			return explained(conflictReasons[conflict.Field], "%s", conflict.Why)
+			return fault.Explained(conflictReasons[conflict.Field], "%s", conflict.Why)
 		}
 	}
 	return nil

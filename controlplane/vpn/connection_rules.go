@@ -61,30 +61,24 @@ func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resour
 		return err
 	}
 	if err := able.Refuses(&c); err != nil {
-		return fault.New(fault.VPNAlgorithmRefused, "%v", err).With(err)
+		return fault.Explained(fault.VPNAlgorithmRefused, "%v", err)
 	}
 	return nil
 }
 
 func checkSubnets(list []netip.Prefix, reason fault.Reason) error {
 	if len(list) == 0 || len(list) > maxSubnets {
-		return explained(reason, "%d subnets; a side has 1 to %d", len(list), maxSubnets)
+		return fault.Explained(reason, "%d subnets; a side has 1 to %d", len(list), maxSubnets)
 	}
 	for i, p := range list {
 		switch {
 		case !canonical(p):
-			return explained(reason, "%s has host bits; write a network without them", p)
+			return fault.Explained(reason, "%s has host bits; write a network without them", p)
 		case slices.Contains(list[:i], p):
-			return explained(reason, "%s is listed twice", p)
+			return fault.Explained(reason, "%s is listed twice", p)
 		}
 	}
 	return nil
-}
-
-// explained returns a refusal of which the client is told why, too.
-func explained(reason fault.Reason, why string, args ...any) *fault.Error {
-	err := fault.New(reason, why, args...)
-	return err.With(err.Detail)
 }
 
 // canonical says whether p is an IPv4 network without host bits.
@@ -114,7 +108,7 @@ func checkHealth(v *state.View, x *resource.VPNConnection) error {
 	if !h.Enabled {
 		return nil
 	}
-	refuse := func(why string, args ...any) error { return explained(fault.VPNHealthCheck, why, args...) }
+	refuse := func(why string, args ...any) error { return fault.Explained(fault.VPNHealthCheck, why, args...) }
 	switch {
 	case !h.Source.IsValid() || !h.Destination.IsValid():
 		return refuse("a health check needs both sip and dip")
@@ -138,7 +132,7 @@ func checkBGP(v *state.View, x *resource.VPNConnection, peer *resource.CustomerG
 	if !b.Enabled {
 		return nil
 	}
-	refuse := func(why string, args ...any) error { return explained(fault.VPNBGP, why, args...) }
+	refuse := func(why string, args ...any) error { return fault.Explained(fault.VPNBGP, why, args...) }
 	if !b.Tunnel.IsValid() {
 		return refuse("BGP needs a TunnelCidr")
 	}

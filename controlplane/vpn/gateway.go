@@ -67,7 +67,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			return NewGateway{}, fault.New(fault.VPNGatewayExists, "VPC %s has VPN gateway %s; a VPC has at most one", vpc.ID, other.ID)
 		}
 		if err := able.NoneBecause; err != nil {
-			return NewGateway{}, fault.New(fault.VPNUnavailable, "%v", err).With(err)
+			return NewGateway{}, fault.Explained(fault.VPNUnavailable, "%v", err)
 		}
 		public, ok := s.settings.PublicNetworkOf(vpc.Region)
 		if !ok {

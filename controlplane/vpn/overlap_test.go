@@ -70,8 +70,8 @@ func TestOverlappingRanges(t *testing.T) {
 				}
 				planetest.Refused(t, err, fault.RouteDestination)
 				var refused *fault.Error
-				if !errors.As(err, &refused) || !strings.Contains(strings.Join(refused.Values, ""), c.block+" lies in 10.0.1.0/24 of VSwitch vsw-") {
-					t.Errorf("the client is not told why: %q", refused.Values)
+				if !errors.As(err, &refused) || !strings.Contains(refused.Why, c.block+" lies in 10.0.1.0/24 of VSwitch vsw-") {
+					t.Errorf("the client is not told why: %q", refused.Why)
 				}
 			})
 		}

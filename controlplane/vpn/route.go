@@ -98,7 +98,7 @@ func (s *Service) routeQuota(v *state.View, c identity.Caller, g *resource.VPNGa
 	if more == 0 || have+more <= most {
 		return nil
 	}
-	return fault.New(reason, "VPN gateway %s has %d such routes, %d more were to be made, at most %d", g.ID, have, more, most).With(have, more, most)
+	return fault.New(reason, "VPN gateway %s has %d such routes, %d more were to be made, at most %d", g.ID, have, more, most).Exceeds(have, more, most)
 }
 
 // RouteName tells which routes of a gateway are meant: the documents know them
