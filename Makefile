@@ -37,8 +37,12 @@ demo: build ## show the gateway at work, in a lab of network namespaces
 	@test/demo.sh
 
 .PHONY: test
-test: setup-test ## run all tests with the race detector; check that nothing is left behind
+test: setup-test ## run the tests with the race detector, but for the long ones; check that nothing is left behind
 	scripts/test.sh
+
+.PHONY: test-all
+test-all: setup-test ## run all tests likewise, also the long ones and those in a virtual machine
+	scripts/test.sh --all
 
 .PHONY: test-vm
 test-vm: setup-test ## run the tests of VPN gateways on the kernel's ESP, in a virtual machine with Linux 6.1

@@ -21,6 +21,9 @@ var (
 // over the one before, the kernel read again differs in nothing, by the engine that
 // has made it and by one that adopts it.
 func TestApplyAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	s := newSite(t)
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "trunk"

@@ -55,6 +55,9 @@ func held(t testing.TB, ns *netns.Namespace) int {
 // way ends at its share of a small table, what is refused is counted, the hosts
 // inside keep what they have open, and can open as much as the specification says.
 func TestFloods(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	const most, spec, flood = 4096, 1000, 12_000
 	outside := func(i int) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + i%100)}), uint16(1024+i/100))

@@ -129,6 +129,9 @@ func (h *host) cut(t *testing.T, from netip.AddrPort) {
 // TestVPNBGP: a site and a VPC tell each other their networks by BGP through a
 // tunnel, and forget them.
 func TestVPNBGP(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	g := gateways[0].another(t, "bgp", "")
 	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")

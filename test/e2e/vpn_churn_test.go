@@ -16,6 +16,9 @@ import (
 // killed, a little later each time. Nothing is left: no namespace, no mark, no file
 // and no process.
 func TestVPNChurn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	g := gateways[0].another(t, "churn", "")
 	for round := range 5 {

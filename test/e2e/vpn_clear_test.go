@@ -117,6 +117,9 @@ func (n *network) deleteTunnelLink(t *testing.T, connection string) {
 // and with elastic IPs of their own, charon dies, the tunnel's link is deleted, and
 // the daemon is not there. Nothing leaves in clear, and the tunnel comes back.
 func TestVPNFailsClosed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	g := gateways[0].another(t, "closed", "")
 	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")

@@ -57,6 +57,9 @@ func (n *network) redundant(t *testing.T, gateway string, address netip.Addr, mo
 // TestVPNFailover: two sites with the same network have an active and a standby
 // route. The standby one is used once the other's peer is found dead.
 func TestVPNFailover(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
 	h := n.host(t, 0, "172.16.1.10")

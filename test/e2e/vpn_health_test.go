@@ -230,6 +230,9 @@ func TestVPNHealth(t *testing.T) {
 // TestVPNHealthStatus: the API shows how a connection's health check stands, and
 // modifications change it.
 func TestVPNHealthStatus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
 	id, address := n.vpnGateway(t, "10")
