@@ -3,7 +3,7 @@
 # sees this machine's files: vm.sh [FLAGS] COMMAND [ARG...]. What the command
 # writes to files ends with the machine. Tests run there with
 #
-#     go test -exec "$PWD/scripts/vm.sh" ./dataplane/guard
+#     go test -exec "$PWD/scripts/vm.sh" ./dataplane/egressfilter
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 "$root"/scripts/setup.sh test >&2

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/nft"
+	"sluice/dataplane/plan"
 	"sluice/dataplane/route"
 )
 
@@ -124,7 +124,7 @@ func (w *wire) apply(n *dataplane.Network, tunnels route.Tunnels) {
 		w.t.Fatal(err)
 	}
 	p := route.Plan(w.ns, state, n, tunnels)
-	var r change.Runner
+	var r plan.Runner
 	r.Run(w.t.Context(), p.Add)
 	r.Run(w.t.Context(), p.Remove)
 	if err := r.Err(); err != nil {

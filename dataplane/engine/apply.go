@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
 	"sluice/dataplane/link"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/nft"
+	"sluice/dataplane/plan"
 	"sluice/dataplane/route"
 )
 
@@ -73,7 +73,7 @@ type job struct {
 	want  *dataplane.Network
 	doubt uint32 // parts to read
 
-	runner   change.Runner
+	runner   plan.Runner
 	changes  int // besides the runner's
 	fresh    bool
 	repaired int  // things that somebody else had changed
@@ -82,8 +82,8 @@ type job struct {
 
 	links    *link.Links
 	plan     *link.Plan
-	programs *change.Plan // of sessions
-	routes   *change.Plan
+	programs *plan.Plan // of sessions
+	routes   *plan.Plan
 	rules    *nft.Ruleset // wanted
 }
 
@@ -219,7 +219,7 @@ func (j *job) setSysctls(want []netns.Sysctl) {
 	}
 }
 
-// addTopology makes and starts what is missing of links, guard, addresses,
+// addTopology makes and starts what is missing of links, egress filter, addresses,
 // routes and rules.
 func (j *job) addTopology(ctx context.Context) error {
 	n := j.n
@@ -247,7 +247,7 @@ func (j *job) addTopology(ctx context.Context) error {
 	j.programs = j.e.planSessions(n, state, j.want, nil)
 	j.runner.Add(j.programs.Err)
 	j.runner.Run(ctx, j.programs.Add)
-	added := &change.Plan{Add: j.programs.Add}
+	added := &plan.Plan{Add: j.programs.Add}
 	whats = append(whats, added.Whats()...)
 	j.runner.Run(ctx, j.plan.Start)
 	whats = append(whats, j.applyVPN(ctx)...)
@@ -259,12 +259,12 @@ func (j *job) addTopology(ctx context.Context) error {
 		j.programs = j.e.planSessions(n, state, j.want, tunnelsIn(state, j.want))
 		j.runner.Add(j.programs.Err)
 		j.runner.Run(ctx, j.programs.Add)
-		added = &change.Plan{Add: j.programs.Add}
+		added = &plan.Plan{Add: j.programs.Add}
 		whats = append(whats, added.Whats()...)
 	}
 	// Only of this plan is removed, and only now it is known where programs are too
 	// many.
-	tooMany := &change.Plan{Remove: j.programs.Remove}
+	tooMany := &plan.Plan{Remove: j.programs.Remove}
 	whats = append(whats, tooMany.Whats()...)
 	// Routes are read now: some came with addresses, some went with links.
 	if j.routes, err = j.planRoutes(ctx); err != nil {
@@ -278,7 +278,7 @@ func (j *job) addTopology(ctx context.Context) error {
 	return nil
 }
 
-func (j *job) planRoutes(ctx context.Context) (*change.Plan, error) {
+func (j *job) planRoutes(ctx context.Context) (*plan.Plan, error) {
 	names, err := linkNames(j.n.ns)
 	if err != nil {
 		return nil, err

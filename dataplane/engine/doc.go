@@ -1,6 +1,6 @@
 // Package engine makes the kernel match a dataplane.Network: one network
 // namespace for each, with its links, addresses, routes, sysctls, translation
-// and guard.
+// and egress filter.
 //
 // Apply compares and changes only what differs. What it once made is
 // remembered, so that a small change costs little; the kernel is read again
@@ -11,7 +11,7 @@
 // # Order
 //
 // A namespace is built in this order, so that no packet leaves untranslated:
-// sysctls with forwarding off; the nftables table; links, down; the guard on
+// sysctls with forwarding off; the nftables table; links, down; the egress filter on
 // the uplink; addresses; links up; routes and rules; then forwarding;
 // then the announcement of elastic IPs.
 //

@@ -13,7 +13,7 @@ import (
 	"github.com/mdlayher/packet"
 
 	"sluice/dataplane"
-	"sluice/dataplane/announce"
+	"sluice/dataplane/garp"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/link"
 	"sluice/dataplane/netns"
@@ -86,7 +86,7 @@ func TestElasticIPMovesBetweenAnnouncements(t *testing.T) {
 	heard := gratuitous(t, s.public, "pub0")
 	mustApply(t, e, version(second, moving))
 	rounds <- time.Time{}
-	for range announce.Times - 1 {
+	for range garp.Times - 1 {
 		(<-clock.waiting) <- time.Time{}
 	}
 	want := map[string]bool{

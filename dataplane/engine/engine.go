@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"sluice/dataplane"
-	"sluice/dataplane/announce"
-	"sluice/dataplane/guard"
+	"sluice/dataplane/egressfilter"
+	"sluice/dataplane/garp"
 	"sluice/dataplane/ipsec"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/session"
@@ -32,7 +32,7 @@ type Config struct {
 	// that a Network names without a namespace; empty is the process's own.
 	Namespace string
 	// Clock times the repetition of announcements; nil is the real time.
-	Clock announce.Clock
+	Clock garp.Clock
 	// Debounce is 0 for DefaultDebounce.
 	Debounce time.Duration
 	// Sessions says how sessions are counted, limited and sped up.
@@ -51,10 +51,10 @@ type Engine struct {
 	cfg       Config
 	log       *slog.Logger
 	self      *netns.Namespace
-	guard     *guard.Guard      // nil where the kernel cannot run it
-	sessions  *session.Sessions // nil where the kernel cannot have them, or they are left out
+	filter    *egressfilter.Filter // nil where the kernel cannot run it
+	sessions  *session.Sessions    // nil where the kernel cannot have them, or they are left out
 	vpn       vpn
-	announcer *announce.Announcer
+	announcer *garp.Announcer
 	events    *events
 
 	stop context.CancelFunc
@@ -73,7 +73,7 @@ type realClock struct{}
 func (realClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
 // New returns an Engine. It makes RunDir, and touches no network. It tries
-// once whether the kernel can run the guard: one that cannot is logged and
+// once whether the kernel can run the egress filter: one that cannot is logged and
 // worked with, since translation by nftables does not depend on it.
 func New(cfg Config) (*Engine, error) {
 	if cfg.RunDir == "" {
@@ -97,11 +97,11 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Logger, self: self, networks: map[string]*network{},
-		announcer: announce.New(cfg.Clock, cfg.Logger),
+		announcer: garp.New(cfg.Clock, cfg.Logger),
 	}
-	if e.guard, err = guard.New(); err != nil {
-		e.log.Warn("no guard on uplinks: should the nftables ruleset be flushed, private sources and resets leave until it is put back", "error", err)
-		e.guard = nil
+	if e.filter, err = egressfilter.New(); err != nil {
+		e.log.Warn("no egress filter on uplinks: should the nftables ruleset be flushed, private sources and resets leave until it is put back", "error", err)
+		e.filter = nil
 	}
 	if !cfg.WithoutSessions {
 		if cfg.Sessions.Logger == nil {

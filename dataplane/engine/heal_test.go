@@ -73,8 +73,8 @@ func TestHeal(t *testing.T) {
 		{"uplink deleted", []string{"ip", "link", "del", "public"}, "make uplink public"},
 		{"uplink's outer end deleted", []string{network, "ip", "link", "del", "{id}"}, "make uplink public"},
 		{"uplink down", []string{"ip", "link", "set", "public", "down"}, "set public up"},
-		{"guard deleted", []string{"tc", "qdisc", "del", "dev", "public", "clsact"}, "attach guard to public"},
-		{"filter before the guard", []string{"tc", "filter", "add", "dev", "public", "egress", "protocol", "all", "prio", "1", "bpf", "bytecode", "1,6 0 0 0,"}, "remove foreign traffic filter"},
+		{"egress filter deleted", []string{"tc", "qdisc", "del", "dev", "public", "clsact"}, "attach the egress filter to public"},
+		{"filter before the egress filter", []string{"tc", "filter", "add", "dev", "public", "egress", "protocol", "all", "prio", "1", "bpf", "bytecode", "1,6 0 0 0,"}, "remove foreign traffic filter"},
 		{"name of the namespace deleted", []string{network, "ip", "netns", "del", "sluice-{id}"}, "its name again"},
 	}
 	s := newSite(t)

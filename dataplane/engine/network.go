@@ -17,7 +17,7 @@ import (
 // Parts of a network's state that may be other than remembered.
 const (
 	doubtName    = 1 << iota // the namespace's name
-	doubtLinks               // links, addresses, routes, rules, guard
+	doubtLinks               // links, addresses, routes, rules, egress filter
 	doubtRules               // nftables
 	doubtSysctls             // found by audits only: the kernel reports no changes
 	doubtTunnels             // how the VPN gateway's tunnels are

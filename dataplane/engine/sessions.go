@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
 	"sluice/dataplane/link"
+	"sluice/dataplane/plan"
 	"sluice/dataplane/session"
 )
 
@@ -51,9 +51,9 @@ func (e *Engine) openSessions(n *network, want *dataplane.Network, s *link.State
 
 // planSessions compares the programs on the network's links, of which tunnels lead
 // into tunnels.
-func (e *Engine) planSessions(n *network, s *link.State, want *dataplane.Network, tunnels []string) *change.Plan {
+func (e *Engine) planSessions(n *network, s *link.State, want *dataplane.Network, tunnels []string) *plan.Plan {
 	if n.sessions == nil {
-		return &change.Plan{}
+		return &plan.Plan{}
 	}
 	places := session.Links(want, tunnels, s.Index)
 	n.sessionsMu.Lock()

@@ -92,7 +92,7 @@ func TestConnectionsSpeakWithoutRuleset(t *testing.T) {
 	}
 }
 
-// The guard must not keep back what hosts say: a closed port is refused.
+// The egress filter must not keep back what hosts say: a closed port is refused.
 func TestHostsRefuse(t *testing.T) {
 	s := newSite(t)
 	n := s.network(t)

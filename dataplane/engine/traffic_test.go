@@ -247,7 +247,7 @@ func TestGuardHoldsWithoutRuleset(t *testing.T) {
 			t.Fatalf("answered, seen as %s", seen)
 		}
 		if strings.Contains(nstest.Command(t, ns, "tc", "-s", "qdisc", "show", "dev", "public", "clsact"), "dropped 0,") {
-			return errors.New("the guard has dropped nothing yet")
+			return errors.New("the egress filter has dropped nothing yet")
 		}
 		return nil
 	})

@@ -2,24 +2,24 @@ package engine
 
 import (
 	"sluice/dataplane"
-	"sluice/dataplane/change"
-	"sluice/dataplane/guard"
+	"sluice/dataplane/egressfilter"
 	"sluice/dataplane/link"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/plan"
 )
 
 // planGuard compares what guards the uplink, if there is one. What needs the
-// uplink, its start first of all, waits for the guard.
-func (e *Engine) planGuard(ns *netns.Namespace, s *link.State, want *dataplane.Network) *change.Plan {
+// uplink, its start first of all, waits for the egress filter.
+func (e *Engine) planGuard(ns *netns.Namespace, s *link.State, want *dataplane.Network) *plan.Plan {
 	const name = dataplane.UplinkName
-	if e.guard == nil || want.Uplink == nil || s.Index(name) == 0 {
-		return &change.Plan{}
+	if e.filter == nil || want.Uplink == nil || s.Index(name) == 0 {
+		return &plan.Plan{}
 	}
-	p, err := e.guard.Plan(ns, name, s.Index(name), guard.Params{
+	p, err := e.filter.Plan(ns, name, s.Index(name), egressfilter.Params{
 		Public: want.Uplink.Prefix, Private: want.Prefix, Elastic: want.Elastic,
 	})
 	if err != nil {
-		return &change.Plan{Err: err}
+		return &plan.Plan{Err: err}
 	}
 	return p
 }

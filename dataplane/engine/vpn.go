@@ -14,17 +14,17 @@ import (
 
 	"sluice/dataplane"
 	"sluice/dataplane/bgp"
-	"sluice/dataplane/change"
 	"sluice/dataplane/health"
 	"sluice/dataplane/ipsec"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/plan"
 	"sluice/dataplane/route"
 	"sluice/dataplane/shape"
 )
 
 // vpn is what VPN gateways are made with.
 type vpn struct {
-	ipsec  *ipsec.Manager // nil where the machine cannot carry IPsec
+	ipsec  *ipsec.Gateways // nil where the machine cannot carry IPsec
 	why    error          // why not
 	health *health.Checks
 	bgp    *bgp.Speakers
@@ -177,8 +177,8 @@ var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 
 // planTunnelAddresses says how the tunnels' links come by the addresses for BGP,
 // and lose others.
-func planTunnelAddresses(ns *netns.Namespace, want *dataplane.VPNGateway, tunnels route.Tunnels) *change.Plan {
-	p := &change.Plan{}
+func planTunnelAddresses(ns *netns.Namespace, want *dataplane.VPNGateway, tunnels route.Tunnels) *plan.Plan {
+	p := &plan.Plan{}
 	addresses := map[string][]netip.Prefix{}
 	for i := range want.Connections {
 		c := &want.Connections[i]
@@ -203,7 +203,7 @@ func planTunnelAddresses(ns *netns.Namespace, want *dataplane.VPNGateway, tunnel
 			if i := slices.Index(missing, is); i >= 0 {
 				missing = slices.Delete(missing, i, i+1)
 			} else if linkLocal.Contains(is.Addr()) {
-				p.Remove = append(p.Remove, change.Change{
+				p.Remove = append(p.Remove, plan.Change{
 					What: fmt.Sprintf("remove address %s from %s", is, name),
 					Do:   func(context.Context) error { return ns.Netlink().AddrDel(link, &a) },
 				})
@@ -212,7 +212,7 @@ func planTunnelAddresses(ns *netns.Namespace, want *dataplane.VPNGateway, tunnel
 		for _, m := range missing {
 			ip := netipx.PrefixIPNet(m)
 			ip.IP = m.Addr().AsSlice()
-			p.Add = append(p.Add, change.Change{
+			p.Add = append(p.Add, plan.Change{
 				What: fmt.Sprintf("add address %s to %s", m, name),
 				Do:   func(context.Context) error { return ns.Netlink().AddrAdd(link, &netlink.Addr{IPNet: ip}) },
 			})

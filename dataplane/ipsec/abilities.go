@@ -34,7 +34,7 @@ type abilities struct {
 	asking  sync.WaitGroup
 }
 
-func newAbilities(m *Manager) *abilities {
+func newAbilities(m *Gateways) *abilities {
 	a := &abilities{path: m.path, program: m.program, first: make(chan struct{})}
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	a.read = func(ctx context.Context) (*dataplane.VPNAbilities, error) {

@@ -36,7 +36,7 @@
 //
 // # What stays
 //
-// Charon outlives the daemon and carries on; the next Manager finds it by the
+// Charon outlives the daemon and carries on; the next Gateways finds it by the
 // configuration file in its environment, its XFRM interfaces by their ids, and a TUN
 // device by the number of the site.
 // A charon that dies is started again with all its connections, and so is one whose

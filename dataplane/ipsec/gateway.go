@@ -28,7 +28,7 @@ const (
 // gateway is a network's VPN gateway: its charon, what charon shall hold, and the
 // goroutine that sees to it.
 type gateway struct {
-	m       *Manager
+	m       *Gateways
 	network string
 	slot    int        // see site
 	peer    netip.Addr // likewise

@@ -28,8 +28,8 @@ func TestOthersReload(t *testing.T) {
 			{"keys unloaded", "connections {\n}\n", []string{"--load-creds", "--clear"}, false, false},
 			{"all unloaded", "connections {\n}\n", []string{"--load-all", "--clear"}, false, false},
 			{"a connection changed", altered, []string{"--load-conns"}, false, true},
-			{"all unloaded while no Manager is there", "connections {\n}\n", []string{"--load-all", "--clear"}, true, false},
-			{"a connection changed while no Manager is there", altered, []string{"--load-conns"}, true, true},
+			{"all unloaded while no Gateways are there", "connections {\n}\n", []string{"--load-all", "--clear"}, true, false},
+			{"a connection changed while no Gateways are there", altered, []string{"--load-conns"}, true, true},
 		} {
 			t.Run(v.name, func(t *testing.T) {
 				l.t = t

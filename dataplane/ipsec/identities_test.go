@@ -298,7 +298,7 @@ func comeUp(t *testing.T, path dataplane.VPNPath, set []dataplane.VPNConnection)
 	t.Cleanup(func() {
 		if t.Failed() {
 			b, _ := os.ReadFile(filepath.Join(dir, network, logFile))
-			t.Logf("the gateway's charon:\n%s\nthe Manager's log:\n%s", b, log)
+			t.Logf("the gateway's charon:\n%s\nthe Gateways' log:\n%s", b, log)
 			for _, d := range sites {
 				b, _ := os.ReadFile(filepath.Join(d.dir, "charon.log"))
 				t.Logf("%s:\n%s", d.address, b)

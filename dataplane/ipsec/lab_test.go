@@ -35,7 +35,7 @@ const (
 	patience    = 60 * time.Second // also on a slow machine
 )
 
-// lockedBuffer gathers what a Manager logs.
+// lockedBuffer gathers what Gateways logs.
 type lockedBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -63,7 +63,7 @@ type lab struct {
 	peerDir        string
 	stopPeer       func()
 	endPeer        func() // stopPeer, with leave taken of the gateway
-	m              *Manager
+	m              *Gateways
 	log            *lockedBuffer
 	asked          uint64 // probes of carries
 	gateway        *dataplane.VPNGateway
@@ -115,7 +115,7 @@ func newLab(t *testing.T, path dataplane.VPNPath) *lab {
 				b, _ := os.ReadFile(name)
 				t.Logf("%s:\n%s", name, b)
 			}
-			t.Logf("the Manager's log:\n%s", l.log)
+			t.Logf("the Gateways' log:\n%s", l.log)
 		}
 		if err := l.m.Apply(context.Background(), l.gw, network, nil); err != nil {
 			t.Error(err)
@@ -148,7 +148,7 @@ func needs(t *testing.T, path dataplane.VPNPath) {
 	}
 }
 
-// open makes a Manager.
+// open makes Gateways.
 func (l *lab) open() {
 	l.t.Helper()
 	m, err := New(Options{Dir: l.dir, Path: l.path, Logger: slog.New(slog.NewTextHandler(l.log, nil))})
@@ -275,7 +275,7 @@ id-2 = %[8]s
 	l.swanctl("--load-all", "--clear", "--file", name)
 }
 
-// apply makes the Manager hold those connections.
+// apply makes the Gateways hold those connections.
 func (l *lab) apply(connections ...dataplane.VPNConnection) {
 	l.t.Helper()
 	l.gateway = &dataplane.VPNGateway{ID: "vpn-t", Address: netip.MustParseAddr(gatewayAddr), Connections: connections}

@@ -68,7 +68,7 @@ func pairsLab(l *lab) {
 	l.hurry()
 }
 
-// hurry makes the Manager try again sooner.
+// hurry makes the Gateways try again sooner.
 func (l *lab) hurry() { l.m.retryFirst, l.m.retryMost = 200*time.Millisecond, time.Second }
 
 // allPairs waits until packets of all pairs pass, besides those that lack.
@@ -202,7 +202,7 @@ func TestPairsInPart(t *testing.T) {
 		l.allPairs(c)
 		l.rests()
 		l.allPairs(c)
-		// What was found out is known to the next Manager.
+		// What was found out is known to the next Gateways.
 		before := l.sas()
 		l.m.Close()
 		l.open()

@@ -108,8 +108,8 @@ func TestTwoGateways(t *testing.T) {
 	})
 }
 
-// established returns the IKE_SAs of a Manager's network.
-func established(m *Manager, network string) []ikeSA {
+// established returns the IKE_SAs of Gateways' network.
+func established(m *Gateways, network string) []ikeSA {
 	var all []ikeSA
 	for _, g := range m.of(network) {
 		g.mu.Lock()

@@ -33,7 +33,7 @@ const siteFile = "site"
 
 // siteDir returns the directory of a network's site. The first one is that of the
 // network itself.
-func (m *Manager) siteDir(network string, slot int) string {
+func (m *Gateways) siteDir(network string, slot int) string {
 	name := network
 	if slot > 0 {
 		name += "." + strconv.Itoa(slot)
@@ -43,7 +43,7 @@ func (m *Manager) siteDir(network string, slot int) string {
 
 // slots returns the sites that a network has directories of, by slot; the address
 // is the zero one where none is noted.
-func (m *Manager) slots(network string) (map[int]netip.Addr, error) {
+func (m *Gateways) slots(network string) (map[int]netip.Addr, error) {
 	entries, err := os.ReadDir(m.options.Dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -66,7 +66,7 @@ func (m *Manager) slots(network string) (map[int]netip.Addr, error) {
 
 // divide returns the sites of a network's gateway, and the slots whose site is not
 // one of them any more. An address keeps its slot.
-func (m *Manager) divide(network string, want *dataplane.VPNGateway) (sites []site, gone []int, err error) {
+func (m *Gateways) divide(network string, want *dataplane.VPNGateway) (sites []site, gone []int, err error) {
 	slots, err := m.slots(network)
 	if err != nil {
 		return nil, nil, err
@@ -114,7 +114,7 @@ func (m *Manager) divide(network string, want *dataplane.VPNGateway) (sites []si
 }
 
 // noteSites makes directories for the sites, and notes whose they are.
-func (m *Manager) noteSites(network string, sites []site) error {
+func (m *Gateways) noteSites(network string, sites []site) error {
 	errs := []error{os.MkdirAll(m.siteDir(network, 0), 0o700)} // also without a site: the network has something of ours
 	for _, s := range sites {
 		if !s.peer.IsValid() {
@@ -136,7 +136,7 @@ func (m *Manager) noteSites(network string, sites []site) error {
 // dismiss takes down what the charons of a network's sites have, all at once, so that
 // their peers need not find out by themselves. What a peer has just begun comes to an
 // end: it is refused.
-func (m *Manager) dismiss(network string, slots []int) {
+func (m *Gateways) dismiss(network string, slots []int) {
 	var all sync.WaitGroup
 	for _, g := range m.of(network) {
 		if slices.Contains(slots, g.slot) {
@@ -172,7 +172,7 @@ func (g *gateway) dismiss() {
 
 // removeSite ends a site's charon and removes its directory, which goes last, so
 // that after a crash the rest is found again.
-func (m *Manager) removeSite(network string, slot int) error {
+func (m *Gateways) removeSite(network string, slot int) error {
 	if err := m.endSite(network, slot); err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (m *Manager) removeSite(network string, slot int) error {
 }
 
 // endSite ends a site's charon, and first of all who would start it again.
-func (m *Manager) endSite(network string, slot int) error {
+func (m *Gateways) endSite(network string, slot int) error {
 	dir := m.siteDir(network, slot)
 	m.mu.Lock()
 	g := m.gateways[dir]
@@ -201,7 +201,7 @@ func (m *Manager) endSite(network string, slot int) error {
 }
 
 // of returns a network's gateways.
-func (m *Manager) of(network string) []*gateway {
+func (m *Gateways) of(network string) []*gateway {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []*gateway
@@ -221,7 +221,7 @@ type leading struct {
 }
 
 // lead makes IKE and ESP find to the sites' charons.
-func (m *Manager) lead(ns *netns.Namespace, network string, want *dataplane.VPNGateway, sites []site) error {
+func (m *Gateways) lead(ns *netns.Namespace, network string, want *dataplane.VPNGateway, sites []site) error {
 	if m.path != dataplane.VPNByLibipsec {
 		return nil
 	}
@@ -242,7 +242,7 @@ func (m *Manager) lead(ns *netns.Namespace, network string, want *dataplane.VPNG
 
 // Misled reports whether somebody else has changed what leads a network's IKE and ESP
 // to its charons, or that cannot be read; Apply puts it right.
-func (m *Manager) Misled(ns *netns.Namespace, network string) bool {
+func (m *Gateways) Misled(ns *netns.Namespace, network string) bool {
 	m.mu.Lock()
 	to, led := m.led[network]
 	m.mu.Unlock()

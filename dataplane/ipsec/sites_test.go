@@ -36,7 +36,7 @@ type sitesLab struct {
 	gw    *netns.Namespace
 	dir   string
 	log   *lockedBuffer
-	m     atomic.Pointer[Manager]
+	m     atomic.Pointer[Gateways]
 	sites []*siteLab
 	to    []*target
 	want  map[string]dataplane.VPNConnection
@@ -168,7 +168,7 @@ func (l *sitesLab) close() {
 			b, _ := os.ReadFile(filepath.Join(l.m.Load().siteDir(network, slot), logFile))
 			l.t.Logf("gateway, slot %d: %s", slot, b)
 		}
-		l.t.Logf("the Manager's log:\n%s", l.log)
+		l.t.Logf("the Gateways' log:\n%s", l.log)
 	}
 	if err := l.m.Load().Apply(l.t.Context(), l.gw, network, nil); err != nil && !errors.Is(err, l.t.Context().Err()) {
 		l.t.Error(err)
@@ -176,7 +176,7 @@ func (l *sitesLab) close() {
 	l.m.Load().Close()
 }
 
-// open makes a Manager that does not wait as long for its peers as others do.
+// open makes Gateways that does not wait as long for its peers as others do.
 func (l *sitesLab) open() {
 	l.t.Helper()
 	m, err := New(Options{Dir: l.dir, Path: l.path, Logger: slog.New(slog.NewTextHandler(l.log, nil))})
@@ -466,7 +466,7 @@ func (l *sitesLab) event(r *rand.Rand) string {
 	case n < 17:
 		l.m.Load().Close()
 		l.open()
-		return "another Manager"
+		return "another Gateways"
 	case n < 18:
 		gateways := l.m.Load().of(network)
 		g := gateways[r.IntN(len(gateways))]

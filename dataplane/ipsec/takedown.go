@@ -71,7 +71,7 @@ func (g *gateway) leave(sa *ikeSA) *leaving {
 }
 
 // seeOff takes down what is leaving, as far as it can be now, and what belongs to no
-// connection: what was under way when that went, or its Manager was not there.
+// connection: what was under way when that went, or its Gateways was not there.
 func (g *gateway) seeOff(sas []ikeSA) error {
 	now, there := time.Now(), map[string]bool{}
 	for i := range sas {

@@ -207,7 +207,7 @@ func TestDeadPeer(t *testing.T) {
 	})
 }
 
-// The next Manager finds charon at work, and no packet is lost meanwhile.
+// The next Gateways finds charon at work, and no packet is lost meanwhile.
 func TestAdopt(t *testing.T) {
 	each(t, func(t *testing.T, l *lab) {
 		c := usual()
@@ -218,7 +218,7 @@ func TestAdopt(t *testing.T) {
 		pid, sa := l.pid(), l.swanctl("--list-sas")
 		l.m.Close()
 		if l.pid() != pid {
-			t.Error("charon ended with the Manager")
+			t.Error("charon ended with the Gateways")
 		}
 		l.open()
 		l.apply(c)
@@ -416,7 +416,7 @@ func TestRekeyUnderTraffic(t *testing.T) {
 	})
 }
 
-// Nothing is left of a gateway that is removed, also by a Manager that did not
+// Nothing is left of a gateway that is removed, also by Gateways that did not
 // make it.
 func TestRemove(t *testing.T) {
 	each(t, func(t *testing.T, l *lab) {

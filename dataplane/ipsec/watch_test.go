@@ -29,8 +29,8 @@ func TestLinkGoes(t *testing.T) {
 		}{
 			{"deleted", []string{"link", "del"}, false},
 			{"down", []string{"link", "set", "down"}, false},
-			{"deleted while no Manager is there", []string{"link", "del"}, true},
-			{"down while no Manager is there", []string{"link", "set", "down"}, true},
+			{"deleted while no Gateways are there", []string{"link", "del"}, true},
+			{"down while no Gateways are there", []string{"link", "set", "down"}, true},
 		} {
 			t.Run(v.name, func(t *testing.T) {
 				l.t = t

@@ -8,7 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
+	"sluice/dataplane/plan"
 )
 
 // What only one link can have: a device that is moved in, a VNI, a VLAN of a device.
@@ -68,14 +68,14 @@ func (p *Plan) ask(what ...string) {
 // that one VSwitch had and another is to have, two that change places, a VSwitch's
 // device that becomes the uplink.
 func (l *Links) planFreed(p *Plan) {
-	var first []change.Change
+	var first []plan.Change
 	for _, name := range sortedNames(p.going) {
 		link := p.going[name]
 		if !p.asked[link.has()] {
 			continue
 		}
 		delete(p.going, name)
-		first = append(first, change.Change{
+		first = append(first, plan.Change{
 			What: fmt.Sprintf("remove link %s, whose %s is needed", name, link.has()), Makes: name,
 			Do: func(context.Context) error { return l.remove(link) },
 		})

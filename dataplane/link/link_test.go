@@ -10,10 +10,10 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/link"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/plan"
 )
 
 // apply does what the engine does, without the other facilities.
@@ -25,7 +25,7 @@ func apply(t testing.TB, ns, self *netns.Namespace, n *dataplane.Network) (chang
 		t.Fatal(err)
 	}
 	p := l.Plan(s, n)
-	var r change.Runner
+	var r plan.Runner
 	r.Add(p.Err)
 	r.Run(t.Context(), p.Make)
 	r.Run(t.Context(), p.Start)

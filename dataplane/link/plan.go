@@ -12,15 +12,15 @@ import (
 	"go4.org/netipx"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
+	"sluice/dataplane/plan"
 )
 
 // Plan is what differs between a namespace and a Network.
 type Plan struct {
-	Make   []change.Change // links that are missing or wrong; none is up afterwards that was not
-	Start  []change.Change // addresses, and links set up
-	Remove []change.Change // addresses and links that are too much
-	Err    error           // what cannot be had as things are
+	Make   []plan.Change // links that are missing or wrong; none is up afterwards that was not
+	Start  []plan.Change // addresses, and links set up
+	Remove []plan.Change // addresses and links that are too much
+	Err    error         // what cannot be had as things are
 
 	added []netip.Addr
 	going map[string]*Link // by name: those that are not what is wanted, or not wanted at all
@@ -36,7 +36,7 @@ func (p *Plan) Added() []netip.Addr { return p.added }
 
 // Whats returns what the changes are.
 func (p *Plan) Whats() []string {
-	all := change.Plan{Add: slices.Concat(p.Make, p.Start), Remove: p.Remove}
+	all := plan.Plan{Add: slices.Concat(p.Make, p.Start), Remove: p.Remove}
 	return all.Whats()
 }
 
@@ -72,7 +72,7 @@ func (l *Links) Plan(s *State, n *dataplane.Network) *Plan {
 		if wanted[name] {
 			continue
 		}
-		p.Remove = append(p.Remove, change.Change{
+		p.Remove = append(p.Remove, plan.Change{
 			What: "remove link " + name,
 			Do:   func(ctx context.Context) error { return l.remove(link) },
 		})
@@ -93,7 +93,7 @@ func sortedNames(links map[string]*Link) []string {
 // link, that an earlier change makes, differs in all of it.
 func (l *Links) planSettings(p *Plan, have *Link, name, alias string, mac net.HardwareAddr, mtu int) {
 	set := func(what string, f func(netlink.Link) error) {
-		p.Make = append(p.Make, change.Change{What: "set " + what + " of " + name, Makes: name, Do: l.onLink(name, f)})
+		p.Make = append(p.Make, plan.Change{What: "set " + what + " of " + name, Makes: name, Do: l.onLink(name, f)})
 	}
 	if have.Alias != alias {
 		set("alias", func(k netlink.Link) error { return l.ns.Netlink().LinkSetAlias(k, alias) })
@@ -117,7 +117,7 @@ func (l *Links) planAddresses(p *Plan, have *Link, name string, want []netip.Pre
 		if slices.Contains(has, a) {
 			continue
 		}
-		p.Start = append(p.Start, change.Change{
+		p.Start = append(p.Start, plan.Change{
 			What: fmt.Sprintf("add address %s to %s", a, name), Needs: []string{name},
 			Do: l.onLink(name, func(k netlink.Link) error {
 				if err := l.ns.Netlink().AddrReplace(k, kernelAddress(a)); err != nil {
@@ -137,7 +137,7 @@ func (l *Links) planAddresses(p *Plan, have *Link, name string, want []netip.Pre
 		if slices.Contains(want, a) {
 			continue
 		}
-		p.Remove = append(p.Remove, change.Change{
+		p.Remove = append(p.Remove, plan.Change{
 			What: fmt.Sprintf("remove address %s from %s", a, name), Needs: []string{name},
 			Do: l.onLink(name, func(k netlink.Link) error { return gone(l.ns.Netlink().AddrDel(k, kernelAddress(a))) }),
 		})
@@ -145,7 +145,7 @@ func (l *Links) planAddresses(p *Plan, have *Link, name string, want []netip.Pre
 }
 
 func (l *Links) planUp(p *Plan, name string) {
-	p.Start = append(p.Start, change.Change{
+	p.Start = append(p.Start, plan.Change{
 		What: "set " + name + " up", Needs: []string{name},
 		Do: l.onLink(name, func(k netlink.Link) error { return l.ns.Netlink().LinkSetUp(k) }),
 	})
@@ -159,7 +159,7 @@ func (l *Links) planPorts(p *Plan, s *State, bridge *Link, id string) {
 		if port.Alias != portAlias(id) || (bridge != nil && port.Master == bridge.Index) {
 			continue
 		}
-		p.Start = append(p.Start, change.Change{
+		p.Start = append(p.Start, plan.Change{
 			What: fmt.Sprintf("plug %s into %s", name, id), Needs: []string{id},
 			Do: l.onLink(id, func(k netlink.Link) error {
 				port, err := l.ns.Netlink().LinkByName(name)

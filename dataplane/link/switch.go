@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
+	"sluice/dataplane/plan"
 )
 
 // defaultVXLANPort is IANA's (RFC 7348, section 5).
@@ -36,7 +36,7 @@ func (l *Links) planSwitch(p *Plan, s *State, n *dataplane.Network, sw *dataplan
 	}
 	if have == nil {
 		p.ask(s.asks(a)...)
-		p.Make = append(p.Make, change.Change{
+		p.Make = append(p.Make, plan.Change{
 			What: fmt.Sprintf("make %s %s", a.Kind, sw.ID), Makes: sw.ID,
 			Do: func(context.Context) error {
 				if err := l.makeWay(p, sw.ID); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/plan"
 )
 
 func (l *Links) planUplink(p *Plan, s *State, n *dataplane.Network) {
@@ -33,7 +33,7 @@ func (l *Links) planUplink(p *Plan, s *State, n *dataplane.Network) {
 	}
 	if have == nil {
 		p.ask(deviceOf(u.Device, u.Namespace))
-		p.Make = append(p.Make, change.Change{
+		p.Make = append(p.Make, plan.Change{
 			What: fmt.Sprintf("make uplink %s on %s", name, u.Device), Makes: name,
 			Do: func(context.Context) error {
 				if err := l.makeWay(p, name); err != nil {
@@ -172,7 +172,7 @@ func (l *Links) planOuterEnd(p *Plan, s *State, n *dataplane.Network) {
 	}
 	alias := uplinkAlias(n.ID)
 	outer := func(what string, f func(out opened) error) {
-		p.Make = append(p.Make, change.Change{What: what, Makes: dataplane.UplinkName, Do: func(context.Context) error {
+		p.Make = append(p.Make, plan.Change{What: what, Makes: dataplane.UplinkName, Do: func(context.Context) error {
 			out, err := l.open(u.Namespace)
 			if err != nil {
 				return err

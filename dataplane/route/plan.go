@@ -13,16 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/plan"
 )
 
 // Plan compares what namespace ns has with what network n wants while its
 // tunnels are in this state. Routes change in one step each, so that no packet
 // meets a gap; a route that holds what is meant for a tunnel is there before the
 // route and the rule that lead into it, and goes after them.
-func Plan(ns *netns.Namespace, s *State, n *dataplane.Network, tunnels Tunnels) *change.Plan {
-	p := &change.Plan{}
+func Plan(ns *netns.Namespace, s *State, n *dataplane.Network, tunnels Tunnels) *plan.Plan {
+	p := &plan.Plan{}
 	want, rules, err := Compile(n, tunnels)
 	p.Err = err
 	planSet(p, ns, s, ofAddresses(n), unix.RTPROT_KERNEL)
@@ -31,7 +31,7 @@ func Plan(ns *netns.Namespace, s *State, n *dataplane.Network, tunnels Tunnels) 
 	too := s.unwanted(want)
 	slices.SortStableFunc(too, func(a, b *kernelRoute) int { return cmp.Compare(a.Metric, b.Metric) })
 	for _, r := range too {
-		p.Remove = append(p.Remove, change.Change{
+		p.Remove = append(p.Remove, plan.Change{
 			What: "remove route " + r.Route.String(),
 			Do:   func(context.Context) error { return gone(ns.Netlink().RouteDel(deletion(&r.kernel))) },
 		})
@@ -39,7 +39,7 @@ func Plan(ns *netns.Namespace, s *State, n *dataplane.Network, tunnels Tunnels) 
 	return p
 }
 
-func planSet(p *change.Plan, ns *netns.Namespace, s *State, want []Route, protocol int) {
+func planSet(p *plan.Plan, ns *netns.Namespace, s *State, want []Route, protocol int) {
 	have := map[key]*kernelRoute{}
 	for i := range s.routes {
 		if r := &s.routes[i]; r.simple && r.protocol == protocol {
@@ -51,7 +51,7 @@ func planSet(p *change.Plan, ns *netns.Namespace, s *State, want []Route, protoc
 		if r := have[w.key()]; r != nil && r.same(w) {
 			continue
 		}
-		c := change.Change{
+		c := plan.Change{
 			What: "set route " + w.String(),
 			Do:   func(context.Context) error { return set(ns, w, protocol) },
 		}
@@ -90,12 +90,12 @@ func (s *State) unwanted(want []Route) []*kernelRoute {
 	return out
 }
 
-func planRules(p *change.Plan, ns *netns.Namespace, s *State, want []Rule) {
+func planRules(p *plan.Plan, ns *netns.Namespace, s *State, want []Rule) {
 	for _, w := range want {
 		if slices.ContainsFunc(s.rules, func(r kernelRule) bool { return r.simple && r.Rule == w }) {
 			continue
 		}
-		p.Add = append(p.Add, change.Change{
+		p.Add = append(p.Add, plan.Change{
 			What: "add rule " + w.String(),
 			Do: func(context.Context) error {
 				err := ns.Netlink().RuleAdd(w.toKernel())
@@ -113,7 +113,7 @@ func planRules(p *change.Plan, ns *netns.Namespace, s *State, want []Rule) {
 		if !clash || r.simple && slices.Contains(want, r.Rule) {
 			continue
 		}
-		p.Remove = append(p.Remove, change.Change{
+		p.Remove = append(p.Remove, plan.Change{
 			What: "remove rule " + r.Rule.String(),
 			Do:   func(context.Context) error { return gone(ns.Netlink().RuleDel(&r.kernel)) },
 		})

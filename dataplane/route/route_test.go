@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/plan"
 	"sluice/dataplane/route"
 )
 
@@ -121,7 +121,7 @@ func apply(t *testing.T, ns *netns.Namespace, n *dataplane.Network) int {
 func applyWith(t *testing.T, ns *netns.Namespace, n *dataplane.Network, tunnels route.Tunnels) int {
 	t.Helper()
 	p := route.Plan(ns, read(t, ns), n, tunnels)
-	var r change.Runner
+	var r plan.Runner
 	r.Add(p.Err)
 	r.Run(t.Context(), p.Add)
 	r.Run(t.Context(), p.Remove)

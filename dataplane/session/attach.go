@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
+	"sluice/dataplane/plan"
 )
 
 // Link is a link of a network that programs belong on.
@@ -145,8 +145,8 @@ func (n *Network) whyNoXDP(l Link, shortcut bool) (string, error) {
 }
 
 // Plan compares the programs on a network's links with what belongs there.
-func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
-	p := &change.Plan{}
+func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
+	p := &plan.Plan{}
 	modes, err := n.attachments(links, shortcut)
 	p.Err = err
 	wanted := map[string]bool{}
@@ -157,7 +157,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 		}
 	}
 	if have, err := contents(n.maps["devices"]); err != nil || !equalKeys(have, targets) {
-		p.Add = append(p.Add, change.Change{
+		p.Add = append(p.Add, plan.Change{
 			What: "note the links that can be redirected to",
 			Do:   func(context.Context) error { return fill(n.maps["devices"], targets) },
 		})
@@ -171,7 +171,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 			if n.attached(l, h) {
 				continue
 			}
-			p.Add = append(p.Add, change.Change{
+			p.Add = append(p.Add, plan.Change{
 				What: fmt.Sprintf("attach %s program to %s by %s", h, l.Name, n.means(h)), Makes: l.Name,
 				Do: func(context.Context) error { return n.attach(l, h) },
 			})
@@ -183,7 +183,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 			if f, err := n.filter(l, h); err != nil || f == nil || wanted[l.Name+"-"+string(h)] {
 				continue
 			}
-			p.Remove = append(p.Remove, change.Change{
+			p.Remove = append(p.Remove, plan.Change{
 				What: fmt.Sprintf("detach %s program from %s", h, l.Name),
 				Do:   func(context.Context) error { return n.detachFilter(l, h) },
 			})
@@ -197,13 +197,13 @@ func (n *Network) Plan(links []Link, shortcut bool) *change.Plan {
 		if wanted[pin.Name()] {
 			continue
 		}
-		p.Remove = append(p.Remove, change.Change{
+		p.Remove = append(p.Remove, plan.Change{
 			What: "detach program " + pin.Name(),
 			Do:   func(context.Context) error { return os.RemoveAll(filepath.Join(n.links(), pin.Name())) },
 		})
 	}
 	if len(n.oldPrograms()) > 0 {
-		p.Remove = append(p.Remove, change.Change{
+		p.Remove = append(p.Remove, plan.Change{
 			What: "drop the programs of another version",
 			Do:   func(context.Context) error { return n.dropOldPrograms() },
 		})
@@ -338,7 +338,7 @@ func newLink(l Link, h hook, p *ebpf.Program) (link.Link, error) {
 
 const (
 	filterName = "sluice-session"
-	// The guard is at the egress of the uplink with priority 1, and drops what
+	// The egress filter is at the egress of the uplink with priority 1, and drops what
 	// must not be counted.
 	filterPriority = 2
 	filterHandle   = 1

@@ -6,9 +6,10 @@ import (
 	"slices"
 	"time"
 
+	"sluice/bpf"
+
 	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
-	"sluice/bpf"
 )
 
 // Conntrack remembers a connection for minutes after it was closed (TIME_WAIT,

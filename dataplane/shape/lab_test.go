@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
-	"sluice/dataplane/change"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/plan"
 	"sluice/dataplane/shape"
 )
 
@@ -136,7 +136,7 @@ func tun(t *testing.T, ns *netns.Namespace, name string) *os.File {
 func (l *lab) apply(t *testing.T, links []string, mbit int) []string {
 	t.Helper()
 	p := shape.Plan(l.gw, links, mbit)
-	var r change.Runner
+	var r plan.Runner
 	r.Add(p.Err)
 	r.Run(t.Context(), p.Add)
 	r.Run(t.Context(), p.Remove)

@@ -9,8 +9,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"sluice/dataplane/change"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/plan"
 )
 
 // The links that hold the queues.
@@ -43,8 +43,8 @@ var directions = [...]direction{
 //
 // A larger bandwidth loses no packet, a smaller one those that wait just then.
 // The plan's Err says that the kernel's state could not be read.
-func Plan(ns *netns.Namespace, links []string, mbit int) *change.Plan {
-	p := &change.Plan{}
+func Plan(ns *netns.Namespace, links []string, mbit int) *plan.Plan {
+	p := &plan.Plan{}
 	s, err := read(ns)
 	if err != nil {
 		p.Err = err
@@ -60,7 +60,7 @@ func Plan(ns *netns.Namespace, links []string, mbit int) *change.Plan {
 		}
 		p.Err = errors.Join(p.Err, planRest(p, ns, s, d, links))
 		if len(links) == 0 && ifb != nil && ifb.Type() == kind {
-			p.Remove = append(p.Remove, change.Change{
+			p.Remove = append(p.Remove, plan.Change{
 				What: "remove link " + d.ifb, Makes: d.ifb,
 				Do: func(context.Context) error { return gone(ns.Netlink().LinkDel(ifb)) },
 			})
@@ -70,7 +70,7 @@ func Plan(ns *netns.Namespace, links []string, mbit int) *change.Plan {
 }
 
 // planWay plans what a direction needs: the queue first, then what leads to it.
-func planWay(p *change.Plan, ns *netns.Namespace, s *state, d direction, links []string, mbit int) error {
+func planWay(p *plan.Plan, ns *netns.Namespace, s *state, d direction, links []string, mbit int) error {
 	header := 0
 	for _, name := range links {
 		if l := s.link(name); l != nil {
@@ -83,7 +83,7 @@ func planWay(p *change.Plan, ns *netns.Namespace, s *state, d direction, links [
 		index = ifb.Attrs().Index
 	}
 	step := func(what string, do func() error) {
-		p.Add = append(p.Add, change.Change{What: what, Makes: d.ifb, Do: func(context.Context) error { return do() }})
+		p.Add = append(p.Add, plan.Change{What: what, Makes: d.ifb, Do: func(context.Context) error { return do() }})
 	}
 	if index == 0 {
 		step("make link "+d.ifb, func() error { return makeIFB(ns, d.ifb, ifb) })
@@ -106,7 +106,7 @@ func planWay(p *change.Plan, ns *netns.Namespace, s *state, d direction, links [
 				continue
 			}
 		}
-		p.Add = append(p.Add, change.Change{
+		p.Add = append(p.Add, plan.Change{
 			What: fmt.Sprintf("lead %s through %s", name, d.ifb), Needs: []string{d.ifb, name},
 			Do: func(context.Context) error { return d.lead(ns, name) },
 		})
@@ -116,7 +116,7 @@ func planWay(p *change.Plan, ns *netns.Namespace, s *state, d direction, links [
 
 // planRest plans to take the filters away from all links but those. One whose
 // target is gone drops every packet.
-func planRest(p *change.Plan, ns *netns.Namespace, s *state, d direction, links []string) error {
+func planRest(p *plan.Plan, ns *netns.Namespace, s *state, d direction, links []string) error {
 	targets := []int{0} // a link that is gone
 	if ifb := s.link(d.ifb); ifb != nil {
 		targets = append(targets, ifb.Attrs().Index)
@@ -133,7 +133,7 @@ func planRest(p *change.Plan, ns *netns.Namespace, s *state, d direction, links 
 			if !ours(f, targets...) {
 				continue
 			}
-			p.Remove = append(p.Remove, change.Change{
+			p.Remove = append(p.Remove, plan.Change{
 				What: fmt.Sprintf("lead %s no longer through %s", name, d.ifb),
 				Do:   func(context.Context) error { return leave(ns, f) },
 			})

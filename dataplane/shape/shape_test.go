@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/dataplane/change"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/plan"
 	"sluice/dataplane/shape"
 )
 
@@ -239,7 +239,7 @@ func TestMissingLink(t *testing.T) {
 	if p.Err != nil || len(p.Add) != 8 {
 		t.Fatalf("plan for a link that is not there: %q, %v", p.Whats(), p.Err)
 	}
-	var r change.Runner
+	var r plan.Runner
 	r.Run(t.Context(), p.Add)
 	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "link gone") || r.Done != 6 {
 		t.Errorf("%d done, error: %v", r.Done, err)

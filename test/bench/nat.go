@@ -15,7 +15,7 @@ type contender struct {
 
 // Contenders that several measurements have.
 var (
-	plainNFT = contender{"nft_sluice", "nftables alone, as Sluice programs it, without its BPF programs but the guard",
+	plainNFT = contender{"nft_sluice", "nftables alone, as Sluice programs it, without its BPF programs but the egress filter",
 		ofSluice(plain, 0, 1, nil)}
 	shortcutXDP = contender{"xdp", "Sluice with limits and shortcut, VSwitch and uplink are devices",
 		ofSluice(withPrograms, 0, 1, varied(withLimits, withShortcut))}

@@ -25,7 +25,7 @@ import (
 type programs string
 
 const (
-	plain        programs = "plain"    // only the guard: translation is nftables' alone
+	plain        programs = "plain"    // only the egress filter: translation is nftables' alone
 	withPrograms programs = "programs" // all
 	withoutXDP   programs = "tc"       // none in the driver
 )

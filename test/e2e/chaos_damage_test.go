@@ -87,7 +87,7 @@ var damages = map[string]func(r *rand.Rand, vpc string) error{
 		}
 		return netlink.LinkSetDown(link)
 	},
-	"delete the guard": func(*rand.Rand, string) error {
+	"delete the egress filter": func(*rand.Rand, string) error {
 		link, err := netlink.LinkByName(dataplane.UplinkName)
 		if err != nil {
 			return err

@@ -9,7 +9,7 @@ type suite struct {
 }
 
 var suites = []suite{
-	{pkg: "dataplane/guard"},
+	{pkg: "dataplane/egressfilter"},
 	{pkg: "dataplane/conntrack"},
 	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets)$`},
 	{pkg: "dataplane/session", run: `^TestXDP`},

@@ -1,4 +1,4 @@
-package guard
+package egressfilter
 
 import (
 	"encoding/binary"
@@ -182,7 +182,7 @@ func hasTag(spec *ebpf.ProgramSpec, tag string) (bool, error) {
 	}
 	// The tag covers the jumps, whose distances are only set by encoding.
 	if err := spec.Instructions.Marshal(io.Discard, order); err != nil {
-		return false, fmt.Errorf("encode the guard's program: %w", err)
+		return false, fmt.Errorf("encode the filter's program: %w", err)
 	}
 	return spec.Instructions.HasTag(tag, order)
 }

@@ -1,4 +1,4 @@
-// Package guard keeps off the public side what must never be there, whatever
+// Package egressfilter keeps off the public side what must never be there, whatever
 // becomes of the nftables ruleset: private sources, answers of the gateway's
 // own stack to packets that are not for it, and anything but IPv4 and ARP.
 //
@@ -26,4 +26,4 @@
 //
 // The program is written in BPF assembly: a search among addresses and a few
 // comparisons need no compiler.
-package guard
+package egressfilter

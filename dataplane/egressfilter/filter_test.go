@@ -1,4 +1,4 @@
-package guard_test
+package egressfilter_test
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"sluice/dataplane/change"
-	"sluice/dataplane/guard"
+	"sluice/dataplane/egressfilter"
 	"sluice/dataplane/internal/nstest"
+	"sluice/dataplane/plan"
 )
 
 func frame(etherType uint16, source string, payload int) []byte {
@@ -30,12 +30,12 @@ func frame(etherType uint16, source string, payload int) []byte {
 	return b
 }
 
-func load(t *testing.T, p guard.Params) *ebpf.Program {
+func load(t *testing.T, p egressfilter.Params) *ebpf.Program {
 	t.Helper()
-	if _, err := guard.New(); err != nil {
-		t.Skipf("this kernel cannot run the guard: %v", err)
+	if _, err := egressfilter.New(); err != nil {
+		t.Skipf("this kernel cannot run the egress filter: %v", err)
 	}
-	spec, err := guard.Program(p)
+	spec, err := egressfilter.Program(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func verdict(t *testing.T, prog *ebpf.Program, data []byte, forwarded bool) uint
 func TestSources(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	const usual, inside, odd, single, elastic, none = "usual", "inside", "odd", "single", "elastic", "none"
-	params := map[string]guard.Params{
+	params := map[string]egressfilter.Params{
 		usual:  {Public: prefix("203.0.113.0/24"), Private: prefix("10.0.0.0/8")},
 		inside: {Public: prefix("10.99.0.0/16"), Private: prefix("10.0.0.0/16")},
 		odd:    {Public: prefix("198.18.0.0/15"), Private: prefix("192.0.2.0/24")},
@@ -89,18 +89,18 @@ func TestSources(t *testing.T) {
 		source string
 		want   uint32
 	}{
-		{usual, "203.0.113.10", guard.Pass}, {usual, "8.8.8.8", guard.Pass}, {usual, "0.0.0.0", guard.Pass}, {usual, "255.255.255.255", guard.Pass},
-		{usual, "9.255.255.255", guard.Pass}, {usual, "10.0.0.0", guard.Drop}, {usual, "10.255.255.255", guard.Drop}, {usual, "11.0.0.0", guard.Pass},
-		{usual, "172.15.255.255", guard.Pass}, {usual, "172.16.0.0", guard.Drop}, {usual, "172.31.255.255", guard.Drop}, {usual, "172.32.0.0", guard.Pass},
-		{usual, "192.167.255.255", guard.Pass}, {usual, "192.168.0.0", guard.Drop}, {usual, "192.168.255.255", guard.Drop}, {usual, "192.169.0.0", guard.Pass},
-		{usual, "100.63.255.255", guard.Pass}, {usual, "100.64.0.0", guard.Drop}, {usual, "100.127.255.255", guard.Drop}, {usual, "100.128.0.0", guard.Pass},
-		{inside, "10.99.1.1", guard.Pass}, {inside, "10.98.1.1", guard.Drop}, {inside, "10.100.0.0", guard.Drop},
-		{odd, "192.0.2.1", guard.Drop}, {odd, "192.0.3.0", guard.Pass}, {odd, "198.19.255.255", guard.Pass}, {odd, "10.1.1.1", guard.Drop},
-		{single, "100.64.0.7", guard.Pass}, {single, "100.64.0.8", guard.Drop}, {single, "100.64.0.6", guard.Drop},
-		{elastic, "100.64.0.0", guard.Pass}, {elastic, "100.64.0.1", guard.Drop}, {elastic, "100.127.255.254", guard.Drop}, {elastic, "100.127.255.255", guard.Pass},
-		{elastic, "172.16.5.8", guard.Drop}, {elastic, "172.16.5.9", guard.Pass}, {elastic, "172.16.5.10", guard.Pass}, {elastic, "172.16.5.11", guard.Drop},
-		{elastic, "10.1.0.0", guard.Drop}, {elastic, "10.1.0.1", guard.Pass}, {elastic, "10.1.0.2", guard.Drop}, {elastic, "8.8.8.8", guard.Pass},
-		{none, "10.1.1.1", guard.Drop}, {none, "203.0.113.1", guard.Pass},
+		{usual, "203.0.113.10", egressfilter.Pass}, {usual, "8.8.8.8", egressfilter.Pass}, {usual, "0.0.0.0", egressfilter.Pass}, {usual, "255.255.255.255", egressfilter.Pass},
+		{usual, "9.255.255.255", egressfilter.Pass}, {usual, "10.0.0.0", egressfilter.Drop}, {usual, "10.255.255.255", egressfilter.Drop}, {usual, "11.0.0.0", egressfilter.Pass},
+		{usual, "172.15.255.255", egressfilter.Pass}, {usual, "172.16.0.0", egressfilter.Drop}, {usual, "172.31.255.255", egressfilter.Drop}, {usual, "172.32.0.0", egressfilter.Pass},
+		{usual, "192.167.255.255", egressfilter.Pass}, {usual, "192.168.0.0", egressfilter.Drop}, {usual, "192.168.255.255", egressfilter.Drop}, {usual, "192.169.0.0", egressfilter.Pass},
+		{usual, "100.63.255.255", egressfilter.Pass}, {usual, "100.64.0.0", egressfilter.Drop}, {usual, "100.127.255.255", egressfilter.Drop}, {usual, "100.128.0.0", egressfilter.Pass},
+		{inside, "10.99.1.1", egressfilter.Pass}, {inside, "10.98.1.1", egressfilter.Drop}, {inside, "10.100.0.0", egressfilter.Drop},
+		{odd, "192.0.2.1", egressfilter.Drop}, {odd, "192.0.3.0", egressfilter.Pass}, {odd, "198.19.255.255", egressfilter.Pass}, {odd, "10.1.1.1", egressfilter.Drop},
+		{single, "100.64.0.7", egressfilter.Pass}, {single, "100.64.0.8", egressfilter.Drop}, {single, "100.64.0.6", egressfilter.Drop},
+		{elastic, "100.64.0.0", egressfilter.Pass}, {elastic, "100.64.0.1", egressfilter.Drop}, {elastic, "100.127.255.254", egressfilter.Drop}, {elastic, "100.127.255.255", egressfilter.Pass},
+		{elastic, "172.16.5.8", egressfilter.Drop}, {elastic, "172.16.5.9", egressfilter.Pass}, {elastic, "172.16.5.10", egressfilter.Pass}, {elastic, "172.16.5.11", egressfilter.Drop},
+		{elastic, "10.1.0.0", egressfilter.Drop}, {elastic, "10.1.0.1", egressfilter.Pass}, {elastic, "10.1.0.2", egressfilter.Drop}, {elastic, "8.8.8.8", egressfilter.Pass},
+		{none, "10.1.1.1", egressfilter.Drop}, {none, "203.0.113.1", egressfilter.Pass},
 	}
 	programs := map[string]*ebpf.Program{}
 	for _, test := range tests {
@@ -131,7 +131,7 @@ func tcpHeader(flags byte) []byte {
 }
 
 func TestKindsOfPackets(t *testing.T) {
-	prog := load(t, guard.Params{Public: netip.MustParsePrefix("203.0.113.0/24")})
+	prog := load(t, egressfilter.Params{Public: netip.MustParsePrefix("203.0.113.0/24")})
 	fragment := func(b []byte, high, low byte) []byte { b[20], b[21] = high, low; return b }
 	private := func(options int) []byte {
 		b := ipPacket(unix.IPPROTO_UDP, options, make([]byte, 8)...)
@@ -145,30 +145,30 @@ func TestKindsOfPackets(t *testing.T) {
 		data           []byte
 		own, forwarded uint32 // verdicts
 	}{
-		{"ARP", frame(unix.ETH_P_ARP, "10.0.0.1", 8), guard.Pass, guard.Pass},
-		{"IPv6", frame(unix.ETH_P_IPV6, "10.0.0.1", 40), guard.Drop, guard.Drop},
-		{"RARP", frame(unix.ETH_P_RARP, "203.0.113.1", 40), guard.Drop, guard.Drop},
-		{"tag in the frame", frame(unix.ETH_P_8021Q, "203.0.113.1", 40), guard.Drop, guard.Drop},
-		{"802.3 length", frame(46, "203.0.113.1", 40), guard.Drop, guard.Drop},
-		{"IPv4 with options and a private source", private(40), guard.Drop, guard.Drop},
-		{"fragment with a private source", fragment(private(0), 0x20, 5), guard.Drop, guard.Drop},
-		{"large", ipPacket(unix.IPPROTO_UDP, 0, make([]byte, 3000)...), guard.Pass, guard.Pass},
-		{"RST", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst)...), guard.Drop, guard.Pass},
-		{"RST ACK", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst|ack)...), guard.Drop, guard.Pass},
-		{"RST after IPv4 options", ipPacket(unix.IPPROTO_TCP, 40, tcpHeader(rst)...), guard.Drop, guard.Pass},
-		{"first fragment with RST", fragment(ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst)...), 0x20, 0), guard.Drop, guard.Pass},
-		{"later fragment", fragment(ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst)...), 0x20, 1), guard.Pass, guard.Pass},
-		{"SYN ACK", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(syn|ack)...), guard.Pass, guard.Pass},
-		{"TCP without its flags", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(ack)[:13]...), guard.Drop, guard.Pass},
-		{"UDP that looks like RST", ipPacket(unix.IPPROTO_UDP, 0, tcpHeader(rst)...), guard.Pass, guard.Pass},
-		{"ESP", ipPacket(unix.IPPROTO_ESP, 0, tcpHeader(rst)...), guard.Pass, guard.Pass},
-		{"port unreachable", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 3)...), guard.Drop, guard.Pass},
-		{"port unreachable after options", ipPacket(unix.IPPROTO_ICMP, 8, icmp(3, 3)...), guard.Drop, guard.Pass},
-		{"protocol unreachable", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 2)...), guard.Drop, guard.Pass},
-		{"host unreachable", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 1)...), guard.Pass, guard.Pass},
-		{"fragmentation needed", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 4)...), guard.Pass, guard.Pass},
-		{"time exceeded", ipPacket(unix.IPPROTO_ICMP, 0, icmp(11, 0)...), guard.Pass, guard.Pass},
-		{"echo", ipPacket(unix.IPPROTO_ICMP, 0, icmp(8, 0)...), guard.Pass, guard.Pass},
+		{"ARP", frame(unix.ETH_P_ARP, "10.0.0.1", 8), egressfilter.Pass, egressfilter.Pass},
+		{"IPv6", frame(unix.ETH_P_IPV6, "10.0.0.1", 40), egressfilter.Drop, egressfilter.Drop},
+		{"RARP", frame(unix.ETH_P_RARP, "203.0.113.1", 40), egressfilter.Drop, egressfilter.Drop},
+		{"tag in the frame", frame(unix.ETH_P_8021Q, "203.0.113.1", 40), egressfilter.Drop, egressfilter.Drop},
+		{"802.3 length", frame(46, "203.0.113.1", 40), egressfilter.Drop, egressfilter.Drop},
+		{"IPv4 with options and a private source", private(40), egressfilter.Drop, egressfilter.Drop},
+		{"fragment with a private source", fragment(private(0), 0x20, 5), egressfilter.Drop, egressfilter.Drop},
+		{"large", ipPacket(unix.IPPROTO_UDP, 0, make([]byte, 3000)...), egressfilter.Pass, egressfilter.Pass},
+		{"RST", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst)...), egressfilter.Drop, egressfilter.Pass},
+		{"RST ACK", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst|ack)...), egressfilter.Drop, egressfilter.Pass},
+		{"RST after IPv4 options", ipPacket(unix.IPPROTO_TCP, 40, tcpHeader(rst)...), egressfilter.Drop, egressfilter.Pass},
+		{"first fragment with RST", fragment(ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst)...), 0x20, 0), egressfilter.Drop, egressfilter.Pass},
+		{"later fragment", fragment(ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(rst)...), 0x20, 1), egressfilter.Pass, egressfilter.Pass},
+		{"SYN ACK", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(syn|ack)...), egressfilter.Pass, egressfilter.Pass},
+		{"TCP without its flags", ipPacket(unix.IPPROTO_TCP, 0, tcpHeader(ack)[:13]...), egressfilter.Drop, egressfilter.Pass},
+		{"UDP that looks like RST", ipPacket(unix.IPPROTO_UDP, 0, tcpHeader(rst)...), egressfilter.Pass, egressfilter.Pass},
+		{"ESP", ipPacket(unix.IPPROTO_ESP, 0, tcpHeader(rst)...), egressfilter.Pass, egressfilter.Pass},
+		{"port unreachable", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 3)...), egressfilter.Drop, egressfilter.Pass},
+		{"port unreachable after options", ipPacket(unix.IPPROTO_ICMP, 8, icmp(3, 3)...), egressfilter.Drop, egressfilter.Pass},
+		{"protocol unreachable", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 2)...), egressfilter.Drop, egressfilter.Pass},
+		{"host unreachable", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 1)...), egressfilter.Pass, egressfilter.Pass},
+		{"fragmentation needed", ipPacket(unix.IPPROTO_ICMP, 0, icmp(3, 4)...), egressfilter.Pass, egressfilter.Pass},
+		{"time exceeded", ipPacket(unix.IPPROTO_ICMP, 0, icmp(11, 0)...), egressfilter.Pass, egressfilter.Pass},
+		{"echo", ipPacket(unix.IPPROTO_ICMP, 0, icmp(8, 0)...), egressfilter.Pass, egressfilter.Pass},
 	} {
 		if got := verdict(t, prog, test.data, false); got != test.own {
 			t.Errorf("%s of the gateway: verdict %d, want %d", test.name, int32(got), int32(test.own))
@@ -181,11 +181,11 @@ func TestKindsOfPackets(t *testing.T) {
 
 // A tag beside the packet, as a VLAN link on the uplink sets it.
 func TestTagBesideThePacket(t *testing.T) {
-	spec, err := guard.Program(guard.Params{})
+	spec, err := egressfilter.Program(egressfilter.Params{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	load(t, guard.Params{}) // skips where there is no BPF
+	load(t, egressfilter.Params{}) // skips where there is no BPF
 	for _, tagged := range []bool{true, false} {
 		insns := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
 		if tagged {
@@ -196,9 +196,9 @@ func TestTagBesideThePacket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := uint32(guard.Pass)
+		want := uint32(egressfilter.Pass)
 		if tagged {
-			want = guard.Drop
+			want = egressfilter.Drop
 		}
 		if got := verdict(t, prog, frame(unix.ETH_P_IP, "203.0.113.1", 40), false); got != want {
 			t.Errorf("tagged %v: verdict %d, want %d", tagged, int32(got), int32(want))
@@ -210,13 +210,13 @@ func TestTagBesideThePacket(t *testing.T) {
 // The search is compared with a plain one, and grows no further than jumps
 // reach.
 func TestManyElasticIPs(t *testing.T) {
-	var p guard.Params
+	var p egressfilter.Params
 	for i := range 4900 {
 		p.Elastic = append(p.Elastic, netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 7}))
 	}
 	prog := load(t, p)
 	for _, a := range p.Elastic {
-		for addr, want := range map[netip.Addr]uint32{a: guard.Pass, a.Next(): guard.Drop, a.Prev(): guard.Drop} {
+		for addr, want := range map[netip.Addr]uint32{a: egressfilter.Pass, a.Next(): egressfilter.Drop, a.Prev(): egressfilter.Drop} {
 			if got := verdict(t, prog, frame(unix.ETH_P_IP, addr.String(), 8), true); got != want {
 				t.Fatalf("source %s: verdict %d, want %d", addr, int32(got), int32(want))
 			}
@@ -225,10 +225,10 @@ func TestManyElasticIPs(t *testing.T) {
 	for i := range 200 {
 		p.Elastic = append(p.Elastic, netip.AddrFrom4([4]byte{172, 16, byte(i), 7}))
 	}
-	if _, err := guard.Program(p); err == nil || !strings.Contains(err.Error(), "uplink's prefix") {
+	if _, err := egressfilter.Program(p); err == nil || !strings.Contains(err.Error(), "uplink's prefix") {
 		t.Errorf("with %d elastic IPs in private space: %v", len(p.Elastic), err)
 	}
-	if _, err := guard.Program(guard.Params{Private: netip.MustParsePrefix("2001:db8::/32")}); err == nil {
+	if _, err := egressfilter.Program(egressfilter.Params{Private: netip.MustParsePrefix("2001:db8::/32")}); err == nil {
 		t.Error("an IPv6 block is accepted")
 	}
 }
@@ -236,15 +236,15 @@ func TestManyElasticIPs(t *testing.T) {
 func TestAttach(t *testing.T) {
 	ns, far := nstest.New(t), nstest.New(t)
 	nstest.Veth(t, ns, "public", far, "far")
-	g, err := guard.New()
+	g, err := egressfilter.New()
 	if err != nil {
-		t.Skipf("this kernel cannot run the guard: %v", err)
+		t.Skipf("this kernel cannot run the egress filter: %v", err)
 	}
 	index := nstest.Link(t, ns, "public").Attrs().Index
-	apply := func(p guard.Params) int {
+	apply := func(p egressfilter.Params) int {
 		t.Helper()
-		// A new Guard each time: what is attached is told by the kernel alone.
-		g, err := guard.New()
+		// A new Filter each time: what is attached is told by the kernel alone.
+		g, err := egressfilter.New()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,15 +259,15 @@ func TestAttach(t *testing.T) {
 		}
 		return len(plan.Add)
 	}
-	a := guard.Params{Public: netip.MustParsePrefix("203.0.113.0/24")}
-	b := guard.Params{Public: netip.MustParsePrefix("198.51.100.0/24")}
+	a := egressfilter.Params{Public: netip.MustParsePrefix("203.0.113.0/24")}
+	b := egressfilter.Params{Public: netip.MustParsePrefix("198.51.100.0/24")}
 	var got []int
 	// The program depends on no public prefix or elastic IP, but in private
 	// space.
-	c := guard.Params{Public: b.Public, Elastic: []netip.Addr{netip.MustParseAddr("8.8.8.8")}}
-	d := guard.Params{Public: b.Public, Elastic: []netip.Addr{netip.MustParseAddr("100.64.0.9"), netip.MustParseAddr("8.8.8.8")}}
-	f := guard.Params{Public: b.Public, Elastic: []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("100.64.0.9")}}
-	for _, p := range []guard.Params{a, a, b, c, d, d, f, a, a} {
+	c := egressfilter.Params{Public: b.Public, Elastic: []netip.Addr{netip.MustParseAddr("8.8.8.8")}}
+	d := egressfilter.Params{Public: b.Public, Elastic: []netip.Addr{netip.MustParseAddr("100.64.0.9"), netip.MustParseAddr("8.8.8.8")}}
+	f := egressfilter.Params{Public: b.Public, Elastic: []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("100.64.0.9")}}
+	for _, p := range []egressfilter.Params{a, a, b, c, d, d, f, a, a} {
 		got = append(got, apply(p))
 	}
 	if want := []int{1, 0, 0, 0, 1, 0, 0, 1, 0}; !slices.Equal(got, want) {
@@ -286,18 +286,18 @@ func TestAttach(t *testing.T) {
 	}
 }
 
-// A filter in front of the guard could let pass what the guard drops.
+// A filter in front of the egress filter could let pass what the egress filter drops.
 func TestForeignFilters(t *testing.T) {
 	ns, far := nstest.New(t), nstest.New(t)
 	nstest.Veth(t, ns, "public", far, "far")
-	g, err := guard.New()
+	g, err := egressfilter.New()
 	if err != nil {
-		t.Skipf("this kernel cannot run the guard: %v", err)
+		t.Skipf("this kernel cannot run the egress filter: %v", err)
 	}
 	index := nstest.Link(t, ns, "public").Attrs().Index
-	plan := func() []change.Change {
+	plan := func() []plan.Change {
 		t.Helper()
-		p, err := g.Plan(ns, "public", index, guard.Params{})
+		p, err := g.Plan(ns, "public", index, egressfilter.Params{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -332,7 +332,7 @@ func TestForeignFilters(t *testing.T) {
 		}
 	}
 	deleted := tc("del", "dev", "public", "egress")
-	const attach, remove = "attach guard to public", "remove foreign traffic filter of kind %s before the guard of public"
+	const attach, remove = "attach the egress filter to public", "remove foreign traffic filter of kind %s before the egress filter of public"
 	for _, test := range []struct {
 		name   string
 		damage func()

@@ -1,4 +1,4 @@
-package guard
+package egressfilter
 
 import (
 	"context"
@@ -10,12 +10,12 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"sluice/dataplane/change"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/plan"
 )
 
 // ErrUnsupported is what New's error wraps where the kernel cannot run the
-// guard at all.
+// egress filter at all.
 var ErrUnsupported = errors.New("the kernel cannot run a BPF traffic classifier")
 
 const (
@@ -25,13 +25,13 @@ const (
 	handle     = 1
 )
 
-// Guard attaches the program to uplinks.
-type Guard struct{}
+// Filter attaches the program to uplinks.
+type Filter struct{}
 
 // New tries once whether the kernel takes the program. The error wraps
-// ErrUnsupported and says what is missing; without a guard, translation alone
+// ErrUnsupported and says what is missing; without an egress filter, translation alone
 // keeps private sources off the public side.
-func New() (*Guard, error) {
+func New() (*Filter, error) {
 	// Kernels before 5.11 charge programs to a limit that is low by default.
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("%w: raise the limit of locked memory: %w", ErrUnsupported, err)
@@ -44,19 +44,19 @@ func New() (*Guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w (CONFIG_BPF_SYSCALL and CAP_BPF are needed): %w", ErrUnsupported, err)
 	}
-	return &Guard{}, prog.Close()
+	return &Filter{}, prog.Close()
 }
 
 // Plan compares what is attached to link index in namespace ns, with the
 // program for p. Index 0 is a link that is not there yet. A filter of somebody
-// else's that would see packets before the guard, and could let them pass, is
+// else's that would see packets before the egress filter, and could let them pass, is
 // taken away; filters after it are not touched.
-func (g *Guard) Plan(ns *netns.Namespace, name string, index int, p Params) (*change.Plan, error) {
+func (g *Filter) Plan(ns *netns.Namespace, name string, index int, p Params) (*plan.Plan, error) {
 	spec, err := Program(p)
 	if err != nil {
 		return nil, err
 	}
-	plan := &change.Plan{}
+	todo := &plan.Plan{}
 	var found filters
 	if index != 0 {
 		if found, err = readFilters(ns, index, spec); err != nil {
@@ -66,21 +66,21 @@ func (g *Guard) Plan(ns *netns.Namespace, name string, index int, p Params) (*ch
 	// One of another kind or protocol does not let ours in beside it, and goes
 	// before; another BPF program goes when ours is there.
 	if found.instead != nil {
-		plan.Add = append(plan.Add, remove(ns, name, found.instead))
+		todo.Add = append(todo.Add, remove(ns, name, found.instead))
 	}
 	if !found.attached {
-		plan.Add = append(plan.Add, change.Change{
-			What: "attach guard to " + name, Makes: name,
+		todo.Add = append(todo.Add, plan.Change{
+			What: "attach the egress filter to " + name, Makes: name,
 			Do: func(context.Context) error { return attach(ns, name, spec) },
 		})
 	}
 	for _, f := range found.beside {
-		plan.Add = append(plan.Add, remove(ns, name, f))
+		todo.Add = append(todo.Add, remove(ns, name, f))
 	}
-	return plan, nil
+	return todo, nil
 }
 
-// filters are those of the guard's priority.
+// filters are those of the filter's priority.
 type filters struct {
 	attached bool             // ours is there
 	instead  netlink.Filter   // stands for all in its place, which are of one kind and protocol
@@ -119,9 +119,9 @@ func readFilters(ns *netns.Namespace, index int, spec *ebpf.ProgramSpec) (filter
 	return found, nil
 }
 
-func remove(ns *netns.Namespace, name string, f netlink.Filter) change.Change {
-	return change.Change{
-		What: fmt.Sprintf("remove foreign traffic filter of kind %s before the guard of %s", f.Type(), name), Makes: name,
+func remove(ns *netns.Namespace, name string, f netlink.Filter) plan.Change {
+	return plan.Change{
+		What: fmt.Sprintf("remove foreign traffic filter of kind %s before the egress filter of %s", f.Type(), name), Makes: name,
 		Do: func(context.Context) error {
 			err := ns.Netlink().FilterDel(f)
 			if errors.Is(err, unix.ENOENT) {

@@ -1,4 +1,4 @@
-package guard
+package egressfilter
 
 import (
 	"encoding/binary"
@@ -54,12 +54,12 @@ func denied(p Params) ([]span, error) {
 	spans := make([]span, 0, len(ranges))
 	for _, r := range ranges {
 		if !r.From().Is4() {
-			return nil, fmt.Errorf("block %s of the guard is not IPv4", r)
+			return nil, fmt.Errorf("block %s of the egress filter is not IPv4", r)
 		}
 		spans = append(spans, span{number(r.From()), number(r.To())})
 	}
 	if len(spans) > maxSpans {
-		return nil, fmt.Errorf("the elastic IPs cut private space into %d pieces, and the guard can tell %d apart; have them in the uplink's prefix", len(spans), maxSpans)
+		return nil, fmt.Errorf("the elastic IPs cut private space into %d pieces, and the egress filter can tell %d apart; have them in the uplink's prefix", len(spans), maxSpans)
 	}
 	return spans, nil
 }

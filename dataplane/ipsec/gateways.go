@@ -25,18 +25,18 @@ var ErrUnsupported = errors.New("IPsec is not available")
 // socketLimit is how long the path of a Unix socket may be (unix(7)).
 const socketLimit = 107
 
-// Options are a Manager's.
+// Options are Gateways'.
 type Options struct {
 	Dir     string               // run directory; each gateway has a subdirectory, named by its network
 	Logger  *slog.Logger         // nil: the default one
 	Path    dataplane.VPNPath    // empty: what this machine can do, the kernel's ESP first
 	Charon  string               // charon's program; empty: it is looked for
-	Changed func(network string) // called when a network's links or their being up have changed; must not block, or call the Manager; may be nil
+	Changed func(network string) // called when a network's links or their being up have changed; must not block, or call the Gateways; may be nil
 }
 
-// Manager runs the charons of all networks. Its methods may be called from several
+// Gateways run the charons of all networks. Their methods may be called from several
 // goroutines.
-type Manager struct {
+type Gateways struct {
 	options Options
 	log     *slog.Logger
 	path    dataplane.VPNPath
@@ -53,10 +53,10 @@ type Manager struct {
 	able *abilities
 }
 
-// New returns a Manager. It starts and adopts nothing by itself. The error wraps
+// New returns Gateways, which start and adopt nothing by themselves. The error wraps
 // ErrUnsupported where this machine cannot carry IPsec.
-func New(o Options) (*Manager, error) {
-	m := &Manager{options: o, log: o.Logger, path: o.Path, program: o.Charon, waits: usualWaits, gateways: map[string]*gateway{}, led: map[string]leading{}, retryFirst: retryFirst, retryMost: retryMost}
+func New(o Options) (*Gateways, error) {
+	m := &Gateways{options: o, log: o.Logger, path: o.Path, program: o.Charon, waits: usualWaits, gateways: map[string]*gateway{}, led: map[string]leading{}, retryFirst: retryFirst, retryMost: retryMost}
 	if m.log == nil {
 		m.log = slog.Default()
 	}
@@ -81,7 +81,7 @@ func New(o Options) (*Manager, error) {
 }
 
 // Path returns how tunnels are carried.
-func (m *Manager) Path() dataplane.VPNPath { return m.path }
+func (m *Gateways) Path() dataplane.VPNPath { return m.path }
 
 // Apply makes a network's charon hold what want says: it is adopted or started, is
 // given what differs, and loses what is gone; nil ends it and removes its traces.
@@ -90,7 +90,7 @@ func (m *Manager) Path() dataplane.VPNPath { return m.path }
 //
 // Apply returns when charon holds the connections, not when they are established.
 // An error names each connection that could not be loaded; the others are.
-func (m *Manager) Apply(ctx context.Context, ns *netns.Namespace, network string, want *dataplane.VPNGateway) error {
+func (m *Gateways) Apply(ctx context.Context, ns *netns.Namespace, network string, want *dataplane.VPNGateway) error {
 	if network == "" || filepath.Base(network) != network {
 		return fmt.Errorf("VPN gateway of network %q: not a name", network)
 	}
@@ -129,7 +129,7 @@ func (m *Manager) Apply(ctx context.Context, ns *netns.Namespace, network string
 // startsAtOnce is how many charons are started, or adopted, at the same time.
 const startsAtOnce = 4
 
-func (m *Manager) applySite(ctx context.Context, ns *netns.Namespace, network string, s *site) error {
+func (m *Gateways) applySite(ctx context.Context, ns *netns.Namespace, network string, s *site) error {
 	g, err := m.gateway(ns, network, s)
 	if err != nil {
 		return err
@@ -156,7 +156,7 @@ func (m *Manager) applySite(ctx context.Context, ns *netns.Namespace, network st
 }
 
 // gateway returns that of a network's site in a namespace, and makes it if need be.
-func (m *Manager) gateway(ns *netns.Namespace, network string, s *site) (*gateway, error) {
+func (m *Gateways) gateway(ns *netns.Namespace, network string, s *site) (*gateway, error) {
 	dir := m.siteDir(network, s.slot)
 	if socket := filepath.Join(dir, socketFile); len(socket) > socketLimit {
 		return nil, fmt.Errorf("VPN gateway of network %s: path %s is too long for a socket, which may have %d bytes", network, socket, socketLimit)
@@ -186,7 +186,7 @@ func (m *Manager) gateway(ns *netns.Namespace, network string, s *site) (*gatewa
 
 // remove ends a network's charons and removes what is left of them. The directory
 // of the first goes last, so that after a crash the rest is found again.
-func (m *Manager) remove(ns *netns.Namespace, network string) error {
+func (m *Gateways) remove(ns *netns.Namespace, network string) error {
 	m.mu.Lock()
 	delete(m.led, network)
 	m.mu.Unlock()
@@ -227,10 +227,10 @@ func (m *Manager) remove(ns *netns.Namespace, network string) error {
 
 // Status returns the live state of a network's connections, by connection id. The
 // fields that are not IPsec's (Failed, Checked, BGP) are zero. Counters begin at
-// zero with the Manager, besides those of the SAs that it has adopted. What an SA
+// zero with the Gateways, besides those of the SAs that it has adopted. What an SA
 // carries between charon's last look at it and its end, a moment at each rekeying,
 // is not counted.
-func (m *Manager) Status(network string) map[string]dataplane.VPNStatus {
+func (m *Gateways) Status(network string) map[string]dataplane.VPNStatus {
 	var out map[string]dataplane.VPNStatus
 	for _, g := range m.of(network) {
 		g.refresh()
@@ -249,7 +249,7 @@ func (m *Manager) Status(network string) map[string]dataplane.VPNStatus {
 // Link returns the name of the link that is a connection's tunnel, empty while
 // there is none, and whether packets pass. On the libipsec path the link is that
 // of all connections with one address, and comes and goes with their charon.
-func (m *Manager) Link(network, connection string) (name string, up bool) {
+func (m *Gateways) Link(network, connection string) (name string, up bool) {
 	for _, g := range m.of(network) {
 		if name, up := g.states.tunnel(connection); name != "" {
 			return name, up
@@ -260,10 +260,10 @@ func (m *Manager) Link(network, connection string) (name string, up bool) {
 
 // Abilities returns what this machine can carry, as far as it is known. It waits for
 // some seconds at most, and only while nothing is known yet.
-func (m *Manager) Abilities(ctx context.Context) *dataplane.VPNAbilities { return m.able.get(ctx) }
+func (m *Gateways) Abilities(ctx context.Context) *dataplane.VPNAbilities { return m.able.get(ctx) }
 
-// Close ends the watching. The charons work on, for the next Manager to adopt.
-func (m *Manager) Close() {
+// Close ends the watching. The charons work on, for the next Gateways to adopt.
+func (m *Gateways) Close() {
 	m.mu.Lock()
 	m.closed = true
 	gateways := slices.Collect(maps.Values(m.gateways))
