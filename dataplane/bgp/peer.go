@@ -24,10 +24,10 @@ type Limit struct {
 	Pause    time.Duration // before there is a session with such a peer again
 }
 
-// wish is what a speaker has to do, and what is said to it.
-type wish struct {
+// desired is what a speaker has to do, and what is said to it.
+type desired struct {
 	Seq      uint64     // ascending, from 1 with each daemon
-	RouterID netip.Addr // of the speaker; taken from the first wish that it gets
+	RouterID netip.Addr // of the speaker; taken from the first that it gets
 	Peers    []Peer
 	Announce []netip.Prefix
 	Limit    Limit
@@ -35,14 +35,14 @@ type wish struct {
 
 // report is how things stand, and what a speaker says.
 type report struct {
-	Seq      uint64 // of the newest wish that has been granted, or could not be
+	Seq      uint64 // of the newest that has been applied, or could not be
 	Error    string // why it could not be; empty if it was
 	Sessions map[string]bool
 	Routes   map[string][]netip.Prefix // ascending
 	Said     []string                  // for the log, since the last report
 }
 
-// check says what of a wish cannot be.
+// check says what of it cannot be.
 func check(peers []Peer, announce []netip.Prefix) error {
 	remotes := make(map[netip.Addr]string, len(peers))
 	connections := make(map[string]bool, len(peers))

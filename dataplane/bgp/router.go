@@ -26,7 +26,7 @@ const (
 // router is the BGP of a speaker's process. It is used by one goroutine.
 type router struct {
 	said      *lines            // its log
-	server    *server.BgpServer // nil until there is a wish that can be granted
+	server    *server.BgpServer // nil until there is something desired that can be applied
 	dirty     chan struct{}     // a session, a route or what is said has changed; holds one
 	peers     map[netip.Addr]Peer
 	announced map[netip.Prefix]bool
@@ -43,8 +43,8 @@ func newRouter() *router {
 	return r
 }
 
-// grant makes the server have a wish's peers and prefixes.
-func (r *router) grant(w wish) error {
+// apply makes the server have the desired peers and prefixes.
+func (r *router) apply(w desired) error {
 	ctx := context.Background()
 	r.limit = w.Limit // for peers that are added from now on
 	if r.server == nil {
@@ -98,7 +98,7 @@ func config(p Peer, most uint32) *api.Peer {
 }
 
 // start makes a server that listens.
-func (r *router) start(ctx context.Context, w wish) (err error) {
+func (r *router) start(ctx context.Context, w desired) (err error) {
 	s := server.NewBgpServer(server.LoggerOption(r.said.logger(), nil))
 	go s.Serve()
 	defer func() {

@@ -29,14 +29,14 @@ const settle = 50 * time.Millisecond
 // sendTimeout is how long a daemon may take to read a report.
 const sendTimeout = 10 * time.Second
 
-// input is a wish of a daemon, or why there will be no more of it.
+// input is what a daemon desires, or why there will be no more of it.
 type input struct {
-	from net.Conn
-	wish wish
-	err  error
+	from    net.Conn
+	desired desired
+	err     error
 }
 
-// speak does what a daemon wishes and reports to it. It works on without one, and
+// speak does what a daemon desires and reports to it. It works on without one, and
 // until it is asked to end (SIGTERM).
 func speak(dir string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -58,7 +58,7 @@ func speak(dir string) error {
 	r := newRouter()
 	defer r.stop()
 	var daemon net.Conn
-	var last report // to it; has no Seq until it has wished something
+	var last report // to it; has no Seq until it has desired something
 	leave := func() {
 		if daemon != nil {
 			daemon.Close()
@@ -83,8 +83,8 @@ func speak(dir string) error {
 				leave()
 				continue
 			}
-			now.Seq, now.Error = i.wish.Seq, ""
-			if err := r.grant(i.wish); err != nil {
+			now.Seq, now.Error = i.desired.Seq, ""
+			if err := r.apply(i.desired); err != nil {
 				now.Error = err.Error()
 			}
 		case <-r.dirty:
@@ -110,12 +110,12 @@ func speak(dir string) error {
 	}
 }
 
-// listen takes in what a daemon wishes, until it is gone.
+// listen takes in what a daemon desires, until it is gone.
 func listen(daemon net.Conn, inputs chan<- input) {
 	decoder := json.NewDecoder(daemon)
 	for {
 		i := input{from: daemon}
-		i.err = decoder.Decode(&i.wish)
+		i.err = decoder.Decode(&i.desired)
 		inputs <- i
 		if i.err != nil {
 			return

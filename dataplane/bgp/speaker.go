@@ -44,24 +44,24 @@ type speaker struct {
 	ctx  context.Context
 	stop context.CancelFunc
 	done chan struct{} // closed when nobody looks after the process any more
-	poke chan struct{} // there is another wish; holds one
+	poke chan struct{} // something else is desired; holds one
 	tell chan struct{} // something has changed; holds one
 
 	mu   sync.Mutex
-	want wish
+	want desired
 	is   report
 	news chan struct{} // closed and replaced with each report
 }
 
 func newSpeaker(ns *netns.Namespace, network string, opt Options, m *memory) *speaker {
-	sp := &speaker{memory: m, relearn: opt.Relearn, ns: ns, network: network, dir: opt.dir(network), want: wish{Limit: opt.Limit}, log: opt.Logger.With("network", network), changed: opt.Changed,
+	sp := &speaker{memory: m, relearn: opt.Relearn, ns: ns, network: network, dir: opt.dir(network), want: desired{Limit: opt.Limit}, log: opt.Logger.With("network", network), changed: opt.Changed,
 		done: make(chan struct{}), poke: make(chan struct{}, 1), tell: make(chan struct{}, 1), news: make(chan struct{})}
 	sp.ctx, sp.stop = context.WithCancel(context.Background())
 	return sp
 }
 
-// wish sets what the speaker has to do, and returns the wish's number.
-func (sp *speaker) wish(peers []Peer, announce []netip.Prefix) uint64 {
+// desire sets what the speaker has to do, and returns its number.
+func (sp *speaker) desire(peers []Peer, announce []netip.Prefix) uint64 {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
 	sp.want.Seq++
@@ -82,8 +82,8 @@ func raise(c chan struct{}) {
 	}
 }
 
-// granted waits until the speaker has granted a wish, or says why it could not.
-func (sp *speaker) granted(ctx context.Context, seq uint64) error {
+// applied waits until the speaker has applied it, or says why it could not.
+func (sp *speaker) applied(ctx context.Context, seq uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	for {
@@ -200,7 +200,7 @@ func (sp *speaker) run() {
 	}
 }
 
-// converse adopts the network's process, or starts one, and tells it what is wished
+// converse adopts the network's process, or starts one, and tells it what is desired
 // until it ends by itself, or until stop: then it works on.
 func (sp *speaker) converse() error {
 	line, err := sp.reach()

@@ -127,12 +127,12 @@ func (s *Speakers) Apply(ctx context.Context, ns *netns.Namespace, network strin
 		}
 		s.speakers[network] = sp
 		s.mu.Unlock()
-		seq := sp.wish(peers, announce)
+		seq := sp.desire(peers, announce)
 		go sp.run()
 		go sp.gossip()
-		return sp.granted(ctx, seq)
+		return sp.applied(ctx, seq)
 	}
-	return sp.granted(ctx, sp.wish(peers, announce))
+	return sp.applied(ctx, sp.desire(peers, announce))
 }
 
 // take waits for the network's turn and returns what ends it.

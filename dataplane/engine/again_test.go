@@ -44,7 +44,7 @@ func TestApplyAgain(t *testing.T) {
 		mustApply(t, e, n)
 		again := func(by string) {
 			t.Helper()
-			if _, whats := e.differing(e.networks[id], doubtAll); len(whats) > 0 {
+			if _, whats := e.differing(e.networks[id], staleAll); len(whats) > 0 {
 				t.Errorf("network %d: seen to differ by %s: %q", i, by, whats)
 			}
 			e.Invalidate(id)

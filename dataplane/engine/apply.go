@@ -33,13 +33,13 @@ func (e *Engine) Apply(ctx context.Context, want *dataplane.Network) (dataplane.
 		return dataplane.Observed{}, fmt.Errorf("apply network %s: %w", want.ID, err)
 	}
 	defer n.mu.Unlock()
-	j := &job{e: e, n: n, want: want, doubt: n.doubt.Swap(0)}
+	j := &job{e: e, n: n, want: want, stale: n.stale.Swap(0)}
 	err = j.run(ctx)
 	var observed dataplane.Observed
 	if err == nil {
 		n.applied = want
 	} else {
-		n.doubt.Or(doubtAll)
+		n.stale.Or(staleAll)
 		err = fmt.Errorf("apply network %s: %w", want.ID, err)
 	}
 	if n.applied != nil {
@@ -71,7 +71,7 @@ type job struct {
 	e     *Engine
 	n     *network
 	want  *dataplane.Network
-	doubt uint32 // parts to read
+	stale uint32 // parts to read
 
 	runner   plan.Runner
 	changes  int // besides the runner's
@@ -90,10 +90,10 @@ type job struct {
 func (j *job) run(ctx context.Context) error {
 	n := j.n
 	if n.applied == nil {
-		j.doubt = doubtAll
+		j.stale = staleAll
 	}
-	topology := j.doubt&(doubtLinks|doubtSysctls|doubtTunnels) != 0 || !sameTopology(n.applied, j.want)
-	translation := j.doubt&doubtRules != 0 || n.rules == nil || !sameTranslation(n.applied, j.want)
+	topology := j.stale&(staleLinks|staleSysctls|staleTunnels) != 0 || !sameTopology(n.applied, j.want)
+	translation := j.stale&staleRules != 0 || n.rules == nil || !sameTranslation(n.applied, j.want)
 	if err := j.open(); err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (j *job) open() error {
 		}
 		return nil
 	}
-	if j.doubt&doubtName != 0 && !n.ns.Bound() {
+	if j.stale&staleName != 0 && !n.ns.Bound() {
 		// Everything in it still works, as long as we hold it.
 		if err := n.ns.Bind(); err != nil {
 			return err
@@ -339,14 +339,14 @@ func (j *job) wantedLinks() []string {
 }
 
 // compareRules finds out what the table should hold and, where that is in
-// doubt, what it holds. It reports whether the table is missing or damaged, and
+// being stale, what it holds. It reports whether the table is missing or damaged, and
 // must be made before anything else.
 func (j *job) compareRules(ctx context.Context) (first bool, err error) {
 	n := j.n
 	if j.rules, err = nft.Compile(j.want); err != nil {
 		return false, err
 	}
-	if n.rules == nil || j.doubt&doubtRules != 0 {
+	if n.rules == nil || j.stale&staleRules != 0 {
 		if err := j.readRules(ctx); err != nil {
 			return false, err
 		}
@@ -426,7 +426,7 @@ func (j *job) repairing() bool {
 // follows reports whether routes may differ because tunnels do, which is nobody's
 // doing. An audit may be the first to see that.
 func (j *job) follows() bool {
-	return j.turned || j.doubt&(doubtLinks|doubtTunnels) == doubtTunnels
+	return j.turned || j.stale&(staleLinks|staleTunnels) == staleTunnels
 }
 
 func (j *job) logRepairs(whats []string) {

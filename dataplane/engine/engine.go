@@ -136,7 +136,7 @@ func (e *Engine) Invalidate(id string) {
 	n := e.networks[id]
 	e.mu.Unlock()
 	if n != nil {
-		n.doubt.Or(doubtAll)
+		n.stale.Or(staleAll)
 	}
 }
 
@@ -197,7 +197,7 @@ func (e *Engine) nameChanged(name string) {
 	defer e.mu.Unlock()
 	for id, n := range e.networks {
 		if name == "" || name == dataplane.Namespace(id) {
-			e.suspect(n, doubtName)
+			e.enqueue(n, staleName)
 		}
 	}
 }

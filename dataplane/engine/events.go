@@ -80,35 +80,35 @@ func (v *events) wake() {
 	}
 }
 
-// suspect has a part of a network looked at after the debounce time. More
+// enqueue has a part of a network looked at after the debounce time. More
 // events in that time are looked at together; events that never end do not put
 // it off. A change of nftables is a single event and waits a tenth of the
 // time: without the table nothing crosses the uplink, and within the network the
 // gateway's own stack answers for elastic IPs and resets connections that speak.
-func (e *Engine) suspect(n *network, part uint32) {
-	n.suspectMu.Lock()
-	defer n.suspectMu.Unlock()
-	wait, urgent := e.cfg.Debounce, part&doubtRules != 0 && n.suspected&doubtRules == 0
+func (e *Engine) enqueue(n *network, part uint32) {
+	n.pendingMu.Lock()
+	defer n.pendingMu.Unlock()
+	wait, urgent := e.cfg.Debounce, part&staleRules != 0 && n.pending&staleRules == 0
 	if urgent {
 		wait /= 10
 	}
 	switch {
-	case n.suspected == 0:
+	case n.pending == 0:
 		n.timer = time.AfterFunc(wait, func() { e.look(n) })
 	case urgent && n.timer.Stop():
 		n.timer.Reset(wait)
 	}
-	n.suspected |= part
+	n.pending |= part
 }
 
-// look reports a network if what was suspected is other than remembered. Our
+// look reports a network if what events were about is other than remembered. Our
 // own changes cause events, too, and end here. What has been repaired again and again
 // is looked at once more after a while, and then repaired.
 func (e *Engine) look(n *network) {
-	n.suspectMu.Lock()
-	parts := n.suspected
-	n.suspected = 0
-	n.suspectMu.Unlock()
+	n.pendingMu.Lock()
+	parts := n.pending
+	n.pending = 0
+	n.pendingMu.Unlock()
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -123,54 +123,54 @@ func (e *Engine) look(n *network) {
 		e.lookLater(n, pause)
 		return
 	}
-	// What is in doubt already was reported, and the Apply for it is yet to come.
-	if n.doubt.Or(differs)&differs != differs {
+	// What is stale already was reported, and the Apply for it is yet to come.
+	if n.stale.Or(differs)&differs != differs {
 		e.events.add(n.id)
 	}
 }
 
-// lookLater looks at everything that makes events after a while. What is suspected
+// lookLater looks at everything that makes events after a while. What events were about
 // before is looked at as ever.
 func (e *Engine) lookLater(n *network, wait time.Duration) {
-	n.suspectMu.Lock()
-	defer n.suspectMu.Unlock()
+	n.pendingMu.Lock()
+	defer n.pendingMu.Unlock()
 	if n.later != nil {
 		n.later.Stop()
 	}
-	n.later = time.AfterFunc(wait, func() { e.suspect(n, doubtName|doubtLinks|doubtRules) })
+	n.later = time.AfterFunc(wait, func() { e.enqueue(n, staleName|staleLinks|staleRules) })
 }
 
 // differing returns those parts that are other than remembered, or that cannot
 // be read, and what would have to be done.
 func (e *Engine) differing(n *network, parts uint32) (differs uint32, whats []string) {
 	ctx := context.Background()
-	if parts&doubtName != 0 && !n.ns.Bound() {
-		differs |= doubtName
+	if parts&staleName != 0 && !n.ns.Bound() {
+		differs |= staleName
 		whats = append(whats, nameAgain(n))
 	}
-	if parts&doubtRules != 0 {
+	if parts&staleRules != 0 {
 		have, err := n.table.Read(ctx)
 		switch {
 		case err != nil || n.rules == nil:
-			differs |= doubtRules
+			differs |= staleRules
 			whats = append(whats, unread)
 		case !have.Equal(n.rules):
-			differs |= doubtRules
+			differs |= staleRules
 			whats = append(whats, describeRules(n.rules, have))
 		}
 		if e.vpn.ipsec != nil && e.vpn.ipsec.Misled(n.ns, n.id) {
-			differs |= doubtTunnels
+			differs |= staleTunnels
 			whats = append(whats, "lead IKE and ESP to charons")
 		}
 	}
-	if parts&doubtLinks != 0 {
+	if parts&staleLinks != 0 {
 		if todo := e.topologyDiffers(ctx, n); len(todo) > 0 {
 			// A link that was made again has sysctls of its own.
-			differs |= doubtLinks | doubtSysctls
+			differs |= staleLinks | staleSysctls
 			whats = append(whats, todo...)
 		}
 		if todo := e.tunnelsDiffer(n); len(todo) > 0 {
-			differs |= doubtTunnels
+			differs |= staleTunnels
 			whats = append(whats, todo...)
 		}
 	}

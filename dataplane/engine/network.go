@@ -16,12 +16,12 @@ import (
 
 // Parts of a network's state that may be other than remembered.
 const (
-	doubtName    = 1 << iota // the namespace's name
-	doubtLinks               // links, addresses, routes, rules, egress filter
-	doubtRules               // nftables
-	doubtSysctls             // found by audits only: the kernel reports no changes
-	doubtTunnels             // how the VPN gateway's tunnels are
-	doubtAll     = doubtName | doubtLinks | doubtRules | doubtSysctls | doubtTunnels
+	staleName    = 1 << iota // the namespace's name
+	staleLinks               // links, addresses, routes, rules, egress filter
+	staleRules               // nftables
+	staleSysctls             // found by audits only: the kernel reports no changes
+	staleTunnels             // how the VPN gateway's tunnels are
+	staleAll     = staleName | staleLinks | staleRules | staleSysctls | staleTunnels
 )
 
 // network is what the engine remembers of one network.
@@ -44,11 +44,11 @@ type network struct {
 	places     []session.Link   // where its programs belong, as of the last comparison
 	shortcut   bool             // whether its programs forward
 
-	doubt   atomic.Uint32 // parts that the next Apply reads
+	stale   atomic.Uint32 // parts that the next Apply reads
 	repairs repairs
 
-	suspectMu sync.Mutex
-	suspected uint32 // parts that events were about, not looked at yet
+	pendingMu sync.Mutex
+	pending   uint32 // parts that events were about, not looked at yet
 	timer     *time.Timer
 	later     *time.Timer // looks again at what has been repaired too often; nil until there was such a thing
 }
@@ -56,14 +56,14 @@ type network struct {
 // close gives back what is open, with n.mu held. The kernel's state stays.
 func (n *network) close() {
 	n.over = true
-	n.suspectMu.Lock()
+	n.pendingMu.Lock()
 	if n.timer != nil {
 		n.timer.Stop()
 	}
 	if n.later != nil {
 		n.later.Stop()
 	}
-	n.suspectMu.Unlock()
+	n.pendingMu.Unlock()
 	n.release()
 }
 

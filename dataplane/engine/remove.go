@@ -24,7 +24,7 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 	defer n.mu.Unlock()
 	e.announcer.Cancel(id)
 	if err := e.remove(ctx, n); err != nil {
-		n.doubt.Or(doubtAll)
+		n.stale.Or(staleAll)
 		return fmt.Errorf("remove network %s: %w", id, err)
 	}
 	n.close()

@@ -104,7 +104,7 @@ func (n *network) renewPaths() {
 	}
 	if err := n.sessions.Renew(); err != nil {
 		// The paths end by themselves within session.Lifetime.
-		n.doubt.Or(doubtAll)
+		n.stale.Or(staleAll)
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 // vpn is what VPN gateways are made with.
 type vpn struct {
 	ipsec  *ipsec.Gateways // nil where the machine cannot carry IPsec
-	why    error          // why not
+	why    error           // why not
 	health *health.Checks
 	bgp    *bgp.Speakers
 }
@@ -57,7 +57,7 @@ func (e *Engine) tunnelsChanged(id string) {
 	n := e.networks[id]
 	e.mu.Unlock()
 	if n != nil {
-		n.doubt.Or(doubtTunnels)
+		n.stale.Or(staleTunnels)
 		e.events.add(id)
 	}
 }

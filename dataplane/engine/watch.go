@@ -60,9 +60,9 @@ func (e *Engine) watchNetwork(n *network, ns *netns.Namespace) (*watch, error) {
 		return nil, fmt.Errorf("watch nftables in %s: %w", ns, err)
 	}
 	w.done.Go(func() {
-		e.receive(n, w, links, doubtLinks, func([]netlink.Message) bool { return true })
+		e.receive(n, w, links, staleLinks, func([]netlink.Message) bool { return true })
 	})
-	w.done.Go(func() { e.receive(n, w, rules, doubtRules, byOthers) })
+	w.done.Go(func() { e.receive(n, w, rules, staleRules, byOthers) })
 	return w, nil
 }
 
@@ -92,18 +92,18 @@ func (e *Engine) receive(n *network, w *watch, c *netlink.Conn, part uint32, mat
 			return // whatever the error: a closed connection is wanted
 		case err == nil:
 			if matters(messages) {
-				if part == doubtLinks {
+				if part == staleLinks {
 					n.renewPaths()
 				}
-				e.suspect(n, part)
+				e.enqueue(n, part)
 			}
 		case errors.Is(err, unix.ENOBUFS):
 			// There were more events than room for them; some are lost.
 			n.renewPaths()
-			e.suspect(n, part)
+			e.enqueue(n, part)
 		default:
 			e.log.Warn("changes by others are only found by audits from now on", "network", n.id, "error", err)
-			e.suspect(n, part)
+			e.enqueue(n, part)
 			return
 		}
 	}
