@@ -8,6 +8,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/networktest"
 )
@@ -65,6 +66,28 @@ func TestApplyAgain(t *testing.T) {
 		}
 		if t.Failed() {
 			t.Fatalf("network %d: %+v", i, n)
+		}
+	}
+}
+
+// An address that a gateway had in a VSwitch, or the broadcast address of its block, may be
+// a host's once the block is another: one Apply is enough.
+func TestAFormerBlocksAddressIsAHosts(t *testing.T) {
+	s := newSite(t)
+	e := s.engine(t)
+	addr, prefix := netip.MustParseAddr, netip.MustParsePrefix
+	large := s.network(t)
+	large.Routes = append(large.Routes, dataplane.Route{Destination: prefix("10.8.0.0/16"), NextHops: []dataplane.NextHop{{Via: addr("10.0.1.5")}, {Via: addr("10.0.1.7")}}})
+	for _, name := range []string{"vsw-a", "vsw-old"} {
+		small := *large
+		small.Switches = []dataplane.Switch{{ID: name, Prefix: prefix("10.0.1.0/29"), Gateway: addr("10.0.1.5"), Attachment: large.Switches[0].Attachment}}
+		small.Routes, small.DNAT = nil, nil
+		small.SNAT = []dataplane.SNAT{{Source: prefix("10.0.1.0/29"), Pool: large.SNAT[0].Pool}}
+		mustApply(t, e, &small)
+		mustApply(t, e, large)
+		e.Invalidate(large.ID)
+		if o := mustApply(t, e, large); o.Changes != 0 {
+			t.Errorf("%s: %d changes by another Apply", name, o.Changes)
 		}
 	}
 }

@@ -237,7 +237,7 @@ func (j *job) addTopology(ctx context.Context) error {
 		}
 	}
 	whats := j.plan.Whats()
-	p := j.e.planGuard(n.ns, state, j.want)
+	p := j.e.planFilter(n.ns, state, j.want)
 	j.runner.Add(p.Err)
 	j.runner.Run(ctx, p.Add)
 	whats = append(whats, p.Whats()...)

@@ -8,9 +8,9 @@ import (
 	"sluice/dataplane/plan"
 )
 
-// planGuard compares what guards the uplink, if there is one. What needs the
+// planFilter compares what guards the uplink, if there is one. What needs the
 // uplink, its start first of all, waits for the egress filter.
-func (e *Engine) planGuard(ns *netns.Namespace, s *link.State, want *dataplane.Network) *plan.Plan {
+func (e *Engine) planFilter(ns *netns.Namespace, s *link.State, want *dataplane.Network) *plan.Plan {
 	const name = dataplane.UplinkName
 	if e.filter == nil || want.Uplink == nil || s.Index(name) == 0 {
 		return &plan.Plan{}

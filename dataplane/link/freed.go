@@ -3,9 +3,11 @@ package link
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
 
 	"sluice/dataplane"
 	"sluice/dataplane/plan"
@@ -64,19 +66,48 @@ func (p *Plan) ask(what ...string) {
 	}
 }
 
+// hosts returns the addresses that hosts have by what a network says: next hops, and what
+// entries lead to.
+func hosts(n *dataplane.Network) map[netip.Addr]bool {
+	all := map[netip.Addr]bool{}
+	for i := range n.Routes {
+		for _, h := range n.Routes[i].NextHops {
+			all[h.Via] = true
+		}
+	}
+	for i := range n.Mappings {
+		all[n.Mappings[i].Internal] = true
+	}
+	for i := range n.DNAT {
+		all[n.DNAT[i].Internal] = true
+	}
+	return all
+}
+
+// takes reports whether an address of the gateway takes from a host what that has now: as
+// its own, or as the first or last of its block, to which the kernel makes no route.
+func (p *Plan) takes(a netip.Prefix) bool {
+	return p.hosts[a.Addr()] || p.hosts[a.Masked().Addr()] || p.hosts[netipx.PrefixLastIP(a)]
+}
+
 // planFreed has those links go before any is made that have what one asks for: a VNI
 // that one VSwitch had and another is to have, two that change places, a VSwitch's
-// device that becomes the uplink.
+// device that becomes the uplink, a gateway's address that a host has now.
 func (l *Links) planFreed(p *Plan) {
 	var first []plan.Change
 	for _, name := range sortedNames(p.going) {
 		link := p.going[name]
-		if !p.asked[link.has()] {
-			continue
+		needed := link.has()
+		if !p.asked[needed] {
+			i := slices.IndexFunc(link.Addresses, p.takes)
+			if i < 0 {
+				continue
+			}
+			needed = "address " + link.Addresses[i].Addr().String()
 		}
 		delete(p.going, name)
 		first = append(first, plan.Change{
-			What: fmt.Sprintf("remove link %s, whose %s is needed", name, link.has()), Makes: name,
+			What: fmt.Sprintf("remove link %s, whose %s is needed", name, needed), Makes: name,
 			Do: func(context.Context) error { return l.remove(link) },
 		})
 	}

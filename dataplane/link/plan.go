@@ -25,6 +25,7 @@ type Plan struct {
 	added []netip.Addr
 	going map[string]*Link // by name: those that are not what is wanted, or not wanted at all
 	asked map[string]bool  // what links that are to be made have for themselves
+	hosts map[netip.Addr]bool
 }
 
 // Empty reports whether nothing differs.
@@ -43,7 +44,7 @@ func (p *Plan) Whats() []string {
 // Plan compares. The changes find their links by name when they are carried
 // out, so that a link may be made by an earlier one.
 func (l *Links) Plan(s *State, n *dataplane.Network) *Plan {
-	p := &Plan{going: map[string]*Link{}, asked: map[string]bool{}}
+	p := &Plan{going: map[string]*Link{}, asked: map[string]bool{}, hosts: hosts(n)}
 	wanted := map[string]bool{}
 	if lo := s.Links["lo"]; lo != nil && !lo.Up {
 		l.planUp(p, "lo")
@@ -137,7 +138,11 @@ func (l *Links) planAddresses(p *Plan, have *Link, name string, want []netip.Pre
 		if slices.Contains(want, a) {
 			continue
 		}
-		p.Remove = append(p.Remove, plan.Change{
+		remove := &p.Remove
+		if p.takes(a) {
+			remove = &p.Start
+		}
+		*remove = append(*remove, plan.Change{
 			What: fmt.Sprintf("remove address %s from %s", a, name), Needs: []string{name},
 			Do: l.onLink(name, func(k netlink.Link) error { return gone(l.ns.Netlink().AddrDel(k, kernelAddress(a))) }),
 		})
