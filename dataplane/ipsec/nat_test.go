@@ -56,7 +56,12 @@ func translate(t *testing.T, router *netns.Namespace, ports string) {
 // SA still there, which then follows to the new port.
 func TestMappingChanges(t *testing.T) { mappingChanges(t, 2) }
 
-func TestMappingChangesIKEv1(t *testing.T) { mappingChanges(t, 1) }
+func TestMappingChangesIKEv1(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
+	mappingChanges(t, 1)
+}
 
 func mappingChanges(t *testing.T, version int) {
 	each(t, func(t *testing.T, l *lab) {

@@ -21,6 +21,9 @@ import (
 // Both ends begin at once, again and again: the tunnel is there each time, and
 // what has come about twice is taken down.
 func TestSimultaneousInitiation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		for _, version := range []int{1, 2} {
 			c := usual()

@@ -14,6 +14,9 @@ import (
 // that was killed and is back before anybody misses it, one that was away until it
 // was found dead.
 func TestPeerReturns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		labs := map[int]*lab{1: l, 2: newLab(t, l.path)} // both wait at the same time
 		c := map[int]dataplane.VPNConnection{}

@@ -380,6 +380,9 @@ func TestRekey(t *testing.T) {
 
 // Both SAs are rekeyed while packets pass, by either end, and none is lost.
 func TestRekeyUnderTraffic(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		c := usual()
 		// Not both at once: charon does not find a CHILD_SA to rekey while its IKE_SA is

@@ -396,7 +396,7 @@ func (p *slot) clear() outcome {
 		}
 	}
 	for _, id := range p.of("route") {
-		if p.get(id).b == "Instance" {
+		if p.get(id).b == string(resource.NextHopHost) {
 			writes = append(writes, func() write { return p.deleteRoute(id) })
 		}
 	}
