@@ -2,7 +2,8 @@
 # Runs the tests, with the race detector, and checks that they leave nothing
 # behind, also when they fail, run out of time or are interrupted. Arguments go
 # to go test; without any, everything is tested but the long tests and those in
-# a virtual machine, and with --all these, too. The exit code is that of the
+# a virtual machine, and with --all these, too. The last lines say what was
+# skipped, and why; build/test.json has all events. The exit code is that of the
 # tests, or 1 if they left something.
 #
 # The tests have process ids, a /run/netns and a temporary directory of their
@@ -11,16 +12,22 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
+# run runs go test with its arguments, and sums up.
+run() {
+	mkdir -p build
+	go tool gotestsum --format standard-quiet --hide-summary failed,errors --jsonfile build/test.json -- "$@"
+}
+
 tests() {
 	mount -t tmpfs -o mode=755 sluice-test /run/netns || return
 	# What takes the longest is begun before the rest, so that nothing waits for it
 	# alone at the end. Tests that may run beside each other wait most of the time:
 	# more of them do than there are processors. "make lint" vets.
 	if [ $# -eq 0 ]; then
-		go test -race -short -vet=off -count=1 -p 2 -parallel 4 -timeout 15m ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...
+		run -race -short -vet=off -count=1 -p 2 -parallel 4 -timeout 15m ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...
 	elif [ "$1" = --all ]; then
 		# What needs no race detector comes first and fails fast: it compiles.
-		go build ./... && go test -race -vet=off -count=1 -p 2 -timeout 25m ./test/vm ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...
+		go build ./... && run -race -vet=off -count=1 -p 2 -timeout 25m ./test/vm ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...
 	else
 		go test "$@"
 	fi
