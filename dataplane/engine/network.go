@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/netip"
 	"reflect"
 	"slices"
 	"sync"
@@ -94,8 +95,17 @@ func sameTopology(a, b *dataplane.Network) bool {
 
 // sameTranslation reports whether two versions of a network translate alike.
 func sameTranslation(a, b *dataplane.Network) bool {
-	return slices.Equal(a.Elastic, b.Elastic) && (a.VPN == nil) == (b.VPN == nil) && slices.Equal(a.Mappings, b.Mappings) && slices.Equal(a.DNAT, b.DNAT) &&
+	return slices.Equal(a.Elastic, b.Elastic) && vpnAddress(a) == vpnAddress(b) && slices.Equal(a.Mappings, b.Mappings) && slices.Equal(a.DNAT, b.DNAT) &&
 		slices.EqualFunc(a.SNAT, b.SNAT, func(x, y dataplane.SNAT) bool {
 			return x.Source == y.Source && slices.Equal(x.Pool, y.Pool)
 		})
+}
+
+// vpnAddress returns the public address of a network's VPN gateway; the zero Addr
+// without one.
+func vpnAddress(n *dataplane.Network) netip.Addr {
+	if n.VPN == nil {
+		return netip.Addr{}
+	}
+	return n.VPN.Address
 }

@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"sluice/dataplane"
+	"sluice/dataplane/networktest"
+	"sluice/dataplane/nft"
+)
+
+// TestSame changes each value of random networks, and asks whether what is compared
+// before something is left as it is would notice: so no field can be forgotten.
+func TestSame(t *testing.T) {
+	// What the session programs are told, whatever else has changed, and what nothing in
+	// the kernel depends on.
+	always := []string{"ID", "Revision", "Limits.", "Bounds.", "Refusal"}
+	r := rand.New(rand.NewPCG(1, 2))
+	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: netip.MustParsePrefix("203.0.113.0/24")}
+	changed := map[string]bool{}
+	for range 40 {
+		n := networktest.Random(r, "vpc-t", outside, true)
+		before, err := nft.Compile(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other := copied(t, n); !sameTopology(n, other) || !sameTranslation(n, other) {
+			t.Fatalf("a copy is another: %+v, %+v", n, other)
+		}
+		paths := 0
+		each(reflect.ValueOf(n).Elem(), "", func(string, reflect.Value) { paths++ })
+		for i := range paths {
+			other, path := copied(t, n), ""
+			at := 0
+			each(reflect.ValueOf(other).Elem(), "", func(p string, v reflect.Value) {
+				if at++; at-1 == i {
+					path = p
+					alter(t, p, v)
+				}
+			})
+			changed[path] = true
+			if after, err := nft.Compile(other); err == nil && !after.Equal(before) && sameTranslation(n, other) {
+				t.Errorf("%s: translates otherwise, and counts as the same translation", path)
+			}
+			told := false
+			for _, a := range always {
+				told = told || strings.HasPrefix(path, a)
+			}
+			if !told && sameTopology(n, other) && sameTranslation(n, other) {
+				t.Errorf("%s: nothing notices that it has changed", path)
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	if len(changed) < 60 {
+		t.Errorf("only %d fields were changed: %v", len(changed), changed)
+	}
+}
+
+// copied returns a deep copy.
+func copied(t *testing.T, n *dataplane.Network) *dataplane.Network {
+	t.Helper()
+	text, err := json.Marshal(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &dataplane.Network{}
+	if err := json.Unmarshal(text, out); err != nil {
+		t.Fatal(err)
+	}
+	if n.VPN != nil {
+		for i := range n.VPN.Connections { // which are not written
+			out.VPN.Connections[i].PSK = n.VPN.Connections[i].PSK
+		}
+	}
+	return out
+}
+
+// each calls f for each value in v that is no struct, slice or pointer, with its path.
+func each(v reflect.Value, path string, f func(string, reflect.Value)) {
+	switch {
+	case v.Type() == reflect.TypeFor[netip.Addr](), v.Type() == reflect.TypeFor[netip.Prefix]():
+		f(path, v)
+	case v.Kind() == reflect.Pointer:
+		if !v.IsNil() {
+			each(v.Elem(), path, f)
+		}
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			each(v.Index(i), path+"[]", f)
+		}
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			each(v.Field(i), strings.TrimPrefix(path+"."+v.Type().Field(i).Name, "."), f)
+		}
+	default:
+		f(path, v)
+	}
+}
+
+func alter(t *testing.T, path string, v reflect.Value) {
+	t.Helper()
+	switch x := v.Interface().(type) {
+	case netip.Addr:
+		if !x.IsValid() {
+			x = netip.IPv4Unspecified()
+		}
+		v.Set(reflect.ValueOf(x.Next()))
+		return
+	case netip.Prefix:
+		if !x.IsValid() {
+			x = netip.MustParsePrefix("10.0.0.0/8")
+		}
+		v.Set(reflect.ValueOf(netip.PrefixFrom(x.Addr(), (x.Bits()+1)%33)))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(!v.Bool())
+	case reflect.String:
+		v.SetString(v.String() + "x")
+	case reflect.Int, reflect.Int64:
+		v.SetInt(v.Int() + 1)
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		v.SetUint(v.Uint() + 1)
+	default:
+		t.Fatalf("%s is a %s, which the test does not change", path, v.Kind())
+	}
+}
