@@ -44,12 +44,25 @@ func fieldWords(kind string, r record) error {
 		})
 	case "forward-entry":
 		return reword(r, "protocol", "protocol", map[string]int{"TCP": 6, "UDP": 17, "Any": 0})
+	case "receipt":
+		return r.within("result", result)
 	case "nat-gateway":
 		type limits struct {
 			Sessions   int `json:"sessions"`
 			NewASecond int `json:"newASecond"`
 		}
 		return reword(r, "spec", "limits", map[string]limits{"Small": {10_000, 1_000}, "Middle": {50_000, 5_000}, "Large": {200_000, 10_000}})
+	}
+	return nil
+}
+
+// result is what a call has returned that may be repeated. Some returned a resource.
+func result(r record) error {
+	switch {
+	case r["overlayMode"] != nil || r["weight"] != nil && r["connection"] != nil:
+		return fieldWords("vpn-route", r)
+	case r["sslConnections"] != nil || r["ipsec"] != nil && r["chargeType"] != nil:
+		return fieldWords("vpn-gateway", r)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@
 package schema
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -122,12 +123,15 @@ func reword[T any](r record, name, to string, table map[string]T) error {
 	return r.put(to, value)
 }
 
-// within changes an object that is a member.
+// within changes a member that is an object; another stays as it is.
 func (r record) within(name string, change func(record) error) error {
 	if _, ok := r[name]; !ok {
 		return nil
 	}
 	var inner record
+	if text := bytes.TrimSpace(r[name]); len(text) == 0 || text[0] != '{' {
+		return nil // a text, a number, or null
+	}
 	if err := r.take(name, &inner); err != nil {
 		return err
 	}

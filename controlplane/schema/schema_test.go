@@ -185,3 +185,48 @@ func TestUpgradeRefuses(t *testing.T) {
 		t.Errorf("without a backup: %v", err)
 	}
 }
+
+// A call that is repeated after the upgrade is answered as before it.
+func TestReceiptsOf0(t *testing.T) {
+	s, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var writes []store.Write
+	for id, result := range map[string]string{
+		"route":   `{"id":"r","vpc":"v","gateway":"g","destination":"10.9.0.0/16","connection":"c","weight":0,"published":true}`,
+		"active":  `{"id":"r","vpc":"v","gateway":"g","destination":"10.9.0.0/16","connection":"c","weight":100,"published":true}`,
+		"gateway": `{"id":"g","vpc":"v","address":"203.0.113.9","publicNetwork":"i","bandwidth":5,"chargeType":"PREPAY","ipsec":true,"ssl":false}`,
+		"text":    `"vpc-1"`, "nothing": `{}`, "null": `null`,
+	} {
+		writes = append(writes, store.Write{Key: store.Key{Kind: string(resource.KindReceipt), ID: id}, Value: []byte(`{"id":"` + id + `","expires":"2026-11-29T00:00:00Z","result":` + result + `}`)})
+	}
+	if _, err := s.Commit(ctx, 0, writes); err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Upgrade(ctx, s, func(int) (string, error) { return "", nil }, quiet); err != nil {
+		t.Fatal(err)
+	}
+	db, err := state.Open(ctx, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := func(id string, v any) {
+		t.Helper()
+		r, _ := db.View().Receipts.Get(id)
+		if err := json.Unmarshal(r.Result, v); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	var standby, active resource.VPNRoute
+	var gateway resource.VPNGateway
+	var text string
+	result("route", &standby)
+	result("active", &active)
+	result("gateway", &gateway)
+	result("text", &text)
+	if !standby.Standby || active.Standby || !gateway.Prepaid || text != "vpc-1" {
+		t.Errorf("%+v, %+v, %+v, %q", standby, active, gateway, text)
+	}
+}
