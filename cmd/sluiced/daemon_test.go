@@ -17,6 +17,8 @@ import (
 	"sluice/api/admin"
 	"sluice/api/aliyun"
 	"sluice/config"
+	"sluice/controlplane/store"
+	"sluice/controlplane/store/bolt"
 	"sluice/dataplane"
 	"sluice/dataplane/engine"
 )
@@ -339,5 +341,45 @@ func TestNewStoreBesideNetworks(t *testing.T) {
 	}
 	if !k.closed {
 		t.Error("the dataplane was left open")
+	}
+}
+
+// A store that an older version has written is copied before it is brought over.
+func TestOlderStore(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := bolt.Open(filepath.Join(c.DataDir, "store.db"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := `{"id":"eip-1","account":"1001","region":"cn-hangzhou","address":"203.0.113.77","instanceChargeType":"PrePaid","internetChargeType":"PayByTraffic"}`
+	_, err = s.Commit(t.Context(), 0, []store.Write{{Key: store.Key{Kind: "eip", ID: "eip-1"}, Value: []byte(old)}})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second start finds nothing to do
+		r := startDaemon(t, c, newFakeKernel())
+		r.await(t)
+		if err := r.end(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copies, err := filepath.Glob(filepath.Join(c.DataDir, "store.db.schema-0.*Z"))
+	if err != nil || len(copies) != 1 {
+		t.Fatalf("copies %v, %v", copies, err)
+	}
+	if s, err = bolt.Open(copies[0], time.Second); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Load(t.Context(), func(r store.Record) error {
+		if string(r.Value) != old {
+			t.Errorf("the copy has %s", r.Value)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 }
