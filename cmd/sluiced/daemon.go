@@ -56,6 +56,12 @@ type task interface {
 	String() string
 }
 
+// storeWatch has the control plane see what other writers of the store do.
+type storeWatch struct{ db *state.DB }
+
+func (storeWatch) String() string                  { return "store watch" }
+func (w storeWatch) Run(ctx context.Context) error { return w.db.Follow(ctx) }
+
 // kernel is the dataplane, as the daemon opens and closes it.
 type kernel interface {
 	reconcile.Dataplane
@@ -198,6 +204,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		config: c, log: log, store: s, minutes: minutes, kernel: dp, reconciler: reconciler,
 		core: []task{
 			reconciler,
+			storeWatch{db},
 			&receiptSweep{db: db, log: log, now: time.Now, every: time.Minute},
 			monitor.NewRecorder(db, dp, minutes, c.Metrics.Keep, monitor.SystemClock(), log),
 		},

@@ -90,7 +90,7 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 
 func (db *DB) attempt(ctx context.Context, fn func(*Tx) error) error {
 	base := db.View()
-	tx := &Tx{View: base.clone(), revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), deleted: make(map[gone]bool)}
+	tx := begin(base)
 	err := fn(tx)
 	if err == nil {
 		err = tx.err
@@ -110,37 +110,29 @@ func (db *DB) attempt(ctx context.Context, fn func(*Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	tx.View.Revision = rev
-	commit := Commit{Revision: rev}
+	db.publish(tx, rev)
+	return nil
+}
+
+// publish makes what a transaction has come to the view of a revision, and tells the
+// listeners. db.writing is held.
+func (db *DB) publish(tx *Tx, revision int64) {
+	tx.View.Revision = revision
+	commit := Commit{Revision: revision}
 	for id := range tx.networks {
 		commit.Networks = append(commit.Networks, id)
 		// Before the view is published: whoever sees the change in the view sees
 		// the network as unsettled.
-		db.Observed.want(id, rev)
+		db.Observed.want(id, revision)
 	}
 	for g := range tx.deleted {
-		db.Observed.gone(g.network, g.kind, rev)
+		db.Observed.gone(g.network, g.kind, revision)
 	}
 	slices.Sort(commit.Networks)
 	db.view.Store(tx.View)
 	for _, listen := range db.listeners {
 		listen(commit)
 	}
-	return nil
-}
-
-// catchUp takes in what other writers of the store have committed.
-func (db *DB) catchUp(ctx context.Context) error {
-	fresh, err := Open(ctx, db.store)
-	if err != nil {
-		return err
-	}
-	v := fresh.View()
-	for vpc := range v.VPCs.All() {
-		db.Observed.want(vpc.ID, v.Revision)
-	}
-	db.view.Store(v)
-	return nil
 }
 
 // Tx is a transaction: its own view, in which its writes show at once.
@@ -152,6 +144,10 @@ type Tx struct {
 	networks map[string]bool
 	deleted  map[gone]bool
 	err      error // why it can't be committed
+}
+
+func begin(base *View) *Tx {
+	return &Tx{View: base.clone(), revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), deleted: make(map[gone]bool)}
 }
 
 // gone is a kind of resource that has been deleted from a network.

@@ -449,3 +449,51 @@ func TestSettleOfOneNetwork(t *testing.T) {
 		t.Error("vpc-d has settled")
 	}
 }
+
+// What another writer of a shared store does is seen when it does it, as by its own view,
+// and listeners are told which networks it is about.
+func TestFollow(t *testing.T) {
+	one, s := open(t, filepath.Join(t.TempDir(), "store.db"))
+	two, err := state.Open(ctx, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commits := make(chan state.Commit, 100)
+	two.Listen(func(c state.Commit) { commits <- c })
+	following, stop := context.WithCancel(ctx)
+	ended := make(chan error)
+	go func() { ended <- two.Follow(following) }()
+	seen := func(want string) {
+		t.Helper()
+		c := <-commits
+		if got := strings.Join(c.Networks, " "); got != want || c.Revision != one.View().Revision || two.View().Revision != c.Revision {
+			t.Errorf("revision %d of networks %q, want %d of %q", c.Revision, got, one.View().Revision, want)
+		}
+	}
+	put(t, one, vpc("vpc-a"), vpc("vpc-b"))
+	seen("vpc-a vpc-b")
+	put(t, one, vswitch("vsw-a", "vpc-a"))
+	seen("vpc-a")
+	if x, ok := two.View().VSwitches.Get("vsw-a"); !ok || x.VPC != "vpc-a" || two.View().VSwitches.By(state.ByVPC, "vpc-a").Len() != 1 || two.Observed.Settled("vpc-a") {
+		t.Errorf("%+v, %v", x, ok)
+	}
+	// Each decides on what the other has done, without a conflict.
+	runs := 0
+	update(t, two, func(tx *state.Tx) {
+		runs++
+		x, _ := tx.VSwitches.Get("vsw-a")
+		tx.Delete(x)
+	})
+	if c := <-commits; runs != 1 || strings.Join(c.Networks, " ") != "vpc-a" {
+		t.Errorf("decided %d times, %+v", runs, c)
+	}
+	update(t, one, func(tx *state.Tx) { x, _ := tx.VPCs.Get("vpc-b"); tx.Delete(x) })
+	seen("vpc-b")
+	if two.View().VPCs.Len() != 1 || !two.Observed.Deleting("vpc-b", resource.KindVPC) {
+		t.Errorf("%d VPCs", two.View().VPCs.Len())
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
