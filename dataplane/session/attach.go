@@ -20,63 +20,11 @@ import (
 	"sluice/dataplane/plan"
 )
 
-// Link is a link of a network that programs belong on.
-type Link struct {
-	Name   string
-	Index  int  // 0 for one that is not there yet
-	Moved  bool // a device that was handed over; only such a one may get XDP
-	Tunnel bool // leads into a tunnel, and has no Ethernet header
-}
-
-// Links returns the links of n that programs belong on: none without a public
-// side. tunnels are the links into tunnels; index returns the index of a link, 0
-// where there is none.
-func Links(n *dataplane.Network, tunnels []string, index func(name string) int) []Link {
-	if n.Uplink == nil {
-		return nil
-	}
-	out := []Link{{Name: dataplane.UplinkName, Index: index(dataplane.UplinkName), Moved: n.Uplink.Mode == dataplane.UplinkDevice}}
-	for i := range n.Switches {
-		sw := &n.Switches[i]
-		out = append(out, Link{Name: sw.ID, Index: index(sw.ID), Moved: sw.Attachment.Kind == dataplane.AttachDevice})
-	}
-	for _, t := range tunnels {
-		out = append(out, Link{Name: t, Index: index(t), Tunnel: true})
-	}
-	return out
-}
-
-// hook is a place on a link for a program.
-type hook string
-
 const (
 	ingress hook = "ingress"
 	egress  hook = "egress"
 	xdp     hook = "xdp"
 )
-
-// hooks returns the hooks of a link that take programs. What goes into a tunnel
-// has been looked at where it came from.
-func hooks(l Link, by dataplane.ProgramsBy) []hook {
-	switch {
-	case by == dataplane.ByXDP:
-		return []hook{ingress, egress, xdp}
-	case l.Tunnel:
-		return []hook{ingress}
-	}
-	return []hook{ingress, egress}
-}
-
-// program names the program for a hook of a link.
-func program(l Link, h hook) string {
-	switch {
-	case l.Name == dataplane.UplinkName:
-		return "uplink_" + string(h)
-	case l.Tunnel:
-		return "tunnel_" + string(h)
-	}
-	return "switch_" + string(h)
-}
 
 // attachments decides how each link gets its programs. XDP is worth it only
 // where packets both come in and leave by it, so it takes the uplink and one
@@ -219,62 +167,6 @@ func (n *Network) means(h hook) string {
 		return "tcx"
 	}
 	return "clsact"
-}
-
-// links is the directory of the pinned links.
-func (n *Network) links() string { return filepath.Join(n.dir, "links") }
-
-func (n *Network) pin(l Link, h hook) string { return filepath.Join(n.links(), l.Name+"-"+string(h)) }
-
-// attached reports whether our program is at the hook.
-func (n *Network) attached(l Link, h hook) bool {
-	want, err := n.programID(l, h)
-	if err != nil {
-		return false
-	}
-	if h != xdp && !n.s.tcx {
-		f, err := n.filter(l, h)
-		return err == nil && f != nil && f.Id == int(want)
-	}
-	pinned, err := link.LoadPinnedLink(n.pin(l, h), nil)
-	if err != nil {
-		return false
-	}
-	defer pinned.Close()
-	return attachedTo(pinned) == l.Index && programOf(pinned) == want
-}
-
-func (n *Network) programID(l Link, h hook) (ebpf.ProgramID, error) {
-	info, err := n.prog[program(l, h)].Info()
-	if err != nil {
-		return 0, err
-	}
-	id, _ := info.ID()
-	return id, nil
-}
-
-// attachedTo returns the index of the network link that a BPF link is at; 0 if
-// that is gone.
-func attachedTo(l link.Link) int {
-	info, err := l.Info()
-	if err != nil {
-		return 0
-	}
-	if t := info.TCX(); t != nil {
-		return int(t.Ifindex)
-	}
-	if x := info.XDP(); x != nil {
-		return int(x.Ifindex)
-	}
-	return 0
-}
-
-func programOf(l link.Link) ebpf.ProgramID {
-	info, err := l.Info()
-	if err != nil {
-		return 0
-	}
-	return info.Program
 }
 
 // attach puts our program at a hook: in the place of an earlier one of ours in
