@@ -25,7 +25,7 @@ tests() {
 	# more of them do than there are processors. "make lint" vets.
 	if [ $# -eq 0 ]; then
 		run -race -short -vet=off -count=1 -p 2 -parallel 4 -timeout 15m ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...
-	elif [ "$1" = --all ]; then
+	elif [ "$*" = --all ]; then
 		# What needs no race detector comes first and fails fast: it compiles.
 		go build ./... && run -race -vet=off -count=1 -p 2 -timeout 25m ./test/vm ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...
 	else

@@ -78,6 +78,9 @@ func (k *fakeKernel) VPN(context.Context, string) (map[string]dataplane.VPNStatu
 	return nil, nil
 }
 
+// VPNPath implements vpn.Plane.
+func (k *fakeKernel) VPNPath() (dataplane.VPNPath, error) { return dataplane.VPNByXFRM, nil }
+
 // VPNAbilities implements vpn.Plane.
 func (k *fakeKernel) VPNAbilities(context.Context) *dataplane.VPNAbilities {
 	return &dataplane.VPNAbilities{Path: dataplane.VPNByXFRM, NotKnownYet: true}

@@ -57,10 +57,9 @@ type forwarding struct {
 // externalKey orders DNAT entries by public address, protocol and port.
 func externalKey(e *resource.ForwardEntry) uint64 {
 	a := e.ExternalIP.As4()
-	return uint64(binary.BigEndian.Uint32(a[:]))<<24 | uint64(uint8(e.Protocol))<<16 | uint64(e.ExternalPort)
+	return uint64(binary.BigEndian.Uint32(a[:]))<<24 | uint64(e.Protocol)<<16 | uint64(e.ExternalPort)
 }
 
-// protocolNumber returns the IANA number; 0 stands for every protocol.
 // snat returns the SNAT entries that take effect, with those of their
 // addresses that are on the gateway. A single address whose instance has an
 // elastic IP of its own goes out by that. An instance in the block of a

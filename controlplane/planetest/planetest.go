@@ -359,6 +359,13 @@ func (t *Tunnels) Unable(why error) {
 	t.unable = why
 }
 
+// VPNPath implements vpn.Plane.
+func (t *Tunnels) VPNPath() (dataplane.VPNPath, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return dataplane.VPNByXFRM, t.unable
+}
+
 // VPNAbilities implements vpn.Plane.
 func (t *Tunnels) VPNAbilities(context.Context) *dataplane.VPNAbilities {
 	t.mu.Lock()

@@ -59,10 +59,6 @@ func Upgrade(ctx context.Context, s store.Store, backup func(schema int) (path s
 	}
 	writes := []store.Write{{Key: key, Value: []byte(fmt.Sprint(Version))}}
 	if len(records) > 0 {
-		path, err := backup(have)
-		if err != nil {
-			return fmt.Errorf("back up the store before it is brought to schema %d: %w", Version, err)
-		}
 		for _, x := range records {
 			for at := have; at < Version; at++ {
 				if err := steps[at](x.Kind, x.record); err != nil {
@@ -74,6 +70,11 @@ func Upgrade(ctx context.Context, s store.Store, backup func(schema int) (path s
 				return err
 			}
 			writes = append(writes, store.Write{Key: x.Key, Value: value})
+		}
+		// Last: a store that cannot be brought over is not copied at each start.
+		path, err := backup(have)
+		if err != nil {
+			return fmt.Errorf("back up the store before it is brought to schema %d: %w", Version, err)
 		}
 		log.Info("the store is brought to another schema", "from", have, "to", Version, "records", len(records), "backup", path)
 	}

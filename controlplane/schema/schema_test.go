@@ -145,7 +145,8 @@ func TestUpgradeRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	backup := func(int) (string, error) { return "", nil }
+	copies := 0
+	backup := func(int) (string, error) { copies++; return "", nil }
 
 	s := fresh()
 	if err := schema.Upgrade(ctx, s, nil, quiet); err != nil {
@@ -176,6 +177,9 @@ func TestUpgradeRefuses(t *testing.T) {
 		if got := records(t, s); !reflect.DeepEqual(got, before) {
 			t.Errorf("%s: the store was changed", name)
 		}
+	}
+	if copies > 0 {
+		t.Errorf("%d copies of stores that cannot be brought over", copies)
 	}
 
 	s = fresh()

@@ -45,7 +45,7 @@ type Attached struct {
 // got their first tag, and of one resource by key. A tag that comes or goes
 // between two pages moves no other from one to the other.
 //
-// Reasons: RegionNotFound, QueryEmpty, PageTokenInvalid.
+// Reasons: RegionNotFound, TagQueryEmpty, PageTokenInvalid.
 func (s *Service) List(c identity.Caller, q Query) (page []Attached, next string, err error) {
 	if err := s.settings.CheckRegion(q.Region); err != nil {
 		return nil, "", err

@@ -10,6 +10,7 @@ import (
 	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
+	"sluice/dataplane"
 )
 
 // NewConnection is what a new connection should be.
@@ -28,6 +29,9 @@ type CreatedConnection struct {
 	CreatedAt time.Time `json:"createdAt"`
 }
 
+// notAsked is what the dataplane can carry, where that is not asked for.
+var notAsked = &dataplane.VPNAbilities{NotKnownYet: true}
+
 // CreateConnection makes an IPsec connection between a VPN gateway and a
 // customer gateway, and with AutoConfigRoute its policy routes (VPN Gateway API
 // reference, CreateVpnConnection).
@@ -36,7 +40,14 @@ type CreatedConnection struct {
 // CustomerGatewayNotFound, VPNIPsecOff, those of check, QuotaVPNConnection,
 // those of autoRoutes, VPNGatewayConfiguring.
 func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in NewConnection) (CreatedConnection, error) {
-	able := s.plane.VPNAbilities(ctx)
+	// Not for what is refused anyhow: it may wait.
+	able := notAsked
+	v := s.db.View()
+	if _, err := lookup.In(s.settings, c, v.VPNGateways, in.Region, in.Gateway); err == nil {
+		if _, err := lookup.In(s.settings, c, v.CustomerGateways, in.Region, in.CustomerGateway); err == nil {
+			able = s.plane.VPNAbilities(ctx)
+		}
+	}
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (CreatedConnection, error) {
 		g, err := lookup.In(s.settings, c, tx.VPNGateways, in.Region, in.Gateway)
 		if err != nil {
@@ -98,7 +109,10 @@ type ConnectionChange struct {
 // Reasons, in this order: RegionNotFound, VPNConnectionNotFound, those of
 // check, those of autoRoutes, VPNGatewayConfiguring.
 func (s *Service) ModifyConnection(ctx context.Context, c identity.Caller, in ConnectionChange) (ConnectionStatus, error) {
-	able := s.plane.VPNAbilities(ctx)
+	able := notAsked
+	if in.Settings.negotiation() {
+		able = s.plane.VPNAbilities(ctx)
+	}
 	err := change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, g, peer, err := s.connection(tx.View, c, in.Region, in.ID)
 		if err != nil {

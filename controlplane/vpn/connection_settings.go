@@ -26,6 +26,12 @@ type ConnectionSettings struct {
 	NATTraversal      *bool
 }
 
+// negotiation reports whether there is anything among them that the dataplane may not be
+// able to carry.
+func (s *ConnectionSettings) negotiation() bool {
+	return s.IKE.Version != nil || s.IKE.Aggressive != nil || s.IKE.Proposal != ProposalSettings{} || s.IPsec.Proposal != ProposalSettings{}
+}
+
 // IKESettings are those of phase 1; see resource.IKEConfig.
 type IKESettings struct {
 	PSK               *string // in clear

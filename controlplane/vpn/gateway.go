@@ -49,7 +49,6 @@ type NewGateway struct {
 // PeriodMissing, VPNGatewayExists, VPNUnavailable, NoFreeElasticIP,
 // VPCInTransition.
 func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gateway) (NewGateway, error) {
-	able := s.plane.VPNAbilities(ctx)
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (NewGateway, error) {
 		vpc, err := lookup.In(s.settings, c, tx.VPCs, in.Region, in.VPC)
 		if err != nil {
@@ -66,7 +65,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		for other := range tx.VPNGateways.By(state.ByVPC, vpc.ID).All() {
 			return NewGateway{}, fault.New(fault.VPNGatewayExists, "VPC %s has VPN gateway %s; a VPC has at most one", vpc.ID, other.ID)
 		}
-		if err := able.NoneBecause; err != nil {
+		if _, err := s.plane.VPNPath(); err != nil {
 			return NewGateway{}, fault.Explained(fault.VPNUnavailable, "%v", err)
 		}
 		public, ok := s.settings.PublicNetworkOf(vpc.Region)

@@ -18,6 +18,8 @@ type Plane interface {
 	// VPN returns the live state of the connections of a network that the
 	// dataplane has, by connection id.
 	VPN(ctx context.Context, network string) (map[string]dataplane.VPNStatus, error)
+	// VPNPath says how the dataplane carries tunnels, or why it cannot.
+	VPNPath() (dataplane.VPNPath, error)
 	// VPNAbilities returns what the dataplane can carry, as it was found out last. It may
 	// wait, so that it is not for transactions.
 	VPNAbilities(ctx context.Context) *dataplane.VPNAbilities

@@ -8,8 +8,8 @@ import (
 	"sluice/dataplane/nft"
 )
 
-// compareRules finds out what the table should hold and, where that is in
-// being stale, what it holds. It reports whether the table is missing or damaged, and
+// compareRules finds out what the table should hold and, where what is known is stale,
+// what it holds. It reports whether the table is missing or damaged, and
 // must be made before anything else.
 func (j *job) compareRules(ctx context.Context) (first bool, err error) {
 	n := j.n

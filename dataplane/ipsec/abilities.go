@@ -28,10 +28,12 @@ type abilities struct {
 	first chan struct{} // closed when something is known
 
 	program string
-	checked atomic.Int64 // modification time of the program that known is of, or that is being asked
 	ctx     context.Context
 	stop    context.CancelFunc
-	asking  sync.WaitGroup
+
+	mu     sync.Mutex
+	asked  int64          // when the program was written that is asked last
+	asking sync.WaitGroup // is added to under mu, while ctx has not ended
 }
 
 func newAbilities(m *Gateways) *abilities {
@@ -52,9 +54,7 @@ const firstAnswer = 10 * time.Second
 
 // get returns what is known; it waits only while nothing is, for at most firstAnswer.
 func (a *abilities) get(ctx context.Context) *dataplane.VPNAbilities {
-	if at := a.programTime(); a.checked.Swap(at) != at && a.ctx.Err() == nil {
-		a.asking.Go(a.ask)
-	}
+	a.renew()
 	ctx, cancel := context.WithTimeout(ctx, firstAnswer)
 	defer cancel()
 	select {
@@ -71,6 +71,17 @@ func (a *abilities) get(ctx context.Context) *dataplane.VPNAbilities {
 	return &dataplane.VPNAbilities{Path: a.path, NotKnownYet: true}
 }
 
+// renew asks charon's program if it is another than the one asked last.
+func (a *abilities) renew() {
+	at := a.programTime()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asked != at && a.ctx.Err() == nil {
+		a.asked = at
+		a.asking.Go(func() { a.ask(at) })
+	}
+}
+
 // programTime returns when charon's program was written; 1 if that cannot be told.
 func (a *abilities) programTime() int64 {
 	info, err := os.Stat(a.program)
@@ -81,11 +92,16 @@ func (a *abilities) programTime() int64 {
 }
 
 // ask asks until there is an answer.
-func (a *abilities) ask() {
+func (a *abilities) ask(at int64) {
 	all, err := backoff.Retry(a.ctx, func() (*dataplane.VPNAbilities, error) { return a.read(a.ctx) },
 		backoff.WithBackOff(&backoff.ExponentialBackOff{InitialInterval: time.Second, Multiplier: 2, MaxInterval: time.Minute}), backoff.WithMaxElapsedTime(0))
 	if err != nil {
 		return // stopped
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.asked != at {
+		return // another was asked meanwhile
 	}
 	if a.known.Swap(all) == nil {
 		close(a.first)
@@ -93,7 +109,9 @@ func (a *abilities) ask() {
 }
 
 func (a *abilities) close() {
+	a.mu.Lock()
 	a.stop()
+	a.mu.Unlock()
 	a.asking.Wait()
 }
 

@@ -190,20 +190,7 @@ func put(kinds *bbolt.Bucket, w store.Write, revision int64) error {
 }
 
 // Backup writes the store, as it is now, to a file that is not there yet.
-func (s *Store) Backup(path string) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		_, err := tx.WriteTo(file)
-		return err
-	})
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
-}
+func (s *Store) Backup(path string) error { return boltfile.Copy(s.db, path) }
 
 // Watch implements store.Store.
 func (s *Store) Watch(ctx context.Context, from int64) (<-chan store.Event, error) {

@@ -51,6 +51,31 @@ func Establish(path string, patience time.Duration, fill func(*bbolt.Tx) error) 
 	return syncDirectory(filepath.Dir(path))
 }
 
+// Copy writes what a file holds, as of now, to another that is not there yet. That gets
+// its name when it is whole and on the disk.
+func Copy(db *bbolt.DB, path string) (err error) {
+	defer Trap(&err)()
+	fresh := path + ".new"
+	file, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = db.View(func(tx *bbolt.Tx) error {
+		_, err := tx.WriteTo(file)
+		return err
+	})
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(fresh))
+	}
+	if err := os.Link(fresh, path); err != nil {
+		return errors.Join(err, os.Remove(fresh))
+	}
+	if err := os.Remove(fresh); err != nil {
+		return err
+	}
+	return syncDirectory(filepath.Dir(path))
+}
+
 // Open opens a file with mode 0600, or makes it. Another process that has it
 // open is waited for for as long as patience, which is more than 0; then the
 // error is bbolt's ErrTimeout. Of damage only what is in the way of opening it
