@@ -217,6 +217,9 @@ func TestSamePortAgain(t *testing.T) {
 // AAAA) are two answers: of two packets that make the same entry at once, none is
 // lost.
 func TestTwoQuestionsAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	const questions = 300
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)

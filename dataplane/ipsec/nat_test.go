@@ -54,7 +54,12 @@ func translate(t *testing.T, router *netns.Namespace, ports string) {
 // A NAT in front of the peer forgets its mapping, and only the gateway's side
 // sends: the peer's dead peer detection, every 30 s as is usual, finds the gateway's
 // SA still there, which then follows to the new port.
-func TestMappingChanges(t *testing.T) { mappingChanges(t, 2) }
+func TestMappingChanges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
+	mappingChanges(t, 2)
+}
 
 func TestMappingChangesIKEv1(t *testing.T) {
 	if testing.Short() {

@@ -128,6 +128,9 @@ func established(m *Gateways, network string) []ikeSA {
 // Two connections with the same peer do not get into each other's way: with IKEv2
 // each has an IKE_SA of its own, with IKEv1 both are in one.
 func TestSamePeer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		for version, ikes := range map[int]int{1: 1, 2: 2} {
 			c := usual()

@@ -183,6 +183,9 @@ func TestBatches(t *testing.T) {
 
 // A peer that falls silent is found dead, and the tunnel is back with it.
 func TestDeadPeer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		c := usual()
 		l.answer(c)

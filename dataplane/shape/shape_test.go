@@ -31,6 +31,9 @@ func rate(t *testing.T, mbit, bytes int, took time.Duration) float64 {
 
 // It has the machine to itself; those after it run beside one another.
 func TestGoodput(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	for _, kind := range []string{"tun", "veth"} {
 		t.Run(kind, func(t *testing.T) {
 			l := newLab(t, kind, "ipsec0")
