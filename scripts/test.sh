@@ -22,9 +22,9 @@ tests() {
 	mount -t tmpfs -o mode=755 sluice-test /run/netns || return
 	# What takes the longest is begun before the rest, so that nothing waits for it
 	# alone at the end. Tests that may run beside each other wait most of the time:
-	# more of them do than there are processors. "make lint" vets.
+	# more of them do than there are processors, and so do packages. "make lint" vets.
 	if [ $# -eq 0 ]; then
-		run -race -short -vet=off -count=1 -p 2 -parallel 4 -timeout 15m ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...
+		run -race -short -vet=off -count=1 -p 3 -parallel 4 -timeout 15m ./dataplane/engine ./test/e2e ./dataplane/ipsec ./...
 	elif [ "$*" = --all ]; then
 		# What needs no race detector comes first and fails fast: it compiles.
 		go build ./... && run -race -vet=off -count=1 -p 2 -timeout 25m ./test/vm ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...

@@ -70,6 +70,9 @@ func newCrowdWith(t *testing.T, o session.Options, change func(*dataplane.Networ
 // them each connection fails, is counted where it belongs, by host and elastic IP,
 // takes no place, and passes for none that was opened; who has a port keeps it.
 func TestPortsExhausted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	const ports, hosts = 511, 3
 	for _, protocol := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
 		for _, addresses := range []int{1, 2} {
@@ -128,6 +131,9 @@ func TestPortsExhausted(t *testing.T) {
 
 // Of ICMP the kernel hands out every identifier; the one after the last fails.
 func TestIdentifiersExhausted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	const identifiers, more = 65536, 50
 	c := newCrowd(t, func(*dataplane.Network) {})
 	// Else conntrack's table ends before the identifiers do: SNAT entries have three quarters of it.
@@ -175,6 +181,9 @@ func conntrackMax(t *testing.T) int {
 // A host whose connection finds no port is told so where the network answers,
 // and not where it does not.
 func TestExhaustionIsAnswered(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	for _, refusal := range []dataplane.Refusal{dataplane.RefuseReject, dataplane.RefuseDrop} {
 		for _, network := range []string{"tcp4", "udp4"} {
 			t.Run(fmt.Sprintf("%s, %s", refusal, network), func(t *testing.T) {
