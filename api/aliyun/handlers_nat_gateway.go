@@ -16,11 +16,10 @@ import (
 // what the documents know beyond that is of the cloud's billing, or of types
 // that these actions can't make.
 const (
-	chargePostPaid  = "PostPaid"
-	chargeBySpec    = "PayBySpec"
-	businessNormal  = "Normal"
-	natTypeNormal   = "Normal"
-	specExtraLarge1 = "XLarge.1" // may be asked for in a filter, never made
+	chargePostPaid = "PostPaid"
+	chargeBySpec   = "PayBySpec"
+	businessNormal = "Normal"
+	natTypeNormal  = "Normal"
 )
 
 // CreateNatGateway implements Actions.
@@ -51,17 +50,22 @@ func (s *Service) CreateNatGateway(ctx context.Context, c identity.Caller, r *Cr
 
 // DescribeNatGateways implements Actions.
 func (s *Service) DescribeNatGateways(_ context.Context, c identity.Caller, r *DescribeNatGatewaysRequest) (*DescribeNatGatewaysResponse, error) {
-	list, err := s.nat.Gateways(c, nat.GatewayQuery{
+	q := nat.GatewayQuery{
 		Region: r.RegionId,
 		ID:     given(r.NatGatewayId),
 		VPC:    given(r.VpcId),
 		Name:   given(r.Name),
-		Limits: specWords.of(r.Spec),
 		// There are no subscriptions and no resource groups.
 		None: differs(r.InstanceChargeType, chargePostPaid) || differs(r.NatType, natTypeNormal) ||
-			r.ResourceGroupId != nil || given(r.Spec) == specExtraLarge1,
+			r.ResourceGroupId != nil,
 		Page: pageOf(r.PageNumber, r.PageSize),
-	})
+	}
+	if r.Spec != nil {
+		// A gateway of specification XLarge.1 may be asked for, and none can be made.
+		limits, ok := specWords.find(*r.Spec)
+		q.Limits, q.None = &limits, q.None || !ok
+	}
+	list, err := s.nat.Gateways(c, q)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package aliyun
 
 import (
+	"fmt"
 	"slices"
 
 	"sluice/controlplane/resource"
@@ -15,18 +16,27 @@ type word[T comparable] struct {
 	value T
 }
 
-// of returns the value of a word that the decoder has let pass, so that it is there; of
-// nothing given nothing.
+// of returns the value of a word, of nothing given nothing. The decoder lets no other words
+// pass; one without a value would otherwise come to mean what the zero value does (no perfect
+// forward secrecy), so that it panics.
 func (w words[T]) of(wire *string) *T {
 	if wire == nil {
 		return nil
 	}
-	i := slices.IndexFunc(w, func(x word[T]) bool { return x.wire == *wire })
-	if i < 0 {
-		// The services refuse what is no value of the thing.
-		return new(T)
+	value, ok := w.find(*wire)
+	if !ok {
+		panic(fmt.Sprintf("aliyun: no value for the word %q, which the catalog lets pass", *wire))
 	}
-	return &w[i].value
+	return &value
+}
+
+// find returns the value of a word, if it has one.
+func (w words[T]) find(wire string) (value T, ok bool) {
+	i := slices.IndexFunc(w, func(x word[T]) bool { return x.wire == wire })
+	if i < 0 {
+		return value, false
+	}
+	return w[i].value, true
 }
 
 // wire returns the word for a value; empty for one that the documents have no word for.

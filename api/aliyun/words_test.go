@@ -55,6 +55,9 @@ func TestWords(t *testing.T) {
 				if convert == nil {
 					continue
 				}
+				if len(f.Enum) == 0 {
+					t.Errorf("%s %s: any word passes", action, f.Name)
+				}
 				for _, v := range f.Enum {
 					seen[name] = true
 					if w := fmt.Sprint(v); !strings.EqualFold(convert(w), w) {
@@ -74,7 +77,14 @@ func TestWords(t *testing.T) {
 	if len(seen) < 15 {
 		t.Errorf("only %v have words in the catalog", seen)
 	}
-	if w := "rot13"; *encryptionWords.of(&w) != "" || encryptionWords.wire("") != "" {
+	if _, ok := encryptionWords.find("rot13"); ok || encryptionWords.wire("") != "" {
 		t.Error("a word that there is not has a value")
 	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a word without a value means something")
+		}
+	}()
+	w := "group15"
+	groupWords.of(&w)
 }

@@ -19,18 +19,24 @@ import (
 	"sluice/controlplane/store/bolt"
 )
 
-// TestLog writes one line for a change, and none for a call that changes
-// nothing.
-func TestLog(t *testing.T) {
+func newDB(t *testing.T) *state.DB {
+	t.Helper()
 	s, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	db, err := state.Open(context.Background(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return db
+}
+
+// TestLog writes one line for a change, and none for a call that changes
+// nothing.
+func TestLog(t *testing.T) {
+	db := newDB(t)
 	var log bytes.Buffer
 	w := change.Writer{IDs: resource.IDs{Alphabet: "0123456789", Length: 9}, DB: db, Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	lines := func() string { defer log.Reset(); return log.String() }
@@ -71,17 +77,9 @@ func TestLog(t *testing.T) {
 
 // TestNewID checks the form of ids: those that name links have to fit (15 bytes).
 func TestNewID(t *testing.T) {
-	s, err := bolt.Open(filepath.Join(t.TempDir(), "store.db"), time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	db, err := state.Open(context.Background(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := newDB(t)
 	w := change.NewWriter(db, &settings.Settings{}, time.Now, slog.New(slog.DiscardHandler))
-	err = change.Run(context.Background(), w, identity.Caller{}, func(tx *change.Tx) error {
+	err := change.Run(context.Background(), w, identity.Caller{}, func(tx *change.Tx) error {
 		seen := make(map[string]bool)
 		for range 100 {
 			id := tx.NewID("snat")

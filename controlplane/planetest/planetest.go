@@ -377,13 +377,13 @@ func (t *Tunnels) VPNAbilities(context.Context) *dataplane.VPNAbilities {
 	defer t.mu.Unlock()
 	a := &dataplane.VPNAbilities{Path: dataplane.VPNByXFRM, NoneBecause: t.unable, IKEVersions: map[int]bool{1: true, 2: true},
 		Encryptions: map[dataplane.Encryption]bool{}, Integrities: map[dataplane.Integrity]bool{}, Groups: map[dataplane.DHGroup]bool{}}
-	for _, e := range []dataplane.Encryption{dataplane.AES128, dataplane.AES192, dataplane.AES256, dataplane.TripleDES, dataplane.DES} {
+	for _, e := range dataplane.Encryptions() {
 		a.Encryptions[e] = e != t.lacks
 	}
-	for _, i := range []dataplane.Integrity{dataplane.MD5, dataplane.SHA1, dataplane.SHA256, dataplane.SHA384, dataplane.SHA512} {
+	for _, i := range dataplane.Integrities() {
 		a.Integrities[i] = true
 	}
-	for _, g := range []dataplane.DHGroup{1, 2, 5, 14, 24} {
+	for _, g := range dataplane.DHGroups() {
 		a.Groups[g] = true
 	}
 	return a

@@ -7,7 +7,7 @@ import (
 
 // Kind is what the control plane has to know of a kind of resource beside its
 // struct. It is registered once, in kinds; from that follow the table and its
-// indexes, the list of kinds in the store, Own, Ready, Blocked and HasTags.
+// indexes, the list of kinds in the store, Own, Ready, Blocked and Taggable.
 type Kind[R resource.Resource] struct {
 	Name    resource.Kind
 	Noun    string // for details: "NAT gateway"

@@ -3,6 +3,7 @@ package ipsec
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,20 @@ func TestExamine(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What charon and the kernel call an algorithm is known of each that there is, and of no
+// other.
+func TestEveryAlgorithmHasAName(t *testing.T) {
+	if got, want := slices.Sorted(maps.Keys(encryptions)), slices.Sorted(slices.Values(dataplane.Encryptions())); !slices.Equal(got, want) {
+		t.Errorf("encryptions %v, want %v", got, want)
+	}
+	if got, want := slices.Sorted(maps.Keys(integrities)), slices.Sorted(slices.Values(dataplane.Integrities())); !slices.Equal(got, want) {
+		t.Errorf("hashes %v, want %v", got, want)
+	}
+	if got, want := slices.Sorted(maps.Keys(groups)), slices.Sorted(slices.Values(dataplane.DHGroups())); !slices.Equal(got, want) {
+		t.Errorf("groups %v, want %v", got, want)
+	}
 }
 
 func TestLacks(t *testing.T) {
