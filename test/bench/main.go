@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+	"time"
 
 	"sluice/dataplane/bgp"
 )
@@ -34,6 +35,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	out := flags.String("o", "build/bench.json", "`FILE` that gets the figures; the run keeps its data beside it")
 	only := flags.String("run", "", "measure only what matches this `REGEXP`: "+names())
 	quick := flags.Bool("quick", false, "small samples, to try the program out; the figures are worth little")
+	idle := flags.Duration("idle", 0, "watch an idle daemon for that `TIME`; by default 5m, or 20s with -quick")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -42,6 +44,11 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case flags.NArg() > 0:
 		fmt.Fprintf(stderr, "bench: unexpected argument %q\n", flags.Arg(0))
 		return exitUsage
+	}
+	if *idle == 0 {
+		if *idle = idleWindow; *quick {
+			*idle = 20 * time.Second
+		}
 	}
 	selected, err := regexp.Compile(*only)
 	if err != nil {
@@ -52,7 +59,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "bench: it makes network namespaces, which only root may do")
 		return exitUsage
 	}
-	if err := measure(ctx, *out, selected, *quick, stdout, stderr); err != nil {
+	if err := measure(ctx, *out, selected, *quick, *idle, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "bench:", err)
 		return exitFailure
 	}
@@ -69,8 +76,8 @@ func names() string {
 
 // measure does the selected measurements and writes the figures of those that
 // worked, also if others did not.
-func measure(ctx context.Context, out string, selected *regexp.Regexp, quick bool, stdout, stderr io.Writer) (err error) {
-	r, err := newRun(ctx, filepath.Join(filepath.Dir(out), "bench.work"), quick, stderr)
+func measure(ctx context.Context, out string, selected *regexp.Regexp, quick bool, idle time.Duration, stdout, stderr io.Writer) (err error) {
+	r, err := newRun(ctx, filepath.Join(filepath.Dir(out), "bench.work"), quick, idle, stderr)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"sluice/dataplane"
 )
@@ -16,7 +17,7 @@ import (
 func newTestRun(t *testing.T) *run {
 	t.Helper()
 	needRoot(t)
-	r, err := newRun(t.Context(), filepath.Join(t.TempDir(), "work"), true, io.Discard)
+	r, err := newRun(t.Context(), filepath.Join(t.TempDir(), "work"), true, time.Second, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ const (
 	bitRate   = "bit/s"
 	micros    = "us"
 	count     = "count"
+	megabytes = "MB"
 )
 
 // report collects the figures of a run.
@@ -54,12 +55,17 @@ func (r *report) add(name string, value float64, unit, notes string) error {
 	return nil
 }
 
+// has says whether there is a figure of that name.
+func (r *report) has(name string) bool { _, ok := r.figures[name]; return ok }
+
 // isCost names the ratios of which less is better.
 var isCost = map[string]bool{
-	"api_write_over_fsync":     true,
-	"latency_p50_over_nft":     true,
-	"latency_p50_xdp_over_nft": true,
-	"tunnel_up_over_swanctl":   true,
+	"api_write_over_fsync":        true,
+	"latency_p50_over_nft":        true,
+	"latency_p50_xdp_over_nft":    true,
+	"tunnel_up_over_swanctl":      true,
+	"write_100k_over_1k":          true,
+	"write_beside_vpn_over_alone": true,
 }
 
 // round leaves four significant digits: there is no more in any measurement.
@@ -110,6 +116,13 @@ var goals = map[string]goal{
 	"restore_10k_s":     {"≤ 3 s", atMost("restore_10k_s", 3)},
 	"ecs_metric_10k_ms": {"≤ 50 ms", atMost("ecs_metric_10k_ms", 50)},
 	"pps_10k_over_1":    {"≥ 0.95", atLeast("pps_10k_over_1", 0.95)},
+
+	"write_100k_over_1k":          {"≤ 1.3", atMost("write_100k_over_1k", 1.3)},
+	"apply_100k_p99_ms":           {"≤ 10 ms", atMost("apply_100k_p99_ms", 10)},
+	"write_beside_vpn_over_alone": {"≤ 2", atMost("write_beside_vpn_over_alone", 2)},
+	"idle_cpu_pct":                {"≤ 2 %", atMost("idle_cpu_pct", 2)},
+	"restore_100x1k_s":            {"≤ 10 s", atMost("restore_100x1k_s", 10)},
+	"rss_100x1k_mb":               {"≤ 400 MB", atMost("rss_100x1k_mb", 400)},
 
 	"shortcut_conntrack_differences": {"0", atMost("shortcut_conntrack_differences", 0)},
 

@@ -35,7 +35,7 @@ func restores(ctx context.Context, r *run) error {
 	r.say("starting sluiced %d times with an empty kernel", rounds)
 	var restored, ready []float64
 	for range rounds {
-		a, b, err := restore(ctx, s)
+		a, b, err := restore(ctx, s, tableSize, s.natVPC)
 		if err != nil {
 			return err
 		}
@@ -51,28 +51,35 @@ func restores(ctx context.Context, r *run) error {
 // restore stops the daemon, empties the kernel, and starts the daemon again. It
 // returns how long it took until all entries were in the kernel, and until the
 // API answered.
-func restore(ctx context.Context, s *site) (restored, ready time.Duration, err error) {
+func restore(ctx context.Context, s *site, size int, vpcs ...*natVPC) (restored, ready time.Duration, err error) {
 	if err := s.lab.StopDaemon(); err != nil {
 		return 0, 0, err
 	}
 	// As after a boot: no namespace, and no mark of one.
-	if err := netns.Delete(dataplane.Namespace(s.vpc)); err != nil {
-		return 0, 0, err
+	for _, v := range vpcs {
+		if err := netns.Delete(dataplane.Namespace(v.vpc)); err != nil {
+			return 0, 0, err
+		}
 	}
 	if err := os.RemoveAll(filepath.Join(s.lab.RunDir(), "networks")); err != nil {
 		return 0, 0, err
 	}
-	if err := s.uplinkGone(ctx); err != nil {
-		return 0, 0, err
+	for _, v := range vpcs {
+		if err := v.uplinkGone(ctx); err != nil {
+			return 0, 0, err
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, restorePatience)
 	defer cancel()
 	began := time.Now()
 	there := make(chan error, 1)
 	go func() {
-		err := awaitElements(ctx, s.vpc, tableSize)
+		var errs []error
+		for _, v := range vpcs {
+			errs = append(errs, awaitElements(ctx, v.vpc, size))
+		}
 		restored = time.Since(began)
-		there <- err
+		there <- errors.Join(errs...)
 	}()
 	err = s.lab.StartDaemon(ctx)
 	ready = time.Since(began)
@@ -82,20 +89,23 @@ func restore(ctx context.Context, s *site) (restored, ready time.Duration, err e
 	return restored, ready, errors.Join(err, <-there)
 }
 
+// restorePatience is how long a start may take before the measurement gives up.
+const restorePatience = 2 * time.Minute
+
 // uplinkGone waits until the outer end of the network's uplink has gone, which
 // the kernel removes some time after the namespace that the inner end was in.
-func (s *site) uplinkGone(ctx context.Context) error {
-	internet, err := s.lab.Host(lab.InternetHost)
+func (v *natVPC) uplinkGone(ctx context.Context) error {
+	internet, err := v.site.lab.Host(lab.InternetHost)
 	if err != nil {
 		return err
 	}
 	return poll(ctx, "wait for the old uplink to go", func() error {
 		return lab.In(internet.Namespace, func() error {
-			_, err := netlink.LinkByName(s.vpc)
+			_, err := netlink.LinkByName(v.vpc)
 			if errors.As(err, new(netlink.LinkNotFoundError)) {
 				return nil
 			}
-			return errors.Join(err, fmt.Errorf("%s is still in %s", s.vpc, internet.Namespace))
+			return errors.Join(err, fmt.Errorf("%s is still in %s", v.vpc, internet.Namespace))
 		})
 	})
 }

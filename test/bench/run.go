@@ -31,6 +31,8 @@ type run struct {
 	dir  string
 	lock *os.File
 
+	idle time.Duration // how long an idle daemon is watched
+
 	site *site // made by the first measurement that needs it
 }
 
@@ -41,7 +43,7 @@ const (
 
 // newRun claims a directory for a run, and removes what an earlier run left in
 // it and in the kernel.
-func newRun(ctx context.Context, dir string, quick bool, said io.Writer) (*run, error) {
+func newRun(ctx context.Context, dir string, quick bool, idle time.Duration, said io.Writer) (*run, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -61,7 +63,7 @@ func newRun(ctx context.Context, dir string, quick bool, said io.Writer) (*run, 
 		return nil, fmt.Errorf("%s is in use by another run (%w); wait for it, or name another -o", dir, err)
 	}
 	r := &run{
-		report: newReport(), quick: quick, said: said, dir: dir, lock: lock,
+		report: newReport(), quick: quick, idle: idle, said: said, dir: dir, lock: lock,
 		log: slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	old, err := os.ReadFile(filepath.Join(dir, idFile))
@@ -151,7 +153,7 @@ type measurement struct {
 }
 
 // measurements are in the order in which they run: the table of entries is
-// filled by the first, and used by those after it.
+// filled by the first, and used by those after it. Each works alone.
 var measurements = []measurement{
 	{"api_write", writes},
 	{"api_describe", describes},
@@ -173,4 +175,11 @@ var measurements = []measurement{
 	{"vpn_tunnel", vpn(againstSwanctl)},
 	{"flow_follows", vpn(follows)},
 	{"vpn_closed", vpn(failsClosed)},
+	{"write_beside_vpn_over_alone", vpn(writesBesideVPN)},
+	// Each of these has a lab of its own, in place of the one before.
+	{"write_100k_over_1k", writesAtScale},
+	{"apply_100k_p99_ms", writesAtScale},
+	{"restore_100x1k_s", restoresMany},
+	{"idle_cpu_pct", idles},
+	{"rss_100x1k_mb", idles},
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -87,31 +86,7 @@ var errNoSessions = errors.New("it has no table of sessions in BPF")
 const pins = "/sys/fs/bpf/sluice"
 
 // sessionMemory returns how much memory the network's BPF maps take.
-func (g *gateway) sessionMemory() (bytes uint64, err error) {
-	dir := filepath.Join(pins, g.id)
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, errNoSessions
-	}
-	if err != nil {
-		return 0, err
-	}
-	for _, e := range entries {
-		m, err := ebpf.LoadPinnedMap(filepath.Join(dir, e.Name()), &ebpf.LoadPinOptions{ReadOnly: true})
-		if err != nil {
-			continue // not a map
-		}
-		n, err := mapMemory(m)
-		if err := errors.Join(err, m.Close()); err != nil {
-			return 0, err
-		}
-		bytes += n
-	}
-	if bytes == 0 {
-		return 0, errNoSessions
-	}
-	return bytes, nil
-}
+func (g *gateway) sessionMemory() (bytes uint64, err error) { return networkMemory(g.id) }
 
 // mapMemory returns what the kernel says a map takes: from Linux 6.4 what it
 // has allocated, before that an upper bound.

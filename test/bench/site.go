@@ -18,8 +18,8 @@ const tableSize = 10_000
 // siteConfig is put below the lab's configuration of sluiced: no quota and no
 // throttle is in the way of a measurement.
 const siteConfig = `quotas:
-  forward_entries: 100000
-  vpcs: 100
+  forward_entries: 200000
+  vpcs: 300
   elastic_ips: 200
   vpn_connections_per_gateway: 100
   vpn_policy_routes_per_gateway: 200
@@ -29,10 +29,19 @@ throttle:
 log_level: warn
 `
 
-// site is a lab with a NAT gateway whose table is measured.
+// site is a lab with a sluiced.
 type site struct {
-	lab     *lab.Lab
-	client  *aliyun.Client
+	lab    *lab.Lab
+	client *aliyun.Client
+	holds  string // what it was brought up for
+
+	*natVPC           // the one that theSite makes
+	many    []*natVPC // those that siteOfMany and siteOfTwo make
+}
+
+// natVPC is a VPC with a NAT gateway, whose DNAT table is measured.
+type natVPC struct {
+	site    *site
 	vpc     string
 	gateway string
 	table   string // of the DNAT entries
@@ -41,63 +50,81 @@ type site struct {
 	created atomic.Int64 // entries ever created: numbers their ports
 }
 
-// theSite brings up the lab at its first call, with a table that is empty.
+// theSite brings up a lab at its first call, with a table that is empty.
 func (r *run) theSite(ctx context.Context) (*site, error) {
-	if r.site != nil {
+	return r.siteFor(ctx, "one table", func(s *site) (err error) {
+		s.natVPC, err = s.addNATVPC(ctx)
+		return err
+	})
+}
+
+// siteFor returns the site that was brought up for a purpose, and makes it, in
+// place of another one, if that was not the last.
+func (r *run) siteFor(ctx context.Context, purpose string, fill func(*site) error) (*site, error) {
+	if r.site != nil && r.site.holds == purpose {
 		return r.site, nil
 	}
-	r.say("building sluiced and bringing up a lab")
+	names := r.labOptions()
+	if r.site != nil {
+		if err := lab.Remove(ctx, names); err != nil {
+			return nil, err
+		}
+		r.site = nil
+	}
+	r.say("building sluiced and bringing up a lab for %s", purpose)
 	o, err := lab.Build(ctx, filepath.Join(r.dir, "bin"))
 	if err != nil {
 		return nil, err
 	}
-	names := r.labOptions()
 	o.Name, o.Dir, o.ExtraConfig = names.Name, names.Dir, siteConfig
-	s := &site{}
+	s := &site{holds: purpose}
 	if s.lab, err = lab.Up(ctx, o); err != nil {
 		return nil, err
 	}
+	// From here on it is there, though not as it should be.
+	r.site = &site{}
 	if s.client, err = s.lab.Client(); err != nil {
 		return nil, err
 	}
-	if err := s.makeGateway(ctx); err != nil {
+	if err := fill(s); err != nil {
 		return nil, err
 	}
 	r.site = s
 	return s, nil
 }
 
-// makeGateway makes a VPC with a NAT gateway and an elastic IP.
-func (s *site) makeGateway(ctx context.Context) error {
+// addNATVPC makes a VPC with a NAT gateway and an elastic IP.
+func (s *site) addNATVPC(ctx context.Context) (*natVPC, error) {
+	v := &natVPC{site: s}
 	var vpc aliyun.CreateVpcResponse
 	if err := s.call(ctx, "CreateVpc", &vpc, "CidrBlock", "10.0.0.0/8"); err != nil {
-		return err
+		return nil, err
 	}
-	s.vpc = vpc.VpcId
-	if err := s.settled(ctx, s.vpc, ""); err != nil {
-		return err
+	v.vpc = vpc.VpcId
+	if err := s.settled(ctx, v.vpc, ""); err != nil {
+		return nil, err
 	}
 	var vsw aliyun.CreateVSwitchResponse
-	if err := s.call(ctx, "CreateVSwitch", &vsw, "VpcId", s.vpc, "ZoneId", lab.DefaultRegion+"-a", "CidrBlock", "10.0.0.0/16"); err != nil {
-		return err
+	if err := s.call(ctx, "CreateVSwitch", &vsw, "VpcId", v.vpc, "ZoneId", lab.DefaultRegion+"-a", "CidrBlock", "10.0.0.0/16"); err != nil {
+		return nil, err
 	}
 	var gw aliyun.CreateNatGatewayResponse
-	if err := s.call(ctx, "CreateNatGateway", &gw, "VpcId", s.vpc); err != nil {
-		return err
+	if err := s.call(ctx, "CreateNatGateway", &gw, "VpcId", v.vpc); err != nil {
+		return nil, err
 	}
 	if n := len(gw.ForwardTableIds.ForwardTableId); n != 1 {
-		return fmt.Errorf("CreateNatGateway answered %d DNAT tables, not one", n)
+		return nil, fmt.Errorf("CreateNatGateway answered %d DNAT tables, not one", n)
 	}
-	s.gateway, s.table = gw.NatGatewayId, gw.ForwardTableIds.ForwardTableId[0]
+	v.gateway, v.table = gw.NatGatewayId, gw.ForwardTableIds.ForwardTableId[0]
 	var eip aliyun.AllocateEipAddressResponse
 	if err := s.call(ctx, "AllocateEipAddress", &eip); err != nil {
-		return err
+		return nil, err
 	}
-	s.ip = eip.EipAddress
-	if err := s.settled(ctx, s.vpc, gw.NatGatewayId); err != nil {
-		return err
+	v.ip = eip.EipAddress
+	if err := s.settled(ctx, v.vpc, gw.NatGatewayId); err != nil {
+		return nil, err
 	}
-	return s.call(ctx, "AssociateEipAddress", nil, "AllocationId", eip.AllocationId, "InstanceId", gw.NatGatewayId, "InstanceType", "Nat")
+	return v, s.call(ctx, "AssociateEipAddress", nil, "AllocationId", eip.AllocationId, "InstanceId", gw.NatGatewayId, "InstanceType", "Nat")
 }
 
 // settled waits until a VPC is available, and its NAT gateway if one is named.
@@ -146,19 +173,19 @@ type entry struct {
 }
 
 // nextPort numbers the entries: 1 to 65535.
-func (s *site) nextPort() uint16 { return uint16(s.created.Add(1)-1)%65535 + 1 }
+func (v *natVPC) nextPort() uint16 { return uint16(v.created.Add(1)-1)%65535 + 1 }
 
 // create creates one more entry and returns it with the time of the call's
 // beginning and end.
-func (s *site) create(ctx context.Context, port uint16) (e entry, began, ended time.Time, err error) {
+func (v *natVPC) create(ctx context.Context, port uint16) (e entry, began, ended time.Time, err error) {
 	var answer aliyun.CreateForwardEntryResponse
 	params := map[string]string{
-		"RegionId": lab.DefaultRegion, "ForwardTableId": s.table, "IpProtocol": "UDP",
-		"ExternalIp": s.ip, "ExternalPort": strconv.Itoa(int(port)),
+		"RegionId": lab.DefaultRegion, "ForwardTableId": v.table, "IpProtocol": "UDP",
+		"ExternalIp": v.ip, "ExternalPort": strconv.Itoa(int(port)),
 		"InternalIp": "10.0.0.10", "InternalPort": strconv.Itoa(int(port)),
 	}
 	began = time.Now()
-	body, err := s.client.Call(ctx, "CreateForwardEntry", params)
+	body, err := v.site.client.Call(ctx, "CreateForwardEntry", params)
 	ended = time.Now()
 	if err == nil {
 		err = decode(body, &answer)
@@ -166,13 +193,13 @@ func (s *site) create(ctx context.Context, port uint16) (e entry, began, ended t
 	return entry{answer.ForwardEntryId, port}, began, ended, err
 }
 
-func (s *site) remove(ctx context.Context, e entry) error {
-	return s.call(ctx, "DeleteForwardEntry", nil, "ForwardTableId", s.table, "ForwardEntryId", e.id)
+func (v *natVPC) remove(ctx context.Context, e entry) error {
+	return v.site.call(ctx, "DeleteForwardEntry", nil, "ForwardTableId", v.table, "ForwardEntryId", e.id)
 }
 
 // count returns how many entries the table has, as the API tells.
-func (s *site) count(ctx context.Context) (int, error) {
+func (v *natVPC) count(ctx context.Context) (int, error) {
 	var answer aliyun.DescribeForwardTableEntriesResponse
-	err := s.call(ctx, "DescribeForwardTableEntries", &answer, "ForwardTableId", s.table, "PageSize", "1")
+	err := v.site.call(ctx, "DescribeForwardTableEntries", &answer, "ForwardTableId", v.table, "PageSize", "1")
 	return answer.TotalCount, err
 }

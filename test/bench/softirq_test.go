@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,7 @@ func TestLeavesPackets(t *testing.T) {
 func TestRestoreSoftirq(t *testing.T) {
 	needRoot(t)
 	dir := filepath.Join(t.TempDir(), "work")
-	r, err := newRun(t.Context(), dir, true, io.Discard)
+	r, err := newRun(t.Context(), dir, true, time.Second, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestRestoreSoftirq(t *testing.T) {
 	if err != nil || thread == 0 {
 		t.Skipf("ksoftirqd is not to be seen from here (%v)", err)
 	}
-	if r, err = newRun(t.Context(), dir, true, io.Discard); err != nil {
+	if r, err = newRun(t.Context(), dir, true, time.Second, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	release, err := r.pinSender()

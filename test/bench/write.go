@@ -74,8 +74,8 @@ func writes(ctx context.Context, r *run) error {
 }
 
 // fill creates entries until the table has n.
-func (s *site) fill(ctx context.Context, r *run, n int) error {
-	have, err := s.count(ctx)
+func (v *natVPC) fill(ctx context.Context, r *run, n int) error {
+	have, err := v.count(ctx)
 	if err != nil || have >= n {
 		return err
 	}
@@ -86,7 +86,7 @@ func (s *site) fill(ctx context.Context, r *run, n int) error {
 	for range 4 {
 		g.Go(func() error {
 			for port := range ports {
-				if _, _, _, err := s.create(ctx, port); err != nil {
+				if _, _, _, err := v.create(ctx, port); err != nil {
 					return err
 				}
 			}
@@ -97,7 +97,7 @@ func (s *site) fill(ctx context.Context, r *run, n int) error {
 		defer close(ports)
 		for range n - have {
 			select {
-			case ports <- s.nextPort():
+			case ports <- v.nextPort():
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -112,7 +112,7 @@ func (s *site) fill(ctx context.Context, r *run, n int) error {
 }
 
 // full makes sure that the table has all its entries.
-func (s *site) full(ctx context.Context, r *run) error { return s.fill(ctx, r, tableSize) }
+func (v *natVPC) full(ctx context.Context, r *run) error { return v.fill(ctx, r, tableSize) }
 
 func decode(body []byte, result any) error {
 	if err := json.Unmarshal(body, result); err != nil {
