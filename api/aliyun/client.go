@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"sluice/api/edge"
 )
 
 // Client signs and sends calls, and reads answers as JSON. It keeps
@@ -175,7 +177,7 @@ func (c *Client) Send(ctx context.Context, p *Params) (status int, body []byte, 
 	defer resp.Body.Close()
 	// Read to the end, so that the connection can be used again.
 	var b bytes.Buffer
-	if n := resp.ContentLength; n > 0 && n <= maxBody {
+	if n := resp.ContentLength; n > 0 && n <= edge.MaxBody {
 		b.Grow(int(n) + bytes.MinRead)
 	}
 	if _, err = b.ReadFrom(resp.Body); err != nil {

@@ -1,15 +1,15 @@
 package aliyun
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"sluice/api/edge"
 	"sluice/controlplane/identity"
-
-	"context"
 )
 
 // provoked are the common errors that this service can answer with, each with
@@ -22,7 +22,7 @@ var provoked = []struct {
 	params map[string]string // an empty value leaves a parameter out
 	method string
 	before func(t *testing.T, s *site) // what has happened before
-	change func(*ServerConfig)
+	change func(*edge.Config)
 	want   Error
 }{
 	{name: "no Action", params: map[string]string{"Action": ""}, want: Error{400, "MissingParameter", `The input parameter "Action" that is mandatory for processing this request is not supplied`}},
@@ -45,15 +45,15 @@ var provoked = []struct {
 	{name: "Timestamp too new", params: map[string]string{"TimeStamp": "2026-03-01T13:00:01Z"}, want: illegalTimestamp},
 	{name: "Timestamp with a zone", params: map[string]string{"Timestamp": "2026-03-01T20:00:00+08:00"}, want: illegalTimestamp},
 	{name: "Timestamp that is none", params: map[string]string{"Timestamp": "now"}, want: illegalTimestamp},
-	{name: "Nonce too long", params: map[string]string{"SignatureNonce": strings.Repeat("n", nonceLength+1)}, want: Error{400, "InvalidParameter", `The specified parameter "SignatureNonce" is not valid.`}},
+	{name: "Nonce too long", params: map[string]string{"SignatureNonce": strings.Repeat("n", edge.MaxNonce+1)}, want: Error{400, "InvalidParameter", `The specified parameter "SignatureNonce" is not valid.`}},
 	{name: "Nonce used", params: map[string]string{"SignatureNonce": "once"}, before: once("id"), want: Error{400, "SignatureNonceUsed", "The request signature nonce has been used."}},
 	{name: "OwnerId", params: map[string]string{"OwnerId": "1002"}, want: Error{400, "InvalidOwnerId", "The specified OwnerId is not valid."}},
 	{name: "ResourceOwnerId", params: map[string]string{"ResourceOwnerId": "1002"}, want: Error{400, "InvalidOwnerId", "The specified OwnerId is not valid."}},
 	{name: "OwnerAccount", params: map[string]string{"OwnerAccount": "bob"}, want: Error{400, "InvalidOwnerAccount", "The specified OwnerAccount is not valid."}},
 	{name: "ResourceOwnerAccount", params: map[string]string{"ResourceOwnerAccount": "bob"}, want: Error{400, "InvalidOwnerAccount", "The specified OwnerAccount is not valid."}},
 	{name: "both owners", params: map[string]string{"OwnerId": "1001", "OwnerAccount": "alice"}, want: Error{400, "InvalidOwner", "OwnerId and OwnerAccount can't be used at one API access."}},
-	{name: "throttled key", change: func(c *ServerConfig) { c.PerKey = Rate{0.001, 1} }, before: once("id"), want: Error{400, "Throttling", "Request was denied due to request throttling."}},
-	{name: "throttled service", change: func(c *ServerConfig) { c.Total = Rate{0.001, 1} }, before: once("other"), want: Error{400, "Throttling", "Request was denied due to request throttling."}},
+	{name: "throttled key", change: func(c *edge.Config) { c.PerKey = edge.Rate{PerSecond: 0.001, Burst: 1} }, before: once("id"), want: Error{400, "Throttling", "Request was denied due to request throttling."}},
+	{name: "throttled service", change: func(c *edge.Config) { c.Total = edge.Rate{PerSecond: 0.001, Burst: 1} }, before: once("other"), want: Error{400, "Throttling", "Request was denied due to request throttling."}},
 	{name: "key that only describes", key: "reader", action: "DeleteVpc", want: Error{403, "InvalidAction", "Specified action is not valid."}},
 	{name: "HTTP method", method: "DELETE", want: Error{403, "UnsupportedHTTPMethod", "This http method is not supported."}},
 	{name: "unavailable", before: failing(context.DeadlineExceeded), want: Error{500, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."}},

@@ -6,7 +6,6 @@ import (
 	"encoding/xml"
 	"fmt"
 	"strings"
-	"sync"
 )
 
 // Format is how an answer is written.
@@ -79,21 +78,4 @@ func encode(b *bytes.Buffer, f Format, v any) error {
 		return fmt.Errorf("encode %T as XML: %w", v, err)
 	}
 	return nil
-}
-
-// buffers keeps encoding buffers from one answer to the next.
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// keepBuffer is the size in bytes up to which a buffer is kept.
-const keepBuffer = 1 << 18
-
-// takeBuffer returns an empty buffer, to be given back with dropBuffer.
-func takeBuffer() *bytes.Buffer { return buffers.Get().(*bytes.Buffer) }
-
-// dropBuffer gives a buffer back. Its bytes must no longer be used.
-func dropBuffer(b *bytes.Buffer) {
-	if b.Cap() <= keepBuffer {
-		b.Reset()
-		buffers.Put(b)
-	}
 }

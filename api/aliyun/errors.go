@@ -3,7 +3,6 @@ package aliyun
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -12,22 +11,17 @@ import (
 	"strings"
 	"sync"
 
+	"sluice/api/edge"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 )
 
 // Error is an answer that refuses: an HTTP status, a documented code and its
 // message.
-type Error struct {
-	HTTP    int
-	Code    string
-	Message string
-}
+type Error edge.Error
 
 // Error implements error.
-func (e *Error) Error() string {
-	return fmt.Sprintf("%s (HTTP %d): %s", e.Code, e.HTTP, e.Message)
-}
+func (e *Error) Error() string { return (*edge.Error)(e).Error() }
 
 // documented returns the error that the action documents for a code. Where
 // one code has several messages, the first that holds the fragment is taken,

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
@@ -245,7 +244,7 @@ func (a asAlice) ListNatGatewayEcsMetric(ctx context.Context, c identity.Caller,
 // and calls it as it does any such.
 func TestPublicClientAsksForMetrics(t *testing.T) {
 	w := newMonitorWorld(t)
-	site := httptest.NewServer(NewServer(ServerConfig{Actions: asAlice{w.s}, Keys: testKeys, Log: slog.New(slog.DiscardHandler)}))
+	site := httptest.NewServer(realServer(asAlice{w.s}))
 	defer site.Close()
 	client, err := vpc.NewClientWithAccessKey(planetest.Region, "id", "secret")
 	if err != nil {

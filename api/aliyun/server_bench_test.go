@@ -7,6 +7,7 @@ import (
 	"net"
 	"testing"
 
+	"sluice/api/edge"
 	"sluice/controlplane/identity"
 )
 
@@ -28,8 +29,9 @@ func BenchmarkSite(b *testing.B) {
 		b.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s := &Site{Listener: l, Log: log, MaxConnections: 1024,
-		Handler: NewServer(ServerConfig{Actions: &pageActions{page: page(50)}, Keys: testKeys, Log: log, PerKey: Rate{1e9, 1e9}, Total: Rate{1e9, 1e9}})}
+	s := &edge.Site{Listener: l, Log: log, MaxConnections: 1024,
+		Handler: edge.NewServer(edge.Config{Families: []edge.Family{NewFamily(&pageActions{page: page(50)})}, Keys: testKeys, Log: log,
+			PerKey: edge.Rate{PerSecond: 1e9, Burst: 1e9}, Total: edge.Rate{PerSecond: 1e9, Burst: 1e9}})}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -14,9 +15,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"sluice/api/edge"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 )
@@ -62,30 +65,42 @@ func (a *edgeActions) CreateVpc(_ context.Context, c identity.Caller, _ *CreateV
 	return nil, fault.New(fault.TokenMismatch, "another request")
 }
 
+func realServer(actions Actions) *edge.Server {
+	return edge.NewServer(edge.Config{Families: []edge.Family{NewFamily(actions)}, Keys: testKeys, Log: slog.New(slog.DiscardHandler)})
+}
+
 // site is a server under test with a clock that stands still.
 type site struct {
-	*Server
+	*edge.Server
 	actions *edgeActions
 	now     time.Time
 	log     bytes.Buffer
 	ids     int
+	mu      sync.Mutex // of ids
 }
 
-func newSite(t testing.TB, change func(*ServerConfig)) *site {
+func newSite(t testing.TB, change func(*edge.Config)) *site {
 	t.Helper()
 	s := &site{actions: &edgeActions{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	c := ServerConfig{
-		Actions:      s.actions,
+	c := edge.Config{
+		Families:     []edge.Family{NewFamily(s.actions)},
 		Keys:         testKeys,
 		Log:          slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:          func() time.Time { return s.now },
-		NewRequestID: func() string { s.ids++; return fmt.Sprintf("REQUEST-%d", s.ids) },
+		NewRequestID: s.newID,
 	}
 	if change != nil {
 		change(&c)
 	}
-	s.Server = NewServer(c)
+	s.Server = edge.NewServer(c)
 	return s
+}
+
+func (s *site) newID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ids++
+	return fmt.Sprintf("REQUEST-%d", s.ids)
 }
 
 // client returns a client whose clock is the site's.
@@ -226,8 +241,8 @@ func TestRestOfTheSite(t *testing.T) {
 		{"body of another type", "POST", "/?Format=JSON", "application/json", "{}", 415, "UnsupportedMediaType", FormatJSON},
 		{"body of no type", "POST", "/", "", "a=1", 415, "UnsupportedMediaType", FormatXML},
 		{"type without a body", "POST", "/", "application/octet-stream", "", 400, "MissingParameter", FormatXML},
-		{"body of 1 MiB", "POST", "/", form, "Format=JSON&a=" + strings.Repeat("x", maxBody-14), 400, "MissingParameter", FormatJSON},
-		{"body over 1 MiB", "POST", "/?Format=JSON", form, strings.Repeat("x", maxBody+1), 413, "RequestTooLarge", FormatJSON},
+		{"body of 1 MiB", "POST", "/", form, "Format=JSON&a=" + strings.Repeat("x", edge.MaxBody-14), 400, "MissingParameter", FormatJSON},
+		{"body over 1 MiB", "POST", "/?Format=JSON", form, strings.Repeat("x", edge.MaxBody+1), 413, "RequestTooLarge", FormatJSON},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, chunked := range []bool{false, true} {
@@ -253,15 +268,58 @@ func TestRestOfTheSite(t *testing.T) {
 	if len(s.actions.callers) != 0 {
 		t.Error("an action was called")
 	}
-	// All that was reserved for bodies is free again.
-	if !s.bodies.TryAcquire(maxBodies) {
-		t.Error("room for bodies is still taken")
+}
+
+// slowBody is a body of a size that does not come before it is let.
+type slowBody struct {
+	asked func()
+	let   <-chan struct{}
+}
+
+func (b *slowBody) Read([]byte) (int, error) {
+	b.asked()
+	<-b.let
+	return 0, io.EOF
+}
+
+// TestRoomForBodies: while large bodies take all the room that there is, another
+// is refused; and all the room is free again after them.
+func TestRoomForBodies(t *testing.T) {
+	s := newSite(t, nil)
+	for range 2 {
+		let := make(chan struct{})
+		var asked, answered sync.WaitGroup
+		for range 64 {
+			asked.Add(1)
+			answered.Go(func() {
+				r := httptest.NewRequest("POST", "/", &slowBody{asked: sync.OnceFunc(asked.Done), let: let})
+				r.ContentLength = edge.MaxBody
+				w := httptest.NewRecorder()
+				s.ServeHTTP(w, r)
+				if e := refusalOf(t, FormatXML, w.Body.Bytes()); e.Code != "MissingParameter" {
+					t.Errorf("a body that was given room: %+v, want MissingParameter", e)
+				}
+			})
+		}
+		asked.Wait()
+		r := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", edge.MaxBody)))
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if e := refusalOf(t, FormatXML, w.Body.Bytes()); e.Code != "ServiceUnavailable" {
+			t.Errorf("large body while all room is taken: %+v, want ServiceUnavailable", e)
+		}
+		close(let)
+		answered.Wait()
 	}
-	r := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", maxBody)))
-	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
-	if e := refusalOf(t, FormatXML, w.Body.Bytes()); e.Code != "ServiceUnavailable" {
-		t.Errorf("large body while all room is taken: %+v, want ServiceUnavailable", e)
+}
+
+// TestEveryReasonIsAnswered: only what went wrong inside is an internal error.
+func TestEveryReasonIsAnswered(t *testing.T) {
+	for _, r := range edge.Reasons() {
+		e := (&Family{}).Refuse(r)
+		if internal := e.Code == "InternalError"; internal != (r == edge.Internal) || e.HTTP < 400 || e.Message == e.Code {
+			t.Errorf("reason %d: %v", r, e)
+		}
 	}
 }
 
@@ -283,7 +341,7 @@ func TestPanicIsAnInternalError(t *testing.T) {
 }
 
 func TestCallsEnd(t *testing.T) {
-	s := newSite(t, func(c *ServerConfig) { c.Timeout = time.Millisecond })
+	s := newSite(t, func(c *edge.Config) { c.Timeout = time.Millisecond })
 	s.actions.regions = func(ctx context.Context, _ identity.Caller) error { <-ctx.Done(); return ctx.Err() }
 	_, err := s.client("id").Call(t.Context(), "DescribeRegions", nil)
 	if e, ok := errors.AsType[*Error](err); !ok || e.Code != "ServiceUnavailable" {
@@ -292,7 +350,7 @@ func TestCallsEnd(t *testing.T) {
 }
 
 func TestThrottling(t *testing.T) {
-	s := newSite(t, func(c *ServerConfig) { c.PerKey = Rate{PerSecond: 1, Burst: 2} })
+	s := newSite(t, func(c *edge.Config) { c.PerKey = edge.Rate{PerSecond: 1, Burst: 2} })
 	a, b := s.client("id"), s.client("other")
 	call := func(c *Client) string {
 		_, err := c.Call(t.Context(), "DescribeRegions", nil)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"sluice/api/edge"
 )
 
 // SignatureVersion is the only version of the signature.
@@ -86,7 +88,7 @@ var texts = sync.Pool{New: func() any { return new(signedText) }}
 
 // putBack returns the memory to the pool, unless an unusual request made it large.
 func (t *signedText) putBack() {
-	if cap(t.bytes) <= keepBuffer && cap(t.sorted) <= 256 {
+	if cap(t.bytes) <= edge.KeepBuffer && cap(t.sorted) <= 256 {
 		texts.Put(t)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"sluice/api/admin"
 	"sluice/api/aliyun"
+	"sluice/api/edge"
 	"sluice/api/metrics"
 	"sluice/config"
 	"sluice/controlplane/eip"
@@ -94,7 +95,7 @@ type daemon struct {
 	kernel     kernel
 	reconciler *reconcile.Reconciler
 	core       []task // what follows the resources; ends last
-	api        *aliyun.Server
+	api        *edge.Server
 	admin      *admin.Server
 	metrics    task // nil if they are not configured
 	info       *process
@@ -214,19 +215,21 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		}},
 	}
 	tunnels := vpn.New(db, &c.Settings, sealer, dp, time.Now, rand.Reader, log)
-	d.api = aliyun.NewServer(aliyun.ServerConfig{
-		Actions: aliyun.NewService(
-			network.New(db, &c.Settings, time.Now, log),
-			eip.New(db, &c.Settings, time.Now, rand.Reader, log),
-			nat.New(db, &c.Settings, time.Now, log),
-			monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
-			tunnels,
-			tags.New(db, &c.Settings, time.Now, log),
-		),
-		Keys:   keys,
-		PerKey: aliyun.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},
-		Total:  aliyun.Rate{PerSecond: c.Throttle.Total.Rate, Burst: c.Throttle.Total.Burst},
-		Log:    log,
+	actions := aliyun.NewService(
+		network.New(db, &c.Settings, time.Now, log),
+		eip.New(db, &c.Settings, time.Now, rand.Reader, log),
+		nat.New(db, &c.Settings, time.Now, log),
+		monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
+		tunnels,
+		tags.New(db, &c.Settings, time.Now, log),
+	)
+	d.api = edge.NewServer(edge.Config{
+		// All families are served by one server, so that a key's calls and nonces count once.
+		Families: []edge.Family{aliyun.NewFamily(actions)},
+		Keys:     keys,
+		PerKey:   edge.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},
+		Total:    edge.Rate{PerSecond: c.Throttle.Total.Rate, Burst: c.Throttle.Total.Burst},
+		Log:      log,
 	})
 	if c.Metrics.Listen != "" {
 		d.metrics = &metricsSite{address: c.Metrics.Listen, listening: d.info.metricsListen, log: log, handler: metrics.NewHandler(metrics.Config{
@@ -333,7 +336,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.log.Info("the API listens", "address", l.Addr().String(), "tls", d.config.TLS.Certificate != "")
 	notify(d.log, ready)
 	defer d.info.ready.Store(false)
-	return (&aliyun.Site{
+	return (&edge.Site{
 		Listener:       l,
 		Handler:        http.Handler(d.api),
 		Certificate:    d.config.TLS.Certificate,

@@ -8,7 +8,7 @@ import (
 	"net"
 	"net/http"
 
-	"sluice/api/aliyun"
+	"sluice/api/edge"
 	"sluice/dataplane"
 	"sluice/dataplane/engine"
 )
@@ -61,7 +61,7 @@ func (s *metricsSite) Run(ctx context.Context) error {
 	}
 	s.listening(l.Addr().String())
 	s.log.Info("metrics listen", "address", l.Addr().String())
-	return (&aliyun.Site{
+	return (&edge.Site{
 		Listener:       l,
 		Handler:        s.handler,
 		MaxConnections: maxScrapers,

@@ -3,6 +3,7 @@ package layers
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -24,6 +25,7 @@ var rules = []struct {
 	{"sluice/controlplane/", "github.com/cilium/ebpf", "the control plane never touches the kernel"},
 	{"sluice/api/", "sluice/dataplane/", "a handler never touches the kernel"},
 	{"sluice/api/spec", "sluice/controlplane/", "the catalog is data"},
+	{"sluice/api/edge", "sluice/api/", "what families share knows none of them"},
 	{"sluice/config", "sluice/api/", "the configuration knows no wire words"},
 	{"sluice/dataplane.", "github.com/", "the dataplane's input is plain data"},
 }
@@ -54,6 +56,50 @@ func TestImports(t *testing.T) {
 			}
 		}
 	}
+}
+
+// kit is the package that the wire families are built on.
+const kit = "sluice/api/edge"
+
+// TestFamilies: a wire family imports no other one, itself or by way of others.
+func TestFamilies(t *testing.T) {
+	imports, deps := list(t, "Imports"), list(t, "Deps")
+	if len(families(imports)) == 0 {
+		t.Errorf("no package of sluice/api/ imports %s", kit)
+	}
+	for _, line := range mixed(imports, deps) {
+		t.Error(line)
+	}
+	// The rule catches what it is there for.
+	imports["sluice/api/one"], imports["sluice/api/other"] = []string{kit, "sluice/api/shared"}, []string{kit}
+	deps["sluice/api/one"], deps["sluice/api/other"] = []string{kit, "sluice/api/shared", "sluice/api/other"}, []string{kit}
+	if got := mixed(imports, deps); !slices.Equal(got, []string{"the family sluice/api/one imports another one, sluice/api/other"}) {
+		t.Errorf("a family that imports another one: %q", got)
+	}
+}
+
+// families are the packages of api/ that are built on the kit.
+func families(imports map[string][]string) []string {
+	var out []string
+	for pkg, list := range imports {
+		if within(pkg, "sluice/api/") && slices.Contains(list, kit) {
+			out = append(out, pkg)
+		}
+	}
+	return out
+}
+
+// mixed says which families import another one.
+func mixed(imports, deps map[string][]string) (lines []string) {
+	all := families(imports)
+	for _, from := range all {
+		for _, to := range deps[from] {
+			if slices.Contains(all, to) {
+				lines = append(lines, "the family "+from+" imports another one, "+to)
+			}
+		}
+	}
+	return lines
 }
 
 // list returns what each package of the module imports: itself (Imports), or by way of

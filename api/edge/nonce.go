@@ -1,4 +1,4 @@
-package aliyun
+package edge
 
 import (
 	"hash/maphash"
@@ -6,17 +6,20 @@ import (
 	"time"
 )
 
-// clockSkew is how far a Timestamp may be from the server's clock, both ways.
-const clockSkew = time.Hour
+// MaxSkew is how far the time of a signature may be from the server's clock,
+// both ways, and how long nonces are remembered.
+const MaxSkew = time.Hour
+
+// MaxNonce is how many bytes a nonce may have.
+const MaxNonce = 256
 
 const (
 	nonceSlot    = time.Minute // nonces are forgotten slot by slot
 	noncesPerKey = 1 << 20     // some 30 MB at most
-	nonceLength  = 256         // bytes of a nonce that is accepted
 )
 
 // nonceCache remembers which nonces an access key has used, for as long as a
-// request that carries one could still pass the check of its Timestamp. It is
+// request that carries one could still pass the check of its time. It is
 // safe for concurrent use.
 //
 // It is the fast check, in memory; writes are protected across restarts too,
@@ -27,8 +30,8 @@ type nonceCache struct {
 
 	mu    sync.Mutex
 	used  map[uint64]struct{} // hashes of nonces
-	slots map[int64][]uint64  // slot of the Timestamp → hashes of its nonces
-	floor int64               // no Timestamp of an earlier slot is accepted any more
+	slots map[int64][]uint64  // slot of the time → hashes of its nonces
+	floor int64               // no time of an earlier slot is accepted any more
 }
 
 func newNonceCache(most int) *nonceCache {
@@ -41,14 +44,14 @@ type nonceVerdict int
 const (
 	nonceFresh  nonceVerdict = iota
 	nonceUsed                // the nonce came before
-	nonceTooOld              // the Timestamp is of a slot that had to be forgotten
+	nonceTooOld              // the time is of a slot that had to be forgotten
 	nonceDenied              // not noted: there is no room, or the caller of use refused
 )
 
-// use notes a nonce that came with a Timestamp. Memory is bounded without
+// use notes a nonce that came with the time of its signature. Memory is bounded without
 // letting any request through twice: when the cache is full it forgets its
-// oldest slot, and from then on refuses the Timestamps of that slot. A key that
-// signs more than noncesPerKey requests within clockSkew so has less skew
+// oldest slot, and from then on refuses the times of that slot. A key that
+// signs more than noncesPerKey requests within MaxSkew so has less skew
 // allowed.
 //
 // allow is asked before a fresh nonce is noted: whether there is quota left for
@@ -56,13 +59,13 @@ const (
 // its victim's quota; and a request beyond the quota takes no memory.
 func (c *nonceCache) use(nonce string, signed, now time.Time, allow func() bool) nonceVerdict {
 	slot := slotOf(signed)
-	// The nonce alone is the identity, whatever Timestamp it came with. Two
+	// The nonce alone is the identity, whatever time it came with. Two
 	// nonces out of a million have the same hash once in 10^7 keys; the client
 	// then tries again with another.
 	h := maphash.String(c.seed, nonce)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.forgetBefore(slotOf(now.Add(-clockSkew)))
+	c.forgetBefore(slotOf(now.Add(-MaxSkew)))
 	if slot < c.floor {
 		return nonceTooOld
 	}

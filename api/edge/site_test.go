@@ -1,4 +1,4 @@
-package aliyun
+package edge
 
 import (
 	"bufio"
@@ -9,11 +9,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,26 +53,60 @@ func start(t *testing.T, s *Site) (address string, stop func() error) {
 	return l.Addr().String(), stop
 }
 
-func realServer(actions Actions) *Server {
-	return NewServer(ServerConfig{Actions: actions, Keys: testKeys, Log: slog.New(slog.DiscardHandler)})
+func realServer(a *actions) *Server {
+	return NewServer(Config{Families: []Family{textFamily{a}}, Keys: testKeys, Log: slog.New(slog.DiscardHandler)})
+}
+
+// client calls over connections of its own, which it keeps.
+type client struct {
+	address string // host:port, or a URL
+	http    *http.Client
+	calls   int
+}
+
+func newClient(address string) *client {
+	return &client{address: address, http: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}}
+}
+
+func (c *client) call(ctx context.Context) error {
+	c.calls++
+	nonce, base := fmt.Sprintf("%p %d", c, c.calls), c.address
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	q := url.Values{"action": {"read"}, "key": {"id"}, "nonce": {nonce}, "time": {fmt.Sprint(time.Now().Unix())}, "signature": {signature("secret", "read"+nonce)}}
+	r, err := http.NewRequestWithContext(ctx, "GET", base+"/?"+q.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 {
+		return fmt.Errorf("HTTP %d %s %v", resp.StatusCode, body, err)
+	}
+	return nil
 }
 
 func TestSiteKeepsConnections(t *testing.T) {
-	address, _ := start(t, &Site{Handler: realServer(&edgeActions{}), MaxConnections: 1})
-	c := NewClient(address, "id", "secret")
+	address, _ := start(t, &Site{Handler: realServer(&actions{}), MaxConnections: 1})
+	c := newClient(address)
 	// With one connection allowed, a second call gets through only by using the first again.
 	for range 3 {
-		if _, err := c.Call(t.Context(), "DescribeRegions", nil); err != nil {
+		if err := c.call(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.HTTP.CloseIdleConnections()
+	c.http.CloseIdleConnections()
 }
 
 // TestSlowClients: a client that does not get to the end of its request is cut
 // off, and meanwhile others are served.
 func TestSlowClients(t *testing.T) {
-	address, _ := start(t, &Site{Handler: realServer(&edgeActions{}), ReadHeaderTimeout: 50 * time.Millisecond, ReadTimeout: 100 * time.Millisecond})
+	address, _ := start(t, &Site{Handler: realServer(&actions{}), ReadHeaderTimeout: 50 * time.Millisecond, ReadTimeout: 100 * time.Millisecond})
 	for name, text := range map[string]string{
 		"slow header": "GET / HTTP/1.1\r\nHost: x\r\nX-",
 		"slow body":   "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nAction=",
@@ -85,7 +121,7 @@ func TestSlowClients(t *testing.T) {
 			if _, err := io.WriteString(conn, text); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := NewClient(address, "id", "secret").Call(t.Context(), "DescribeRegions", nil); err != nil {
+			if err := newClient(address).call(t.Context()); err != nil {
 				t.Errorf("another client meanwhile: %v", err)
 			}
 			// Far beyond the site's timeouts: if it is reached, the connection was kept.
@@ -104,7 +140,7 @@ func TestSlowClients(t *testing.T) {
 }
 
 func TestLongURL(t *testing.T) {
-	address, _ := start(t, &Site{Handler: realServer(&edgeActions{})})
+	address, _ := start(t, &Site{Handler: realServer(&actions{})})
 	for n, want := range map[int]int{maxHeaderBytes / 2: 400, 2 * maxHeaderBytes: 431} {
 		resp, err := http.Get("http://" + address + "/?a=" + strings.Repeat("x", n))
 		if err != nil {
@@ -121,16 +157,15 @@ func TestLongURL(t *testing.T) {
 // connection is accepted.
 func TestStop(t *testing.T) {
 	running, finish := make(chan struct{}), make(chan struct{})
-	actions := &edgeActions{regions: func(context.Context, identity.Caller) error {
+	a := &actions{do: func(context.Context, identity.Caller, string, string) error {
 		close(running)
 		<-finish
 		return nil
 	}}
-	address, stop := start(t, &Site{Handler: realServer(actions), Grace: time.Minute})
+	address, stop := start(t, &Site{Handler: realServer(a), Grace: time.Minute})
 	answered := make(chan error, 1)
 	go func() {
-		_, err := NewClient(address, "id", "secret").Call(context.Background(), "DescribeRegions", nil)
-		answered <- err
+		answered <- newClient(address).call(context.Background())
 	}()
 	<-running
 	stopped := make(chan error, 1)
@@ -157,13 +192,13 @@ func TestStop(t *testing.T) {
 // TestStopCutsOff: a request that does not end within the grace is cut off.
 func TestStopCutsOff(t *testing.T) {
 	running := make(chan struct{})
-	actions := &edgeActions{regions: func(ctx context.Context, _ identity.Caller) error {
+	a := &actions{do: func(ctx context.Context, _ identity.Caller, _, _ string) error {
 		close(running)
 		<-ctx.Done()
 		return ctx.Err()
 	}}
-	address, stop := start(t, &Site{Handler: realServer(actions), Grace: time.Millisecond})
-	go NewClient(address, "id", "secret").Call(context.Background(), "DescribeRegions", nil)
+	address, stop := start(t, &Site{Handler: realServer(a), Grace: time.Millisecond})
+	go newClient(address).call(context.Background())
 	<-running
 	if err := stop(); err != nil {
 		t.Errorf("Run: %v", err)
@@ -172,16 +207,16 @@ func TestStopCutsOff(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	certificate, key := selfSigned(t)
-	address, _ := start(t, &Site{Handler: realServer(&edgeActions{}), Certificate: certificate, Key: key})
+	address, _ := start(t, &Site{Handler: realServer(&actions{}), Certificate: certificate, Key: key})
 	pool := x509.NewCertPool()
 	data, err := os.ReadFile(certificate)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pool.AppendCertsFromPEM(data)
-	c := NewClient("https://"+address, "id", "secret")
-	c.HTTP.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: pool, ServerName: "localhost"}
-	if _, err := c.Call(t.Context(), "DescribeRegions", nil); err != nil {
+	c := newClient("https://" + address)
+	c.http.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: pool, ServerName: "localhost"}
+	if err := c.call(t.Context()); err != nil {
 		t.Error(err)
 	}
 	// What is not TLS gets a plain refusal.

@@ -1,11 +1,19 @@
-package aliyun
+package edge
 
 import (
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"sluice/controlplane/identity"
 )
+
+// Keys finds access keys. Key is called for every request and must be fast and
+// safe for concurrent use.
+type Keys interface {
+	Key(id string) (identity.Key, bool)
+}
 
 // Rate is a limit on calls: PerSecond on average, Burst at once. PerSecond 0
 // sets no limit.
@@ -58,17 +66,21 @@ func (k *keyStates) of(id string) *keyState {
 	return s
 }
 
-// admit takes one call from the key's limit and notes its nonce. It returns
-// why the call is refused: SignatureNonceUsed, IllegalTimestamp, or Throttling,
+// admit takes one call from the key's limit and notes its nonce, if it has one.
+// ok is false if the call is refused, for NonceUsed, NotInTime, or Throttled,
 // which leaves the nonce unused.
-func (s *keyState) admit(nonce string, signed, now time.Time) *Error {
-	switch s.nonces.use(nonce, signed, now, func() bool { return s.limiter.AllowN(now, 1) }) {
-	case nonceUsed:
-		return documented("", "SignatureNonceUsed", "")
-	case nonceTooOld:
-		return documented("", "IllegalTimestamp", "")
-	case nonceDenied:
-		return documented("", "Throttling", "")
+func (s *keyState) admit(nonce string, signed, now time.Time) (refused Reason, ok bool) {
+	allow := func() bool { return s.limiter.AllowN(now, 1) }
+	if nonce == "" {
+		return Throttled, allow()
 	}
-	return nil
+	switch s.nonces.use(nonce, signed, now, allow) {
+	case nonceUsed:
+		return NonceUsed, false
+	case nonceTooOld:
+		return NotInTime, false
+	case nonceDenied:
+		return Throttled, false
+	}
+	return 0, true
 }

@@ -1,0 +1,210 @@
+package edge
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"sluice/controlplane/identity"
+)
+
+// Config is what a Server needs. Families and Keys must be given.
+type Config struct {
+	// Families are asked in turn whether they recognise a request. The last one is
+	// not asked: it answers whatever no other has recognised.
+	Families []Family
+	Keys     Keys
+	PerKey   Rate          // limit of each access key; the zero Rate sets none
+	Total    Rate          // limit of all calls together, also of those that fail
+	Timeout  time.Duration // of one call; 0 means 20 s
+
+	Log          *slog.Logger     // nil: slog.Default()
+	Now          func() time.Time // nil: time.Now
+	NewRequestID func() string    // nil: a random upper-case UUID
+}
+
+// Server answers requests. It is an http.Handler for the whole site, and safe
+// for concurrent use.
+type Server struct {
+	Config
+	total  *rate.Limiter
+	keys   *keyStates
+	bodies *semaphore.Weighted
+}
+
+// NewServer returns a server.
+func NewServer(c Config) *Server {
+	if c.Timeout == 0 {
+		c.Timeout = 20 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.NewRequestID == nil {
+		c.NewRequestID = func() string { return strings.ToUpper(uuid.NewString()) }
+	}
+	return &Server{
+		Config: c,
+		total:  c.Total.limiter(),
+		keys:   newKeyStates(c.PerKey, noncesPerKey),
+		bodies: semaphore.NewWeighted(maxBodies),
+	}
+}
+
+// exchange is one request and its answer.
+type exchange struct {
+	Call
+	family  Family
+	id      string
+	request *Request
+	claim   Claim
+	account string // once the signature has been verified
+	keyID   string
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f := s.family(r)
+	in := &Request{Request: r, Received: s.Now(), w: w, bodies: s.bodies, refuse: f.Refuse}
+	x := &exchange{Call: f.Begin(in), family: f, id: s.NewRequestID(), request: in}
+	refusal := s.serve(x)
+	b := takeBuffer()
+	defer dropBuffer(b)
+	contentType, err := x.Encode(b, x.id, refusal)
+	if err != nil && refusal == nil {
+		s.Log.Error("answer cannot be encoded", "request", x.id, "action", x.claim.Action, "error", err)
+		b.Reset()
+		refusal = f.Refuse(Internal)
+		contentType, err = x.Encode(b, x.id, refusal)
+	}
+	if err != nil {
+		s.Log.Error("refusal cannot be encoded", "request", x.id, "error", err)
+	}
+	status := http.StatusOK
+	if refusal != nil {
+		status = refusal.HTTP
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(status)
+	// A client that is gone does not read its answer; there is nobody to tell.
+	_, _ = w.Write(b.Bytes())
+	s.log(x, status, refusal)
+}
+
+// family returns the family that answers a request.
+func (s *Server) family(r *http.Request) Family {
+	last := len(s.Families) - 1
+	for _, f := range s.Families[:last] {
+		if f.Recognises(r) {
+			return f
+		}
+	}
+	return s.Families[last]
+}
+
+// serve carries out one request. It turns a panic into a refusal: a mistake in
+// one action must not take the service down.
+func (s *Server) serve(x *exchange) (refusal *Error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.Log.Error("panic in a call", "request", x.id, "action", x.claim.Action, "panic", cause, "stack", string(debug.Stack()))
+			refusal = x.family.Refuse(Internal)
+		}
+	}()
+	if refusal = x.Decode(); refusal != nil {
+		return refusal
+	}
+	if !s.total.AllowN(x.request.Received, 1) {
+		return x.family.Refuse(Throttled)
+	}
+	if refusal = s.authenticate(x); refusal != nil {
+		return refusal
+	}
+	ctx, cancel := context.WithTimeout(x.request.Context(), s.Timeout)
+	defer cancel()
+	return x.Invoke(ctx, identity.Caller{Account: x.account, AccessKeyID: x.keyID, RequestID: x.id, Nonce: x.claim.Nonce})
+}
+
+// authenticate finds out who calls. What needs no secret comes first, then the
+// signature; what a third party could use up (the key's quota, its nonces)
+// comes after the signature.
+func (s *Server) authenticate(x *exchange) (refusal *Error) {
+	now := x.request.Received
+	if x.claim, refusal = x.Claim(); refusal != nil {
+		return refusal
+	}
+	c := x.claim
+	key, known := s.Keys.Key(c.KeyID)
+	switch {
+	case c.Signed.Sub(now).Abs() > c.skew():
+		return x.family.Refuse(NotInTime)
+	case len(c.Nonce) > MaxNonce:
+		return x.family.Refuse(NonceTooLong)
+	case !known:
+		return x.family.Refuse(KeyNotFound)
+	case key.Disabled:
+		return x.family.Refuse(KeyDisabled)
+	case !x.Verify(key.Secret):
+		return x.family.Refuse(SignatureWrong)
+	}
+	x.account, x.keyID = key.Account, c.KeyID
+	if refused, ok := s.keys.of(c.KeyID).admit(c.Nonce, c.Signed, now); !ok {
+		return x.family.Refuse(refused)
+	}
+	if refusal = x.Authorize(key); refusal != nil {
+		return refusal
+	}
+	if c.Writes && key.DescribeOnly {
+		return x.family.Refuse(KeyDescribeOnly)
+	}
+	return nil
+}
+
+// skew is how far the request's time may be from the server's clock.
+func (c Claim) skew() time.Duration {
+	if c.Skew <= 0 || c.Skew > MaxSkew {
+		return MaxSkew
+	}
+	return c.Skew
+}
+
+// log writes the access log: a line at info for a write by a known caller, at
+// debug for everything else, so that a flood of refused requests does not
+// become a flood of lines.
+func (s *Server) log(x *exchange, status int, refusal *Error) {
+	r := x.request
+	level := slog.LevelDebug
+	if x.claim.Writes && x.account != "" {
+		level = slog.LevelInfo
+	}
+	if !s.Log.Enabled(r.Context(), level) {
+		return
+	}
+	code := "OK"
+	if refusal != nil {
+		code = refusal.Code
+	}
+	s.Log.LogAttrs(r.Context(), level, "call",
+		slog.String("request", x.id),
+		slog.String("family", x.family.Name()),
+		slog.String("action", x.claim.Action),
+		slog.String("account", x.account),
+		slog.String("access_key", x.keyID),
+		slog.String("code", code),
+		slog.Int("status", status),
+		slog.Duration("duration", s.Now().Sub(r.Received)),
+		slog.String("remote", r.RemoteAddr))
+}
