@@ -1,14 +1,19 @@
 package dataplane
 
 import (
+	"cmp"
+	"encoding/binary"
 	"net/netip"
+	"slices"
 	"time"
+
+	"sluice/dataplane/sorted"
 )
 
 // Network is the whole desired dataplane of one VPC: everything that its
 // namespace sluice-<ID> holds. All slices are sorted as their comments say and
 // free of duplicates, so that two Networks compiled from the same resources
-// are equal byte for byte.
+// are equal.
 type Network struct {
 	ID       string       // VPC id, for example vpc-257gq642n; at most 15 bytes, also a link name
 	Revision int64        // store revision that this was compiled from; repeated in Observed
@@ -18,8 +23,8 @@ type Network struct {
 	Uplink   *Uplink      // nil while nothing in the VPC has a public side
 	Elastic  []netip.Addr // elastic IPs of this VPC, ascending: the addresses of the uplink
 	Mappings []Mapping    // 1:1 elastic IPs, by External
-	DNAT     []DNAT       // by External, Protocol, ExternalPort
-	SNAT     []SNAT       // by Source; sources do not overlap
+	DNAT     sorted.Set[DNAT]
+	SNAT     []SNAT // by Source; sources do not overlap
 	Timeouts Timeouts
 	Limits   Limits      // of SNAT connections
 	Bounds   Bounds      // of others
@@ -110,12 +115,37 @@ type DNAT struct {
 	InternalPort uint16 // 1 to 65535
 }
 
+// Compare orders DNAT entries by External, Protocol and ExternalPort, of which a network
+// has one each.
+func (d DNAT) Compare(o DNAT) int {
+	if c := d.External.Compare(o.External); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(d.Protocol, o.Protocol), cmp.Compare(d.ExternalPort, o.ExternalPort))
+}
+
+// Hash returns a hash of External, Protocol and ExternalPort.
+func (d DNAT) Hash() uint32 {
+	a := d.External.As16()
+	return mix(binary.BigEndian.Uint64(a[8:]) ^ uint64(d.Protocol)<<48 ^ uint64(d.ExternalPort)<<32)
+}
+
+// mix spreads the bits of x (the finalizer of SplitMix64).
+func mix(x uint64) uint32 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return uint32(x ^ x>>31)
+}
+
 // SNAT lets the hosts of Source reach the outside. Each host keeps one address
 // of Pool, chosen by hashing the host's address (RFC 4787 REQ-2).
 type SNAT struct {
 	Source netip.Prefix
 	Pool   []netip.Addr // one or more, ascending
 }
+
+// Equal reports whether two entries are the same.
+func (s SNAT) Equal(o SNAT) bool { return s.Source == o.Source && slices.Equal(s.Pool, o.Pool) }
 
 // Timeouts are how long the network's connections are remembered when idle,
 // in whole seconds.

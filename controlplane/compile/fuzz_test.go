@@ -174,14 +174,14 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 	ascending(t, "routes", n.Routes, func(a, b dataplane.Route) int { return a.Destination.Compare(b.Destination) })
 	ascending(t, "elastic", n.Elastic, netip.Addr.Compare)
 	ascending(t, "mappings", n.Mappings, func(a, b dataplane.Mapping) int { return a.External.Compare(b.External) })
-	ascending(t, "DNAT", n.DNAT, func(a, b dataplane.DNAT) int {
+	ascending(t, "DNAT", n.DNAT.Slice(), func(a, b dataplane.DNAT) int {
 		return cmp.Or(a.External.Compare(b.External), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.ExternalPort, b.ExternalPort))
 	})
 	ascending(t, "SNAT", n.SNAT, func(a, b dataplane.SNAT) int { return a.Source.Compare(b.Source) })
 	if n.VPN != nil {
 		checkVPN(t, n)
 	}
-	if n.Uplink == nil && len(n.Elastic)+len(n.Mappings)+len(n.DNAT)+len(n.SNAT) > 0 {
+	if n.Uplink == nil && len(n.Elastic)+len(n.Mappings)+n.DNAT.Len()+len(n.SNAT) > 0 {
 		t.Error("translation without an uplink")
 	}
 
@@ -199,7 +199,7 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 		}
 	}
 	forwarded := map[netip.Addr]bool{}
-	for _, d := range n.DNAT {
+	for d := range n.DNAT.All() {
 		forwarded[d.External] = true
 		if external[d.External] || internal[d.Internal] {
 			t.Errorf("DNAT entry %v takes part in a mapping", d)
@@ -281,7 +281,7 @@ func BenchmarkCompile10k(b *testing.B) {
 	v := w.DB.View()
 	for b.Loop() {
 		n, err := compile.Compile(v, w.Settings, "vpc-a", nil)
-		if err != nil || len(n.DNAT) != 10_000 {
+		if err != nil || n.DNAT.Len() != 10_000 {
 			b.Fatal(err)
 		}
 	}

@@ -1,15 +1,15 @@
 package compile
 
 import (
-	"cmp"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 	"sluice/dataplane"
+	"sluice/dataplane/sorted"
 )
 
 // dnat returns the DNAT entries that take effect. By the documents an entry
@@ -17,9 +17,9 @@ import (
 // without an elastic IP of its own holds its private address (NAT Gateway API
 // reference, CreateForwardEntry); an address of a VSwitch that the inventory
 // doesn't know counts as an ordinary ECS instance.
-func dnat(v *state.View, n *dataplane.Network, p *public) ([]dataplane.DNAT, error) {
+func dnat(v *state.View, n *dataplane.Network, p *public) (sorted.Set[dataplane.DNAT], error) {
 	entries := v.ForwardEntries.By(state.ByVPC, n.ID)
-	effective := make([]forwarding, 0, entries.Len())
+	effective := make([]dataplane.DNAT, 0, entries.Len())
 	h := hosts{switches: n.Switches}
 	for e := range entries.All() {
 		if !p.shared[e.ExternalIP] || p.others[e.InternalIP] || !h.contains(e.InternalIP) {
@@ -28,36 +28,31 @@ func dnat(v *state.View, n *dataplane.Network, p *public) ([]dataplane.DNAT, err
 		if _, own := p.own[e.InternalIP]; own {
 			continue
 		}
-		effective = append(effective, forwarding{externalKey(e), e})
+		effective = append(effective, dataplane.DNAT{
+			External:     e.ExternalIP,
+			Protocol:     uint8(e.Protocol),
+			ExternalPort: e.ExternalPort,
+			Internal:     e.InternalIP,
+			InternalPort: e.InternalPort,
+		})
 	}
-	slices.SortFunc(effective, func(a, b forwarding) int { return cmp.Compare(a.key, b.key) })
-	out := make([]dataplane.DNAT, len(effective))
-	for i, f := range effective {
-		if i > 0 && effective[i-1].key == f.key {
-			return nil, fmt.Errorf("two DNAT entries for %s protocol %s port %d, %s and %s: delete one of them", f.entry.ExternalIP, f.entry.Protocol, f.entry.ExternalPort, effective[i-1].entry.ID, f.entry.ID)
-		}
-		out[i] = dataplane.DNAT{
-			External:     f.entry.ExternalIP,
-			Protocol:     uint8(f.entry.Protocol),
-			ExternalPort: f.entry.ExternalPort,
-			Internal:     f.entry.InternalIP,
-			InternalPort: f.entry.InternalPort,
+	slices.SortFunc(effective, dataplane.DNAT.Compare)
+	for i := 1; i < len(effective); i++ {
+		if d := effective[i]; d.Compare(effective[i-1]) == 0 {
+			return sorted.Set[dataplane.DNAT]{}, twice(v, n.ID, d)
 		}
 	}
-	return out, nil
+	return sorted.Of(effective...), nil
 }
 
-// forwarding is a DNAT entry beside what it is sorted by. With tens of
-// thousands of entries, sorting takes most of the time of a compilation.
-type forwarding struct {
-	key   uint64
-	entry *resource.ForwardEntry
-}
-
-// externalKey orders DNAT entries by public address, protocol and port.
-func externalKey(e *resource.ForwardEntry) uint64 {
-	a := e.ExternalIP.As4()
-	return uint64(binary.BigEndian.Uint32(a[:]))<<24 | uint64(e.Protocol)<<16 | uint64(e.ExternalPort)
+// twice is what is wrong where two entries have the key of d.
+func twice(v *state.View, vpc string, d dataplane.DNAT) error {
+	p := resource.Protocol(d.Protocol)
+	var ids []string
+	for e := range v.ForwardEntries.By(state.ByTuple, state.ExternalTuple(vpc, d.External, p, d.ExternalPort)).All() {
+		ids = append(ids, e.ID)
+	}
+	return fmt.Errorf("two DNAT entries for %s protocol %s port %d, %s: delete one of them", d.External, p, d.ExternalPort, strings.Join(ids, " and "))
 }
 
 // snat returns the SNAT entries that take effect, with those of their
@@ -66,10 +61,8 @@ func externalKey(e *resource.ForwardEntry) uint64 {
 // VSwitch does too, which the dataplane sees to: a mapping comes before SNAT.
 func snat(v *state.View, n *dataplane.Network, p *public) ([]dataplane.SNAT, error) {
 	forwarded := make(map[netip.Addr]bool)
-	for i, d := range n.DNAT {
-		if i == 0 || n.DNAT[i-1].External != d.External {
-			forwarded[d.External] = true
-		}
+	for d := range n.DNAT.All() {
+		forwarded[d.External] = true
 	}
 	var out []dataplane.SNAT
 	for e := range v.SNATEntries.By(state.ByVPC, n.ID).All() {

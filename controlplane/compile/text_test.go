@@ -79,7 +79,7 @@ func text(n *dataplane.Network) string {
 	for _, m := range n.Mappings {
 		line("mapping %s = %s", m.External, m.Internal)
 	}
-	for _, d := range n.DNAT {
+	for d := range n.DNAT.All() {
 		switch d.Protocol {
 		case 0:
 			line("dnat %s any -> %s", d.External, d.Internal)

@@ -54,7 +54,7 @@ func (r *Reconciler) apply(ctx context.Context, v *state.View, id string, why re
 // the log proper when nothing has.
 func (r *Reconciler) logApplied(n *dataplane.Network, o dataplane.Observed, why reason, took time.Duration) {
 	attrs := []any{"vpc", n.ID, "revision", n.Revision, "why", why.String(), "changes", o.Changes, "took", took,
-		"vswitches", len(n.Switches), "routes", len(n.Routes), "elasticIPs", len(n.Elastic), "dnat", len(n.DNAT), "snat", len(n.SNAT)}
+		"vswitches", len(n.Switches), "routes", len(n.Routes), "elasticIPs", len(n.Elastic), "dnat", n.DNAT.Len(), "snat", len(n.SNAT)}
 	switch {
 	case o.Changes == 0:
 		r.log.Debug("network unchanged", attrs...)

@@ -7,6 +7,7 @@ import (
 
 	"sluice/dataplane"
 	"sluice/dataplane/route"
+	"sluice/dataplane/sorted"
 )
 
 // Differ reports whether flows that a model of network a keeps may be ended by
@@ -29,26 +30,13 @@ func contains(pool, all []netip.Addr) bool {
 }
 
 // withdrawn reports whether an entry of have is not in want, or leads elsewhere.
-func withdrawn(have, want []dataplane.DNAT) bool {
-	for i := range have {
-		for len(want) > 0 && compareDNAT(&want[0], &have[i]) < 0 {
-			want = want[1:]
-		}
-		if len(want) == 0 || want[0] != have[i] {
+func withdrawn(have, want sorted.Set[dataplane.DNAT]) bool {
+	for c := range have.Changes(want) {
+		if c.Was {
 			return true
 		}
 	}
 	return false
-}
-
-func compareDNAT(a, b *dataplane.DNAT) int {
-	if c := a.External.Compare(b.External); c != 0 {
-		return c
-	}
-	if a.Protocol != b.Protocol {
-		return int(a.Protocol) - int(b.Protocol)
-	}
-	return int(a.ExternalPort) - int(b.ExternalPort)
 }
 
 // sameWays compares the routes, unless they are made of the same.

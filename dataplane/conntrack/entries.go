@@ -27,7 +27,7 @@ type portKey struct {
 
 func newEntries(n *dataplane.Network) *entries {
 	e := &entries{
-		elastic: make(map[netip.Addr]bool, len(n.Elastic)), ports: make(map[portKey]netip.AddrPort, len(n.DNAT)),
+		elastic: make(map[netip.Addr]bool, len(n.Elastic)), ports: make(map[portKey]netip.AddrPort, n.DNAT.Len()),
 		whole: map[netip.Addr][]netip.Addr{}, mapped: make(map[netip.Addr]netip.Addr, len(n.Mappings)),
 		snat: make(map[netip.Prefix][]netip.Addr, len(n.SNAT)),
 	}
@@ -38,8 +38,7 @@ func newEntries(n *dataplane.Network) *entries {
 		e.whole[m.External] = append(e.whole[m.External], m.Internal)
 		e.mapped[m.Internal] = m.External
 	}
-	for i := range n.DNAT {
-		d := &n.DNAT[i]
+	for d := range n.DNAT.All() {
 		if d.Protocol == 0 {
 			e.whole[d.External] = append(e.whole[d.External], d.Internal)
 			continue

@@ -11,6 +11,7 @@ import (
 
 	"sluice/dataplane"
 	"sluice/dataplane/route"
+	"sluice/dataplane/sorted"
 )
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -69,18 +70,18 @@ func randomly(r *rand.Rand, n *dataplane.Network, tunnels route.Tunnels) (*datap
 		}
 	}
 	if anew() {
-		next.Mappings, next.DNAT = nil, nil
+		next.Mappings, next.DNAT = nil, sorted.Set[dataplane.DNAT]{}
 		if r.IntN(2) == 0 {
 			next.Mappings = []dataplane.Mapping{{External: elastic[3], Internal: ip(pick(r, "10.0.2.7", "10.0.1.7"))}}
 		}
 		for i, a := range elastic[:2] {
 			internal := ip(pick(r, "10.0.1.7", "10.0.1.8", "10.0.2.7"))
 			if r.IntN(3) == 0 {
-				next.DNAT = append(next.DNAT, dataplane.DNAT{External: a, Internal: internal})
+				next.DNAT = next.DNAT.With(dataplane.DNAT{External: a, Internal: internal})
 			}
 			for _, port := range []uint16{1001, 2000 + uint16(i)} {
 				if r.IntN(2) == 0 {
-					next.DNAT = append(next.DNAT, dataplane.DNAT{External: a, Protocol: udp, ExternalPort: port, Internal: internal, InternalPort: port + uint16(r.IntN(2))})
+					next.DNAT = next.DNAT.With(dataplane.DNAT{External: a, Protocol: udp, ExternalPort: port, Internal: internal, InternalPort: port + uint16(r.IntN(2))})
 				}
 			}
 		}
@@ -348,7 +349,7 @@ func TestFlowsFollowBackAndForth(t *testing.T) {
 	}
 	for step := range 12 {
 		n := network()
-		n.DNAT = append(n.DNAT, dataplane.DNAT{External: n.Elastic[1], Protocol: udp, ExternalPort: 1001, Internal: ip("10.0.1.7"), InternalPort: 1001})
+		n.DNAT = n.DNAT.With(dataplane.DNAT{External: n.Elastic[1], Protocol: udp, ExternalPort: 1001, Internal: ip("10.0.1.7"), InternalPort: 1001})
 		want := "public"
 		switch step % 4 {
 		case 1:
@@ -386,5 +387,5 @@ func TestFlowsFollowBackAndForth(t *testing.T) {
 // text is what a network consists of.
 func text(n *dataplane.Network, state route.Tunnels) string {
 	return fmt.Sprintf("routes %v, VPN routes %v, propagated: %v, tunnels %v, SNAT %v, mappings %v, DNAT %v",
-		n.Routes, n.VPN.Routes, n.VPN.Propagate, state, n.SNAT, n.Mappings, n.DNAT)
+		n.Routes, n.VPN.Routes, n.VPN.Propagate, state, n.SNAT, n.Mappings, n.DNAT.Slice())
 }

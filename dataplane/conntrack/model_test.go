@@ -7,7 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
+	"sluice/dataplane/networktest"
 	"sluice/dataplane/route"
+	"sluice/dataplane/sorted"
 )
 
 func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
@@ -26,10 +28,10 @@ func network() *dataplane.Network {
 		Routes:   []dataplane.Route{{Destination: prefix("0.0.0.0/0"), NextHops: []dataplane.NextHop{{Uplink: true}}}},
 		Elastic:  []netip.Addr{ip("203.0.113.1"), ip("203.0.113.2"), ip("203.0.113.3"), ip("203.0.113.4"), ip("203.0.113.9")},
 		Mappings: []dataplane.Mapping{{External: ip("203.0.113.4"), Internal: ip("10.0.2.4")}},
-		DNAT: []dataplane.DNAT{
-			{External: ip("203.0.113.1"), Internal: ip("10.0.1.9")},
-			{External: ip("203.0.113.1"), Protocol: unix.IPPROTO_TCP, ExternalPort: 80, Internal: ip("10.0.1.5"), InternalPort: 8080},
-		},
+		DNAT: sorted.Of(
+			dataplane.DNAT{External: ip("203.0.113.1"), Internal: ip("10.0.1.9")},
+			dataplane.DNAT{External: ip("203.0.113.1"), Protocol: unix.IPPROTO_TCP, ExternalPort: 80, Internal: ip("10.0.1.5"), InternalPort: 8080},
+		),
 		SNAT: []dataplane.SNAT{{Source: prefix("10.0.1.0/24"), Pool: []netip.Addr{ip("203.0.113.2"), ip("203.0.113.3")}}},
 	}
 }
@@ -98,14 +100,16 @@ func TestJudge(t *testing.T) {
 	probe := flow(icmp, "10.0.1.253:0", "198.51.100.1:0", "198.51.100.1:0", "10.0.1.253:0")
 
 	host := dataplane.NextHop{Via: ip("10.0.3.20")}
-	noPort := func(n *dataplane.Network) { n.DNAT = n.DNAT[:1] }
-	noAny := func(n *dataplane.Network) { n.DNAT = n.DNAT[1:] }
+	noPort := func(n *dataplane.Network) { n.DNAT = n.DNAT.Without(n.DNAT.Slice()[1]) }
+	noAny := func(n *dataplane.Network) { n.DNAT = n.DNAT.Without(n.DNAT.Slice()[0]) }
 	noElastic := func(n *dataplane.Network) { n.Elastic = n.Elastic[1:] }
 	noMapping := func(n *dataplane.Network) { n.Mappings = nil }
 	smaller := func(n *dataplane.Network) { n.SNAT[0].Pool = n.SNAT[0].Pool[:1] }
 	larger := func(n *dataplane.Network) { n.SNAT[0].Pool = append(n.SNAT[0].Pool, ip("203.0.113.1")) }
 	noSNAT := func(n *dataplane.Network) { n.SNAT = nil }
-	moved := func(n *dataplane.Network) { n.DNAT[1].Internal = ip("10.0.1.6") }
+	moved := func(n *dataplane.Network) {
+		networktest.EditDNAT(n, 1, func(d *dataplane.DNAT) { d.Internal = ip("10.0.1.6") })
+	}
 	noRoute := func(n *dataplane.Network) { n.Routes = nil }
 	instance := func(n *dataplane.Network) { by(n, "0.0.0.0/0", host) }
 	site := func(n *dataplane.Network) { vpn(n, into("vco-a", "", "198.51.100.0/24")) }
@@ -115,7 +119,7 @@ func TestJudge(t *testing.T) {
 	down := func(n *dataplane.Network) { vpn(n, into("vco-none", "", "198.51.100.0/24")) }
 	bound := func(n *dataplane.Network) {
 		n.Mappings = append(n.Mappings, dataplane.Mapping{External: ip("203.0.113.1"), Internal: ip("10.0.1.7")})
-		n.DNAT = nil
+		n.DNAT = sorted.Set[dataplane.DNAT]{}
 	}
 	listed := func(n *dataplane.Network) {
 		n.SNAT = append(n.SNAT, dataplane.SNAT{Source: netip.MustParsePrefix("10.0.3.0/24"), Pool: n.Elastic[1:2]})
@@ -304,9 +308,11 @@ func TestDiffer(t *testing.T) {
 		{"elastic IP", func(n *dataplane.Network) { n.Elastic = n.Elastic[:3] }, tunnels, true, true},
 		{"mapping", func(n *dataplane.Network) { n.Mappings = nil }, tunnels, true, true},
 		{"mapping to another host", func(n *dataplane.Network) { n.Mappings[0].Internal = ip("10.0.2.5") }, tunnels, true, true},
-		{"first DNAT entry", func(n *dataplane.Network) { n.DNAT = n.DNAT[1:] }, tunnels, true, false},
-		{"last DNAT entry", func(n *dataplane.Network) { n.DNAT = n.DNAT[:1] }, tunnels, true, false},
-		{"DNAT to another port", func(n *dataplane.Network) { n.DNAT[1].InternalPort = 81 }, tunnels, true, true},
+		{"first DNAT entry", func(n *dataplane.Network) { n.DNAT = n.DNAT.Without(n.DNAT.Slice()[0]) }, tunnels, true, false},
+		{"last DNAT entry", func(n *dataplane.Network) { n.DNAT = n.DNAT.Without(n.DNAT.Slice()[1]) }, tunnels, true, false},
+		{"DNAT to another port", func(n *dataplane.Network) {
+			networktest.EditDNAT(n, 1, func(d *dataplane.DNAT) { d.InternalPort = 81 })
+		}, tunnels, true, true},
 		{"SNAT entry", func(n *dataplane.Network) { n.SNAT = nil }, tunnels, true, true},
 		{"address of a pool", func(n *dataplane.Network) { n.SNAT[0].Pool = n.SNAT[0].Pool[1:] }, tunnels, true, false},
 		{"route", func(n *dataplane.Network) { n.Routes = nil }, tunnels, true, true},

@@ -11,6 +11,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/networktest"
+	"sluice/dataplane/sorted"
 )
 
 var (
@@ -81,7 +82,7 @@ func TestAFormerBlocksAddressIsAHosts(t *testing.T) {
 	for _, name := range []string{"vsw-a", "vsw-old"} {
 		small := *large
 		small.Switches = []dataplane.Switch{{ID: name, Prefix: prefix("10.0.1.0/29"), Gateway: addr("10.0.1.5"), Attachment: large.Switches[0].Attachment}}
-		small.Routes, small.DNAT = nil, nil
+		small.Routes, small.DNAT = nil, sorted.Set[dataplane.DNAT]{}
 		small.SNAT = []dataplane.SNAT{{Source: prefix("10.0.1.0/29"), Pool: large.SNAT[0].Pool}}
 		mustApply(t, e, &small)
 		mustApply(t, e, large)

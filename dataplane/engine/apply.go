@@ -92,7 +92,7 @@ func (j *job) run(ctx context.Context) error {
 		j.stale = staleAll
 	}
 	topology := j.stale&(staleLinks|staleSysctls|staleTunnels) != 0 || !sameTopology(n.applied, j.want)
-	translation := j.stale&staleRules != 0 || n.rules == nil || !sameTranslation(n.applied, j.want)
+	translation := j.stale&staleRules != 0 || n.rules == nil || !nft.Same(n.applied, j.want)
 	if err := j.open(); err != nil {
 		return err
 	}

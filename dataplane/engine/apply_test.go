@@ -9,6 +9,7 @@ import (
 
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
+	"sluice/dataplane/sorted"
 )
 
 const wantState = `link public: veth mtu 1500 alias "sluice uplink of vpc-id"
@@ -101,15 +102,17 @@ func TestChangeStepByStep(t *testing.T) {
 		{"nothing", &dataplane.Network{ID: full.ID, Prefix: full.Prefix, Timeouts: full.Timeouts}, -1},
 		{"everything", full, -1},
 		{"one DNAT entry more", version(func(n *dataplane.Network) {
-			n.DNAT = append(slices.Clone(n.DNAT), dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: 53, Internal: addr("10.0.1.5"), InternalPort: 53})
+			n.DNAT = n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: 53, Internal: addr("10.0.1.5"), InternalPort: 53})
 		}), 1},
 		{"without", full, 1},
 		{"another gateway address", version(func(n *dataplane.Network) {
 			n.Switches = slices.Clone(n.Switches)
 			n.Switches[1].Gateway = addr("10.0.2.1")
 		}), -1},
-		{"one elastic IP less", version(func(n *dataplane.Network) { n.Elastic = n.Elastic[:1]; n.DNAT = nil }), -1},
-		{"no uplink", version(func(n *dataplane.Network) { n.Elastic, n.DNAT, n.SNAT, n.Uplink = nil, nil, nil, nil }), -1},
+		{"one elastic IP less", version(func(n *dataplane.Network) { n.Elastic = n.Elastic[:1]; n.DNAT = sorted.Set[dataplane.DNAT]{} }), -1},
+		{"no uplink", version(func(n *dataplane.Network) {
+			n.Elastic, n.DNAT, n.SNAT, n.Uplink = nil, sorted.Set[dataplane.DNAT]{}, nil, nil
+		}), -1},
 		{"longer timeouts", version(func(n *dataplane.Network) { n.Timeouts.UDP *= 2 }), -1},
 		{"everything again", full, -1},
 	}
@@ -139,7 +142,7 @@ func TestOverlappingNetworksInParallel(t *testing.T) {
 	for i := range networks {
 		networks[i] = s.network(t)
 		networks[i].Elastic = nil
-		networks[i].DNAT, networks[i].SNAT = nil, nil
+		networks[i].DNAT, networks[i].SNAT = sorted.Set[dataplane.DNAT]{}, nil
 		go func() {
 			_, err := e.Apply(t.Context(), networks[i])
 			errs <- err

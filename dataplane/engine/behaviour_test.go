@@ -20,6 +20,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/sorted"
 )
 
 // ears keep the IPv4 packets of one protocol that come in by a link.
@@ -197,7 +198,7 @@ func TestHolePunching(t *testing.T) {
 		p := newPopulated(t, on)
 		n := p.network(t)
 		there := netip.MustParseAddr("203.0.113.21")
-		n.Shortcut, n.Elastic, n.DNAT, n.SNAT[0].Pool = on, []netip.Addr{there}, nil, []netip.Addr{there}
+		n.Shortcut, n.Elastic, n.DNAT, n.SNAT[0].Pool = on, []netip.Addr{there}, sorted.Set[dataplane.DNAT]{}, []netip.Addr{there}
 		mustApply(t, p.e, n)
 		other := nstest.Host(t, dataplane.Namespace(n.ID), "vsw-a", "10.0.1.6/24", "10.0.1.253")
 		nstest.Ping(t, other, "10.0.1.253", 1)

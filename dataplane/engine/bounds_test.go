@@ -120,9 +120,9 @@ func TestFloods(t *testing.T) {
 				n.Limits = dataplane.Limits{Connections: spec}
 				n.Elastic = append(n.Elastic, addr("203.0.113.12"))
 				n.Mappings = []dataplane.Mapping{{External: addr("203.0.113.12"), Internal: addr("10.0.1.8")}}
-				n.DNAT = append(n.DNAT, dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: 53, Internal: addr("10.0.1.5"), InternalPort: 53})
+				n.DNAT = n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: 53, Internal: addr("10.0.1.5"), InternalPort: 53})
 				for port := range 50 {
-					n.DNAT = append(n.DNAT, dataplane.DNAT{
+					n.DNAT = n.DNAT.With(dataplane.DNAT{
 						External: addr("203.0.113.11"), Protocol: 17, ExternalPort: uint16(1000 + port), Internal: addr("10.0.1.5"), InternalPort: uint16(1000 + port),
 					})
 				}

@@ -167,7 +167,7 @@ func TestSamePortAgain(t *testing.T) {
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)
 		p.change(t, func(n *dataplane.Network) {
-			n.DNAT = append(n.DNAT, dataplane.DNAT{
+			n.DNAT = n.DNAT.With(dataplane.DNAT{
 				External: netip.MustParseAddr("203.0.113.11"), Protocol: unix.IPPROTO_TCP, ExternalPort: 81, Internal: netip.MustParseAddr("10.0.1.5"), InternalPort: 9004,
 			})
 		})

@@ -17,6 +17,7 @@ import (
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/link"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/sorted"
 )
 
 // A neighbour that knows an elastic IP elsewhere learns where it is now.
@@ -25,7 +26,7 @@ func TestElasticIPMovesBetweenNetworks(t *testing.T) {
 	e := s.engine(t)
 	external := netip.MustParseAddr("203.0.113.21")
 	withIt := func(n *dataplane.Network) *dataplane.Network {
-		n.Elastic, n.DNAT, n.SNAT[0].Pool = []netip.Addr{external}, nil, []netip.Addr{external}
+		n.Elastic, n.DNAT, n.SNAT[0].Pool = []netip.Addr{external}, sorted.Set[dataplane.DNAT]{}, []netip.Addr{external}
 		return n
 	}
 	without := func(n dataplane.Network) *dataplane.Network {
@@ -75,7 +76,7 @@ func TestElasticIPMovesBetweenAnnouncements(t *testing.T) {
 	moving, stays := netip.MustParseAddr("203.0.113.21"), netip.MustParseAddr("203.0.113.22")
 	version := func(n *dataplane.Network, addrs ...netip.Addr) *dataplane.Network {
 		c := *n
-		c.Elastic, c.DNAT, c.SNAT = addrs, nil, nil
+		c.Elastic, c.DNAT, c.SNAT = addrs, sorted.Set[dataplane.DNAT]{}, nil
 		return &c
 	}
 	first, second := s.network(t), s.network(t)

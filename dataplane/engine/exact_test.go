@@ -51,7 +51,7 @@ func newPopulatedWith(t *testing.T, shortcut bool, o session.Options, change fun
 	p.n.Shortcut = shortcut
 	p.n.Elastic = append(p.n.Elastic, addr(mappedAt))
 	p.n.Mappings = []dataplane.Mapping{{External: addr(mappedAt), Internal: addr("10.0.2.7")}}
-	p.n.DNAT = append(p.n.DNAT, dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: 53, Internal: addr("10.0.1.5"), InternalPort: 8080})
+	p.n.DNAT = p.n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: 53, Internal: addr("10.0.1.5"), InternalPort: 8080})
 	change(p.n)
 	p.e = p.engineWith(t, o)
 	mustApply(t, p.e, p.n)

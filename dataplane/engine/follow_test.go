@@ -18,6 +18,7 @@ import (
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/session"
+	"sluice/dataplane/sorted"
 )
 
 // farAt is an address that is there twice: outside, and behind an instance of the
@@ -100,9 +101,9 @@ func (f *followed) randomly(n *dataplane.Network) {
 			}
 		}
 	case 3: // an entry that is for none of them
-		n.DNAT = slices.Clone(n.DNAT[:2])
+		n.DNAT = sorted.Of(n.DNAT.Slice()[:2]...)
 		if f.r.IntN(2) == 0 {
-			n.DNAT = append(n.DNAT, dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: 99, Internal: addr("10.0.1.5"), InternalPort: 99})
+			n.DNAT = n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: 99, Internal: addr("10.0.1.5"), InternalPort: 99})
 		}
 	}
 }

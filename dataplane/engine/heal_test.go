@@ -17,6 +17,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/sorted"
 )
 
 // reconcile does what the caller of an engine does: it applies a network again
@@ -225,7 +226,7 @@ func TestOwnChangesAreNotReported(t *testing.T) {
 	rounds := reconcile(t, e, n)
 	for range 3 {
 		smaller := *n
-		smaller.Elastic, smaller.DNAT = n.Elastic[:1], nil
+		smaller.Elastic, smaller.DNAT = n.Elastic[:1], sorted.Set[dataplane.DNAT]{}
 		mustApply(t, e, &smaller)
 		mustApply(t, e, n)
 	}

@@ -56,7 +56,7 @@ func trafficOverOtherLinks(t *testing.T, mode dataplane.UplinkMode, shortcut boo
 	n.Switches[0].Attachment = dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "lan0"}
 	n.Switches[1].Attachment = dataplane.Attachment{Kind: dataplane.AttachVXLAN, Device: "under0", VNI: 42, Local: addr("192.0.2.1"), Remote: addr("192.0.2.2")}
 	for _, protocol := range []uint8{6, 17} {
-		n.DNAT = append(n.DNAT, dataplane.DNAT{External: addr("203.0.113.11"), Protocol: protocol, ExternalPort: 81, Internal: addr("10.0.1.5"), InternalPort: 8081})
+		n.DNAT = n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: protocol, ExternalPort: 81, Internal: addr("10.0.1.5"), InternalPort: 8081})
 	}
 	n.Elastic = append(n.Elastic, addr("203.0.113.12"))
 	n.Mappings = []dataplane.Mapping{{External: addr("203.0.113.12"), Internal: addr("10.0.2.7")}}

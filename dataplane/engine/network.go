@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"net/netip"
 	"reflect"
 	"slices"
 	"sync"
@@ -36,6 +35,7 @@ type network struct {
 	watch       *watch
 	applied     *dataplane.Network // what the kernel holds completely, nil before the first success
 	rules       *nft.Ruleset       // what the kernel's table holds, nil where that is not known
+	compiled    *nft.Ruleset       // what was compiled last; nil before
 	unsupported bool               // it was said that the kernel cannot run the session programs
 	followed    *decided           // what connections follow, nil where that is not known
 	tunnels     route.Tunnels      // of the VPN gateway, as its routes were last made for
@@ -91,21 +91,4 @@ func sameTopology(a, b *dataplane.Network) bool {
 		slices.EqualFunc(a.Routes, b.Routes, func(x, y dataplane.Route) bool {
 			return x.Destination == y.Destination && slices.Equal(x.NextHops, y.NextHops)
 		})
-}
-
-// sameTranslation reports whether two versions of a network translate alike.
-func sameTranslation(a, b *dataplane.Network) bool {
-	return slices.Equal(a.Elastic, b.Elastic) && vpnAddress(a) == vpnAddress(b) && slices.Equal(a.Mappings, b.Mappings) && slices.Equal(a.DNAT, b.DNAT) &&
-		slices.EqualFunc(a.SNAT, b.SNAT, func(x, y dataplane.SNAT) bool {
-			return x.Source == y.Source && slices.Equal(x.Pool, y.Pool)
-		})
-}
-
-// vpnAddress returns the public address of a network's VPN gateway; the zero Addr
-// without one.
-func vpnAddress(n *dataplane.Network) netip.Addr {
-	if n.VPN == nil {
-		return netip.Addr{}
-	}
-	return n.VPN.Address
 }

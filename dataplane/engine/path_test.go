@@ -20,6 +20,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/networktest"
 	"sluice/dataplane/session"
 )
 
@@ -68,7 +69,7 @@ func (p *populated) change(t *testing.T, how func(n *dataplane.Network)) {
 	t.Helper()
 	n := *p.n
 	n.Revision++
-	n.Elastic, n.DNAT, n.Switches, n.Routes = slices.Clone(n.Elastic), slices.Clone(n.DNAT), slices.Clone(n.Switches), slices.Clone(n.Routes)
+	n.Elastic, n.Switches, n.Routes = slices.Clone(n.Elastic), slices.Clone(n.Switches), slices.Clone(n.Routes)
 	how(&n)
 	mustApply(t, p.e, &n)
 	p.n = &n
@@ -96,7 +97,9 @@ func TestPathsEndWithTheApply(t *testing.T) {
 		{"DNAT entry to another host", func(t *testing.T, p *populated) {
 			c := p.flow(t, p.public, "udp4", serverUDP)
 			then, now := nstest.NewMeter(t, p.server, "eth0", false), nstest.NewMeter(t, p.client, "eth0", false)
-			p.change(t, func(n *dataplane.Network) { n.DNAT[1].Internal = netip.MustParseAddr("10.0.1.6") })
+			p.change(t, func(n *dataplane.Network) {
+				networktest.EditDNAT(n, 1, func(d *dataplane.DNAT) { d.Internal = netip.MustParseAddr("10.0.1.6") })
+			})
 			nothing(t, then, c, "the old host received")
 			nstest.Eventually(t, func() error { return say(c, []byte("hello")) })
 			if got := measured(now); got.Packets == 0 {
@@ -104,13 +107,13 @@ func TestPathsEndWithTheApply(t *testing.T) {
 			}
 		}},
 		{"DNAT entry that was added later", func(t *testing.T, p *populated) {
-			later := p.n.DNAT[1]
+			later := p.n.DNAT.Slice()[1]
 			later.ExternalPort = 54
-			p.change(t, func(n *dataplane.Network) { n.DNAT = append(n.DNAT, later) })
+			p.change(t, func(n *dataplane.Network) { n.DNAT = n.DNAT.With(later) })
 			c := p.flow(t, p.public, "udp4", "203.0.113.11:54")
 			inside := nstest.NewMeter(t, p.server, "eth0", false)
 			p.change(t, func(n *dataplane.Network) {
-				n.DNAT = slices.DeleteFunc(n.DNAT, func(d dataplane.DNAT) bool { return d == later })
+				n.DNAT = n.DNAT.Without(later)
 			})
 			nothing(t, inside, c, "the host received")
 		}},

@@ -10,6 +10,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/session"
+	"sluice/dataplane/sorted"
 )
 
 // wantPrograms compares how programs are attached: "link by: part of why".
@@ -92,7 +93,7 @@ func TestProgramsThatAreGone(t *testing.T) {
 	// Without a public side there are no sessions.
 	inside := *n
 	inside.Revision++
-	inside.Uplink, inside.Elastic, inside.DNAT, inside.SNAT, inside.Routes = nil, nil, nil, nil, nil
+	inside.Uplink, inside.Elastic, inside.DNAT, inside.SNAT, inside.Routes = nil, nil, sorted.Set[dataplane.DNAT]{}, nil, nil
 	mustApply(t, e, &inside)
 	if _, err := e.Programs(t.Context(), n.ID); !errors.Is(err, ErrNotCounted) {
 		t.Errorf("without a public side: %v", err)

@@ -13,9 +13,10 @@ import (
 // must be made before anything else.
 func (j *job) compareRules(ctx context.Context) (first bool, err error) {
 	n := j.n
-	if j.rules, err = nft.Compile(j.want); err != nil {
+	if j.rules, err = nft.Compile(j.want, n.compiled); err != nil {
 		return false, err
 	}
+	n.compiled = j.rules
 	if n.rules == nil || j.stale&staleRules != 0 {
 		if err := j.readRules(ctx); err != nil {
 			return false, err

@@ -11,6 +11,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/networktest"
 	"sluice/dataplane/nft"
+	"sluice/dataplane/sorted"
 )
 
 // TestSame changes each value of random networks, and asks whether what is compared
@@ -24,33 +25,40 @@ func TestSame(t *testing.T) {
 	changed := map[string]bool{}
 	for range 40 {
 		n := networktest.Random(r, "vpc-t", outside, true)
-		before, err := nft.Compile(n)
+		before, err := nft.Compile(n, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if other := copied(t, n); !sameTopology(n, other) || !sameTranslation(n, other) {
+		if other := copied(t, n); !sameTopology(n, other) || !nft.Same(n, other) {
 			t.Fatalf("a copy is another: %+v, %+v", n, other)
 		}
 		paths := 0
-		each(reflect.ValueOf(n).Elem(), "", func(string, reflect.Value) { paths++ })
+		each(reflect.ValueOf(plain(n)).Elem(), "", func(string, reflect.Value) { paths++ })
 		for i := range paths {
 			other, path := copied(t, n), ""
 			at := 0
-			each(reflect.ValueOf(other).Elem(), "", func(p string, v reflect.Value) {
+			open := plain(other)
+			each(reflect.ValueOf(open).Elem(), "", func(p string, v reflect.Value) {
 				if at++; at-1 == i {
 					path = p
 					alter(t, p, v)
 				}
 			})
+			other = open.network()
 			changed[path] = true
-			if after, err := nft.Compile(other); err == nil && !after.Equal(before) && sameTranslation(n, other) {
+			after, err := nft.Compile(other, nil)
+			if err == nil && !after.Equal(before) && nft.Same(n, other) {
 				t.Errorf("%s: translates otherwise, and counts as the same translation", path)
+			}
+			// What is compiled from an earlier version is what is compiled from nothing.
+			if from, errFrom := nft.Compile(other, before); (err == nil) != (errFrom == nil) || !after.Equal(from) {
+				t.Errorf("%s: compiled from the version before:\n%s%v\nfrom nothing:\n%s%v", path, from, errFrom, after, err)
 			}
 			told := false
 			for _, a := range always {
 				told = told || strings.HasPrefix(path, a)
 			}
-			if !told && sameTopology(n, other) && sameTranslation(n, other) {
+			if !told && sameTopology(n, other) && nft.Same(n, other) {
 				t.Errorf("%s: nothing notices that it has changed", path)
 			}
 		}
@@ -61,6 +69,24 @@ func TestSame(t *testing.T) {
 	if len(changed) < 60 {
 		t.Errorf("only %d fields were changed: %v", len(changed), changed)
 	}
+}
+
+// flat is a network with its sets as slices.
+type flat struct {
+	dataplane.Network
+	Entries []dataplane.DNAT
+}
+
+func plain(n *dataplane.Network) *flat {
+	f := &flat{*n, n.DNAT.Slice()}
+	f.DNAT = sorted.Set[dataplane.DNAT]{}
+	return f
+}
+
+func (f *flat) network() *dataplane.Network {
+	n := f.Network
+	n.DNAT = sorted.Of(f.Entries...)
+	return &n
 }
 
 // copied returns a deep copy.
@@ -74,6 +100,7 @@ func copied(t *testing.T, n *dataplane.Network) *dataplane.Network {
 	if err := json.Unmarshal(text, out); err != nil {
 		t.Fatal(err)
 	}
+	out.DNAT = sorted.Of(n.DNAT.Slice()...)
 	if n.VPN != nil {
 		for i := range n.VPN.Connections { // which are not written
 			out.VPN.Connections[i].PSK = n.VPN.Connections[i].PSK
@@ -85,6 +112,7 @@ func copied(t *testing.T, n *dataplane.Network) *dataplane.Network {
 // each calls f for each value in v that is no struct, slice or pointer, with its path.
 func each(v reflect.Value, path string, f func(string, reflect.Value)) {
 	switch {
+	case v.Type() == reflect.TypeFor[sorted.Set[dataplane.DNAT]]():
 	case v.Type() == reflect.TypeFor[netip.Addr](), v.Type() == reflect.TypeFor[netip.Prefix]():
 		f(path, v)
 	case v.Kind() == reflect.Pointer:
@@ -97,7 +125,11 @@ func each(v reflect.Value, path string, f func(string, reflect.Value)) {
 		}
 	case v.Kind() == reflect.Struct:
 		for i := range v.NumField() {
-			each(v.Field(i), strings.TrimPrefix(path+"."+v.Type().Field(i).Name, "."), f)
+			if field := v.Type().Field(i); field.Anonymous {
+				each(v.Field(i), path, f)
+			} else {
+				each(v.Field(i), strings.TrimPrefix(path+"."+field.Name, "."), f)
+			}
 		}
 	default:
 		f(path, v)

@@ -46,7 +46,7 @@ func (e *Engine) openSessions(n *network, want *dataplane.Network, s *link.State
 		}
 		n.setSessions(opened)
 	}
-	return n.sessions.Apply(session.Compile(want), s.Index(dataplane.UplinkName))
+	return n.sessions.Apply(want, s.Index(dataplane.UplinkName))
 }
 
 // planSessions compares the programs on the network's links, of which tunnels lead
@@ -79,7 +79,7 @@ func (n *network) applySessions(want *dataplane.Network) error {
 	if n.sessions == nil {
 		return nil
 	}
-	return n.sessions.Apply(session.Compile(want), n.sessions.Uplink())
+	return n.sessions.Apply(want, n.sessions.Uplink())
 }
 
 // tracking says what conntrack sees of a network. What the programs of another

@@ -17,6 +17,7 @@ import (
 	"sluice/dataplane/netns"
 	"sluice/dataplane/route"
 	"sluice/dataplane/session"
+	"sluice/dataplane/sorted"
 )
 
 // site is a public network with a host on it, and a directory for marks.
@@ -101,7 +102,7 @@ func (s *site) network(t testing.TB) *dataplane.Network {
 			Mode: dataplane.UplinkBridge, Device: "pub0", Prefix: prefix("203.0.113.0/24"), Gateway: addr("203.0.113.1"),
 		},
 		Elastic:  []netip.Addr{addr("203.0.113.10"), addr("203.0.113.11")},
-		DNAT:     []dataplane.DNAT{{External: addr("203.0.113.11"), Protocol: 6, ExternalPort: 80, Internal: addr("10.0.1.5"), InternalPort: 8080}},
+		DNAT:     sorted.Of(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 6, ExternalPort: 80, Internal: addr("10.0.1.5"), InternalPort: 8080}),
 		SNAT:     []dataplane.SNAT{{Source: prefix("10.0.1.0/24"), Pool: []netip.Addr{addr("203.0.113.10")}}},
 		Timeouts: dataplane.DefaultTimeouts(),
 	}

@@ -16,6 +16,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/sorted"
 )
 
 // guardDropped returns how many packets the filters at the uplink's egress have
@@ -111,7 +112,7 @@ func TestHostsRefuse(t *testing.T) {
 	})
 	udp := *n
 	udp.Revision++
-	udp.DNAT = append(udp.DNAT[:1:1], dataplane.DNAT{
+	udp.DNAT = sorted.Of(udp.DNAT.Slice()[0], dataplane.DNAT{
 		External: n.Elastic[1], Protocol: syscall.IPPROTO_UDP, ExternalPort: 53, Internal: netip.MustParseAddr("10.0.1.5"), InternalPort: 53,
 	})
 	mustApply(t, s.engine(t), &udp)
@@ -173,7 +174,7 @@ func TestTimeExceeded(t *testing.T) {
 	s := newSite(t)
 	n := s.network(t)
 	external := netip.MustParseAddr("203.0.113.12")
-	n.Routes, n.SNAT, n.DNAT = nil, nil, nil
+	n.Routes, n.SNAT, n.DNAT = nil, nil, sorted.Set[dataplane.DNAT]{}
 	n.Elastic = append(n.Elastic, external)
 	n.Mappings = []dataplane.Mapping{{External: external, Internal: netip.MustParseAddr("10.0.2.7")}}
 	mustApply(t, s.engine(t), n)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/sorted"
 )
 
 // privateSources counts IPv4 packets with a private source on a link.
@@ -149,7 +149,7 @@ func TestWithdrawal(t *testing.T) {
 	n := s.network(t)
 	addr := netip.MustParseAddr
 	n.SNAT[0].Pool = []netip.Addr{addr("203.0.113.10")}
-	n.DNAT = append(n.DNAT, dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 6, ExternalPort: 81, Internal: addr("10.0.1.5"), InternalPort: 8080})
+	n.DNAT = n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 6, ExternalPort: 81, Internal: addr("10.0.1.5"), InternalPort: 8080})
 	e := s.engine(t)
 	mustApply(t, e, n)
 	space := dataplane.Namespace(n.ID)
@@ -170,7 +170,7 @@ func TestWithdrawal(t *testing.T) {
 	}
 	fewer := *n
 	fewer.Revision++
-	fewer.DNAT = n.DNAT[:1]
+	fewer.DNAT = sorted.Of(n.DNAT.Slice()[0])
 	mustApply(t, e, &fewer)
 	check := func(name string, c net.Conn, alive bool) {
 		t.Helper()
@@ -195,7 +195,7 @@ func TestWithdrawal(t *testing.T) {
 	// The elastic IP itself.
 	last := other
 	last.Revision++
-	last.Elastic, last.DNAT, last.SNAT = last.Elastic[:1], nil, nil
+	last.Elastic, last.DNAT, last.SNAT = last.Elastic[:1], sorted.Set[dataplane.DNAT]{}, nil
 	mustApply(t, e, &last)
 	check("DNAT of an elastic IP that is gone", kept, false)
 	if n := leaked(); n > 0 {
@@ -220,7 +220,7 @@ func TestWithdrawalAcrossRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	fewer := *n
-	fewer.DNAT = nil
+	fewer.DNAT = sorted.Set[dataplane.DNAT]{}
 	mustApply(t, s.engine(t), &fewer)
 	if _, err := nstest.Ask(in); err == nil {
 		t.Error("the connection lives without its entry")
@@ -264,7 +264,7 @@ func TestTwoNetworksWithTheSameAddresses(t *testing.T) {
 	for _, external := range []string{"203.0.113.21", "203.0.113.22"} {
 		n := s.network(t)
 		a := netip.MustParseAddr(external)
-		n.Elastic, n.DNAT, n.SNAT[0].Pool = []netip.Addr{a}, nil, []netip.Addr{a}
+		n.Elastic, n.DNAT, n.SNAT[0].Pool = []netip.Addr{a}, sorted.Set[dataplane.DNAT]{}, []netip.Addr{a}
 		mustApply(t, e, n)
 		client := nstest.Host(t, dataplane.Namespace(n.ID), "vsw-a", "10.0.1.6/24", "10.0.1.253")
 		nstest.Eventually(t, seenAs(client, "tcp4", "203.0.113.1:9000", external))
@@ -274,9 +274,9 @@ func TestTwoNetworksWithTheSameAddresses(t *testing.T) {
 // manyEntries returns the network with count DNAT entries.
 func manyEntries(n *dataplane.Network, count int) *dataplane.Network {
 	c := *n
-	c.DNAT = make([]dataplane.DNAT, 0, count)
+	c.DNAT = sorted.Set[dataplane.DNAT]{}
 	for i := range count {
-		c.DNAT = append(c.DNAT, dataplane.DNAT{
+		c.DNAT = c.DNAT.With(dataplane.DNAT{
 			External: n.Elastic[1], Protocol: 6, ExternalPort: uint16(1 + i), Internal: netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), InternalPort: 80,
 		})
 	}
@@ -289,7 +289,7 @@ func BenchmarkChangeOneOf10000(b *testing.B) {
 	e := s.engine(b)
 	all := manyEntries(s.network(b), 10_001)
 	fewer := *all
-	fewer.DNAT = slices.Delete(slices.Clone(all.DNAT), 5000, 5001)
+	fewer.DNAT = all.DNAT.Without(all.DNAT.Slice()[5000])
 	versions := []*dataplane.Network{&fewer, all}
 	if _, err := e.Apply(context.Background(), all); err != nil {
 		b.Fatal(err)

@@ -45,7 +45,7 @@ func TestUnansweredFromOutside(t *testing.T) {
 		addr := netip.MustParseAddr
 		p := newPopulatedWith(t, on, session.Options{}, func(n *dataplane.Network) {
 			for port, host := range map[uint16]string{7000: "10.0.1.5", 7001: "10.0.1.99"} { // nobody is at the second
-				n.DNAT = append(n.DNAT, dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: port, Internal: addr(host), InternalPort: 7000})
+				n.DNAT = n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: port, Internal: addr(host), InternalPort: 7000})
 			}
 		})
 		c, err := conntrack.Dial(&netlink.Config{NetNS: int(inNetwork(t, p.n.ID).Handle())})

@@ -12,6 +12,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/sorted"
 )
 
 // newTagged returns a network whose two VSwitches are 802.1Q links on one
@@ -50,10 +51,10 @@ func newTagged(t *testing.T, shortcut bool) *populated {
 	}
 	p.n.Elastic = append(p.n.Elastic, addr(mappedAt))
 	p.n.Mappings = []dataplane.Mapping{{External: addr(mappedAt), Internal: addr("10.0.2.7")}}
-	p.n.DNAT = nil
+	p.n.DNAT = sorted.Set[dataplane.DNAT]{}
 	for _, protocol := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
 		for port, internal := range map[uint16]uint16{80: 8080, 81: 8081} {
-			p.n.DNAT = append(p.n.DNAT, dataplane.DNAT{External: addr("203.0.113.11"), Protocol: protocol, ExternalPort: port, Internal: addr("10.0.1.5"), InternalPort: internal})
+			p.n.DNAT = p.n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: protocol, ExternalPort: port, Internal: addr("10.0.1.5"), InternalPort: internal})
 		}
 	}
 	p.e = p.engine(t)

@@ -47,7 +47,7 @@ func newWired(t *testing.T, shortcut, napi bool) *wired {
 	w.n.Switches = w.n.Switches[:1]
 	w.n.Switches[0].Attachment = dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "lan0"}
 	w.n.Routes = w.n.Routes[:1]
-	w.n.DNAT = append(w.n.DNAT, dataplane.DNAT{External: w.n.Elastic[1], Protocol: 17, ExternalPort: 53, Internal: w.n.DNAT[0].Internal, InternalPort: 8080})
+	w.n.DNAT = w.n.DNAT.With(dataplane.DNAT{External: w.n.Elastic[1], Protocol: 17, ExternalPort: 53, Internal: w.n.DNAT.Slice()[0].Internal, InternalPort: 8080})
 	w.e = w.engine(t)
 	mustApply(t, w.e, w.n)
 	nstest.Echo(t, w.host, 8080)

@@ -78,8 +78,8 @@ func hosts(n *dataplane.Network) map[netip.Addr]bool {
 	for i := range n.Mappings {
 		all[n.Mappings[i].Internal] = true
 	}
-	for i := range n.DNAT {
-		all[n.DNAT[i].Internal] = true
+	for d := range n.DNAT.All() {
+		all[d.Internal] = true
 	}
 	return all
 }

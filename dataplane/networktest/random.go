@@ -3,7 +3,6 @@
 package networktest
 
 import (
-	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -50,6 +49,14 @@ type generator struct {
 	*rand.Rand
 	o Outside
 	n *dataplane.Network
+}
+
+// EditDNAT changes the i-th DNAT entry of a network.
+func EditDNAT(n *dataplane.Network, i int, edit func(*dataplane.DNAT)) {
+	d := n.DNAT.Slice()[i]
+	n.DNAT = n.DNAT.Without(d)
+	edit(&d)
+	n.DNAT = n.DNAT.With(d)
 }
 
 func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
@@ -146,16 +153,13 @@ func (g *generator) translation(free []netip.Addr) {
 	slices.SortFunc(n.Mappings, func(a, b dataplane.Mapping) int { return a.External.Compare(b.External) })
 	for _, e := range take(2) {
 		if inside := g.hosts(1); g.IntN(3) == 0 && len(inside) > 0 {
-			n.DNAT = append(n.DNAT, dataplane.DNAT{External: e, Internal: inside[0]})
+			n.DNAT = n.DNAT.With(dataplane.DNAT{External: e, Internal: inside[0]})
 			continue
 		}
 		for _, inside := range g.hosts(g.IntN(20)) {
-			n.DNAT = append(n.DNAT, dataplane.DNAT{External: e, Protocol: pick[uint8](g.Rand, 6, 17), ExternalPort: uint16(1 + len(n.DNAT)*97), Internal: inside, InternalPort: uint16(1 + g.IntN(65535))})
+			n.DNAT = n.DNAT.With(dataplane.DNAT{External: e, Protocol: pick[uint8](g.Rand, 6, 17), ExternalPort: uint16(1 + n.DNAT.Len()*97), Internal: inside, InternalPort: uint16(1 + g.IntN(65535))})
 		}
 	}
-	slices.SortFunc(n.DNAT, func(a, b dataplane.DNAT) int {
-		return cmp.Or(a.External.Compare(b.External), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.ExternalPort, b.ExternalPort))
-	})
 	for i := range n.Switches {
 		pool := slices.Clone(free[:g.IntN(len(free)+1)])
 		if len(pool) == 0 {

@@ -5,47 +5,125 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
+	"sluice/dataplane/sorted"
 )
 
-// Compile returns the Ruleset that network n wants. It is pure and
-// deterministic, and does not depend on the order of n's slices.
+// Compile returns the Ruleset that network n wants. It is deterministic, and does
+// not depend on the order of n's slices. prior is what was compiled of an earlier
+// version of the network, or nil: what it has in common with n is taken from there,
+// and of DNAT entries and mappings only those are looked at that differ. n must not be
+// changed afterwards.
 //
 // It fails, and says which entry is at fault, where n contradicts itself: an
 // address that is not IPv4, a port or protocol out of range, two entries for
 // the same key, SNAT sources that overlap, an SNAT or mapped address that is
 // not among n.Elastic (whatever left with it would be dropped); nor may a VPN
 // gateway's be missing there.
-func Compile(n *dataplane.Network) (*Ruleset, error) {
-	c := &compiler{r: &Ruleset{Skeleton: skeletonHash()}, elastic: make(map[netip.Addr]bool, len(n.Elastic))}
-	for _, step := range []func(*dataplane.Network) error{c.addElastic, c.addMappings, c.addDNAT, c.addSNAT, c.addVPN} {
-		if err := step(n); err != nil {
+func Compile(n *dataplane.Network, prior *Ruleset) (*Ruleset, error) {
+	c := &compiler{r: &Ruleset{Skeleton: skeletonHash(), network: n}, old: &dataplane.Network{}}
+	if prior != nil && prior.network != nil {
+		c.r.Sets, c.old = prior.Sets, prior.network
+	}
+	c.elastic = sync.OnceValue(func() map[netip.Addr]bool {
+		all := make(map[netip.Addr]bool, len(n.Elastic))
+		for _, a := range n.Elastic {
+			all[a] = true
+		}
+		return all
+	})
+	for _, p := range parts {
+		if p.same(c.old, n) {
+			continue
+		}
+		for _, id := range p.anew {
+			c.r.Sets[id] = sorted.Set[Element]{}
+		}
+		if err := p.compile(c, n); err != nil {
 			return nil, fmt.Errorf("compile network %s: %w", n.ID, err)
 		}
 	}
 	for id := range setCount {
-		set := c.r.Sets[id]
-		slices.SortFunc(set, compareKeys)
-		for i := 1; i < len(set); i++ {
-			if set[i-1].Key == set[i].Key {
-				return nil, fmt.Errorf("compile network %s: two entries for %s in %s; each key takes one",
-					n.ID, keyText(id, &set[i]), id)
-			}
+		if e := c.change(id); e != nil {
+			return nil, fmt.Errorf("compile network %s: two entries for %s in %s; each key takes one", n.ID, keyText(id, e), id)
 		}
 	}
 	return c.r, nil
 }
 
-type compiler struct {
-	r       *Ruleset
-	elastic map[netip.Addr]bool
+// parts are what a Ruleset is compiled of: what of a network decides, the sets that are
+// made anew if that differs, and how.
+var parts = []struct {
+	same    func(a, b *dataplane.Network) bool
+	anew    []SetID
+	compile func(*compiler, *dataplane.Network) error
+}{
+	{sameElastic, []SetID{SetElastic, SetEIPMark, SetMarkEIP}, (*compiler).addElastic},
+	{func(a, b *dataplane.Network) bool { return sameElastic(a, b) && slices.Equal(a.Mappings, b.Mappings) }, []SetID{SetEIPSrc, SetEIPHosts}, (*compiler).addMappings},
+	{func(a, b *dataplane.Network) bool {
+		return a.DNAT.Equal(b.DNAT) && slices.Equal(a.Mappings, b.Mappings)
+	}, nil, (*compiler).changeDNAT},
+	{func(a, b *dataplane.Network) bool {
+		return sameElastic(a, b) && slices.EqualFunc(a.SNAT, b.SNAT, dataplane.SNAT.Equal)
+	}, []SetID{SetSNAT, SetSNATPool, SetPool}, (*compiler).addSNAT},
+	{func(a, b *dataplane.Network) bool { return sameElastic(a, b) && vpnAddress(a) == vpnAddress(b) }, []SetID{SetVPN}, (*compiler).addVPN},
 }
 
-func (c *compiler) add(id SetID, e Element) { c.r.Sets[id] = append(c.r.Sets[id], e) }
+func sameElastic(a, b *dataplane.Network) bool { return slices.Equal(a.Elastic, b.Elastic) }
+
+// vpnAddress returns the public address of a network's VPN gateway; the zero Addr
+// without one.
+func vpnAddress(n *dataplane.Network) netip.Addr {
+	if n.VPN == nil {
+		return netip.Addr{}
+	}
+	return n.VPN.Address
+}
+
+// Same reports whether two versions of a network translate alike, so that what Compile
+// makes of them is equal.
+func Same(a, b *dataplane.Network) bool {
+	for _, p := range parts {
+		if !p.same(a, b) {
+			return false
+		}
+	}
+	return true
+}
+
+type compiler struct {
+	r        *Ruleset
+	old      *dataplane.Network // that r.Sets is of
+	elastic  func() map[netip.Addr]bool
+	del, put [setCount][]Element
+}
+
+func (c *compiler) add(id SetID, e Element)    { c.put[id] = append(c.put[id], e) }
+func (c *compiler) remove(id SetID, e Element) { c.del[id] = append(c.del[id], e) }
+
+// change takes elements out of a set, and then adds others. It returns one that would be
+// there twice, or nil.
+func (c *compiler) change(id SetID) *Element {
+	set, add := c.r.Sets[id].Without(c.del[id]...), c.put[id]
+	slices.SortFunc(add, Element.Compare)
+	for i := range add {
+		if _, taken := set.Get(add[i]); taken || i > 0 && add[i-1].Key == add[i].Key {
+			return &add[i]
+		}
+	}
+	if set.Len() == 0 {
+		set = sorted.Of(add...)
+	} else {
+		set = set.With(add...)
+	}
+	c.r.Sets[id] = set
+	return nil
+}
 
 func (c *compiler) addElastic(n *dataplane.Network) error {
 	single := make([][]netip.Addr, 0, len(n.Elastic))
@@ -53,7 +131,6 @@ func (c *compiler) addElastic(n *dataplane.Network) error {
 		if err := checkAddr(a); err != nil {
 			return fmt.Errorf("elastic IP: %w", err)
 		}
-		c.elastic[a] = true
 		c.add(SetElastic, pair(a, netip.Addr{}))
 		single = append(single, []netip.Addr{a})
 	}
@@ -78,20 +155,33 @@ func (c *compiler) addMappings(n *dataplane.Network) error {
 		if err := c.checkElastic(m.External); err != nil {
 			return fmt.Errorf("mapping %s to %s: %w", m.External, m.Internal, err)
 		}
-		c.add(SetDNATAddr, pair(m.External, m.Internal))
 		c.add(SetEIPSrc, pair(m.Internal, m.External))
 		c.add(SetEIPHosts, pair(m.Internal, netip.Addr{}))
 	}
 	return nil
 }
 
-func (c *compiler) addDNAT(n *dataplane.Network) error {
-	for _, d := range n.DNAT {
-		e, id, err := dnatElement(d)
-		if err != nil {
-			return fmt.Errorf("DNAT entry %s protocol %d port %d: %w", d.External, d.Protocol, d.ExternalPort, err)
+// changeDNAT changes what differs of DNAT entries, and of mappings inbound.
+func (c *compiler) changeDNAT(n *dataplane.Network) error {
+	for _, m := range c.old.Mappings {
+		c.remove(SetDNATAddr, pair(m.External, m.Internal))
+	}
+	for _, m := range n.Mappings {
+		c.add(SetDNATAddr, pair(m.External, m.Internal))
+	}
+	for change := range c.old.DNAT.Changes(n.DNAT) {
+		if change.Was {
+			e, id, _ := dnatElement(change.Old) // which has been checked
+			c.remove(id, e)
 		}
-		c.add(id, e)
+		if change.Is {
+			e, id, err := dnatElement(change.New)
+			if err != nil {
+				d := &change.New
+				return fmt.Errorf("DNAT entry %s protocol %d port %d: %w", d.External, d.Protocol, d.ExternalPort, err)
+			}
+			c.add(id, e)
+		}
 	}
 	return nil
 }
@@ -213,7 +303,7 @@ func checkDisjoint(entries []dataplane.SNAT) error {
 }
 
 func (c *compiler) checkElastic(a netip.Addr) error {
-	if !c.elastic[a] {
+	if !c.elastic()[a] {
 		return fmt.Errorf("%s must be one of the network's elastic IPs", a)
 	}
 	return nil

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/dataplane"
+	"sluice/dataplane/networktest"
+	"sluice/dataplane/sorted"
 )
 
 var updateGolden = flag.Bool("update", false, "write the golden files anew")
@@ -43,12 +45,12 @@ func TestCompileGolden(t *testing.T) {
 	for name, n := range map[string]*dataplane.Network{
 		"empty":  {ID: "vpc-empty"},
 		"sample": sample(),
-		"dnat": {ID: "vpc-dnat", Elastic: elastic, DNAT: []dataplane.DNAT{
-			{External: elastic[0], Protocol: 6, ExternalPort: 1, Internal: addr("10.0.0.1"), InternalPort: 65535},
-			{External: elastic[0], Protocol: 17, ExternalPort: 1, Internal: addr("10.0.0.1"), InternalPort: 1},
-			{External: elastic[0], Protocol: 6, ExternalPort: 65535, Internal: addr("10.0.0.2"), InternalPort: 1},
-			{External: elastic[1], Internal: addr("10.0.0.3")},
-		}},
+		"dnat": {ID: "vpc-dnat", Elastic: elastic, DNAT: sorted.Of(
+			dataplane.DNAT{External: elastic[0], Protocol: 6, ExternalPort: 1, Internal: addr("10.0.0.1"), InternalPort: 65535},
+			dataplane.DNAT{External: elastic[0], Protocol: 17, ExternalPort: 1, Internal: addr("10.0.0.1"), InternalPort: 1},
+			dataplane.DNAT{External: elastic[0], Protocol: 6, ExternalPort: 65535, Internal: addr("10.0.0.2"), InternalPort: 1},
+			dataplane.DNAT{External: elastic[1], Internal: addr("10.0.0.3")},
+		)},
 		"snat": {ID: "vpc-snat", Elastic: elastic, SNAT: []dataplane.SNAT{
 			{Source: prefix("10.0.0.0/24"), Pool: elastic[:1]},
 			{Source: prefix("10.0.1.0/24"), Pool: elastic[1:2]},
@@ -85,7 +87,9 @@ func TestCompileIgnoresOrder(t *testing.T) {
 		n := large(500, 50)
 		n.Elastic = slices.Clone(n.Elastic) // pools are parts of it
 		shuffle(rng, n.Elastic)
-		shuffle(rng, n.DNAT)
+		entries := n.DNAT.Slice()
+		shuffle(rng, entries)
+		n.DNAT = sorted.Set[dataplane.DNAT]{}.With(entries...)
 		shuffle(rng, n.SNAT)
 		if !mustCompile(t, n).Equal(want) {
 			t.Fatal("another order compiles to another ruleset")
@@ -103,17 +107,22 @@ func TestCompileRefuses(t *testing.T) {
 		edit          func(n *dataplane.Network)
 	}{
 		{"IPv6 elastic IP", "elastic IP: 2001:db8::1 is not an IPv4 address", func(n *dataplane.Network) { n.Elastic[0] = addr("2001:db8::1") }},
-		{"no address", "invalid IP is not an IPv4 address", func(n *dataplane.Network) { n.DNAT[0].Internal = netip.Addr{} }},
+		{"no address", "invalid IP is not an IPv4 address", func(n *dataplane.Network) {
+			networktest.EditDNAT(n, 0, func(d *dataplane.DNAT) { d.Internal = netip.Addr{} })
+		}},
 		{"elastic IP twice", "two entries for 203.0.113.10 in elastic", func(n *dataplane.Network) { n.Elastic = append(n.Elastic, n.Elastic[0]) }},
-		{"DNAT twice", "two entries for 203.0.113.10 . tcp . 80 in dnat_port", func(n *dataplane.Network) { n.DNAT[1] = n.DNAT[0] }},
-		{"Any on a mapped address", "two entries for 203.0.113.12 in dnat_addr", func(n *dataplane.Network) { n.DNAT[2].External = n.Mappings[0].External }},
+		{"Any on a mapped address", "two entries for 203.0.113.12 in dnat_addr", func(n *dataplane.Network) {
+			networktest.EditDNAT(n, 2, func(d *dataplane.DNAT) { d.External = n.Mappings[0].External })
+		}},
 		{"host mapped twice", "two entries for 10.0.1.20 in eip_hosts", func(n *dataplane.Network) {
 			n.Mappings = append(n.Mappings, dataplane.Mapping{External: addr("203.0.113.14"), Internal: addr("10.0.1.20")})
 		}},
-		{"protocol", "protocol must be 6 (TCP), 17 (UDP) or 0 (Any)", func(n *dataplane.Network) { n.DNAT[0].Protocol = 1 }},
-		{"external port 0", "ports must be 1 to 65535", func(n *dataplane.Network) { n.DNAT[0].ExternalPort = 0 }},
-		{"internal port 0", "ports must be 1 to 65535", func(n *dataplane.Network) { n.DNAT[0].InternalPort = 0 }},
-		{"Any with a port", "its ports must be 0", func(n *dataplane.Network) { n.DNAT[2].InternalPort = 80 }},
+		{"protocol", "protocol must be 6 (TCP), 17 (UDP) or 0 (Any)", func(n *dataplane.Network) { networktest.EditDNAT(n, 0, func(d *dataplane.DNAT) { d.Protocol = 1 }) }},
+		{"external port 0", "ports must be 1 to 65535", func(n *dataplane.Network) { networktest.EditDNAT(n, 0, func(d *dataplane.DNAT) { d.ExternalPort = 0 }) }},
+		{"internal port 0", "ports must be 1 to 65535", func(n *dataplane.Network) { networktest.EditDNAT(n, 0, func(d *dataplane.DNAT) { d.InternalPort = 0 }) }},
+		{"Any with a port", "its ports must be 0", func(n *dataplane.Network) {
+			networktest.EditDNAT(n, 2, func(d *dataplane.DNAT) { d.InternalPort = 80 })
+		}},
 		{"empty pool", "one address or more", func(n *dataplane.Network) { n.SNAT[0].Pool = nil }},
 		{"no source", "must be an IPv4 prefix", func(n *dataplane.Network) { n.SNAT[0].Source = netip.Prefix{} }},
 		{"IPv6 source", "must be an IPv4 prefix", func(n *dataplane.Network) { n.SNAT[0].Source = prefix("2001:db8::/64") }},
@@ -125,7 +134,7 @@ func TestCompileRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			n := sample()
 			test.edit(n)
-			r, err := Compile(n)
+			r, err := Compile(n, nil)
 			if err == nil {
 				t.Fatalf("compiled to\n%s", r)
 			}
@@ -146,8 +155,8 @@ func FuzzCompile(f *testing.F) {
 	f.Add([]byte("\x00\x01\x02\x03\x04\x02\x00\x00\x00\x00\x01\x02\x03\x04\x00\x00\x03\x80\x00\x00\x00\x01\x01\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n := networkFrom(data)
-		r, err := Compile(n)
-		again, err2 := Compile(networkFrom(data))
+		r, err := Compile(n, nil)
+		again, err2 := Compile(networkFrom(data), nil)
 		if (err == nil) != (err2 == nil) || !r.Equal(again) {
 			t.Fatal("compiled twice to different rulesets")
 		}
@@ -155,17 +164,18 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		for id := range setCount {
-			for i := 1; i < len(r.Sets[id]); i++ {
-				if compareKeys(r.Sets[id][i-1], r.Sets[id][i]) >= 0 {
+			elements := r.Sets[id].Slice()
+			for i := 1; i < len(elements); i++ {
+				if elements[i-1].Compare(elements[i]) >= 0 {
 					t.Fatalf("set %s is not sorted or not unique", id)
 				}
 			}
-			back, err := fromKernel(id, kernelElements(id, r.Sets[id]))
-			if err != nil || !slices.Equal(back, r.Sets[id]) {
+			back, err := fromKernel(id, kernelElements(id, elements))
+			if err != nil || !slices.Equal(back, elements) {
 				t.Fatalf("set %s does not come back from the kernel's form: %v", id, err)
 			}
 		}
-		if got, want := len(r.Sets[SetSNAT])+len(r.Sets[SetSNATPool]), len(n.SNAT); got != want {
+		if got, want := r.Sets[SetSNAT].Len()+r.Sets[SetSNATPool].Len(), len(n.SNAT); got != want {
 			t.Fatalf("%d SNAT entries compiled to %d", want, got)
 		}
 		if len(r.String()) == 0 {
@@ -198,7 +208,7 @@ func networkFrom(data []byte) *dataplane.Network {
 		case 1:
 			n.Mappings = append(n.Mappings, dataplane.Mapping{External: known(), Internal: address()})
 		case 2:
-			n.DNAT = append(n.DNAT, dataplane.DNAT{External: known(), Protocol: next(1)[0], ExternalPort: port(), Internal: address(), InternalPort: port()})
+			n.DNAT = n.DNAT.With(dataplane.DNAT{External: known(), Protocol: next(1)[0], ExternalPort: port(), Internal: address(), InternalPort: port()})
 		case 3:
 			s := dataplane.SNAT{Source: netip.PrefixFrom(address(), int(next(1)[0]))}
 			for range next(1)[0] % 8 {
@@ -208,4 +218,44 @@ func networkFrom(data []byte) *dataplane.Network {
 		}
 	}
 	return n
+}
+
+// TestCompileFromPrior compiles versions of random networks, each from the one before,
+// and each from nothing.
+func TestCompileFromPrior(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: prefix("203.0.113.0/24")}
+	var prior *Ruleset
+	last, refused := &dataplane.Network{}, 0
+	for range 300 {
+		n := networktest.Random(rng, "vpc-t", outside, true)
+		// A part of the version before stays.
+		if rng.IntN(2) == 0 {
+			n.DNAT, n.Mappings, n.Elastic = last.DNAT, last.Mappings, last.Elastic
+		}
+		for range rng.IntN(3) {
+			if n.DNAT.Len() > 0 {
+				n.DNAT = n.DNAT.Without(n.DNAT.Slice()[rng.IntN(n.DNAT.Len())])
+			}
+		}
+		if rng.IntN(4) == 0 {
+			n.SNAT = last.SNAT
+		}
+		want, err := Compile(n, nil)
+		got, errFrom := Compile(n, prior)
+		if (err == nil) != (errFrom == nil) || !got.Equal(want) {
+			t.Fatalf("from the version before:\n%s%v\nfrom nothing:\n%s%v", got, errFrom, want, err)
+		}
+		if err != nil {
+			refused++
+			continue
+		}
+		if prior != nil && Same(last, n) && !prior.Equal(got) {
+			t.Fatalf("%s and %s are of networks that translate alike", prior, got)
+		}
+		prior, last = got, n
+	}
+	if refused > 200 {
+		t.Errorf("%d of 300 networks were refused", refused)
+	}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/vishvananda/netns"
 
 	"sluice/dataplane"
+	"sluice/dataplane/networktest"
+	"sluice/dataplane/sorted"
 )
 
 func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
@@ -35,11 +37,11 @@ func sample() *dataplane.Network {
 		Uplink:   &dataplane.Uplink{Mode: dataplane.UplinkBridge, Device: "br-public", Prefix: prefix("203.0.113.0/24")},
 		Elastic:  addrs("203.0.113.10", "203.0.113.11", "203.0.113.12", "203.0.113.13", "203.0.113.14"),
 		Mappings: []dataplane.Mapping{{External: addr("203.0.113.12"), Internal: addr("10.0.1.20")}},
-		DNAT: []dataplane.DNAT{
-			{External: addr("203.0.113.10"), Protocol: 6, ExternalPort: 80, Internal: addr("10.0.1.10"), InternalPort: 8080},
-			{External: addr("203.0.113.10"), Protocol: 17, ExternalPort: 53, Internal: addr("10.0.1.11"), InternalPort: 53},
-			{External: addr("203.0.113.13"), Internal: addr("10.0.2.30")},
-		},
+		DNAT: sorted.Of(
+			dataplane.DNAT{External: addr("203.0.113.10"), Protocol: 6, ExternalPort: 80, Internal: addr("10.0.1.10"), InternalPort: 8080},
+			dataplane.DNAT{External: addr("203.0.113.10"), Protocol: 17, ExternalPort: 53, Internal: addr("10.0.1.11"), InternalPort: 53},
+			dataplane.DNAT{External: addr("203.0.113.13"), Internal: addr("10.0.2.30")},
+		),
 		SNAT: []dataplane.SNAT{
 			{Source: prefix("10.0.1.0/24"), Pool: addrs("203.0.113.11")},
 			{Source: prefix("10.0.2.0/24"), Pool: addrs("203.0.113.11", "203.0.113.14")},
@@ -50,7 +52,7 @@ func sample() *dataplane.Network {
 
 func mustCompile(t testing.TB, n *dataplane.Network) *Ruleset {
 	t.Helper()
-	r, err := Compile(n)
+	r, err := Compile(n, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,11 +154,15 @@ func TestIncrementalChanges(t *testing.T) {
 		edit    func(n *dataplane.Network)
 	}{
 		{"add a DNAT entry", 1, func(n *dataplane.Network) {
-			n.DNAT = append(n.DNAT, dataplane.DNAT{External: addr("203.0.113.10"), Protocol: 6, ExternalPort: 443, Internal: addr("10.0.1.10"), InternalPort: 8443})
+			n.DNAT = n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.10"), Protocol: 6, ExternalPort: 443, Internal: addr("10.0.1.10"), InternalPort: 8443})
 		}},
-		{"replace what a DNAT entry leads to", 1, func(n *dataplane.Network) { n.DNAT[0].Internal = addr("10.0.1.99") }},
-		{"replace the address behind Any", 1, func(n *dataplane.Network) { n.DNAT[2].Internal = addr("10.0.2.31") }},
-		{"delete a DNAT entry", 1, func(n *dataplane.Network) { n.DNAT = n.DNAT[1:] }},
+		{"replace what a DNAT entry leads to", 1, func(n *dataplane.Network) {
+			networktest.EditDNAT(n, 0, func(d *dataplane.DNAT) { d.Internal = addr("10.0.1.99") })
+		}},
+		{"replace the address behind Any", 1, func(n *dataplane.Network) {
+			networktest.EditDNAT(n, 2, func(d *dataplane.DNAT) { d.Internal = addr("10.0.2.31") })
+		}},
+		{"delete a DNAT entry", 1, func(n *dataplane.Network) { n.DNAT = n.DNAT.Without(n.DNAT.Slice()[0]) }},
 		{"replace the address of an SNAT entry", 1, func(n *dataplane.Network) { n.SNAT[0].Pool = addrs("203.0.113.10") }},
 		{"halve a source block", 2, func(n *dataplane.Network) { n.SNAT[0].Source = prefix("10.0.1.0/25") }},
 		{"move a source block by half", 2, func(n *dataplane.Network) { n.SNAT[0].Source = prefix("10.0.1.128/25") }},
@@ -229,14 +235,14 @@ func TestBatchIsAtomic(t *testing.T) {
 	mustApply(t, table, nil, base)
 
 	n := sample()
-	n.DNAT[0].Internal = addr("10.0.1.99")
+	networktest.EditDNAT(n, 0, func(d *dataplane.DNAT) { d.Internal = addr("10.0.1.99") })
 	n.SNAT = nil
 	n.Elastic = append(n.Elastic, addr("203.0.113.15"))
-	n.DNAT = append(n.DNAT, dataplane.DNAT{External: addr("203.0.113.15"), Internal: addr("10.0.1.5")})
+	n.DNAT = n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.15"), Internal: addr("10.0.1.5")})
 	want := mustCompile(t, n)
 
 	wrong := *base // claims an element that the kernel does not hold
-	wrong.Sets[SetDNATAddr] = append([]Element{pair(addr("203.0.113.1"), addr("10.0.1.1"))}, base.Sets[SetDNATAddr]...)
+	wrong.Sets[SetDNATAddr] = base.Sets[SetDNATAddr].With(pair(addr("203.0.113.1"), addr("10.0.1.1")))
 	changes, err := table.Apply(t.Context(), &wrong, want)
 	if !errors.Is(err, ErrOutdated) || changes != 0 {
 		t.Fatalf("deleting an absent element: %d changes, error %v", changes, err)
@@ -247,8 +253,8 @@ func TestBatchIsAtomic(t *testing.T) {
 	mustHold(t, table, base)
 
 	wrong = *base // does not know of an element that the kernel holds
-	wrong.Sets[SetDNATAddr] = base.Sets[SetDNATAddr][1:]
-	n.DNAT = append(n.DNAT[:2], n.DNAT[3:]...)
+	wrong.Sets[SetDNATAddr] = base.Sets[SetDNATAddr].Without(base.Sets[SetDNATAddr].Slice()[0])
+	n.DNAT = n.DNAT.Without(n.DNAT.Slice()[2])
 	n.Mappings[0].Internal = addr("10.0.1.77") // its key is there with another value
 	changes, err = table.Apply(t.Context(), &wrong, mustCompile(t, n))
 	if !errors.Is(err, ErrOutdated) || changes != 0 {
@@ -258,7 +264,7 @@ func TestBatchIsAtomic(t *testing.T) {
 
 	// A change of several batches is undone as a whole.
 	wrong = *base
-	wrong.Sets[SetDNATAddr] = append([]Element{pair(addr("203.0.113.1"), addr("10.0.1.1"))}, base.Sets[SetDNATAddr]...)
+	wrong.Sets[SetDNATAddr] = base.Sets[SetDNATAddr].With(pair(addr("203.0.113.1"), addr("10.0.1.1")))
 	n = sample()
 	n.SNAT[0].Pool = addrs("203.0.113.10", "203.0.113.11", "203.0.113.14")
 	if _, err = table.Apply(t.Context(), &wrong, mustCompile(t, n)); !errors.Is(err, ErrOutdated) {
@@ -281,7 +287,7 @@ func TestNumberOfBatches(t *testing.T) {
 	}{
 		{"nothing", 0, func(*dataplane.Network) {}},
 		{"DNAT, mapping, elastic IP and SNAT address", 1, func(n *dataplane.Network) {
-			n.DNAT = n.DNAT[1:]
+			n.DNAT = n.DNAT.Without(n.DNAT.Slice()[0])
 			n.Mappings[0].Internal = addr("10.0.1.21")
 			n.Elastic = append(n.Elastic, addr("203.0.113.15"))
 			n.SNAT[0].Pool = addrs("203.0.113.15")

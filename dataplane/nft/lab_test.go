@@ -37,7 +37,7 @@ type lab struct {
 func labNetwork() *dataplane.Network {
 	n := sample()
 	n.Elastic = append(n.Elastic, addr("203.0.113.19")) // not on the link
-	n.DNAT = append(n.DNAT,
+	n.DNAT = n.DNAT.With(
 		dataplane.DNAT{External: addr("203.0.113.10"), Protocol: 17, ExternalPort: 99, Internal: addr("10.0.1.10"), InternalPort: 99})
 	return n
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sluice/dataplane/sorted"
 	"strconv"
 	"testing"
 	"time"
@@ -273,7 +274,7 @@ func TestSwapUnderLoad(t *testing.T) {
 	for i, pool := range pools {
 		n := labNetwork()
 		n.SNAT[0].Pool = pool
-		n.DNAT = n.DNAT[i:]
+		n.DNAT = sorted.Of(n.DNAT.Slice()[i:]...)
 		states = append(states, mustCompile(t, n))
 	}
 	l := newLab(t)

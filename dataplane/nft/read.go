@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/google/nftables"
+
+	"sluice/dataplane/sorted"
 )
 
 // readAttempts is how often Read starts over because the ruleset changed while
@@ -68,10 +70,11 @@ func readOnce(c *conn) (*Ruleset, error) {
 	}
 	r := &Ruleset{}
 	for id := range setCount {
-		var malformed string
-		if r.Sets[id], malformed, err = readSet(c, table, id); err != nil {
+		elements, malformed, err := readSet(c, table, id)
+		if err != nil {
 			return nil, fmt.Errorf("read elements of %s: %w", id, err)
 		}
+		r.Sets[id] = sorted.Of(elements...)
 		if malformed != "" {
 			return &Ruleset{Damage: malformed}, nil
 		}

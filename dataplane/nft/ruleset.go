@@ -2,12 +2,14 @@ package nft
 
 import (
 	"bytes"
-	"slices"
+	"encoding/binary"
+
+	"sluice/dataplane"
+	"sluice/dataplane/sorted"
 )
 
 // Ruleset is what table ip sluice of one namespace holds: the identity of its
-// fixed part, and the elements of its sets. It is plain data; two Rulesets
-// with the same content are equal byte for byte.
+// fixed part, and the elements of its sets.
 type Ruleset struct {
 	// Skeleton is the hash of the fixed part (chains, rules, sets, counters),
 	// 16 hexadecimal digits. It is empty where the table is absent, or where
@@ -18,9 +20,11 @@ type Ruleset struct {
 	// although the table exists, for the log. Compile leaves it empty.
 	Damage string
 
-	// Sets holds the elements of each set and map, indexed by SetID, sorted by
-	// key and without duplicate keys.
-	Sets [setCount][]Element
+	// Sets holds the elements of each set and map, indexed by SetID.
+	Sets [setCount]sorted.Set[Element]
+
+	// network is what the Ruleset was compiled from; nil if it was read.
+	network *dataplane.Network
 
 	// salvage is not nil where the chains are damaged but the sets are not,
 	// so that Sets tells what they hold.
@@ -45,7 +49,7 @@ type Element struct {
 func (r *Ruleset) Len() int {
 	n := 0
 	for i := range r.Sets {
-		n += len(r.Sets[i])
+		n += r.Sets[i].Len()
 	}
 	return n
 }
@@ -59,14 +63,21 @@ func (r *Ruleset) Equal(o *Ruleset) bool {
 		return false
 	}
 	for i := range r.Sets {
-		if !slices.Equal(r.Sets[i], o.Sets[i]) {
+		if !r.Sets[i].Equal(o.Sets[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-func compareKeys(a, b Element) int { return bytes.Compare(a.Key[:], b.Key[:]) }
+// Compare compares the keys.
+func (e Element) Compare(o Element) int { return bytes.Compare(e.Key[:], o.Key[:]) }
+
+// Hash returns a hash of the key.
+func (e Element) Hash() uint32 {
+	x := binary.BigEndian.Uint64(e.Key[:])<<16 ^ uint64(binary.BigEndian.Uint32(e.Key[8:]))
+	return uint32(mix(x))
+}
 
 // setDiff is the difference of one set: what to delete, then what to add. An
 // element whose value changes is in both.
@@ -77,32 +88,18 @@ type setDiff struct {
 
 func (d *setDiff) changes() int { return len(d.del) + len(d.add) - d.replaced }
 
-// diffSet compares two slices that are sorted by key.
-func diffSet(have, want []Element) setDiff {
+// diffSet compares two sets.
+func diffSet(have, want sorted.Set[Element]) setDiff {
 	var d setDiff
-	for len(have) > 0 || len(want) > 0 {
-		switch {
-		case len(want) == 0:
-			d.del = append(d.del, have...)
-			return d
-		case len(have) == 0:
-			d.add = append(d.add, want...)
-			return d
+	for c := range have.Changes(want) {
+		if c.Was {
+			d.del = append(d.del, c.Old)
 		}
-		switch c := compareKeys(have[0], want[0]); {
-		case c < 0:
-			d.del = append(d.del, have[0])
-			have = have[1:]
-		case c > 0:
-			d.add = append(d.add, want[0])
-			want = want[1:]
-		default:
-			if have[0].Value != want[0].Value {
-				d.del = append(d.del, have[0])
-				d.add = append(d.add, want[0])
-				d.replaced++
-			}
-			have, want = have[1:], want[1:]
+		if c.Is {
+			d.add = append(d.add, c.New)
+		}
+		if c.Was && c.Is {
+			d.replaced++
 		}
 	}
 	return d

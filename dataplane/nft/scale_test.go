@@ -2,10 +2,10 @@ package nft
 
 import (
 	"net/netip"
-	"slices"
 	"testing"
 
 	"sluice/dataplane"
+	"sluice/dataplane/networktest"
 )
 
 // large returns a network with dnat DNAT and snat SNAT entries.
@@ -16,7 +16,7 @@ func large(dnat, snat int) *dataplane.Network {
 		n.Elastic = append(n.Elastic, netip.AddrFrom4([4]byte{base[0], base[1], base[2], base[3] + byte(i)}))
 	}
 	for i := range dnat {
-		n.DNAT = append(n.DNAT, dataplane.DNAT{
+		n.DNAT = n.DNAT.With(dataplane.DNAT{
 			External: n.Elastic[i%10], Protocol: []uint8{6, 17}[i/10%2], ExternalPort: uint16(1 + i/20),
 			Internal: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), InternalPort: 80,
 		})
@@ -34,17 +34,17 @@ func TestTenThousandEntries(t *testing.T) {
 	table := newTable(t, newNamespace(t))
 	n := large(10_000, 1_000)
 	full := mustCompile(t, n)
-	if got := len(full.Sets[SetDNATPort]) + len(full.Sets[SetSNAT]); got != 11_000 {
+	if got := full.Sets[SetDNATPort].Len() + full.Sets[SetSNAT].Len(); got != 11_000 {
 		t.Fatalf("compiled to %d entries", got)
 	}
 	mustApply(t, table, mustRead(t, table), full)
 
-	n.DNAT[5000].Internal = addr("10.255.0.1")
+	networktest.EditDNAT(n, 5000, func(d *dataplane.DNAT) { d.Internal = addr("10.255.0.1") })
 	one := mustCompile(t, n)
 	if changes := mustApply(t, table, full, one); changes != 1 {
 		t.Errorf("changing one of 10,000 entries made %d changes", changes)
 	}
-	n.DNAT = slices.Delete(n.DNAT, 7000, 7001)
+	n.DNAT = n.DNAT.Without(n.DNAT.Slice()[7000])
 	less := mustCompile(t, n)
 	if changes := mustApply(t, table, one, less); changes != 1 {
 		t.Errorf("deleting one of 10,000 entries made %d changes", changes)
@@ -103,7 +103,7 @@ func BenchmarkChangeOneOf10k(b *testing.B) {
 	table := newTable(b, newNamespace(b))
 	n := large(10_000, 1_000)
 	have := mustCompile(b, n)
-	n.DNAT[5000].Internal = addr("10.255.0.1")
+	networktest.EditDNAT(n, 5000, func(d *dataplane.DNAT) { d.Internal = addr("10.255.0.1") })
 	want := mustCompile(b, n)
 	if _, err := table.Apply(b.Context(), nil, have); err != nil {
 		b.Fatal(err)

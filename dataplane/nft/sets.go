@@ -179,7 +179,7 @@ func fromKernel(id SetID, ks []nftables.SetElement) ([]Element, error) {
 		copy(e.Value[:], k.Val)
 		out = append(out, e)
 	}
-	slices.SortFunc(out, compareKeys)
+	slices.SortFunc(out, Element.Compare)
 	for i := 1; i < len(out); i++ {
 		if out[i].Key == out[i-1].Key {
 			return nil, fmt.Errorf("set %s: %w", s.name, errTwice)

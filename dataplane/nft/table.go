@@ -221,10 +221,10 @@ func rebuild(c *conn, want *Ruleset) (int, error) {
 		if err := c.AddSet(kernelSet(table, id), nil); err != nil {
 			return 0, fmt.Errorf("add set %s: %w", id, err)
 		}
-		if err := changeSet(c, id, want.Sets[id], c.SetAddElements); err != nil {
+		if err := changeSet(c, id, want.Sets[id].Slice(), c.SetAddElements); err != nil {
 			return 0, err
 		}
-		changes += 1 + len(want.Sets[id])
+		changes += 1 + want.Sets[id].Len()
 	}
 	changes += addChains(c, table)
 	return changes, c.Flush()

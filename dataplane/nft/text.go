@@ -20,11 +20,11 @@ func (r *Ruleset) String() string {
 	b.WriteString("table ip sluice\n")
 	for id := range setCount {
 		if id == SetPool {
-			writePools(&b, r.Sets[id])
+			writePools(&b, r.Sets[id].Slice())
 			continue
 		}
-		for i := range r.Sets[id] {
-			fmt.Fprintf(&b, "%s %s\n", id, elementText(id, &r.Sets[id][i]))
+		for e := range r.Sets[id].All() {
+			fmt.Fprintf(&b, "%s %s\n", id, elementText(id, &e))
 		}
 	}
 	return b.String()

@@ -3,29 +3,20 @@ package session
 import (
 	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/cilium/ebpf"
 
 	"sluice/bpf"
+	"sluice/dataplane"
 )
 
-// Apply makes the programs go by r, in this order: who is translated, then the
-// settings. uplink is the index of the uplink.
-func (n *Network) Apply(r *Rules, uplink int) error {
+// Apply makes the programs go by what network want says, in this order: who is
+// translated, then the settings. uplink is the index of the uplink.
+func (n *Network) Apply(want *dataplane.Network, uplink int) error {
+	r := compile(want)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var errs []error
-	if n.rules == nil || !maps.Equal(n.rules.hosts, r.hosts) {
-		errs = append(errs, fill(n.maps["hosts"], r.hosts))
-	}
-	if n.rules == nil || !maps.Equal(n.rules.elastic, r.elastic) {
-		errs = append(errs, fill(n.maps["elastic"], r.elastic))
-	}
-	if n.rules == nil || !maps.Equal(n.rules.entries, r.entries) {
-		errs = append(errs, fill(n.maps["entries"], r.entries))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := n.putRules(r); err != nil {
 		n.rules = nil
 		return fmt.Errorf("tell the BPF programs of network %s who is translated: %w", n.id, err)
 	}
@@ -41,6 +32,19 @@ func (n *Network) Apply(r *Rules, uplink int) error {
 		n.tooMany = r.settings.Connections
 	}
 	return nil
+}
+
+// putRules makes the maps hold r. What they hold is what they were told last, or is
+// read where that is not known.
+func (n *Network) putRules(r *rules) error {
+	if n.rules == nil {
+		return errors.Join(fill(n.maps["hosts"], r.hosts), fill(n.maps["elastic"], r.elastic), fill(n.maps["entries"], r.entries()))
+	}
+	return errors.Join(
+		change(n.maps["hosts"], differing(n.rules.hosts, r.hosts)),
+		change(n.maps["elastic"], differing(n.rules.elastic, r.elastic)),
+		change(n.maps["entries"], r.changedEntries(n.rules)),
+	)
 }
 
 // Uplink returns the index of the uplink that the programs know.
@@ -97,18 +101,39 @@ func fill[K, V comparable](m *ebpf.Map, want map[K]V) error {
 	if err := it.Err(); err != nil {
 		return err
 	}
+	return change(m, differing(have, want))
+}
+
+// difference is what has to be changed in a map.
+type difference[K, V comparable] struct {
+	put  map[K]V
+	gone map[K]bool
+}
+
+// differing returns what makes want of have.
+func differing[K, V comparable](have, want map[K]V) difference[K, V] {
+	d := difference[K, V]{put: map[K]V{}, gone: map[K]bool{}}
 	for k, v := range want {
-		if old, ok := have[k]; ok && old == v {
-			continue
+		if old, ok := have[k]; !ok || old != v {
+			d.put[k] = v
 		}
+	}
+	for k := range have {
+		if _, ok := want[k]; !ok {
+			d.gone[k] = true
+		}
+	}
+	return d
+}
+
+// change makes a difference. Additions come first.
+func change[K, V comparable](m *ebpf.Map, d difference[K, V]) error {
+	for k, v := range d.put {
 		if err := m.Put(&k, &v); err != nil {
 			return err
 		}
 	}
-	for k := range have {
-		if _, ok := want[k]; ok {
-			continue
-		}
+	for k := range d.gone {
 		if err := m.Delete(&k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return err
 		}

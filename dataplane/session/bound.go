@@ -68,7 +68,7 @@ func (n *Network) dropBounds() error {
 }
 
 // has reports whether sessions may count with a counter.
-func (r *Rules) has(k boundKey) bool {
+func (r *rules) has(k boundKey) bool {
 	switch k.Of {
 	case ofElasticIP:
 		_, ok := r.elastic[k.Addr]
@@ -76,6 +76,9 @@ func (r *Rules) has(k boundKey) bool {
 	case ofHost:
 		return r.hosts[hostKey{PrefixLength: 32, Addr: k.Addr}] == kindElastic
 	}
-	_, ok := r.entries[k]
+	if _, ok := r.mapped[k.Addr]; ok && k.Proto == 0 {
+		return true
+	}
+	_, ok := r.dnat.Get(dataplane.DNAT{External: address(k.Addr), Protocol: k.Proto, ExternalPort: order16(k.Port)})
 	return ok
 }

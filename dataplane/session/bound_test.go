@@ -12,6 +12,7 @@ import (
 
 	"sluice/bpf"
 	"sluice/dataplane"
+	"sluice/dataplane/sorted"
 )
 
 // The entries of these tests: ports 80 and 53 of 203.0.113.11 lead to 10.0.2.7, and
@@ -331,7 +332,7 @@ func TestBoundsAreDropped(t *testing.T) {
 	f.wantInbound(t, called(4000, shared+":80"), tcNext)
 	f.wantInbound(t, asked(4000, shared+":53"), tcNext)
 	f.want(t, opening("10.0.1.9", 4000), tcNext)
-	f.rules = &Rules{}
+	f.rules = &rules{}
 	if err := f.dropBounds(); err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +347,7 @@ func TestBoundsAreDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.wantCounters(t, map[string][2]uint64{"entry 203.0.113.11 53/17": {1, 0}, "elastic IP 203.0.113.11": {1, 0}})
-	f.rules = &Rules{elastic: map[uint32]uint32{word(addrOf(shared)): 0}}
+	f.rules = &rules{elastic: map[uint32]uint32{word(addrOf(shared)): 0}}
 	if err := f.attend([]entry{{Original: asked(4000, shared+":53").key(), Ended: 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -378,21 +379,21 @@ func TestSpare(t *testing.T) {
 
 func TestShares(t *testing.T) {
 	const entries = 80_000
-	all := &Rules{snat: true, elasticHosts: true, entries: map[boundKey]uint32{{}: 0}}
+	all := &rules{snat: true, elasticHosts: true, mapped: map[uint32]uint32{0: 0}}
 	all.settings.Connections = 40_000
-	large := &Rules{snat: true, entries: all.entries}
+	large := &rules{snat: true, mapped: all.mapped}
 	large.settings.Connections = 200_000
 	type list = [4]uint32
 	const others, snat, elastic, inbound = bpf.GatewayClassCLASS_OTHERS, bpf.GatewayClassCLASS_SNAT, bpf.GatewayClassCLASS_ELASTIC, bpf.GatewayClassCLASS_INBOUND
 	for name, c := range map[string]struct {
-		rules *Rules
+		rules *rules
 		want  list
 	}{
 		"all":             {all, list{snat: 40_000, others: 10_000, elastic: 10_000, inbound: 10_000}},
 		"too large":       {large, list{snat: 70_000, others: 2_500, inbound: 2_500}},
-		"without a limit": {&Rules{snat: true}, list{snat: 40_000, others: 10_000}},
-		"elastic IPs":     {&Rules{elasticHosts: true, entries: all.entries}, list{others: 20_000, elastic: 20_000, inbound: 20_000}},
-		"nothing":         {&Rules{}, list{others: 20_000}},
+		"without a limit": {&rules{snat: true}, list{snat: 40_000, others: 10_000}},
+		"elastic IPs":     {&rules{elasticHosts: true, mapped: all.mapped}, list{others: 20_000, elastic: 20_000, inbound: 20_000}},
+		"nothing":         {&rules{}, list{others: 20_000}},
 	} {
 		if got := shares(entries, c.rules); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
@@ -410,19 +411,19 @@ func TestCompileEntries(t *testing.T) {
 	n := &dataplane.Network{
 		Prefix:   netip.MustParsePrefix("10.0.0.0/16"),
 		Mappings: []dataplane.Mapping{{External: addrOf(elasticIP), Internal: addrOf("10.0.1.9")}},
-		DNAT: []dataplane.DNAT{
-			{External: addrOf(shared), Protocol: 6, ExternalPort: 80, Internal: addrOf("10.0.2.7"), InternalPort: 8080},
-			{External: addrOf("203.0.113.13"), Internal: addrOf("10.0.2.8")},
-		},
+		DNAT: sorted.Of(
+			dataplane.DNAT{External: addrOf(shared), Protocol: 6, ExternalPort: 80, Internal: addrOf("10.0.2.7"), InternalPort: 8080},
+			dataplane.DNAT{External: addrOf("203.0.113.13"), Internal: addrOf("10.0.2.8")},
+		),
 		Bounds: dataplane.Bounds{PerEntry: 1},
 	}
-	r := Compile(n)
+	r := compile(n)
 	want := map[boundKey]uint32{
 		{Addr: word(addrOf(elasticIP))}:                           word(addrOf("10.0.1.9")),
 		{Addr: word(addrOf(shared)), Proto: 6, Port: order16(80)}: word(addrOf("10.0.2.7")),
 		{Addr: word(addrOf("203.0.113.13"))}:                      word(addrOf("10.0.2.8")),
 	}
-	if !cmp.Equal(r.entries, want) || r.bounds.PerEntry != 1 || r.snat || !r.elasticHosts {
+	if !cmp.Equal(r.entries(), want) || r.bounds.PerEntry != 1 || r.snat || !r.elasticHosts {
 		t.Errorf("%+v", r)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"sluice/bpf"
 	"sluice/dataplane"
+	"sluice/dataplane/sorted"
 )
 
 // Lifetime is how long a path is used before it is learned anew from the
@@ -45,24 +46,25 @@ type (
 	boundKey = bpf.GatewayBoundKey
 )
 
-// Rules is what the programs of a network go by. It is plain data, compiled
+// rules is what the programs of a network go by. It is plain data, compiled
 // from a dataplane.Network, and does not depend on the order of its slices.
-type Rules struct {
+type rules struct {
 	settings settings // without Uplink and Generation, which are the kernel's, for a Lifetime of 0, and without what depends on conntrack's table
 	hosts    map[hostKey]uint32
 	elastic  map[uint32]uint32
-	entries  map[boundKey]uint32 // what comes for an elastic IP → private address
+	mapped   map[uint32]uint32 // elastic IP of a host → private address
+	dnat     sorted.Set[dataplane.DNAT]
 	bounds   dataplane.Bounds
 
 	snat, elasticHosts bool // whether hosts open sessions by SNAT, by elastic IPs of their own
 }
 
-// Compile returns the Rules of network n.
-func Compile(n *dataplane.Network) *Rules {
-	r := &Rules{
+// compile returns the rules of network n.
+func compile(n *dataplane.Network) *rules {
+	r := &rules{
 		hosts: make(map[hostKey]uint32, len(n.SNAT)+len(n.Mappings)), elastic: make(map[uint32]uint32, len(n.Elastic)),
-		entries: make(map[boundKey]uint32, len(n.DNAT)+len(n.Mappings)),
-		bounds:  n.Bounds, snat: len(n.SNAT) > 0, elasticHosts: len(n.Mappings) > 0,
+		mapped: make(map[uint32]uint32, len(n.Mappings)), dnat: n.DNAT,
+		bounds: n.Bounds, snat: len(n.SNAT) > 0, elasticHosts: len(n.Mappings) > 0,
 	}
 	s := &r.settings
 	s.Patience = ticks(patience)
@@ -96,16 +98,52 @@ func Compile(n *dataplane.Network) *Rules {
 		r.hosts[hostKey{PrefixLength: 32, Addr: word(m.Internal)}] = kindElastic
 	}
 	for _, m := range n.Mappings {
-		r.entries[boundKey{Addr: word(m.External)}] = word(m.Internal)
-	}
-	for i := range n.DNAT {
-		d := &n.DNAT[i]
-		r.entries[boundKey{Addr: word(d.External), Port: order16(d.ExternalPort), Proto: d.Protocol}] = word(d.Internal)
+		r.mapped[word(m.External)] = word(m.Internal)
 	}
 	for _, a := range n.Elastic {
 		r.elastic[word(a)] = 0
 	}
 	return r
+}
+
+// boundKeyOf is the key of a DNAT entry.
+func boundKeyOf(d *dataplane.DNAT) boundKey {
+	return boundKey{Addr: word(d.External), Port: order16(d.ExternalPort), Proto: d.Protocol}
+}
+
+// entries returns what leads what comes for an elastic IP to a private address.
+func (r *rules) entries() map[boundKey]uint32 {
+	all := make(map[boundKey]uint32, len(r.mapped)+r.dnat.Len())
+	for external, internal := range r.mapped {
+		all[boundKey{Addr: external}] = internal
+	}
+	for d := range r.dnat.All() {
+		all[boundKeyOf(&d)] = word(d.Internal)
+	}
+	return all
+}
+
+// changedEntries returns what makes r's entries of those of old.
+func (r *rules) changedEntries(old *rules) difference[boundKey, uint32] {
+	d := difference[boundKey, uint32]{put: map[boundKey]uint32{}, gone: map[boundKey]bool{}}
+	hosts := differing(old.mapped, r.mapped)
+	for external := range hosts.gone {
+		d.gone[boundKey{Addr: external}] = true
+	}
+	for c := range old.dnat.Changes(r.dnat) {
+		if c.Is {
+			d.put[boundKeyOf(&c.New)] = word(c.New.Internal)
+		} else {
+			d.gone[boundKeyOf(&c.Old)] = true
+		}
+	}
+	for external, internal := range hosts.put {
+		d.put[boundKey{Addr: external}] = internal
+	}
+	for k := range d.put {
+		delete(d.gone, k)
+	}
+	return d
 }
 
 func millis(d time.Duration) uint32 { return uint32(d / time.Millisecond) }

@@ -46,7 +46,7 @@ func bytesOf(w uint32) [4]byte {
 }
 
 func TestCompile(t *testing.T) {
-	r := Compile(desired())
+	r := compile(desired())
 	want := settings{
 		Interval: uint64(time.Millisecond), Burst: 199 * uint64(time.Millisecond), Connections: 50000,
 		Patience: ticks(10 * time.Second), Unanswered: 30_000,
@@ -83,7 +83,7 @@ func TestCompileOrder(t *testing.T) {
 		func() { other.Routes[0], other.Routes[1] = other.Routes[1], other.Routes[0] },
 	} {
 		swap()
-		if d := cmp.Diff(Compile(desired()), Compile(other), cmp.AllowUnexported(Rules{})); d != "" {
+		if d := cmp.Diff(compile(desired()), compile(other), cmp.AllowUnexported(rules{})); d != "" {
 			t.Errorf("(-one order +another):\n%s", d)
 		}
 	}
@@ -94,7 +94,7 @@ func TestCompileOrder(t *testing.T) {
 func TestCompileHostOfBoth(t *testing.T) {
 	n := desired()
 	n.SNAT = append(n.SNAT, dataplane.SNAT{Source: prefixOf("10.0.7.9/32")})
-	if kind := Compile(n).hosts[hostKey{PrefixLength: 32, Addr: word4(10, 0, 7, 9)}]; kind != kindElastic {
+	if kind := compile(n).hosts[hostKey{PrefixLength: 32, Addr: word4(10, 0, 7, 9)}]; kind != kindElastic {
 		t.Errorf("kind %d", kind)
 	}
 }
@@ -104,7 +104,7 @@ func TestCompileMasks(t *testing.T) {
 	n := desired()
 	n.SNAT = []dataplane.SNAT{{Source: prefixOf("10.0.1.77/24")}}
 	n.Prefix = prefixOf("10.0.1.77/20")
-	r := Compile(n)
+	r := compile(n)
 	if _, ok := r.hosts[hostKey{PrefixLength: 24, Addr: word4(10, 0, 1, 0)}]; !ok {
 		t.Errorf("hosts: %v", r.hosts)
 	}
@@ -131,7 +131,7 @@ func TestCompileLimits(t *testing.T) {
 	} {
 		n := desired()
 		n.Limits.NewPerSecond = c.perSecond
-		s := Compile(n).settings
+		s := compile(n).settings
 		if s.Interval != uint64(c.interval) || s.Burst != uint64(c.burst) {
 			t.Errorf("%d a second: interval %s, burst %s; want %s, %s",
 				c.perSecond, time.Duration(s.Interval), time.Duration(s.Burst), c.interval, c.burst)
@@ -139,7 +139,7 @@ func TestCompileLimits(t *testing.T) {
 	}
 	n := desired()
 	n.Limits = dataplane.Limits{}
-	if s := Compile(n).settings; s.Connections != 0 || s.Interval != 0 || s.Burst != 0 {
+	if s := compile(n).settings; s.Connections != 0 || s.Interval != 0 || s.Burst != 0 {
 		t.Errorf("without limits: %+v", s)
 	}
 }
@@ -175,7 +175,7 @@ func TestCompileFlags(t *testing.T) {
 	} {
 		n := desired()
 		c.change(n)
-		if got := Compile(n).settings.Flags; got != c.want {
+		if got := compile(n).settings.Flags; got != c.want {
 			t.Errorf("%s: flags %#x, want %#x", c.name, got, c.want)
 		}
 	}
@@ -183,7 +183,7 @@ func TestCompileFlags(t *testing.T) {
 
 // A network without a public side has nobody to translate.
 func TestCompileWithoutUplink(t *testing.T) {
-	r := Compile(&dataplane.Network{ID: "vpc-fixture", Prefix: prefixOf("10.0.0.0/16")})
+	r := compile(&dataplane.Network{ID: "vpc-fixture", Prefix: prefixOf("10.0.0.0/16")})
 	if len(r.hosts)+len(r.elastic) != 0 || r.settings.Public != 0 || r.settings.PublicMask != 0 || r.settings.Flags != 0 {
 		t.Errorf("%+v", r)
 	}

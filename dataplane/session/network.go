@@ -29,7 +29,7 @@ type Network struct {
 	prog   map[string]*ebpf.Program
 
 	mu         sync.Mutex
-	rules      *Rules
+	rules      *rules
 	uplink     int
 	generation uint32
 	tooMany    uint32 // the specification's connections, of which it was said that they do not fit

@@ -71,7 +71,7 @@ func usable(most uint32) uint32 {
 // others do. SNAT has as much as the gateway's specification allows, and up to
 // seven eighths of the table; of the rest, a quarter each is for the others that
 // there are, and at least one quarter for whoever comes first.
-func shares(entries uint32, r *Rules) [4]uint32 {
+func shares(entries uint32, r *rules) [4]uint32 {
 	var s [4]uint32
 	if r.snat {
 		s[bpf.GatewayClassCLASS_SNAT] = entries / 2
@@ -84,14 +84,14 @@ func shares(entries uint32, r *Rules) [4]uint32 {
 	if r.elasticHosts {
 		s[bpf.GatewayClassCLASS_ELASTIC] = rest / 4
 	}
-	if len(r.entries) > 0 {
+	if len(r.mapped)+r.dnat.Len() > 0 {
 		s[bpf.GatewayClassCLASS_INBOUND] = rest / 4
 	}
 	return s
 }
 
 // bounds fills in what of the settings depends on the size of the table.
-func (n *Network) bounds(s *settings, r *Rules) {
+func (n *Network) bounds(s *settings, r *rules) {
 	most := n.table.most
 	if room := n.maps["sessions"].MaxEntries() / 2; most == 0 || room < most {
 		most = room

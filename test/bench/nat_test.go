@@ -76,7 +76,7 @@ func TestFlowtables(t *testing.T) {
 
 func TestVariations(t *testing.T) {
 	n := gatewayNetwork("vpc", vswitchID, "a", "b", "ns", 0, 1)
-	if len(n.DNAT) != 0 || len(n.SNAT) != 1 || n.Shortcut || n.Limits != (dataplane.Limits{}) {
+	if n.DNAT.Len() != 0 || len(n.SNAT) != 1 || n.Shortcut || n.Limits != (dataplane.Limits{}) {
 		t.Fatalf("the plain network is %+v", n)
 	}
 	varied(onBridge, withLimits, withShortcut)(n)

@@ -66,7 +66,7 @@ func gatewayNetwork(id, vswitch, switchDevice, uplinkDevice, namespace string, d
 		Timeouts: dataplane.DefaultTimeouts(),
 	}
 	for port := 1; port <= dnat; port++ {
-		n.DNAT = append(n.DNAT, dataplane.DNAT{
+		n.DNAT = n.DNAT.With(dataplane.DNAT{
 			External: elasticDNAT, Protocol: protocolUDP, ExternalPort: uint16(port),
 			Internal: server, InternalPort: uint16(port),
 		})

@@ -50,7 +50,7 @@ func TestFlowsUseTheEntries(t *testing.T) {
 	l := testLinks()
 	n := gatewayNetwork("vpc", "vsw", "a", "b", "ns", manyDNAT, manySNAT)
 	dnat, snat := map[netip.AddrPort]bool{}, map[netip.Addr]bool{}
-	for _, e := range n.DNAT {
+	for e := range n.DNAT.All() {
 		dnat[netip.AddrPortFrom(e.External, e.ExternalPort)] = true
 	}
 	for _, e := range n.SNAT {
@@ -71,14 +71,14 @@ func TestFlowsUseTheEntries(t *testing.T) {
 		t.Errorf("%d flows use %d DNAT and %d SNAT entries", manyDNAT, len(usedDNAT), len(usedSNAT))
 	}
 	one := gatewayNetwork("vpc", "vsw", "a", "b", "ns", 1, 1)
-	if len(one.DNAT) != 1 || len(one.SNAT) != 1 {
-		t.Fatalf("%d DNAT and %d SNAT entries in the small network", len(one.DNAT), len(one.SNAT))
+	if one.DNAT.Len() != 1 || len(one.SNAT) != 1 {
+		t.Fatalf("%d DNAT and %d SNAT entries in the small network", one.DNAT.Len(), len(one.SNAT))
 	}
 	for i := range hosts {
 		if a := snatRequest(l, i).source.Addr(); !one.SNAT[0].Source.Contains(a) {
 			t.Fatalf("%s is not in the small network's SNAT entry %s", a, one.SNAT[0].Source)
 		}
-		if p := dnatRequest(l, i, 1).dest.Port(); p != one.DNAT[0].ExternalPort {
+		if p := dnatRequest(l, i, 1).dest.Port(); p != one.DNAT.Slice()[0].ExternalPort {
 			t.Fatalf("flow %d goes to port %d, not to that of the only entry", i, p)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"sluice/dataplane/engine"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/session"
+	"sluice/dataplane/sorted"
 	"sluice/test/lab"
 )
 
@@ -174,10 +175,10 @@ func network(id string, shortcut bool) *dataplane.Network {
 		},
 		Elastic:  []netip.Addr{forSNAT, forDNAT, forMapped},
 		Mappings: []dataplane.Mapping{{External: forMapped, Internal: mapped}},
-		DNAT: []dataplane.DNAT{
-			{External: forDNAT, Protocol: unix.IPPROTO_TCP, ExternalPort: externalPort, Internal: server, InternalPort: serverPort},
-			{External: forDNAT, Protocol: unix.IPPROTO_UDP, ExternalPort: externalPort, Internal: server, InternalPort: serverPort},
-		},
+		DNAT: sorted.Of(
+			dataplane.DNAT{External: forDNAT, Protocol: unix.IPPROTO_TCP, ExternalPort: externalPort, Internal: server, InternalPort: serverPort},
+			dataplane.DNAT{External: forDNAT, Protocol: unix.IPPROTO_UDP, ExternalPort: externalPort, Internal: server, InternalPort: serverPort},
+		),
 		SNAT:     []dataplane.SNAT{{Source: vswitch, Pool: []netip.Addr{forSNAT}}},
 		Timeouts: dataplane.DefaultTimeouts(),
 		Limits:   dataplane.Limits{Connections: 1_000_000},
