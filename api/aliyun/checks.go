@@ -36,16 +36,37 @@ func parseBool(v string) (value, ok bool) {
 	return false, false
 }
 
-// isIPv4 accepts a dotted quad without leading zeros.
-func isIPv4(v string) bool {
+// parseIPv4 reads a dotted quad without leading zeros.
+func parseIPv4(v string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(v)
-	return err == nil && a.Is4()
+	return a, err == nil && a.Is4()
 }
 
-// isCIDR accepts an IPv4 network: no address bit is set behind the mask.
-func isCIDR(v string) bool {
+// parseCIDR reads an IPv4 network: no address bit is set behind the mask.
+func parseCIDR(v string) (netip.Prefix, bool) {
 	p, err := netip.ParsePrefix(v)
-	return err == nil && p.Addr().Is4() && p == p.Masked()
+	return p, err == nil && p.Addr().Is4() && p == p.Masked()
+}
+
+// parseCIDROrIPv4 reads an IPv4 network, or an address, which stands for the
+// network that holds just it.
+func parseCIDROrIPv4(v string) (netip.Prefix, bool) {
+	if a, ok := parseIPv4(v); ok {
+		return netip.PrefixFrom(a, a.BitLen()), true
+	}
+	return parseCIDR(v)
+}
+
+// parseEach reads all items of a list.
+func parseEach[T any](items []string, parse func(string) (T, bool)) ([]T, bool) {
+	out := make([]T, len(items))
+	for i, v := range items {
+		var ok bool
+		if out[i], ok = parse(v); !ok {
+			return nil, false
+		}
+	}
+	return out, true
 }
 
 // isPort accepts 1 to 65535 without leading zeros.
@@ -161,8 +182,10 @@ func isIKEIdentity(v string, high int) bool {
 // isAnyIdentity recognises what strongSwan reads as any identity, or as any
 // address of a range, and not as the name of one peer.
 func isAnyIdentity(v string) bool {
-	first, last, ok := strings.Cut(v, "-")
-	return v == "0.0.0.0" || ok && isIPv4(first) && isIPv4(last)
+	first, last, found := strings.Cut(v, "-")
+	_, isFirst := parseIPv4(first)
+	_, isLast := parseIPv4(last)
+	return v == "0.0.0.0" || found && isFirst && isLast
 }
 
 // lengthIn counts characters, not bytes. A high of 0 sets no limit.
@@ -182,9 +205,4 @@ func spelled(v string, words ...string) string {
 		}
 	}
 	return v
-}
-
-// every says whether all items pass.
-func every(items []string, ok func(string) bool) bool {
-	return !slices.ContainsFunc(items, func(v string) bool { return !ok(v) })
 }

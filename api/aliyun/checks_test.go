@@ -5,6 +5,11 @@ import (
 	"testing"
 )
 
+// accepts says whether a parser takes a text.
+func accepts[T any](parse func(string) (T, bool)) func(string) bool {
+	return func(v string) bool { _, ok := parse(v); return ok }
+}
+
 func TestChecks(t *testing.T) {
 	name := func(v string) bool { return isName(v, 2, 8, "_-") }
 	free := func(v string) bool { return isName(v, 2, 8, anyCharacter) }
@@ -18,10 +23,12 @@ func TestChecks(t *testing.T) {
 		ok        func(string) bool
 		good, bad []string
 	}{
-		{"IPv4", isIPv4, []string{"0.0.0.0", "203.0.113.7", "255.255.255.255"},
+		{"IPv4", accepts(parseIPv4), []string{"0.0.0.0", "203.0.113.7", "255.255.255.255"},
 			[]string{"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", "::1", "::ffff:1.2.3.4", "a.b.c.d", "1.2.3.4%e"}},
-		{"CIDR", isCIDR, []string{"0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/32"},
+		{"CIDR", accepts(parseCIDR), []string{"0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/32"},
 			[]string{"", "10.0.0.0", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/", "fd00::/8", "/8"}},
+		{"CIDR or address", accepts(parseCIDROrIPv4), []string{"0.0.0.0/0", "10.1.2.3/32", "10.1.2.3"},
+			[]string{"", "10.0.0.1/8", "10.0.0", "10.0.0.01", "::1", "::ffff:1.2.3.4", "10.1.2.3/", " 10.1.2.3"}},
 		{"port", isPort, []string{"1", "80", "65535"},
 			[]string{"", "0", "65536", "080", "-1", "+1", "1.0", "Any", " 1", "99999999999999999999"}},
 		{"name", name, []string{"ab", "中国", "a1_-", "中1_", "abcdefgh", strings.Repeat("中", 8)},

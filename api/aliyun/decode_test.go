@@ -1,10 +1,12 @@
 package aliyun
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // ptr returns a pointer to a copy of v.
@@ -25,20 +27,20 @@ func TestDecode(t *testing.T) {
 		action, query string
 		want          any
 	}{
-		{"CreateVpc", "RegionId=r", &CreateVpcRequest{RegionId: "r", CidrBlock: "172.16.0.0/12"}},
+		{"CreateVpc", "RegionId=r", &CreateVpcRequest{RegionId: "r", CidrBlock: netip.MustParsePrefix("172.16.0.0/12")}},
 		{"CreateVpc", "RegionID=r CidrBlock=10.0.0.0/8 VpcName=n1 Description=dd ClientToken=t UserCidr=192.168.1.0/24,192.168.2.0/24",
-			&CreateVpcRequest{RegionId: "r", CidrBlock: "10.0.0.0/8", VpcName: "n1", Description: "dd", ClientToken: ptr("t"),
-				UserCidr: []string{"192.168.1.0/24", "192.168.2.0/24"}}},
-		{"CreateVpc", "RegionId=r CidrBlock= VpcName= UserCidr=", &CreateVpcRequest{RegionId: "r", CidrBlock: "172.16.0.0/12"}},
+			&CreateVpcRequest{RegionId: "r", CidrBlock: netip.MustParsePrefix("10.0.0.0/8"), VpcName: "n1", Description: "dd", ClientToken: ptr("t"),
+				UserCidr: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("192.168.2.0/24")}}},
+		{"CreateVpc", "RegionId=r CidrBlock= VpcName= UserCidr=", &CreateVpcRequest{RegionId: "r", CidrBlock: netip.MustParsePrefix("172.16.0.0/12")}},
 		{"ModifyVpcAttribute", "VpcId=v", &ModifyVpcAttributeRequest{VpcId: "v"}},
 		{"ModifyVpcAttribute", "VpcId=v VpcName= UserCidr=-1",
-			&ModifyVpcAttributeRequest{VpcId: "v", VpcName: ptr(""), UserCidr: []string{"-1"}}},
+			&ModifyVpcAttributeRequest{VpcId: "v", VpcName: ptr(""), UserCidr: []netip.Prefix{}}},
 		{"DescribeVpcs", "RegionId=r VpcId= IsDefault=TRUE PageSize=50",
 			&DescribeVpcsRequest{RegionId: "r", IsDefault: ptr(true), PageNumber: 1, PageSize: 50}},
 		{"CreateRouteEntry", "RouteTableId=t DestinationCidrBlock=1.2.3.4 NextHopId=i-1",
-			&CreateRouteEntryRequest{RouteTableId: "t", DestinationCidrBlock: "1.2.3.4/32", NextHopId: ptr("i-1")}},
+			&CreateRouteEntryRequest{RouteTableId: "t", DestinationCidrBlock: netip.MustParsePrefix("1.2.3.4/32"), NextHopId: ptr("i-1")}},
 		{"CreateRouteEntry", "RouteTableId=t DestinationCidrBlock=0.0.0.0/0 nexthoplist.2.nexthopid=b NextHopList.1.NextHopId=a NextHopList.1.NextHopType=RouterInterface NextHopList.1.Weight=100",
-			&CreateRouteEntryRequest{RouteTableId: "t", DestinationCidrBlock: "0.0.0.0/0",
+			&CreateRouteEntryRequest{RouteTableId: "t", DestinationCidrBlock: netip.MustParsePrefix("0.0.0.0/0"),
 				NextHopList: []CreateRouteEntryNextHopList{{NextHopId: "a", NextHopType: ptr("RouterInterface")}, {NextHopId: "b"}}}},
 		{"AllocateEipAddress", "RegionId=r", &AllocateEipAddressRequest{RegionId: "r", Bandwidth: 5,
 			InternetChargeType: "PayByBandwidth", InstanceChargeType: "PostPaid", PricingCycle: "Month"}},
@@ -54,18 +56,18 @@ func TestDecode(t *testing.T) {
 		{"DeleteNatGateway", "RegionId=r NatGatewayId=n Force=true",
 			&DeleteNatGatewayRequest{RegionId: "r", NatGatewayId: "n", Force: ptr(true)}},
 		{"CreateForwardEntry", "RegionId=r ForwardTableId=f ExternalIp=1.2.3.4 ExternalPort=Any InternalIp=10.0.0.1 InternalPort=Any IpProtocol=Any",
-			&CreateForwardEntryRequest{RegionId: "r", ForwardTableId: "f", ExternalIp: "1.2.3.4", ExternalPort: "Any",
-				InternalIp: "10.0.0.1", InternalPort: "Any", IpProtocol: "Any"}},
+			&CreateForwardEntryRequest{RegionId: "r", ForwardTableId: "f", ExternalIp: netip.MustParseAddr("1.2.3.4"), ExternalPort: "Any",
+				InternalIp: netip.MustParseAddr("10.0.0.1"), InternalPort: "Any", IpProtocol: "Any"}},
 		// The older document's answers have lower-case words: what was read may be sent again.
 		{"CreateForwardEntry", "RegionId=r ForwardTableId=f ExternalIp=1.2.3.4 ExternalPort=any InternalIp=10.0.0.1 InternalPort=ANY IpProtocol=any",
-			&CreateForwardEntryRequest{RegionId: "r", ForwardTableId: "f", ExternalIp: "1.2.3.4", ExternalPort: "Any",
-				InternalIp: "10.0.0.1", InternalPort: "Any", IpProtocol: "Any"}},
+			&CreateForwardEntryRequest{RegionId: "r", ForwardTableId: "f", ExternalIp: netip.MustParseAddr("1.2.3.4"), ExternalPort: "Any",
+				InternalIp: netip.MustParseAddr("10.0.0.1"), InternalPort: "Any", IpProtocol: "Any"}},
 		{"ModifyForwardEntry", "RegionId=r ForwardTableId=f ForwardEntryId=e IpProtocol=udp",
 			&ModifyForwardEntryRequest{RegionId: "r", ForwardTableId: "f", ForwardEntryId: "e", IpProtocol: ptr("UDP")}},
 		{"DescribeForwardTableEntries", "RegionId=r ForwardTableId=f IpProtocol=tcp ExternalPort=any",
 			&DescribeForwardTableEntriesRequest{RegionId: "r", ForwardTableId: "f", IpProtocol: ptr("TCP"), ExternalPort: ptr("Any"), PageNumber: 1, PageSize: 10}},
 		{"CreateSnatEntry", "RegionId=r SnatTableId=s SnatIp=1.2.3.4,1.2.3.5 SourceCIDR=10.0.0.1/32",
-			&CreateSnatEntryRequest{RegionId: "r", SnatTableId: "s", SnatIp: []string{"1.2.3.4", "1.2.3.5"}, SourceCIDR: ptr("10.0.0.1/32")}},
+			&CreateSnatEntryRequest{RegionId: "r", SnatTableId: "s", SnatIp: []netip.Addr{netip.MustParseAddr("1.2.3.4"), netip.MustParseAddr("1.2.3.5")}, SourceCIDR: ptr(netip.MustParsePrefix("10.0.0.1/32"))}},
 		{"DescribeRegions", "Unknown=1", &DescribeRegionsRequest{}},
 	} {
 		a := actions[c.action]
@@ -74,7 +76,7 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%s %s: %v", c.action, c.query, e)
 			continue
 		}
-		if d := cmp.Diff(c.want, got); d != "" {
+		if d := cmp.Diff(c.want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
 			t.Errorf("%s %s (-want +got):\n%s", c.action, c.query, d)
 		}
 	}

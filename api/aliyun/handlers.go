@@ -1,7 +1,6 @@
 package aliyun
 
 import (
-	"net/netip"
 	"time"
 
 	"sluice/controlplane/eip"
@@ -40,21 +39,6 @@ func timestamp(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format("2006-01-02T15:04:05Z")
-}
-
-// prefix and prefixes read what the decoder has found well-formed. What is
-// not, such as the zero Prefix, the services refuse.
-func prefix(v string) netip.Prefix {
-	p, _ := netip.ParsePrefix(v)
-	return p
-}
-
-func prefixes(list []string) []netip.Prefix {
-	var out []netip.Prefix
-	for _, v := range list {
-		out = append(out, prefix(v))
-	}
-	return out
 }
 
 // given returns the value of a parameter, empty if it was not given.

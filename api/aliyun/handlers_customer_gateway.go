@@ -9,11 +9,7 @@ import (
 
 // CreateCustomerGateway implements Actions.
 func (s *Service) CreateCustomerGateway(ctx context.Context, c identity.Caller, r *CreateCustomerGatewayRequest) (*CreateCustomerGatewayResponse, error) {
-	a, err := address("IpAddress", r.IpAddress)
-	if err != nil {
-		return nil, err
-	}
-	in := vpn.CustomerGateway{Region: r.RegionId, Address: a, Name: given(r.Name), Description: given(r.Description)}
+	in := vpn.CustomerGateway{Region: r.RegionId, Address: r.IpAddress, Name: given(r.Name), Description: given(r.Description)}
 	if r.Asn != nil {
 		in.ASN = uint32(*r.Asn)
 	}

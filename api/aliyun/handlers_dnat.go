@@ -2,12 +2,10 @@ package aliyun
 
 import (
 	"context"
-	"net/netip"
 	"strconv"
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/nat"
-	"sluice/controlplane/resource"
 )
 
 // anyPort is how a port is written that stands for all of them.
@@ -15,20 +13,15 @@ const anyPort = "Any"
 
 // CreateForwardEntry implements Actions.
 func (s *Service) CreateForwardEntry(ctx context.Context, c identity.Caller, r *CreateForwardEntryRequest) (*CreateForwardEntryResponse, error) {
-	var values forwardValues
-	values.read(&r.ExternalIp, &r.ExternalPort, &r.IpProtocol, &r.InternalIp, &r.InternalPort)
-	if values.err != nil {
-		return nil, values.err
-	}
 	id, err := s.nat.CreateForwardEntry(ctx, c, nat.ForwardEntry{
 		Region:       r.RegionId,
 		Table:        r.ForwardTableId,
 		Name:         given(r.ForwardEntryName),
-		ExternalIP:   *values.externalIP,
-		ExternalPort: *values.externalPort,
-		Protocol:     *values.protocol,
-		InternalIP:   *values.internalIP,
-		InternalPort: *values.internalPort,
+		ExternalIP:   r.ExternalIp,
+		ExternalPort: *port(&r.ExternalPort),
+		Protocol:     *protocolWords.of(&r.IpProtocol),
+		InternalIP:   r.InternalIp,
+		InternalPort: *port(&r.InternalPort),
 	})
 	if err != nil {
 		return nil, err
@@ -38,47 +31,37 @@ func (s *Service) CreateForwardEntry(ctx context.Context, c identity.Caller, r *
 
 // ModifyForwardEntry implements Actions.
 func (s *Service) ModifyForwardEntry(ctx context.Context, c identity.Caller, r *ModifyForwardEntryRequest) (*ModifyForwardEntryResponse, error) {
-	var values forwardValues
-	values.read(r.ExternalIp, r.ExternalPort, r.IpProtocol, r.InternalIp, r.InternalPort)
-	if values.err != nil {
-		return nil, values.err
-	}
 	return &ModifyForwardEntryResponse{}, s.nat.ModifyForwardEntry(ctx, c, nat.ForwardEntryChange{
 		Region:       r.RegionId,
 		Table:        r.ForwardTableId,
 		ID:           r.ForwardEntryId,
 		Name:         r.ForwardEntryName,
-		ExternalIP:   values.externalIP,
-		ExternalPort: values.externalPort,
-		Protocol:     values.protocol,
-		InternalIP:   values.internalIP,
-		InternalPort: values.internalPort,
+		ExternalIP:   r.ExternalIp,
+		ExternalPort: port(r.ExternalPort),
+		Protocol:     protocolWords.of(r.IpProtocol),
+		InternalIP:   r.InternalIp,
+		InternalPort: port(r.InternalPort),
 	})
 }
 
 // DescribeForwardTableEntries implements Actions.
 func (s *Service) DescribeForwardTableEntries(_ context.Context, c identity.Caller, r *DescribeForwardTableEntriesRequest) (*DescribeForwardTableEntriesResponse, error) {
-	var values forwardValues
-	values.read(r.ExternalIp, r.ExternalPort, r.IpProtocol, r.InternalIp, r.InternalPort)
-	if values.err != nil {
-		return nil, values.err
-	}
 	q := nat.ForwardEntryQuery{
 		Region:       r.RegionId,
 		Table:        r.ForwardTableId,
 		ID:           given(r.ForwardEntryId),
 		Name:         given(r.ForwardEntryName),
-		ExternalPort: values.externalPort,
-		InternalPort: values.internalPort,
+		ExternalPort: port(r.ExternalPort),
+		InternalPort: port(r.InternalPort),
+		Protocol:     protocolWords.of(r.IpProtocol),
 		Page:         pageOf(r.PageNumber, r.PageSize),
 	}
-	if values.externalIP != nil {
-		q.ExternalIP = *values.externalIP
+	if r.ExternalIp != nil {
+		q.ExternalIP = *r.ExternalIp
 	}
-	if values.internalIP != nil {
-		q.InternalIP = *values.internalIP
+	if r.InternalIp != nil {
+		q.InternalIP = *r.InternalIp
 	}
-	q.Protocol = values.protocol
 	entries, err := s.nat.ForwardEntries(c, q)
 	if err != nil {
 		return nil, err
@@ -108,44 +91,12 @@ func (s *Service) DeleteForwardEntry(ctx context.Context, c identity.Caller, r *
 	return &DeleteForwardEntryResponse{}, s.nat.DeleteForwardEntry(ctx, c, r.RegionId, r.ForwardTableId, r.ForwardEntryId)
 }
 
-// forwardValues are the five values of a DNAT entry; nil was not given.
-type forwardValues struct {
-	externalIP, internalIP     *netip.Addr
-	externalPort, internalPort *uint16 // 0: Any
-	protocol                   *resource.Protocol
-	err                        error // of the first value that can't be read
-}
-
-func (f *forwardValues) read(externalIP, externalPort, protocol, internalIP, internalPort *string) {
-	f.externalIP = f.address("ExternalIp", externalIP)
-	f.externalPort = f.port("ExternalPort", externalPort)
-	f.internalIP = f.address("InternalIp", internalIP)
-	f.internalPort = f.port("InternalPort", internalPort)
-	f.protocol = protocolWords.of(protocol)
-}
-
-func (f *forwardValues) address(name string, v *string) *netip.Addr {
+// port reads a port that the decoder has checked, 0 for Any; nil was not given.
+func port(v *string) *uint16 {
 	if v == nil {
 		return nil
 	}
-	a, err := address(name, *v)
-	if err != nil && f.err == nil {
-		f.err = err
-	}
-	return &a
-}
-
-func (f *forwardValues) port(name string, v *string) *uint16 {
-	if v == nil {
-		return nil
-	}
-	if *v == anyPort {
-		return new(uint16)
-	}
-	n, ok := parseInt(*v, 1, 65535)
-	if !ok && f.err == nil {
-		f.err = invalidParameter(name)
-	}
+	n, _ := parseInt(*v, 1, 65535)
 	p := uint16(n)
 	return &p
 }

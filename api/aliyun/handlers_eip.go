@@ -2,7 +2,6 @@ package aliyun
 
 import (
 	"context"
-	"net/netip"
 
 	"sluice/controlplane/eip"
 	"sluice/controlplane/identity"
@@ -57,12 +56,8 @@ var eipStatus = [...]string{
 
 // DescribeEipAddresses implements Actions.
 func (s *Service) DescribeEipAddresses(_ context.Context, c identity.Caller, r *DescribeEipAddressesRequest) (*DescribeEipAddressesResponse, error) {
-	f := eip.Filter{Region: r.RegionId, ID: r.AllocationId, BoundID: r.AssociatedInstanceId}
+	f := eip.Filter{Region: r.RegionId, ID: r.AllocationId, Address: r.EipAddress, BoundID: r.AssociatedInstanceId}
 	f.BoundType = bindingWords.of(r.AssociatedInstanceType)
-	if r.EipAddress != nil {
-		a, _ := netip.ParseAddr(*r.EipAddress)
-		f.Address = &a
-	}
 	for i, word := range eipStatus {
 		if given(r.Status) == word {
 			st := eip.Status(i)

@@ -32,10 +32,7 @@ func (s *Service) ListNatGatewayEcsMetric(_ context.Context, c identity.Caller, 
 		Size:      r.MaxResults,
 	}
 	if r.PrivateIpAddress != nil {
-		var err error
-		if q.Address, err = address("PrivateIpAddress", *r.PrivateIpAddress); err != nil {
-			return nil, err
-		}
+		q.Address = *r.PrivateIpAddress
 	}
 	if r.DryRun {
 		if err := s.monitor.Check(c, q); err != nil {

@@ -3,8 +3,6 @@ package aliyun
 import (
 	"context"
 	"errors"
-	"net/netip"
-	"strings"
 
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
@@ -145,12 +143,3 @@ func usingStatus(u nat.AddressUse) string {
 
 // differs says whether a parameter was given with another value than v.
 func differs(p *string, v string) bool { return p != nil && *p != v }
-
-// address reads an address that the decoder has checked.
-func address(name, v string) (netip.Addr, error) {
-	a, err := netip.ParseAddr(strings.TrimSpace(v))
-	if err != nil {
-		return netip.Addr{}, invalidParameter(name)
-	}
-	return a, nil
-}

@@ -12,7 +12,7 @@ import (
 func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, r *CreateRouteEntryRequest) (*CreateRouteEntryResponse, error) {
 	in := network.NewRouteEntry{
 		Table:       r.RouteTableId,
-		Destination: prefix(r.DestinationCidrBlock),
+		Destination: r.DestinationCidrBlock,
 		NextHopType: nextHopType(r.NextHopType),
 		NextHopID:   given(r.NextHopId),
 	}
@@ -27,7 +27,7 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, r *Cr
 
 // DeleteRouteEntry implements Actions.
 func (s *Service) DeleteRouteEntry(ctx context.Context, c identity.Caller, r *DeleteRouteEntryRequest) (*DeleteRouteEntryResponse, error) {
-	in := network.OldRouteEntry{Table: r.RouteTableId, Destination: prefix(r.DestinationCidrBlock), NextHopID: given(r.NextHopId)}
+	in := network.OldRouteEntry{Table: r.RouteTableId, Destination: r.DestinationCidrBlock, NextHopID: given(r.NextHopId)}
 	for _, h := range r.NextHopList {
 		in.NextHops = append(in.NextHops, resource.NextHop{Type: nextHopType(h.NextHopType), ID: h.NextHopId})
 	}

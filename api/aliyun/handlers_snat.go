@@ -12,21 +12,15 @@ import (
 
 // CreateSnatEntry implements Actions.
 func (s *Service) CreateSnatEntry(ctx context.Context, c identity.Caller, r *CreateSnatEntryRequest) (*CreateSnatEntryResponse, error) {
-	pool, err := addresses("SnatIp", r.SnatIp)
-	if err != nil {
-		return nil, err
-	}
 	in := nat.SNATEntry{
 		Region:  r.RegionId,
 		Table:   r.SnatTableId,
 		Name:    given(r.SnatEntryName),
 		VSwitch: given(r.SourceVSwitchId),
-		Pool:    pool,
+		Pool:    r.SnatIp,
 	}
 	if r.SourceCIDR != nil {
-		if in.Source, err = netip.ParsePrefix(*r.SourceCIDR); err != nil {
-			return nil, invalidParameter("SourceCIDR")
-		}
+		in.Source = *r.SourceCIDR
 	}
 	id, err := s.nat.CreateSNATEntry(ctx, c, in)
 	if err != nil {
@@ -37,16 +31,12 @@ func (s *Service) CreateSnatEntry(ctx context.Context, c identity.Caller, r *Cre
 
 // ModifySnatEntry implements Actions.
 func (s *Service) ModifySnatEntry(ctx context.Context, c identity.Caller, r *ModifySnatEntryRequest) (*ModifySnatEntryResponse, error) {
-	pool, err := addresses("SnatIp", r.SnatIp)
-	if err != nil {
-		return nil, err
-	}
 	return &ModifySnatEntryResponse{}, s.nat.ModifySNATEntry(ctx, c, nat.SNATEntryChange{
 		Region: r.RegionId,
 		Table:  r.SnatTableId,
 		ID:     r.SnatEntryId,
 		Name:   r.SnatEntryName,
-		Pool:   pool,
+		Pool:   r.SnatIp,
 	})
 }
 
@@ -91,20 +81,6 @@ func sourceVSwitch(e *resource.SNATEntry) string {
 		return ""
 	}
 	return e.VSwitch
-}
-
-// addresses reads a list of addresses that the decoder has checked; nil stays
-// nil.
-func addresses(name string, list []string) ([]netip.Addr, error) {
-	var out []netip.Addr
-	for _, v := range list {
-		a, err := address(name, v)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, a)
-	}
-	return out, nil
 }
 
 func poolText(pool []netip.Addr) string {

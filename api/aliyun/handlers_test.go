@@ -2,6 +2,7 @@ package aliyun
 
 import (
 	"encoding/json"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -241,7 +242,7 @@ func TestRouteTableAnswers(t *testing.T) {
 	w.must(t, "DeleteRouteEntry", "DestinationCidrBlock", "8.8.8.8", "NextHopId", w.vip)
 
 	// Several next hops, as a later version may have stored them.
-	d := prefix("3.0.0.0/8")
+	d := netip.MustParsePrefix("3.0.0.0/8")
 	err := w.Put(&resource.RouteEntry{
 		Meta: resource.Meta{ID: resource.RouteEntryID(w.vpc.RouteTable, d), Account: planetest.Alice.Account}, VPC: w.vpc.VPC, Table: w.vpc.RouteTable, Destination: d,
 		NextHops: []resource.NextHop{{Type: resource.NextHopRouterInterface, ID: "ri-1", Weight: 2}, {Type: resource.NextHopRouterInterface, ID: "ri-2"}},

@@ -2,7 +2,6 @@ package aliyun
 
 import (
 	"context"
-	"net/netip"
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/network"
@@ -11,7 +10,7 @@ import (
 // CreateVpc implements Actions.
 func (s *Service) CreateVpc(ctx context.Context, c identity.Caller, r *CreateVpcRequest) (*CreateVpcResponse, error) {
 	made, err := s.network.CreateVPC(ctx, c, network.NewVPC{
-		Region: r.RegionId, CIDR: prefix(r.CidrBlock), Name: r.VpcName, Description: r.Description, UserCIDRs: prefixes(r.UserCidr),
+		Region: r.RegionId, CIDR: r.CidrBlock, Name: r.VpcName, Description: r.Description, UserCIDRs: r.UserCidr,
 	})
 	if err != nil {
 		return nil, err
@@ -54,18 +53,11 @@ func (s *Service) DescribeVpcs(_ context.Context, c identity.Caller, r *Describe
 	return answer, nil
 }
 
-// noUserCIDR as UserCidr clears the set.
-const noUserCIDR = "-1"
-
 // ModifyVpcAttribute implements Actions.
 func (s *Service) ModifyVpcAttribute(ctx context.Context, c identity.Caller, r *ModifyVpcAttributeRequest) (*ModifyVpcAttributeResponse, error) {
 	change := network.VPCChange{Name: r.VpcName, Description: r.Description}
 	if r.UserCidr != nil {
-		var list []netip.Prefix
-		if !(len(r.UserCidr) == 1 && r.UserCidr[0] == noUserCIDR) {
-			list = prefixes(r.UserCidr)
-		}
-		change.UserCIDRs = &list
+		change.UserCIDRs = &r.UserCidr // empty clears the set
 	}
 	if err := s.network.ModifyVPC(ctx, c, r.VpcId, change); err != nil {
 		return nil, err

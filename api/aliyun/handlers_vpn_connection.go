@@ -18,8 +18,8 @@ func (s *Service) CreateVpnConnection(ctx context.Context, c identity.Caller, r 
 		CustomerGateway: r.CustomerGatewayId,
 		Settings: vpn.ConnectionSettings{
 			Name:              r.Name,
-			LocalSubnets:      prefixes(r.LocalSubnet),
-			RemoteSubnets:     prefixes(r.RemoteSubnet),
+			LocalSubnets:      r.LocalSubnet,
+			RemoteSubnets:     r.RemoteSubnet,
 			EffectImmediately: r.EffectImmediately,
 			IKE:               ikeSettings(r.IkeConfig),
 			IPsec:             ipsecSettings(r.IpsecConfig),
@@ -44,8 +44,8 @@ func (s *Service) ModifyVpnConnectionAttribute(ctx context.Context, c identity.C
 		ID:     r.VpnConnectionId,
 		Settings: vpn.ConnectionSettings{
 			Name:              r.Name,
-			LocalSubnets:      prefixes(r.LocalSubnet),
-			RemoteSubnets:     prefixes(r.RemoteSubnet),
+			LocalSubnets:      r.LocalSubnet,
+			RemoteSubnets:     r.RemoteSubnet,
 			EffectImmediately: r.EffectImmediately,
 			IKE:               ikeSettings((*CreateVpnConnectionRequestIkeConfig)(r.IkeConfig)),
 			IPsec:             ipsecSettings((*CreateVpnConnectionRequestIpsecConfig)(r.IpsecConfig)),
@@ -187,32 +187,19 @@ func healthSettings(r *CreateVpnConnectionRequestHealthCheckConfig) vpn.HealthCh
 	if r == nil {
 		return vpn.HealthCheckSettings{}
 	}
-	return vpn.HealthCheckSettings{Enabled: r.Enable, Source: checkedAddr(r.Sip), Destination: checkedAddr(r.Dip), Interval: r.Interval, Retries: r.Retry}
+	return vpn.HealthCheckSettings{Enabled: r.Enable, Source: r.Sip, Destination: r.Dip, Interval: r.Interval, Retries: r.Retry}
 }
 
 func bgpSettings(r *CreateVpnConnectionRequestBgpConfig) vpn.BGPSettings {
 	if r == nil {
 		return vpn.BGPSettings{}
 	}
-	out := vpn.BGPSettings{Enabled: r.EnableBgp, LocalIP: checkedAddr(r.LocalBgpIp)}
-	if r.TunnelCidr != nil {
-		p := prefix(*r.TunnelCidr)
-		out.Tunnel = &p
-	}
+	out := vpn.BGPSettings{Enabled: r.EnableBgp, Tunnel: r.TunnelCidr, LocalIP: r.LocalBgpIp}
 	if r.LocalAsn != nil {
 		n := uint32(*r.LocalAsn)
 		out.LocalASN = &n
 	}
 	return out
-}
-
-// checkedAddr reads an address that the decoder has checked; nil was not given.
-func checkedAddr(v *string) *netip.Addr {
-	if v == nil {
-		return nil
-	}
-	a, _ := netip.ParseAddr(*v)
-	return &a
 }
 
 func blocks(list []netip.Prefix) string {

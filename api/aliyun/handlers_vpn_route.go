@@ -2,6 +2,7 @@ package aliyun
 
 import (
 	"context"
+	"net/netip"
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
@@ -14,7 +15,7 @@ func (s *Service) CreateVpnRouteEntry(ctx context.Context, c identity.Caller, r 
 		Region:      r.RegionId,
 		Gateway:     r.VpnGatewayId,
 		Kind:        vpn.ByDestination,
-		Destination: prefix(r.RouteDest),
+		Destination: r.RouteDest,
 		NextHop:     r.NextHop,
 		Standby:     r.Weight == weightStandby,
 		Publish:     r.PublishVpc,
@@ -42,8 +43,8 @@ func (s *Service) CreateVpnPbrRouteEntry(ctx context.Context, c identity.Caller,
 		Region:      r.RegionId,
 		Gateway:     r.VpnGatewayId,
 		Kind:        vpn.ByPolicy,
-		Source:      prefix(r.RouteSource),
-		Destination: prefix(r.RouteDest),
+		Source:      r.RouteSource,
+		Destination: r.RouteDest,
 		NextHop:     r.NextHop,
 		Standby:     r.Weight == weightStandby,
 		Publish:     r.PublishVpc,
@@ -73,7 +74,7 @@ func (s *Service) PublishVpnRouteEntry(ctx context.Context, c identity.Caller, r
 	if r.RouteType == routePolicy {
 		kind = vpn.ByPolicy
 	}
-	name := routeName(r.RegionId, r.VpnGatewayId, kind, "", r.RouteDest, r.NextHop)
+	name := routeName(r.RegionId, r.VpnGatewayId, kind, netip.Prefix{}, r.RouteDest, r.NextHop)
 	return &PublishVpnRouteEntryResponse{}, s.vpn.PublishRoute(ctx, c, name, r.PublishVpc)
 }
 
@@ -120,7 +121,7 @@ func (s *Service) DescribeVpnPbrRouteEntries(_ context.Context, c identity.Calle
 
 // ModifyVpnRouteEntryWeight implements Actions.
 func (s *Service) ModifyVpnRouteEntryWeight(ctx context.Context, c identity.Caller, r *ModifyVpnRouteEntryWeightRequest) (*ModifyVpnRouteEntryWeightResponse, error) {
-	name := routeName(r.RegionId, r.VpnGatewayId, vpn.ByDestination, "", r.RouteDest, r.NextHop)
+	name := routeName(r.RegionId, r.VpnGatewayId, vpn.ByDestination, netip.Prefix{}, r.RouteDest, r.NextHop)
 	return &ModifyVpnRouteEntryWeightResponse{}, s.vpn.ModifyRouteStandby(ctx, c, name, r.Weight == weightStandby, r.NewWeight == weightStandby)
 }
 
@@ -132,7 +133,7 @@ func (s *Service) ModifyVpnPbrRouteEntryWeight(ctx context.Context, c identity.C
 
 // DeleteVpnRouteEntry implements Actions.
 func (s *Service) DeleteVpnRouteEntry(ctx context.Context, c identity.Caller, r *DeleteVpnRouteEntryRequest) (*DeleteVpnRouteEntryResponse, error) {
-	name := routeName(r.RegionId, r.VpnGatewayId, vpn.ByDestination, "", r.RouteDest, r.NextHop)
+	name := routeName(r.RegionId, r.VpnGatewayId, vpn.ByDestination, netip.Prefix{}, r.RouteDest, r.NextHop)
 	return &DeleteVpnRouteEntryResponse{}, s.vpn.DeleteRoute(ctx, c, name, r.Weight == weightStandby)
 }
 
@@ -143,12 +144,8 @@ func (s *Service) DeleteVpnPbrRouteEntry(ctx context.Context, c identity.Caller,
 }
 
 // routeName says which routes are meant; without a source, whatever it is.
-func routeName(region, gateway string, kind vpn.RouteKind, source, destination, hop string) vpn.RouteName {
-	n := vpn.RouteName{Region: region, Gateway: gateway, Kind: kind, Destination: prefix(destination), NextHop: hop}
-	if source != "" {
-		n.Source = prefix(source)
-	}
-	return n
+func routeName(region, gateway string, kind vpn.RouteKind, source, destination netip.Prefix, hop string) vpn.RouteName {
+	return vpn.RouteName{Region: region, Gateway: gateway, Kind: kind, Source: source, Destination: destination, NextHop: hop}
 }
 
 func routeState(r *resource.VPNRoute) string {

@@ -10,7 +10,7 @@ import (
 // CreateVSwitch implements Actions.
 func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, r *CreateVSwitchRequest) (*CreateVSwitchResponse, error) {
 	id, err := s.network.CreateVSwitch(ctx, c, network.NewVSwitch{
-		VPC: r.VpcId, Zone: r.ZoneId, CIDR: prefix(r.CidrBlock), Name: r.VSwitchName, Description: r.Description,
+		VPC: r.VpcId, Zone: r.ZoneId, CIDR: r.CidrBlock, Name: r.VSwitchName, Description: r.Description,
 	})
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"net/netip"
 )
 
 // CreateCustomerGatewayRequest holds the checked parameters of CreateCustomerGateway.
@@ -11,7 +12,7 @@ type CreateCustomerGatewayRequest struct {
 	// region of the customer gateway; the valid IDs come from DescribeRegions.
 	RegionId string
 	// public address of the VPN gateway in the on-premises data centre.
-	IpAddress string
+	IpAddress netip.Addr
 	// ASCII; made by the client, unique among requests, makes the call idempotent. Nil: not given.
 	ClientToken *string
 	// letters, Chinese characters, digits, '.', '_' and '-'; must not start with http:// or https://. The VPC API reference: at most 100 characters, starts with a letter or Chinese character, and the instance ID when not given. Nil: not given.
@@ -34,10 +35,11 @@ func decodeCreateCustomerGateway(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("IpAddress"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, &Error{400, "InvalidIpAddress.WrongFormat", "Specified IpAddress is invalid."}
 		}
-		r.IpAddress = v
+		r.IpAddress = a
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {

@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"net/netip"
 )
 
 // CreateForwardEntryRequest holds the checked parameters of CreateForwardEntry.
@@ -13,11 +14,11 @@ type CreateForwardEntryRequest struct {
 	// DNAT table.
 	ForwardTableId string
 	// public IP on the gateway.
-	ExternalIp string
+	ExternalIp netip.Addr
 	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any.
 	ExternalPort string
 	// target in the VPC; older document: no instance needs to hold it yet.
-	InternalIp string
+	InternalIp netip.Addr
 	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any.
 	InternalPort string
 	IpProtocol   string
@@ -57,10 +58,11 @@ func decodeCreateForwardEntry(p *Params) (any, *Error) {
 		r.ForwardTableId = v
 	}
 	if v := p.Get("ExternalIp"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, &Error{400, "InvalidExternalIp.Malformed", "The specified ExternalIp is not a valid IP address."}
 		}
-		r.ExternalIp = v
+		r.ExternalIp = a
 	}
 	if v := p.Get("ExternalPort"); v != "" {
 		v = spelled(v, "Any")
@@ -70,10 +72,11 @@ func decodeCreateForwardEntry(p *Params) (any, *Error) {
 		r.ExternalPort = v
 	}
 	if v := p.Get("InternalIp"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, &Error{400, "InvalidInternalIp.Malformed", "The specified InternalIp is not a valid IP address."}
 		}
-		r.InternalIp = v
+		r.InternalIp = a
 	}
 	if v := p.Get("InternalPort"); v != "" {
 		v = spelled(v, "Any")
@@ -125,11 +128,11 @@ type ModifyForwardEntryRequest struct {
 	ForwardTableId string
 	ForwardEntryId string
 	// Nil: not given.
-	ExternalIp *string
+	ExternalIp *netip.Addr
 	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any. Nil: not given.
 	ExternalPort *string
 	// Nil: not given.
-	InternalIp *string
+	InternalIp *netip.Addr
 	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any. Nil: not given.
 	InternalPort *string
 	// Nil: not given.
@@ -161,10 +164,11 @@ func decodeModifyForwardEntry(p *Params) (any, *Error) {
 		r.ForwardEntryId = v
 	}
 	if v := p.Get("ExternalIp"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, &Error{400, "InvalidExternalIp.Malformed", "The specified ExternalIp is not a valid IP address."}
 		}
-		r.ExternalIp = &v
+		r.ExternalIp = &a
 	}
 	if v := p.Get("ExternalPort"); v != "" {
 		v = spelled(v, "Any")
@@ -174,10 +178,11 @@ func decodeModifyForwardEntry(p *Params) (any, *Error) {
 		r.ExternalPort = &v
 	}
 	if v := p.Get("InternalIp"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, &Error{400, "InvalidInternalIp.Malformed", "The specified InternalIp is not a valid IP address."}
 		}
-		r.InternalIp = &v
+		r.InternalIp = &a
 	}
 	if v := p.Get("InternalPort"); v != "" {
 		v = spelled(v, "Any")
@@ -229,11 +234,11 @@ type DescribeForwardTableEntriesRequest struct {
 	// filter; newer document only, like all filters here. Nil: not given.
 	ForwardEntryId *string
 	// filter. Nil: not given.
-	ExternalIp *string
+	ExternalIp *netip.Addr
 	// filter. Nil: not given.
 	ExternalPort *string
 	// filter. Nil: not given.
-	InternalIp *string
+	InternalIp *netip.Addr
 	// filter. Nil: not given.
 	InternalPort *string
 	// filter. Nil: not given.
@@ -262,10 +267,11 @@ func decodeDescribeForwardTableEntries(p *Params) (any, *Error) {
 		r.ForwardEntryId = &v
 	}
 	if v := p.Get("ExternalIp"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, invalidParameter("ExternalIp")
 		}
-		r.ExternalIp = &v
+		r.ExternalIp = &a
 	}
 	if v := p.Get("ExternalPort"); v != "" {
 		v = spelled(v, "Any")
@@ -275,10 +281,11 @@ func decodeDescribeForwardTableEntries(p *Params) (any, *Error) {
 		r.ExternalPort = &v
 	}
 	if v := p.Get("InternalIp"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, invalidParameter("InternalIp")
 		}
-		r.InternalIp = &v
+		r.InternalIp = &a
 	}
 	if v := p.Get("InternalPort"); v != "" {
 		v = spelled(v, "Any")

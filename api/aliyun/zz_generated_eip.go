@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"net/netip"
 )
 
 // AllocateEipAddressRequest holds the checked parameters of AllocateEipAddress.
@@ -195,7 +196,7 @@ type DescribeEipAddressesRequest struct {
 	// Filter: state of the EIP. Nil: not given.
 	Status *string
 	// Filter: the address. Nil: not given.
-	EipAddress *string
+	EipAddress *netip.Addr
 	// Filter: only this EIP. Nil: not given.
 	AllocationId *string
 	// Filter: kind of object bound to. Case-sensitive. Nil: not given.
@@ -223,10 +224,11 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 		r.Status = &v
 	}
 	if v := p.Get("EipAddress"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, invalidParameter("EipAddress")
 		}
-		r.EipAddress = &v
+		r.EipAddress = &a
 	}
 	if v := p.Get("AllocationId"); v != "" {
 		r.AllocationId = &v

@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"net/netip"
 	"strconv"
 )
 
@@ -527,7 +528,7 @@ type ListNatGatewayEcsMetricRequest struct {
 	OrderKey  string
 	OrderType string
 	// only this ECS instance. Nil: not given.
-	PrivateIpAddress *string
+	PrivateIpAddress *netip.Addr
 	// token from the previous answer; leave out for the first page. Nil: not given.
 	NextToken *string
 	// entries per page; type String as printed.
@@ -578,10 +579,11 @@ func decodeListNatGatewayEcsMetric(p *Params) (any, *Error) {
 		r.OrderType = v
 	}
 	if v := p.Get("PrivateIpAddress"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, invalidParameter("PrivateIpAddress")
 		}
-		r.PrivateIpAddress = &v
+		r.PrivateIpAddress = &a
 	}
 	if v := p.Get("NextToken"); v != "" {
 		r.NextToken = &v

@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"net/netip"
 	"strconv"
 )
 
@@ -12,7 +13,7 @@ type CreateRouteEntryRequest struct {
 	// Table that gets the entry.
 	RouteTableId string
 	// Destination network; a bare address counts as a /32.
-	DestinationCidrBlock string
+	DestinationCidrBlock netip.Prefix
 	// Kind of next hop of a plain (non-ECMP) entry; Instance is an ECS instance. Must be absent when NextHopList is given. Nil: not given.
 	NextHopType *string
 	// Next hop of a plain entry. Must be absent when NextHopList is given. Nil: not given.
@@ -43,13 +44,11 @@ func decodeCreateRouteEntry(p *Params) (any, *Error) {
 		r.RouteTableId = v
 	}
 	if v := p.Get("DestinationCidrBlock"); v != "" {
-		if isIPv4(v) {
-			v += "/32"
-		}
-		if !isCIDR(v) {
+		a, ok := parseCIDROrIPv4(v)
+		if !ok {
 			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
 		}
-		r.DestinationCidrBlock = v
+		r.DestinationCidrBlock = a
 	}
 	if v := p.Get("NextHopType"); v != "" {
 		if !oneOf(v, "Instance", "Tunnel", "HaVip", "RouterInterface", "VpnGateway") {
@@ -113,7 +112,7 @@ type DeleteRouteEntryRequest struct {
 	// Table that holds the entry.
 	RouteTableId string
 	// Destination of the entry.
-	DestinationCidrBlock string
+	DestinationCidrBlock netip.Prefix
 	// Required for a plain entry and has to match it. Nil: not given.
 	NextHopId *string
 	// Nil: not given.
@@ -140,13 +139,11 @@ func decodeDeleteRouteEntry(p *Params) (any, *Error) {
 		r.RouteTableId = v
 	}
 	if v := p.Get("DestinationCidrBlock"); v != "" {
-		if isIPv4(v) {
-			v += "/32"
-		}
-		if !isCIDR(v) {
+		a, ok := parseCIDROrIPv4(v)
+		if !ok {
 			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
 		}
-		r.DestinationCidrBlock = v
+		r.DestinationCidrBlock = a
 	}
 	if v := p.Get("NextHopId"); v != "" {
 		r.NextHopId = &v

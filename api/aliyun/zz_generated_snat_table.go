@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"net/netip"
 )
 
 // CreateSnatEntryRequest holds the checked parameters of CreateSnatEntry.
@@ -13,11 +14,11 @@ type CreateSnatEntryRequest struct {
 	// SNAT table.
 	SnatTableId string
 	// one public IP or several, separated by commas (IP pool).
-	SnatIp []string
+	SnatIp []netip.Addr
 	// VSwitch that needs Internet access; required in the older document; mutually exclusive with SourceCIDR. Nil: not given.
 	SourceVSwitchId *string
 	// CIDR block of a VSwitch, or the address of an ECS instance as /32; mutually exclusive with SourceVSwitchId; older document: VSwitch block only. Nil: not given.
-	SourceCIDR *string
+	SourceCIDR *netip.Prefix
 	// newer document only; 2-128 characters, starts with a letter, must not start with http:// or https://. Nil: not given.
 	SnatEntryName *string
 	// client-generated idempotency token, unique among requests, ASCII; newer document only. Nil: not given.
@@ -43,19 +44,21 @@ func decodeCreateSnatEntry(p *Params) (any, *Error) {
 	}
 	if v := p.Get("SnatIp"); v != "" {
 		items := splitList(v)
-		if !every(items, isIPv4) {
+		list, ok := parseEach(items, parseIPv4)
+		if !ok {
 			return nil, &Error{400, "InvalidSnatIp.Malformed", "The specified SnatIp is not a valid IP address."}
 		}
-		r.SnatIp = items
+		r.SnatIp = list
 	}
 	if v := p.Get("SourceVSwitchId"); v != "" {
 		r.SourceVSwitchId = &v
 	}
 	if v := p.Get("SourceCIDR"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, &Error{400, "INVALID_PARAMETER", "The parameter invalid."}
 		}
-		r.SourceCIDR = &v
+		r.SourceCIDR = &a
 	}
 	if v, ok := p.Lookup("SnatEntryName"); ok {
 		if v != "" && !isName(v, 2, 128, anyCharacter) {
@@ -93,7 +96,7 @@ type ModifySnatEntryRequest struct {
 	SnatTableId string
 	SnatEntryId string
 	// one public IP or several, separated by commas (IP pool). Nil: not given.
-	SnatIp []string
+	SnatIp []netip.Addr
 	// newer document only; 2-128 characters, starts with a letter, must not start with http:// or https://. Nil: not given.
 	SnatEntryName *string
 	// Makes a repeated call idempotent, as with the actions that document it. Nil: not given. Not in the documents.
@@ -122,10 +125,11 @@ func decodeModifySnatEntry(p *Params) (any, *Error) {
 	}
 	if v := p.Get("SnatIp"); v != "" {
 		items := splitList(v)
-		if !every(items, isIPv4) {
+		list, ok := parseEach(items, parseIPv4)
+		if !ok {
 			return nil, &Error{400, "InvalidSnatIp.Malformed", "The specified SnatIp is not a valid IP address."}
 		}
-		r.SnatIp = items
+		r.SnatIp = list
 	}
 	if v, ok := p.Lookup("SnatEntryName"); ok {
 		if v != "" && !isName(v, 2, 128, anyCharacter) {

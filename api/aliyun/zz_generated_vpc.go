@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"net/netip"
 )
 
 // CreateVpcRequest holds the checked parameters of CreateVpc.
@@ -11,7 +12,7 @@ type CreateVpcRequest struct {
 	// Region that will hold the VPC.
 	RegionId string
 	// 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or a subnet of one of them; mask length 8 to 24.
-	CidrBlock string
+	CidrBlock netip.Prefix
 	// Name of the VPC. Starts with a Latin letter or a Chinese character; may hold digits, '_' and '-'; must not begin with http:// or https://; empty when left out.
 	VpcName string
 	// Description of the VPC. Must not begin with http:// or https://; empty when left out.
@@ -19,11 +20,11 @@ type CreateVpcRequest struct {
 	// ASCII; chosen by the client, unique per distinct request; makes a repeated call idempotent. Nil: not given.
 	ClientToken *string
 	// Networks on the user's own side, comma-separated, at most three. Nil: not given.
-	UserCidr []string
+	UserCidr []netip.Prefix
 }
 
 func decodeCreateVpc(p *Params) (any, *Error) {
-	r := &CreateVpcRequest{CidrBlock: "172.16.0.0/12"}
+	r := &CreateVpcRequest{CidrBlock: netip.MustParsePrefix("172.16.0.0/12")}
 	if p.Get("RegionId") == "" {
 		return nil, missingParameter("RegionId")
 	}
@@ -31,10 +32,11 @@ func decodeCreateVpc(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("CidrBlock"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, &Error{400, "InvalidParameter", "Specified CIDR block is not valid ."}
 		}
-		r.CidrBlock = v
+		r.CidrBlock = a
 	}
 	if v, ok := p.Lookup("VpcName"); ok {
 		if v != "" && !isName(v, 2, 128, "_-") {
@@ -59,10 +61,11 @@ func decodeCreateVpc(p *Params) (any, *Error) {
 		if len(items) > 3 {
 			return nil, &Error{400, "InvalidUserCidr.Quota", "Specified UserCidr number is greater than 3."}
 		}
-		if !every(items, isCIDR) {
+		list, ok := parseEach(items, parseCIDR)
+		if !ok {
 			return nil, &Error{400, "InvalidParameter", "Specified UserCidr invalid format."}
 		}
-		r.UserCidr = items
+		r.UserCidr = list
 	}
 	return r, nil
 }
@@ -237,8 +240,8 @@ type ModifyVpcAttributeRequest struct {
 	VpcName *string
 	// New description. Must not begin with http:// or https://; empty when left out. Nil: not given.
 	Description *string
-	// The user's own private networks, comma-separated, at most three; the value -1 clears them all. Nil: not given.
-	UserCidr []string
+	// The user's own private networks, comma-separated, at most three; the value -1 clears them all. Empty: -1. Nil: not given.
+	UserCidr []netip.Prefix
 }
 
 func decodeModifyVpcAttribute(p *Params) (any, *Error) {
@@ -266,10 +269,14 @@ func decodeModifyVpcAttribute(p *Params) (any, *Error) {
 		if len(items) > 3 {
 			return nil, &Error{400, "InvalidUserCidr.Quota", "Specified UserCidr number is greater than 3."}
 		}
-		if !oneOf(v, "-1") && !every(items, isCIDR) {
+		list, ok := parseEach(items, parseCIDR)
+		if v == "-1" {
+			list, ok = []netip.Prefix{}, true
+		}
+		if !ok {
 			return nil, &Error{400, "InvalidParameter", "Specified UserCidr invalid format."}
 		}
-		r.UserCidr = items
+		r.UserCidr = list
 	}
 	return r, nil
 }

@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"net/netip"
 )
 
 // CreateVpnConnectionRequest holds the checked parameters of CreateVpnConnection.
@@ -13,9 +14,9 @@ type CreateVpnConnectionRequest struct {
 	CustomerGatewayId string
 	VpnGatewayId      string
 	// blocks on the VPC side, separated by commas; used in the phase 2 negotiation.
-	LocalSubnet []string
+	LocalSubnet []netip.Prefix
 	// blocks on the on-premises side, separated by commas; used in the phase 2 negotiation.
-	RemoteSubnet []string
+	RemoteSubnet []netip.Prefix
 	// ASCII; made by the client, unique among requests, makes the call idempotent. The VPC API reference calls it 'Token'. Nil: not given.
 	ClientToken *string
 	// letters, Chinese characters, digits, '.', '_' and '-'; starts with a letter or Chinese character; must not start with http:// or https://. The VPC API reference: at most 100 characters. Nil: not given.
@@ -183,9 +184,9 @@ type CreateVpnConnectionRequestHealthCheckConfig struct {
 	// whether health checks run. Nil: not given.
 	Enable *bool
 	// destination address of the probes. Nil: not given.
-	Dip *string
+	Dip *netip.Addr
 	// source address of the probes. Nil: not given.
-	Sip *string
+	Sip *netip.Addr
 	// time between two probes; neither range nor default stated. Nil: not given.
 	Interval *int
 	// most probes that are sent again; neither range nor default stated. Nil: not given.
@@ -206,16 +207,18 @@ func decodeCreateVpnConnectionRequestHealthCheckConfig(text string) (*CreateVpnC
 		r.Enable = &b
 	}
 	if v := p.Get("dip"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, invalidParameter("HealthCheckConfig.dip")
 		}
-		r.Dip = &v
+		r.Dip = &a
 	}
 	if v := p.Get("sip"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, invalidParameter("HealthCheckConfig.sip")
 		}
-		r.Sip = &v
+		r.Sip = &a
 	}
 	if v := p.Get("interval"); v != "" {
 		n, ok := parseInt(v, 1, 60)
@@ -241,9 +244,9 @@ type CreateVpnConnectionRequestBgpConfig struct {
 	// autonomous system number of the VPN gateway side; no range or default stated. Nil: not given.
 	LocalAsn *int
 	// block of the tunnel: a /30 within 169.254.0.0/16. Nil: not given.
-	TunnelCidr *string
+	TunnelCidr *netip.Prefix
 	// local BGP address; lies in TunnelCidr. Nil: not given.
-	LocalBgpIp *string
+	LocalBgpIp *netip.Addr
 }
 
 func decodeCreateVpnConnectionRequestBgpConfig(text string) (*CreateVpnConnectionRequestBgpConfig, *Error) {
@@ -267,16 +270,18 @@ func decodeCreateVpnConnectionRequestBgpConfig(text string) (*CreateVpnConnectio
 		r.LocalAsn = &n
 	}
 	if v := p.Get("TunnelCidr"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("BgpConfig.TunnelCidr")
 		}
-		r.TunnelCidr = &v
+		r.TunnelCidr = &a
 	}
 	if v := p.Get("LocalBgpIp"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, invalidParameter("BgpConfig.LocalBgpIp")
 		}
-		r.LocalBgpIp = &v
+		r.LocalBgpIp = &a
 	}
 	return r, nil
 }
@@ -309,17 +314,19 @@ func decodeCreateVpnConnection(p *Params) (any, *Error) {
 	}
 	if v := p.Get("LocalSubnet"); v != "" {
 		items := splitList(v)
-		if !every(items, isCIDR) {
+		list, ok := parseEach(items, parseCIDR)
+		if !ok {
 			return nil, &Error{400, "InvalidParam.LeftSubnet", "Specified LeftSubnet param is invalid"}
 		}
-		r.LocalSubnet = items
+		r.LocalSubnet = list
 	}
 	if v := p.Get("RemoteSubnet"); v != "" {
 		items := splitList(v)
-		if !every(items, isCIDR) {
+		list, ok := parseEach(items, parseCIDR)
+		if !ok {
 			return nil, &Error{400, "InvalidParam.RightSubnet", "Specified RightSubnet param is invalid"}
 		}
-		r.RemoteSubnet = items
+		r.RemoteSubnet = list
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
@@ -418,9 +425,9 @@ type ModifyVpnConnectionAttributeRequest struct {
 	// letters, Chinese characters, digits, '.', '_' and '-'; starts with a letter or Chinese character; must not start with http:// or https://. The VPC API reference: the ID of the connection when not given. Nil: not given.
 	Name *string
 	// blocks on the VPC side, separated by commas; used in the phase 2 negotiation. Nil: not given.
-	LocalSubnet []string
+	LocalSubnet []netip.Prefix
 	// blocks on the on-premises side, separated by commas; used in the phase 2 negotiation. Nil: not given.
-	RemoteSubnet []string
+	RemoteSubnet []netip.Prefix
 	// true: tear down a negotiated tunnel and negotiate as soon as the configuration is done; false: negotiate when inbound traffic is seen. Nil: not given.
 	EffectImmediately *bool
 	// phase 1 settings. Nil: not given.
@@ -584,9 +591,9 @@ type ModifyVpnConnectionAttributeRequestHealthCheckConfig struct {
 	// whether health checks run. Nil: not given.
 	Enable *bool
 	// destination address of the probes. Nil: not given.
-	Dip *string
+	Dip *netip.Addr
 	// source address of the probes. Nil: not given.
-	Sip *string
+	Sip *netip.Addr
 	// time between two probes; neither range nor default stated. Nil: not given.
 	Interval *int
 	// most probes that are sent again; neither range nor default stated. Nil: not given.
@@ -607,16 +614,18 @@ func decodeModifyVpnConnectionAttributeRequestHealthCheckConfig(text string) (*M
 		r.Enable = &b
 	}
 	if v := p.Get("dip"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, invalidParameter("HealthCheckConfig.dip")
 		}
-		r.Dip = &v
+		r.Dip = &a
 	}
 	if v := p.Get("sip"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, invalidParameter("HealthCheckConfig.sip")
 		}
-		r.Sip = &v
+		r.Sip = &a
 	}
 	if v := p.Get("interval"); v != "" {
 		n, ok := parseInt(v, 1, 60)
@@ -642,9 +651,9 @@ type ModifyVpnConnectionAttributeRequestBgpConfig struct {
 	// autonomous system number of the VPN gateway side; no range or default stated. Nil: not given.
 	LocalAsn *int
 	// block of the tunnel: a /30 within 169.254.0.0/16. Nil: not given.
-	TunnelCidr *string
+	TunnelCidr *netip.Prefix
 	// local BGP address; lies in TunnelCidr. Nil: not given.
-	LocalBgpIp *string
+	LocalBgpIp *netip.Addr
 }
 
 func decodeModifyVpnConnectionAttributeRequestBgpConfig(text string) (*ModifyVpnConnectionAttributeRequestBgpConfig, *Error) {
@@ -668,16 +677,18 @@ func decodeModifyVpnConnectionAttributeRequestBgpConfig(text string) (*ModifyVpn
 		r.LocalAsn = &n
 	}
 	if v := p.Get("TunnelCidr"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("BgpConfig.TunnelCidr")
 		}
-		r.TunnelCidr = &v
+		r.TunnelCidr = &a
 	}
 	if v := p.Get("LocalBgpIp"); v != "" {
-		if !isIPv4(v) {
+		a, ok := parseIPv4(v)
+		if !ok {
 			return nil, invalidParameter("BgpConfig.LocalBgpIp")
 		}
-		r.LocalBgpIp = &v
+		r.LocalBgpIp = &a
 	}
 	return r, nil
 }
@@ -710,17 +721,19 @@ func decodeModifyVpnConnectionAttribute(p *Params) (any, *Error) {
 	}
 	if v := p.Get("LocalSubnet"); v != "" {
 		items := splitList(v)
-		if !every(items, isCIDR) {
+		list, ok := parseEach(items, parseCIDR)
+		if !ok {
 			return nil, &Error{400, "InvalidParam.LeftSubnet", "Specified LeftSubnet param is invalid"}
 		}
-		r.LocalSubnet = items
+		r.LocalSubnet = list
 	}
 	if v := p.Get("RemoteSubnet"); v != "" {
 		items := splitList(v)
-		if !every(items, isCIDR) {
+		list, ok := parseEach(items, parseCIDR)
+		if !ok {
 			return nil, &Error{400, "InvalidParam.RightSubnet", "Specified RightSubnet param is invalid"}
 		}
-		r.RemoteSubnet = items
+		r.RemoteSubnet = list
 	}
 	if v := p.Get("EffectImmediately"); v != "" {
 		b, ok := parseBool(v)

@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"net/netip"
 )
 
 // CreateVpnRouteEntryRequest holds the checked parameters of CreateVpnRouteEntry.
@@ -12,7 +13,7 @@ type CreateVpnRouteEntryRequest struct {
 	RegionId     string
 	VpnGatewayId string
 	// destination block of the route.
-	RouteDest string
+	RouteDest netip.Prefix
 	// next hop of the route; in every example the ID of an IPsec connection.
 	NextHop string
 	// weight of the route; the document prints the values as '0 100' with the separator lost, as in its other value lists: read as the two values 0 and 100, not as a range.
@@ -54,10 +55,11 @@ func decodeCreateVpnRouteEntry(p *Params) (any, *Error) {
 		r.VpnGatewayId = v
 	}
 	if v := p.Get("RouteDest"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("RouteDest")
 		}
-		r.RouteDest = v
+		r.RouteDest = a
 	}
 	if v := p.Get("NextHop"); v != "" {
 		r.NextHop = v
@@ -132,9 +134,9 @@ type CreateVpnPbrRouteEntryRequest struct {
 	RegionId     string
 	VpnGatewayId string
 	// source block of the policy route.
-	RouteSource string
+	RouteSource netip.Prefix
 	// destination block of the policy route.
-	RouteDest string
+	RouteDest netip.Prefix
 	// next hop of the policy route; in every example the ID of an IPsec connection.
 	NextHop string
 	// weight of the policy route; the document prints the values as '0 100' with the separator lost, as in its other value lists: read as the two values 0 and 100, not as a range.
@@ -177,16 +179,18 @@ func decodeCreateVpnPbrRouteEntry(p *Params) (any, *Error) {
 		r.VpnGatewayId = v
 	}
 	if v := p.Get("RouteSource"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("RouteSource")
 		}
-		r.RouteSource = v
+		r.RouteSource = a
 	}
 	if v := p.Get("RouteDest"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("RouteDest")
 		}
-		r.RouteDest = v
+		r.RouteDest = a
 	}
 	if v := p.Get("NextHop"); v != "" {
 		r.NextHop = v
@@ -257,7 +261,7 @@ type PublishVpnRouteEntryRequest struct {
 	// pbr: policy route, dbr: destination route; the request example writes PBR.
 	RouteType string
 	// destination block of the route.
-	RouteDest string
+	RouteDest netip.Prefix
 	// next hop of the route; in every example the ID of an IPsec connection.
 	NextHop string
 	// whether the route is published to the VPC (its route table).
@@ -300,10 +304,11 @@ func decodePublishVpnRouteEntry(p *Params) (any, *Error) {
 		r.RouteType = v
 	}
 	if v := p.Get("RouteDest"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("RouteDest")
 		}
-		r.RouteDest = v
+		r.RouteDest = a
 	}
 	if v := p.Get("NextHop"); v != "" {
 		r.NextHop = v
@@ -514,7 +519,7 @@ type ModifyVpnRouteEntryWeightRequest struct {
 	RegionId     string
 	VpnGatewayId string
 	// destination block of the route.
-	RouteDest string
+	RouteDest netip.Prefix
 	// next hop of the route; in every example the ID of an IPsec connection.
 	NextHop string
 	// weight the route has now; the document prints the values as '0 100' with the separator lost, as in its other value lists: read as the two values 0 and 100, not as a range.
@@ -554,10 +559,11 @@ func decodeModifyVpnRouteEntryWeight(p *Params) (any, *Error) {
 		r.VpnGatewayId = v
 	}
 	if v := p.Get("RouteDest"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("RouteDest")
 		}
-		r.RouteDest = v
+		r.RouteDest = a
 	}
 	if v := p.Get("NextHop"); v != "" {
 		r.NextHop = v
@@ -610,9 +616,9 @@ type ModifyVpnPbrRouteEntryWeightRequest struct {
 	RegionId     string
 	VpnGatewayId string
 	// source block of the policy route.
-	RouteSource string
+	RouteSource netip.Prefix
 	// destination block of the policy route.
-	RouteDest string
+	RouteDest netip.Prefix
 	// next hop of the policy route; in every example the ID of an IPsec connection.
 	NextHop string
 	// weight the route has now; the document prints the values as '0 100' with the separator lost, as in its other value lists: read as the two values 0 and 100, not as a range.
@@ -655,16 +661,18 @@ func decodeModifyVpnPbrRouteEntryWeight(p *Params) (any, *Error) {
 		r.VpnGatewayId = v
 	}
 	if v := p.Get("RouteSource"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("RouteSource")
 		}
-		r.RouteSource = v
+		r.RouteSource = a
 	}
 	if v := p.Get("RouteDest"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("RouteDest")
 		}
-		r.RouteDest = v
+		r.RouteDest = a
 	}
 	if v := p.Get("NextHop"); v != "" {
 		r.NextHop = v
@@ -717,7 +725,7 @@ type DeleteVpnRouteEntryRequest struct {
 	RegionId     string
 	VpnGatewayId string
 	// destination block of the route.
-	RouteDest string
+	RouteDest netip.Prefix
 	// next hop of the route; in every example the ID of an IPsec connection.
 	NextHop string
 	// weight of the route; the document prints the values as '0 100' with the separator lost, as in its other value lists: read as the two values 0 and 100, not as a range.
@@ -752,10 +760,11 @@ func decodeDeleteVpnRouteEntry(p *Params) (any, *Error) {
 		r.VpnGatewayId = v
 	}
 	if v := p.Get("RouteDest"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("RouteDest")
 		}
-		r.RouteDest = v
+		r.RouteDest = a
 	}
 	if v := p.Get("NextHop"); v != "" {
 		r.NextHop = v
@@ -801,9 +810,9 @@ type DeleteVpnPbrRouteEntryRequest struct {
 	RegionId     string
 	VpnGatewayId string
 	// source block of the policy route.
-	RouteSource string
+	RouteSource netip.Prefix
 	// destination block of the policy route.
-	RouteDest string
+	RouteDest netip.Prefix
 	// next hop of the policy route; in every example the ID of an IPsec connection.
 	NextHop string
 	// weight of the policy route; the document prints the values as '0 100' with the separator lost, as in its other value lists: read as the two values 0 and 100, not as a range.
@@ -839,16 +848,18 @@ func decodeDeleteVpnPbrRouteEntry(p *Params) (any, *Error) {
 		r.VpnGatewayId = v
 	}
 	if v := p.Get("RouteSource"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("RouteSource")
 		}
-		r.RouteSource = v
+		r.RouteSource = a
 	}
 	if v := p.Get("RouteDest"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, invalidParameter("RouteDest")
 		}
-		r.RouteDest = v
+		r.RouteDest = a
 	}
 	if v := p.Get("NextHop"); v != "" {
 		r.NextHop = v

@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"net/netip"
 )
 
 // CreateVSwitchRequest holds the checked parameters of CreateVSwitch.
@@ -11,7 +12,7 @@ type CreateVSwitchRequest struct {
 	// Zone that will hold the VSwitch.
 	ZoneId string
 	// Network of the VSwitch, within the VPC's; mask length 16 to 29.
-	CidrBlock string
+	CidrBlock netip.Prefix
 	// VPC that will hold the VSwitch.
 	VpcId string
 	// Name of the VSwitch. Starts with a Latin letter or a Chinese character; may hold digits, '_' and '-'; must not begin with http:// or https://; empty when left out.
@@ -37,10 +38,11 @@ func decodeCreateVSwitch(p *Params) (any, *Error) {
 		r.ZoneId = v
 	}
 	if v := p.Get("CidrBlock"); v != "" {
-		if !isCIDR(v) {
+		a, ok := parseCIDR(v)
+		if !ok {
 			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
 		}
-		r.CidrBlock = v
+		r.CidrBlock = a
 	}
 	if v := p.Get("VpcId"); v != "" {
 		r.VpcId = v

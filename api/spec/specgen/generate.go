@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"text/template"
@@ -75,6 +76,18 @@ type tables struct {
 type groupModel struct {
 	Name    string
 	Actions []*actionModel
+}
+
+// Imports returns the packages that the group's file uses, sorted.
+func (g groupModel) Imports() []string {
+	list := []string{"encoding/xml"}
+	if slices.ContainsFunc(g.Actions, (*actionModel).usesNetip) {
+		list = append(list, "net/netip")
+	}
+	if slices.ContainsFunc(g.Actions, func(m *actionModel) bool { return len(m.Lists) > 0 }) {
+		list = append(list, "strconv")
+	}
+	return list
 }
 
 func render(t *template.Template, data any) ([]byte, error) {

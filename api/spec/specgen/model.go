@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -92,8 +93,18 @@ func (m *actionModel) list(action, wire string) *paramList {
 	return l
 }
 
+// usesNetip says whether the request has a type of package netip.
+func (m *actionModel) usesNetip() bool {
+	has := func(list []*param) bool {
+		return slices.ContainsFunc(list, func(p *param) bool { return p.kind.netip() })
+	}
+	return has(m.Params) ||
+		slices.ContainsFunc(m.Lists, func(l *paramList) bool { return has(l.Params) }) ||
+		slices.ContainsFunc(m.Values, func(v *jsonValue) bool { return has(v.Params) })
+}
+
 // paramList is a list of structures sent as List.1.Member, List.2.Member, …, or
-// a plain one of texts sent as List.1, List.2, …
+// a plain one of values sent as List.1, List.2, …
 type paramList struct {
 	Wire, Go, Type string
 	MaxItems       int
@@ -103,12 +114,12 @@ type paramList struct {
 	Missing        string // of a plain one: expression of the error for no item at all; empty: optional
 }
 
-// plain makes l a list of texts, each checked as p.
+// plain makes l a list of values, each checked as p.
 func (l *paramList) plain(p *param) error {
-	if p.kind != text {
-		return fmt.Errorf("a list of anything but texts is not generated so far")
+	if p.kind != text && p.kind != address && p.kind != block {
+		return fmt.Errorf("a list of anything but texts, addresses and CIDR blocks is not generated so far")
 	}
-	l.Plain, l.Type = true, "string"
+	l.Plain, l.Type = true, goTypes[p.kind]
 	if p.Required {
 		l.Missing = fmt.Sprintf("missingParameter(%q)", l.Wire+".1")
 	}

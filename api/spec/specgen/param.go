@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -31,9 +32,24 @@ const (
 	text kind = iota
 	number
 	boolean
-	texts     // a comma-separated list
+	address   // an IPv4 address
+	block     // an IPv4 CIDR block
+	addresses // a comma-separated list
+	blocks    // likewise
 	structure // a JSON object
 )
+
+// goTypes are the Go types of what is not a structure.
+var goTypes = map[kind]string{
+	text: "string", number: "int", boolean: "bool",
+	address: "netip.Addr", block: "netip.Prefix", addresses: "[]netip.Addr", blocks: "[]netip.Prefix",
+}
+
+// list says whether the kind is a comma-separated list.
+func (k kind) list() bool { return k == addresses || k == blocks }
+
+// netip says whether the Go type is one of package netip.
+func (k kind) netip() bool { return k == address || k == block || k.list() }
 
 func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 	p := &param{Field: f, Go: goName(strings.ReplaceAll(f.Name, ".N", "")), kind: kindOf(f)}
@@ -63,7 +79,13 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 		}
 	}
 	p.empty = r.action.Writes() && (f.Format == "name" || f.Format == "description")
-	p.Type = map[kind]string{text: "string", number: "int", boolean: "bool", texts: "[]string"}[p.kind]
+	p.Type = goTypes[p.kind]
+	switch words := len(f.Literals); {
+	case (p.kind == address || p.kind == block) && words > 0:
+		return nil, fmt.Errorf("a word in the place of an address is not generated so far")
+	case p.kind.list() && words > 1:
+		return nil, fmt.Errorf("of the words in the place of a list of addresses only one that empties it is generated so far")
+	}
 	if p.kind == structure {
 		if indexed || p.Missing != "" {
 			return nil, fmt.Errorf("only an optional parameter that is not indexed may have members so far")
@@ -72,7 +94,7 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 		p.Type = "*" + p.value
 		return p, nil
 	}
-	if p.Missing != "" || p.kind == texts {
+	if p.Missing != "" || p.kind.list() {
 		return p, nil
 	}
 	if f.Default == nil || f.Explicit {
@@ -96,8 +118,14 @@ func kindOf(f *spec.Field) kind {
 		return structure
 	case truth || f.Type == "Boolean":
 		return boolean
-	case f.Format == "ip-list" || f.Format == "cidr-list":
-		return texts
+	case f.Format == "ip-list":
+		return addresses
+	case f.Format == "cidr-list":
+		return blocks
+	case f.Format == "ipv4" && len(f.Enum) == 0:
+		return address
+	case f.Format == "cidr" && len(f.Enum) == 0:
+		return block
 	case f.Type == "Integer" || f.Type == "Long":
 		return number
 	case f.Format != "port" && (f.Min != nil || f.Max != nil):
@@ -121,6 +149,16 @@ func (p *param) setInitial() error {
 		if s == "true" {
 			p.Initial = s
 		}
+	case address:
+		if _, err := netip.ParseAddr(s); err != nil {
+			return fmt.Errorf("default %q is no address", s)
+		}
+		p.Initial = fmt.Sprintf("netip.MustParseAddr(%q)", s)
+	case block:
+		if _, err := netip.ParsePrefix(s); err != nil {
+			return fmt.Errorf("default %q is no CIDR block", s)
+		}
+		p.Initial = fmt.Sprintf("netip.MustParsePrefix(%q)", s)
 	default:
 		if s != "" {
 			p.Initial = strconv.Quote(s)
@@ -135,7 +173,10 @@ func (p *param) Comment() string {
 	if p.Notes != "" {
 		s = append(s, strings.TrimRight(p.Notes, ". ")+".")
 	}
-	if p.pointer || p.kind == structure || p.kind == texts && p.Missing == "" {
+	if p.kind.list() && len(p.Literals) == 1 {
+		s = append(s, fmt.Sprintf("Empty: %s.", p.Literals[0]))
+	}
+	if p.pointer || p.kind == structure || p.kind.list() && p.Missing == "" {
 		s = append(s, "Nil: not given.")
 	}
 	if p.Extension {
@@ -185,7 +226,9 @@ func (p *param) Body(target string) string {
 		return fmt.Sprintf("n, ok := parseInt(v, %d, %d)\nif !ok%s %s%s%sn\n", low, high, among, refuse, assign, ref)
 	case boolean:
 		return fmt.Sprintf("b, ok := parseBool(v)\nif !ok %s%s%sb\n", refuse, assign, ref)
-	case texts:
+	case address, block:
+		return p.parse(refuse) + assign + ref + "a\n"
+	case addresses, blocks:
 		return p.listBody(assign, refuse)
 	case structure:
 		return fmt.Sprintf("x, refusal := decode%s(v)\nif refusal != nil { return nil, refusal }\n%sx\n", p.value, assign)
@@ -196,17 +239,41 @@ func (p *param) Body(target string) string {
 // Item returns the checks of the value v of a plain list, and its addition.
 func (p *param) Item() string {
 	target := "r." + p.Go
-	return p.textCheck("{ return nil, "+p.invalid+" }\n") + target + " = append(" + target + ", v)\n"
+	refuse := "{ return nil, " + p.invalid + " }\n"
+	if p.kind == text {
+		return p.textCheck(refuse) + target + " = append(" + target + ", v)\n"
+	}
+	return p.parse(refuse) + target + " = append(" + target + ", a)\n"
+}
+
+// parse returns the statements that read an address or a CIDR block a of the
+// value v.
+func (p *param) parse(refuse string) string {
+	return "a, ok := " + p.parser() + "(v)\nif !ok " + refuse
+}
+
+// parser is the function that reads one address or CIDR block.
+func (p *param) parser() string {
+	switch {
+	case p.kind == address || p.kind == addresses:
+		return "parseIPv4"
+	case p.BareAddress:
+		return "parseCIDROrIPv4"
+	}
+	return "parseCIDR"
 }
 
 func (p *param) listBody(assign, refuse string) string {
-	each := map[string]string{"ip-list": "isIPv4", "cidr-list": "isCIDR"}[p.Format]
 	var b strings.Builder
 	b.WriteString("items := splitList(v)\n")
 	if p.MaxItems > 0 {
 		fmt.Fprintf(&b, "if len(items) > %d { return nil, %s }\n", p.MaxItems, p.excess)
 	}
-	fmt.Fprintf(&b, "if %s!every(items, %s) %s%sitems\n", p.exceptLiterals(), each, refuse, assign)
+	fmt.Fprintf(&b, "list, ok := parseEach(items, %s)\n", p.parser())
+	if len(p.Literals) == 1 {
+		fmt.Fprintf(&b, "if v == %q { list, ok = %s{}, true }\n", p.Literals[0], goTypes[p.kind])
+	}
+	fmt.Fprintf(&b, "if !ok %s%slist\n", refuse, assign)
 	return b.String()
 }
 
@@ -240,10 +307,6 @@ func (p *param) textCheck(refuse string) string {
 	switch {
 	case len(p.Enum) > 0:
 		test = "!oneOf(v, " + quoted(p.words()) + ")"
-	case p.Format == "ipv4":
-		test = "!isIPv4(v)"
-	case p.Format == "cidr":
-		test = "!isCIDR(v)"
 	case p.Format == "port":
 		test = "!isPort(v)"
 	case p.Format == "printable":
@@ -274,9 +337,6 @@ func (p *param) textCheck(refuse string) string {
 	check := "if " + p.exceptLiterals() + test + " " + refuse
 	if p.AnyCase {
 		check = "v = spelled(v, " + quoted(p.words()) + ")\n" + check
-	}
-	if p.Format == "cidr" && p.BareAddress {
-		check = "if isIPv4(v) { v += \"/32\" }\n" + check
 	}
 	return check
 }

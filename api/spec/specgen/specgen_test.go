@@ -129,6 +129,10 @@ func TestGenerateRefuses(t *testing.T) {
 		{"response type", `"RequestId":{"type":"String"}`, `"RequestId":{"type":"Blob"}`, "Blob"},
 		{"deep index", `"X":`, `"X.N.Y.N.Z":`, "List.N.Member"},
 		{"default", `"type":"String"}},"resp`, `"type":"Integer","default":"many"}},"resp`, "many"},
+		{"default address", `"type":"String"}},"resp`, `"type":"String","format":"ipv4","default":"10.0.0.256"}},"resp`, "10.0.0.256"},
+		{"default block", `"type":"String"}},"resp`, `"type":"String","format":"cidr","default":"10.0.0.0"}},"resp`, "10.0.0.0"},
+		{"word for an address", `"type":"String"}},"resp`, `"type":"String","format":"ipv4","literals":["Any"]}},"resp`, "in the place of an address"},
+		{"words for a list", `"type":"String"}},"resp`, `"type":"String","format":"cidr-list","literals":["None","All"]}},"resp`, "only one that empties it"},
 	} {
 		changed := strings.Replace(text, c.from, c.to, 1)
 		if changed == text {
