@@ -116,6 +116,9 @@ func (k *checker) durations() error {
 	if d := k.doc.AuditInterval; d < 100*time.Millisecond || d > time.Hour {
 		return k.errorf("audit_interval", "%v is out of range; write a duration from 100ms to 1h", d)
 	}
+	if d := k.doc.FullAuditInterval; d < 100*time.Millisecond || d > 24*time.Hour {
+		return k.errorf("full_audit_interval", "%v is out of range; write a duration from 100ms to 24h", d)
+	}
 	return nil
 }
 

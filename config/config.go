@@ -19,21 +19,22 @@ const DefaultPath = "/etc/sluice/sluiced.yaml"
 type Config struct {
 	File string // that it was read from; empty for the built-in one
 
-	Listen         string // host:port of the API
-	TLS            TLS
-	DataDir        string // absolute; the store and the key that seals secrets
-	RunDir         string // absolute; sockets
-	BPFDir         string // absolute; pinned BPF maps, programs and links
-	AdminSocket    string // absolute
-	LogLevel       slog.Level
-	LogFormat      string // text or json
-	MaxConnections int
-	Throttle       Throttle
-	AuditInterval  time.Duration // between two comparisons of the kernel with what it should hold
-	Sessions       int           // that a network has room for; 0: as many as the kernel tracks connections
-	Metrics        Metrics
-	Bridges        []Bridge // to be made before networks are connected to them
-	Settings       settings.Settings
+	Listen            string // host:port of the API
+	TLS               TLS
+	DataDir           string // absolute; the store and the key that seals secrets
+	RunDir            string // absolute; sockets
+	BPFDir            string // absolute; pinned BPF maps, programs and links
+	AdminSocket       string // absolute
+	LogLevel          slog.Level
+	LogFormat         string // text or json
+	MaxConnections    int
+	Throttle          Throttle
+	AuditInterval     time.Duration // between two looks whether the kernel holds what it should
+	FullAuditInterval time.Duration // between two comparisons of everything in it
+	Sessions          int           // that a network has room for; 0: as many as the kernel tracks connections
+	Metrics           Metrics
+	Bridges           []Bridge // to be made before networks are connected to them
+	Settings          settings.Settings
 }
 
 // TLS names the certificate and key files; both are empty without TLS.
@@ -102,20 +103,21 @@ func parse(file string, data []byte) (*Config, error) {
 		return nil, err
 	}
 	c := &Config{
-		File:           file,
-		Listen:         doc.Listen,
-		TLS:            TLS{doc.TLS.Certificate, doc.TLS.Key},
-		DataDir:        doc.DataDir,
-		RunDir:         doc.RunDir,
-		BPFDir:         doc.BPFDir,
-		AdminSocket:    doc.AdminSocket,
-		LogLevel:       doc.LogLevel.Level,
-		LogFormat:      doc.LogFormat,
-		MaxConnections: doc.MaxConnections,
-		Throttle:       Throttle{PerKey: Rate(doc.Throttle.PerKey), Total: Rate(doc.Throttle.Total)},
-		AuditInterval:  doc.AuditInterval,
-		Sessions:       doc.NAT.Sessions,
-		Metrics:        Metrics(doc.Metrics),
+		File:              file,
+		Listen:            doc.Listen,
+		TLS:               TLS{doc.TLS.Certificate, doc.TLS.Key},
+		DataDir:           doc.DataDir,
+		RunDir:            doc.RunDir,
+		BPFDir:            doc.BPFDir,
+		AdminSocket:       doc.AdminSocket,
+		LogLevel:          doc.LogLevel.Level,
+		LogFormat:         doc.LogFormat,
+		MaxConnections:    doc.MaxConnections,
+		Throttle:          Throttle{PerKey: Rate(doc.Throttle.PerKey), Total: Rate(doc.Throttle.Total)},
+		AuditInterval:     doc.AuditInterval,
+		FullAuditInterval: doc.FullAuditInterval,
+		Sessions:          doc.NAT.Sessions,
+		Metrics:           Metrics(doc.Metrics),
 	}
 	if c.AdminSocket == "" {
 		c.AdminSocket = filepath.Join(c.RunDir, "admin.sock")

@@ -22,17 +22,18 @@ var comparePrefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b 
 func TestDefaultRunsOnOneMachine(t *testing.T) {
 	c := Default()
 	want := &Config{
-		Listen:         "127.0.0.1:8680",
-		DataDir:        "/var/lib/sluice",
-		RunDir:         "/run/sluice",
-		BPFDir:         "/sys/fs/bpf/sluice",
-		AdminSocket:    "/run/sluice/admin.sock",
-		LogFormat:      "text",
-		MaxConnections: 1024,
-		Throttle:       Throttle{PerKey: Rate{1000, 2000}, Total: Rate{20000, 20000}},
-		AuditInterval:  30 * time.Second,
-		Metrics:        Metrics{TopAddresses: 10, Keep: 744 * time.Hour},
-		Bridges:        []Bridge{{Name: "sluice-public", Address: netip.MustParsePrefix("203.0.113.1/24")}},
+		Listen:            "127.0.0.1:8680",
+		DataDir:           "/var/lib/sluice",
+		RunDir:            "/run/sluice",
+		BPFDir:            "/sys/fs/bpf/sluice",
+		AdminSocket:       "/run/sluice/admin.sock",
+		LogFormat:         "text",
+		MaxConnections:    1024,
+		Throttle:          Throttle{PerKey: Rate{1000, 2000}, Total: Rate{20000, 20000}},
+		AuditInterval:     30 * time.Second,
+		FullAuditInterval: 10 * time.Minute,
+		Metrics:           Metrics{TopAddresses: 10, Keep: 744 * time.Hour},
+		Bridges:           []Bridge{{Name: "sluice-public", Address: netip.MustParsePrefix("203.0.113.1/24")}},
 		Settings: settings.Settings{
 			Regions: []settings.Region{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []settings.Zone{
 				{ID: "cn-hangzhou-a", LocalName: "cn-hangzhou-a"}, {ID: "cn-hangzhou-b", LocalName: "cn-hangzhou-b"},
@@ -96,6 +97,7 @@ max_connections: 7
 throttle: {per_key: {rate: 0.5, burst: 1}, total: {rate: 0, burst: 2}}
 settle: 0s
 audit_interval: 250ms
+full_audit_interval: 1h
 regions: [{id: r1, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]}]
 quotas: {vpcs: 1, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6,
   forward_entries: 7, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10,
@@ -114,7 +116,7 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 		t.Fatal(err)
 	}
 	if c.Listen != "[::1]:0" || c.DataDir != "/d" || c.RunDir != "/r" || c.BPFDir != "/b" || c.Sessions != 200000 || c.AdminSocket != "/a.sock" || c.LogLevel != slog.LevelDebug ||
-		c.LogFormat != "json" || c.MaxConnections != 7 || c.AuditInterval != 250*time.Millisecond || c.Settings.Settle != 0 {
+		c.LogFormat != "json" || c.MaxConnections != 7 || c.AuditInterval != 250*time.Millisecond || c.FullAuditInterval != time.Hour || c.Settings.Settle != 0 {
 		t.Errorf("process: %+v", c)
 	}
 	if c.Settings.Bounds != (dataplane.Bounds{PerEntry: 1, PerElasticIP: 2, PerHost: 3}) {

@@ -16,25 +16,26 @@ import (
 // document is the file as it is written. docs/configuration.md describes every
 // field.
 type document struct {
-	Listen         string             `yaml:"listen"`
-	TLS            tlsDoc             `yaml:"tls"`
-	DataDir        string             `yaml:"data_dir"`
-	RunDir         string             `yaml:"run_dir"`
-	BPFDir         string             `yaml:"bpf_dir"`
-	AdminSocket    string             `yaml:"admin_socket"`
-	LogLevel       levelText          `yaml:"log_level"`
-	LogFormat      string             `yaml:"log_format"`
-	MaxConnections int                `yaml:"max_connections"`
-	Throttle       throttleDoc        `yaml:"throttle"`
-	Settle         time.Duration      `yaml:"settle"`
-	AuditInterval  time.Duration      `yaml:"audit_interval"`
-	Regions        []regionDoc        `yaml:"regions"`
-	Quotas         quotasDoc          `yaml:"quotas"`
-	Accounts       map[string]account `yaml:"accounts"`
-	Public         []publicDoc        `yaml:"public"`
-	VSwitches      []vswitchDoc       `yaml:"vswitches"`
-	NAT            natDoc             `yaml:"nat"`
-	Metrics        metricsDoc         `yaml:"metrics"`
+	Listen            string             `yaml:"listen"`
+	TLS               tlsDoc             `yaml:"tls"`
+	DataDir           string             `yaml:"data_dir"`
+	RunDir            string             `yaml:"run_dir"`
+	BPFDir            string             `yaml:"bpf_dir"`
+	AdminSocket       string             `yaml:"admin_socket"`
+	LogLevel          levelText          `yaml:"log_level"`
+	LogFormat         string             `yaml:"log_format"`
+	MaxConnections    int                `yaml:"max_connections"`
+	Throttle          throttleDoc        `yaml:"throttle"`
+	Settle            time.Duration      `yaml:"settle"`
+	AuditInterval     time.Duration      `yaml:"audit_interval"`
+	FullAuditInterval time.Duration      `yaml:"full_audit_interval"`
+	Regions           []regionDoc        `yaml:"regions"`
+	Quotas            quotasDoc          `yaml:"quotas"`
+	Accounts          map[string]account `yaml:"accounts"`
+	Public            []publicDoc        `yaml:"public"`
+	VSwitches         []vswitchDoc       `yaml:"vswitches"`
+	NAT               natDoc             `yaml:"nat"`
+	Metrics           metricsDoc         `yaml:"metrics"`
 }
 
 type tlsDoc struct {
@@ -229,16 +230,17 @@ func (l *levelText) UnmarshalText(text []byte) error {
 func defaults() document {
 	t := dataplane.DefaultTimeouts()
 	return document{
-		Listen:         "127.0.0.1:8680",
-		DataDir:        "/var/lib/sluice",
-		RunDir:         "/run/sluice",
-		BPFDir:         "/sys/fs/bpf/sluice",
-		LogFormat:      "text",
-		MaxConnections: 1024,
-		Throttle:       throttleDoc{PerKey: rateDoc{Rate: 1000, Burst: 2000}, Total: rateDoc{Rate: 20000, Burst: 20000}},
-		Settle:         5 * time.Second,
-		AuditInterval:  30 * time.Second,
-		Regions:        []regionDoc{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []zoneDoc{{ID: "cn-hangzhou-a"}, {ID: "cn-hangzhou-b"}}}},
+		Listen:            "127.0.0.1:8680",
+		DataDir:           "/var/lib/sluice",
+		RunDir:            "/run/sluice",
+		BPFDir:            "/sys/fs/bpf/sluice",
+		LogFormat:         "text",
+		MaxConnections:    1024,
+		Throttle:          throttleDoc{PerKey: rateDoc{Rate: 1000, Burst: 2000}, Total: rateDoc{Rate: 20000, Burst: 20000}},
+		Settle:            5 * time.Second,
+		AuditInterval:     30 * time.Second,
+		FullAuditInterval: 10 * time.Minute,
+		Regions:           []regionDoc{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []zoneDoc{{ID: "cn-hangzhou-a"}, {ID: "cn-hangzhou-b"}}}},
 		Public: []publicDoc{{
 			Name: "default", Mode: string(dataplane.UplinkBridge), Device: "sluice-public", Create: true,
 			Prefix:  netip.MustParsePrefix("203.0.113.0/24"),

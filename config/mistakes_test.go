@@ -57,6 +57,7 @@ func TestMistakes(t *testing.T) {
 		{"rate not a number", "throttle:\n  per_key:\n    rate: .nan", 3, "throttle.per_key.rate", "a number is expected"},
 		{"no burst", "throttle: {total: {burst: 0}}", 1, "throttle.total.burst", "out of range"},
 		{"settle too long", "settle: 1m", 1, "settle", "from 0s to 20s"},
+		{"full audit too seldom", "full_audit_interval: 25h", 1, "full_audit_interval", "from 100ms to 24h"},
 		{"audit too often", "audit_interval: 1ms", 1, "audit_interval", "from 100ms to 1h"},
 
 		{"no regions", "regions: []", 1, "regions", "at least one region"},

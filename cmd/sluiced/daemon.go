@@ -199,7 +199,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	if err := refuseForeignMarks(db.View(), dp, c); err != nil {
 		return nil, err
 	}
-	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval, Open: sealer.Open})
+	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval, Full: c.FullAuditInterval, Open: sealer.Open})
 
 	d := &daemon{
 		config: c, log: log, store: s, minutes: minutes, kernel: dp, reconciler: reconciler,

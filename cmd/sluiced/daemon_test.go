@@ -96,10 +96,11 @@ func (k *fakeKernel) Programs(_ context.Context, id string) ([]dataplane.Program
 	return nil, fmt.Errorf("network %s: %w", id, engine.ErrNotCounted)
 }
 
-func (k *fakeKernel) Networks() ([]string, error) { return k.marked, nil }
-func (k *fakeKernel) Changed() <-chan string      { return nil }
-func (k *fakeKernel) Invalidate(string)           {}
-func (k *fakeKernel) Close() error                { k.closed = true; return nil }
+func (k *fakeKernel) Networks() ([]string, error)              { return k.marked, nil }
+func (k *fakeKernel) Changed() <-chan string                   { return nil }
+func (k *fakeKernel) Invalidate(string)                        {}
+func (k *fakeKernel) Audit(context.Context, string, bool) bool { return false }
+func (k *fakeKernel) Close() error                             { k.closed = true; return nil }
 
 // failing is a task that ends by itself.
 type failing struct{ end chan error }

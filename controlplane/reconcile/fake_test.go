@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"sluice/dataplane"
 )
@@ -25,6 +26,9 @@ type fake struct {
 	followed bool     // Apply reports that tunnels are why
 	repeated bool     // Apply reports that it has repaired the same before
 	changed  chan string
+
+	differing  map[string]bool // networks in which an audit finds something
+	auditTakes time.Duration
 }
 
 func newFake() *fake {
@@ -104,6 +108,23 @@ func (f *fake) Invalidate(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, "invalidate "+id)
+}
+
+// Audit finds something in those networks that the fake says, and else only where
+// everything is to be compared.
+func (f *fake) Audit(_ context.Context, id string, full bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	takes := f.auditTakes
+	f.mu.Unlock()
+	time.Sleep(takes)
+	f.mu.Lock()
+	what := "audit "
+	if full {
+		what = "full audit "
+	}
+	f.calls = append(f.calls, what+id)
+	return full || f.differing[id]
 }
 
 // set changes the fake under its lock.

@@ -33,11 +33,16 @@ type Dataplane interface {
 	// Invalidate makes the next Apply of a network compare with the kernel
 	// itself, and not with what is remembered of it.
 	Invalidate(id string)
+	// Audit looks whether a network in the kernel is other than remembered, where
+	// that costs little, and reports whether it may be: the next Apply then mends
+	// it. With full, that compares everything.
+	Audit(ctx context.Context, id string, full bool) bool
 }
 
 // Options are the reconciler's figures; zero values mean the defaults.
 type Options struct {
-	Audit    time.Duration  // between comparisons with the kernel, ±10 %; default 30 s, negative: none
+	Audit    time.Duration  // between two audits of a network, ±10 %; default 30 s, negative: none
+	Full     time.Duration  // between two audits of a network that compare everything; default 10 min
 	Parallel int            // networks worked on at the same time; default 4
 	Random   func() float64 // from [0, 1), for the spread of the audit; default math/rand
 	Open     compile.Opener // decrypts the secrets of resources; needed where there are any
@@ -61,6 +66,8 @@ type Reconciler struct {
 	queue    *queue
 	ready    chan struct{}
 
+	audited chan struct{} // has room for one: a look that an audit has asked for is done
+
 	mu       sync.Mutex
 	networks map[string]*network
 	first    map[string]bool // networks whose first attempt is outstanding
@@ -83,6 +90,9 @@ func New(db *state.DB, dp Dataplane, set *settings.Settings, log *slog.Logger, n
 	if opt.Audit == 0 {
 		opt.Audit = 30 * time.Second
 	}
+	if opt.Full == 0 {
+		opt.Full = 10 * time.Minute
+	}
 	if opt.Parallel <= 0 {
 		opt.Parallel = 4
 	}
@@ -93,6 +103,7 @@ func New(db *state.DB, dp Dataplane, set *settings.Settings, log *slog.Logger, n
 		db: db, dp: dp, settings: set, log: log, now: now, opt: opt,
 		queue:    newQueue(),
 		ready:    make(chan struct{}),
+		audited:  make(chan struct{}, 1),
 		networks: make(map[string]*network),
 		first:    make(map[string]bool),
 	}
@@ -144,6 +155,12 @@ func (r *Reconciler) work(ctx context.Context) {
 		r.look(ctx, id, why)
 		r.queue.done(id)
 		r.attempted(id)
+		if why&audited != 0 {
+			select {
+			case r.audited <- struct{}{}:
+			default:
+			}
+		}
 	}
 }
 
@@ -208,21 +225,6 @@ func (r *Reconciler) watch(ctx context.Context) {
 			r.queue.add(id, drifted)
 		case <-ctx.Done():
 			return
-		}
-	}
-}
-
-// audit compares all networks with the kernel from time to time, for what
-// watch may have missed.
-func (r *Reconciler) audit(ctx context.Context) {
-	for {
-		spread := 0.9 + 0.2*r.opt.Random()
-		if !pause(ctx, time.Duration(spread*float64(r.opt.Audit))) {
-			return
-		}
-		for vpc := range r.db.View().VPCs.All() {
-			r.dp.Invalidate(vpc.ID)
-			r.queue.add(vpc.ID, audited)
 		}
 	}
 }

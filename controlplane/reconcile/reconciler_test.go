@@ -387,29 +387,68 @@ func TestWhatOthersChangeIsMended(t *testing.T) {
 
 func TestAuditComparesWithTheKernel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := start(t, nattest.New(t), newFake(), reconcile.Options{Audit: 30 * time.Second})
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{Audit: 30 * time.Second, Full: 5 * time.Minute, Random: func() float64 { return 0.5 }})
 		b.Put(vpcs(2)...)
 		synctest.Wait()
+		time.Sleep(30 * time.Second) // with no network there was nothing to do in the first round
+		synctest.Wait()
 		b.dp.take()
-		time.Sleep(29 * time.Second)
-		expect(t, "calls before the time", b.dp.take(), nil)
-		time.Sleep(2 * time.Second)
-		calls := b.dp.take()
+		// In turns, spread over the interval.
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		expect(t, "the first half of a round", b.dp.take(), []string{"audit vpc-0"})
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		expect(t, "the second half", b.dp.take(), []string{"audit vpc-1"})
+		b.dp.set(func() { b.dp.differing = map[string]bool{"vpc-1": true} })
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		expect(t, "a round that finds something", b.dp.take(), []string{"audit vpc-0", "audit vpc-1", "apply vpc-1"})
+		b.dp.set(func() { b.dp.differing = nil })
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		calls := map[string]int{}
+		for _, c := range b.dp.take() {
+			calls[c]++
+		}
 		for _, id := range []string{"vpc-0", "vpc-1"} {
-			invalidated, applied := slices.Index(calls, "invalidate "+id), slices.Index(calls, "apply "+id)
-			if invalidated < 0 || applied < invalidated {
-				t.Errorf("audit of %s: %q", id, calls)
+			if calls["full audit "+id] != 2 || calls["apply "+id] != 2 || calls["audit "+id] != 18 {
+				t.Errorf("in ten minutes, %s: %v", id, calls)
 			}
-		}
-		if len(calls) != 4 {
-			t.Errorf("calls %q", calls)
-		}
-		time.Sleep(5 * time.Minute)
-		if n := len(b.dp.take()); n != 40 {
-			t.Errorf("%d calls in 10 audits of 2 networks, want 40", n)
 		}
 		if b.log.count("network repaired") != 0 {
 			t.Error("a line for an audit that found nothing")
+		}
+	})
+}
+
+// With so many networks that audits would take more than their share, they take longer
+// over it; one that is held up does not hold up the others.
+func TestAuditIsLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, nattest.New(t), newFake(), reconcile.Options{Audit: time.Second})
+		b.dp.set(func() { b.dp.auditTakes = 10 * time.Millisecond })
+		b.Put(vpcs(50)...)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		b.dp.take()
+		time.Sleep(20 * time.Second)
+		if n := len(b.dp.take()); n < 80 || n > 101 {
+			t.Errorf("%d audits of 10 ms in 20 s, which are to take a twentieth of the time", n)
+		}
+		gate := make(chan struct{})
+		b.dp.set(func() {
+			b.dp.auditTakes = 0
+			b.dp.differing, b.dp.gates = map[string]bool{"vpc-7": true}, map[string]chan struct{}{"vpc-7": gate}
+		})
+		time.Sleep(20 * time.Second)
+		audited := map[string]bool{}
+		for _, c := range b.dp.take() {
+			audited[c] = true
+		}
+		close(gate)
+		if len(audited) < 50 {
+			t.Errorf("only %d networks were audited while one was held up", len(audited))
 		}
 	})
 }

@@ -141,7 +141,7 @@ func (j *job) run(ctx context.Context) error {
 	}
 	j.follow(ctx)
 	if topology {
-		j.setSysctls(lateSysctls(j.want, j.wantedLinks(), j.e.tracking(n, j.want)))
+		j.setSysctls(lateSysctls(j.want, n.linksThere(j.want), j.e.tracking(n, j.want)))
 		// A crash in here leaves addresses and links too many. The next
 		// process finds them by comparing.
 		j.removeTopology(ctx)

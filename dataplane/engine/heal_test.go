@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,37 +50,55 @@ func reconcile(t *testing.T, e *Engine, n *dataplane.Network) (rounds func() int
 	return func() int { c := <-count; count <- c; return c }
 }
 
-func TestHeal(t *testing.T) {
-	const network = "network" // stands for the namespace in what is below
-	tests := []struct {
-		name   string
-		damage []string // command in the namespace; the first word network means outside, in the public one
-		log    string
-	}{
-		{"ruleset flushed", []string{"nft", "flush", "ruleset"}, "build nftables table anew"},
-		{"one element deleted", []string{"nft", "delete", "element", "ip", "sluice", "elastic", "{ 203.0.113.10 }"}, "elements of the nftables table"},
-		{"rule of the ruleset deleted", []string{"nft", "flush", "chain", "ip", "sluice", "egress"}, "build nftables table anew"},
-		{"elastic IP deleted", []string{"ip", "addr", "del", "203.0.113.10/32", "dev", "public"}, "add address 203.0.113.10/32 to public"},
-		{"all addresses deleted", []string{"ip", "addr", "flush", "dev", "vsw-a"}, "add address 10.0.1.253/24 to vsw-a"},
-		{"address added", []string{"ip", "addr", "add", "203.0.113.99/32", "dev", "public"}, "remove address 203.0.113.99/32 from public"},
-		{"route deleted", []string{"ip", "route", "del", "10.9.0.0/16", "table", "100"}, "set route 10.9.0.0/16"},
-		{"public default route deleted", []string{"ip", "route", "flush", "table", "200"}, "set route default via 203.0.113.1 dev public onlink table 200"},
-		{"route of a VSwitch deleted", []string{"ip", "route", "del", "10.0.1.0/24", "dev", "vsw-a"}, "set route 10.0.1.0/24"},
-		{"local route deleted", []string{"ip", "route", "del", "local", "203.0.113.10", "table", "local"}, "set route local 203.0.113.10/32"},
-		{"default route in main", []string{"ip", "route", "add", "default", "via", "10.0.1.9"}, "remove route default via 10.0.1.9"},
-		{"rule deleted", []string{"ip", "rule", "del", "pref", "1010"}, "add rule 1010"},
-		{"all rules deleted", []string{"ip", "rule", "flush"}, "add rule 2240"},
-		{"VSwitch deleted", []string{"ip", "link", "del", "vsw-b"}, "make bridge vsw-b"},
-		{"VSwitch down", []string{"ip", "link", "set", "vsw-a", "down"}, "set vsw-a up"},
-		{"uplink deleted", []string{"ip", "link", "del", "public"}, "make uplink public"},
-		{"uplink's outer end deleted", []string{network, "ip", "link", "del", "{id}"}, "make uplink public"},
-		{"uplink down", []string{"ip", "link", "set", "public", "down"}, "set public up"},
-		{"egress filter deleted", []string{"tc", "qdisc", "del", "dev", "public", "clsact"}, "attach the egress filter to public"},
-		{"filter before the egress filter", []string{"tc", "filter", "add", "dev", "public", "egress", "protocol", "all", "prio", "1", "bpf", "bytecode", "1,6 0 0 0,"}, "remove foreign traffic filter"},
-		{"name of the namespace deleted", []string{network, "ip", "netns", "del", "sluice-{id}"}, "its name again"},
+// elsewhere stands for the public namespace in what is below.
+const elsewhere = "elsewhere"
+
+// damages are what others do to a network, and what the log says of the repair.
+var damages = []struct {
+	name   string
+	damage []string // command in the network's namespace, or, after the word elsewhere, in the public one
+	log    string
+}{
+	{"ruleset flushed", []string{"nft", "flush", "ruleset"}, "build nftables table anew"},
+	{"one element deleted", []string{"nft", "delete", "element", "ip", "sluice", "elastic", "{ 203.0.113.10 }"}, "elements of the nftables table"},
+	{"rule of the ruleset deleted", []string{"nft", "flush", "chain", "ip", "sluice", "egress"}, "build nftables table anew"},
+	{"elastic IP deleted", []string{"ip", "addr", "del", "203.0.113.10/32", "dev", "public"}, "add address 203.0.113.10/32 to public"},
+	{"all addresses deleted", []string{"ip", "addr", "flush", "dev", "vsw-a"}, "add address 10.0.1.253/24 to vsw-a"},
+	{"address added", []string{"ip", "addr", "add", "203.0.113.99/32", "dev", "public"}, "remove address 203.0.113.99/32 from public"},
+	{"route deleted", []string{"ip", "route", "del", "10.9.0.0/16", "table", "100"}, "set route 10.9.0.0/16"},
+	{"public default route deleted", []string{"ip", "route", "flush", "table", "200"}, "set route default via 203.0.113.1 dev public onlink table 200"},
+	{"route of a VSwitch deleted", []string{"ip", "route", "del", "10.0.1.0/24", "dev", "vsw-a"}, "set route 10.0.1.0/24"},
+	{"local route deleted", []string{"ip", "route", "del", "local", "203.0.113.10", "table", "local"}, "set route local 203.0.113.10/32"},
+	{"default route in main", []string{"ip", "route", "add", "default", "via", "10.0.1.9"}, "remove route default via 10.0.1.9"},
+	{"rule deleted", []string{"ip", "rule", "del", "pref", "1010"}, "add rule 1010"},
+	{"all rules deleted", []string{"ip", "rule", "flush"}, "add rule 2240"},
+	{"VSwitch deleted", []string{"ip", "link", "del", "vsw-b"}, "make bridge vsw-b"},
+	{"VSwitch down", []string{"ip", "link", "set", "vsw-a", "down"}, "set vsw-a up"},
+	{"uplink deleted", []string{"ip", "link", "del", "public"}, "make uplink public"},
+	{"uplink's outer end deleted", []string{elsewhere, "ip", "link", "del", "{id}"}, "make uplink public"},
+	{"uplink down", []string{"ip", "link", "set", "public", "down"}, "set public up"},
+	{"egress filter deleted", []string{"tc", "qdisc", "del", "dev", "public", "clsact"}, "attach the egress filter to public"},
+	{"filter before the egress filter", []string{"tc", "filter", "add", "dev", "public", "egress", "protocol", "all", "prio", "1", "bpf", "bytecode", "1,6 0 0 0,"}, "remove foreign traffic filter"},
+	{"name of the namespace deleted", []string{elsewhere, "ip", "netns", "del", "sluice-{id}"}, "its name again"},
+}
+
+// inflict does a damage to a network.
+func (s *site) inflict(t *testing.T, id string, damage []string) {
+	t.Helper()
+	ns := inNetwork(t, id)
+	if damage[0] == elsewhere {
+		ns, damage = s.public, damage[1:]
 	}
+	args := make([]string, len(damage))
+	for i := range damage {
+		args[i] = strings.ReplaceAll(damage[i], "{id}", id)
+	}
+	nstest.Command(t, ns, args[0], args[1:]...)
+}
+
+func TestHeal(t *testing.T) {
 	s := newSite(t)
-	for _, test := range tests {
+	for _, test := range damages {
 		t.Run(test.name, func(t *testing.T) {
 			n := s.network(t)
 			e := s.engine(t)
@@ -89,15 +108,7 @@ func TestHeal(t *testing.T) {
 			want := dump(t, n.ID)
 			rules := nstest.Command(t, ns, "nft", "list", "ruleset")
 
-			where, damage := ns, test.damage
-			if damage[0] == network {
-				where, damage = s.public, damage[1:]
-			}
-			args := make([]string, len(damage))
-			for i := range damage {
-				args[i] = strings.ReplaceAll(damage[i], "{id}", n.ID)
-			}
-			nstest.Command(t, where, args[0], args[1:]...)
+			s.inflict(t, n.ID, test.damage)
 			nstest.Eventually(t, func() error {
 				if !repaired(s.log.String(), n.ID, test.log) {
 					return fmt.Errorf("no repair logged with %q", test.log)
@@ -122,6 +133,63 @@ func TestHeal(t *testing.T) {
 				t.Errorf("after the repair an audit changed %d objects", o.Changes)
 			}
 		})
+	}
+}
+
+// An audit finds every damage of which no event came, and nothing where there is none;
+// that nobody has changed nftables' table it knows without reading it.
+func TestAuditFindsWhatEventsMissed(t *testing.T) {
+	s := newSite(t)
+	n := s.network(t)
+	n.Shortcut = true
+	e, err := New(Config{RunDir: s.runDir, Logger: slog.New(slog.NewTextHandler(s.log, nil)), Namespace: s.public.Name(), Debounce: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	if !e.Audit(t.Context(), n.ID, false) {
+		t.Error("an audit finds nothing to do for a network that was never applied")
+	}
+	mustApply(t, e, n)
+	all := slices.Clone(damages)
+	for _, more := range []struct{ name, damage, log string }{
+		{"forwarding off", "sysctl -q -w net.ipv4.ip_forward=0", "set sysctl net.ipv4.ip_forward=1"},
+		{"reverse path filter on", "sysctl -q -w net.ipv4.conf.vsw-a.rp_filter=1", "set sysctl net.ipv4.conf.vsw-a.rp_filter=0"},
+		{"timeout changed", "sysctl -q -w net.netfilter.nf_conntrack_icmp_timeout=1", "set sysctl net.netfilter.nf_conntrack_icmp_timeout"},
+		{"program detached", "rm /sys/fs/bpf/sluice/{id}/links/vsw-a-ingress", "attach ingress program to vsw-a"},
+	} {
+		d := damages[0]
+		d.name, d.damage, d.log = more.name, strings.Fields(more.damage), more.log
+		all = append(all, d)
+	}
+	for _, d := range all {
+		t.Run(d.name, func(t *testing.T) {
+			if d.name == "program detached" && e.networks[n.ID].sessions == nil {
+				t.Skip("the kernel cannot have the programs")
+			}
+			if e.Audit(t.Context(), n.ID, false) {
+				t.Error("an audit finds something that nobody has changed")
+			}
+			s.log.reset()
+			s.inflict(t, n.ID, d.damage)
+			// The kernel takes down links a little later.
+			nstest.Eventually(t, func() error {
+				if !e.Audit(t.Context(), n.ID, false) {
+					return errors.New("an audit has not found it")
+				}
+				return nil
+			})
+			mustApply(t, e, n)
+			if !repaired(s.log.String(), n.ID, d.log) {
+				t.Errorf("no repair logged with %q:\n%s", d.log, s.log)
+			}
+		})
+	}
+	if !e.Audit(t.Context(), n.ID, true) || e.networks[n.ID].stale.Load() != staleAll {
+		t.Error("an audit of everything does not have everything compared")
+	}
+	if o := mustApply(t, e, n); o.Changes != 0 {
+		t.Errorf("after the repairs an audit of everything changed %d objects", o.Changes)
 	}
 }
 

@@ -44,6 +44,12 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
+func (l *logBuffer) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{public: nstest.New(t), runDir: t.TempDir(), log: &logBuffer{}}

@@ -112,18 +112,18 @@ func (j *job) removeTopology(ctx context.Context) {
 	j.runner.Run(ctx, p.Add)
 }
 
-// wantedLinks returns the names of those links that are there and should be.
-func (j *job) wantedLinks() []string {
+// linksThere returns the names of those links that are there and should be.
+func (n *network) linksThere(want *dataplane.Network) []string {
 	var out []string
 	names := []string{}
-	for i := range j.want.Switches {
-		names = append(names, j.want.Switches[i].ID)
+	for i := range want.Switches {
+		names = append(names, want.Switches[i].ID)
 	}
-	if j.want.Uplink != nil {
+	if want.Uplink != nil {
 		names = append(names, dataplane.UplinkName)
 	}
 	for _, name := range names {
-		if _, err := j.n.ns.Netlink().LinkByName(name); err == nil {
+		if _, err := n.ns.Netlink().LinkByName(name); err == nil {
 			out = append(out, name)
 		}
 	}

@@ -24,6 +24,14 @@ const (
 type conn struct {
 	*nftables.Conn
 	nl *netlink.Conn // the same connection, for what the library has no call for
+
+	batches uint32 // sent in this use of the connection, see Table.do
+}
+
+// Flush sends what has been collected as one batch, and counts it.
+func (c *conn) Flush() error {
+	c.batches++
+	return c.Conn.Flush()
 }
 
 func dial(ns netns.NsHandle) (*conn, error) {
@@ -73,14 +81,48 @@ func (t *Table) do(ctx context.Context, f func(c *conn) error) (err error) {
 	if err := t.conn.nl.SetDeadline(deadline); err != nil {
 		return fmt.Errorf("set deadline of netlink socket: %w", err)
 	}
-	err = f(t.conn)
+	t.conn.batches = 0
+	if err = f(t.conn); t.conn.batches > 0 {
+		t.follow(t.conn, err)
+	}
 	if cerr := ctx.Err(); err != nil && cerr != nil {
 		return errors.Join(cerr, err)
 	}
 	return err
 }
 
+// follow notes the generation after batches of our own, of which each counts it up
+// by one, if there was nobody else's among them.
+func (t *Table) follow(c *conn, err error) {
+	want := t.at + c.batches
+	known := t.at != 0 && err == nil && want > t.at // it begins anew, beside 0, once in 4 billion
+	t.at = 0
+	if !known {
+		return
+	}
+	if at, err := c.generation(); err == nil && at == want {
+		t.at = at
+	}
+}
+
+// Changed reports whether the kernel's ruleset may be other than what this Table
+// read or made last: whether it has another generation than after that. A change of
+// another table, which the kernel counts as well, looks the same until the next Read.
+func (t *Table) Changed(ctx context.Context) (bool, error) {
+	changed := true
+	err := t.do(ctx, func(c *conn) error {
+		at, err := c.generation()
+		changed = err != nil || t.at == 0 || at != t.at
+		return err
+	})
+	if err != nil {
+		return true, fmt.Errorf("look whether nftables table %s has changed: %w", tableName, err)
+	}
+	return changed, nil
+}
+
 func (t *Table) close() error {
+	t.at = 0
 	if t.conn == nil {
 		return nil
 	}

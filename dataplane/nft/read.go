@@ -25,7 +25,7 @@ const readAttempts = 10
 func (t *Table) Read(ctx context.Context) (*Ruleset, error) {
 	var r *Ruleset
 	err := t.do(ctx, func(c *conn) (err error) {
-		r, err = readConsistent(ctx, c)
+		r, t.at, err = readConsistent(ctx, c)
 		return err
 	})
 	if err != nil {
@@ -34,25 +34,29 @@ func (t *Table) Read(ctx context.Context) (*Ruleset, error) {
 	return r, nil
 }
 
-func readConsistent(ctx context.Context, c *conn) (*Ruleset, error) {
+// readConsistent also returns the generation that it has read, 0 with an error.
+func readConsistent(ctx context.Context, c *conn) (r *Ruleset, at uint32, err error) {
 	for range readAttempts {
 		before, err := c.generation()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		r, readErr := readOnce(c)
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		after, err := c.generation()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if before == after {
-			return r, readErr
+			if readErr != nil {
+				return nil, 0, readErr
+			}
+			return r, after, nil
 		}
 	}
-	return nil, errors.New("the ruleset keeps changing while it is read; another program writes to this namespace's nftables without pause")
+	return nil, 0, errors.New("the ruleset keeps changing while it is read; another program writes to this namespace's nftables without pause")
 }
 
 func readOnce(c *conn) (*Ruleset, error) {

@@ -27,6 +27,7 @@ type Table struct {
 	ns   netns.NsHandle
 	mu   sync.Mutex // one batch, or one consistent read, at a time
 	conn *conn      // nil until it is needed
+	at   uint32     // generation of what was read or made last; 0 where it is not known
 }
 
 // New returns the table of namespace ns, which stays open and owned by the
@@ -157,6 +158,9 @@ func stages(diffs *[setCount]setDiff) (before, after *[setCount]setDiff) {
 // everything that comes, so that a key or an interval is free before it is
 // taken again.
 func changeSets(c *conn, diffs *[setCount]setDiff) error {
+	if !slices.ContainsFunc(diffs[:], func(d setDiff) bool { return len(d.add)+len(d.del) > 0 }) {
+		return nil // the library would send no batch
+	}
 	for id := range setCount {
 		if err := changeSet(c, id, diffs[id].del, c.SetDeleteElements); err != nil {
 			return err

@@ -1,0 +1,81 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+)
+
+// Audits are spread over their interval, one network after the other, and take a
+// twentieth of one processor's time at most: with so many networks that this is not
+// enough, they come less often.
+const (
+	auditShare = 20
+	auditPause = time.Second // at most, however long one took
+)
+
+// audit compares the networks with the kernel in turns, for what watch may have
+// missed: quickly each time, and wholly when it is time for that.
+func (r *Reconciler) audit(ctx context.Context) {
+	full := make(map[string]time.Time) // when a network is next to be compared wholly
+	for {
+		var ids []string
+		for vpc := range r.db.View().VPCs.All() {
+			ids = append(ids, vpc.ID)
+		}
+		full = r.planFull(full, ids)
+		step := r.opt.Audit / time.Duration(max(1, len(ids)))
+		for i := range max(1, len(ids)) {
+			spread := 0.9 + 0.2*r.opt.Random()
+			if !pause(ctx, time.Duration(spread*float64(step))) {
+				return
+			}
+			if i == len(ids) {
+				continue // there are none
+			}
+			began := time.Now()
+			due := !began.Before(full[ids[i]])
+			if due {
+				full[ids[i]] = began.Add(r.opt.Full)
+			}
+			r.auditOne(ctx, ids[i], due)
+			if rest := min(auditShare*time.Since(began), auditPause); rest > step && !pause(ctx, rest-step) {
+				return
+			}
+		}
+	}
+}
+
+// planFull plans when networks are to be compared wholly. One that is new has just
+// been: its turn comes within the interval, at a random time, so that those which
+// were started together are not compared together.
+func (r *Reconciler) planFull(old map[string]time.Time, ids []string) map[string]time.Time {
+	next := make(map[string]time.Time, len(ids))
+	for _, id := range ids {
+		at, known := old[id]
+		if !known {
+			at = time.Now().Add(time.Duration(r.opt.Random() * float64(r.opt.Full)))
+		}
+		next[id] = at
+	}
+	return next
+}
+
+// auditOne audits one network, and waits until it has been put right, if it had to
+// be; not for long, since others are to have their turn.
+func (r *Reconciler) auditOne(ctx context.Context, id string, full bool) {
+	select {
+	case <-r.audited: // of an earlier one, that took too long
+	default:
+	}
+	if !r.dp.Audit(ctx, id, full) {
+		return
+	}
+	r.queue.add(id, audited)
+	patience := time.NewTimer(auditPause)
+	defer patience.Stop()
+	select {
+	case <-r.audited:
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+}
