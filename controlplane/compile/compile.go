@@ -14,51 +14,71 @@ import (
 // the VPC is not in v, and if resources contradict one another in a way that
 // the services refuse: half of a contradiction is not put into the kernel.
 func Compile(v *state.View, s *settings.Settings, vpc string, open Opener) (*dataplane.Network, error) {
-	r, ok := v.VPCs.Get(vpc)
+	return New(s, vpc, open).Compile(v, nil)
+}
+
+// VPC compiles one VPC again and again. What has not changed since it was compiled last
+// is not looked at.
+type VPC struct {
+	id       string
+	settings *settings.Settings
+	open     Opener
+	last     compiled
+}
+
+// compiled is a Network with what it was made of.
+type compiled struct {
+	*dataplane.Network
+	public *public
+}
+
+// New returns what compiles a VPC; see Compile.
+func New(s *settings.Settings, vpc string, open Opener) *VPC {
+	return &VPC{id: vpc, settings: s, open: open}
+}
+
+// Changes returns what was changed of a network after one revision and until another,
+// known being false if that is not known.
+type Changes func(network string, after, until int64) (list []state.Change, known bool)
+
+// Compile returns what function Compile does. changes says what v has that the view
+// before had not; nil if nobody knows. The views of one VPC come in order. The Networks
+// that it returns are not changed afterwards, and share what they have in common.
+func (c *VPC) Compile(v *state.View, changes Changes) (*dataplane.Network, error) {
+	r, ok := v.VPCs.Get(c.id)
 	if !ok {
-		return nil, fmt.Errorf("compile network %s: there is no such VPC", vpc)
+		return nil, fmt.Errorf("compile network %s: there is no such VPC", c.id)
 	}
-	n := &dataplane.Network{
-		ID:       r.ID,
-		Revision: v.Revision,
-		Prefix:   r.CIDR,
-		Switches: switches(v, s, vpc),
-		Timeouts: s.Timeouts,
-		Limits:   limits(v, vpc),
-		Bounds:   s.Bounds,
-		Refusal:  s.Refusal,
-		Shortcut: s.Shortcut,
-	}
-	if n.Timeouts == (dataplane.Timeouts{}) {
-		n.Timeouts = dataplane.DefaultTimeouts()
-	}
-	p := readPublic(v, vpc)
-	if network, ok := s.PublicNetworkOf(r.Region); ok && p.used() {
-		uplink := network.Uplink
-		n.Uplink = &uplink
-		n.Elastic = p.addresses()
-		n.Mappings = p.mappings()
-		var err error
-		if n.DNAT, err = dnat(v, n, p); err != nil {
-			return nil, fmt.Errorf("compile network %s: %w", vpc, err)
-		}
-		if n.SNAT, err = snat(v, n, p); err != nil {
-			return nil, fmt.Errorf("compile network %s: %w", vpc, err)
-		}
-		if n.VPN, err = vpnGateway(v, r, open); err != nil {
-			return nil, fmt.Errorf("compile network %s: %w", vpc, err)
+	j := &job{VPC: c, v: v, vpc: r, network: &dataplane.Network{}}
+	if c.last.Network != nil && changes != nil {
+		list, known := changes(c.id, c.last.Revision, v.Revision)
+		if j.dirty = newDirty(list); known {
+			j.old = c.last
+			*j.network = *c.last.Network
 		}
 	}
-	n.Routes = routes(v, n)
+	n := j.network
+	n.ID, n.Revision = r.ID, v.Revision
+	for _, p := range parts {
+		if j.old.Network != nil && !j.dirty.any(p.of...) {
+			continue
+		}
+		if err := p.compile(j); err != nil {
+			return nil, fmt.Errorf("compile network %s: %w", c.id, err)
+		}
+	}
+	c.last = compiled{n, j.public()}
 	return n, nil
 }
 
 // limits are those of the VPC's NAT gateway. Without one nothing is translated that they could hold for.
-func limits(v *state.View, vpc string) dataplane.Limits {
-	for g := range v.NATGateways.By(state.ByVPC, vpc).All() {
-		return dataplane.Limits{Connections: g.Limits.Sessions, NewPerSecond: g.Limits.NewASecond}
+func (j *job) limits() error {
+	j.network.Limits = dataplane.Limits{}
+	for g := range j.v.NATGateways.By(state.ByVPC, j.id).All() {
+		j.network.Limits = dataplane.Limits{Connections: g.Limits.Sessions, NewPerSecond: g.Limits.NewASecond}
+		break
 	}
-	return dataplane.Limits{}
+	return nil
 }
 
 // isECS says whether an instance of the inventory is an ECS instance, the only

@@ -20,7 +20,7 @@ import (
 // refuse: a compiler sees what a store holds, whatever has written it.
 func randomResources(r *rand.Rand) []resource.Resource {
 	pick := func(list ...string) string { return list[r.IntN(len(list))] }
-	private := func() string { return fmt.Sprintf("10.0.%d.%d", r.IntN(4), r.IntN(256)) }
+	private := func() string { return fmt.Sprintf("10.0.%d.%d", r.IntN(4), r.IntN(24)) }
 	public := func() string { return fmt.Sprintf("203.0.113.%d", 10+r.IntN(12)) }
 	out := []resource.Resource{nattest.VPC("vpc-a", "10.0.0.0/16")}
 	for i := range r.IntN(5) {
@@ -71,7 +71,7 @@ func randomResources(r *rand.Rand) []resource.Resource {
 	for i := range r.IntN(6) {
 		var hops []resource.NextHop
 		for range 1 + r.IntN(3) {
-			hops = append(hops, nextHop(resource.NextHopType(pick("Instance", "HaVip", "Tunnel", "VpnGateway")), pick(fmt.Sprintf("i-%d", r.IntN(14)), "vpn-a"), r.IntN(256)))
+			hops = append(hops, nextHop([]resource.NextHopType{resource.NextHopHost, resource.NextHopVirtualIP, resource.NextHopTunnel, resource.NextHopVPNGateway}[r.IntN(4)], pick(fmt.Sprintf("i-%d", r.IntN(14)), "vpn-a"), r.IntN(256)))
 		}
 		out = append(out, nattest.Route("vpc-a", fmt.Sprintf("172.%d.0.0/16", 16+i), hops...))
 	}

@@ -12,37 +12,107 @@ import (
 	"sluice/dataplane/sorted"
 )
 
-// dnat returns the DNAT entries that take effect. By the documents an entry
+// dnat is the DNAT entries that take effect. By the documents an entry
 // does so while its public address is on the gateway, and an ECS instance
 // without an elastic IP of its own holds its private address (NAT Gateway API
 // reference, CreateForwardEntry); an address of a VSwitch that the inventory
 // doesn't know counts as an ordinary ECS instance.
-func dnat(v *state.View, n *dataplane.Network, p *public) (sorted.Set[dataplane.DNAT], error) {
-	entries := v.ForwardEntries.By(state.ByVPC, n.ID)
+func (j *job) dnat() error {
+	n := j.network
+	if j.old.Network != nil && (j.old.Uplink == nil) == (n.Uplink == nil) && !j.dirty.any(resource.KindVPC, resource.KindVSwitch, resource.KindNATGateway) {
+		return j.changeDNAT()
+	}
+	n.DNAT = sorted.Set[dataplane.DNAT]{}
+	if n.Uplink == nil {
+		return nil
+	}
+	entries := j.v.ForwardEntries.By(state.ByVPC, n.ID)
 	effective := make([]dataplane.DNAT, 0, entries.Len())
-	h := hosts{switches: n.Switches}
+	f := j.forwarding()
 	for e := range entries.All() {
-		if !p.shared[e.ExternalIP] || p.others[e.InternalIP] || !h.contains(e.InternalIP) {
-			continue
+		if f.takesEffect(e) {
+			effective = append(effective, forward(e))
 		}
-		if _, own := p.own[e.InternalIP]; own {
-			continue
-		}
-		effective = append(effective, dataplane.DNAT{
-			External:     e.ExternalIP,
-			Protocol:     uint8(e.Protocol),
-			ExternalPort: e.ExternalPort,
-			Internal:     e.InternalIP,
-			InternalPort: e.InternalPort,
-		})
 	}
 	slices.SortFunc(effective, dataplane.DNAT.Compare)
 	for i := 1; i < len(effective); i++ {
 		if d := effective[i]; d.Compare(effective[i-1]) == 0 {
-			return sorted.Set[dataplane.DNAT]{}, twice(v, n.ID, d)
+			return twice(j.v, n.ID, d)
 		}
 	}
-	return sorted.Of(effective...), nil
+	n.DNAT = sorted.Of(effective...)
+	return nil
+}
+
+// changeDNAT looks at the DNAT entries for which it matters what has changed: entries,
+// elastic IPs and instances.
+func (j *job) changeDNAT() error {
+	n, f := j.network, j.forwarding()
+	if n.Uplink == nil {
+		return nil
+	}
+	for d := range j.dirtyDNAT() {
+		d = dataplane.DNAT{External: d.External, Protocol: d.Protocol, ExternalPort: d.ExternalPort}
+		n.DNAT = n.DNAT.Without(d)
+		key := state.ExternalTuple(n.ID, d.External, resource.Protocol(d.Protocol), d.ExternalPort)
+		for e := range j.v.ForwardEntries.By(state.ByTuple, key).All() {
+			if !f.takesEffect(e) {
+				continue
+			}
+			if _, taken := n.DNAT.Get(d); taken {
+				return twice(j.v, n.ID, d)
+			}
+			n.DNAT = n.DNAT.With(forward(e))
+		}
+	}
+	return nil
+}
+
+// dirtyDNAT returns the entries, in all versions, for which it matters what has changed.
+func (j *job) dirtyDNAT() map[dataplane.DNAT]bool {
+	all := make(map[dataplane.DNAT]bool)
+	of := func(index string, a netip.Addr) {
+		for e := range j.v.ForwardEntries.By(index, state.AddrKey(j.id, a)).All() {
+			all[forward(e)] = true
+		}
+	}
+	versions(j.dirty, func(e *resource.ForwardEntry) { all[forward(e)] = true })
+	versions(j.dirty, func(i *resource.Instance) { of(state.ByInternal, i.PrivateIP) })
+	versions(j.dirty, func(e *resource.ElasticIP) {
+		of(state.ByExternal, e.Address)
+		if e.Binding == nil {
+			return
+		}
+		if i, ok := j.v.Instances.Get(e.Binding.ID); ok {
+			of(state.ByInternal, i.PrivateIP)
+		}
+	})
+	return all
+}
+
+// forwarding says which DNAT entries take effect.
+type forwarding struct {
+	*public
+	hosts
+}
+
+func (j *job) forwarding() *forwarding {
+	return &forwarding{j.public(), hosts{switches: j.network.Switches}}
+}
+
+func (f *forwarding) takesEffect(e *resource.ForwardEntry) bool {
+	_, own := f.own[e.InternalIP]
+	return f.shared[e.ExternalIP] && !f.others[e.InternalIP] && !own && f.contains(e.InternalIP)
+}
+
+func forward(e *resource.ForwardEntry) dataplane.DNAT {
+	return dataplane.DNAT{
+		External:     e.ExternalIP,
+		Protocol:     uint8(e.Protocol),
+		ExternalPort: e.ExternalPort,
+		Internal:     e.InternalIP,
+		InternalPort: e.InternalPort,
+	}
 }
 
 // twice is what is wrong where two entries have the key of d.
@@ -55,24 +125,25 @@ func twice(v *state.View, vpc string, d dataplane.DNAT) error {
 	return fmt.Errorf("two DNAT entries for %s protocol %s port %d, %s: delete one of them", d.External, p, d.ExternalPort, strings.Join(ids, " and "))
 }
 
-// snat returns the SNAT entries that take effect, with those of their
+// snat is the SNAT entries that take effect, with those of their
 // addresses that are on the gateway. A single address whose instance has an
 // elastic IP of its own goes out by that. An instance in the block of a
 // VSwitch does too, which the dataplane sees to: a mapping comes before SNAT.
-func snat(v *state.View, n *dataplane.Network, p *public) ([]dataplane.SNAT, error) {
-	forwarded := make(map[netip.Addr]bool)
-	for d := range n.DNAT.All() {
-		forwarded[d.External] = true
+func (j *job) snat() error {
+	n, p := j.network, j.public()
+	n.SNAT = nil
+	if n.Uplink == nil {
+		return nil
 	}
 	var out []dataplane.SNAT
-	for e := range v.SNATEntries.By(state.ByVPC, n.ID).All() {
-		if _, own := p.own[e.Source.Addr()]; own && e.Source.IsSingleIP() {
+	for e := range j.v.SNATEntries.By(state.ByVPC, n.ID).All() {
+		if p.hostsOwn(e) {
 			continue
 		}
 		var pool []netip.Addr
 		for _, a := range e.Pool {
-			if forwarded[a] {
-				return nil, fmt.Errorf("%s is used by SNAT entry %s and by a DNAT entry: delete one of them", a, e.ID)
+			if forwards(n, a) {
+				return usedByBoth(a, e)
 			}
 			if p.shared[a] {
 				pool = append(pool, a)
@@ -89,8 +160,45 @@ func snat(v *state.View, n *dataplane.Network, p *public) ([]dataplane.SNAT, err
 		// Sorted by address and then by length, a block that overlaps any other
 		// overlaps its neighbour.
 		if out[i-1].Source.Overlaps(out[i].Source) {
-			return nil, fmt.Errorf("SNAT sources %s and %s overlap: delete one of the entries", out[i-1].Source, out[i].Source)
+			return fmt.Errorf("SNAT sources %s and %s overlap: delete one of the entries", out[i-1].Source, out[i].Source)
 		}
 	}
-	return out, nil
+	n.SNAT = out
+	return nil
+}
+
+// hostsOwn says whether an SNAT entry is of an instance with an elastic IP of its own.
+func (p *public) hostsOwn(e *resource.SNATEntry) bool {
+	_, own := p.own[e.Source.Addr()]
+	return own && e.Source.IsSingleIP()
+}
+
+// forwards says whether a DNAT entry of n forwards what comes for an address.
+func forwards(n *dataplane.Network, external netip.Addr) bool {
+	for d := range n.DNAT.From(dataplane.DNAT{External: external}) {
+		return d.External == external
+	}
+	return false
+}
+
+func usedByBoth(a netip.Addr, e *resource.SNATEntry) error {
+	return fmt.Errorf("%s is used by SNAT entry %s and by a DNAT entry: delete one of them", a, e.ID)
+}
+
+// checkPools refuses what snat refuses, where only DNAT entries have changed.
+func (j *job) checkPools() error {
+	if j.old.Network == nil {
+		return nil
+	}
+	for c := range j.old.DNAT.Changes(j.network.DNAT) {
+		if !c.Is {
+			continue
+		}
+		for e := range j.v.SNATEntries.By(state.ByExternal, state.AddrKey(j.id, c.New.External)).All() {
+			if !j.public().hostsOwn(e) {
+				return usedByBoth(c.New.External, e)
+			}
+		}
+	}
+	return nil
 }

@@ -19,6 +19,17 @@ type public struct {
 	vpn     *resource.VPNGateway      // with IPsec on, or nil
 }
 
+// uplink is the way to the public network, with the addresses on it.
+func (j *job) uplink() error {
+	n, p := j.network, j.public()
+	n.Uplink, n.Elastic, n.Mappings = nil, nil, nil
+	if network, ok := j.settings.PublicNetworkOf(j.vpc.Region); ok && p.used() {
+		uplink := network.Uplink
+		n.Uplink, n.Elastic, n.Mappings = &uplink, p.addresses(), p.mappings()
+	}
+	return nil
+}
+
 func readPublic(v *state.View, vpc string) *public {
 	p := &public{shared: make(map[netip.Addr]bool), own: make(map[netip.Addr]netip.Addr), others: make(map[netip.Addr]bool)}
 	for g := range v.NATGateways.By(state.ByVPC, vpc).All() {

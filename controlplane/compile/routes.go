@@ -9,9 +9,10 @@ import (
 	"sluice/dataplane"
 )
 
-// routes returns the VPC's route entries, by destination. A next hop that is
+// routes are the VPC's route entries, by destination. A next hop that is
 // not there (any more) is left out, and with its last one the entry.
-func routes(v *state.View, n *dataplane.Network) []dataplane.Route {
+func (j *job) routes() error {
+	v, n := j.v, j.network
 	var out []dataplane.Route
 	for e := range v.RouteEntries.By(state.ByVPC, n.ID).All() {
 		r := dataplane.Route{Destination: e.Destination}
@@ -30,7 +31,8 @@ func routes(v *state.View, n *dataplane.Network) []dataplane.Route {
 		out = append(out, r)
 	}
 	slices.SortFunc(out, func(a, b dataplane.Route) int { return a.Destination.Compare(b.Destination) })
-	return slices.CompactFunc(out, func(a, b dataplane.Route) bool { return a.Destination == b.Destination })
+	n.Routes = slices.CompactFunc(out, func(a, b dataplane.Route) bool { return a.Destination == b.Destination })
+	return nil
 }
 
 func nextHop(v *state.View, n *dataplane.Network, h resource.NextHop) (dataplane.NextHop, bool) {

@@ -11,19 +11,20 @@ import (
 	"sluice/dataplane"
 )
 
-// switches returns the VSwitches of a VPC, by id.
-func switches(v *state.View, s *settings.Settings, vpc string) []dataplane.Switch {
+// switches are the VSwitches of the VPC, by id.
+func (j *job) switches() error {
 	var out []dataplane.Switch
-	for sw := range v.VSwitches.By(state.ByVPC, vpc).All() {
+	for sw := range j.v.VSwitches.By(state.ByVPC, j.id).All() {
 		out = append(out, dataplane.Switch{
 			ID:         sw.ID,
 			Prefix:     sw.CIDR,
 			Gateway:    resource.GatewayAddress(sw.CIDR),
-			Attachment: attachment(s, sw),
+			Attachment: attachment(j.settings, sw),
 		})
 	}
 	slices.SortFunc(out, func(a, b dataplane.Switch) int { return strings.Compare(a.ID, b.ID) })
-	return out
+	j.network.Switches = out
+	return nil
 }
 
 // attachment returns how a VSwitch reaches its hosts: the first setting that

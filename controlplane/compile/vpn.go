@@ -16,6 +16,15 @@ import (
 // Opener decrypts the secret that was sealed for a name.
 type Opener func(name string, sealed []byte) ([]byte, error)
 
+// vpn is the VPC's VPN gateway.
+func (j *job) vpn() (err error) {
+	j.network.VPN = nil
+	if j.network.Uplink != nil {
+		j.network.VPN, err = vpnGateway(j.v, j.vpc, j.open)
+	}
+	return err
+}
+
 // vpnGateway returns the VPN gateway of a VPC, nil without one that has IPsec
 // on. It fails if a pre-shared key does not open, or if the customer gateway of
 // a connection is gone, which the services refuse.

@@ -28,8 +28,7 @@ func (r *Reconciler) look(ctx context.Context, id string, why reason) {
 
 func (r *Reconciler) apply(ctx context.Context, v *state.View, id string, why reason) error {
 	began := r.now()
-	r.present(id)
-	n, err := compile.Compile(v, r.settings, id, r.opt.Open)
+	n, err := r.compilerOf(id).Compile(v, r.db.Changes)
 	var observed dataplane.Observed
 	if err == nil {
 		if observed, err = r.dp.Apply(ctx, n); err != nil {
@@ -99,10 +98,17 @@ func (r *Reconciler) network(id string) *network {
 	return n
 }
 
-func (r *Reconciler) present(id string) {
+// compilerOf returns what compiles a network, of which the dataplane may have something
+// from now on.
+func (r *Reconciler) compilerOf(id string) *compile.VPC {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.network(id).present = true
+	n := r.network(id)
+	n.present = true
+	if n.compiler == nil {
+		n.compiler = compile.New(r.settings, id, r.opt.Open)
+	}
+	return n.compiler
 }
 
 // outcome keeps book of an attempt at a network that was wanted or was to go,

@@ -78,7 +78,8 @@ type Reconciler struct {
 // network is what the reconciler remembers of a network between looks.
 type network struct {
 	present  bool // the dataplane has, or may have, something of it
-	attempts int  // that have failed, since the last that did not
+	compiler *compile.VPC
+	attempts int // that have failed, since the last that did not
 	since    time.Time
 	backoff  *backoff.ExponentialBackOff
 	retry    *time.Timer

@@ -22,6 +22,7 @@ type DB struct {
 	// that views follow one another in the order of their revisions.
 	writing   sync.Mutex
 	listeners []func(Commit)
+	changes   changes
 
 	// Observed is what the dataplane has reported of each network.
 	Observed *Observed
@@ -58,6 +59,7 @@ func Open(ctx context.Context, s store.Store) (*DB, error) {
 	}
 	v.Revision = rev
 	db.view.Store(v)
+	db.changes.forget(rev)
 	for vpc := range v.VPCs.All() {
 		db.Observed.want(vpc.ID, rev)
 	}
@@ -125,6 +127,7 @@ func (db *DB) publish(tx *Tx, revision int64) {
 		// the network as unsettled.
 		db.Observed.want(id, revision)
 	}
+	db.changes.note(tx, revision)
 	for g := range tx.deleted {
 		db.Observed.gone(g.network, g.kind, revision)
 	}
@@ -142,12 +145,14 @@ type Tx struct {
 	touched  map[string]bool
 	writes   map[store.Key]resource.Resource // nil: deleted
 	networks map[string]bool
+	dirty    map[string]bool // networks that follow a change of something else
+	changes  map[store.Key]Change
 	deleted  map[gone]bool
 	err      error // why it can't be committed
 }
 
 func begin(base *View) *Tx {
-	return &Tx{View: base.clone(), revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), deleted: make(map[gone]bool)}
+	return &Tx{View: base.clone(), revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), dirty: make(map[string]bool), changes: make(map[store.Key]Change), deleted: make(map[gone]bool)}
 }
 
 // gone is a kind of resource that has been deleted from a network.
@@ -195,13 +200,25 @@ func (tx *Tx) Delete(r resource.Resource) {
 	if n := r.Network(); n != "" {
 		tx.deleted[gone{n, r.Kind()}] = true
 	}
+	tx.note(r.Kind(), id, nil)
 	tx.table(r.Kind()).remove(id, tx.touched)
 	tx.writes[store.Key{Kind: string(r.Kind()), ID: id}] = nil
 }
 
 // Dirty makes the dataplane of a network follow although no resource of it
 // changed: for what a change elsewhere implies for it.
-func (tx *Tx) Dirty(network string) { tx.networks[network] = true }
+func (tx *Tx) Dirty(network string) { tx.networks[network], tx.dirty[network] = true, true }
+
+// note remembers what becomes of a resource, before it does in the view.
+func (tx *Tx) note(kind resource.Kind, id string, next resource.Resource) {
+	key := store.Key{Kind: string(kind), ID: id}
+	change, again := tx.changes[key]
+	if !again {
+		change.Old, _ = tx.table(kind).get(id)
+	}
+	change.New = next
+	tx.changes[key] = change
+}
 
 // Revision is the revision that the transaction will have.
 func (tx *Tx) Revision() int64 { return tx.revision }
@@ -219,6 +236,7 @@ func (tx *Tx) write(r resource.Resource) {
 	} else {
 		m.Created = tx.revision
 	}
+	tx.note(r.Kind(), m.ID, r)
 	t.put(r, tx.touched)
 	tx.writes[store.Key{Kind: string(r.Kind()), ID: m.ID}] = r
 }

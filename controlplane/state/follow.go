@@ -68,6 +68,7 @@ func (tx *Tx) take(w store.Write) error {
 	if err != nil {
 		return err
 	}
+	tx.note(resource.Kind(w.Kind), w.ID, nil)
 	if old, ok := t.get(w.ID); ok {
 		tx.networks[old.Network()] = true
 		if w.Value == nil {
@@ -85,6 +86,7 @@ func (tx *Tx) take(w store.Write) error {
 		return err
 	}
 	tx.networks[r.Network()] = true
+	tx.note(resource.Kind(w.Kind), w.ID, r)
 	t.put(r, tx.touched)
 	return nil
 }
@@ -103,6 +105,7 @@ func (db *DB) catchUp(ctx context.Context) error {
 			tx.networks[vpc.ID] = true
 		}
 	}
+	db.changes.forget(tx.View.Revision)
 	db.publish(tx, tx.View.Revision)
 	return nil
 }

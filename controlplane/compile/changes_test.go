@@ -1,0 +1,94 @@
+package compile_test
+
+import (
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"sluice/controlplane/compile"
+	"sluice/controlplane/nat/nattest"
+	"sluice/controlplane/resource"
+	"sluice/dataplane"
+)
+
+// TestChanges changes resources at random, and compiles what comes of it from the
+// network before and from nothing. Whatever has changed, both are the same; a part that
+// depends on a kind that it does not name shows here.
+func TestChanges(t *testing.T) {
+	compiled, refused := 0, 0
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 11))
+		w := nattest.New(t)
+		there := map[string]resource.Resource{}
+		put := func(list []resource.Resource) {
+			var fresh []resource.Resource
+			seen := map[string]bool{}
+			for _, x := range list {
+				if id := x.Metadata().ID; !seen[id] {
+					seen[id] = true
+					x = x.Clone()
+					there[id] = x
+					fresh = append(fresh, x)
+				}
+			}
+			w.Put(fresh...)
+		}
+		put(randomResources(r))
+		c := compile.New(w.Settings, "vpc-a", unseal)
+		for range 40 {
+			switch others := randomResources(r)[1:]; r.IntN(6) {
+			case 0: // goes
+				ids := slices.Sorted(maps.Keys(there))
+				for _, id := range ids[:min(3, len(ids))] {
+					if x := there[ids[r.IntN(len(ids))]]; x != nil && x.Kind() != resource.KindVPC {
+						w.Delete(x)
+						delete(there, x.Metadata().ID)
+					} else if x == nil {
+						t.Fatal(id)
+					}
+					ids = slices.Sorted(maps.Keys(there))
+				}
+			case 1: // many at once
+				put(others)
+			default: // comes, or becomes another
+				for range 1 + r.IntN(3) {
+					if len(others) > 0 {
+						put([]resource.Resource{others[r.IntN(len(others))]})
+					}
+				}
+			}
+			v := w.DB.View()
+			want, errNothing := compile.Compile(v, w.Settings, "vpc-a", unseal)
+			got, err := c.Compile(v, w.DB.Changes)
+			if (err == nil) != (errNothing == nil) || !reflect.DeepEqual(got, want) {
+				t.Fatalf("seed %d: from the network before:\n%s%v\nfrom nothing:\n%s%v", seed, given(got), err, given(want), errNothing)
+			}
+			if err != nil {
+				// Mostly SNAT entries contradict one another, or what others use is gone.
+				refused++
+				put([]resource.Resource{customerGateway("cgw-0", "198.51.100.7", 65010), customerGateway("cgw-1", "198.51.100.8", 0)})
+				for _, id := range slices.Sorted(maps.Keys(there)) {
+					if x := there[id]; x.Kind() == resource.KindSNATEntry || x.Kind() == resource.KindForwardEntry && r.IntN(2) == 0 {
+						w.Delete(x)
+						delete(there, id)
+					}
+				}
+				continue
+			}
+			compiled++
+			checkNetwork(t, got)
+		}
+	}
+	if t.Logf("%d compiled, %d refused", compiled, refused); compiled < 500 {
+		t.Errorf("only %d of %d were no contradiction", compiled, compiled+refused)
+	}
+}
+
+func given(n *dataplane.Network) string {
+	if n == nil {
+		return "none: "
+	}
+	return text(n)
+}

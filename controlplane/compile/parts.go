@@ -1,0 +1,96 @@
+package compile
+
+import (
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+	"sluice/dataplane"
+)
+
+// parts are what a Network is made of, in order, each with the kinds of resource that
+// decide about it: where none of those has changed, it stays as it is. What one part
+// looks at of those before it is made of kinds that are named with it too.
+var parts = []struct {
+	of      []resource.Kind
+	compile func(*job) error
+}{
+	{[]resource.Kind{resource.KindVPC}, (*job).constants},
+	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch}, (*job).switches},
+	{[]resource.Kind{resource.KindNATGateway}, (*job).limits},
+	{publicKinds, (*job).uplink},
+	{append(publicKinds, resource.KindVSwitch, resource.KindForwardEntry), (*job).dnat},
+	{append(publicKinds, resource.KindVSwitch, resource.KindSNATEntry), (*job).snat},
+	{[]resource.Kind{resource.KindForwardEntry}, (*job).checkPools},
+	{append(publicKinds, resource.KindCustomerGateway, resource.KindVPNConnection, resource.KindVPNRoute), (*job).vpn},
+	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry), (*job).routes},
+}
+
+// publicKinds decide what a VPC has on the public side.
+var publicKinds = []resource.Kind{resource.KindVPC, resource.KindNATGateway, resource.KindElasticIP, resource.KindInstance, resource.KindVPNGateway}
+
+// job is one compilation.
+type job struct {
+	*VPC
+	v       *state.View
+	vpc     *resource.VPC
+	old     compiled // of the view before; without a Network everything is made anew
+	dirty   dirty
+	network *dataplane.Network
+	read    *public
+}
+
+// public returns what the VPC has on the public side.
+func (j *job) public() *public {
+	switch {
+	case j.read != nil:
+	case j.old.Network != nil && !j.dirty.any(publicKinds...):
+		j.read = j.old.public
+	default:
+		j.read = readPublic(j.v, j.id)
+	}
+	return j.read
+}
+
+// dirty is what has changed, by kind.
+type dirty map[resource.Kind][]state.Change
+
+func newDirty(list []state.Change) dirty {
+	d := make(dirty)
+	for _, c := range list {
+		r := c.New
+		if r == nil {
+			r = c.Old
+		}
+		d[r.Kind()] = append(d[r.Kind()], c)
+	}
+	return d
+}
+
+func (d dirty) any(kinds ...resource.Kind) bool {
+	for _, k := range kinds {
+		if len(d[k]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// versions calls f with each version of the resources of a kind that has changed.
+func versions[R resource.Resource](d dirty, f func(R)) {
+	var kind R
+	for _, c := range d[kind.Kind()] {
+		for _, r := range []resource.Resource{c.Old, c.New} {
+			if r, ok := r.(R); ok {
+				f(r)
+			}
+		}
+	}
+}
+
+func (j *job) constants() error {
+	n, s := j.network, j.settings
+	n.Prefix, n.Timeouts, n.Bounds, n.Refusal, n.Shortcut = j.vpc.CIDR, s.Timeouts, s.Bounds, s.Refusal, s.Shortcut
+	if n.Timeouts == (dataplane.Timeouts{}) {
+		n.Timeouts = dataplane.DefaultTimeouts()
+	}
+	return nil
+}
