@@ -18,7 +18,7 @@
 #include "kernel.h"
 #include "types.h"
 
-/* Of one network: what is counted for its hosts. */
+/* Of one network: what is counted for its hosts, and, with a key that is 0, in all. */
 struct exhausted_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -54,8 +54,12 @@ struct {
 
 static __always_inline void count(void *counts, struct exhausted_key *key)
 {
-	__u64 one = 1, *n = bpf_map_lookup_elem(counts, key);
+	struct exhausted_key all = {};
+	__u64 one = 1, *n = bpf_map_lookup_elem(counts, &all);
 
+	if (n)
+		__sync_fetch_and_add(n, 1);
+	n = bpf_map_lookup_elem(counts, key);
 	if (!n) {
 		if (!bpf_map_update_elem(counts, key, &one, BPF_NOEXIST))
 			return;

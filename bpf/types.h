@@ -211,7 +211,9 @@ struct entry {
 	__u8 pad;
 };
 
-/* Of whom is counted that there was no port: who asked, and of which elastic IP. */
+/* Of whom is counted that there was no port: who asked, and of which elastic IP; with
+ * 0 for both: in all.
+ */
 struct exhausted_key {
 	__be32 private; /* 0 for those that have no counter of their own */
 	__be32 external;

@@ -27,8 +27,15 @@ const ethernetHeader = 14
 // attend has the program look after sessions, and notice that somebody does. It runs in the network's
 // namespace, whose conntrack the program asks.
 func (n *Network) attend(entries []entry) error {
+	if len(entries) == 0 {
+		// Conntrack is not asked: it may run in any namespace.
+		if _, err := n.prog["attend"].Run(&ebpf.RunOptions{Data: make([]byte, ethernetHeader)}); err != nil {
+			return fmt.Errorf("have the programs of network %s know that somebody is there: %w", n.id, err)
+		}
+		return nil
+	}
 	return n.ns.Do(func() error {
-		for first := true; first || len(entries) > 0; first = false {
+		for len(entries) > 0 {
 			some := entries[:min(len(entries), entriesAtOnce)]
 			entries = entries[len(some):]
 			frame := make([]byte, ethernetHeader, ethernetHeader+len(some)*int(unsafe.Sizeof(entry{})))

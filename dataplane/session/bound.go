@@ -45,21 +45,32 @@ func (n *Network) entryTraffic() ([]dataplane.EntryTraffic, error) {
 // there any more, when no session counts with them.
 func (n *Network) dropBounds() error {
 	n.mu.Lock()
-	rules := n.rules
+	rules, done := n.rules, n.boundsDropped
 	n.mu.Unlock()
-	if rules == nil {
+	if rules == nil || rules == done {
 		return nil
 	}
 	var gone []boundKey
+	left := false
 	err := every(n.maps["bounds"], func(k boundKey, b bound) {
-		if b.Open == 0 && !rules.has(k) {
+		if rules.has(k) {
+			return
+		}
+		if b.Open == 0 {
 			gone = append(gone, k)
+		} else {
+			left = true
 		}
 	})
 	for _, k := range gone {
 		if e := n.maps["bounds"].Delete(&k); e != nil && !errors.Is(e, ebpf.ErrKeyNotExist) {
 			err = errors.Join(err, e)
 		}
+	}
+	if err == nil && !left {
+		n.mu.Lock()
+		n.boundsDropped = rules
+		n.mu.Unlock()
 	}
 	if err != nil {
 		return fmt.Errorf("remove what was counted of entries of network %s that are gone: %w", n.id, err)

@@ -37,10 +37,15 @@ const readBuffer = 4 << 20
 // not seen are closed. It also counts the ports in use. It costs about 3 µs for
 // each connection.
 func (n *Network) Compare(ctx context.Context) error {
+	n.compared.Store(nil)
+	n.mu.Lock()
+	n.boundsDropped = nil // a packet under way may have made one
+	n.mu.Unlock()
 	began, err := n.now()
 	if err != nil {
 		return err
 	}
+	found := &comparison{at: time.Now(), ended: n.ended.Load()}
 	c, err := conntrack.Dial(&netlink.Config{NetNS: int(n.ns.Handle())})
 	if err != nil {
 		return fmt.Errorf("open conntrack in %s: %w", n.ns, err)
@@ -50,6 +55,9 @@ func (n *Network) Compare(ctx context.Context) error {
 	flows, err := c.Dump(nil)
 	if err != nil {
 		return fmt.Errorf("list connections in %s: %w", n.ns, err)
+	}
+	if err := n.note(found, flows); err != nil {
+		return err
 	}
 	known := make(map[flowKey]*conntrack.Flow, 2*len(flows))
 	ports := newPortCount()
@@ -101,16 +109,22 @@ func (n *Network) Compare(ctx context.Context) error {
 			amiss = append(amiss, e)
 		}
 	}
-	return n.attend(amiss)
+	if err := n.attend(amiss); err != nil {
+		return err
+	}
+	n.compared.Store(found)
+	return nil
 }
 
 // outstays reports whether conntrack keeps UDP from outside that nobody has answered
 // for too long: that of a host which is not there leaves by no link, where the
 // programs would have seen it.
 func outstays(f *conntrack.Flow) bool {
-	s := f.Status.Value
-	return f.TupleOrig.Proto.Protocol == unix.IPPROTO_UDP && s&(statusSeenReply|statusSourceNAT|statusDestNAT) == statusDestNAT &&
-		time.Duration(f.Timeout)*time.Second > unanswered
+	return unansweredFromOutside(f) && time.Duration(f.Timeout)*time.Second > unanswered
+}
+
+func unansweredFromOutside(f *conntrack.Flow) bool {
+	return f.TupleOrig.Proto.Protocol == unix.IPPROTO_UDP && f.Status.Value&(statusSeenReply|statusSourceNAT|statusDestNAT) == statusDestNAT
 }
 
 // closedOf reports whether conntrack has seen a connection closed. It keeps one

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -28,15 +29,20 @@ type Network struct {
 	maps   map[string]*ebpf.Map
 	prog   map[string]*ebpf.Program
 
-	mu         sync.Mutex
-	rules      *rules
-	uplink     int
-	generation uint32
-	tooMany    uint32 // the specification's connections, of which it was said that they do not fit
-	table      table  // conntrack's, as of the last look
-	others     uint32 // entries in it without a session, likewise
+	mu            sync.Mutex
+	rules         *rules
+	uplink        int
+	generation    uint32
+	boundsDropped *rules // of which no counter is left that is not theirs
+	tooMany       uint32 // the specification's connections, of which it was said that they do not fit
+	files         tableFiles
+	table         table  // conntrack's, as of the last look
+	others        uint32 // entries in it without a session, likewise
 
-	watch     *watch
+	watch    *watch
+	ended    atomic.Uint64              // connections of whose end conntrack has told
+	compared atomic.Pointer[comparison] // the last one; nil if there is none
+
 	ports     portUse
 	exhausted *ebpf.Map // nil where they are not counted
 	answers   answers
@@ -70,6 +76,9 @@ func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) 
 		return nil, fmt.Errorf("read settings: %w", err)
 	}
 	if err := n.openExhausted(); err != nil {
+		return nil, err
+	}
+	if n.files, err = openTable(ns); err != nil {
 		return nil, err
 	}
 	if n.table, err = n.readTable(); err != nil {
@@ -246,6 +255,7 @@ func (n *Network) closePrograms() {
 }
 
 func (n *Network) close() {
+	n.files.close()
 	n.closeExhausted()
 	n.closePrograms()
 	n.closeMaps()

@@ -176,6 +176,8 @@ func (n *Network) openExhausted() error {
 		}
 	}
 	n.exhausted = m
+	// Counted from now on, if there is room for it among what an earlier version has counted.
+	_ = m.Update(bpf.PortsExhaustedKey{}, uint64(0), ebpf.UpdateNoExist)
 	return w.add(n, m)
 }
 
@@ -191,6 +193,16 @@ func (n *Network) closeExhausted() {
 	n.exhausted.Close()
 }
 
+// refusedPortsNow reads how often there was no port, since some time. It reports false
+// if that is not counted.
+func (n *Network) refusedPortsNow() (all uint64, counted bool) {
+	if n.exhausted == nil {
+		return 0, true
+	}
+	err := n.exhausted.Lookup(bpf.PortsExhaustedKey{}, &all)
+	return all, err == nil
+}
+
 // refusedPorts reads of whom is counted that there was no port.
 func (n *Network) refusedPorts() ([]dataplane.NoPort, error) {
 	if n.exhausted == nil {
@@ -198,6 +210,9 @@ func (n *Network) refusedPorts() ([]dataplane.NoPort, error) {
 	}
 	var out []dataplane.NoPort
 	err := every(n.exhausted, func(k bpf.PortsExhaustedKey, count uint64) {
+		if k.External == 0 {
+			return // in all
+		}
 		p := dataplane.NoPort{External: address(k.External), Protocol: k.Proto, Count: count}
 		if k.Private != 0 {
 			p.Private = address(k.Private)

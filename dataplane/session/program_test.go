@@ -93,6 +93,10 @@ func newFixture(t testing.TB, change ...func(*ebpf.CollectionSpec)) *fixture {
 	}
 	t.Cleanup(c.Close)
 	f := &fixture{t: t, Network: &Network{id: "vpc-fixture", ns: ns, maps: c.Maps, prog: c.Programs}}
+	if f.files, err = openTable(ns); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.files.close)
 	// It also makes the network an attended one.
 	if f.now, err = f.Network.now(); err != nil {
 		t.Fatal(err)
@@ -254,13 +258,13 @@ func (f *fixture) run(t testing.TB, program string, frame []byte, in ...skb) res
 func (f *fixture) stats() map[bpf.GatewayStat]uint64 {
 	f.t.Helper()
 	out := map[bpf.GatewayStat]uint64{}
-	for which := range bpf.GatewayStatSTATS {
-		n, err := f.stat(which)
-		if err != nil {
-			f.t.Fatal(err)
-		}
+	all, err := f.readStats()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for which, n := range all {
 		if n != 0 {
-			out[which] = n
+			out[bpf.GatewayStat(which)] = n
 		}
 	}
 	return out

@@ -41,19 +41,54 @@ func (c refusedCounts) sum() (n uint64) {
 
 // refusals reads how many connections were refused.
 func (n *Network) refusals() (refusedCounts, error) {
+	stats, err := n.readStats()
+	if err != nil {
+		return nil, err
+	}
+	return n.refusalsOf(stats)
+}
+
+// refusalsOf is refusals where the counters have been read.
+func (n *Network) refusalsOf(stats []uint64) (refusedCounts, error) {
 	out := refusedCounts{}
 	for _, r := range refusals {
-		count, err := n.stat(r.stat)
-		if err != nil {
-			return nil, err
-		}
-		out[refusedFor{reason: r.reason}] = count
+		out[refusedFor{reason: r.reason}] = stats[r.stat]
 	}
 	noPort, err := n.refusedPorts()
 	for _, p := range noPort {
 		out[refusedFor{dataplane.RefusedPorts, p.External}] += p.Count
 	}
 	return out, err
+}
+
+// lastRefusals are what was read last, so that it is read again only after something was
+// refused.
+type lastRefusals struct {
+	stats  [len(refusals)]uint64
+	noPort uint64
+	counts refusedCounts
+}
+
+// read reads how many connections were refused.
+func (l *lastRefusals) read(n *Network) (refusedCounts, error) {
+	stats, err := n.readStats()
+	if err != nil {
+		return nil, err
+	}
+	now := lastRefusals{}
+	for i, r := range refusals {
+		now.stats[i] = stats[r.stat]
+	}
+	var counted bool
+	now.noPort, counted = n.refusedPortsNow()
+	if counted && l.counts != nil && now.stats == l.stats && now.noPort == l.noPort {
+		return l.counts, nil
+	}
+	if now.counts, err = n.refusalsOf(stats); err != nil {
+		return nil, err
+	}
+	*l = now
+	return l.counts, nil
 }
 
 // shortage is that of which connections are refused.

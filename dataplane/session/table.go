@@ -30,13 +30,14 @@ import (
 
 // readTable reads a figure of conntrack's table: that of the thread's namespace.
 func readTable(name string) (uint32, error) {
-	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_" + name)
+	b, err := os.ReadFile(tableFile(name))
 	if err != nil {
 		return 0, err
 	}
-	v, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
-	return uint32(v), err
+	return parseFigure(b)
 }
+
+func tableFile(name string) string { return "/proc/sys/net/netfilter/nf_conntrack_" + name }
 
 // table is what a network's namespace has of conntrack's table.
 type table struct {
@@ -44,17 +45,54 @@ type table struct {
 	entries uint32
 }
 
-func (n *Network) readTable() (t table, err error) {
-	err = n.ns.Do(func() (err error) {
-		if t.most, err = readTable("max"); err == nil {
-			t.entries, err = readTable("count")
+// tableFiles are open files of the kernel, which tell of the namespace that they were
+// opened in wherever they are read. They do not keep it.
+type tableFiles struct{ most, entries *os.File }
+
+func openTable(ns *netns.Namespace) (f tableFiles, err error) {
+	err = ns.Do(func() (err error) {
+		if f.most, err = os.Open(tableFile("max")); err == nil {
+			f.entries, err = os.Open(tableFile("count"))
 		}
 		return err
 	})
 	if err != nil {
+		f.close()
+		return tableFiles{}, fmt.Errorf("open the size of conntrack's table in %s: %w", ns, err)
+	}
+	return f, nil
+}
+
+func (f tableFiles) close() {
+	for _, one := range []*os.File{f.most, f.entries} {
+		if one != nil {
+			one.Close()
+		}
+	}
+}
+
+func (n *Network) readTable() (t table, err error) {
+	if t.most, err = readFigure(n.files.most); err == nil {
+		t.entries, err = readFigure(n.files.entries)
+	}
+	if err != nil {
 		return table{}, fmt.Errorf("read the size of conntrack's table in %s: %w", n.ns, err)
 	}
 	return t, nil
+}
+
+func readFigure(f *os.File) (uint32, error) {
+	var b [32]byte
+	length, err := unix.Pread(int(f.Fd()), b[:], 0)
+	if err != nil {
+		return 0, err
+	}
+	return parseFigure(b[:length])
+}
+
+func parseFigure(b []byte) (uint32, error) {
+	v, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+	return uint32(v), err
 }
 
 // usable is how many entries a network may have of so many. What is left is for
@@ -96,9 +134,11 @@ func (n *Network) bounds(s *settings, r *rules) {
 	if room := n.maps["sessions"].MaxEntries() / 2; most == 0 || room < most {
 		most = room
 	}
-	if c := n.s.capacity(); c < most {
-		most = c
+	// Without a setting it is the kernel's own limit, which is the same everywhere.
+	if c := n.s.opt.Sessions; c > 0 && uint32(min(c, mostSessions)) < most {
+		most = uint32(c)
 	}
+	most = min(most, mostSessions)
 	s.Entries = usable(most)
 	s.Share = shares(s.Entries, r)
 	b := r.bounds

@@ -31,7 +31,7 @@ var misses = []struct {
 
 // refusals are what the programs at the links refuse, in the order of
 // dataplane.RefusedReasons. The last reason is the kernel's own.
-var refusals = []struct {
+var refusals = [...]struct {
 	stat   bpf.GatewayStat
 	reason string
 }{
@@ -94,24 +94,18 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 	if t.NoPort, err = n.refusedPorts(); err != nil {
 		return nil, err
 	}
+	stats, err := n.readStats()
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range refusals {
-		count, err := n.stat(r.stat)
-		if err != nil {
-			return nil, err
-		}
-		t.Refused = append(t.Refused, dataplane.Count{Reason: r.reason, Count: count})
+		t.Refused = append(t.Refused, dataplane.Count{Reason: r.reason, Count: stats[r.stat]})
 	}
 	t.Refused = append(t.Refused, dataplane.Count{Reason: dataplane.RefusedPorts, Count: total(t.NoPort)})
 	for _, m := range misses {
-		count, err := n.stat(m.stat)
-		if err != nil {
-			return nil, err
-		}
-		t.Shortcut.Misses = append(t.Shortcut.Misses, dataplane.Count{Reason: m.reason, Count: count})
+		t.Shortcut.Misses = append(t.Shortcut.Misses, dataplane.Count{Reason: m.reason, Count: stats[m.stat]})
 	}
-	if t.Misplaced, err = n.stat(bpf.GatewayStatSTAT_OUT_OF_WINDOW); err != nil {
-		return nil, err
-	}
+	t.Misplaced = stats[bpf.GatewayStatSTAT_OUT_OF_WINDOW]
 	return t, n.addAddresses(t, g.Slots)
 }
 
@@ -188,15 +182,19 @@ func (n *Network) state() (*bpf.GatewayGatewayState, error) {
 	return g, nil
 }
 
-// stat reads a counter of all CPUs.
-func (n *Network) stat(which bpf.GatewayStat) (uint64, error) {
-	var each []uint64
-	if err := n.maps["stats"].Lookup(uint32(which), &each); err != nil {
-		return 0, fmt.Errorf("read counter %d of network %s: %w", which, n.id, err)
+// readStats reads the counters, of all CPUs together, by bpf.GatewayStat.
+func (n *Network) readStats() ([]uint64, error) {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
 	}
-	var sum uint64
-	for _, v := range each {
-		sum += v
+	sums := make([]uint64, n.maps["stats"].MaxEntries())
+	each := make([]uint64, len(sums)*cpus)
+	if err := batch(n.maps["stats"], each, cpus); err != nil {
+		return nil, fmt.Errorf("read the counters of network %s: %w", n.id, err)
 	}
-	return sum, nil
+	for i, v := range each {
+		sums[i/cpus] += v
+	}
+	return sums, nil
 }

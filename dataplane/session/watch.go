@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -32,6 +33,7 @@ type watch struct {
 	shortages shortages
 
 	// As of the last tick, which alone knows them.
+	refusals     lastRefusals
 	lastRefused  uint64
 	reclaimAgain time.Time // when closed connections may be removed again for want of room
 	lastPending  bool
@@ -96,7 +98,7 @@ func (w *watch) listenOnce(ctx context.Context) error {
 	over := make(chan entry, 4*entriesAtOnce)
 	failed := make(chan error, 1)
 	var reader sync.WaitGroup
-	reader.Go(func() { failed <- receive(ctx, c, over) })
+	reader.Go(func() { failed <- receive(ctx, c, &w.n.ended, over) })
 	defer func() {
 		stop()
 		c.Close()
@@ -133,8 +135,8 @@ func (w *watch) listenOnce(ctx context.Context) error {
 	}
 }
 
-// receive reads events until the connection is closed or fails.
-func receive(ctx context.Context, c *netlink.Conn, over chan<- entry) error {
+// receive reads events until the connection is closed or fails, and counts them in ended.
+func receive(ctx context.Context, c *netlink.Conn, ended *atomic.Uint64, over chan<- entry) error {
 	for {
 		messages, err := c.Receive()
 		if err != nil {
@@ -145,6 +147,7 @@ func receive(ctx context.Context, c *netlink.Conn, over chan<- entry) error {
 			if err := event.Unmarshal(m); err != nil || event.Flow == nil {
 				continue // a kind of message that a later kernel has
 			}
+			ended.Add(1)
 			e, ok := entryOf(event.Flow)
 			if !ok {
 				continue
@@ -187,15 +190,20 @@ func (w *watch) compare(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-again.C:
-			w.suspect()
+			w.look(ctx, w.n.Look, again)
 		case <-w.doubt:
-			began := time.Now()
-			w.report(ctx, errors.Join(w.n.Compare(ctx), w.n.dropBounds()))
-			w.sayShortages(time.Now())
-			// A large table is compared less often: at most a twentieth of the time.
-			again.Reset(max(compareEvery, 20*time.Since(began)))
+			w.look(ctx, w.n.Compare, again)
 		}
 	}
+}
+
+// look compares the tables, says what there is to say, and has it done again.
+func (w *watch) look(ctx context.Context, compare func(context.Context) error, again *time.Timer) {
+	began := time.Now()
+	w.report(ctx, errors.Join(compare(ctx), w.n.dropBounds()))
+	w.sayShortages(time.Now())
+	// A large table is compared less often: at most a twentieth of the time.
+	again.Reset(max(compareEvery, 20*time.Since(began)))
 }
 
 // report logs what went wrong, unless it did because ctx has ended.
@@ -215,7 +223,7 @@ func (w *watch) tick() error {
 	if err != nil {
 		return err
 	}
-	counts, err := w.n.refusals()
+	counts, err := w.refusals.read(w.n)
 	if err != nil {
 		return err
 	}
