@@ -15,7 +15,7 @@ import (
 // free of duplicates, so that two Networks compiled from the same resources
 // are equal.
 type Network struct {
-	ID       string       // VPC id, for example vpc-257gq642n; at most 15 bytes, also a link name
+	ID       string       // VPC id, for example vpc-257gq642n; see LinkName
 	Revision int64        // store revision that this was compiled from; repeated in Observed
 	Prefix   netip.Prefix // the VPC's CIDR block
 	Switches []Switch     // by ID
@@ -33,10 +33,10 @@ type Network struct {
 	VPN      *VPNGateway // IPsec; nil without one
 }
 
-// Switch is one VSwitch: a link in the namespace, named like its ID, that
-// carries the gateway address.
+// Switch is one VSwitch: a link in the namespace (LinkName) that carries the
+// gateway address.
 type Switch struct {
-	ID         string       // VSwitch id, at most 15 bytes: also the link's name
+	ID         string       // VSwitch id
 	Prefix     netip.Prefix // the VSwitch's CIDR block
 	Gateway    netip.Addr   // address of the gateway in it
 	Attachment Attachment
@@ -197,9 +197,6 @@ const (
 
 // Namespace returns the name of the network namespace of the VPC id.
 func Namespace(id string) string { return "sluice-" + id }
-
-// UplinkName is the name of the uplink inside a network's namespace.
-const UplinkName = "public"
 
 // Observed is what the dataplane reports back of one Network.
 type Observed struct {

@@ -32,7 +32,7 @@ type VPNGateway struct {
 // VPNConnection is an IPsec connection: an IKE_SA with CHILD_SAs for its
 // subnets, and the tunnel that they are.
 type VPNConnection struct {
-	ID            string         // VPN connection id, at most 15 bytes: also its tunnel's link name
+	ID            string         // VPN connection id
 	Remote        netip.Addr     // public address of the peer
 	LocalID       string         // IKE identity: an address or an FQDN
 	RemoteID      string         // likewise

@@ -18,7 +18,7 @@ type Programs interface {
 // LinkPrograms says how the BPF programs of one link are attached: those that
 // count, limit and speed up sessions.
 type LinkPrograms struct {
-	Link string `json:"link"`          // a VSwitch's id, or public
+	Link string `json:"link"`          // of a VSwitch, which is its id or stands for it (dataplane.LinkName), a tunnel's, or public
 	By   string `json:"by"`            // xdp, tcx, clsact or none
 	Why  string `json:"why,omitempty"` // why not by XDP
 }

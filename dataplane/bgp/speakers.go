@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"sluice/dataplane"
 	"sluice/dataplane/netns"
 )
 
@@ -57,7 +58,10 @@ type turn struct {
 	users int
 }
 
-func (o *Options) dir(network string) string { return filepath.Join(o.Dir, network) }
+// dir returns the directory of a network, of a short name, as the path of a socket must be.
+func (o *Options) dir(network string) string {
+	return filepath.Join(o.Dir, dataplane.LinkName(network))
+}
 
 // New returns Speakers. It starts and adopts none by itself.
 func New(opt Options) *Speakers {

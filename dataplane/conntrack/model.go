@@ -209,7 +209,7 @@ func (m *Model) comesFrom(source, destination netip.Addr) string {
 func (m *Model) vswitch(a netip.Addr) string {
 	for i := range m.network.Switches {
 		if sw := &m.network.Switches[i]; sw.Prefix.Contains(a) {
-			return sw.ID
+			return sw.Link()
 		}
 	}
 	return ""

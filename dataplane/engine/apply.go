@@ -49,18 +49,35 @@ func (e *Engine) Apply(ctx context.Context, want *dataplane.Network) (dataplane.
 	return observed, err
 }
 
-// checkNames refuses what cannot be a link's name; the packages for each
-// facility say what else is wrong.
+// mostID is how long an id may be: a link's alias has room for two and a device, and a file's
+// name for one and what comes with it.
+const mostID = 100
+
+// checkNames refuses what cannot be in the name of a namespace or file, and two of a
+// network's links with one name; the packages for each facility say what else is wrong.
 func checkNames(n *dataplane.Network) error {
-	names := []string{n.ID}
+	ids := []string{}
 	for i := range n.Switches {
-		names = append(names, n.Switches[i].ID)
+		ids = append(ids, n.Switches[i].ID)
 	}
-	for _, name := range names {
-		if len(name) < 1 || len(name) > 15 || name == dataplane.UplinkName || name == "lo" || name[0] == '.' ||
-			slices.ContainsFunc([]byte(name), func(c byte) bool { return c <= ' ' || c == '/' || c == ':' || c > '~' }) {
-			return fmt.Errorf("id %q cannot be a link's name; it must have 1 to 15 visible ASCII characters, without slash and colon", name)
+	if n.VPN != nil {
+		for i := range n.VPN.Connections {
+			ids = append(ids, n.VPN.Connections[i].ID)
 		}
+	}
+	for _, id := range append(ids, n.ID) {
+		if len(id) < 1 || len(id) > mostID || id == dataplane.UplinkName || id == "lo" || id[0] == '.' ||
+			slices.ContainsFunc([]byte(id), func(c byte) bool { return c <= ' ' || c == '/' || c == ':' || c > '~' }) {
+			return fmt.Errorf("id %q cannot be in a name; it must have 1 to %d visible ASCII characters, without slash and colon", id, mostID)
+		}
+	}
+	links := map[string]string{}
+	for _, id := range ids {
+		name := dataplane.LinkName(id)
+		if other, taken := links[name]; taken {
+			return fmt.Errorf("%s and %s would both have the link %s; one of them must have another id", other, id, name)
+		}
+		links[name] = id
 	}
 	return nil
 }
@@ -96,6 +113,9 @@ func (j *job) run(ctx context.Context) error {
 	if err := j.open(); err != nil {
 		return err
 	}
+	if topology && j.nameTunnels() {
+		translation = true
+	}
 	first := false
 	if translation {
 		var err error
@@ -113,10 +133,17 @@ func (j *job) run(ctx context.Context) error {
 	if topology {
 		j.setSysctls(earlySysctls())
 	}
-	if translation && first {
-		// A crash after this leaves a table without links: nothing to translate.
-		if err := j.applyRules(ctx); err != nil {
-			return errors.Join(err, j.runner.Err())
+	if translation {
+		// What is to be a tunnel is known as one before it can carry anything.
+		before := n.rules.WithLinks(j.rules)
+		if first {
+			// A crash after this leaves a table without links: nothing to translate.
+			before = j.rules.WithLinks(n.rules)
+		}
+		if before != n.rules {
+			if err := j.applyRules(ctx, before); err != nil {
+				return errors.Join(err, j.runner.Err())
+			}
 		}
 	}
 	if topology {
@@ -129,7 +156,7 @@ func (j *job) run(ctx context.Context) error {
 	// Whose connections count is known before they are translated.
 	j.runner.Add(n.applySessions(j.want))
 	if translation && !first {
-		if err := j.applyRules(ctx); err != nil {
+		if err := j.applyRules(ctx, j.rules.WithLinks(n.rules)); err != nil {
 			// What is withdrawn must not lose its address while it translates.
 			return errors.Join(err, j.runner.Err())
 		}
@@ -147,6 +174,12 @@ func (j *job) run(ctx context.Context) error {
 		j.removeTopology(ctx)
 		if j.runner.Done > 0 {
 			n.renewPaths()
+		}
+	}
+	if translation && n.rules != j.rules && j.runner.Err() == nil {
+		// Without the links that are gone now.
+		if err := j.applyRules(ctx, j.rules); err != nil {
+			j.runner.Add(err)
 		}
 	}
 	if err := j.announce(); err != nil {

@@ -187,7 +187,7 @@ func (e *Engine) topologyDiffers(ctx context.Context, n *network) []string {
 		return []string{unread}
 	}
 	whats := links.Plan(state, n.applied).Whats()
-	for _, p := range []*plan.Plan{e.planFilter(n.ns, state, n.applied), e.planSessions(n, state, n.applied, tunnelsIn(state, n.applied))} {
+	for _, p := range []*plan.Plan{e.planFilter(n.ns, state, n.applied), e.planSessions(n, state, n.applied, n.tunnelsIn(state))} {
 		whats = append(whats, p.Whats()...)
 		if p.Err != nil {
 			whats = append(whats, unread)

@@ -39,6 +39,7 @@ type network struct {
 	unsupported bool               // it was said that the kernel cannot run the session programs
 	followed    *decided           // what connections follow, nil where that is not known
 	tunnels     route.Tunnels      // of the VPN gateway, as its routes were last made for
+	tunnelLinks []string           // names of the links that lead into them, once they are there
 
 	sessionsMu sync.Mutex       // held to change sessions (with mu held as well), or to use it without mu
 	sessions   *session.Network // nil without a public side, or where the engine has none

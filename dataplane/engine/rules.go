@@ -13,7 +13,7 @@ import (
 // must be made before anything else.
 func (j *job) compareRules(ctx context.Context) (first bool, err error) {
 	n := j.n
-	if j.rules, err = nft.Compile(j.want, n.compiled); err != nil {
+	if j.rules, err = nft.Compile(j.want, n.compiled, n.tunnelLinks...); err != nil {
 		return false, err
 	}
 	n.compiled = j.rules
@@ -51,22 +51,22 @@ func describeRules(known, have *nft.Ruleset) string {
 	return fmt.Sprintf("put elements of the nftables table right: there were %d instead of %d, or others", have.Len(), known.Len())
 }
 
-// applyRules makes the table hold what is wanted, in one batch.
-func (j *job) applyRules(ctx context.Context) error {
+// applyRules makes the table hold these rules, in one batch.
+func (j *job) applyRules(ctx context.Context, rules *nft.Ruleset) error {
 	n := j.n
-	changes, err := n.table.Apply(ctx, n.rules, j.rules)
+	changes, err := n.table.Apply(ctx, n.rules, rules)
 	if errors.Is(err, nft.ErrOutdated) {
 		// Somebody changed it, and the event has not come round yet.
 		if err := j.readRules(ctx); err != nil {
 			return err
 		}
-		changes, err = n.table.Apply(ctx, n.rules, j.rules)
+		changes, err = n.table.Apply(ctx, n.rules, rules)
 	}
 	if err != nil {
 		n.rules = nil
 		return err
 	}
-	n.rules = j.rules
+	n.rules = rules
 	j.changes += changes
 	return nil
 }

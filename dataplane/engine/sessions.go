@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"sluice/dataplane"
 	"sluice/dataplane/link"
@@ -62,15 +60,13 @@ func (e *Engine) planSessions(n *network, s *link.State, want *dataplane.Network
 	return n.sessions.Plan(places, want.Shortcut)
 }
 
-// tunnelsIn returns the links that lead into tunnels: XFRM interfaces, which are
-// named by their connection, or charon's TUN device (dataplane/ipsec).
-func tunnelsIn(s *link.State, want *dataplane.Network) (names []string) {
-	for name := range s.Links {
-		if want.VPN != nil && (strings.HasPrefix(name, "vco-") || strings.HasPrefix(name, "ipsec")) {
+// tunnelsIn returns the links into tunnels that are there.
+func (n *network) tunnelsIn(s *link.State) (names []string) {
+	for _, name := range n.tunnelLinks {
+		if s.Index(name) != 0 {
 			names = append(names, name)
 		}
 	}
-	slices.Sort(names)
 	return names
 }
 

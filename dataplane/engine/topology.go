@@ -48,7 +48,7 @@ func (j *job) addTopology(ctx context.Context) error {
 		if state, err = j.links.Read(ctx, j.want); err != nil {
 			return err
 		}
-		j.programs = j.e.planSessions(n, state, j.want, tunnelsIn(state, j.want))
+		j.programs = j.e.planSessions(n, state, j.want, n.tunnelsIn(state))
 		j.runner.Add(j.programs.Err)
 		j.runner.Run(ctx, j.programs.Add)
 		added = &plan.Plan{Add: j.programs.Add}
@@ -117,7 +117,7 @@ func (n *network) linksThere(want *dataplane.Network) []string {
 	var out []string
 	names := []string{}
 	for i := range want.Switches {
-		names = append(names, want.Switches[i].ID)
+		names = append(names, want.Switches[i].Link())
 	}
 	if want.Uplink != nil {
 		names = append(names, dataplane.UplinkName)

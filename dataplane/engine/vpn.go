@@ -97,6 +97,22 @@ func (j *job) applyVPN(ctx context.Context) (whats []string) {
 	return append(whats, p.Whats()...)
 }
 
+// nameTunnels finds out which links will lead into the network's tunnels, and reports
+// whether they are others. Where that cannot be known none can be made either.
+func (j *job) nameTunnels() (others bool) {
+	var names []string
+	if v := &j.e.vpn; v.ipsec != nil && j.want.VPN != nil {
+		var err error
+		if names, err = v.ipsec.Links(j.n.id, j.want.VPN); err != nil {
+			j.runner.Add(fmt.Errorf("VPN gateway %s: %w", j.want.VPN.ID, err))
+			return false
+		}
+	}
+	others = !slices.Equal(names, j.n.tunnelLinks)
+	j.n.tunnelLinks = names
+	return others
+}
+
 // removeVPN ends what a network's VPN gateway runs; ns may be nil.
 func (e *Engine) removeVPN(ctx context.Context, id string, ns *netns.Namespace) error {
 	if e.vpn.ipsec == nil {

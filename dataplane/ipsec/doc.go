@@ -9,7 +9,7 @@
 // # Paths
 //
 // Where the kernel has ESP and XFRM interfaces, each connection has an XFRM
-// interface of its own, named by its id, and one charon in the network's namespace
+// interface of its own, named by its id (dataplane.LinkName), and one charon in the network's namespace
 // negotiates for all of them. Else charon does ESP itself (plugin kernel-libipsec)
 // over a TUN device. That path
 //
@@ -37,7 +37,7 @@
 // # What stays
 //
 // Charon outlives the daemon and carries on; the next Gateways finds it by the
-// configuration file in its environment, its XFRM interfaces by their ids, and a TUN
+// configuration file in its environment, its XFRM interfaces by their names, and a TUN
 // device by the number of the site.
 // A charon that dies is started again with all its connections, and so is one whose
 // TUN device somebody has deleted, as it makes that when it starts; an XFRM interface

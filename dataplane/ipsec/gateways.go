@@ -258,6 +258,27 @@ func (m *Gateways) Link(network, connection string) (name string, up bool) {
 	return "", false
 }
 
+// Links returns the names of the links that lead into a network's tunnels when Apply has
+// made them, ascending.
+func (m *Gateways) Links(network string, want *dataplane.VPNGateway) ([]string, error) {
+	sites, _, err := m.divide(network, want)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range sites {
+		if m.path == dataplane.VPNByLibipsec {
+			names = append(names, dataplane.TUNLink(sites[i].slot))
+			continue
+		}
+		for k := range sites[i].want.Connections {
+			names = append(names, sites[i].want.Connections[k].Link())
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 // Abilities returns what this machine can carry, as far as it is known. It waits for
 // some seconds at most, and only while nothing is known yet.
 func (m *Gateways) Abilities(ctx context.Context) *dataplane.VPNAbilities { return m.able.get(ctx) }

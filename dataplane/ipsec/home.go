@@ -29,11 +29,9 @@ import (
 // charon sends goes to the site's address or nowhere (outer.go). The home ends with
 // charon, and with it everything in it, and both links.
 const (
-	outerLink  = "outer"
-	ikeLink    = "ike"   // and the slot
-	tunnelLink = "ipsec" // likewise; so begins what charon calls its TUN device
+	outerLink = "outer"
 	// What charon calls its first TUN device in a namespace.
-	placeholder = tunnelLink + "0"
+	placeholder = dataplane.TUNLinks + "0"
 )
 
 // homeEnd is the address of the network's namespace towards homes, one of
@@ -47,10 +45,10 @@ func homeAddress(slot int) netip.Addr {
 	return netip.AddrFrom4([4]byte{240, 0, byte((slot + 1) >> 8), byte(slot + 1)})
 }
 
-func (g *gateway) ikeLink() string { return fmt.Sprint(ikeLink, g.slot) }
+func (g *gateway) ikeLink() string { return dataplane.CharonLink(g.slot) }
 
 // tunnelName returns the name of the TUN device in the network's namespace.
-func (g *gateway) tunnelName() string { return fmt.Sprint(tunnelLink, g.slot) }
+func (g *gateway) tunnelName() string { return dataplane.TUNLink(g.slot) }
 
 // tun returns the TUN device; nil if there is none.
 func (g *gateway) tun() netlink.Link {
@@ -182,7 +180,7 @@ func (g *gateway) moveTunnel() error {
 	nl := g.ns.Netlink()
 	moved, err := nl.LinkByName(g.tunnelName())
 	if err == nil {
-		err = errors.Join(nl.LinkSetMTU(moved, dataplane.VPNMTU), nl.LinkSetUp(moved))
+		err = errors.Join(nl.LinkSetAlias(moved, tunnelAlias(g.peer.String())), nl.LinkSetMTU(moved, dataplane.VPNMTU), nl.LinkSetUp(moved))
 	}
 	if err != nil {
 		return fmt.Errorf("set charon's TUN device up in %s: %w", g.ns, err)
@@ -196,7 +194,7 @@ func findTUN(nl *netlink.Handle) (netlink.Link, error) {
 		return nil, fmt.Errorf("list links of charon's namespace: %w", err)
 	}
 	for _, l := range links {
-		if l.Type() == "tuntap" && strings.HasPrefix(l.Attrs().Name, tunnelLink) {
+		if l.Type() == "tuntap" && strings.HasPrefix(l.Attrs().Name, dataplane.TUNLinks) {
 			return l, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -39,15 +40,20 @@ func (g *gateway) prepareLinks() (ready func(connection string) bool, err error)
 			have[x.Name], ids[x.Name] = x, x.Ifid
 		}
 	}
+	for i := range g.want.Connections {
+		if x := have[g.want.Connections[i].Link()]; x != nil {
+			ids[g.want.Connections[i].ID] = x.Ifid
+		}
+	}
 	if err := g.identify(ids); err != nil {
 		return none, err
 	}
 	failed := map[string]bool{}
 	var errs []error
 	for i := range g.want.Connections {
-		name := g.want.Connections[i].ID
-		if err := g.prepareXFRM(name, have[name]); err != nil {
-			errs, failed[name] = append(errs, err), true
+		c := &g.want.Connections[i]
+		if err := g.prepareXFRM(c, have[c.Link()]); err != nil {
+			errs, failed[c.ID] = append(errs, err), true
 		}
 	}
 	return func(connection string) bool { return !failed[connection] }, errors.Join(errs...)
@@ -55,8 +61,8 @@ func (g *gateway) prepareLinks() (ready func(connection string) bool, err error)
 
 // prepareXFRM makes a connection's XFRM interface what it shall be; have is what
 // it is, or nil.
-func (g *gateway) prepareXFRM(name string, have *netlink.Xfrmi) error {
-	nl, id := g.ns.Netlink(), g.numbers.Links[name]
+func (g *gateway) prepareXFRM(c *dataplane.VPNConnection, have *netlink.Xfrmi) error {
+	nl, id, name, alias := g.ns.Netlink(), g.numbers.Links[c.ID], c.Link(), tunnelAlias(c.ID)
 	if have != nil && have.Ifid != id { // it cannot be changed
 		if err := gone(nl.LinkDel(have)); err != nil {
 			return fmt.Errorf("remove XFRM interface %s with if_id %d in %s: %w", name, have.Ifid, g.ns, err)
@@ -69,12 +75,12 @@ func (g *gateway) prepareXFRM(name string, have *netlink.Xfrmi) error {
 		if err := nl.LinkAdd(&netlink.Xfrmi{LinkAttrs: attrs, Ifid: id}); err != nil {
 			return fmt.Errorf("add XFRM interface %s in %s: %w", name, g.ns, err)
 		}
-	} else if have.Flags&net.FlagUp != 0 && have.MTU == dataplane.VPNMTU {
+	} else if have.Flags&net.FlagUp != 0 && have.MTU == dataplane.VPNMTU && have.Alias == alias {
 		return nil
 	}
 	l, err := nl.LinkByName(name)
 	if err == nil {
-		err = errors.Join(nl.LinkSetMTU(l, dataplane.VPNMTU), nl.LinkSetUp(l))
+		err = errors.Join(nl.LinkSetAlias(l, alias), nl.LinkSetMTU(l, dataplane.VPNMTU), nl.LinkSetUp(l))
 	}
 	if err != nil {
 		return fmt.Errorf("set XFRM interface %s in %s up: %w", name, g.ns, err)
@@ -87,8 +93,15 @@ func (g *gateway) removeLinks() error {
 	if g.m.path != dataplane.VPNByXFRM {
 		return nil
 	}
-	return removeXFRM(g.ns, g.wanted)
+	wanted := func(name string) bool {
+		return slices.ContainsFunc(g.want.Connections, func(c dataplane.VPNConnection) bool { return c.Link() == name })
+	}
+	return removeXFRM(g.ns, wanted)
 }
+
+// tunnelAlias says what a link is, for whoever looks at it with ip(8): a connection's
+// tunnel, or those to a site.
+func tunnelAlias(to string) string { return "tunnel " + to }
 
 func removeXFRM(ns *netns.Namespace, keep func(name string) bool) error {
 	links, err := ns.Netlink().LinkList()

@@ -193,8 +193,8 @@ func outerChains(address netip.Addr) []outerChain {
 	}
 	accept, drop := &expr.Verdict{Kind: expr.VerdictAccept}, &expr.Verdict{Kind: expr.VerdictDrop}
 	in := [][]expr.Any{
-		append(from(ikeLink), load(reg, source), load(second, destination), &expr.Lookup{SourceRegister: reg, SetName: "sites", SetID: 2}, &expr.Notrack{}, accept),
-		append(from(ikeLink), drop),
+		append(from(dataplane.CharonLinks), load(reg, source), load(second, destination), &expr.Lookup{SourceRegister: reg, SetName: "sites", SetID: 2}, &expr.Notrack{}, accept),
+		append(from(dataplane.CharonLinks), drop),
 	}
 	for _, port := range []uint16{portIKE, portNATT} {
 		match := append(from(dataplane.UplinkName+"\x00"), load(reg, destination), equals(address.AsSlice()),
@@ -208,6 +208,6 @@ func outerChains(address netip.Addr) []outerChain {
 	prefix := dataplane.VPNHomes.Addr().AsSlice()[:dataplane.VPNHomes.Bits()/8]
 	in = append(in, []expr.Any{
 		&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: destination, Len: uint32(len(prefix))}, equals(prefix), drop})
-	out := [][]expr.Any{append(from(ikeLink), &expr.Immediate{Register: reg, Data: address.AsSlice()}, set(source))}
+	out := [][]expr.Any{append(from(dataplane.CharonLinks), &expr.Immediate{Register: reg, Data: address.AsSlice()}, set(source))}
 	return []outerChain{{"in", nftables.ChainHookPrerouting, in}, {"out", nftables.ChainHookPostrouting, out}}
 }

@@ -34,7 +34,7 @@ const siteFile = "site"
 // siteDir returns the directory of a network's site. The first one is that of the
 // network itself.
 func (m *Gateways) siteDir(network string, slot int) string {
-	name := network
+	name := dataplane.LinkName(network) // short, as the path of a socket must be
 	if slot > 0 {
 		name += "." + strconv.Itoa(slot)
 	}
@@ -50,7 +50,7 @@ func (m *Gateways) slots(network string) (map[int]netip.Addr, error) {
 	}
 	out := map[int]netip.Addr{}
 	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), network)
+		rest, ok := strings.CutPrefix(e.Name(), dataplane.LinkName(network))
 		slot, err := strconv.Atoi(strings.TrimPrefix(rest, "."))
 		if !ok || rest != "" && (err != nil || slot <= 0 || rest[0] != '.') {
 			continue

@@ -90,8 +90,8 @@ func (g *gateway) links() map[string]string {
 	for i := range g.want.Connections {
 		id := g.want.Connections[i].ID
 		switch {
-		case g.m.path == dataplane.VPNByXFRM && up[id]:
-			out[id] = id
+		case g.m.path == dataplane.VPNByXFRM && up[dataplane.LinkName(id)]:
+			out[id] = dataplane.LinkName(id)
 		case g.m.path == dataplane.VPNByLibipsec && g.charon != nil && up[g.tunnelName()]:
 			out[id] = g.tunnelName()
 		}

@@ -112,32 +112,33 @@ func whoHas(device, namespace string) string {
 		if !ok {
 			continue
 		}
-		if link := findMoved(name, device, namespace); link != "" {
-			if link == dataplane.UplinkName {
+		if link := findMoved(name, device, namespace); link != nil {
+			if link.Name == dataplane.UplinkName {
 				return "network " + network + " as its uplink"
 			}
-			return "network " + network + " as VSwitch " + link
+			role, _, _ := strings.Cut(strings.TrimPrefix(link.Alias, ours), ",")
+			return "network " + network + " as " + role
 		}
 	}
 	return ""
 }
 
-func findMoved(in, device, namespace string) string {
+func findMoved(in, device, namespace string) *Link {
 	ns, err := netns.Open(in)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer ns.Close()
 	list, err := readLinks(context.Background(), ns)
 	if err != nil {
-		return ""
+		return nil
 	}
 	for _, link := range list {
 		if d, from, ok := parseMoved(link.Alias); ok && d == device && from == namespace {
-			return link.Name
+			return link
 		}
 	}
-	return ""
+	return nil
 }
 
 // move moves a link to another namespace, renames it and sets its alias, in

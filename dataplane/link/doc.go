@@ -1,6 +1,7 @@
 // Package link makes the links of a network's namespace and puts addresses on
-// them: one link for each VSwitch, named like it, with the gateway address; and
-// the uplink, named dataplane.UplinkName, with the elastic IPs.
+// them: one link for each VSwitch, by the name that dataplane.LinkName has for it,
+// with the gateway address; and the uplink, named dataplane.UplinkName, with the
+// elastic IPs.
 //
 // Read takes in what a namespace holds, Plan compares it with a
 // dataplane.Network and says what to change, without changing anything.

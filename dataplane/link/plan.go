@@ -51,7 +51,7 @@ func (l *Links) Plan(s *State, n *dataplane.Network) *Plan {
 	}
 	for i := range n.Switches {
 		sw := &n.Switches[i]
-		wanted[sw.ID] = true
+		wanted[sw.Link()] = true
 		l.planSwitch(p, s, n, sw)
 	}
 	if n.Uplink != nil {
@@ -159,14 +159,15 @@ func (l *Links) planUp(p *Plan, name string) {
 // planPorts puts ports back into the bridge that they say they belong to. They
 // lose it when someone deletes the bridge.
 func (l *Links) planPorts(p *Plan, s *State, bridge *Link, id string) {
+	to := dataplane.LinkName(id)
 	for _, name := range sortedNames(s.Links) {
 		port := s.Links[name]
 		if port.Alias != portAlias(id) || (bridge != nil && port.Master == bridge.Index) {
 			continue
 		}
 		p.Start = append(p.Start, plan.Change{
-			What: fmt.Sprintf("plug %s into %s", name, id), Needs: []string{id},
-			Do: l.onLink(id, func(k netlink.Link) error {
+			What: fmt.Sprintf("plug %s into %s", name, to), Needs: []string{to},
+			Do: l.onLink(to, func(k netlink.Link) error {
 				port, err := l.ns.Netlink().LinkByName(name)
 				if err != nil {
 					return err

@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"sluice/dataplane"
 	"sluice/dataplane/netns"
 )
 
@@ -21,12 +22,12 @@ func Plug(namespace, vswitch, ifname string) error {
 	}
 	defer ns.Close()
 	nl := ns.Netlink()
-	bridge, err := find(ns, vswitch)
+	bridge, err := find(ns, dataplane.LinkName(vswitch))
 	if err != nil {
 		return fmt.Errorf("plug %s into VSwitch %s: %w", ifname, vswitch, err)
 	}
 	if bridge == nil || bridge.Kind != "bridge" {
-		return fmt.Errorf("plug %s into VSwitch %s: network namespace %s has no bridge of that name; only VSwitches attached by a bridge have ports",
+		return fmt.Errorf("plug %s into VSwitch %s: network namespace %s has no bridge for it; only VSwitches attached by a bridge have ports",
 			ifname, vswitch, ns)
 	}
 	port, err := find(ns, ifname)

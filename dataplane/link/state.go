@@ -45,7 +45,7 @@ type State struct {
 // outside is the public side's end of an uplink.
 type outside struct {
 	device *Link // the bridge, parent or device; nil where it is missing
-	end    *Link // the link of the network's name: the outer end of a veth pair
+	end    *Link // the link that has the network's: the outer end of a veth pair
 	err    error // the namespace cannot be opened
 	nsHere int   // id of the outer namespace, as seen from the network's
 	nsOut  int   // id of the network's namespace, as seen from the outer one
@@ -112,7 +112,7 @@ func (l *Links) readOutside(n *dataplane.Network) (*outside, error) {
 		return nil, err
 	}
 	if n.Uplink.Mode == dataplane.UplinkBridge {
-		if o.end, err = find(out.Namespace, n.ID); err != nil {
+		if o.end, err = find(out.Namespace, dataplane.LinkName(n.ID)); err != nil {
 			return nil, err
 		}
 	}

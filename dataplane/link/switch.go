@@ -18,7 +18,8 @@ import (
 const defaultVXLANPort = 4789
 
 func (l *Links) planSwitch(p *Plan, s *State, n *dataplane.Network, sw *dataplane.Switch) {
-	have := s.Links[sw.ID]
+	name := sw.Link()
+	have := s.Links[name]
 	a := &sw.Attachment
 	var mac net.HardwareAddr
 	if a.Kind == dataplane.AttachBridge {
@@ -31,24 +32,24 @@ func (l *Links) planSwitch(p *Plan, s *State, n *dataplane.Network, sw *dataplan
 		alias = movedAlias(alias, a.Device, "")
 	}
 	if have != nil && !l.isSwitch(s, have, sw) {
-		p.going[sw.ID] = have
+		p.going[name] = have
 		have = nil
 	}
 	if have == nil {
 		p.ask(s.asks(a)...)
 		p.Make = append(p.Make, plan.Change{
-			What: fmt.Sprintf("make %s %s", a.Kind, sw.ID), Makes: sw.ID,
+			What: fmt.Sprintf("make %s %s", a.Kind, name), Makes: name,
 			Do: func(context.Context) error {
-				if err := l.makeWay(p, sw.ID); err != nil {
+				if err := l.makeWay(p, name); err != nil {
 					return err
 				}
 				return l.makeSwitch(s, sw, alias, mac)
 			},
 		})
 	} else {
-		l.planSettings(p, have, sw.ID, alias, mac, a.MTU)
+		l.planSettings(p, have, name, alias, mac, a.MTU)
 	}
-	l.planAddresses(p, have, sw.ID, []netip.Prefix{netip.PrefixFrom(sw.Gateway, sw.Prefix.Bits())})
+	l.planAddresses(p, have, name, []netip.Prefix{netip.PrefixFrom(sw.Gateway, sw.Prefix.Bits())})
 	if a.Kind == dataplane.AttachBridge {
 		l.planPorts(p, s, have, sw.ID)
 	}
@@ -92,18 +93,18 @@ func sameAddr(have net.IP, want netip.Addr) bool {
 func (l *Links) makeSwitch(s *State, sw *dataplane.Switch, alias string, mac net.HardwareAddr) error {
 	a := &sw.Attachment
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.Group, attrs.MTU, attrs.HardwareAddr = sw.ID, Group, a.MTU, mac
+	attrs.Name, attrs.Group, attrs.MTU, attrs.HardwareAddr = sw.Link(), Group, a.MTU, mac
 	switch a.Kind {
 	case dataplane.AttachBridge:
 		return l.makeBridge(attrs, alias)
 	case dataplane.AttachDevice:
-		if err := l.moveIn(a.Device, "", sw.ID, alias); err != nil {
+		if err := l.moveIn(a.Device, "", sw.Link(), alias); err != nil {
 			return err
 		}
 		if a.MTU == 0 {
 			return nil
 		}
-		return l.onLink(sw.ID, func(k netlink.Link) error { return l.ns.Netlink().LinkSetMTU(k, a.MTU) })(nil)
+		return l.onLink(sw.Link(), func(k netlink.Link) error { return l.ns.Netlink().LinkSetMTU(k, a.MTU) })(nil)
 	case dataplane.AttachVLAN, dataplane.AttachVXLAN:
 		// It may have come back only now.
 		under, err := find(l.self, a.Device)

@@ -120,34 +120,41 @@ func (l *Links) makeUplink(s *State, n *dataplane.Network, alias string) error {
 // that a crash leaves no end where it does not belong; one may be left that is
 // no port of the bridge yet, which the next Plan sees.
 func (l *Links) makePair(out opened, o *outside, n *dataplane.Network, attrs netlink.LinkAttrs) error {
-	end, err := find(out.Namespace, n.ID)
+	endName := dataplane.LinkName(n.ID)
+	end, err := find(out.Namespace, endName)
 	if err != nil {
 		return err
 	}
 	if end != nil {
 		// Left by a namespace that was deleted and that the kernel has not
 		// cleaned up yet.
-		if end.Group != Group || end.Kind != "veth" {
+		if !endsUplink(end, n.ID) {
 			return foreignName(end, "the uplink of "+n.ID)
 		}
 		if err := gone(out.Netlink().LinkDel(end.kernel)); err != nil {
-			return fmt.Errorf("delete the left over link %s in %s: %w", n.ID, out, err)
+			return fmt.Errorf("delete the left over link %s in %s: %w", endName, out, err)
 		}
 	}
-	attrs.Name = n.ID
+	attrs.Name = endName
 	pair := netlink.NewVeth(attrs)
 	pair.PeerName, pair.PeerNamespace = dataplane.UplinkName, netlink.NsFd(l.ns.Handle())
 	pair.PeerHardwareAddr = MAC(n.ID, dataplane.UplinkName)
 	if err := out.Netlink().LinkAdd(pair); err != nil {
-		return fmt.Errorf("make a veth pair %s, %s: %w", n.ID, dataplane.UplinkName, err)
+		return fmt.Errorf("make a veth pair %s, %s: %w", endName, dataplane.UplinkName, err)
 	}
-	if end, err = find(out.Namespace, n.ID); err != nil {
+	if end, err = find(out.Namespace, endName); err != nil {
 		return err
 	}
 	if end == nil {
-		return fmt.Errorf("link %s in %s went away as soon as it was made; another program deletes it", n.ID, out)
+		return fmt.Errorf("link %s in %s went away as soon as it was made; another program deletes it", endName, out)
 	}
 	return startOuterEnd(out, end, o.device, uplinkAlias(n.ID))
+}
+
+// endsUplink reports whether a link is the outer end of network id's uplink. One that
+// was made a moment ago has no alias yet.
+func endsUplink(end *Link, id string) bool {
+	return end.Group == Group && end.Kind == "veth" && (end.Alias == "" || end.Alias == uplinkAlias(id))
 }
 
 func startOuterEnd(out opened, end, bridge *Link, alias string) error {
@@ -182,12 +189,12 @@ func (l *Links) planOuterEnd(p *Plan, s *State, n *dataplane.Network) {
 		}})
 	}
 	if o.end.Master != o.device.Index || !o.end.Up || o.end.Alias != alias {
-		outer(fmt.Sprintf("make %s a port of %s", n.ID, u.Device), func(out opened) error {
+		outer(fmt.Sprintf("make %s a port of %s", o.end.Name, u.Device), func(out opened) error {
 			return startOuterEnd(out, o.end, o.device, alias)
 		})
 	}
 	if u.MTU != 0 && o.end.MTU != u.MTU {
-		outer("set MTU of "+n.ID, func(out opened) error { return out.Netlink().LinkSetMTU(o.end.kernel, u.MTU) })
+		outer("set MTU of "+o.end.Name, func(out opened) error { return out.Netlink().LinkSetMTU(o.end.kernel, u.MTU) })
 	}
 }
 
@@ -203,12 +210,12 @@ func RemoveOuterEnd(self *netns.Namespace, namespace, id string) error {
 		return err
 	}
 	defer out.Close()
-	end, err := find(out.Namespace, id)
-	if err != nil || end == nil || end.Kind != "veth" || end.Group != Group {
+	end, err := find(out.Namespace, dataplane.LinkName(id))
+	if err != nil || end == nil || !endsUplink(end, id) {
 		return err
 	}
 	if err := gone(out.Netlink().LinkDel(end.kernel)); err != nil {
-		return fmt.Errorf("delete link %s in %s: %w", id, out, err)
+		return fmt.Errorf("delete link %s in %s: %w", end.Name, out, err)
 	}
 	return nil
 }

@@ -15,16 +15,6 @@ import (
 // not, so that the fixed part is the same with an uplink and without.
 const uplink = dataplane.UplinkName
 
-// How the names of tunnels' links begin: VPN connection ids, or what charon
-// calls its TUN device.
-const (
-	tunnelByXFRM = "vco-"
-	tunnelByTUN  = "ipsec"
-)
-
-// charonLinks is how the names of links begin that lead to a charon.
-const charonLinks = "ike"
-
 // tunnelMSS is the largest TCP segment through a tunnel: its MTU less the
 // headers of IP and TCP.
 const tunnelMSS = dataplane.VPNMTU - 40
@@ -71,24 +61,15 @@ func chains() []chainSpec {
 	}
 }
 
-// vswitchLinks is how the names of VSwitches' links begin, which are their ids.
-const vswitchLinks = "vsw-"
-
 // refuseRules, before conntrack (-200) makes an entry: they answer what was
 // marked as a connection too many (RFC 5508 REQ-8), and drop what comes out of a
 // tunnel and claims to be from a VSwitch, which lies at the VPC however far the
 // site's range reaches (RFC 3704, section 2).
 func refuseRules() []ruleSpec {
-	spoofed := func(tunnel string) ruleSpec {
-		matched := append(fromTunnel(tunnel),
-			&expr.Fib{Register: reg1, FlagSADDR: true, ResultOIFNAME: true},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte(vswitchLinks)})
-		return rule(fmt.Sprintf(`iifname "%s*" fib saddr oifname "%s*" counter name "spoofed" drop`, tunnel, vswitchLinks),
-			matched, count(CounterSpoofed), drop())
-	}
 	return []ruleSpec{
-		spoofed(tunnelByXFRM),
-		spoofed(tunnelByTUN),
+		rule(`iifname @tunnels fib saddr oifname @switches counter name "spoofed" drop`,
+			fromTunnel(), &expr.Fib{Register: reg1, FlagSADDR: true, ResultOIFNAME: true}, inSet(SetSwitches, false),
+			count(CounterSpoofed), drop()),
 		rule(`meta mark 0x00000004 counter name "refused" reject with icmp admin-prohibited`,
 			&expr.Meta{Key: expr.MetaKeyMARK, Register: reg1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkRefused)},
@@ -198,8 +179,7 @@ func inputRules() []ruleSpec {
 		rule(`iifname "public" ip daddr @vpn udp dport 4500 accept`, toVPN(), udpTo(portIKENATT), accept()),
 		rule(`iifname "public" ip daddr @vpn meta l4proto esp accept`, toVPN(), isProtocol(unix.IPPROTO_ESP), accept()),
 		// BGP between the ends of a tunnel.
-		rule(`iifname "vco-*" tcp dport 179 accept`, fromTunnel(tunnelByXFRM), tcpTo(portBGP), accept()),
-		rule(`iifname "ipsec*" tcp dport 179 accept`, fromTunnel(tunnelByTUN), tcpTo(portBGP), accept()),
+		rule(`iifname @tunnels tcp dport 179 accept`, fromTunnel(), tcpTo(portBGP), accept()),
 		rule(`counter name "unmatched" drop`, count(CounterUnmatched), drop()),
 	}
 }
@@ -208,22 +188,19 @@ func inputRules() []ruleSpec {
 // what a SYN says is the most that the other side may send. A smaller size is
 // left as it is.
 func clampRules() []ruleSpec {
-	var out []ruleSpec
-	for _, prefix := range []string{tunnelByXFRM, tunnelByTUN} {
-		clamp := exprs{}
-		clamp = append(clamp, isProtocol(unix.IPPROTO_TCP)...)
-		clamp = append(clamp,
-			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
-			&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 1, Mask: []byte{tcpFlagSYN | tcpFlagRST}, Xor: []byte{0}},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{tcpFlagSYN}},
-			&expr.Immediate{Register: reg1, Data: binaryutil.BigEndian.PutUint16(tunnelMSS)},
-			&expr.Exthdr{SourceRegister: reg1, Type: tcpOptMSS, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
-		)
-		out = append(out,
-			rule(fmt.Sprintf(`iifname "%s*" tcp flags syn / syn,rst tcp option maxseg size set %d`, prefix, tunnelMSS), fromTunnel(prefix), clamp),
-			rule(fmt.Sprintf(`oifname "%s*" tcp flags syn / syn,rst tcp option maxseg size set %d`, prefix, tunnelMSS), toTunnel(prefix), clamp))
+	clamp := exprs{}
+	clamp = append(clamp, isProtocol(unix.IPPROTO_TCP)...)
+	clamp = append(clamp,
+		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 1, Mask: []byte{tcpFlagSYN | tcpFlagRST}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{tcpFlagSYN}},
+		&expr.Immediate{Register: reg1, Data: binaryutil.BigEndian.PutUint16(tunnelMSS)},
+		&expr.Exthdr{SourceRegister: reg1, Type: tcpOptMSS, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
+	)
+	return []ruleSpec{
+		rule(fmt.Sprintf(`iifname @tunnels tcp flags syn / syn,rst tcp option maxseg size set %d`, tunnelMSS), fromTunnel(), clamp),
+		rule(fmt.Sprintf(`oifname @tunnels tcp flags syn / syn,rst tcp option maxseg size set %d`, tunnelMSS), toTunnel(), clamp),
 	}
-	return out
 }
 
 // forwardRules let in from the uplink what belongs to a connection or was
@@ -241,7 +218,7 @@ func forwardRules() []ruleSpec {
 			fromLink(uplink), ctHas(expr.CtKeySTATUS, ctStatusDNAT), accept()),
 		// IKE and ESP for a charon that has a namespace of its own: nothing else is
 		// led there.
-		rule(`iifname "public" oifname "ike*" accept`, fromLink(uplink), toTunnel(charonLinks), accept()),
+		rule(`iifname "public" oifname "ike*" accept`, fromLink(uplink), toCharon(), accept()),
 		rule(`iifname "public" counter name "unsolicited" drop`,
 			fromLink(uplink), count(CounterUnsolicited), drop()),
 		// Such packets are not translated, so egress could not tell.

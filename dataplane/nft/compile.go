@@ -14,8 +14,8 @@ import (
 	"sluice/dataplane/sorted"
 )
 
-// Compile returns the Ruleset that network n wants. It is deterministic, and does
-// not depend on the order of n's slices. prior is what was compiled of an earlier
+// Compile returns the Ruleset that network n wants, whose tunnels have links of these
+// names. It is deterministic, and does not depend on the order of slices. prior is what was compiled of an earlier
 // version of the network, or nil: what it has in common with n is taken from there,
 // and of DNAT entries and mappings only those are looked at that differ. n must not be
 // changed afterwards.
@@ -25,7 +25,7 @@ import (
 // the same key, SNAT sources that overlap, an SNAT or mapped address that is
 // not among n.Elastic (whatever left with it would be dropped); nor may a VPN
 // gateway's be missing there.
-func Compile(n *dataplane.Network, prior *Ruleset) (*Ruleset, error) {
+func Compile(n *dataplane.Network, prior *Ruleset, tunnels ...string) (*Ruleset, error) {
 	c := &compiler{r: &Ruleset{Skeleton: skeletonHash(), network: n}, old: &dataplane.Network{}}
 	if prior != nil && prior.network != nil {
 		c.r.Sets, c.old = prior.Sets, prior.network
@@ -47,6 +47,9 @@ func Compile(n *dataplane.Network, prior *Ruleset) (*Ruleset, error) {
 		if err := p.compile(c, n); err != nil {
 			return nil, fmt.Errorf("compile network %s: %w", n.ID, err)
 		}
+	}
+	if err := c.changeTunnels(tunnels); err != nil {
+		return nil, fmt.Errorf("compile network %s: %w", n.ID, err)
 	}
 	for id := range setCount {
 		if e := c.change(id); e != nil {
@@ -72,6 +75,7 @@ var parts = []struct {
 		return sameElastic(a, b) && slices.EqualFunc(a.SNAT, b.SNAT, dataplane.SNAT.Equal)
 	}, []SetID{SetSNAT, SetSNATPool, SetPool}, (*compiler).addSNAT},
 	{func(a, b *dataplane.Network) bool { return sameElastic(a, b) && vpnAddress(a) == vpnAddress(b) }, []SetID{SetVPN}, (*compiler).addVPN},
+	{sameSwitches, []SetID{SetSwitches}, (*compiler).addSwitches},
 }
 
 func sameElastic(a, b *dataplane.Network) bool { return slices.Equal(a.Elastic, b.Elastic) }
@@ -86,7 +90,7 @@ func vpnAddress(n *dataplane.Network) netip.Addr {
 }
 
 // Same reports whether two versions of a network translate alike, so that what Compile
-// makes of them is equal.
+// makes of them, and of the same tunnels, is equal.
 func Same(a, b *dataplane.Network) bool {
 	for _, p := range parts {
 		if !p.same(a, b) {

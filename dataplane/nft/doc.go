@@ -3,8 +3,8 @@
 //
 // The table has a fixed part, the skeleton: chains, rules, counters and empty
 // sets, the same in every namespace and at every time. Whatever belongs to one
-// VPC (elastic IPs, DNAT and SNAT entries, 1:1 mappings) is an element of a set
-// or map. A packet therefore costs the same with one entry and with ten
+// VPC (elastic IPs, DNAT and SNAT entries, 1:1 mappings, names of links) is an
+// element of a set or map. A packet therefore costs the same with one entry and with ten
 // thousand, and a change of one entry is one element in one message.
 //
 // Compile turns a dataplane.Network into a Ruleset, plain sorted data, without
@@ -21,7 +21,7 @@
 // pool ids in snat_pool and eip_mark with their bytes reversed; Ruleset.String
 // has them right.
 //
-// The package knows addresses, ports and nftables. It must not know links,
-// routes (it only sets the packet marks that routing
+// The package knows addresses, ports and nftables. It must not know how links
+// are made, routes (it only sets the packet marks that routing
 // rules select by), conntrack entries, or where a Network comes from.
 package nft

@@ -6,6 +6,8 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
 )
 
 // Registers that the rules use. The kernel has four of 16 bytes, and the same
@@ -46,14 +48,18 @@ func notFromLink(name string) exprs { return matchLink(expr.MetaKeyIIFNAME, expr
 func toLink(name string) exprs      { return matchLink(expr.MetaKeyOIFNAME, expr.CmpOpEq, name) }
 func notToLink(name string) exprs   { return matchLink(expr.MetaKeyOIFNAME, expr.CmpOpNeq, name) }
 
-// fromTunnel and toTunnel match links by the beginning of their name.
-func fromTunnel(prefix string) exprs { return matchPrefix(expr.MetaKeyIIFNAME, prefix) }
-func toTunnel(prefix string) exprs   { return matchPrefix(expr.MetaKeyOIFNAME, prefix) }
+func fromTunnel() exprs {
+	return exprs{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1}, inSet(SetTunnels, false)}
+}
+func toTunnel() exprs {
+	return exprs{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg1}, inSet(SetTunnels, false)}
+}
 
-func matchPrefix(key expr.MetaKey, prefix string) exprs {
+// toCharon matches what goes to a charon with a namespace of its own.
+func toCharon() exprs {
 	return exprs{
-		&expr.Meta{Key: key, Register: reg1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte(prefix)},
+		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte(dataplane.CharonLinks)},
 	}
 }
 

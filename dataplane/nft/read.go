@@ -2,6 +2,7 @@ package nft
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,13 +68,18 @@ func readOnce(c *conn) (*Ruleset, error) {
 	if table.Flags != 0 {
 		return &Ruleset{Damage: fmt.Sprintf("table has flags %#x (dormant or owned by another program)", table.Flags)}, nil
 	}
-	for _, inspect := range []func(*conn, *nftables.Table) (string, error){inspectSets, inspectCounters} {
-		if damage, err := inspect(c, table); damage != "" || err != nil {
-			return &Ruleset{Damage: damage}, err
-		}
+	var s salvage
+	if damage, err := inspectSets(c, table, &s); damage != "" || err != nil {
+		return &Ruleset{Damage: damage}, err
+	}
+	if err := inspectCounters(c, table, &s); err != nil {
+		return nil, err
 	}
 	r := &Ruleset{}
 	for id := range setCount {
+		if slices.Contains(s.noSets, id) {
+			continue
+		}
 		elements, malformed, err := readSet(c, table, id)
 		if err != nil {
 			return nil, fmt.Errorf("read elements of %s: %w", id, err)
@@ -83,7 +89,6 @@ func readOnce(c *conn) (*Ruleset, error) {
 			return &Ruleset{Damage: malformed}, nil
 		}
 	}
-	var s salvage
 	if r.Damage, err = inspectChains(c, table, &s); err != nil {
 		return nil, err
 	}
@@ -91,9 +96,7 @@ func readOnce(c *conn) (*Ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Damage == "" {
-		r.Damage = foreign
-	}
+	r.Damage = cmp.Or(s.lacks(), r.Damage, foreign)
 	if r.Damage != "" {
 		r.salvage = &s
 	} else {
@@ -146,8 +149,8 @@ func findTable(c *conn) (*nftables.Table, error) {
 }
 
 // inspectSets compares the sets with setSpecs and returns what differs first,
-// or "".
-func inspectSets(c *conn, table *nftables.Table) (string, error) {
+// or "". Those that are missing are added to s.
+func inspectSets(c *conn, table *nftables.Table, s *salvage) (string, error) {
 	sets, err := c.GetSets(table)
 	if err != nil {
 		// As with rules below: a foreign set may be of a type unknown to the library.
@@ -161,7 +164,7 @@ func inspectSets(c *conn, table *nftables.Table) (string, error) {
 		want, got := kernelSet(table, id), found[id.String()]
 		switch {
 		case got == nil:
-			return fmt.Sprintf("set %s is missing", id), nil
+			s.noSets = append(s.noSets, id)
 		case got.IsMap != want.IsMap, got.Interval != want.Interval, got.HasTimeout, got.Dynamic, got.Constant, got.Anonymous,
 			got.KeyType.Name != want.KeyType.Name, got.DataType.Name != want.DataType.Name:
 			return fmt.Sprintf("set %s is of another type", id), nil
@@ -257,15 +260,27 @@ func compareRules(want *chainSpec, got []*nftables.Rule) string {
 	return ""
 }
 
-func inspectCounters(c *conn, table *nftables.Table) (string, error) {
+// inspectCounters adds the counters that are missing to s.
+func inspectCounters(c *conn, table *nftables.Table, s *salvage) error {
 	counters, err := readCounters(c, table)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, name := range counterNames() {
 		if _, ok := counters[name]; !ok {
-			return fmt.Sprintf("counter %s is missing", name), nil
+			s.noCounters = append(s.noCounters, name)
 		}
 	}
-	return "", nil
+	return nil
+}
+
+// lacks says what is missing besides chains, or "".
+func (s *salvage) lacks() string {
+	switch {
+	case len(s.noSets) > 0:
+		return fmt.Sprintf("set %s is missing", s.noSets[0])
+	case len(s.noCounters) > 0:
+		return fmt.Sprintf("counter %s is missing", s.noCounters[0])
+	}
+	return ""
 }

@@ -26,22 +26,26 @@ type Ruleset struct {
 	// network is what the Ruleset was compiled from; nil if it was read.
 	network *dataplane.Network
 
-	// salvage is not nil where the chains are damaged but the sets are not,
-	// so that Sets tells what they hold.
+	// salvage is not nil where the chains are damaged, or sets or counters are
+	// missing, but those sets that there are are not damaged, so that Sets tells
+	// what they hold. So it is with the table of another version, most times.
 	salvage *salvage
 }
 
-// salvage is what stands beside or in place of our chains in a damaged table.
+// salvage is what stands beside or in place of our chains in a damaged table, and what
+// is missing.
 type salvage struct {
-	chains []string // all chains, ours and others
-	sets   []string // sets that are not ours
+	noSets     []SetID
+	noCounters []string
+	chains     []string // all chains, ours and others
+	sets       []string // sets that are not ours
 }
 
 // Element is one element of a set or map, in the kernel's byte layout. What
 // the bytes mean, and how many of them count, depends on the set; the rest is
 // zero.
 type Element struct {
-	Key   [12]byte // for a set of intervals: first and last address, 4 bytes each
+	Key   [16]byte // for a set of intervals: first and last address, 4 bytes each
 	Value [8]byte  // zero for a set that is not a map
 }
 
@@ -75,7 +79,7 @@ func (e Element) Compare(o Element) int { return bytes.Compare(e.Key[:], o.Key[:
 
 // Hash returns a hash of the key.
 func (e Element) Hash() uint32 {
-	x := binary.BigEndian.Uint64(e.Key[:])<<16 ^ uint64(binary.BigEndian.Uint32(e.Key[8:]))
+	x := binary.BigEndian.Uint64(e.Key[:])<<16 ^ binary.BigEndian.Uint64(e.Key[8:])<<32 ^ uint64(binary.BigEndian.Uint32(e.Key[8:]))
 	return uint32(mix(x))
 }
 

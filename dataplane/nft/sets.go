@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
+	"golang.org/x/sys/unix"
 )
 
 // SetID names one set or map of the table.
@@ -27,6 +28,8 @@ const (
 	SetEIPMark               // elastic IP -> mark that stands for it
 	SetMarkEIP               // and back
 	SetVPN                   // addresses that charon listens at
+	SetSwitches              // links of VSwitches
+	SetTunnels               // links into tunnels
 	setCount
 )
 
@@ -41,6 +44,7 @@ const (
 	fieldProto                  // 1 byte and 3 of padding
 	fieldPort                   // 2 bytes, network order, and 2 of padding
 	fieldMark                   // 4 bytes, host order
+	fieldLink                   // name of a link, 16 bytes, filled up with zeros
 )
 
 // setSpec is the fixed definition of one set.
@@ -67,10 +71,27 @@ var setSpecs = [setCount]setSpec{
 	SetEIPMark:  {name: "eip_mark", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldMark}},
 	SetMarkEIP:  {name: "mark_eip", key: []fieldKind{fieldMark}, val: []fieldKind{fieldAddr}},
 	SetVPN:      {name: "vpn", key: []fieldKind{fieldAddr}},
+	SetSwitches: {name: "switches", key: []fieldKind{fieldLink}},
+	SetTunnels:  {name: "tunnels", key: []fieldKind{fieldLink}},
 }
 
-func (s *setSpec) keyLen() int { return 4 * len(s.key) }
-func (s *setSpec) valLen() int { return 4 * len(s.val) }
+func (s *setSpec) keyLen() int { return sizeOf(s.key) }
+func (s *setSpec) valLen() int { return sizeOf(s.val) }
+
+// size returns the bytes that a field takes.
+func (f fieldKind) size() int {
+	if f == fieldLink {
+		return unix.IFNAMSIZ
+	}
+	return 4
+}
+
+func sizeOf(fields []fieldKind) (n int) {
+	for _, f := range fields {
+		n += f.size()
+	}
+	return n
+}
 
 // datatype returns the nftables type of a concatenation of fields.
 func datatype(fields []fieldKind) nftables.SetDatatype {
@@ -85,6 +106,8 @@ func datatype(fields []fieldKind) nftables.SetDatatype {
 			types[i] = nftables.TypeInetService
 		case fieldMark:
 			types[i] = nftables.TypeMark
+		case fieldLink:
+			types[i] = nftables.TypeIFName
 		}
 	}
 	if len(types) == 1 {
@@ -107,7 +130,7 @@ func kernelSet(t *nftables.Table, id SetID) *nftables.Set {
 		KeyType:       datatype(s.key),
 		KeyByteOrder:  binaryutil.BigEndian,
 	}
-	if s.key[0] == fieldMark {
+	if s.key[0] == fieldMark || s.key[0] == fieldLink {
 		set.KeyByteOrder = binaryutil.NativeEndian
 	}
 	if set.IsMap {

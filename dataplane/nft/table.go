@@ -48,7 +48,7 @@ func kernelTable() *nftables.Table {
 // that changes the entry, and goes in one after it: see stages.
 //
 // Where the chains of have are damaged, they are built anew around the sets,
-// which stay; where the sets are damaged or the table is absent, the whole
+// which stay, after sets that are missing; where sets are damaged or the table is absent, the whole
 // table is built, and its counters start from zero. Each is one batch.
 //
 // It returns the number of kernel objects added, changed or removed. The error
@@ -72,7 +72,12 @@ func (t *Table) Apply(ctx context.Context, have, want *Ruleset) (changes int, er
 			changes, err = update(c, have, want)
 			return err
 		case have.salvage != nil:
-			if changes, err = update(c, have, want); err == nil {
+			if changes, err = complete(c, have.salvage); err == nil {
+				n := 0
+				n, err = update(c, have, want)
+				changes += n
+			}
+			if err == nil {
 				n, err := restore(c, have)
 				if changes += n; err == nil {
 					return nil
@@ -139,7 +144,7 @@ func stages(diffs *[setCount]setDiff) (before, after *[setCount]setDiff) {
 		*pools = setDiff{}
 	}
 	for _, move := range []struct{ from, to SetID }{{SetSNAT, SetSNATPool}, {SetSNATPool, SetSNAT}} {
-		leaving := make(map[[12]byte]bool)
+		leaving := make(map[[16]byte]bool)
 		for i := range diffs[move.from].del {
 			leaving[diffs[move.from].del[i].Key] = true
 		}
@@ -186,6 +191,20 @@ func changeSet(c *conn, id SetID, elements []Element, queue func(*nftables.Set, 
 		}
 	}
 	return nil
+}
+
+// complete adds the sets and counters that are missing.
+func complete(c *conn, s *salvage) (int, error) {
+	table := kernelTable()
+	for _, name := range s.noCounters {
+		c.AddObj(&nftables.CounterObj{Table: table, Name: name})
+	}
+	for _, id := range s.noSets {
+		if err := c.AddSet(kernelSet(table, id), nil); err != nil {
+			return 0, fmt.Errorf("add set %s: %w", id, err)
+		}
+	}
+	return len(s.noCounters) + len(s.noSets), c.Flush()
 }
 
 // restore replaces the chains of a table whose sets are in order. Unlike

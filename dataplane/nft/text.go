@@ -1,8 +1,10 @@
 package nft
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -49,7 +51,8 @@ func keyText(id SetID, e *Element) string {
 func fieldsText(fields []fieldKind, b []byte) string {
 	parts := make([]string, len(fields))
 	for i, f := range fields {
-		v := b[4*i : 4*i+4]
+		v := b[:f.size()]
+		b = b[f.size():]
 		switch f {
 		case fieldAddr:
 			parts[i] = addrAt(v).String()
@@ -59,6 +62,8 @@ func fieldsText(fields []fieldKind, b []byte) string {
 			parts[i] = fmt.Sprint(binary.BigEndian.Uint16(v))
 		case fieldMark:
 			parts[i] = fmt.Sprintf("0x%08x", binary.NativeEndian.Uint32(v))
+		case fieldLink:
+			parts[i] = strconv.Quote(string(bytes.TrimRight(v, "\x00")))
 		}
 	}
 	return strings.Join(parts, " . ")

@@ -41,10 +41,10 @@ func ofAddresses(n *dataplane.Network) []Route {
 	}
 	for i := range n.Switches {
 		sw := &n.Switches[i]
-		local(sw.Gateway, sw.ID)
+		local(sw.Gateway, sw.Link())
 		out = append(out, Route{
 			Table: unix.RT_TABLE_MAIN, Destination: sw.Prefix.Masked(),
-			Hops: []Hop{{Link: sw.ID, Weight: 1}}, Source: sw.Gateway,
+			Hops: []Hop{{Link: sw.Link(), Weight: 1}}, Source: sw.Gateway,
 		})
 	}
 	if n.Uplink != nil {
@@ -176,7 +176,7 @@ func resolve(n *dataplane.Network, h dataplane.NextHop) (Hop, error) {
 		if h.Via == sw.Gateway {
 			return Hop{}, fmt.Errorf("next hop %s is the gateway itself; it must be a host of VSwitch %s", h.Via, sw.ID)
 		}
-		return Hop{Link: sw.ID, Via: h.Via, Weight: weight}, nil
+		return Hop{Link: sw.Link(), Via: h.Via, Weight: weight}, nil
 	}
 	return Hop{}, fmt.Errorf("next hop %s lies in no VSwitch; it must be a host in one of the VPC's", h.Via)
 }

@@ -22,7 +22,7 @@ func Links(n *dataplane.Network, tunnels []string, index func(name string) int) 
 	out := []Link{{Name: dataplane.UplinkName, Index: index(dataplane.UplinkName), Moved: n.Uplink.Mode == dataplane.UplinkDevice}}
 	for i := range n.Switches {
 		sw := &n.Switches[i]
-		out = append(out, Link{Name: sw.ID, Index: index(sw.ID), Moved: sw.Attachment.Kind == dataplane.AttachDevice})
+		out = append(out, Link{Name: sw.Link(), Index: index(sw.Link()), Moved: sw.Attachment.Kind == dataplane.AttachDevice})
 	}
 	for _, t := range tunnels {
 		out = append(out, Link{Name: t, Index: index(t), Tunnel: true})

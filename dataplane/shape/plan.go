@@ -9,14 +9,15 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"sluice/dataplane"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/plan"
 )
 
 // The links that hold the queues.
 const (
-	Inbound  = "vpn-in"
-	Outbound = "vpn-out"
+	Inbound  = dataplane.ShapedInbound
+	Outbound = dataplane.ShapedOutbound
 )
 
 const kind = "ifb"
