@@ -7,9 +7,6 @@ import (
 	"sluice/controlplane/identity"
 )
 
-// Version is the version of the API that this package speaks.
-const Version = "2016-04-28"
-
 // Response is an answer that can be encoded: every generated response type
 // implements it.
 type Response interface {

@@ -8,6 +8,9 @@ import (
 	"sluice/controlplane/identity"
 )
 
+// Version is the version of the API that this package speaks.
+const Version = "2016-04-28"
+
 // Actions is what answers the supported actions. A method returns a typed
 // response, or an error: *Error as it stands, *fault.Error by the table in
 // faults.go, anything else as an internal error.

@@ -26,6 +26,7 @@ type Family struct {
 	Name         string
 	Groups       []*Group // sorted by name
 	CommonErrors []Error  // errors that every action may answer
+	Wire         *Wire    // nil where nothing is generated yet
 	types        map[string]*Type
 	actions      map[string]*Action
 }
@@ -147,17 +148,6 @@ type Field struct {
 	XMLAliases  []string `json:"xml_aliases"`
 	ItemAliases []string `json:"item_aliases"`
 	OmitEmpty   bool     `json:"omit_empty"`
-}
-
-// Indexed splits the name of an indexed parameter: "NextHopList.N.NextHopId"
-// into "NextHopList" and "NextHopId", "Ids.N" into "Ids" and "". Only the
-// first index counts; ok is false where there is none.
-func (f *Field) Indexed() (list, member string, ok bool) {
-	head, tail, found := strings.Cut(f.Name, ".N")
-	if !found || tail != "" && !strings.HasPrefix(tail, ".") {
-		return "", "", false
-	}
-	return head, strings.TrimPrefix(tail, "."), true
 }
 
 // Family returns the family of that name, or nil.

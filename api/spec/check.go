@@ -69,6 +69,9 @@ func Check(fsys fs.FS) []string {
 		}
 		c.file(name, d)
 	}
+	if len(c.lines) == 0 {
+		c.inputs(fsys)
+	}
 	for _, r := range c.refs {
 		if !c.types[r.family+"/"+r.name] {
 			c.bad("%s: ref %s has no type", r.where, r.name)
@@ -97,6 +100,9 @@ func (c *checker) file(name string, d map[string]any) {
 	}
 	if want := strings.TrimSuffix(path.Base(name), ".json"); d["group"] != want {
 		c.bad("%s: group is %v, the file is %s", name, d["group"], want)
+	}
+	if w, ok := d["wire"]; ok {
+		c.wire(name, object(w))
 	}
 	for t, v := range object(d["types"]) {
 		c.types[family+"/"+t] = true
@@ -171,6 +177,25 @@ func (c *checker) fields(family, where string, fs map[string]any) {
 		}
 		c.fields(family, w, object(f["members"]))
 		c.fields(family, w, object(f["fields"]))
+	}
+}
+
+// inputs checks that the names of parameters fit together, in families of which
+// something is generated.
+func (c *checker) inputs(fsys fs.FS) {
+	catalog, err := LoadFS(fsys)
+	if err != nil {
+		return // said already, or of a ref
+	}
+	for _, f := range catalog.Families {
+		if f.Wire == nil {
+			continue
+		}
+		for _, a := range f.Actions() {
+			if _, err := a.Request.Inputs(); err != nil {
+				c.bad("%s/%s.json:%s: parameter %v", a.Family, a.Group, a.Name, err)
+			}
+		}
 	}
 }
 

@@ -62,6 +62,7 @@ type file struct {
 	Actions      rawActions    `json:"actions"`
 	Types        ordered[Type] `json:"types"`
 	CommonErrors []Error       `json:"common_errors"`
+	Wire         *Wire         `json:"wire"`
 }
 
 type rawAction struct {
@@ -92,6 +93,12 @@ func (c *Catalog) add(family string, text []byte) error {
 		c.Families[family] = f
 	}
 	f.CommonErrors = append(f.CommonErrors, d.CommonErrors...)
+	if d.Wire != nil {
+		if f.Wire != nil {
+			return fmt.Errorf("wire stands twice in the family")
+		}
+		f.Wire = d.Wire
+	}
 	for _, t := range d.Types {
 		if f.types[t.name] != nil {
 			return fmt.Errorf("type %s stands twice in the family", t.name)

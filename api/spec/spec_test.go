@@ -72,22 +72,6 @@ func TestFieldsKeepTheirOrderAndResolve(t *testing.T) {
 	}
 }
 
-func TestIndexed(t *testing.T) {
-	for name, want := range map[string][3]string{
-		"NextHopList.N.NextHopId": {"NextHopList", "NextHopId", "yes"},
-		"Ids.N":                   {"Ids", "", "yes"},
-		"Tag.N.Value":             {"Tag", "Value", "yes"},
-		"VpcId":                   {"", "", ""},
-		"A.Name":                  {"", "", ""},
-	} {
-		f := &Field{Name: name}
-		list, member, ok := f.Indexed()
-		if list != want[0] || member != want[1] || ok != (want[2] != "") {
-			t.Errorf("%s: %q %q %v", name, list, member, ok)
-		}
-	}
-}
-
 func TestCheckFindsDepartures(t *testing.T) {
 	const good = `{"family":"aliyun","group":"g","actions":{"A":{"source":[{"document":"d"}],"summary":"s",
 		"request":{"X":{"type":"String"}},"response":{},"errors":[]}}}`

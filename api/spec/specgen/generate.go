@@ -4,127 +4,80 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"go/format"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
-	"text/template"
 
 	"sluice/api/spec"
+	"sluice/api/spec/specgen/aliyun"
 )
 
-const (
-	wireDir = "api/aliyun"
-	prefix  = "zz_generated_"
-)
+// prefix begins the name of every generated file of an emitter.
+const prefix = "zz_generated_"
+
+// Emitter writes what follows from the catalog for one family.
+type Emitter interface {
+	// Family is the name of the family, as the catalog has it.
+	Family() string
+	// Dir is the package of the family, from the source root. All files in it that
+	// begin with zz_generated_ are the emitter's.
+	Dir() string
+	// Files returns the content of the files, by what follows zz_generated_ in
+	// their names. It depends on the family's part of the catalog alone, and fails
+	// where that asks for what is not generated.
+	Files(f *spec.Family) (map[string][]byte, error)
+}
+
+// emitters has one for each family that is spoken.
+var emitters = []Emitter{aliyun.Emitter{}}
 
 // Generate returns all generated files: path from the source root to content.
-func Generate(c *spec.Catalog) (map[string][]byte, error) {
-	files := map[string][]byte{}
-	family := c.Family(spec.Aliyun)
-	if family == nil {
-		return nil, fmt.Errorf("the catalog has no family %s", spec.Aliyun)
-	}
-	all := tables{Family: family}
-	for _, g := range family.Groups {
-		group := groupModel{Name: g.Name}
-		for _, a := range g.Actions {
-			if !a.Supported() {
-				all.Unsupported = append(all.Unsupported, a)
-				continue
-			}
-			m, err := newAction(family, a)
-			if err != nil {
-				return nil, fmt.Errorf("action %s: %w", a.Name, err)
-			}
-			group.Actions = append(group.Actions, m)
+func Generate(c *spec.Catalog, emitters []Emitter) (map[string][]byte, error) {
+	files := map[string][]byte{"docs/actions.md": actionsPage(c)}
+	left := supported(c)
+	for _, e := range emitters {
+		family := c.Family(e.Family())
+		if family == nil {
+			return nil, fmt.Errorf("the catalog has no family %s", e.Family())
 		}
-		if len(group.Actions) == 0 {
-			continue
+		if family.Wire == nil {
+			return nil, fmt.Errorf("the catalog does not say how requests of family %s are written (wire)", e.Family())
 		}
-		all.Groups = append(all.Groups, group)
-		name := path.Join(wireDir, prefix+strings.ReplaceAll(g.Name, "-", "_")+".go")
-		text, err := render(groupTemplate, group)
+		made, err := e.Files(family)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("family %s: %w", e.Family(), err)
 		}
-		files[name] = text
-	}
-	sort.Slice(all.Unsupported, func(i, j int) bool { return all.Unsupported[i].Name < all.Unsupported[j].Name })
-	for name, t := range map[string]*template.Template{"actions": actionsTemplate, "errors": errorsTemplate} {
-		text, err := render(t, all)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+		for name, text := range made {
+			files[path.Join(e.Dir(), prefix+name)] = text
 		}
-		files[path.Join(wireDir, prefix+name+".go")] = text
+		delete(left, e.Family())
 	}
-	files["docs/actions.md"] = actionsPage(c)
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		return nil, fmt.Errorf("family %s has supported actions (%s), and nothing that emits it", name, left[name])
+	}
 	return files, nil
 }
 
-// tables is what the files about all actions are made of.
-type tables struct {
-	Family      *spec.Family
-	Groups      []groupModel
-	Unsupported []*spec.Action
-}
-
-type groupModel struct {
-	Name    string
-	Actions []*actionModel
-}
-
-// Imports returns the packages that the group's file uses, sorted.
-func (g groupModel) Imports() []string {
-	list := []string{"encoding/xml"}
-	if slices.ContainsFunc(g.Actions, (*actionModel).usesNetip) {
-		list = append(list, "net/netip")
-	}
-	if slices.ContainsFunc(g.Actions, func(m *actionModel) bool { return len(m.Lists) > 0 }) {
-		list = append(list, "strconv")
-	}
-	return list
-}
-
-func render(t *template.Template, data any) ([]byte, error) {
-	var b bytes.Buffer
-	if err := t.Execute(&b, data); err != nil {
-		return nil, err
-	}
-	text, err := format.Source(b.Bytes())
-	if err != nil {
-		return nil, fmt.Errorf("generated code does not parse: %w\n%s", err, b.Bytes())
-	}
-	return format.Source(tidy(text))
-}
-
-// tidy drops the empty lines that templates leave, and sets one between the
-// declarations. It expects formatted code, where only the end of a declaration
-// stands at the left edge.
-func tidy(text []byte) []byte {
-	var out []string
-	imports := false
-	for _, line := range strings.Split(string(text), "\n") {
-		imports = line == "import (" || imports && line != ")"
-		if strings.TrimSpace(line) == "" && !imports {
-			continue
-		}
-		out = append(out, line)
-		oneLine := strings.HasPrefix(line, "func ") && strings.HasSuffix(line, "}")
-		if line == "}" || line == ")" || oneLine || strings.HasPrefix(line, "package ") || strings.HasPrefix(line, "// Code generated") {
-			out = append(out, "")
+// supported names a supported action of each family that has one.
+func supported(c *spec.Catalog) map[string]string {
+	out := map[string]string{}
+	for _, f := range c.Families {
+		for _, a := range f.Actions() {
+			if a.Supported() {
+				out[f.Name] = a.Name
+			}
 		}
 	}
-	return []byte(strings.Join(out, "\n"))
+	return out
 }
 
 // Stale names the files under root that differ from what is generated, are
 // missing, or are generated files that nothing generates any more.
-func Stale(root string, files map[string][]byte) ([]string, error) {
+func Stale(root string, emitters []Emitter, files map[string][]byte) ([]string, error) {
 	var stale []string
 	for name, want := range files {
 		got, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
@@ -135,16 +88,18 @@ func Stale(root string, files map[string][]byte) ([]string, error) {
 			stale = append(stale, name)
 		}
 	}
-	old, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(wireDir), prefix+"*.go"))
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range old {
-		name := path.Join(wireDir, filepath.Base(p))
-		if _, ok := files[name]; !ok {
-			stale = append(stale, name)
+	for _, e := range emitters {
+		old, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(e.Dir()), prefix+"*.go"))
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range old {
+			name := path.Join(e.Dir(), filepath.Base(p))
+			if _, ok := files[name]; !ok {
+				stale = append(stale, name)
+			}
 		}
 	}
-	sort.Strings(stale)
+	slices.SortFunc(stale, strings.Compare)
 	return stale, nil
 }

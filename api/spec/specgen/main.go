@@ -1,6 +1,7 @@
-// Command specgen writes what follows from the catalog of actions: the
-// request and response types, decoding, the interface of handlers and the
-// table of documented errors of package api/aliyun, and docs/actions.md.
+// Command specgen writes what follows from the catalog of actions: of each wire
+// family that is spoken, by an emitter of its own, request and response types,
+// decoding, the interface of handlers and the table of documented errors; and
+// docs/actions.md. Package spec reads and checks the catalog.
 //
 //	go run ./api/spec/specgen          writes the files that differ
 //	go run ./api/spec/specgen -check   writes nothing; exits 1 and names what is stale
@@ -32,11 +33,11 @@ func run(root string, check bool) error {
 	if err != nil {
 		return err
 	}
-	files, err := Generate(catalog)
+	files, err := Generate(catalog, emitters)
 	if err != nil {
 		return err
 	}
-	stale, err := Stale(root, files)
+	stale, err := Stale(root, emitters, files)
 	if err != nil {
 		return err
 	}

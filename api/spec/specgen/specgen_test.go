@@ -10,17 +10,19 @@ import (
 	"testing/fstest"
 
 	"sluice/api/spec"
+	"sluice/api/spec/specgen/aliyun"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestGolden generates from a tiny catalog that uses every key of the form.
+// TestGolden generates from a tiny catalog that uses every key of the form, and
+// from a sample of another family, which an emitter of this test writes.
 func TestGolden(t *testing.T) {
 	c, err := spec.LoadFS(os.DirFS("testdata/catalog"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := Generate(c)
+	files, err := Generate(c, []Emitter{aliyun.Emitter{}, sample{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	want := []string{"actions.md.txt", "zz_generated_actions.go.txt", "zz_generated_errors.go.txt", "zz_generated_lakes.go.txt"}
+	want := []string{"actions.md.txt", "zz_generated_actions.go.txt", "zz_generated_errors.go.txt", "zz_generated_lakes.go.txt", "zz_generated_sample.go.txt"}
 	if !slices.Equal(names, want) {
 		t.Errorf("generated %v, want %v", names, want)
 	}
@@ -56,11 +58,11 @@ func TestGenerateIsDeterministic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := Generate(c)
+	first, err := Generate(c, emitters)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := Generate(c)
+	second, err := Generate(c, emitters)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,11 +101,11 @@ func TestStaleFilesAreFoundAndWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := Generate(c)
+	files, err := Generate(c, emitters)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stale, err := Stale(root, files)
+	stale, err := Stale(root, emitters, files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +121,7 @@ func TestStaleFilesAreFoundAndWritten(t *testing.T) {
 }
 
 func TestGenerateRefuses(t *testing.T) {
-	const text = `{"family":"aliyun","group":"g","actions":{"MakeA":{"source":[],"summary":"s","state":"supported",
+	const text = `{"family":"aliyun","group":"g","wire":{"version":"1","action":{"in":"parameter","name":"Action"},"parameters":["form"],"first_index":1},"actions":{"MakeA":{"source":[],"summary":"s","state":"supported",
 		"request":{"X":{"type":"String"}},"response":{"RequestId":{"type":"String"}},
 		"errors":[{"http":400,"code":"C","message":"one"},{"http":400,"code":"C","message":"two"}]}}}`
 	for _, c := range []struct{ name, from, to, want string }{
@@ -129,6 +131,10 @@ func TestGenerateRefuses(t *testing.T) {
 		{"response type", `"RequestId":{"type":"String"}`, `"RequestId":{"type":"Blob"}`, "Blob"},
 		{"deep index", `"X":`, `"X.N.Y.N.Z":`, "List.N.Member"},
 		{"default", `"type":"String"}},"resp`, `"type":"Integer","default":"many"}},"resp`, "many"},
+		{"object", `"X":`, `"X.Y":`, "only values and lists"},
+		{"two things", `"X":`, `"X.N":{"type":"String"},"X":`, "something else already"},
+		{"wire", `"form"`, `"json"`, "only requests whose parameters are a form"},
+		{"no wire", `"wire"`, `"wires"`, "does not say how requests"},
 		{"default address", `"type":"String"}},"resp`, `"type":"String","format":"ipv4","default":"10.0.0.256"}},"resp`, "10.0.0.256"},
 		{"default block", `"type":"String"}},"resp`, `"type":"String","format":"cidr","default":"10.0.0.0"}},"resp`, "10.0.0.0"},
 		{"word for an address", `"type":"String"}},"resp`, `"type":"String","format":"ipv4","literals":["Any"]}},"resp`, "in the place of an address"},
@@ -142,8 +148,23 @@ func TestGenerateRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Generate(catalog); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Generate(catalog, emitters); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one holding %q", c.name, err, c.want)
 		}
+	}
+}
+
+// TestEveryFamilyIsEmitted: a supported action that nothing generates would be
+// one that the daemon does not answer.
+func TestEveryFamilyIsEmitted(t *testing.T) {
+	c, err := spec.LoadFS(os.DirFS("testdata/catalog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Generate(c, emitters); err == nil || !strings.Contains(err.Error(), "family tencent3 has supported actions") {
+		t.Errorf("a family without an emitter: %v", err)
+	}
+	if _, err := Generate(&spec.Catalog{}, emitters); err == nil || !strings.Contains(err.Error(), "no family aliyun") {
+		t.Errorf("an emitter without a family: %v", err)
 	}
 }

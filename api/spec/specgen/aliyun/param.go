@@ -1,4 +1,4 @@
-package main
+package aliyun
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sluice/api/spec"
+	"sluice/api/spec/specgen/gosource"
 )
 
 // param is one parameter and the code that checks it.
@@ -18,41 +19,25 @@ type param struct {
 	Type    string // Go type of the struct field
 	Initial string // value before decoding, where it is not the zero value
 	Missing string // expression of the error when it is left out; empty: optional
-	kind    kind
+	kind    spec.Kind
 	pointer bool
 	empty   bool // an empty value is a value
 	invalid string
 	excess  string
-	value   string // type of the structure, for kind structure
+	value   string // type of the structure, for kind JSONObject
 }
-
-type kind int
-
-const (
-	text kind = iota
-	number
-	boolean
-	address   // an IPv4 address
-	block     // an IPv4 CIDR block
-	addresses // a comma-separated list
-	blocks    // likewise
-	structure // a JSON object
-)
 
 // goTypes are the Go types of what is not a structure.
-var goTypes = map[kind]string{
-	text: "string", number: "int", boolean: "bool",
-	address: "netip.Addr", block: "netip.Prefix", addresses: "[]netip.Addr", blocks: "[]netip.Prefix",
+var goTypes = map[spec.Kind]string{
+	spec.Text: "string", spec.Number: "int", spec.Boolean: "bool",
+	spec.Address: "netip.Addr", spec.Block: "netip.Prefix", spec.Addresses: "[]netip.Addr", spec.Blocks: "[]netip.Prefix",
 }
 
-// list says whether the kind is a comma-separated list.
-func (k kind) list() bool { return k == addresses || k == blocks }
-
-// netip says whether the Go type is one of package netip.
-func (k kind) netip() bool { return k == address || k == block || k.list() }
+// isNetip says whether the Go type is one of package netip.
+func isNetip(k spec.Kind) bool { return strings.Contains(goTypes[k], "netip.") }
 
 func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
-	p := &param{Field: f, Go: goName(strings.ReplaceAll(f.Name, ".N", "")), kind: kindOf(f)}
+	p := &param{Field: f, Go: gosource.Name(strings.ReplaceAll(f.Name, ".N", "")), kind: f.Kind()}
 	name, index := strconv.Quote(f.Name), ""
 	if indexed {
 		name, index = "name", "i+1"
@@ -60,7 +45,7 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 	var err error
 	if f.Required && !indexed || f.Missing != "" {
 		p.Missing = "missingParameter(" + name + ")"
-		if f.Missing != "" && (f.Missing != "MissingParameter" || r.lists(f.Missing)) {
+		if f.Missing != "" && (f.Missing != "MissingParameter" || len(r.action.Documented(f.Missing)) > 0) {
 			if p.Missing, err = r.errorExpr(f.Missing, "", index); err != nil {
 				return nil, err
 			}
@@ -81,12 +66,12 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 	p.empty = r.action.Writes() && (f.Format == "name" || f.Format == "description")
 	p.Type = goTypes[p.kind]
 	switch words := len(f.Literals); {
-	case (p.kind == address || p.kind == block) && words > 0:
+	case (p.kind == spec.Address || p.kind == spec.Block) && words > 0:
 		return nil, fmt.Errorf("a word in the place of an address is not generated so far")
-	case p.kind.list() && words > 1:
+	case p.kind.List() && words > 1:
 		return nil, fmt.Errorf("of the words in the place of a list of addresses only one that empties it is generated so far")
 	}
-	if p.kind == structure {
+	if p.kind == spec.JSONObject {
 		if indexed || p.Missing != "" {
 			return nil, fmt.Errorf("only an optional parameter that is not indexed may have members so far")
 		}
@@ -94,7 +79,7 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 		p.Type = "*" + p.value
 		return p, nil
 	}
-	if p.Missing != "" || p.kind.list() {
+	if p.Missing != "" || p.kind.List() {
 		return p, nil
 	}
 	if f.Default == nil || f.Explicit {
@@ -105,39 +90,10 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 	return p, p.setInitial()
 }
 
-// kindOf decides by what a parameter holds, not only by the document's word:
-// several numbers and truth values are documented as strings.
-func kindOf(f *spec.Field) kind {
-	truth := len(f.Enum) > 0
-	for _, v := range f.Enum {
-		s := fmt.Sprint(v)
-		truth = truth && (s == "true" || s == "false")
-	}
-	switch {
-	case f.Format == "json" && len(f.Members) > 0:
-		return structure
-	case truth || f.Type == "Boolean":
-		return boolean
-	case f.Format == "ip-list":
-		return addresses
-	case f.Format == "cidr-list":
-		return blocks
-	case f.Format == "ipv4" && len(f.Enum) == 0:
-		return address
-	case f.Format == "cidr" && len(f.Enum) == 0:
-		return block
-	case f.Type == "Integer" || f.Type == "Long":
-		return number
-	case f.Format != "port" && (f.Min != nil || f.Max != nil):
-		return number
-	}
-	return text
-}
-
 func (p *param) setInitial() error {
 	s := fmt.Sprint(p.Default)
 	switch p.kind {
-	case number:
+	case spec.Number:
 		n, err := strconv.ParseFloat(s, 64)
 		if err != nil {
 			return fmt.Errorf("default %q is no number", s)
@@ -145,16 +101,16 @@ func (p *param) setInitial() error {
 		if n != 0 {
 			p.Initial = strconv.FormatInt(int64(n), 10)
 		}
-	case boolean:
+	case spec.Boolean:
 		if s == "true" {
 			p.Initial = s
 		}
-	case address:
+	case spec.Address:
 		if _, err := netip.ParseAddr(s); err != nil {
 			return fmt.Errorf("default %q is no address", s)
 		}
 		p.Initial = fmt.Sprintf("netip.MustParseAddr(%q)", s)
-	case block:
+	case spec.Block:
 		if _, err := netip.ParsePrefix(s); err != nil {
 			return fmt.Errorf("default %q is no CIDR block", s)
 		}
@@ -173,16 +129,16 @@ func (p *param) Comment() string {
 	if p.Notes != "" {
 		s = append(s, strings.TrimRight(p.Notes, ". ")+".")
 	}
-	if p.kind.list() && len(p.Literals) == 1 {
+	if p.kind.List() && len(p.Literals) == 1 {
 		s = append(s, fmt.Sprintf("Empty: %s.", p.Literals[0]))
 	}
-	if p.pointer || p.kind == structure || p.kind.list() && p.Missing == "" {
+	if p.pointer || p.kind == spec.JSONObject || p.kind.List() && p.Missing == "" {
 		s = append(s, "Nil: not given.")
 	}
 	if p.Extension {
 		s = append(s, "Not in the documents.")
 	}
-	return comment(strings.Join(s, " "))
+	return gosource.Comment(strings.Join(s, " "))
 }
 
 // Present returns the head of the statement that runs if the parameter came.
@@ -206,7 +162,7 @@ func (p *param) Body(target string) string {
 		ref = "&"
 	}
 	switch p.kind {
-	case number:
+	case spec.Number:
 		low, high := int64(0), int64(math.MaxInt32)
 		if p.Field.Type == "Long" {
 			high = math.MaxInt64
@@ -224,13 +180,13 @@ func (p *param) Body(target string) string {
 			among = " || !oneOf(n, " + strings.Join(p.words(), ", ") + ")"
 		}
 		return fmt.Sprintf("n, ok := parseInt(v, %d, %d)\nif !ok%s %s%s%sn\n", low, high, among, refuse, assign, ref)
-	case boolean:
+	case spec.Boolean:
 		return fmt.Sprintf("b, ok := parseBool(v)\nif !ok %s%s%sb\n", refuse, assign, ref)
-	case address, block:
+	case spec.Address, spec.Block:
 		return p.parse(refuse) + assign + ref + "a\n"
-	case addresses, blocks:
+	case spec.Addresses, spec.Blocks:
 		return p.listBody(assign, refuse)
-	case structure:
+	case spec.JSONObject:
 		return fmt.Sprintf("x, refusal := decode%s(v)\nif refusal != nil { return nil, refusal }\n%sx\n", p.value, assign)
 	}
 	return p.textCheck(refuse) + assign + ref + "v\n"
@@ -240,7 +196,7 @@ func (p *param) Body(target string) string {
 func (p *param) Item() string {
 	target := "r." + p.Go
 	refuse := "{ return nil, " + p.invalid + " }\n"
-	if p.kind == text {
+	if p.kind == spec.Text {
 		return p.textCheck(refuse) + target + " = append(" + target + ", v)\n"
 	}
 	return p.parse(refuse) + target + " = append(" + target + ", a)\n"
@@ -255,7 +211,7 @@ func (p *param) parse(refuse string) string {
 // parser is the function that reads one address or CIDR block.
 func (p *param) parser() string {
 	switch {
-	case p.kind == address || p.kind == addresses:
+	case p.kind == spec.Address || p.kind == spec.Addresses:
 		return "parseIPv4"
 	case p.BareAddress:
 		return "parseCIDROrIPv4"

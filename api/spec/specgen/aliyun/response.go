@@ -1,10 +1,11 @@
-package main
+package aliyun
 
 import (
 	"fmt"
 	"strings"
 
 	"sluice/api/spec"
+	"sluice/api/spec/specgen/gosource"
 )
 
 // structType is one Go type of a response.
@@ -61,7 +62,7 @@ func (b *structBuilder) build(name string, fields spec.Fields) (*structType, err
 }
 
 func (b *structBuilder) member(owner string, f *spec.Field) (*memberField, error) {
-	m := &memberField{Field: f, Go: goName(f.Name), JSON: f.Name, XML: f.Name, list: f.List}
+	m := &memberField{Field: f, Go: gosource.Name(f.Name), JSON: f.Name, XML: f.Name, list: f.List}
 	if f.OmitEmpty {
 		m.JSON, m.XML = m.JSON+",omitempty", m.XML+",omitempty"
 	}
@@ -89,7 +90,7 @@ func (b *structBuilder) member(owner string, f *spec.Field) (*memberField, error
 		if name == f.Name {
 			name += "Item"
 		}
-		s, err := b.build(owner+goName(name), f.Fields)
+		s, err := b.build(owner+gosource.Name(name), f.Fields)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +128,7 @@ func (m *memberField) Comment() string {
 	if m.Extension {
 		s = append(s, "Not in the documents.")
 	}
-	return comment(strings.Join(s, " "))
+	return gosource.Comment(strings.Join(s, " "))
 }
 
 // Wrapper returns the declaration of the element around the items of a list,
@@ -138,9 +139,9 @@ func (m *memberField) Wrapper() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "// %s is the element around the items of a list.\ntype %s struct {\n", m.wrapper, m.wrapper)
-	fmt.Fprintf(&b, "%s []%s `json:%q xml:%q`\n", goName(m.Item), m.itemType, m.Item, m.Item)
+	fmt.Fprintf(&b, "%s []%s `json:%q xml:%q`\n", gosource.Name(m.Item), m.itemType, m.Item, m.Item)
 	for _, a := range m.ItemAliases {
-		fmt.Fprintf(&b, "%s []%s `json:%q xml:%q` // set by fill; clients depend on this spelling\n", goName(a), m.itemType, a, a)
+		fmt.Fprintf(&b, "%s []%s `json:%q xml:%q` // set by fill; clients depend on this spelling\n", gosource.Name(a), m.itemType, a, a)
 	}
 	b.WriteString("}\n")
 	return b.String()
@@ -150,10 +151,10 @@ func (m *memberField) Wrapper() string {
 func (m *memberField) Aliases() string {
 	var b strings.Builder
 	for _, a := range m.WireAliases {
-		fmt.Fprintf(&b, "%s %s `json:%q xml:%q` // set by fill; clients depend on this spelling\n", goName(a), m.Type, a, a)
+		fmt.Fprintf(&b, "%s %s `json:%q xml:%q` // set by fill; clients depend on this spelling\n", gosource.Name(a), m.Type, a, a)
 	}
 	for _, a := range m.XMLAliases {
-		fmt.Fprintf(&b, "%s %s `json:\"-\" xml:%q` // set by fill; the documents' XML example has this spelling\n", goName(a), m.Type, a)
+		fmt.Fprintf(&b, "%s %s `json:\"-\" xml:%q` // set by fill; the documents' XML example has this spelling\n", gosource.Name(a), m.Type, a)
 	}
 	return b.String()
 }
@@ -168,18 +169,18 @@ func (m *memberField) Fill() string {
 	if m.list {
 		items := at
 		if m.wrapper != "" {
-			items += "." + goName(m.Item)
+			items += "." + gosource.Name(m.Item)
 		}
 		fmt.Fprintf(&b, "if %s == nil {\n%s = []%s{}\n}\n", items, items, m.itemType)
 		if m.itemFill {
 			fmt.Fprintf(&b, "for i := range %s {\n%s[i].fill()\n}\n", items, items)
 		}
 		for _, a := range m.ItemAliases {
-			fmt.Fprintf(&b, "%s.%s = %s\n", at, goName(a), items)
+			fmt.Fprintf(&b, "%s.%s = %s\n", at, gosource.Name(a), items)
 		}
 	}
 	for _, a := range append(append([]string{}, m.WireAliases...), m.XMLAliases...) {
-		fmt.Fprintf(&b, "r.%s = %s\n", goName(a), at)
+		fmt.Fprintf(&b, "r.%s = %s\n", gosource.Name(a), at)
 	}
 	return b.String()
 }
