@@ -5,14 +5,15 @@ import (
 	"slices"
 
 	"sluice/dataplane"
+	"sluice/dataplane/sorted"
 )
 
 // entries are what translates in a network, indexed.
 type entries struct {
 	elastic map[netip.Addr]bool
-	ports   map[portKey]netip.AddrPort
-	whole   map[netip.Addr][]netip.Addr // external → internal, of Any entries and mappings
-	mapped  map[netip.Addr]netip.Addr   // internal → external
+	dnat    sorted.Set[dataplane.DNAT]
+	inside  map[netip.Addr]netip.Addr // external → internal, of mappings
+	mapped  map[netip.Addr]netip.Addr // and back
 	// snat has the pool of each source; lengths are the prefix lengths among
 	// them. Sources do not overlap, so that a host is in one at the most, and
 	// looking for each length costs less than a tree.
@@ -20,30 +21,18 @@ type entries struct {
 	lengths []int
 }
 
-type portKey struct {
-	external netip.AddrPort
-	protocol uint8
-}
-
 func newEntries(n *dataplane.Network) *entries {
 	e := &entries{
-		elastic: make(map[netip.Addr]bool, len(n.Elastic)), ports: make(map[portKey]netip.AddrPort, n.DNAT.Len()),
-		whole: map[netip.Addr][]netip.Addr{}, mapped: make(map[netip.Addr]netip.Addr, len(n.Mappings)),
+		elastic: make(map[netip.Addr]bool, len(n.Elastic)), dnat: n.DNAT,
+		inside: make(map[netip.Addr]netip.Addr, len(n.Mappings)), mapped: make(map[netip.Addr]netip.Addr, len(n.Mappings)),
 		snat: make(map[netip.Prefix][]netip.Addr, len(n.SNAT)),
 	}
 	for _, a := range n.Elastic {
 		e.elastic[a] = true
 	}
 	for _, m := range n.Mappings {
-		e.whole[m.External] = append(e.whole[m.External], m.Internal)
+		e.inside[m.External] = m.Internal
 		e.mapped[m.Internal] = m.External
-	}
-	for d := range n.DNAT.All() {
-		if d.Protocol == 0 {
-			e.whole[d.External] = append(e.whole[d.External], d.Internal)
-			continue
-		}
-		e.ports[portKey{netip.AddrPortFrom(d.External, d.ExternalPort), d.Protocol}] = netip.AddrPortFrom(d.Internal, d.InternalPort)
 	}
 	for i := range n.SNAT {
 		s := &n.SNAT[i]
@@ -58,15 +47,32 @@ func newEntries(n *dataplane.Network) *entries {
 // inward returns where a packet to an address leads: by the entry for its port,
 // else by that for the whole address.
 func (e *entries) inward(protocol uint8, to netip.AddrPort) (netip.AddrPort, bool) {
-	if hasPorts(protocol) {
-		if at, ok := e.ports[portKey{to, protocol}]; ok {
-			return at, true
-		}
+	if at, ok := e.port(protocol, to); ok {
+		return at, true
 	}
-	if all := e.whole[to.Addr()]; len(all) > 0 {
-		return netip.AddrPortFrom(all[0], to.Port()), true
+	if a, ok := e.whole(to.Addr()); ok {
+		return netip.AddrPortFrom(a, to.Port()), true
 	}
 	return to, false
+}
+
+// port returns where the entry for a port leads.
+func (e *entries) port(protocol uint8, to netip.AddrPort) (at netip.AddrPort, ok bool) {
+	if !hasPorts(protocol) {
+		return at, false
+	}
+	d, ok := e.dnat.Get(dataplane.DNAT{External: to.Addr(), Protocol: protocol, ExternalPort: to.Port()})
+	return netip.AddrPortFrom(d.Internal, d.InternalPort), ok
+}
+
+// whole returns where a whole address leads, by a mapping or an entry. There is one at
+// most (nft.Compile).
+func (e *entries) whole(to netip.Addr) (netip.Addr, bool) {
+	if a, ok := e.inside[to]; ok {
+		return a, true
+	}
+	d, ok := e.dnat.Get(dataplane.DNAT{External: to})
+	return d.Internal, ok
 }
 
 // leadsTo reports whether some entry leads packets for to, an elastic IP, to at:
@@ -75,10 +81,11 @@ func (e *entries) leadsTo(protocol uint8, to, at netip.AddrPort) bool {
 	if !e.elastic[to.Addr()] {
 		return false
 	}
-	if hasPorts(protocol) && e.ports[portKey{to, protocol}] == at {
+	if led, ok := e.port(protocol, to); ok && led == at {
 		return true
 	}
-	return at.Port() == to.Port() && slices.Contains(e.whole[to.Addr()], at.Addr())
+	a, ok := e.whole(to.Addr())
+	return ok && at == netip.AddrPortFrom(a, to.Port())
 }
 
 // outward returns the addresses that a host may be seen from outside: its own
