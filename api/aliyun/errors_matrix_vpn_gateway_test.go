@@ -14,6 +14,7 @@ import (
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/settings"
+	"sluice/dataplane"
 )
 
 // vgwWorld is a VPC of Alice's with a VPN gateway, a customer gateway, and what
@@ -103,7 +104,9 @@ func (w *vgwWorld) must(t *testing.T, action string, params map[string]string) R
 // connect puts a connection between the gateway and the customer gateway.
 func connect(t *testing.T, w *vgwWorld) {
 	t.Helper()
+	proposal := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}
 	err := w.Put(&resource.VPNConnection{
+		IKE: resource.IKEConfig{Proposal: proposal}, IPsec: resource.IPsecConfig{Proposal: proposal},
 		Meta: resource.Meta{ID: "vco-1", Account: planetest.Alice.Account, Region: planetest.Region, CreatedAt: planetest.Now},
 		VPC:  w.vpc, Gateway: w.gateway, CustomerGateway: w.cgw,
 		LocalSubnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, RemoteSubnets: []netip.Prefix{netip.MustParsePrefix("172.16.0.0/12")},

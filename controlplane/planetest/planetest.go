@@ -154,6 +154,8 @@ func (p *Plane) open() {
 	if p.DB, err = state.Open(context.Background(), s); err != nil {
 		p.t.Fatal(err)
 	}
+	db, f := p.DB, follow(p.t, s, p.DB)
+	p.close = func() { f.check(p.t, db.View().Revision, func() { s.Close() }) }
 	p.DB.Listen(p.committed)
 	p.Rewire()
 }
@@ -192,7 +194,7 @@ func (p *Plane) committed(c state.Commit) {
 func (p *Plane) follow(network string) {
 	v := p.DB.View()
 	if _, ok := v.VPCs.Get(network); !ok {
-		p.DB.Observed.Forget(network)
+		p.DB.Observed.Forget(network, v.Revision)
 		return
 	}
 	p.DB.Observed.Report(network, v.Revision, nil, Now)

@@ -77,7 +77,7 @@ func (r *Reconciler) remove(ctx context.Context, v *state.View, id string) error
 		}
 		return err
 	}
-	r.db.Observed.Forget(id)
+	r.db.Observed.Forget(id, v.Revision)
 	r.mu.Lock()
 	n := r.networks[id]
 	known := n != nil && n.present

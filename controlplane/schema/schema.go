@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -29,8 +30,17 @@ var steps = [Version]func(kind string, r record) error{fieldWords}
 type record map[string]json.RawMessage
 
 // Upgrade brings a store to Version, in one commit. A store with records of an older
-// schema is backed up before. It fails on one of a newer schema.
+// schema is backed up before. It fails on one of a newer schema. If another writer of
+// the store was faster, what that has made of it is looked at anew.
 func Upgrade(ctx context.Context, s store.Store, backup func(schema int) (path string, err error), log *slog.Logger) error {
+	for {
+		if err := upgrade(ctx, s, backup, log); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+}
+
+func upgrade(ctx context.Context, s store.Store, backup func(schema int) (path string, err error), log *slog.Logger) error {
 	have, known := 0, false
 	type stored struct {
 		store.Key

@@ -19,6 +19,8 @@ import (
 	"sluice/controlplane/state"
 	"sluice/controlplane/store"
 	"sluice/controlplane/store/bolt"
+	"sluice/controlplane/store/memory"
+	"sluice/controlplane/store/storetest"
 	"sluice/dataplane"
 )
 
@@ -232,5 +234,34 @@ func TestReceiptsOf0(t *testing.T) {
 	result("text", &text)
 	if !standby.Standby || active.Standby || !gateway.Prepaid || text != "vpc-1" {
 		t.Errorf("%+v, %+v, %+v, %q", standby, active, gateway, text)
+	}
+}
+
+// Several machines that start at a time bring their store over once.
+func TestUpgradeBesideAnother(t *testing.T) {
+	space := memory.New(0)
+	s := space.Open()
+	if _, err := s.Commit(ctx, 0, []store.Write{{Key: store.Key{Kind: string(resource.KindNATGateway), ID: "x"}, Value: []byte(`{"id":"x","spec":"Small"}`)}}); err != nil {
+		t.Fatal(err)
+	}
+	backup := func(int) (string, error) { return "", nil }
+	first := true
+	rival := &storetest.Rival{Store: s, Act: func(step string) {
+		if step == "before Commit" && first {
+			first = false
+			if err := schema.Upgrade(ctx, space.Open(), backup, quiet); err != nil {
+				t.Error(err)
+			}
+		}
+	}}
+	if err := schema.Upgrade(ctx, rival, backup, quiet); err != nil {
+		t.Fatal(err)
+	}
+	db, err := state.Open(ctx, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, ok := db.View().NATGateways.Get("x"); !ok || g.Limits.Sessions != 10_000 || db.View().Revision != 2 {
+		t.Errorf("%+v at revision %d", g, db.View().Revision)
 	}
 }

@@ -15,8 +15,9 @@ import (
 
 // DB is the view over a store, and the one way to write to it.
 type DB struct {
-	store store.Store
-	view  atomic.Pointer[View]
+	store  store.Store
+	schema string // the form that the store is in
+	view   atomic.Pointer[View]
 
 	// writing serializes transactions. It is held across the store's commit, so
 	// that views follow one another in the order of their revisions.
@@ -36,11 +37,27 @@ type Commit struct {
 
 // Open loads everything in the store.
 func Open(ctx context.Context, s store.Store) (*DB, error) {
-	db := &DB{store: s, Observed: newObserved()}
+	v, schema, err := load(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{store: s, schema: schema, Observed: newObserved()}
+	db.view.Store(v)
+	db.changes.forget(v.Revision)
+	for vpc := range v.VPCs.All() {
+		db.Observed.want(vpc.ID, v.Revision)
+	}
+	return db, nil
+}
+
+// load reads a view of everything, and the store's schema.
+func load(ctx context.Context, s store.Store) (*View, string, error) {
 	v := newView()
+	schema := ""
 	touched := make(map[string]bool)
 	rev, err := s.Load(ctx, func(rec store.Record) error {
 		if rec.Kind == store.KindSchema {
+			schema = string(rec.Value)
 			return nil
 		}
 		t, err := v.rows(resource.Kind(rec.Kind))
@@ -55,42 +72,40 @@ func Open(ctx context.Context, s store.Store) (*DB, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("load the store: %w", err)
+		return nil, "", fmt.Errorf("load the store: %w", err)
 	}
 	v.Revision = rev
-	db.view.Store(v)
-	db.changes.forget(rev)
-	for vpc := range v.VPCs.All() {
-		db.Observed.want(vpc.ID, rev)
-	}
-	return db, nil
+	return v, schema, nil
 }
 
 // View returns the newest snapshot.
 func (db *DB) View() *View { return db.view.Load() }
 
-// Listen registers fn to be called after each commit, in order, before Update
-// returns. It must not block, and must be registered before the first Update.
+// Listen registers fn to be called after each commit that the view shows, whoever made
+// it, in order; of one's own, before Update returns. It must not block, and must be registered before the first Update.
 func (db *DB) Listen(fn func(Commit)) { db.listeners = append(db.listeners, fn) }
 
 // Update runs fn in a transaction. If fn returns an error, or the store does,
 // nothing has changed. When Update returns nil, what fn wrote is durable and
-// in View. fn may be run again, if another writer of a shared store was faster.
+// in View. fn may be run again, if another writer of a shared store was faster. After
+// an error of the store that is not about the writes themselves (a lost connection, an
+// ended context), they may be there all the same; Follow finds out.
 func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	db.writing.Lock()
 	defer db.writing.Unlock()
 	for {
-		err := db.attempt(ctx, fn)
+		rev, err := db.attempt(ctx, fn)
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		if err := db.catchUp(ctx); err != nil {
+		if err := db.catchUp(ctx, rev); err != nil {
 			return err
 		}
 	}
 }
 
-func (db *DB) attempt(ctx context.Context, fn func(*Tx) error) error {
+// attempt runs fn once. With ErrConflict comes the revision that the store is at.
+func (db *DB) attempt(ctx context.Context, fn func(*Tx) error) (int64, error) {
 	base := db.View()
 	tx := begin(base)
 	err := fn(tx)
@@ -98,22 +113,22 @@ func (db *DB) attempt(ctx context.Context, fn func(*Tx) error) error {
 		err = tx.err
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	tx.dropUnknownNetworks(base)
+	tx.dropUnknownNetworks()
 	if len(tx.writes) == 0 {
-		return nil
+		return 0, nil
 	}
 	writes, err := tx.encode()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	rev, err := db.store.Commit(ctx, base.Revision, writes)
 	if err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return rev, fmt.Errorf("commit: %w", err)
 	}
 	db.publish(tx, rev)
-	return nil
+	return rev, nil
 }
 
 // publish makes what a transaction has come to the view of a revision, and tells the
@@ -141,6 +156,7 @@ func (db *DB) publish(tx *Tx, revision int64) {
 // Tx is a transaction: its own view, in which its writes show at once.
 type Tx struct {
 	*View
+	base     *View
 	revision int64
 	touched  map[string]bool
 	writes   map[store.Key]resource.Resource // nil: deleted
@@ -152,13 +168,25 @@ type Tx struct {
 }
 
 func begin(base *View) *Tx {
-	return &Tx{View: base.clone(), revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), dirty: make(map[string]bool), changes: make(map[store.Key]Change), deleted: make(map[gone]bool)}
+	return &Tx{View: base.clone(), base: base, revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), dirty: make(map[string]bool), changes: make(map[store.Key]Change), deleted: make(map[gone]bool)}
 }
 
 // gone is a kind of resource that has been deleted from a network.
 type gone struct {
 	network string
 	kind    resource.Kind
+}
+
+// lost notes that what had an id has been deleted, from the network that it was in: the
+// dataplane may hold it. What was made in this transaction nobody has had.
+func (tx *Tx) lost(kind resource.Kind, id string) {
+	t, err := tx.base.rows(kind)
+	if err != nil {
+		return
+	}
+	if old, ok := t.get(id); ok && old.Network() != "" {
+		tx.deleted[gone{old.Network(), kind}] = true
+	}
 }
 
 // tries is how often an id is drawn before it is given up: with half of all ids taken,
@@ -197,9 +225,7 @@ func (tx *Tx) Delete(r resource.Resource) {
 		tx.Delete(t)
 	}
 	tx.networks[r.Network()] = true
-	if n := r.Network(); n != "" {
-		tx.deleted[gone{n, r.Kind()}] = true
-	}
+	tx.lost(r.Kind(), id)
 	tx.note(r.Kind(), id, nil)
 	tx.table(r.Kind()).remove(id, tx.touched)
 	tx.writes[store.Key{Kind: string(r.Kind()), ID: id}] = nil
@@ -260,6 +286,10 @@ func (tx *Tx) encode() ([]store.Write, error) {
 			if err != nil {
 				return nil, fmt.Errorf("encode %s %s: %w", k.Kind, k.ID, err)
 			}
+			// What can't be read would keep the next start, and all others, from the store.
+			if _, err := tx.table(resource.Kind(k.Kind)).decode(value); err != nil {
+				return nil, fmt.Errorf("%s %s could not be read again: %w", k.Kind, k.ID, err)
+			}
 			w.Value = value
 		}
 		writes = append(writes, w)
@@ -281,10 +311,10 @@ func (tx *Tx) encode() ([]store.Write, error) {
 
 // dropUnknownNetworks settles which networks have to follow: not those that
 // were gone before the transaction, since nobody would ever report them.
-func (tx *Tx) dropUnknownNetworks(base *View) {
+func (tx *Tx) dropUnknownNetworks() {
 	known := func(id string) bool {
 		_, now := tx.VPCs.Get(id)
-		_, before := base.VPCs.Get(id)
+		_, before := tx.base.VPCs.Get(id)
 		return now || before
 	}
 	for id, dirty := range tx.networks {

@@ -102,7 +102,7 @@ func TestNetworks(t *testing.T) {
 	if s := last(); s != "vpc-b" {
 		t.Errorf("deletion of a network: %s", s)
 	}
-	db.Observed.Forget("vpc-b")
+	db.Observed.Forget("vpc-b", db.View().Revision)
 	move("vpc-a") // out of a network that is gone
 	if s := last(); s != "vpc-a" || db.Observed.Holds("vpc-b") {
 		t.Errorf("from a network that is gone: %s", s)
@@ -227,6 +227,18 @@ func TestBrokenRecord(t *testing.T) {
 	}
 	if _, err := state.Open(ctx, s); err == nil || !strings.Contains(err.Error(), "vpc-a") {
 		t.Errorf("%v, want an error that names the record", err)
+	}
+}
+
+// A record that could not be read again is not written: it would bar every later start.
+func TestUnreadable(t *testing.T) {
+	db := newDB(t)
+	err := db.Update(ctx, func(tx *state.Tx) error {
+		tx.Put(&resource.VPNConnection{Meta: resource.Meta{ID: "vco-a"}}) // without algorithms
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "vco-a") || db.View().Revision != 0 {
+		t.Errorf("revision %d: %v", db.View().Revision, err)
 	}
 }
 
@@ -438,7 +450,7 @@ func TestSettleOfOneNetwork(t *testing.T) {
 	}
 	put(t, db, vpc("vpc-c"))
 	go func() { settled <- db.Observed.Settle(ctx, "vpc-c") }()
-	db.Observed.Forget("vpc-c")
+	db.Observed.Forget("vpc-c", db.View().Revision)
 	if !<-settled {
 		t.Error("a network that is gone is waited for")
 	}

@@ -100,13 +100,19 @@ func (o *Observed) Report(network string, revision int64, err error, now time.Ti
 	n.wake()
 }
 
-// Forget drops a network that is gone.
-func (o *Observed) Forget(network string) {
+// Forget drops a network of which nothing is left, as it was not wanted at a revision.
+// One that has been made again since stays wanted, with nothing applied.
+func (o *Observed) Forget(network string, revision int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if n := o.networks[network]; n != nil {
-		n.wake()
-		delete(o.networks, network)
+	n := o.networks[network]
+	if n == nil {
+		return
+	}
+	n.wake()
+	delete(o.networks, network)
+	if n.wanted > revision {
+		o.of(network).wanted = n.wanted
 	}
 }
 

@@ -64,7 +64,7 @@ func TestObserved(t *testing.T) {
 	if s := o.Status(); len(s) != 2 || s[0].Network != "vpc-a" || s[1].Network != "vpc-b" {
 		t.Errorf("%+v", s)
 	}
-	o.Forget("vpc-b")
+	o.Forget("vpc-b", db.View().Revision)
 	if o.Holds("vpc-b") || !o.Settled("vpc-b") {
 		t.Error("forgotten, and there")
 	}
@@ -95,7 +95,7 @@ func TestSettle(t *testing.T) {
 		t.Error("settled by giving up")
 	}
 	wait(ctx)
-	db.Observed.Forget("vpc-a")
+	db.Observed.Forget("vpc-a", db.View().Revision)
 	if !<-done {
 		t.Error("waits for a network that is gone")
 	}

@@ -13,6 +13,7 @@ import (
 	"sluice/controlplane/state"
 	"sluice/controlplane/tags"
 	"sluice/controlplane/vpn"
+	"sluice/dataplane"
 )
 
 // site is a VPC of Alice's with a VPN gateway in its VSwitch, and a customer
@@ -54,6 +55,8 @@ func (s *site) status(t *testing.T) vpn.GatewayStatus {
 	return g
 }
 
+var anyProposal = dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}
+
 // connect puts a connection with a route between the two gateways.
 func (s *site) connect(t *testing.T) {
 	t.Helper()
@@ -62,7 +65,8 @@ func (s *site) connect(t *testing.T) {
 	}
 	to := netip.MustParsePrefix("172.16.0.0/12")
 	for _, r := range []resource.Resource{
-		&resource.VPNConnection{Meta: meta("vco-1"), VPC: s.vpc, Gateway: s.gateway, CustomerGateway: s.customer, BGP: resource.BGPConfig{Enabled: true}},
+		&resource.VPNConnection{Meta: meta("vco-1"), VPC: s.vpc, Gateway: s.gateway, CustomerGateway: s.customer, BGP: resource.BGPConfig{Enabled: true},
+			IKE: resource.IKEConfig{Proposal: anyProposal}, IPsec: resource.IPsecConfig{Proposal: anyProposal}},
 		&resource.VPNRoute{Meta: meta(resource.VPNRouteID(s.gateway, netip.Prefix{}, to, "vco-1")), VPC: s.vpc, Gateway: s.gateway, Destination: to, Connection: "vco-1"},
 	} {
 		if err := s.Put(r); err != nil {

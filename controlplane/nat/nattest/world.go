@@ -11,6 +11,7 @@ import (
 	"sluice/controlplane/resource"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
+	"sluice/controlplane/store/memory"
 	"sluice/dataplane"
 )
 
@@ -35,7 +36,7 @@ type World struct {
 // New returns an empty world.
 func New(t testing.TB) *World {
 	t.Helper()
-	w := &World{t: t, Store: &Store{}, Settings: Settings()}
+	w := &World{t: t, Store: &Store{Store: memory.New(0).Open()}, Settings: Settings()}
 	w.Reopen()
 	return w
 }

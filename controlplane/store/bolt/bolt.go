@@ -14,6 +14,7 @@ import (
 
 	"sluice/controlplane/store"
 	"sluice/controlplane/store/boltfile"
+	"sluice/controlplane/store/events"
 )
 
 // The layout of the file: meta holds the format and the revision, kinds one
@@ -39,7 +40,10 @@ type Store struct {
 	// committing is held across the commit and its event, so that watchers see
 	// commits in order.
 	committing sync.Mutex
-	events     *events
+	events     *events.Log
+
+	closing sync.Once
+	closed  chan struct{}
 }
 
 var _ store.Store = (*Store)(nil)
@@ -59,7 +63,7 @@ func Open(path string, patience time.Duration) (*Store, error) {
 	case err != nil:
 		return nil, explain(path, err)
 	}
-	s := &Store{db: db}
+	s := &Store{db: db, closed: make(chan struct{})}
 	if err := s.prepare(path); err != nil {
 		return nil, errors.Join(explain(path, err), db.Close())
 	}
@@ -107,7 +111,7 @@ func (s *Store) prepare(path string) error {
 		revision = decode(meta.Get(revisionKey))
 		return nil
 	})
-	s.events = newEvents(revision)
+	s.events = events.New(revision, events.Kept)
 	return err
 }
 
@@ -133,7 +137,10 @@ func (s *Store) Load(ctx context.Context, fn func(store.Record) error) (int64, e
 			})
 		})
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+		return 0, store.ErrClosed
+	case err != nil:
 		return 0, fmt.Errorf("read the store: %w", err)
 	}
 	return revision, nil
@@ -147,9 +154,10 @@ func (s *Store) Commit(ctx context.Context, base int64, writes []store.Write) (i
 	s.committing.Lock()
 	defer s.committing.Unlock()
 	next := base + 1
+	var at int64
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		meta := tx.Bucket(metaBucket)
-		if decode(meta.Get(revisionKey)) != base {
+		if at = decode(meta.Get(revisionKey)); at != base {
 			return store.ErrConflict
 		}
 		kinds := tx.Bucket(kindsBucket)
@@ -160,13 +168,15 @@ func (s *Store) Commit(ctx context.Context, base int64, writes []store.Write) (i
 		}
 		return meta.Put(revisionKey, encode(next))
 	})
-	if errors.Is(err, store.ErrConflict) {
-		return 0, store.ErrConflict
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return at, store.ErrConflict
+	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
+		return 0, store.ErrClosed
+	case err != nil:
 		return 0, fmt.Errorf("write the store: %w", err)
 	}
-	s.events.add(store.Event{Revision: next, Writes: writes})
+	s.events.Add(store.Event{Revision: next, Writes: writes})
 	return next, nil
 }
 
@@ -194,12 +204,12 @@ func (s *Store) Backup(path string) error { return boltfile.Copy(s.db, path) }
 
 // Watch implements store.Store.
 func (s *Store) Watch(ctx context.Context, from int64) (<-chan store.Event, error) {
-	return s.events.watch(ctx, from)
+	return s.events.Watch(ctx, from, s.closed)
 }
 
 // Close implements store.Store. It ends all watches.
 func (s *Store) Close() error {
-	s.events.close()
+	s.closing.Do(func() { close(s.closed) })
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close the store: %w", err)
 	}

@@ -16,7 +16,8 @@ import (
 )
 
 // Backend is an empty place for a store. Open opens it, or opens it again once
-// the store of the last call has been closed: what was committed is there.
+// the store of the last call has been closed: what was committed is there. A backend
+// that several can open at a time also has Beside(t) store.Store.
 type Backend interface {
 	Open(t *testing.T) store.Store
 }
@@ -43,6 +44,9 @@ func Run(t *testing.T, fresh func(t *testing.T) Backend) {
 		{"a slow watcher misses nothing", testSlowWatcher},
 		{"ended context", testContext},
 		{"load beside commits", testSnapshot},
+		{"a hostile second writer", testHostile},
+		{"several writers at a time", testWriters},
+		{"closed", testClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, fresh(t)) })
 	}
@@ -112,8 +116,8 @@ func testConflict(t *testing.T, b Backend) {
 	rev := commit(t, s, 0, set("a", "1", "first"))
 	rev = commit(t, s, rev, set("a", "1", "second"))
 	for _, base := range []int64{0, rev - 1, rev + 1, -1} {
-		if _, err := s.Commit(context.Background(), base, []store.Write{set("a", "1", "stale")}); !errors.Is(err, store.ErrConflict) {
-			t.Errorf("commit on %d of %d: %v, want ErrConflict", base, rev, err)
+		if at, err := s.Commit(context.Background(), base, []store.Write{set("a", "1", "stale")}); !errors.Is(err, store.ErrConflict) || at != rev {
+			t.Errorf("commit on %d of %d: %d, %v, want ErrConflict", base, rev, at, err)
 		}
 	}
 	want(t, s, rev, "a 1=second@2")

@@ -1,4 +1,6 @@
-package bolt
+// Package events gives the watchers of a store its commits, from memory: for stores
+// that no database does it for.
+package events
 
 import (
 	"context"
@@ -8,16 +10,17 @@ import (
 	"sluice/controlplane/store"
 )
 
-// kept is how many of the newest events a watch may begin with.
-const kept = 4096
+// Kept is how many of the newest events a watch may begin with, where nothing else
+// is asked for.
+const Kept = 4096
 
-// events is a chain of the newest commits. Watchers walk along it at their own
+// Log is a chain of the newest commits. Watchers walk along it at their own
 // pace: what a slow one has not seen yet stays in memory for it alone, and
 // nobody waits for anybody.
-type events struct {
+type Log struct {
+	keep   int
 	mu     sync.Mutex
 	recent []*link // the newest, oldest first; never empty
-	closed chan struct{}
 }
 
 // link is a place between two events.
@@ -28,12 +31,14 @@ type link struct {
 	next     *link
 }
 
-func newEvents(revision int64) *events {
-	return &events{recent: []*link{{revision: revision, ready: make(chan struct{})}}, closed: make(chan struct{})}
+// New returns the log of a store that is at a revision. A watch may begin with any of
+// the newest keep events.
+func New(revision int64, keep int) *Log {
+	return &Log{keep: keep, recent: []*link{{revision: revision, ready: make(chan struct{})}}}
 }
 
-// add appends an event. Its revision is one higher than that of the last.
-func (e *events) add(event store.Event) {
+// Add appends an event. Its revision is one higher than that of the last.
+func (e *Log) Add(event store.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	last := e.recent[len(e.recent)-1]
@@ -41,12 +46,19 @@ func (e *events) add(event store.Event) {
 	last.next = &link{revision: event.Revision, ready: make(chan struct{})}
 	close(last.ready)
 	e.recent = append(e.recent, last.next)
-	if len(e.recent) > 2*kept {
-		e.recent = append([]*link(nil), e.recent[len(e.recent)-kept:]...)
+	if len(e.recent) > 2*e.keep {
+		e.recent = append([]*link(nil), e.recent[len(e.recent)-e.keep:]...)
 	}
 }
 
-func (e *events) watch(ctx context.Context, from int64) (<-chan store.Event, error) {
+// Watch delivers every event after a revision, in order, until ctx ends or closed is
+// closed. Errors: store.ErrCompacted, store.ErrClosed.
+func (e *Log) Watch(ctx context.Context, from int64, closed <-chan struct{}) (<-chan store.Event, error) {
+	select {
+	case <-closed:
+		return nil, store.ErrClosed
+	default:
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	first, last := e.recent[0].revision, e.recent[len(e.recent)-1].revision
@@ -65,7 +77,7 @@ func (e *events) watch(ctx context.Context, from int64) (<-chan store.Event, err
 			case <-at.ready:
 			case <-ctx.Done():
 				return
-			case <-e.closed:
+			case <-closed:
 				return
 			}
 			select {
@@ -73,20 +85,10 @@ func (e *events) watch(ctx context.Context, from int64) (<-chan store.Event, err
 				at = at.next
 			case <-ctx.Done():
 				return
-			case <-e.closed:
+			case <-closed:
 				return
 			}
 		}
 	}()
 	return out, nil
-}
-
-func (e *events) close() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	select {
-	case <-e.closed:
-	default:
-		close(e.closed)
-	}
 }

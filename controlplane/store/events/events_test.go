@@ -1,4 +1,4 @@
-package bolt
+package events
 
 import (
 	"errors"
@@ -9,32 +9,32 @@ import (
 
 func TestEventsCompact(t *testing.T) {
 	const before = 100 // revision at the start
-	e := newEvents(before)
-	slow, err := e.watch(t.Context(), before)
+	e := New(before, Kept)
+	slow, err := e.Watch(t.Context(), before, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := int64(before + 3*kept)
+	last := int64(before + 3*Kept)
 	for rev := int64(before + 1); rev <= last; rev++ {
-		e.add(store.Event{Revision: rev})
+		e.Add(store.Event{Revision: rev})
 	}
-	if len(e.recent) > 2*kept+1 {
+	if len(e.recent) > 2*Kept+1 {
 		t.Errorf("%d events are kept", len(e.recent))
 	}
 	for _, from := range []int64{0, before, before + 1} {
-		if _, err := e.watch(t.Context(), from); !errors.Is(err, store.ErrCompacted) {
+		if _, err := e.Watch(t.Context(), from, nil); !errors.Is(err, store.ErrCompacted) {
 			t.Errorf("watch from %d: %v, want ErrCompacted", from, err)
 		}
 	}
-	if _, err := e.watch(t.Context(), last+1); err == nil || errors.Is(err, store.ErrCompacted) {
+	if _, err := e.Watch(t.Context(), last+1, nil); err == nil || errors.Is(err, store.ErrCompacted) {
 		t.Errorf("watch from a revision to come: %v", err)
 	}
-	fresh, err := e.watch(t.Context(), last-kept+1)
+	fresh, err := e.Watch(t.Context(), last-Kept+1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := <-fresh; got.Revision != last-kept+2 {
-		t.Errorf("first event %d, want %d", got.Revision, last-kept+2)
+	if got := <-fresh; got.Revision != last-Kept+2 {
+		t.Errorf("first event %d, want %d", got.Revision, last-Kept+2)
 	}
 	// The slow one began before: nothing is missing for it.
 	for rev := int64(before + 1); rev <= last; rev++ {
