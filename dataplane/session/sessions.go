@@ -61,9 +61,35 @@ type Sessions struct {
 	ports   *portWatch // opened for the first network
 	noPorts error      // why there is none
 
+	beat beat
+
 	ctx  context.Context
 	stop context.CancelFunc
 	done sync.WaitGroup
+}
+
+// beat has all networks looked after at the same moment, once a second: to be woken up
+// for one after the other costs a processor more than what is done then.
+type beat struct {
+	mu   sync.Mutex
+	next chan struct{} // closed then; nil if nobody waits
+}
+
+// wait returns a channel that is closed at the next beat.
+func (b *beat) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next == nil {
+		next := make(chan struct{})
+		b.next = next
+		time.AfterFunc(time.Until(time.Now().Truncate(tick).Add(tick)), func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.next = nil
+			close(next)
+		})
+	}
+	return b.next
 }
 
 // New mounts the BPF file system if it is missing. The error wraps

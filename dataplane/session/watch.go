@@ -16,6 +16,7 @@ import (
 // How often things are looked after.
 const (
 	tick         = time.Second      // limits, and sessions that conntrack never had
+	attendEvery  = 3                // ticks: well within patience, that somebody is there
 	compareEvery = 30 * time.Second // the whole table with conntrack's
 	eventPause   = 10 * time.Millisecond
 )
@@ -162,17 +163,15 @@ func receive(ctx context.Context, c *netlink.Conn, ended *atomic.Uint64, over ch
 	}
 }
 
-// attend has the programs know each second that somebody is there, until ctx
-// ends.
+// attend looks after the limits each second, and has the programs know that somebody
+// is there, until ctx ends.
 func (w *watch) attend(ctx context.Context) {
-	second := time.NewTicker(tick)
-	defer second.Stop()
-	for {
+	for i := 0; ; i++ {
 		select {
 		case <-ctx.Done():
 			return
-		case <-second.C:
-			w.report(ctx, w.tick())
+		case <-w.n.s.beat.wait():
+			w.report(ctx, w.tick(i%attendEvery == 0))
 		}
 	}
 }
@@ -213,11 +212,13 @@ func (w *watch) report(ctx context.Context, err error) {
 	}
 }
 
-// tick tells the programs that somebody looks after the sessions, and does what
-// a limit that is reached asks for.
-func (w *watch) tick() error {
-	if err := w.n.attend(nil); err != nil {
-		return err
+// tick does what a limit that is reached asks for, and, with attend, tells the programs
+// that somebody looks after the sessions.
+func (w *watch) tick(attend bool) error {
+	if attend {
+		if err := w.n.attend(nil); err != nil {
+			return err
+		}
 	}
 	g, err := w.n.state()
 	if err != nil {
