@@ -137,11 +137,8 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (*daemon, err
 }
 
 func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKernel func(*config.Config, *slog.Logger) (kernel, error)) (_ *daemon, err error) {
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make data_dir: %w", err)
-	}
-	if err := os.MkdirAll(c.RunDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make run_dir: %w", err)
+	if err := errors.Join(private("data_dir", c.DataDir), private("run_dir", c.RunDir), checkPrivate("bpf_dir", c.BPFDir)); err != nil {
+		return nil, err
 	}
 	// The lock on the store is what keeps a second daemon out: it is taken
 	// before anything else is touched.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -51,6 +50,8 @@ type Engine struct {
 	cfg       Config
 	log       *slog.Logger
 	self      *netns.Namespace
+	marks     *os.Root             // marksDir
+	noMarks   sync.Map             // names in it that were told of
 	filter    *egressfilter.Filter // nil where the kernel cannot run it
 	sessions  *session.Sessions    // nil where the kernel cannot have them, or they are left out
 	vpn       vpn
@@ -88,15 +89,16 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Debounce == 0 {
 		cfg.Debounce = DefaultDebounce
 	}
-	if err := os.MkdirAll(filepath.Join(cfg.RunDir, marks), 0o755); err != nil {
+	marks, err := openMarks(cfg.RunDir)
+	if err != nil {
 		return nil, fmt.Errorf("start dataplane: %w", err)
 	}
 	self, err := netns.Open(cfg.Namespace)
 	if err != nil {
-		return nil, fmt.Errorf("start dataplane: %w", err)
+		return nil, fmt.Errorf("start dataplane: %w", errors.Join(err, marks.Close()))
 	}
 	e := &Engine{
-		cfg: cfg, log: cfg.Logger, self: self, networks: map[string]*network{},
+		cfg: cfg, log: cfg.Logger, self: self, marks: marks, networks: map[string]*network{},
 		announcer: garp.New(cfg.Clock, cfg.Logger),
 	}
 	if e.filter, err = egressfilter.New(); err != nil {
@@ -165,7 +167,7 @@ func (e *Engine) Close() error {
 	if e.sessions != nil {
 		e.sessions.Close()
 	}
-	return e.self.Close()
+	return errors.Join(e.self.Close(), e.marks.Close())
 }
 
 // lock returns the record of a network, locked. It is made where there is none.

@@ -11,12 +11,34 @@ import (
 	"sluice/dataplane"
 )
 
-// marks is the directory under RunDir with one file for each network. It holds
+// marksDir is the directory under RunDir with one file for each network. It holds
 // the name of the namespace that the outer end of the uplink is in, so that a
 // later process finds it where the network's own namespace is gone already.
-const marks = "networks"
+const marksDir = "networks"
 
-func (e *Engine) markPath(id string) string { return filepath.Join(e.cfg.RunDir, marks, id) }
+// openMarks opens that directory. What is read, written and removed there is meant by
+// its name in it: no symbolic link leads out of it, and it is none itself.
+func openMarks(runDir string) (*os.Root, error) {
+	if err := os.MkdirAll(runDir, 0o755); err != nil {
+		return nil, err
+	}
+	run, err := os.OpenRoot(runDir)
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	if err := run.MkdirAll(marksDir, 0o755); err != nil {
+		return nil, err
+	}
+	info, err := run.Lstat(marksDir)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is a symbolic link; it must be a directory", filepath.Join(runDir, marksDir))
+	}
+	return run.OpenRoot(marksDir)
+}
 
 // mark makes the mark, or notes where the uplink ends.
 func (e *Engine) mark(n *dataplane.Network) error {
@@ -27,7 +49,7 @@ func (e *Engine) mark(n *dataplane.Network) error {
 	if known, err := e.marked(n.ID); err == nil && (known == outer || n.Uplink == nil) {
 		return nil
 	}
-	if err := os.WriteFile(e.markPath(n.ID), []byte(outer), 0o644); err != nil {
+	if err := e.marks.WriteFile(n.ID, []byte(outer), 0o644); err != nil {
 		return fmt.Errorf("mark the network as ours: %w", err)
 	}
 	return nil
@@ -35,27 +57,44 @@ func (e *Engine) mark(n *dataplane.Network) error {
 
 // marked returns the namespace that a mark notes.
 func (e *Engine) marked(id string) (outer string, err error) {
-	b, err := os.ReadFile(e.markPath(id))
+	b, err := e.marks.ReadFile(id)
 	return strings.TrimSpace(string(b)), err
 }
 
 func (e *Engine) unmark(id string) error {
-	if err := os.Remove(e.markPath(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	info, err := e.marks.Lstat(id)
+	if err == nil {
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("the mark of ownership %s is no regular file; remove it", filepath.Join(e.marks.Name(), id))
+		}
+		err = e.marks.Remove(id)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the mark of ownership: %w", err)
 	}
 	return nil
 }
 
 // Networks returns the ids of the networks that are there, whole or in part,
-// also those that an earlier process made; ascending.
+// also those that an earlier process made; ascending. What is no mark is passed over,
+// and told of once.
 func (e *Engine) Networks() ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(e.cfg.RunDir, marks))
+	entries, err := fs.ReadDir(e.marks.FS(), ".")
 	if err != nil {
 		return nil, fmt.Errorf("list networks: %w", err)
 	}
 	ids := make([]string, 0, len(entries))
 	for _, entry := range entries {
-		ids = append(ids, entry.Name())
+		name := entry.Name()
+		err := checkNames(&dataplane.Network{ID: name})
+		if err == nil && !entry.Type().IsRegular() {
+			err = errors.New("it is no regular file")
+		}
+		if err == nil {
+			ids = append(ids, name)
+		} else if _, told := e.noMarks.LoadOrStore(name, true); !told {
+			e.log.Warn("passed over what is no mark of a network", "file", filepath.Join(e.marks.Name(), name), "error", err)
+		}
 	}
 	return ids, nil
 }
