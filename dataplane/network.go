@@ -3,6 +3,7 @@ package dataplane
 import (
 	"cmp"
 	"encoding/binary"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -19,7 +20,8 @@ type Network struct {
 	Revision int64        // store revision that this was compiled from; repeated in Observed
 	Prefix   netip.Prefix // the VPC's CIDR block
 	Switches []Switch     // by ID
-	Routes   []Route      // by destination; without the switches' own prefixes
+	Routes   []Route      // of the main route table, by destination; without the switches' own prefixes
+	Tables   []RouteTable // besides the main one, by ID
 	Uplink   *Uplink      // nil while nothing in the VPC has a public side
 	Elastic  []netip.Addr // elastic IPs of this VPC, ascending: the addresses of the uplink
 	Mappings []Mapping    // 1:1 elastic IPs, by External
@@ -65,7 +67,33 @@ type Attachment struct {
 	MTU    int        // 0 leaves the kernel's choice
 }
 
-// Route is one entry of the VPC's route table.
+// RouteTable is a route table besides the main one: for what comes from the VSwitches
+// that are bound to it, in the place of the main one.
+type RouteTable struct {
+	ID       string
+	Switches []string // VSwitch ids, ascending; each is in one table at most
+	Routes   []Route  // as Network.Routes
+}
+
+// AllRoutes returns the entries of all route tables, those of the main one first.
+func (n *Network) AllRoutes() iter.Seq[*Route] {
+	return func(yield func(*Route) bool) {
+		for i := range n.Routes {
+			if !yield(&n.Routes[i]) {
+				return
+			}
+		}
+		for i := range n.Tables {
+			for k := range n.Tables[i].Routes {
+				if !yield(&n.Tables[i].Routes[k]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Route is one entry of a route table of the VPC.
 type Route struct {
 	Destination netip.Prefix
 	NextHops    []NextHop // one, or several for ECMP; by Via

@@ -120,6 +120,24 @@ var cases = []golden{
 			nattest.Route("vpc-a", "192.168.8.0/24", nextHop(resource.NextHopHost, "i-lost", 0)),
 			nattest.Route("vpc-a", "192.168.7.0/24", nextHop(resource.NextHopTunnel, "tun-1", 0)))
 	}},
+	{name: "route-tables", resources: func() []resource.Resource {
+		inTable := func(table string, e *resource.RouteEntry) *resource.RouteEntry {
+			e.Table, e.ID = table, resource.RouteEntryID(table, e.Destination)
+			return e
+		}
+		bound := func(id, cidr, table string) *resource.VSwitch {
+			x := nattest.VSwitch(id, "vpc-a", cidr)
+			x.RouteTable = table
+			return x
+		}
+		return append(vpc(), gateway(), defaultRoute,
+			bound("vsw-9", "10.0.9.0/24", "vtb-x"), bound("vsw-8", "10.0.8.0/24", "vtb-x"), bound("vsw-7", "10.0.7.0/24", "vtb-lonely"), bound("vsw-6", "10.0.6.0/24", "vtb-a"),
+			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.Host),
+			nattest.Route("vpc-a", "192.168.0.0/16", nextHop(resource.NextHopHost, "i-1", 0)),
+			inTable("vtb-x", nattest.Route("vpc-a", "0.0.0.0/0", nextHop(resource.NextHopHost, "i-1", 0))),
+			inTable("vtb-x", nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopNATGateway, "ngw-a", 0))),
+			inTable("vtb-unused", nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopHost, "i-1", 0))))
+	}},
 	{name: "attachments", resources: func() []resource.Resource {
 		named := nattest.VSwitch("vsw-3", "vpc-a", "10.0.3.0/29")
 		named.Name = "dmz"

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"sluice/controlplane/resource"
@@ -9,11 +10,17 @@ import (
 	"sluice/dataplane"
 )
 
-// routes are the VPC's route entries, by destination. A next hop that is
-// not there (any more) is left out, and with its last one the entry.
+// routes are the entries of the VPC's route tables: of its own one, and of those that a
+// VSwitch is bound to. A next hop that is not there (any more) is left out, and with its
+// last one the entry.
 func (j *job) routes() error {
 	v, n := j.v, j.network
-	var out []dataplane.Route
+	entries, bound := map[string][]dataplane.Route{}, map[string][]string{}
+	for sw := range v.VSwitches.By(state.ByVPC, n.ID).All() {
+		if t := sw.RouteTable; t != "" && t != j.vpc.RouteTable {
+			bound[t] = append(bound[t], sw.ID)
+		}
+	}
 	for e := range v.RouteEntries.By(state.ByVPC, n.ID).All() {
 		r := dataplane.Route{Destination: e.Destination}
 		for _, h := range e.NextHops {
@@ -28,11 +35,20 @@ func (j *job) routes() error {
 			return cmp.Or(a.Via.Compare(b.Via), cmp.Compare(a.Weight, b.Weight))
 		})
 		r.NextHops = slices.CompactFunc(r.NextHops, func(a, b dataplane.NextHop) bool { return a.Via == b.Via })
-		out = append(out, r)
+		entries[e.Table] = append(entries[e.Table], r)
 	}
-	slices.SortFunc(out, func(a, b dataplane.Route) int { return a.Destination.Compare(b.Destination) })
-	n.Routes = slices.CompactFunc(out, func(a, b dataplane.Route) bool { return a.Destination == b.Destination })
+	n.Routes, n.Tables = byDestination(entries[j.vpc.RouteTable]), nil
+	for _, id := range slices.Sorted(maps.Keys(bound)) {
+		slices.Sort(bound[id])
+		n.Tables = append(n.Tables, dataplane.RouteTable{ID: id, Switches: bound[id], Routes: byDestination(entries[id])})
+	}
 	return nil
+}
+
+// byDestination sorts routes; of those to one destination the first counts.
+func byDestination(list []dataplane.Route) []dataplane.Route {
+	slices.SortStableFunc(list, func(a, b dataplane.Route) int { return a.Destination.Compare(b.Destination) })
+	return slices.CompactFunc(list, func(a, b dataplane.Route) bool { return a.Destination == b.Destination })
 }
 
 func nextHop(v *state.View, n *dataplane.Network, h resource.NextHop) (dataplane.NextHop, bool) {

@@ -51,24 +51,31 @@ func text(n *dataplane.Network) string {
 			line("  device %q vlan %d vni %d local %s remote %s port %d mtu %d", a.Device, a.VLAN, a.VNI, a.Local, a.Remote, a.Port, a.MTU)
 		}
 	}
-	for _, r := range n.Routes {
-		var hops []string
-		for _, h := range r.NextHops {
-			if h.Uplink {
-				hops = append(hops, "uplink")
-				continue
+	routes := func(indent string, list []dataplane.Route) {
+		for _, r := range list {
+			var hops []string
+			for _, h := range r.NextHops {
+				if h.Uplink {
+					hops = append(hops, "uplink")
+					continue
+				}
+				if h.VPN {
+					hops = append(hops, "VPN gateway")
+					continue
+				}
+				hop := "via " + h.Via.String()
+				if h.Weight != 0 {
+					hop += fmt.Sprintf(" weight %d", h.Weight)
+				}
+				hops = append(hops, hop)
 			}
-			if h.VPN {
-				hops = append(hops, "VPN gateway")
-				continue
-			}
-			hop := "via " + h.Via.String()
-			if h.Weight != 0 {
-				hop += fmt.Sprintf(" weight %d", h.Weight)
-			}
-			hops = append(hops, hop)
+			line(indent+"route %s %s", r.Destination, strings.Join(hops, ", "))
 		}
-		line("route %s %s", r.Destination, strings.Join(hops, ", "))
+	}
+	routes("", n.Routes)
+	for _, t := range n.Tables {
+		line("route table %s of %s", t.ID, strings.Join(t.Switches, ", "))
+		routes("  ", t.Routes)
 	}
 	if u := n.Uplink; u != nil {
 		line("uplink %s %s %s gateway %s", u.Mode, u.Device, u.Prefix, u.Gateway)

@@ -15,7 +15,8 @@ const (
 	KindInstance   Kind = "instance"
 )
 
-// VPC is a private network with one CIDR block, one router and one route table.
+// VPC is a private network with one CIDR block, one router and a route table that its
+// VSwitches have unless they are bound to another.
 type VPC struct {
 	Meta
 	CIDR        netip.Prefix   `json:"cidr"`
@@ -57,7 +58,7 @@ func (*VRouter) Network() string { return "" }
 // Clone implements Resource.
 func (r *VRouter) Clone() Resource { c := *r; return &c }
 
-// RouteTable is the route table of a VPC's router.
+// RouteTable is a route table of a VPC's router.
 type RouteTable struct {
 	Meta
 	VPC     string `json:"vpc"`
@@ -130,6 +131,7 @@ type VSwitch struct {
 	CIDR        netip.Prefix `json:"cidr"`
 	Name        string       `json:"name,omitempty"`
 	Description string       `json:"description,omitempty"`
+	RouteTable  string       `json:"routeTable,omitempty"` // that it is bound to; empty: the VPC's own
 }
 
 // Kind implements Resource.

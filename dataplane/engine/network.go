@@ -89,7 +89,13 @@ func sameTopology(a, b *dataplane.Network) bool {
 	return a.Prefix == b.Prefix && a.Timeouts == b.Timeouts && a.Shortcut == b.Shortcut &&
 		slices.Equal(a.Switches, b.Switches) && slices.Equal(a.Elastic, b.Elastic) &&
 		reflect.DeepEqual(a.VPN, b.VPN) && (a.Uplink == nil) == (b.Uplink == nil) && (a.Uplink == nil || *a.Uplink == *b.Uplink) &&
-		slices.EqualFunc(a.Routes, b.Routes, func(x, y dataplane.Route) bool {
-			return x.Destination == y.Destination && slices.Equal(x.NextHops, y.NextHops)
-		})
+		sameRoutes(a.Routes, b.Routes) && slices.EqualFunc(a.Tables, b.Tables, func(x, y dataplane.RouteTable) bool {
+		return x.ID == y.ID && slices.Equal(x.Switches, y.Switches) && sameRoutes(x.Routes, y.Routes)
+	})
+}
+
+func sameRoutes(a, b []dataplane.Route) bool {
+	return slices.EqualFunc(a, b, func(x, y dataplane.Route) bool {
+		return x.Destination == y.Destination && slices.Equal(x.NextHops, y.NextHops)
+	})
 }

@@ -70,8 +70,8 @@ func (p *Plan) ask(what ...string) {
 // entries lead to.
 func hosts(n *dataplane.Network) map[netip.Addr]bool {
 	all := map[netip.Addr]bool{}
-	for i := range n.Routes {
-		for _, h := range n.Routes[i].NextHops {
+	for r := range n.AllRoutes() {
+		for _, h := range r.NextHops {
 			all[h.Via] = true
 		}
 	}

@@ -196,11 +196,28 @@ func (g *generator) destination() netip.Prefix {
 	return netip.MustParsePrefix(pick(g.Rand, destinations...))
 }
 
+// routes fills in the main route table, and others that some VSwitches are bound to.
 func (g *generator) routes() {
+	n := g.n
+	n.Routes = g.entries()
+	free := g.Perm(len(n.Switches))
+	for i := range g.IntN(3) {
+		t := dataplane.RouteTable{ID: fmt.Sprintf("vtb-%d", i), Routes: g.entries()}
+		k := g.IntN(len(free) + 1)
+		for _, at := range free[:k] {
+			t.Switches = append(t.Switches, n.Switches[at].ID)
+		}
+		slices.Sort(t.Switches)
+		free = free[k:]
+		n.Tables = append(n.Tables, t)
+	}
+}
+
+func (g *generator) entries() (all []dataplane.Route) {
 	n := g.n
 	for range g.IntN(7) {
 		d := g.destination()
-		if slices.ContainsFunc(n.Routes, func(r dataplane.Route) bool { return r.Destination == d }) ||
+		if slices.ContainsFunc(all, func(r dataplane.Route) bool { return r.Destination == d }) ||
 			slices.ContainsFunc(n.Switches, func(s dataplane.Switch) bool { return s.Prefix.Masked() == d.Masked() }) {
 			continue
 		}
@@ -217,8 +234,9 @@ func (g *generator) routes() {
 			slices.SortFunc(e.NextHops, func(a, b dataplane.NextHop) int { return a.Via.Compare(b.Via) })
 		}
 		if len(e.NextHops) > 0 {
-			n.Routes = append(n.Routes, e)
+			all = append(all, e)
 		}
 	}
-	slices.SortFunc(n.Routes, func(a, b dataplane.Route) int { return a.Destination.Compare(b.Destination) })
+	slices.SortFunc(all, func(a, b dataplane.Route) int { return a.Destination.Compare(b.Destination) })
+	return all
 }

@@ -25,7 +25,7 @@ func commonRules() []Rule {
 		{Priority: 2220, Table: VPCTable, ExceptDefaults: true},
 		{Priority: 2230, Table: PublicTable, Mark: nft.MarkMapped},
 		{Priority: 2240, Table: VPCTable},
-		{Priority: 2250, Table: PublicTable, From: loopback},
+		{Priority: afterTables, Table: PublicTable, From: loopback},
 	}
 }
 
@@ -64,8 +64,15 @@ func ofAddresses(n *dataplane.Network) []Route {
 // before those into tunnels.
 func Compile(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
 	s := &routes{at: map[key]bool{}}
-	rules := throughTunnels(s, n, tunnels)
-	err := s.entries(n)
+	vpc, err := vpcTables(n)
+	rules := throughTunnels(s, n, vpc, tunnels)
+	for i := range vpc {
+		err = errors.Join(err, s.entries(n, &vpc[i]))
+		rules = append(rules, vpc[i].boundRules()...)
+		if vpc[i].number == NowhereTable {
+			s.add(Route{Table: NowhereTable, Destination: everything})
+		}
+	}
 	if n.VPN != nil {
 		_, clash := tablesOf(n.VPN)
 		err = errors.Join(err, clash)
@@ -73,8 +80,10 @@ func Compile(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
 	if u := n.Uplink; u != nil {
 		direct := []Hop{{Link: dataplane.UplinkName, Weight: 1}}
 		s.add(Route{Table: PublicTable, Destination: u.Prefix, Hops: direct})
-		if leadsOut(n) {
-			s.add(Route{Table: VPCTable, Destination: u.Prefix, Hops: direct})
+		for i := range vpc {
+			if leadsOut(vpc[i].entries, u.Prefix) {
+				s.add(Route{Table: vpc[i].number, Destination: u.Prefix, Hops: direct})
+			}
 		}
 		if u.Gateway.IsValid() {
 			s.add(Route{Table: PublicTable, Destination: everything, Hops: []Hop{publicHop(u, 1)}})
@@ -110,16 +119,16 @@ func (s *routes) all() []Route {
 	return s.list
 }
 
-// entries adds the entries of the VPC's route table that do not lead to the VPN
+// entries adds the entries of a route table of the VPC that do not lead to the VPN
 // gateway.
-func (s *routes) entries(n *dataplane.Network) error {
+func (s *routes) entries(n *dataplane.Network, t *vpcTable) error {
 	var errs []error
-	for i := range n.Routes {
-		r := &n.Routes[i]
+	for i := range t.entries {
+		r := &t.entries[i]
 		if byVPNGateway(r) {
 			continue // throughTunnels has them
 		}
-		want := Route{Table: VPCTable, Destination: r.Destination}
+		want := Route{Table: t.number, Destination: r.Destination}
 		for _, h := range r.NextHops {
 			hop, err := resolve(n, h)
 			if err != nil {
@@ -139,14 +148,14 @@ func (s *routes) entries(n *dataplane.Network) error {
 // everything is the destination of a default route.
 var everything = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 
-// leadsOut reports whether the route table leads to the public side by default,
+// leadsOut reports whether a route table leads to the public side by default,
 // and has no entry of its own for the public prefix: then what is on that link
 // is reached directly.
-func leadsOut(n *dataplane.Network) bool {
+func leadsOut(entries []dataplane.Route, public netip.Prefix) bool {
 	out := false
-	for i := range n.Routes {
-		r := &n.Routes[i]
-		if r.Destination.Masked() == n.Uplink.Prefix.Masked() {
+	for i := range entries {
+		r := &entries[i]
+		if r.Destination.Masked() == public.Masked() {
 			return false
 		}
 		out = out || r.Destination.Bits() == 0 && slices.ContainsFunc(r.NextHops, func(h dataplane.NextHop) bool { return h.Uplink })

@@ -15,7 +15,11 @@
 //	1095  iif TUNNEL lookup 300                     out of one VPN tunnel into another
 //	1100… from SOURCE to DESTINATION lookup TABLE   policy routes of the VPN gateway, the most specific first
 //	2200  iif lo lookup 310                         the gateway's ICMP errors to what is behind tunnels
-//	2220  lookup 100 suppress_prefixlength 0        the VPC's route table, but for its default route
+//	2210  iif VSWITCH lookup TABLE suppress_prefixlength 0
+//	2211  iif VSWITCH fwmark 0x2 lookup 200         for a VSwitch that is bound to another route table
+//	2212  iif VSWITCH lookup TABLE                  than the VPC's own: what 2220 to 2240 are to others,
+//	2213  iif VSWITCH goto 2250                     which are passed over
+//	2220  lookup 100 suppress_prefixlength 0        the VPC's own route table, but for its default route
 //	2230  fwmark 0x2 lookup 200                     hosts with an elastic IP of their own need no default route
 //	2235  iif lo lookup TABLE                       2200, where a tunnel leads everywhere
 //	2240  lookup 100                                the VPC's default route
@@ -24,15 +28,15 @@
 //
 // The marks are put on packets by package nft. Table main has the kernel's
 // routes to the VSwitches, and must not have a default route, since it is asked
-// early. Table VPCTable has the VPC's route entries, PublicTable the way to the
-// public side. The public prefix is in VPCTable, too, where the VPC's default
-// route leads to the public side; it never stands above a route of the VPC's
-// own for that prefix.
+// early. Table VPCTable has the entries of the VPC's own route table, PublicTable the
+// way to the public side; each other route table of the VPC has one numbered by a hash
+// of its id. The public prefix is in these, too, where their default route leads to the
+// public side; it never stands above a route of the VPC's own for that prefix.
 //
-// Destination routes of a VPN gateway are in TunnelTable, and those that are
-// published in VPCTable, too. Each connection has a table of its own with a
-// default route into its tunnel, for policy routes. OwnTable has the destinations
-// of both.
+// Destination routes of a VPN gateway are in TunnelTable; those that are published
+// in VPCTable, too, and those that lie in an entry that leads to the gateway in that
+// entry's table. Each connection has a table of its own with a default route into its
+// tunnel, for policy routes. OwnTable has the destinations of both.
 //
 // # What is meant for a tunnel
 //

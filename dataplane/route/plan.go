@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
@@ -98,7 +99,7 @@ func planRules(p *plan.Plan, ns *netns.Namespace, s *State, want []Rule) {
 		p.Add = append(p.Add, plan.Change{
 			What: "add rule " + w.String(),
 			Do: func(context.Context) error {
-				err := ns.Netlink().RuleAdd(w.toKernel())
+				err := w.add(ns)
 				if errors.Is(err, unix.EEXIST) {
 					return nil
 				}
@@ -136,7 +137,36 @@ func (r Rule) toKernel() *netlink.Rule {
 		k.Dst = netipx.PrefixIPNet(r.Destination)
 	}
 	k.IifName = r.From
+	if r.Goto != 0 {
+		k.Goto = r.Goto
+	}
 	return k
+}
+
+// add adds the rule. The library leaves suppress_prefixlength out where the number of the
+// table has more than a byte.
+func (r Rule) add(ns *netns.Namespace) error {
+	if !r.ExceptDefaults || r.Table < 256 {
+		return ns.Netlink().RuleAdd(r.toKernel())
+	}
+	if r.Source.IsValid() || r.Destination.IsValid() || r.Mark != 0 {
+		return fmt.Errorf("rule %s has selectors that it cannot be added with", r)
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	msg := nl.NewRtMsg()
+	msg.Family, msg.Protocol, msg.Type, msg.Table = unix.AF_INET, unix.RTPROT_BOOT, nl.FR_ACT_TO_TBL, unix.RT_TABLE_UNSPEC
+	req.AddData(msg)
+	for kind, value := range map[int]int{nl.FRA_PRIORITY: r.Priority, nl.FRA_TABLE: r.Table, nl.FRA_SUPPRESS_PREFIXLEN: 0} {
+		req.AddData(nl.NewRtAttr(kind, nl.Uint32Attr(uint32(value))))
+	}
+	req.AddData(nl.NewRtAttr(nl.FRA_PROTOCOL, nl.Uint8Attr(Protocol)))
+	if r.From != "" {
+		req.AddData(nl.NewRtAttr(nl.FRA_IIFNAME, nl.ZeroTerminated(r.From)))
+	}
+	return ns.Do(func() error {
+		_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+		return err
+	})
 }
 
 // loopback is the link that what the namespace itself sends comes in by, as

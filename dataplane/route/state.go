@@ -121,10 +121,10 @@ func addr(ip net.IP) netip.Addr {
 func ruleFromKernel(k netlink.Rule) kernelRule {
 	return kernelRule{
 		Rule: Rule{Priority: k.Priority, Source: selector(prefix(k.Src)), Destination: selector(prefix(k.Dst)), Mark: k.Mark, From: k.IifName, Table: k.Table,
-			ExceptDefaults: k.SuppressPrefixlen == 0},
+			ExceptDefaults: k.SuppressPrefixlen == 0, Goto: max(k.Goto, 0)},
 		protocol: k.Protocol,
 		simple: k.OifName == "" && k.Tos == 0 && !k.Invert && k.TunID == 0 &&
-			k.SuppressPrefixlen <= 0 && k.SuppressIfgroup == -1 && k.Goto == -1 && k.Flow <= 0 && k.IPProto == 0 &&
+			k.SuppressPrefixlen <= 0 && k.SuppressIfgroup == -1 && k.Flow <= 0 && k.IPProto == 0 &&
 			k.Dport == nil && k.Sport == nil && k.UIDRange == nil && (k.Mask == nil || *k.Mask == ^uint32(0) || k.Mark == 0),
 		kernel: k,
 	}

@@ -15,15 +15,16 @@ const Protocol = 0x53
 
 // The routing tables besides main.
 const (
-	VPCTable     = 100 // the VPC's route entries
+	VPCTable     = 100 // the entries of the VPC's main route table
 	PublicTable  = 200 // the public side
 	TunnelTable  = 300 // for what comes out of one tunnel and may go into another
 	OwnTable     = 310 // for what the gateway itself sends to what is behind tunnels
 	NowhereTable = 400 // nothing can be reached by it
 
-	// Each connection has a table with its tunnel, for policy routes. Its number
-	// has this bit, and a hash of the connection's id.
+	// Each connection has a table with its tunnel, for policy routes, and each route
+	// table besides the main one has one. Its number has this bit, and a hash of the id.
 	connectionTables = 1 << 30
+	routeTables      = 1 << 29
 )
 
 // HoldMetric is the metric of an unreachable route that stands behind one into a
@@ -61,6 +62,7 @@ type Rule struct {
 	From           string       // link that it comes in by (iif); empty for all; loopback for what the namespace itself sends
 	Table          int
 	ExceptDefaults bool // suppress_prefixlength 0
+	Goto           int  // priority of a later rule, with which the search goes on; 0: by Table
 }
 
 // key is what there can be only one route of: the kernel replaces by it.
@@ -130,6 +132,10 @@ func (r Rule) String() string {
 	}
 	if r.From != "" {
 		fmt.Fprintf(&b, " iif %s", r.From)
+	}
+	if r.Goto != 0 {
+		fmt.Fprintf(&b, " goto %d", r.Goto)
+		return b.String()
 	}
 	fmt.Fprintf(&b, " lookup %s", tableName(r.Table))
 	if r.ExceptDefaults {

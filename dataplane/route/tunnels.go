@@ -3,7 +3,6 @@ package route
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net/netip"
 	"slices"
 
@@ -43,7 +42,7 @@ const (
 // Of routes with the same prefixes one is used: an active one that works, else a
 // standby one that works, else the active one, so that its packets wake the
 // tunnel or get lost in it rather than leave by another way.
-func throughTunnels(s *routes, n *dataplane.Network, tunnels Tunnels) []Rule {
+func throughTunnels(s *routes, n *dataplane.Network, vpc []vpcTable, tunnels Tunnels) []Rule {
 	if n.VPN == nil {
 		return nil
 	}
@@ -66,7 +65,7 @@ func throughTunnels(s *routes, n *dataplane.Network, tunnels Tunnels) []Rule {
 		if r.Source.IsValid() {
 			rules = append(rules, policy(r, tables[r.Connection]))
 		} else {
-			s.published(n, r, into(tunnels, r.Connection))
+			s.published(vpc, r, into(tunnels, r.Connection))
 		}
 		if r.Destination.Bits() > 0 {
 			s.through(OwnTable, r.Destination, into(tunnels, r.Connection), sourceFor(n, r.Connection))
@@ -77,10 +76,10 @@ func throughTunnels(s *routes, n *dataplane.Network, tunnels Tunnels) []Rule {
 	}
 	for _, r := range heldRoutes(n.VPN, used, tunnels) {
 		hops := longest(used, r.Destination, tunnels)
-		s.published(n, &r, hops)
+		s.published(vpc, &r, hops)
 		s.through(OwnTable, r.Destination, hops, netip.Addr{})
 	}
-	s.rest(n, used, tunnels)
+	s.rest(vpc, used, tunnels)
 	links := map[string]bool{}
 	for i := range n.VPN.Connections {
 		c := &n.VPN.Connections[i]
@@ -112,7 +111,7 @@ func policy(r *dataplane.VPNRoute, table int) Rule {
 // A default route of the VPC has none of that: it would hide the ways out that
 // come after the table's other routes, and nothing comes after itself.
 func (s *routes) through(table int, destination netip.Prefix, hops []Hop, source netip.Addr) {
-	if table != VPCTable || destination.Bits() > 0 {
+	if !isVPCTable(table) || destination.Bits() > 0 {
 		s.add(Route{Table: table, Destination: destination, Metric: HoldMetric})
 	}
 	if len(hops) > 0 {
@@ -122,10 +121,12 @@ func (s *routes) through(table int, destination netip.Prefix, hops []Hop, source
 
 // published adds a destination route for other tunnels, and for the hosts of the
 // VPC where it is for them.
-func (s *routes) published(n *dataplane.Network, r *dataplane.VPNRoute, hops []Hop) {
+func (s *routes) published(vpc []vpcTable, r *dataplane.VPNRoute, hops []Hop) {
 	s.through(TunnelTable, r.Destination, hops, netip.Addr{})
-	if leadsHosts(n, r) {
-		s.through(VPCTable, r.Destination, hops, netip.Addr{})
+	for i := range vpc {
+		if leadsHosts(&vpc[i], r) {
+			s.through(vpc[i].number, r.Destination, hops, netip.Addr{})
+		}
 	}
 }
 
@@ -145,36 +146,39 @@ func sourceFor(n *dataplane.Network, connection string) netip.Addr {
 	return netip.Addr{}
 }
 
-// byVPNGateway reports whether an entry of the VPC's route table leaves to the VPN
+// byVPNGateway reports whether an entry of a route table leaves to the VPN
 // gateway what it leads to.
 func byVPNGateway(r *dataplane.Route) bool {
 	return slices.ContainsFunc(r.NextHops, func(h dataplane.NextHop) bool { return h.VPN })
 }
 
-// leadsHosts reports whether a destination route of the VPN gateway is one of the
-// VPC's route table, too: if it is published, or lies in an entry that leads to the
-// gateway. An entry for the very same destination comes first.
-func leadsHosts(n *dataplane.Network, r *dataplane.VPNRoute) bool {
-	nearest := -1
-	for i := range n.Routes {
-		if d := n.Routes[i].Destination.Masked(); contains(d, r.Destination) && (nearest < 0 || d.Bits() > n.Routes[nearest].Destination.Bits()) {
+// leadsHosts reports whether a destination route of the VPN gateway is one of a
+// route table of the VPC, too: if that is the main one, and the route is published, or
+// if it lies in an entry that leads to the gateway. An entry for the very same
+// destination comes first.
+func leadsHosts(t *vpcTable, r *dataplane.VPNRoute) bool {
+	nearest, published := -1, r.Published && t.isMain()
+	for i := range t.entries {
+		if d := t.entries[i].Destination.Masked(); contains(d, r.Destination) && (nearest < 0 || d.Bits() > t.entries[nearest].Destination.Bits()) {
 			nearest = i
 		}
 	}
 	if nearest < 0 {
-		return r.Published
+		return published
 	}
-	e := &n.Routes[nearest]
-	return e.Destination.Masked() != r.Destination.Masked() && (r.Published || byVPNGateway(e))
+	e := &t.entries[nearest]
+	return e.Destination.Masked() != r.Destination.Masked() && (published || byVPNGateway(e))
 }
 
 // rest adds the routes of the entries that lead to the VPN gateway, for what no
 // longer route of the gateway is for: into the tunnel of the longest one that
 // contains the entry's block, else nowhere.
-func (s *routes) rest(n *dataplane.Network, used []dataplane.VPNRoute, tunnels Tunnels) {
-	for i := range n.Routes {
-		if r := &n.Routes[i]; byVPNGateway(r) {
-			s.through(VPCTable, r.Destination, longest(used, r.Destination.Masked(), tunnels), netip.Addr{})
+func (s *routes) rest(vpc []vpcTable, used []dataplane.VPNRoute, tunnels Tunnels) {
+	for i := range vpc {
+		for k := range vpc[i].entries {
+			if r := &vpc[i].entries[k]; byVPNGateway(r) {
+				s.through(vpc[i].number, r.Destination, longest(used, r.Destination.Masked(), tunnels), netip.Addr{})
+			}
 		}
 	}
 }
@@ -314,8 +318,4 @@ func tablesOf(v *dataplane.VPNGateway) (map[string]int, error) {
 
 // ConnectionTable returns the number of the routing table that leads into the
 // tunnel of a connection.
-func ConnectionTable(id string) int {
-	h := fnv.New32a()
-	h.Write([]byte(id))
-	return connectionTables | int(h.Sum32()&(connectionTables-1))
-}
+func ConnectionTable(id string) int { return connectionTables | hashed(id)&(connectionTables-1) }

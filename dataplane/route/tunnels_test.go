@@ -12,6 +12,7 @@ import (
 
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
+	"sluice/dataplane/nft"
 	"sluice/dataplane/route"
 )
 
@@ -341,6 +342,64 @@ func TestOuterPackets(t *testing.T) {
 	applyWith(t, ns, n, tunnels)
 	if got, err := nstest.TryCommand(ns, "ip", "route", "get", "198.51.100.7", "from", "203.0.113.10"); err == nil {
 		t.Errorf("outer packets without a way to the peer by %s", got)
+	}
+}
+
+// A VSwitch that is bound to a route table has its ways in the place of the main one's.
+func TestBoundVSwitch(t *testing.T) {
+	addr, prefix := netip.MustParseAddr, netip.MustParsePrefix
+	n := vpnNetwork(through("vco-a", "", "192.168.0.0/16", false, true), through("vco-b", "", "172.20.0.0/16", false, false))
+	uplink := []dataplane.NextHop{{Uplink: true}}
+	n.Routes = []dataplane.Route{{Destination: prefix("0.0.0.0/0"), NextHops: uplink}}
+	n.Tables = []dataplane.RouteTable{{ID: "vtb-x", Switches: []string{"vsw-b"}, Routes: []dataplane.Route{
+		{Destination: prefix("10.9.0.0/16"), NextHops: via(1, "10.0.1.5")}, {Destination: prefix("172.16.0.0/12"), NextHops: []dataplane.NextHop{{VPN: true}}}}}}
+	w := route.NewWays(n, route.Tunnels{"vco-a": {Link: "vco-a", Up: true}, "vco-b": {Link: "vco-b", Up: true}})
+	for _, c := range []struct {
+		from, to string
+		mark     uint32
+		want     string
+	}{
+		{"vsw-a", "198.51.100.7", 0, "public"}, {"vsw-b", "198.51.100.7", 0, "nothing"}, {"vsw-b", "198.51.100.7", nft.MarkMapped, "public"},
+		{"vsw-b", "10.9.0.1", 0, "vsw-a"}, {"vsw-b", "10.9.0.1", nft.MarkMapped, "vsw-a"}, {"vsw-a", "10.9.0.1", 0, "public"}, {"vsw-b", "10.0.1.9", 0, "vsw-a"},
+		{"vsw-a", "192.168.1.1", 0, "vco-a"}, {"vsw-b", "192.168.1.1", 0, "nothing"}, // published in the VPC's own table
+		{"vsw-b", "172.20.1.1", 0, "vco-b"}, {"vsw-b", "172.21.1.1", 0, "unreachable"}, {"vsw-a", "172.20.1.1", 0, "public"},
+		{"vco-a", "172.20.1.1", 0, "vco-b"}, {"vco-b", "10.9.0.1", 0, "public"},
+	} {
+		got := "nothing"
+		if r := w.Find(route.Packet{Source: addr("10.0.2.9"), Destination: addr(c.to), Mark: c.mark, From: c.from}); r != nil && len(r.Hops) > 0 {
+			got = r.Hops[0].Link
+		} else if r != nil {
+			got = "unreachable"
+		}
+		if got != c.want {
+			t.Errorf("from %s to %s with mark %d: %s, want %s", c.from, c.to, c.mark, got, c.want)
+		}
+	}
+}
+
+// Of two route tables whose ids have the same number, the second's VSwitches do not take
+// the first's ways.
+func TestRouteTablesOfTheSameNumber(t *testing.T) {
+	first, second := "", ""
+	for at, i := map[int]string{}, 0; second == ""; i++ {
+		id := fmt.Sprintf("vtb-%d", i)
+		if other, ok := at[route.RouteTableNumber(id)]; ok {
+			first, second = other, id
+		}
+		at[route.RouteTableNumber(id)] = id
+	}
+	n := network()
+	entries := []dataplane.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHops: []dataplane.NextHop{{Uplink: true}}}}
+	n.Tables = []dataplane.RouteTable{{ID: first, Switches: []string{"vsw-a"}, Routes: entries}, {ID: second, Switches: []string{"vsw-b"}, Routes: entries}}
+	if _, _, err := route.Compile(n, nil); err == nil || !strings.Contains(err.Error(), second) {
+		t.Errorf("error %v", err)
+	}
+	w := route.NewWays(n, nil)
+	for from, want := range map[string]int{"vsw-a": 1, "vsw-b": 0} {
+		r := w.Find(route.Packet{Source: netip.MustParseAddr("10.0.9.9"), Destination: netip.MustParseAddr("198.51.100.7"), From: from})
+		if r == nil || len(r.Hops) != want {
+			t.Errorf("from %s: %v", from, r)
+		}
 	}
 }
 

@@ -105,9 +105,14 @@ func ofTunnels(n *dataplane.Network, tunnels Tunnels) []Route {
 // addresses (Local), one without hops where the destination is unreachable by an
 // entry, or nil where nothing leads there.
 func (w *Ways) Find(p Packet) *Route {
+	from := 0 // the least priority that counts
 	for i := range w.rules {
 		rule := &w.rules[i]
-		if !rule.matches(p) {
+		if rule.Priority < from || !rule.matches(p) {
+			continue
+		}
+		if rule.Goto != 0 {
+			from = rule.Goto
 			continue
 		}
 		r := w.tables[rule.Table].find(p.Destination)

@@ -34,13 +34,23 @@ func randomNetwork(r *rand.Rand) (*dataplane.Network, route.Tunnels) {
 	n.VPN.Propagate = r.IntN(2) == 0
 	hops := []dataplane.NextHop{{Uplink: true}, {Uplink: true}, {VPN: true}}
 	hops = append(hops, via(1, "10.0.1.5", "10.0.2.5", "10.0.3.5")...) // the last is nowhere
-	for _, d := range blocks {
-		switch r.IntN(6) {
-		case 0:
-			n.Routes = append(n.Routes, dataplane.Route{Destination: d, NextHops: []dataplane.NextHop{pick(r, hops)}})
-		case 1:
-			n.Routes = append(n.Routes, dataplane.Route{Destination: d, NextHops: append(via(1+r.IntN(3), "10.0.1.5", "10.0.2.5"), hops[r.IntN(2):1]...)})
+	entries := func() (out []dataplane.Route) {
+		for _, d := range blocks {
+			switch r.IntN(6) {
+			case 0:
+				out = append(out, dataplane.Route{Destination: d, NextHops: []dataplane.NextHop{pick(r, hops)}})
+			case 1:
+				out = append(out, dataplane.Route{Destination: d, NextHops: append(via(1+r.IntN(3), "10.0.1.5", "10.0.2.5"), hops[r.IntN(2):1]...)})
+			}
 		}
+		return out
+	}
+	n.Routes = entries()
+	bound := []string{"vsw-a", "vsw-b"}
+	for i := range r.IntN(3) {
+		k := r.IntN(len(bound) + 1)
+		n.Tables = append(n.Tables, dataplane.RouteTable{ID: fmt.Sprintf("vtb-%d", i), Switches: bound[:k], Routes: entries()})
+		bound = bound[k:]
 	}
 	for range r.IntN(8) {
 		v := dataplane.VPNRoute{
@@ -120,6 +130,9 @@ func TestWaysAreTheKernels(t *testing.T) {
 			}
 		}
 		applyErr(t, ns, n, tunnels)
+		if again := route.Plan(ns, read(t, ns), n, tunnels); !again.Empty() {
+			t.Fatalf("seed %d: applied, and still there is to do: %v", seed, again.Whats())
+		}
 		w := route.NewWays(n, tunnels)
 		for range 60 {
 			p := route.Packet{Destination: within(r, pick(r, blocks)), Source: within(r, pick(r, blocks)), From: pick(r, []string{"vsw-a", "vsw-b", "public"})}

@@ -154,8 +154,7 @@ func allByUplink(n *dataplane.Network) bool {
 	if n.VPN != nil {
 		return false
 	}
-	for i := range n.Routes {
-		r := &n.Routes[i]
+	for r := range n.AllRoutes() {
 		for _, h := range r.NextHops {
 			if !h.Uplink && !(n.Prefix.Contains(r.Destination.Addr()) && r.Destination.Bits() >= n.Prefix.Bits()) {
 				return false
