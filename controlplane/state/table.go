@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"iter"
+	"strconv"
 
 	"github.com/tidwall/btree"
 
@@ -28,19 +29,26 @@ type Table[R resource.Resource] struct {
 // zero of a missing key is an empty range. Len is O(1) and At O(log n), so
 // that a page costs the same wherever it lies.
 type Range[R resource.Resource] struct {
-	items *btree.Map[string, R]
+	only  R                     // while items is nil: most keys have one resource, and a tree takes ten times as much
+	items *btree.Map[string, R] // by order
 }
 
 // Len returns how many there are.
 func (r *Range[R]) Len() int {
-	if r == nil {
+	switch {
+	case r == nil:
 		return 0
+	case r.items == nil:
+		return 1
 	}
 	return r.items.Len()
 }
 
 // At returns the i-th, 0 ≤ i < Len.
 func (r *Range[R]) At(i int) R {
+	if r.items == nil {
+		return r.only
+	}
 	_, v, _ := r.items.GetAt(i)
 	return v
 }
@@ -57,6 +65,10 @@ func (r *Range[R]) First() (first R, ok bool) {
 func (r *Range[R]) All() iter.Seq[R] {
 	return func(yield func(R) bool) {
 		if r == nil {
+			return
+		}
+		if r.items == nil {
+			yield(r.only)
 			return
 		}
 		r.items.Scan(func(_ string, v R) bool { return yield(v) })
@@ -145,12 +157,7 @@ func (t *Table[R]) replace(id string, next R, present bool, touched map[string]b
 	if had {
 		for i := range t.kind.Indexes {
 			for _, key := range t.kind.Indexes[i].Keys(old) {
-				r := t.own(i, key, touched)
-				r.items.Delete(order(old))
-				if r.items.Len() == 0 {
-					t.ordered[i].Delete(key)
-					delete(touched, t.touchKey(i, key))
-				}
+				t.unlist(i, key, old, touched)
 			}
 		}
 		t.byID.Delete(id)
@@ -161,21 +168,51 @@ func (t *Table[R]) replace(id string, next R, present bool, touched map[string]b
 	t.byID.Set(id, next)
 	for i := range t.kind.Indexes {
 		for _, key := range t.kind.Indexes[i].Keys(next) {
-			t.own(i, key, touched).items.Set(order(next), next)
+			t.list(i, key, next, touched)
 		}
 	}
 }
 
-// own returns the range under a key as one that only this transaction sees.
-func (t *Table[R]) own(i int, key string, touched map[string]bool) *Range[R] {
-	mark := t.touchKey(i, key)
+// list puts a resource under a key of an index. A range of one is never changed, but
+// another one takes its place.
+func (t *Table[R]) list(i int, key string, next R, touched map[string]bool) {
 	r, ok := t.ordered[i].Get(key)
-	if ok && touched[mark] {
+	if !ok {
+		t.ordered[i].Set(key, &Range[R]{only: next})
+		return
+	}
+	t.own(i, key, r, touched).items.Set(order(next), next)
+}
+
+// unlist takes a resource away from a key of an index.
+func (t *Table[R]) unlist(i int, key string, old R, touched map[string]bool) {
+	r, ok := t.ordered[i].Get(key)
+	if !ok {
+		return // listed twice under the same key
+	}
+	if r.items == nil {
+		t.ordered[i].Delete(key)
+		return
+	}
+	r = t.own(i, key, r, touched)
+	r.items.Delete(order(old))
+	if r.items.Len() == 0 {
+		t.ordered[i].Delete(key)
+		delete(touched, t.touchKey(i, key))
+	}
+}
+
+// own returns the range r under a key as a tree that only this transaction sees.
+func (t *Table[R]) own(i int, key string, r *Range[R], touched map[string]bool) *Range[R] {
+	mark := t.touchKey(i, key)
+	if r.items != nil && touched[mark] {
 		return r
 	}
 	c := &Range[R]{items: new(btree.Map[string, R])}
-	if ok {
+	if r.items != nil {
 		c.items = r.items.Copy()
+	} else {
+		c.items.Set(order(r.only), r.only)
 	}
 	t.ordered[i].Set(key, c)
 	touched[mark] = true
@@ -183,11 +220,16 @@ func (t *Table[R]) own(i int, key string, touched map[string]bool) *Range[R] {
 }
 
 func (t *Table[R]) touchKey(i int, key string) string {
-	return fmt.Sprintf("%s\x00%d\x00%s", t.kind.Name, i, key)
+	return string(t.kind.Name) + "\x00" + strconv.Itoa(i) + "\x00" + key
 }
 
 // order sorts by creation, then by id.
 func order(r resource.Resource) string {
+	const digits, hex = 16, "0123456789abcdef"
 	m := r.Metadata()
-	return fmt.Sprintf("%016x%s", m.Created, m.ID)
+	b := make([]byte, digits, digits+len(m.ID))
+	for i, v := digits-1, uint64(m.Created); i >= 0; i, v = i-1, v>>4 {
+		b[i] = hex[v&0xf]
+	}
+	return string(append(b, m.ID...))
 }
