@@ -155,9 +155,10 @@ func (t *Table[R]) clone() *Table[R] {
 func (t *Table[R]) replace(id string, next R, present bool, touched map[string]bool) {
 	old, had := t.byID.Get(id)
 	if had {
+		place := order(old)
 		for i := range t.kind.Indexes {
 			for _, key := range t.kind.Indexes[i].Keys(old) {
-				t.unlist(i, key, old, touched)
+				t.unlist(i, key, place, touched)
 			}
 		}
 		t.byID.Delete(id)
@@ -166,26 +167,27 @@ func (t *Table[R]) replace(id string, next R, present bool, touched map[string]b
 		return
 	}
 	t.byID.Set(id, next)
+	place := order(next) // one text for all indexes
 	for i := range t.kind.Indexes {
 		for _, key := range t.kind.Indexes[i].Keys(next) {
-			t.list(i, key, next, touched)
+			t.list(i, key, place, next, touched)
 		}
 	}
 }
 
 // list puts a resource under a key of an index. A range of one is never changed, but
 // another one takes its place.
-func (t *Table[R]) list(i int, key string, next R, touched map[string]bool) {
+func (t *Table[R]) list(i int, key, place string, next R, touched map[string]bool) {
 	r, ok := t.ordered[i].Get(key)
 	if !ok {
 		t.ordered[i].Set(key, &Range[R]{only: next})
 		return
 	}
-	t.own(i, key, r, touched).items.Set(order(next), next)
+	t.own(i, key, r, touched).items.Set(place, next)
 }
 
 // unlist takes a resource away from a key of an index.
-func (t *Table[R]) unlist(i int, key string, old R, touched map[string]bool) {
+func (t *Table[R]) unlist(i int, key, place string, touched map[string]bool) {
 	r, ok := t.ordered[i].Get(key)
 	if !ok {
 		return // listed twice under the same key
@@ -195,7 +197,7 @@ func (t *Table[R]) unlist(i int, key string, old R, touched map[string]bool) {
 		return
 	}
 	r = t.own(i, key, r, touched)
-	r.items.Delete(order(old))
+	r.items.Delete(place)
 	if r.items.Len() == 0 {
 		t.ordered[i].Delete(key)
 		delete(touched, t.touchKey(i, key))
