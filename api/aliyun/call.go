@@ -63,6 +63,9 @@ func (c *call) read() *Error {
 	}
 	c.params = p
 	c.format, refusal = ParseFormat(p.Get("Format"))
+	if name := p.Ambiguous(); refusal == nil && name != "" {
+		refusal = invalidParameter(name)
+	}
 	return refusal
 }
 

@@ -21,6 +21,7 @@ type Params struct {
 	pairs  []param
 	exact  map[string]int // name as received to index of its first pair
 	folded map[string]int // lower-case name to index of its first pair
+	other  string         // see Ambiguous
 }
 
 type param struct{ name, value string }
@@ -79,10 +80,19 @@ func (p *Params) Add(name, value string) {
 	}
 	p.exact[name] = i
 	low := strings.ToLower(name)
-	if _, ok := p.folded[low]; !ok {
+	switch first, ok := p.folded[low]; {
+	case !ok:
 		p.folded[low] = i
+	case p.other == "" && p.pairs[first].value != value && low != "signature":
+		p.other = name
 	}
 }
+
+// Ambiguous returns a name that differs from one before in case only and has another
+// value; empty if there is none. The signature covers both, in whatever order they
+// came, while the order would decide which of them counts: whoever can reorder a signed
+// request could choose. The signature itself has nothing to choose.
+func (p *Params) Ambiguous() string { return p.other }
 
 // Len returns the number of parameters, with those that came twice.
 func (p *Params) Len() int { return len(p.pairs) }

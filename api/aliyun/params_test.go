@@ -39,6 +39,27 @@ func TestParamsLookup(t *testing.T) {
 	}
 }
 
+// A request whose order would decide which of two values counts is refused.
+func TestParamsAmbiguous(t *testing.T) {
+	for query, want := range map[string]string{
+		"VpcId=a&RegionId=r":                  "",
+		"VpcId=a&VpcId=b":                     "", // the first one, which the signature covers
+		"VpcId=a&vpcid=a":                     "",
+		"VpcId=a&X=1&vpcid=b":                 "vpcid",
+		"vpcid=b&X=1&VpcId=a":                 "VpcId",
+		"VpcId=a&vpcid=a&VPCID=b":             "VPCID",
+		"Tag.1.Key=a&tag.1.key=b&TAG.1.KEY=c": "tag.1.key",
+	} {
+		p, err := ParseParams(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Ambiguous(); got != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
+}
+
 func TestZeroParams(t *testing.T) {
 	var p Params
 	if p.Get("X") != "" || p.Len() != 0 || p.Fingerprint() == "" {

@@ -200,6 +200,32 @@ func TestNamesWithoutRegardToCase(t *testing.T) {
 	}
 }
 
+// Whoever reorders a signed request chooses nothing.
+func TestNamesOfTwoCases(t *testing.T) {
+	s := newSite(t, nil)
+	for _, names := range [][2]string{{"VpcId", "vpcid"}, {"vpcid", "VpcId"}, {"VPCID", "vpcId"}} {
+		p := s.client("id").Sign("DeleteVpc", map[string]string{names[0]: "vpc-a", names[1]: "vpc-b"})
+		var pairs [][2]string
+		for name, value := range p.All() {
+			pairs = append(pairs, [2]string{name, value})
+		}
+		for range 2 {
+			slices.Reverse(pairs)
+			p := &Params{}
+			for _, x := range pairs {
+				p.Add(x[0], x[1])
+			}
+			status, body, err := s.client("id").Send(t.Context(), p)
+			if err != nil || status != 400 || refusalOf(t, FormatJSON, body).Code != "InvalidParameter" {
+				t.Errorf("%v: %d %s %v", names, status, body, err)
+			}
+		}
+	}
+	if len(s.actions.callers) > 0 {
+		t.Errorf("called: %+v", s.actions.callers)
+	}
+}
+
 // refusalOf reads a refusal in either form.
 func refusalOf(t *testing.T, f Format, body []byte) errorBody {
 	t.Helper()
