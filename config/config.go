@@ -33,6 +33,7 @@ type Config struct {
 	FullAuditInterval time.Duration // between two comparisons of everything in it
 	Sessions          int           // that a network has room for; 0: as many as the kernel tracks connections
 	Metrics           Metrics
+	AllowRemoval      bool     // of networks that the store does not know; by the command line only
 	Bridges           []Bridge // to be made before networks are connected to them
 	Settings          settings.Settings
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -193,7 +194,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			err = errors.Join(err, dp.Close())
 		}
 	}()
-	if err := refuseForeignMarks(db.View(), dp, c); err != nil {
+	if err := refuseRemovals(db.View(), dp, c); err != nil {
 		return nil, err
 	}
 	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval, Full: c.FullAuditInterval, Open: sealer.Open})
@@ -255,20 +256,28 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	return d, nil
 }
 
-// refuseForeignMarks keeps a store that has never been written from taking
-// down the networks of another: what is marked and not wanted is removed, and
-// of a data_dir that is not mounted nothing is wanted.
-func refuseForeignMarks(v *state.View, dp kernel, c *config.Config) error {
-	// The first commit to a new store is its schema.
-	if v.Revision > 1 {
-		return nil
-	}
+// removalsAtStart is how many networks may be marked that the store does not want, for
+// a start to go on: those whose VPC was being deleted when the daemon ended.
+const removalsAtStart = 3
+
+// refuseRemovals keeps a store that has lost its records, is another one, or is new
+// because data_dir is not mounted, from taking down what is in the kernel: what is marked
+// and not wanted is removed. Whoever means that says so on the command line.
+func refuseRemovals(v *state.View, dp kernel, c *config.Config) error {
 	marked, err := dp.Networks()
-	if err != nil || len(marked) == 0 {
+	if err != nil || c.AllowRemoval {
 		return err
 	}
-	return fmt.Errorf("the store in data_dir %s is new, but %s/networks lists %d networks of another one (%s, ...), which would all be removed; mount the right data_dir, or, to give the networks up, delete that list and the namespaces sluice-<name>",
-		c.DataDir, c.RunDir, len(marked), marked[0])
+	gone := slices.DeleteFunc(slices.Clone(marked), func(id string) bool { _, wanted := v.VPCs.Get(id); return wanted })
+	most := removalsAtStart
+	if v.Revision <= 1 {
+		most = 0 // the first commit to a new store is its schema
+	}
+	if len(gone) <= most {
+		return nil
+	}
+	return fmt.Errorf("%s/networks lists %d networks that the store in data_dir %s has no VPC for (%s, ...), which would all be removed from the kernel; give it the right data_dir or a backup of the store, or, to give these networks up, start with --allow-removal once",
+		c.RunDir, len(gone), c.DataDir, gone[0])
 }
 
 // run runs everything until ctx ends or a part of it fails. The edge, which

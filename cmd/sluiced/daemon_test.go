@@ -346,6 +346,51 @@ func TestNewStoreBesideNetworks(t *testing.T) {
 	if !k.closed {
 		t.Error("the dataplane was left open")
 	}
+	c.AllowRemoval = true
+	r := startDaemon(t, c, newFakeKernel())
+	r.await(t)
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A store that has lost its VPCs does not take down their networks, but a few that were
+// being deleted.
+func TestStoreThatHasLostNetworks(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	r := startDaemon(t, c, newFakeKernel())
+	r.await(t)
+	for _, name := range []string{"alice", "bob"} { // so that it is no new one
+		if _, err := r.admin(t).CreateAccount(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	of := func(marked int) *fakeKernel {
+		k := newFakeKernel()
+		for i := range marked {
+			k.marked = append(k.marked, fmt.Sprintf("vpc-%d", i))
+		}
+		return k
+	}
+	many := of(removalsAtStart + 1)
+	_, err := openWith(t.Context(), c, slog.New(slog.DiscardHandler), func(*config.Config, *slog.Logger) (kernel, error) { return many, nil })
+	if err == nil || !strings.Contains(err.Error(), "4 networks") || !strings.Contains(err.Error(), "--allow-removal") || !many.closed {
+		t.Errorf("many networks that it does not know: %v", err)
+	}
+	r = startDaemon(t, c, of(removalsAtStart))
+	r.await(t)
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	c.AllowRemoval = true
+	r = startDaemon(t, c, of(removalsAtStart+1))
+	r.await(t)
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
 }
 
 // A store that an older version has written is copied before it is brought over.

@@ -36,10 +36,11 @@ func start(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(io.Discard) // a mistake is told in one line, below
 	file := flags.String("config", "", "configuration `FILE` (default "+config.DefaultPath+", or built-in if that is absent)")
 	check := flags.Bool("check", false, "check the configuration and exit")
+	allowRemoval := flags.Bool("allow-removal", false, "remove networks from the kernel that the store does not know, however many they are")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stderr, "Usage: sluiced [--config FILE] [--check] [--version]\n\n")
+		fmt.Fprintf(stderr, "Usage: sluiced [--config FILE] [--allow-removal] [--check] [--version]\n\n")
 		flags.SetOutput(stderr)
 		flags.PrintDefaults()
 		return 0
@@ -62,6 +63,7 @@ func start(args []string, stdout, stderr io.Writer) int {
 	if *check {
 		return 0
 	}
+	c.AllowRemoval = *allowRemoval
 	log := newLog(stderr, c)
 	slog.SetDefault(log)
 
