@@ -49,7 +49,18 @@ func given(v *string) string {
 	return *v
 }
 
-func pageOf(number, size int) state.Page { return state.Page{Number: number, Size: size} }
+// pageOf returns the page of that number, from 1, of a size of at least 1. A number of 31
+// bits times any size that is allowed does not overflow.
+func pageOf(number, size int) state.Page { return state.Page{Offset: (number - 1) * size, Limit: size} }
+
+// one is the condition that a parameter makes, which has one value or was not
+// given.
+func one[T comparable](v *T) state.OneOf[T] {
+	if v == nil {
+		return nil
+	}
+	return state.OneOf[T]{*v}
+}
 
 // pendingOrAvailable is the state of what the documents give two states.
 func pendingOrAvailable(p resource.Phase) string {

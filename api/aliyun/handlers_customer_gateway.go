@@ -50,7 +50,7 @@ func (s *Service) ModifyCustomerGatewayAttribute(ctx context.Context, c identity
 func (s *Service) DescribeCustomerGateways(_ context.Context, c identity.Caller, r *DescribeCustomerGatewaysRequest) (*DescribeCustomerGatewaysResponse, error) {
 	list, err := s.vpn.CustomerGateways(c, vpn.CustomerGatewayQuery{
 		Region: r.RegionId,
-		ID:     given(r.CustomerGatewayId),
+		IDs:    one(r.CustomerGatewayId),
 		Page:   pageOf(r.PageNumber, r.PageSize),
 	})
 	if err != nil {

@@ -46,23 +46,18 @@ func (s *Service) ModifyForwardEntry(ctx context.Context, c identity.Caller, r *
 
 // DescribeForwardTableEntries implements Actions.
 func (s *Service) DescribeForwardTableEntries(_ context.Context, c identity.Caller, r *DescribeForwardTableEntriesRequest) (*DescribeForwardTableEntriesResponse, error) {
-	q := nat.ForwardEntryQuery{
-		Region:       r.RegionId,
-		Table:        r.ForwardTableId,
-		ID:           given(r.ForwardEntryId),
-		Name:         given(r.ForwardEntryName),
-		ExternalPort: port(r.ExternalPort),
-		InternalPort: port(r.InternalPort),
-		Protocol:     protocolWords.of(r.IpProtocol),
-		Page:         pageOf(r.PageNumber, r.PageSize),
-	}
-	if r.ExternalIp != nil {
-		q.ExternalIP = *r.ExternalIp
-	}
-	if r.InternalIp != nil {
-		q.InternalIP = *r.InternalIp
-	}
-	entries, err := s.nat.ForwardEntries(c, q)
+	entries, err := s.nat.ForwardEntries(c, nat.ForwardEntryQuery{
+		Region:        r.RegionId,
+		Table:         r.ForwardTableId,
+		IDs:           one(r.ForwardEntryId),
+		Names:         one(r.ForwardEntryName),
+		ExternalIPs:   one(r.ExternalIp),
+		ExternalPorts: one(port(r.ExternalPort)),
+		Protocols:     one(protocolWords.of(r.IpProtocol)),
+		InternalIPs:   one(r.InternalIp),
+		InternalPorts: one(port(r.InternalPort)),
+		Page:          pageOf(r.PageNumber, r.PageSize),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -56,12 +56,13 @@ var eipStatus = [...]string{
 
 // DescribeEipAddresses implements Actions.
 func (s *Service) DescribeEipAddresses(_ context.Context, c identity.Caller, r *DescribeEipAddressesRequest) (*DescribeEipAddressesResponse, error) {
-	f := eip.Filter{Region: r.RegionId, ID: r.AllocationId, Address: r.EipAddress, BoundID: r.AssociatedInstanceId}
-	f.BoundType = bindingWords.of(r.AssociatedInstanceType)
+	f := eip.Filter{
+		Region: r.RegionId, IDs: one(r.AllocationId), Addresses: one(r.EipAddress),
+		BoundTypes: one(bindingWords.of(r.AssociatedInstanceType)), BoundIDs: one(r.AssociatedInstanceId),
+	}
 	for i, word := range eipStatus {
 		if given(r.Status) == word {
-			st := eip.Status(i)
-			f.Status = &st
+			f.Statuses = []eip.Status{eip.Status(i)}
 		}
 	}
 	list, err := s.eip.List(c, f, pageOf(r.PageNumber, r.PageSize))

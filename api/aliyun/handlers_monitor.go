@@ -28,11 +28,9 @@ func (s *Service) ListNatGatewayEcsMetric(_ context.Context, c identity.Caller, 
 		TimePoint: int64(r.TimePoint),
 		Order:     metricOrders[r.OrderKey],
 		Ascending: r.OrderType == "asc",
+		Addresses: one(r.PrivateIpAddress),
 		Token:     given(r.NextToken),
 		Size:      r.MaxResults,
-	}
-	if r.PrivateIpAddress != nil {
-		q.Address = *r.PrivateIpAddress
 	}
 	if r.DryRun {
 		if err := s.monitor.Check(c, q); err != nil {

@@ -50,9 +50,9 @@ func (s *Service) CreateNatGateway(ctx context.Context, c identity.Caller, r *Cr
 func (s *Service) DescribeNatGateways(_ context.Context, c identity.Caller, r *DescribeNatGatewaysRequest) (*DescribeNatGatewaysResponse, error) {
 	q := nat.GatewayQuery{
 		Region: r.RegionId,
-		ID:     given(r.NatGatewayId),
-		VPC:    given(r.VpcId),
-		Name:   given(r.Name),
+		IDs:    one(r.NatGatewayId),
+		VPCs:   one(r.VpcId),
+		Names:  one(r.Name),
 		// There are no subscriptions and no resource groups.
 		None: differs(r.InstanceChargeType, chargePostPaid) || differs(r.NatType, natTypeNormal) ||
 			r.ResourceGroupId != nil,
@@ -61,7 +61,7 @@ func (s *Service) DescribeNatGateways(_ context.Context, c identity.Caller, r *D
 	if r.Spec != nil {
 		// A gateway of specification XLarge.1 may be asked for, and none can be made.
 		limits, ok := specWords.find(*r.Spec)
-		q.Limits, q.None = &limits, q.None || !ok
+		q.Limits, q.None = []resource.Limits{limits}, q.None || !ok
 	}
 	list, err := s.nat.Gateways(c, q)
 	if err != nil {

@@ -45,7 +45,7 @@ const (
 
 // DescribeRouteTables implements Actions.
 func (s *Service) DescribeRouteTables(_ context.Context, c identity.Caller, r *DescribeRouteTablesRequest) (*DescribeRouteTablesResponse, error) {
-	f := network.RouteTableFilter{ID: r.RouteTableId, VRouter: r.VRouterId, Router: r.RouterId}
+	f := network.RouteTableFilter{IDs: one(r.RouteTableId), VRouters: one(r.VRouterId), Routers: one(r.RouterId)}
 	// VRouterId implies the router's type, whatever RouterType says.
 	f.VBR = given(r.RouterType) == routerVBR && r.VRouterId == nil
 	list := s.network.RouteTables(c, f, pageOf(r.PageNumber, r.PageSize))

@@ -45,7 +45,7 @@ func (s *Service) DescribeSnatTableEntries(_ context.Context, c identity.Caller,
 	entries, err := s.nat.SNATEntries(c, nat.SNATEntryQuery{
 		Region: r.RegionId,
 		Table:  r.SnatTableId,
-		ID:     given(r.SnatEntryId),
+		IDs:    one(r.SnatEntryId),
 		Page:   pageOf(r.PageNumber, r.PageSize),
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ func (s *Service) TagResources(ctx context.Context, c identity.Caller, r *TagRes
 func (s *Service) ListTagResources(_ context.Context, c identity.Caller, r *ListTagResourcesRequest) (*ListTagResourcesResponse, error) {
 	q := tags.Query{Target: tagged(r.RegionId, r.ResourceType, r.ResourceId), Token: given(r.NextToken), Size: r.MaxResults}
 	for _, t := range r.Tag {
-		q.Filters = append(q.Filters, tags.Match{Key: t.Key, Value: t.Value})
+		q.Filters = append(q.Filters, tags.Match{Key: t.Key, Values: one(t.Value)})
 	}
 	page, next, err := s.tags.List(c, q)
 	if err != nil {

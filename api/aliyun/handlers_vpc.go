@@ -28,7 +28,7 @@ func (s *Service) DeleteVpc(ctx context.Context, c identity.Caller, r *DeleteVpc
 
 // DescribeVpcs implements Actions.
 func (s *Service) DescribeVpcs(_ context.Context, c identity.Caller, r *DescribeVpcsRequest) (*DescribeVpcsResponse, error) {
-	list, err := s.network.VPCs(c, network.VPCFilter{Region: r.RegionId, ID: r.VpcId, Default: r.IsDefault}, pageOf(r.PageNumber, r.PageSize))
+	list, err := s.network.VPCs(c, network.VPCFilter{Region: r.RegionId, IDs: one(r.VpcId), Default: r.IsDefault}, pageOf(r.PageNumber, r.PageSize))
 	if err != nil {
 		return nil, err
 	}

@@ -81,10 +81,10 @@ func (s *Service) ModifyVpnConnectionAttribute(ctx context.Context, c identity.C
 // DescribeVpnConnections implements Actions.
 func (s *Service) DescribeVpnConnections(ctx context.Context, c identity.Caller, r *DescribeVpnConnectionsRequest) (*DescribeVpnConnectionsResponse, error) {
 	list, err := s.vpn.Connections(ctx, c, vpn.ConnectionQuery{
-		Region:          r.RegionId,
-		Gateway:         given(r.VpnGatewayId),
-		CustomerGateway: given(r.CustomerGatewayId),
-		Page:            pageOf(r.PageNumber, r.PageSize),
+		Region:           r.RegionId,
+		Gateways:         one(r.VpnGatewayId),
+		CustomerGateways: one(r.CustomerGatewayId),
+		Page:             pageOf(r.PageNumber, r.PageSize),
 	})
 	if err != nil {
 		return nil, err

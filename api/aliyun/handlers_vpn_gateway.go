@@ -73,19 +73,19 @@ func (s *Service) ModifyVpnGatewayAttribute(ctx context.Context, c identity.Call
 func (s *Service) DescribeVpnGateways(_ context.Context, c identity.Caller, r *DescribeVpnGatewaysRequest) (*DescribeVpnGatewaysResponse, error) {
 	q := vpn.GatewayQuery{
 		Region: r.RegionId,
-		ID:     given(r.VpnGatewayId),
-		VPC:    given(r.VpcId),
+		IDs:    one(r.VpnGatewayId),
+		VPCs:   one(r.VpcId),
 		// No gateway is ever locked for money.
 		None: differs(r.BusinessStatus, businessNormal),
 		Page: pageOf(r.PageNumber, r.PageSize),
 	}
 	if r.Status != nil {
-		q.None = true // one of the states that no gateway is ever in
 		for _, p := range []resource.Phase{resource.Creating, resource.Changing, resource.Ready} {
 			if vpnGatewayStatus(p) == *r.Status {
-				q.Phase, q.None = &p, differs(r.BusinessStatus, businessNormal)
+				q.Phases = append(q.Phases, p)
 			}
 		}
+		q.None = q.None || len(q.Phases) == 0 // one of the states that no gateway is ever in
 	}
 	list, err := s.vpn.Gateways(c, q)
 	if err != nil {

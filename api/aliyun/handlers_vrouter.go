@@ -9,7 +9,7 @@ import (
 
 // DescribeVRouters implements Actions.
 func (s *Service) DescribeVRouters(_ context.Context, c identity.Caller, r *DescribeVRoutersRequest) (*DescribeVRoutersResponse, error) {
-	list, err := s.network.VRouters(c, network.VRouterFilter{Region: r.RegionId, ID: r.VRouterId}, pageOf(r.PageNumber, r.PageSize))
+	list, err := s.network.VRouters(c, network.VRouterFilter{Region: r.RegionId, IDs: one(r.VRouterId)}, pageOf(r.PageNumber, r.PageSize))
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (s *Service) DeleteVSwitch(ctx context.Context, c identity.Caller, r *Delet
 // DescribeVSwitches implements Actions.
 func (s *Service) DescribeVSwitches(_ context.Context, c identity.Caller, r *DescribeVSwitchesRequest) (*DescribeVSwitchesResponse, error) {
 	list, err := s.network.VSwitches(c, network.VSwitchFilter{
-		Region: r.RegionId, VPC: r.VpcId, ID: r.VSwitchId, Zone: r.ZoneId, Default: r.IsDefault,
+		Region: r.RegionId, VPCs: one(r.VpcId), IDs: one(r.VSwitchId), Zones: one(r.ZoneId), Default: r.IsDefault,
 	}, pageOf(r.PageNumber, r.PageSize))
 	if err != nil {
 		return nil, err

@@ -22,8 +22,6 @@ var (
 	bob   = planetest.Bob
 )
 
-func ptr[T any](v T) *T { return &v }
-
 func request(region string) eip.Request {
 	return eip.Request{Region: region, Bandwidth: 5, ByTraffic: true}
 }
@@ -506,23 +504,23 @@ func TestList(t *testing.T) {
 		total  int
 		want   []string
 	}{
-		{"all", eip.Filter{}, state.Page{Number: 1, Size: 10}, 4, ids},
-		{"page 2", eip.Filter{}, state.Page{Number: 2, Size: 3}, 4, ids[3:]},
-		{"one", eip.Filter{ID: &ids[0]}, state.Page{Number: 1, Size: 10}, 1, ids[:1]},
-		{"another region's", eip.Filter{ID: &far.ID}, state.Page{Number: 1, Size: 10}, 0, nil},
-		{"another account's", eip.Filter{ID: &theirs.ID}, state.Page{Number: 1, Size: 10}, 0, nil},
-		{"another account's address", eip.Filter{Address: &theirs.Address}, state.Page{Number: 1, Size: 10}, 0, nil},
-		{"by address", eip.Filter{Address: &addresses[3]}, state.Page{Number: 1, Size: 10}, 1, ids[3:]},
-		{"by address and id", eip.Filter{Address: &addresses[3], ID: &ids[0]}, state.Page{Number: 1, Size: 10}, 0, nil},
-		{"available", eip.Filter{Status: ptr(eip.Available)}, state.Page{Number: 1, Size: 10}, 2, []string{ids[0], ids[3]}},
-		{"available, page 2", eip.Filter{Status: ptr(eip.Available)}, state.Page{Number: 2, Size: 1}, 2, ids[3:]},
-		{"in use", eip.Filter{Status: ptr(eip.InUse)}, state.Page{Number: 1, Size: 10}, 2, ids[1:3]},
-		{"associating", eip.Filter{Status: ptr(eip.Associating)}, state.Page{Number: 1, Size: 10}, 0, nil},
-		{"by kind", eip.Filter{BoundType: ptr(resource.BoundToNATGateway)}, state.Page{Number: 1, Size: 10}, 1, ids[2:3]},
-		{"by kind and object", eip.Filter{BoundType: ptr(resource.BoundToHost), BoundID: &s.ecs}, state.Page{Number: 1, Size: 10}, 1, ids[1:2]},
-		{"by object", eip.Filter{BoundID: &s.ecs}, state.Page{Number: 1, Size: 10}, 1, ids[1:2]},
-		{"by object of another kind", eip.Filter{BoundType: ptr(resource.BoundToNATGateway), BoundID: &s.ecs}, state.Page{Number: 1, Size: 10}, 0, nil},
-		{"in use by address", eip.Filter{Status: ptr(eip.InUse), Address: &addresses[0]}, state.Page{Number: 1, Size: 10}, 0, nil},
+		{"all", eip.Filter{}, state.Page{Limit: 10}, 4, ids},
+		{"page 2", eip.Filter{}, state.Page{Offset: 3, Limit: 3}, 4, ids[3:]},
+		{"one", eip.Filter{IDs: []string{ids[0]}}, state.Page{Limit: 10}, 1, ids[:1]},
+		{"another region's", eip.Filter{IDs: []string{far.ID}}, state.Page{Limit: 10}, 0, nil},
+		{"another account's", eip.Filter{IDs: []string{theirs.ID}}, state.Page{Limit: 10}, 0, nil},
+		{"another account's address", eip.Filter{Addresses: []netip.Addr{theirs.Address}}, state.Page{Limit: 10}, 0, nil},
+		{"by address", eip.Filter{Addresses: []netip.Addr{addresses[3]}}, state.Page{Limit: 10}, 1, ids[3:]},
+		{"by address and id", eip.Filter{Addresses: []netip.Addr{addresses[3]}, IDs: []string{ids[0]}}, state.Page{Limit: 10}, 0, nil},
+		{"available", eip.Filter{Statuses: []eip.Status{eip.Available}}, state.Page{Limit: 10}, 2, []string{ids[0], ids[3]}},
+		{"available, page 2", eip.Filter{Statuses: []eip.Status{eip.Available}}, state.Page{Offset: 1, Limit: 1}, 2, ids[3:]},
+		{"in use", eip.Filter{Statuses: []eip.Status{eip.InUse}}, state.Page{Limit: 10}, 2, ids[1:3]},
+		{"associating", eip.Filter{Statuses: []eip.Status{eip.Associating}}, state.Page{Limit: 10}, 0, nil},
+		{"by kind", eip.Filter{BoundTypes: []resource.BindingType{resource.BoundToNATGateway}}, state.Page{Limit: 10}, 1, ids[2:3]},
+		{"by kind and object", eip.Filter{BoundTypes: []resource.BindingType{resource.BoundToHost}, BoundIDs: []string{s.ecs}}, state.Page{Limit: 10}, 1, ids[1:2]},
+		{"by object", eip.Filter{BoundIDs: []string{s.ecs}}, state.Page{Limit: 10}, 1, ids[1:2]},
+		{"by object of another kind", eip.Filter{BoundTypes: []resource.BindingType{resource.BoundToNATGateway}, BoundIDs: []string{s.ecs}}, state.Page{Limit: 10}, 0, nil},
+		{"in use by address", eip.Filter{Statuses: []eip.Status{eip.InUse}, Addresses: []netip.Addr{addresses[0]}}, state.Page{Limit: 10}, 0, nil},
 	} {
 		c.filter.Region = planetest.Region
 		l, err := s.EIP.List(alice, c.filter, c.page)
@@ -538,6 +536,6 @@ func TestList(t *testing.T) {
 			t.Errorf("%s: %d in total, page %v; want %d, %v", c.name, l.Total, got, c.total, c.want)
 		}
 	}
-	_, err := s.EIP.List(alice, eip.Filter{Region: "cn-nowhere"}, state.Page{Number: 1, Size: 10})
+	_, err := s.EIP.List(alice, eip.Filter{Region: "cn-nowhere"}, state.Page{Limit: 10})
 	planetest.Refused(t, err, fault.RegionNotFound)
 }

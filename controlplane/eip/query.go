@@ -16,15 +16,15 @@ type ElasticIP struct {
 
 // Filter says which elastic IPs a listing shows. All conditions apply at once.
 type Filter struct {
-	Region  string
-	Status  *Status
-	Address *netip.Addr
-	ID      *string
-	// What it is bound to. The documents want BoundID only beside BoundType;
-	// alone it counts too, since a filter that is silently ignored would show
-	// what was not asked for.
-	BoundType *resource.BindingType
-	BoundID   *string
+	Region    string
+	Statuses  state.OneOf[Status]
+	Addresses state.OneOf[netip.Addr]
+	IDs       state.OneOf[string]
+	// What it is bound to. The documents want an id only beside a type; alone it
+	// counts too, since a filter that is silently ignored would show what was not
+	// asked for.
+	BoundTypes state.OneOf[resource.BindingType]
+	BoundIDs   state.OneOf[string]
 }
 
 // List returns one page of the caller's elastic IPs, in order of creation (VPC
@@ -38,25 +38,26 @@ func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing
 		return ElasticIP{ElasticIP: e, Status: StatusOf(s.db.Observed, e)}
 	}
 	keep := func(e *resource.ElasticIP) bool {
-		return e.Account == c.Account && e.Region == f.Region &&
-			(f.ID == nil || e.ID == *f.ID) &&
-			(f.Address == nil || e.Address == *f.Address) &&
-			(f.BoundType == nil || e.Binding != nil && e.Binding.Type == *f.BoundType) &&
-			(f.BoundID == nil || e.Binding != nil && e.Binding.ID == *f.BoundID) &&
-			(f.Status == nil || StatusOf(s.db.Observed, e) == *f.Status)
+		return state.Owned(e, c.Account, f.Region) && f.Addresses.Allows(e.Address) &&
+			(len(f.BoundTypes) == 0 || e.Binding != nil && f.BoundTypes.Allows(e.Binding.Type)) &&
+			(len(f.BoundIDs) == 0 || e.Binding != nil && f.BoundIDs.Allows(e.Binding.ID)) &&
+			(len(f.Statuses) == 0 || f.Statuses.Allows(StatusOf(s.db.Observed, e)))
 	}
 	// The narrowest index that the filter gives.
 	switch {
-	case f.ID != nil:
-		e, ok := v.ElasticIPs.Get(*f.ID)
-		return state.Single(e, ok && keep(e), p, item), nil
-	case f.Address != nil:
-		return state.Select(v.ElasticIPs.By(state.ByAddress, f.Address.String()), p, keep, item), nil
-	case f.BoundID != nil:
-		return state.Select(v.ElasticIPs.By(state.ByBinding, *f.BoundID), p, keep, item), nil
+	case len(f.IDs) > 0:
+		return state.Select(v.ElasticIPs.ByID(f.IDs...), p, keep, item), nil
+	case len(f.Addresses) > 0:
+		var keys []string
+		for _, a := range f.Addresses {
+			keys = append(keys, a.String())
+		}
+		return state.Select(v.ElasticIPs.ByAny(state.ByAddress, keys...), p, keep, item), nil
+	case len(f.BoundIDs) > 0:
+		return state.Select(v.ElasticIPs.ByAny(state.ByBinding, f.BoundIDs...), p, keep, item), nil
 	}
 	all := v.ElasticIPs.By(state.ByRegion, state.Key(c.Account, f.Region))
-	if f.Status == nil && f.BoundType == nil {
+	if len(f.Statuses) == 0 && len(f.BoundTypes) == 0 {
 		return state.Select(all, p, nil, item), nil
 	}
 	return state.Select(all, p, keep, item), nil

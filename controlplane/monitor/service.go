@@ -32,9 +32,9 @@ type Query struct {
 	TimePoint int64 // beginning of the minute, in seconds since 1970
 	Order     Order
 	Ascending bool
-	Address   netip.Addr // only this one; the zero Addr: all
-	Token     string     // of the page before; empty for the first page
-	Size      int        // of the page, 1 or more
+	Addresses state.OneOf[netip.Addr]
+	Token     string // of the page before; empty for the first page
+	Size      int    // of the page, 1 or more
 }
 
 // Rate is what an address did in a minute, by the second. A part of a unit is
@@ -91,7 +91,7 @@ func (s *Service) List(c identity.Caller, q Query) (Page, error) {
 	r := ranking{Order: q.Order, ascending: q.Ascending}
 	top := make([]Row, 0, q.Size+2)
 	_, err = s.minutes.Read(q.Gateway, q.TimePoint, func(row Row) {
-		if q.Address.IsValid() && row.Address != q.Address || from != nil && !r.after(row, *from) {
+		if !q.Addresses.Allows(row.Address) || from != nil && !r.after(row, *from) {
 			return
 		}
 		// One more than a page tells whether there is a next.

@@ -80,8 +80,8 @@ func TestList(t *testing.T) {
 	}
 	q := a.query()
 	for address, n := range map[string]int{"10.0.0.2": 1, "10.0.0.4": 0} {
-		q.Address = netip.MustParseAddr(address)
-		if p := a.list(t, q); len(p.Rates) != n || n == 1 && p.Rates[0].Address != q.Address || p.Next != "" {
+		q.Addresses = []netip.Addr{netip.MustParseAddr(address)}
+		if p := a.list(t, q); len(p.Rates) != n || n == 1 && p.Rates[0].Address != q.Addresses[0] || p.Next != "" {
 			t.Errorf("only %s: %+v", address, p)
 		}
 	}
@@ -216,7 +216,7 @@ func TestRefusals(t *testing.T) {
 		"of another direction":  {func(q *Query) { q.Token, q.Ascending = next, true }, fault.PageTokenInvalid},
 		"of another minute":     {func(q *Query) { q.Token, q.TimePoint = next, begin+Minute }, fault.PageTokenInvalid},
 		"of another gateway":    {func(q *Query) { q.Token, q.Gateway = next, another }, fault.PageTokenInvalid},
-		"of another filter":     {func(q *Query) { q.Token, q.Address = next, netip.MustParseAddr("10.0.0.1") }, fault.PageTokenInvalid},
+		"of another filter":     {func(q *Query) { q.Token, q.Addresses = next, []netip.Addr{netip.MustParseAddr("10.0.0.1")} }, fault.PageTokenInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := a.query()

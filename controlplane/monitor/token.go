@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
+	"strings"
 )
 
 // A token says where the next page begins: the count and the address of the
@@ -36,9 +38,22 @@ func parseToken(q Query) (p place, ok bool) {
 	return place{binary.BigEndian.Uint64(b), address(binary.BigEndian.Uint32(b[8:]))}, true
 }
 
+// addressText is the filter as the checksum has it, in a form that is older than
+// lists of addresses: none is "invalid IP".
+func (q Query) addressText() string {
+	if len(q.Addresses) == 0 {
+		return netip.Addr{}.String()
+	}
+	var list []string
+	for _, a := range q.Addresses {
+		list = append(list, a.String())
+	}
+	return strings.Join(list, ",")
+}
+
 func tokenSum(q Query, at []byte) []byte {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%d\n%d\n%t\n%s\n", q.Gateway, q.TimePoint, q.Order, q.Ascending, q.Address)
+	fmt.Fprintf(h, "%s\n%d\n%d\n%t\n%s\n", q.Gateway, q.TimePoint, q.Order, q.Ascending, q.addressText())
 	h.Write(at)
 	return h.Sum(nil)[:tokenCheck]
 }

@@ -8,19 +8,18 @@ import (
 	"sluice/controlplane/state"
 )
 
-// ForwardEntryQuery selects entries of a DNAT table. Empty and nil filters
-// match all, others match whole values, and all have to match.
+// ForwardEntryQuery selects entries of a DNAT table.
 type ForwardEntryQuery struct {
-	Region       string
-	Table        string
-	ID           string
-	Name         string
-	ExternalIP   netip.Addr
-	ExternalPort *uint16 // 0: Any
-	Protocol     *resource.Protocol
-	InternalIP   netip.Addr
-	InternalPort *uint16 // 0: Any
-	Page         state.Page
+	Region        string
+	Table         string
+	IDs           state.OneOf[string]
+	Names         state.OneOf[string]
+	ExternalIPs   state.OneOf[netip.Addr]
+	ExternalPorts state.OneOf[uint16] // 0: Any
+	Protocols     state.OneOf[resource.Protocol]
+	InternalIPs   state.OneOf[netip.Addr]
+	InternalPorts state.OneOf[uint16] // 0: Any
+	Page          state.Page
 }
 
 // Entries is a page of a DNAT or SNAT table.
@@ -31,7 +30,7 @@ type Entries[T resource.Resource] struct {
 }
 
 // ForwardEntries lists the entries of a DNAT table in the order in which they
-// were made. Without filters, or with one address as the only filter, a page
+// were made. Without filters, or with addresses of one kind as the only filter, a page
 // costs the same however long the table is.
 func (s *Service) ForwardEntries(c identity.Caller, q ForwardEntryQuery) (Entries[*resource.ForwardEntry], error) {
 	v := s.db.View()
@@ -40,9 +39,9 @@ func (s *Service) ForwardEntries(c identity.Caller, q ForwardEntryQuery) (Entrie
 		return Entries[*resource.ForwardEntry]{}, err
 	}
 	out := Entries[*resource.ForwardEntry]{Gateway: g.ID, Applied: s.db.Observed.Applied(g.VPC)}
-	if q.ID != "" {
-		e, err := forwardEntry(v, g, q.ID)
-		out.Listing = state.Single(e, err == nil && q.matches(e), q.Page, itself)
+	if len(q.IDs) > 0 {
+		match := func(e *resource.ForwardEntry) bool { return e.Table == g.ForwardTable && q.matches(e) }
+		out.Listing = state.Select(v.ForwardEntries.ByID(q.IDs...), q.Page, match, itself)
 		return out, nil
 	}
 	r, match := q.candidates(v, g)
@@ -57,27 +56,32 @@ func itself[R resource.Resource](r R) R { return r }
 // the VPC is of this table.
 func (q ForwardEntryQuery) candidates(v *state.View, g *resource.NATGateway) (*state.Range[*resource.ForwardEntry], func(*resource.ForwardEntry) bool) {
 	r, rest := v.ForwardEntries.By(state.ByTable, g.ForwardTable), q
-	if q.ExternalIP.IsValid() {
-		r = v.ForwardEntries.By(state.ByExternal, state.AddrKey(g.VPC, q.ExternalIP))
-		rest.ExternalIP = netip.Addr{}
+	if len(q.ExternalIPs) > 0 {
+		r = v.ForwardEntries.ByAny(state.ByExternal, addrKeys(g.VPC, q.ExternalIPs)...)
+		rest.ExternalIPs = nil
 	}
-	if q.InternalIP.IsValid() {
-		if in := v.ForwardEntries.By(state.ByInternal, state.AddrKey(g.VPC, q.InternalIP)); in.Len() <= r.Len() {
+	if len(q.InternalIPs) > 0 {
+		if in := v.ForwardEntries.ByAny(state.ByInternal, addrKeys(g.VPC, q.InternalIPs)...); in.Len() <= r.Len() {
 			r, rest = in, q
-			rest.InternalIP = netip.Addr{}
+			rest.InternalIPs = nil
 		}
 	}
-	if rest.Name == "" && !rest.ExternalIP.IsValid() && !rest.InternalIP.IsValid() && rest.ExternalPort == nil && rest.InternalPort == nil && rest.Protocol == nil {
+	if len(rest.Names)+len(rest.ExternalIPs)+len(rest.InternalIPs)+len(rest.ExternalPorts)+len(rest.InternalPorts)+len(rest.Protocols) == 0 {
 		return r, nil
 	}
 	return r, q.matches
 }
 
+func addrKeys(vpc string, list []netip.Addr) []string {
+	out := make([]string, len(list))
+	for i, a := range list {
+		out[i] = state.AddrKey(vpc, a)
+	}
+	return out
+}
+
 func (q ForwardEntryQuery) matches(e *resource.ForwardEntry) bool {
-	return (q.Name == "" || e.Name == q.Name) &&
-		(!q.ExternalIP.IsValid() || e.ExternalIP == q.ExternalIP) &&
-		(q.ExternalPort == nil || e.ExternalPort == *q.ExternalPort) &&
-		(q.Protocol == nil || e.Protocol == *q.Protocol) &&
-		(!q.InternalIP.IsValid() || e.InternalIP == q.InternalIP) &&
-		(q.InternalPort == nil || e.InternalPort == *q.InternalPort)
+	return q.Names.Allows(e.Name) && q.Protocols.Allows(e.Protocol) &&
+		q.ExternalIPs.Allows(e.ExternalIP) && q.ExternalPorts.Allows(e.ExternalPort) &&
+		q.InternalIPs.Allows(e.InternalIP) && q.InternalPorts.Allows(e.InternalPort)
 }

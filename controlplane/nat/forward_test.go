@@ -179,33 +179,32 @@ func TestForwardEntriesQuery(t *testing.T) {
 		ids = append(ids, b.mustForward(t, b.forward(protocol(p, 0, 80), external(last, uint16(100+i)), internal(fmt.Sprintf("10.0.1.%d", 50+i%3)),
 			func(e *nat.ForwardEntry) { e.Name = fmt.Sprintf("name-%d", i%2); e.InternalPort = uint16(80 + i) })))
 	}
-	port := func(n uint16) *uint16 { return &n }
 	for name, c := range map[string]struct {
 		q     nat.ForwardEntryQuery
 		total int
 		want  []int
 	}{
 		"all":                {nat.ForwardEntryQuery{}, 6, []int{0, 1, 2, 3, 4, 5}},
-		"page":               {nat.ForwardEntryQuery{Page: state.Page{Number: 2, Size: 4}}, 6, []int{4, 5}},
-		"id":                 {nat.ForwardEntryQuery{ID: ids[3]}, 1, []int{3}},
-		"id, second page":    {nat.ForwardEntryQuery{ID: ids[3], Page: state.Page{Number: 2, Size: 4}}, 1, nil},
-		"id that mismatches": {nat.ForwardEntryQuery{ID: ids[3], Protocol: ptr(resource.TCP)}, 0, nil},
-		"unknown id":         {nat.ForwardEntryQuery{ID: "fwd-none"}, 0, nil},
-		"external":           {nat.ForwardEntryQuery{ExternalIP: public("12")}, 2, []int{4, 5}},
-		"external, page":     {nat.ForwardEntryQuery{ExternalIP: public("11"), Page: state.Page{Number: 2, Size: 3}}, 4, []int{3}},
-		"internal":           {nat.ForwardEntryQuery{InternalIP: netip.MustParseAddr("10.0.1.50")}, 2, []int{0, 3}},
-		"both":               {nat.ForwardEntryQuery{ExternalIP: public("12"), InternalIP: netip.MustParseAddr("10.0.1.51")}, 1, []int{4}},
-		"external port":      {nat.ForwardEntryQuery{ExternalPort: port(102)}, 1, []int{2}},
-		"internal port":      {nat.ForwardEntryQuery{InternalPort: port(85)}, 1, []int{5}},
-		"Any port":           {nat.ForwardEntryQuery{ExternalPort: port(0)}, 0, nil},
-		"protocol":           {nat.ForwardEntryQuery{Protocol: ptr(resource.UDP), Page: state.Page{Number: 2, Size: 2}}, 3, []int{5}},
-		"name":               {nat.ForwardEntryQuery{Name: "name-0"}, 3, []int{0, 2, 4}},
-		"name and external":  {nat.ForwardEntryQuery{Name: "name-0", ExternalIP: public("12")}, 1, []int{4}},
+		"page":               {nat.ForwardEntryQuery{Page: state.Page{Offset: 4, Limit: 4}}, 6, []int{4, 5}},
+		"id":                 {nat.ForwardEntryQuery{IDs: []string{ids[3]}}, 1, []int{3}},
+		"id, second page":    {nat.ForwardEntryQuery{IDs: []string{ids[3]}, Page: state.Page{Offset: 4, Limit: 4}}, 1, nil},
+		"id that mismatches": {nat.ForwardEntryQuery{IDs: []string{ids[3]}, Protocols: []resource.Protocol{resource.TCP}}, 0, nil},
+		"unknown id":         {nat.ForwardEntryQuery{IDs: []string{"fwd-none"}}, 0, nil},
+		"external":           {nat.ForwardEntryQuery{ExternalIPs: []netip.Addr{public("12")}}, 2, []int{4, 5}},
+		"external, page":     {nat.ForwardEntryQuery{ExternalIPs: []netip.Addr{public("11")}, Page: state.Page{Offset: 3, Limit: 3}}, 4, []int{3}},
+		"internal":           {nat.ForwardEntryQuery{InternalIPs: []netip.Addr{netip.MustParseAddr("10.0.1.50")}}, 2, []int{0, 3}},
+		"both":               {nat.ForwardEntryQuery{ExternalIPs: []netip.Addr{public("12")}, InternalIPs: []netip.Addr{netip.MustParseAddr("10.0.1.51")}}, 1, []int{4}},
+		"external port":      {nat.ForwardEntryQuery{ExternalPorts: []uint16{102}}, 1, []int{2}},
+		"internal port":      {nat.ForwardEntryQuery{InternalPorts: []uint16{85}}, 1, []int{5}},
+		"Any port":           {nat.ForwardEntryQuery{ExternalPorts: []uint16{0}}, 0, nil},
+		"protocol":           {nat.ForwardEntryQuery{Protocols: []resource.Protocol{resource.UDP}, Page: state.Page{Offset: 2, Limit: 2}}, 3, []int{5}},
+		"name":               {nat.ForwardEntryQuery{Names: []string{"name-0"}}, 3, []int{0, 2, 4}},
+		"name and external":  {nat.ForwardEntryQuery{Names: []string{"name-0"}, ExternalIPs: []netip.Addr{public("12")}}, 1, []int{4}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.q.Region, c.q.Table = nattest.Region, b.g.ForwardTable
-			if c.q.Page.Number == 0 {
-				c.q.Page = state.Page{Number: 1, Size: 10}
+			if c.q.Page.Limit == 0 {
+				c.q.Page = state.Page{Limit: 10}
 			}
 			list, err := b.s.ForwardEntries(b.c, c.q)
 			if err != nil {
@@ -223,7 +222,7 @@ func TestForwardEntriesQuery(t *testing.T) {
 			}
 		})
 	}
-	q := nat.ForwardEntryQuery{Region: "mars", Table: b.g.ForwardTable, Page: state.Page{Number: 1, Size: 10}}
+	q := nat.ForwardEntryQuery{Region: "mars", Table: b.g.ForwardTable, Page: state.Page{Limit: 10}}
 	_, err := b.s.ForwardEntries(b.c, q)
 	refused(t, err, fault.RegionNotFound)
 	q.Region, q.Table = nattest.Region, "ftb-none"
@@ -241,11 +240,9 @@ func BenchmarkForwardEntriesPage(b *testing.B) {
 	w.Put(rs...)
 	s, c := service(w), nattest.Caller()
 	for b.Loop() {
-		list, err := s.ForwardEntries(c, nat.ForwardEntryQuery{Region: nattest.Region, Table: g.ForwardTable, Page: state.Page{Number: 100, Size: 50}})
+		list, err := s.ForwardEntries(c, nat.ForwardEntryQuery{Region: nattest.Region, Table: g.ForwardTable, Page: state.Page{Offset: 4950, Limit: 50}})
 		if err != nil || len(list.Items) != 50 || list.Total != 10_000 {
 			b.Fatal(err)
 		}
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -29,15 +29,14 @@ type GatewayStatus struct {
 	Addresses []GatewayAddress // in the order in which they were allocated
 }
 
-// GatewayQuery selects gateways of a region. Empty filters match all, others
-// match whole values, and all have to match.
+// GatewayQuery selects gateways of a region.
 type GatewayQuery struct {
 	Region string
-	ID     string
-	VPC    string
-	Name   string
-	Limits *resource.Limits // nil: any
-	None   bool             // a filter that no gateway can match was given
+	IDs    state.OneOf[string]
+	VPCs   state.OneOf[string]
+	Names  state.OneOf[string]
+	Limits state.OneOf[resource.Limits]
+	None   bool // a filter that no gateway can match was given
 	Page   state.Page
 }
 
@@ -51,14 +50,16 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 	}
 	v := s.db.View()
 	r := v.NATGateways.By(state.ByRegion, state.Key(c.Account, q.Region))
-	if q.VPC != "" {
-		r = v.NATGateways.By(state.ByVPC, q.VPC)
+	match := func(g *resource.NATGateway) bool {
+		return state.Owned(g, c.Account, q.Region) && q.VPCs.Allows(g.VPC) && q.Names.Allows(g.Name) && q.Limits.Allows(g.Limits)
 	}
-	var match func(*resource.NATGateway) bool // nil: everything in the range
-	if q.ID != "" || q.VPC != "" || q.Name != "" || q.Limits != nil {
-		match = func(g *resource.NATGateway) bool {
-			return state.Owned(g, c.Account, q.Region) && (q.ID == "" || g.ID == q.ID) && (q.Name == "" || g.Name == q.Name) && (q.Limits == nil || g.Limits == *q.Limits)
-		}
+	switch {
+	case len(q.IDs) > 0:
+		r = v.NATGateways.ByID(q.IDs...)
+	case len(q.VPCs) > 0:
+		r = v.NATGateways.ByAny(state.ByVPC, q.VPCs...)
+	case len(q.Names) == 0 && len(q.Limits) == 0:
+		match = nil // everything in the range
 	}
 	return state.Select(r, q.Page, match, func(g *resource.NATGateway) GatewayStatus { return s.status(v, g) }), nil
 }

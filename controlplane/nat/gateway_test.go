@@ -118,7 +118,7 @@ func TestModifyGateway(t *testing.T) {
 
 func (b *bench) gateway(t *testing.T) nat.GatewayStatus {
 	t.Helper()
-	list, err := b.s.Gateways(b.c, nat.GatewayQuery{Region: nattest.Region, ID: b.g.ID, Page: state.Page{Number: 1, Size: 10}})
+	list, err := b.s.Gateways(b.c, nat.GatewayQuery{Region: nattest.Region, IDs: []string{b.g.ID}, Page: state.Page{Limit: 10}})
 	if err != nil || list.Total != 1 || len(list.Items) != 1 {
 		t.Fatalf("%+v, %v", list, err)
 	}
@@ -209,18 +209,18 @@ func TestGatewaysQuery(t *testing.T) {
 		ids   []string
 	}{
 		"all":           {nat.GatewayQuery{}, 5, []string{b.g.ID, "ngw-b", "ngw-c", "ngw-d", "ngw-large"}},
-		"page":          {nat.GatewayQuery{Page: state.Page{Number: 2, Size: 2}}, 5, []string{"ngw-c", "ngw-d"}},
-		"last page":     {nat.GatewayQuery{Page: state.Page{Number: 3, Size: 2}}, 5, []string{"ngw-large"}},
-		"behind it":     {nat.GatewayQuery{Page: state.Page{Number: 4, Size: 2}}, 5, nil},
-		"far behind it": {nat.GatewayQuery{Page: state.Page{Number: 1<<31 - 1, Size: 100}}, 5, nil},
-		"id":            {nat.GatewayQuery{ID: "ngw-c"}, 1, []string{"ngw-c"}},
-		"other's id":    {nat.GatewayQuery{ID: "ngw-other"}, 0, nil},
-		"VPC":           {nat.GatewayQuery{VPC: "vpc-d"}, 1, []string{"ngw-d"}},
-		"other's VPC":   {nat.GatewayQuery{VPC: "vpc-other"}, 0, nil},
-		"VPC and id":    {nat.GatewayQuery{VPC: "vpc-d", ID: "ngw-c"}, 0, nil},
-		"name":          {nat.GatewayQuery{Name: "big"}, 1, []string{"ngw-large"}},
-		"part of name":  {nat.GatewayQuery{Name: "bi"}, 0, nil},
-		"spec":          {nat.GatewayQuery{Limits: &nattest.Small, Page: state.Page{Number: 2, Size: 3}}, 4, []string{"ngw-d"}},
+		"page":          {nat.GatewayQuery{Page: state.Page{Offset: 2, Limit: 2}}, 5, []string{"ngw-c", "ngw-d"}},
+		"last page":     {nat.GatewayQuery{Page: state.Page{Offset: 4, Limit: 2}}, 5, []string{"ngw-large"}},
+		"behind it":     {nat.GatewayQuery{Page: state.Page{Offset: 6, Limit: 2}}, 5, nil},
+		"far behind it": {nat.GatewayQuery{Page: state.Page{Offset: (1<<31 - 1 - 1) * 100, Limit: 100}}, 5, nil},
+		"id":            {nat.GatewayQuery{IDs: []string{"ngw-c"}}, 1, []string{"ngw-c"}},
+		"other's id":    {nat.GatewayQuery{IDs: []string{"ngw-other"}}, 0, nil},
+		"VPC":           {nat.GatewayQuery{VPCs: []string{"vpc-d"}}, 1, []string{"ngw-d"}},
+		"other's VPC":   {nat.GatewayQuery{VPCs: []string{"vpc-other"}}, 0, nil},
+		"VPC and id":    {nat.GatewayQuery{VPCs: []string{"vpc-d"}, IDs: []string{"ngw-c"}}, 0, nil},
+		"name":          {nat.GatewayQuery{Names: []string{"big"}}, 1, []string{"ngw-large"}},
+		"part of name":  {nat.GatewayQuery{Names: []string{"bi"}}, 0, nil},
+		"spec":          {nat.GatewayQuery{Limits: []resource.Limits{nattest.Small}, Page: state.Page{Offset: 3, Limit: 3}}, 4, []string{"ngw-d"}},
 		"impossible":    {nat.GatewayQuery{None: true}, 0, nil},
 		"other region":  {nat.GatewayQuery{Region: "cn-beijing"}, 0, nil},
 	} {
@@ -228,8 +228,8 @@ func TestGatewaysQuery(t *testing.T) {
 			if c.q.Region == "" {
 				c.q.Region = nattest.Region
 			}
-			if c.q.Page.Number == 0 {
-				c.q.Page = state.Page{Number: 1, Size: 10}
+			if c.q.Page.Limit == 0 {
+				c.q.Page = state.Page{Limit: 10}
 			}
 			list, err := b.s.Gateways(b.c, c.q)
 			if err != nil {
@@ -244,7 +244,7 @@ func TestGatewaysQuery(t *testing.T) {
 			}
 		})
 	}
-	_, err := b.s.Gateways(b.c, nat.GatewayQuery{Region: "mars", Page: state.Page{Number: 1, Size: 10}})
+	_, err := b.s.Gateways(b.c, nat.GatewayQuery{Region: "mars", Page: state.Page{Limit: 10}})
 	refused(t, err, fault.RegionNotFound)
 
 	uses := map[netip.Addr]nat.AddressUse{}

@@ -132,11 +132,11 @@ func snatAttrs(e *resource.SNATEntry) []any {
 	return []any{"entry", e.ID, "gateway", e.Gateway, "vpc", e.VPC, "source", e.Source, "pool", e.Pool}
 }
 
-// SNATEntryQuery selects entries of an SNAT table; an empty ID matches all.
+// SNATEntryQuery selects entries of an SNAT table.
 type SNATEntryQuery struct {
 	Region string
 	Table  string
-	ID     string
+	IDs    state.OneOf[string]
 	Page   state.Page
 }
 
@@ -149,9 +149,9 @@ func (s *Service) SNATEntries(c identity.Caller, q SNATEntryQuery) (Entries[*res
 		return Entries[*resource.SNATEntry]{}, err
 	}
 	out := Entries[*resource.SNATEntry]{Gateway: g.ID, Applied: s.db.Observed.Applied(g.VPC)}
-	if q.ID != "" {
-		e, err := snatEntry(v, g, q.ID)
-		out.Listing = state.Single(e, err == nil, q.Page, itself)
+	if len(q.IDs) > 0 {
+		match := func(e *resource.SNATEntry) bool { return e.Table == g.SNATTable }
+		out.Listing = state.Select(v.SNATEntries.ByID(q.IDs...), q.Page, match, itself)
 		return out, nil
 	}
 	out.Listing = state.Select(v.SNATEntries.By(state.ByTable, g.SNATTable), q.Page, nil, itself)

@@ -174,10 +174,10 @@ func TestSNATEntriesQuery(t *testing.T) {
 		total int
 		want  []string
 	}{
-		"all":        {nat.SNATEntryQuery{Page: state.Page{Number: 1, Size: 10}}, 3, ids},
-		"page":       {nat.SNATEntryQuery{Page: state.Page{Number: 2, Size: 2}}, 3, ids[2:]},
-		"id":         {nat.SNATEntryQuery{ID: ids[1], Page: state.Page{Number: 1, Size: 10}}, 1, ids[1:2]},
-		"unknown id": {nat.SNATEntryQuery{ID: "snat-none", Page: state.Page{Number: 1, Size: 10}}, 0, nil},
+		"all":        {nat.SNATEntryQuery{Page: state.Page{Limit: 10}}, 3, ids},
+		"page":       {nat.SNATEntryQuery{Page: state.Page{Offset: 2, Limit: 2}}, 3, ids[2:]},
+		"id":         {nat.SNATEntryQuery{IDs: []string{ids[1]}, Page: state.Page{Limit: 10}}, 1, ids[1:2]},
+		"unknown id": {nat.SNATEntryQuery{IDs: []string{"snat-none"}, Page: state.Page{Limit: 10}}, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.q.Region, c.q.Table = nattest.Region, b.g.SNATTable
@@ -194,6 +194,6 @@ func TestSNATEntriesQuery(t *testing.T) {
 			}
 		})
 	}
-	_, err := b.s.SNATEntries(b.c, nat.SNATEntryQuery{Region: nattest.Region, Table: "stb-none", Page: state.Page{Number: 1, Size: 10}})
+	_, err := b.s.SNATEntries(b.c, nat.SNATEntryQuery{Region: nattest.Region, Table: "stb-none", Page: state.Page{Limit: 10}})
 	refused(t, err, fault.SNATTableNotFound)
 }

@@ -256,11 +256,11 @@ func TestOthersSeeNothing(t *testing.T) {
 	}
 	refused(t, b.s.ModifyGatewayAttributes(ctx, stranger, nat.GatewayAttributes{Region: nattest.Region, ID: b.g.ID}), fault.NATGatewayNotFound)
 	refused(t, b.s.DeleteGateway(ctx, stranger, nattest.Region, b.g.ID, true), fault.NATGatewayNotFound)
-	_, err := b.s.ForwardEntries(stranger, nat.ForwardEntryQuery{Region: nattest.Region, Table: b.g.ForwardTable, Page: state.Page{Number: 1, Size: 10}})
+	_, err := b.s.ForwardEntries(stranger, nat.ForwardEntryQuery{Region: nattest.Region, Table: b.g.ForwardTable, Page: state.Page{Limit: 10}})
 	refused(t, err, fault.ForwardTableNotFound)
-	_, err = b.s.SNATEntries(stranger, nat.SNATEntryQuery{Region: nattest.Region, Table: b.g.SNATTable, Page: state.Page{Number: 1, Size: 10}})
+	_, err = b.s.SNATEntries(stranger, nat.SNATEntryQuery{Region: nattest.Region, Table: b.g.SNATTable, Page: state.Page{Limit: 10}})
 	refused(t, err, fault.SNATTableNotFound)
-	list, err := b.s.Gateways(stranger, nat.GatewayQuery{Region: nattest.Region, Page: state.Page{Number: 1, Size: 10}})
+	list, err := b.s.Gateways(stranger, nat.GatewayQuery{Region: nattest.Region, Page: state.Page{Limit: 10}})
 	if err != nil || list.Total != 0 || len(list.Items) != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}

@@ -160,10 +160,10 @@ func (in OldRouteEntry) matches(e *resource.RouteEntry) error {
 // RouteTableFilter says which route tables a listing shows. All conditions
 // apply at once.
 type RouteTableFilter struct {
-	ID      *string
-	VRouter *string
-	Router  *string // id of a VRouter or of a VBR
-	VBR     bool    // only the tables of VBRs, of which there are none
+	IDs      state.OneOf[string]
+	VRouters state.OneOf[string]
+	Routers  state.OneOf[string] // ids of VRouters or of VBRs
+	VBR      bool                // only the tables of VBRs, of which there are none
 }
 
 // RouteTable is a route table as a listing shows it.
@@ -187,30 +187,31 @@ func (s *Service) RouteTables(c identity.Caller, f RouteTableFilter, p state.Pag
 	v := s.db.View()
 	item := func(t *resource.RouteTable) RouteTable { return RouteTable{RouteTable: t, Entries: s.entries(v, t)} }
 	keep := func(t *resource.RouteTable) bool {
-		return t.Account == c.Account && !f.VBR &&
-			(f.ID == nil || t.ID == *f.ID) &&
-			(f.VRouter == nil || t.VRouter == *f.VRouter) &&
-			(f.Router == nil || t.VRouter == *f.Router)
-	}
-	// A router has one table, so any id leads to at most one.
-	id := f.ID
-	for _, router := range []*string{f.VRouter, f.Router} {
-		if id == nil && router != nil {
-			table := ""
-			if r, ok := v.VRouters.Get(*router); ok {
-				table = r.RouteTable
-			}
-			id = &table
-		}
-	}
-	if id != nil {
-		t, ok := v.RouteTables.Get(*id)
-		return state.Single(t, ok && keep(t), p, item)
+		return t.Account == c.Account && f.VRouters.Allows(t.VRouter) && f.Routers.Allows(t.VRouter)
 	}
 	if f.VBR {
 		return state.Listing[RouteTable]{}
 	}
+	if len(f.IDs) > 0 {
+		return state.Select(v.RouteTables.ByID(f.IDs...), p, keep, item)
+	}
+	for _, routers := range [][]string{f.VRouters, f.Routers} {
+		if len(routers) > 0 {
+			return state.Select(v.RouteTables.ByID(tablesOf(v, routers)...), p, keep, item)
+		}
+	}
 	return state.Select(v.RouteTables.By(state.ByAccount, c.Account), p, nil, item)
+}
+
+// tablesOf returns the ids of the routers' tables, of which each has one.
+func tablesOf(v *state.View, routers []string) []string {
+	var out []string
+	for _, id := range routers {
+		if r, ok := v.VRouters.Get(id); ok {
+			out = append(out, r.RouteTable)
+		}
+	}
+	return out
 }
 
 // entries returns the entries of a table: the stored ones in order of creation,

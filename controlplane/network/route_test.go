@@ -220,17 +220,17 @@ func TestRouteTables(t *testing.T) {
 	}{
 		{"all", network.RouteTableFilter{}, 1, 2, []string{s.table}},
 		{"page 2", network.RouteTableFilter{}, 2, 2, []string{second.RouteTable}},
-		{"one", network.RouteTableFilter{ID: &second.RouteTable}, 1, 1, []string{second.RouteTable}},
-		{"by VRouter", network.RouteTableFilter{VRouter: &second.VRouter}, 1, 1, []string{second.RouteTable}},
-		{"by router", network.RouteTableFilter{Router: &s.router}, 1, 1, []string{s.table}},
-		{"by both", network.RouteTableFilter{VRouter: &s.router, Router: &second.VRouter}, 1, 0, nil},
-		{"of another router", network.RouteTableFilter{ID: &s.table, VRouter: &second.VRouter}, 1, 0, nil},
-		{"of no router", network.RouteTableFilter{VRouter: ptr("vrt-none")}, 1, 0, nil},
-		{"none", network.RouteTableFilter{ID: ptr("vtb-none")}, 1, 0, nil},
-		{"another account's", network.RouteTableFilter{ID: &theirs.RouteTable}, 1, 0, nil},
-		{"another account's router's", network.RouteTableFilter{Router: &theirs.VRouter}, 1, 0, nil},
+		{"one", network.RouteTableFilter{IDs: []string{second.RouteTable}}, 1, 1, []string{second.RouteTable}},
+		{"by VRouter", network.RouteTableFilter{VRouters: []string{second.VRouter}}, 1, 1, []string{second.RouteTable}},
+		{"by router", network.RouteTableFilter{Routers: []string{s.router}}, 1, 1, []string{s.table}},
+		{"by both", network.RouteTableFilter{VRouters: []string{s.router}, Routers: []string{second.VRouter}}, 1, 0, nil},
+		{"of another router", network.RouteTableFilter{IDs: []string{s.table}, VRouters: []string{second.VRouter}}, 1, 0, nil},
+		{"of no router", network.RouteTableFilter{VRouters: []string{"vrt-none"}}, 1, 0, nil},
+		{"none", network.RouteTableFilter{IDs: []string{"vtb-none"}}, 1, 0, nil},
+		{"another account's", network.RouteTableFilter{IDs: []string{theirs.RouteTable}}, 1, 0, nil},
+		{"another account's router's", network.RouteTableFilter{Routers: []string{theirs.VRouter}}, 1, 0, nil},
 		{"of VBRs", network.RouteTableFilter{VBR: true}, 1, 0, nil},
-		{"of VBRs, one", network.RouteTableFilter{VBR: true, ID: &s.table}, 1, 0, nil},
+		{"of VBRs, one", network.RouteTableFilter{VBR: true, IDs: []string{s.table}}, 1, 0, nil},
 	} {
 		l := s.Network.RouteTables(alice, c.filter, page(c.number, 1))
 		var got []string
@@ -244,7 +244,7 @@ func TestRouteTables(t *testing.T) {
 
 	text := func() string {
 		var b strings.Builder
-		for _, e := range s.Network.RouteTables(alice, network.RouteTableFilter{ID: &s.table}, page(1, 1)).Items[0].Entries {
+		for _, e := range s.Network.RouteTables(alice, network.RouteTableFilter{IDs: []string{s.table}}, page(1, 1)).Items[0].Entries {
 			fmt.Fprintf(&b, "%s system=%v phase=%d %v\n", e.Destination, e.System, e.Phase, e.NextHops)
 		}
 		return b.String()

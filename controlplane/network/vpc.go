@@ -147,7 +147,7 @@ type VPC struct {
 // VPCFilter says which VPCs a listing shows. All conditions apply at once.
 type VPCFilter struct {
 	Region  string
-	ID      *string
+	IDs     state.OneOf[string]
 	Default *bool // no VPC is a default one
 }
 
@@ -168,9 +168,9 @@ func (s *Service) VPCs(c identity.Caller, f VPCFilter, p state.Page) (state.List
 	if f.Default != nil && *f.Default {
 		return state.Listing[VPC]{}, nil
 	}
-	if f.ID != nil {
-		vpc, ok := v.VPCs.Get(*f.ID)
-		return state.Single(vpc, ok && state.Owned(vpc, c.Account, f.Region), p, item), nil
+	if len(f.IDs) > 0 {
+		own := func(vpc *resource.VPC) bool { return state.Owned(vpc, c.Account, f.Region) }
+		return state.Select(v.VPCs.ByID(f.IDs...), p, own, item), nil
 	}
 	return state.Select(v.VPCs.By(state.ByRegion, state.Key(c.Account, f.Region)), p, nil, item), nil
 }

@@ -37,7 +37,7 @@ func cidrs(list ...string) (out []netip.Prefix) {
 
 func ptr[T any](v T) *T { return &v }
 
-func page(n, size int) state.Page { return state.Page{Number: n, Size: size} }
+func page(n, size int) state.Page { return state.Page{Offset: (n - 1) * size, Limit: size} }
 
 func TestCreateVPC(t *testing.T) {
 	p := planetest.New(t)
@@ -247,11 +247,11 @@ func TestVPCs(t *testing.T) {
 		{"second page", network.VPCFilter{}, page(2, 2), 3, ids[2:]},
 		{"beyond", network.VPCFilter{}, page(3, 2), 3, nil},
 		{"far beyond", network.VPCFilter{}, page(1<<31-1, 50), 3, nil},
-		{"one", network.VPCFilter{ID: &ids[1]}, page(1, 10), 1, ids[1:2]},
-		{"one, page 2", network.VPCFilter{ID: &ids[1]}, page(2, 10), 1, nil},
-		{"none", network.VPCFilter{ID: ptr("vpc-none")}, page(1, 10), 0, nil},
-		{"another region's", network.VPCFilter{ID: &there}, page(1, 10), 0, nil},
-		{"another account's", network.VPCFilter{ID: &theirs}, page(1, 10), 0, nil},
+		{"one", network.VPCFilter{IDs: []string{ids[1]}}, page(1, 10), 1, ids[1:2]},
+		{"one, page 2", network.VPCFilter{IDs: []string{ids[1]}}, page(2, 10), 1, nil},
+		{"none", network.VPCFilter{IDs: []string{"vpc-none"}}, page(1, 10), 0, nil},
+		{"another region's", network.VPCFilter{IDs: []string{there}}, page(1, 10), 0, nil},
+		{"another account's", network.VPCFilter{IDs: []string{theirs}}, page(1, 10), 0, nil},
 		{"default", network.VPCFilter{Default: ptr(true)}, page(1, 10), 0, nil},
 		{"not default", network.VPCFilter{Default: ptr(false)}, page(1, 10), 3, ids},
 	} {
@@ -272,13 +272,13 @@ func TestVPCs(t *testing.T) {
 	_, err := p.Network.VPCs(alice, network.VPCFilter{Region: "cn-nowhere"}, page(1, 10))
 	planetest.Refused(t, err, fault.RegionNotFound)
 
-	l, _ := p.Network.VPCs(alice, network.VPCFilter{Region: planetest.Region, ID: &ids[0]}, page(1, 10))
+	l, _ := p.Network.VPCs(alice, network.VPCFilter{Region: planetest.Region, IDs: []string{ids[0]}}, page(1, 10))
 	if v := l.Items[0]; v.Phase != resource.Ready || !slices.Equal(v.VSwitches, []string{a, b}) {
 		t.Errorf("VPC %+v", v)
 	}
 	p.Stalled(func() {
 		id := p.VPC(alice, "10.0.0.0/8").VPC
-		l, _ := p.Network.VPCs(alice, network.VPCFilter{Region: planetest.Region, ID: &id}, page(1, 10))
+		l, _ := p.Network.VPCs(alice, network.VPCFilter{Region: planetest.Region, IDs: []string{id}}, page(1, 10))
 		if v := l.Items[0]; v.Phase != resource.Creating {
 			t.Errorf("a VPC that the dataplane does not have is in phase %v", v.Phase)
 		}
@@ -289,28 +289,28 @@ func TestVRouters(t *testing.T) {
 	p := planetest.New(t)
 	one, two := p.VPC(alice, "10.0.0.0/8"), p.VPC(alice, "10.0.0.0/8")
 	theirs := p.VPC(bob, "10.0.0.0/8")
-	list := func(id *string, pg state.Page) []string {
+	list := func(pg state.Page, ids ...string) []string {
 		t.Helper()
-		l, err := p.Network.VRouters(alice, network.VRouterFilter{Region: planetest.Region, ID: id}, pg)
+		l, err := p.Network.VRouters(alice, network.VRouterFilter{Region: planetest.Region, IDs: ids}, pg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var ids []string
+		var got []string
 		for _, r := range l.Items {
-			ids = append(ids, r.ID)
+			got = append(got, r.ID)
 		}
-		return ids
+		return got
 	}
-	if got := list(nil, page(1, 10)); !slices.Equal(got, []string{one.VRouter, two.VRouter}) {
+	if got := list(page(1, 10)); !slices.Equal(got, []string{one.VRouter, two.VRouter}) {
 		t.Errorf("%v", got)
 	}
-	if got := list(nil, page(2, 1)); !slices.Equal(got, []string{two.VRouter}) {
+	if got := list(page(2, 1)); !slices.Equal(got, []string{two.VRouter}) {
 		t.Errorf("%v", got)
 	}
-	if got := list(&two.VRouter, page(1, 10)); !slices.Equal(got, []string{two.VRouter}) {
+	if got := list(page(1, 10), two.VRouter); !slices.Equal(got, []string{two.VRouter}) {
 		t.Errorf("%v", got)
 	}
-	if got := list(&theirs.VRouter, page(1, 10)); got != nil {
+	if got := list(page(1, 10), theirs.VRouter); got != nil {
 		t.Errorf("another account's router is shown: %v", got)
 	}
 	_, err := p.Network.VRouters(alice, network.VRouterFilter{Region: "cn-nowhere"}, page(1, 10))

@@ -14,7 +14,7 @@ import (
 // once.
 type VRouterFilter struct {
 	Region string
-	ID     *string
+	IDs    state.OneOf[string]
 }
 
 // VRouters returns one page of the caller's routers, in order of creation
@@ -25,9 +25,9 @@ func (s *Service) VRouters(c identity.Caller, f VRouterFilter, p state.Page) (st
 	}
 	v := s.db.View()
 	item := func(r *resource.VRouter) *resource.VRouter { return r }
-	if f.ID != nil {
-		r, ok := v.VRouters.Get(*f.ID)
-		return state.Single(r, ok && state.Owned(r, c.Account, f.Region), p, item), nil
+	if len(f.IDs) > 0 {
+		own := func(r *resource.VRouter) bool { return state.Owned(r, c.Account, f.Region) }
+		return state.Select(v.VRouters.ByID(f.IDs...), p, own, item), nil
 	}
 	return state.Select(v.VRouters.By(state.ByRegion, state.Key(c.Account, f.Region)), p, nil, item), nil
 }

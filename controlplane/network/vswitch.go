@@ -159,9 +159,9 @@ type VSwitch struct {
 // once.
 type VSwitchFilter struct {
 	Region  string
-	VPC     *string
-	ID      *string
-	Zone    *string
+	VPCs    state.OneOf[string]
+	IDs     state.OneOf[string]
+	Zones   state.OneOf[string]
 	Default *bool // no VSwitch is a default one
 }
 
@@ -172,14 +172,9 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 		return state.Listing[VSwitch]{}, err
 	}
 	v := s.db.View()
-	from := v.VSwitches.By(state.ByRegion, state.Key(c.Account, f.Region))
-	if f.VPC != nil {
-		vpc, err := lookup.Own(c, v.VPCs, *f.VPC)
-		if err != nil {
+	for _, id := range f.VPCs {
+		if _, err := lookup.Own(c, v.VPCs, id); err != nil {
 			return state.Listing[VSwitch]{}, err
-		}
-		if from = v.VSwitches.By(state.ByVPC, vpc.ID); vpc.Region != f.Region {
-			from = nil
 		}
 	}
 	if f.Default != nil && *f.Default {
@@ -188,14 +183,17 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 	item := func(x *resource.VSwitch) VSwitch {
 		return VSwitch{VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Free: resource.UsableAddresses(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len()}
 	}
-	inZone := func(x *resource.VSwitch) bool { return f.Zone == nil || x.Zone == *f.Zone }
-	if f.ID != nil {
-		x, ok := v.VSwitches.Get(*f.ID)
-		ok = ok && state.Owned(x, c.Account, f.Region) && inZone(x) && (f.VPC == nil || x.VPC == *f.VPC)
-		return state.Single(x, ok, p, item), nil
+	keep := func(x *resource.VSwitch) bool {
+		return state.Owned(x, c.Account, f.Region) && f.VPCs.Allows(x.VPC) && f.Zones.Allows(x.Zone)
 	}
-	if f.Zone != nil {
-		return state.Select(from, p, inZone, item), nil
+	// The narrowest index that the filter gives.
+	switch {
+	case len(f.IDs) > 0:
+		return state.Select(v.VSwitches.ByID(f.IDs...), p, keep, item), nil
+	case len(f.VPCs) > 0:
+		return state.Select(v.VSwitches.ByAny(state.ByVPC, f.VPCs...), p, keep, item), nil
+	case len(f.Zones) == 0:
+		keep = nil
 	}
-	return state.Select(from, p, nil, item), nil
+	return state.Select(v.VSwitches.By(state.ByRegion, state.Key(c.Account, f.Region)), p, keep, item), nil
 }

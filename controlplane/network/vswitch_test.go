@@ -218,18 +218,18 @@ func TestVSwitches(t *testing.T) {
 	}{
 		{"all", network.VSwitchFilter{}, 1, 3, []string{a, b}},
 		{"page 2", network.VSwitchFilter{}, 2, 3, []string{c}},
-		{"of a VPC", network.VSwitchFilter{VPC: &one}, 1, 2, []string{a, c}},
-		{"of a zone", network.VSwitchFilter{Zone: ptr(planetest.Zone2)}, 1, 1, []string{c}},
-		{"of a zone of a VPC", network.VSwitchFilter{Zone: ptr(planetest.Zone), VPC: &two}, 1, 1, []string{b}},
-		{"of an unknown zone", network.VSwitchFilter{Zone: ptr("cn-nowhere-a")}, 1, 0, nil},
-		{"one", network.VSwitchFilter{ID: &b}, 1, 1, []string{b}},
-		{"one of a VPC", network.VSwitchFilter{ID: &b, VPC: &two}, 1, 1, []string{b}},
-		{"one of another VPC", network.VSwitchFilter{ID: &b, VPC: &one}, 1, 0, nil},
-		{"one of another zone", network.VSwitchFilter{ID: &b, Zone: ptr(planetest.Zone2)}, 1, 0, nil},
-		{"none", network.VSwitchFilter{ID: ptr("vsw-none")}, 1, 0, nil},
-		{"another region's", network.VSwitchFilter{ID: &there}, 1, 0, nil},
-		{"of another region's VPC", network.VSwitchFilter{VPC: &thereVPC}, 1, 0, nil},
-		{"another account's", network.VSwitchFilter{ID: &theirs}, 1, 0, nil},
+		{"of a VPC", network.VSwitchFilter{VPCs: []string{one}}, 1, 2, []string{a, c}},
+		{"of a zone", network.VSwitchFilter{Zones: []string{planetest.Zone2}}, 1, 1, []string{c}},
+		{"of a zone of a VPC", network.VSwitchFilter{Zones: []string{planetest.Zone}, VPCs: []string{two}}, 1, 1, []string{b}},
+		{"of an unknown zone", network.VSwitchFilter{Zones: []string{"cn-nowhere-a"}}, 1, 0, nil},
+		{"one", network.VSwitchFilter{IDs: []string{b}}, 1, 1, []string{b}},
+		{"one of a VPC", network.VSwitchFilter{IDs: []string{b}, VPCs: []string{two}}, 1, 1, []string{b}},
+		{"one of another VPC", network.VSwitchFilter{IDs: []string{b}, VPCs: []string{one}}, 1, 0, nil},
+		{"one of another zone", network.VSwitchFilter{IDs: []string{b}, Zones: []string{planetest.Zone2}}, 1, 0, nil},
+		{"none", network.VSwitchFilter{IDs: []string{"vsw-none"}}, 1, 0, nil},
+		{"another region's", network.VSwitchFilter{IDs: []string{there}}, 1, 0, nil},
+		{"of another region's VPC", network.VSwitchFilter{VPCs: []string{thereVPC}}, 1, 0, nil},
+		{"another account's", network.VSwitchFilter{IDs: []string{theirs}}, 1, 0, nil},
 		{"default", network.VSwitchFilter{Default: ptr(true)}, 1, 0, nil},
 		{"not default", network.VSwitchFilter{Default: ptr(false)}, 1, 3, []string{a, b}},
 	} {
@@ -249,16 +249,16 @@ func TestVSwitches(t *testing.T) {
 	}
 	_, err = p.Network.VSwitches(alice, network.VSwitchFilter{Region: "cn-nowhere"}, page(1, 10))
 	planetest.Refused(t, err, fault.RegionNotFound)
-	_, err = p.Network.VSwitches(alice, network.VSwitchFilter{Region: planetest.Region, VPC: ptr("vpc-none")}, page(1, 10))
+	_, err = p.Network.VSwitches(alice, network.VSwitchFilter{Region: planetest.Region, VPCs: []string{"vpc-none"}}, page(1, 10))
 	planetest.Refused(t, err, fault.VPCNotFound)
-	_, err = p.Network.VSwitches(alice, network.VSwitchFilter{Region: planetest.Region, VPC: &theirVPC}, page(1, 10))
+	_, err = p.Network.VSwitches(alice, network.VSwitchFilter{Region: planetest.Region, VPCs: []string{theirVPC}}, page(1, 10))
 	planetest.Refused(t, err, fault.VPCNotFound)
 
-	l, _ := p.Network.VSwitches(alice, network.VSwitchFilter{Region: planetest.Region, ID: &c}, page(1, 10))
+	l, _ := p.Network.VSwitches(alice, network.VSwitchFilter{Region: planetest.Region, IDs: []string{c}}, page(1, 10))
 	if x := l.Items[0]; x.Free != 2 || x.Phase != resource.Ready {
 		t.Errorf("a /29 with two instances has %d free addresses, phase %v", x.Free, x.Phase)
 	}
-	l, _ = p.Network.VSwitches(alice, network.VSwitchFilter{Region: planetest.Region, ID: &a}, page(1, 10))
+	l, _ = p.Network.VSwitches(alice, network.VSwitchFilter{Region: planetest.Region, IDs: []string{a}}, page(1, 10))
 	if x := l.Items[0]; x.Free != 252 {
 		t.Errorf("an empty /24 has %d free addresses", x.Free)
 	}
@@ -352,7 +352,7 @@ func TestTransitions(t *testing.T) {
 		p, made, _, i := newWorld(t)
 		p.Dataplane(planetest.Refuses)
 		bad := p.VSwitch(alice, made.VPC, "10.2.0.0/16")
-		l, err := p.Network.VSwitches(alice, network.VSwitchFilter{Region: planetest.Region, ID: &bad}, page(1, 1))
+		l, err := p.Network.VSwitches(alice, network.VSwitchFilter{Region: planetest.Region, IDs: []string{bad}}, page(1, 1))
 		if err != nil || l.Items[0].Phase != resource.Creating {
 			t.Errorf("%+v, %v", l, err)
 		}

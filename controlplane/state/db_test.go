@@ -323,8 +323,8 @@ func TestSelect(t *testing.T) {
 		first int
 		len   int
 	}{
-		{state.Page{Number: 1, Size: 10}, 0, 10}, {state.Page{Number: 100, Size: 10}, 990, 10}, {state.Page{Number: 2, Size: 700}, 700, 300},
-		{state.Page{Number: 101, Size: 10}, 0, 0}, {state.Page{Number: 1<<31 - 1, Size: 50}, 0, 0},
+		{state.Page{Limit: 10}, 0, 10}, {state.Page{Offset: 990, Limit: 10}, 990, 10}, {state.Page{Offset: 700, Limit: 700}, 700, 300},
+		{state.Page{Offset: 1000, Limit: 10}, 0, 0}, {state.Page{Offset: (1<<31 - 1 - 1) * 50, Limit: 50}, 0, 0},
 	} {
 		made := 0
 		item := func(x *resource.VSwitch) string { made++; return x.ID }
@@ -345,11 +345,11 @@ func TestSelect(t *testing.T) {
 		}
 	}
 	odd := func(x *resource.VSwitch) bool { return x.ID[len(x.ID)-1]%2 == 1 }
-	l := state.Select(r, state.Page{Number: 3, Size: 2}, odd, func(x *resource.VSwitch) string { return x.ID })
+	l := state.Select(r, state.Page{Offset: 4, Limit: 2}, odd, func(x *resource.VSwitch) string { return x.ID })
 	if l.Total != n/2 || !slices.Equal(l.Items, []string{"vsw-0009", "vsw-0011"}) {
 		t.Errorf("%+v", l)
 	}
-	none := state.Select(db.View().VSwitches.By(state.ByVPC, "vpc-none"), state.Page{Number: 1, Size: 2}, nil, func(x *resource.VSwitch) string { return x.ID })
+	none := state.Select(db.View().VSwitches.By(state.ByVPC, "vpc-none"), state.Page{Limit: 2}, nil, func(x *resource.VSwitch) string { return x.ID })
 	if none.Total != 0 || none.Items != nil {
 		t.Errorf("%+v", none)
 	}
@@ -377,7 +377,7 @@ func BenchmarkPage(b *testing.B) {
 	for _, number := range []int{1, 100, 200} {
 		b.Run(fmt.Sprint(number), func(b *testing.B) {
 			for b.Loop() {
-				l := state.Select(r, state.Page{Number: number, Size: 50}, nil, func(x *resource.VSwitch) *resource.VSwitch { return x })
+				l := state.Select(r, state.Page{Offset: (number - 1) * 50, Limit: 50}, nil, func(x *resource.VSwitch) *resource.VSwitch { return x })
 				if len(l.Items) != 50 {
 					b.Fatal(len(l.Items))
 				}

@@ -4,8 +4,8 @@ import "sluice/controlplane/resource"
 
 // Page is which part of a listing is wanted.
 type Page struct {
-	Number int // from 1
-	Size   int // from 1
+	Offset int // items that are left out before it, from 0
+	Limit  int // items that it has at most, from 0
 }
 
 // Listing is one page of a listing.
@@ -17,10 +17,8 @@ type Listing[T any] struct {
 // bounds returns the places of the page in a listing of total items, from
 // first to before last.
 func (p Page) bounds(total int) (first, last int) {
-	// In 64 bits a page number of 31 bits times any size that is allowed does
-	// not overflow.
-	first = min(total, (p.Number-1)*p.Size)
-	return first, min(total, first+p.Size)
+	first = min(total, p.Offset)
+	return first, first + min(total-first, p.Limit)
 }
 
 // Select returns one page of the resources of r that keep accepts, each turned
@@ -39,27 +37,14 @@ func Select[R resource.Resource, T any](r *Range[R], p Page, keep func(R) bool, 
 		}
 		return l
 	}
-	first, last := (p.Number-1)*p.Size, p.Number*p.Size
 	for x := range r.All() {
 		if !keep(x) {
 			continue
 		}
-		if l.Total >= first && l.Total < last {
+		if l.Total >= p.Offset && len(l.Items) < p.Limit {
 			l.Items = append(l.Items, item(x))
 		}
 		l.Total++
-	}
-	return l
-}
-
-// Single returns the page of a listing that has one item or, if !present, none.
-func Single[R any, T any](x R, present bool, p Page, item func(R) T) Listing[T] {
-	if !present {
-		return Listing[T]{}
-	}
-	l := Listing[T]{Total: 1}
-	if p.Number == 1 {
-		l.Items = []T{item(x)}
 	}
 	return l
 }

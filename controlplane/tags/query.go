@@ -28,8 +28,8 @@ type Query struct {
 
 // Match is a tag that a resource has to have.
 type Match struct {
-	Key   string
-	Value *string // nil: any
+	Key    string
+	Values state.OneOf[string]
 }
 
 // Attached is a tag of a resource.
@@ -113,7 +113,7 @@ func matching(t *resource.TagSet, q Query) []string {
 	var keys []string
 	for _, f := range q.Filters {
 		v, ok := t.Tags[f.Key]
-		if !ok || f.Value != nil && v != *f.Value {
+		if !ok || !f.Values.Allows(v) {
 			return nil
 		}
 		keys = append(keys, f.Key)
@@ -158,9 +158,35 @@ func parseToken(c identity.Caller, q Query) (place, error) {
 	return place{int64(binary.BigEndian.Uint64(b)), id, key}, nil
 }
 
+// asSummed is a query as its checksum has it: the form is older than lists of values,
+// and what has been given out stays valid.
+func (q Query) asSummed() any {
+	type match struct {
+		Key    string
+		Value  *string
+		Values []string `json:",omitempty"` // where there are several
+	}
+	var filters []match
+	for _, f := range q.Filters {
+		m := match{Key: f.Key}
+		if len(f.Values) == 1 {
+			m.Value = &f.Values[0]
+		} else {
+			m.Values = f.Values
+		}
+		filters = append(filters, m)
+	}
+	return struct {
+		Target
+		Filters []match
+		Token   string
+		Size    int
+	}{q.Target, filters, q.Token, q.Size}
+}
+
 func tokenSum(c identity.Caller, q Query, at []byte) []byte {
 	q.Token, q.Size = "", 0 // pages may differ in size
-	query, err := json.Marshal(q)
+	query, err := json.Marshal(q.asSummed())
 	if err != nil {
 		panic(err) // plain texts can be written
 	}

@@ -179,7 +179,7 @@ func TestTagQuery(t *testing.T) {
 	s.tag(t, of(resource.KindVPC, a), tags.Tag{Key: "dept", Value: "hr"}, tags.Tag{Key: "site", Value: "paris"}, tags.Tag{Key: "x", Value: ""})
 	s.tag(t, of(resource.KindVPC, b), tags.Tag{Key: "dept", Value: "hr"}, tags.Tag{Key: "site", Value: "rome"})
 	s.tag(t, of(resource.KindVPC, c), tags.Tag{Key: "dept", Value: "it"})
-	is := func(key, value string) tags.Match { return tags.Match{Key: key, Value: &value} }
+	is := func(key, value string) tags.Match { return tags.Match{Key: key, Values: []string{value}} }
 	has := func(key string) tags.Match { return tags.Match{Key: key} }
 	for name, x := range map[string]struct {
 		ids     []string
@@ -190,6 +190,8 @@ func TestTagQuery(t *testing.T) {
 		"unknown resource":   {[]string{"vpc-none"}, nil, nil},
 		"by key":             {nil, []tags.Match{has("dept")}, []string{a + ":dept=hr", b + ":dept=hr", c + ":dept=it"}},
 		"by value":           {nil, []tags.Match{is("dept", "hr")}, []string{a + ":dept=hr", b + ":dept=hr"}},
+		"by values":          {nil, []tags.Match{{Key: "dept", Values: []string{"it", "hr"}}}, []string{a + ":dept=hr", b + ":dept=hr", c + ":dept=it"}},
+		"by one of values":   {nil, []tags.Match{{Key: "dept", Values: []string{"it", "none"}}}, []string{c + ":dept=it"}},
 		"by two":             {nil, []tags.Match{is("site", "rome"), has("dept")}, []string{b + ":dept=hr", b + ":site=rome"}},
 		"contradictory":      {nil, []tags.Match{is("site", "rome"), is("site", "paris")}, nil},
 		"given twice":        {nil, []tags.Match{has("x"), has("x")}, []string{a + ":x="}},

@@ -57,12 +57,14 @@ func (s *Service) Connection(ctx context.Context, c identity.Caller, region, id 
 	return s.status(v, x, s.live(ctx, x.VPC))
 }
 
-// ConnectionQuery selects connections of a region. Empty filters match all.
+// ConnectionQuery selects connections of a region. Gateways that are not there
+// are refused.
 type ConnectionQuery struct {
-	Region          string
-	Gateway         string
-	CustomerGateway string
-	Page            state.Page
+	Region           string
+	IDs              state.OneOf[string]
+	Gateways         state.OneOf[string]
+	CustomerGateways state.OneOf[string]
+	Page             state.Page
 }
 
 // Connections lists the caller's connections in the order in which they were
@@ -75,22 +77,28 @@ func (s *Service) Connections(ctx context.Context, c identity.Caller, q Connecti
 	}
 	v := s.db.View()
 	r := v.VPNConnections.By(state.ByRegion, state.Key(c.Account, q.Region))
-	var match func(*resource.VPNConnection) bool
-	if q.CustomerGateway != "" {
-		if _, err := lookup.In(s.settings, c, v.CustomerGateways, q.Region, q.CustomerGateway); err != nil {
-			return none, err
-		}
-		r = v.VPNConnections.By(state.ByCustomerGateway, q.CustomerGateway)
+	match := func(x *resource.VPNConnection) bool {
+		return state.Owned(x, c.Account, q.Region) && q.Gateways.Allows(x.Gateway) && q.CustomerGateways.Allows(x.CustomerGateway)
 	}
-	if q.Gateway != "" {
-		if _, err := lookup.In(s.settings, c, v.VPNGateways, q.Region, q.Gateway); err != nil {
+	for _, id := range q.CustomerGateways {
+		if _, err := lookup.In(s.settings, c, v.CustomerGateways, q.Region, id); err != nil {
 			return none, err
 		}
-		if q.CustomerGateway == "" {
-			r = v.VPNConnections.By(state.ByGateway, q.Gateway)
-		} else {
-			match = func(x *resource.VPNConnection) bool { return x.Gateway == q.Gateway }
+	}
+	for _, id := range q.Gateways {
+		if _, err := lookup.In(s.settings, c, v.VPNGateways, q.Region, id); err != nil {
+			return none, err
 		}
+	}
+	switch {
+	case len(q.IDs) > 0:
+		r = v.VPNConnections.ByID(q.IDs...)
+	case len(q.CustomerGateways) > 0:
+		r = v.VPNConnections.ByAny(state.ByCustomerGateway, q.CustomerGateways...)
+	case len(q.Gateways) > 0:
+		r = v.VPNConnections.ByAny(state.ByGateway, q.Gateways...)
+	default:
+		match = nil // everything in the range
 	}
 	page := state.Select(r, q.Page, match, func(x *resource.VPNConnection) *resource.VPNConnection { return x })
 	out := state.Listing[ConnectionStatus]{Total: page.Total}

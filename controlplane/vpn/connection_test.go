@@ -197,7 +197,7 @@ func TestConnectionsOfOthersAreNotFound(t *testing.T) {
 	_, err = w.VPN.Connection(ctx, planetest.Alice, planetest.Elsewhere, id)
 	planetest.Refused(t, err, fault.VPNConnectionNotFound)
 	planetest.Refused(t, w.VPN.DeleteConnection(ctx, planetest.Bob, planetest.Region, id), fault.VPNConnectionNotFound)
-	list, err := w.VPN.Connections(ctx, planetest.Bob, vpn.ConnectionQuery{Region: planetest.Region, Page: state.Page{Number: 1, Size: 10}})
+	list, err := w.VPN.Connections(ctx, planetest.Bob, vpn.ConnectionQuery{Region: planetest.Region, Page: state.Page{Limit: 10}})
 	if err != nil || list.Total != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}

@@ -10,7 +10,7 @@ import (
 // CustomerGatewayQuery selects customer gateways of a region.
 type CustomerGatewayQuery struct {
 	Region string
-	ID     string // empty: all; one that is not there is refused
+	IDs    state.OneOf[string] // one that is not there is refused
 	Page   state.Page
 }
 
@@ -24,12 +24,13 @@ func (s *Service) CustomerGateways(c identity.Caller, q CustomerGatewayQuery) (s
 	}
 	v := s.db.View()
 	as := func(g *resource.CustomerGateway) *resource.CustomerGateway { return g }
-	if q.ID != "" {
-		g, err := lookup.In(s.settings, c, v.CustomerGateways, q.Region, q.ID)
-		if err != nil {
+	for _, id := range q.IDs {
+		if _, err := lookup.In(s.settings, c, v.CustomerGateways, q.Region, id); err != nil {
 			return state.Listing[*resource.CustomerGateway]{}, err
 		}
-		return state.Single(g, true, q.Page, as), nil
+	}
+	if len(q.IDs) > 0 {
+		return state.Select(v.CustomerGateways.ByID(q.IDs...), q.Page, nil, as), nil
 	}
 	return state.Select(v.CustomerGateways.By(state.ByRegion, state.Key(c.Account, q.Region)), q.Page, nil, as), nil
 }

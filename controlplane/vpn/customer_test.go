@@ -71,19 +71,19 @@ func TestCustomerGatewayQuery(t *testing.T) {
 	s := newSite(t)
 	second, err := s.VPN.CreateCustomerGateway(ctx, planetest.Alice, vpn.CustomerGateway{Region: planetest.Region, Address: netip.MustParseAddr("198.51.100.2")})
 	succeeds(t, err)
-	q := vpn.CustomerGatewayQuery{Region: planetest.Region, Page: state.Page{Number: 2, Size: 1}}
+	q := vpn.CustomerGatewayQuery{Region: planetest.Region, Page: state.Page{Offset: 1, Limit: 1}}
 	list, err := s.VPN.CustomerGateways(planetest.Alice, q)
 	succeeds(t, err)
 	if list.Total != 2 || len(list.Items) != 1 || list.Items[0].ID != second.ID {
 		t.Errorf("second page: %+v", list)
 	}
-	q.ID, q.Page.Number = s.customer, 1
+	q.IDs, q.Page.Offset = []string{s.customer}, 0
 	if list, err = s.VPN.CustomerGateways(planetest.Alice, q); err != nil || list.Total != 1 || list.Items[0].ID != s.customer {
 		t.Errorf("by id: %v, %+v", err, list)
 	}
 	_, err = s.VPN.CustomerGateways(planetest.Bob, q)
 	planetest.Refused(t, err, fault.CustomerGatewayNotFound)
-	q.ID = ""
+	q.IDs = nil
 	if list, err = s.VPN.CustomerGateways(planetest.Bob, q); err != nil || list.Total != 0 {
 		t.Errorf("Bob's: %v, %+v", err, list)
 	}

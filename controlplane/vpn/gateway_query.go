@@ -17,13 +17,12 @@ type GatewayStatus struct {
 	Private netip.Addr // address in its VSwitch; the zero Addr without one
 }
 
-// GatewayQuery selects gateways of a region. Empty filters match all, others
-// match whole values, and all have to match.
+// GatewayQuery selects gateways of a region.
 type GatewayQuery struct {
 	Region string
-	ID     string
-	VPC    string
-	Phase  *resource.Phase
+	IDs    state.OneOf[string]
+	VPCs   state.OneOf[string]
+	Phases state.OneOf[resource.Phase]
 	None   bool // a filter that no gateway can match was given
 	Page   state.Page
 }
@@ -39,14 +38,16 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 	}
 	v := s.db.View()
 	r := v.VPNGateways.By(state.ByRegion, state.Key(c.Account, q.Region))
-	if q.VPC != "" {
-		r = v.VPNGateways.By(state.ByVPC, q.VPC)
+	match := func(g *resource.VPNGateway) bool {
+		return state.Owned(g, c.Account, q.Region) && q.VPCs.Allows(g.VPC) && q.Phases.Allows(s.phase(g))
 	}
-	var match func(*resource.VPNGateway) bool // nil: everything in the range
-	if q.ID != "" || q.VPC != "" || q.Phase != nil {
-		match = func(g *resource.VPNGateway) bool {
-			return state.Owned(g, c.Account, q.Region) && (q.ID == "" || g.ID == q.ID) && (q.Phase == nil || s.phase(g) == *q.Phase)
-		}
+	switch {
+	case len(q.IDs) > 0:
+		r = v.VPNGateways.ByID(q.IDs...)
+	case len(q.VPCs) > 0:
+		r = v.VPNGateways.ByAny(state.ByVPC, q.VPCs...)
+	case len(q.Phases) == 0:
+		match = nil // everything in the range
 	}
 	return state.Select(r, q.Page, match, func(g *resource.VPNGateway) GatewayStatus { return s.gatewayStatus(v, g) }), nil
 }

@@ -310,8 +310,8 @@ func TestGatewayQuery(t *testing.T) {
 		if q.Region == "" {
 			q.Region = planetest.Region
 		}
-		if q.Page.Size == 0 {
-			q.Page = state.Page{Number: 1, Size: 10}
+		if q.Page.Limit == 0 {
+			q.Page = state.Page{Limit: 10}
 		}
 		list, err := s.VPN.Gateways(c, q)
 		succeeds(t, err)
@@ -328,17 +328,17 @@ func TestGatewayQuery(t *testing.T) {
 		want string
 	}{
 		"all":         {planetest.Alice, vpn.GatewayQuery{}, s.gateway + " " + second},
-		"second page": {planetest.Alice, vpn.GatewayQuery{Page: state.Page{Number: 2, Size: 1}}, second},
-		"by id":       {planetest.Alice, vpn.GatewayQuery{ID: second}, second},
-		"by VPC":      {planetest.Alice, vpn.GatewayQuery{VPC: s.vpc}, s.gateway},
-		"both":        {planetest.Alice, vpn.GatewayQuery{VPC: s.vpc, ID: second}, ""},
-		"ready":       {planetest.Alice, vpn.GatewayQuery{Phase: &ready}, s.gateway + " " + second},
-		"creating":    {planetest.Alice, vpn.GatewayQuery{Phase: &creating}, ""},
+		"second page": {planetest.Alice, vpn.GatewayQuery{Page: state.Page{Offset: 1, Limit: 1}}, second},
+		"by id":       {planetest.Alice, vpn.GatewayQuery{IDs: []string{second}}, second},
+		"by VPC":      {planetest.Alice, vpn.GatewayQuery{VPCs: []string{s.vpc}}, s.gateway},
+		"both":        {planetest.Alice, vpn.GatewayQuery{VPCs: []string{s.vpc}, IDs: []string{second}}, ""},
+		"ready":       {planetest.Alice, vpn.GatewayQuery{Phases: []resource.Phase{ready}}, s.gateway + " " + second},
+		"creating":    {planetest.Alice, vpn.GatewayQuery{Phases: []resource.Phase{creating}}, ""},
 		"none":        {planetest.Alice, vpn.GatewayQuery{None: true}, ""},
 		"elsewhere":   {planetest.Alice, vpn.GatewayQuery{Region: planetest.Elsewhere}, ""},
 		"Bob's":       {planetest.Bob, vpn.GatewayQuery{}, ""},
-		"Bob by VPC":  {planetest.Bob, vpn.GatewayQuery{VPC: s.vpc}, ""},
-		"Bob by id":   {planetest.Bob, vpn.GatewayQuery{ID: s.gateway}, ""},
+		"Bob by VPC":  {planetest.Bob, vpn.GatewayQuery{VPCs: []string{s.vpc}}, ""},
+		"Bob by id":   {planetest.Bob, vpn.GatewayQuery{IDs: []string{s.gateway}}, ""},
 	} {
 		if got := ids(c.who, c.q); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

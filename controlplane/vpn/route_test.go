@@ -85,7 +85,7 @@ func TestDestinations(t *testing.T) {
 func (w *world) entries() []string {
 	w.t.Helper()
 	var out []string
-	for _, t := range w.Network.RouteTables(planetest.Alice, network.RouteTableFilter{ID: &w.table}, state.Page{Number: 1, Size: 10}).Items {
+	for _, t := range w.Network.RouteTables(planetest.Alice, network.RouteTableFilter{IDs: []string{w.table}}, state.Page{Limit: 10}).Items {
 		for _, e := range t.Entries {
 			for _, h := range e.NextHops {
 				out = append(out, e.Destination.String()+" "+string(h.Type)+" "+h.ID)

@@ -1,0 +1,285 @@
+package planetest_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"sluice/controlplane/eip"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/nat"
+	"sluice/controlplane/network"
+	"sluice/controlplane/planetest"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
+	"sluice/controlplane/vpn"
+)
+
+// TestQueries: every query takes several values for each of its filters, in any
+// combination, and any part of the listing; whatever is asked for is what a look
+// at each item of the whole listing gives.
+func TestQueries(t *testing.T) {
+	w := newListings(t)
+	alice := planetest.Alice
+	check(t, "VPCs", network.VPCFilter{Region: planetest.Region}, 5,
+		func(f network.VPCFilter, p state.Page) (state.Listing[network.VPC], error) {
+			return w.Network.VPCs(alice, f, p)
+		},
+		func(v network.VPC) string { return v.ID },
+		map[string]func(network.VPC) any{"IDs": func(v network.VPC) any { return v.ID }})
+	check(t, "VRouters", network.VRouterFilter{Region: planetest.Region}, 5,
+		func(f network.VRouterFilter, p state.Page) (state.Listing[*resource.VRouter], error) {
+			return w.Network.VRouters(alice, f, p)
+		},
+		func(v *resource.VRouter) string { return v.ID },
+		map[string]func(*resource.VRouter) any{"IDs": func(v *resource.VRouter) any { return v.ID }})
+	check(t, "VSwitches", network.VSwitchFilter{Region: planetest.Region}, 12,
+		func(f network.VSwitchFilter, p state.Page) (state.Listing[network.VSwitch], error) {
+			return w.Network.VSwitches(alice, f, p)
+		},
+		func(v network.VSwitch) string { return v.ID },
+		map[string]func(network.VSwitch) any{
+			"IDs":   func(v network.VSwitch) any { return v.ID },
+			"VPCs":  func(v network.VSwitch) any { return v.VPC },
+			"Zones": func(v network.VSwitch) any { return v.Zone },
+		})
+	check(t, "route tables", network.RouteTableFilter{}, 6,
+		func(f network.RouteTableFilter, p state.Page) (state.Listing[network.RouteTable], error) {
+			return w.Network.RouteTables(alice, f, p), nil
+		},
+		func(x network.RouteTable) string { return x.ID },
+		map[string]func(network.RouteTable) any{
+			"IDs":      func(x network.RouteTable) any { return x.ID },
+			"VRouters": func(x network.RouteTable) any { return x.VRouter },
+			"Routers":  func(x network.RouteTable) any { return x.VRouter },
+		})
+	check(t, "elastic IPs", eip.Filter{Region: planetest.Region}, 12,
+		func(f eip.Filter, p state.Page) (state.Listing[eip.ElasticIP], error) { return w.EIP.List(alice, f, p) },
+		func(e eip.ElasticIP) string { return e.ID },
+		map[string]func(eip.ElasticIP) any{
+			"IDs":       func(e eip.ElasticIP) any { return e.ID },
+			"Addresses": func(e eip.ElasticIP) any { return e.Address },
+			"Statuses":  func(e eip.ElasticIP) any { return e.Status },
+			"BoundTypes": func(e eip.ElasticIP) any {
+				if e.Binding == nil {
+					return nil
+				}
+				return e.Binding.Type
+			},
+			"BoundIDs": func(e eip.ElasticIP) any {
+				if e.Binding == nil {
+					return nil
+				}
+				return e.Binding.ID
+			},
+		})
+	check(t, "NAT gateways", nat.GatewayQuery{Region: planetest.Region}, 5,
+		func(q nat.GatewayQuery, p state.Page) (state.Listing[nat.GatewayStatus], error) {
+			q.Page = p
+			return w.NAT.Gateways(alice, q)
+		},
+		func(g nat.GatewayStatus) string { return g.ID },
+		map[string]func(nat.GatewayStatus) any{
+			"IDs":    func(g nat.GatewayStatus) any { return g.ID },
+			"VPCs":   func(g nat.GatewayStatus) any { return g.VPC },
+			"Names":  func(g nat.GatewayStatus) any { return g.Name },
+			"Limits": func(g nat.GatewayStatus) any { return g.Limits },
+		})
+	check(t, "DNAT entries", nat.ForwardEntryQuery{Region: planetest.Region, Table: "ftb-0"}, 20,
+		func(q nat.ForwardEntryQuery, p state.Page) (state.Listing[*resource.ForwardEntry], error) {
+			q.Page = p
+			l, err := w.NAT.ForwardEntries(alice, q)
+			return l.Listing, err
+		},
+		func(e *resource.ForwardEntry) string { return e.ID },
+		map[string]func(*resource.ForwardEntry) any{
+			"IDs":           func(e *resource.ForwardEntry) any { return e.ID },
+			"Names":         func(e *resource.ForwardEntry) any { return e.Name },
+			"ExternalIPs":   func(e *resource.ForwardEntry) any { return e.ExternalIP },
+			"ExternalPorts": func(e *resource.ForwardEntry) any { return e.ExternalPort },
+			"Protocols":     func(e *resource.ForwardEntry) any { return e.Protocol },
+			"InternalIPs":   func(e *resource.ForwardEntry) any { return e.InternalIP },
+			"InternalPorts": func(e *resource.ForwardEntry) any { return e.InternalPort },
+		})
+	check(t, "SNAT entries", nat.SNATEntryQuery{Region: planetest.Region, Table: "stb-0"}, 6,
+		func(q nat.SNATEntryQuery, p state.Page) (state.Listing[*resource.SNATEntry], error) {
+			q.Page = p
+			l, err := w.NAT.SNATEntries(alice, q)
+			return l.Listing, err
+		},
+		func(e *resource.SNATEntry) string { return e.ID },
+		map[string]func(*resource.SNATEntry) any{"IDs": func(e *resource.SNATEntry) any { return e.ID }})
+	check(t, "VPN gateways", vpn.GatewayQuery{Region: planetest.Region}, 5,
+		func(q vpn.GatewayQuery, p state.Page) (state.Listing[vpn.GatewayStatus], error) {
+			q.Page = p
+			return w.VPN.Gateways(alice, q)
+		},
+		func(g vpn.GatewayStatus) string { return g.ID },
+		map[string]func(vpn.GatewayStatus) any{
+			"IDs":    func(g vpn.GatewayStatus) any { return g.ID },
+			"VPCs":   func(g vpn.GatewayStatus) any { return g.VPC },
+			"Phases": func(g vpn.GatewayStatus) any { return g.Phase },
+		})
+	check(t, "customer gateways", vpn.CustomerGatewayQuery{Region: planetest.Region}, 5,
+		func(q vpn.CustomerGatewayQuery, p state.Page) (state.Listing[*resource.CustomerGateway], error) {
+			q.Page = p
+			return w.VPN.CustomerGateways(alice, q)
+		},
+		func(g *resource.CustomerGateway) string { return g.ID },
+		map[string]func(*resource.CustomerGateway) any{"IDs": func(g *resource.CustomerGateway) any { return g.ID }})
+	check(t, "VPN connections", vpn.ConnectionQuery{Region: planetest.Region}, 12,
+		func(q vpn.ConnectionQuery, p state.Page) (state.Listing[vpn.ConnectionStatus], error) {
+			q.Page = p
+			return w.VPN.Connections(context.Background(), alice, q)
+		},
+		func(x vpn.ConnectionStatus) string { return x.ID },
+		map[string]func(vpn.ConnectionStatus) any{
+			"IDs":              func(x vpn.ConnectionStatus) any { return x.ID },
+			"Gateways":         func(x vpn.ConnectionStatus) any { return x.Gateway },
+			"CustomerGateways": func(x vpn.ConnectionStatus) any { return x.CustomerGateway },
+		})
+}
+
+// check asks a query for random values of its filters and random parts, and
+// compares with the whole listing, of n items. attribute tells what a filter is
+// about; nil: the item has no such thing. A filter that is not in it fails.
+func check[Q, T any](t *testing.T, name string, base Q, n int, list func(Q, state.Page) (state.Listing[T], error), id func(T) string, attribute map[string]func(T) any) {
+	t.Run(name, func(t *testing.T) {
+		all, err := list(base, state.Page{Limit: 1000})
+		if err != nil || all.Total != n || len(all.Items) != n {
+			t.Fatalf("the whole listing: %d of %d, want %d, %v", len(all.Items), all.Total, n, err)
+		}
+		var filters []string
+		for _, f := range reflect.VisibleFields(reflect.TypeFor[Q]()) {
+			if strings.HasPrefix(f.Type.Name(), "OneOf[") {
+				filters = append(filters, f.Name)
+				if attribute[f.Name] == nil {
+					t.Fatalf("nobody says what the filter %s is about", f.Name)
+				}
+			}
+		}
+		if len(filters) != len(attribute) {
+			t.Fatalf("filters %v, attributes of %d", filters, len(attribute))
+		}
+		rnd := rand.New(rand.NewPCG(1, uint64(n)))
+		for range 300 {
+			q, want := base, all.Items
+			var said []string
+			for _, f := range filters {
+				if rnd.IntN(len(filters)) > 1 {
+					continue
+				}
+				values := some(rnd, all.Items, attribute[f])
+				field := reflect.ValueOf(&q).Elem().FieldByName(f)
+				for _, v := range values {
+					field.Set(reflect.Append(field, reflect.ValueOf(v)))
+				}
+				said = append(said, fmt.Sprintf("%s=%v", f, values))
+				want = slices.DeleteFunc(slices.Clone(want), func(x T) bool { return len(values) > 0 && !slices.Contains(values, attribute[f](x)) })
+			}
+			p := state.Page{Offset: rnd.IntN(n + 2), Limit: rnd.IntN(n + 2)}
+			if rnd.IntN(3) == 0 {
+				p = state.Page{Limit: n}
+			}
+			got, err := list(q, p)
+			if err != nil {
+				t.Fatalf("%v: %v", said, err)
+			}
+			first := min(p.Offset, len(want))
+			if a, b := ids(got.Items, id), ids(want[first:min(first+p.Limit, len(want))], id); got.Total != len(want) || !slices.Equal(a, b) {
+				t.Fatalf("%v, %+v: %v of %d, want %v of %d", said, p, a, got.Total, b, len(want))
+			}
+		}
+	})
+}
+
+// some are up to 3 values that items have, one of them twice now and then.
+func some[T any](rnd *rand.Rand, items []T, of func(T) any) (values []any) {
+	for range rnd.IntN(4) {
+		if v := of(items[rnd.IntN(len(items))]); v != nil {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
+func ids[T any](items []T, id func(T) string) []string {
+	out := []string{}
+	for _, x := range items {
+		out = append(out, id(x))
+	}
+	return out
+}
+
+// newListings has some of everything, with values that repeat; and of another
+// account and another region.
+func newListings(t *testing.T) *planetest.Plane {
+	t.Helper()
+	w := planetest.New(t)
+	put := func(r resource.Resource) {
+		t.Helper()
+		if err := w.Put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	meta := func(c identity.Caller, id string) resource.Meta {
+		return resource.Meta{ID: id, Account: c.Account, Region: planetest.Region, CreatedAt: planetest.Now}
+	}
+	address := func(format string, n int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf(format, n)) }
+	var vpcs []string
+	for range 5 {
+		vpcs = append(vpcs, w.VPC(planetest.Alice, "10.0.0.0/8").VPC)
+	}
+	theirs := w.VPC(planetest.Bob, "10.0.0.0/8").VPC
+	w.VSwitch(planetest.Bob, theirs, "10.1.0.0/16")
+	w.VSwitch(planetest.Alice, w.VPCIn(planetest.Alice, planetest.Elsewhere, "10.0.0.0/8").VPC, "10.1.0.0/16")
+	for i := range 12 {
+		zone := []string{planetest.Zone, planetest.Zone2}[i%2]
+		put(&resource.VSwitch{Meta: meta(planetest.Alice, fmt.Sprintf("vsw-%d", 20-i)), VPC: vpcs[i%5], Zone: zone, CIDR: netip.MustParsePrefix(fmt.Sprintf("10.%d.0.0/16", i))})
+		e := &resource.ElasticIP{Meta: meta(planetest.Alice, fmt.Sprintf("eip-%d", 20-i)), Address: address("192.0.2.%d", i+1), PublicNetwork: "internet", Bandwidth: 5}
+		switch i % 4 {
+		case 0:
+			e.VPC, e.Binding = vpcs[i%5], &resource.Binding{Type: resource.BoundToNATGateway, ID: fmt.Sprintf("ngw-%d", i%5)}
+		case 1:
+			e.VPC, e.Binding = vpcs[i%5], &resource.Binding{Type: resource.BoundToHost, ID: fmt.Sprintf("i-%d", i)}
+		}
+		put(e)
+	}
+	put(&resource.ElasticIP{Meta: meta(planetest.Bob, "eip-bob"), Address: address("192.0.2.%d", 100), PublicNetwork: "internet", Bandwidth: 5})
+	for i, vpc := range vpcs {
+		limits := resource.Limits{Sessions: 10_000 * (1 + i%2), NewASecond: 1_000}
+		put(&resource.NATGateway{Meta: meta(planetest.Alice, fmt.Sprintf("ngw-%d", i)), VPC: vpc, Limits: limits, Name: fmt.Sprintf("name-%d", i%3),
+			ForwardTable: fmt.Sprintf("ftb-%d", i), SNATTable: fmt.Sprintf("stb-%d", i)})
+		put(&resource.VPNGateway{Meta: meta(planetest.Alice, fmt.Sprintf("vpn-%d", i)), VPC: vpc, Address: address("203.0.113.%d", 100+i), PublicNetwork: "internet", Bandwidth: 10, IPsec: true})
+		put(&resource.CustomerGateway{Meta: meta(planetest.Alice, fmt.Sprintf("cgw-%d", i)), Address: address("198.51.100.%d", i+1)})
+	}
+	for i := range 24 {
+		gateway := 0
+		if i >= 20 {
+			gateway = 1
+		}
+		protocol := []resource.Protocol{resource.TCP, resource.UDP}[i%2]
+		put(&resource.ForwardEntry{Meta: meta(planetest.Alice, fmt.Sprintf("fwd-%d", 30-i)), VPC: vpcs[gateway], Gateway: fmt.Sprintf("ngw-%d", gateway), Table: fmt.Sprintf("ftb-%d", gateway), Name: fmt.Sprintf("name-%d", i%3),
+			ExternalIP: address("203.0.113.%d", 1+i%4), ExternalPort: uint16(100 + i/4), Protocol: protocol, InternalIP: address("10.0.0.%d", 10+i%5), InternalPort: uint16(80 + i%6)})
+	}
+	for i := range 8 {
+		gateway := i / 6
+		put(&resource.SNATEntry{Meta: meta(planetest.Alice, fmt.Sprintf("snat-%d", 10-i)), VPC: vpcs[gateway], Gateway: fmt.Sprintf("ngw-%d", gateway), Table: fmt.Sprintf("stb-%d", gateway),
+			Source: netip.PrefixFrom(address("10.0.0.%d", 50+i), 32), Pool: []netip.Addr{address("203.0.113.%d", 50)}})
+	}
+	for i := range 12 {
+		_, err := w.VPN.CreateConnection(context.Background(), planetest.Alice, vpn.NewConnection{
+			Region: planetest.Region, Gateway: fmt.Sprintf("vpn-%d", i%3), CustomerGateway: fmt.Sprintf("cgw-%d", i%4),
+			Settings: vpn.ConnectionSettings{LocalSubnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, RemoteSubnets: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("192.168.%d.0/24", i))}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
