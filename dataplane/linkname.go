@@ -48,11 +48,11 @@ func LinkName(id string) string {
 	return hashedName + hashedNames.EncodeToString(sum[:])[:linkNameSize-len(hashedName)]
 }
 
-// Names that are taken: by the kernel, in sysctl's directories of links, by the uplink, and by
-// the devices that hold a VPN gateway's bandwidth.
-var takenNames = []string{"lo", "all", "default", UplinkName, ShapedInbound, ShapedOutbound}
+// Names that are taken: by the kernel, in sysctl's directories of links, and by the uplink.
+var takenNames = []string{"lo", "all", "default", UplinkName}
 
-// Devices at which the bandwidth of what comes out of tunnels, and goes into them, is held.
+// Devices at which the bandwidth of what comes out of a VPN gateway's tunnels, and goes
+// into them, is held; a number may follow. No id's link has such a name.
 const (
 	ShapedInbound  = "vpn-in"
 	ShapedOutbound = "vpn-out"
@@ -60,7 +60,8 @@ const (
 
 func canName(id string) bool {
 	return len(id) >= 1 && len(id) <= linkNameSize && id[0] != '.' && !strings.HasPrefix(id, hashedName) &&
-		!strings.HasPrefix(id, CharonLinks) && !strings.HasPrefix(id, TUNLinks) && !slices.Contains(takenNames, id) &&
+		!strings.HasPrefix(id, CharonLinks) && !strings.HasPrefix(id, TUNLinks) &&
+		!strings.HasPrefix(id, ShapedInbound) && !strings.HasPrefix(id, ShapedOutbound) && !slices.Contains(takenNames, id) &&
 		!strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("/:%*", c) })
 }
 

@@ -16,23 +16,23 @@ import (
 // free of duplicates, so that two Networks compiled from the same resources
 // are equal.
 type Network struct {
-	ID       string       // VPC id, for example vpc-257gq642n; see LinkName
-	Revision int64        // store revision that this was compiled from; repeated in Observed
-	Prefix   netip.Prefix // the VPC's CIDR block
-	Switches []Switch     // by ID
-	Routes   []Route      // of the main route table, by destination; without the switches' own prefixes
-	Tables   []RouteTable // besides the main one, by ID
-	Uplink   *Uplink      // nil while nothing in the VPC has a public side
-	Elastic  []netip.Addr // elastic IPs of this VPC, ascending: the addresses of the uplink
-	Mappings []Mapping    // 1:1 elastic IPs, by External
-	DNAT     sorted.Set[DNAT]
-	SNAT     []SNAT // by Source; sources do not overlap
-	Timeouts Timeouts
-	Limits   Limits      // of SNAT connections
-	Bounds   Bounds      // of others
-	Refusal  Refusal     // what becomes of a host's packet beyond Limits or Bounds; the outside's is dropped
-	Shortcut bool        // established TCP and UDP flows are forwarded by BPF, past netfilter
-	VPN      *VPNGateway // IPsec; nil without one
+	ID          string       // VPC id, for example vpc-257gq642n; see LinkName
+	Revision    int64        // store revision that this was compiled from; repeated in Observed
+	Prefix      netip.Prefix // the VPC's CIDR block
+	Switches    []Switch     // by ID
+	Routes      []Route      // of the main route table, by destination; without the switches' own prefixes
+	Tables      []RouteTable // besides the main one, by ID
+	Uplink      *Uplink      // nil while nothing in the VPC has a public side
+	Elastic     []netip.Addr // elastic IPs of this VPC, ascending: the addresses of the uplink
+	Mappings    []Mapping    // 1:1 elastic IPs, by External
+	DNAT        sorted.Set[DNAT]
+	SNAT        []SNAT // by Source; sources do not overlap
+	Timeouts    Timeouts
+	Limits      Limits       // of SNAT connections
+	Bounds      Bounds       // of others
+	Refusal     Refusal      // what becomes of a host's packet beyond Limits or Bounds; the outside's is dropped
+	Shortcut    bool         // established TCP and UDP flows are forwarded by BPF, past netfilter
+	VPNGateways []VPNGateway // IPsec gateways, by ID
 }
 
 // Switch is one VSwitch: a link in the namespace (LinkName) that carries the
@@ -103,7 +103,7 @@ type Route struct {
 // switch.
 type NextHop struct {
 	Uplink bool       // through the public side (a NAT gateway's 0.0.0.0/0)
-	VPN    bool       // into the tunnels, by the destination routes of the network's VPN gateway
+	VPN    string     // into the tunnels of the VPN gateway with that id, by its destination routes
 	Via    netip.Addr // else: address of the instance in one of the switches
 	Weight int        // ECMP share, 1 to 255; 0 means 1
 }

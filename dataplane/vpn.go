@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -18,7 +19,8 @@ const VPNMTU = 1400
 // reserved (RFC 1112, section 4), so that no network and no site has them.
 var VPNHomes = netip.MustParsePrefix("240.0.0.0/16")
 
-// VPNGateway is the IPsec gateway of a network: one charon in its namespace.
+// VPNGateway is an IPsec gateway of a network. All tunnels of a network are one's ways,
+// whichever gateway has them: of routes with the same prefixes one is used.
 type VPNGateway struct {
 	ID          string          // VPN gateway id
 	Address     netip.Addr      // public; one of Network.Elastic
@@ -195,3 +197,21 @@ const (
 	VPNByXFRM     VPNPath = "xfrm"     // the kernel's ESP, one XFRM interface for each connection
 	VPNByLibipsec VPNPath = "libipsec" // charon's own ESP over a TUN device
 )
+
+// AllConnections returns the connections of all VPN gateways, each with its gateway.
+func (n *Network) AllConnections() iter.Seq2[*VPNGateway, *VPNConnection] {
+	return AllConnections(n.VPNGateways)
+}
+
+// AllConnections returns the connections of these VPN gateways, each with its gateway.
+func AllConnections(gateways []VPNGateway) iter.Seq2[*VPNGateway, *VPNConnection] {
+	return func(yield func(*VPNGateway, *VPNConnection) bool) {
+		for i := range gateways {
+			for k := range gateways[i].Connections {
+				if !yield(&gateways[i], &gateways[i].Connections[k]) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -136,9 +136,8 @@ func FuzzCompile(f *testing.F) {
 }
 
 // checkVPN checks what package dataplane promises of every VPNGateway.
-func checkVPN(t *testing.T, n *dataplane.Network) {
+func checkVPN(t *testing.T, n *dataplane.Network, g *dataplane.VPNGateway) {
 	t.Helper()
-	g := n.VPN
 	if !slices.Contains(n.Elastic, g.Address) {
 		t.Errorf("VPN gateway at %s, which is no elastic IP of the network", g.Address)
 	}
@@ -178,8 +177,8 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 		return cmp.Or(a.External.Compare(b.External), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.ExternalPort, b.ExternalPort))
 	})
 	ascending(t, "SNAT", n.SNAT, func(a, b dataplane.SNAT) int { return a.Source.Compare(b.Source) })
-	if n.VPN != nil {
-		checkVPN(t, n)
+	for i := range n.VPNGateways {
+		checkVPN(t, n, &n.VPNGateways[i])
 	}
 	if n.Uplink == nil && len(n.Elastic)+len(n.Mappings)+n.DNAT.Len()+len(n.SNAT) > 0 {
 		t.Error("translation without an uplink")
@@ -233,12 +232,12 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 		}
 		for _, h := range r.NextHops {
 			ways := 0
-			for _, is := range []bool{h.Uplink, h.VPN, h.Via.IsValid()} {
+			for _, is := range []bool{h.Uplink, h.VPN != "", h.Via.IsValid()} {
 				if is {
 					ways++
 				}
 			}
-			if ways != 1 || h.Uplink && n.Uplink == nil || h.VPN && n.VPN == nil || h.Via.IsValid() && !onLink(h.Via) {
+			if ways != 1 || h.Uplink && n.Uplink == nil || h.VPN != "" && !slices.ContainsFunc(n.VPNGateways, func(g dataplane.VPNGateway) bool { return g.ID == h.VPN }) || h.Via.IsValid() && !onLink(h.Via) {
 				t.Errorf("route %s has the next hop %v", r.Destination, h)
 			}
 		}

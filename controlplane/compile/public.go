@@ -16,7 +16,7 @@ type public struct {
 	own     map[netip.Addr]netip.Addr // private address of an instance → its elastic IP
 	others  map[netip.Addr]bool       // private addresses of what is no ECS instance
 	bound   []*resource.ElasticIP     // all elastic IPs that are bound
-	vpn     *resource.VPNGateway      // with IPsec on, or nil
+	vpn     []netip.Addr              // of VPN gateways with IPsec on
 }
 
 // uplink is the way to the public network, with the addresses on it.
@@ -35,7 +35,11 @@ func readPublic(v *state.View, vpc string) *public {
 	for g := range v.NATGateways.By(state.ByVPC, vpc).All() {
 		p.gateway = g.ID
 	}
-	p.vpn = ipsecGateway(v, vpc)
+	for g := range v.VPNGateways.By(state.ByVPC, vpc).All() {
+		if g.IPsec {
+			p.vpn = append(p.vpn, g.Address)
+		}
+	}
 	for e := range v.ElasticIPs.By(state.ByVPC, vpc).All() {
 		if e.Binding == nil {
 			continue // it worked here once
@@ -63,17 +67,15 @@ func readPublic(v *state.View, vpc string) *public {
 }
 
 // used says whether the VPC needs an uplink.
-func (p *public) used() bool { return p.gateway != "" || len(p.bound) > 0 || p.vpn != nil }
+func (p *public) used() bool { return p.gateway != "" || len(p.bound) > 0 || len(p.vpn) > 0 }
 
-// addresses returns the elastic IPs and the VPN gateway's address, ascending.
+// addresses returns the elastic IPs and the VPN gateways' addresses, ascending.
 func (p *public) addresses() []netip.Addr {
 	var out []netip.Addr
 	for _, e := range p.bound {
 		out = append(out, e.Address)
 	}
-	if p.vpn != nil {
-		out = append(out, p.vpn.Address)
-	}
+	out = append(out, p.vpn...)
 	slices.SortFunc(out, netip.Addr.Compare)
 	return slices.Compact(out)
 }

@@ -57,7 +57,7 @@ func nextHop(v *state.View, n *dataplane.Network, h resource.NextHop) (dataplane
 		g, ok := v.NATGateways.Get(h.ID)
 		return dataplane.NextHop{Uplink: true}, ok && g.VPC == n.ID && n.Uplink != nil
 	case resource.NextHopVPNGateway:
-		return dataplane.NextHop{VPN: true}, n.VPN != nil && n.VPN.ID == h.ID
+		return dataplane.NextHop{VPN: h.ID}, slices.ContainsFunc(n.VPNGateways, func(g dataplane.VPNGateway) bool { return g.ID == h.ID })
 	case resource.NextHopHost, resource.NextHopVirtualIP:
 		i, ok := v.Instances.Get(h.ID)
 		if !ok || i.VPC != n.ID || !onLink(n, i) {

@@ -8,11 +8,8 @@ import (
 	"sluice/dataplane"
 )
 
-// vpn writes a VPN gateway, if there is one.
+// vpn writes a VPN gateway.
 func vpn(line func(string, ...any), g *dataplane.VPNGateway) {
-	if g == nil {
-		return
-	}
 	line("vpn %s %s bandwidth %d propagate %t announce %s", g.ID, g.Address, g.Bandwidth, g.Propagate, g.Announce)
 	proposal := func(p dataplane.Proposal, lifetime time.Duration) string {
 		return fmt.Sprintf("%s-%s group %d lifetime %s", p.Encryption, p.Integrity, p.Group, lifetime)
@@ -59,7 +56,7 @@ func text(n *dataplane.Network) string {
 					hops = append(hops, "uplink")
 					continue
 				}
-				if h.VPN {
+				if h.VPN != "" {
 					hops = append(hops, "VPN gateway")
 					continue
 				}
@@ -97,7 +94,9 @@ func text(n *dataplane.Network) string {
 	for _, s := range n.SNAT {
 		line("snat %s -> %s", s.Source, s.Pool)
 	}
-	vpn(line, n.VPN)
+	for i := range n.VPNGateways {
+		vpn(line, &n.VPNGateways[i])
+	}
 	if n.Bounds != (dataplane.Bounds{}) {
 		line("bounds %+v", n.Bounds)
 	}

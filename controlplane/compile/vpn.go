@@ -16,23 +16,29 @@ import (
 // Opener decrypts the secret that was sealed for a name.
 type Opener func(name string, sealed []byte) ([]byte, error)
 
-// vpn is the VPC's VPN gateway.
-func (j *job) vpn() (err error) {
-	j.network.VPN = nil
-	if j.network.Uplink != nil {
-		j.network.VPN, err = vpnGateway(j.v, j.vpc, j.open)
+// vpn are the VPC's VPN gateways that make IPsec connections, by id.
+func (j *job) vpn() error {
+	j.network.VPNGateways = nil
+	if j.network.Uplink == nil {
+		return nil
 	}
-	return err
+	for g := range j.v.VPNGateways.By(state.ByVPC, j.id).All() {
+		if !g.IPsec {
+			continue
+		}
+		made, err := vpnGateway(j.v, j.vpc, g, j.open)
+		if err != nil {
+			return err
+		}
+		j.network.VPNGateways = append(j.network.VPNGateways, *made)
+	}
+	slices.SortFunc(j.network.VPNGateways, func(a, b dataplane.VPNGateway) int { return strings.Compare(a.ID, b.ID) })
+	return nil
 }
 
-// vpnGateway returns the VPN gateway of a VPC, nil without one that has IPsec
-// on. It fails if a pre-shared key does not open, or if the customer gateway of
+// vpnGateway fails if a pre-shared key does not open, or if the customer gateway of
 // a connection is gone, which the services refuse.
-func vpnGateway(v *state.View, vpc *resource.VPC, open Opener) (*dataplane.VPNGateway, error) {
-	g := ipsecGateway(v, vpc.ID)
-	if g == nil {
-		return nil, nil
-	}
+func vpnGateway(v *state.View, vpc *resource.VPC, g *resource.VPNGateway, open Opener) (*dataplane.VPNGateway, error) {
 	out := &dataplane.VPNGateway{ID: g.ID, Address: g.Address, Bandwidth: g.Bandwidth, Propagate: g.AutoPropagate}
 	connected, bgp := make(map[string]bool), false
 	for c := range v.VPNConnections.By(state.ByGateway, g.ID).All() {
@@ -72,17 +78,6 @@ func vpnGateway(v *state.View, vpc *resource.VPC, open Opener) (*dataplane.VPNGa
 	})
 	out.Announce = ascending(out.Announce)
 	return out, nil
-}
-
-// ipsecGateway returns the VPN gateway of a VPC that makes IPsec connections:
-// the first one, or nil.
-func ipsecGateway(v *state.View, vpc string) *resource.VPNGateway {
-	for g := range v.VPNGateways.By(state.ByVPC, vpc).All() {
-		if g.IPsec {
-			return g
-		}
-	}
-	return nil
 }
 
 // Connection returns what the dataplane should know of a connection of g with

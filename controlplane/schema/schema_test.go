@@ -101,8 +101,8 @@ func TestUpgradeFrom0(t *testing.T) {
 			x, _ := json.MarshalIndent(w, "", "\t")
 			t.Errorf("%s:\n%s\nwas\n%s", vpc.ID, g, x)
 		}
-		if got.VPN != nil {
-			connections += len(got.VPN.Connections)
+		if len(got.VPNGateways) > 0 {
+			connections += len(got.VPNGateways[0].Connections)
 		}
 	}
 	if len(want) != db.View().VPCs.Len() || connections != 17 {

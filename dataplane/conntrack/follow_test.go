@@ -20,8 +20,9 @@ func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 // likewise.
 func randomly(r *rand.Rand, n *dataplane.Network, tunnels route.Tunnels) (*dataplane.Network, route.Tunnels) {
 	next := *n
-	v := *n.VPN
-	next.VPN, v.Connections = &v, slices.Clone(v.Connections)
+	next.VPNGateways = slices.Clone(n.VPNGateways)
+	v := &next.VPNGateways[0]
+	v.Connections = slices.Clone(v.Connections)
 	anew := func() bool { return r.IntN(3) == 0 }
 	elastic := network().Elastic
 	prefix := netip.MustParsePrefix
@@ -32,7 +33,7 @@ func randomly(r *rand.Rand, n *dataplane.Network, tunnels route.Tunnels) (*datap
 			hops := []dataplane.NextHop{{Via: ip("10.0.3.20")}, {Via: ip("10.0.2.20")}, {Uplink: true}}
 			switch c := r.IntN(12); {
 			case c < 3 || c < 6 && b == "0.0.0.0/0":
-				by(&next, b, pick(r, append(hops, dataplane.NextHop{VPN: true}, dataplane.NextHop{Uplink: true})...))
+				by(&next, b, pick(r, append(hops, dataplane.NextHop{VPN: "vpn-1"}, dataplane.NextHop{Uplink: true})...))
 			case c == 7:
 				by(&next, b, hops[r.IntN(2):]...)
 			}
@@ -387,5 +388,5 @@ func TestFlowsFollowBackAndForth(t *testing.T) {
 // text is what a network consists of.
 func text(n *dataplane.Network, state route.Tunnels) string {
 	return fmt.Sprintf("routes %v, VPN routes %v, propagated: %v, tunnels %v, SNAT %v, mappings %v, DNAT %v",
-		n.Routes, n.VPN.Routes, n.VPN.Propagate, state, n.SNAT, n.Mappings, n.DNAT.Slice())
+		n.Routes, n.VPNGateways[0].Routes, n.VPNGateways[0].Propagate, state, n.SNAT, n.Mappings, n.DNAT.Slice())
 }

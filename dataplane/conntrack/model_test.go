@@ -2,6 +2,7 @@ package conntrack
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -51,7 +52,7 @@ func by(n *dataplane.Network, destination string, hops ...dataplane.NextHop) {
 // vpn adds a VPN gateway with two connections, whose tunnels are links of their
 // own, and routes.
 func vpn(n *dataplane.Network, routes ...dataplane.VPNRoute) {
-	n.VPN = &dataplane.VPNGateway{ID: "vpn-1", Address: ip("203.0.113.9"), Connections: []dataplane.VPNConnection{{ID: "vco-a"}, {ID: "vco-b"}}, Routes: routes}
+	n.VPNGateways = []dataplane.VPNGateway{{ID: "vpn-1", Address: ip("203.0.113.9"), Connections: []dataplane.VPNConnection{{ID: "vco-a"}, {ID: "vco-b"}}, Routes: routes}}
 }
 
 var tunnels = route.Tunnels{"vco-a": {Link: "vco-a", Up: true}, "vco-b": {Link: "vco-b", Up: true}}
@@ -294,7 +295,7 @@ func TestDiffer(t *testing.T) {
 	vpn(with, into("vco-a", "", "192.168.0.0/16"))
 	standby := into("vco-b", "", "192.168.0.0/16")
 	standby.Standby = true
-	with.VPN.Routes = append(with.VPN.Routes, standby)
+	with.VPNGateways[0].Routes = append(with.VPNGateways[0].Routes, standby)
 	down := route.Tunnels{"vco-a": {Link: "vco-a"}, "vco-b": tunnels["vco-b"]}
 	learned := route.Tunnels{"vco-a": {Link: "vco-a", Up: true, Learned: []netip.Prefix{netip.MustParsePrefix("172.16.0.0/12")}}, "vco-b": tunnels["vco-b"]}
 	for _, c := range []struct {
@@ -317,21 +318,20 @@ func TestDiffer(t *testing.T) {
 		{"address of a pool", func(n *dataplane.Network) { n.SNAT[0].Pool = n.SNAT[0].Pool[1:] }, tunnels, true, false},
 		{"route", func(n *dataplane.Network) { n.Routes = nil }, tunnels, true, true},
 		{"next hop", func(n *dataplane.Network) { by(n, "0.0.0.0/0", dataplane.NextHop{Via: ip("10.0.3.20")}) }, tunnels, true, true},
-		{"VPN route", func(n *dataplane.Network) { n.VPN.Routes = nil }, tunnels, true, true},
-		{"standby VPN route", func(n *dataplane.Network) { n.VPN.Routes = n.VPN.Routes[:1] }, tunnels, false, false},
-		{"VPN gateway", func(n *dataplane.Network) { n.VPN = nil }, tunnels, true, true},
+		{"VPN route", func(n *dataplane.Network) { n.VPNGateways[0].Routes = nil }, tunnels, true, true},
+		{"standby VPN route", func(n *dataplane.Network) { n.VPNGateways[0].Routes = n.VPNGateways[0].Routes[:1] }, tunnels, false, false},
+		{"VPN gateway", func(n *dataplane.Network) { n.VPNGateways = nil }, tunnels, true, true},
 		{"uplink", func(n *dataplane.Network) { n.Uplink = nil }, tunnels, true, true},
 		{"VSwitch", func(n *dataplane.Network) { n.Switches = n.Switches[:2] }, tunnels, true, true},
 		{"tunnel of an active route", func(*dataplane.Network) {}, down, true, true},
 		{"learned route", func(*dataplane.Network) {}, learned, true, true},
 		{"revision only", func(n *dataplane.Network) { n.Revision++ }, tunnels, false, false},
 		{"limits only", func(n *dataplane.Network) { n.Limits.Connections = 5 }, tunnels, false, false},
-		{"bandwidth only", func(n *dataplane.Network) { n.VPN.Bandwidth = 5 }, tunnels, false, false},
+		{"bandwidth only", func(n *dataplane.Network) { n.VPNGateways[0].Bandwidth = 5 }, tunnels, false, false},
 	} {
 		fresh := func() *dataplane.Network {
 			n := network()
-			v := *with.VPN
-			n.VPN = &v
+			n.VPNGateways = slices.Clone(with.VPNGateways)
 			return n
 		}
 		n := fresh()

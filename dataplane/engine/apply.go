@@ -60,10 +60,8 @@ func checkNames(n *dataplane.Network) error {
 	for i := range n.Switches {
 		ids = append(ids, n.Switches[i].ID)
 	}
-	if n.VPN != nil {
-		for i := range n.VPN.Connections {
-			ids = append(ids, n.VPN.Connections[i].ID)
-		}
+	for _, c := range n.AllConnections() {
+		ids = append(ids, c.ID)
 	}
 	for _, id := range append(ids, n.ID) {
 		if len(id) < 1 || len(id) > mostID || id == dataplane.UplinkName || id == "lo" || id[0] == '.' ||

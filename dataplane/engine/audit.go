@@ -43,7 +43,7 @@ func (e *Engine) audit(ctx context.Context, n *network) uint32 {
 	if e.sysctlsDiffer(n) {
 		differs |= staleSysctls
 	}
-	if n.applied.VPN != nil {
+	if len(n.applied.VPNGateways) > 0 {
 		// What charons hold is asked of them, which takes an Apply.
 		differs |= staleTunnels | staleLinks
 	}

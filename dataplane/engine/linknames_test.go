@@ -160,7 +160,7 @@ func TestLinksAreKnownWhileTheyAreThere(t *testing.T) {
 		for i := range n.Switches {
 			want["switches "+n.Switches[i].ID] = true
 		}
-		if n.VPN != nil {
+		if len(n.VPNGateways) > 0 {
 			want["tunnels ipsec0"] = true
 		}
 		if !maps.Equal(known, want) {
@@ -175,17 +175,17 @@ func TestLinksAreKnownWhileTheyAreThere(t *testing.T) {
 	if _, err := e.VPNPath(); err == nil {
 		with := withVPN(t, e, n)
 		for range 2 {
-			change(func(n *dataplane.Network) { n.VPN = with.VPN })
+			change(func(n *dataplane.Network) { n.VPNGateways = with.VPNGateways })
 			nstest.Eventually(t, func() error { _, err := ns.Netlink().LinkByName("ipsec0"); return err })
-			change(func(n *dataplane.Network) { n.VPN = nil })
+			change(func(n *dataplane.Network) { n.VPNGateways = nil })
 		}
 		// Another peer has another charon, and so another link for a while.
-		change(func(n *dataplane.Network) { n.VPN = with.VPN })
-		moved := *with.VPN
+		change(func(n *dataplane.Network) { n.VPNGateways = with.VPNGateways })
+		moved := with.VPNGateways[0]
 		moved.Connections = append([]dataplane.VPNConnection{}, moved.Connections...)
 		moved.Connections[0].Remote = netip.MustParseAddr("203.0.113.78")
-		change(func(n *dataplane.Network) { n.VPN = &moved })
-		change(func(n *dataplane.Network) { n.VPN = nil })
+		change(func(n *dataplane.Network) { n.VPNGateways = []dataplane.VPNGateway{moved} })
+		change(func(n *dataplane.Network) { n.VPNGateways = nil })
 	}
 	cancel()
 	<-done

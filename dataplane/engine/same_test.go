@@ -101,9 +101,9 @@ func copied(t *testing.T, n *dataplane.Network) *dataplane.Network {
 		t.Fatal(err)
 	}
 	out.DNAT = sorted.Of(n.DNAT.Slice()...)
-	if n.VPN != nil {
-		for i := range n.VPN.Connections { // which are not written
-			out.VPN.Connections[i].PSK = n.VPN.Connections[i].PSK
+	for g := range n.VPNGateways {
+		for i := range n.VPNGateways[g].Connections { // which are not written
+			out.VPNGateways[g].Connections[i].PSK = n.VPNGateways[g].Connections[i].PSK
 		}
 	}
 	return out

@@ -43,7 +43,7 @@ func (j *job) addTopology(ctx context.Context) error {
 	whats = append(whats, added.Whats()...)
 	j.runner.Run(ctx, j.plan.Start)
 	whats = append(whats, j.applyVPN(ctx)...)
-	if j.want.VPN != nil {
+	if len(j.want.VPNGateways) > 0 {
 		// Tunnels' links come and go with what carries the tunnels.
 		if state, err = j.links.Read(ctx, j.want); err != nil {
 			return err

@@ -65,16 +65,16 @@ func (e *Engine) tunnelsChanged(id string) {
 // applyVPN makes charon, health checks, BGP and the bandwidth what is wanted,
 // and finds out how the tunnels are. It returns what it did to links.
 func (j *job) applyVPN(ctx context.Context) (whats []string) {
-	v, n, want := &j.e.vpn, j.n, j.want.VPN
+	v, n, want := &j.e.vpn, j.n, j.want.VPNGateways
 	before := n.tunnels
 	defer func() { j.turned = !reflect.DeepEqual(n.tunnels, before) }()
 	if v.ipsec == nil {
-		if want != nil {
-			j.runner.Add(fmt.Errorf("VPN gateway %s: %w", want.ID, v.why))
+		for i := range want {
+			j.runner.Add(fmt.Errorf("VPN gateway %s: %w", want[i].ID, v.why))
 		}
 		return nil
 	}
-	if want == nil {
+	if len(want) == 0 {
 		j.runner.Add(j.e.removeVPN(ctx, n.id, n.ns))
 		n.tunnels = nil
 	} else {
@@ -87,10 +87,10 @@ func (j *job) applyVPN(ctx context.Context) (whats []string) {
 		whats = a.Whats()
 		j.runner.Add(v.health.Apply(ctx, n.ns, n.id, checks(want)))
 		j.runner.Add(v.bgp.Remember(n.id, speaking(want)))
-		j.runner.Add(v.bgp.Apply(ctx, n.ns, n.id, peers(want, n.tunnels), want.Announce))
+		j.runner.Add(v.bgp.Apply(ctx, n.ns, n.id, peers(want, n.tunnels), announced(want)))
 		n.tunnels = v.tunnels(n.id, want) // with what an adopted speaker has learned
 	}
-	p := shape.Plan(n.ns, tunnelLinks(n.tunnels), bandwidth(want))
+	p := shape.Plan(n.ns, bandwidths(want, n.tunnels)...)
 	j.runner.Add(p.Err)
 	j.runner.Run(ctx, p.Add)
 	j.runner.Run(ctx, p.Remove)
@@ -101,10 +101,10 @@ func (j *job) applyVPN(ctx context.Context) (whats []string) {
 // whether they are others. Where that cannot be known none can be made either.
 func (j *job) nameTunnels() (others bool) {
 	var names []string
-	if v := &j.e.vpn; v.ipsec != nil && j.want.VPN != nil {
+	if v := &j.e.vpn; v.ipsec != nil && len(j.want.VPNGateways) > 0 {
 		var err error
-		if names, err = v.ipsec.Links(j.n.id, j.want.VPN); err != nil {
-			j.runner.Add(fmt.Errorf("VPN gateway %s: %w", j.want.VPN.ID, err))
+		if names, err = v.ipsec.Links(j.n.id, j.want.VPNGateways); err != nil {
+			j.runner.Add(fmt.Errorf("VPN gateways: %w", err))
 			return false
 		}
 	}
@@ -123,11 +123,11 @@ func (e *Engine) removeVPN(ctx context.Context, id string, ns *netns.Namespace) 
 
 // tunnels returns how the tunnels of a network are. Where charon carries them
 // all in one device, it decides by its policies which is used.
-func (v *vpn) tunnels(id string, want *dataplane.VPNGateway) route.Tunnels {
+func (v *vpn) tunnels(id string, want []dataplane.VPNGateway) route.Tunnels {
 	out := route.Tunnels{}
 	checked, learned, held := v.health.Status(id), v.bgp.Routes(id), v.bgp.Held(id)
-	for i := range want.Connections {
-		c := want.Connections[i].ID
+	for _, x := range dataplane.AllConnections(want) {
+		c := x.ID
 		link, up := v.ipsec.Link(id, c)
 		out[c] = route.Tunnel{Link: link, Up: up && !checked[c].Failed, Learned: learned[c], Held: held[c]}
 	}
@@ -145,17 +145,31 @@ func tunnelLinks(tunnels route.Tunnels) []string {
 	return out
 }
 
-func bandwidth(want *dataplane.VPNGateway) int {
-	if want == nil {
-		return 0
+// bandwidths returns the bandwidth of each gateway, and the links of its tunnels.
+func bandwidths(want []dataplane.VPNGateway, tunnels route.Tunnels) (all []shape.Bandwidth) {
+	for i := range want {
+		of := route.Tunnels{}
+		for _, c := range want[i].Connections {
+			of[c.ID] = tunnels[c.ID]
+		}
+		all = append(all, shape.Bandwidth{Links: tunnelLinks(of), Mbit: want[i].Bandwidth})
 	}
-	return want.Bandwidth
+	return all
 }
 
-func checks(want *dataplane.VPNGateway) map[string]dataplane.VPNHealth {
+// announced is what BGP tells peers of: what all gateways have to tell.
+func announced(want []dataplane.VPNGateway) (all []netip.Prefix) {
+	for i := range want {
+		all = append(all, want[i].Announce...)
+	}
+	slices.SortFunc(all, netip.Prefix.Compare)
+	return slices.Compact(all)
+}
+
+func checks(want []dataplane.VPNGateway) map[string]dataplane.VPNHealth {
 	out := map[string]dataplane.VPNHealth{}
-	for i := range want.Connections {
-		if c := &want.Connections[i]; c.Health != nil {
+	for _, c := range dataplane.AllConnections(want) {
+		if c.Health != nil {
 			out[c.ID] = *c.Health
 		}
 	}
@@ -163,20 +177,19 @@ func checks(want *dataplane.VPNGateway) map[string]dataplane.VPNHealth {
 }
 
 // speaking returns the connections that have BGP, whether their tunnels are there or not.
-func speaking(want *dataplane.VPNGateway) []string {
+func speaking(want []dataplane.VPNGateway) []string {
 	var out []string
-	for i := range want.Connections {
-		if c := &want.Connections[i]; c.BGP != nil {
+	for _, c := range dataplane.AllConnections(want) {
+		if c.BGP != nil {
 			out = append(out, c.ID)
 		}
 	}
 	return out
 }
 
-func peers(want *dataplane.VPNGateway, tunnels route.Tunnels) []bgp.Peer {
+func peers(want []dataplane.VPNGateway, tunnels route.Tunnels) []bgp.Peer {
 	var out []bgp.Peer
-	for i := range want.Connections {
-		c := &want.Connections[i]
+	for _, c := range dataplane.AllConnections(want) {
 		if c.BGP == nil || tunnels[c.ID].Link == "" {
 			continue
 		}
@@ -193,11 +206,10 @@ var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 
 // planTunnelAddresses says how the tunnels' links come by the addresses for BGP,
 // and lose others.
-func planTunnelAddresses(ns *netns.Namespace, want *dataplane.VPNGateway, tunnels route.Tunnels) *plan.Plan {
+func planTunnelAddresses(ns *netns.Namespace, want []dataplane.VPNGateway, tunnels route.Tunnels) *plan.Plan {
 	p := &plan.Plan{}
 	addresses := map[string][]netip.Prefix{}
-	for i := range want.Connections {
-		c := &want.Connections[i]
+	for _, c := range dataplane.AllConnections(want) {
 		if link := tunnels[c.ID].Link; c.BGP != nil && link != "" {
 			addresses[link] = append(addresses[link], netip.PrefixFrom(c.BGP.LocalIP, c.BGP.Tunnel.Bits()))
 		}
@@ -247,15 +259,15 @@ func prefixOf(a *netlink.Addr) netip.Prefix {
 // tunnelsDiffer returns what there is to do because tunnels are other than the routes
 // were made for, or something else of the VPN gateway is not as it should be.
 func (e *Engine) tunnelsDiffer(n *network) (whats []string) {
-	want := n.applied.VPN
-	if want == nil || e.vpn.ipsec == nil {
+	want := n.applied.VPNGateways
+	if len(want) == 0 || e.vpn.ipsec == nil {
 		return nil
 	}
 	if !reflect.DeepEqual(n.tunnels, e.vpn.tunnels(n.id, want)) {
 		whats = append(whats, "follow the tunnels")
 	}
 	whats = append(whats, planTunnelAddresses(n.ns, want, n.tunnels).Whats()...)
-	return append(whats, shape.Plan(n.ns, tunnelLinks(n.tunnels), bandwidth(want)).Whats()...)
+	return append(whats, shape.Plan(n.ns, bandwidths(want, n.tunnels)...).Whats()...)
 }
 
 // VPN returns the live state of the connections of a network, by connection id.

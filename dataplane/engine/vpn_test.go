@@ -39,7 +39,7 @@ func withVPN(t *testing.T, e *Engine, n *dataplane.Network) *dataplane.Network {
 	p := dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}
 	with := *n
 	with.Revision++
-	with.VPN = &dataplane.VPNGateway{
+	with.VPNGateways = []dataplane.VPNGateway{{
 		ID: "vpn-t", Address: addr("203.0.113.10"), Bandwidth: 10, Announce: []netip.Prefix{prefix("10.0.0.0/8")},
 		Connections: []dataplane.VPNConnection{{
 			ID: "vco-t", Remote: addr("203.0.113.77"), LocalID: "203.0.113.10", RemoteID: "203.0.113.77", PSK: "secret",
@@ -51,7 +51,7 @@ func withVPN(t *testing.T, e *Engine, n *dataplane.Network) *dataplane.Network {
 			BGP:    &dataplane.VPNBGP{Tunnel: prefix("169.254.9.0/30"), LocalIP: addr("169.254.9.1"), LocalASN: 65001, PeerASN: 65002},
 		}},
 		Routes: []dataplane.VPNRoute{{Destination: prefix("192.168.7.0/24"), Connection: "vco-t", Published: true}},
-	}
+	}}
 	return &with
 }
 

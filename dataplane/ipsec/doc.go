@@ -1,22 +1,22 @@
 // Package ipsec carries a network's IPsec connections: one charon, strongSwan's
-// IKE daemon (Debian's charon-systemd), for each VPN gateway, or for each of its
+// IKE daemon (Debian's charon-systemd), for its VPN gateways, or for each of their
 // sites.
 //
-// It takes a dataplane.VPNGateway and drives charon by VICI alone. It gives the
+// It takes dataplane.VPNGateways and drives charon by VICI alone. It gives the
 // live state of each connection, and the link that is its tunnel. Which packets
 // are led to that link is not its concern.
 //
 // # Paths
 //
 // Where the kernel has ESP and XFRM interfaces, each connection has an XFRM
-// interface of its own, named by its id (dataplane.LinkName), and one charon in the network's namespace
-// negotiates for all of them. Else charon does ESP itself (plugin kernel-libipsec)
+// interface of its own, named by its id (dataplane.LinkName), and one charon in the
+// network's namespace negotiates for all of all gateways: only one can have IKE's ports. Else charon does ESP itself (plugin kernel-libipsec)
 // over a TUN device. That path
 //
 //   - always encapsulates in UDP, which the peer must accept;
 //   - cannot wait for traffic (libipsec of strongSwan 5.9.8 tells nobody of a
 //     packet without an SA), so every connection is negotiated at once;
-//   - has a charon for each site, that is, for the connections with one address.
+//   - has a charon for each site, that is, for a gateway's connections with one address.
 //
 // # Which tunnel a packet takes
 //

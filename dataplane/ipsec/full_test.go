@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"sluice/dataplane"
 )
 
 // With no room left in the run directory a tunnel goes on, comes back when charon dies,
@@ -60,7 +62,7 @@ func TestRunDirectoryIsFull(t *testing.T) {
 		other := usual()
 		other.ID, other.Remote, other.RemoteID = "vco-u", netip.MustParseAddr("192.0.2.3"), "192.0.2.3"
 		l.gateway.Connections = append(l.gateway.Connections, other)
-		if err := l.m.Apply(t.Context(), l.gw, network, l.gateway); err == nil {
+		if err := l.m.Apply(t.Context(), l.gw, network, []dataplane.VPNGateway{*l.gateway}); err == nil {
 			t.Error("it is not said that there is no room")
 		} else {
 			t.Log(err)

@@ -25,13 +25,13 @@ const (
 	startMost  = 5 * time.Second
 )
 
-// gateway is a network's VPN gateway: its charon, what charon shall hold, and the
+// gateway is a charon of a network's VPN gateways, what it shall hold, and the
 // goroutine that sees to it.
 type gateway struct {
 	m       *Gateways
 	network string
-	slot    int        // see site
-	peer    netip.Addr // likewise
+	slot    int  // see site
+	ends    ends // likewise
 	dir     string
 	states  states
 	wake    chan struct{}
@@ -45,14 +45,15 @@ type gateway struct {
 	ns      *netns.Namespace
 	home    *netns.Namespace // charon's; nil: the network's
 	want    dataplane.VPNGateway
-	charon  *charon              // nil: none
-	hung    int                  // the process of one that has not answered; 0: none
-	loaded  map[string]string    // what charon holds: digests by connection; also in loadedFile
-	keys    map[string]sharedKey // that charon has been given, by connection
-	given   map[string]string    // how charon tells of what it was given, by connection (holding)
-	numbers *identifiers         // nil: not read yet
-	leaving map[string]*leaving  // IKE_SAs that are being taken down, by id
-	tries   map[string]attempt   // by CHILD_SA
+	locals  map[string]netip.Addr // the gateways' addresses, by connection
+	charon  *charon               // nil: none
+	hung    int                   // the process of one that has not answered; 0: none
+	loaded  map[string]string     // what charon holds: digests by connection; also in loadedFile
+	keys    map[string]sharedKey  // that charon has been given, by connection
+	given   map[string]string     // how charon tells of what it was given, by connection (holding)
+	numbers *identifiers          // nil: not read yet
+	leaving map[string]*leaving   // IKE_SAs that are being taken down, by id
+	tries   map[string]attempt    // by CHILD_SA
 }
 
 // mutex is a sync.Mutex for which one can wait a while only.

@@ -83,32 +83,36 @@ func New(o Options) (*Gateways, error) {
 // Path returns how tunnels are carried.
 func (m *Gateways) Path() dataplane.VPNPath { return m.path }
 
-// Apply makes a network's charon hold what want says: it is adopted or started, is
-// given what differs, and loses what is gone; nil ends it and removes its traces.
-// ns is the network's namespace, which stays the caller's, and which forwards
-// packets; with a nil want it may be nil, where the namespace is gone.
+// Apply makes a network's charons hold what want says: they are adopted or started, are
+// given what differs, and lose what is gone; without a gateway they end, and their traces
+// are removed. ns is the network's namespace, which stays the caller's, and which forwards
+// packets; without a gateway it may be nil, where the namespace is gone.
 //
-// Apply returns when charon holds the connections, not when they are established.
+// Apply returns when charons hold the connections, not when they are established.
 // An error names each connection that could not be loaded; the others are.
-func (m *Gateways) Apply(ctx context.Context, ns *netns.Namespace, network string, want *dataplane.VPNGateway) error {
+func (m *Gateways) Apply(ctx context.Context, ns *netns.Namespace, network string, want []dataplane.VPNGateway) error {
 	if network == "" || filepath.Base(network) != network {
-		return fmt.Errorf("VPN gateway of network %q: not a name", network)
+		return fmt.Errorf("VPN gateways of network %q: not a name", network)
 	}
-	if want == nil {
+	if len(want) == 0 {
 		return m.remove(ns, network)
+	}
+	name := "VPN gateway " + want[0].ID
+	for i := 1; i < len(want); i++ {
+		name += ", " + want[i].ID
 	}
 	sites, gone, err := m.divide(network, want)
 	if err != nil {
-		return fmt.Errorf("VPN gateway %s: %w", want.ID, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	m.dismiss(network, gone)
 	for _, slot := range gone {
 		if err := m.removeSite(network, slot); err != nil {
-			return fmt.Errorf("VPN gateway %s: remove what is left of a site: %w", want.ID, err)
+			return fmt.Errorf("%s: remove what is left of a site: %w", name, err)
 		}
 	}
 	if err := errors.Join(m.noteSites(network, sites), m.lead(ns, network, want, sites)); err != nil {
-		return fmt.Errorf("VPN gateway %s: %w", want.ID, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	var all errgroup.Group
 	all.SetLimit(startsAtOnce)
@@ -121,7 +125,7 @@ func (m *Gateways) Apply(ctx context.Context, ns *netns.Namespace, network strin
 	}
 	_ = all.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("VPN gateway %s: %w", want.ID, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
@@ -136,7 +140,7 @@ func (m *Gateways) applySite(ctx context.Context, ns *netns.Namespace, network s
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.want = s.want
+	g.want, g.locals = s.want, s.locals
 	g.states.set(&g.want)
 	if g.stopped {
 		return errors.New("removed meanwhile")
@@ -167,7 +171,7 @@ func (m *Gateways) gateway(ns *netns.Namespace, network string, s *site) (*gatew
 		return nil, errors.New("VPN gateways: closed")
 	}
 	if g := m.gateways[dir]; g != nil {
-		if g.ns.Same(ns) && g.peer == s.peer {
+		if g.ns.Same(ns) && g.ends == s.ends {
 			return g, nil
 		}
 		// The namespace has been made anew; so is charon then.
@@ -178,7 +182,7 @@ func (m *Gateways) gateway(ns *netns.Namespace, network string, s *site) (*gatew
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{m: m, network: network, slot: s.slot, peer: s.peer, dir: dir, wake: make(chan struct{}, 1), mu: make(mutex, 1), ns: own}
+	g := &gateway{m: m, network: network, slot: s.slot, ends: s.ends, dir: dir, wake: make(chan struct{}, 1), mu: make(mutex, 1), ns: own}
 	g.states.partial = m.waits.partial
 	m.gateways[dir] = g
 	return g, nil
@@ -260,7 +264,7 @@ func (m *Gateways) Link(network, connection string) (name string, up bool) {
 
 // Links returns the names of the links that lead into a network's tunnels when Apply has
 // made them, ascending.
-func (m *Gateways) Links(network string, want *dataplane.VPNGateway) ([]string, error) {
+func (m *Gateways) Links(network string, want []dataplane.VPNGateway) ([]string, error) {
 	sites, _, err := m.divide(network, want)
 	if err != nil {
 		return nil, err

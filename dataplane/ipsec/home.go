@@ -59,12 +59,12 @@ func (g *gateway) tun() netlink.Link {
 	return l
 }
 
-// local returns the address that charon has.
-func (g *gateway) local() netip.Addr {
+// local returns the address that charon has for a connection.
+func (g *gateway) local(c *dataplane.VPNConnection) netip.Addr {
 	if g.m.path == dataplane.VPNByLibipsec {
 		return homeAddress(g.slot)
 	}
-	return g.want.Address
+	return g.locals[c.ID]
 }
 
 // lives reports whether a charon is where it shall be, in the network's namespace or
@@ -91,7 +91,7 @@ func (g *gateway) place() (*netns.Namespace, error) {
 
 // makeHome makes a home that leads to the network's namespace.
 func (g *gateway) makeHome() (home *netns.Namespace, err error) {
-	home, err = netns.New("of charon for " + g.peer.String())
+	home, err = netns.New("of charon for " + g.ends.peer.String())
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (g *gateway) moveTunnel() error {
 	nl := g.ns.Netlink()
 	moved, err := nl.LinkByName(g.tunnelName())
 	if err == nil {
-		err = errors.Join(nl.LinkSetAlias(moved, tunnelAlias(g.peer.String())), nl.LinkSetMTU(moved, dataplane.VPNMTU), nl.LinkSetUp(moved))
+		err = errors.Join(nl.LinkSetAlias(moved, tunnelAlias(g.ends.peer.String())), nl.LinkSetMTU(moved, dataplane.VPNMTU), nl.LinkSetUp(moved))
 	}
 	if err != nil {
 		return fmt.Errorf("set charon's TUN device up in %s: %w", g.ns, err)
@@ -204,7 +204,7 @@ func findTUN(nl *netlink.Handle) (netlink.Link, error) {
 // adoptHome opens the home of a charon that is there, and reports whether it leads
 // to the network's namespace and its TUN device is there.
 func (g *gateway) adoptHome(pid int) bool {
-	home, err := netns.Of(pid, "of charon for "+g.peer.String())
+	home, err := netns.Of(pid, "of charon for "+g.ends.peer.String())
 	if err != nil {
 		return false
 	}

@@ -101,7 +101,7 @@ func (g *gateway) mendHome() error {
 	}
 	did, err := g.connectHome(g.home)
 	if len(did) > 0 {
-		g.m.log.Warn("repaired the way of IKE and ESP to a site's charon, which somebody else had changed", "network", g.network, "peer", g.peer, "repair", strings.Join(did, ", "))
+		g.m.log.Warn("repaired the way of IKE and ESP to a site's charon, which somebody else had changed", "network", g.network, "peer", g.ends.peer, "repair", strings.Join(did, ", "))
 	}
 	if err != nil {
 		return fmt.Errorf("the way of IKE and ESP to charon: %w", err)

@@ -337,7 +337,7 @@ func comeUp(t *testing.T, path dataplane.VPNPath, set []dataplane.VPNConnection)
 	for _, d := range sites {
 		d.hold(set, path, false)
 	}
-	if err := m.Apply(t.Context(), gw, network, &dataplane.VPNGateway{ID: "vpn-t", Address: netip.MustParseAddr(gatewayAddr), Connections: set}); err != nil {
+	if err := m.Apply(t.Context(), gw, network, []dataplane.VPNGateway{{ID: "vpn-t", Address: netip.MustParseAddr(gatewayAddr), Connections: set}}); err != nil {
 		t.Fatal(err)
 	}
 	up("the gateway")

@@ -2,6 +2,7 @@ package ipsec
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,7 @@ type lab struct {
 	log            *lockedBuffer
 	asked          uint64 // probes of carries
 	gateway        *dataplane.VPNGateway
+	at             string // the gateway's address; empty for gatewayAddr
 }
 
 // each runs a test on each path that this machine has.
@@ -266,7 +268,7 @@ secret = 0x%x
 id-1 = %[7]s
 id-2 = %[8]s
 } }
-`, c.IKE.Version, yes(c.IKE.Aggressive), c.Remote, gatewayAddr, proposal(c.IKE.Proposal),
+`, c.IKE.Version, yes(c.IKE.Aggressive), c.Remote, cmp.Or(l.at, gatewayAddr), proposal(c.IKE.Proposal),
 		yes(l.path == dataplane.VPNByLibipsec), c.RemoteID, c.LocalID, kids.String(), string(c.PSK))
 	name := filepath.Join(l.peerDir, "swanctl.conf")
 	if err := os.WriteFile(name, []byte(conf), 0o600); err != nil {
@@ -279,7 +281,7 @@ id-2 = %[8]s
 func (l *lab) apply(connections ...dataplane.VPNConnection) {
 	l.t.Helper()
 	l.gateway = &dataplane.VPNGateway{ID: "vpn-t", Address: netip.MustParseAddr(gatewayAddr), Connections: connections}
-	if err := l.m.Apply(l.t.Context(), l.gw, network, l.gateway); err != nil {
+	if err := l.m.Apply(l.t.Context(), l.gw, network, []dataplane.VPNGateway{*l.gateway}); err != nil {
 		l.t.Fatal(err)
 	}
 }

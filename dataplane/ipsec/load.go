@@ -56,6 +56,14 @@ func (g *gateway) load() error {
 			}
 			continue
 		}
+		if o := g.elsewhere(c, g.want.Connections[:i]); o != nil {
+			errs = append(errs, fmt.Errorf("load IPsec connection %s: it is between the same identities as %s of another VPN gateway, which cannot be told apart in one charon; give one of them another local identity",
+				c.ID, o.ID))
+			if _, held := g.loaded[c.ID]; held {
+				errs = append(errs, g.unload(c.ID))
+			}
+			continue
+		}
 		did, err := g.loadOne(c, slices.Contains(altered, c.ID))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("load IPsec connection %s: %w", c.ID, err))
@@ -80,7 +88,7 @@ func (g *gateway) load() error {
 // loadOne gives charon a connection that it does not have, or has otherwise; then
 // what is established is taken down, as where somebody else has altered it.
 func (g *gateway) loadOne(c *dataplane.VPNConnection, altered bool) (changed bool, err error) {
-	conn := connection(g.local(), g.m.path, g.m.waits, g.numbers.of(c), c)
+	conn := connection(g.local(c), g.m.path, g.m.waits, g.numbers.of(c), c)
 	sum, err := digest(conn)
 	if err != nil {
 		return false, err

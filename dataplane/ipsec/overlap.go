@@ -22,6 +22,18 @@ func ambiguous(path dataplane.VPNPath, c *dataplane.VPNConnection, others []data
 	return nil
 }
 
+// elsewhere returns the connection among others that charon takes for c although it is
+// another gateway's; nil if there is none.
+func (g *gateway) elsewhere(c *dataplane.VPNConnection, others []dataplane.VPNConnection) *dataplane.VPNConnection {
+	for i := range others {
+		o := &others[i]
+		if g.locals[o.ID] != g.locals[c.ID] && dataplane.SameVPNIdentity(o.LocalID, c.LocalID) && dataplane.SameVPNIdentity(o.RemoteID, c.RemoteID) {
+			return o
+		}
+	}
+	return nil
+}
+
 func overlap(a, b []netip.Prefix) bool {
 	for _, p := range a {
 		for _, q := range b {

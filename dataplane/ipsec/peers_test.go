@@ -84,7 +84,7 @@ func TestTwoGateways(t *testing.T) {
 		})
 		applied := make(chan error, 1)
 		go func() {
-			applied <- other.Apply(t.Context(), l.peer, "vpc-p", &dataplane.VPNGateway{ID: "vpn-p", Address: c.Remote, Connections: []dataplane.VPNConnection{d}})
+			applied <- other.Apply(t.Context(), l.peer, "vpc-p", []dataplane.VPNGateway{{ID: "vpn-p", Address: c.Remote, Connections: []dataplane.VPNConnection{d}}})
 		}()
 		l.apply(c)
 		if err := <-applied; err != nil {

@@ -19,15 +19,23 @@ import (
 	"sluice/dataplane/netns"
 )
 
-// site is what one charon of a network carries: where it does ESP itself, the
-// connections with one address; else all.
+// site is what one charon of a network carries: where it does ESP itself, one gateway's
+// connections with one address; else all of all gateways, as only one charon in a
+// namespace can have IKE's ports.
 type site struct {
-	slot int        // what its links are numbered by, and its directory
-	peer netip.Addr // the address; the zero one for all
-	want dataplane.VPNGateway
+	slot   int // what its links are numbered by, and its directory
+	ends   ends
+	want   dataplane.VPNGateway  // whose Connections may be those of several
+	locals map[string]netip.Addr // the gateways' addresses, by connection
 }
 
-// siteFile, in a site's directory, has its address. It is there before its charon,
+// ends tells one site of a network from another; the zero ends are all.
+type ends struct {
+	peer    netip.Addr // its address
+	gateway string     // id of the VPN gateway; empty where an older version has noted none
+}
+
+// siteFile, in a site's directory, has its ends. It is there before its charon,
 // so that a slot is not given to another while there is anything of it.
 const siteFile = "site"
 
@@ -41,14 +49,14 @@ func (m *Gateways) siteDir(network string, slot int) string {
 	return filepath.Join(m.options.Dir, name)
 }
 
-// slots returns the sites that a network has directories of, by slot; the address
-// is the zero one where none is noted.
-func (m *Gateways) slots(network string) (map[int]netip.Addr, error) {
+// slots returns the sites that a network has directories of, by slot; the ends
+// are the zero ones where none are noted.
+func (m *Gateways) slots(network string) (map[int]ends, error) {
 	entries, err := os.ReadDir(m.options.Dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	out := map[int]netip.Addr{}
+	out := map[int]ends{}
 	for _, e := range entries {
 		rest, ok := strings.CutPrefix(e.Name(), dataplane.LinkName(network))
 		slot, err := strconv.Atoi(strings.TrimPrefix(rest, "."))
@@ -59,35 +67,55 @@ func (m *Gateways) slots(network string) (map[int]netip.Addr, error) {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}
-		out[slot], _ = netip.ParseAddr(strings.TrimSpace(string(b)))
+		peer, gateway, _ := strings.Cut(strings.TrimSpace(string(b)), " ")
+		if a, err := netip.ParseAddr(peer); err == nil {
+			out[slot] = ends{a, gateway}
+		} else {
+			out[slot] = ends{}
+		}
 	}
 	return out, nil
 }
 
-// divide returns the sites of a network's gateway, and the slots whose site is not
-// one of them any more. An address keeps its slot.
-func (m *Gateways) divide(network string, want *dataplane.VPNGateway) (sites []site, gone []int, err error) {
+// divide returns the sites of a network's gateways, and the slots whose site is not
+// one of them any more. A gateway's address keeps its slot.
+func (m *Gateways) divide(network string, want []dataplane.VPNGateway) (sites []site, gone []int, err error) {
 	slots, err := m.slots(network)
 	if err != nil {
 		return nil, nil, err
 	}
-	by := map[netip.Addr]*site{}
-	for _, c := range want.Connections {
-		peer := c.Remote
+	by := map[ends]*site{}
+	at := func(e ends, v *dataplane.VPNGateway) *site {
+		if by[e] == nil {
+			by[e] = &site{slot: -1, ends: e, want: *v, locals: map[string]netip.Addr{}}
+			by[e].want.Connections = nil
+		}
+		return by[e]
+	}
+	for v, c := range dataplane.AllConnections(want) {
+		e := ends{c.Remote, v.ID}
 		if m.path != dataplane.VPNByLibipsec {
-			peer = netip.Addr{}
+			e = ends{}
 		}
-		if by[peer] == nil {
-			by[peer] = &site{slot: -1, peer: peer, want: *want}
-			by[peer].want.Connections = nil
+		s := at(e, v)
+		s.want.Connections = append(s.want.Connections, *c)
+		s.locals[c.ID] = v.Address
+	}
+	if m.path != dataplane.VPNByLibipsec && len(want) > 0 {
+		names := make([]string, len(want))
+		for i := range want {
+			names[i] = want[i].ID
 		}
-		by[peer].want.Connections = append(by[peer].want.Connections, c)
+		at(ends{}, &want[0]).want.ID = strings.Join(names, ", ")
 	}
-	if m.path != dataplane.VPNByLibipsec && len(by) == 0 {
-		by[netip.Addr{}] = &site{slot: -1, want: *want}
-	}
-	for slot, peer := range slots {
-		if s := by[peer]; s != nil && s.slot < 0 && (peer.IsValid() || slot == 0) {
+	for _, slot := range slices.Sorted(maps.Keys(slots)) {
+		e := slots[slot]
+		for i := 0; e.peer.IsValid() && e.gateway == "" && i < len(want); i++ {
+			if by[ends{e.peer, want[i].ID}] != nil {
+				e.gateway = want[i].ID
+			}
+		}
+		if s := by[e]; s != nil && s.slot < 0 && (e.peer.IsValid() || slot == 0) {
 			s.slot = slot
 		} else if _, err := os.Stat(filepath.Join(m.siteDir(network, slot), settingsFile)); err == nil || slot > 0 {
 			gone = append(gone, slot)
@@ -97,15 +125,16 @@ func (m *Gateways) divide(network string, want *dataplane.VPNGateway) (sites []s
 	for _, s := range by {
 		used[s.slot] = true
 	}
-	for _, peer := range slices.SortedFunc(maps.Keys(by), netip.Addr.Compare) {
-		s := by[peer]
+	inOrder := func(a, b ends) int { return cmp.Or(a.peer.Compare(b.peer), cmp.Compare(a.gateway, b.gateway)) }
+	for _, e := range slices.SortedFunc(maps.Keys(by), inOrder) {
+		s := by[e]
 		for next := 0; s.slot < 0; next++ {
 			if !used[next] {
 				s.slot, used[next] = next, true
 			}
 		}
 		if s.slot >= mostSlots {
-			return nil, nil, fmt.Errorf("VPN gateway %s has more than %d peers", want.ID, mostSlots)
+			return nil, nil, fmt.Errorf("the network's VPN gateways have more than %d peers", mostSlots)
 		}
 		sites = append(sites, *s)
 	}
@@ -117,7 +146,7 @@ func (m *Gateways) divide(network string, want *dataplane.VPNGateway) (sites []s
 func (m *Gateways) noteSites(network string, sites []site) error {
 	errs := []error{os.MkdirAll(m.siteDir(network, 0), 0o700)} // also without a site: the network has something of ours
 	for _, s := range sites {
-		if !s.peer.IsValid() {
+		if !s.ends.peer.IsValid() {
 			continue
 		}
 		dir := m.siteDir(network, s.slot)
@@ -125,7 +154,7 @@ func (m *Gateways) noteSites(network string, sites []site) error {
 			errs = append(errs, err)
 			continue
 		}
-		name, text := filepath.Join(dir, siteFile), s.peer.String()+"\n"
+		name, text := filepath.Join(dir, siteFile), fmt.Sprintf("%s %s\n", s.ends.peer, s.ends.gateway)
 		if b, err := os.ReadFile(name); err != nil || string(b) != text {
 			errs = append(errs, writeFile(name, []byte(text)))
 		}
@@ -165,8 +194,8 @@ func (g *gateway) dismiss() {
 			break
 		}
 	}
-	if g.peer.IsValid() {
-		g.m.log.Info("ended a site's charon", "network", g.network, "peer", g.peer)
+	if g.ends.peer.IsValid() {
+		g.m.log.Info("ended a site's charon", "network", g.network, "gateway", g.ends.gateway, "peer", g.ends.peer)
 	}
 }
 
@@ -216,25 +245,30 @@ func (m *Gateways) of(network string) []*gateway {
 
 // leading is whose IKE and ESP a network's outerTable leads where.
 type leading struct {
-	address netip.Addr
-	sites   map[int]netip.Addr // by slot
+	gateways []netip.Addr      // their addresses
+	sites    map[int]endpoints // by slot
 }
 
+type endpoints struct{ site, gateway netip.Addr }
+
 // lead makes IKE and ESP find to the sites' charons.
-func (m *Gateways) lead(ns *netns.Namespace, network string, want *dataplane.VPNGateway, sites []site) error {
+func (m *Gateways) lead(ns *netns.Namespace, network string, want []dataplane.VPNGateway, sites []site) error {
 	if m.path != dataplane.VPNByLibipsec {
 		return nil
 	}
-	to := leading{want.Address, map[int]netip.Addr{}}
+	to := leading{sites: map[int]endpoints{}}
+	for i := range want {
+		to.gateways = append(to.gateways, want[i].Address)
+	}
 	for _, s := range sites {
-		to.sites[s.slot] = s.peer
+		to.sites[s.slot] = endpoints{s.ends.peer, s.want.Address}
 	}
 	m.mu.Lock()
 	had, led := m.led[network]
 	m.led[network] = to
 	m.mu.Unlock()
 	changed, err := setOuter(ns, to)
-	if changed && led && had.address == to.address && maps.Equal(had.sites, to.sites) {
+	if changed && led && slices.Equal(had.gateways, to.gateways) && maps.Equal(had.sites, to.sites) {
 		m.log.Warn("repaired what leads IKE and ESP to charons, which somebody else had changed", "network", network, "table", outerTable)
 	}
 	return err

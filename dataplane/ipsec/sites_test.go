@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -41,6 +42,8 @@ type sitesLab struct {
 	to    []*target
 	want  map[string]dataplane.VPNConnection
 	sent  atomic.Uint64
+
+	second []string // connections of the second gateway
 }
 
 // siteLab is a site: its strongSwan is the peer of a lab without a gateway.
@@ -80,27 +83,36 @@ type sitePlan struct {
 	name    string
 	remotes [][]string // of each site
 	targets []target
+	second  []int // sites of a second gateway
 }
 
 var sitePlans = []sitePlan{
-	{"branches", [][]string{{"10.10.0.0/24"}, {"10.11.0.0/24"}, {"10.12.0.0/24"}}, []target{
+	{name: "branches", remotes: [][]string{{"10.10.0.0/24"}, {"10.11.0.0/24"}, {"10.12.0.0/24"}}, targets: []target{
 		{address: netip.MustParseAddr("10.10.0.1"), sites: []int{0}},
 		{address: netip.MustParseAddr("10.11.0.1"), sites: []int{1}},
 		{address: netip.MustParseAddr("10.12.0.1"), sites: []int{2}},
 	}},
 	// One has everything, the others a part of it.
-	{"headquarters", [][]string{{"0.0.0.0/0"}, {"10.11.0.0/24"}, {"10.12.0.0/24", "10.13.0.0/24"}}, []target{
+	{name: "headquarters", remotes: [][]string{{"0.0.0.0/0"}, {"10.11.0.0/24"}, {"10.12.0.0/24", "10.13.0.0/24"}}, targets: []target{
 		{address: netip.MustParseAddr("198.51.100.1"), sites: []int{0}},
 		{address: netip.MustParseAddr("10.11.0.1"), sites: []int{1}},
 		{address: netip.MustParseAddr("10.12.0.1"), sites: []int{2}},
 		{address: netip.MustParseAddr("10.13.0.1"), sites: []int{2}},
 	}},
 	// Two with the same subnet: an active and a standby tunnel.
-	{"twins", [][]string{{"10.10.0.0/24"}, {"10.10.0.0/24"}, {"10.10.0.0/23"}}, []target{
+	{name: "twins", remotes: [][]string{{"10.10.0.0/24"}, {"10.10.0.0/24"}, {"10.10.0.0/23"}}, targets: []target{
 		{address: netip.MustParseAddr("10.10.0.1"), sites: []int{0, 1, 2}},
 		{address: netip.MustParseAddr("10.10.1.1"), sites: []int{2}},
 	}},
+	// Two gateways, one of which has one of two tunnels to the same subnet.
+	{name: "gateways", remotes: [][]string{{"10.10.0.0/24"}, {"10.10.0.0/24"}, {"10.12.0.0/24"}}, targets: []target{
+		{address: netip.MustParseAddr("10.10.0.1"), sites: []int{0, 1}},
+		{address: netip.MustParseAddr("10.12.0.1"), sites: []int{2}},
+	}, second: []int{1, 2}},
 }
+
+// secondAddr is the second gateway's address.
+const secondAddr = "192.0.2.200"
 
 func newSitesLab(t *testing.T, path dataplane.VPNPath, plan *sitePlan, r *rand.Rand) *sitesLab {
 	t.Helper()
@@ -120,6 +132,7 @@ func newSitesLab(t *testing.T, path dataplane.VPNPath, plan *sitePlan, r *rand.R
 		nstest.Address(t, ns, "public", address+"/24")
 	}
 	plug(l.gw, "gw", gatewayAddr)
+	nstest.Address(t, l.gw, "public", secondAddr+"/24")
 	nstest.Address(t, l.gw, "lo", "10.0.0.1/32")
 	if err := l.gw.Set(netns.Sysctl{Path: "ipv4/ip_forward", Value: "1"}); err != nil {
 		t.Fatal(err)
@@ -130,6 +143,11 @@ func newSitesLab(t *testing.T, path dataplane.VPNPath, plan *sitePlan, r *rand.R
 		c.RemoteID, c.RemoteSubnets = c.Remote.String(), prefixes(remotes...)
 		c.IKE.Version = 1 + r.IntN(2)
 		s := &siteLab{n: i, c: c, lab: &lab{t: t, path: path, peer: nstest.New(t), peerDir: filepath.Join(dir, "p"+strconv.Itoa(i))}}
+		if slices.Contains(plan.second, i) {
+			s.at, s.c.LocalID = secondAddr, secondAddr
+			c = s.c
+			l.second = append(l.second, c.ID)
+		}
 		plug(s.peer, "site"+strconv.Itoa(i), c.Remote.String())
 		if err := s.peer.Set(netns.Sysctl{Path: "ipv4/conf/all/rp_filter", Value: "0"}, netns.Sysctl{Path: "ipv4/conf/public/rp_filter", Value: "0"}); err != nil {
 			t.Fatal(err)
@@ -191,12 +209,18 @@ func (l *sitesLab) open() {
 
 func (l *sitesLab) apply() {
 	l.t.Helper()
-	g := &dataplane.VPNGateway{ID: "vpn-t", Address: netip.MustParseAddr(gatewayAddr)}
-	for _, c := range l.want {
-		g.Connections = append(g.Connections, c)
+	gateways := []dataplane.VPNGateway{{ID: "vpn-t", Address: netip.MustParseAddr(gatewayAddr)}}
+	if len(l.second) > 0 {
+		gateways = append(gateways, dataplane.VPNGateway{ID: "vpn-u", Address: netip.MustParseAddr(secondAddr)})
 	}
-	slices.SortFunc(g.Connections, func(a, b dataplane.VPNConnection) int { return strings.Compare(a.ID, b.ID) })
-	if err := l.m.Load().Apply(l.t.Context(), l.gw, network, g); err != nil {
+	for _, id := range slices.Sorted(maps.Keys(l.want)) {
+		g := &gateways[0]
+		if slices.Contains(l.second, id) {
+			g = &gateways[1]
+		}
+		g.Connections = append(g.Connections, l.want[id])
+	}
+	if err := l.m.Load().Apply(l.t.Context(), l.gw, network, gateways); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -533,5 +557,63 @@ func TestSites(t *testing.T) {
 				l.all()
 			})
 		}
+	}
+}
+
+// A gateway's site keeps its slot, whichever others come and go, with the same peer at
+// another gateway among them, and where an older version has noted only the peer.
+func TestDivide(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	m := &Gateways{path: dataplane.VPNByLibipsec, options: Options{Dir: t.TempDir()}}
+	peers := []string{"198.51.100.1", "198.51.100.2", "198.51.100.3"}
+	if err := errors.Join(os.MkdirAll(m.siteDir(network, 0), 0o700), os.MkdirAll(m.siteDir(network, 1), 0o700),
+		os.WriteFile(filepath.Join(m.siteDir(network, 0), siteFile), []byte(peers[1]+"\n"), 0o600),
+		os.WriteFile(filepath.Join(m.siteDir(network, 1), siteFile), []byte(peers[0]+"\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	at := map[ends]int{{netip.MustParseAddr(peers[1]), "vpn-b"}: 0, {netip.MustParseAddr(peers[0]), "vpn-b"}: 1}
+	for step := range 200 {
+		var want []dataplane.VPNGateway
+		count := 0
+		for _, id := range []string{"vpn-a", "vpn-b", "vpn-c"} {
+			g := dataplane.VPNGateway{ID: id, Address: netip.MustParseAddr(gatewayAddr)}
+			for k, p := range peers {
+				if r.IntN(2) == 0 || step == 0 {
+					g.Connections = append(g.Connections, dataplane.VPNConnection{ID: fmt.Sprint(id, "-", k), Remote: netip.MustParseAddr(p)})
+				}
+			}
+			if step == 0 && id != "vpn-b" {
+				continue // an older version had one
+			}
+			want = append(want, g)
+			count += len(g.Connections)
+		}
+		sites, gone, err := m.divide(network, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := m.Links(network, want)
+		if err != nil || len(names) != len(sites) || len(sites) != count {
+			t.Fatalf("step %d: %d sites of %d connections with links %v, %v", step, len(sites), count, names, err)
+		}
+		now := map[ends]int{}
+		for _, s := range sites {
+			if slot, known := at[s.ends]; known && slot != s.slot {
+				t.Fatalf("step %d: %v has slot %d, had %d", step, s.ends, s.slot, slot)
+			}
+			if !slices.Contains(names, dataplane.TUNLink(s.slot)) || len(s.want.Connections) != 1 || s.want.ID != s.ends.gateway {
+				t.Fatalf("step %d: site %+v, links %v", step, s, names)
+			}
+			now[s.ends] = s.slot
+		}
+		for _, slot := range gone {
+			if err := os.RemoveAll(m.siteDir(network, slot)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.noteSites(network, sites); err != nil {
+			t.Fatal(err)
+		}
+		at = now
 	}
 }

@@ -35,8 +35,8 @@ func Random(r *rand.Rand, id string, o Outside, vpn bool) *dataplane.Network {
 	g.timeouts()
 	g.switches()
 	free := g.public()
-	if g.n.Uplink != nil && vpn && r.IntN(3) > 0 && len(free) > 0 {
-		g.gateway(free[0])
+	for i := 0; g.n.Uplink != nil && vpn && i < 2 && r.IntN(3) > i && len(free) > 0; i++ {
+		g.gateway(i, free[0])
 		free = free[1:]
 	}
 	g.translation(free)
@@ -225,8 +225,8 @@ func (g *generator) entries() (all []dataplane.Route) {
 		switch k := g.IntN(5); {
 		case k == 0 && n.Uplink != nil:
 			e.NextHops = []dataplane.NextHop{{Uplink: true}}
-		case k == 1 && n.VPN != nil:
-			e.NextHops = []dataplane.NextHop{{VPN: true}}
+		case k == 1 && len(n.VPNGateways) > 0:
+			e.NextHops = []dataplane.NextHop{{VPN: pick(g.Rand, n.VPNGateways...).ID}}
 		default:
 			for _, h := range g.hosts(1 + g.IntN(4)) {
 				e.NextHops = append(e.NextHops, dataplane.NextHop{Via: h, Weight: pick(g.Rand, 0, 1, 2, 100, 255)})

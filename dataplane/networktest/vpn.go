@@ -10,14 +10,14 @@ import (
 	"sluice/dataplane"
 )
 
-// gateway adds a VPN gateway at an elastic IP.
-func (g *generator) gateway(address netip.Addr) {
+// gateway adds a VPN gateway at an elastic IP; at is how many there are.
+func (g *generator) gateway(at int, address netip.Addr) {
 	v := &dataplane.VPNGateway{
-		ID: "vpn-r", Address: address, Bandwidth: pick(g.Rand, 0, 1, 5, 10, 33, 100, 500, 1000), Propagate: g.IntN(2) == 0,
+		ID: fmt.Sprintf("vpn-%d", at), Address: address, Bandwidth: pick(g.Rand, 0, 1, 5, 10, 33, 100, 500, 1000), Propagate: g.IntN(2) == 0,
 	}
 	bgp := g.IntN(4) == 0
 	for i := range 1 + g.IntN(3) {
-		v.Connections = append(v.Connections, g.connection(fmt.Sprintf("vco-%d", i), netip.AddrFrom4([4]byte{198, 51, 100, byte(7 + i)}), v, bgp && i == 0))
+		v.Connections = append(v.Connections, g.connection(fmt.Sprintf("vco-%d%d", at, i), netip.AddrFrom4([4]byte{198, 51, 100, byte(7 + i)}), v, bgp && i == 0))
 	}
 	for range g.IntN(9) {
 		r := dataplane.VPNRoute{Destination: g.destination(), Connection: pick(g.Rand, v.Connections...).ID, Standby: g.IntN(3) == 0, Published: g.IntN(2) == 0}
@@ -34,7 +34,7 @@ func (g *generator) gateway(address netip.Addr) {
 	slices.SortFunc(v.Routes, func(a, b dataplane.VPNRoute) int {
 		return cmp.Or(a.Source.Compare(b.Source), a.Destination.Compare(b.Destination), cmp.Compare(a.Connection, b.Connection))
 	})
-	g.n.VPN = v
+	g.n.VPNGateways = append(g.n.VPNGateways, *v)
 }
 
 // source is one of a policy route.
@@ -67,7 +67,7 @@ func (g *generator) connection(id string, peer netip.Addr, v *dataplane.VPNGatew
 	if bgp {
 		all := []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0)}
 		c.LocalSubnets, c.RemoteSubnets = all, all
-		tunnel := netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, byte(g.IntN(4)), byte(4 * g.IntN(4))}), 30)
+		tunnel := netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, byte(4*len(g.n.VPNGateways) + g.IntN(4)), byte(4 * g.IntN(4))}), 30)
 		c.BGP = &dataplane.VPNBGP{Tunnel: tunnel, LocalIP: tunnel.Addr().Next(), LocalASN: 65001, PeerASN: 65002}
 		v.Announce = []netip.Prefix{g.n.Prefix}
 	}

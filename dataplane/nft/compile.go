@@ -74,19 +74,20 @@ var parts = []struct {
 	{func(a, b *dataplane.Network) bool {
 		return sameElastic(a, b) && slices.EqualFunc(a.SNAT, b.SNAT, dataplane.SNAT.Equal)
 	}, []SetID{SetSNAT, SetSNATPool, SetPool}, (*compiler).addSNAT},
-	{func(a, b *dataplane.Network) bool { return sameElastic(a, b) && vpnAddress(a) == vpnAddress(b) }, []SetID{SetVPN}, (*compiler).addVPN},
+	{func(a, b *dataplane.Network) bool {
+		return sameElastic(a, b) && slices.Equal(vpnAddresses(a), vpnAddresses(b))
+	}, []SetID{SetVPN}, (*compiler).addVPN},
 	{sameSwitches, []SetID{SetSwitches}, (*compiler).addSwitches},
 }
 
 func sameElastic(a, b *dataplane.Network) bool { return slices.Equal(a.Elastic, b.Elastic) }
 
-// vpnAddress returns the public address of a network's VPN gateway; the zero Addr
-// without one.
-func vpnAddress(n *dataplane.Network) netip.Addr {
-	if n.VPN == nil {
-		return netip.Addr{}
+// vpnAddresses returns the public addresses of a network's VPN gateways.
+func vpnAddresses(n *dataplane.Network) (all []netip.Addr) {
+	for i := range n.VPNGateways {
+		all = append(all, n.VPNGateways[i].Address)
 	}
-	return n.VPN.Address
+	return all
 }
 
 // Same reports whether two versions of a network translate alike, so that what Compile
@@ -256,16 +257,16 @@ func (c *compiler) addSNAT(n *dataplane.Network) error {
 }
 
 func (c *compiler) addVPN(n *dataplane.Network) error {
-	if n.VPN == nil {
-		return nil
+	for i := range n.VPNGateways {
+		g := &n.VPNGateways[i]
+		if err := checkAddr(g.Address); err != nil {
+			return fmt.Errorf("VPN gateway %s: %w", g.ID, err)
+		}
+		if err := c.checkElastic(g.Address); err != nil {
+			return fmt.Errorf("VPN gateway %s: %w", g.ID, err)
+		}
+		c.add(SetVPN, pair(g.Address, netip.Addr{}))
 	}
-	if err := checkAddr(n.VPN.Address); err != nil {
-		return fmt.Errorf("VPN gateway %s: %w", n.VPN.ID, err)
-	}
-	if err := c.checkElastic(n.VPN.Address); err != nil {
-		return fmt.Errorf("VPN gateway %s: %w", n.VPN.ID, err)
-	}
-	c.add(SetVPN, pair(n.VPN.Address, netip.Addr{}))
 	return nil
 }
 

@@ -73,10 +73,8 @@ func Compile(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
 			s.add(Route{Table: NowhereTable, Destination: everything})
 		}
 	}
-	if n.VPN != nil {
-		_, clash := tablesOf(n.VPN)
-		err = errors.Join(err, clash)
-	}
+	_, clash := tablesOf(n.VPNGateways)
+	err = errors.Join(err, clash)
 	if u := n.Uplink; u != nil {
 		direct := []Hop{{Link: dataplane.UplinkName, Weight: 1}}
 		s.add(Route{Table: PublicTable, Destination: u.Prefix, Hops: direct})
@@ -125,7 +123,7 @@ func (s *routes) entries(n *dataplane.Network, t *vpcTable) error {
 	var errs []error
 	for i := range t.entries {
 		r := &t.entries[i]
-		if byVPNGateway(r) {
+		if byVPNGateway(r) != "" {
 			continue // throughTunnels has them
 		}
 		want := Route{Table: t.number, Destination: r.Destination}

@@ -37,28 +37,41 @@ const (
 	ownDefault   = 2235 // likewise, where everything is
 )
 
-// throughTunnels adds the routes of a network's VPN gateway and returns its rules.
+// vpnRoute is a route of a VPN gateway, or of a peer of it.
+type vpnRoute struct {
+	dataplane.VPNRoute
+	gateway string // id
+}
+
+// throughTunnels adds the routes of a network's VPN gateways and returns its rules.
 //
 // Of routes with the same prefixes one is used: an active one that works, else a
 // standby one that works, else the active one, so that its packets wake the
 // tunnel or get lost in it rather than leave by another way.
 func throughTunnels(s *routes, n *dataplane.Network, vpc []vpcTable, tunnels Tunnels) []Rule {
-	if n.VPN == nil {
+	if len(n.VPNGateways) == 0 {
+		s.rest(vpc, nil, tunnels) // of a gateway that is not there
 		return nil
 	}
-	own := selector(netip.PrefixFrom(n.VPN.Address, n.VPN.Address.BitLen()))
-	rules := []Rule{
-		{Priority: outerPackets, Source: own, From: loopback, Table: PublicTable},
-		{Priority: outerNowhere, Source: own, From: loopback, Table: NowhereTable},
+	var rules []Rule
+	for i := range n.VPNGateways {
+		a := n.VPNGateways[i].Address
+		own := selector(netip.PrefixFrom(a, a.BitLen()))
+		rules = append(rules,
+			Rule{Priority: outerPackets, Source: own, From: loopback, Table: PublicTable},
+			Rule{Priority: outerNowhere, Source: own, From: loopback, Table: NowhereTable})
+	}
+	rules = append(rules, []Rule{
 		{Priority: fromHomes, Source: dataplane.VPNHomes, Table: PublicTable},
 		{Priority: homesNowhere, Source: dataplane.VPNHomes, Table: NowhereTable},
 		{Priority: toHomes, Destination: dataplane.VPNHomes, Table: unix.RT_TABLE_MAIN},
 		{Priority: homesGone, Destination: dataplane.VPNHomes, Table: NowhereTable},
 		{Priority: ownPackets, From: loopback, Table: OwnTable},
-	}
+	}...)
 	s.add(Route{Table: NowhereTable, Destination: everything})
-	tables, _ := tablesOf(n.VPN) // Compile has told
-	used := chosen(allRoutes(n.VPN, tunnels), tunnels)
+	tables, _ := tablesOf(n.VPNGateways) // Compile has told
+	all := allRoutes(n.VPNGateways, tunnels)
+	used, ofEach := chosen(all, tunnels, false), chosen(all, tunnels, true)
 	toAll := false
 	for i := range used {
 		r := &used[i]
@@ -74,15 +87,21 @@ func throughTunnels(s *routes, n *dataplane.Network, vpc []vpcTable, tunnels Tun
 			rules = append(rules, Rule{Priority: ownDefault, From: loopback, Table: tables[r.Connection]})
 		}
 	}
-	for _, r := range heldRoutes(n.VPN, used, tunnels) {
-		hops := longest(used, r.Destination, tunnels)
+	for _, r := range heldRoutes(n.VPNGateways, used, tunnels) {
+		hops := longest(used, "", r.Destination, tunnels)
 		s.published(vpc, &r, hops)
 		s.through(OwnTable, r.Destination, hops, netip.Addr{})
 	}
-	s.rest(vpc, used, tunnels)
+	// An entry leads to one gateway, also to what another one's route is used for elsewhere.
+	for i := range ofEach {
+		if r := &ofEach[i]; !r.Source.IsValid() {
+			r.Published = false
+			s.inEntries(vpc, r, into(tunnels, r.Connection))
+		}
+	}
+	s.rest(vpc, ofEach, tunnels)
 	links := map[string]bool{}
-	for i := range n.VPN.Connections {
-		c := &n.VPN.Connections[i]
+	for _, c := range n.AllConnections() {
 		if table := tables[c.ID]; table != NowhereTable {
 			s.through(table, everything, into(tunnels, c.ID), sourceFor(n, c.ID))
 		}
@@ -98,7 +117,7 @@ func throughTunnels(s *routes, n *dataplane.Network, vpc []vpcTable, tunnels Tun
 }
 
 // policy is the rule of a policy route.
-func policy(r *dataplane.VPNRoute, table int) Rule {
+func policy(r *vpnRoute, table int) Rule {
 	return Rule{
 		Priority: firstPolicy + (32-r.Destination.Bits())*policySlots + 32 - r.Source.Bits(),
 		Source:   selector(r.Source), Destination: selector(r.Destination), Table: table,
@@ -121,8 +140,13 @@ func (s *routes) through(table int, destination netip.Prefix, hops []Hop, source
 
 // published adds a destination route for other tunnels, and for the hosts of the
 // VPC where it is for them.
-func (s *routes) published(vpc []vpcTable, r *dataplane.VPNRoute, hops []Hop) {
+func (s *routes) published(vpc []vpcTable, r *vpnRoute, hops []Hop) {
 	s.through(TunnelTable, r.Destination, hops, netip.Addr{})
+	s.inEntries(vpc, r, hops)
+}
+
+// inEntries adds a destination route to the route tables in which it leads hosts.
+func (s *routes) inEntries(vpc []vpcTable, r *vpnRoute, hops []Hop) {
 	for i := range vpc {
 		if leadsHosts(&vpc[i], r) {
 			s.through(vpc[i].number, r.Destination, hops, netip.Addr{})
@@ -134,8 +158,7 @@ func (s *routes) published(vpc []vpcTable, r *dataplane.VPNRoute, hops []Hop) {
 // have, unless they say another: one that the peer knows, of a VSwitch among the local
 // subnets. It is invalid if there is none.
 func sourceFor(n *dataplane.Network, connection string) netip.Addr {
-	for i := range n.VPN.Connections {
-		c := &n.VPN.Connections[i]
+	for _, c := range n.AllConnections() {
 		for k := range n.Switches {
 			gateway := n.Switches[k].Gateway
 			if c.ID == connection && slices.ContainsFunc(c.LocalSubnets, func(p netip.Prefix) bool { return p.Contains(gateway) }) {
@@ -146,17 +169,22 @@ func sourceFor(n *dataplane.Network, connection string) netip.Addr {
 	return netip.Addr{}
 }
 
-// byVPNGateway reports whether an entry of a route table leaves to the VPN
-// gateway what it leads to.
-func byVPNGateway(r *dataplane.Route) bool {
-	return slices.ContainsFunc(r.NextHops, func(h dataplane.NextHop) bool { return h.VPN })
+// byVPNGateway returns the id of the VPN gateway to which an entry of a route table
+// leaves what it leads to; empty if there is none.
+func byVPNGateway(r *dataplane.Route) string {
+	for i := range r.NextHops {
+		if g := r.NextHops[i].VPN; g != "" {
+			return g
+		}
+	}
+	return ""
 }
 
 // leadsHosts reports whether a destination route of the VPN gateway is one of a
 // route table of the VPC, too: if that is the main one, and the route is published, or
 // if it lies in an entry that leads to the gateway. An entry for the very same
 // destination comes first.
-func leadsHosts(t *vpcTable, r *dataplane.VPNRoute) bool {
+func leadsHosts(t *vpcTable, r *vpnRoute) bool {
 	nearest, published := -1, r.Published && t.isMain()
 	for i := range t.entries {
 		if d := t.entries[i].Destination.Masked(); contains(d, r.Destination) && (nearest < 0 || d.Bits() > t.entries[nearest].Destination.Bits()) {
@@ -167,28 +195,28 @@ func leadsHosts(t *vpcTable, r *dataplane.VPNRoute) bool {
 		return published
 	}
 	e := &t.entries[nearest]
-	return e.Destination.Masked() != r.Destination.Masked() && (published || byVPNGateway(e))
+	return e.Destination.Masked() != r.Destination.Masked() && (published || byVPNGateway(e) == r.gateway)
 }
 
-// rest adds the routes of the entries that lead to the VPN gateway, for what no
+// rest adds the routes of the entries that lead to a VPN gateway, for what no
 // longer route of the gateway is for: into the tunnel of the longest one that
 // contains the entry's block, else nowhere.
-func (s *routes) rest(vpc []vpcTable, used []dataplane.VPNRoute, tunnels Tunnels) {
+func (s *routes) rest(vpc []vpcTable, used []vpnRoute, tunnels Tunnels) {
 	for i := range vpc {
 		for k := range vpc[i].entries {
-			if r := &vpc[i].entries[k]; byVPNGateway(r) {
-				s.through(vpc[i].number, r.Destination, longest(used, r.Destination.Masked(), tunnels), netip.Addr{})
+			if r := &vpc[i].entries[k]; byVPNGateway(r) != "" {
+				s.through(vpc[i].number, r.Destination, longest(used, byVPNGateway(r), r.Destination.Masked(), tunnels), netip.Addr{})
 			}
 		}
 	}
 }
 
-// longest is the hop of the longest destination route that contains a block; none
-// where there is no such route, or no tunnel.
-func longest(used []dataplane.VPNRoute, block netip.Prefix, tunnels Tunnels) []Hop {
+// longest is the hop of the longest destination route of a gateway, or of any if that is
+// empty, that contains a block; none where there is no such route, or no tunnel.
+func longest(used []vpnRoute, gateway string, block netip.Prefix, tunnels Tunnels) []Hop {
 	bits, hops := -1, []Hop(nil)
 	for i := range used {
-		if d := used[i].Destination; !used[i].Source.IsValid() && contains(d, block) && d.Bits() > bits {
+		if d := used[i].Destination; !used[i].Source.IsValid() && contains(d, block) && d.Bits() > bits && (gateway == "" || used[i].gateway == gateway) {
 			bits, hops = d.Bits(), into(tunnels, used[i].Connection)
 		}
 	}
@@ -199,20 +227,19 @@ func longest(used []dataplane.VPNRoute, block netip.Prefix, tunnels Tunnels) []H
 // were lost, and that no route in use is for. What is meant for them is held, so that
 // it does not leave by the VPC's default route, or goes into the tunnel of a route that
 // contains them. It ends when the peer is back and does not tell of them.
-func heldRoutes(v *dataplane.VPNGateway, used []dataplane.VPNRoute, tunnels Tunnels) []dataplane.VPNRoute {
+func heldRoutes(gateways []dataplane.VPNGateway, used []vpnRoute, tunnels Tunnels) []vpnRoute {
 	known := map[netip.Prefix]bool{}
 	for i := range used {
 		if !used[i].Source.IsValid() {
 			known[used[i].Destination.Masked()] = true
 		}
 	}
-	var out []dataplane.VPNRoute
-	for i := range v.Connections {
-		id := v.Connections[i].ID
-		for _, p := range tunnels[id].Held {
+	var out []vpnRoute
+	for v, c := range dataplane.AllConnections(gateways) {
+		for _, p := range tunnels[c.ID].Held {
 			if p = p.Masked(); !known[p] {
 				known[p] = true
-				out = append(out, dataplane.VPNRoute{Destination: p, Connection: id, Published: v.Propagate})
+				out = append(out, vpnRoute{dataplane.VPNRoute{Destination: p, Connection: c.ID, Published: v.Propagate}, v.ID})
 			}
 		}
 	}
@@ -226,32 +253,36 @@ func contains(block, p netip.Prefix) bool {
 
 // allRoutes are those that are asked for and those that peers have told of. A
 // learned one gives way to one that is asked for.
-func allRoutes(v *dataplane.VPNGateway, tunnels Tunnels) []dataplane.VPNRoute {
-	all := slices.Clone(v.Routes)
+func allRoutes(gateways []dataplane.VPNGateway, tunnels Tunnels) (all []vpnRoute) {
 	asked := map[netip.Prefix]bool{}
-	for i := range v.Routes {
-		if !v.Routes[i].Source.IsValid() {
-			asked[v.Routes[i].Destination.Masked()] = true
+	for i := range gateways {
+		for _, r := range gateways[i].Routes {
+			all = append(all, vpnRoute{r, gateways[i].ID})
+			if !r.Source.IsValid() {
+				asked[r.Destination.Masked()] = true
+			}
 		}
 	}
-	for i := range v.Connections {
-		id := v.Connections[i].ID
-		for _, p := range tunnels[id].Learned {
+	for v, c := range dataplane.AllConnections(gateways) {
+		for _, p := range tunnels[c.ID].Learned {
 			if !asked[p.Masked()] {
-				all = append(all, dataplane.VPNRoute{Destination: p, Connection: id, Published: v.Propagate})
+				all = append(all, vpnRoute{dataplane.VPNRoute{Destination: p, Connection: c.ID, Published: v.Propagate}, v.ID})
 			}
 		}
 	}
 	return all
 }
 
-// chosen returns one route for each pair of prefixes, in the order of the first
-// of its kind.
-func chosen(all []dataplane.VPNRoute, tunnels Tunnels) []dataplane.VPNRoute {
-	type pair struct{ source, destination netip.Prefix }
+// chosen returns one route for each pair of prefixes, of each gateway or of all, in the
+// order of the first of its kind.
+func chosen(all []vpnRoute, tunnels Tunnels, ofEach bool) []vpnRoute {
+	type pair struct {
+		source, destination netip.Prefix
+		gateway             string
+	}
 	at := map[pair]int{}
-	var out []dataplane.VPNRoute
-	rank := func(r *dataplane.VPNRoute) int {
+	var out []vpnRoute
+	rank := func(r *vpnRoute) int {
 		switch up := tunnels[r.Connection].Up; {
 		case up && !r.Standby:
 			return 0
@@ -264,7 +295,10 @@ func chosen(all []dataplane.VPNRoute, tunnels Tunnels) []dataplane.VPNRoute {
 	}
 	for i := range all {
 		r := &all[i]
-		k := pair{r.Source.Masked(), r.Destination.Masked()}
+		k := pair{source: r.Source.Masked(), destination: r.Destination.Masked()}
+		if ofEach {
+			k.gateway = r.gateway
+		}
 		j, ok := at[k]
 		switch {
 		case !ok:
@@ -291,14 +325,14 @@ func into(tunnels Tunnels, connection string) []Hop {
 	return []Hop{{Link: link, Weight: 1}}
 }
 
-// tablesOf returns the routing table of each connection of a gateway. Of two with the
+// tablesOf returns the routing table of each connection of the gateways. Of two with the
 // same number, which hardly ever are, the second leads nowhere: in the table of the
 // other its packets would take the other's tunnel.
-func tablesOf(v *dataplane.VPNGateway) (map[string]int, error) {
+func tablesOf(gateways []dataplane.VPNGateway) (map[string]int, error) {
 	out, owner := map[string]int{}, map[int]string{}
 	var errs []error
-	for i := range v.Connections {
-		id := v.Connections[i].ID
+	for _, c := range dataplane.AllConnections(gateways) {
+		id := c.ID
 		table := ConnectionTable(id)
 		if other, taken := owner[table]; taken {
 			errs = append(errs, fmt.Errorf("policy routes into %s lead nowhere: its routing table would be that of %s, %d; make the connection anew, which gives it another id", id, other, table))
@@ -308,9 +342,11 @@ func tablesOf(v *dataplane.VPNGateway) (map[string]int, error) {
 		}
 		out[id] = table
 	}
-	for i := range v.Routes { // also of what is no connection
-		if id := v.Routes[i].Connection; out[id] == 0 {
-			out[id] = NowhereTable
+	for i := range gateways {
+		for _, r := range gateways[i].Routes { // also of what is no connection
+			if out[r.Connection] == 0 {
+				out[r.Connection] = NowhereTable
+			}
 		}
 	}
 	return out, errors.Join(errs...)

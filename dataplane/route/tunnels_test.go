@@ -19,8 +19,8 @@ import (
 func vpnNetwork(routes ...dataplane.VPNRoute) *dataplane.Network {
 	n := network()
 	local := prefixes("10.0.0.0/16")
-	n.VPN = &dataplane.VPNGateway{ID: "vpn-1", Address: netip.MustParseAddr("203.0.113.10"), Routes: routes,
-		Connections: []dataplane.VPNConnection{{ID: "vco-a", LocalSubnets: local}, {ID: "vco-b", LocalSubnets: local}}}
+	n.VPNGateways = []dataplane.VPNGateway{{ID: "vpn-1", Address: netip.MustParseAddr("203.0.113.10"), Routes: routes,
+		Connections: []dataplane.VPNConnection{{ID: "vco-a", LocalSubnets: local}, {ID: "vco-b", LocalSubnets: local}}}}
 	return n
 }
 
@@ -107,7 +107,7 @@ func TestTunnels(t *testing.T) {
 	entry := func(destination string, hop dataplane.NextHop) dataplane.Route {
 		return dataplane.Route{Destination: netip.MustParsePrefix(destination), NextHops: []dataplane.NextHop{hop}}
 	}
-	gateway, host := dataplane.NextHop{VPN: true}, dataplane.NextHop{Via: netip.MustParseAddr("10.0.1.5")}
+	gateway, host := dataplane.NextHop{VPN: "vpn-1"}, dataplane.NextHop{Via: netip.MustParseAddr("10.0.1.5")}
 	for _, c := range []struct {
 		name    string
 		routes  []dataplane.VPNRoute
@@ -180,7 +180,7 @@ func TestTunnels(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := vpnNetwork(c.routes...)
-			n.VPN.Propagate = strings.HasPrefix(c.name, "held")
+			n.VPNGateways[0].Propagate = strings.HasPrefix(c.name, "held")
 			n.Routes = append(n.Routes, c.entries...)
 			if diff := cmp.Diff(c.want, tunnelText(t, n, c.tunnels)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -194,7 +194,7 @@ func TestTunnels(t *testing.T) {
 func TestOwnPackets(t *testing.T) {
 	n := vpnNetwork(through("vco-a", "", "172.20.0.0/16", false, false), through("vco-b", "10.0.1.0/24", "192.168.0.0/16", false, false),
 		through("vco-b", "10.0.1.0/24", "0.0.0.0/0", false, false))
-	n.VPN.Connections[0].BGP = &dataplane.VPNBGP{Tunnel: netip.MustParsePrefix("169.254.9.1/30")}
+	n.VPNGateways[0].Connections[0].BGP = &dataplane.VPNBGP{Tunnel: netip.MustParsePrefix("169.254.9.1/30")}
 	routes, rules, err := route.Compile(n, route.Tunnels{"vco-a": {Link: "vco-a"}, "vco-b": {}})
 	if err != nil {
 		t.Fatal(err)
@@ -243,7 +243,7 @@ func TestApplyTunnels(t *testing.T) {
 		through("vco-a", "10.0.1.0/24", "192.168.0.0/16", false, true), through("vco-b", "10.0.1.0/24", "192.168.0.0/16", true, true),
 		through("vco-a", "", "172.20.0.0/16", false, true), through("vco-b", "", "172.20.0.0/16", true, true))
 	n.Routes = []dataplane.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHops: []dataplane.NextHop{{Uplink: true}}}}
-	n.VPN.Propagate = true
+	n.VPNGateways[0].Propagate = true
 	way := func(destination string, more ...string) string {
 		args := append([]string{"route", "get", destination}, more...)
 		if len(more) == 0 {
@@ -308,7 +308,7 @@ func TestApplyTunnels(t *testing.T) {
 	if got := way("8.8.8.8"); !strings.Contains(got, "dev public") {
 		t.Errorf("to the Internet by %s", got)
 	}
-	n.VPN = nil
+	n.VPNGateways = nil
 	apply(t, ns, n)
 	if got := read(t, ns).String(); strings.Contains(got, "vco-") || strings.Contains(got, "192.168") || strings.Contains(got, "unreachable") {
 		t.Errorf("left of what is not wanted any more:\n%s", got)
@@ -352,7 +352,7 @@ func TestBoundVSwitch(t *testing.T) {
 	uplink := []dataplane.NextHop{{Uplink: true}}
 	n.Routes = []dataplane.Route{{Destination: prefix("0.0.0.0/0"), NextHops: uplink}}
 	n.Tables = []dataplane.RouteTable{{ID: "vtb-x", Switches: []string{"vsw-b"}, Routes: []dataplane.Route{
-		{Destination: prefix("10.9.0.0/16"), NextHops: via(1, "10.0.1.5")}, {Destination: prefix("172.16.0.0/12"), NextHops: []dataplane.NextHop{{VPN: true}}}}}}
+		{Destination: prefix("10.9.0.0/16"), NextHops: via(1, "10.0.1.5")}, {Destination: prefix("172.16.0.0/12"), NextHops: []dataplane.NextHop{{VPN: "vpn-1"}}}}}}
 	w := route.NewWays(n, route.Tunnels{"vco-a": {Link: "vco-a", Up: true}, "vco-b": {Link: "vco-b", Up: true}})
 	for _, c := range []struct {
 		from, to string
@@ -415,10 +415,10 @@ func TestTablesOfTheSameNumber(t *testing.T) {
 		at[route.ConnectionTable(id)] = id
 	}
 	from, to := netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("192.168.0.0/24")
-	n := &dataplane.Network{VPN: &dataplane.VPNGateway{
+	n := &dataplane.Network{VPNGateways: []dataplane.VPNGateway{{
 		Connections: []dataplane.VPNConnection{{ID: first}, {ID: second}},
 		Routes:      []dataplane.VPNRoute{{Source: from, Destination: to, Connection: second}},
-	}}
+	}}}
 	routes, rules, err := route.Compile(n, route.Tunnels{first: {Link: "ipsec0", Up: true}, second: {Link: "ipsec1", Up: true}})
 	if err == nil || !strings.Contains(err.Error(), second) {
 		t.Errorf("error %v", err)

@@ -83,12 +83,8 @@ func (t *table) find(a netip.Addr) *Route {
 // ofTunnels returns the routes that the kernel makes of the addresses of tunnels'
 // ends.
 func ofTunnels(n *dataplane.Network, tunnels Tunnels) []Route {
-	if n.VPN == nil {
-		return nil
-	}
 	var out []Route
-	for i := range n.VPN.Connections {
-		c := &n.VPN.Connections[i]
+	for _, c := range n.AllConnections() {
 		link := tunnels[c.ID].Link
 		if c.BGP == nil || link == "" {
 			continue

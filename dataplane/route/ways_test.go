@@ -29,10 +29,18 @@ func pick[T any](r *rand.Rand, of []T) T { return of[r.IntN(len(of))] }
 // state of these.
 func randomNetwork(r *rand.Rand) (*dataplane.Network, route.Tunnels) {
 	n := vpnNetwork()
-	n.Elastic = []netip.Addr{netip.MustParseAddr("203.0.113.10")}
-	n.VPN.Address = n.Elastic[0]
-	n.VPN.Propagate = r.IntN(2) == 0
-	hops := []dataplane.NextHop{{Uplink: true}, {Uplink: true}, {VPN: true}}
+	n.Elastic = []netip.Addr{netip.MustParseAddr("203.0.113.10"), netip.MustParseAddr("203.0.113.11")}
+	n.VPNGateways[0].Address = n.Elastic[0]
+	if r.IntN(2) == 0 { // each connection has a gateway of its own
+		second := n.VPNGateways[0]
+		second.ID, second.Address = "vpn-2", n.Elastic[1]
+		second.Connections, n.VPNGateways[0].Connections = second.Connections[1:], second.Connections[:1]
+		n.VPNGateways = append(n.VPNGateways, second)
+	}
+	for i := range n.VPNGateways {
+		n.VPNGateways[i].Propagate = r.IntN(2) == 0
+	}
+	hops := []dataplane.NextHop{{Uplink: true}, {Uplink: true}, {VPN: "vpn-1"}, {VPN: "vpn-2"}}
 	hops = append(hops, via(1, "10.0.1.5", "10.0.2.5", "10.0.3.5")...) // the last is nowhere
 	entries := func() (out []dataplane.Route) {
 		for _, d := range blocks {
@@ -59,11 +67,16 @@ func randomNetwork(r *rand.Rand) (*dataplane.Network, route.Tunnels) {
 		if r.IntN(2) == 0 {
 			v.Source = pick(r, blocks)
 		}
-		n.VPN.Routes = append(n.VPN.Routes, v)
+		for i := range n.VPNGateways {
+			g := &n.VPNGateways[i]
+			if slices.ContainsFunc(g.Connections, func(c dataplane.VPNConnection) bool { return c.ID == v.Connection }) {
+				g.Routes = append(g.Routes, v)
+			}
+		}
 	}
 	tunnels := route.Tunnels{}
-	for i := range n.VPN.Connections {
-		c := &n.VPN.Connections[i]
+	for _, c := range n.AllConnections() {
+		i := len(tunnels)
 		if r.IntN(3) == 0 {
 			c.BGP = &dataplane.VPNBGP{Tunnel: netip.MustParsePrefix(fmt.Sprintf("169.254.9.%d/30", 4*i)), LocalIP: netip.MustParseAddr(fmt.Sprintf("169.254.9.%d", 4*i+1))}
 		}
@@ -110,6 +123,7 @@ func asked(t *testing.T, ns *netns.Namespace, p route.Packet) string {
 func TestWaysAreTheKernels(t *testing.T) {
 	ns := links(t)
 	nstest.Address(t, ns, "public", "203.0.113.10/32")
+	nstest.Address(t, ns, "public", "203.0.113.11/32")
 	nstest.Command(t, ns, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0",
 		"net.ipv4.conf.vsw-a.rp_filter=0", "net.ipv4.conf.vsw-b.rp_filter=0", "net.ipv4.conf.public.rp_filter=0")
 	for _, name := range []string{"vco-a", "vco-b"} {
@@ -122,10 +136,10 @@ func TestWaysAreTheKernels(t *testing.T) {
 	seen := map[string]int{}
 	for range 40 {
 		n, tunnels := randomNetwork(r)
-		for i := range n.VPN.Connections {
-			name := n.VPN.Connections[i].ID
+		for _, c := range n.AllConnections() {
+			name := c.ID
 			nstest.Command(t, ns, "ip", "addr", "flush", "dev", name)
-			if b := n.VPN.Connections[i].BGP; b != nil && tunnels[name].Link != "" {
+			if b := c.BGP; b != nil && tunnels[name].Link != "" {
 				nstest.Address(t, ns, name, netip.PrefixFrom(b.LocalIP, 30).String())
 			}
 		}

@@ -151,7 +151,7 @@ func millis(d time.Duration) uint32 { return uint32(d / time.Millisecond) }
 // allByUplink reports whether whatever leaves the VPC's prefix leaves by the
 // uplink, so that no route has to be asked for.
 func allByUplink(n *dataplane.Network) bool {
-	if n.VPN != nil {
+	if len(n.VPNGateways) > 0 {
 		return false
 	}
 	for r := range n.AllRoutes() {

@@ -1,8 +1,9 @@
-// Package shape holds what passes through the tunnels of a VPN gateway to the
+// Package shape holds what passes through the tunnels of each VPN gateway to the
 // gateway's bandwidth, each way.
 //
-// For each direction there is an IFB device in the namespace, vpn-in for what
-// comes out of the tunnels and vpn-out for what goes into them, with a token
+// For each gateway and direction there is an IFB device in the namespace, vpn-in for
+// what comes out of the first one's tunnels and vpn-out for what goes into them, vpn-in1
+// and vpn-out1 for the next one's, and so on, with a token
 // bucket filter (TBF) as its queue. A filter at the ingress and at the egress of
 // every tunnel's link leads all packets there. They wait their turn, and go on
 // where they were. So all tunnels share one bandwidth, however many links they

@@ -135,7 +135,7 @@ func tun(t *testing.T, ns *netns.Namespace, name string) *os.File {
 // what was done.
 func (l *lab) apply(t *testing.T, links []string, mbit int) []string {
 	t.Helper()
-	p := shape.Plan(l.gw, links, mbit)
+	p := shape.Plan(l.gw, shape.Bandwidth{Links: links, Mbit: mbit})
 	var r plan.Runner
 	r.Add(p.Err)
 	r.Run(t.Context(), p.Add)
@@ -143,7 +143,7 @@ func (l *lab) apply(t *testing.T, links []string, mbit int) []string {
 	if err := r.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if again := shape.Plan(l.gw, links, mbit); !again.Empty() || again.Err != nil {
+	if again := shape.Plan(l.gw, shape.Bandwidth{Links: links, Mbit: mbit}); !again.Empty() || again.Err != nil {
 		t.Fatalf("after %q there is still to do: %q, %v", p.Whats(), again.Whats(), again.Err)
 	}
 	return p.Whats()

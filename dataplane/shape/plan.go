@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -14,11 +16,18 @@ import (
 	"sluice/dataplane/plan"
 )
 
-// The links that hold the queues.
+// The links that hold the queues of the first bandwidth. Those of others have a number,
+// from 1 on, as well.
 const (
 	Inbound  = dataplane.ShapedInbound
 	Outbound = dataplane.ShapedOutbound
 )
+
+// Bandwidth is how much may pass through some tunnels together.
+type Bandwidth struct {
+	Links []string // that lead into the tunnels; each has one bandwidth
+	Mbit  int      // Mbit/s, each way; 0 for no limit
+}
 
 const kind = "ifb"
 
@@ -37,37 +46,63 @@ var directions = [...]direction{
 	{ifb: Outbound, hook: netlink.HANDLE_MIN_EGRESS, priority: 2},
 }
 
-// Plan compares what is at links, which lead into the tunnels, and at all others
-// of namespace ns, with a bandwidth of mbit Mbit/s for what passes through all
-// of them together, each way. 0 is for none: then nothing of it shall be there.
-// A link that is not there yet gets its filters when the Plan is carried out.
+// Plan compares what is at links, which lead into tunnels, and at all others of
+// namespace ns, with the bandwidths that there shall be. Where there is no limit nothing
+// of one shall be there. A link that is not there yet gets its filters when the Plan is
+// carried out.
 //
-// A larger bandwidth loses no packet, a smaller one those that wait just then.
+// A larger bandwidth loses no packet, a smaller one those that wait just then; so does
+// one that is another in the order than it was.
 // The plan's Err says that the kernel's state could not be read.
-func Plan(ns *netns.Namespace, links []string, mbit int) *plan.Plan {
+func Plan(ns *netns.Namespace, all ...Bandwidth) *plan.Plan {
 	p := &plan.Plan{}
 	s, err := read(ns)
 	if err != nil {
 		p.Err = err
 		return p
 	}
-	if mbit <= 0 {
-		links = nil
-	}
 	for _, d := range directions {
-		ifb := s.link(d.ifb)
-		if len(links) > 0 {
-			p.Err = errors.Join(p.Err, planWay(p, ns, s, d, links, mbit))
+		var limited, used []string
+		for i, b := range all {
+			if b.Mbit <= 0 || len(b.Links) == 0 {
+				continue
+			}
+			of := d.numbered(i)
+			limited, used = append(limited, b.Links...), append(used, of.ifb)
+			p.Err = errors.Join(p.Err, planWay(p, ns, s, of, b.Links, b.Mbit))
 		}
-		p.Err = errors.Join(p.Err, planRest(p, ns, s, d, links))
-		if len(links) == 0 && ifb != nil && ifb.Type() == kind {
+		p.Err = errors.Join(p.Err, planRest(p, ns, s, d, limited))
+		for _, ifb := range s.queues(d) {
+			name := ifb.Attrs().Name
+			if slices.Contains(used, name) {
+				continue
+			}
 			p.Remove = append(p.Remove, plan.Change{
-				What: "remove link " + d.ifb, Makes: d.ifb,
+				What: "remove link " + name, Makes: name,
 				Do: func(context.Context) error { return gone(ns.Netlink().LinkDel(ifb)) },
 			})
 		}
 	}
 	return p
+}
+
+// numbered returns the direction of the bandwidth with that number.
+func (d direction) numbered(n int) direction {
+	if n > 0 {
+		d.ifb += strconv.Itoa(n)
+	}
+	return d
+}
+
+// queues returns the links that hold queues of a direction, whatever their number.
+func (s *state) queues(d direction) (all []netlink.Link) {
+	for _, l := range s.links {
+		rest, ok := strings.CutPrefix(l.Attrs().Name, d.ifb)
+		if n, err := strconv.Atoi(rest); ok && l.Type() == kind && (rest == "" || err == nil && n > 0) {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 // planWay plans what a direction needs: the queue first, then what leads to it.
@@ -119,7 +154,7 @@ func planWay(p *plan.Plan, ns *netns.Namespace, s *state, d direction, links []s
 // target is gone drops every packet.
 func planRest(p *plan.Plan, ns *netns.Namespace, s *state, d direction, links []string) error {
 	targets := []int{0} // a link that is gone
-	if ifb := s.link(d.ifb); ifb != nil {
+	for _, ifb := range s.queues(d) {
 		targets = append(targets, ifb.Attrs().Index)
 	}
 	var errs []error

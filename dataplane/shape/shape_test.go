@@ -238,7 +238,7 @@ func TestChangeUnderWay(t *testing.T) {
 func TestMissingLink(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, "tun", "ipsec0")
-	p := shape.Plan(l.gw, []string{"gone"}, 10)
+	p := shape.Plan(l.gw, shape.Bandwidth{Links: []string{"gone"}, Mbit: 10})
 	if p.Err != nil || len(p.Add) != 8 {
 		t.Fatalf("plan for a link that is not there: %q, %v", p.Whats(), p.Err)
 	}
