@@ -25,10 +25,20 @@ type Config struct {
 	PerKey   Rate          // limit of each access key; the zero Rate sets none
 	Total    Rate          // limit of all calls together, also of those that fail
 	Timeout  time.Duration // of one call; 0 means 20 s
+	Meter    Meter         // nil: nobody counts
 
 	Log          *slog.Logger     // nil: slog.Default()
 	Now          func() time.Time // nil: time.Now
 	NewRequestID func() string    // nil: a random upper-case UUID
+}
+
+// Meter is told of each call when its answer is there. It must be fast and safe
+// for concurrent use.
+type Meter interface {
+	// Answered counts a call: of a family, of an action, empty where that is not known
+	// to exist, answered with a code of the family, or OK. took is from the request's
+	// header to the answer.
+	Answered(family, action, code string, writes bool, took time.Duration)
 }
 
 // Server answers requests. It is an http.Handler for the whole site, and safe
@@ -95,13 +105,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refusal != nil {
 		status = refusal.HTTP
 	}
+	code := "OK"
+	if refusal != nil {
+		code = refusal.Code
+	}
+	// Before it is written: who has the answer finds it counted.
+	if s.Meter != nil {
+		s.Meter.Answered(f.Name(), x.claim.Action, code, x.claim.Writes, s.Now().Sub(in.Received))
+	}
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
 	// A client that is gone does not read its answer; there is nobody to tell.
 	_, _ = w.Write(b.Bytes())
-	s.log(x, status, refusal)
+	s.log(x, status, code)
 }
 
 // family returns the family that answers a request.
@@ -184,7 +202,7 @@ func (c Claim) skew() time.Duration {
 // log writes the access log: a line at info for a write by a known caller, at
 // debug for everything else, so that a flood of refused requests does not
 // become a flood of lines.
-func (s *Server) log(x *exchange, status int, refusal *Error) {
+func (s *Server) log(x *exchange, status int, code string) {
 	r := x.request
 	level := slog.LevelDebug
 	if x.claim.Writes && x.account != "" {
@@ -192,10 +210,6 @@ func (s *Server) log(x *exchange, status int, refusal *Error) {
 	}
 	if !s.Log.Enabled(r.Context(), level) {
 		return
-	}
-	code := "OK"
-	if refusal != nil {
-		code = refusal.Code
 	}
 	s.Log.LogAttrs(r.Context(), level, "call",
 		slog.String("request", x.id),

@@ -272,6 +272,30 @@ func TestCallsEnd(t *testing.T) {
 	expect(t, "call without an end", w.text(t, w.request("read", "id", "1")), "TextFailed")
 }
 
+// meter notes what it is told.
+type meter []string
+
+func (m *meter) Answered(family, action, code string, writes bool, took time.Duration) {
+	*m = append(*m, fmt.Sprint(family, " ", action, " ", code, " ", writes, " ", took))
+}
+
+func TestMeter(t *testing.T) {
+	var m meter
+	w := newWorld(func(c *Config) { c.Meter = &m })
+	w.actions.do = func(context.Context, identity.Caller, string, string) error {
+		w.now = w.now.Add(time.Second)
+		return nil
+	}
+	w.text(t, w.request("read", "id", "1"))
+	w.json(t, w.request("write", "id", "2"))
+	w.text(t, w.request("write", "disabled", "3"))
+	w.text(t, w.request("", "id", "4"))
+	want := meter{"text read OK false 1s", "json write OK true 1s", "text write " + textCode(KeyDisabled) + " true 0s", "text  TextNoAction false 0s"}
+	if !slices.Equal(m, want) {
+		t.Errorf("told %q, want %q", m, want)
+	}
+}
+
 func TestAccessLog(t *testing.T) {
 	w := newWorld(nil)
 	for _, c := range []struct {

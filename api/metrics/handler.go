@@ -20,6 +20,7 @@ type Config struct {
 	Traffic  Traffic
 	Tunnels  Tunnels
 	Machine  Machine
+	Calls    *Calls
 	// TopAddresses is how many private addresses of a network have series of
 	// their own, by each ranking; with 0 none has.
 	TopAddresses int
@@ -33,6 +34,7 @@ func NewHandler(c Config) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		&collector{networks: c.Networks, traffic: c.Traffic, tunnels: c.Tunnels, machine: c.Machine, top: c.TopAddresses, now: c.Now, log: c.Log, series: newSeries(), vpn: newVPNSeries()},
+		c.Calls,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sluice_build_info", Help: "1, with the version of sluiced and of Go as labels.",
 			ConstLabels: prometheus.Labels{"version": c.Version, "goversion": runtime.Version()},

@@ -138,8 +138,13 @@ func busy() *fake {
 }
 
 func config(f *fake) Config {
+	calls := NewCalls()
+	calls.Answered("aliyun", "CreateVpc", "OK", true, 3*time.Millisecond)
+	calls.Answered("aliyun", "CreateVpc", "OK", true, 30*time.Millisecond)
+	calls.Answered("aliyun", "DescribeVpcs", "Throttling", false, 100*time.Microsecond)
+	calls.Answered("aliyun", "", "InvalidParameter", false, time.Minute)
 	return Config{
-		Networks: f, Traffic: f, Tunnels: f, Machine: f, TopAddresses: 1, Version: "v1",
+		Networks: f, Traffic: f, Tunnels: f, Machine: f, Calls: calls, TopAddresses: 1, Version: "v1",
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -221,17 +221,19 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		tunnels,
 		tags.New(db, &c.Settings, time.Now, log),
 	)
+	calls := metrics.NewCalls()
 	d.api = edge.NewServer(edge.Config{
 		// All families are served by one server, so that a key's calls and nonces count once.
 		Families: []edge.Family{aliyun.NewFamily(actions)},
 		Keys:     keys,
+		Meter:    calls,
 		PerKey:   edge.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},
 		Total:    edge.Rate{PerSecond: c.Throttle.Total.Rate, Burst: c.Throttle.Total.Burst},
 		Log:      log,
 	})
 	if c.Metrics.Listen != "" {
 		d.metrics = &metricsSite{address: c.Metrics.Listen, listening: d.info.metricsListen, log: log, handler: metrics.NewHandler(metrics.Config{
-			Networks: metrics.Status{DB: db, Spec: aliyun.Spec}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, TopAddresses: c.Metrics.TopAddresses,
+			Networks: metrics.Status{DB: db, Spec: aliyun.Spec}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, Calls: calls, TopAddresses: c.Metrics.TopAddresses,
 			Version: versionText(), Now: time.Now, Log: log,
 		})}
 	}

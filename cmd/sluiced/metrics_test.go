@@ -82,6 +82,8 @@ func TestMetrics(t *testing.T) {
 		`sluice_traffic_packets_total{direction="out",gateway="` + gateway.NatGatewayId + `",vpc="` + vpc.VpcId + `"}`,
 		`sluice_gateway_info{account="`, `name="office",region="cn-hangzhou",spec="Small"`,
 		`sluice_networks{state="failed"} 0`, `sluice_build_info{`,
+		`sluice_api_calls_total{action="CreateNatGateway",code="OK",family="aliyun"} 1`,
+		`sluice_api_call_seconds_count{family="aliyun",writes="yes"} 2`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is missing:\n%s", want, text)
