@@ -358,6 +358,7 @@ EXPORT(struct flow_key, flow_key);
 EXPORT(struct session, session);
 EXPORT(struct address, address);
 EXPORT(struct volume, volume);
+EXPORT(struct returned_counts, returned_counts);
 EXPORT(struct host_key, host_key);
 EXPORT(struct entry, entry);
 EXPORT(struct bound_key, bound_key);

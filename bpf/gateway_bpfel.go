@@ -16,7 +16,7 @@ import (
 type GatewayAddress struct {
 	_      structs.HostLayout
 	Addr   uint32
-	Pad    uint32
+	Hidden uint32
 	Open   uint64
 	Opened uint64
 }
@@ -91,6 +91,8 @@ type GatewayGatewaySettings struct {
 	PerElasticIp uint32
 	PerHost      uint32
 	Others       uint32
+	Slots        uint32
+	_            [4]byte
 }
 
 type GatewayGatewayState struct {
@@ -120,6 +122,14 @@ const (
 	GatewayKindKIND_ELASTIC GatewayKind = 3
 	GatewayKindKINDS        GatewayKind = 4
 )
+
+type GatewayReturnedCounts struct {
+	_        structs.HostLayout
+	Outbound GatewayVolume
+	Inbound  GatewayVolume
+	Slot     uint32
+	Pad      uint32
+}
 
 type GatewaySession struct {
 	_          structs.HostLayout
@@ -180,40 +190,43 @@ type GatewayVolume struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	GatewayMapAddresses      = "addresses"
-	GatewayMapBounds         = "bounds"
-	GatewayMapDevices        = "devices"
-	GatewayMapElastic        = "elastic"
-	GatewayMapEntries        = "entries"
-	GatewayMapGateway        = "gateway"
-	GatewayMapHosts          = "hosts"
-	GatewayMapSessions       = "sessions"
-	GatewayMapSettings       = "settings"
-	GatewayMapSlots          = "slots"
-	GatewayMapStats          = "stats"
-	GatewayMapVolumes        = "volumes"
-	GatewayProgAttend        = "attend"
-	GatewayProgLocate        = "locate"
-	GatewayProgSwitchEgress  = "switch_egress"
-	GatewayProgSwitchIngress = "switch_ingress"
-	GatewayProgSwitchXdp     = "switch_xdp"
-	GatewayProgTunnelIngress = "tunnel_ingress"
-	GatewayProgUplinkEgress  = "uplink_egress"
-	GatewayProgUplinkIngress = "uplink_ingress"
-	GatewayProgUplinkXdp     = "uplink_xdp"
-	GatewayVarAddressType    = "address_type"
-	GatewayVarBoundKeyType   = "bound_key_type"
-	GatewayVarBoundType      = "bound_type"
-	GatewayVarClassType      = "class_type"
-	GatewayVarEntryType      = "entry_type"
-	GatewayVarFlowKeyType    = "flow_key_type"
-	GatewayVarHostKeyType    = "host_key_type"
-	GatewayVarKindType       = "kind_type"
-	GatewayVarSessionType    = "session_type"
-	GatewayVarSettingsType   = "settings_type"
-	GatewayVarStatType       = "stat_type"
-	GatewayVarStateType      = "state_type"
-	GatewayVarVolumeType     = "volume_type"
+	GatewayMapAddresses          = "addresses"
+	GatewayMapBounds             = "bounds"
+	GatewayMapDevices            = "devices"
+	GatewayMapElastic            = "elastic"
+	GatewayMapEntries            = "entries"
+	GatewayMapFreeSlots          = "free_slots"
+	GatewayMapGateway            = "gateway"
+	GatewayMapHosts              = "hosts"
+	GatewayMapReturned           = "returned"
+	GatewayMapSessions           = "sessions"
+	GatewayMapSettings           = "settings"
+	GatewayMapSlots              = "slots"
+	GatewayMapStats              = "stats"
+	GatewayMapVolumes            = "volumes"
+	GatewayProgAttend            = "attend"
+	GatewayProgLocate            = "locate"
+	GatewayProgSwitchEgress      = "switch_egress"
+	GatewayProgSwitchIngress     = "switch_ingress"
+	GatewayProgSwitchXdp         = "switch_xdp"
+	GatewayProgTunnelIngress     = "tunnel_ingress"
+	GatewayProgUplinkEgress      = "uplink_egress"
+	GatewayProgUplinkIngress     = "uplink_ingress"
+	GatewayProgUplinkXdp         = "uplink_xdp"
+	GatewayVarAddressType        = "address_type"
+	GatewayVarBoundKeyType       = "bound_key_type"
+	GatewayVarBoundType          = "bound_type"
+	GatewayVarClassType          = "class_type"
+	GatewayVarEntryType          = "entry_type"
+	GatewayVarFlowKeyType        = "flow_key_type"
+	GatewayVarHostKeyType        = "host_key_type"
+	GatewayVarKindType           = "kind_type"
+	GatewayVarReturnedCountsType = "returned_counts_type"
+	GatewayVarSessionType        = "session_type"
+	GatewayVarSettingsType       = "settings_type"
+	GatewayVarStatType           = "stat_type"
+	GatewayVarStateType          = "state_type"
+	GatewayVarVolumeType         = "volume_type"
 )
 
 // LoadGateway returns the embedded CollectionSpec for Gateway.
@@ -278,8 +291,10 @@ type GatewayMapSpecs struct {
 	Devices   *ebpf.MapSpec `ebpf:"devices"`
 	Elastic   *ebpf.MapSpec `ebpf:"elastic"`
 	Entries   *ebpf.MapSpec `ebpf:"entries"`
+	FreeSlots *ebpf.MapSpec `ebpf:"free_slots"`
 	Gateway   *ebpf.MapSpec `ebpf:"gateway"`
 	Hosts     *ebpf.MapSpec `ebpf:"hosts"`
+	Returned  *ebpf.MapSpec `ebpf:"returned"`
 	Sessions  *ebpf.MapSpec `ebpf:"sessions"`
 	Settings  *ebpf.MapSpec `ebpf:"settings"`
 	Slots     *ebpf.MapSpec `ebpf:"slots"`
@@ -291,19 +306,20 @@ type GatewayMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type GatewayVariableSpecs struct {
-	AddressType  *ebpf.VariableSpec `ebpf:"address_type"`
-	BoundKeyType *ebpf.VariableSpec `ebpf:"bound_key_type"`
-	BoundType    *ebpf.VariableSpec `ebpf:"bound_type"`
-	ClassType    *ebpf.VariableSpec `ebpf:"class_type"`
-	EntryType    *ebpf.VariableSpec `ebpf:"entry_type"`
-	FlowKeyType  *ebpf.VariableSpec `ebpf:"flow_key_type"`
-	HostKeyType  *ebpf.VariableSpec `ebpf:"host_key_type"`
-	KindType     *ebpf.VariableSpec `ebpf:"kind_type"`
-	SessionType  *ebpf.VariableSpec `ebpf:"session_type"`
-	SettingsType *ebpf.VariableSpec `ebpf:"settings_type"`
-	StatType     *ebpf.VariableSpec `ebpf:"stat_type"`
-	StateType    *ebpf.VariableSpec `ebpf:"state_type"`
-	VolumeType   *ebpf.VariableSpec `ebpf:"volume_type"`
+	AddressType        *ebpf.VariableSpec `ebpf:"address_type"`
+	BoundKeyType       *ebpf.VariableSpec `ebpf:"bound_key_type"`
+	BoundType          *ebpf.VariableSpec `ebpf:"bound_type"`
+	ClassType          *ebpf.VariableSpec `ebpf:"class_type"`
+	EntryType          *ebpf.VariableSpec `ebpf:"entry_type"`
+	FlowKeyType        *ebpf.VariableSpec `ebpf:"flow_key_type"`
+	HostKeyType        *ebpf.VariableSpec `ebpf:"host_key_type"`
+	KindType           *ebpf.VariableSpec `ebpf:"kind_type"`
+	ReturnedCountsType *ebpf.VariableSpec `ebpf:"returned_counts_type"`
+	SessionType        *ebpf.VariableSpec `ebpf:"session_type"`
+	SettingsType       *ebpf.VariableSpec `ebpf:"settings_type"`
+	StatType           *ebpf.VariableSpec `ebpf:"stat_type"`
+	StateType          *ebpf.VariableSpec `ebpf:"state_type"`
+	VolumeType         *ebpf.VariableSpec `ebpf:"volume_type"`
 }
 
 // GatewayObjects contains all objects after they have been loaded into the kernel.
@@ -331,8 +347,10 @@ type GatewayMaps struct {
 	Devices   *ebpf.Map `ebpf:"devices"`
 	Elastic   *ebpf.Map `ebpf:"elastic"`
 	Entries   *ebpf.Map `ebpf:"entries"`
+	FreeSlots *ebpf.Map `ebpf:"free_slots"`
 	Gateway   *ebpf.Map `ebpf:"gateway"`
 	Hosts     *ebpf.Map `ebpf:"hosts"`
+	Returned  *ebpf.Map `ebpf:"returned"`
 	Sessions  *ebpf.Map `ebpf:"sessions"`
 	Settings  *ebpf.Map `ebpf:"settings"`
 	Slots     *ebpf.Map `ebpf:"slots"`
@@ -347,8 +365,10 @@ func (m *GatewayMaps) Close() error {
 		m.Devices,
 		m.Elastic,
 		m.Entries,
+		m.FreeSlots,
 		m.Gateway,
 		m.Hosts,
+		m.Returned,
 		m.Sessions,
 		m.Settings,
 		m.Slots,
@@ -361,19 +381,20 @@ func (m *GatewayMaps) Close() error {
 //
 // It can be passed to LoadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GatewayVariables struct {
-	AddressType  *ebpf.Variable `ebpf:"address_type"`
-	BoundKeyType *ebpf.Variable `ebpf:"bound_key_type"`
-	BoundType    *ebpf.Variable `ebpf:"bound_type"`
-	ClassType    *ebpf.Variable `ebpf:"class_type"`
-	EntryType    *ebpf.Variable `ebpf:"entry_type"`
-	FlowKeyType  *ebpf.Variable `ebpf:"flow_key_type"`
-	HostKeyType  *ebpf.Variable `ebpf:"host_key_type"`
-	KindType     *ebpf.Variable `ebpf:"kind_type"`
-	SessionType  *ebpf.Variable `ebpf:"session_type"`
-	SettingsType *ebpf.Variable `ebpf:"settings_type"`
-	StatType     *ebpf.Variable `ebpf:"stat_type"`
-	StateType    *ebpf.Variable `ebpf:"state_type"`
-	VolumeType   *ebpf.Variable `ebpf:"volume_type"`
+	AddressType        *ebpf.Variable `ebpf:"address_type"`
+	BoundKeyType       *ebpf.Variable `ebpf:"bound_key_type"`
+	BoundType          *ebpf.Variable `ebpf:"bound_type"`
+	ClassType          *ebpf.Variable `ebpf:"class_type"`
+	EntryType          *ebpf.Variable `ebpf:"entry_type"`
+	FlowKeyType        *ebpf.Variable `ebpf:"flow_key_type"`
+	HostKeyType        *ebpf.Variable `ebpf:"host_key_type"`
+	KindType           *ebpf.Variable `ebpf:"kind_type"`
+	ReturnedCountsType *ebpf.Variable `ebpf:"returned_counts_type"`
+	SessionType        *ebpf.Variable `ebpf:"session_type"`
+	SettingsType       *ebpf.Variable `ebpf:"settings_type"`
+	StatType           *ebpf.Variable `ebpf:"stat_type"`
+	StateType          *ebpf.Variable `ebpf:"state_type"`
+	VolumeType         *ebpf.Variable `ebpf:"volume_type"`
 }
 
 // GatewayPrograms contains all programs after they have been loaded into the kernel.

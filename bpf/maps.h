@@ -37,13 +37,29 @@ struct gateway_map {
 	__uint(value_size, sizeof(struct gateway_state));
 };
 
-/* The slot of each private address that has had a session. */
+/* The slot of each private address that has had a session, and was not silent since. */
 struct slots_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, SLOTS);
 	__uint(key_size, sizeof(__be32));
 	__uint(value_size, sizeof(__u32));
+};
+
+/* Slots that were given back, and are handed out before new ones. */
+struct free_slots_map {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, SLOTS);
+	__uint(key_size, 0);
+	__uint(value_size, sizeof(__u32));
+};
+
+/* One element. */
+struct returned_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct returned_counts));
 };
 
 /* By slot. */

@@ -8,6 +8,8 @@ struct sessions_map sessions SEC(".maps");
 struct settings_map settings SEC(".maps");
 struct gateway_map gateway SEC(".maps");
 struct slots_map slots SEC(".maps");
+struct free_slots_map free_slots SEC(".maps");
+struct returned_map returned SEC(".maps");
 struct addresses_map addresses SEC(".maps");
 struct volumes_map volumes SEC(".maps");
 struct stats_map stats SEC(".maps");

@@ -14,29 +14,37 @@
 #include "types.h"
 
 /* slot_of returns the slot of a private address, and makes one for a new
- * address; 0 when there is none left.
+ * address; 0 when there is none left. User space takes slots back from addresses that
+ * are silent and have no session.
  */
 __noinline __u32 slot_of(__be32 addr)
 {
 	__u32 *known = bpf_map_lookup_elem(&slots, &addr);
+	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
-	__u32 slot;
+	__u32 slot = 0;
 	struct address *a;
 
 	if (known)
 		return *known;
-	if (!g || g->slots >= SLOTS - 1)
+	if (!g || !set)
 		return 0;
-	slot = __sync_fetch_and_add(&g->slots, 1) + 1;
-	if (slot >= SLOTS)
-		return 0;
+	if (bpf_map_pop_elem(&free_slots, &slot)) {
+		if (g->slots >= set->slots)
+			return 0;
+		slot = __sync_fetch_and_add(&g->slots, 1) + 1;
+		if (slot > set->slots)
+			return 0;
+	}
 	a = bpf_map_lookup_elem(&addresses, &slot);
 	if (!a)
 		return 0;
 	a->addr = addr;
 	if (!bpf_map_update_elem(&slots, &addr, &slot, BPF_NOEXIST))
 		return slot;
-	/* Another CPU was first. The slot taken here stays without traffic. */
+	/* Another CPU was first. The slot taken here stays unused until user space
+	 * begins anew (dataplane/session, recoverSlots).
+	 */
 	a->addr = 0;
 	known = bpf_map_lookup_elem(&slots, &addr);
 	return known ? *known : 0;

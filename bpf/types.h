@@ -126,6 +126,7 @@ struct gateway_settings {
 	__u32 per_elastic_ip; /* of all entries of an elastic IP; 0 for no limit */
 	__u32 per_host;	    /* opened by a host through an elastic IP of its own; 0 for no limit */
 	__u32 others;	    /* entries without a session, as user space saw them last */
+	__u32 slots;	    /* private addresses counted one by one, at most; less than SLOTS */
 };
 
 #define SET_SHORTCUT 0x1 /* learn paths, and use them */
@@ -140,14 +141,14 @@ struct gateway_state {
 	__u64 held[CLASSES];   /* sessions there are, closed ones with them; 0 of CLASS_OTHERS */
 	__u64 pending;	       /* sessions that conntrack is not known to have */
 	__u64 count_at;	       /* where the kernel counts the namespace's entries; 0 if that is not known */
-	__u32 slots;	       /* handed out; the next is one higher */
+	__u32 slots;	       /* handed out, or free again; the next is one higher */
 	__u32 attended;	       /* when user space last ran attend; ticks */
 };
 
 /* address is what is kept of a private address, by slot. */
 struct address {
-	__be32 addr;
-	__u32 pad;
+	__be32 addr; /* 0 if the slot is free */
+	__u32 hidden; /* set by user space, which is about to take the slot back */
 	__u64 open;
 	__u64 opened;
 };
@@ -174,6 +175,17 @@ struct volume {
 	__u64 bytes;   /* at layer 3 */
 	__u64 packets; /* as on the wire */
 	__u64 hits;    /* of them, those that took the shortcut, as they came (one may stand for several) */
+};
+
+/* returned_counts is what was counted by slots that were taken back. User space alone writes
+ * it, before and after it clears a slot: whatever happens in between, nothing is lost
+ * and nothing counted twice.
+ */
+struct returned_counts {
+	struct volume outbound;
+	struct volume inbound;
+	__u32 slot; /* whose counts are in it already, and are being cleared; 0 for none */
+	__u32 pad;
 };
 
 /* What is counted of a network, for each CPU. User space knows the order. */

@@ -246,6 +246,9 @@ func (k *checker) nat() error {
 		}
 	}
 	k.config.Settings.Bounds = dataplane.Bounds(k.doc.NAT.Bounds)
+	if err := k.between("nat.addresses", k.doc.NAT.Addresses, 255, dataplane.MostAddresses); err != nil {
+		return err
+	}
 	const fewest, most = 1 << 10, 1 << 26 // most: a BPF hash map has two elements for each
 	if s := k.doc.NAT.Sessions; s != 0 && (s < fewest || s > most) {
 		return k.errorf("nat.sessions", "%d is out of range; write a number from %d to %d, or 0 for as many as the kernel tracks connections", s, fewest, most)

@@ -32,6 +32,7 @@ type Config struct {
 	AuditInterval     time.Duration // between two looks whether the kernel holds what it should
 	FullAuditInterval time.Duration // between two comparisons of everything in it
 	Sessions          int           // that a network has room for; 0: as many as the kernel tracks connections
+	Addresses         int           // private addresses of a network that are counted one by one, at most
 	Metrics           Metrics
 	AllowRemoval      bool     // of networks that the store does not know; by the command line only
 	Bridges           []Bridge // to be made before networks are connected to them
@@ -118,6 +119,7 @@ func parse(file string, data []byte) (*Config, error) {
 		AuditInterval:     doc.AuditInterval,
 		FullAuditInterval: doc.FullAuditInterval,
 		Sessions:          doc.NAT.Sessions,
+		Addresses:         doc.NAT.Addresses,
 		Metrics:           Metrics(doc.Metrics),
 	}
 	if c.AdminSocket == "" {

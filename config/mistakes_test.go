@@ -132,6 +132,8 @@ func TestMistakes(t *testing.T) {
 		{"timeout with a fraction", "nat: {timeouts: {udp: 150s500ms}}", 1, "nat.timeouts.udp", "whole number of seconds"},
 		{"shortcut", "nat: {shortcut: sometimes}", 1, "nat.shortcut", "write on or off"},
 		{"bound", "nat: {bounds: {per_host: -1}}", 1, "nat.bounds.per_host", "from 0 to 67108864"},
+		{"few addresses", "nat: {addresses: 254}", 1, "nat.addresses", "from 255 to 16383"},
+		{"many addresses", "nat: {addresses: 16384}", 1, "nat.addresses", "from 255 to 16383"},
 		{"few sessions", "nat: {sessions: 1}", 1, "nat.sessions", "from 1024 to 67108864, or 0"},
 		{"many sessions", "nat: {sessions: 67108865}", 1, "nat.sessions", "out of range"},
 		{"refusal", "nat: {refuse: reset}", 1, "nat.refuse", "write drop or reject"},

@@ -120,6 +120,10 @@ type Ports struct {
 	Most     int   // that there can be
 }
 
+// MostAddresses is how many private addresses of a network can be counted one by one
+// (SLOTS in bpf/types.h, less the slot for all others).
+const MostAddresses = 16383
+
 // NoPort counts the connections of a host that were refused since no port of the
 // elastic IP was free that they would have been seen from. Each try counts.
 type NoPort struct {

@@ -82,7 +82,7 @@ type kernel interface {
 func openKernel(c *config.Config, log *slog.Logger) (kernel, error) {
 	return engine.New(engine.Config{
 		RunDir: c.RunDir, Logger: log,
-		Sessions: session.Options{Dir: c.BPFDir, Sessions: c.Sessions},
+		Sessions: session.Options{Dir: c.BPFDir, Sessions: c.Sessions, Addresses: c.Addresses},
 	})
 }
 

@@ -76,6 +76,7 @@ func (n *Network) putSettings() error {
 	if s.Flags&setShortcut != 0 {
 		s.Established += millis(n.s.opt.Lifetime)
 	}
+	s.Slots = uint32(n.s.addresses())
 	n.bounds(&s, n.rules)
 	if err := n.maps["settings"].Put(uint32(0), &s); err != nil {
 		return fmt.Errorf("write the settings of the BPF programs of network %s: %w", n.id, err)

@@ -39,6 +39,7 @@ type Network struct {
 	table         table  // conntrack's, as of the last look
 	others        uint32 // entries in it without a session, likewise
 
+	slots    slots
 	watch    *watch
 	ended    atomic.Uint64              // connections of whose end conntrack has told
 	compared atomic.Pointer[comparison] // the last one; nil if there is none
@@ -85,6 +86,9 @@ func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) 
 		return nil, err
 	}
 	if err := n.locate(); err != nil {
+		return nil, err
+	}
+	if err := n.recoverSlots(); err != nil {
 		return nil, err
 	}
 	// What was learned before belongs to whatever was the case then.

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 
 	"sluice/bpf"
+	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 )
 
@@ -130,7 +131,7 @@ func passIndex(p *ebpf.ProgramSpec) {
 // settings are those of a network with the shortcut and without limits.
 func (f *fixture) settings() settings {
 	return settings{
-		Uplink: uplink, Generation: 1, Lifetime: 1 << 20, Patience: 1 << 20, Flags: setShortcut,
+		Uplink: uplink, Slots: dataplane.MostAddresses, Generation: 1, Lifetime: 1 << 20, Patience: 1 << 20, Flags: setShortcut,
 		Vpc: word4(10, 0, 0, 0), VpcMask: word4(255, 255, 0, 0),
 		Public: word4(203, 0, 113, 0), PublicMask: word4(255, 255, 255, 0),
 	}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/bpf"
+	"sluice/dataplane"
 )
 
 // DefaultDir is where maps, programs and links are pinned.
@@ -41,6 +42,9 @@ type Options struct {
 	// Sessions is how many a network may have; 0 for as many as conntrack may
 	// have connections (net.netfilter.nf_conntrack_max).
 	Sessions int
+	// Addresses is how many private addresses of a network are counted one by one, at
+	// most; 0 for dataplane.MostAddresses. Others share one count.
+	Addresses int
 	// Lifetime is how long a path is used before it is learned anew; 0 for
 	// Lifetime. It has to be shorter than any timeout of a connection.
 	Lifetime time.Duration
@@ -49,6 +53,14 @@ type Options struct {
 // Lifetime is how long a path is used at most before conntrack sees a packet of
 // its connection again.
 func (s *Sessions) Lifetime() time.Duration { return s.opt.Lifetime }
+
+// addresses is how many private addresses are counted one by one, at most.
+func (s *Sessions) addresses() int {
+	if a := s.opt.Addresses; a > 0 {
+		return min(a, dataplane.MostAddresses)
+	}
+	return dataplane.MostAddresses
+}
 
 // Sessions makes Networks. Its methods may be called from several goroutines.
 type Sessions struct {

@@ -106,49 +106,66 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 		t.Shortcut.Misses = append(t.Shortcut.Misses, dataplane.Count{Reason: m.reason, Count: stats[m.stat]})
 	}
 	t.Misplaced = stats[bpf.GatewayStatSTAT_OUT_OF_WINDOW]
-	return t, n.addAddresses(t, g.Slots)
+	return t, n.addAddresses(t)
 }
 
 // addAddresses reads what was counted by slot.
-func (n *Network) addAddresses(t *dataplane.Traffic, slots uint32) error {
-	// Slot 0 is for addresses beyond those that have one.
-	count := min(int(slots)+1, int(n.maps["addresses"].MaxEntries()))
-	addresses := make([]bpf.GatewayAddress, count)
-	if err := batch(n.maps["addresses"], addresses, 1); err != nil {
-		return err
-	}
-	cpus, err := ebpf.PossibleCPU()
+func (n *Network) addAddresses(t *dataplane.Traffic) error {
+	n.slots.mu.Lock()
+	defer n.slots.mu.Unlock()
+	s, err := n.readSlots()
 	if err != nil {
 		return err
 	}
-	volumes := make([]bpf.GatewayVolume, 2*count*cpus)
-	if err := batch(n.maps["volumes"], volumes, cpus); err != nil {
+	var r bpf.GatewayReturnedCounts
+	if err := n.maps["returned"].Lookup(uint32(0), &r); err != nil {
 		return err
 	}
-	sum := func(i int) (v dataplane.Volume) {
-		for _, each := range volumes[i*cpus : (i+1)*cpus] {
-			v.Bytes += each.Bytes
-			v.Packets += each.Packets
-			t.Shortcut.Hits += each.Hits
-		}
-		return v
-	}
+	n.addVolumes(t, r.Outbound, r.Inbound)
 	noPort := map[netip.Addr]uint64{}
 	for _, p := range t.NoPort {
 		noPort[p.Private] += p.Count
 	}
-	for i := range addresses {
-		out, in := sum(2*i), sum(2*i+1)
-		add(&t.Outbound, out)
-		add(&t.Inbound, in)
-		if a := &addresses[i]; a.Addr != 0 {
-			t.Addresses = append(t.Addresses, dataplane.AddressTraffic{
-				Address: address(a.Addr), Outbound: out, Inbound: in, Open: a.Open, Opened: a.Opened, NoPort: noPort[address(a.Addr)],
-			})
+	untold := s.untold()
+	for i := range s.addresses {
+		out, in := n.addVolumes(t, s.volume(i, false), s.volume(i, true))
+		a := s.addresses[i]
+		if a.Addr == 0 || untold[a.Addr] {
+			continue
 		}
+		t.Addresses = append(t.Addresses, dataplane.AddressTraffic{
+			Address: address(a.Addr), Outbound: out, Inbound: in, Open: a.Open, Opened: a.Opened, NoPort: noPort[address(a.Addr)],
+		})
 	}
 	slices.SortFunc(t.Addresses, func(a, b dataplane.AddressTraffic) int { return a.Address.Compare(b.Address) })
+	t.Addresses = together(t.Addresses)
 	return nil
+}
+
+// addVolumes adds what was sent and received to a network's.
+func (n *Network) addVolumes(t *dataplane.Traffic, sent, received bpf.GatewayVolume) (out, in dataplane.Volume) {
+	t.Shortcut.Hits += sent.Hits + received.Hits
+	out, in = dataplane.Volume{Bytes: sent.Bytes, Packets: sent.Packets}, dataplane.Volume{Bytes: received.Bytes, Packets: received.Packets}
+	add(&t.Outbound, out)
+	add(&t.Inbound, in)
+	return out, in
+}
+
+// together makes one of what was counted of an address in several slots. The list is
+// sorted by address.
+func together(list []dataplane.AddressTraffic) []dataplane.AddressTraffic {
+	out := list[:0]
+	for _, a := range list {
+		if len(out) == 0 || out[len(out)-1].Address != a.Address {
+			out = append(out, a)
+			continue
+		}
+		to := &out[len(out)-1]
+		add(&to.Outbound, a.Outbound)
+		add(&to.Inbound, a.Inbound)
+		to.Open, to.Opened = to.Open+a.Open, to.Opened+a.Opened
+	}
+	return out
 }
 
 func add(to *dataplane.Volume, v dataplane.Volume) {

@@ -184,10 +184,14 @@ func (w *watch) attend(ctx context.Context) {
 func (w *watch) compare(ctx context.Context) {
 	again := time.NewTimer(compareEvery)
 	defer again.Stop()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case now := <-sweep.C:
+			w.report(ctx, w.n.sweepSlots(now))
 		case <-again.C:
 			w.look(ctx, w.n.Look, again)
 		case <-w.doubt:

@@ -1,0 +1,266 @@
+package session
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+
+	"sluice/dataplane"
+)
+
+// fewSlots is a fixture that counts few addresses one by one.
+func fewSlots(t *testing.T, most int) *fixture {
+	t.Helper()
+	f := limited(t, func(s *settings) { s.Slots = uint32(most) })
+	f.s = &Sessions{opt: Options{Addresses: most}}
+	return f
+}
+
+// pass has the programs handle a frame, without the counters that run reads. It returns
+// the index that the packet has from one to the other.
+func (f *fixture) pass(t testing.TB, program string, frame []byte, index uint32) uint32 {
+	t.Helper()
+	var out skb
+	if _, err := f.prog[program].Run(&ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)), Context: skb{Index: index}, ContextOut: &out}); err != nil {
+		t.Fatal(err)
+	}
+	return out.Index
+}
+
+const indexSlot = 0x3fff // INDEX_SLOT in bpf/types.h
+
+// send has a host open a connection, or send on it, and returns the slot that it was
+// counted in. Without one a packet on the kernel's path is not counted.
+func (f *fixture) send(t testing.TB, host string, port int) uint32 {
+	t.Helper()
+	frame := opening(host, port).frame()
+	slot := f.pass(t, switchIngress, frame, 0) & indexSlot
+	f.pass(t, uplinkEgress, frame, slot)
+	return slot
+}
+
+// end ends a connection.
+func (f *fixture) end(t testing.TB, host string, port int) {
+	t.Helper()
+	if err := f.attend([]entry{{Original: opening(host, port).key()}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f *fixture) read(t testing.TB) *dataplane.Traffic {
+	t.Helper()
+	out := &dataplane.Traffic{}
+	if err := f.addAddresses(out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func (f *fixture) sweep(t testing.TB, now time.Time) {
+	t.Helper()
+	if err := f.sweepSlots(now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A host that sends from forged addresses has all slots as long as its connections last,
+// and not for good.
+func TestForgedAddressesGiveSlotsBack(t *testing.T) {
+	const slots = 16
+	f := fewSlots(t, slots)
+	now := time.Now()
+	host := func(i int) string { return fmt.Sprintf("10.0.1.%d", 10+i) }
+	for i := range 2 * slots {
+		if slot := f.send(t, host(i), 4000); (slot != 0) != (i < slots) {
+			t.Fatalf("address %d is counted in slot %d", i, slot)
+		}
+	}
+	const late = "10.0.1.200"
+	for range 20 { // as long as the connections are there, whatever the time
+		f.sweep(t, now)
+		now = now.Add(sweepEvery)
+	}
+	if slot := f.send(t, late, 4000); slot != 0 {
+		t.Fatalf("there is a slot %d, while all addresses have a connection", slot)
+	}
+	for i := range 2 * slots {
+		f.end(t, host(i), 4000)
+	}
+	f.end(t, late, 4000)
+	for range 20 {
+		f.sweep(t, now)
+		now = now.Add(sweepEvery)
+	}
+	if slot := f.send(t, late, 4001); slot == 0 {
+		t.Error("no slot was given back")
+	}
+	got := f.read(t)
+	if n := uint64(slots + 1); got.Outbound.Packets != n {
+		t.Errorf("%d packets in all, want %d", got.Outbound.Packets, n)
+	}
+	if len(got.Addresses) != 1 || got.Addresses[0].Address.String() != late || got.Addresses[0].Outbound.Packets != 1 {
+		t.Errorf("addresses %+v", got.Addresses)
+	}
+}
+
+// Few silent addresses are left alone for long.
+func TestSilentAddressesStay(t *testing.T) {
+	f := fewSlots(t, 16)
+	f.send(t, "10.0.1.10", 4000)
+	f.end(t, "10.0.1.10", 4000)
+	now := time.Now()
+	for range int(silentFor / sweepEvery) {
+		f.sweep(t, now)
+		now = now.Add(sweepEvery)
+	}
+	if got := f.read(t); len(got.Addresses) != 1 {
+		t.Errorf("addresses %+v", got.Addresses)
+	}
+}
+
+// Whatever happens when, also if the daemon is started anew in between: a reader who
+// reads each minute comes to what was sent in a slot of the address, and the totals are
+// what was sent.
+func TestSlotsLoseNothing(t *testing.T) {
+	const most, hosts = 6, 14
+	for seed := range uint64(3) {
+		f := fewSlots(t, most)
+		r := rand.New(rand.NewPCG(seed, 9))
+		now, began := time.Now(), time.Now()
+		var sent uint64
+		inSlot, measured, last := map[netip.Addr]uint64{}, map[netip.Addr]uint64{}, map[netip.Addr]uint64{}
+		open := map[[2]int]bool{}
+		given := map[uint32]bool{}
+		minute := now
+		reading := func() {
+			seen := map[netip.Addr]uint64{}
+			got := f.read(t)
+			for _, a := range got.Addresses {
+				if _, twice := seen[a.Address]; twice {
+					t.Fatalf("seed %d: %v is told of twice", seed, a.Address)
+				}
+				seen[a.Address] = a.Outbound.Packets
+				if a.Outbound.Packets < last[a.Address] { // begun at 0 again (controlplane/monitor)
+					last[a.Address] = 0
+				}
+				measured[a.Address] += a.Outbound.Packets - last[a.Address]
+			}
+			last = seen
+			if got.Outbound.Packets != sent {
+				t.Fatalf("seed %d: %d packets in all, want %d", seed, got.Outbound.Packets, sent)
+			}
+		}
+		for range 1500 {
+			next := now.Add(time.Duration(r.IntN(20)) * time.Second)
+			for ; !minute.After(next); minute = minute.Add(time.Minute) {
+				now = minute
+				reading()
+			}
+			now = next
+			// Some are busy, the others come and go.
+			i := r.IntN(1 + r.IntN(hosts))
+			host, port := fmt.Sprintf("10.0.1.%d", 10+i), 4000+r.IntN(2)
+			switch k := r.IntN(10); {
+			case k < 3:
+				slot := f.send(t, host, port)
+				open[[2]int{i, port}] = true
+				if slot != 0 {
+					sent++
+					inSlot[netip.MustParseAddr(host)]++
+					given[slot] = true
+				}
+			case k < 6:
+				for o := range open {
+					f.end(t, fmt.Sprintf("10.0.1.%d", 10+o[0]), o[1])
+					delete(open, o)
+					if r.IntN(2) == 0 {
+						break
+					}
+				}
+			case k < 7:
+				f.slots.known = nil
+				if err := f.recoverSlots(); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				f.sweep(t, now)
+			}
+		}
+		for range 3 { // also what is not told of just now
+			now = now.Add(hiddenFor)
+			f.sweep(t, now)
+			reading()
+		}
+		for a, want := range inSlot {
+			if measured[a] != want {
+				t.Errorf("seed %d: %d packets of %v were read, minute by minute; want %d", seed, measured[a], a, want)
+			}
+		}
+		if g, err := f.state(); err != nil || g.Slots > most || len(given) > most {
+			t.Errorf("seed %d: %d slots, %v", seed, g.Slots, err)
+		}
+		t.Logf("seed %d: %d packets over %v, %d in slots", seed, sent, now.Sub(began).Round(time.Minute), len(inSlot))
+	}
+}
+
+// While packets come from many addresses on all CPUs, slots go from one to the other, and
+// none counts for two.
+func TestSlotsAreTakenBackUnderTraffic(t *testing.T) {
+	const most, senders, rounds = 8, 4, 400
+	f := fewSlots(t, most)
+	stop := make(chan struct{})
+	var sweeper, sending sync.WaitGroup
+	var counted atomic.Uint64
+	sweeper.Go(func() {
+		for now := time.Now(); ; now = now.Add(silentForFull) {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := f.sweepSlots(now); err != nil {
+					t.Error(err)
+					return
+				}
+				f.read(t)
+			}
+		}
+	})
+	for s := range senders {
+		sending.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(s), 1))
+			for range rounds {
+				host, port := fmt.Sprintf("10.0.1.%d", 10+r.IntN(40)), 4000+s
+				slot := f.send(t, host, port)
+				if slot != 0 {
+					counted.Add(1)
+				}
+				if session := f.session(opening(host, port).key()); slot != 0 && session != nil && uint32(session.Slot) == slot {
+					var a [24]byte
+					if err := f.maps["addresses"].Lookup(slot, &a); err != nil {
+						t.Error(err)
+					}
+					if got := netip.AddrFrom4([4]byte(a[:4])).String(); got != host {
+						t.Errorf("%s is counted in slot %d, which is that of %s", host, slot, got)
+					}
+				}
+				f.end(t, host, port)
+			}
+		})
+	}
+	sending.Wait()
+	close(stop)
+	sweeper.Wait()
+	got := f.read(t)
+	if want := counted.Load(); got.Outbound.Packets != want || want == 0 {
+		t.Errorf("%d packets in all, want %d", got.Outbound.Packets, want)
+	}
+	if len(got.Addresses) > most {
+		t.Errorf("%d addresses have slots, of %d", len(got.Addresses), most)
+	}
+}
