@@ -32,6 +32,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 		Throttle:          Throttle{PerKey: Rate{1000, 2000}, Total: Rate{20000, 20000}},
 		AuditInterval:     30 * time.Second,
 		FullAuditInterval: 10 * time.Minute,
+		Addresses:         dataplane.MostAddresses,
 		Metrics:           Metrics{TopAddresses: 10, Keep: 744 * time.Hour},
 		Bridges:           []Bridge{{Name: "sluice-public", Address: netip.MustParsePrefix("203.0.113.1/24")}},
 		Settings: settings.Settings{
