@@ -200,9 +200,12 @@ func DefaultTimeouts() Timeouts {
 // that SNAT entries translate; for those by DNAT entries and by elastic IPs,
 // Bounds do.
 type Limits struct {
-	Connections  int // open at once; 0 for no limit
-	NewPerSecond int // opened in a second; 0 for no limit
+	Connections  int `json:"sessions"`   // open at once; 0 for no limit
+	NewPerSecond int `json:"newASecond"` // opened in a second; 0 for no limit
 }
+
+// Limited reports whether there is a limit on both.
+func (l Limits) Limited() bool { return l.Connections > 0 && l.NewPerSecond > 0 }
 
 // Bounds are how many sessions there may be at once of what the outside calls, and
 // of what hosts with an elastic IP of their own open; 0 is a part of what the

@@ -8,6 +8,7 @@ import (
 	"sluice/controlplane/identity"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/resource"
+	"sluice/dataplane"
 )
 
 // Every gateway is paid as it is used, works, and is of the ordinary type:
@@ -61,7 +62,7 @@ func (s *Service) DescribeNatGateways(_ context.Context, c identity.Caller, r *D
 	if r.Spec != nil {
 		// A gateway of specification XLarge.1 may be asked for, and none can be made.
 		limits, ok := specWords.find(*r.Spec)
-		q.Limits, q.None = []resource.Limits{limits}, q.None || !ok
+		q.Limits, q.None = []dataplane.Limits{limits}, q.None || !ok
 	}
 	list, err := s.nat.Gateways(c, q)
 	if err != nil {

@@ -65,10 +65,10 @@ var (
 		{"RouterInterface", resource.NextHopRouterInterface}, {"VpnGateway", resource.NextHopVPNGateway}, {"NatGateway", resource.NextHopNATGateway}}
 
 	// The specifications of a NAT gateway (NAT Gateway API reference, CreateNatGateway).
-	specWords = words[resource.Limits]{
-		{"Small", resource.Limits{Sessions: 10_000, NewASecond: 1_000}},
-		{"Middle", resource.Limits{Sessions: 50_000, NewASecond: 5_000}},
-		{"Large", resource.Limits{Sessions: 200_000, NewASecond: 10_000}}}
+	specWords = words[dataplane.Limits]{
+		{"Small", dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000}},
+		{"Middle", dataplane.Limits{Connections: 50_000, NewPerSecond: 5_000}},
+		{"Large", dataplane.Limits{Connections: 200_000, NewPerSecond: 10_000}}}
 
 	// Whether something is prepaid: an elastic IP, a VPN gateway that is made, and one
 	// that is shown, as the example of the answers has it.
@@ -81,7 +81,7 @@ var (
 
 // Spec returns the specification that a NAT gateway with these limits has; empty if the
 // documents have none.
-func Spec(l resource.Limits) string { return specWords.wire(l) }
+func Spec(l dataplane.Limits) string { return specWords.wire(l) }
 
 // nextHopType returns the type of a next hop; of none given none.
 func nextHopType(wire *string) (none resource.NextHopType) {

@@ -1,8 +1,8 @@
 package metrics
 
 import (
-	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
+	"sluice/dataplane"
 )
 
 // Networks tells which networks there are.
@@ -38,7 +38,7 @@ func stages() []Stage { return []Stage{Applied, Pending, Failed} }
 // Networks.
 type Status struct {
 	DB   *state.DB
-	Spec func(resource.Limits) string // what the clients call a gateway with such limits
+	Spec func(dataplane.Limits) string // what the clients call a gateway with such limits
 }
 
 // Networks returns all networks that are there or still have to go, by id.

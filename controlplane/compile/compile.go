@@ -75,7 +75,7 @@ func (c *VPC) Compile(v *state.View, changes Changes) (*dataplane.Network, error
 func (j *job) limits() error {
 	j.network.Limits = dataplane.Limits{}
 	for g := range j.v.NATGateways.By(state.ByVPC, j.id).All() {
-		j.network.Limits = dataplane.Limits{Connections: g.Limits.Sessions, NewPerSecond: g.Limits.NewASecond}
+		j.network.Limits = g.Limits
 		break
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
+	"sluice/dataplane"
 )
 
 // everywhere is the destination of a NAT gateway's route.
@@ -23,7 +24,7 @@ const maxBandwidthPackages = 4
 type Gateway struct {
 	Region      string
 	VPC         string
-	Limits      resource.Limits
+	Limits      dataplane.Limits
 	Name        string // empty: the gateway's id
 	Description string
 	// BandwidthPackages are documented for accounts that held one before
@@ -66,7 +67,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		if tx.VPNRoutes.By(state.ByPublished, state.PublishedKey(vpc.ID, everywhere)).Len() > 0 {
 			return NewGateway{}, fault.New(fault.DefaultRouteExists, "a VPN gateway has published a route for 0.0.0.0/0; withdraw it first")
 		}
-		if !in.Limits.Valid() {
+		if !in.Limits.Limited() {
 			return NewGateway{}, fault.New(fault.ParameterInvalid, "%+v; a NAT gateway has a limit on both", in.Limits)
 		}
 		if err := state.Vacant(s.db.Observed, tx.NATGateways, vpc); err != nil {
@@ -93,7 +94,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			NextHops:    []resource.NextHop{{Type: resource.NextHopNATGateway, ID: g.ID}},
 			System:      true,
 		})
-		tx.Done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "sessions", g.Limits.Sessions, "newASecond", g.Limits.NewASecond)
+		tx.Done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "sessions", g.Limits.Connections, "newASecond", g.Limits.NewPerSecond)
 		return NewGateway{ID: g.ID, ForwardTable: g.ForwardTable, SNATTable: g.SNATTable}, nil
 	})
 }
@@ -154,17 +155,17 @@ func (s *Service) ModifyGatewayAttributes(ctx context.Context, c identity.Caller
 
 // ModifyLimits changes a gateway's limits; those that it has are refused
 // with fault.SpecUnchanged.
-func (s *Service) ModifyLimits(ctx context.Context, c identity.Caller, region, id string, to resource.Limits) error {
+func (s *Service) ModifyLimits(ctx context.Context, c identity.Caller, region, id string, to dataplane.Limits) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, err := lookup.In(s.settings, c, tx.NATGateways, region, id)
 		if err != nil {
 			return err
 		}
-		if !to.Valid() {
+		if !to.Limited() {
 			return fault.New(fault.ParameterInvalid, "%+v; a NAT gateway has a limit on both", to)
 		}
 		if old.Limits == to {
-			return fault.New(fault.SpecUnchanged, "NAT gateway %s has %d sessions and %d new ones a second already", id, to.Sessions, to.NewASecond)
+			return fault.New(fault.SpecUnchanged, "NAT gateway %s has %d sessions and %d new ones a second already", id, to.Connections, to.NewPerSecond)
 		}
 		if err := s.gatewayReady(tx.View, old); err != nil {
 			return err
@@ -172,7 +173,7 @@ func (s *Service) ModifyLimits(ctx context.Context, c identity.Caller, region, i
 		g := old.Clone().(*resource.NATGateway)
 		g.Limits = to
 		tx.Put(g)
-		tx.Done("NAT gateway limits changed", "gateway", g.ID, "vpc", g.VPC, "sessions", to.Sessions, "newASecond", to.NewASecond)
+		tx.Done("NAT gateway limits changed", "gateway", g.ID, "vpc", g.VPC, "sessions", to.Connections, "newASecond", to.NewPerSecond)
 		return nil
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
+	"sluice/dataplane"
 )
 
 // AddressUse says what a public address of a gateway is used for.
@@ -35,7 +36,7 @@ type GatewayQuery struct {
 	IDs    state.OneOf[string]
 	VPCs   state.OneOf[string]
 	Names  state.OneOf[string]
-	Limits state.OneOf[resource.Limits]
+	Limits state.OneOf[dataplane.Limits]
 	None   bool // a filter that no gateway can match was given
 	Page   state.Page
 }

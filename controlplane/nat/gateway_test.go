@@ -12,6 +12,7 @@ import (
 	"sluice/controlplane/nat/nattest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
+	"sluice/dataplane"
 )
 
 var ctx = context.Background()
@@ -220,7 +221,7 @@ func TestGatewaysQuery(t *testing.T) {
 		"VPC and id":    {nat.GatewayQuery{VPCs: []string{"vpc-d"}, IDs: []string{"ngw-c"}}, 0, nil},
 		"name":          {nat.GatewayQuery{Names: []string{"big"}}, 1, []string{"ngw-large"}},
 		"part of name":  {nat.GatewayQuery{Names: []string{"bi"}}, 0, nil},
-		"spec":          {nat.GatewayQuery{Limits: []resource.Limits{nattest.Small}, Page: state.Page{Offset: 3, Limit: 3}}, 4, []string{"ngw-d"}},
+		"spec":          {nat.GatewayQuery{Limits: []dataplane.Limits{nattest.Small}, Page: state.Page{Offset: 3, Limit: 3}}, 4, []string{"ngw-d"}},
 		"impossible":    {nat.GatewayQuery{None: true}, 0, nil},
 		"other region":  {nat.GatewayQuery{Region: "cn-beijing"}, 0, nil},
 	} {

@@ -303,7 +303,7 @@ func (p *Plane) Gateway(c identity.Caller, vpc string) nat.NewGateway {
 	if v, ok := p.DB.View().VPCs.Get(vpc); ok {
 		region = v.Region
 	}
-	g, err := p.NAT.CreateGateway(context.Background(), c, nat.Gateway{Region: region, VPC: vpc, Limits: resource.Limits{Sessions: 10_000, NewASecond: 1_000}})
+	g, err := p.NAT.CreateGateway(context.Background(), c, nat.Gateway{Region: region, VPC: vpc, Limits: dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000}})
 	if err != nil {
 		p.t.Fatalf("create NAT gateway: %v", err)
 	}

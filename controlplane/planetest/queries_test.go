@@ -18,6 +18,7 @@ import (
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 	"sluice/controlplane/vpn"
+	"sluice/dataplane"
 )
 
 // TestQueries: every query takes several values for each of its filters, in any
@@ -252,7 +253,7 @@ func newListings(t *testing.T) *planetest.Plane {
 	}
 	put(&resource.ElasticIP{Meta: meta(planetest.Bob, "eip-bob"), Address: address("192.0.2.%d", 100), PublicNetwork: "internet", Bandwidth: 5})
 	for i, vpc := range vpcs {
-		limits := resource.Limits{Sessions: 10_000 * (1 + i%2), NewASecond: 1_000}
+		limits := dataplane.Limits{Connections: 10_000 * (1 + i%2), NewPerSecond: 1_000}
 		put(&resource.NATGateway{Meta: meta(planetest.Alice, fmt.Sprintf("ngw-%d", i)), VPC: vpc, Limits: limits, Name: fmt.Sprintf("name-%d", i%3),
 			ForwardTable: fmt.Sprintf("ftb-%d", i), SNATTable: fmt.Sprintf("stb-%d", i)})
 		put(&resource.VPNGateway{Meta: meta(planetest.Alice, fmt.Sprintf("vpn-%d", i)), VPC: vpc, Address: address("203.0.113.%d", 100+i), PublicNetwork: "internet", Bandwidth: 10, IPsec: true})

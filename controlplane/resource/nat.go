@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"sluice/dataplane"
 )
 
 // Kinds of the NAT resources.
@@ -63,24 +65,15 @@ func (e *ElasticIP) Clone() Resource {
 	return &c
 }
 
-// Limits are those of a NAT gateway on SNAT sessions.
-type Limits struct {
-	Sessions   int `json:"sessions"`   // open at a time
-	NewASecond int `json:"newASecond"` // opened in a second
-}
-
-// Valid says whether there is a limit on both: none is not what any gateway has.
-func (l Limits) Valid() bool { return l.Sessions > 0 && l.NewASecond > 0 }
-
 // NATGateway is the NAT gateway of a VPC, with its DNAT and its SNAT table.
 type NATGateway struct {
 	Meta
-	VPC          string `json:"vpc"`
-	Limits       Limits `json:"limits"`
-	Name         string `json:"name,omitempty"`
-	Description  string `json:"description,omitempty"`
-	ForwardTable string `json:"forwardTable"`
-	SNATTable    string `json:"snatTable"`
+	VPC          string           `json:"vpc"`
+	Limits       dataplane.Limits `json:"limits"` // on both
+	Name         string           `json:"name,omitempty"`
+	Description  string           `json:"description,omitempty"`
+	ForwardTable string           `json:"forwardTable"`
+	SNATTable    string           `json:"snatTable"`
 }
 
 // Kind implements Resource.

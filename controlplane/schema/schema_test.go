@@ -261,7 +261,7 @@ func TestUpgradeBesideAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g, ok := db.View().NATGateways.Get("x"); !ok || g.Limits.Sessions != 10_000 || db.View().Revision != 2 {
+	if g, ok := db.View().NATGateways.Get("x"); !ok || g.Limits.Connections != 10_000 || db.View().Revision != 2 {
 		t.Errorf("%+v at revision %d", g, db.View().Revision)
 	}
 }

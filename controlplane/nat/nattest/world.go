@@ -79,9 +79,9 @@ func Settings() *settings.Settings {
 
 // Limits of NAT gateways.
 var (
-	Small  = resource.Limits{Sessions: 10_000, NewASecond: 1_000}
-	Middle = resource.Limits{Sessions: 50_000, NewASecond: 5_000}
-	Large  = resource.Limits{Sessions: 200_000, NewASecond: 10_000}
+	Small  = dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000}
+	Middle = dataplane.Limits{Connections: 50_000, NewPerSecond: 5_000}
+	Large  = dataplane.Limits{Connections: 200_000, NewPerSecond: 10_000}
 )
 
 // Caller returns a call of the world's account.
