@@ -112,7 +112,7 @@ func (k *checker) durations() error {
 	if d := k.doc.Settle; d < 0 || d > 20*time.Second {
 		return k.errorf("settle", "%v is out of range; write a duration from 0s to 20s", d)
 	}
-	k.config.Settings.Settle = k.doc.Settle
+	k.config.Settings.Settle, k.config.Settings.HidePSKs = k.doc.Settle, k.doc.HidePSKs
 	if d := k.doc.AuditInterval; d < 100*time.Millisecond || d > time.Hour {
 		return k.errorf("audit_interval", "%v is out of range; write a duration from 100ms to 1h", d)
 	}

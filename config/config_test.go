@@ -97,6 +97,7 @@ log_format: json
 max_connections: 7
 throttle: {per_key: {rate: 0.5, burst: 1}, total: {rate: 0, burst: 2}}
 settle: 0s
+hide_pre_shared_keys: true
 audit_interval: 250ms
 full_audit_interval: 1h
 regions: [{id: r1, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]}]
@@ -117,7 +118,7 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 		t.Fatal(err)
 	}
 	if c.Listen != "[::1]:0" || c.DataDir != "/d" || c.RunDir != "/r" || c.BPFDir != "/b" || c.Sessions != 200000 || c.Addresses != 4000 || c.AdminSocket != "/a.sock" || c.LogLevel != slog.LevelDebug ||
-		c.LogFormat != "json" || c.MaxConnections != 7 || c.AuditInterval != 250*time.Millisecond || c.FullAuditInterval != time.Hour || c.Settings.Settle != 0 {
+		c.LogFormat != "json" || c.MaxConnections != 7 || c.AuditInterval != 250*time.Millisecond || c.FullAuditInterval != time.Hour || c.Settings.Settle != 0 || !c.Settings.HidePSKs {
 		t.Errorf("process: %+v", c)
 	}
 	if c.Settings.Bounds != (dataplane.Bounds{PerEntry: 1, PerElasticIP: 2, PerHost: 3}) {

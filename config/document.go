@@ -27,6 +27,7 @@ type document struct {
 	MaxConnections    int                `yaml:"max_connections"`
 	Throttle          throttleDoc        `yaml:"throttle"`
 	Settle            time.Duration      `yaml:"settle"`
+	HidePSKs          bool               `yaml:"hide_pre_shared_keys"`
 	AuditInterval     time.Duration      `yaml:"audit_interval"`
 	FullAuditInterval time.Duration      `yaml:"full_audit_interval"`
 	Regions           []regionDoc        `yaml:"regions"`

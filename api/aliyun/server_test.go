@@ -138,10 +138,21 @@ func TestSignedCalls(t *testing.T) {
 				t.Errorf("answer %s, want %s", body, want)
 			}
 			got := s.actions.callers[len(s.actions.callers)-1]
-			if got.Account != "1001" || got.AccessKeyID != "id" || got.Action != "DescribeRegions" || got.Nonce != method+string(algorithm) || got.RequestID != fmt.Sprintf("REQUEST-%d", s.ids) {
+			if got.DescribeOnly || got.Account != "1001" || got.AccessKeyID != "id" || got.Action != "DescribeRegions" || got.Nonce != method+string(algorithm) || got.RequestID != fmt.Sprintf("REQUEST-%d", s.ids) {
 				t.Errorf("caller %+v", got)
 			}
 		}
+	}
+}
+
+// Who is called knows that a key may only describe.
+func TestDescribeOnlyCaller(t *testing.T) {
+	s := newSite(t, nil)
+	if _, err := s.client("reader").Call(t.Context(), "DescribeRegions", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.actions.callers[0]; !got.DescribeOnly {
+		t.Errorf("caller %+v", got)
 	}
 }
 

@@ -81,6 +81,8 @@ type exchange struct {
 	claim   Claim
 	account string // once the signature has been verified
 	keyID   string
+
+	describeOnly bool
 }
 
 // ServeHTTP implements http.Handler.
@@ -153,7 +155,7 @@ func (s *Server) serve(x *exchange) (refusal *Error) {
 	}
 	ctx, cancel := context.WithTimeout(x.request.Context(), s.Timeout)
 	defer cancel()
-	return x.Invoke(ctx, identity.Caller{Account: x.account, AccessKeyID: x.keyID, RequestID: x.id, Nonce: x.claim.Nonce})
+	return x.Invoke(ctx, identity.Caller{Account: x.account, AccessKeyID: x.keyID, DescribeOnly: x.describeOnly, RequestID: x.id, Nonce: x.claim.Nonce})
 }
 
 // authenticate finds out who calls. What needs no secret comes first, then the
@@ -178,7 +180,7 @@ func (s *Server) authenticate(x *exchange) (refusal *Error) {
 	case !x.Verify(key.Secret):
 		return x.family.Refuse(SignatureWrong)
 	}
-	x.account, x.keyID = key.Account, c.KeyID
+	x.account, x.keyID, x.describeOnly = key.Account, c.KeyID, key.DescribeOnly
 	if refused, ok := s.keys.of(c.KeyID).admit(c.Nonce, c.Signed, now); !ok {
 		return x.family.Refuse(refused)
 	}

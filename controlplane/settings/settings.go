@@ -22,6 +22,8 @@ type Settings struct {
 	Bounds      dataplane.Bounds  // of sessions by DNAT entries and elastic IPs
 	Refusal     dataplane.Refusal // of connections beyond a specification's limits, or Bounds
 	Shortcut    bool              // see dataplane.Network
+	// HidePSKs keeps pre-shared keys from access keys that may only describe.
+	HidePSKs bool
 	// Settle is how long a write waits for earlier changes of the same network
 	// to reach the kernel before it is refused for being in transition.
 	Settle time.Duration

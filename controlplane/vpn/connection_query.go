@@ -27,7 +27,7 @@ const (
 // time of asking.
 type ConnectionStatus struct {
 	*resource.VPNConnection
-	PSK   dataplane.Secret
+	PSK   dataplane.Secret // hidden from some callers
 	Local *resource.VPNGateway
 	Peer  *resource.CustomerGateway
 	Live  dataplane.VPNStatus
@@ -54,7 +54,7 @@ func (s *Service) Connection(ctx context.Context, c identity.Caller, region, id 
 	if err != nil {
 		return ConnectionStatus{}, err
 	}
-	return s.status(v, x, s.live(ctx, x.VPC))
+	return s.statusFor(c, v, x, s.live(ctx, x.VPC))
 }
 
 // ConnectionQuery selects connections of a region. Gateways that are not there
@@ -107,13 +107,25 @@ func (s *Service) Connections(ctx context.Context, c identity.Caller, q Connecti
 		if _, ok := live[x.VPC]; !ok {
 			live[x.VPC] = s.live(ctx, x.VPC)
 		}
-		st, err := s.status(v, x, live[x.VPC])
+		st, err := s.statusFor(c, v, x, live[x.VPC])
 		if err != nil {
 			return none, err
 		}
 		out.Items = append(out.Items, st)
 	}
 	return out, nil
+}
+
+// hidden stands for a pre-shared key that the caller may not see.
+const hidden = "********"
+
+// statusFor returns what a caller is told.
+func (s *Service) statusFor(c identity.Caller, v *state.View, x *resource.VPNConnection, live map[string]dataplane.VPNStatus) (ConnectionStatus, error) {
+	st, err := s.status(v, x, live)
+	if c.DescribeOnly && s.settings.HidePSKs {
+		st.PSK = hidden
+	}
+	return st, err
 }
 
 func (s *Service) status(v *state.View, x *resource.VPNConnection, live map[string]dataplane.VPNStatus) (ConnectionStatus, error) {

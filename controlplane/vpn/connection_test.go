@@ -436,3 +436,28 @@ func TestOthersDoNotWaitForTheDataplane(t *testing.T) {
 	}
 	w.show(id)
 }
+
+// Pre-shared keys are hidden from describe-only keys where the operator wants that, and
+// from nobody else.
+func TestPSKForDescribeOnlyKeys(t *testing.T) {
+	w := newWorld(t)
+	id := w.connected()
+	for _, c := range []struct{ hide, describeOnly, hidden bool }{{}, {describeOnly: true}, {hide: true}, {true, true, true}} {
+		w.Settings.HidePSKs = c.hide
+		caller := planetest.Alice
+		caller.DescribeOnly = c.describeOnly
+		one, err := w.VPN.Connection(ctx, caller, planetest.Region, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := w.VPN.Connections(ctx, caller, vpn.ConnectionQuery{Region: planetest.Region, Page: state.Page{Limit: 10}})
+		if err != nil || len(list.Items) != 1 {
+			t.Fatal(list, err)
+		}
+		for _, x := range []vpn.ConnectionStatus{one, list.Items[0]} {
+			if hidden := string(x.PSK) == "********"; hidden != c.hidden || x.PSK == "" {
+				t.Errorf("%+v: %q", c, string(x.PSK))
+			}
+		}
+	}
+}
