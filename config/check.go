@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ type checker struct {
 
 func (k *checker) check() error {
 	for _, step := range []func() error{
-		k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
+		k.machine, k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
 		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat, k.metrics,
 	} {
 		if err := step(); err != nil {
@@ -33,6 +34,17 @@ func (k *checker) check() error {
 	}
 	return nil
 }
+
+// machine checks the name by which the store knows this machine.
+func (k *checker) machine() error {
+	if !machineName.MatchString(k.doc.Machine) {
+		return k.errorf("machine", "%q is not a name of a machine; write 1 to 64 lower-case letters, digits, '.' and '-', the first a letter or digit", k.doc.Machine)
+	}
+	k.config.Settings.Machine = k.doc.Machine
+	return nil
+}
+
+var machineName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
 
 func (k *checker) listen() error { return k.address("listen", k.doc.Listen, 8680) }
 

@@ -36,6 +36,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 		Metrics:           Metrics{TopAddresses: 10, Keep: 744 * time.Hour},
 		Bridges:           []Bridge{{Name: "sluice-public", Address: netip.MustParsePrefix("203.0.113.1/24")}},
 		Settings: settings.Settings{
+			Machine: "local",
 			Regions: []settings.Region{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []settings.Zone{
 				{ID: "cn-hangzhou-a", LocalName: "cn-hangzhou-a"}, {ID: "cn-hangzhou-b", LocalName: "cn-hangzhou-b"},
 			}}},

@@ -16,6 +16,7 @@ import (
 // document is the file as it is written. docs/configuration.md describes every
 // field.
 type document struct {
+	Machine           string             `yaml:"machine"`
 	Listen            string             `yaml:"listen"`
 	TLS               tlsDoc             `yaml:"tls"`
 	DataDir           string             `yaml:"data_dir"`
@@ -232,6 +233,7 @@ func (l *levelText) UnmarshalText(text []byte) error {
 func defaults() document {
 	t := dataplane.DefaultTimeouts()
 	return document{
+		Machine:           "local",
 		Listen:            "127.0.0.1:8680",
 		DataDir:           "/var/lib/sluice",
 		RunDir:            "/run/sluice",

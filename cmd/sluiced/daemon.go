@@ -23,6 +23,7 @@ import (
 	"sluice/api/edge"
 	"sluice/api/metrics"
 	"sluice/config"
+	"sluice/controlplane/applied"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/inventory"
@@ -34,6 +35,7 @@ import (
 	"sluice/controlplane/seal"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
+	"sluice/controlplane/store/boltfile"
 	"sluice/controlplane/tags"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
@@ -92,6 +94,7 @@ type daemon struct {
 	log    *slog.Logger
 
 	store      *bolt.Store
+	applied    *bolt.Store // what has been applied, beside the resources
 	minutes    *monitor.Minutes
 	kernel     kernel
 	reconciler *reconcile.Reconciler
@@ -156,7 +159,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		path := filepath.Join(c.DataDir, fmt.Sprintf("store.db.schema-%d.%s", old, time.Now().UTC().Format("20060102T150405Z")))
 		return path, s.Backup(path)
 	}
-	if err := schema.Upgrade(ctx, s, backup, log); err != nil {
+	if err := schema.Upgrade(ctx, s, c.Settings.Machine, backup, log); err != nil {
 		return nil, err
 	}
 	db, err := state.Open(ctx, s)
@@ -180,6 +183,15 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			err = errors.Join(err, minutes.Close())
 		}
 	}()
+	observations, err := openObservations(filepath.Join(c.DataDir, "applied.db"), log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, observations.Close())
+		}
+	}()
 	for _, b := range c.Bridges {
 		if err := link.EnsureBridge(b.Namespace, b.Name, b.Address); err != nil {
 			return nil, fmt.Errorf("public network: %w", err)
@@ -200,12 +212,13 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval, Full: c.FullAuditInterval, Open: sealer.Open})
 
 	d := &daemon{
-		config: c, log: log, store: s, minutes: minutes, kernel: dp, reconciler: reconciler,
+		config: c, log: log, store: s, applied: observations, minutes: minutes, kernel: dp, reconciler: reconciler,
 		core: []task{
 			reconciler,
 			storeWatch{db},
+			applied.NewRecorder(db, observations, c.Settings.Machine, applied.Every, log),
 			&receiptSweep{db: db, log: log, now: time.Now, every: time.Minute},
-			monitor.NewRecorder(db, dp, minutes, c.Metrics.Keep, monitor.SystemClock(), log),
+			monitor.NewRecorder(db, c.Settings.Machine, dp, minutes, c.Metrics.Keep, monitor.SystemClock(), log),
 		},
 		info: &process{info: admin.Info{
 			Version: versionText(), GoVersion: runtime.Version(), PID: os.Getpid(), Started: time.Now(),
@@ -258,17 +271,42 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	return d, nil
 }
 
+// openObservations opens the file of what has been applied. One that is damaged is made
+// anew: what was in it is seen again.
+func openObservations(path string, log *slog.Logger) (*bolt.Store, error) {
+	s, err := bolt.Open(path, storePatience)
+	if errors.Is(err, boltfile.ErrDamaged) {
+		log.Warn("what has been applied is recorded anew", "error", err)
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+		s, err = bolt.Open(path, storePatience)
+	}
+	return s, err
+}
+
 // removalsAtStart is how many networks may be marked that the store does not want, for
 // a start to go on: those whose VPC was being deleted when the daemon ended.
 const removalsAtStart = 3
 
 // refuseRemovals keeps a store that has lost its records, is another one, or is new
 // because data_dir is not mounted, from taking down what is in the kernel: what is marked
-// and not wanted is removed. Whoever means that says so on the command line.
+// and not wanted is removed. Whoever means that says so on the command line. Nor is a
+// daemon started by another machine's name than that by which it has made what is here:
+// nobody would look after it.
 func refuseRemovals(v *state.View, dp kernel, c *config.Config) error {
 	marked, err := dp.Networks()
-	if err != nil || c.AllowRemoval {
+	if err != nil {
 		return err
+	}
+	for _, id := range marked {
+		if vpc, ok := v.VPCs.Get(id); ok && vpc.Owner != c.Settings.Machine {
+			return fmt.Errorf("network %s is on this machine, and in the store it belongs to machine %q, while the configuration calls this one %q; set machine to %[2]q",
+				id, vpc.Owner, c.Settings.Machine)
+		}
+	}
+	if c.AllowRemoval {
+		return nil
 	}
 	gone := slices.DeleteFunc(slices.Clone(marked), func(id string) bool { _, wanted := v.VPCs.Get(id); return wanted })
 	most := removalsAtStart
@@ -286,7 +324,9 @@ func refuseRemovals(v *state.View, dp kernel, c *config.Config) error {
 // takes requests, begins last and ends first: while a running request is
 // finished, what it waits for still goes on.
 func (d *daemon) run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, d.kernel.Close(), d.minutes.Close(), d.store.Close()) }()
+	defer func() {
+		err = errors.Join(err, d.kernel.Close(), d.minutes.Close(), d.applied.Close(), d.store.Close())
+	}()
 	d.log.Info("sluiced starts", "version", versionText(), "config", d.config.File, "data_dir", d.config.DataDir, "admin_socket", d.config.AdminSocket)
 
 	core, coreCtx := errgroup.WithContext(context.WithoutCancel(ctx))

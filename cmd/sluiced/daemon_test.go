@@ -432,3 +432,44 @@ func TestOlderStore(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A daemon that the configuration calls by another name than that by which the networks
+// here were made does not start, and a damaged record of what was applied bars nothing.
+func TestMachine(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	c.Settings.Machine = "one"
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := bolt.Open(filepath.Join(c.DataDir, "store.db"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Commit(t.Context(), 0, []store.Write{{Key: store.Key{Kind: "vpc", ID: "vpc-a"}, Value: []byte(`{"id":"vpc-a","cidr":"10.0.0.0/8"}`)}})
+	if err := errors.Join(err, s.Close(), os.WriteFile(filepath.Join(c.DataDir, "applied.db"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	r := startDaemon(t, c, newFakeKernel())
+	r.await(t)
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	records, err := bolt.Open(filepath.Join(c.DataDir, "applied.db"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text string
+	_, err = records.Load(t.Context(), func(r store.Record) error { text += r.ID + " " + string(r.Value); return nil })
+	if err := errors.Join(err, records.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text, `vpc-a {"owner":"one"`) || strings.Contains(text, `"applied":0`) {
+		t.Errorf("recorded: %s", text)
+	}
+	c.Settings.Machine = "two"
+	k := &fakeKernel{marked: []string{"vpc-a"}}
+	_, err = openWith(t.Context(), c, slog.New(slog.DiscardHandler), func(*config.Config, *slog.Logger) (kernel, error) { return k, nil })
+	if err == nil || !strings.Contains(err.Error(), `"one"`) || !k.closed {
+		t.Errorf("by another name: %v", err)
+	}
+}

@@ -46,6 +46,7 @@ const readers = 4
 // Recorder is the task that records every minute of every NAT gateway.
 type Recorder struct {
 	db      *state.DB
+	machine string
 	meter   Meter
 	minutes *Minutes
 	keep    time.Duration
@@ -57,10 +58,11 @@ type Recorder struct {
 	failing   bool                     // it has been said that the file can't be written
 }
 
-// NewRecorder returns a recorder that keeps minutes for as long as keep.
-func NewRecorder(db *state.DB, meter Meter, minutes *Minutes, keep time.Duration, clock Clock, log *slog.Logger) *Recorder {
+// NewRecorder returns a recorder of the gateways in the networks of a machine, that
+// keeps minutes for as long as keep.
+func NewRecorder(db *state.DB, machine string, meter Meter, minutes *Minutes, keep time.Duration, clock Clock, log *slog.Logger) *Recorder {
 	return &Recorder{
-		db: db, meter: meter, minutes: minutes, keep: keep, clock: clock, log: log,
+		db: db, machine: machine, meter: meter, minutes: minutes, keep: keep, clock: clock, log: log,
 		read: make(map[string]time.Duration), complains: make(map[string]bool),
 	}
 }
@@ -122,7 +124,9 @@ func (r *Recorder) record(ctx context.Context, end int64) {
 	v := r.db.View()
 	var gateways []*resource.NATGateway
 	for g := range v.NATGateways.All() {
-		gateways = append(gateways, g)
+		if vpc, ok := v.VPCs.Get(g.VPC); ok && vpc.Owner == r.machine { // another machine counts its own
+			gateways = append(gateways, g)
+		}
 	}
 	outcomes := make([]outcome, len(gateways))
 	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), slack)

@@ -123,7 +123,7 @@ func newRecording(t *testing.T) *recording {
 
 // start makes a recorder as a daemon does that has just been started.
 func (r *recording) start() {
-	r.Recorder = NewRecorder(r.DB, r.meter, r.minutes, 744*time.Hour, r.clock, slog.New(slog.NewTextHandler(&r.log, nil)))
+	r.Recorder = NewRecorder(r.DB, r.Settings.Machine, r.meter, r.minutes, 744*time.Hour, r.clock, slog.New(slog.NewTextHandler(&r.log, nil)))
 }
 
 // run lets the recorder work for a time.

@@ -57,7 +57,7 @@ func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (
 		meta := resource.Meta{Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()}
 		with := func(id string) resource.Meta { m := meta; m.ID = id; return m }
 		tx.Put(&resource.VPC{
-			Meta: with(made.VPC), CIDR: in.CIDR, Name: in.Name, Description: in.Description,
+			Meta: with(made.VPC), Owner: s.settings.Machine, CIDR: in.CIDR, Name: in.Name, Description: in.Description,
 			UserCIDRs: slices.Clone(in.UserCIDRs), VRouter: made.VRouter, RouteTable: made.RouteTable,
 		})
 		tx.Put(&resource.VRouter{Meta: with(made.VRouter), VPC: made.VPC, RouteTable: made.RouteTable})

@@ -122,6 +122,7 @@ func New(t testing.TB) *Plane {
 // Settings returns the settings of a new plane.
 func Settings() *settings.Settings {
 	return &settings.Settings{
+		Machine: "here",
 		Regions: []settings.Region{
 			{ID: Region, LocalName: "North", Zones: []settings.Zone{{ID: Zone}, {ID: Zone2}}},
 			{ID: Elsewhere, LocalName: "East", Zones: []settings.Zone{{ID: ZoneThere}}},

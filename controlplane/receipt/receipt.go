@@ -14,10 +14,11 @@ import (
 )
 
 // How long receipts are kept. A nonce has to outlive the clock skew that the
-// signature check allows, both ways.
+// signature check allows, both ways, and besides that by which the clocks of machines
+// differ that share a store: one of them deletes what another has written.
 const (
 	TokenLifetime = 24 * time.Hour
-	NonceLifetime = 2*time.Hour + time.Minute
+	NonceLifetime = 2*time.Hour + 10*time.Minute
 )
 
 // Once runs fn in a transaction, unless the caller's token has been through

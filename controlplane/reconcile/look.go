@@ -13,7 +13,14 @@ import (
 // look makes the dataplane match one network as it is wanted now.
 func (r *Reconciler) look(ctx context.Context, id string, why reason) {
 	v := r.db.View()
-	_, wanted := v.VPCs.Get(id)
+	vpc, wanted := v.VPCs.Get(id)
+	owner := r.db.Observed.Owner(id) // also of one that is to go
+	if wanted {
+		owner = vpc.Owner
+	}
+	if owner != "" && owner != r.settings.Machine {
+		return // another machine's: neither is it made here, nor is what its owner reports another's to tell
+	}
 	var err error
 	if wanted {
 		err = r.apply(ctx, v, id, why)

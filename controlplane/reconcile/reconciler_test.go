@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"sluice/controlplane/nat/nattest"
 	"sluice/controlplane/reconcile"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
 )
 
 // The tests run in synctest bubbles: time passes only when everything waits,
@@ -511,6 +513,49 @@ func TestManyWritersOneOrder(t *testing.T) {
 		}
 		if len(b.dp.overlaps) > 0 {
 			t.Errorf("worked on twice at a time: %q", b.dp.overlaps)
+		}
+	})
+}
+
+// Another machine's network is neither made nor removed here, whatever becomes of it and
+// whoever asks for a look, and what its owner has seen of it stands.
+func TestAnotherMachines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := nattest.New(t)
+		w.Settings.Machine = "here"
+		put := func(id, owner string) {
+			t.Helper()
+			v := &resource.VPC{Meta: resource.Meta{ID: id}, Owner: owner, CIDR: netip.MustParsePrefix("10.0.0.0/8")}
+			if err := w.DB.Update(t.Context(), func(tx *state.Tx) error { tx.Put(v); return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put("vpc-there", "there")
+		dp := newFake()
+		dp.marked = []string{"vpc-there"}
+		b := start(t, w, dp, reconcile.Options{Audit: time.Second})
+		if !b.ready() {
+			t.Error("waits for another machine's network")
+		}
+		put("vpc-here", "here")
+		dp.changed <- "vpc-there"
+		time.Sleep(10 * time.Second)
+		w.DB.Observed.Take("vpc-there", state.Observation{Owner: "there", Applied: 1, Tried: 1})
+		if err := w.DB.Update(t.Context(), func(tx *state.Tx) error {
+			v, _ := tx.VPCs.Get("vpc-there")
+			tx.Delete(v)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		for _, call := range dp.take() {
+			if call == "apply vpc-there" || call == "remove vpc-there" {
+				t.Error(call)
+			}
+		}
+		if o := w.DB.Observed; !o.Holds("vpc-there") || o.Settled("vpc-there") || o.Applied("vpc-there") != 1 || !o.Settled("vpc-here") {
+			t.Errorf("%+v", o.Status())
 		}
 	})
 }

@@ -19,6 +19,7 @@ const (
 // VSwitches have unless they are bound to another.
 type VPC struct {
 	Meta
+	Owner       string         `json:"owner"` // name of the machine whose dataplane carries the network
 	CIDR        netip.Prefix   `json:"cidr"`
 	Name        string         `json:"name,omitempty"`
 	Description string         `json:"description,omitempty"`

@@ -18,29 +18,34 @@ import (
 )
 
 // Version is the schema of this version of Sluice.
-const Version = 1
+const Version = 2
 
 // key is where the schema stands in the store.
 var key = store.Key{Kind: store.KindSchema, ID: "version"}
 
-// steps lead from one schema to the next: steps[0] from 0 to 1.
-var steps = [Version]func(kind string, r record) error{fieldWords}
+// steps lead from one schema to the next: steps[0] from 0 to 1. machine is the name of
+// this machine.
+var steps = [Version]func(machine, kind string, r record) error{
+	func(_, kind string, r record) error { return fieldWords(kind, r) },
+	owners,
+}
 
 // record is a record's members, as they are stored.
 type record map[string]json.RawMessage
 
 // Upgrade brings a store to Version, in one commit. A store with records of an older
-// schema is backed up before. It fails on one of a newer schema. If another writer of
+// schema is backed up before. machine is the name of this machine. It fails on a store
+// of a newer schema. If another writer of
 // the store was faster, what that has made of it is looked at anew.
-func Upgrade(ctx context.Context, s store.Store, backup func(schema int) (path string, err error), log *slog.Logger) error {
+func Upgrade(ctx context.Context, s store.Store, machine string, backup func(schema int) (path string, err error), log *slog.Logger) error {
 	for {
-		if err := upgrade(ctx, s, backup, log); !errors.Is(err, store.ErrConflict) {
+		if err := upgrade(ctx, s, machine, backup, log); !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
 }
 
-func upgrade(ctx context.Context, s store.Store, backup func(schema int) (path string, err error), log *slog.Logger) error {
+func upgrade(ctx context.Context, s store.Store, machine string, backup func(schema int) (path string, err error), log *slog.Logger) error {
 	have, known := 0, false
 	type stored struct {
 		store.Key
@@ -71,7 +76,7 @@ func upgrade(ctx context.Context, s store.Store, backup func(schema int) (path s
 	if len(records) > 0 {
 		for _, x := range records {
 			for at := have; at < Version; at++ {
-				if err := steps[at](x.Kind, x.record); err != nil {
+				if err := steps[at](machine, x.Kind, x.record); err != nil {
 					return fmt.Errorf("bring record %s %q to schema %d: %w", x.Kind, x.ID, at+1, err)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -59,17 +60,21 @@ func records(t *testing.T, s store.Store) map[store.Key]string {
 
 // What the dataplane is given is the same as the version gave it that has written the
 // store: testdata/0/networks.json is what that compiled, with every algorithm, group,
-// specification, kind of binding and next hop.
-func TestUpgradeFrom0(t *testing.T) {
-	s, path := stored(t, "testdata/0/store.db")
+// specification, kind of binding and next hop. The store of schema 1 is that of schema 0
+// as the version of that schema has brought it over.
+func TestUpgradeFrom0(t *testing.T) { testUpgrade(t, 0) }
+func TestUpgradeFrom1(t *testing.T) { testUpgrade(t, 1) }
+
+func testUpgrade(t *testing.T, from int) {
+	s, path := stored(t, fmt.Sprintf("testdata/%d/store.db", from))
 	before := records(t, s)
 	backup := func(old int) (string, error) {
-		if old != 0 {
+		if old != from {
 			t.Errorf("a backup of schema %d", old)
 		}
 		return path + ".backup", s.Backup(path + ".backup")
 	}
-	if err := schema.Upgrade(ctx, s, backup, quiet); err != nil {
+	if err := schema.Upgrade(ctx, s, "here", backup, quiet); err != nil {
 		t.Fatal(err)
 	}
 	db, err := state.Open(ctx, s)
@@ -101,6 +106,9 @@ func TestUpgradeFrom0(t *testing.T) {
 			x, _ := json.MarshalIndent(w, "", "\t")
 			t.Errorf("%s:\n%s\nwas\n%s", vpc.ID, g, x)
 		}
+		if vpc.Owner != "here" {
+			t.Errorf("%s belongs to %q", vpc.ID, vpc.Owner)
+		}
 		if len(got.VPNGateways) > 0 {
 			connections += len(got.VPNGateways[0].Connections)
 		}
@@ -124,7 +132,7 @@ func TestUpgradeFrom0(t *testing.T) {
 		t.Error("the backup is not what the store was")
 	}
 	after := records(t, s)
-	if err := schema.Upgrade(ctx, s, nil, quiet); err != nil {
+	if err := schema.Upgrade(ctx, s, "here", nil, quiet); err != nil {
 		t.Fatal(err)
 	}
 	if got := records(t, s); !reflect.DeepEqual(got, after) {
@@ -151,7 +159,7 @@ func TestUpgradeRefuses(t *testing.T) {
 	backup := func(int) (string, error) { copies++; return "", nil }
 
 	s := fresh()
-	if err := schema.Upgrade(ctx, s, nil, quiet); err != nil {
+	if err := schema.Upgrade(ctx, s, "here", nil, quiet); err != nil {
 		t.Errorf("a new store: %v", err)
 	}
 	if _, err := state.Open(ctx, s); err != nil {
@@ -160,7 +168,7 @@ func TestUpgradeRefuses(t *testing.T) {
 
 	s = fresh()
 	commit(s, store.KindSchema, "version", "999")
-	if err := schema.Upgrade(ctx, s, backup, quiet); err == nil || !strings.Contains(err.Error(), "999") {
+	if err := schema.Upgrade(ctx, s, "here", backup, quiet); err == nil || !strings.Contains(err.Error(), "999") {
 		t.Errorf("of a newer version: %v", err)
 	}
 
@@ -173,7 +181,7 @@ func TestUpgradeRefuses(t *testing.T) {
 		s := fresh()
 		commit(s, r[0], "x", r[1])
 		before := records(t, s)
-		if err := schema.Upgrade(ctx, s, backup, quiet); err == nil || !strings.Contains(err.Error(), `"x"`) {
+		if err := schema.Upgrade(ctx, s, "here", backup, quiet); err == nil || !strings.Contains(err.Error(), `"x"`) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := records(t, s); !reflect.DeepEqual(got, before) {
@@ -187,7 +195,7 @@ func TestUpgradeRefuses(t *testing.T) {
 	s = fresh()
 	commit(s, string(resource.KindVPC), "x", `{"id":"x"}`)
 	full := errors.New("no space left")
-	if err := schema.Upgrade(ctx, s, func(int) (string, error) { return "", full }, quiet); !errors.Is(err, full) || len(records(t, s)) != 1 {
+	if err := schema.Upgrade(ctx, s, "here", func(int) (string, error) { return "", full }, quiet); !errors.Is(err, full) || len(records(t, s)) != 1 {
 		t.Errorf("without a backup: %v", err)
 	}
 }
@@ -211,7 +219,7 @@ func TestReceiptsOf0(t *testing.T) {
 	if _, err := s.Commit(ctx, 0, writes); err != nil {
 		t.Fatal(err)
 	}
-	if err := schema.Upgrade(ctx, s, func(int) (string, error) { return "", nil }, quiet); err != nil {
+	if err := schema.Upgrade(ctx, s, "here", func(int) (string, error) { return "", nil }, quiet); err != nil {
 		t.Fatal(err)
 	}
 	db, err := state.Open(ctx, s)
@@ -249,12 +257,12 @@ func TestUpgradeBesideAnother(t *testing.T) {
 	rival := &storetest.Rival{Store: s, Act: func(step string) {
 		if step == "before Commit" && first {
 			first = false
-			if err := schema.Upgrade(ctx, space.Open(), backup, quiet); err != nil {
+			if err := schema.Upgrade(ctx, space.Open(), "here", backup, quiet); err != nil {
 				t.Error(err)
 			}
 		}
 	}}
-	if err := schema.Upgrade(ctx, rival, backup, quiet); err != nil {
+	if err := schema.Upgrade(ctx, rival, "here", backup, quiet); err != nil {
 		t.Fatal(err)
 	}
 	db, err := state.Open(ctx, s)

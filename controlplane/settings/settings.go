@@ -13,6 +13,7 @@ import (
 
 // Settings is the part of the configuration that the control plane follows.
 type Settings struct {
+	Machine     string // name of this machine, which owns the networks that are made here
 	Regions     []Region
 	Public      []PublicNetwork
 	Attachments []Attachment

@@ -45,7 +45,7 @@ func Open(ctx context.Context, s store.Store) (*DB, error) {
 	db.view.Store(v)
 	db.changes.forget(v.Revision)
 	for vpc := range v.VPCs.All() {
-		db.Observed.want(vpc.ID, v.Revision)
+		db.Observed.want(vpc.ID, vpc.Owner, v.Revision)
 	}
 	return db, nil
 }
@@ -140,7 +140,11 @@ func (db *DB) publish(tx *Tx, revision int64) {
 		commit.Networks = append(commit.Networks, id)
 		// Before the view is published: whoever sees the change in the view sees
 		// the network as unsettled.
-		db.Observed.want(id, revision)
+		owner := ""
+		if vpc, ok := tx.VPCs.Get(id); ok {
+			owner = vpc.Owner
+		}
+		db.Observed.want(id, owner, revision)
 	}
 	db.changes.note(tx, revision)
 	for g := range tx.deleted {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -10,17 +11,22 @@ import (
 )
 
 // Observed is what the dataplane has reported of each network, beside what is
-// wanted of it. It is not stored: after a restart the dataplane reports again.
+// wanted of it. What a machine has seen of its own networks is in its memory: after a
+// restart its dataplane reports again, as nobody knows what became of the kernel. Of
+// other machines' networks it is what these have recorded (package applied).
 type Observed struct {
 	mu       sync.Mutex
 	networks map[string]*observation
+	news     map[string]bool // networks of which Taken has something to tell
+	more     chan struct{}
 }
 
 type observation struct {
-	wanted  int64 // revision of the newest change that the dataplane has to follow
-	applied int64 // revision that it has reported
-	tried   int64 // revision of the last attempt, whether it worked or not
-	err     error // of the last attempt
+	owner   string // machine whose dataplane carries it
+	wanted  int64  // revision of the newest change that the dataplane has to follow
+	applied int64  // revision that it has reported
+	tried   int64  // revision of the last attempt, whether it worked or not
+	err     error  // of the last attempt
 	since   time.Time
 	deleted map[resource.Kind]int64 // revision at which a resource of the kind was deleted last
 	// Is closed and replaced at every report of this network: those who wait for
@@ -28,9 +34,19 @@ type observation struct {
 	reported chan struct{}
 }
 
+// Observation is what the owner of a network has seen of it, as others may know it.
+type Observation struct {
+	Owner   string    `json:"owner"`           // name of the machine
+	Applied int64     `json:"applied"`         // revision of the resources up to which its kernel holds the network
+	Tried   int64     `json:"tried"`           // revision of the last attempt, whether it worked or not
+	Error   string    `json:"error,omitempty"` // of the last attempt
+	Since   time.Time `json:"since"`           // of the report that was the first to say so, by the owner's clock
+}
+
 // NetworkStatus is one network's place between wanted and applied.
 type NetworkStatus struct {
 	Network string    `json:"network"`
+	Owner   string    `json:"owner,omitempty"` // name of the machine
 	Wanted  int64     `json:"wanted"`
 	Applied int64     `json:"applied"`
 	Error   string    `json:"error,omitempty"` // of the last attempt
@@ -38,7 +54,59 @@ type NetworkStatus struct {
 }
 
 func newObserved() *Observed {
-	return &Observed{networks: make(map[string]*observation)}
+	return &Observed{networks: make(map[string]*observation), news: make(map[string]bool), more: make(chan struct{}, 1)}
+}
+
+// tell notes that there is something to record of a network. o.mu is held.
+func (o *Observed) tell(network string) {
+	o.news[network] = true
+	select {
+	case o.more <- struct{}{}:
+	default:
+	}
+}
+
+// News receives when Taken has something to tell. It is for one reader.
+func (o *Observed) News() <-chan struct{} { return o.more }
+
+// Taken returns what has been seen of the networks of which something else has been
+// seen since the last call; nil of one of which nothing is left.
+func (o *Observed) Taken() map[string]*Observation {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	taken := make(map[string]*Observation, len(o.news))
+	for id := range o.news {
+		taken[id] = nil
+		if n := o.networks[id]; n != nil {
+			taken[id] = &Observation{Owner: n.owner, Applied: n.applied, Tried: n.tried, Error: text(n.err), Since: n.since}
+		}
+	}
+	clear(o.news)
+	return taken
+}
+
+// Take takes the word of the owner of a network, another machine. It may take something
+// back: that machine may have begun anew.
+func (o *Observed) Take(network string, x Observation) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := o.of(network)
+	n.owner, n.applied, n.tried, n.err, n.since = x.Owner, x.Applied, x.Tried, nil, x.Since
+	if x.Error != "" {
+		n.err = errors.New(x.Error)
+	}
+	n.wake()
+}
+
+// Owner returns the machine whose dataplane carries a network, also while the network
+// is being removed; empty if that is not known.
+func (o *Observed) Owner(network string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.networks[network]; n != nil {
+		return n.owner
+	}
+	return ""
 }
 
 func (o *Observed) of(network string) *observation {
@@ -50,11 +118,18 @@ func (o *Observed) of(network string) *observation {
 	return n
 }
 
-func (o *Observed) want(network string, revision int64) {
+// want notes that the dataplane of a network has to follow a revision. owner is empty of
+// a network that is to go.
+func (o *Observed) want(network, owner string, revision int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if n := o.of(network); revision > n.wanted {
-		n.wanted = revision
+	if o.networks[network] == nil {
+		o.tell(network)
+	}
+	n := o.of(network)
+	n.wanted = max(n.wanted, revision)
+	if owner != "" {
+		n.owner = owner
 	}
 }
 
@@ -92,10 +167,14 @@ func (o *Observed) Report(network string, revision int64, err error, now time.Ti
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := o.of(network)
+	applied, tried, told := n.applied, n.tried, n.err
 	n.tried = max(n.tried, revision)
 	n.err, n.since = err, now
 	if err == nil {
 		n.applied = max(n.applied, revision)
+	}
+	if n.applied != applied || n.tried != tried || text(n.err) != text(told) {
+		o.tell(network)
 	}
 	n.wake()
 }
@@ -111,9 +190,18 @@ func (o *Observed) Forget(network string, revision int64) {
 	}
 	n.wake()
 	delete(o.networks, network)
+	o.tell(network)
 	if n.wanted > revision {
-		o.of(network).wanted = n.wanted
+		again := o.of(network)
+		again.wanted, again.owner = n.wanted, n.owner
 	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 func (n *observation) wake() {
@@ -172,11 +260,7 @@ func (o *Observed) Status() []NetworkStatus {
 	defer o.mu.Unlock()
 	out := make([]NetworkStatus, 0, len(o.networks))
 	for id, n := range o.networks {
-		s := NetworkStatus{Network: id, Wanted: n.wanted, Applied: n.applied, Since: n.since}
-		if n.err != nil {
-			s.Error = n.err.Error()
-		}
-		out = append(out, s)
+		out = append(out, NetworkStatus{Network: id, Owner: n.owner, Wanted: n.wanted, Applied: n.applied, Error: text(n.err), Since: n.since})
 	}
 	slices.SortFunc(out, func(a, b NetworkStatus) int {
 		if a.Network < b.Network {
