@@ -15,10 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"sluice/dataplane/internal/process"
 	"sluice/dataplane/netns"
@@ -172,8 +169,7 @@ func (sp *speaker) gossip() {
 func (sp *speaker) run() {
 	defer close(sp.done)
 	defer sp.ns.Close()
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = time.Second, 30*time.Second
+	pauses := process.Pauses{First: time.Second, Most: 30 * time.Second}
 	for {
 		began := time.Now()
 		err := sp.converse()
@@ -188,9 +184,9 @@ func (sp *speaker) run() {
 		sp.mu.Unlock()
 		sp.take(r)
 		if time.Since(began) > steady {
-			wait.Reset()
+			pauses.Reset()
 		}
-		pause := wait.NextBackOff()
+		pause := pauses.Next()
 		sp.log.Warn("BGP speaker ended, and is started again", "error", err, "in", pause)
 		select {
 		case <-sp.ctx.Done():
@@ -257,9 +253,13 @@ func (sp *speaker) reach() (net.Conn, error) {
 	}
 	// One of another version may not understand.
 	if len(pids) == 1 && process.In(pids[0], sp.ns) && process.SameProgram(pids[0]) {
-		if line, err := sp.dial(nil); err == nil {
-			sp.log.Info("adopted a network's BGP speaker", "process", pids[0])
-			return line, nil
+		if h, err := process.Adopt(pids[0]); err == nil {
+			line, err := sp.dial(h)
+			h.Close()
+			if err == nil {
+				sp.log.Info("adopted a network's BGP speaker", "process", pids[0])
+				return line, nil
+			}
 		}
 	}
 	if err := sp.ctx.Err(); err != nil {
@@ -268,16 +268,16 @@ func (sp *speaker) reach() (net.Conn, error) {
 	if err := end(sp.dir); err != nil {
 		return nil, err
 	}
-	ended, err := sp.start()
+	h, err := sp.start()
 	if err != nil {
 		return nil, fmt.Errorf("start BGP speaker: %w", err)
 	}
-	return sp.dial(ended)
+	defer h.Close()
+	return sp.dial(h)
 }
 
-// start starts a process, in a session of its own and with nothing of ours open, so
-// that it outlives us. It returns a channel that is closed when it has ended.
-func (sp *speaker) start() (ended chan struct{}, err error) {
+// start starts a process, see process.Start.
+func (sp *speaker) start() (*process.Helper, error) {
 	if err := os.MkdirAll(sp.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -292,58 +292,41 @@ func (sp *speaker) start() (ended chan struct{}, err error) {
 	// Not by its path: that may be another version by now.
 	cmd := exec.Command("/proc/self/exe", argument, sp.dir)
 	cmd.Args[0] = os.Args[0]
-	cmd.Dir, cmd.Stderr, cmd.SysProcAttr = "/", said, &syscall.SysProcAttr{Setsid: true}
-	// It is forked from a thread in the namespace, and so lives in it.
-	if err := sp.ns.Do(cmd.Start); err != nil {
-		return nil, err
-	}
-	ended = make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	return ended, nil
+	cmd.Stderr = said
+	return process.Start(cmd, sp.ns.Do)
 }
 
 // dial opens a connection to the process, as soon as it listens.
-func (sp *speaker) dial(ended <-chan struct{}) (net.Conn, error) {
+func (sp *speaker) dial(h *process.Helper) (line net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(sp.ctx, ready)
 	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	var dialer net.Dialer
-	for {
-		line, err := dialer.DialContext(ctx, "unix", filepath.Join(sp.dir, socketFile))
-		if err == nil {
-			return line, nil
-		}
-		select {
-		case <-tick.C:
-		case <-ended:
-			return nil, fmt.Errorf("the BGP speaker has ended: %w", lastLine(sp.dir))
-		case <-ctx.Done():
-			return nil, fmt.Errorf("the BGP speaker does not listen: %w", err)
-		}
+	err = h.Await(ctx, func(ctx context.Context) (err error) {
+		line, err = new(net.Dialer).DialContext(ctx, "unix", filepath.Join(sp.dir, socketFile))
+		return err
+	})
+	switch {
+	case errors.Is(err, process.ErrEnded):
+		return nil, fmt.Errorf("the BGP speaker has ended: %w", lastLine(sp.dir))
+	case err != nil:
+		return nil, fmt.Errorf("the BGP speaker does not listen: %w", err)
 	}
+	return line, nil
 }
 
 // find returns the processes that are speakers with that directory.
-func find(dir string) ([]int, error) {
-	return process.Find(func(pid int) bool {
+func find(dir string) ([]int, error) { return process.Find(isSpeaker(dir)) }
+
+func isSpeaker(dir string) func(pid int) bool {
+	return func(pid int) bool {
 		args := process.Arguments(pid)
 		return len(args) == 3 && args[1] == argument && args[2] == dir
-	})
+	}
 }
 
 // end ends the speakers with that directory. They take leave of their peers.
 func end(dir string) error {
-	pids, err := find(dir)
-	if err != nil {
-		return fmt.Errorf("look for BGP speakers: %w", err)
+	if err := process.EndAll(isSpeaker(dir)); err != nil {
+		return fmt.Errorf("end BGP speakers: %w", err)
 	}
-	var errs []error
-	for _, pid := range pids {
-		errs = append(errs, process.End(pid))
-	}
-	return errors.Join(errs...)
+	return nil
 }

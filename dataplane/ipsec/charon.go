@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/strongswan/govici/vici"
@@ -42,8 +41,7 @@ const (
 // charon is a running charon, and the session with it.
 type charon struct {
 	dir     string
-	pid     int
-	fd      int // pidfd
+	process *process.Helper
 	session *vici.Session
 	lines   []net.Conn      // below the session
 	events  chan vici.Event // closed when charon ends, or the session
@@ -55,43 +53,38 @@ type charon struct {
 var subscriptions = []string{"ike-updown", "child-updown", "ike-rekey", "child-rekey", "ike-update", "log"}
 
 // find returns the processes that are charon with that directory's settings.
-func find(dir string) ([]int, error) {
-	return process.Find(func(pid int) bool {
+func find(dir string) ([]int, error) { return process.Find(isCharon(dir)) }
+
+func isCharon(dir string) func(pid int) bool {
+	return func(pid int) bool {
 		return strings.Contains(filepath.Base(process.Program(pid)), "charon") && slices.Contains(process.Environment(pid), environment(dir))
-	})
+	}
 }
 
 func environment(dir string) string { return "STRONGSWAN_CONF=" + filepath.Join(dir, settingsFile) }
 
-// start runs charon in the namespace of the calling thread, to which the
-// goroutine is locked. The process is in a session of its own with nothing of
-// ours open, so that it outlives us.
-func start(program, dir string, path dataplane.VPNPath, w waits) (pid int, err error) {
+// start runs charon in the namespace that enter enters, see process.Start.
+func start(program, dir string, path dataplane.VPNPath, w waits, enter func(func() error) error) (*process.Helper, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := writeFile(filepath.Join(dir, settingsFile), []byte(settings(dir, path, w))); err != nil {
-		return 0, err
+		return nil, err
 	}
 	// What an earlier charon left must not be taken for this one's.
 	for _, name := range []string{socketFile, loadedFile} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return 0, err
+			return nil, err
 		}
 	}
 	cmd := exec.Command(program)
-	cmd.Dir = "/"
 	cmd.Env = []string{environment(dir), "PATH=/usr/sbin:/usr/bin:/sbin:/bin"} // without NOTIFY_SOCKET
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	run := cmd.Start
-	if path == dataplane.VPNByLibipsec {
-		run = func() error { return inBatches(cmd.Start) }
+	if path != dataplane.VPNByLibipsec {
+		return process.Start(cmd, enter)
 	}
-	if err := run(); err != nil {
-		return 0, err
-	}
-	go func() { _ = cmd.Wait() }() // reap it
-	return cmd.Process.Pid, nil
+	return process.Start(cmd, func(f func() error) error {
+		return enter(func() error { return inBatches(f) })
+	})
 }
 
 // inBatches runs f with a scheduling policy (SCHED_BATCH, sched(7)) that processes
@@ -130,37 +123,39 @@ func writeFile(name string, data []byte) error {
 	return err
 }
 
-// connect opens the session with a charon, as soon as it answers.
-func connect(ctx context.Context, dir string, pid int, w waits) (*charon, error) {
-	fd, err := unix.PidfdOpen(pid, 0)
+// adopt opens the session with a charon that runs already.
+func adopt(ctx context.Context, dir string, pid int, w waits) (*charon, error) {
+	h, err := process.Adopt(pid)
 	if err != nil {
 		return nil, ended(dir)
 	}
-	c := &charon{dir: dir, pid: pid, fd: fd, answer: w.answer}
+	return connect(ctx, dir, h, w)
+}
+
+// connect opens the session with a charon, as soon as it answers. The charon that is
+// returned owns the watching of the process; after an error that is closed.
+func connect(ctx context.Context, dir string, h *process.Helper, w waits) (*charon, error) {
+	c := &charon{dir: dir, process: h, answer: w.answer}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	err := h.Await(ctx, func(context.Context) error {
 		err := c.open()
-		if err == nil {
-			return c, nil
+		if err != nil {
+			c.hangUp()
+			c.lines = nil
 		}
-		c.hangUp()
-		c.lines = nil
-		if c.gone(0) {
-			err = ended(dir)
-		} else {
-			select {
-			case <-tick.C:
-				continue
-			case <-ctx.Done():
-				err = fmt.Errorf("charon (process %d) does not answer: %w", pid, err)
-			}
-		}
-		unix.Close(fd)
-		return nil, err
+		return err
+	})
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.Is(err, process.ErrEnded):
+		err = ended(dir)
+	default:
+		err = fmt.Errorf("charon (process %d) does not answer: %w", h.PID, err)
 	}
+	h.Close()
+	return nil, err
 }
 
 func (c *charon) open() error {
@@ -201,11 +196,11 @@ func (c *charon) hangUp() {
 // close ends the session; charon itself works on.
 func (c *charon) close() {
 	c.hangUp()
-	unix.Close(c.fd)
+	c.process.Close()
 }
 
 // gone reports whether the process has ended, and waits for it so long.
-func (c *charon) gone(wait time.Duration) bool { return process.Ended(c.fd, wait) }
+func (c *charon) gone(wait time.Duration) bool { return c.process.Ended(wait) }
 
 // within runs f, and ends the session if that takes too long, which ends f.
 func (c *charon) within(f func() error) error {
@@ -216,7 +211,7 @@ func (c *charon) within(f func() error) error {
 	defer timer.Stop()
 	err := f()
 	if err != nil && c.hung.Load() {
-		return fmt.Errorf("process %d has not answered for %s", c.pid, c.answer)
+		return fmt.Errorf("process %d has not answered for %s", c.process.PID, c.answer)
 	}
 	return err
 }
@@ -302,7 +297,7 @@ func torn(sas []ikeSA) bool {
 func (c *charon) boundLog() error {
 	name := filepath.Join(c.dir, logFile)
 	st, err := os.Stat(name)
-	if err != nil || !process.Opens(c.pid, st) {
+	if err != nil || !process.Opens(c.process.PID, st) {
 		_, err = c.do("reload-settings", nil)
 		return err
 	}

@@ -79,7 +79,7 @@ func (g *gateway) run(ctx context.Context) {
 	defer close(g.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	pause, said := startFirst, ""
+	pauses, said := process.Pauses{First: startFirst, Most: startMost}, ""
 	for {
 		g.mu.Lock()
 		c := g.charon
@@ -110,9 +110,10 @@ func (g *gateway) run(ctx context.Context) {
 					g.m.log.Error("a VPN gateway's charon is not as it should be", "network", g.network, "error", err)
 					said = err.Error()
 				}
-				next, pause = pause, min(2*pause, startMost)
+				next = pauses.Next()
 			} else {
-				pause, said = startFirst, ""
+				said = ""
+				pauses.Reset()
 			}
 		}
 		timer.Reset(next)
@@ -158,7 +159,7 @@ func (g *gateway) lose(c *charon, why string) {
 func (g *gateway) drop() {
 	if g.charon != nil {
 		if g.charon.hung.Load() {
-			g.hung = g.charon.pid
+			g.hung = g.charon.process.PID
 		}
 		g.charon.close()
 		g.charon = nil
@@ -206,7 +207,7 @@ func (g *gateway) sync(ctx context.Context) error {
 	}
 	if g.charon != nil && g.lacksDevice() {
 		g.m.log.Warn("a VPN gateway's TUN device is gone; charon is started anew", "network", g.network, "gateway", g.want.ID)
-		pid := g.charon.pid
+		pid := g.charon.process.PID
 		g.drop()
 		if err := process.End(pid); err != nil {
 			return err
@@ -234,10 +235,10 @@ func (g *gateway) begin(ctx context.Context) error {
 		g.m.log.Warn("a VPN gateway's charon hangs; it is ended and started anew", "network", g.network, "gateway", g.want.ID, "process", g.hung, "unanswered", g.m.waits.answer)
 	}
 	if len(pids) == 1 && !hung && string(conf) == settings(g.dir, g.m.path, g.m.waits) && g.lives(pids[0]) {
-		c, err := connect(ctx, g.dir, pids[0], g.m.waits)
+		c, err := adopt(ctx, g.dir, pids[0], g.m.waits)
 		if err == nil {
 			g.charon, g.loaded = c, g.readLoaded()
-			g.m.log.Info("adopted a VPN gateway's charon", "network", g.network, "gateway", g.want.ID, "process", c.pid)
+			g.m.log.Info("adopted a VPN gateway's charon", "network", g.network, "gateway", g.want.ID, "process", c.process.PID)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -246,30 +247,24 @@ func (g *gateway) begin(ctx context.Context) error {
 		g.m.log.Warn("a VPN gateway's charon is started anew", "network", g.network, "gateway", g.want.ID, "reason", err)
 		g.leaveHome()
 	}
-	for _, pid := range pids {
-		if err := process.End(pid); err != nil {
-			return err
-		}
+	if err := process.EndAll(isCharon(g.dir)); err != nil {
+		return err
 	}
 	g.hung = 0
 	at, err := g.place()
 	if err != nil {
 		return err
 	}
-	var pid int
-	err = at.Do(func() (err error) {
-		pid, err = start(g.m.program, g.dir, g.m.path, g.m.waits)
-		return err
-	})
+	h, err := start(g.m.program, g.dir, g.m.path, g.m.waits, at.Do)
 	if err != nil {
 		g.leaveHome()
 		return fmt.Errorf("start %s: %w", g.m.program, err)
 	}
 	// It is for people: charon is found without it.
-	if err := writeFile(filepath.Join(g.dir, pidFile), fmt.Appendln(nil, pid)); err != nil {
-		g.m.log.Warn("the process of a VPN gateway's charon is not in its file", "network", g.network, "process", pid, "error", err)
+	if err := writeFile(filepath.Join(g.dir, pidFile), fmt.Appendln(nil, h.PID)); err != nil {
+		g.m.log.Warn("the process of a VPN gateway's charon is not in its file", "network", g.network, "process", h.PID, "error", err)
 	}
-	c, err := connect(ctx, g.dir, pid, g.m.waits)
+	c, err := connect(ctx, g.dir, h, g.m.waits)
 	if err == nil && g.home != nil {
 		if err = g.moveTunnel(); err != nil {
 			c.close()
@@ -277,10 +272,10 @@ func (g *gateway) begin(ctx context.Context) error {
 	}
 	if err != nil {
 		g.leaveHome()
-		return errors.Join(err, process.End(pid))
+		return errors.Join(err, h.End())
 	}
 	g.charon, g.loaded = c, map[string]string{}
-	g.m.log.Info("started a VPN gateway's charon", "network", g.network, "gateway", g.want.ID, "process", pid)
+	g.m.log.Info("started a VPN gateway's charon", "network", g.network, "gateway", g.want.ID, "process", h.PID)
 	return nil
 }
 

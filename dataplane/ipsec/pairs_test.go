@@ -178,7 +178,7 @@ func TestPairs(t *testing.T) {
 			g := l.holder(c.ID)
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			if g.charon == nil || g.charon.pid == old {
+			if g.charon == nil || g.charon.process.PID == old {
 				return errors.New("there is no other charon")
 			}
 			return nil

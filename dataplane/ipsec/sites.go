@@ -218,15 +218,7 @@ func (m *Gateways) endSite(network string, slot int) error {
 	if g != nil {
 		g.stop()
 	}
-	pids, err := find(dir)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, pid := range pids {
-		errs = append(errs, process.End(pid))
-	}
-	return errors.Join(errs...)
+	return process.EndAll(isCharon(dir))
 }
 
 // of returns a network's gateways.

@@ -496,7 +496,7 @@ func (l *sitesLab) event(r *rand.Rand) string {
 		g := gateways[r.IntN(len(gateways))]
 		g.mu.Lock()
 		if g.charon != nil {
-			_ = unix.Kill(g.charon.pid, unix.SIGKILL)
+			_ = unix.Kill(g.charon.process.PID, unix.SIGKILL)
 		}
 		g.mu.Unlock()
 		return fmt.Sprintf("kill charon %d", g.slot)

@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"sluice/dataplane"
-	"sluice/dataplane/internal/process"
 )
 
 // Strongswan is what there is of it on this machine.
@@ -70,12 +69,12 @@ func ask(ctx context.Context, program, dir string, path dataplane.VPNPath, f fun
 	}
 	defer os.RemoveAll(work)
 	return apart(func() error {
-		pid, err := start(program, work, path, usualWaits)
+		h, err := start(program, work, path, usualWaits, func(f func() error) error { return f() })
 		if err != nil {
 			return err
 		}
-		defer func() { _ = process.End(pid) }()
-		c, err := connect(ctx, work, pid, usualWaits)
+		defer func() { _ = h.End() }()
+		c, err := connect(ctx, work, h, usualWaits)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
-// Package process finds, watches and ends the processes of a network that outlive
-// the daemon, and are no children of the next one. They are found by asking the
-// kernel, as a pid in a file may be somebody else's by now.
+// Package process supervises the processes that work for a network beside the daemon:
+// it starts, adopts, watches and ends them. They outlive the daemon, and are no children
+// of the next one, so they are found by asking the kernel: a pid in a file may be
+// somebody else's by now.
 package process
 
 import (
