@@ -141,18 +141,24 @@ func (p Proposal) Known() bool {
 		(p.Group == 0 || slices.Contains(DHGroups(), p.Group))
 }
 
+// Seconds is a time in whole seconds.
+type Seconds int
+
+// Duration returns the time as one of package time.
+func (s Seconds) Duration() time.Duration { return time.Duration(s) * time.Second }
+
 // IKE is how an IKE_SA is negotiated.
 type IKE struct {
-	Version    int  // 1 or 2
-	Aggressive bool // version 1
-	Proposal   Proposal
-	Lifetime   time.Duration // until it is rekeyed at the latest; 0: never
+	Version    int      `json:"version"`    // 1 or 2
+	Aggressive bool     `json:"aggressive"` // mode of version 1; else main
+	Proposal   Proposal `json:"proposal"`   // with a group
+	Lifetime   Seconds  `json:"lifetime"`   // until it is rekeyed at the latest; 0: never
 }
 
 // ESP is how a CHILD_SA is negotiated.
 type ESP struct {
-	Proposal Proposal
-	Lifetime time.Duration // until it is rekeyed at the latest; 0: never
+	Proposal Proposal `json:"proposal"` // group 0: no perfect forward secrecy
+	Lifetime Seconds  `json:"lifetime"` // until it is rekeyed at the latest; 0: never
 }
 
 // VPNHealth says how a tunnel is probed, by ICMP echo. A probe that is lost is

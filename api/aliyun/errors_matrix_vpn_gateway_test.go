@@ -106,7 +106,7 @@ func connect(t *testing.T, w *vgwWorld) {
 	t.Helper()
 	proposal := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}
 	err := w.Put(&resource.VPNConnection{
-		IKE: resource.IKEConfig{Proposal: proposal}, IPsec: resource.IPsecConfig{Proposal: proposal},
+		IKE: resource.IKEConfig{IKE: dataplane.IKE{Proposal: proposal}}, IPsec: dataplane.ESP{Proposal: proposal},
 		Meta: resource.Meta{ID: "vco-1", Account: planetest.Alice.Account, Region: planetest.Region, CreatedAt: planetest.Now},
 		VPC:  w.vpc, Gateway: w.gateway, CustomerGateway: w.cgw,
 		LocalSubnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, RemoteSubnets: []netip.Prefix{netip.MustParsePrefix("172.16.0.0/12")},

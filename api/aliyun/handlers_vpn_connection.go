@@ -8,6 +8,7 @@ import (
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/vpn"
+	"sluice/dataplane"
 )
 
 // CreateVpnConnection implements Actions.
@@ -168,7 +169,7 @@ func ikeSettings(r *CreateVpnConnectionRequestIkeConfig) vpn.IKESettings {
 	}
 	return vpn.IKESettings{
 		PSK: r.Psk, Version: ikeVersionWords.of(r.IkeVersion), Aggressive: ikeModeWords.of(r.IkeMode), Proposal: proposal(r.IkeEncAlg, r.IkeAuthAlg, r.IkePfs),
-		Lifetime: r.IkeLifetime, LocalID: r.LocalId, RemoteID: r.RemoteId,
+		Lifetime: (*dataplane.Seconds)(r.IkeLifetime), LocalID: r.LocalId, RemoteID: r.RemoteId,
 	}
 }
 
@@ -176,7 +177,7 @@ func ipsecSettings(r *CreateVpnConnectionRequestIpsecConfig) vpn.IPsecSettings {
 	if r == nil {
 		return vpn.IPsecSettings{}
 	}
-	return vpn.IPsecSettings{Proposal: proposal(r.IpsecEncAlg, r.IpsecAuthAlg, r.IpsecPfs), Lifetime: r.IpsecLifetime}
+	return vpn.IPsecSettings{Proposal: proposal(r.IpsecEncAlg, r.IpsecAuthAlg, r.IpsecPfs), Lifetime: (*dataplane.Seconds)(r.IpsecLifetime)}
 }
 
 func proposal(encryption, integrity, group *string) vpn.ProposalSettings {

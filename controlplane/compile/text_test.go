@@ -16,8 +16,8 @@ func vpn(line func(string, ...any), g *dataplane.VPNGateway) {
 	}
 	for _, c := range g.Connections {
 		line("connection %s to %s local %q remote %q psk %q", c.ID, c.Remote, c.LocalID, c.RemoteID, string(c.PSK))
-		line("  ike version %d aggressive %t %s", c.IKE.Version, c.IKE.Aggressive, proposal(c.IKE.Proposal, c.IKE.Lifetime))
-		line("  esp %s", proposal(c.ESP.Proposal, c.ESP.Lifetime))
+		line("  ike version %d aggressive %t %s", c.IKE.Version, c.IKE.Aggressive, proposal(c.IKE.Proposal, c.IKE.Lifetime.Duration()))
+		line("  esp %s", proposal(c.ESP.Proposal, c.ESP.Lifetime.Duration()))
 		line("  subnets %s = %s", c.LocalSubnets, c.RemoteSubnets)
 		line("  start %t dpd %t nat traversal %t", c.Start, c.DPD, c.NATTraversal)
 		if h := c.Health; h != nil {

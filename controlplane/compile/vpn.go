@@ -84,27 +84,20 @@ func vpnGateway(v *state.View, vpc *resource.VPC, g *resource.VPNGateway, open O
 // peer. psk is the pre-shared key in clear.
 func Connection(c *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway, psk string) dataplane.VPNConnection {
 	out := dataplane.VPNConnection{
-		ID:       c.ID,
-		Remote:   peer.Address,
-		LocalID:  cmp.Or(c.IKE.LocalID, g.Address.String()),
-		RemoteID: cmp.Or(c.IKE.RemoteID, peer.Address.String()),
-		PSK:      dataplane.Secret(psk),
-		IKE: dataplane.IKE{
-			Version:    c.IKE.Version,
-			Aggressive: c.IKE.Version == 1 && c.IKE.Aggressive,
-			Proposal:   c.IKE.Proposal,
-			Lifetime:   seconds(c.IKE.Lifetime),
-		},
-		ESP: dataplane.ESP{
-			Proposal: c.IPsec.Proposal,
-			Lifetime: seconds(c.IPsec.Lifetime),
-		},
+		ID:            c.ID,
+		Remote:        peer.Address,
+		LocalID:       cmp.Or(c.IKE.LocalID, g.Address.String()),
+		RemoteID:      cmp.Or(c.IKE.RemoteID, peer.Address.String()),
+		PSK:           dataplane.Secret(psk),
+		IKE:           c.IKE.IKE,
+		ESP:           c.IPsec,
 		LocalSubnets:  ascending(slices.Clone(c.LocalSubnets)),
 		RemoteSubnets: ascending(slices.Clone(c.RemoteSubnets)),
 		Start:         c.EffectImmediately,
 		DPD:           c.DPD,
 		NATTraversal:  c.NATTraversal,
 	}
+	out.IKE.Aggressive = out.IKE.Version == 1 && out.IKE.Aggressive
 	if h := c.HealthCheck; h.Enabled {
 		out.Health = &dataplane.VPNHealth{Source: h.Source, Destination: h.Destination, Interval: seconds(h.Interval), Retries: h.Retries}
 	}

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"sluice/controlplane/compile"
 	"sluice/controlplane/nat/nattest"
@@ -49,8 +48,8 @@ func connection(id, peer string, change ...func(*resource.VPNConnection)) *resou
 	c := &resource.VPNConnection{
 		Meta: meta(id), VPC: "vpc-a", Gateway: "vpn-a", CustomerGateway: peer,
 		LocalSubnets: blocks("10.0.2.0/24", "10.0.1.0/24"), RemoteSubnets: blocks("192.168.1.0/24"),
-		IKE:   resource.IKEConfig{PSK: seal(id, "secret of "+id), Version: 1, Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}, Lifetime: 86400, LocalID: "203.0.113.50", RemoteID: "branch.example.com"},
-		IPsec: resource.IPsecConfig{Proposal: dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}, Lifetime: 3600},
+		IKE:   resource.IKEConfig{PSK: seal(id, "secret of "+id), IKE: dataplane.IKE{Version: 1, Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}, Lifetime: 86400}, LocalID: "203.0.113.50", RemoteID: "branch.example.com"},
+		IPsec: dataplane.ESP{Proposal: dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}, Lifetime: 3600},
 		DPD:   true, NATTraversal: true,
 	}
 	for _, f := range change {
@@ -140,7 +139,7 @@ func TestConnectionSortsACopy(t *testing.T) {
 	if c.LocalSubnets[0] != netip.MustParsePrefix("10.0.2.0/24") || x.LocalSubnets[0] != netip.MustParsePrefix("10.0.1.0/24") {
 		t.Errorf("%v, compiled from %v", x.LocalSubnets, c.LocalSubnets)
 	}
-	if x.IKE.Lifetime != 24*time.Hour || x.ESP.Proposal != (dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}) {
+	if x.IKE.Lifetime != 86400 || x.ESP.Proposal != (dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}) {
 		t.Errorf("%+v", x)
 	}
 }

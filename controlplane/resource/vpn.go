@@ -65,19 +65,10 @@ func (g *CustomerGateway) Clone() Resource { c := *g; return &c }
 
 // IKEConfig is what phase 1 of a connection uses.
 type IKEConfig struct {
-	PSK        []byte             `json:"psk"`        // pre-shared key, sealed for the connection's id
-	Version    int                `json:"version"`    // 1 or 2
-	Aggressive bool               `json:"aggressive"` // mode of version 1; else main
-	Proposal   dataplane.Proposal `json:"proposal"`   // with a group
-	Lifetime   int                `json:"lifetime"`   // s
-	LocalID    string             `json:"localId"`    // address or FQDN
-	RemoteID   string             `json:"remoteId"`   // address or FQDN
-}
-
-// IPsecConfig is what phase 2 of a connection uses.
-type IPsecConfig struct {
-	Proposal dataplane.Proposal `json:"proposal"` // group 0: no perfect forward secrecy
-	Lifetime int                `json:"lifetime"` // s
+	PSK []byte `json:"psk"` // pre-shared key, sealed for the connection's id
+	dataplane.IKE
+	LocalID  string `json:"localId"`  // address or FQDN
+	RemoteID string `json:"remoteId"` // address or FQDN
 }
 
 // HealthCheck says how a connection is probed.
@@ -125,7 +116,7 @@ type VPNConnection struct {
 	RemoteSubnets     []netip.Prefix `json:"remoteSubnets"` // as given
 	EffectImmediately bool           `json:"effectImmediately"`
 	IKE               IKEConfig      `json:"ike"`
-	IPsec             IPsecConfig    `json:"ipsec"`
+	IPsec             dataplane.ESP  `json:"ipsec"`
 	HealthCheck       HealthCheck    `json:"healthCheck"`
 	BGP               BGPConfig      `json:"bgp"`
 	AutoConfigRoute   bool           `json:"autoConfigRoute"`

@@ -38,14 +38,14 @@ type IKESettings struct {
 	Version           *int    // 1 or 2
 	Aggressive        *bool
 	Proposal          ProposalSettings
-	Lifetime          *int // s
+	Lifetime          *dataplane.Seconds
 	LocalID, RemoteID *string
 }
 
-// IPsecSettings are those of phase 2; see resource.IPsecConfig.
+// IPsecSettings are those of phase 2; see dataplane.ESP.
 type IPsecSettings struct {
 	Proposal ProposalSettings
-	Lifetime *int // s
+	Lifetime *dataplane.Seconds
 }
 
 // ProposalSettings are algorithms.
@@ -95,10 +95,10 @@ func newConnection(g *resource.VPNGateway, peer *resource.CustomerGateway) *reso
 	return &resource.VPNConnection{
 		VPC: g.VPC, Gateway: g.ID, CustomerGateway: peer.ID,
 		IKE: resource.IKEConfig{
-			Version: defaultVersion, Proposal: defaultProposal,
-			Lifetime: defaultLifetime, LocalID: g.Address.String(), RemoteID: peer.Address.String(),
+			IKE:     dataplane.IKE{Version: defaultVersion, Proposal: defaultProposal, Lifetime: defaultLifetime},
+			LocalID: g.Address.String(), RemoteID: peer.Address.String(),
 		},
-		IPsec:           resource.IPsecConfig{Proposal: defaultProposal, Lifetime: defaultLifetime},
+		IPsec:           dataplane.ESP{Proposal: defaultProposal, Lifetime: defaultLifetime},
 		HealthCheck:     resource.HealthCheck{Interval: defaultInterval, Retries: defaultRetries},
 		BGP:             resource.BGPConfig{LocalASN: defaultLocalASN},
 		AutoConfigRoute: true,

@@ -134,11 +134,11 @@ func TestDefaults(t *testing.T) {
 	}
 	ike := x.IKE
 	ike.PSK = nil
-	want := resource.IKEConfig{Version: 1, Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5, Group: 2}, Lifetime: 86400, LocalID: "203.0.113.45", RemoteID: "198.51.100.1"}
+	want := resource.IKEConfig{IKE: dataplane.IKE{Version: 1, Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5, Group: 2}, Lifetime: 86400}, LocalID: "203.0.113.45", RemoteID: "198.51.100.1"}
 	if !reflect.DeepEqual(ike, want) {
 		t.Errorf("IKE %+v, want %+v", ike, want)
 	}
-	if x.IPsec != (resource.IPsecConfig{Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5, Group: 2}, Lifetime: 86400}) || !x.DPD || !x.NATTraversal || x.EffectImmediately || x.BGP.Enabled || x.HealthCheck.Enabled {
+	if x.IPsec != (dataplane.ESP{Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5, Group: 2}, Lifetime: 86400}) || !x.DPD || !x.NATTraversal || x.EffectImmediately || x.BGP.Enabled || x.HealthCheck.Enabled {
 		t.Errorf("%+v", x.VPNConnection)
 	}
 	other := w.show(w.connected(func(in *vpn.NewConnection) { in.CustomerGateway = "cgw-2" }))
@@ -151,11 +151,11 @@ func TestDefaults(t *testing.T) {
 func TestPartialChange(t *testing.T) {
 	w := newWorld(t)
 	id := w.connected(func(in *vpn.NewConnection) {
-		in.Settings.IKE = vpn.IKESettings{PSK: ptr("first secret"), Proposal: vpn.ProposalSettings{Encryption: ptr(dataplane.AES256)}, Lifetime: ptr(3600)}
+		in.Settings.IKE = vpn.IKESettings{PSK: ptr("first secret"), Proposal: vpn.ProposalSettings{Encryption: ptr(dataplane.AES256)}, Lifetime: ptr(dataplane.Seconds(3600))}
 	})
 	if err := w.modify(id, vpn.ConnectionSettings{
 		IKE:         vpn.IKESettings{Proposal: vpn.ProposalSettings{Integrity: ptr(dataplane.SHA256)}},
-		IPsec:       vpn.IPsecSettings{Lifetime: ptr(600)},
+		IPsec:       vpn.IPsecSettings{Lifetime: ptr(dataplane.Seconds(600))},
 		HealthCheck: vpn.HealthCheckSettings{Enabled: ptr(true), Source: ptr(netip.MustParseAddr("10.0.1.9")), Destination: ptr(netip.MustParseAddr("192.168.1.9"))},
 	}); err != nil {
 		t.Fatal(err)

@@ -66,7 +66,7 @@ func (s *site) connect(t *testing.T) {
 	to := netip.MustParsePrefix("172.16.0.0/12")
 	for _, r := range []resource.Resource{
 		&resource.VPNConnection{Meta: meta("vco-1"), VPC: s.vpc, Gateway: s.gateway, CustomerGateway: s.customer, BGP: resource.BGPConfig{Enabled: true},
-			IKE: resource.IKEConfig{Proposal: anyProposal}, IPsec: resource.IPsecConfig{Proposal: anyProposal}},
+			IKE: resource.IKEConfig{IKE: dataplane.IKE{Proposal: anyProposal}}, IPsec: dataplane.ESP{Proposal: anyProposal}},
 		&resource.VPNRoute{Meta: meta(resource.VPNRouteID(s.gateway, netip.Prefix{}, to, "vco-1")), VPC: s.vpc, Gateway: s.gateway, Destination: to, Connection: "vco-1"},
 	} {
 		if err := s.Put(r); err != nil {

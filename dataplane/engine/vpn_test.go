@@ -43,8 +43,8 @@ func withVPN(t *testing.T, e *Engine, n *dataplane.Network) *dataplane.Network {
 		ID: "vpn-t", Address: addr("203.0.113.10"), Bandwidth: 10, Announce: []netip.Prefix{prefix("10.0.0.0/8")},
 		Connections: []dataplane.VPNConnection{{
 			ID: "vco-t", Remote: addr("203.0.113.77"), LocalID: "203.0.113.10", RemoteID: "203.0.113.77", PSK: "secret",
-			IKE:          dataplane.IKE{Version: 2, Proposal: p, Lifetime: time.Hour},
-			ESP:          dataplane.ESP{Proposal: p, Lifetime: time.Hour},
+			IKE:          dataplane.IKE{Version: 2, Proposal: p, Lifetime: 3600},
+			ESP:          dataplane.ESP{Proposal: p, Lifetime: 3600},
 			LocalSubnets: []netip.Prefix{prefix("0.0.0.0/0")}, RemoteSubnets: []netip.Prefix{prefix("0.0.0.0/0")},
 			Start: true, DPD: true, NATTraversal: true,
 			Health: &dataplane.VPNHealth{Source: addr("10.0.1.253"), Destination: addr("192.168.7.1"), Interval: time.Second, Retries: 1},

@@ -102,7 +102,7 @@ func connection(local netip.Addr, path dataplane.VPNPath, w waits, n numbers, c 
 		// encapsulation without a NAT.
 		"encap": yes(path == dataplane.VPNByLibipsec),
 	}
-	rekey, margin, jitter := limits(c.IKE.Lifetime)
+	rekey, margin, jitter := limits(c.IKE.Lifetime.Duration())
 	conn["rekey_time"], conn["over_time"], conn["rand_time"] = rekey, margin, jitter
 	if c.DPD {
 		conn["dpd_delay"], conn["dpd_timeout"] = seconds(w.dpd), seconds(dpdTimeout*(w.dpd/time.Second)/(dpdDelay/time.Second))
@@ -150,8 +150,8 @@ func childSections(path dataplane.VPNPath, n numbers, c *dataplane.VPNConnection
 			"start_action":     "none",
 			"close_action":     "none",
 		}
-		kid["rekey_time"], _, kid["rand_time"] = limits(c.ESP.Lifetime)
-		kid["life_time"] = seconds(c.ESP.Lifetime)
+		kid["rekey_time"], _, kid["rand_time"] = limits(c.ESP.Lifetime.Duration())
+		kid["life_time"] = seconds(c.ESP.Lifetime.Duration())
 		for _, of := range []string{"bytes", "packets"} {
 			kid["rekey_"+of], kid["life_"+of], kid["rand_"+of] = "0", "0", "0"
 		}

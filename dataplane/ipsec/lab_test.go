@@ -394,8 +394,8 @@ func usual() dataplane.VPNConnection {
 	p := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}
 	return dataplane.VPNConnection{
 		ID: "vco-t", Remote: netip.MustParseAddr(peerAddr), LocalID: gatewayAddr, RemoteID: peerAddr, PSK: testKey,
-		IKE:          dataplane.IKE{Version: 2, Proposal: p, Lifetime: 86400 * time.Second},
-		ESP:          dataplane.ESP{Proposal: p, Lifetime: 86400 * time.Second},
+		IKE:          dataplane.IKE{Version: 2, Proposal: p, Lifetime: 86400},
+		ESP:          dataplane.ESP{Proposal: p, Lifetime: 86400},
 		LocalSubnets: prefixes("10.0.0.0/24"), RemoteSubnets: prefixes("10.1.0.0/24"),
 		Start: true, DPD: true, NATTraversal: true,
 	}

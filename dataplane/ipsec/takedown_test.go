@@ -155,7 +155,7 @@ func (l *lab) goesMidway(m *midway, at int, how string) {
 	switch how {
 	case "changed":
 		old := l.sas().ike
-		c.ESP.Lifetime -= time.Hour
+		c.ESP.Lifetime -= 3600
 		l.apply(c)
 		l.eventually(func() error {
 			if err := up(); err != nil {
@@ -219,7 +219,7 @@ func TestRemovedWithoutPeer(t *testing.T) {
 		l.apply(c)
 		l.carries("10.1.0.2")
 		l.stopPeer()
-		c.ESP.Lifetime -= time.Hour
+		c.ESP.Lifetime -= 3600
 		l.apply(c)
 		l.startPeer()
 		l.answer(c)

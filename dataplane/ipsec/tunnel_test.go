@@ -390,7 +390,7 @@ func TestRekeyUnderTraffic(t *testing.T) {
 		c := usual()
 		// Not both at once: charon does not find a CHILD_SA to rekey while its IKE_SA is
 		// being replaced, and with such a lifetime it ends before there is another chance.
-		c.IKE.Lifetime, c.ESP.Lifetime = 24*time.Second, 10*time.Second
+		c.IKE.Lifetime, c.ESP.Lifetime = 24, 10
 		l.answer(c)
 		l.apply(c)
 		l.carries("10.1.0.2")

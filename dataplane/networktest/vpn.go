@@ -49,7 +49,7 @@ func (g *generator) connection(id string, peer netip.Addr, v *dataplane.VPNGatew
 	p := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA256, Group: 14}
 	c := dataplane.VPNConnection{
 		ID: id, Remote: peer, LocalID: v.Address.String(), RemoteID: peer.String(), PSK: dataplane.Secret("of " + id),
-		IKE: dataplane.IKE{Version: pick(g.Rand, 1, 2), Proposal: p, Lifetime: time.Hour}, ESP: dataplane.ESP{Proposal: p, Lifetime: time.Hour},
+		IKE: dataplane.IKE{Version: pick(g.Rand, 1, 2), Proposal: p, Lifetime: 3600}, ESP: dataplane.ESP{Proposal: p, Lifetime: 3600},
 		Start: g.IntN(2) == 0, DPD: g.IntN(2) == 0, NATTraversal: true,
 	}
 	subnets := func(any func() netip.Prefix) []netip.Prefix {

@@ -136,7 +136,7 @@ const mostMargin = 9 * time.Minute
 // renew it, so that one that does not live for long is not renewed all the time.
 func (e *end) Margin() time.Duration {
 	margin := mostMargin
-	for _, lifetime := range []time.Duration{e.IKE.Lifetime, e.ESP.Lifetime} {
+	for _, lifetime := range []time.Duration{e.IKE.Lifetime.Duration(), e.ESP.Lifetime.Duration()} {
 		if lifetime > 0 {
 			margin = min(margin, lifetime/10)
 		}

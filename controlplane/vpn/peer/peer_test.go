@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"sluice/dataplane"
 )
@@ -20,8 +19,8 @@ func plain() dataplane.VPNConnection {
 	p := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 5}
 	return dataplane.VPNConnection{
 		ID: "vco-1", Remote: netip.MustParseAddr("198.51.100.1"), LocalID: "203.0.113.45", RemoteID: "branch.example.com", PSK: `0x"quoted" key`,
-		IKE:           dataplane.IKE{Version: 1, Proposal: p, Lifetime: 24 * time.Hour},
-		ESP:           dataplane.ESP{Proposal: p, Lifetime: time.Hour},
+		IKE:           dataplane.IKE{Version: 1, Proposal: p, Lifetime: 86400},
+		ESP:           dataplane.ESP{Proposal: p, Lifetime: 3600},
 		LocalSubnets:  []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24"), netip.MustParsePrefix("10.0.2.0/24")},
 		RemoteSubnets: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")},
 		DPD:           true, NATTraversal: true,
