@@ -16,12 +16,12 @@
 #include "network.h"
 #include "types.h"
 
-/* attended says whether user space looks after the sessions. If not, those that
+/* supervised says whether user space looks after the sessions. If not, those that
  * conntrack has forgotten are still counted, and must not keep others out.
  */
-static __always_inline bool attended(const struct gateway_state *g, const struct gateway_settings *set)
+static __always_inline bool supervised(const struct gateway_state *g, const struct gateway_settings *set)
 {
-	return ticks() - g->attended < set->patience;
+	return ticks() - g->heartbeat < set->patience;
 }
 
 /* class_of returns of which class a session is. */
@@ -155,9 +155,9 @@ __noinline __u32 bounded(const struct flow_key *key, __u32 flow)
 		return 0;
 	most = flow & FLOW_BY_HOST ? set->per_host : set->per_entry;
 	all = set->per_elastic_ip;
-	if (!most || !attended(g, set))
+	if (!most || !supervised(g, set))
 		most = 1ULL << 62;
-	if (!all || !attended(g, set))
+	if (!all || !supervised(g, set))
 		all = 1ULL << 62;
 	first = bound_at(&k[0]);
 	if (first && !take(first, most)) {
@@ -205,7 +205,7 @@ static __always_inline __u64 unused(const struct gateway_settings *set, __u32 cl
  * than its share, or there is more than the others' shares need. So no class keeps
  * another from its share, and the table is never full.
  *
- * Unattended, what sessions hold is not known, and what is closed is not removed:
+ * Unsupervised, what sessions hold is not known, and what is closed is not removed:
  * then only what comes from outside and what is not translated stay off the share
  * of SNAT.
  */
@@ -218,7 +218,7 @@ __noinline int room(__u32 class)
 	if (!set || !g || !set->entries)
 		return true;
 	now = entries_now(g, set);
-	if (!attended(g, set))
+	if (!supervised(g, set))
 		return class == CLASS_SNAT || class == CLASS_ELASTIC || now + set->share[CLASS_SNAT] < set->entries;
 	if (now >= set->entries)
 		return false;

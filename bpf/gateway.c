@@ -13,7 +13,6 @@
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 
-#include "attend.h"
 #include "begin.h"
 #include "clock.h"
 #include "count.h"
@@ -24,6 +23,7 @@
 #include "parse.h"
 #include "path.h"
 #include "session.h"
+#include "sync.h"
 #include "types.h"
 #include "window.h"
 
@@ -310,14 +310,14 @@ int uplink_xdp(struct xdp_md *ctx)
  * the question to conntrack and its consequence are not apart.
  */
 SEC("tc")
-int attend(struct __sk_buff *skb)
+int sync_sessions(struct __sk_buff *skb)
 {
 	__u32 n = (skb->len - sizeof(struct ethhdr)) / sizeof(struct entry);
 	struct gateway_state *g = get_gateway();
 
 	if (g)
-		g->attended = ticks();
-	bpf_loop(n < ENTRIES ? n : ENTRIES, attend_one, &skb, 0);
+		g->heartbeat = ticks();
+	bpf_loop(n < ENTRIES ? n : ENTRIES, sync_session, &skb, 0);
 	return 0;
 }
 

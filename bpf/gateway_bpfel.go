@@ -96,15 +96,15 @@ type GatewayGatewaySettings struct {
 }
 
 type GatewayGatewayState struct {
-	_        structs.HostLayout
-	Arrival  uint64
-	Open     [4]uint64
-	Opened   [4]uint64
-	Held     [4]uint64
-	Pending  uint64
-	CountAt  uint64
-	Slots    uint32
-	Attended uint32
+	_         structs.HostLayout
+	Arrival   uint64
+	Open      [4]uint64
+	Opened    [4]uint64
+	Held      [4]uint64
+	Pending   uint64
+	CountAt   uint64
+	Slots     uint32
+	Heartbeat uint32
 }
 
 type GatewayHostKey struct {
@@ -204,11 +204,11 @@ const (
 	GatewayMapSlots              = "slots"
 	GatewayMapStats              = "stats"
 	GatewayMapVolumes            = "volumes"
-	GatewayProgAttend            = "attend"
 	GatewayProgLocate            = "locate"
 	GatewayProgSwitchEgress      = "switch_egress"
 	GatewayProgSwitchIngress     = "switch_ingress"
 	GatewayProgSwitchXdp         = "switch_xdp"
+	GatewayProgSyncSessions      = "sync_sessions"
 	GatewayProgTunnelIngress     = "tunnel_ingress"
 	GatewayProgUplinkEgress      = "uplink_egress"
 	GatewayProgUplinkIngress     = "uplink_ingress"
@@ -271,11 +271,11 @@ type GatewaySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type GatewayProgramSpecs struct {
-	Attend        *ebpf.ProgramSpec `ebpf:"attend"`
 	Locate        *ebpf.ProgramSpec `ebpf:"locate"`
 	SwitchEgress  *ebpf.ProgramSpec `ebpf:"switch_egress"`
 	SwitchIngress *ebpf.ProgramSpec `ebpf:"switch_ingress"`
 	SwitchXdp     *ebpf.ProgramSpec `ebpf:"switch_xdp"`
+	SyncSessions  *ebpf.ProgramSpec `ebpf:"sync_sessions"`
 	TunnelIngress *ebpf.ProgramSpec `ebpf:"tunnel_ingress"`
 	UplinkEgress  *ebpf.ProgramSpec `ebpf:"uplink_egress"`
 	UplinkIngress *ebpf.ProgramSpec `ebpf:"uplink_ingress"`
@@ -401,11 +401,11 @@ type GatewayVariables struct {
 //
 // It can be passed to LoadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GatewayPrograms struct {
-	Attend        *ebpf.Program `ebpf:"attend"`
 	Locate        *ebpf.Program `ebpf:"locate"`
 	SwitchEgress  *ebpf.Program `ebpf:"switch_egress"`
 	SwitchIngress *ebpf.Program `ebpf:"switch_ingress"`
 	SwitchXdp     *ebpf.Program `ebpf:"switch_xdp"`
+	SyncSessions  *ebpf.Program `ebpf:"sync_sessions"`
 	TunnelIngress *ebpf.Program `ebpf:"tunnel_ingress"`
 	UplinkEgress  *ebpf.Program `ebpf:"uplink_egress"`
 	UplinkIngress *ebpf.Program `ebpf:"uplink_ingress"`
@@ -414,11 +414,11 @@ type GatewayPrograms struct {
 
 func (p *GatewayPrograms) Close() error {
 	return _GatewayClose(
-		p.Attend,
 		p.Locate,
 		p.SwitchEgress,
 		p.SwitchIngress,
 		p.SwitchXdp,
+		p.SyncSessions,
 		p.TunnelIngress,
 		p.UplinkEgress,
 		p.UplinkIngress,

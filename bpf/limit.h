@@ -39,7 +39,7 @@ static __always_inline __u32 admit_snat(struct gateway_state *g, const struct ga
 	__u64 most = set->connections ? set->connections : ~0ULL, open;
 	__u32 why = 0;
 
-	if (!attended(g, set))
+	if (!supervised(g, set))
 		most = ~0ULL;
 	/* A flood only looks. */
 	if (*(volatile __u64 *)&g->open[KIND_SNAT] >= most)

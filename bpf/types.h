@@ -142,7 +142,7 @@ struct gateway_state {
 	__u64 pending;	       /* sessions that conntrack is not known to have */
 	__u64 count_at;	       /* where the kernel counts the namespace's entries; 0 if that is not known */
 	__u32 slots;	       /* handed out, or free again; the next is one higher */
-	__u32 attended;	       /* when user space last ran attend; ticks */
+	__u32 heartbeat;       /* when user space last ran sync_sessions; ticks */
 };
 
 /* address is what is kept of a private address, by slot. */
@@ -212,7 +212,7 @@ enum stat {
 	STATS,
 };
 
-/* entry is a session that user space wants looked at; see attend. */
+/* entry is a session that user space wants looked at; see sync_sessions. */
 struct entry {
 	struct flow_key original;
 	struct flow_key reply;
@@ -246,7 +246,7 @@ struct refusal {
 	__u8 l4[8];
 };
 
-#define ENTRIES 90 /* in one call of attend: they fit into a page with an skb's own data */
+#define ENTRIES 90 /* in one call of sync_sessions: they fit into a page with an skb's own data */
 
 /* The packet marks. nftables knows MARK_REFUSED and MARK_CROWDED. */
 #define MARK_REFUSED 0x4   /* a connection too many, to be answered by the stack */

@@ -85,7 +85,7 @@ func connection(local netip.Addr, path dataplane.VPNPath, w waits, n numbers, c 
 		"remote_port":   "500",
 		"proposals":     []string{proposal(c.IKE.Proposal)},
 		"aggressive":    yes(c.IKE.Version == 1 && c.IKE.Aggressive),
-		"keyingtries":   "1", // an attempt ends, and tend begins the next one
+		"keyingtries":   "1", // an attempt ends, and maintain begins the next one
 		"unique":        "replace",
 		"mobike":        "no", // both addresses are given
 		"fragmentation": "yes",

@@ -120,7 +120,7 @@ func TestCount(t *testing.T) {
 
 // IKE_SAs that another one of the same connection makes superfluous are told, once
 // both are at rest.
-func TestSurplus(t *testing.T) {
+func TestRedundant(t *testing.T) {
 	sa := func(id, spi string, age time.Duration, change func(*ikeSA)) ikeSA {
 		s := ikeSA{connection: "vco-t", id: id, spi: spi, state: "ESTABLISHED", age: age, answered: true, children: []childSA{
 			{name: "vco-t", state: "INSTALLED", selectors: "[10.0.0.0/24] [10.1.0.0/24]"}}}
@@ -160,7 +160,7 @@ func TestSurplus(t *testing.T) {
 		{"busy", []ikeSA{sa("1", "b", old, func(s *ikeSA) { s.busy = true }), sa("2", "a", old, nil)}, nil, settle},
 		{"child rekeyed", []ikeSA{sa("1", "b", old, func(s *ikeSA) { s.children[0].state = "REKEYING" }), sa("2", "a", old, nil)}, nil, settle},
 	} {
-		gone, next := surplus(v.sas)
+		gone, next := redundant(v.sas)
 		var ids []string
 		for _, s := range gone {
 			ids = append(ids, s.id)

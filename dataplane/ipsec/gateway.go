@@ -38,22 +38,22 @@ type gateway struct {
 
 	watching sync.WaitGroup // for links
 
-	mu      mutex              // held by whoever speaks to charon
-	cancel  context.CancelFunc // ends the goroutine; nil: it does not run yet
-	done    chan struct{}      // closed when it has ended
-	stopped bool
-	ns      *netns.Namespace
-	home    *netns.Namespace // charon's; nil: the network's
-	want    dataplane.VPNGateway
-	locals  map[string]netip.Addr // the gateways' addresses, by connection
-	charon  *charon               // nil: none
-	hung    int                   // the process of one that has not answered; 0: none
-	loaded  map[string]string     // what charon holds: digests by connection; also in loadedFile
-	keys    map[string]sharedKey  // that charon has been given, by connection
-	given   map[string]string     // how charon tells of what it was given, by connection (holding)
-	numbers *identifiers          // nil: not read yet
-	leaving map[string]*leaving   // IKE_SAs that are being taken down, by id
-	tries   map[string]attempt    // by CHILD_SA
+	mu       mutex              // held by whoever speaks to charon
+	cancel   context.CancelFunc // ends the goroutine; nil: it does not run yet
+	done     chan struct{}      // closed when it has ended
+	stopped  bool
+	ns       *netns.Namespace
+	home     *netns.Namespace // charon's; nil: the network's
+	want     dataplane.VPNGateway
+	locals   map[string]netip.Addr // the gateways' addresses, by connection
+	charon   *charon               // nil: none
+	hung     int                   // the process of one that has not answered; 0: none
+	loaded   map[string]string     // what charon holds: digests by connection; also in loadedFile
+	keys     map[string]sharedKey  // that charon has been given, by connection
+	given    map[string]string     // how charon tells of what it was given, by connection (holding)
+	numbers  *identifiers          // nil: not read yet
+	deleting map[string]*deletion  // IKE_SAs that are being taken down, by id
+	tries    map[string]attempt    // by CHILD_SA
 }
 
 // mutex is a sync.Mutex for which one can wait a while only.
@@ -164,7 +164,7 @@ func (g *gateway) drop() {
 		g.charon.close()
 		g.charon = nil
 	}
-	g.leaveHome()
+	g.closeHome()
 	g.states.setLinks(g.links())
 	g.tell(g.states.lost(), true)
 }
@@ -196,8 +196,8 @@ func (g *gateway) look(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	logErr := g.charon.boundLog()
-	next, tendErr := g.tend() // also those that are loaded, if some are not
-	return next, errors.Join(err, logErr, tendErr)
+	next, maintainErr := g.maintain() // also those that are loaded, if some are not
+	return next, errors.Join(err, logErr, maintainErr)
 }
 
 // sync makes charon run and hold what it shall. The caller holds g.mu.
@@ -227,7 +227,7 @@ func (g *gateway) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for charon: %w", err)
 	}
-	g.keys, g.given, g.leaving, g.tries = map[string]sharedKey{}, map[string]string{}, map[string]*leaving{}, map[string]attempt{}
+	g.keys, g.given, g.deleting, g.tries = map[string]sharedKey{}, map[string]string{}, map[string]*deletion{}, map[string]attempt{}
 	conf, _ := os.ReadFile(filepath.Join(g.dir, settingsFile))
 	hung := slices.Contains(pids, g.hung)
 	if hung {
@@ -245,7 +245,7 @@ func (g *gateway) begin(ctx context.Context) error {
 			return err
 		}
 		g.m.log.Warn("a VPN gateway's charon is started anew", "network", g.network, "gateway", g.want.ID, "reason", err)
-		g.leaveHome()
+		g.closeHome()
 	}
 	if err := process.EndAll(isCharon(g.dir)); err != nil {
 		return err
@@ -257,7 +257,7 @@ func (g *gateway) begin(ctx context.Context) error {
 	}
 	h, err := start(g.m.program, g.dir, g.m.path, g.m.waits, at.Do)
 	if err != nil {
-		g.leaveHome()
+		g.closeHome()
 		return fmt.Errorf("start %s: %w", g.m.program, err)
 	}
 	// It is for people: charon is found without it.
@@ -271,7 +271,7 @@ func (g *gateway) begin(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		g.leaveHome()
+		g.closeHome()
 		return errors.Join(err, h.End())
 	}
 	g.charon, g.loaded = c, map[string]string{}
@@ -300,7 +300,7 @@ func (g *gateway) observe() {
 	if err != nil {
 		return // run finds out
 	}
-	g.tell(g.states.update(g.staying(sas)), moved)
+	g.tell(g.states.update(g.remaining(sas)), moved)
 }
 
 // stop ends the goroutine, and lets charon work on.
@@ -320,6 +320,6 @@ func (g *gateway) stop() {
 		g.charon.close()
 		g.charon = nil
 	}
-	g.leaveHome()
+	g.closeHome()
 	g.ns.Close()
 }

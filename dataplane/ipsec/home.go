@@ -224,8 +224,8 @@ func (g *gateway) adoptHome(pid int) bool {
 	return true
 }
 
-// leaveHome closes the home, which stays as long as charon.
-func (g *gateway) leaveHome() {
+// closeHome closes the home, which stays as long as charon.
+func (g *gateway) closeHome() {
 	if g.home != nil {
 		g.home.Close()
 		g.home = nil

@@ -22,25 +22,25 @@ type attempt struct {
 	pause       time.Duration
 }
 
-// tend takes in charon's SAs and initiates what is missing. It returns when to
+// maintain takes in charon's SAs and initiates what is missing. It returns when to
 // look again. The caller holds g.mu.
-func (g *gateway) tend() (time.Duration, error) {
+func (g *gateway) maintain() (time.Duration, error) {
 	sas, err := g.charon.list()
 	if err != nil {
 		g.drop()
 		return 0, err
 	}
-	if err := g.seeOff(sas); err != nil {
+	if err := g.finishDeletes(sas); err != nil {
 		return 0, err
 	}
 	moved := g.states.setLinks(g.links())
-	g.tell(g.states.update(g.staying(sas)), moved)
-	next, err := g.thin(g.staying(sas))
+	g.tell(g.states.update(g.remaining(sas)), moved)
+	next, err := g.deleteRedundant(g.remaining(sas))
 	if err != nil {
 		return 0, err
 	}
 	if g.leaves("") {
-		next = min(next, leaveLook)
+		next = min(next, deleteLook)
 	}
 	now := time.Now()
 	g.forget(sas, now)

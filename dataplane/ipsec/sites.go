@@ -186,11 +186,11 @@ func (g *gateway) dismiss() {
 	for id := range g.loaded {
 		_, _ = g.charon.do("unload-conn", section{"name": id})
 	}
-	tick := time.NewTicker(leaveLook)
+	tick := time.NewTicker(deleteLook)
 	defer tick.Stop()
-	for end := time.Now().Add(leaveTime); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(deleteTime); time.Now().Before(end); <-tick.C {
 		sas, err := g.charon.list()
-		if err != nil || len(sas) == 0 || g.seeOff(sas) != nil {
+		if err != nil || len(sas) == 0 || g.finishDeletes(sas) != nil {
 			break
 		}
 	}

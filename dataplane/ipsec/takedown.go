@@ -12,20 +12,20 @@ import (
 // once, and not at all while another exchange is under way, nor for an IKE_SA that is
 // being established, which the peer may have established already: it would keep it.
 const (
-	leaveTime       = 3 * time.Second        // then it goes by force: a message that is lost is sent again once before (retransmitTimeout)
-	leaveUnanswered = 500 * time.Millisecond // likewise, where the peer has never answered
-	leaveLook       = 50 * time.Millisecond  // how often is looked meanwhile
+	deleteTime       = 3 * time.Second        // then it goes by force: a message that is lost is sent again once before (retransmitTimeout)
+	deleteUnanswered = 500 * time.Millisecond // likewise, where the peer has never answered
+	deleteLook       = 50 * time.Millisecond  // how often is looked meanwhile
 )
 
-// leaving is an IKE_SA that is being taken down.
-type leaving struct {
+// deletion is of an IKE_SA that is being taken down.
+type deletion struct {
 	connection    string
 	since         time.Time
 	asked, forced bool
 	gone          time.Time // zero: it is there
 }
 
-// takeDown ends all SAs of a connection. The peer is told, but not waited for: tend
+// takeDown ends all SAs of a connection. The peer is told, but not waited for: maintain
 // sees to it that they go. Meanwhile the connection has none, as far as the status
 // says, and is not initiated.
 func (g *gateway) takeDown(id string) error {
@@ -35,7 +35,7 @@ func (g *gateway) takeDown(id string) error {
 	}
 	for i := range sas {
 		if sas[i].connection == id {
-			g.leave(&sas[i])
+			g.beginDelete(&sas[i])
 			continue
 		}
 		// Its CHILD_SAs may be in the IKE_SA of another connection.
@@ -48,14 +48,14 @@ func (g *gateway) takeDown(id string) error {
 			}
 		}
 	}
-	err = g.seeOff(sas)
-	g.tell(g.states.update(g.staying(sas)), false)
+	err = g.finishDeletes(sas)
+	g.tell(g.states.update(g.remaining(sas)), false)
 	return err
 }
 
-// leave notes that an IKE_SA is to be taken down.
-func (g *gateway) leave(sa *ikeSA) *leaving {
-	if l := g.leaving[sa.id]; l != nil {
+// beginDelete notes that an IKE_SA is to be taken down.
+func (g *gateway) beginDelete(sa *ikeSA) *deletion {
+	if l := g.deleting[sa.id]; l != nil {
 		return l
 	}
 	for _, kid := range sa.children {
@@ -65,21 +65,21 @@ func (g *gateway) leave(sa *ikeSA) *leaving {
 			delete(g.tries, kid.name)
 		}
 	}
-	l := &leaving{connection: sa.connection, since: time.Now()}
-	g.leaving[sa.id] = l
+	l := &deletion{connection: sa.connection, since: time.Now()}
+	g.deleting[sa.id] = l
 	return l
 }
 
-// seeOff takes down what is leaving, as far as it can be now, and what belongs to no
+// finishDeletes takes down what is being deleted, as far as it can be now, and what belongs to no
 // connection: what was under way when that went, or its Gateways was not there.
-func (g *gateway) seeOff(sas []ikeSA) error {
+func (g *gateway) finishDeletes(sas []ikeSA) error {
 	now, there := time.Now(), map[string]bool{}
 	for i := range sas {
 		sa := &sas[i]
 		there[sa.id] = true
-		l := g.leaving[sa.id]
+		l := g.deleting[sa.id]
 		if l == nil && !g.wanted(sa.connection) && (sa.established() || sa.initiator) {
-			l = g.leave(sa) // one that the peer has just begun has no name yet, and will be refused
+			l = g.beginDelete(sa) // one that the peer has just begun has no name yet, and will be refused
 		}
 		if l == nil {
 			if err := g.endStrangers(sa); err != nil {
@@ -87,9 +87,9 @@ func (g *gateway) seeOff(sas []ikeSA) error {
 			}
 			continue
 		}
-		patience := leaveTime
+		patience := deleteTime
 		if !sa.answered {
-			patience = leaveUnanswered
+			patience = deleteUnanswered
 		}
 		force := now.Sub(l.since) >= patience
 		switch {
@@ -104,13 +104,13 @@ func (g *gateway) seeOff(sas []ikeSA) error {
 			return err
 		}
 	}
-	for id, l := range g.leaving {
+	for id, l := range g.deleting {
 		switch {
 		case there[id]:
 		case l.gone.IsZero():
 			l.gone = now
-		case now.Sub(l.gone) > leaveTime: // an event about it may come late
-			delete(g.leaving, id)
+		case now.Sub(l.gone) > deleteTime: // an event about it may come late
+			delete(g.deleting, id)
 		}
 	}
 	return nil
@@ -161,8 +161,8 @@ func (g *gateway) succeed(m *vici.Message) {
 		if before == nil || after == nil {
 			continue
 		}
-		if l, id := g.leaving[text(before, "uniqueid")], text(after, "uniqueid"); l != nil && g.leaving[id] == nil {
-			g.leaving[id] = &leaving{connection: name, since: l.since}
+		if l, id := g.deleting[text(before, "uniqueid")], text(after, "uniqueid"); l != nil && g.deleting[id] == nil {
+			g.deleting[id] = &deletion{connection: name, since: l.since}
 		}
 	}
 }
@@ -170,7 +170,7 @@ func (g *gateway) succeed(m *vici.Message) {
 // leaves reports whether a connection, or any if it is empty, has an IKE_SA that is
 // being taken down.
 func (g *gateway) leaves(connection string) bool {
-	for _, l := range g.leaving {
+	for _, l := range g.deleting {
 		if l.gone.IsZero() && (connection == "" || l.connection == connection) {
 			return true
 		}
@@ -178,7 +178,7 @@ func (g *gateway) leaves(connection string) bool {
 	return false
 }
 
-// staying returns the SAs that are not being taken down.
-func (g *gateway) staying(sas []ikeSA) []ikeSA {
-	return slices.DeleteFunc(slices.Clone(sas), func(sa ikeSA) bool { return g.leaving[sa.id] != nil })
+// remaining returns the SAs that are not being taken down.
+func (g *gateway) remaining(sas []ikeSA) []ikeSA {
+	return slices.DeleteFunc(slices.Clone(sas), func(sa ikeSA) bool { return g.deleting[sa.id] != nil })
 }

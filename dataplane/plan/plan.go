@@ -22,7 +22,7 @@ type Change struct {
 type Plan struct {
 	Add    []Change // what is missing or other than wanted, in order
 	Remove []Change // what is too much, in order; to be done after the Adds of all facilities
-	Err    error    // wishes that cannot be met, whatever is done
+	Err    error    // what cannot be reached, whatever is done
 }
 
 // Empty reports whether nothing differs.

@@ -129,7 +129,7 @@ func TestBounds(t *testing.T) {
 	if r := f.run(t, switchIngress, hairpin.frame()); r.Verdict != tcNext || r.Mark != markRefused || r.Stats[refusedEntry] != 1 {
 		t.Errorf("to a neighbour: %+v", r)
 	}
-	if err := f.attend([]entry{{Original: called(4000, shared+":80").key(), Ended: 1}, {Original: opening("10.0.1.9", 4000).key(), Ended: 1}}); err != nil {
+	if err := f.syncSessions([]entry{{Original: called(4000, shared+":80").key(), Ended: 1}, {Original: opening("10.0.1.9", 4000).key(), Ended: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	full["entry 203.0.113.11 80/6"], full["elastic IP 203.0.113.11"], full["host 10.0.1.9"] = [2]uint64{1, 2}, [2]uint64{2, 1}, [2]uint64{1, 1}
@@ -182,14 +182,14 @@ func TestBoundsRenewed(t *testing.T) {
 	if err := f.conntrack(t).Update(known); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.attend([]entry{{Original: again.key()}}); err != nil {
+	if err := f.syncSessions([]entry{{Original: again.key()}}); err != nil {
 		t.Fatal(err)
 	}
 	f.wantCounters(t, map[string][2]uint64{"entry 203.0.113.11 80/6": {0, 0}, "elastic IP 203.0.113.11": {0, 0}})
 	f.wantInbound(t, called(4001, shared+":80"), tcNext)
 	f.wantInbound(t, again, tcShot, refusedEntry)
 	f.wantCounters(t, map[string][2]uint64{"entry 203.0.113.11 80/6": {1, 1}, "elastic IP 203.0.113.11": {1, 0}})
-	if err := f.attend([]entry{{Original: called(4001, shared+":80").key(), Ended: 1}}); err != nil {
+	if err := f.syncSessions([]entry{{Original: called(4001, shared+":80").key(), Ended: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	f.wantInbound(t, again, tcNext)
@@ -286,12 +286,12 @@ func TestTableShares(t *testing.T) {
 	f.want(t, opening("10.0.1.6", 4000), tcNext)
 	f.wantInbound(t, asked(4000, shared+":53"), tcNext)
 
-	// Unattended, those that are not translated stay off the share of SNAT.
+	// Unsupervised, those that are not translated stay off the share of SNAT.
 	g, err := f.state()
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Attended -= f.settings().Patience + 1
+	g.Heartbeat -= f.settings().Patience + 1
 	f.put("gateway", uint32(0), g)
 	f.want(t, opening("10.0.1.6", 4001), tcNext)
 	f.want(t, within(4001), tcNext)
@@ -340,7 +340,7 @@ func TestBoundsAreDropped(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	ended := []entry{{Original: called(4000, shared+":80").key(), Ended: 1}, {Original: opening("10.0.1.9", 4000).key(), Ended: 1}}
-	if err := f.attend(ended); err != nil {
+	if err := f.syncSessions(ended); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.dropBounds(); err != nil {
@@ -348,7 +348,7 @@ func TestBoundsAreDropped(t *testing.T) {
 	}
 	f.wantCounters(t, map[string][2]uint64{"entry 203.0.113.11 53/17": {1, 0}, "elastic IP 203.0.113.11": {1, 0}})
 	f.rules = &rules{elastic: map[uint32]uint32{word(addrOf(shared)): 0}}
-	if err := f.attend([]entry{{Original: asked(4000, shared+":53").key(), Ended: 1}}); err != nil {
+	if err := f.syncSessions([]entry{{Original: asked(4000, shared+":53").key(), Ended: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.dropBounds(); err != nil {
@@ -368,7 +368,7 @@ func TestSpare(t *testing.T) {
 	if err := c.Update(known); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.attend([]entry{{Original: open.key(), Spare: 1}, {Original: closed.key(), Spare: 1}}); err != nil {
+	if err := f.syncSessions([]entry{{Original: open.key(), Spare: 1}, {Original: closed.key(), Spare: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	flows, err := c.Dump(nil)

@@ -109,7 +109,7 @@ func (n *Network) Compare(ctx context.Context) error {
 			amiss = append(amiss, e)
 		}
 	}
-	if err := n.attend(amiss); err != nil {
+	if err := n.syncSessions(amiss); err != nil {
 		return err
 	}
 	n.compared.Store(found)
@@ -157,7 +157,7 @@ func (n *Network) dropPending() error {
 	if err != nil {
 		return err
 	}
-	return n.attend(gone)
+	return n.syncSessions(gone)
 }
 
 // each calls f for each element of the sessions' map. Elements that come or go

@@ -81,7 +81,7 @@ func (n *Network) Look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return n.attend(all)
+	return n.syncSessions(all)
 }
 
 // sameEntries reports whether conntrack's table is known to have the same entries as when

@@ -14,7 +14,7 @@
 //
 // Conntrack alone decides how long a connection lives. Nothing in BPF hears of
 // its end, so a Network listens to conntrack's events, and has the program
-// attend remove the sessions of connections that are gone; events that were
+// sync_sessions remove the sessions of connections that are gone; events that were
 // lost, and whatever happened while nobody listened, are made up for by
 // comparing both tables. A connection that is closed (TCP, RFC 9293) counts no
 // longer as open from the packet on that closes it, though conntrack remembers

@@ -350,7 +350,7 @@ func TestLimitConnectionsBeforeRate(t *testing.T) {
 
 // When nobody has looked after the sessions for too long, those that have ended
 // do not keep others out. The rate needs nobody.
-func TestLimitUnattended(t *testing.T) {
+func TestLimitUnsupervised(t *testing.T) {
 	f := limited(t, func(s *settings) { s.Connections, s.Interval, s.Burst = 1, uint64(time.Hour), uint64(3*time.Hour) })
 	f.want(t, opening("10.0.1.6", 4000), tcNext)
 	f.want(t, opening("10.0.1.6", 4001), tcShot, bpf.GatewayStatSTAT_REFUSED_CONNECTIONS)
@@ -358,13 +358,13 @@ func TestLimitUnattended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Attended -= f.settings().Patience + 1
+	g.Heartbeat -= f.settings().Patience + 1
 	f.put("gateway", uint32(0), g)
 	for port := range 3 {
 		f.want(t, opening("10.0.1.6", 4001+port), tcNext)
 	}
 	f.want(t, opening("10.0.1.6", 4004), tcShot, bpf.GatewayStatSTAT_REFUSED_RATE)
-	if _, err := f.Network.now(); err != nil { // attends
+	if _, err := f.Network.now(); err != nil { // is a heartbeat
 		t.Fatal(err)
 	}
 	f.want(t, opening("10.0.1.6", 4004), tcShot, bpf.GatewayStatSTAT_REFUSED_CONNECTIONS)

@@ -98,7 +98,7 @@ func newFixture(t testing.TB, change ...func(*ebpf.CollectionSpec)) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.files.close)
-	// It also makes the network an attended one.
+	// It also makes the network a supervised one.
 	if f.now, err = f.Network.now(); err != nil {
 		t.Fatal(err)
 	}

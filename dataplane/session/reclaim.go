@@ -89,7 +89,7 @@ func (w *watch) reclaim() error {
 			gone = append(gone, e)
 		}
 	}
-	if err := n.attend(gone); err != nil {
+	if err := n.syncSessions(gone); err != nil {
 		return err
 	}
 	return n.expire()

@@ -48,7 +48,7 @@ func (f *fixture) send(t testing.TB, host string, port int) uint32 {
 // end ends a connection.
 func (f *fixture) end(t testing.TB, host string, port int) {
 	t.Helper()
-	if err := f.attend([]entry{{Original: opening(host, port).key()}}); err != nil {
+	if err := f.syncSessions([]entry{{Original: opening(host, port).key()}}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -15,10 +15,10 @@ import (
 
 // How often things are looked after.
 const (
-	tick         = time.Second      // limits, and sessions that conntrack never had
-	attendEvery  = 3                // ticks: well within patience, that somebody is there
-	compareEvery = 30 * time.Second // the whole table with conntrack's
-	eventPause   = 10 * time.Millisecond
+	tick           = time.Second      // limits, and sessions that conntrack never had
+	heartbeatEvery = 3                // ticks: well within patience, that somebody is there
+	compareEvery   = 30 * time.Second // the whole table with conntrack's
+	eventPause     = 10 * time.Millisecond
 )
 
 // eventBuffer takes the events of a flush of some hundred thousand connections.
@@ -26,10 +26,10 @@ const eventBuffer = 64 << 20
 
 // watch looks after the sessions of a network in the background.
 type watch struct {
-	n     *Network
-	stop  context.CancelFunc
-	done  sync.WaitGroup
-	doubt chan struct{} // has room for one: compare as soon as may be
+	n          *Network
+	stop       context.CancelFunc
+	done       sync.WaitGroup
+	compareNow chan struct{} // has room for one: compare as soon as may be
 
 	shortages shortages
 
@@ -42,13 +42,13 @@ type watch struct {
 
 func newWatch(n *Network) *watch {
 	ctx, stop := context.WithCancel(n.s.ctx)
-	w := &watch{n: n, stop: stop, doubt: make(chan struct{}, 1)}
+	w := &watch{n: n, stop: stop, compareNow: make(chan struct{}, 1)}
 	if known, err := n.refusals(); err == nil {
 		w.shortages.begin(known)
 	}
 	w.done.Go(func() { w.listen(ctx) })
 	w.done.Go(func() { w.listenToNeighbours(ctx) })
-	w.done.Go(func() { w.attend(ctx) })
+	w.done.Go(func() { w.supervise(ctx) })
 	w.done.Go(func() { w.compare(ctx) })
 	return w
 }
@@ -58,10 +58,10 @@ func (w *watch) close() {
 	w.done.Wait()
 }
 
-// suspect has the tables compared.
-func (w *watch) suspect() {
+// requestCompare has the tables compared.
+func (w *watch) requestCompare() {
 	select {
-	case w.doubt <- struct{}{}:
+	case w.compareNow <- struct{}{}:
 	default:
 	}
 }
@@ -94,7 +94,7 @@ func (w *watch) listenOnce(ctx context.Context) error {
 	if err := c.JoinGroup(unix.NFNLGRP_CONNTRACK_DESTROY); err != nil {
 		return errors.Join(err, c.Close())
 	}
-	w.suspect() // what happened before now is not known
+	w.requestCompare() // what happened before now is not known
 	ctx, stop := context.WithCancel(ctx)
 	over := make(chan entry, 4*entriesAtOnce)
 	failed := make(chan error, 1)
@@ -110,9 +110,9 @@ func (w *watch) listenOnce(ctx context.Context) error {
 	pause := time.NewTimer(eventPause)
 	pause.Stop()
 	flush := func() {
-		if err := w.n.attend(batch); err != nil {
+		if err := w.n.syncSessions(batch); err != nil {
 			w.n.s.opt.Logger.Warn("sessions that are over stay for now", "network", w.n.id, "error", err)
-			w.suspect()
+			w.requestCompare()
 		}
 		batch = batch[:0]
 	}
@@ -163,15 +163,15 @@ func receive(ctx context.Context, c *netlink.Conn, ended *atomic.Uint64, over ch
 	}
 }
 
-// attend looks after the limits each second, and has the programs know that somebody
+// supervise looks after the limits each second, and has the programs know that somebody
 // is there, until ctx ends.
-func (w *watch) attend(ctx context.Context) {
+func (w *watch) supervise(ctx context.Context) {
 	for i := 0; ; i++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.n.s.beat.wait():
-			w.report(ctx, w.tick(i%attendEvery == 0))
+			w.report(ctx, w.tick(i%heartbeatEvery == 0))
 		}
 	}
 }
@@ -179,7 +179,7 @@ func (w *watch) attend(ctx context.Context) {
 // compare compares the tables when there is doubt, and now and then, until ctx
 // ends. That takes seconds where there are a million sessions, and nothing else
 // waits for it. What is done meanwhile does no harm: before it makes or removes a
-// session, the program attend asks conntrack itself; what conntrack cannot be
+// session, the program sync_sessions asks conntrack itself; what conntrack cannot be
 // asked for (ICMP) is put right by the next packet, or the next comparison.
 func (w *watch) compare(ctx context.Context) {
 	again := time.NewTimer(compareEvery)
@@ -194,7 +194,7 @@ func (w *watch) compare(ctx context.Context) {
 			w.report(ctx, w.n.sweepSlots(now))
 		case <-again.C:
 			w.look(ctx, w.n.Look, again)
-		case <-w.doubt:
+		case <-w.compareNow:
 			w.look(ctx, w.n.Compare, again)
 		}
 	}
@@ -216,11 +216,11 @@ func (w *watch) report(ctx context.Context, err error) {
 	}
 }
 
-// tick does what a limit that is reached asks for, and, with attend, tells the programs
+// tick does what a limit that is reached asks for, and, with heartbeat, tells the programs
 // that somebody looks after the sessions.
-func (w *watch) tick(attend bool) error {
-	if attend {
-		if err := w.n.attend(nil); err != nil {
+func (w *watch) tick(heartbeat bool) error {
+	if heartbeat {
+		if err := w.n.syncSessions(nil); err != nil {
 			return err
 		}
 	}
@@ -251,7 +251,7 @@ func (w *watch) tick(attend bool) error {
 	}
 	w.lastRefused = refused
 	if w.shortages.hear(time.Now(), counts) {
-		w.suspect()
+		w.requestCompare()
 	}
 	// Packets on their way between our programs and conntrack are not meant.
 	pending := g.Pending > 0

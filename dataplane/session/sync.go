@@ -18,18 +18,18 @@ type (
 	flowKey = bpf.GatewayFlowKey
 )
 
-// entriesAtOnce is how many the program attend takes in a call (ENTRIES in
+// entriesAtOnce is how many the program sync_sessions takes in a call (ENTRIES in
 // bpf/types.h).
 const entriesAtOnce = 90
 
 const ethernetHeader = 14
 
-// attend has the program look after sessions, and notice that somebody does. It runs in the network's
+// syncSessions has the program look after sessions, and notice that somebody does. It runs in the network's
 // namespace, whose conntrack the program asks.
-func (n *Network) attend(entries []entry) error {
+func (n *Network) syncSessions(entries []entry) error {
 	if len(entries) == 0 {
 		// Conntrack is not asked: it may run in any namespace.
-		if _, err := n.prog["attend"].Run(&ebpf.RunOptions{Data: make([]byte, ethernetHeader)}); err != nil {
+		if _, err := n.prog["sync_sessions"].Run(&ebpf.RunOptions{Data: make([]byte, ethernetHeader)}); err != nil {
 			return fmt.Errorf("have the programs of network %s know that somebody is there: %w", n.id, err)
 		}
 		return nil
@@ -42,7 +42,7 @@ func (n *Network) attend(entries []entry) error {
 			for i := range some {
 				frame = append(frame, unsafe.Slice((*byte)(unsafe.Pointer(&some[i])), unsafe.Sizeof(entry{}))...)
 			}
-			if _, err := n.prog["attend"].Run(&ebpf.RunOptions{Data: frame}); err != nil {
+			if _, err := n.prog["sync_sessions"].Run(&ebpf.RunOptions{Data: frame}); err != nil {
 				return fmt.Errorf("look after the sessions of network %s: %w", n.id, err)
 			}
 		}
@@ -52,14 +52,14 @@ func (n *Network) attend(entries []entry) error {
 
 // now is the programs' clock.
 func (n *Network) now() (uint32, error) {
-	if err := n.attend(nil); err != nil {
+	if err := n.syncSessions(nil); err != nil {
 		return 0, err
 	}
 	g, err := n.state()
 	if err != nil {
 		return 0, err
 	}
-	return g.Attended, nil
+	return g.Heartbeat, nil
 }
 
 // entryOf returns the entry for a conntrack flow, and whether it is one that can

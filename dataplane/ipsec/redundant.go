@@ -16,10 +16,10 @@ const (
 	follow = 2 * time.Second
 )
 
-// thin takes down IKE_SAs that a connection has besides one that does as well. It
+// deleteRedundant takes down IKE_SAs that a connection has besides one that does as well. It
 // returns when to look again.
-func (g *gateway) thin(sas []ikeSA) (time.Duration, error) {
-	gone, next := surplus(sas)
+func (g *gateway) deleteRedundant(sas []ikeSA) (time.Duration, error) {
+	gone, next := redundant(sas)
 	for _, sa := range gone {
 		if err := g.end(sa.id, sa.state == "CONNECTING"); err != nil {
 			return 0, err
@@ -41,7 +41,7 @@ func (g *gateway) end(id string, force bool) error {
 // spare is an IKE_SA that is not needed.
 type spare struct{ id, connection, state, why string }
 
-// surplus returns the IKE_SAs that another one of the same connection makes
+// redundant returns the IKE_SAs that another one of the same connection makes
 // superfluous, and when there may be others:
 //
 //   - both carry the same. When both ends begin at once, both succeed, and would
@@ -51,7 +51,7 @@ type spare struct{ id, connection, state, why string }
 //   - it carries nothing: its CHILD_SA was refused, deleted, or moved.
 //   - the peer has never answered it, and has begun itself meanwhile, as one behind
 //     a NAT does.
-func surplus(sas []ikeSA) (gone []spare, next time.Duration) {
+func redundant(sas []ikeSA) (gone []spare, next time.Duration) {
 	next = settle
 	for i := range sas {
 		for k := range sas {

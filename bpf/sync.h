@@ -41,12 +41,12 @@ static __always_inline void spare(struct __sk_buff *skb, const struct flow_key *
 	bpf_ct_release(ct);
 }
 
-/* attend_one looks after one session. What conntrack has is made what it is
+/* sync_session looks after one session. What conntrack has is made what it is
  * there; what it has not is removed. That of a connection which has ended is
  * removed before conntrack is asked, since the next one between the same ends
  * may be there already, and is another session; where that is, is kept.
  */
-static long attend_one(__u32 i, void *context)
+static long sync_session(__u32 i, void *context)
 {
 	struct __sk_buff *skb = *(struct __sk_buff **)context;
 	struct gateway_state *g = get_gateway();

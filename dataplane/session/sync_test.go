@@ -104,7 +104,7 @@ const (
 
 // Sessions of connections that conntrack does not have go, with their reply
 // direction, and count no longer; those that it has are confirmed.
-func TestAttendRemoves(t *testing.T) {
+func TestSyncRemoves(t *testing.T) {
 	f := limited(t, connections(0))
 	kept, gone := udp("10.0.1.6:4000", outside+":53", ""), udp("10.0.1.6:4001", outside+":53", "")
 	ping, syn := icmp("10.0.1.7", outside, 7, echo), opening("10.0.1.7", 4000)
@@ -125,7 +125,7 @@ func TestAttendRemoves(t *testing.T) {
 		{Original: udp("10.0.1.6:4009", outside+":53", "").key()}, // never there
 	}
 	for range 2 { // once more changes nothing
-		if err := f.attend(entries); err != nil {
+		if err := f.syncSessions(entries); err != nil {
 			t.Fatal(err)
 		}
 		f.wantCounts(t, counts{
@@ -144,13 +144,13 @@ func TestAttendRemoves(t *testing.T) {
 }
 
 // An entry never takes away the other direction's element of another session.
-func TestAttendKnowsDirections(t *testing.T) {
+func TestSyncKnowsDirections(t *testing.T) {
 	f := limited(t, connections(0))
 	out := udp("10.0.1.6:4000", outside+":53", "")
 	f.want(t, out, tcNext)
 	back := udp(outside+":53", "203.0.113.10:4000", "")
 	f.learned(back, out, func(s *bpf.GatewaySession) { s.Flow = flowReply | flowInbound })
-	if err := f.attend([]entry{{Original: back.key(), Reply: out.key()}}); err != nil {
+	if err := f.syncSessions([]entry{{Original: back.key(), Reply: out.key()}}); err != nil {
 		t.Fatal(err)
 	}
 	if f.session(out.key()) == nil || f.session(back.key()) == nil {
@@ -159,7 +159,7 @@ func TestAttendKnowsDirections(t *testing.T) {
 }
 
 // More than fit into one call are looked after in several.
-func TestAttendMany(t *testing.T) {
+func TestSyncMany(t *testing.T) {
 	const many = 2*entriesAtOnce + 7
 	f := limited(t, connections(0))
 	var entries []entry
@@ -171,7 +171,7 @@ func TestAttendMany(t *testing.T) {
 	if c := f.counts(); c.Open[kindSNAT] != many {
 		t.Fatalf("%+v", c)
 	}
-	if err := f.attend(entries); err != nil {
+	if err := f.syncSessions(entries); err != nil {
 		t.Fatal(err)
 	}
 	f.wantCounts(t, counts{
@@ -181,7 +181,7 @@ func TestAttendMany(t *testing.T) {
 
 // Conntrack cannot be asked for ICMP, so that what user space saw is taken for
 // what is: a session is made of what is translated, of its kind.
-func TestAttendMakes(t *testing.T) {
+func TestSyncMakes(t *testing.T) {
 	const destNAT = statusDestNAT
 	from := icmp("10.0.1.6", outside, 7, echo).key()
 	called := icmp(outside, "203.0.113.11", 7, echo).key()
@@ -213,7 +213,7 @@ func TestAttendMakes(t *testing.T) {
 				want.Open[c.kind], want.Opened[c.kind], want.Addresses[c.host] = 1, 1, [2]uint64{1, 1}
 			}
 			for range 2 {
-				if err := f.attend([]entry{c.entry}); err != nil {
+				if err := f.syncSessions([]entry{c.entry}); err != nil {
 					t.Fatal(err)
 				}
 				f.wantCounts(t, want)
@@ -231,7 +231,7 @@ func TestAttendMakes(t *testing.T) {
 
 // A connection that conntrack has seen closed counts no longer, though its
 // session stays; one that goes on after all counts again.
-func TestAttendCloses(t *testing.T) {
+func TestSyncCloses(t *testing.T) {
 	f := limited(t, connections(1))
 	p := opening("10.0.1.6", 4000)
 	f.want(t, p, tcNext)
@@ -251,7 +251,7 @@ func TestAttendCloses(t *testing.T) {
 		if err := c.Update(known); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.attend([]entry{{Original: p.key()}}); err != nil {
+		if err := f.syncSessions([]entry{{Original: p.key()}}); err != nil {
 			t.Fatal(err)
 		}
 		f.wantCounts(t, counts{
@@ -266,7 +266,7 @@ func TestAttendCloses(t *testing.T) {
 	if err := c.Delete(known); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.attend([]entry{{Original: p.key()}}); err != nil {
+	if err := f.syncSessions([]entry{{Original: p.key()}}); err != nil {
 		t.Fatal(err)
 	}
 	f.wantCounts(t, counts{
