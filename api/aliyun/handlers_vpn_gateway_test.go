@@ -97,19 +97,3 @@ func TestDescribeVpnGatewaysFilters(t *testing.T) {
 		}
 	}
 }
-
-// The same request again under a token is answered as the first one was.
-func TestVPNGatewayClientToken(t *testing.T) {
-	w := newVGWWorld(t)
-	for _, action := range []string{"CreateVpnGateway", "ModifyVpnGatewayAttribute", "CreateCustomerGateway", "ModifyCustomerGatewayAttribute", "DeleteCustomerGateway", "DeleteVpnGateway"} {
-		p := w.good(action, "ClientToken", "token-"+action)
-		first := encoded(t, FormatJSON, w.must(t, action, p))
-		revision := w.DB.View().Revision
-		if again := encoded(t, FormatJSON, w.must(t, action, p)); again != first {
-			t.Errorf("%s:\n%s\nthen\n%s", action, first, again)
-		}
-		if w.DB.View().Revision != revision {
-			t.Errorf("%s was carried out twice", action)
-		}
-	}
-}
