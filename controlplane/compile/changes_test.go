@@ -18,7 +18,7 @@ import (
 // depends on a kind that it does not name shows here.
 func TestChanges(t *testing.T) {
 	compiled, refused := 0, 0
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		w := nattest.New(t)
 		there := map[string]resource.Resource{}
@@ -81,7 +81,7 @@ func TestChanges(t *testing.T) {
 			checkNetwork(t, got)
 		}
 	}
-	if t.Logf("%d compiled, %d refused", compiled, refused); compiled < 500 {
+	if t.Logf("%d compiled, %d refused", compiled, refused); compiled < 300 {
 		t.Errorf("only %d of %d were no contradiction", compiled, compiled+refused)
 	}
 }
