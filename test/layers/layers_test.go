@@ -30,6 +30,10 @@ var rules = []struct {
 	{"sluice/dataplane.", "github.com/", "the dataplane's input is plain data"},
 }
 
+// plain is the form of what the dataplane is handed: it is part of package dataplane's
+// data, and touches no kernel.
+const plain = "sluice/dataplane/sorted"
+
 // direct are those that hold for the package's own imports alone.
 var direct = []struct {
 	in, never, why string
@@ -41,7 +45,7 @@ func TestImports(t *testing.T) {
 	for from, imports := range list(t, "Deps") {
 		for _, to := range imports {
 			for _, r := range rules {
-				if within(from, r.in) && within(to, r.never) {
+				if within(from, r.in) && within(to, r.never) && to != plain {
 					t.Errorf("%s imports %s, itself or by way of others: %s", from, to, r.why)
 				}
 			}
