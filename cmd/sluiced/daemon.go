@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -285,15 +284,11 @@ func openObservations(path string, log *slog.Logger) (*bolt.Store, error) {
 	return s, err
 }
 
-// removalsAtStart is how many networks may be marked that the store does not want, for
-// a start to go on: those whose VPC was being deleted when the daemon ended.
-const removalsAtStart = 3
-
-// refuseRemovals keeps a store that has lost its records, is another one, or is new
-// because data_dir is not mounted, from taking down what is in the kernel: what is marked
-// and not wanted is removed. Whoever means that says so on the command line. Nor is a
-// daemon started by another machine's name than that by which it has made what is here:
-// nobody would look after it.
+// refuseRemovals keeps a store that has never been written from taking down the
+// networks of another: what is marked and not wanted is removed, and of a data_dir that
+// is not mounted nothing is wanted. Whoever means that says so on the command line. Nor
+// is a daemon started by another machine's name than that by which it has made what is
+// here: nobody would look after it.
 func refuseRemovals(v *state.View, dp kernel, c *config.Config) error {
 	marked, err := dp.Networks()
 	if err != nil {
@@ -305,19 +300,12 @@ func refuseRemovals(v *state.View, dp kernel, c *config.Config) error {
 				id, vpc.Owner, c.Settings.Machine)
 		}
 	}
-	if c.AllowRemoval {
+	// The first commit to a new store is its schema.
+	if v.Revision > 1 || c.AllowRemoval || len(marked) == 0 {
 		return nil
 	}
-	gone := slices.DeleteFunc(slices.Clone(marked), func(id string) bool { _, wanted := v.VPCs.Get(id); return wanted })
-	most := removalsAtStart
-	if v.Revision <= 1 {
-		most = 0 // the first commit to a new store is its schema
-	}
-	if len(gone) <= most {
-		return nil
-	}
-	return fmt.Errorf("%s/networks lists %d networks that the store in data_dir %s has no VPC for (%s, ...), which would all be removed from the kernel; give it the right data_dir or a backup of the store, or, to give these networks up, start with --allow-removal once",
-		c.RunDir, len(gone), c.DataDir, gone[0])
+	return fmt.Errorf("the store in data_dir %s is new, but %s/networks lists %d networks of another one (%s, ...), which would all be removed; mount the right data_dir, or, to give the networks up, start with --allow-removal once",
+		c.DataDir, c.RunDir, len(marked), marked[0])
 }
 
 // run runs everything until ctx ends or a part of it fails. The edge, which

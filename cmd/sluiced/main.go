@@ -36,7 +36,7 @@ func start(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(io.Discard) // a mistake is told in one line, below
 	file := flags.String("config", "", "configuration `FILE` (default "+config.DefaultPath+", or built-in if that is absent)")
 	check := flags.Bool("check", false, "check the configuration and exit")
-	allowRemoval := flags.Bool("allow-removal", false, "remove networks from the kernel that the store does not know, however many they are")
+	allowRemoval := flags.Bool("allow-removal", false, "remove the networks of another store, which a new one does not know")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

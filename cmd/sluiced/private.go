@@ -73,13 +73,16 @@ func checkContents(dir string) error {
 		return err
 	}
 	return filepath.WalkDir(whole, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || path == whole {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // a process of an earlier daemon has just removed it
+		case err != nil || path == whole:
 			return err
 		}
 		info, err := entry.Info()
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil // a process of an earlier daemon has just removed it
+			return nil
 		case err != nil:
 			return err
 		case info.Mode()&fs.ModeSymlink != 0:

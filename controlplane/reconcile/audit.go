@@ -67,7 +67,10 @@ func (r *Reconciler) auditOne(ctx context.Context, id string, full bool) {
 	case <-r.audited: // of an earlier one, that took too long
 	default:
 	}
-	if !r.dp.Audit(ctx, id, full) {
+	if differs, seen := r.dp.Audit(ctx, id, full); !differs {
+		if seen {
+			r.db.Observed.Seen(id, r.now())
+		}
 		return
 	}
 	r.queue.add(id, audited)

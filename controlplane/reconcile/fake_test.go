@@ -112,7 +112,7 @@ func (f *fake) Invalidate(id string) {
 
 // Audit finds something in those networks that the fake says, and else only where
 // everything is to be compared.
-func (f *fake) Audit(_ context.Context, id string, full bool) bool {
+func (f *fake) Audit(_ context.Context, id string, full bool) (differs, seen bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	takes := f.auditTakes
@@ -124,7 +124,7 @@ func (f *fake) Audit(_ context.Context, id string, full bool) bool {
 		what = "full audit "
 	}
 	f.calls = append(f.calls, what+id)
-	return full || f.differing[id]
+	return full || f.differing[id], !full
 }
 
 // set changes the fake under its lock.

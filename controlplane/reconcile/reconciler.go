@@ -35,8 +35,8 @@ type Dataplane interface {
 	Invalidate(id string)
 	// Audit looks whether a network in the kernel is other than remembered, where
 	// that costs little, and reports whether it may be: the next Apply then mends
-	// it. With full, that compares everything.
-	Audit(ctx context.Context, id string, full bool) bool
+	// it. With full, that compares everything. seen says that it has looked.
+	Audit(ctx context.Context, id string, full bool) (differs, seen bool)
 }
 
 // Options are the reconciler's figures; zero values mean the defaults.

@@ -177,12 +177,6 @@ func (c *contest) act(w *witness) func(string) {
 	}
 }
 
-func (c *contest) newest() content {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at[len(c.at)-1]
-}
-
 // TestRival has another control plane write between any two steps of this one's store:
 // before and after each load and commit, single changes, bursts, entries deleted and
 // made again, with watches that break off and answers that are lost. Every view has to

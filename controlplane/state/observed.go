@@ -28,6 +28,7 @@ type observation struct {
 	tried   int64  // revision of the last attempt, whether it worked or not
 	err     error  // of the last attempt
 	since   time.Time
+	seen    time.Time               // when the kernel was last seen to hold what was applied
 	deleted map[resource.Kind]int64 // revision at which a resource of the kind was deleted last
 	// Is closed and replaced at every report of this network: those who wait for
 	// another's are not woken.
@@ -50,7 +51,7 @@ type NetworkStatus struct {
 	Wanted  int64     `json:"wanted"`
 	Applied int64     `json:"applied"`
 	Error   string    `json:"error,omitempty"` // of the last attempt
-	Since   time.Time `json:"since"`           // of the last report
+	Since   time.Time `json:"since"`           // of the last report, or of the last look that found the kernel as it should be
 }
 
 func newObserved() *Observed {
@@ -179,6 +180,23 @@ func (o *Observed) Report(network string, revision int64, err error, now time.Ti
 	n.wake()
 }
 
+// Seen notes that the kernel was compared with what was applied of a network, and holds
+// that.
+func (o *Observed) Seen(network string, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := o.networks[network]; n != nil && n.err == nil {
+		n.seen = now
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // Forget drops a network of which nothing is left, as it was not wanted at a revision.
 // One that has been made again since stays wanted, with nothing applied.
 func (o *Observed) Forget(network string, revision int64) {
@@ -260,7 +278,7 @@ func (o *Observed) Status() []NetworkStatus {
 	defer o.mu.Unlock()
 	out := make([]NetworkStatus, 0, len(o.networks))
 	for id, n := range o.networks {
-		out = append(out, NetworkStatus{Network: id, Owner: n.owner, Wanted: n.wanted, Applied: n.applied, Error: text(n.err), Since: n.since})
+		out = append(out, NetworkStatus{Network: id, Owner: n.owner, Wanted: n.wanted, Applied: n.applied, Error: text(n.err), Since: later(n.since, n.seen)})
 	}
 	slices.SortFunc(out, func(a, b NetworkStatus) int {
 		if a.Network < b.Network {

@@ -10,27 +10,28 @@ import (
 // table, of which it asks only whether the kernel has counted a change that is not ours;
 // that costs a millisecond. With full, the next Apply compares everything.
 //
-// Of a network that is being applied it says nothing, unless full is asked for.
-func (e *Engine) Audit(ctx context.Context, id string, full bool) bool {
+// Of a network that is being applied it says nothing (seen is false), unless full is
+// asked for.
+func (e *Engine) Audit(ctx context.Context, id string, full bool) (differs, seen bool) {
 	e.mu.Lock()
 	n := e.networks[id]
 	e.mu.Unlock()
 	switch {
 	case n == nil:
-		return true // not ours yet: an Apply finds out
+		return true, false // not ours yet: an Apply finds out
 	case full:
 		n.stale.Or(staleAll)
-		return true
+		return true, false
 	case !n.mu.TryLock():
-		return false
+		return false, false
 	}
 	defer n.mu.Unlock()
 	if n.over || n.ns == nil || n.applied == nil {
-		return true
+		return true, false
 	}
-	differs := e.audit(ctx, n)
-	n.stale.Or(differs)
-	return differs != 0
+	parts := e.audit(ctx, n)
+	n.stale.Or(parts)
+	return parts != 0, true
 }
 
 // audit returns the parts of a network that are other than remembered.

@@ -147,7 +147,11 @@ func TestAuditFindsWhatEventsMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	if !e.Audit(t.Context(), n.ID, false) {
+	differs := func(full bool) bool {
+		differs, _ := e.Audit(t.Context(), n.ID, full)
+		return differs
+	}
+	if !differs(false) {
 		t.Error("an audit finds nothing to do for a network that was never applied")
 	}
 	mustApply(t, e, n)
@@ -167,14 +171,14 @@ func TestAuditFindsWhatEventsMissed(t *testing.T) {
 			if d.name == "program detached" && e.networks[n.ID].sessions == nil {
 				t.Skip("the kernel cannot have the programs")
 			}
-			if e.Audit(t.Context(), n.ID, false) {
+			if differs(false) {
 				t.Error("an audit finds something that nobody has changed")
 			}
 			s.log.reset()
 			s.inflict(t, n.ID, d.damage)
 			// The kernel takes down links a little later.
 			nstest.Eventually(t, func() error {
-				if !e.Audit(t.Context(), n.ID, false) {
+				if !differs(false) {
 					return errors.New("an audit has not found it")
 				}
 				return nil
@@ -185,7 +189,7 @@ func TestAuditFindsWhatEventsMissed(t *testing.T) {
 			}
 		})
 	}
-	if !e.Audit(t.Context(), n.ID, true) || e.networks[n.ID].stale.Load() != staleAll {
+	if !differs(true) || e.networks[n.ID].stale.Load() != staleAll {
 		t.Error("an audit of everything does not have everything compared")
 	}
 	if o := mustApply(t, e, n); o.Changes != 0 {

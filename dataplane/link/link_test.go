@@ -292,8 +292,8 @@ func TestPlugRefuses(t *testing.T) {
 	nstest.Veth(t, self, "a", self, "b")
 	for _, test := range []struct{ namespace, vswitch, ifname, want string }{
 		{"slt-none", "vsw-a", "a", "slt-none"},
-		{self.Name(), "vsw-a", "a", "has no bridge of that name"},
-		{self.Name(), "b", "a", "has no bridge of that name"},
+		{self.Name(), "vsw-a", "a", "has no bridge for it"},
+		{self.Name(), "b", "a", "has no bridge for it"},
 	} {
 		if err := link.Plug(test.namespace, test.vswitch, test.ifname); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("Plug(%q, %q, %q) = %v, want an error with %q", test.namespace, test.vswitch, test.ifname, err, test.want)
