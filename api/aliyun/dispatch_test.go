@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,7 +56,7 @@ func TestDispatchRefuses(t *testing.T) {
 		want          Error
 	}{
 		{"NoSuchAction", "", nil, Error{400, "InvalidParameter", `The specified parameter "Action or Version" is not valid.`}},
-		{"CreateCommonBandwidthPackage", "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
+		{slices.Min(slices.Collect(maps.Keys(unsupportedActions))), "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
 		{"createrouterinterface", "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
 		{"CreateVpc", "RegionId=r dryrun=TRUE", nil, Error{400, "UnsupportedParameter", `The parameter "DryRun" is not supported.`}},
 		{"CreateVpc", "", nil, Error{400, "MissingParameter", `The input parameter "RegionId" that is mandatory for processing this request is not supplied.`}},

@@ -3,6 +3,7 @@ package aliyun
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -468,15 +469,16 @@ func TestGoodCalls(t *testing.T) {
 
 // TestEveryActionIsInAMatrix keeps a new action from being forgotten.
 func TestEveryActionIsInAMatrix(t *testing.T) {
+	matrices := map[string][]string{"vpcActions": vpcActions, "natActions": natActions, "monitorActions": monitorActions, "vgwActions": vgwActions, "vpnConnectionActions": vpnConnectionActions}
 	for action := range actions {
 		n := 0
-		for _, list := range [][]string{vpcActions, natActions, monitorActions, vgwActions, vpnConnectionActions} {
+		for _, list := range matrices {
 			if slices.Contains(list, action) {
 				n++
 			}
 		}
 		if n != 1 {
-			t.Errorf("%s is in no error matrix, or in two", action)
+			t.Errorf("%s has to be in one of the lists %v, of an error matrix each, and is in %d", action, slices.Sorted(maps.Keys(matrices)), n)
 		}
 	}
 }

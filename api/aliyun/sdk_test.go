@@ -184,7 +184,7 @@ func fieldByTag(v reflect.Value, name string) (reflect.Value, bool) {
 // TestPublicClientReadsEmptyLists lets the client read answers without items.
 func TestPublicClientReadsEmptyLists(t *testing.T) {
 	for name, r := range emptyAnswers() {
-		if sdkLacks[name] {
+		if sdkLacks[name] || sdkResponses[name] == nil { // which the test above tells of
 			continue
 		}
 		for label, f := range map[string]Format{"JSON": FormatJSON, "XML": FormatXML} {

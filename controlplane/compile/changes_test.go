@@ -92,3 +92,39 @@ func given(n *dataplane.Network) string {
 	}
 	return text(n)
 }
+
+// TestPartsNameWhatTheyRead has each part of random networks compiled from the tables of
+// those kinds alone that it names. What it reads else would be out of date once that
+// changes. And the random networks have some of each kind.
+func TestPartsNameWhatTheyRead(t *testing.T) {
+	missing := map[resource.Kind]bool{}
+	for _, k := range compile.Kinds() {
+		missing[k] = true
+	}
+	compiled := 0
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 12))
+		w := nattest.New(t)
+		list := slices.DeleteFunc(randomResources(r), func(x resource.Resource) bool {
+			return x.Kind() == resource.KindSNATEntry && r.IntN(2) == 0 // mostly they contradict one another
+		})
+		w.Put(list...)
+		for _, x := range list {
+			delete(missing, x.Kind())
+		}
+		undeclared := compile.Undeclared(w.DB.View(), w.Settings, "vpc-a", unseal)
+		if undeclared == nil {
+			continue
+		}
+		compiled++
+		for i, what := range undeclared {
+			t.Fatalf("seed %d: part %d reads a kind of resource that it does not name in parts: %s", seed, i, what)
+		}
+	}
+	if compiled < 50 {
+		t.Errorf("only %d networks were no contradiction", compiled)
+	}
+	for k := range missing {
+		t.Errorf("parts name %s, of which randomResources makes none", k)
+	}
+}

@@ -66,7 +66,10 @@ func (c *changes) note(tx *Tx, revision int64) {
 	for _, change := range tx.changes {
 		networks := make(map[string]bool, 1)
 		for _, r := range []resource.Resource{change.Old, change.New} {
-			for _, network := range tx.decides(r) {
+			if r == nil {
+				continue
+			}
+			for _, network := range byName[r.Kind()].decides(tx.View, r) {
 				networks[network] = true
 			}
 		}
@@ -87,22 +90,6 @@ func (c *changes) note(tx *Tx, revision int64) {
 			delete(c.networks, network)
 		}
 	}
-}
-
-// decides returns the networks for which a resource matters; r may be nil.
-func (v *View) decides(r resource.Resource) (networks []string) {
-	switch r := r.(type) {
-	case nil:
-	case *resource.CustomerGateway:
-		for c := range v.VPNConnections.By(ByCustomerGateway, r.ID).All() {
-			networks = append(networks, c.VPC)
-		}
-	default:
-		if network := r.Network(); network != "" {
-			networks = append(networks, network)
-		}
-	}
-	return networks
 }
 
 // forget says that anything may have been changed by a revision.

@@ -18,6 +18,10 @@ type Kind[R resource.Resource] struct {
 	InTransition fault.Reason // the dataplane is still making, changing or deleting one
 	Tags         bool         // whether one may have tags
 
+	// Decides returns the networks for which one matters: what is compiled of them may
+	// depend on it. nil: its own, if it has one.
+	Decides func(*View, R) []string
+
 	// Blocks is what bars the deletion of a resource of another kind.
 	Blocks []Block[R]
 	// Barred are the reasons of the Blocks that bar the deletion of one of this
@@ -159,7 +163,13 @@ var kinds = []registered{
 		Indexes: []Index[*resource.CustomerGateway]{byAccount[*resource.CustomerGateway](), byRegion[*resource.CustomerGateway](),
 			one(ByAddress, func(g *resource.CustomerGateway) string { return Key(g.Account, g.Region, g.Address.String()) })},
 		NotFound: fault.CustomerGatewayNotFound,
-		Barred:   []fault.Reason{fault.CustomerGatewayHasConnections},
+		Decides: func(v *View, g *resource.CustomerGateway) (networks []string) {
+			for c := range v.VPNConnections.By(ByCustomerGateway, g.ID).All() {
+				networks = append(networks, c.VPC)
+			}
+			return networks
+		},
+		Barred: []fault.Reason{fault.CustomerGatewayHasConnections},
 	},
 	Kind[*resource.VPNConnection]{
 		Name: resource.KindVPNConnection, Noun: "VPN connection", Table: func(v *View) **Table[*resource.VPNConnection] { return &v.VPNConnections },

@@ -17,6 +17,7 @@ type registered interface {
 	share(v, from *View)
 	rows(v *View) rows
 	bars() map[resource.Kind][]fault.Reason
+	decides(v *View, r resource.Resource) []string
 	// blocker returns the first resource of this kind that bars the deletion of
 	// another for a reason, and what it is called.
 	blocker(v *View, of resource.Resource, why fault.Reason) (what string, found bool)
@@ -36,6 +37,17 @@ func (k Kind[R]) barred() []fault.Reason { return k.Barred }
 func (k Kind[R]) rows(v *View) rows      { return *k.Table(v) }
 func (k Kind[R]) empty(v *View)          { *k.Table(v) = newTable(k) }
 func (k Kind[R]) share(v, from *View)    { *k.Table(v) = (*k.Table(from)).clone() }
+
+// decides returns the networks for which a resource of this kind matters.
+func (k Kind[R]) decides(v *View, r resource.Resource) []string {
+	if k.Decides != nil {
+		return k.Decides(v, r.(R))
+	}
+	if network := r.Network(); network != "" {
+		return []string{network}
+	}
+	return nil
+}
 
 // bars says which kinds' deletion this one bars, and for what reasons.
 func (k Kind[R]) bars() map[resource.Kind][]fault.Reason {
