@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"cmp"
-	"encoding/binary"
 	"iter"
 	"net/netip"
 	"slices"
@@ -154,15 +153,7 @@ func (d DNAT) Compare(o DNAT) int {
 
 // Hash returns a hash of External, Protocol and ExternalPort.
 func (d DNAT) Hash() uint32 {
-	a := d.External.As16()
-	return mix(binary.BigEndian.Uint64(a[8:]) ^ uint64(d.Protocol)<<48 ^ uint64(d.ExternalPort)<<32)
-}
-
-// mix spreads the bits of x (the finalizer of SplitMix64).
-func mix(x uint64) uint32 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return uint32(x ^ x>>31)
+	return sorted.Hash(DNAT{External: d.External, Protocol: d.Protocol, ExternalPort: d.ExternalPort})
 }
 
 // SNAT lets the hosts of Source reach the outside. Each host keeps one address

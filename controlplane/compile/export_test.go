@@ -12,31 +12,31 @@ import (
 
 // Undeclared compiles each part of a VPC from a view that has the tables of the kinds
 // only that the part names, once from nothing and once from the network before, and
-// returns which part read another.
-func Undeclared(v *state.View, s *settings.Settings, vpc string, open Opener) (parts map[int]string) {
-	parts = make(map[int]string)
+// returns which part read another; nil where the VPC does not compile.
+func Undeclared(v *state.View, s *settings.Settings, vpc string, open Opener) map[int]string {
+	undeclared := make(map[int]string)
 	r, _ := v.VPCs.Get(vpc)
 	before, err := Compile(v, s, vpc, open)
 	if err != nil {
 		return nil
 	}
-	for i, p := range partsOf() {
+	for i, p := range parts {
 		for _, old := range []compiled{{}, {before, readPublic(v, vpc)}} {
 			network := *before // what the parts before this one have made
 			j := &job{VPC: New(s, vpc, open), v: only(v, p.of), vpc: r, old: old, network: &network, read: readPublic(v, vpc), dirty: everything(v, p.of)}
 			func() {
 				defer func() {
 					if cause := recover(); cause != nil {
-						parts[i] = fmt.Sprint(cause)
+						undeclared[i] = fmt.Sprint(cause)
 					}
 				}()
 				if err := p.compile(j); err != nil {
-					parts[i] = err.Error()
+					undeclared[i] = err.Error()
 				}
 			}()
 		}
 	}
-	return parts
+	return undeclared
 }
 
 // Kinds returns the kinds that the parts name.
@@ -49,13 +49,6 @@ func Kinds() (all []resource.Kind) {
 		}
 	}
 	return all
-}
-
-func partsOf() []struct {
-	of      []resource.Kind
-	compile func(*job) error
-} {
-	return parts
 }
 
 // only returns a view without the tables of other kinds: whoever reads one panics.

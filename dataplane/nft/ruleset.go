@@ -2,7 +2,6 @@ package nft
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"sluice/dataplane"
 	"sluice/dataplane/sorted"
@@ -78,10 +77,7 @@ func (r *Ruleset) Equal(o *Ruleset) bool {
 func (e Element) Compare(o Element) int { return bytes.Compare(e.Key[:], o.Key[:]) }
 
 // Hash returns a hash of the key.
-func (e Element) Hash() uint32 {
-	x := binary.BigEndian.Uint64(e.Key[:])<<16 ^ binary.BigEndian.Uint64(e.Key[8:])<<32 ^ uint64(binary.BigEndian.Uint32(e.Key[8:]))
-	return uint32(mix(x))
-}
+func (e Element) Hash() uint32 { return sorted.Hash(e.Key) }
 
 // setDiff is the difference of one set: what to delete, then what to add. An
 // element whose value changes is in both.

@@ -31,11 +31,7 @@ func (n *Network) lookAtTable(g *bpf.GatewayGatewayState) (crowded bool, err err
 	if err != nil {
 		return false, err
 	}
-	var held uint64
-	for _, h := range g.Held {
-		held += h
-	}
-	others := uint32(max(0, int64(t.entries)-int64(held)))
+	others := uint32(max(0, int64(t.entries)-int64(held(g))))
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.rules == nil {

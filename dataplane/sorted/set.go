@@ -1,6 +1,7 @@
 package sorted
 
 import (
+	"hash/maphash"
 	"iter"
 	"slices"
 )
@@ -10,8 +11,14 @@ import (
 type Item[T any] interface {
 	comparable
 	Compare(T) int // of the keys: negative, zero or positive, as cmp.Compare
-	Hash() uint32  // of the key; the better it spreads, the shallower the tree
+	Hash() uint32  // of the key, see Hash; the better it spreads, the shallower the tree
 }
+
+var seed = maphash.MakeSeed()
+
+// Hash returns a hash of a key, for Item. It is another one in each process: who chooses
+// keys can't choose the shape of a tree.
+func Hash[K comparable](key K) uint32 { return uint32(maphash.Comparable(seed, key)) }
 
 // Set is a set of items, sorted by key. Its zero value is the empty set. It never changes,
 // and may be used by several goroutines.
