@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
 	"sluice/dataplane"
 )
 
@@ -178,30 +180,34 @@ func or(s, other string) string {
 	return s
 }
 
-func (k *checker) quotas() error {
-	check := func(path string, q quotasDoc) error {
-		for _, f := range q.fields(&settings.Quotas{}) {
-			if f.given != nil {
-				if err := k.between(path+"."+f.name, *f.given, 0, 10_000_000); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	if err := check("quotas", k.doc.Quotas); err != nil {
+func (k *checker) quotas() (err error) {
+	s := &k.config.Settings
+	if s.Quotas, err = k.quotasOver(state.DefaultQuotas(), "quotas", k.doc.Quotas); err != nil {
 		return err
 	}
-	s := &k.config.Settings
-	s.Quotas = k.doc.Quotas.over(settings.DefaultQuotas())
 	s.Accounts = make(map[string]settings.Quotas, len(k.doc.Accounts))
 	for id, a := range k.doc.Accounts {
-		if err := check("accounts."+id+".quotas", a.Quotas); err != nil {
+		if s.Accounts[id], err = k.quotasOver(s.Quotas, "accounts."+id+".quotas", a.Quotas); err != nil {
 			return err
 		}
-		s.Accounts[id] = a.Quotas.over(s.Quotas)
 	}
 	return nil
+}
+
+// quotasOver returns base with the quotas that stand at a path put over it.
+func (k *checker) quotasOver(base settings.Quotas, path string, given map[string]int) (settings.Quotas, error) {
+	over := maps.Clone(base)
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		at := path + "." + name
+		if _, ok := base[name]; !ok {
+			return nil, k.errorf(at, "unknown field; %s", suggest(name, slices.Collect(maps.Keys(base))))
+		}
+		if err := k.between(at, given[name], 0, 10_000_000); err != nil {
+			return nil, err
+		}
+		over[name] = given[name]
+	}
+	return over, nil
 }
 
 // minimum is a timeout's field, its value, and the least that its RFC allows.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
 	"sluice/dataplane"
 )
 
@@ -46,7 +48,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 					Prefix: netip.MustParsePrefix("203.0.113.0/24"), Gateway: netip.MustParseAddr("203.0.113.1")},
 				Pool: []settings.Range{{First: netip.MustParseAddr("203.0.113.10"), Last: netip.MustParseAddr("203.0.113.250")}},
 			}},
-			Quotas:   settings.DefaultQuotas(),
+			Quotas:   state.DefaultQuotas(),
 			Accounts: map[string]settings.Quotas{},
 			Timeouts: dataplane.DefaultTimeouts(),
 			Refusal:  dataplane.RefuseDrop,
@@ -65,7 +67,7 @@ func TestExampleFileLoads(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := c.Settings
-	if q := s.For("1000000000000001"); q.ForwardEntries != 10000 || q.ElasticIPs != 200 || q.VSwitchesPerVPC != 24 {
+	if q := s.Allowed("1000000000000001"); q["forward_entries"] != 10000 || q["elastic_ips"] != 200 || q["vswitches_per_vpc"] != 24 {
 		t.Errorf("quotas of the account: %+v", q)
 	}
 	if got := s.Regions[0].Zones[1]; got != (settings.Zone{ID: "cn-hangzhou-b", LocalName: "Hangzhou Zone B"}) {
@@ -131,18 +133,18 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 	if c.Metrics != (Metrics{Listen: "[::1]:8681", Keep: 24 * time.Hour}) {
 		t.Errorf("metrics: %+v", c.Metrics)
 	}
-	quotas := settings.Quotas{VPCs: 1, VSwitchesPerVPC: 2, RouteEntries: 3, HaVipRouteEntries: 4, UserCIDRs: 5, ElasticIPs: 6,
-		ForwardEntries: 7, SNATEntries: 8, SNATPoolAddresses: 9, InstancesPerVPC: 10,
-		CustomerGateways: 12, VPNConnectionsPerGateway: 13, VPNRoutesPerGateway: 14, VPNPolicyRoutesPerGateway: 15, Tags: 16}
-	if c.Settings.Quotas != quotas {
+	quotas := settings.Quotas{"vpcs": 1, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6,
+		"forward_entries": 7, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10,
+		"customer_gateways": 12, "vpn_connections_per_gateway": 13, "vpn_routes_per_gateway": 14, "vpn_policy_routes_per_gateway": 15, "tags": 16}
+	if !maps.Equal(c.Settings.Quotas, quotas) {
 		t.Errorf("quotas: %+v", c.Settings.Quotas)
 	}
-	own := quotas
-	own.VPCs = 11
-	if got := c.Settings.For("a1"); got != own {
+	own := maps.Clone(quotas)
+	own["vpcs"] = 11
+	if got := c.Settings.Allowed("a1"); !maps.Equal(got, own) {
 		t.Errorf("a1 inherits the rest: %+v", got)
 	}
-	if got := c.Settings.For("a2"); got != quotas {
+	if got := c.Settings.Allowed("a2"); !maps.Equal(got, quotas) {
 		t.Errorf("a2 inherits everything: %+v", got)
 	}
 	wantBridges := []Bridge{{Name: "b0", Namespace: "outer", Address: netip.MustParsePrefix("192.0.2.1/24")}}

@@ -1,11 +1,14 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+
+	"sluice/controlplane/state"
 )
 
 // TestEveryFieldIsDocumented: each field of the file stands in
@@ -43,5 +46,23 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 	walk(reflect.TypeFor[document]())
 	if n < 60 {
 		t.Errorf("only %d fields were found", n)
+	}
+}
+
+// TestQuotasAreDocumented: the table in docs/configuration.md has the quotas that are
+// registered, with what they default to and what they count.
+func TestQuotasAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	for _, q := range state.Quotas() {
+		fmt.Fprintf(&want, "| `%s` | %d | %s |\n", q.Name, q.Default, q.Counts)
+	}
+	_, table, _ := strings.Cut(string(text), "| field of `quotas` | default | counts |\n| --- | --- | --- |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	if got := table + "\n"; got != want.String() {
+		t.Errorf("docs/configuration.md has of the quotas\n%s\nbut registered are\n%s", got, want.String())
 	}
 }

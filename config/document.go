@@ -9,7 +9,6 @@ import (
 
 	"go4.org/netipx"
 
-	"sluice/controlplane/settings"
 	"sluice/dataplane"
 )
 
@@ -32,7 +31,7 @@ type document struct {
 	AuditInterval     time.Duration      `yaml:"audit_interval"`
 	FullAuditInterval time.Duration      `yaml:"full_audit_interval"`
 	Regions           []regionDoc        `yaml:"regions"`
-	Quotas            quotasDoc          `yaml:"quotas"`
+	Quotas            map[string]int     `yaml:"quotas"` // by the names of state.Quotas
 	Accounts          map[string]account `yaml:"accounts"`
 	Public            []publicDoc        `yaml:"public"`
 	VSwitches         []vswitchDoc       `yaml:"vswitches"`
@@ -70,62 +69,7 @@ type zoneDoc struct {
 func (z *zoneDoc) UnmarshalText(text []byte) error { z.ID = string(text); return nil }
 
 type account struct {
-	Quotas quotasDoc `yaml:"quotas"`
-}
-
-// quotasDoc has pointers because what is left out is inherited.
-type quotasDoc struct {
-	VPCs              *int `yaml:"vpcs"`
-	VSwitchesPerVPC   *int `yaml:"vswitches_per_vpc"`
-	RouteEntries      *int `yaml:"route_entries"`
-	HaVipRouteEntries *int `yaml:"ha_vip_route_entries"`
-	UserCIDRs         *int `yaml:"user_cidrs"`
-	ElasticIPs        *int `yaml:"elastic_ips"`
-	ForwardEntries    *int `yaml:"forward_entries"`
-	SNATEntries       *int `yaml:"snat_entries"`
-	SNATPoolAddresses *int `yaml:"snat_pool_addresses"`
-	InstancesPerVPC   *int `yaml:"instances_per_vpc"`
-
-	CustomerGateways          *int `yaml:"customer_gateways"`
-	VPNConnectionsPerGateway  *int `yaml:"vpn_connections_per_gateway"`
-	VPNRoutesPerGateway       *int `yaml:"vpn_routes_per_gateway"`
-	VPNPolicyRoutesPerGateway *int `yaml:"vpn_policy_routes_per_gateway"`
-	Tags                      *int `yaml:"tags"`
-}
-
-// over returns base with what the document sets put over it.
-func (q quotasDoc) over(base settings.Quotas) settings.Quotas {
-	for _, f := range q.fields(&base) {
-		if f.given != nil {
-			*f.quota = *f.given
-		}
-	}
-	return base
-}
-
-type quotaField struct {
-	name         string
-	given, quota *int
-}
-
-func (q quotasDoc) fields(s *settings.Quotas) []quotaField {
-	return []quotaField{
-		{"vpcs", q.VPCs, &s.VPCs},
-		{"vswitches_per_vpc", q.VSwitchesPerVPC, &s.VSwitchesPerVPC},
-		{"route_entries", q.RouteEntries, &s.RouteEntries},
-		{"ha_vip_route_entries", q.HaVipRouteEntries, &s.HaVipRouteEntries},
-		{"user_cidrs", q.UserCIDRs, &s.UserCIDRs},
-		{"elastic_ips", q.ElasticIPs, &s.ElasticIPs},
-		{"forward_entries", q.ForwardEntries, &s.ForwardEntries},
-		{"snat_entries", q.SNATEntries, &s.SNATEntries},
-		{"snat_pool_addresses", q.SNATPoolAddresses, &s.SNATPoolAddresses},
-		{"instances_per_vpc", q.InstancesPerVPC, &s.InstancesPerVPC},
-		{"customer_gateways", q.CustomerGateways, &s.CustomerGateways},
-		{"vpn_connections_per_gateway", q.VPNConnectionsPerGateway, &s.VPNConnectionsPerGateway},
-		{"vpn_routes_per_gateway", q.VPNRoutesPerGateway, &s.VPNRoutesPerGateway},
-		{"vpn_policy_routes_per_gateway", q.VPNPolicyRoutesPerGateway, &s.VPNPolicyRoutesPerGateway},
-		{"tags", q.Tags, &s.Tags},
-	}
+	Quotas map[string]int `yaml:"quotas"` // what is left out is inherited
 }
 
 type publicDoc struct {

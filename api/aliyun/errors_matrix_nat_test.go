@@ -177,7 +177,7 @@ var natErrors = []struct {
 	{"CreateForwardEntry", "InvalidIp.NotInNatgw", nil, ip("ExternalIp", "loose")},
 	{"CreateForwardEntry", "MissingParameter", nil, with("InternalIp", "")},
 	{"CreateForwardEntry", "InvalidParameter.Name.Malformed", nil, with("ForwardEntryName", "http://x")},
-	{"CreateForwardEntry", "QuotaExceeded.ForwardEntry", quotas(func(q *settings.Quotas) { q.ForwardEntries = 1 }), with()},
+	{"CreateForwardEntry", "QuotaExceeded.ForwardEntry", quotas(func(q settings.Quotas) { q["forward_entries"] = 1 }), with()},
 	{"CreateForwardEntry", "Forbidden.PortsAndIpProtocol", nil, with("ExternalPort", "Any")},
 	{"CreateForwardEntry", "ForwardEntry.Duplicated.Source", nil, with("ExternalPort", "80")},
 	{"CreateForwardEntry", "ForwardEntry.Duplicated.Destination", nil, with("InternalIp", "10.0.1.5", "InternalPort", "8080")},
@@ -212,8 +212,8 @@ var natErrors = []struct {
 	{"CreateSnatEntry", "InvalidSnatTableId.NotFound", nil, with("SnatTableId", "stb-none")},
 	{"CreateSnatEntry", "Forbidden.SourceVSwitchId.IncludeHaVip", nil, func(w *natWorld) []string { return []string{"SourceVSwitchId", w.haSwitch} }},
 	{"CreateSnatEntry", "InvalidSnatIp.Malformed", nil, with("SnatIp", "203.0.113.10,nonsense")},
-	{"CreateSnatEntry", "SNAT_IP_POOL_COUNT_TOO_MANY", quotas(func(q *settings.Quotas) { q.SNATPoolAddresses = 1 }), func(w *natWorld) []string { return []string{"SnatIp", w.ip["free"] + "," + w.ip["snat"]} }},
-	{"CreateSnatEntry", "Forbidden.SnatEntryCountLimited", quotas(func(q *settings.Quotas) { q.SNATEntries = 1 }), with()},
+	{"CreateSnatEntry", "SNAT_IP_POOL_COUNT_TOO_MANY", quotas(func(q settings.Quotas) { q["snat_pool_addresses"] = 1 }), func(w *natWorld) []string { return []string{"SnatIp", w.ip["free"] + "," + w.ip["snat"]} }},
+	{"CreateSnatEntry", "Forbidden.SnatEntryCountLimited", quotas(func(q settings.Quotas) { q["snat_entries"] = 1 }), with()},
 	{"CreateSnatEntry", "NOT_ALLOW_USE_SOURCECIDR", nil, with("SourceVSwitchId", "", "SourceCIDR", "192.168.0.0/24")},
 	{"CreateSnatEntry", "InvalidVSwitchId.NotFound", nil, with("SourceVSwitchId", "vsw-none")},
 	{"CreateSnatEntry", "INVALID_PARAMETER", nil, with("SourceCIDR", "10.0.2.0/24")}, // beside SourceVSwitchId
@@ -280,8 +280,8 @@ func ip(parameter, name string) func(*natWorld) []string {
 	return func(w *natWorld) []string { return []string{parameter, w.ip[name]} }
 }
 
-func quotas(set func(*settings.Quotas)) func(*testing.T, *natWorld) {
-	return func(_ *testing.T, w *natWorld) { set(&w.Settings.Quotas) }
+func quotas(set func(settings.Quotas)) func(*testing.T, *natWorld) {
+	return func(_ *testing.T, w *natWorld) { set(w.Settings.Quotas) }
 }
 
 // forwardPending leaves an entry of the DNAT table that the dataplane has not

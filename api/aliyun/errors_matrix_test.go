@@ -199,7 +199,7 @@ var vpcErrors = []struct {
 	{"CreateVpc", "ResourceNotAvailable", "", nil, fixed("RegionId", planetest.Zoneless)},
 	{"CreateVpc", "InvalidVpcName.Malformed", "", nil, fixed("VpcName", "http://x")},
 	{"CreateVpc", "InvalidVpcDescription.Malformed", "", nil, fixed("Description", longName)},
-	{"CreateVpc", "QuotaExceeded.Vpc", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas.VPCs = 2 }, fixed()},
+	{"CreateVpc", "QuotaExceeded.Vpc", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas["vpcs"] = 2 }, fixed()},
 	{"CreateVpc", "InvalidParameter", "UserCidr invalid format", nil, fixed("UserCidr", "1.2.3.4/8")},
 	{"CreateVpc", "InvalidParameter", "Subnet mask", nil, fixed("UserCidr", "0.0.0.0/1")},
 	{"CreateVpc", "InvalidUserCidr.Quota", "", nil, fixed("UserCidr", "1.0.0.0/8,2.0.0.0/8,3.0.0.0/8,4.0.0.0/8")},
@@ -239,7 +239,7 @@ var vpcErrors = []struct {
 	{"CreateVSwitch", "InvalidParameter", "", nil, fixed("CidrBlock", "192.168.0.0/24")},
 	{"CreateVSwitch", "InvalidCidrBlock.Overlapped", "other subnets", nil, fixed("CidrBlock", "10.1.2.0/24")},
 	{"CreateVSwitch", "InvalidCidrBlock.Overlapped", "other entry", newRouteEntry, fixed("CidrBlock", "10.8.0.0/16")},
-	{"CreateVSwitch", "QuotaExceeded.VSwitch", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas.VSwitchesPerVPC = 1 }, fixed()},
+	{"CreateVSwitch", "QuotaExceeded.VSwitch", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas["vswitches_per_vpc"] = 1 }, fixed()},
 	{"CreateVSwitch", "IncorrectRouteEntryStatus", "", and(stalled, newRouteEntry), fixed()},
 	{"CreateVSwitch", "IncorrectVSwitchStatus", "", and(stalled, newVSwitch), fixed()},
 	{"CreateVSwitch", "InvalidCidrBlock.MaskLength", "", nil, fixed("CidrBlock", "10.2.0.0/30")},
@@ -271,7 +271,7 @@ var vpcErrors = []struct {
 		return []string{"DestinationCidrBlock", "192.168.0.0/16", "NextHopId", w.ecs2}
 	}},
 	{"CreateRouteEntry", "IncorrectVpcStatus", "", changedVPCStalls, func(w *vpcWorld) []string { return []string{"RouteTableId", w.vpc.RouteTable, "NextHopId", w.ecs} }},
-	{"CreateRouteEntry", "QuotaExceeded", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas.RouteEntries = 1 }, fixed()},
+	{"CreateRouteEntry", "QuotaExceeded", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas["route_entries"] = 1 }, fixed()},
 	{"CreateRouteEntry", "IncorretRouteEntryStatus", "", and(stalled, newRouteEntry), fixed()},
 	{"CreateRouteEntry", "IncorretRouteEntryStatus", "", and(stalled, newVSwitch), fixed()},
 	{"CreateRouteEntry", "InvalidCidrBlock", "", nil, fixed("DestinationCidrBlock", "10.1.2.0/24")},
@@ -306,7 +306,7 @@ var vpcErrors = []struct {
 		return []string{"RouteTableId", w.empty.RouteTable, "DestinationCidrBlock", "0.0.0.0/0", "NextHopId", w.ngw}
 	}},
 
-	{"AllocateEipAddress", "QuotaExceeded.Eip", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas.ElasticIPs = 3 }, fixed()},
+	{"AllocateEipAddress", "QuotaExceeded.Eip", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas["elastic_ips"] = 3 }, fixed()},
 	{"AllocateEipAddress", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
 	{"AllocateEipAddress", "InvalidParameter", "InternetChargeType", nil, fixed("InternetChargeType", "PayByWeather")},
 	{"AllocateEipAddress", "InvalidParameter", "Bandwidth", nil, fixed("Bandwidth", "0")},

@@ -125,12 +125,12 @@ var vpnConnectionErrors = []struct {
 	change       []string
 	elsewhere    bool
 }{
-	{"CreateVpnConnection", "Resource.QuotaFull", vpnQuotas(func(q *settings.Quotas) { q.VPNConnectionsPerGateway = 2 }), nil, false},
+	{"CreateVpnConnection", "Resource.QuotaFull", vpnQuotas(func(q settings.Quotas) { q["vpn_connections_per_gateway"] = 2 }), nil, false},
 	{"CreateVpnConnection", "InvalidCustomerGatewayInstanceId.NotFound", nil, []string{"CustomerGatewayId", "cgw-none"}, false},
 	{"CreateVpnConnection", "InvalidVpnGatewayInstanceId.NotFound", nil, []string{"VpnGatewayId", "vpn-none"}, false},
 	{"CreateVpnConnection", "InvalidVpnConnection.AlreadyExists", nil, []string{"RemoteSubnet", "192.168.1.0/24"}, false},
 	{"CreateVpnConnection", "VpnGateway.Configuring", vpnPending, nil, false},
-	{"CreateVpnConnection", "QuotaExceeded.PolicyBasedRoute", vpnQuotas(func(q *settings.Quotas) { q.VPNPolicyRoutesPerGateway = 2 }), nil, false},
+	{"CreateVpnConnection", "QuotaExceeded.PolicyBasedRoute", vpnQuotas(func(q settings.Quotas) { q["vpn_policy_routes_per_gateway"] = 2 }), nil, false},
 	{"CreateVpnConnection", "InvalidParam.RightPsk", nil, []string{"IkeConfig", `{"Psk":"line\nbreak"}`}, false},
 	{"CreateVpnConnection", "InvalidParam.RightPsk", nil, []string{"IkeConfig", `{"Psk":"a\ttab"}`}, false},
 	{"CreateVpnConnection", "InvalidParam.RightPsk", nil, []string{"IkeConfig", `{"Psk":"` + strings.Repeat("x", 101) + `"}`}, false},
@@ -171,7 +171,7 @@ var vpnConnectionErrors = []struct {
 	{"ModifyVpnConnectionAttribute", "InvalidVpnConnectionInstanceId.NotFound", nil, []string{"VpnConnectionId", "vco-none"}, false},
 	{"ModifyVpnConnectionAttribute", "VpnGateway.Configuring", vpnPending, nil, false},
 	{"ModifyVpnConnectionAttribute", "InvalidName", nil, []string{"Name", "http://x"}, false},
-	{"ModifyVpnConnectionAttribute", "QuotaExceeded.PolicyBasedRoute", vpnQuotas(func(q *settings.Quotas) { q.VPNPolicyRoutesPerGateway = 1 }), nil, false},
+	{"ModifyVpnConnectionAttribute", "QuotaExceeded.PolicyBasedRoute", vpnQuotas(func(q settings.Quotas) { q["vpn_policy_routes_per_gateway"] = 1 }), nil, false},
 	{"ModifyVpnConnectionAttribute", "InvalidParam.RightPsk", nil, []string{"IkeConfig", `{"Psk":"ü"}`}, false},
 	{"ModifyVpnConnectionAttribute", "InvalidParam.RightPsk", anotherConnection, []string{"IkeConfig", `{"Psk":"another"}`}, false},
 	{"ModifyVpnConnectionAttribute", "InvalidParam.RightId", nil, []string{"IkeConfig", `{"RemoteId":"198.51.100.2"}`}, false},
@@ -189,7 +189,7 @@ var vpnConnectionErrors = []struct {
 	{"DeleteVpnConnection", "InvalidVpnConnectionInstanceId.NotFound", nil, []string{"VpnConnectionId", "vco-none"}, false},
 	{"DeleteVpnConnection", "VpnGateway.Configuring", vpnPending, nil, false},
 
-	{"CreateVpnRouteEntry", "Resource.QuotaFull", vpnQuotas(func(q *settings.Quotas) { q.VPNRoutesPerGateway = 1 }), nil, false},
+	{"CreateVpnRouteEntry", "Resource.QuotaFull", vpnQuotas(func(q settings.Quotas) { q["vpn_routes_per_gateway"] = 1 }), nil, false},
 	{"CreateVpnRouteEntry", "InvalidVpnGatewayInstanceId.NotFound", nil, []string{"VpnGatewayId", "vpn-none"}, false},
 	{"CreateVpnRouteEntry", "VpnGateway.Configuring", vpnPending, nil, false},
 	{"CreateVpnRouteEntry", "InvalidNextHopId.NotFound", nil, []string{"NextHop", "vco-none"}, true},
@@ -200,7 +200,7 @@ var vpnConnectionErrors = []struct {
 	{"CreateVpnRouteEntry", "InvalidCidrBlock", nil, []string{"RouteDest", "224.0.0.0/4"}, true},
 	{"CreateVpnRouteEntry", "InvalidParameter", nil, []string{"Weight", "50"}, true},
 
-	{"CreateVpnPbrRouteEntry", "Resource.QuotaFull", vpnQuotas(func(q *settings.Quotas) { q.VPNPolicyRoutesPerGateway = 1 }), nil, false},
+	{"CreateVpnPbrRouteEntry", "Resource.QuotaFull", vpnQuotas(func(q settings.Quotas) { q["vpn_policy_routes_per_gateway"] = 1 }), nil, false},
 	{"CreateVpnPbrRouteEntry", "InvalidVpnGatewayInstanceId.NotFound", nil, []string{"VpnGatewayId", "vpn-none"}, false},
 	{"CreateVpnPbrRouteEntry", "VpnGateway.Configuring", vpnPending, nil, false},
 	{"CreateVpnPbrRouteEntry", "InvalidCidrBlock", nil, []string{"RouteDest", "10.0.1.64/26"}, true},
@@ -263,8 +263,8 @@ var vpnUnprovokedAnywhere = map[string]string{
 	"VpnGateway.FinancialLocked": ofBilling,
 }
 
-func vpnQuotas(set func(*settings.Quotas)) func(*testing.T, *vpnWorld) {
-	return func(_ *testing.T, w *vpnWorld) { set(&w.Settings.Quotas) }
+func vpnQuotas(set func(settings.Quotas)) func(*testing.T, *vpnWorld) {
+	return func(_ *testing.T, w *vpnWorld) { set(w.Settings.Quotas) }
 }
 
 // vpnPending leaves a route that the dataplane has not got.
@@ -353,7 +353,7 @@ func vpnDocumented(action string, err *Error) bool {
 
 func TestPolicyRouteQuotaNamesTheNumbers(t *testing.T) {
 	w := newVPNWorld(t)
-	w.Settings.Quotas.VPNPolicyRoutesPerGateway = 2
+	w.Settings.Quotas["vpn_policy_routes_per_gateway"] = 2
 	_, err := w.call("CreateVpnConnection", w.good("CreateVpnConnection"))
 	want := "The maximum number of policy-based routes is exceeded. Existing routes: 1. Routes to be created: 2. Maximum routes: 2."
 	if err == nil || err.Message != want {

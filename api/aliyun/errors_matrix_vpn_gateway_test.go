@@ -123,8 +123,8 @@ func beingChanged(t *testing.T, w *vgwWorld) {
 	w.must(t, "ModifyVpnGatewayAttribute", w.good("ModifyVpnGatewayAttribute", "AutoPropagate", "true"))
 }
 
-func vgwQuotas(set func(*settings.Quotas)) func(*testing.T, *vgwWorld) {
-	return func(_ *testing.T, w *vgwWorld) { set(&w.Settings.Quotas) }
+func vgwQuotas(set func(settings.Quotas)) func(*testing.T, *vgwWorld) {
+	return func(_ *testing.T, w *vgwWorld) { set(w.Settings.Quotas) }
 }
 
 func vgwWith(change ...string) func(*vgwWorld) []string {
@@ -177,7 +177,7 @@ var vgwErrors = []vgwCase{
 	{"CreateCustomerGateway", "InvalidIpAddress.WrongFormat", "", nil, vgwWith("IpAddress", "224.0.0.5")},
 	{"CreateCustomerGateway", "InvalidName", "", nil, vgwWith("Name", "x")},
 	{"CreateCustomerGateway", "InvalidDescription", "", nil, vgwWith("Description", "https://example.com")},
-	{"CreateCustomerGateway", "Resource.QuotaFull", "", vgwQuotas(func(q *settings.Quotas) { q.CustomerGateways = 1 }), vgwWith()},
+	{"CreateCustomerGateway", "Resource.QuotaFull", "", vgwQuotas(func(q settings.Quotas) { q["customer_gateways"] = 1 }), vgwWith()},
 
 	{"ModifyCustomerGatewayAttribute", "InvalidCustomerGatewayInstanceId.NotFound", "", nil, vgwWith("CustomerGatewayId", "cgw-none")},
 	{"ModifyCustomerGatewayAttribute", "InvalidName", "", nil, vgwWith("Name", "http://x")},
@@ -257,7 +257,7 @@ var vgwOthers = []vgwCase{
 	{"TagResources", "InvalidAllocationId.NotFound", "", nil, vgwWith("ResourceType", "EIP")},
 	{"TagResources", "InvalidVpnGatewayInstanceId.NotFound", "", nil, vgwWith("ResourceType", "VpnGateway")},
 	{"TagResources", "Resource.QuotaFull", "", func(t *testing.T, w *vgwWorld) {
-		w.Settings.Quotas.Tags = 1
+		w.Settings.Quotas["tags"] = 1
 		w.must(t, "TagResources", w.good("TagResources", "Tag.1.Key", "Site"))
 	}, vgwWith()},
 

@@ -1,6 +1,7 @@
 // Package change is the one way in which the domain services write: in a
 // transaction, once per client token, after earlier changes that bar it have
-// reached the kernel, and with one line in the log once it is committed.
+// reached the kernel, within the quotas, and with one line in the log once it is
+// committed.
 //
 // It takes a function that checks the rules and changes resources. It knows no
 // rule itself.
@@ -25,23 +26,39 @@ type Writer struct {
 	Log      *slog.Logger
 	Patience time.Duration // how long a write waits for the dataplane, see fault.Error.Await
 	IDs      resource.IDs  // what the ids look like that are given
+	Allowed  state.Limits  // what the quotas of an account allow
 }
 
 // NewWriter returns what the services need that carry out the documents' actions: ids
 // have nine lower-case letters and digits, as in the documents' examples. now is the
 // clock that creation times and receipts are taken from.
 func NewWriter(db *state.DB, set *settings.Settings, now func() time.Time, log *slog.Logger) Writer {
-	return Writer{DB: db, Now: now, Log: log, Patience: set.Settle,
+	return Writer{DB: db, Now: now, Log: log, Patience: set.Settle, Allowed: set.Allowed,
 		IDs: resource.IDs{Alphabet: "0123456789abcdefghijklmnopqrstuvwxyz", Length: 9}}
 }
 
 // Tx is a transaction with its line for the log.
 type Tx struct {
 	*state.Tx
-	ids   resource.IDs
-	what  string
-	attrs []any
+	ids     resource.IDs
+	allowed state.Limits
+	what    string
+	attrs   []any
 }
+
+// Room refuses new resources for which a quota has no room. A transaction that goes
+// beyond a quota is refused in any case; to ask before decides which of several reasons
+// the client is told.
+func (tx *Tx) Room(put ...resource.Resource) error { return tx.View.Room(tx.allowed, nil, put...) }
+
+// RoomWithout is Room once others are gone, which have not been deleted yet.
+func (tx *Tx) RoomWithout(gone []resource.Resource, put ...resource.Resource) error {
+	return tx.View.Room(tx.allowed, gone, put...)
+}
+
+// Fits refuses a resource that has more parts than a quota allows. Unlike a transaction
+// that leaves it no larger than it was, it refuses one that has been too large before.
+func (tx *Tx) Fits(r resource.Resource) error { return state.Fits(tx.allowed, r) }
 
 // NewID returns an id that nothing has yet, for example vpc-257gq642n for the prefix
 // vpc. It names network links in the kernel, which have 15 bytes at most.
@@ -58,8 +75,12 @@ func (tx *Tx) Done(what string, attrs ...any) { tx.what, tx.attrs = what, attrs 
 func Do[R any](ctx context.Context, w Writer, c identity.Caller, fn func(*Tx) (R, error)) (R, error) {
 	var last *Tx
 	result, err := receipt.OnceSettled(ctx, w.DB, c, w.Now(), w.Patience, func(tx *state.Tx) (R, error) {
-		last = &Tx{Tx: tx, ids: w.IDs}
-		return fn(last)
+		last = &Tx{Tx: tx, ids: w.IDs, allowed: w.Allowed}
+		result, err := fn(last)
+		if err == nil {
+			err = tx.Exceeded(w.Allowed)
+		}
+		return result, err
 	})
 	if err == nil && last != nil && last.what != "" {
 		w.Log.Info(last.what, append([]any{"account", c.Account, "request", c.RequestID}, last.attrs...)...)

@@ -97,7 +97,7 @@ func TestAllocateRefused(t *testing.T) {
 		in.Bandwidth = mbit
 		planetest.Refused(t, try(in), fault.BandwidthInvalid)
 	}
-	p.Settings.Quotas.ElasticIPs = 2
+	p.Settings.Quotas["elastic_ips"] = 2
 	p.NewEIP(alice)
 	p.EIPIn(alice, planetest.Elsewhere) // the quota is of all regions
 	planetest.Refused(t, try(request(planetest.Region)), fault.QuotaElasticIP)
@@ -108,7 +108,7 @@ func TestAllocateRefused(t *testing.T) {
 // then an end.
 func TestPool(t *testing.T) {
 	p := planetest.New(t)
-	p.Settings.Quotas.ElasticIPs = 1000
+	p.Settings.Quotas["elastic_ips"] = 1000
 	p.Settings.Public[0].Pool = append(p.Settings.Public[0].Pool, settings.Range{First: netip.MustParseAddr("203.0.113.1"), Last: netip.MustParseAddr("203.0.113.1")})
 	const size = 30 // the gateway's own address is not for allocation
 	var got []netip.Addr
@@ -146,7 +146,7 @@ func TestPool(t *testing.T) {
 
 func TestAllocateAtOnce(t *testing.T) {
 	p := planetest.New(t)
-	p.Settings.Quotas.ElasticIPs = 1000
+	p.Settings.Quotas["elastic_ips"] = 1000
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

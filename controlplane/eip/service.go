@@ -83,23 +83,23 @@ func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (
 		if err := checkPeriod(in); err != nil {
 			return Allocated{}, err
 		}
-		if n, most := tx.ElasticIPs.By(state.ByAccount, c.Account).Len(), s.settings.For(c.Account).ElasticIPs; n >= most {
-			return Allocated{}, fault.New(fault.QuotaElasticIP, "account %s has %d elastic IPs, at most %d", c.Account, n, most)
+		e := &resource.ElasticIP{
+			Meta:      resource.Meta{ID: tx.NewID("eip"), Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()},
+			Bandwidth: in.Bandwidth, ByTraffic: in.ByTraffic, Prepaid: in.Prepaid,
+		}
+		if err := tx.Room(e); err != nil {
+			return Allocated{}, err
 		}
 		public, ok := s.settings.PublicNetworkOf(in.Region)
 		if !ok {
 			return Allocated{}, fault.New(fault.NoFreeElasticIP, "region %s has no public network", in.Region)
 		}
-		address, err := Draw(tx.View, public, s.random)
-		if err != nil {
+		var err error
+		if e.Address, err = Draw(tx.View, public, s.random); err != nil {
 			return Allocated{}, err
 		}
-		e := &resource.ElasticIP{
-			Meta:    resource.Meta{ID: tx.NewID("eip"), Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()},
-			Address: address, PublicNetwork: public.Name, Bandwidth: in.Bandwidth,
-			ByTraffic: in.ByTraffic, Prepaid: in.Prepaid,
-		}
-		made := Allocated{ID: e.ID, Address: address}
+		e.PublicNetwork = public.Name
+		made := Allocated{ID: e.ID, Address: e.Address}
 		if in.Prepaid {
 			if made.Order, err = orderNumber(s.random); err != nil {
 				return Allocated{}, err
@@ -107,7 +107,7 @@ func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (
 			e.Expires = expiry(e.CreatedAt, in)
 		}
 		tx.Put(e)
-		tx.Done("elastic IP allocated", "eip", e.ID, "address", address, "region", in.Region)
+		tx.Done("elastic IP allocated", "eip", e.ID, "address", e.Address, "region", in.Region)
 		return made, nil
 	})
 }

@@ -126,7 +126,7 @@ func TestAddRefused(t *testing.T) {
 			planetest.Refused(t, err, c.want)
 		})
 	}
-	p.Settings.Quotas.InstancesPerVPC = 1
+	p.Settings.Quotas["instances_per_vpc"] = 1
 	_, err := p.Inventory.Add(ctx, inventory.NewInstance{VSwitch: sw})
 	planetest.Refused(t, err, fault.QuotaInstance)
 	// The same address in another VPC is another address.

@@ -58,7 +58,7 @@ func (s *Service) Add(ctx context.Context, in NewInstance) (*resource.Instance, 
 		if err := s.complete(tx, i, in.MAC); err != nil {
 			return err
 		}
-		if err := s.place(tx.View, i, x); err != nil {
+		if err := place(tx, i, x); err != nil {
 			return err
 		}
 		tx.Put(i)
@@ -139,10 +139,11 @@ func checkState(i *resource.Instance) error {
 }
 
 // place checks the instance's address, or finds it one.
-func (s *Service) place(v *state.View, i *resource.Instance, x *resource.VSwitch) error {
-	if n, most := v.Instances.By(state.ByVPC, x.VPC).Len(), s.settings.For(x.Account).InstancesPerVPC; n >= most {
-		return fault.New(fault.QuotaInstance, "VPC %s has %d instances, at most %d", x.VPC, n, most)
+func place(tx *change.Tx, i *resource.Instance, x *resource.VSwitch) error {
+	if err := tx.Room(i); err != nil {
+		return err
 	}
+	v := tx.View
 	if !i.PrivateIP.IsValid() {
 		a, ok := freeAddress(v, x)
 		if !ok {

@@ -9,15 +9,15 @@ import (
 	"sluice/controlplane/nat"
 	"sluice/controlplane/nat/nattest"
 	"sluice/controlplane/resource"
-	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
 )
 
 // BenchmarkCreateForwardEntry is two writes beside 10,000 entries, without the
 // disk, and what is compiled of the first.
 func BenchmarkCreateForwardEntry(b *testing.B) {
 	w := nattest.New(b)
-	quotas := settings.DefaultQuotas()
-	quotas.ForwardEntries = 1 << 30
+	quotas := state.DefaultQuotas()
+	quotas["forward_entries"] = 1 << 30
 	w.Settings.Quotas = quotas
 	g := nattest.Gateway("ngw-a", "vpc-a")
 	rs := []resource.Resource{nattest.VPC("vpc-a", "10.0.0.0/16"), nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"), g,

@@ -5,10 +5,8 @@ import (
 	"net/netip"
 
 	"sluice/controlplane/change"
-	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
-	"sluice/controlplane/state"
 )
 
 // ForwardEntry is what a new DNAT entry should be. A port of 0 is Any.
@@ -46,8 +44,8 @@ func (s *Service) CreateForwardEntry(ctx context.Context, c identity.Caller, in 
 		if err := checkForward(tx.View, c, g, e); err != nil {
 			return "", err
 		}
-		if n, limit := tx.ForwardEntries.By(state.ByTable, g.ForwardTable).Len(), s.settings.For(c.Account).ForwardEntries; n >= limit {
-			return "", fault.New(fault.QuotaForwardEntry, "DNAT table %s holds %d entries, and may hold %d", g.ForwardTable, n, limit)
+		if err := tx.Room(e); err != nil {
+			return "", err
 		}
 		if err := s.forwardTableReady(tx.View, g); err != nil {
 			return "", err

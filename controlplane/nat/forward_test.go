@@ -153,7 +153,7 @@ func TestDeleteForwardEntry(t *testing.T) {
 
 func TestForwardEntryQuota(t *testing.T) {
 	b := newBench(t)
-	b.Settings.Accounts = map[string]settings.Quotas{nattest.Account: {ForwardEntries: 2}}
+	b.Settings.Accounts = map[string]settings.Quotas{nattest.Account: {"forward_entries": 2}}
 	b.mustForward(t, b.forward())
 	b.mustForward(t, b.forward(external("11", 81), internal("10.0.1.6")))
 	third := b.forward(external("11", 82), internal("10.0.1.7"))

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"sluice/controlplane/change"
-	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
@@ -44,14 +43,14 @@ func (s *Service) CreateSNATEntry(ctx context.Context, c identity.Caller, in SNA
 			VSwitch: vswitch.ID,
 			Source:  source,
 		}
-		if e.Pool, err = s.snatPool(tx.View, c, g, in.Pool); err != nil {
+		if err := setPool(tx, c, e, g, in.Pool); err != nil {
 			return "", err
 		}
 		if err := checkOverlap(tx.View, e, in.VSwitch != ""); err != nil {
 			return "", err
 		}
-		if n, limit := tx.SNATEntries.By(state.ByTable, g.SNATTable).Len(), s.settings.For(c.Account).SNATEntries; n >= limit {
-			return "", fault.New(fault.QuotaSNATEntry, "SNAT table %s holds %d entries, and may hold %d", g.SNATTable, n, limit)
+		if err := tx.Room(e); err != nil {
+			return "", err
 		}
 		if err := s.snatTableReady(tx.View, g); err != nil {
 			return "", err
@@ -86,7 +85,7 @@ func (s *Service) ModifySNATEntry(ctx context.Context, c identity.Caller, in SNA
 		e := old.Clone().(*resource.SNATEntry)
 		set(&e.Name, in.Name)
 		if in.Pool != nil {
-			if e.Pool, err = s.snatPool(tx.View, c, g, in.Pool); err != nil {
+			if err := setPool(tx, c, e, g, in.Pool); err != nil {
 				return err
 			}
 		}

@@ -3,6 +3,7 @@ package nat
 import (
 	"net/netip"
 
+	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
@@ -85,33 +86,32 @@ func vswitchOf(v *state.View, vpc string, block netip.Prefix) (*resource.VSwitch
 	return nil, false
 }
 
-// snatPool checks the public addresses of an entry, and returns them without
-// repetitions.
-func (s *Service) snatPool(v *state.View, c identity.Caller, g *resource.NATGateway, in []netip.Addr) ([]netip.Addr, error) {
+// setPool gives an entry its public addresses, without repetitions, and checks them.
+func setPool(tx *change.Tx, c identity.Caller, e *resource.SNATEntry, g *resource.NATGateway, in []netip.Addr) error {
 	seen := make(map[netip.Addr]bool, len(in))
-	var pool []netip.Addr
+	e.Pool = nil
 	for _, a := range in {
 		if seen[a] {
 			continue
 		}
 		seen[a] = true
-		pool = append(pool, a)
+		e.Pool = append(e.Pool, a)
 	}
-	if len(pool) == 0 {
-		return nil, fault.New(fault.ParameterInvalid, "an SNAT entry needs at least one public address")
+	if len(e.Pool) == 0 {
+		return fault.New(fault.ParameterInvalid, "an SNAT entry needs at least one public address")
 	}
-	if limit := s.settings.For(c.Account).SNATPoolAddresses; len(pool) > limit {
-		return nil, fault.New(fault.QuotaSNATPool, "%d public addresses; an SNAT entry may have %d", len(pool), limit)
+	if err := tx.Fits(e); err != nil {
+		return err
 	}
-	for _, a := range pool {
-		if e, ok := ownAddress(v, c, a); !ok || !onGateway(e, g) {
-			return nil, fault.New(fault.SNATIPNotFound, "%s is not an elastic IP bound to NAT gateway %s", a, g.ID)
+	for _, a := range e.Pool {
+		if ip, ok := ownAddress(tx.View, c, a); !ok || !onGateway(ip, g) {
+			return fault.New(fault.SNATIPNotFound, "%s is not an elastic IP bound to NAT gateway %s", a, g.ID)
 		}
-		if e, used := v.ForwardEntries.By(state.ByExternal, state.AddrKey(g.VPC, a)).First(); used {
-			return nil, fault.New(fault.UsedByDNAT, "%s is used by DNAT entry %s; an address serves SNAT or DNAT, not both", a, e.ID)
+		if other, used := tx.ForwardEntries.By(state.ByExternal, state.AddrKey(g.VPC, a)).First(); used {
+			return fault.New(fault.UsedByDNAT, "%s is used by DNAT entry %s; an address serves SNAT or DNAT, not both", a, other.ID)
 		}
 	}
-	return pool, nil
+	return nil
 }
 
 // checkOverlap refuses a source that another entry covers, wholly or in part:

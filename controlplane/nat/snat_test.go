@@ -72,8 +72,8 @@ func TestCreateSNATEntryRules(t *testing.T) {
 	for name, c := range snatRules {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			quotas := settings.DefaultQuotas()
-			quotas.SNATPoolAddresses = 3
+			quotas := state.DefaultQuotas()
+			quotas["snat_pool_addresses"] = 3
 			b.Settings.Quotas = quotas
 			b.Put(nattest.VPC("vpc-b", "10.0.0.0/16"), nattest.VSwitch("vsw-b", "vpc-b", "10.0.1.0/24"))
 			b.mustForward(t, b.forward())
@@ -160,7 +160,7 @@ func TestModifySNATEntry(t *testing.T) {
 
 func TestSNATEntryQuota(t *testing.T) {
 	b := newBench(t)
-	b.Settings.Accounts = map[string]settings.Quotas{nattest.Account: {SNATEntries: 1, SNATPoolAddresses: 1}}
+	b.Settings.Accounts = map[string]settings.Quotas{nattest.Account: {"snat_entries": 1, "snat_pool_addresses": 1}}
 	b.mustSNAT(t, b.snat())
 	_, err := b.s.CreateSNATEntry(ctx, b.c, b.snat(vswitch("vsw-2")))
 	refused(t, err, fault.QuotaSNATEntry)

@@ -3,8 +3,9 @@ package network
 import (
 	"net/netip"
 
+	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
-	"sluice/controlplane/settings"
+	"sluice/controlplane/resource"
 )
 
 // CarrierGrade is the network of the cloud's own services: every route table
@@ -53,11 +54,11 @@ func checkVPCBlock(p netip.Prefix) error {
 
 // checkUserCIDRs checks the networks on the user's own side. One may lie within
 // another, which then is the one that counts: it is the larger set of addresses.
-func checkUserCIDRs(list []netip.Prefix, q settings.Quotas) error {
-	if len(list) > q.UserCIDRs {
-		return fault.New(fault.UserCIDRQuota, "%d networks; at most %d", len(list), q.UserCIDRs)
+func checkUserCIDRs(tx *change.Tx, vpc *resource.VPC) error {
+	if err := tx.Fits(vpc); err != nil {
+		return err
 	}
-	for _, p := range list {
+	for _, p := range vpc.UserCIDRs {
 		switch {
 		case !canonical(p):
 			return fault.New(fault.UserCIDRMalformed, "%s; write a network without host bits", p)

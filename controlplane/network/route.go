@@ -58,7 +58,7 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in Ne
 		if isPublished(tx.View, vpc.ID, in.Destination) {
 			return fault.New(fault.RouteDuplicate, "a VPN gateway has published a route for %s", in.Destination)
 		}
-		if err := s.routeQuotas(tx.View, c, e); err != nil {
+		if err := tx.Room(e); err != nil {
 			return err
 		}
 		if err := s.ready(tx.View, vpc); err != nil {
@@ -68,36 +68,6 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in Ne
 		tx.Done("route entry created", "vpc", vpc.ID, "destination", e.Destination, "hops", len(e.NextHops))
 		return nil
 	})
-}
-
-func (s *Service) routeQuotas(v *state.View, c identity.Caller, e *resource.RouteEntry) error {
-	custom, toHaVips := 0, 0
-	for x := range v.RouteEntries.By(state.ByTable, e.Table).All() {
-		if x.System {
-			continue
-		}
-		custom++
-		if leadsToHaVip(x) {
-			toHaVips++
-		}
-	}
-	q := s.settings.For(c.Account)
-	if custom >= q.RouteEntries {
-		return fault.New(fault.QuotaRouteEntry, "route table %s has %d custom entries, at most %d", e.Table, custom, q.RouteEntries)
-	}
-	if leadsToHaVip(e) && toHaVips >= q.HaVipRouteEntries {
-		return fault.New(fault.HaVipRouteQuota, "route table %s has %d entries to HaVips, at most %d", e.Table, toHaVips, q.HaVipRouteEntries)
-	}
-	return nil
-}
-
-func leadsToHaVip(e *resource.RouteEntry) bool {
-	for _, h := range e.NextHops {
-		if h.Type == resource.NextHopVirtualIP {
-			return true
-		}
-	}
-	return false
 }
 
 // OldRouteEntry names an entry to delete: a plain one by NextHopID, one with

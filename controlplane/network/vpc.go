@@ -46,20 +46,20 @@ func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (
 		if err := checkVPCBlock(in.CIDR); err != nil {
 			return CreatedVPC{}, err
 		}
-		quotas := s.settings.For(c.Account)
-		if err := checkUserCIDRs(in.UserCIDRs, quotas); err != nil {
-			return CreatedVPC{}, err
-		}
-		if n := tx.VPCs.By(state.ByRegion, state.Key(c.Account, in.Region)).Len(); n >= quotas.VPCs {
-			return CreatedVPC{}, fault.New(fault.QuotaVPC, "account %s has %d VPCs in %s, at most %d", c.Account, n, in.Region, quotas.VPCs)
-		}
 		made := CreatedVPC{VPC: tx.NewID("vpc"), VRouter: tx.NewID("vrt"), RouteTable: tx.NewID("vtb")}
 		meta := resource.Meta{Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()}
 		with := func(id string) resource.Meta { m := meta; m.ID = id; return m }
-		tx.Put(&resource.VPC{
+		vpc := &resource.VPC{
 			Meta: with(made.VPC), Owner: s.settings.Machine, CIDR: in.CIDR, Name: in.Name, Description: in.Description,
 			UserCIDRs: slices.Clone(in.UserCIDRs), VRouter: made.VRouter, RouteTable: made.RouteTable,
-		})
+		}
+		if err := checkUserCIDRs(tx, vpc); err != nil {
+			return CreatedVPC{}, err
+		}
+		if err := tx.Room(vpc); err != nil {
+			return CreatedVPC{}, err
+		}
+		tx.Put(vpc)
 		tx.Put(&resource.VRouter{Meta: with(made.VRouter), VPC: made.VPC, RouteTable: made.RouteTable})
 		tx.Put(&resource.RouteTable{Meta: with(made.RouteTable), VPC: made.VPC, VRouter: made.VRouter})
 		tx.Done("VPC created", "vpc", made.VPC, "cidr", in.CIDR)
@@ -123,13 +123,13 @@ func (s *Service) ModifyVPC(ctx context.Context, c identity.Caller, id string, i
 		if in.UserCIDRs == nil || slices.Equal(*in.UserCIDRs, old.UserCIDRs) {
 			tx.PutAttributes(vpc)
 		} else {
-			if err := checkUserCIDRs(*in.UserCIDRs, s.settings.For(c.Account)); err != nil {
+			vpc.UserCIDRs = slices.Clone(*in.UserCIDRs)
+			if err := checkUserCIDRs(tx, vpc); err != nil {
 				return err
 			}
 			if err := state.ReadyFor(s.db.Observed, tx.VPCs, old, fault.UserCIDRInTransition); err != nil {
 				return err
 			}
-			vpc.UserCIDRs = slices.Clone(*in.UserCIDRs)
 			tx.Put(vpc)
 		}
 		tx.Done("VPC changed", "vpc", id)

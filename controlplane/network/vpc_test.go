@@ -2,6 +2,7 @@ package network_test
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -92,7 +93,7 @@ func TestVPCBlocks(t *testing.T) {
 
 func TestCreateVPCRefused(t *testing.T) {
 	p := planetest.New(t)
-	p.Settings.Quotas.VPCs = 2
+	p.Settings.Quotas["vpcs"] = 2
 	create := func(region string, user ...string) error {
 		_, err := p.Network.CreateVPC(ctx, alice, network.NewVPC{Region: region, CIDR: cidr("10.0.0.0/8"), UserCIDRs: cidrs(user...)})
 		return err
@@ -121,8 +122,8 @@ func TestCreateVPCRefused(t *testing.T) {
 
 func TestQuotasOfAnAccount(t *testing.T) {
 	p := planetest.New(t)
-	own := p.Settings.Quotas
-	own.VPCs = 0
+	own := maps.Clone(p.Settings.Quotas)
+	own["vpcs"] = 0
 	p.Settings.Accounts = map[string]settings.Quotas{bob.Account: own}
 	p.VPC(alice, "10.0.0.0/8")
 	_, err := p.Network.CreateVPC(ctx, bob, network.NewVPC{Region: planetest.Region, CIDR: cidr("10.0.0.0/8")})

@@ -44,18 +44,18 @@ func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVS
 		if err := checkVSwitchBlock(in.CIDR, vpc.CIDR); err != nil {
 			return "", err
 		}
-		if n, most := tx.VSwitches.By(state.ByVPC, vpc.ID).Len(), s.settings.For(c.Account).VSwitchesPerVPC; n >= most {
-			return "", fault.New(fault.QuotaVSwitch, "VPC %s has %d VSwitches, at most %d", vpc.ID, n, most)
+		x := &resource.VSwitch{
+			Meta: resource.Meta{ID: tx.NewID("vsw"), Account: c.Account, Region: vpc.Region, CreatedAt: s.writer.Now()},
+			VPC:  vpc.ID, Zone: in.Zone, CIDR: in.CIDR, Name: in.Name, Description: in.Description,
+		}
+		if err := tx.Room(x); err != nil {
+			return "", err
 		}
 		if err := freeBlock(tx.View, vpc, in.CIDR); err != nil {
 			return "", err
 		}
 		if err := s.ready(tx.View, vpc); err != nil {
 			return "", err
-		}
-		x := &resource.VSwitch{
-			Meta: resource.Meta{ID: tx.NewID("vsw"), Account: c.Account, Region: vpc.Region, CreatedAt: s.writer.Now()},
-			VPC:  vpc.ID, Zone: in.Zone, CIDR: in.CIDR, Name: in.Name, Description: in.Description,
 		}
 		tx.Put(x)
 		tx.Done("VSwitch created", "vswitch", x.ID, "vpc", vpc.ID, "cidr", x.CIDR)

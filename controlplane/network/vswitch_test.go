@@ -79,7 +79,7 @@ func TestVSwitchBlocks(t *testing.T) {
 
 func TestCreateVSwitchRefused(t *testing.T) {
 	p := planetest.New(t)
-	p.Settings.Quotas.VSwitchesPerVPC = 2
+	p.Settings.Quotas["vswitches_per_vpc"] = 2
 	vpc := p.VPC(alice, "10.0.0.0/8").VPC
 	in := network.NewVSwitch{VPC: vpc, Zone: "cn-nowhere-a", CIDR: cidr("10.0.0.0/24")}
 	_, err := p.Network.CreateVSwitch(ctx, alice, in)

@@ -138,7 +138,7 @@ func Settings() *settings.Settings {
 				{First: netip.MustParseAddr("203.0.113.40"), Last: netip.MustParseAddr("203.0.113.49")},
 			},
 		}},
-		Quotas:   settings.DefaultQuotas(),
+		Quotas:   state.DefaultQuotas(),
 		Timeouts: dataplane.DefaultTimeouts(),
 		Refusal:  dataplane.RefuseDrop,
 		Shortcut: true,

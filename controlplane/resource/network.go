@@ -111,6 +111,11 @@ func RouteEntryID(table string, destination netip.Prefix) string {
 	return table + "/" + destination.String()
 }
 
+// LeadsTo says whether one of the next hops is of a type.
+func (e *RouteEntry) LeadsTo(t NextHopType) bool {
+	return slices.ContainsFunc(e.NextHops, func(h NextHop) bool { return h.Type == t })
+}
+
 // Kind implements Resource.
 func (*RouteEntry) Kind() Kind { return KindRouteEntry }
 

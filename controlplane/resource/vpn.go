@@ -4,8 +4,9 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"sluice/dataplane"
 	"time"
+
+	"sluice/dataplane"
 )
 
 // Kinds of the VPN resources.
@@ -163,6 +164,9 @@ func VPNRouteID(gateway string, source, destination netip.Prefix, connection str
 	}
 	return id + destination.String() + "/" + connection
 }
+
+// ByPolicy says whether the route goes by source and destination.
+func (r *VPNRoute) ByPolicy() bool { return r.Source.IsValid() }
 
 // Kind implements Resource.
 func (*VPNRoute) Kind() Kind { return KindVPNRoute }

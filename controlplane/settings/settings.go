@@ -66,51 +66,12 @@ type Attachment struct {
 	Link    dataplane.Attachment
 }
 
-// Quotas are the documented limits. A quota is the largest number allowed.
-type Quotas struct {
-	VPCs              int // in a region
-	VSwitchesPerVPC   int
-	RouteEntries      int // custom entries of a route table
-	HaVipRouteEntries int // custom entries of a route table that lead to HaVips
-	UserCIDRs         int // of a VPC
-	ElasticIPs        int // of an account
-	ForwardEntries    int // of a DNAT table
-	SNATEntries       int // of an SNAT table
-	SNATPoolAddresses int // of an SNAT entry
-	InstancesPerVPC   int
+// Quotas are the largest numbers allowed, by the names with which package state has
+// the quotas registered. All of them are in it.
+type Quotas map[string]int
 
-	CustomerGateways          int // of an account
-	VPNConnectionsPerGateway  int
-	VPNRoutesPerGateway       int // destination routes
-	VPNPolicyRoutesPerGateway int
-	Tags                      int // of a resource
-}
-
-// DefaultQuotas returns the documents' numbers, and for those that the
-// documents leave open, ones that suit a single gateway machine.
-func DefaultQuotas() Quotas {
-	return Quotas{
-		VPCs:              10,  // not documented
-		VSwitchesPerVPC:   24,  // VPC API reference, CreateVSwitch
-		RouteEntries:      48,  // VPC API reference, CreateRouteEntry
-		HaVipRouteEntries: 5,   // VPC API reference, CreateRouteEntry
-		UserCIDRs:         3,   // VPC API reference, CreateVpc
-		ElasticIPs:        20,  // not documented
-		ForwardEntries:    100, // NAT Gateway API reference, CreateForwardEntry
-		SNATEntries:       40,  // not documented
-		SNATPoolAddresses: 64,  // not documented
-		InstancesPerVPC:   10000,
-
-		CustomerGateways:          100, // not documented
-		VPNConnectionsPerGateway:  10,  // not documented
-		VPNRoutesPerGateway:       20,  // not documented
-		VPNPolicyRoutesPerGateway: 20,  // not documented
-		Tags:                      20,  // VPN Gateway API reference, TagResources
-	}
-}
-
-// For returns the quotas of an account.
-func (s *Settings) For(account string) Quotas {
+// Allowed returns the quotas of an account.
+func (s *Settings) Allowed(account string) map[string]int {
 	if q, ok := s.Accounts[account]; ok {
 		return q
 	}

@@ -298,18 +298,7 @@ func (tx *Tx) encode() ([]store.Write, error) {
 		}
 		writes = append(writes, w)
 	}
-	slices.SortFunc(writes, func(a, b store.Write) int {
-		if a.Kind != b.Kind {
-			if a.Kind < b.Kind {
-				return -1
-			}
-			return 1
-		}
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(writes, func(a, b store.Write) int { return a.Key.Compare(b.Key) })
 	return writes, nil
 }
 

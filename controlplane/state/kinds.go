@@ -7,7 +7,8 @@ import (
 
 // Kind is what the control plane has to know of a kind of resource beside its
 // struct. It is registered once, in kinds; from that follow the table and its
-// indexes, the list of kinds in the store, Own, Ready, Blocked and Taggable.
+// indexes, the list of kinds in the store, Own, Ready, Blocked, Taggable, and the
+// quotas and their configuration.
 type Kind[R resource.Resource] struct {
 	Name    resource.Kind
 	Noun    string // for details: "NAT gateway"
@@ -17,6 +18,7 @@ type Kind[R resource.Resource] struct {
 	NotFound     fault.Reason // there is none of that id, or it is another account's
 	InTransition fault.Reason // the dataplane is still making, changing or deleting one
 	Tags         bool         // whether one may have tags
+	Quotas       []Quota[R]
 
 	// Decides returns the networks for which one matters: what is compiled of them may
 	// depend on it. nil: its own, if it has one.
@@ -46,6 +48,10 @@ var kinds = []registered{
 		Name: resource.KindVPC, Noun: "VPC", Table: func(v *View) **Table[*resource.VPC] { return &v.VPCs },
 		Indexes:  []Index[*resource.VPC]{byAccount[*resource.VPC](), byRegion[*resource.VPC]()},
 		NotFound: fault.VPCNotFound, InTransition: fault.VPCInTransition, Tags: true,
+		Quotas: []Quota[*resource.VPC]{
+			{Name: "vpcs", Default: 10, Counts: "VPCs of an account in a region", Reason: fault.QuotaVPC, Index: ByRegion}, // not documented
+			{Name: "user_cidrs", Default: 3, Counts: "user-side networks of a VPC", Reason: fault.UserCIDRQuota, // VPC API reference, CreateVpc
+				Parts: func(v *resource.VPC) int { return len(v.UserCIDRs) }}},
 		Barred: []fault.Reason{fault.VPCHasRouteEntries, fault.VPCHasNATGateway, fault.VPCHasVPNGateway, fault.VPCHasInstances, fault.VPCHasVSwitches},
 	},
 	Kind[*resource.VRouter]{
@@ -67,6 +73,11 @@ var kinds = []registered{
 			one(ByVPC, func(e *resource.RouteEntry) string { return e.VPC }),
 			{ByNextHop, nextHopIDs}},
 		NotFound: fault.RouteEntryNotFound, InTransition: fault.RouteInTransition,
+		Quotas: []Quota[*resource.RouteEntry]{ // VPC API reference, CreateRouteEntry
+			{Name: "route_entries", Default: 48, Counts: "custom entries of a route table", Reason: fault.QuotaRouteEntry, Index: ByTable,
+				Only: func(e *resource.RouteEntry) bool { return !e.System }},
+			{Name: "ha_vip_route_entries", Default: 5, Counts: "custom entries of a route table that lead to HaVips", Reason: fault.HaVipRouteQuota, Index: ByTable,
+				Only: func(e *resource.RouteEntry) bool { return !e.System && e.LeadsTo(resource.NextHopVirtualIP) }}},
 		Blocks: []Block[*resource.RouteEntry]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasRouteEntries, Index: ByVPC,
 				Keep: func(e *resource.RouteEntry, _ resource.Resource) bool { return !e.System }},
@@ -77,6 +88,8 @@ var kinds = []registered{
 		Indexes: []Index[*resource.VSwitch]{byAccount[*resource.VSwitch](), byRegion[*resource.VSwitch](),
 			one(ByVPC, func(s *resource.VSwitch) string { return s.VPC })},
 		NotFound: fault.VSwitchNotFound, InTransition: fault.VSwitchInTransition, Tags: true,
+		Quotas: []Quota[*resource.VSwitch]{
+			{Name: "vswitches_per_vpc", Default: 24, Counts: "VSwitches of a VPC", Reason: fault.QuotaVSwitch, Index: ByVPC}}, // VPC API reference, CreateVSwitch
 		Blocks: []Block[*resource.VSwitch]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasVSwitches, Index: ByVPC}},
 		Barred: []fault.Reason{fault.VSwitchHasHaVips, fault.VSwitchHasDependents},
@@ -88,6 +101,8 @@ var kinds = []registered{
 			one(ByVSwitch, func(i *resource.Instance) string { return i.VSwitch }),
 			one(ByAddress, func(i *resource.Instance) string { return AddrKey(i.VPC, i.PrivateIP) })},
 		NotFound: fault.InstanceNotFound,
+		Quotas: []Quota[*resource.Instance]{
+			{Name: "instances_per_vpc", Default: 10000, Counts: "instances in the inventory of a VPC", Reason: fault.QuotaInstance, Index: ByVPC}},
 		Blocks: []Block[*resource.Instance]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasInstances, Index: ByVPC},
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasHaVips, Index: ByVSwitch,
@@ -103,6 +118,8 @@ var kinds = []registered{
 			one(ByBinding, boundTo),
 			one(ByPublicNet, func(e *resource.ElasticIP) string { return e.PublicNetwork })},
 		NotFound: fault.ElasticIPNotFound, InTransition: fault.ElasticIPStatus, Tags: true,
+		Quotas: []Quota[*resource.ElasticIP]{
+			{Name: "elastic_ips", Default: 20, Counts: "elastic IPs of an account", Reason: fault.QuotaElasticIP, Index: ByAccount}}, // not documented
 		Blocks: []Block[*resource.ElasticIP]{
 			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBinding}},
 	},
@@ -124,6 +141,8 @@ var kinds = []registered{
 			one(ByInternal, func(e *resource.ForwardEntry) string { return AddrKey(e.VPC, e.InternalIP) }),
 			{ByTuple, tuples}},
 		NotFound: fault.ForwardEntryNotFound, InTransition: fault.ForwardEntryInTransition,
+		Quotas: []Quota[*resource.ForwardEntry]{
+			{Name: "forward_entries", Default: 100, Counts: "entries of a DNAT table", Reason: fault.QuotaForwardEntry, Index: ByTable}}, // NAT Gateway API reference, CreateForwardEntry
 		Blocks: []Block[*resource.ForwardEntry]{
 			// An address that the inventory doesn't know is taken for an instance's.
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVPC, Within: true,
@@ -139,6 +158,10 @@ var kinds = []registered{
 			one(ByVSwitch, func(e *resource.SNATEntry) string { return e.VSwitch }),
 			{ByExternal, poolAddresses}},
 		NotFound: fault.SNATEntryNotFound, InTransition: fault.SNATEntryInTransition,
+		Quotas: []Quota[*resource.SNATEntry]{ // not documented
+			{Name: "snat_entries", Default: 40, Counts: "entries of an SNAT table", Reason: fault.QuotaSNATEntry, Index: ByTable},
+			{Name: "snat_pool_addresses", Default: 64, Counts: "public IPs of an SNAT entry", Reason: fault.QuotaSNATPool,
+				Parts: func(e *resource.SNATEntry) int { return len(e.Pool) }}},
 		Blocks: []Block[*resource.SNATEntry]{
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVPC, Within: true,
 				Keep: func(e *resource.SNATEntry, of resource.Resource) bool {
@@ -163,6 +186,8 @@ var kinds = []registered{
 		Indexes: []Index[*resource.CustomerGateway]{byAccount[*resource.CustomerGateway](), byRegion[*resource.CustomerGateway](),
 			one(ByAddress, func(g *resource.CustomerGateway) string { return Key(g.Account, g.Region, g.Address.String()) })},
 		NotFound: fault.CustomerGatewayNotFound,
+		Quotas: []Quota[*resource.CustomerGateway]{
+			{Name: "customer_gateways", Default: 100, Counts: "customer gateways of an account", Reason: fault.QuotaCustomerGateway, Index: ByAccount}}, // not documented
 		Decides: func(v *View, g *resource.CustomerGateway) (networks []string) {
 			for c := range v.VPNConnections.By(ByCustomerGateway, g.ID).All() {
 				networks = append(networks, c.VPC)
@@ -178,6 +203,8 @@ var kinds = []registered{
 			one(ByGateway, func(c *resource.VPNConnection) string { return c.Gateway }),
 			one(ByCustomerGateway, func(c *resource.VPNConnection) string { return c.CustomerGateway })},
 		NotFound: fault.VPNConnectionNotFound, InTransition: fault.VPNGatewayConfiguring,
+		Quotas: []Quota[*resource.VPNConnection]{
+			{Name: "vpn_connections_per_gateway", Default: 10, Counts: "IPsec connections of a VPN gateway", Reason: fault.QuotaVPNConnection, Index: ByGateway}}, // not documented
 		Blocks: []Block[*resource.VPNConnection]{
 			{Of: resource.KindVPNGateway, Reason: fault.VPNGatewayHasConnections, Index: ByGateway},
 			{Of: resource.KindCustomerGateway, Reason: fault.CustomerGatewayHasConnections, Index: ByCustomerGateway}},
@@ -190,10 +217,18 @@ var kinds = []registered{
 			one(ByConnection, func(r *resource.VPNRoute) string { return r.Connection }),
 			one(ByPublished, published)},
 		InTransition: fault.VPNGatewayConfiguring,
+		Quotas: []Quota[*resource.VPNRoute]{ // not documented
+			{Name: "vpn_routes_per_gateway", Default: 20, Counts: "destination routes of a VPN gateway", Reason: fault.QuotaVPNRoute, Index: ByGateway,
+				Only: func(r *resource.VPNRoute) bool { return !r.ByPolicy() }},
+			{Name: "vpn_policy_routes_per_gateway", Default: 20, Counts: "policy routes of a VPN gateway", Reason: fault.QuotaVPNPolicyRoute, Index: ByGateway,
+				Only: (*resource.VPNRoute).ByPolicy}},
 	},
 	Kind[*resource.TagSet]{
 		Name: resource.KindTagSet, Noun: "tag set", Table: func(v *View) **Table[*resource.TagSet] { return &v.TagSets },
 		Indexes: []Index[*resource.TagSet]{byAccount[*resource.TagSet](), byRegion[*resource.TagSet](), {ByTag, tagKeys}},
+		Quotas: []Quota[*resource.TagSet]{
+			{Name: "tags", Default: 20, Counts: "tags of a resource", Reason: fault.QuotaTag, // VPN Gateway API reference, TagResources
+				Parts: func(t *resource.TagSet) int { return len(t.Tags) }}},
 	},
 	Kind[*resource.Account]{
 		Name: resource.KindAccount, Noun: "account", Table: func(v *View) **Table[*resource.Account] { return &v.Accounts },

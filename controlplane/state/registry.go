@@ -16,6 +16,7 @@ type registered interface {
 	empty(v *View)
 	share(v, from *View)
 	rows(v *View) rows
+	quotas() []quota
 	bars() map[resource.Kind][]fault.Reason
 	decides(v *View, r resource.Resource) []string
 	// blocker returns the first resource of this kind that bars the deletion of
@@ -37,6 +38,17 @@ func (k Kind[R]) barred() []fault.Reason { return k.Barred }
 func (k Kind[R]) rows(v *View) rows      { return *k.Table(v) }
 func (k Kind[R]) empty(v *View)          { *k.Table(v) = newTable(k) }
 func (k Kind[R]) share(v, from *View)    { *k.Table(v) = (*k.Table(from)).clone() }
+
+// index returns the index of that name. It panics if there is none: that is a mistake
+// in the program.
+func (k Kind[R]) index(name string) Index[R] {
+	for _, i := range k.Indexes {
+		if i.Name == name {
+			return i
+		}
+	}
+	panic(fmt.Sprintf("state: table %s has no index %q", k.Name, name))
+}
 
 // decides returns the networks for which a resource of this kind matters.
 func (k Kind[R]) decides(v *View, r resource.Resource) []string {

@@ -1,14 +1,21 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 )
 
 // Key names a record.
 type Key struct {
 	Kind string // part of the store; not empty
 	ID   string // not empty; any bytes
+}
+
+// Compare orders keys by kind, and by id within a kind.
+func (k Key) Compare(other Key) int {
+	return cmp.Or(strings.Compare(k.Kind, other.Kind), strings.Compare(k.ID, other.ID))
 }
 
 // KindSchema is the kind of the record that says in which form all others are: see

@@ -61,13 +61,9 @@ func (s *Service) Tag(ctx context.Context, c identity.Caller, to Target, tags []
 			}
 			given[t.Key] = t.Value
 		}
-		most := s.settings.For(c.Account).Tags
-		return s.retag(tx, c, to, "resources tagged", func(id string, has map[string]string) error {
-			maps.Copy(has, given)
-			if len(has) > most {
-				return fault.New(fault.QuotaTag, "%s would have %d tags, at most %d", id, len(has), most)
-			}
-			return nil
+		return s.retag(tx, c, to, "resources tagged", func(set *resource.TagSet) error {
+			maps.Copy(set.Tags, given)
+			return tx.Fits(set)
 		})
 	})
 }
@@ -84,9 +80,9 @@ func (s *Service) Untag(ctx context.Context, c identity.Caller, from Target, key
 		if len(keys) == 0 {
 			return fault.New(fault.TagsMissing, "give the key of at least one tag")
 		}
-		return s.retag(tx, c, from, "resources untagged", func(_ string, has map[string]string) error {
+		return s.retag(tx, c, from, "resources untagged", func(set *resource.TagSet) error {
 			for _, k := range keys {
-				delete(has, k)
+				delete(set.Tags, k)
 			}
 			return nil
 		})
@@ -95,7 +91,7 @@ func (s *Service) Untag(ctx context.Context, c identity.Caller, from Target, key
 
 // retag puts what edit makes of each resource's tags, and writes nothing where
 // that is what it has.
-func (s *Service) retag(tx *change.Tx, c identity.Caller, which Target, what string, edit func(id string, has map[string]string) error) error {
+func (s *Service) retag(tx *change.Tx, c identity.Caller, which Target, what string, edit func(*resource.TagSet) error) error {
 	for _, id := range which.IDs {
 		if err := tx.Taggable(which.Kind, c.Account, which.Region, id); err != nil {
 			return err
@@ -111,7 +107,7 @@ func (s *Service) retag(tx *change.Tx, c identity.Caller, which Target, what str
 		if had {
 			set = old.Clone().(*resource.TagSet)
 		}
-		if err := edit(id, set.Tags); err != nil {
+		if err := edit(set); err != nil {
 			return err
 		}
 		switch {

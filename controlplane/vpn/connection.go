@@ -77,10 +77,10 @@ func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in Ne
 		if err := s.check(tx.View, nil, x, g, peer, able); err != nil {
 			return CreatedConnection{}, err
 		}
-		if n, most := tx.VPNConnections.By(state.ByGateway, g.ID).Len(), s.settings.For(c.Account).VPNConnectionsPerGateway; n >= most {
-			return CreatedConnection{}, fault.New(fault.QuotaVPNConnection, "VPN gateway %s has %d connections, at most %d", g.ID, n, most)
+		if err := tx.Room(x); err != nil {
+			return CreatedConnection{}, err
 		}
-		routes, err := s.autoRoutes(tx.View, c, nil, x)
+		routes, err := s.autoRoutes(tx, nil, x)
 		if err != nil {
 			return CreatedConnection{}, err
 		}
@@ -134,7 +134,7 @@ func (s *Service) ModifyConnection(ctx context.Context, c identity.Caller, in Co
 		if err := s.check(tx.View, old, x, g, peer, able); err != nil {
 			return err
 		}
-		routes, err := s.autoRoutes(tx.View, c, old, x)
+		routes, err := s.autoRoutes(tx, old, x)
 		if err != nil {
 			return err
 		}

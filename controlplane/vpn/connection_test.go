@@ -310,7 +310,7 @@ func TestAutoRoutes(t *testing.T) {
 	w.want()
 
 	// The gateway may have two: 1 of another destination, and not 2 more.
-	w.Settings.Quotas.VPNPolicyRoutesPerGateway = 2
+	w.Settings.Quotas["vpn_policy_routes_per_gateway"] = 2
 	w.route(vpn.NewRoute{Kind: vpn.ByPolicy, Source: blocks("10.0.2.0/24")[0], Destination: blocks("192.168.8.0/24")[0], NextHop: id})
 	planetest.Refused(t, w.modify(id, vpn.ConnectionSettings{AutoConfigRoute: ptr(true)}), fault.QuotaVPNPolicyRoute)
 

@@ -37,9 +37,6 @@ func (s *Service) CreateCustomerGateway(ctx context.Context, c identity.Caller, 
 		for other := range tx.CustomerGateways.By(state.ByAddress, state.Key(c.Account, in.Region, in.Address.String())).All() {
 			return nil, fault.New(fault.CustomerGatewayExists, "customer gateway %s has address %s", other.ID, in.Address)
 		}
-		if n, most := tx.CustomerGateways.By(state.ByAccount, c.Account).Len(), s.settings.For(c.Account).CustomerGateways; n >= most {
-			return nil, fault.New(fault.QuotaCustomerGateway, "account %s has %d customer gateways, at most %d", c.Account, n, most)
-		}
 		g := &resource.CustomerGateway{
 			Meta:        resource.Meta{ID: tx.NewID("cgw"), Account: c.Account, Region: in.Region, CreatedAt: s.now()},
 			Address:     in.Address,
@@ -49,6 +46,9 @@ func (s *Service) CreateCustomerGateway(ctx context.Context, c identity.Caller, 
 		}
 		if g.Name == "" {
 			g.Name = g.ID
+		}
+		if err := tx.Room(g); err != nil {
+			return nil, err
 		}
 		tx.Put(g)
 		tx.Done("customer gateway created", "customerGateway", g.ID, "address", g.Address, "region", g.Region)

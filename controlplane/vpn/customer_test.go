@@ -41,7 +41,7 @@ func TestCreateCustomerGateway(t *testing.T) {
 	_, err = s.VPN.CreateCustomerGateway(ctx, planetest.Alice, nowhere)
 	planetest.Refused(t, err, fault.RegionNotFound)
 
-	s.Settings.Quotas.CustomerGateways = 4
+	s.Settings.Quotas["customer_gateways"] = 4
 	_, err = s.VPN.CreateCustomerGateway(ctx, planetest.Alice, at("198.51.100.3"))
 	succeeds(t, err)
 	_, err = s.VPN.CreateCustomerGateway(ctx, planetest.Alice, at("198.51.100.4"))

@@ -151,7 +151,7 @@ func TestCreateGatewayIsRefused(t *testing.T) {
 // An elastic IP and a gateway never get the same address.
 func TestAddressesAreDrawnOnce(t *testing.T) {
 	s := newSite(t)
-	s.Settings.Quotas.ElasticIPs = 100
+	s.Settings.Quotas["elastic_ips"] = 100
 	g := s.status(t).Address
 	for range 29 { // of the pool's 30
 		if e := s.NewEIP(planetest.Alice); e.Address == g {

@@ -22,7 +22,7 @@ const (
 )
 
 func kindOf(r *resource.VPNRoute) RouteKind {
-	if r.Source.IsValid() {
+	if r.ByPolicy() {
 		return ByPolicy
 	}
 	return ByDestination
@@ -69,7 +69,7 @@ func (s *Service) CreateRoute(ctx context.Context, c identity.Caller, in NewRout
 		if err := checkRoute(tx.View, r); err != nil {
 			return nil, err
 		}
-		if err := s.routeQuota(tx.View, c, g, kindOf(r), 1, 0); err != nil {
+		if err := tx.Room(r); err != nil {
 			return nil, err
 		}
 		if err := s.configured(tx.View, g); err != nil {
@@ -79,26 +79,6 @@ func (s *Service) CreateRoute(ctx context.Context, c identity.Caller, in NewRout
 		tx.Done("VPN route created", routeAttrs(r)...)
 		return r, nil
 	})
-}
-
-// routeQuota refuses more routes of a kind than a gateway may have, once some
-// that it has are gone.
-func (s *Service) routeQuota(v *state.View, c identity.Caller, g *resource.VPNGateway, kind RouteKind, more, gone int) error {
-	have := -gone
-	for r := range v.VPNRoutes.By(state.ByGateway, g.ID).All() {
-		if kindOf(r) == kind {
-			have++
-		}
-	}
-	q := s.settings.For(c.Account)
-	most, reason := q.VPNRoutesPerGateway, fault.QuotaVPNRoute
-	if kind == ByPolicy {
-		most, reason = q.VPNPolicyRoutesPerGateway, fault.QuotaVPNPolicyRoute
-	}
-	if more == 0 || have+more <= most {
-		return nil
-	}
-	return fault.New(reason, "VPN gateway %s has %d such routes, %d more were to be made, at most %d", g.ID, have, more, most).Exceeds(have, more, most)
 }
 
 // RouteName tells which routes of a gateway are meant: the documents know them

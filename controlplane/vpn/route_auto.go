@@ -4,13 +4,12 @@ import (
 	"net/netip"
 
 	"sluice/controlplane/change"
-	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
 
 // routeChange is what has to become of the routes that come with a connection.
-type routeChange struct{ put, drop []*resource.VPNRoute }
+type routeChange struct{ put, drop []resource.Resource }
 
 func (r routeChange) write(tx *change.Tx) {
 	for _, x := range r.drop {
@@ -49,7 +48,7 @@ func autoPairs(x *resource.VPNConnection) []pair {
 // or one that was there before.
 //
 // Reasons, in this order: those of checkRoute, QuotaVPNPolicyRoute.
-func (s *Service) autoRoutes(v *state.View, c identity.Caller, old, x *resource.VPNConnection) (routeChange, error) {
+func (s *Service) autoRoutes(tx *change.Tx, old, x *resource.VPNConnection) (routeChange, error) {
 	had, wanted := map[pair]bool{}, map[pair]bool{}
 	for _, p := range autoPairs(old) {
 		had[p] = true
@@ -58,7 +57,7 @@ func (s *Service) autoRoutes(v *state.View, c identity.Caller, old, x *resource.
 	for _, p := range autoPairs(x) {
 		wanted[p] = true
 		id := resource.VPNRouteID(x.Gateway, p.source, p.destination, x.ID)
-		if _, ok := v.VPNRoutes.Get(id); ok || had[p] {
+		if _, ok := tx.VPNRoutes.Get(id); ok || had[p] {
 			continue
 		}
 		r := &resource.VPNRoute{
@@ -66,19 +65,15 @@ func (s *Service) autoRoutes(v *state.View, c identity.Caller, old, x *resource.
 			VPC:  x.VPC, Gateway: x.Gateway, Source: p.source, Destination: p.destination, Connection: x.ID,
 			Published: true, Auto: true,
 		}
-		if err := checkRoute(v, r); err != nil {
+		if err := checkRoute(tx.View, r); err != nil {
 			return routeChange{}, err
 		}
 		out.put = append(out.put, r)
 	}
-	for r := range v.VPNRoutes.By(state.ByConnection, x.ID).All() {
+	for r := range tx.VPNRoutes.By(state.ByConnection, x.ID).All() {
 		if r.Auto && !wanted[pair{r.Source, r.Destination}] {
 			out.drop = append(out.drop, r)
 		}
 	}
-	g, ok := v.VPNGateways.Get(x.Gateway)
-	if !ok {
-		return out, nil
-	}
-	return out, s.routeQuota(v, c, g, ByPolicy, len(out.put), len(out.drop))
+	return out, tx.RoomWithout(out.drop, out.put...)
 }

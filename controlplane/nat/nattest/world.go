@@ -69,7 +69,7 @@ func Settings() *settings.Settings {
 			},
 			Pool: []settings.Range{{First: netip.MustParseAddr("203.0.113.10"), Last: netip.MustParseAddr("203.0.113.250")}},
 		}},
-		Quotas:   settings.DefaultQuotas(),
+		Quotas:   state.DefaultQuotas(),
 		Timeouts: dataplane.DefaultTimeouts(),
 		Refusal:  dataplane.RefuseDrop,
 		Shortcut: true,

@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -27,7 +26,7 @@ func New(keep int) *Space {
 		keep = events.Kept
 	}
 	return &Space{events: events.New(0, keep), records: btree.NewBTreeG(func(a, b store.Record) bool {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) < 0
+		return a.Key.Compare(b.Key) < 0
 	})}
 }
 
