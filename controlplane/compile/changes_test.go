@@ -60,8 +60,8 @@ func TestChanges(t *testing.T) {
 				}
 			}
 			v := w.DB.View()
-			want, errNothing := compile.Compile(v, w.Settings, "vpc-a", unseal)
-			got, err := c.Compile(v, w.DB.Changes)
+			want, errNothing := compile.Network(v, w.Settings, "vpc-a", unseal)
+			got, err := c.Network(v, w.DB.Changes)
 			if (err == nil) != (errNothing == nil) || !reflect.DeepEqual(got, want) {
 				t.Fatalf("seed %d: from the network before:\n%s%v\nfrom nothing:\n%s%v", seed, given(got), err, given(want), errNothing)
 			}

@@ -9,12 +9,12 @@ import (
 	"sluice/dataplane"
 )
 
-// Compile returns what the dataplane of a VPC should hold by v; open decrypts
+// Network returns what the dataplane of a VPC should hold by v; open decrypts
 // pre-shared keys, and may be nil where there are no VPN connections. It fails if
 // the VPC is not in v, and if resources contradict one another in a way that
 // the services refuse: half of a contradiction is not put into the kernel.
-func Compile(v *state.View, s *settings.Settings, vpc string, open Opener) (*dataplane.Network, error) {
-	return New(s, vpc, open).Compile(v, nil)
+func Network(v *state.View, s *settings.Settings, vpc string, open Opener) (*dataplane.Network, error) {
+	return New(s, vpc, open).Network(v, nil)
 }
 
 // VPC compiles one VPC again and again. What has not changed since it was compiled last
@@ -32,7 +32,7 @@ type compiled struct {
 	public *public
 }
 
-// New returns what compiles a VPC; see Compile.
+// New returns what compiles a VPC; see Network.
 func New(s *settings.Settings, vpc string, open Opener) *VPC {
 	return &VPC{id: vpc, settings: s, open: open}
 }
@@ -41,10 +41,10 @@ func New(s *settings.Settings, vpc string, open Opener) *VPC {
 // known being false if that is not known.
 type Changes func(network string, after, until int64) (list []state.Change, known bool)
 
-// Compile returns what function Compile does. changes says what v has that the view
+// Network returns what function Network does. changes says what v has that the view
 // before had not; nil if nobody knows. The views of one VPC come in order. The Networks
 // that it returns are not changed afterwards, and share what they have in common.
-func (c *VPC) Compile(v *state.View, changes Changes) (*dataplane.Network, error) {
+func (c *VPC) Network(v *state.View, changes Changes) (*dataplane.Network, error) {
 	r, ok := v.VPCs.Get(c.id)
 	if !ok {
 		return nil, fmt.Errorf("compile network %s: there is no such VPC", c.id)

@@ -165,7 +165,7 @@ func TestGolden(t *testing.T) {
 			// Another VPC with the same addresses leaves no trace.
 			w.Put(nattest.VPC("vpc-b", "10.0.0.0/16"), nattest.VSwitch("vsw-b", "vpc-b", "10.0.1.0/24"), nattest.Gateway("ngw-b", "vpc-b"),
 				nattest.Instance("i-b", "vpc-b", "vsw-b", "10.0.1.6", resource.Database))
-			n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal)
+			n, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -188,7 +188,7 @@ func TestGolden(t *testing.T) {
 
 			// The same again from a store that was loaded anew, in whatever order.
 			w.Reopen()
-			again, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal)
+			again, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,14 +222,14 @@ func TestContradictionsAreRefused(t *testing.T) {
 			w := nattest.New(t)
 			w.Put(base...)
 			w.Put(c.resources...)
-			n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil)
+			n, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", nil)
 			if err == nil || n != nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, %v; want an error with %q", n, err, c.want)
 			}
 		})
 	}
 	w := nattest.New(t)
-	if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil); err == nil {
+	if _, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", nil); err == nil {
 		t.Error("no error for a VPC that isn't there")
 	}
 }

@@ -16,7 +16,7 @@ import (
 func Undeclared(v *state.View, s *settings.Settings, vpc string, open Opener) map[int]string {
 	undeclared := make(map[int]string)
 	r, _ := v.VPCs.Get(vpc)
-	before, err := Compile(v, s, vpc, open)
+	before, err := Network(v, s, vpc, open)
 	if err != nil {
 		return nil
 	}

@@ -122,9 +122,9 @@ func FuzzCompile(f *testing.F) {
 		r := rand.New(rand.NewPCG(a, b))
 		w := nattest.New(t)
 		w.Put(randomResources(r)...)
-		n, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal)
+		n, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal)
 		w.Reopen()
-		again, errAgain := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal)
+		again, errAgain := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal)
 		if !reflect.DeepEqual(n, again) || fmt.Sprint(err) != fmt.Sprint(errAgain) {
 			t.Fatalf("two outcomes of the same resources:\n%v %v\n%v %v", n, err, again, errAgain)
 		}
@@ -279,7 +279,7 @@ func BenchmarkCompile10k(b *testing.B) {
 	w.Put(rs...)
 	v := w.DB.View()
 	for b.Loop() {
-		n, err := compile.Compile(v, w.Settings, "vpc-a", nil)
+		n, err := compile.Network(v, w.Settings, "vpc-a", nil)
 		if err != nil || n.DNAT.Len() != 10_000 {
 			b.Fatal(err)
 		}

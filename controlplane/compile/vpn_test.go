@@ -119,15 +119,15 @@ func init() {
 func TestVPNContradictions(t *testing.T) {
 	w := nattest.New(t)
 	w.Put(append(vpc(), vpnGateway(), customerGateway("cgw-1", "198.51.100.7", 0), connection("vco-1", "cgw-1"))...)
-	if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil); err == nil || !strings.Contains(err.Error(), "vco-1: nothing opens") {
+	if _, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", nil); err == nil || !strings.Contains(err.Error(), "vco-1: nothing opens") {
 		t.Errorf("without an opener: %v", err)
 	}
 	w.Put(connection("vco-1", "cgw-1", func(c *resource.VPNConnection) { c.IKE.PSK = seal("vco-2", "another's") }))
-	if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal); err == nil || !strings.Contains(err.Error(), "vco-1: does not open") {
+	if _, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal); err == nil || !strings.Contains(err.Error(), "vco-1: does not open") {
 		t.Errorf("with another's key: %v", err)
 	}
 	w.Put(connection("vco-1", "cgw-gone"))
-	if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", unseal); err == nil || !strings.Contains(err.Error(), "customer gateway cgw-gone is gone") {
+	if _, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal); err == nil || !strings.Contains(err.Error(), "customer gateway cgw-gone is gone") {
 		t.Errorf("without its customer gateway: %v", err)
 	}
 }

@@ -34,7 +34,7 @@ func BenchmarkCreateForwardEntry(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := compile.Compile(w.DB.View(), w.Settings, "vpc-a", nil); err != nil {
+		if _, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", nil); err != nil {
 			b.Fatal(err)
 		}
 		w.Follow()

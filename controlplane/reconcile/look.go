@@ -35,7 +35,7 @@ func (r *Reconciler) look(ctx context.Context, id string, why reason) {
 
 func (r *Reconciler) apply(ctx context.Context, v *state.View, id string, why reason) error {
 	began := r.now()
-	n, err := r.compilerOf(id).Compile(v, r.db.Changes)
+	n, err := r.compilerOf(id).Network(v, r.db.Changes)
 	var observed dataplane.Observed
 	if err == nil {
 		if observed, err = r.dp.Apply(ctx, n); err != nil {

@@ -92,7 +92,7 @@ func testUpgrade(t *testing.T, from int) {
 	set := planetest.Settings()
 	connections := 0
 	for vpc := range db.View().VPCs.All() {
-		got, err := compile.Compile(db.View(), set, vpc.ID, func(string, []byte) ([]byte, error) { return []byte("(secret)"), nil })
+		got, err := compile.Network(db.View(), set, vpc.ID, func(string, []byte) ([]byte, error) { return []byte("(secret)"), nil })
 		if err != nil {
 			t.Fatal(err)
 		}

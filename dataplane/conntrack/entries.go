@@ -66,7 +66,7 @@ func (e *entries) port(protocol uint8, to netip.AddrPort) (at netip.AddrPort, ok
 }
 
 // whole returns where a whole address leads, by a mapping or an entry. There is one at
-// most (nft.Compile).
+// most (nft.RulesetOf).
 func (e *entries) whole(to netip.Addr) (netip.Addr, bool) {
 	if a, ok := e.inside[to]; ok {
 		return a, true

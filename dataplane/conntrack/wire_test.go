@@ -107,7 +107,7 @@ func (w *wire) apply(n *dataplane.Network, tunnels route.Tunnels) {
 	for _, a := range n.Elastic {
 		nstest.Address(w.t, w.ns, "public", netip.PrefixFrom(a, 32).String())
 	}
-	rules, err := nft.Compile(n, nil)
+	rules, err := nft.RulesetOf(n, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // must be made before anything else.
 func (j *job) compareRules(ctx context.Context) (first bool, err error) {
 	n := j.n
-	if j.rules, err = nft.Compile(j.want, n.compiled, n.tunnelLinks...); err != nil {
+	if j.rules, err = nft.RulesetOf(j.want, n.compiled, n.tunnelLinks...); err != nil {
 		return false, err
 	}
 	n.compiled = j.rules

@@ -25,7 +25,7 @@ func TestSame(t *testing.T) {
 	changed := map[string]bool{}
 	for range 40 {
 		n := networktest.Random(r, "vpc-t", outside, true)
-		before, err := nft.Compile(n, nil)
+		before, err := nft.RulesetOf(n, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,12 +46,12 @@ func TestSame(t *testing.T) {
 			})
 			other = open.network()
 			changed[path] = true
-			after, err := nft.Compile(other, nil)
+			after, err := nft.RulesetOf(other, nil)
 			if err == nil && !after.Equal(before) && nft.Same(n, other) {
 				t.Errorf("%s: translates otherwise, and counts as the same translation", path)
 			}
 			// What is compiled from an earlier version is what is compiled from nothing.
-			if from, errFrom := nft.Compile(other, before); (err == nil) != (errFrom == nil) || !after.Equal(from) {
+			if from, errFrom := nft.RulesetOf(other, before); (err == nil) != (errFrom == nil) || !after.Equal(from) {
 				t.Errorf("%s: compiled from the version before:\n%s%v\nfrom nothing:\n%s%v", path, from, errFrom, after, err)
 			}
 			told := false

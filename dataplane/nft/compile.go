@@ -14,7 +14,7 @@ import (
 	"sluice/dataplane/sorted"
 )
 
-// Compile returns the Ruleset that network n wants, whose tunnels have links of these
+// RulesetOf returns the Ruleset that network n wants, whose tunnels have links of these
 // names. It is deterministic, and does not depend on the order of slices. prior is what was compiled of an earlier
 // version of the network, or nil: what it has in common with n is taken from there,
 // and of DNAT entries and mappings only those are looked at that differ. n must not be
@@ -25,7 +25,7 @@ import (
 // the same key, SNAT sources that overlap, an SNAT or mapped address that is
 // not among n.Elastic (whatever left with it would be dropped); nor may a VPN
 // gateway's be missing there.
-func Compile(n *dataplane.Network, prior *Ruleset, tunnels ...string) (*Ruleset, error) {
+func RulesetOf(n *dataplane.Network, prior *Ruleset, tunnels ...string) (*Ruleset, error) {
 	c := &compiler{r: &Ruleset{Skeleton: skeletonHash(), network: n}, old: &dataplane.Network{}}
 	if prior != nil && prior.network != nil {
 		c.r.Sets, c.old = prior.Sets, prior.network
@@ -90,7 +90,7 @@ func vpnAddresses(n *dataplane.Network) (all []netip.Addr) {
 	return all
 }
 
-// Same reports whether two versions of a network translate alike, so that what Compile
+// Same reports whether two versions of a network translate alike, so that what RulesetOf
 // makes of them, and of the same tunnels, is equal.
 func Same(a, b *dataplane.Network) bool {
 	for _, p := range parts {

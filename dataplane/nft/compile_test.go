@@ -134,7 +134,7 @@ func TestCompileRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			n := sample()
 			test.edit(n)
-			r, err := Compile(n, nil)
+			r, err := RulesetOf(n, nil)
 			if err == nil {
 				t.Fatalf("compiled to\n%s", r)
 			}
@@ -146,7 +146,7 @@ func TestCompileRefuses(t *testing.T) {
 }
 
 // FuzzCompile builds networks from arbitrary bytes. Whatever they hold,
-// Compile does not panic, gives the same answer twice, and its answer is
+// RulesetOf does not panic, gives the same answer twice, and its answer is
 // sorted, unique, and comes back from the kernel's form unchanged.
 func FuzzCompile(f *testing.F) {
 	f.Add([]byte{})
@@ -155,8 +155,8 @@ func FuzzCompile(f *testing.F) {
 	f.Add([]byte("\x00\x01\x02\x03\x04\x02\x00\x00\x00\x00\x01\x02\x03\x04\x00\x00\x03\x80\x00\x00\x00\x01\x01\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n := networkFrom(data)
-		r, err := Compile(n, nil)
-		again, err2 := Compile(networkFrom(data), nil)
+		r, err := RulesetOf(n, nil)
+		again, err2 := RulesetOf(networkFrom(data), nil)
 		if (err == nil) != (err2 == nil) || !r.Equal(again) {
 			t.Fatal("compiled twice to different rulesets")
 		}
@@ -241,8 +241,8 @@ func TestCompileFromPrior(t *testing.T) {
 		if rng.IntN(4) == 0 {
 			n.SNAT = last.SNAT
 		}
-		want, err := Compile(n, nil)
-		got, errFrom := Compile(n, prior)
+		want, err := RulesetOf(n, nil)
+		got, errFrom := RulesetOf(n, prior)
 		if (err == nil) != (errFrom == nil) || !got.Equal(want) {
 			t.Fatalf("from the version before:\n%s%v\nfrom nothing:\n%s%v", got, errFrom, want, err)
 		}

@@ -7,7 +7,7 @@
 // element of a set or map. A packet therefore costs the same with one entry and with ten
 // thousand, and a change of one entry is one element in one message.
 //
-// Compile turns a dataplane.Network into a Ruleset, plain sorted data, without
+// RulesetOf turns a dataplane.Network into a Ruleset, plain sorted data, without
 // touching the kernel. Table.Read reads the Ruleset that a namespace holds, and
 // Table.Apply makes the difference between two Rulesets in one batch, which the
 // kernel takes as a whole or not at all: no packet ever meets a half-made

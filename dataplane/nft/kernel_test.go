@@ -52,7 +52,7 @@ func sample() *dataplane.Network {
 
 func mustCompile(t testing.TB, n *dataplane.Network) *Ruleset {
 	t.Helper()
-	r, err := Compile(n, nil)
+	r, err := RulesetOf(n, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

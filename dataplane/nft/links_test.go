@@ -32,7 +32,7 @@ func TestTunnelsAreASet(t *testing.T) {
 	route(t, site, "", "192.168.7.1", 0)
 	serveUDP(t, l.b, "10.0.2.30:7")
 	plain, tunnel := mustCompile(t, withLinks()), func() *Ruleset {
-		r, err := Compile(withLinks(), nil, name)
+		r, err := RulesetOf(withLinks(), nil, name)
 		must(t, err)
 		return r
 	}()
@@ -60,7 +60,7 @@ func TestTunnelsAreASet(t *testing.T) {
 // A table of a version that knew less keeps its sets and counters, and loses no flow.
 func TestOlderTableIsCompleted(t *testing.T) {
 	l := newLab(t)
-	want, err := Compile(withLinks(), nil, "vco-t")
+	want, err := RulesetOf(withLinks(), nil, "vco-t")
 	must(t, err)
 	mustApply(t, l.table, l.current, want)
 	before := l.count(t, CounterUnsolicited)
@@ -130,7 +130,7 @@ func TestWithLinks(t *testing.T) {
 				in["tunnels "+name] = true
 			}
 		}
-		out, err := Compile(n, nil, tunnels...)
+		out, err := RulesetOf(n, nil, tunnels...)
 		must(t, err)
 		return out, in
 	}

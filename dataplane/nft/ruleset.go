@@ -16,7 +16,7 @@ type Ruleset struct {
 	Skeleton string
 
 	// Damage says what is wrong with the fixed part where Skeleton is empty
-	// although the table exists, for the log. Compile leaves it empty.
+	// although the table exists, for the log. RulesetOf leaves it empty.
 	Damage string
 
 	// Sets holds the elements of each set and map, indexed by SetID.

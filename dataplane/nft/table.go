@@ -56,7 +56,7 @@ func kernelTable() *nftables.Table {
 // that is different.
 func (t *Table) Apply(ctx context.Context, have, want *Ruleset) (changes int, err error) {
 	if want == nil || want.Skeleton != skeletonHash() {
-		return 0, errors.New("apply nftables ruleset: the wanted ruleset must come from Compile of the same version")
+		return 0, errors.New("apply nftables ruleset: the wanted ruleset must come from RulesetOf of the same version")
 	}
 	if have == nil {
 		if have, err = t.Read(ctx); err != nil {

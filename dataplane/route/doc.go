@@ -63,7 +63,7 @@
 // a default route in table main, a route with the key of ours in our tables or one
 // that comes before a route that holds, a rule with one of our priorities.
 //
-// What Compile returns is in the form in which the kernel gives it back (prefixes
+// What Routing returns is in the form in which the kernel gives it back (prefixes
 // without host bits, no selector for 0.0.0.0/0, one route for a destination and
 // metric, hops in order), so that what is applied compares as equal.
 package route

@@ -24,7 +24,7 @@ import (
 // route and the rule that lead into it, and goes after them.
 func Plan(ns *netns.Namespace, s *State, n *dataplane.Network, tunnels Tunnels) *plan.Plan {
 	p := &plan.Plan{}
-	want, rules, err := Compile(n, tunnels)
+	want, rules, err := Routing(n, tunnels)
 	p.Err = err
 	planSet(p, ns, s, ofAddresses(n), unix.RTPROT_KERNEL)
 	planSet(p, ns, s, want, Protocol)

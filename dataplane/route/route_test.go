@@ -67,7 +67,7 @@ func TestCompile(t *testing.T) {
 				test.change(n)
 			}
 			n.Routes = []dataplane.Route{{Destination: netip.MustParsePrefix(test.dest), NextHops: test.hops}}
-			routes, _, err := route.Compile(n, nil)
+			routes, _, err := route.Routing(n, nil)
 			var b strings.Builder
 			for i := range routes {
 				b.WriteString(routes[i].String() + "\n")

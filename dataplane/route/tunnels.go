@@ -69,7 +69,7 @@ func throughTunnels(s *routes, n *dataplane.Network, vpc []vpcTable, tunnels Tun
 		{Priority: ownPackets, From: loopback, Table: OwnTable},
 	}...)
 	s.add(Route{Table: NowhereTable, Destination: everything})
-	tables, _ := tablesOf(n.VPNGateways) // Compile has told
+	tables, _ := tablesOf(n.VPNGateways) // Routing has told
 	all := allRoutes(n.VPNGateways, tunnels)
 	used, ofEach := chosen(all, tunnels, false), chosen(all, tunnels, true)
 	toAll := false

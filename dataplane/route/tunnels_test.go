@@ -44,7 +44,7 @@ func through(connection, source, destination string, standby, published bool) da
 // connections by name. What holds is left out where a route stands before it.
 func tunnelText(t *testing.T, n *dataplane.Network, tunnels route.Tunnels) string {
 	t.Helper()
-	routes, rules, _ := route.Compile(n, tunnels)
+	routes, rules, _ := route.Routing(n, tunnels)
 	checkHeld(t, routes)
 	var b strings.Builder
 	before := func(hold *route.Route) bool {
@@ -195,7 +195,7 @@ func TestOwnPackets(t *testing.T) {
 	n := vpnNetwork(through("vco-a", "", "172.20.0.0/16", false, false), through("vco-b", "10.0.1.0/24", "192.168.0.0/16", false, false),
 		through("vco-b", "10.0.1.0/24", "0.0.0.0/0", false, false))
 	n.VPNGateways[0].Connections[0].BGP = &dataplane.VPNBGP{Tunnel: netip.MustParsePrefix("169.254.9.1/30")}
-	routes, rules, err := route.Compile(n, route.Tunnels{"vco-a": {Link: "vco-a"}, "vco-b": {}})
+	routes, rules, err := route.Routing(n, route.Tunnels{"vco-a": {Link: "vco-a"}, "vco-b": {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -391,7 +391,7 @@ func TestRouteTablesOfTheSameNumber(t *testing.T) {
 	n := network()
 	entries := []dataplane.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHops: []dataplane.NextHop{{Uplink: true}}}}
 	n.Tables = []dataplane.RouteTable{{ID: first, Switches: []string{"vsw-a"}, Routes: entries}, {ID: second, Switches: []string{"vsw-b"}, Routes: entries}}
-	if _, _, err := route.Compile(n, nil); err == nil || !strings.Contains(err.Error(), second) {
+	if _, _, err := route.Routing(n, nil); err == nil || !strings.Contains(err.Error(), second) {
 		t.Errorf("error %v", err)
 	}
 	w := route.NewWays(n, nil)
@@ -419,7 +419,7 @@ func TestTablesOfTheSameNumber(t *testing.T) {
 		Connections: []dataplane.VPNConnection{{ID: first}, {ID: second}},
 		Routes:      []dataplane.VPNRoute{{Source: from, Destination: to, Connection: second}},
 	}}}
-	routes, rules, err := route.Compile(n, route.Tunnels{first: {Link: "ipsec0", Up: true}, second: {Link: "ipsec1", Up: true}})
+	routes, rules, err := route.Routing(n, route.Tunnels{first: {Link: "ipsec0", Up: true}, second: {Link: "ipsec1", Up: true}})
 	if err == nil || !strings.Contains(err.Error(), second) {
 		t.Errorf("error %v", err)
 	}

@@ -35,9 +35,9 @@ type Packet struct {
 }
 
 // NewWays returns the ways of network n while its tunnels are in this state. A
-// next hop that lies in no VSwitch is left out, as Compile does.
+// next hop that lies in no VSwitch is left out, as Routing does.
 func NewWays(n *dataplane.Network, tunnels Tunnels) *Ways {
-	routes, rules, _ := Compile(n, tunnels)
+	routes, rules, _ := Routing(n, tunnels)
 	return newWays(append(append(ofAddresses(n), ofTunnels(n, tunnels)...), routes...), rules)
 }
 

@@ -375,7 +375,7 @@ func (s *storm) equal(t *testing.T) {
 	}
 	defer e.Close()
 	for vpc := range v.VPCs.All() {
-		n, err := compile.Compile(v, &c.Settings, vpc.ID, nil)
+		n, err := compile.Network(v, &c.Settings, vpc.ID, nil)
 		if err != nil {
 			t.Error(err)
 			continue

@@ -55,14 +55,14 @@ func ofAddresses(n *dataplane.Network) []Route {
 	return out
 }
 
-// Compile returns the routes that network n wants, besides those that the
+// Routing returns the routes that network n wants, besides those that the
 // kernel makes of addresses, and its rules, in the form in which the kernel gives
 // them back. The error names route entries with a next hop that lies in no VSwitch;
 // the routes are those of the remaining next hops.
 //
 // Routes that hold what is meant for a tunnel come first: they have to be there
 // before those into tunnels.
-func Compile(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
+func Routing(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
 	s := &routes{at: map[key]bool{}}
 	vpc, err := vpcTables(n)
 	rules := throughTunnels(s, n, vpc, tunnels)
