@@ -4,21 +4,11 @@ import (
 	"context"
 
 	"sluice/controlplane/identity"
-	"sluice/controlplane/resource"
 	"sluice/controlplane/tags"
 )
 
-// taggedKinds are what the documents' words for resources with tags mean.
-var taggedKinds = map[string]resource.Kind{
-	"VPC":        resource.KindVPC,
-	"VSWITCH":    resource.KindVSwitch,
-	"ROUTETABLE": resource.KindRouteTable,
-	"EIP":        resource.KindElasticIP,
-	"VpnGateway": resource.KindVPNGateway,
-}
-
 func tagged(region, kind string, ids []string) tags.Target {
-	return tags.Target{Region: region, Kind: taggedKinds[kind], IDs: ids}
+	return tags.Target{Region: region, Kind: *taggedWords.of(&kind), IDs: ids}
 }
 
 // TagResources implements Actions.

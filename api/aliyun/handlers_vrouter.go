@@ -5,6 +5,7 @@ import (
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/network"
+	"sluice/controlplane/resource"
 )
 
 // DescribeVRouters implements Actions.
@@ -30,7 +31,7 @@ func (s *Service) DescribeVRouters(_ context.Context, c identity.Caller, r *Desc
 
 // ModifyVRouterAttribute implements Actions.
 func (s *Service) ModifyVRouterAttribute(ctx context.Context, c identity.Caller, r *ModifyVRouterAttributeRequest) (*ModifyVRouterAttributeResponse, error) {
-	if err := s.network.ModifyVRouter(ctx, c, r.VRouterId, network.Naming{Name: r.VRouterName, Description: r.Description}); err != nil {
+	if err := s.network.ModifyVRouter(ctx, c, r.VRouterId, resource.Naming{Name: r.VRouterName, Description: r.Description}); err != nil {
 		return nil, err
 	}
 	return &ModifyVRouterAttributeResponse{}, nil

@@ -5,6 +5,7 @@ import (
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/network"
+	"sluice/controlplane/resource"
 )
 
 // CreateVSwitch implements Actions.
@@ -53,7 +54,7 @@ func (s *Service) DescribeVSwitches(_ context.Context, c identity.Caller, r *Des
 
 // ModifyVSwitchAttribute implements Actions.
 func (s *Service) ModifyVSwitchAttribute(ctx context.Context, c identity.Caller, r *ModifyVSwitchAttributeRequest) (*ModifyVSwitchAttributeResponse, error) {
-	if err := s.network.ModifyVSwitch(ctx, c, r.VSwitchId, network.Naming{Name: r.VSwitchName, Description: r.Description}); err != nil {
+	if err := s.network.ModifyVSwitch(ctx, c, r.VSwitchId, resource.Naming{Name: r.VSwitchName, Description: r.Description}); err != nil {
 		return nil, err
 	}
 	return &ModifyVSwitchAttributeResponse{}, nil

@@ -63,6 +63,10 @@ var (
 	nextHopWords = words[resource.NextHopType]{
 		{"Instance", resource.NextHopHost}, {"Tunnel", resource.NextHopTunnel}, {"HaVip", resource.NextHopVirtualIP},
 		{"RouterInterface", resource.NextHopRouterInterface}, {"VpnGateway", resource.NextHopVPNGateway}, {"NatGateway", resource.NextHopNATGateway}}
+	// The kinds of resources that package state has registered to have tags.
+	taggedWords = words[resource.Kind]{
+		{"VPC", resource.KindVPC}, {"VSWITCH", resource.KindVSwitch}, {"ROUTETABLE", resource.KindRouteTable},
+		{"EIP", resource.KindElasticIP}, {"VpnGateway", resource.KindVPNGateway}}
 
 	// The specifications of a NAT gateway (NAT Gateway API reference, CreateNatGateway).
 	specWords = words[dataplane.Limits]{

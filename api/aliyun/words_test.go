@@ -2,10 +2,13 @@ package aliyun
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"sluice/api/spec"
+	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
 )
 
 // TestWords asks that every word that the catalog lets pass into a change has a value,
@@ -41,6 +44,8 @@ func TestWords(t *testing.T) {
 			return func(w string) string { return trafficChargeWords.wire(*trafficChargeWords.of(&w)) }
 		case "CreateVpnGateway.InstanceChargeType":
 			return func(w string) string { return vpnChargeWords.wire(*vpnChargeWords.of(&w)) }
+		case "ResourceType":
+			return func(w string) string { return taggedWords.wire(*taggedWords.of(&w)) }
 		case "Weight", "NewWeight":
 			return func(w string) string { return fmt.Sprint(weight(w == fmt.Sprint(weightStandby))) }
 		}
@@ -76,6 +81,14 @@ func TestWords(t *testing.T) {
 	}
 	if len(seen) < 15 {
 		t.Errorf("only %v have words in the catalog", seen)
+	}
+	var tagged []resource.Kind
+	for _, w := range taggedWords {
+		tagged = append(tagged, w.value)
+	}
+	slices.Sort(tagged)
+	if want := state.TaggedKinds(); !slices.Equal(tagged, want) {
+		t.Errorf("there are words for %v; registered to have tags are %v", tagged, want)
 	}
 	if _, ok := encryptionWords.find("rot13"); ok || encryptionWords.wire("") != "" {
 		t.Error("a word that there is not has a value")

@@ -37,28 +37,19 @@ func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing
 	item := func(e *resource.ElasticIP) ElasticIP {
 		return ElasticIP{ElasticIP: e, Status: StatusOf(s.db.Observed, e)}
 	}
-	keep := func(e *resource.ElasticIP) bool {
-		return state.Owned(e, c.Account, f.Region) && f.Addresses.Allows(e.Address) &&
-			(len(f.BoundTypes) == 0 || e.Binding != nil && f.BoundTypes.Allows(e.Binding.Type)) &&
-			(len(f.BoundIDs) == 0 || e.Binding != nil && f.BoundIDs.Allows(e.Binding.ID)) &&
-			(len(f.Statuses) == 0 || f.Statuses.Allows(StatusOf(s.db.Observed, e)))
+	var addresses []string
+	for _, a := range f.Addresses {
+		addresses = append(addresses, a.String())
 	}
-	// The narrowest index that the filter gives.
-	switch {
-	case len(f.IDs) > 0:
-		return state.Select(v.ElasticIPs.ByID(f.IDs...), p, keep, item), nil
-	case len(f.Addresses) > 0:
-		var keys []string
-		for _, a := range f.Addresses {
-			keys = append(keys, a.String())
+	var keep func(e *resource.ElasticIP) bool
+	if len(f.Addresses)+len(f.BoundTypes)+len(f.BoundIDs)+len(f.Statuses) > 0 {
+		keep = func(e *resource.ElasticIP) bool {
+			return f.Addresses.Allows(e.Address) &&
+				(len(f.BoundTypes) == 0 || e.Binding != nil && f.BoundTypes.Allows(e.Binding.Type)) &&
+				(len(f.BoundIDs) == 0 || e.Binding != nil && f.BoundIDs.Allows(e.Binding.ID)) &&
+				(len(f.Statuses) == 0 || f.Statuses.Allows(StatusOf(s.db.Observed, e)))
 		}
-		return state.Select(v.ElasticIPs.ByAny(state.ByAddress, keys...), p, keep, item), nil
-	case len(f.BoundIDs) > 0:
-		return state.Select(v.ElasticIPs.ByAny(state.ByBinding, f.BoundIDs...), p, keep, item), nil
 	}
-	all := v.ElasticIPs.By(state.ByRegion, state.Key(c.Account, f.Region))
-	if len(f.Statuses) == 0 && len(f.BoundTypes) == 0 {
-		return state.Select(all, p, nil, item), nil
-	}
-	return state.Select(all, p, keep, item), nil
+	return state.SelectOwn(v.ElasticIPs, c.Account, f.Region, p, keep, item,
+		state.Under{Index: state.ByID, Keys: f.IDs}, state.Under{Index: state.ByAddress, Keys: addresses}, state.Under{Index: state.ByBinding, Keys: f.BoundIDs}), nil
 }

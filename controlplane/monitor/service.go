@@ -6,6 +6,7 @@ import (
 
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
 )
@@ -114,14 +115,8 @@ func (s *Service) List(c identity.Caller, q Query) (Page, error) {
 // begin checks a query and returns the place behind which its page begins, nil
 // for the first page.
 func (s *Service) begin(c identity.Caller, q Query) (*place, error) {
-	if _, ok := s.settings.Region(q.Region); !ok {
-		return nil, fault.New(fault.RegionNotFound, "region %q is not configured", q.Region)
-	}
-	// What belongs to another account or stands in another region is not found:
-	// its existence is nobody else's business.
-	g, ok := s.db.View().NATGateways.Get(q.Gateway)
-	if !ok || g.Account != c.Account || g.Region != q.Region {
-		return nil, fault.New(fault.NATGatewayNotFound, "NAT gateway %q in region %s", q.Gateway, q.Region)
+	if _, err := lookup.In(s.settings, c, s.db.View().NATGateways, q.Region, q.Gateway); err != nil {
+		return nil, err
 	}
 	now := s.now()
 	switch first := oldest(now, s.keep); {

@@ -135,15 +135,7 @@ func (s *Service) ModifyGatewayAttributes(ctx context.Context, c identity.Caller
 			return err
 		}
 		g := old.Clone().(*resource.NATGateway)
-		if in.Name != nil {
-			g.Name = *in.Name
-			if g.Name == "" {
-				g.Name = g.ID
-			}
-		}
-		if in.Description != nil {
-			g.Description = *in.Description
-		}
+		resource.Naming{Name: in.Name, Description: in.Description}.Apply(&g.Name, &g.Description, g.ID)
 		if *g == *old {
 			return nil
 		}

@@ -50,19 +50,15 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 		return state.Listing[GatewayStatus]{}, nil
 	}
 	v := s.db.View()
-	r := v.NATGateways.By(state.ByRegion, state.Key(c.Account, q.Region))
-	match := func(g *resource.NATGateway) bool {
-		return state.Owned(g, c.Account, q.Region) && q.VPCs.Allows(g.VPC) && q.Names.Allows(g.Name) && q.Limits.Allows(g.Limits)
+	var keep func(g *resource.NATGateway) bool
+	if len(q.VPCs)+len(q.Names)+len(q.Limits) > 0 {
+		keep = func(g *resource.NATGateway) bool {
+			return q.VPCs.Allows(g.VPC) && q.Names.Allows(g.Name) && q.Limits.Allows(g.Limits)
+		}
 	}
-	switch {
-	case len(q.IDs) > 0:
-		r = v.NATGateways.ByID(q.IDs...)
-	case len(q.VPCs) > 0:
-		r = v.NATGateways.ByAny(state.ByVPC, q.VPCs...)
-	case len(q.Names) == 0 && len(q.Limits) == 0:
-		match = nil // everything in the range
-	}
-	return state.Select(r, q.Page, match, func(g *resource.NATGateway) GatewayStatus { return s.status(v, g) }), nil
+	item := func(g *resource.NATGateway) GatewayStatus { return s.status(v, g) }
+	return state.SelectOwn(v.NATGateways, c.Account, q.Region, q.Page, keep, item,
+		state.Under{Index: state.ByID, Keys: q.IDs}, state.Under{Index: state.ByVPC, Keys: q.VPCs}), nil
 }
 
 func (s *Service) status(v *state.View, g *resource.NATGateway) GatewayStatus {

@@ -114,12 +114,7 @@ func (s *Service) ModifyVPC(ctx context.Context, c identity.Caller, id string, i
 			return err
 		}
 		vpc := old.Clone().(*resource.VPC)
-		if in.Name != nil {
-			vpc.Name = *in.Name
-		}
-		if in.Description != nil {
-			vpc.Description = *in.Description
-		}
+		resource.Naming{Name: in.Name, Description: in.Description}.Apply(&vpc.Name, &vpc.Description, "")
 		if in.UserCIDRs == nil || slices.Equal(*in.UserCIDRs, old.UserCIDRs) {
 			tx.PutAttributes(vpc)
 		} else {
@@ -168,9 +163,5 @@ func (s *Service) VPCs(c identity.Caller, f VPCFilter, p state.Page) (state.List
 	if f.Default != nil && *f.Default {
 		return state.Listing[VPC]{}, nil
 	}
-	if len(f.IDs) > 0 {
-		own := func(vpc *resource.VPC) bool { return state.Owned(vpc, c.Account, f.Region) }
-		return state.Select(v.VPCs.ByID(f.IDs...), p, own, item), nil
-	}
-	return state.Select(v.VPCs.By(state.ByRegion, state.Key(c.Account, f.Region)), p, nil, item), nil
+	return state.SelectOwn(v.VPCs, c.Account, f.Region, p, nil, item, state.Under{Index: state.ByID, Keys: f.IDs}), nil
 }

@@ -317,17 +317,17 @@ func TestVRouters(t *testing.T) {
 	_, err := p.Network.VRouters(alice, network.VRouterFilter{Region: "cn-nowhere"}, page(1, 10))
 	planetest.Refused(t, err, fault.RegionNotFound)
 
-	if err := p.Network.ModifyVRouter(ctx, alice, one.VRouter, network.Naming{Name: ptr("Core")}); err != nil {
+	if err := p.Network.ModifyVRouter(ctx, alice, one.VRouter, resource.Naming{Name: ptr("Core")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Network.ModifyVRouter(ctx, alice, one.VRouter, network.Naming{Description: ptr("In the cellar")}); err != nil {
+	if err := p.Network.ModifyVRouter(ctx, alice, one.VRouter, resource.Naming{Description: ptr("In the cellar")}); err != nil {
 		t.Fatal(err)
 	}
 	if r, _ := p.DB.View().VRouters.Get(one.VRouter); r.Name != "Core" || r.Description != "In the cellar" {
 		t.Errorf("%+v", r)
 	}
-	planetest.Refused(t, p.Network.ModifyVRouter(ctx, bob, one.VRouter, network.Naming{}), fault.VRouterNotFound)
-	planetest.Refused(t, p.Network.ModifyVRouter(ctx, alice, "vrt-none", network.Naming{}), fault.VRouterNotFound)
+	planetest.Refused(t, p.Network.ModifyVRouter(ctx, bob, one.VRouter, resource.Naming{}), fault.VRouterNotFound)
+	planetest.Refused(t, p.Network.ModifyVRouter(ctx, alice, "vrt-none", resource.Naming{}), fault.VRouterNotFound)
 }
 
 func TestRegions(t *testing.T) {

@@ -131,14 +131,14 @@ func (s *Service) DeleteVSwitch(ctx context.Context, c identity.Caller, id strin
 //
 // The name may choose the VSwitch's attachment in the configuration, so that
 // the dataplane has to look, although the VSwitch is not in transition.
-func (s *Service) ModifyVSwitch(ctx context.Context, c identity.Caller, id string, in Naming) error {
+func (s *Service) ModifyVSwitch(ctx context.Context, c identity.Caller, id string, in resource.Naming) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, err := lookup.Own(c, tx.VSwitches, id)
 		if err != nil {
 			return err
 		}
 		x := old.Clone().(*resource.VSwitch)
-		in.apply(&x.Name, &x.Description)
+		in.Apply(&x.Name, &x.Description, "")
 		tx.PutAttributes(x)
 		if x.Name != old.Name {
 			tx.Dirty(x.VPC)
@@ -183,17 +183,10 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 	item := func(x *resource.VSwitch) VSwitch {
 		return VSwitch{VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Free: resource.UsableAddresses(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len()}
 	}
-	keep := func(x *resource.VSwitch) bool {
-		return state.Owned(x, c.Account, f.Region) && f.VPCs.Allows(x.VPC) && f.Zones.Allows(x.Zone)
+	var keep func(x *resource.VSwitch) bool
+	if len(f.VPCs)+len(f.Zones) > 0 {
+		keep = func(x *resource.VSwitch) bool { return f.VPCs.Allows(x.VPC) && f.Zones.Allows(x.Zone) }
 	}
-	// The narrowest index that the filter gives.
-	switch {
-	case len(f.IDs) > 0:
-		return state.Select(v.VSwitches.ByID(f.IDs...), p, keep, item), nil
-	case len(f.VPCs) > 0:
-		return state.Select(v.VSwitches.ByAny(state.ByVPC, f.VPCs...), p, keep, item), nil
-	case len(f.Zones) == 0:
-		keep = nil
-	}
-	return state.Select(v.VSwitches.By(state.ByRegion, state.Key(c.Account, f.Region)), p, keep, item), nil
+	return state.SelectOwn(v.VSwitches, c.Account, f.Region, p, keep, item,
+		state.Under{Index: state.ByID, Keys: f.IDs}, state.Under{Index: state.ByVPC, Keys: f.VPCs}), nil
 }

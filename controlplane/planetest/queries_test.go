@@ -27,19 +27,19 @@ import (
 func TestQueries(t *testing.T) {
 	w := newListings(t)
 	alice := planetest.Alice
-	check(t, "VPCs", network.VPCFilter{Region: planetest.Region}, 5,
+	check(t, "Network.VPCs", network.VPCFilter{Region: planetest.Region}, 5,
 		func(f network.VPCFilter, p state.Page) (state.Listing[network.VPC], error) {
 			return w.Network.VPCs(alice, f, p)
 		},
 		func(v network.VPC) string { return v.ID },
 		map[string]func(network.VPC) any{"IDs": func(v network.VPC) any { return v.ID }})
-	check(t, "VRouters", network.VRouterFilter{Region: planetest.Region}, 5,
+	check(t, "Network.VRouters", network.VRouterFilter{Region: planetest.Region}, 5,
 		func(f network.VRouterFilter, p state.Page) (state.Listing[*resource.VRouter], error) {
 			return w.Network.VRouters(alice, f, p)
 		},
 		func(v *resource.VRouter) string { return v.ID },
 		map[string]func(*resource.VRouter) any{"IDs": func(v *resource.VRouter) any { return v.ID }})
-	check(t, "VSwitches", network.VSwitchFilter{Region: planetest.Region}, 12,
+	check(t, "Network.VSwitches", network.VSwitchFilter{Region: planetest.Region}, 12,
 		func(f network.VSwitchFilter, p state.Page) (state.Listing[network.VSwitch], error) {
 			return w.Network.VSwitches(alice, f, p)
 		},
@@ -49,7 +49,7 @@ func TestQueries(t *testing.T) {
 			"VPCs":  func(v network.VSwitch) any { return v.VPC },
 			"Zones": func(v network.VSwitch) any { return v.Zone },
 		})
-	check(t, "route tables", network.RouteTableFilter{}, 6,
+	check(t, "Network.RouteTables", network.RouteTableFilter{}, 6,
 		func(f network.RouteTableFilter, p state.Page) (state.Listing[network.RouteTable], error) {
 			return w.Network.RouteTables(alice, f, p), nil
 		},
@@ -59,7 +59,7 @@ func TestQueries(t *testing.T) {
 			"VRouters": func(x network.RouteTable) any { return x.VRouter },
 			"Routers":  func(x network.RouteTable) any { return x.VRouter },
 		})
-	check(t, "elastic IPs", eip.Filter{Region: planetest.Region}, 12,
+	check(t, "EIP.List", eip.Filter{Region: planetest.Region}, 12,
 		func(f eip.Filter, p state.Page) (state.Listing[eip.ElasticIP], error) { return w.EIP.List(alice, f, p) },
 		func(e eip.ElasticIP) string { return e.ID },
 		map[string]func(eip.ElasticIP) any{
@@ -79,7 +79,7 @@ func TestQueries(t *testing.T) {
 				return e.Binding.ID
 			},
 		})
-	check(t, "NAT gateways", nat.GatewayQuery{Region: planetest.Region}, 5,
+	check(t, "NAT.Gateways", nat.GatewayQuery{Region: planetest.Region}, 5,
 		func(q nat.GatewayQuery, p state.Page) (state.Listing[nat.GatewayStatus], error) {
 			q.Page = p
 			return w.NAT.Gateways(alice, q)
@@ -91,7 +91,7 @@ func TestQueries(t *testing.T) {
 			"Names":  func(g nat.GatewayStatus) any { return g.Name },
 			"Limits": func(g nat.GatewayStatus) any { return g.Limits },
 		})
-	check(t, "DNAT entries", nat.ForwardEntryQuery{Region: planetest.Region, Table: "ftb-0"}, 20,
+	check(t, "NAT.ForwardEntries", nat.ForwardEntryQuery{Region: planetest.Region, Table: "ftb-0"}, 20,
 		func(q nat.ForwardEntryQuery, p state.Page) (state.Listing[*resource.ForwardEntry], error) {
 			q.Page = p
 			l, err := w.NAT.ForwardEntries(alice, q)
@@ -107,7 +107,7 @@ func TestQueries(t *testing.T) {
 			"InternalIPs":   func(e *resource.ForwardEntry) any { return e.InternalIP },
 			"InternalPorts": func(e *resource.ForwardEntry) any { return e.InternalPort },
 		})
-	check(t, "SNAT entries", nat.SNATEntryQuery{Region: planetest.Region, Table: "stb-0"}, 6,
+	check(t, "NAT.SNATEntries", nat.SNATEntryQuery{Region: planetest.Region, Table: "stb-0"}, 6,
 		func(q nat.SNATEntryQuery, p state.Page) (state.Listing[*resource.SNATEntry], error) {
 			q.Page = p
 			l, err := w.NAT.SNATEntries(alice, q)
@@ -115,7 +115,7 @@ func TestQueries(t *testing.T) {
 		},
 		func(e *resource.SNATEntry) string { return e.ID },
 		map[string]func(*resource.SNATEntry) any{"IDs": func(e *resource.SNATEntry) any { return e.ID }})
-	check(t, "VPN gateways", vpn.GatewayQuery{Region: planetest.Region}, 5,
+	check(t, "VPN.Gateways", vpn.GatewayQuery{Region: planetest.Region}, 5,
 		func(q vpn.GatewayQuery, p state.Page) (state.Listing[vpn.GatewayStatus], error) {
 			q.Page = p
 			return w.VPN.Gateways(alice, q)
@@ -126,14 +126,14 @@ func TestQueries(t *testing.T) {
 			"VPCs":   func(g vpn.GatewayStatus) any { return g.VPC },
 			"Phases": func(g vpn.GatewayStatus) any { return g.Phase },
 		})
-	check(t, "customer gateways", vpn.CustomerGatewayQuery{Region: planetest.Region}, 5,
+	check(t, "VPN.CustomerGateways", vpn.CustomerGatewayQuery{Region: planetest.Region}, 5,
 		func(q vpn.CustomerGatewayQuery, p state.Page) (state.Listing[*resource.CustomerGateway], error) {
 			q.Page = p
 			return w.VPN.CustomerGateways(alice, q)
 		},
 		func(g *resource.CustomerGateway) string { return g.ID },
 		map[string]func(*resource.CustomerGateway) any{"IDs": func(g *resource.CustomerGateway) any { return g.ID }})
-	check(t, "VPN connections", vpn.ConnectionQuery{Region: planetest.Region}, 12,
+	check(t, "VPN.Connections", vpn.ConnectionQuery{Region: planetest.Region}, 12,
 		func(q vpn.ConnectionQuery, p state.Page) (state.Listing[vpn.ConnectionStatus], error) {
 			q.Page = p
 			return w.VPN.Connections(context.Background(), alice, q)
@@ -144,19 +144,85 @@ func TestQueries(t *testing.T) {
 			"Gateways":         func(x vpn.ConnectionStatus) any { return x.Gateway },
 			"CustomerGateways": func(x vpn.ConnectionStatus) any { return x.CustomerGateway },
 		})
+	for _, kind := range []vpn.RouteKind{vpn.ByDestination, vpn.ByPolicy} {
+		check(t, "VPN.Routes", kind, 4,
+			func(k vpn.RouteKind, p state.Page) (state.Listing[*resource.VPNRoute], error) {
+				return w.VPN.Routes(alice, planetest.Region, "vpn-0", k, p)
+			},
+			func(r *resource.VPNRoute) string { return r.ID }, nil)
+	}
+	for _, name := range listings() {
+		if why := otherwise[name]; checked[name] == (why != "") {
+			t.Errorf("%s: checked is %t, and not to be checked because %q", name, checked[name], why)
+		}
+		delete(checked, name)
+	}
+	if len(checked) > 0 {
+		t.Errorf("no services have %v", checked)
+	}
+}
+
+// otherwise are the listings that are no queries of this form.
+var otherwise = map[string]string{
+	"Network.Regions":      "it shows the settings, all of them",
+	"Network.Zones":        "it shows the settings, all of them",
+	"Network.AccessPoints": "there are none",
+	"Inventory.List":       "the operator's: it has no pages",
+	"VPN.Tunnels":          "the operator's: it has no pages",
+	"Tags.List":            "its pages follow one another by tokens, see TestTagPages of package tags",
+}
+
+// checked are the listings that check has been called for.
+var checked = map[string]bool{}
+
+// listings are the methods of all services that return several of something.
+func listings() (names []string) {
+	plane := reflect.TypeFor[planetest.Plane]()
+	for i := range plane.NumField() {
+		f := plane.Field(i)
+		if f.Type.Kind() != reflect.Pointer || f.Type.Elem().Name() != "Service" {
+			continue
+		}
+		for j := range f.Type.NumMethod() {
+			m := f.Type.Method(j)
+			if m.Type.NumOut() > 0 && several(m.Type.Out(0)) {
+				names = append(names, f.Name+"."+m.Name)
+			}
+		}
+	}
+	return names
+}
+
+// several says whether a result is a list, or has one: state.Listing, or what is made
+// of it.
+func several(r reflect.Type) bool {
+	if r.Kind() == reflect.Slice {
+		return true
+	}
+	if r.Kind() != reflect.Struct {
+		return false
+	}
+	total, ok := r.FieldByName("Total")
+	_, items := r.FieldByName("Items")
+	return ok && items && total.Type.Kind() == reflect.Int
 }
 
 // check asks a query for random values of its filters and random parts, and
 // compares with the whole listing, of n items. attribute tells what a filter is
 // about; nil: the item has no such thing. A filter that is not in it fails.
 func check[Q, T any](t *testing.T, name string, base Q, n int, list func(Q, state.Page) (state.Listing[T], error), id func(T) string, attribute map[string]func(T) any) {
+	checked[name] = true
 	t.Run(name, func(t *testing.T) {
 		all, err := list(base, state.Page{Limit: 1000})
 		if err != nil || all.Total != n || len(all.Items) != n {
 			t.Fatalf("the whole listing: %d of %d, want %d, %v", len(all.Items), all.Total, n, err)
 		}
 		var filters []string
-		for _, f := range reflect.VisibleFields(reflect.TypeFor[Q]()) {
+		var fields []reflect.StructField
+		if q := reflect.TypeFor[Q](); q.Kind() == reflect.Struct {
+			fields = reflect.VisibleFields(q)
+		}
+		for _, f := range fields {
 			if strings.HasPrefix(f.Type.Name(), "OneOf[") {
 				filters = append(filters, f.Name)
 				if attribute[f.Name] == nil {
@@ -274,13 +340,16 @@ func newListings(t *testing.T) *planetest.Plane {
 			Source: netip.PrefixFrom(address("10.0.0.%d", 50+i), 32), Pool: []netip.Addr{address("203.0.113.%d", 50)}})
 	}
 	for i := range 12 {
-		_, err := w.VPN.CreateConnection(context.Background(), planetest.Alice, vpn.NewConnection{
+		made, err := w.VPN.CreateConnection(context.Background(), planetest.Alice, vpn.NewConnection{
 			Region: planetest.Region, Gateway: fmt.Sprintf("vpn-%d", i%3), CustomerGateway: fmt.Sprintf("cgw-%d", i%4),
 			Settings: vpn.ConnectionSettings{LocalSubnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, RemoteSubnets: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("192.168.%d.0/24", i))}},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+		gateway, destination := fmt.Sprintf("vpn-%d", i%3), netip.MustParsePrefix(fmt.Sprintf("192.168.%d.0/24", i))
+		// Beside the policy route that comes with it.
+		put(&resource.VPNRoute{Meta: meta(planetest.Alice, resource.VPNRouteID(gateway, netip.Prefix{}, destination, made.ID)), VPC: vpcs[i%3], Gateway: gateway, Destination: destination, Connection: made.ID})
 	}
 	return w
 }

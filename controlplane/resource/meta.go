@@ -1,6 +1,9 @@
 package resource
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Kind names a kind of resource, and the part of the store that it lives in.
 type Kind string
@@ -53,5 +56,21 @@ func (m *Meta) Phase(applied int64) Phase {
 		return Changing
 	default:
 		return Creating
+	}
+}
+
+// Naming changes the name and the description of something; nil leaves one as it is.
+type Naming struct {
+	Name        *string
+	Description *string
+}
+
+// Apply changes both in place. What is given an empty name gets the name unnamed.
+func (n Naming) Apply(name, description *string, unnamed string) {
+	if n.Name != nil {
+		*name = cmp.Or(*n.Name, unnamed)
+	}
+	if n.Description != nil {
+		*description = *n.Description
 	}
 }

@@ -48,3 +48,31 @@ func Select[R resource.Resource, T any](r *Range[R], p Page, keep func(R) bool, 
 	}
 	return l
 }
+
+// Under names a way to what a query looks for: keys of an index, or with ByID ids.
+type Under struct {
+	Index string
+	Keys  []string
+}
+
+// SelectOwn returns one page of an account's resources in a region that keep accepts, in
+// order of creation. A nil keep accepts all. They are looked for in the first of the ways
+// that has keys; what is found there has to be accepted all the same.
+func SelectOwn[R resource.Resource, T any](t *Table[R], account, region string, p Page, keep func(R) bool, item func(R) T, ways ...Under) Listing[T] {
+	for _, way := range ways {
+		if len(way.Keys) == 0 {
+			continue
+		}
+		var r *Range[R]
+		if way.Index == ByID {
+			r = t.ByID(way.Keys...)
+		} else {
+			r = t.ByAny(way.Index, way.Keys...)
+		}
+		return Select(r, p, func(x R) bool { return Owned(x, account, region) && (keep == nil || keep(x)) }, item)
+	}
+	return Select(t.By(ByRegion, Key(account, region)), p, keep, item)
+}
+
+// Itself is the item of a listing that shows resources as they are.
+func Itself[R resource.Resource](r R) R { return r }

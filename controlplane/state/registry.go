@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 
 	"sluice/controlplane/fault"
 	"sluice/controlplane/resource"
@@ -140,6 +141,17 @@ func (v *View) Taggable(kind resource.Kind, account, region, id string) error {
 		return fault.New(fault.ParameterInvalid, "a %s has no tags", kind)
 	}
 	return k.rows(v).owned(account, region, id)
+}
+
+// TaggedKinds returns the kinds of which a resource may have tags, sorted.
+func TaggedKinds() (list []resource.Kind) {
+	for _, k := range kinds {
+		if k.tags() {
+			list = append(list, k.name())
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // Taken says whether something has an id already.

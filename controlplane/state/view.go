@@ -12,6 +12,7 @@ import (
 
 // Names of indexes. A key of several parts is made with Key.
 const (
+	ByID        = ""          // in a query: id, which is no index of its own
 	ByAccount   = "account"   // account id
 	ByRegion    = "region"    // Key(account, region)
 	ByVPC       = "vpc"       // VPC id

@@ -2,15 +2,9 @@ package tags
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
-	"fmt"
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
@@ -131,67 +125,4 @@ type place struct {
 
 func (p place) compare(o place) int {
 	return cmp.Or(cmp.Compare(p.Created, o.Created), cmp.Compare(p.Resource, o.Resource), cmp.Compare(p.Key, o.Key))
-}
-
-// A token is the place of the last tag of the page before it and a checksum
-// over that and the query that it belongs to. It is no secret: it leads nowhere
-// but into what the caller may ask for anyway.
-const tokenCheck = 8 // bytes
-
-func token(c identity.Caller, q Query, p place) string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(p.Created))
-	b = fmt.Appendf(b, "%s\x00%s", p.Resource, p.Key)
-	return base64.RawURLEncoding.EncodeToString(append(b, tokenSum(c, q, b)...))
-}
-
-func parseToken(c identity.Caller, q Query) (place, error) {
-	refused := fault.New(fault.PageTokenInvalid, "token %.80q was not given for this query", q.Token)
-	b, err := base64.RawURLEncoding.DecodeString(q.Token)
-	if err != nil || len(b) < 8+tokenCheck {
-		return place{}, refused
-	}
-	b, sum := b[:len(b)-tokenCheck], b[len(b)-tokenCheck:]
-	if !slices.Equal(sum, tokenSum(c, q, b)) {
-		return place{}, refused
-	}
-	id, key, _ := strings.Cut(string(b[8:]), "\x00")
-	return place{int64(binary.BigEndian.Uint64(b)), id, key}, nil
-}
-
-// asSummed is a query as its checksum has it: the form is older than lists of values,
-// and what has been given out stays valid.
-func (q Query) asSummed() any {
-	type match struct {
-		Key    string
-		Value  *string
-		Values []string `json:",omitempty"` // where there are several
-	}
-	var filters []match
-	for _, f := range q.Filters {
-		m := match{Key: f.Key}
-		if len(f.Values) == 1 {
-			m.Value = &f.Values[0]
-		} else {
-			m.Values = f.Values
-		}
-		filters = append(filters, m)
-	}
-	return struct {
-		Target
-		Filters []match
-		Token   string
-		Size    int
-	}{q.Target, filters, q.Token, q.Size}
-}
-
-func tokenSum(c identity.Caller, q Query, at []byte) []byte {
-	q.Token, q.Size = "", 0 // pages may differ in size
-	query, err := json.Marshal(q.asSummed())
-	if err != nil {
-		panic(err) // plain texts can be written
-	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n", c.Account, query)
-	h.Write(at)
-	return h.Sum(nil)[:tokenCheck]
 }

@@ -76,10 +76,6 @@ func (s *Service) Connections(ctx context.Context, c identity.Caller, q Connecti
 		return none, err
 	}
 	v := s.db.View()
-	r := v.VPNConnections.By(state.ByRegion, state.Key(c.Account, q.Region))
-	match := func(x *resource.VPNConnection) bool {
-		return state.Owned(x, c.Account, q.Region) && q.Gateways.Allows(x.Gateway) && q.CustomerGateways.Allows(x.CustomerGateway)
-	}
 	for _, id := range q.CustomerGateways {
 		if _, err := lookup.In(s.settings, c, v.CustomerGateways, q.Region, id); err != nil {
 			return none, err
@@ -90,17 +86,14 @@ func (s *Service) Connections(ctx context.Context, c identity.Caller, q Connecti
 			return none, err
 		}
 	}
-	switch {
-	case len(q.IDs) > 0:
-		r = v.VPNConnections.ByID(q.IDs...)
-	case len(q.CustomerGateways) > 0:
-		r = v.VPNConnections.ByAny(state.ByCustomerGateway, q.CustomerGateways...)
-	case len(q.Gateways) > 0:
-		r = v.VPNConnections.ByAny(state.ByGateway, q.Gateways...)
-	default:
-		match = nil // everything in the range
+	var keep func(x *resource.VPNConnection) bool
+	if len(q.Gateways)+len(q.CustomerGateways) > 0 {
+		keep = func(x *resource.VPNConnection) bool {
+			return q.Gateways.Allows(x.Gateway) && q.CustomerGateways.Allows(x.CustomerGateway)
+		}
 	}
-	page := state.Select(r, q.Page, match, func(x *resource.VPNConnection) *resource.VPNConnection { return x })
+	page := state.SelectOwn(v.VPNConnections, c.Account, q.Region, q.Page, keep, state.Itself,
+		state.Under{Index: state.ByID, Keys: q.IDs}, state.Under{Index: state.ByCustomerGateway, Keys: q.CustomerGateways}, state.Under{Index: state.ByGateway, Keys: q.Gateways})
 	out := state.Listing[ConnectionStatus]{Total: page.Total}
 	live := map[string]map[string]dataplane.VPNStatus{} // asked for once a network
 	for _, x := range page.Items {

@@ -82,15 +82,7 @@ func (s *Service) ModifyCustomerGateway(ctx context.Context, c identity.Caller, 
 			return nil, err
 		}
 		g := old.Clone().(*resource.CustomerGateway)
-		if in.Name != nil {
-			g.Name = *in.Name
-			if g.Name == "" {
-				g.Name = g.ID
-			}
-		}
-		if in.Description != nil {
-			g.Description = *in.Description
-		}
+		resource.Naming{Name: in.Name, Description: in.Description}.Apply(&g.Name, &g.Description, g.ID)
 		if *g == *old {
 			return g, nil
 		}

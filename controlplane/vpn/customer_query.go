@@ -23,16 +23,12 @@ func (s *Service) CustomerGateways(c identity.Caller, q CustomerGatewayQuery) (s
 		return state.Listing[*resource.CustomerGateway]{}, err
 	}
 	v := s.db.View()
-	as := func(g *resource.CustomerGateway) *resource.CustomerGateway { return g }
 	for _, id := range q.IDs {
 		if _, err := lookup.In(s.settings, c, v.CustomerGateways, q.Region, id); err != nil {
 			return state.Listing[*resource.CustomerGateway]{}, err
 		}
 	}
-	if len(q.IDs) > 0 {
-		return state.Select(v.CustomerGateways.ByID(q.IDs...), q.Page, nil, as), nil
-	}
-	return state.Select(v.CustomerGateways.By(state.ByRegion, state.Key(c.Account, q.Region)), q.Page, nil, as), nil
+	return state.SelectOwn(v.CustomerGateways, c.Account, q.Region, q.Page, nil, state.Itself, state.Under{Index: state.ByID, Keys: q.IDs}), nil
 }
 
 // CustomerGateway returns one of the caller's customer gateways

@@ -142,15 +142,7 @@ func (s *Service) ModifyGateway(ctx context.Context, c identity.Caller, in Gatew
 			return nil, err
 		}
 		g := old.Clone().(*resource.VPNGateway)
-		if in.Name != nil {
-			g.Name = *in.Name
-			if g.Name == "" {
-				g.Name = g.ID
-			}
-		}
-		if in.Description != nil {
-			g.Description = *in.Description
-		}
+		resource.Naming{Name: in.Name, Description: in.Description}.Apply(&g.Name, &g.Description, g.ID)
 		if in.AutoPropagate != nil {
 			g.AutoPropagate = *in.AutoPropagate
 		}

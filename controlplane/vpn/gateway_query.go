@@ -37,19 +37,13 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 		return state.Listing[GatewayStatus]{}, nil
 	}
 	v := s.db.View()
-	r := v.VPNGateways.By(state.ByRegion, state.Key(c.Account, q.Region))
-	match := func(g *resource.VPNGateway) bool {
-		return state.Owned(g, c.Account, q.Region) && q.VPCs.Allows(g.VPC) && q.Phases.Allows(s.phase(g))
+	var keep func(g *resource.VPNGateway) bool
+	if len(q.VPCs)+len(q.Phases) > 0 {
+		keep = func(g *resource.VPNGateway) bool { return q.VPCs.Allows(g.VPC) && q.Phases.Allows(s.phase(g)) }
 	}
-	switch {
-	case len(q.IDs) > 0:
-		r = v.VPNGateways.ByID(q.IDs...)
-	case len(q.VPCs) > 0:
-		r = v.VPNGateways.ByAny(state.ByVPC, q.VPCs...)
-	case len(q.Phases) == 0:
-		match = nil // everything in the range
-	}
-	return state.Select(r, q.Page, match, func(g *resource.VPNGateway) GatewayStatus { return s.gatewayStatus(v, g) }), nil
+	item := func(g *resource.VPNGateway) GatewayStatus { return s.gatewayStatus(v, g) }
+	return state.SelectOwn(v.VPNGateways, c.Account, q.Region, q.Page, keep, item,
+		state.Under{Index: state.ByID, Keys: q.IDs}, state.Under{Index: state.ByVPC, Keys: q.VPCs}), nil
 }
 
 // Gateway returns one of the caller's gateways (DescribeVpnGateway). Reasons:

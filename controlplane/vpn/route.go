@@ -223,7 +223,7 @@ func (s *Service) Routes(c identity.Caller, region, gateway string, kind RouteKi
 		return state.Listing[*resource.VPNRoute]{}, err
 	}
 	match := func(r *resource.VPNRoute) bool { return kindOf(r) == kind }
-	return state.Select(v.VPNRoutes.By(state.ByGateway, g.ID), p, match, func(r *resource.VPNRoute) *resource.VPNRoute { return r }), nil
+	return state.Select(v.VPNRoutes.By(state.ByGateway, g.ID), p, match, state.Itself), nil
 }
 
 // use says what a route is of two for the same blocks.
