@@ -210,7 +210,7 @@ func (j *job) open() error {
 			ns.Close()
 			return err
 		}
-		n.ns, n.watch, n.table = ns, w, nft.New(ns.Handle())
+		n.ns, n.watch, n.table = ns, w, w.rules.Table(ns.Handle())
 		j.fresh = made
 		if made {
 			j.changes++

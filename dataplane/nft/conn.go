@@ -71,6 +71,11 @@ func (t *Table) do(ctx context.Context, f func(c *conn) error) (err error) {
 		if t.conn, err = dial(t.ns); err != nil {
 			return err
 		}
+		if t.dialed != nil {
+			if err := t.dialed(t.conn.nl.PID()); err != nil {
+				return errors.Join(err, t.close())
+			}
+		}
 	}
 	defer func() {
 		if err != nil {
@@ -128,6 +133,9 @@ func (t *Table) close() error {
 	}
 	err := t.conn.CloseLasting()
 	t.conn = nil
+	if t.dialed != nil {
+		err = errors.Join(err, t.dialed(0))
+	}
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/google/nftables"
@@ -22,7 +23,8 @@ const readAttempts = 10
 // error. Its elements are left out where Apply must build the sets anew too.
 //
 // The answer is consistent: a change by someone else in the meantime makes
-// Read start over.
+// Read start over. Where other programs change other tables without pause, so that
+// there is always one, two answers that agree are taken for what is there.
 func (t *Table) Read(ctx context.Context) (*Ruleset, error) {
 	var r *Ruleset
 	err := t.do(ctx, func(c *conn) (err error) {
@@ -35,29 +37,41 @@ func (t *Table) Read(ctx context.Context) (*Ruleset, error) {
 	return r, nil
 }
 
-// readConsistent also returns the generation that it has read, 0 with an error.
+// readConsistent also returns the generation that it has read, 0 where there were several,
+// or with an error.
 func readConsistent(ctx context.Context, c *conn) (r *Ruleset, at uint32, err error) {
+	before, err := c.generation()
+	if err != nil {
+		return nil, 0, err
+	}
+	var previous *Ruleset
 	for range readAttempts {
-		before, err := c.generation()
-		if err != nil {
-			return nil, 0, err
-		}
 		r, readErr := readOnce(c)
 		if err := ctx.Err(); err != nil {
 			return nil, 0, err
 		}
 		after, err := c.generation()
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, 0, err
-		}
-		if before == after {
-			if readErr != nil {
-				return nil, 0, readErr
-			}
+		case before == after && readErr != nil:
+			return nil, 0, readErr
+		case before == after:
 			return r, after, nil
+		case readErr == nil && previous != nil && previous.same(r):
+			return r, 0, nil
+		}
+		before, previous = after, nil
+		if readErr == nil {
+			previous = r
 		}
 	}
-	return nil, 0, errors.New("the ruleset keeps changing while it is read; another program writes to this namespace's nftables without pause")
+	return nil, 0, errors.New("the table keeps changing while it is read; another program writes to it without pause")
+}
+
+// same reports whether two Rulesets that were read say the same.
+func (r *Ruleset) same(o *Ruleset) bool {
+	return r.Damage == o.Damage && r.Equal(o) && reflect.DeepEqual(r.salvage, o.salvage)
 }
 
 func readOnce(c *conn) (*Ruleset, error) {

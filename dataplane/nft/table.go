@@ -28,6 +28,8 @@ type Table struct {
 	mu   sync.Mutex // one batch, or one consistent read, at a time
 	conn *conn      // nil until it is needed
 	at   uint32     // generation of what was read or made last; 0 where it is not known
+
+	dialed func(port uint32) error // hears of the connection that changes are made by, 0: none any more; may be nil
 }
 
 // New returns the table of namespace ns, which stays open and owned by the
