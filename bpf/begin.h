@@ -61,9 +61,9 @@ static __always_inline bool within(__be32 addr, __be32 prefix, __be32 mask)
 }
 
 /* refuse ends a packet that is one too many. */
-static __always_inline int refuse(struct __sk_buff *skb, const struct gateway_settings *set, __u32 why)
+static __always_inline int refuse(struct __sk_buff *skb, const struct gateway_settings *set, __u32 gateway, __u32 why)
 {
-	count_stat(why);
+	count_refusal(gateway, why);
 	if (!(set->flags & SET_REJECT))
 		return TC_ACT_SHOT;
 	skb->mark = MARK_REFUSED;
@@ -76,7 +76,7 @@ static __always_inline int refuse(struct __sk_buff *skb, const struct gateway_se
 static __always_inline __u32 renew(struct gateway_state *g, const struct gateway_settings *set,
 				   const struct flow_key *key, struct session *s)
 {
-	__u32 old, why = admit(g, set, key, s, true);
+	__u32 old, gateway = gateway_of(s->slot), why = admit(g, set, gateway, key, s, true);
 	struct address *a;
 
 	if (why)
@@ -84,7 +84,7 @@ static __always_inline __u32 renew(struct gateway_state *g, const struct gateway
 	old = s->state;
 	if ((old & (STATE_CLOSED | STATE_DEAD)) != STATE_CLOSED ||
 	    __sync_val_compare_and_swap(&s->state, old, STATE_CONFIRMED | (old & STATE_RESET)) != old) {
-		dismiss(g, key, s);
+		dismiss(gateway, key, s);
 		return 0;
 	}
 	/* Conntrack may translate the new connection otherwise. */
@@ -118,7 +118,7 @@ static __always_inline int crowd(struct __sk_buff *skb, const struct packet *p)
 	}
 	if (look_up(skb, &p->key, false, &c) >= 0)
 		return NEXT;
-	count_stat(STAT_REFUSED_TABLE);
+	count_refusal(0, STAT_REFUSED_TABLE);
 	return TC_ACT_SHOT;
 }
 
@@ -138,11 +138,11 @@ static __always_inline bool is_new(struct __sk_buff *skb, const struct packet *p
 	return direction != IP_CT_DIR_REPLY;
 }
 
-/* add_session makes session s of a private address, if there is a place for it: 0, or
- * STAT_REFUSED_. One that is not limited is made in any case, unless memory lacks.
+/* add_session makes session s of a private address and a gateway, if there is a place for
+ * it: 0, or STAT_REFUSED_. One that is not limited is made in any case, unless memory lacks.
  */
 static __always_inline __u32 add_session(struct __sk_buff *skb, const struct packet *p, struct session *s,
-					 __be32 private, bool limited)
+					 __be32 private, __u32 gateway, bool limited)
 {
 	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
@@ -153,16 +153,16 @@ static __always_inline __u32 add_session(struct __sk_buff *skb, const struct pac
 
 	if (!set || !g)
 		return 0;
-	why = limited ? admit(g, set, &key, s, false) : 0;
+	why = limited ? admit(g, set, gateway, &key, s, false) : 0;
 	if (why)
 		return why;
-	s->slot = slot_of(private);
+	s->slot = slot_of(private, gateway);
 	s->until = ticks();
 	place_skb(s, p, skb);
 	err = insert_session(g, &key, s, limited);
 	if (!err || !limited)
 		return 0;
-	dismiss(g, &key, s);
+	dismiss(gateway, &key, s);
 	return err == -EEXIST ? 0 : STAT_REFUSED_MEMORY;
 }
 
@@ -173,21 +173,23 @@ __noinline int begin(struct __sk_buff *skb, struct packet *p)
 {
 	struct gateway_settings *set = get_settings();
 	struct session s = {};
+	struct outward own;
 	bool limited;
 	__u32 why;
 
 	if (!set || !p)
 		return NEXT;
-	s.kind = kind_of(p->key.saddr);
+	own = outward_of(p->key.saddr, set);
+	s.kind = own.kind;
 	if (s.kind == KIND_NONE || !by_uplink(skb, p, set))
 		return crowd(skb, p);
 	if (s.kind == KIND_ELASTIC)
 		s.flow = FLOW_BY_HOST;
 	if (!is_new(skb, p, &s, &limited))
 		return NEXT;
-	why = add_session(skb, p, &s, p->key.saddr, limited);
+	why = add_session(skb, p, &s, p->key.saddr, own.gateway, limited);
 	if (why)
-		return refuse(skb, set, why);
+		return refuse(skb, set, own.gateway, why);
 	skb->tc_index = s.slot | INDEX_CHECK;
 	return NEXT;
 }
@@ -220,7 +222,7 @@ __noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, __u32 hair
 	__u64 entry;
 	__be32 private;
 	bool limited;
-	__u32 why;
+	__u32 why, gateway;
 
 	if (!set || !p)
 		return NEXT;
@@ -230,17 +232,18 @@ __noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, __u32 hair
 	if (!private || answers(p, private))
 		return NEXT;
 	s.flow |= FLOW_INBOUND | (hairpin ? FLOW_KERNEL : 0);
-	s.kind = kind_of(private) == KIND_ELASTIC ? KIND_ELASTIC : KIND_DNAT;
+	s.kind = outward_of(private, set).kind == KIND_ELASTIC ? KIND_ELASTIC : KIND_DNAT;
+	gateway = gateway_of_elastic(p->key.daddr, set->gateway);
 	if (!is_new(skb, p, &s, &limited))
 		return NEXT;
-	why = add_session(skb, p, &s, private, limited);
+	why = add_session(skb, p, &s, private, gateway, limited);
 	if (!why) {
 		if (!hairpin)
 			skb->tc_index = s.slot | INDEX_CHECK;
 		return NEXT;
 	}
 	if (hairpin)
-		return refuse(skb, set, why);
-	count_stat(why);
+		return refuse(skb, set, gateway, why);
+	count_refusal(gateway, why);
 	return TC_ACT_SHOT;
 }

@@ -7,5 +7,5 @@
 // what their maps are filled with; that is package dataplane/session.
 package bpf
 
-//go:generate go tool bpf2go -output-dir "$BPF_OUTPUT" -cc clang-14 -cflags "-O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu" -target bpfel -type gateway_settings -type gateway_state -type session -type flow_key -type address -type volume -type returned_counts -type host_key -type entry -type kind -type class -type bound_key -type bound -type stat -output-stem gateway Gateway gateway.c
+//go:generate go tool bpf2go -output-dir "$BPF_OUTPUT" -cc clang-14 -cflags "-O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu" -target bpfel -type gateway_settings -type gateway_state -type nat_limits -type nat_state -type known_gateway -type session -type flow_key -type slot_key -type address -type volume -type returned_counts -type host_key -type entry -type kind -type class -type bound_key -type bound -type stat -output-stem gateway Gateway gateway.c
 //go:generate go tool bpf2go -output-dir "$BPF_OUTPUT" -cc clang-14 -cflags "-O2 -g -Wall -Wextra -Wno-unused-parameter -Werror -mcpu=v3 -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu" -target bpfel -type exhausted_key -type refusal -output-stem ports Ports ports.c

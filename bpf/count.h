@@ -19,6 +19,19 @@ static __always_inline void count_stat(__u32 which)
 		(*n)++;
 }
 
+/* count_refusal counts a session that was refused: in all, and of its gateway; of nobody,
+ * what would not have been translated.
+ */
+static __always_inline void count_refusal(__u32 gateway, __u32 why)
+{
+	__u32 at = gateway * REFUSED + why - REFUSED_FIRST;
+	__u64 *n = bpf_map_lookup_elem(&nat_refused, &at);
+
+	count_stat(why);
+	if (n)
+		(*n)++;
+}
+
 static __always_inline void count_volume(__u32 slot, bool inbound, __u64 bytes, __u64 packets, bool hit)
 {
 	__u32 at = slot * 2 + inbound;

@@ -56,13 +56,34 @@ static __always_inline __u32 session_index(const struct session *s, const struct
 }
 
 /* hairpin_index does so for a packet from one host of the VPC to another. It is
- * counted for both; the sender is known only before translation.
+ * counted for both, and the sender is known only before translation: who was called
+ * answers in the session's slot.
  */
-static __always_inline __u32 hairpin_index(const struct packet *p, __u32 index)
+static __always_inline __u32 hairpin_index(const struct session *s, const struct packet *p,
+					   const struct gateway_settings *set, __u32 index)
 {
-	__u32 *slot = bpf_map_lookup_elem(&slots, &p->key.saddr);
+	if (!(s->flow & FLOW_REPLY))
+		index = (index & ~INDEX_SLOT) | own_slot(p->key.saddr, set);
+	return index | INDEX_HAIRPIN;
+}
 
-	return (index & ~INDEX_SLOT) | (slot ? *slot : 0) | INDEX_HAIRPIN;
+/* receiver_slot returns the slot of the host of the VPC that a packet from another one
+ * goes to.
+ */
+__noinline __u32 receiver_slot(struct __sk_buff *skb, struct packet *p)
+{
+	struct gateway_settings *set = get_settings();
+	struct connection c = {};
+	struct session *s;
+
+	if (!set || !p)
+		return 0;
+	if (connection_of(skb, p, &c) == IP_CT_DIR_ORIGINAL) {
+		s = bpf_map_lookup_elem(&sessions, &c.original);
+		if (s && !(s->flow & FLOW_REPLY))
+			return s->slot;
+	}
+	return own_slot(p->key.daddr, set);
 }
 
 /* From a VSwitch. */
@@ -73,7 +94,7 @@ int switch_ingress(struct __sk_buff *skb)
 	struct gateway_state *g = get_gateway();
 	struct packet p;
 	struct session *s;
-	__u32 why = STAT_MISS_OTHER, index, *slot;
+	__u32 why = STAT_MISS_OTHER, index;
 	int verdict;
 
 	if (!set || !g || !read_packet(skb, &p))
@@ -99,12 +120,12 @@ int switch_ingress(struct __sk_buff *skb)
 				begin_anew(skb, &p);
 			index = session_index(s, &p, set);
 			if (s->flow & FLOW_KERNEL)
-				index = hairpin_index(&p, index);
+				index = hairpin_index(s, &p, set, index);
 			skb->tc_index = index;
 			if (renews(&p, s)) {
 				why = renew(g, set, &p.key, s);
 				if (why)
-					return refuse(skb, set, why);
+					return refuse(skb, set, gateway_of(s->slot), why);
 			}
 			return NEXT;
 		}
@@ -113,8 +134,7 @@ int switch_ingress(struct __sk_buff *skb)
 		why = why_not(&p);
 		count_stat(why == STAT_HIT ? STAT_MISS_NEW : why);
 	}
-	slot = bpf_map_lookup_elem(&slots, &p.key.saddr);
-	index = (slot ? *slot : 0) | INDEX_CHECK;
+	index = own_slot(p.key.saddr, set) | INDEX_CHECK;
 	skb->tc_index = index;
 	/* To a neighbour by way of an elastic IP. */
 	if (within(p.key.daddr, set->public, set->public_mask) && bpf_map_lookup_elem(&elastic, &p.key.daddr)) {
@@ -132,7 +152,7 @@ int switch_egress(struct __sk_buff *skb)
 {
 	struct gateway_settings *set = get_settings();
 	struct packet p;
-	__u32 index = skb->tc_index, *slot;
+	__u32 index = skb->tc_index, slot = index & INDEX_SLOT, learned = 0;
 	bool public;
 
 	if (!set || skb->mark == MARK_SHORTCUT)
@@ -142,17 +162,19 @@ int switch_egress(struct __sk_buff *skb)
 		return NEXT;
 	if (!read_packet(skb, &p))
 		return NEXT;
-	if ((index & INDEX_CHECK) || (!index && eventful(skb, &p)))
-		learn(skb, &p);
-	if (!public && (index & INDEX_SLOT))
-		count_skb(skb, &p, index & INDEX_SLOT, false, false);
-	if (public && (index & INDEX_SLOT)) {
-		count_skb(skb, &p, index & INDEX_SLOT, true, false);
-		return NEXT;
+	if ((index & INDEX_CHECK) || ((!index || !(set->flags & SET_SHORTCUT)) && eventful(skb, &p)))
+		learned = learn(skb, &p);
+	if (!public) {
+		if (slot)
+			count_skb(skb, &p, slot, false, false);
+		slot = receiver_slot(skb, &p);
+	} else if (learned) {
+		slot = learned;
+	} else if (!slot) {
+		slot = own_slot(p.key.daddr, set);
 	}
-	slot = bpf_map_lookup_elem(&slots, &p.key.daddr);
 	if (slot)
-		count_skb(skb, &p, *slot, true, false);
+		count_skb(skb, &p, slot, true, false);
 	return NEXT;
 }
 
@@ -196,12 +218,11 @@ int uplink_ingress(struct __sk_buff *skb)
 			begin_anew(skb, &p);
 	}
 	/* Without the shortcut egress sees by itself what there is to learn. */
-	if ((set->flags & SET_SHORTCUT) || !can_see())
-		skb->tc_index = session_index(s, &p, set);
+	skb->tc_index = (set->flags & SET_SHORTCUT) || !can_see() ? session_index(s, &p, set) : s->slot;
 	if (renews(&p, s)) {
 		why = renew(g, set, &p.key, s);
 		if (why) {
-			count_stat(why);
+			count_refusal(gateway_of(s->slot), why);
 			return TC_ACT_SHOT;
 		}
 	}
@@ -223,21 +244,24 @@ int tunnel_ingress(struct __sk_buff *skb)
 SEC("tc")
 int uplink_egress(struct __sk_buff *skb)
 {
-	__u32 index = skb->tc_index;
+	__u32 index = skb->tc_index, slot = index & INDEX_SLOT, learned;
 	struct packet p;
 
 	if (!index || skb->mark == MARK_SHORTCUT)
 		return NEXT;
 	if (!(index & INDEX_CHECK) && !skb->gso_size) {
-		count_volume(index & INDEX_SLOT, false, skb->len - sizeof(struct ethhdr), 1, false);
+		count_volume(slot, false, skb->len - sizeof(struct ethhdr), 1, false);
 		return NEXT;
 	}
 	if (!read_packet(skb, &p))
 		return NEXT;
-	if (index & INDEX_CHECK)
-		learn(skb, &p);
-	if (index & INDEX_SLOT)
-		count_skb(skb, &p, index & INDEX_SLOT, false, false);
+	if (index & INDEX_CHECK) {
+		learned = learn(skb, &p);
+		if (learned)
+			slot = learned;
+	}
+	if (slot)
+		count_skb(skb, &p, slot, false, false);
 	return NEXT;
 }
 
@@ -356,6 +380,10 @@ EXPORT(struct gateway_settings, settings);
 EXPORT(struct gateway_state, state);
 EXPORT(struct flow_key, flow_key);
 EXPORT(struct session, session);
+EXPORT(struct nat_limits, nat_limits);
+EXPORT(struct nat_state, nat_state);
+EXPORT(struct known_gateway, known_gateway);
+EXPORT(struct slot_key, slot_key);
 EXPORT(struct address, address);
 EXPORT(struct volume, volume);
 EXPORT(struct returned_counts, returned_counts);

@@ -14,11 +14,12 @@ import (
 )
 
 type GatewayAddress struct {
-	_      structs.HostLayout
-	Addr   uint32
-	Hidden uint32
-	Open   uint64
-	Opened uint64
+	_       structs.HostLayout
+	Addr    uint32
+	Gateway uint16
+	Hidden  uint16
+	Open    uint64
+	Opened  uint64
 }
 
 type GatewayBound struct {
@@ -68,9 +69,6 @@ type GatewayFlowKey struct {
 
 type GatewayGatewaySettings struct {
 	_            structs.HostLayout
-	Interval     uint64
-	Burst        uint64
-	Connections  uint32
 	Uplink       uint32
 	Generation   uint32
 	Lifetime     uint32
@@ -92,14 +90,11 @@ type GatewayGatewaySettings struct {
 	PerHost      uint32
 	Others       uint32
 	Slots        uint32
-	_            [4]byte
+	Gateway      uint32
 }
 
 type GatewayGatewayState struct {
 	_         structs.HostLayout
-	Arrival   uint64
-	Open      [4]uint64
-	Opened    [4]uint64
 	Held      [4]uint64
 	Pending   uint64
 	CountAt   uint64
@@ -122,6 +117,30 @@ const (
 	GatewayKindKIND_ELASTIC GatewayKind = 3
 	GatewayKindKINDS        GatewayKind = 4
 )
+
+type GatewayKnownGateway struct {
+	_        structs.HostLayout
+	Id       [64]uint8
+	Opened   [4]uint64
+	Refused  [7]uint64
+	Outbound GatewayVolume
+	Inbound  GatewayVolume
+}
+
+type GatewayNatLimits struct {
+	_           structs.HostLayout
+	Interval    uint64
+	Burst       uint64
+	Connections uint32
+	Pad         uint32
+}
+
+type GatewayNatState struct {
+	_       structs.HostLayout
+	Arrival uint64
+	Open    [4]uint64
+	Opened  [4]uint64
+}
 
 type GatewayReturnedCounts struct {
 	_        structs.HostLayout
@@ -154,6 +173,12 @@ type GatewaySession struct {
 	End        uint32
 }
 
+type GatewaySlotKey struct {
+	_       structs.HostLayout
+	Addr    uint32
+	Gateway uint32
+}
+
 type GatewayStat uint32
 
 const (
@@ -168,10 +193,10 @@ const (
 	GatewayStatSTAT_MISS_MTU            GatewayStat = 8
 	GatewayStatSTAT_MISS_PROTOCOL       GatewayStat = 9
 	GatewayStatSTAT_MISS_OTHER          GatewayStat = 10
-	GatewayStatSTAT_REFUSED_CONNECTIONS GatewayStat = 11
-	GatewayStatSTAT_REFUSED_RATE        GatewayStat = 12
-	GatewayStatSTAT_REFUSED_MEMORY      GatewayStat = 13
-	GatewayStatSTAT_OUT_OF_WINDOW       GatewayStat = 14
+	GatewayStatSTAT_OUT_OF_WINDOW       GatewayStat = 11
+	GatewayStatSTAT_REFUSED_CONNECTIONS GatewayStat = 12
+	GatewayStatSTAT_REFUSED_RATE        GatewayStat = 13
+	GatewayStatSTAT_REFUSED_MEMORY      GatewayStat = 14
 	GatewayStatSTAT_REFUSED_ENTRY       GatewayStat = 15
 	GatewayStatSTAT_REFUSED_ELASTIC_IP  GatewayStat = 16
 	GatewayStatSTAT_REFUSED_HOST        GatewayStat = 17
@@ -198,6 +223,10 @@ const (
 	GatewayMapFreeSlots          = "free_slots"
 	GatewayMapGateway            = "gateway"
 	GatewayMapHosts              = "hosts"
+	GatewayMapLimits             = "limits"
+	GatewayMapNatGateways        = "nat_gateways"
+	GatewayMapNatRefused         = "nat_refused"
+	GatewayMapNatStates          = "nat_states"
 	GatewayMapReturned           = "returned"
 	GatewayMapSessions           = "sessions"
 	GatewayMapSettings           = "settings"
@@ -221,9 +250,13 @@ const (
 	GatewayVarFlowKeyType        = "flow_key_type"
 	GatewayVarHostKeyType        = "host_key_type"
 	GatewayVarKindType           = "kind_type"
+	GatewayVarKnownGatewayType   = "known_gateway_type"
+	GatewayVarNatLimitsType      = "nat_limits_type"
+	GatewayVarNatStateType       = "nat_state_type"
 	GatewayVarReturnedCountsType = "returned_counts_type"
 	GatewayVarSessionType        = "session_type"
 	GatewayVarSettingsType       = "settings_type"
+	GatewayVarSlotKeyType        = "slot_key_type"
 	GatewayVarStatType           = "stat_type"
 	GatewayVarStateType          = "state_type"
 	GatewayVarVolumeType         = "volume_type"
@@ -286,20 +319,24 @@ type GatewayProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type GatewayMapSpecs struct {
-	Addresses *ebpf.MapSpec `ebpf:"addresses"`
-	Bounds    *ebpf.MapSpec `ebpf:"bounds"`
-	Devices   *ebpf.MapSpec `ebpf:"devices"`
-	Elastic   *ebpf.MapSpec `ebpf:"elastic"`
-	Entries   *ebpf.MapSpec `ebpf:"entries"`
-	FreeSlots *ebpf.MapSpec `ebpf:"free_slots"`
-	Gateway   *ebpf.MapSpec `ebpf:"gateway"`
-	Hosts     *ebpf.MapSpec `ebpf:"hosts"`
-	Returned  *ebpf.MapSpec `ebpf:"returned"`
-	Sessions  *ebpf.MapSpec `ebpf:"sessions"`
-	Settings  *ebpf.MapSpec `ebpf:"settings"`
-	Slots     *ebpf.MapSpec `ebpf:"slots"`
-	Stats     *ebpf.MapSpec `ebpf:"stats"`
-	Volumes   *ebpf.MapSpec `ebpf:"volumes"`
+	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
+	Bounds      *ebpf.MapSpec `ebpf:"bounds"`
+	Devices     *ebpf.MapSpec `ebpf:"devices"`
+	Elastic     *ebpf.MapSpec `ebpf:"elastic"`
+	Entries     *ebpf.MapSpec `ebpf:"entries"`
+	FreeSlots   *ebpf.MapSpec `ebpf:"free_slots"`
+	Gateway     *ebpf.MapSpec `ebpf:"gateway"`
+	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
+	Limits      *ebpf.MapSpec `ebpf:"limits"`
+	NatGateways *ebpf.MapSpec `ebpf:"nat_gateways"`
+	NatRefused  *ebpf.MapSpec `ebpf:"nat_refused"`
+	NatStates   *ebpf.MapSpec `ebpf:"nat_states"`
+	Returned    *ebpf.MapSpec `ebpf:"returned"`
+	Sessions    *ebpf.MapSpec `ebpf:"sessions"`
+	Settings    *ebpf.MapSpec `ebpf:"settings"`
+	Slots       *ebpf.MapSpec `ebpf:"slots"`
+	Stats       *ebpf.MapSpec `ebpf:"stats"`
+	Volumes     *ebpf.MapSpec `ebpf:"volumes"`
 }
 
 // GatewayVariableSpecs contains global variables before they are loaded into the kernel.
@@ -314,9 +351,13 @@ type GatewayVariableSpecs struct {
 	FlowKeyType        *ebpf.VariableSpec `ebpf:"flow_key_type"`
 	HostKeyType        *ebpf.VariableSpec `ebpf:"host_key_type"`
 	KindType           *ebpf.VariableSpec `ebpf:"kind_type"`
+	KnownGatewayType   *ebpf.VariableSpec `ebpf:"known_gateway_type"`
+	NatLimitsType      *ebpf.VariableSpec `ebpf:"nat_limits_type"`
+	NatStateType       *ebpf.VariableSpec `ebpf:"nat_state_type"`
 	ReturnedCountsType *ebpf.VariableSpec `ebpf:"returned_counts_type"`
 	SessionType        *ebpf.VariableSpec `ebpf:"session_type"`
 	SettingsType       *ebpf.VariableSpec `ebpf:"settings_type"`
+	SlotKeyType        *ebpf.VariableSpec `ebpf:"slot_key_type"`
 	StatType           *ebpf.VariableSpec `ebpf:"stat_type"`
 	StateType          *ebpf.VariableSpec `ebpf:"state_type"`
 	VolumeType         *ebpf.VariableSpec `ebpf:"volume_type"`
@@ -342,20 +383,24 @@ func (o *GatewayObjects) Close() error {
 //
 // It can be passed to LoadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GatewayMaps struct {
-	Addresses *ebpf.Map `ebpf:"addresses"`
-	Bounds    *ebpf.Map `ebpf:"bounds"`
-	Devices   *ebpf.Map `ebpf:"devices"`
-	Elastic   *ebpf.Map `ebpf:"elastic"`
-	Entries   *ebpf.Map `ebpf:"entries"`
-	FreeSlots *ebpf.Map `ebpf:"free_slots"`
-	Gateway   *ebpf.Map `ebpf:"gateway"`
-	Hosts     *ebpf.Map `ebpf:"hosts"`
-	Returned  *ebpf.Map `ebpf:"returned"`
-	Sessions  *ebpf.Map `ebpf:"sessions"`
-	Settings  *ebpf.Map `ebpf:"settings"`
-	Slots     *ebpf.Map `ebpf:"slots"`
-	Stats     *ebpf.Map `ebpf:"stats"`
-	Volumes   *ebpf.Map `ebpf:"volumes"`
+	Addresses   *ebpf.Map `ebpf:"addresses"`
+	Bounds      *ebpf.Map `ebpf:"bounds"`
+	Devices     *ebpf.Map `ebpf:"devices"`
+	Elastic     *ebpf.Map `ebpf:"elastic"`
+	Entries     *ebpf.Map `ebpf:"entries"`
+	FreeSlots   *ebpf.Map `ebpf:"free_slots"`
+	Gateway     *ebpf.Map `ebpf:"gateway"`
+	Hosts       *ebpf.Map `ebpf:"hosts"`
+	Limits      *ebpf.Map `ebpf:"limits"`
+	NatGateways *ebpf.Map `ebpf:"nat_gateways"`
+	NatRefused  *ebpf.Map `ebpf:"nat_refused"`
+	NatStates   *ebpf.Map `ebpf:"nat_states"`
+	Returned    *ebpf.Map `ebpf:"returned"`
+	Sessions    *ebpf.Map `ebpf:"sessions"`
+	Settings    *ebpf.Map `ebpf:"settings"`
+	Slots       *ebpf.Map `ebpf:"slots"`
+	Stats       *ebpf.Map `ebpf:"stats"`
+	Volumes     *ebpf.Map `ebpf:"volumes"`
 }
 
 func (m *GatewayMaps) Close() error {
@@ -368,6 +413,10 @@ func (m *GatewayMaps) Close() error {
 		m.FreeSlots,
 		m.Gateway,
 		m.Hosts,
+		m.Limits,
+		m.NatGateways,
+		m.NatRefused,
+		m.NatStates,
 		m.Returned,
 		m.Sessions,
 		m.Settings,
@@ -389,9 +438,13 @@ type GatewayVariables struct {
 	FlowKeyType        *ebpf.Variable `ebpf:"flow_key_type"`
 	HostKeyType        *ebpf.Variable `ebpf:"host_key_type"`
 	KindType           *ebpf.Variable `ebpf:"kind_type"`
+	KnownGatewayType   *ebpf.Variable `ebpf:"known_gateway_type"`
+	NatLimitsType      *ebpf.Variable `ebpf:"nat_limits_type"`
+	NatStateType       *ebpf.Variable `ebpf:"nat_state_type"`
 	ReturnedCountsType *ebpf.Variable `ebpf:"returned_counts_type"`
 	SessionType        *ebpf.Variable `ebpf:"session_type"`
 	SettingsType       *ebpf.Variable `ebpf:"settings_type"`
+	SlotKeyType        *ebpf.Variable `ebpf:"slot_key_type"`
 	StatType           *ebpf.Variable `ebpf:"stat_type"`
 	StateType          *ebpf.Variable `ebpf:"state_type"`
 	VolumeType         *ebpf.Variable `ebpf:"volume_type"`

@@ -195,26 +195,33 @@ static __always_inline bool was_closing(struct __sk_buff *skb, const struct pack
  * connection is kept: TCP is ESTABLISHED, the connection ASSURED, and the packet
  * seen last was neither SYN, FIN nor RST. UDP that is answered changes once more,
  * when it has lasted for two seconds, and gets a path until then.
+ *
+ * Returns the session's slot, or 0.
  */
-__noinline int learn(struct __sk_buff *skb, struct packet *p)
+__noinline __u32 learn(struct __sk_buff *skb, struct packet *p)
 {
 	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
 	struct session *original, *reply, *mine, *other;
 	struct connection c = {};
 	int direction;
-	__u32 until;
+	__u32 until, slot;
 	bool open;
 
-	/* An ICMP error belongs to the connection that it is about. */
-	if (!set || !g || !p || (p->is & IS_ERROR))
+	if (!set || !g || !p)
 		return 0;
 	direction = connection_of(skb, p, &c);
 	if (direction < 0 || !(c.status & IPS_CONFIRMED) || (c.status & IPS_DYING))
 		return 0;
+	/* An ICMP error belongs to the connection that it is about. */
+	if (p->is & IS_ERROR) {
+		original = bpf_map_lookup_elem(&sessions, &c.original);
+		return original && !(original->flow & FLOW_REPLY) ? original->slot : 0;
+	}
 	original = settle(g, &c, p->is & IS_RESET);
 	if (!original)
 		return 0;
+	slot = original->slot;
 	if (p->key.proto == IPPROTO_TCP)
 		settle_timeout(skb, p, set, &c, original);
 	if (is_unanswered(&c, original))
@@ -229,10 +236,10 @@ __noinline int learn(struct __sk_buff *skb, struct packet *p)
 	 * a host's answers has to be there before they are, lest they pass for new.
 	 */
 	if (!(c.status & IPS_SEEN_REPLY) && !(original->flow & FLOW_INBOUND))
-		return 0;
+		return slot;
 	reply = reply_element(g, original, &c.reply);
 	if (!reply)
-		return 0;
+		return slot;
 	mine = direction == IP_CT_DIR_ORIGINAL ? original : reply;
 	other = direction == IP_CT_DIR_ORIGINAL ? reply : original;
 	if (is_opening(c.tcp_state)) {
@@ -245,28 +252,28 @@ __noinline int learn(struct __sk_buff *skb, struct packet *p)
 	place_skb(mine, p, skb);
 	if (!open) {
 		__sync_fetch_and_or(&reply->state, STATE_CLOSING);
-		return 0;
+		return slot;
 	}
 	if (reply->state & STATE_CLOSING) {
 		__sync_fetch_and_and(&reply->state, ~STATE_CLOSING);
 		if (was_closing(skb, p)) {
 			__sync_fetch_and_or(&original->state, STATE_CLOSING);
 			__sync_fetch_and_or(&reply->state, STATE_CLOSING);
-			return 0;
+			return slot;
 		}
 	}
 	if (!(set->flags & SET_SHORTCUT) || (original->flow & FLOW_KERNEL) || why_not(p) != STAT_HIT)
-		return 0;
+		return slot;
 	/* Paths that were learned together do not all end together. */
 	until = ticks() + set->lifetime - (bpf_get_prandom_u32() & (set->lifetime >> 2));
 	if (!(c.status & IPS_ASSURED)) {
 		if (p->key.proto == IPPROTO_TCP || !(c.status & IPS_SEEN_REPLY) || (__s32)(c.stream - ticks()) < 0)
-			return 0;
+			return slot;
 		if ((__s32)(c.stream - until) < 0)
 			until = c.stream;
 	}
 	write_path(skb, set, mine, direction == IP_CT_DIR_ORIGINAL ? &c.original : &c.reply, &p->key, other->generation != 0, until);
 	if (other->generation)
 		other->path |= PATH_PAIRED;
-	return 0;
+	return slot;
 }

@@ -13,17 +13,17 @@
  * one that comes before it has its place in the burst, or none. The time is
  * exchanged in one step, so that no two connections are given the same place.
  */
-static __always_inline bool in_time(struct gateway_state *g, const struct gateway_settings *set)
+static __always_inline bool in_time(struct nat_state *nat, const struct nat_limits *of)
 {
 	__u64 now = bpf_ktime_get_ns(), due, base;
 	int i;
 
 	for (i = 0; i < 16; i++) {
-		due = *(volatile __u64 *)&g->arrival;
+		due = *(volatile __u64 *)&nat->arrival;
 		base = due > now ? due : now;
-		if (base - now > set->burst)
+		if (base - now > of->burst)
 			return false;
-		if (__sync_val_compare_and_swap(&g->arrival, due, base + set->interval) == due)
+		if (__sync_val_compare_and_swap(&nat->arrival, due, base + of->interval) == due)
 			return true;
 	}
 	return false;
@@ -34,49 +34,55 @@ static __always_inline bool in_time(struct gateway_state *g, const struct gatewa
  * whether there is one, and given back: so the limit is never exceeded, however
  * many CPUs ask.
  */
-static __always_inline __u32 admit_snat(struct gateway_state *g, const struct gateway_settings *set)
+static __always_inline __u32 admit_snat(struct nat_state *nat, __u32 gateway, bool supervised)
 {
-	__u64 most = set->connections ? set->connections : ~0ULL, open;
+	struct nat_limits *own = bpf_map_lookup_elem(&limits, &gateway);
+	__u64 most = ~0ULL, open;
 	__u32 why = 0;
 
-	if (!supervised(g, set))
-		most = ~0ULL;
+	if (!own)
+		return 0;
+	if (own->connections && supervised)
+		most = own->connections;
 	/* A flood only looks. */
-	if (*(volatile __u64 *)&g->open[KIND_SNAT] >= most)
+	if (*(volatile __u64 *)&nat->open[KIND_SNAT] >= most)
 		return STAT_REFUSED_CONNECTIONS;
-	open = __sync_fetch_and_add(&g->open[KIND_SNAT], 1);
+	open = __sync_fetch_and_add(&nat->open[KIND_SNAT], 1);
 	if (open >= most)
 		why = STAT_REFUSED_CONNECTIONS;
-	else if (set->interval && !in_time(g, set))
+	else if (own->interval && !in_time(nat, own))
 		why = STAT_REFUSED_RATE;
 	if (why)
-		__sync_fetch_and_add(&g->open[KIND_SNAT], -1);
+		__sync_fetch_and_add(&nat->open[KIND_SNAT], -1);
 	return why;
 }
 
 /* admit takes the places of a session that is to begin, of whatever kind, among
- * those that are open, or says why there is none: 0, or STAT_REFUSED_. anew is
- * set for one that conntrack has an entry of.
+ * those of a NAT gateway that are open, or says why there is none: 0, or
+ * STAT_REFUSED_. anew is set for one that conntrack has an entry of.
  */
-static __always_inline __u32 admit(struct gateway_state *g, const struct gateway_settings *set,
+static __always_inline __u32 admit(struct gateway_state *g, const struct gateway_settings *set, __u32 gateway,
 				   const struct flow_key *key, const struct session *s, bool anew)
 {
+	struct nat_state *nat = get_nat(gateway);
 	__u32 why;
 
 	if (!anew && !room(class_of(s->kind, s->flow)))
 		return STAT_REFUSED_TABLE;
 	if (s->kind == KIND_SNAT && !(s->flow & FLOW_INBOUND))
-		return admit_snat(g, set);
+		return nat ? admit_snat(nat, gateway, supervised(g, set)) : 0;
 	why = bounded(key, s->flow);
-	if (!why && s->kind < KINDS)
-		__sync_fetch_and_add(&g->open[s->kind], 1);
+	if (!why && nat && s->kind < KINDS)
+		__sync_fetch_and_add(&nat->open[s->kind], 1);
 	return why;
 }
 
 /* dismiss gives back the places that admit took. */
-static __always_inline void dismiss(struct gateway_state *g, const struct flow_key *key, const struct session *s)
+static __always_inline void dismiss(__u32 gateway, const struct flow_key *key, const struct session *s)
 {
-	if (s->kind < KINDS)
-		__sync_fetch_and_add(&g->open[s->kind], -1);
+	struct nat_state *nat = get_nat(gateway);
+
+	if (nat && s->kind < KINDS)
+		__sync_fetch_and_add(&nat->open[s->kind], -1);
 	count_bounds(key, s->flow, -1);
 }

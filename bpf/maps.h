@@ -37,12 +37,46 @@ struct gateway_map {
 	__uint(value_size, sizeof(struct gateway_state));
 };
 
-/* The slot of each private address that has had a session, and was not silent since. */
+/* By the number of a NAT gateway. */
+struct limits_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GATEWAYS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct nat_limits));
+};
+
+/* Likewise. */
+struct nat_states_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GATEWAYS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct nat_state));
+};
+
+/* Sessions refused, by number * REFUSED + reason. */
+struct nat_refused_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, GATEWAYS * REFUSED);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u64));
+};
+
+/* By the number of a NAT gateway. */
+struct nat_gateways_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GATEWAYS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct known_gateway));
+};
+
+/* The slot of each private address that has had a session by a gateway, and was not
+ * silent since.
+ */
 struct slots_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, SLOTS);
-	__uint(key_size, sizeof(__be32));
+	__uint(key_size, sizeof(struct slot_key));
 	__uint(value_size, sizeof(__u32));
 };
 
@@ -54,10 +88,10 @@ struct free_slots_map {
 	__uint(value_size, sizeof(__u32));
 };
 
-/* One element. */
+/* By the number of a NAT gateway. */
 struct returned_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, GATEWAYS);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(struct returned_counts));
 };
@@ -93,7 +127,7 @@ struct host_key {
 
 /* By which kind of entry what a private address opens is translated: KIND_SNAT
  * for the sources of SNAT entries, KIND_ELASTIC for hosts with an elastic IP of
- * their own.
+ * their own; from bit 8 on the number of the gateway.
  */
 struct hosts_map {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -103,7 +137,7 @@ struct hosts_map {
 	__uint(value_size, sizeof(__u32));
 };
 
-/* The network's elastic IPs. */
+/* The network's elastic IPs, each with the number of the gateway that it is of. */
 struct elastic_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -7,6 +7,10 @@
 struct sessions_map sessions SEC(".maps");
 struct settings_map settings SEC(".maps");
 struct gateway_map gateway SEC(".maps");
+struct limits_map limits SEC(".maps");
+struct nat_states_map nat_states SEC(".maps");
+struct nat_refused_map nat_refused SEC(".maps");
+struct nat_gateways_map nat_gateways SEC(".maps");
 struct slots_map slots SEC(".maps");
 struct free_slots_map free_slots SEC(".maps");
 struct returned_map returned SEC(".maps");
@@ -31,4 +35,9 @@ static __always_inline struct gateway_state *get_gateway(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&gateway, &zero);
+}
+
+static __always_inline struct nat_state *get_nat(__u32 number)
+{
+	return bpf_map_lookup_elem(&nat_states, &number);
 }

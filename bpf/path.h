@@ -171,41 +171,83 @@ struct connection {
 	__u8 scale[2]; /* TCP: of the windows of either direction's sender */
 };
 
-/* kind_of returns how a private address's own connections are translated. */
-static __always_inline __u32 kind_of(__be32 addr)
+/* outward is how a private address's own connections are translated. */
+struct outward {
+	__u32 kind;
+	__u32 gateway; /* number; of KIND_NONE, the network's settings' */
+};
+
+static __always_inline struct outward outward_of(__be32 addr, const struct gateway_settings *set)
 {
 	struct host_key key = {.prefix_length = 32, .addr = addr};
-	__u32 *kind = bpf_map_lookup_elem(&hosts, &key);
+	__u32 *host = bpf_map_lookup_elem(&hosts, &key);
+	struct outward none = {.kind = KIND_NONE, .gateway = set->gateway}, o;
 
-	return kind ? *kind : KIND_NONE;
+	if (!host)
+		return none;
+	o.kind = *host & 0xff;
+	o.gateway = *host >> 8;
+	return o;
+}
+
+/* gateway_of_elastic returns the number of the gateway that an elastic IP is of, or
+ * another one where it is none of the network's.
+ */
+static __always_inline __u32 gateway_of_elastic(__be32 addr, __u32 otherwise)
+{
+	__u32 *number = bpf_map_lookup_elem(&elastic, &addr);
+
+	return number ? *number : otherwise;
+}
+
+/* own_slot returns the slot in which is counted what a private address itself opens; 0
+ * if it is not counted. Sessions have the slots of those that they are of.
+ */
+static __always_inline __u32 own_slot(__be32 addr, const struct gateway_settings *set)
+{
+	struct outward o = outward_of(addr, set);
+	struct slot_key key = {.addr = addr, .gateway = o.gateway};
+	__u32 *slot = bpf_map_lookup_elem(&slots, &key);
+
+	if (slot)
+		return *slot;
+	return o.kind == KIND_NONE ? 0 : o.gateway;
 }
 
 /* describe fills in the session of a connection that is translated: of which
  * kind, and for which private address. Returns false if it is not.
  */
-static __always_inline bool describe(struct gateway_state *g, const struct connection *c, struct session *s)
+static __always_inline bool describe(const struct connection *c, struct session *s)
 {
+	struct gateway_settings *set = get_settings();
+	struct outward own;
+	__u32 gateway;
 	__be32 private;
 
 	__builtin_memset(s, 0, sizeof(*s));
+	if (!set)
+		return false;
 	if (c->status & IPS_DST_NAT) {
 		private = c->reply.saddr;
-		s->kind = kind_of(private) == KIND_ELASTIC ? KIND_ELASTIC : KIND_DNAT;
+		gateway = gateway_of_elastic(c->original.daddr, set->gateway);
+		s->kind = outward_of(private, set).kind == KIND_ELASTIC ? KIND_ELASTIC : KIND_DNAT;
 		s->flow = FLOW_INBOUND;
 		if (c->status & IPS_SRC_NAT)
 			s->flow |= FLOW_KERNEL;
 		s->flow |= entry_of(&c->original) >> 32;
 	} else if (c->status & IPS_SRC_NAT) {
 		private = c->original.saddr;
+		own = outward_of(private, set);
+		gateway = gateway_of_elastic(c->reply.daddr, own.gateway);
 		s->kind = KIND_SNAT;
-		if (kind_of(private) == KIND_ELASTIC) {
+		if (own.kind == KIND_ELASTIC) {
 			s->kind = KIND_ELASTIC;
 			s->flow = FLOW_BY_HOST;
 		}
 	} else {
 		return false;
 	}
-	s->slot = slot_of(private);
+	s->slot = slot_of(private, gateway);
 	s->state = STATE_CONFIRMED;
 	s->until = ticks();
 	return true;
@@ -227,7 +269,7 @@ static __always_inline struct session *settle(struct gateway_state *g, const str
 		s = NULL;
 	}
 	if (!s) {
-		if (!describe(g, c, &made))
+		if (!describe(c, &made))
 			return NULL;
 		insert_session(g, &c->original, &made, false);
 		s = bpf_map_lookup_elem(&sessions, &c->original);

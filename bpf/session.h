@@ -13,41 +13,44 @@
 #include "network.h"
 #include "types.h"
 
-/* slot_of returns the slot of a private address, and makes one for a new
- * address; 0 when there is none left. User space takes slots back from addresses that
- * are silent and have no session.
+/* slot_of returns the slot of a private address that goes by a gateway, and makes one
+ * where there is none; that of all others when none is left. User space takes slots back
+ * from addresses that are silent and have no session.
  */
-__noinline __u32 slot_of(__be32 addr)
+__noinline __u32 slot_of(__be32 addr, __u32 gateway)
 {
-	__u32 *known = bpf_map_lookup_elem(&slots, &addr);
+	struct slot_key key = {.addr = addr, .gateway = gateway};
+	__u32 *known = bpf_map_lookup_elem(&slots, &key);
 	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
-	__u32 slot = 0;
+	__u32 slot = 0, others = gateway < GATEWAYS ? gateway : 0;
 	struct address *a;
 
 	if (known)
 		return *known;
 	if (!g || !set)
-		return 0;
+		return others;
 	if (bpf_map_pop_elem(&free_slots, &slot)) {
 		if (g->slots >= set->slots)
-			return 0;
-		slot = __sync_fetch_and_add(&g->slots, 1) + 1;
-		if (slot > set->slots)
-			return 0;
+			return others;
+		slot = __sync_fetch_and_add(&g->slots, 1);
+		if (slot >= set->slots)
+			return others;
+		slot += GATEWAYS;
 	}
 	a = bpf_map_lookup_elem(&addresses, &slot);
 	if (!a)
-		return 0;
+		return others;
+	a->gateway = gateway;
 	a->addr = addr;
-	if (!bpf_map_update_elem(&slots, &addr, &slot, BPF_NOEXIST))
+	if (!bpf_map_update_elem(&slots, &key, &slot, BPF_NOEXIST))
 		return slot;
 	/* Another CPU was first. The slot taken here stays unused until user space
 	 * begins anew (dataplane/session, recoverSlots).
 	 */
 	a->addr = 0;
-	known = bpf_map_lookup_elem(&slots, &addr);
-	return known ? *known : 0;
+	known = bpf_map_lookup_elem(&slots, &key);
+	return known ? *known : others;
 }
 
 static __always_inline struct address *address_of(__u32 slot)
@@ -55,14 +58,25 @@ static __always_inline struct address *address_of(__u32 slot)
 	return bpf_map_lookup_elem(&addresses, &slot);
 }
 
+/* gateway_of returns the number of the gateway that a slot is of. */
+static __always_inline __u32 gateway_of(__u32 slot)
+{
+	struct address *a;
+
+	if (slot < GATEWAYS)
+		return slot;
+	a = address_of(slot);
+	return a ? a->gateway : 0;
+}
+
 /* add_open counts a session as open, or no longer, with all that it counts with. */
 __noinline int add_open(const struct flow_key *key, __u32 kind, __u32 slot, __u32 flow, int by)
 {
-	struct gateway_state *g = get_gateway();
+	struct nat_state *nat = get_nat(gateway_of(slot));
 	struct address *a = address_of(slot);
 
-	if (g && kind < KINDS)
-		__sync_fetch_and_add(&g->open[kind], by);
+	if (nat && kind < KINDS)
+		__sync_fetch_and_add(&nat->open[kind], by);
 	if (a)
 		__sync_fetch_and_add(&a->open, by);
 	return count_bounds(key, flow, by);
@@ -73,11 +87,11 @@ __noinline int add_open(const struct flow_key *key, __u32 kind, __u32 slot, __u3
  */
 __noinline int add_opened(__u32 kind, __u32 slot)
 {
-	struct gateway_state *g = get_gateway();
+	struct nat_state *nat = get_nat(gateway_of(slot));
 	struct address *a = address_of(slot);
 
-	if (g && kind < KINDS)
-		__sync_fetch_and_add(&g->opened[kind], 1);
+	if (nat && kind < KINDS)
+		__sync_fetch_and_add(&nat->opened[kind], 1);
 	if (a)
 		__sync_fetch_and_add(&a->opened, 1);
 	return 0;

@@ -8,7 +8,16 @@
 #include <linux/types.h>
 #include <stdbool.h>
 
-#define SLOTS 16384 /* private addresses counted one by one; slot 0 is for all others */
+/* A network's NAT gateways have numbers, which user space gives out. The number of
+ * what none of them translates is GATEWAY_NONE; 0 is nobody's.
+ */
+#define GATEWAYS 64
+#define GATEWAY_NONE 1
+
+/* Private addresses are counted one by one, for each gateway that they go by. The first
+ * slots, by the gateways' numbers, are for all others.
+ */
+#define SLOTS 16384
 
 /* flow_key is what a packet says of its flow before translation. Ports of ICMP
  * are the query's id, and type << 8 | code; of protocols without ports, 0.
@@ -82,7 +91,7 @@ struct session {
 	__u32 ifindex;	  /* path: the link that the packet leaves by */
 	__u32 generation; /* path: the network's when this was learned; 0 for nothing learned */
 	__u32 until;	  /* path: when it has to be learned anew; before that, when the session was made; ticks */
-	__u16 slot;	  /* of the private address */
+	__u16 slot;	  /* of the private address, and so of the NAT gateway that the session counts with */
 	__u8 kind;
 	__u8 flow;    /* FLOW_ */
 	__u32 state; /* STATE_; of the original direction, but STATE_CLOSING of both */
@@ -103,9 +112,6 @@ _Static_assert(sizeof(struct session) == 56, "session");
 
 /* settings is what user space asks of a network's programs. */
 struct gateway_settings {
-	__u64 interval;	    /* between two new connections; ns; 0 for no limit */
-	__u64 burst;	    /* how far ahead of its time a new connection may be; ns */
-	__u32 connections;  /* SNAT connections open at once; 0 for no limit */
 	__u32 uplink;	    /* ifindex */
 	__u32 generation;   /* of paths: others are not used any more; never 0 */
 	__u32 lifetime;	    /* of a path; ticks */
@@ -126,7 +132,23 @@ struct gateway_settings {
 	__u32 per_elastic_ip; /* of all entries of an elastic IP; 0 for no limit */
 	__u32 per_host;	    /* opened by a host through an elastic IP of its own; 0 for no limit */
 	__u32 others;	    /* entries without a session, as user space saw them last */
-	__u32 slots;	    /* private addresses counted one by one, at most; less than SLOTS */
+	__u32 slots;	    /* private addresses counted one by one, at most; up to SLOTS - GATEWAYS */
+	__u32 gateway;	    /* with which counts what cannot be told to be another's */
+};
+
+/* nat_limits is what user space asks of a NAT gateway, by number. */
+struct nat_limits {
+	__u64 interval;	   /* between two new connections; ns; 0 for no limit */
+	__u64 burst;	   /* how far ahead of its time a new connection may be; ns */
+	__u32 connections; /* SNAT connections open at once; 0 for no limit */
+	__u32 pad;
+};
+
+/* nat_state is what the programs keep of a NAT gateway, by number. */
+struct nat_state {
+	__u64 arrival;	     /* theoretical arrival time of the next new connection; ns (see admit) */
+	__u64 open[KINDS];   /* sessions open now */
+	__u64 opened[KINDS]; /* sessions opened so far */
 };
 
 #define SET_SHORTCUT 0x1 /* learn paths, and use them */
@@ -135,20 +157,24 @@ struct gateway_settings {
 
 /* gateway is what the programs keep of a network. */
 struct gateway_state {
-	__u64 arrival;	       /* theoretical arrival time of the next new connection; ns (see admit) */
-	__u64 open[KINDS];     /* sessions open now */
-	__u64 opened[KINDS];   /* sessions opened so far */
 	__u64 held[CLASSES];   /* sessions there are, closed ones with them; 0 of CLASS_OTHERS */
 	__u64 pending;	       /* sessions that conntrack is not known to have */
 	__u64 count_at;	       /* where the kernel counts the namespace's entries; 0 if that is not known */
-	__u32 slots;	       /* handed out, or free again; the next is one higher */
+	__u32 slots;	       /* handed out, or free again, of those behind the first GATEWAYS */
 	__u32 heartbeat;       /* when user space last ran sync_sessions; ticks */
+};
+
+/* slot_key is whom a slot is for. */
+struct slot_key {
+	__be32 addr;
+	__u32 gateway; /* number of the NAT gateway that it goes by */
 };
 
 /* address is what is kept of a private address, by slot. */
 struct address {
 	__be32 addr; /* 0 if the slot is free */
-	__u32 hidden; /* set by user space, which is about to take the slot back */
+	__u16 gateway; /* number */
+	__u16 hidden; /* set by user space, which is about to take the slot back */
 	__u64 open;
 	__u64 opened;
 };
@@ -177,9 +203,9 @@ struct volume {
 	__u64 hits;    /* of them, those that took the shortcut, as they came (one may stand for several) */
 };
 
-/* returned_counts is what was counted by slots that were taken back. User space alone writes
- * it, before and after it clears a slot: whatever happens in between, nothing is lost
- * and nothing counted twice.
+/* returned_counts is what was counted by slots of a gateway that were taken back, by its
+ * number. User space alone writes it, before and after it clears a slot: whatever happens
+ * in between, nothing is lost and nothing counted twice.
  */
 struct returned_counts {
 	struct volume outbound;
@@ -201,15 +227,29 @@ enum stat {
 	STAT_MISS_MTU,	     /* larger than the way out */
 	STAT_MISS_PROTOCOL,  /* neither TCP nor UDP */
 	STAT_MISS_OTHER,     /* malformed, without the flag ACK, or of a session that never takes the shortcut */
-	STAT_REFUSED_CONNECTIONS,
+	STAT_OUT_OF_WINDOW, /* dropped: a RST or FIN that is not where its connection is */
+	STAT_REFUSED_CONNECTIONS, /* this one and those after it are counted by gateway, too */
 	STAT_REFUSED_RATE,
 	STAT_REFUSED_MEMORY,
-	STAT_OUT_OF_WINDOW, /* dropped: a RST or FIN that is not where its connection is */
 	STAT_REFUSED_ENTRY,
 	STAT_REFUSED_ELASTIC_IP,
 	STAT_REFUSED_HOST,
 	STAT_REFUSED_TABLE,
 	STATS,
+};
+
+#define REFUSED_FIRST STAT_REFUSED_CONNECTIONS
+#define REFUSED (STATS - REFUSED_FIRST) /* reasons to refuse a session */
+
+/* known_gateway says which NAT gateway has a number, and what the counters under that
+ * number were when it got it. It is user space's own.
+ */
+struct known_gateway {
+	__u8 id[64]; /* filled up with zeros; nothing else if the number is nobody's yet */
+	__u64 opened[KINDS];
+	__u64 refused[REFUSED];
+	struct volume outbound;
+	struct volume inbound;
 };
 
 /* entry is a session that user space wants looked at; see sync_sessions. */
@@ -256,7 +296,7 @@ struct refusal {
 /* A packet on the kernel's path carries these in tc_index, from the link that
  * it came in by to the one that it leaves by.
  */
-#define INDEX_SLOT 0x3fff   /* of the private address */
+#define INDEX_SLOT 0x3fff   /* of the private address; 0 if it is not counted */
 #define INDEX_CHECK 0x4000   /* look what conntrack made of it */
 #define INDEX_HAIRPIN 0x8000 /* between two hosts of the VPC, by way of an elastic IP */
 

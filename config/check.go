@@ -264,7 +264,10 @@ func (k *checker) nat() error {
 		}
 	}
 	k.config.Settings.Bounds = dataplane.Bounds(k.doc.NAT.Bounds)
-	if err := k.between("nat.addresses", k.doc.NAT.Addresses, 255, dataplane.MostAddresses); err != nil {
+	// More than dataplane.MostAddresses means as many: earlier versions had one more place
+	// for each gateway that there can be now.
+	const fewestAddresses, mostAddresses = 255, 16383
+	if err := k.between("nat.addresses", k.doc.NAT.Addresses, fewestAddresses, mostAddresses); err != nil {
 		return err
 	}
 	const fewest, most = 1 << 10, 1 << 26 // most: a BPF hash map has two elements for each

@@ -25,10 +25,10 @@ type Network struct {
 	Elastic     []netip.Addr // elastic IPs of this VPC, ascending: the addresses of the uplink
 	Mappings    []Mapping    // 1:1 elastic IPs, by External
 	DNAT        sorted.Set[DNAT]
-	SNAT        []SNAT // by Source; sources do not overlap
+	SNAT        []SNAT       // by Source; sources do not overlap
+	NATGateways []NATGateway // by ID; those of the DNAT and SNAT entries are whose elastic IPs they name
 	Timeouts    Timeouts
-	Limits      Limits       // of SNAT connections
-	Bounds      Bounds       // of others
+	Bounds      Bounds       // of connections that no gateway's Limits hold for
 	Refusal     Refusal      // what becomes of a host's packet beyond Limits or Bounds; the outside's is dropped
 	Shortcut    bool         // established TCP and UDP flows are forwarded by BPF, past netfilter
 	VPNGateways []VPNGateway // IPsec gateways, by ID
@@ -186,6 +186,25 @@ func DefaultTimeouts() Timeouts {
 		TCPReset:       240 * time.Second,
 	}
 }
+
+// NATGateway is a NAT gateway: what has limits and counters of its own. It has elastic
+// IPs, and the entries that name them: a DNAT entry is of the gateway that External is
+// of, an SNAT entry of the one that its Pool is of. An elastic IP that a host has of its
+// own (Mapping) is no gateway's.
+type NATGateway struct {
+	ID      string       // 1 to 64 bytes
+	Limits  Limits       // of its SNAT connections
+	Elastic []netip.Addr // ascending; of Network.Elastic, each in one gateway at most
+}
+
+// Equal reports whether two gateways are the same.
+func (g NATGateway) Equal(o NATGateway) bool {
+	return g.ID == o.ID && g.Limits == o.Limits && slices.Equal(g.Elastic, o.Elastic)
+}
+
+// MostNATGateways is how many a network may have (GATEWAYS in bpf/types.h, less the
+// number of what no gateway translates and the one that is nobody's).
+const MostNATGateways = 62
 
 // Limits are those of a NAT gateway's specification. They hold for connections
 // that SNAT entries translate; for those by DNAT entries and by elastic IPs,

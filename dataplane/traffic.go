@@ -11,19 +11,29 @@ import "net/netip"
 // wire (GRO, GSO) counts as those.
 type Traffic struct {
 	Epoch     uint64           // another one means that all counters began at 0 again
-	Limits    Limits           // in force; the zero value without a NAT gateway
 	Bounds    Bounds           // in force
 	Table     Table            // conntrack's
-	Sessions  []Sessions       // one for each of SessionKinds, in that order
-	Refused   []Count          // connections refused, by reason; see RefusedReasons
+	Sessions  []Sessions       // of all gateways and of none, one for each of SessionKinds, in that order
+	Refused   []Count          // connections refused, likewise, by reason; see RefusedReasons
+	Gateways  []GatewayTraffic // of what none translates, and of each NAT gateway, by ID; not of those that are gone
 	Shortcut  Shortcut         // what the flow cache did
 	Misplaced uint64           // packets dropped: a RST or FIN that was not where its connection is
-	Outbound  Volume           // of all addresses
-	Inbound   Volume           // of all addresses
-	Addresses []AddressTraffic // of each private address, ascending
+	Outbound  Volume           // of all gateways and addresses
+	Inbound   Volume           // likewise
+	Addresses []AddressTraffic // of each private address and gateway that it goes by, by Address and Gateway
 	Ports     []Ports          // of each elastic IP and protocol, ascending; read at most every half minute
 	NoPort    []NoPort         // by External, Protocol, Private; those of which something was counted
 	Entries   []EntryTraffic   // by External, Protocol, Port; those that have or had a session, or were refused one
+}
+
+// GatewayTraffic is what was counted of a NAT gateway, or of what no gateway translates:
+// what passes by elastic IPs that hosts have of their own.
+type GatewayTraffic struct {
+	ID                string     // empty: of no gateway
+	Limits            Limits     // in force
+	Sessions          []Sessions // as in Traffic; SessionElastic are those of no gateway alone
+	Refused           []Count    // as in Traffic; RefusedPorts of those elastic IPs that it has now
+	Outbound, Inbound Volume
 }
 
 // SessionKind says by which entry a session is translated.
@@ -99,13 +109,15 @@ type Shortcut struct {
 // Volume is an amount of traffic.
 type Volume struct{ Bytes, Packets uint64 }
 
-// AddressTraffic is what was counted for one private address.
+// AddressTraffic is what was counted for one private address, as far as it went by one
+// NAT gateway, or by none.
 type AddressTraffic struct {
 	Address           netip.Addr
+	Gateway           string // ID; empty for what it sends and receives by an elastic IP of its own
 	Outbound, Inbound Volume
 	Open              uint64 // sessions open now
 	Opened            uint64 // sessions opened so far
-	NoPort            uint64 // sessions refused so far for which no port was free
+	NoPort            uint64 // sessions refused so far for which no port of the gateway's elastic IPs was free
 }
 
 // Ports says how much of what the kernel can hand out of an elastic IP's ports
@@ -121,8 +133,9 @@ type Ports struct {
 }
 
 // MostAddresses is how many private addresses of a network can be counted one by one
-// (SLOTS in bpf/types.h, less the slot for all others).
-const MostAddresses = 16383
+// (SLOTS in bpf/types.h, less those for all others, one for each gateway). One that goes
+// by two gateways counts twice.
+const MostAddresses = 16320
 
 // NoPort counts the connections of a host that were refused since no port of the
 // elastic IP was free that they would have been seen from. Each try counts.

@@ -210,17 +210,21 @@ func TestTraffic(t *testing.T) {
 	}
 	f.traffic = &dataplane.Traffic{}
 	got, err := c.Traffic(ctx, "vpc-1")
-	equal(t, got, Traffic{Sessions: []Sessions{}, Refused: []Count{}, Misses: []Count{}, Addresses: []AddressTraffic{}, Ports: []Ports{}, NoPort: []NoPort{}}, err)
+	equal(t, got, Traffic{Gateways: []GatewayTraffic{}, Sessions: []Sessions{}, Refused: []Count{}, Misses: []Count{}, Addresses: []AddressTraffic{}, Ports: []Ports{}, NoPort: []NoPort{}}, err)
 	f.traffic = &dataplane.Traffic{
-		Epoch:     1<<64 - 1, // more than a float64 can tell apart
-		Limits:    dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000},
+		Epoch: 1<<64 - 1, // more than a float64 can tell apart
+		Gateways: []dataplane.GatewayTraffic{
+			{Sessions: []dataplane.Sessions{{Kind: dataplane.SessionElastic, Open: 20, Opened: 21}}},
+			{ID: "ngw-1", Limits: dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000}, Sessions: []dataplane.Sessions{{Kind: dataplane.SessionSNAT, Open: 1, Opened: 2}},
+				Refused: []dataplane.Count{{Reason: dataplane.RefusedRate, Count: 3}}, Outbound: dataplane.Volume{Bytes: 22, Packets: 23}, Inbound: dataplane.Volume{Bytes: 24, Packets: 25}},
+		},
 		Sessions:  []dataplane.Sessions{{Kind: dataplane.SessionSNAT, Open: 1, Opened: 2}},
 		Refused:   []dataplane.Count{{Reason: dataplane.RefusedRate, Count: 3}},
 		Shortcut:  dataplane.Shortcut{Hits: 4, Misses: []dataplane.Count{{Reason: "fragment", Count: 5}}},
 		Misplaced: 6,
 		Outbound:  dataplane.Volume{Bytes: 6, Packets: 7},
 		Inbound:   dataplane.Volume{Bytes: 8, Packets: 9},
-		Addresses: []dataplane.AddressTraffic{{Address: netip.MustParseAddr("10.0.0.1"), Outbound: dataplane.Volume{Bytes: 10, Packets: 11}, Inbound: dataplane.Volume{Bytes: 12, Packets: 13}, Open: 14, Opened: 15, NoPort: 18}},
+		Addresses: []dataplane.AddressTraffic{{Address: netip.MustParseAddr("10.0.0.1"), Gateway: "ngw-1", Outbound: dataplane.Volume{Bytes: 10, Packets: 11}, Inbound: dataplane.Volume{Bytes: 12, Packets: 13}, Open: 14, Opened: 15, NoPort: 18}},
 		Ports:     []dataplane.Ports{{External: netip.MustParseAddr("203.0.113.10"), Protocol: 17, Used: 16, Most: 17}},
 		NoPort: []dataplane.NoPort{
 			{External: netip.MustParseAddr("203.0.113.10"), Protocol: 6, Count: 19},
@@ -229,10 +233,14 @@ func TestTraffic(t *testing.T) {
 	}
 	got, err = c.Traffic(ctx, "vpc/ 2")
 	equal(t, got, Traffic{
-		Epoch: 1<<64 - 1, Limit: 10_000, RateLimit: 1_000,
+		Epoch: 1<<64 - 1,
+		Gateways: []GatewayTraffic{
+			{Sessions: []Sessions{{"elastic", 20, 21}}, Refused: []Count{}},
+			{ID: "ngw-1", Limit: 10_000, RateLimit: 1_000, Sessions: []Sessions{{"snat", 1, 2}}, Refused: []Count{{"rate", 3}}, Outbound: Volume{22, 23}, Inbound: Volume{24, 25}},
+		},
 		Sessions: []Sessions{{"snat", 1, 2}}, Refused: []Count{{"rate", 3}}, Hits: 4, Misses: []Count{{"fragment", 5}}, Misplaced: 6,
 		Outbound: Volume{6, 7}, Inbound: Volume{8, 9},
-		Addresses: []AddressTraffic{{"10.0.0.1", Volume{10, 11}, Volume{12, 13}, 14, 15, 18}},
+		Addresses: []AddressTraffic{{"10.0.0.1", "ngw-1", Volume{10, 11}, Volume{12, 13}, 14, 15, 18}},
 		Ports:     []Ports{{"203.0.113.10", 17, 16, 17}},
 		NoPort:    []NoPort{{"203.0.113.10", "", 6, 19}, {"203.0.113.10", "10.0.0.1", 6, 18}},
 	}, err)

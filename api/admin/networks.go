@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"sluice/controlplane/state"
@@ -23,7 +24,7 @@ type Network struct {
 	Region    string    `json:"region,omitempty"`
 	Name      string    `json:"name,omitempty"`
 	CIDR      string    `json:"cidr,omitempty"`
-	Gateway   string    `json:"natGateway,omitempty"` // id; empty without one
+	Gateways  []string  `json:"natGateways,omitempty"` // ids, ascending
 	VSwitches int       `json:"vswitches"`
 	Instances int       `json:"instances"`
 	Elastic   int       `json:"elasticIps"`
@@ -48,8 +49,9 @@ func (s Status) Networks() []Network {
 			out.Account, out.Region, out.Name, out.CIDR = vpc.Account, vpc.Region, vpc.Name, vpc.CIDR.String()
 		}
 		for g := range v.NATGateways.By(state.ByVPC, n.Network).All() {
-			out.Gateway = g.ID
+			out.Gateways = append(out.Gateways, g.ID)
 		}
+		slices.Sort(out.Gateways)
 		out.VSwitches = v.VSwitches.By(state.ByVPC, n.Network).Len()
 		out.Instances = v.Instances.By(state.ByVPC, n.Network).Len()
 		out.Elastic = v.ElasticIPs.By(state.ByVPC, n.Network).Len()

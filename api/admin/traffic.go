@@ -23,18 +23,29 @@ const NotCounted = "NotCounted"
 // only grow while the epoch stays the same.
 type Traffic struct {
 	Epoch     uint64           `json:"epoch"`
-	Limit     int              `json:"limit,omitempty"`     // SNAT sessions that may be open; 0: no limit
-	RateLimit int              `json:"rateLimit,omitempty"` // that may be opened in a second; 0: no limit
-	Sessions  []Sessions       `json:"sessions"`            // by kind
-	Refused   []Count          `json:"refused"`             // sessions, by reason
-	Hits      uint64           `json:"shortcutHits"`        // packets that the flow cache forwarded
-	Misses    []Count          `json:"shortcutMisses"`      // packets that it left to the kernel, by reason
-	Misplaced uint64           `json:"outOfWindow"`         // packets dropped: a RST or FIN that was not where its connection is
+	Gateways  []GatewayTraffic `json:"gateways"`       // of each NAT gateway, and first of what none translates
+	Sessions  []Sessions       `json:"sessions"`       // by kind
+	Refused   []Count          `json:"refused"`        // sessions, by reason
+	Hits      uint64           `json:"shortcutHits"`   // packets that the flow cache forwarded
+	Misses    []Count          `json:"shortcutMisses"` // packets that it left to the kernel, by reason
+	Misplaced uint64           `json:"outOfWindow"`    // packets dropped: a RST or FIN that was not where its connection is
 	Outbound  Volume           `json:"outbound"`
 	Inbound   Volume           `json:"inbound"`
-	Addresses []AddressTraffic `json:"addresses"` // by private address
+	Addresses []AddressTraffic `json:"addresses"` // by private address and gateway
 	Ports     []Ports          `json:"ports"`     // by elastic IP and protocol
 	NoPort    []NoPort         `json:"noPort"`    // by elastic IP, protocol and private address
+}
+
+// GatewayTraffic is what was counted of a NAT gateway, or, without an id, of what passes
+// by the hosts' own elastic IPs.
+type GatewayTraffic struct {
+	ID        string     `json:"id,omitempty"`
+	Limit     int        `json:"limit,omitempty"`     // SNAT sessions that may be open; 0: no limit
+	RateLimit int        `json:"rateLimit,omitempty"` // that may be opened in a second; 0: no limit
+	Sessions  []Sessions `json:"sessions"`            // by kind
+	Refused   []Count    `json:"refused"`             // sessions, by reason
+	Outbound  Volume     `json:"outbound"`
+	Inbound   Volume     `json:"inbound"`
 }
 
 // Sessions counts those of one kind: snat, dnat or elastic.
@@ -56,9 +67,11 @@ type Volume struct {
 	Packets uint64 `json:"packets"`
 }
 
-// AddressTraffic is what was counted of one private address.
+// AddressTraffic is what was counted of one private address, as far as it went by one NAT
+// gateway, or by none.
 type AddressTraffic struct {
 	Address  string `json:"address"`
+	Gateway  string `json:"gateway,omitempty"` // id
 	Outbound Volume `json:"outbound"`
 	Inbound  Volume `json:"inbound"`
 	Open     uint64 `json:"open"`   // sessions, now
@@ -86,16 +99,19 @@ type NoPort struct {
 
 func traffic(t *dataplane.Traffic) Traffic {
 	out := Traffic{
-		Epoch: t.Epoch, Limit: t.Limits.Connections, RateLimit: t.Limits.NewPerSecond,
-		Sessions: []Sessions{}, Refused: counts(t.Refused), Hits: t.Shortcut.Hits, Misses: counts(t.Shortcut.Misses), Misplaced: t.Misplaced,
+		Epoch: t.Epoch, Gateways: make([]GatewayTraffic, 0, len(t.Gateways)),
+		Sessions: sessions(t.Sessions), Refused: counts(t.Refused), Hits: t.Shortcut.Hits, Misses: counts(t.Shortcut.Misses), Misplaced: t.Misplaced,
 		Outbound: Volume(t.Outbound), Inbound: Volume(t.Inbound),
 		Addresses: make([]AddressTraffic, 0, len(t.Addresses)), Ports: []Ports{}, NoPort: []NoPort{},
 	}
-	for _, s := range t.Sessions {
-		out.Sessions = append(out.Sessions, Sessions{string(s.Kind), s.Open, s.Opened})
+	for _, g := range t.Gateways {
+		out.Gateways = append(out.Gateways, GatewayTraffic{
+			ID: g.ID, Limit: g.Limits.Connections, RateLimit: g.Limits.NewPerSecond,
+			Sessions: sessions(g.Sessions), Refused: counts(g.Refused), Outbound: Volume(g.Outbound), Inbound: Volume(g.Inbound),
+		})
 	}
 	for _, a := range t.Addresses {
-		out.Addresses = append(out.Addresses, AddressTraffic{a.Address.String(), Volume(a.Outbound), Volume(a.Inbound), a.Open, a.Opened, a.NoPort})
+		out.Addresses = append(out.Addresses, AddressTraffic{a.Address.String(), a.Gateway, Volume(a.Outbound), Volume(a.Inbound), a.Open, a.Opened, a.NoPort})
 	}
 	for _, p := range t.Ports {
 		out.Ports = append(out.Ports, Ports{p.External.String(), p.Protocol, p.Used, p.Most})
@@ -106,6 +122,14 @@ func traffic(t *dataplane.Traffic) Traffic {
 			n.Address = p.Private.String()
 		}
 		out.NoPort = append(out.NoPort, n)
+	}
+	return out
+}
+
+func sessions(list []dataplane.Sessions) []Sessions {
+	out := []Sessions{}
+	for _, s := range list {
+		out = append(out, Sessions{string(s.Kind), s.Open, s.Opened})
 	}
 	return out
 }

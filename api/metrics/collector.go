@@ -75,9 +75,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	number := map[Stage]int{}
 	for _, n := range networks {
 		number[n.Stage]++
-		if n.Gateway != "" {
+		for _, g := range n.Gateways {
 			// A name is a client's choice, and Prometheus takes UTF-8 alone.
-			c.series.info.send(out, 1, n.Gateway, n.VPC, n.Account, n.Region, strings.ToValidUTF8(n.Name, "\uFFFD"), n.Spec)
+			c.series.info.send(out, 1, g.ID, n.VPC, g.Account, g.Region, strings.ToValidUTF8(g.Name, "\uFFFD"), g.Spec)
 		}
 	}
 	for _, s := range stages() {
@@ -144,7 +144,7 @@ func (c *collector) network(out chan<- prometheus.Metric, n Network, t *dataplan
 		c.series.traffic(out, n, t, top, c.top)
 	}
 	if t != nil || failures > 0 {
-		c.series.failures.send(out, float64(failures), n.Gateway, n.VPC)
+		c.series.failures.send(out, float64(failures), n.gateway(), n.VPC)
 	}
 }
 

@@ -81,32 +81,44 @@ func address(a string, out, in, open uint64) dataplane.AddressTraffic {
 	}
 }
 
+// by has an address go by a gateway.
+func by(gateway string, a dataplane.AddressTraffic) dataplane.AddressTraffic {
+	a.Gateway = gateway
+	return a
+}
+
 // busy has a gateway near its limits, a VPC without a gateway, one that is not
 // counted, and one that cannot be read.
 func busy() *fake {
 	return &fake{
 		networks: []Network{
-			{VPC: "vpc-a", Gateway: "ngw-a", Stage: Applied, Account: "1001", Region: "cn-hangzhou", Name: "office \xff", Spec: "Small"},
+			{VPC: "vpc-a", Stage: Applied, Gateways: []Gateway{{ID: "ngw-a", Account: "1001", Region: "cn-hangzhou", Name: "office \xff", Spec: "Small"}}},
 			{VPC: "vpc-b", Stage: Applied, Connections: []VPNConnection{
 				{ID: "vco-1", Gateway: "vpn-b", Account: "1001", Region: "cn-hangzhou", Name: "office \xff", Peer: "198.51.100.1", BGP: true},
 				{ID: "vco-2", Gateway: "vpn-b", Account: "1001", Region: "cn-hangzhou", Name: "depot", Peer: "198.51.100.2"},
 			}},
 			{VPC: "vpc-c", Stage: Pending},
-			{VPC: "vpc-d", Gateway: "ngw-d", Stage: Failed, Account: "1001", Region: "cn-hangzhou", Spec: "Large"},
+			{VPC: "vpc-d", Stage: Failed, Gateways: []Gateway{{ID: "ngw-d", Account: "1001", Region: "cn-hangzhou", Spec: "Large"}}},
 		},
 		traffic: map[string]*dataplane.Traffic{
 			"vpc-a": {
-				Epoch:  1,
-				Limits: dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000},
-				Sessions: []dataplane.Sessions{
-					{Kind: dataplane.SessionSNAT, Open: 9_500, Opened: 123_456}, {Kind: dataplane.SessionDNAT, Open: 3, Opened: 7}, {Kind: dataplane.SessionElastic},
+				Epoch: 1,
+				Gateways: []dataplane.GatewayTraffic{
+					{Sessions: []dataplane.Sessions{{Kind: dataplane.SessionElastic}}},
+					{
+						ID: "ngw-a", Limits: dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000},
+						Sessions: []dataplane.Sessions{{Kind: dataplane.SessionSNAT, Open: 9_500, Opened: 123_456}, {Kind: dataplane.SessionDNAT, Open: 3, Opened: 7}},
+						Refused:  []dataplane.Count{{Reason: dataplane.RefusedConnections, Count: 11}, {Reason: dataplane.RefusedRate, Count: 12}, {Reason: dataplane.RefusedMemory}, {Reason: dataplane.RefusedPorts, Count: 5}},
+						Outbound: dataplane.Volume{Bytes: 6_000, Packets: 60},
+						Inbound:  dataplane.Volume{Bytes: 7_000, Packets: 70},
+					},
 				},
 				Refused:  []dataplane.Count{{Reason: dataplane.RefusedConnections, Count: 11}, {Reason: dataplane.RefusedRate, Count: 12}, {Reason: dataplane.RefusedMemory}, {Reason: dataplane.RefusedPorts, Count: 6}},
 				Shortcut: dataplane.Shortcut{Hits: 1_000_000, Misses: []dataplane.Count{{Reason: "fragment", Count: 5}, {Reason: "unknown", Count: 6}}},
 				Outbound: dataplane.Volume{Bytes: 6_000, Packets: 60},
 				Inbound:  dataplane.Volume{Bytes: 7_000, Packets: 70},
 				Addresses: []dataplane.AddressTraffic{
-					address("10.0.0.1", 1_000, 2_000, 1), address("10.0.0.2", 100, 200, 9_000), address("10.0.0.3", 500, 600, 2),
+					by("ngw-a", address("10.0.0.1", 1_000, 2_000, 1)), by("ngw-a", address("10.0.0.2", 100, 200, 9_000)), by("ngw-a", address("10.0.0.3", 500, 600, 2)),
 				},
 				Table: dataplane.Table{Entries: 12_000, Most: 258_048},
 				Entries: []dataplane.EntryTraffic{
@@ -126,8 +138,11 @@ func busy() *fake {
 				},
 			},
 			"vpc-b": {
-				Epoch:     1,
-				Sessions:  []dataplane.Sessions{{Kind: dataplane.SessionSNAT}, {Kind: dataplane.SessionDNAT}, {Kind: dataplane.SessionElastic, Open: 4, Opened: 5}},
+				Epoch: 1,
+				Gateways: []dataplane.GatewayTraffic{{
+					Sessions: []dataplane.Sessions{{Kind: dataplane.SessionSNAT}, {Kind: dataplane.SessionDNAT}, {Kind: dataplane.SessionElastic, Open: 4, Opened: 5}},
+					Refused:  []dataplane.Count{{Reason: dataplane.RefusedConnections}, {Reason: dataplane.RefusedRate}, {Reason: dataplane.RefusedMemory}, {Reason: dataplane.RefusedPorts}},
+				}},
 				Refused:   []dataplane.Count{{Reason: dataplane.RefusedConnections}, {Reason: dataplane.RefusedRate}, {Reason: dataplane.RefusedMemory}, {Reason: dataplane.RefusedPorts}},
 				Addresses: []dataplane.AddressTraffic{address("10.0.0.1", 10, 20, 4)},
 				Ports:     []dataplane.Ports{{External: netip.MustParseAddr("203.0.113.11"), Protocol: 6}},
@@ -246,7 +261,7 @@ func TestFailures(t *testing.T) {
 	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "vpc-d") {
 		t.Errorf("%d warnings, want one about vpc-d: %s", n, log.String())
 	}
-	f.set("vpc-d", &dataplane.Traffic{Outbound: dataplane.Volume{Packets: 1}}, nil)
+	f.set("vpc-d", &dataplane.Traffic{Gateways: []dataplane.GatewayTraffic{{ID: "ngw-d", Outbound: dataplane.Volume{Packets: 1}}}}, nil)
 	expect(`sluice_traffic_packets_total{direction="out",gateway="ngw-d",vpc="vpc-d"} 1`, `sluice_traffic_read_failures_total{gateway="ngw-d",vpc="vpc-d"} 2`)
 	f.set("vpc-d", nil, errors.New("gone again"))
 	expect(`sluice_traffic_read_failures_total{gateway="ngw-d",vpc="vpc-d"} 3`)
@@ -319,7 +334,7 @@ func BenchmarkScrape(b *testing.B) {
 	t.Addresses = nil
 	a := netip.MustParseAddr("10.0.0.1")
 	for i := range uint64(10_000) {
-		t.Addresses = append(t.Addresses, address(a.String(), i*7919%10_007, i, i%97))
+		t.Addresses = append(t.Addresses, by("ngw-a", address(a.String(), i*7919%10_007, i, i%97)))
 		a = a.Next()
 	}
 	c := config(f)

@@ -10,15 +10,24 @@ type Networks interface {
 	Networks() []Network
 }
 
-// Network is a VPC with its NAT gateway.
+// Network is a VPC with its NAT gateways.
 type Network struct {
-	VPC     string // id
-	Gateway string // id of its NAT gateway; empty without one
-	Stage   Stage
-
-	Account, Region, Name, Spec string // of the NAT gateway
-
+	VPC         string // id
+	Stage       Stage
+	Gateways    []Gateway       // by id
 	Connections []VPNConnection // of its VPN gateways, by id
+}
+
+// Gateway is a NAT gateway.
+type Gateway struct{ ID, Account, Region, Name, Spec string }
+
+// gateway returns the label of what is the network's as a whole: the id of its only NAT
+// gateway, or nothing.
+func (n *Network) gateway() string {
+	if len(n.Gateways) == 1 {
+		return n.Gateways[0].ID
+	}
+	return ""
 }
 
 // Stage says how far the kernel has followed a network.
@@ -54,7 +63,7 @@ func (s Status) Networks() []Network {
 			out.Stage = Applied
 		}
 		for g := range v.NATGateways.By(state.ByVPC, n.Network).All() {
-			out.Gateway, out.Account, out.Region, out.Name, out.Spec = g.ID, g.Account, g.Region, g.Name, s.Spec(g.Limits)
+			out.Gateways = append(out.Gateways, Gateway{ID: g.ID, Account: g.Account, Region: g.Region, Name: g.Name, Spec: s.Spec(g.Limits)})
 		}
 		for c := range v.VPNConnections.By(state.ByVPC, n.Network).All() {
 			x := VPNConnection{ID: c.ID, Gateway: c.Gateway, Account: c.Account, Region: c.Region, Name: c.Name, BGP: c.BGP.Enabled}

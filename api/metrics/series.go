@@ -34,7 +34,8 @@ const (
 )
 
 // allSeries are those of the control plane and of networks. The latter begin
-// with the labels gateway and vpc.
+// with the labels gateway and vpc. What is a gateway's has its id; what no gateway
+// translates has none.
 type allSeries struct {
 	networks, info, failures, repairs          series
 	neighbours, neighboursMost, neighboursFull series // of the machine
@@ -114,31 +115,22 @@ func (s *allSeries) list() []series {
 // series of their own, most how many entries do, by each ranking.
 func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplane.Traffic, top []dataplane.AddressTraffic, most int) {
 	send := func(of series, v float64, labels ...string) {
-		of.send(out, v, append([]string{n.Gateway, n.VPC}, labels...)...)
+		of.send(out, v, append([]string{n.gateway(), n.VPC}, labels...)...)
 	}
-	for _, k := range t.Sessions {
-		send(s.open, float64(k.Open), string(k.Kind))
-		send(s.opened, float64(k.Opened), string(k.Kind))
-	}
-	// The label makes the limit match what it holds for.
-	if l := t.Limits.Connections; l > 0 {
-		send(s.limit, float64(l), string(dataplane.SessionSNAT))
-	}
-	if l := t.Limits.NewPerSecond; l > 0 {
-		send(s.rateLimit, float64(l), string(dataplane.SessionSNAT))
+	for i := range t.Gateways {
+		s.gateway(out, n.VPC, &t.Gateways[i])
 	}
 	for _, r := range t.Refused {
-		send(s.refused, float64(r.Count), r.Reason)
+		// Elastic IPs move from one gateway to another, and would take along what was counted.
+		if r.Reason == dataplane.RefusedPorts {
+			send(s.refused, float64(r.Count), r.Reason)
+		}
 	}
 	send(s.hits, float64(t.Shortcut.Hits))
 	for _, m := range t.Shortcut.Misses {
 		send(s.misses, float64(m.Count), m.Reason)
 	}
 	send(s.misplaced, float64(t.Misplaced))
-	send(s.bytes, float64(t.Outbound.Bytes), outbound)
-	send(s.bytes, float64(t.Inbound.Bytes), inbound)
-	send(s.packets, float64(t.Outbound.Packets), outbound)
-	send(s.packets, float64(t.Inbound.Packets), inbound)
 	for _, p := range t.Ports {
 		ip, protocol := p.External.String(), protocolName(p.Protocol)
 		send(s.portsUsed, float64(p.Used), ip, protocol)
@@ -174,9 +166,11 @@ func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplan
 	for p, count := range noPort {
 		send(s.portsRefused, float64(count), p.ip.String(), protocolName(p.protocol))
 	}
-	send(s.addresses, float64(len(t.Addresses)))
+	send(s.addresses, float64(countAddresses(t.Addresses)))
 	for _, a := range top {
-		address := a.Address.String()
+		address, send := a.Address.String(), func(of series, v float64, labels ...string) {
+			of.send(out, v, append([]string{a.Gateway, n.VPC}, labels...)...)
+		}
 		send(s.addressBytes, float64(a.Outbound.Bytes), address, outbound)
 		send(s.addressBytes, float64(a.Inbound.Bytes), address, inbound)
 		send(s.addressPackets, float64(a.Outbound.Packets), address, outbound)
@@ -187,10 +181,47 @@ func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplan
 	}
 }
 
+// gateway sends what was counted of a NAT gateway, or of what none translates.
+func (s *allSeries) gateway(out chan<- prometheus.Metric, vpc string, g *dataplane.GatewayTraffic) {
+	send := func(of series, v float64, labels ...string) {
+		of.send(out, v, append([]string{g.ID, vpc}, labels...)...)
+	}
+	for _, k := range g.Sessions {
+		send(s.open, float64(k.Open), string(k.Kind))
+		send(s.opened, float64(k.Opened), string(k.Kind))
+	}
+	// The label makes the limit match what it holds for.
+	if l := g.Limits.Connections; l > 0 {
+		send(s.limit, float64(l), string(dataplane.SessionSNAT))
+	}
+	if l := g.Limits.NewPerSecond; l > 0 {
+		send(s.rateLimit, float64(l), string(dataplane.SessionSNAT))
+	}
+	for _, r := range g.Refused {
+		if r.Reason != dataplane.RefusedPorts {
+			send(s.refused, float64(r.Count), r.Reason)
+		}
+	}
+	send(s.bytes, float64(g.Outbound.Bytes), outbound)
+	send(s.bytes, float64(g.Inbound.Bytes), inbound)
+	send(s.packets, float64(g.Outbound.Packets), outbound)
+	send(s.packets, float64(g.Inbound.Packets), inbound)
+}
+
+// countAddresses counts addresses that are listed once for each gateway.
+func countAddresses(list []dataplane.AddressTraffic) (n int) {
+	for i := range list {
+		if i == 0 || list[i].Address != list[i-1].Address {
+			n++
+		}
+	}
+	return n
+}
+
 // repaired sends how often something was put right in a network.
 func (s *allSeries) repaired(out chan<- prometheus.Metric, n Network, r dataplane.Repairs) {
-	s.repairs.send(out, float64(r.First), n.Gateway, n.VPC, "no")
-	s.repairs.send(out, float64(r.Again), n.Gateway, n.VPC, "yes")
+	s.repairs.send(out, float64(r.First), n.gateway(), n.VPC, "no")
+	s.repairs.send(out, float64(r.Again), n.gateway(), n.VPC, "yes")
 }
 
 func protocolName(p uint8) string {

@@ -19,8 +19,16 @@ const halfLife = 5 * time.Minute
 type ranking struct {
 	epoch  uint64
 	at     time.Time
-	scores map[netip.Addr]score
+	scores map[host]score
 }
+
+// host is a private address, as far as it goes by a gateway.
+type host struct {
+	address netip.Addr
+	gateway string
+}
+
+func hostOf(a dataplane.AddressTraffic) host { return host{a.Address, a.Gateway} }
 
 type score struct {
 	total  uint64  // bytes, both ways
@@ -35,11 +43,11 @@ type score struct {
 func (r *ranking) update(now time.Time, t *dataplane.Traffic) {
 	first := r.scores == nil || r.epoch != t.Epoch
 	fade := math.Exp2(-max(0, now.Sub(r.at).Seconds()) / halfLife.Seconds())
-	next := make(map[netip.Addr]score, len(t.Addresses))
+	next := make(map[host]score, len(t.Addresses))
 	for _, a := range t.Addresses {
 		s := score{total: a.Outbound.Bytes + a.Inbound.Bytes, refusedTotal: a.NoPort}
 		if !first {
-			was := r.scores[a.Address]
+			was := r.scores[hostOf(a)]
 			s.recent = was.recent * fade
 			if s.total > was.total {
 				s.recent += float64(s.total - was.total)
@@ -51,7 +59,7 @@ func (r *ranking) update(now time.Time, t *dataplane.Traffic) {
 			// Two scrapes may overtake each other.
 			s.total, s.refusedTotal = max(s.total, was.total), max(s.refusedTotal, was.refusedTotal)
 		}
-		next[a.Address] = s
+		next[hostOf(a)] = s
 	}
 	r.epoch, r.scores = t.Epoch, next
 	if now.After(r.at) {
@@ -64,10 +72,12 @@ func (r *ranking) update(now time.Time, t *dataplane.Traffic) {
 // not be who fills the table, nor who suffers by it. Where there is nothing
 // recent, or as much, the totals decide, then the addresses.
 func (r *ranking) top(t *dataplane.Traffic, n int) []dataplane.AddressTraffic {
-	byAddress := func(a, b dataplane.AddressTraffic) int { return a.Address.Compare(b.Address) }
+	byAddress := func(a, b dataplane.AddressTraffic) int {
+		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Gateway, b.Gateway))
+	}
 	list := slices.Clone(t.Addresses)
 	slices.SortFunc(list, func(a, b dataplane.AddressTraffic) int {
-		x, y := r.scores[a.Address], r.scores[b.Address]
+		x, y := r.scores[hostOf(a)], r.scores[hostOf(b)]
 		return cmp.Or(cmp.Compare(y.recent, x.recent), cmp.Compare(y.total, x.total), byAddress(a, b))
 	})
 	top := slices.Clone(list[:min(n, len(list))])
@@ -78,15 +88,15 @@ func (r *ranking) top(t *dataplane.Traffic, n int) []dataplane.AddressTraffic {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b dataplane.AddressTraffic) int {
-		return cmp.Compare(r.scores[b.Address].refusedRecent, r.scores[a.Address].refusedRecent)
+		return cmp.Compare(r.scores[hostOf(b)].refusedRecent, r.scores[hostOf(a)].refusedRecent)
 	})
 	for _, a := range list[:min(n, len(list))] {
-		if r.scores[a.Address].refusedRecent > 0 {
+		if r.scores[hostOf(a)].refusedRecent > 0 {
 			top = append(top, a)
 		}
 	}
 	slices.SortFunc(top, byAddress)
-	return slices.CompactFunc(top, func(a, b dataplane.AddressTraffic) bool { return a.Address == b.Address })
+	return slices.CompactFunc(top, func(a, b dataplane.AddressTraffic) bool { return hostOf(a) == hostOf(b) })
 }
 
 // topEntries returns the n entries with the most sessions open, and the n to which

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -53,7 +54,7 @@ func printStatus(w io.Writer, info admin.Info, networks []admin.Network) error {
 		fmt.Fprintln(out, "\nVPC\tNAME\tCIDR\tGATEWAY\tVSWITCHES\tEIPS\tDNAT\tSNAT\tWANTED\tAPPLIED\tSTATE")
 		for _, n := range networks {
 			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
-				n.ID, n.Name, n.CIDR, n.Gateway, n.VSwitches, n.Elastic, n.DNAT, n.SNAT, n.Wanted, n.Applied, networkState(n))
+				n.ID, n.Name, n.CIDR, strings.Join(n.Gateways, ","), n.VSwitches, n.Elastic, n.DNAT, n.SNAT, n.Wanted, n.Applied, networkState(n))
 		}
 		if err := out.Flush(); err != nil {
 			return err

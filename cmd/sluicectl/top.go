@@ -27,6 +27,9 @@ the live counters, --interval apart. SNAT sessions are shown with what the
 gateway's specification allows of them; addresses with neither traffic nor
 sessions are left out.
 
+A host that goes by several gateways has a line for each, and one for an elastic
+IP of its own.
+
 The table is shown anew at each reading until you interrupt it, or --count times.
 Where the output is no terminal, one table follows the other. With --json each
 reading is one object on one line.`,
@@ -143,10 +146,14 @@ func (t *top) read(ctx context.Context) ([]reading, error) {
 	}
 	var list []reading
 	for _, n := range networks {
-		if t.gateway != "" && t.gateway != n.ID && t.gateway != n.Gateway {
+		r := reading{vpc: n.ID}
+		switch {
+		case t.gateway == "" || t.gateway == n.ID:
+		case slices.Contains(n.Gateways, t.gateway):
+			r.gateway = t.gateway
+		default:
 			continue
 		}
-		r := reading{gateway: n.Gateway, vpc: n.ID}
 		r.traffic, err = t.source.Traffic(ctx, n.ID)
 		r.at = t.now()
 		if refused, ok := errors.AsType[*admin.Error](err); ok && t.gateway == "" {
@@ -171,8 +178,8 @@ func (f *adminFlags) completeGateways(c *cobra.Command, args []string, _ string)
 		_ = f.with(func(client *admin.Client) error {
 			list, err := client.Networks(c.Context())
 			for _, n := range list {
-				if n.Gateway != "" {
-					ids = append(ids, cobra.CompletionWithDesc(n.Gateway, strings.TrimSpace(n.ID+" "+n.Name)))
+				for _, g := range n.Gateways {
+					ids = append(ids, cobra.CompletionWithDesc(g, strings.TrimSpace(n.ID+" "+n.Name)))
 				}
 			}
 			return err

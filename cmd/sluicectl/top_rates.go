@@ -10,12 +10,13 @@ import (
 	"sluice/dataplane"
 )
 
-// reading is the counters of a gateway at one moment.
+// reading is the counters of a VPC at one moment.
 type reading struct {
-	gateway, vpc string // ids; gateway is empty for a VPC without a NAT gateway
-	at           time.Time
-	traffic      admin.Traffic
-	err          string // why there are none
+	vpc     string // id
+	gateway string // id of the NAT gateway that is asked for; empty: whatever there is
+	at      time.Time
+	traffic admin.Traffic
+	err     string // why there are none
 }
 
 // activity is what happened between two readings; its JSON is for programs.
@@ -35,7 +36,8 @@ type rates struct {
 	New        float64 `json:"newSessionsPerSecond"`
 }
 
-// gatewayRates are those of a NAT gateway, or of a VPC without one.
+// gatewayRates are those of a NAT gateway, or of what passes by none: by the hosts' own
+// elastic IPs.
 type gatewayRates struct {
 	Gateway  string  `json:"gateway,omitempty"`
 	VPC      string  `json:"vpc"`
@@ -50,7 +52,8 @@ type gatewayRates struct {
 	Error string `json:"error,omitempty"` // why it could not be read
 }
 
-// addressRates are those of a private address.
+// addressRates are those of a private address, as far as it goes by a NAT gateway, or by
+// none.
 type addressRates struct {
 	Gateway  string  `json:"gateway,omitempty"`
 	VPC      string  `json:"vpc"`
@@ -78,13 +81,13 @@ func compare(at time.Time, before, after []reading) activity {
 		if seconds <= 0 {
 			continue
 		}
-		r.gateway(b, before[i].traffic, seconds)
+		r.network(b, before[i].traffic, seconds)
 	}
 	return r
 }
 
-// gateway adds what happened at a gateway.
-func (r *activity) gateway(is reading, was admin.Traffic, seconds float64) {
+// network adds what happened in a VPC.
+func (r *activity) network(is reading, was admin.Traffic, seconds float64) {
 	per := func(now, then uint64) float64 {
 		if now < then {
 			return 0
@@ -99,32 +102,49 @@ func (r *activity) gateway(is reading, was admin.Traffic, seconds float64) {
 		}
 	}
 	t := is.traffic
-	_, opened, _ := sessions(t)
-	_, openedWas, _ := sessions(was)
-	g := gatewayRates{
-		Gateway: is.gateway, VPC: is.vpc, Seconds: seconds, Limit: t.Limit, NewLimit: t.RateLimit,
-		Refused: per(refused(t), refused(was)),
-		rates:   between(t.Outbound, was.Outbound, t.Inbound, was.Inbound, opened, openedWas),
+	before := make(map[string]admin.GatewayTraffic, len(was.Gateways))
+	for _, g := range was.Gateways {
+		before[g.ID] = g
 	}
-	g.Sessions, _, g.SNAT = sessions(t)
-	g.Why = whyRefused(t, was)
-	r.Gateways = append(r.Gateways, g)
+	for _, now := range t.Gateways {
+		w, known := before[now.ID]
+		if !known || is.gateway != "" && is.gateway != now.ID {
+			continue
+		}
+		_, opened, _ := sessions(now)
+		_, openedWas, _ := sessions(w)
+		g := gatewayRates{
+			Gateway: now.ID, VPC: is.vpc, Seconds: seconds, Limit: now.Limit, NewLimit: now.RateLimit,
+			Refused: per(refused(now), refused(w)),
+			rates:   between(now.Outbound, w.Outbound, now.Inbound, w.Inbound, opened, openedWas),
+		}
+		g.Sessions, _, g.SNAT = sessions(now)
+		g.Why = whyRefused(now, w)
+		// Where there are gateways, most hosts have no elastic IP of their own.
+		if now.ID != "" || len(t.Gateways) == 1 || g.Sessions > 0 || g.Refused > 0 || g.rates != (rates{}) {
+			r.Gateways = append(r.Gateways, g)
+		}
+	}
 
-	then := make(map[string]admin.AddressTraffic, len(was.Addresses))
+	type host struct{ address, gateway string }
+	then := make(map[host]admin.AddressTraffic, len(was.Addresses))
 	for _, a := range was.Addresses {
-		then[a.Address] = a
+		then[host{a.Address, a.Gateway}] = a
 	}
 	for _, a := range t.Addresses {
-		w := then[a.Address] // a new one began at 0
+		if is.gateway != "" && is.gateway != a.Gateway {
+			continue
+		}
+		w := then[host{a.Address, a.Gateway}] // a new one began at 0
 		v := between(a.Outbound, w.Outbound, a.Inbound, w.Inbound, a.Opened, w.Opened)
 		no := per(a.NoPort, w.NoPort)
 		if a.Open > 0 || no > 0 || v != (rates{}) {
-			r.Addresses = append(r.Addresses, addressRates{Gateway: is.gateway, VPC: is.vpc, Address: a.Address, Sessions: a.Open, Refused: no, rates: v})
+			r.Addresses = append(r.Addresses, addressRates{Gateway: a.Gateway, VPC: is.vpc, Address: a.Address, Sessions: a.Open, Refused: no, rates: v})
 		}
 	}
 }
 
-func sessions(t admin.Traffic) (open, opened, snat uint64) {
+func sessions(t admin.GatewayTraffic) (open, opened, snat uint64) {
 	for _, s := range t.Sessions {
 		open += s.Open
 		opened += s.Opened
@@ -135,7 +155,7 @@ func sessions(t admin.Traffic) (open, opened, snat uint64) {
 	return open, opened, snat
 }
 
-func refused(t admin.Traffic) (n uint64) {
+func refused(t admin.GatewayTraffic) (n uint64) {
 	for _, c := range t.Refused {
 		n += c.Count
 	}
@@ -143,7 +163,7 @@ func refused(t admin.Traffic) (n uint64) {
 }
 
 // whyRefused returns the reason for which most were refused between two readings.
-func whyRefused(now, was admin.Traffic) (why string) {
+func whyRefused(now, was admin.GatewayTraffic) (why string) {
 	then := map[string]uint64{}
 	for _, c := range was.Refused {
 		then[c.Reason] = c.Count

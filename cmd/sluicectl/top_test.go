@@ -61,7 +61,7 @@ func topOf(f *fakeCounters, count int) *top {
 func volume(bytes uint64) admin.Volume { return admin.Volume{Bytes: bytes, Packets: bytes / 100} }
 
 func ofAddress(a string, out, in, open, opened uint64) admin.AddressTraffic {
-	return admin.AddressTraffic{Address: a, Outbound: volume(out), Inbound: volume(in), Open: open, Opened: opened}
+	return admin.AddressTraffic{Address: a, Gateway: "ngw-a", Outbound: volume(out), Inbound: volume(in), Open: open, Opened: opened}
 }
 
 func withoutPort(a admin.AddressTraffic, n uint64) admin.AddressTraffic {
@@ -69,30 +69,36 @@ func withoutPort(a admin.AddressTraffic, n uint64) admin.AddressTraffic {
 	return a
 }
 
+// byItself has an address go by an elastic IP of its own.
+func byItself(a admin.AddressTraffic) admin.AddressTraffic {
+	a.Gateway = ""
+	return a
+}
+
 // office has a gateway with hosts, a VPC whose only host has an elastic IP, and
 // one that is not counted.
 func office() *fakeCounters {
 	return &fakeCounters{
-		networks: []admin.Network{{ID: "vpc-a", Gateway: "ngw-a"}, {ID: "vpc-b"}, {ID: "vpc-c"}},
+		networks: []admin.Network{{ID: "vpc-a", Gateways: []string{"ngw-a"}}, {ID: "vpc-b"}, {ID: "vpc-c"}},
 		traffic: []map[string]admin.Traffic{
 			{
-				"vpc-a": {Epoch: 1, Limit: 10_000, RateLimit: 1_000, Outbound: volume(1_000), Inbound: volume(2_000),
+				"vpc-a": {Epoch: 1, Gateways: []admin.GatewayTraffic{{}, {ID: "ngw-a", Limit: 10_000, RateLimit: 1_000, Outbound: volume(1_000), Inbound: volume(2_000),
 					Sessions: []admin.Sessions{{Kind: "snat", Open: 7, Opened: 100}, {Kind: "dnat", Open: 1, Opened: 10}},
-					Refused:  []admin.Count{{Reason: "rate", Count: 4}, {Reason: "connections"}},
+					Refused:  []admin.Count{{Reason: "rate", Count: 4}, {Reason: "connections"}}}},
 					Addresses: []admin.AddressTraffic{
 						ofAddress("10.0.0.9", 1_000, 2_000, 5, 100), ofAddress("10.0.0.10", 0, 0, 2, 10), ofAddress("10.0.0.11", 500, 0, 0, 3),
 					}},
-				"vpc-b": {Epoch: 1, Addresses: []admin.AddressTraffic{ofAddress("10.0.0.9", 0, 0, 0, 0)}},
+				"vpc-b": {Epoch: 1, Gateways: []admin.GatewayTraffic{{}}, Addresses: []admin.AddressTraffic{byItself(ofAddress("10.0.0.9", 0, 0, 0, 0))}},
 			},
 			{
-				"vpc-a": {Epoch: 1, Limit: 10_000, RateLimit: 1_000, Outbound: volume(1_001_000), Inbound: volume(22_000),
+				"vpc-a": {Epoch: 1, Gateways: []admin.GatewayTraffic{{}, {ID: "ngw-a", Limit: 10_000, RateLimit: 1_000, Outbound: volume(1_001_000), Inbound: volume(22_000),
 					Sessions: []admin.Sessions{{Kind: "snat", Open: 9, Opened: 110}, {Kind: "dnat", Open: 1, Opened: 10}},
-					Refused:  []admin.Count{{Reason: "rate", Count: 5}, {Reason: "connections"}, {Reason: "ports", Count: 6}},
+					Refused:  []admin.Count{{Reason: "rate", Count: 5}, {Reason: "connections"}, {Reason: "ports", Count: 6}}}},
 					Addresses: []admin.AddressTraffic{
 						withoutPort(ofAddress("10.0.0.9", 2_000, 22_000, 5, 102), 6), ofAddress("10.0.0.10", 1_000_000, 0, 2, 10), ofAddress("10.0.0.11", 500, 0, 0, 3),
 						ofAddress("10.0.0.12", 0, 0, 2, 8),
 					}},
-				"vpc-b": {Epoch: 1, Inbound: volume(500), Addresses: []admin.AddressTraffic{ofAddress("10.0.0.9", 0, 500, 0, 0)}},
+				"vpc-b": {Epoch: 1, Gateways: []admin.GatewayTraffic{{Inbound: volume(500)}}, Addresses: []admin.AddressTraffic{byItself(ofAddress("10.0.0.9", 0, 500, 0, 0))}},
 			},
 		},
 	}
@@ -169,6 +175,54 @@ func TestTopSort(t *testing.T) {
 	}
 }
 
+// TestTopTwoGateways: a host that goes by two gateways and by an elastic IP of its own has
+// a line for each, and one gateway can be asked for.
+func TestTopTwoGateways(t *testing.T) {
+	f := office()
+	f.networks[0].Gateways = []string{"ngw-a", "ngw-b"}
+	for i, traffic := range f.traffic {
+		a := traffic["vpc-a"]
+		n := uint64(i)
+		a.Gateways = append(a.Gateways, admin.GatewayTraffic{ID: "ngw-b", Limit: 50, Sessions: []admin.Sessions{{Kind: "snat", Open: 50, Opened: 60 * n}}, Refused: []admin.Count{{Reason: "connections", Count: 8 * n}}, Outbound: volume(4_000 * n)})
+		a.Gateways[0] = admin.GatewayTraffic{Sessions: []admin.Sessions{{Kind: "elastic", Open: 2}}}
+		other, own := ofAddress("10.0.0.9", 4_000*n, 0, 50, 60*n), byItself(ofAddress("10.0.0.9", 0, 0, 2, 0))
+		other.Gateway = "ngw-b"
+		a.Addresses = append(a.Addresses, other, own)
+		traffic["vpc-a"] = a
+	}
+	lines := func(gateway string) (list []string) {
+		f.n = 0
+		run := topOf(f, 1)
+		run.gateway, run.sort = gateway, "address"
+		var out strings.Builder
+		if err := run.run(t.Context(), &out); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			if f := strings.Fields(line); len(f) > 1 && (strings.Contains(line, "ngw") || f[0] == "-" || f[0] == "vpc-a") {
+				list = append(list, strings.Join(f, " "))
+			}
+		}
+		return list
+	}
+	all := []string{
+		"- vpc-a 0 2 0 0 0 0 0 0",
+		"ngw-a vpc-a 9/10000 1 5 3.50 ports 4.00M 5.00k 80.0k 100",
+		"ngw-b vpc-a 50/50 0 30 4 connections 16.0k 20 0 0",
+		"ngw-a 10.0.0.9 4.00k 5 80.0k 100 5 1 3",
+		"ngw-b 10.0.0.9 16.0k 20 0 0 50 30 0",
+		"vpc-a 10.0.0.9 0 0 0 0 2 0 0",
+		"ngw-a 10.0.0.10 4.00M 5.00k 0 0 2 0 0",
+		"ngw-a 10.0.0.12 0 0 0 0 2 4 0",
+	}
+	if d := cmp.Diff(all, lines("vpc-a")); d != "" {
+		t.Errorf("the VPC (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{all[2], all[4]}, lines("ngw-b")); d != "" {
+		t.Errorf("one gateway (-want +got):\n%s", d)
+	}
+}
+
 func TestTopJSON(t *testing.T) {
 	run := topOf(office(), 2)
 	run.gateway, run.json = "ngw-a", true
@@ -208,7 +262,7 @@ func TestTopUnknownRates(t *testing.T) {
 	a := f.traffic[1]["vpc-a"]
 	a.Epoch = 2 // it began anew
 	f.traffic[1]["vpc-a"] = a
-	b.Outbound = volume(100)
+	b.Gateways = []admin.GatewayTraffic{{Outbound: volume(100)}}
 	f.traffic = append(f.traffic, map[string]admin.Traffic{"vpc-a": a, "vpc-b": b})
 	run := topOf(f, 2)
 	run.json = true
@@ -312,12 +366,17 @@ func TestShort(t *testing.T) {
 type counted struct{}
 
 func (counted) Traffic(context.Context, string) (*dataplane.Traffic, error) {
-	return &dataplane.Traffic{Addresses: []dataplane.AddressTraffic{{Address: netip.MustParseAddr("10.0.0.1"), Open: 1}}}, nil
+	return &dataplane.Traffic{
+		Gateways:  []dataplane.GatewayTraffic{{}, {ID: "ngw-a"}},
+		Addresses: []dataplane.AddressTraffic{{Address: netip.MustParseAddr("10.0.0.1"), Gateway: "ngw-a", Open: 1}},
+	}, nil
 }
 func (counted) Programs(_ context.Context, network string) ([]dataplane.Programs, error) {
 	return []dataplane.Programs{{Link: dataplane.UplinkName, By: dataplane.ByTCX, Why: "its driver has none"}}, nil
 }
-func (counted) Networks() []admin.Network { return []admin.Network{{ID: "vpc-a", Gateway: "ngw-a"}} }
+func (counted) Networks() []admin.Network {
+	return []admin.Network{{ID: "vpc-a", Gateways: []string{"ngw-a"}}}
+}
 func (counted) Info() admin.Info {
 	return admin.Info{Version: "v1", Listen: "127.0.0.1:1", Metrics: "127.0.0.1:2"}
 }

@@ -27,13 +27,14 @@ import (
 type fakeKernel struct {
 	mu       sync.Mutex
 	networks map[string]int64
+	gateways map[string][]dataplane.NATGateway
 	hold     chan struct{} // Apply waits for it to be closed
 	closed   bool
 	marked   []string // networks of an earlier daemon
 }
 
 func newFakeKernel() *fakeKernel {
-	k := &fakeKernel{networks: map[string]int64{}, hold: make(chan struct{})}
+	k := &fakeKernel{networks: map[string]int64{}, gateways: map[string][]dataplane.NATGateway{}, hold: make(chan struct{})}
 	close(k.hold)
 	return k
 }
@@ -47,6 +48,7 @@ func (k *fakeKernel) Apply(ctx context.Context, n *dataplane.Network) (dataplane
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.networks[n.ID] = n.Revision
+	k.gateways[n.ID] = n.NATGateways
 	return dataplane.Observed{Revision: n.Revision}, nil
 }
 
@@ -68,7 +70,12 @@ func (k *fakeKernel) Traffic(_ context.Context, id string) (*dataplane.Traffic, 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if r, ok := k.networks[id]; ok {
-		return &dataplane.Traffic{Outbound: dataplane.Volume{Packets: uint64(r)}}, nil
+		all := dataplane.Volume{Packets: uint64(r)}
+		t := &dataplane.Traffic{Outbound: all, Gateways: []dataplane.GatewayTraffic{{}}}
+		for _, g := range k.gateways[id] {
+			t.Gateways = append(t.Gateways, dataplane.GatewayTraffic{ID: g.ID, Limits: g.Limits, Outbound: all})
+		}
+		return t, nil
 	}
 	return nil, fmt.Errorf("network %s: %w", id, engine.ErrNotCounted)
 }

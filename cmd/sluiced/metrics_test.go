@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +93,7 @@ func TestMetrics(t *testing.T) {
 
 	// The same by the admin socket.
 	networks, err := r.admin(t).Networks(t.Context())
-	if err != nil || len(networks) != 1 || networks[0].Gateway != gateway.NatGatewayId {
+	if err != nil || len(networks) != 1 || !slices.Equal(networks[0].Gateways, []string{gateway.NatGatewayId}) {
 		t.Errorf("networks: %+v, %v", networks, err)
 	}
 	if got, err := r.admin(t).Traffic(t.Context(), vpc.VpcId); err != nil || got.Outbound.Packets == 0 {

@@ -71,16 +71,6 @@ func (c *VPC) Network(v *state.View, changes Changes) (*dataplane.Network, error
 	return n, nil
 }
 
-// limits are those of the VPC's NAT gateway. Without one nothing is translated that they could hold for.
-func (j *job) limits() error {
-	j.network.Limits = dataplane.Limits{}
-	for g := range j.v.NATGateways.By(state.ByVPC, j.id).All() {
-		j.network.Limits = g.Limits
-		break
-	}
-	return nil
-}
-
 // isECS says whether an instance of the inventory is an ECS instance, the only
 // kind that DNAT entries lead to.
 func isECS(i *resource.Instance) bool { return i.Type == resource.Host }

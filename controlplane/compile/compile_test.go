@@ -65,6 +65,19 @@ var cases = []golden{
 			nattest.SNAT("snat-2", gateway(), "vsw-1", "10.0.1.7/32", "203.0.113.12"),
 			nattest.SNAT("snat-3", gateway(), "vsw-1", "10.0.1.9/32", "203.0.113.99")) // no longer on the gateway
 	}},
+	{name: "two-gateways", resources: func() []resource.Resource {
+		other := nattest.Gateway("ngw-c", "vpc-a")
+		other.Limits = nattest.Large
+		return append(vpc(), gateway(), other, defaultRoute,
+			onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"),
+			nattest.ElasticIP("eip-3", "203.0.113.14", "vpc-a", resource.BoundToNATGateway, "ngw-c"),
+			nattest.ElasticIP("eip-4", "203.0.113.13", "vpc-a", resource.BoundToNATGateway, "ngw-c"),
+			nattest.SNAT("snat-1", gateway(), "vsw-1", "10.0.1.0/24", "203.0.113.12"),
+			nattest.SNAT("snat-2", other, "vsw-2", "10.0.2.0/24", "203.0.113.13", "203.0.113.12"), // the latter is not on it
+			nattest.Forward("fwd-1", gateway(), resource.TCP, "203.0.113.11:80", "10.0.1.5:80"),
+			nattest.Forward("fwd-2", other, resource.TCP, "203.0.113.14:80", "10.0.1.5:80"),
+			nattest.Forward("fwd-3", other, resource.TCP, "203.0.113.11:81", "10.0.1.5:80")) // likewise
+	}},
 	{name: "dnat", resources: func() []resource.Resource {
 		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"),
 			nattest.Instance("i-slb", "vpc-a", "vsw-1", "10.0.1.50", resource.LoadBalancer),

@@ -30,17 +30,22 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		}
 		out = append(out, nattest.VSwitch(fmt.Sprintf("vsw-%d%d", r.IntN(100), i), "vpc-a", fmt.Sprintf("10.0.%d.0/%d", i, bits)))
 	}
-	g := gateway()
+	gateways := []*resource.NATGateway{gateway(), gateway(), gateway(), nattest.Gateway("ngw-b", "vpc-a")}
+	gateways[3].Limits = nattest.Large
 	if r.IntN(4) > 0 {
-		out = append(out, g)
+		out = append(out, gateways[0])
 	}
+	if r.IntN(3) > 0 {
+		out = append(out, gateways[3])
+	}
+	of := func() *resource.NATGateway { return gateways[r.IntN(4)] }
 	for i := range r.IntN(12) {
 		ip := private()
 		kind := resource.InstanceKind(pick("host", "host", "load-balancer", "virtual-ip", "database"))
 		out = append(out, nattest.Instance(fmt.Sprintf("i-%d", i), "vpc-a", "vsw-x", ip, kind))
 	}
 	for i := range r.IntN(12) {
-		to, kind := pick("", "ngw-a", "ngw-a", "ngw-a", "ngw-a", "ngw-x"), resource.BoundToNATGateway
+		to, kind := pick("", "ngw-a", "ngw-a", "ngw-a", "ngw-b", "ngw-x"), resource.BoundToNATGateway
 		if r.IntN(5) == 0 {
 			to, kind = fmt.Sprintf("i-%d", r.IntN(14)), resource.BoundToHost
 		}
@@ -52,7 +57,7 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		if p == resource.AnyProtocol {
 			from, to = 0, 0
 		}
-		out = append(out, nattest.Forward(fmt.Sprintf("fwd-%d", i), g, p, fmt.Sprintf("%s:%d", public(), from), fmt.Sprintf("%s:%d", private(), to)))
+		out = append(out, nattest.Forward(fmt.Sprintf("fwd-%d", i), of(), p, fmt.Sprintf("%s:%d", public(), from), fmt.Sprintf("%s:%d", private(), to)))
 	}
 	for i := range r.IntN(3) * r.IntN(4) {
 		source := private() + "/32"
@@ -63,7 +68,7 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		for range 1 + r.IntN(4) {
 			pool = append(pool, public())
 		}
-		out = append(out, nattest.SNAT(fmt.Sprintf("snat-%d", i), g, "vsw-x", source, pool...))
+		out = append(out, nattest.SNAT(fmt.Sprintf("snat-%d", i), of(), "vsw-x", source, pool...))
 	}
 	if r.IntN(2) == 0 {
 		out = append(out, defaultRoute)
@@ -184,6 +189,7 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 		t.Error("translation without an uplink")
 	}
 
+	of := checkGateways(t, n)
 	elastic, onLink := set(n.Elastic), func(a netip.Addr) bool {
 		return slices.ContainsFunc(n.Switches, func(s dataplane.Switch) bool { return s.Prefix.Contains(a) && s.Gateway != a })
 	}
@@ -200,6 +206,9 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 	forwarded := map[netip.Addr]bool{}
 	for d := range n.DNAT.All() {
 		forwarded[d.External] = true
+		if of[d.External] == "" {
+			t.Errorf("DNAT entry %v is of no gateway", d)
+		}
 		if external[d.External] || internal[d.Internal] {
 			t.Errorf("DNAT entry %v takes part in a mapping", d)
 		}
@@ -216,6 +225,9 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 			t.Errorf("SNAT of %s without an address", s.Source)
 		}
 		for _, a := range s.Pool {
+			if of[a] == "" || of[a] != of[s.Pool[0]] {
+				t.Errorf("SNAT of %s to %s, which are not of one gateway", s.Source, s.Pool)
+			}
 			if forwarded[a] || external[a] || !elastic[a] {
 				t.Errorf("SNAT of %s to %s, which is not free for it", s.Source, a)
 			}
@@ -242,6 +254,32 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 			}
 		}
 	}
+}
+
+// checkGateways checks what package dataplane promises of NAT gateways. It returns of
+// which gateway each elastic IP is.
+func checkGateways(t *testing.T, n *dataplane.Network) map[netip.Addr]string {
+	t.Helper()
+	ascending(t, "NAT gateways", n.NATGateways, func(a, b dataplane.NATGateway) int { return cmp.Compare(a.ID, b.ID) })
+	of := map[netip.Addr]string{}
+	for _, g := range n.NATGateways {
+		ascending(t, "elastic IPs of a gateway", g.Elastic, netip.Addr.Compare)
+		if !g.Limits.Limited() {
+			t.Errorf("gateway %s has the limits %+v", g.ID, g.Limits)
+		}
+		for _, a := range g.Elastic {
+			if of[a] != "" || !slices.Contains(n.Elastic, a) {
+				t.Errorf("%s of gateway %s is of %q, too, or not of the network", a, g.ID, of[a])
+			}
+			of[a] = g.ID
+		}
+	}
+	for _, m := range n.Mappings {
+		if of[m.External] != "" {
+			t.Errorf("a host's own elastic IP %s is of gateway %s", m.External, of[m.External])
+		}
+	}
+	return of
 }
 
 // ascending checks order, and that nothing is there twice.

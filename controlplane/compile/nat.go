@@ -13,7 +13,7 @@ import (
 )
 
 // dnat is the DNAT entries that take effect. By the documents an entry
-// does so while its public address is on the gateway, and an ECS instance
+// does so while its public address is on its gateway, and an ECS instance
 // without an elastic IP of its own holds its private address (NAT Gateway API
 // reference, CreateForwardEntry); an address of a VSwitch that the inventory
 // doesn't know counts as an ordinary ECS instance.
@@ -102,7 +102,7 @@ func (j *job) forwarding() *forwarding {
 
 func (f *forwarding) takesEffect(e *resource.ForwardEntry) bool {
 	_, own := f.own[e.InternalIP]
-	return f.shared[e.ExternalIP] && !f.others[e.InternalIP] && !own && f.contains(e.InternalIP)
+	return e.Gateway != "" && f.shared[e.ExternalIP] == e.Gateway && !f.others[e.InternalIP] && !own && f.contains(e.InternalIP)
 }
 
 func forward(e *resource.ForwardEntry) dataplane.DNAT {
@@ -126,7 +126,7 @@ func twice(v *state.View, vpc string, d dataplane.DNAT) error {
 }
 
 // snat is the SNAT entries that take effect, with those of their
-// addresses that are on the gateway. A single address whose instance has an
+// addresses that are on their gateway. A single address whose instance has an
 // elastic IP of its own goes out by that. An instance in the block of a
 // VSwitch does too, which the dataplane sees to: a mapping comes before SNAT.
 func (j *job) snat() error {
@@ -145,7 +145,7 @@ func (j *job) snat() error {
 			if forwards(n, a) {
 				return usedByBoth(a, e)
 			}
-			if p.shared[a] {
+			if e.Gateway != "" && p.shared[a] == e.Gateway {
 				pool = append(pool, a)
 			}
 		}

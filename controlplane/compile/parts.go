@@ -15,8 +15,8 @@ var parts = []struct {
 }{
 	{[]resource.Kind{resource.KindVPC}, (*job).constants},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch}, (*job).switches},
-	{[]resource.Kind{resource.KindNATGateway}, (*job).limits},
 	{publicKinds, (*job).uplink},
+	{publicKinds, (*job).gateways},
 	{append(publicKinds, resource.KindVSwitch, resource.KindForwardEntry), (*job).dnat},
 	{append(publicKinds, resource.KindVSwitch, resource.KindSNATEntry), (*job).snat},
 	{[]resource.Kind{resource.KindForwardEntry}, (*job).checkPools},

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -11,12 +12,12 @@ import (
 
 // public is what a VPC has on the public side.
 type public struct {
-	gateway string                    // id of the NAT gateway, or empty
-	shared  map[netip.Addr]bool       // elastic IPs of the NAT gateway
-	own     map[netip.Addr]netip.Addr // private address of an instance → its elastic IP
-	others  map[netip.Addr]bool       // private addresses of what is no ECS instance
-	bound   []*resource.ElasticIP     // all elastic IPs that are bound
-	vpn     []netip.Addr              // of VPN gateways with IPsec on
+	gateways map[string]*resource.NATGateway // by id
+	shared   map[netip.Addr]string           // elastic IP of a NAT gateway → id of that
+	own      map[netip.Addr]netip.Addr       // private address of an instance → its elastic IP
+	others   map[netip.Addr]bool             // private addresses of what is no ECS instance
+	bound    []*resource.ElasticIP           // all elastic IPs that are bound
+	vpn      []netip.Addr                    // of VPN gateways with IPsec on
 }
 
 // uplink is the way to the public network, with the addresses on it.
@@ -30,10 +31,31 @@ func (j *job) uplink() error {
 	return nil
 }
 
+// gateways are the VPC's NAT gateways, with the elastic IPs that are bound to them.
+func (j *job) gateways() error {
+	n, p := j.network, j.public()
+	n.NATGateways = nil
+	for id, g := range p.gateways {
+		out := dataplane.NATGateway{ID: id, Limits: g.Limits}
+		for _, e := range p.bound {
+			if n.Uplink != nil && p.shared[e.Address] == id {
+				out.Elastic = append(out.Elastic, e.Address)
+			}
+		}
+		slices.SortFunc(out.Elastic, netip.Addr.Compare)
+		n.NATGateways = append(n.NATGateways, out)
+	}
+	slices.SortFunc(n.NATGateways, func(a, b dataplane.NATGateway) int { return cmp.Compare(a.ID, b.ID) })
+	return nil
+}
+
 func readPublic(v *state.View, vpc string) *public {
-	p := &public{shared: make(map[netip.Addr]bool), own: make(map[netip.Addr]netip.Addr), others: make(map[netip.Addr]bool)}
+	p := &public{
+		gateways: make(map[string]*resource.NATGateway), shared: make(map[netip.Addr]string),
+		own: make(map[netip.Addr]netip.Addr), others: make(map[netip.Addr]bool),
+	}
 	for g := range v.NATGateways.By(state.ByVPC, vpc).All() {
-		p.gateway = g.ID
+		p.gateways[g.ID] = g
 	}
 	for g := range v.VPNGateways.By(state.ByVPC, vpc).All() {
 		if g.IPsec {
@@ -45,8 +67,8 @@ func readPublic(v *state.View, vpc string) *public {
 			continue // it worked here once
 		}
 		if e.Binding.Type == resource.BoundToNATGateway {
-			if e.Binding.ID == p.gateway {
-				p.shared[e.Address] = true
+			if p.gateways[e.Binding.ID] != nil {
+				p.shared[e.Address] = e.Binding.ID
 				p.bound = append(p.bound, e)
 			}
 			continue
@@ -67,7 +89,7 @@ func readPublic(v *state.View, vpc string) *public {
 }
 
 // used says whether the VPC needs an uplink.
-func (p *public) used() bool { return p.gateway != "" || len(p.bound) > 0 || len(p.vpn) > 0 }
+func (p *public) used() bool { return len(p.gateways) > 0 || len(p.bound) > 0 || len(p.vpn) > 0 }
 
 // addresses returns the elastic IPs and the VPN gateways' addresses, ascending.
 func (p *public) addresses() []netip.Addr {

@@ -100,7 +100,10 @@ func text(n *dataplane.Network) string {
 	if n.Bounds != (dataplane.Bounds{}) {
 		line("bounds %+v", n.Bounds)
 	}
-	line("limits %d connections, %d new per second, beyond them %s", n.Limits.Connections, n.Limits.NewPerSecond, n.Refusal)
+	for _, g := range n.NATGateways {
+		line("NAT gateway %s: %d connections, %d new per second, elastic IPs %v", g.ID, g.Limits.Connections, g.Limits.NewPerSecond, g.Elastic)
+	}
+	line("beyond limits %s", n.Refusal)
 	line("shortcut %t", n.Shortcut)
 	t := n.Timeouts
 	line("timeouts udp %s tcp %s transitory %s icmp %s reset %s", t.UDP, t.TCPEstablished, t.TCPTransitory, t.ICMP, t.TCPReset)

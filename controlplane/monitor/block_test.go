@@ -188,19 +188,27 @@ func TestRowsOf(t *testing.T) {
 	at := func(list ...string) *dataplane.Traffic {
 		out := &dataplane.Traffic{}
 		for _, a := range list {
-			out.Addresses = append(out.Addresses, dataplane.AddressTraffic{Address: netip.MustParseAddr(a), Opened: 1})
+			out.Addresses = append(out.Addresses, dataplane.AddressTraffic{Address: netip.MustParseAddr(a), Gateway: "ngw-1", Opened: 1})
 		}
 		return out
 	}
 	for _, bad := range []*dataplane.Traffic{at("10.0.0.2", "10.0.0.1"), at("2001:db8::1")} {
-		if _, err := rowsOf(bad); err == nil {
+		if _, err := rowsOf(bad, "ngw-1"); err == nil {
 			t.Errorf("%v was taken", bad.Addresses)
 		}
 	}
-	if rows, err := rowsOf(at("10.0.0.1", "10.0.0.1", "10.0.0.2")); err != nil || len(rows) != 2 || rows[0].Opened != 2 || rows[1].Opened != 1 {
+	if rows, err := rowsOf(at("10.0.0.1", "10.0.0.1", "10.0.0.2"), "ngw-1"); err != nil || len(rows) != 2 || rows[0].Opened != 2 || rows[1].Opened != 1 {
 		t.Errorf("an address twice: %v, %v", rows, err)
 	}
-	if rows, err := rowsOf(at("10.0.0.1", "10.0.0.2")); err != nil || len(rows) != 2 || rows[1].Opened != 1 {
+	if rows, err := rowsOf(at("10.0.0.1", "10.0.0.2"), "ngw-1"); err != nil || len(rows) != 2 || rows[1].Opened != 1 {
 		t.Errorf("%v, %v", rows, err)
+	}
+	other := at("10.0.0.1", "10.0.0.1", "10.0.0.2")
+	other.Addresses[1].Gateway = "ngw-2"
+	if rows, err := rowsOf(other, "ngw-1"); err != nil || len(rows) != 2 || rows[0].Opened != 1 {
+		t.Errorf("an address by two gateways: %v, %v", rows, err)
+	}
+	if rows, err := rowsOf(other, "ngw-2"); err != nil || len(rows) != 1 || rows[0].Opened != 1 {
+		t.Errorf("the other gateway: %v, %v", rows, err)
 	}
 }

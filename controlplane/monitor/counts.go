@@ -60,12 +60,15 @@ type Row struct {
 	Counts
 }
 
-// rowsOf returns the rows of a reading, whose addresses are ascending. One that
-// is there twice (two processors may begin to count a new address at the same
-// moment) has the sum of both.
-func rowsOf(t *dataplane.Traffic) ([]Row, error) {
+// rowsOf returns the rows of a reading that are of a gateway; the addresses are
+// ascending. One that is there twice (two processors may begin to count a new address at
+// the same moment) has the sum of both.
+func rowsOf(t *dataplane.Traffic, gateway string) ([]Row, error) {
 	rows := make([]Row, 0, len(t.Addresses))
 	for _, a := range t.Addresses {
+		if a.Gateway != gateway {
+			continue
+		}
 		c := Counts{Outbound: a.Outbound, Inbound: a.Inbound, Open: a.Open, Opened: a.Opened}
 		last := len(rows) - 1
 		switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -162,7 +163,7 @@ func (r *Recorder) record(ctx context.Context, end int64) {
 	}
 }
 
-// take reads the counters of one gateway's network.
+// take reads the counters of one gateway.
 func (r *Recorder) take(ctx context.Context, v *state.View, g *resource.NATGateway, end int64) outcome {
 	t, err := r.meter.Traffic(ctx, g.VPC)
 	// A daemon that has just been started finds its networks one after the
@@ -176,7 +177,10 @@ func (r *Recorder) take(ctx context.Context, v *state.View, g *resource.NATGatew
 	if late := r.clock.Now().Sub(time.Unix(end, 0)); late > slack {
 		return outcome{err: fmt.Errorf("its counters were read %v after the end of the minute; at most %v is exact enough", late, slack)}
 	}
-	rows, err := rowsOf(t)
+	if !slices.ContainsFunc(t.Gateways, func(of dataplane.GatewayTraffic) bool { return of.ID == g.ID }) {
+		return outcome{err: fmt.Errorf("the network's counters are not those of gateway %s yet", g.ID)}
+	}
+	rows, err := rowsOf(t, g.ID)
 	if err != nil {
 		return outcome{err: err}
 	}

@@ -71,14 +71,15 @@ func (c *fakeClock) Wait(_ context.Context, d time.Duration) error {
 // fakeMeter has counted 100 bytes and a packet for each second that the clock
 // has run, of one address of every network.
 type fakeMeter struct {
-	mu    sync.Mutex
-	clock *fakeClock
-	epoch uint64
-	err   error
-	slow  time.Duration // that a reading takes
-	until time.Duration // of the clock's running: err is until then; 0: always
-	more  []string      // further addresses
-	asked []string
+	mu      sync.Mutex
+	clock   *fakeClock
+	epoch   uint64
+	err     error
+	slow    time.Duration // that a reading takes
+	until   time.Duration // of the clock's running: err is until then; 0: always
+	more    []string      // further addresses
+	gateway string
+	asked   []string
 }
 
 func (m *fakeMeter) Traffic(_ context.Context, network string) (*dataplane.Traffic, error) {
@@ -90,10 +91,10 @@ func (m *fakeMeter) Traffic(_ context.Context, network string) (*dataplane.Traff
 		return nil, m.err
 	}
 	n := uint64(m.clock.Running() / time.Second)
-	t := &dataplane.Traffic{Epoch: m.epoch}
+	t := &dataplane.Traffic{Epoch: m.epoch, Gateways: []dataplane.GatewayTraffic{{}, {ID: m.gateway}}}
 	for _, a := range append([]string{"10.0.0.1"}, m.more...) {
 		t.Addresses = append(t.Addresses, dataplane.AddressTraffic{
-			Address: netip.MustParseAddr(a), Outbound: dataplane.Volume{Bytes: 100 * n, Packets: n}, Inbound: dataplane.Volume{Bytes: n, Packets: n}, Open: 3, Opened: n})
+			Address: netip.MustParseAddr(a), Gateway: m.gateway, Outbound: dataplane.Volume{Bytes: 100 * n, Packets: n}, Inbound: dataplane.Volume{Bytes: n, Packets: n}, Open: 3, Opened: n})
 	}
 	return t, nil
 }
@@ -116,7 +117,7 @@ func newRecording(t *testing.T) *recording {
 	r.vpc = r.VPC(planetest.Alice, "10.0.0.0/16").VPC
 	r.gateway = r.Gateway(planetest.Alice, r.vpc).ID
 	r.clock = &fakeClock{now: time.Unix(begin, 0).Add(-20 * time.Second), running: 1000 * time.Second, set: map[time.Duration]time.Duration{}, stands: map[time.Duration]time.Duration{}}
-	r.meter = &fakeMeter{clock: r.clock, epoch: 1}
+	r.meter = &fakeMeter{clock: r.clock, epoch: 1, gateway: r.gateway}
 	r.start()
 	return r
 }

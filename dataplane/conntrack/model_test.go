@@ -326,7 +326,9 @@ func TestDiffer(t *testing.T) {
 		{"tunnel of an active route", func(*dataplane.Network) {}, down, true, true},
 		{"learned route", func(*dataplane.Network) {}, learned, true, true},
 		{"revision only", func(n *dataplane.Network) { n.Revision++ }, tunnels, false, false},
-		{"limits only", func(n *dataplane.Network) { n.Limits.Connections = 5 }, tunnels, false, false},
+		{"limits only", func(n *dataplane.Network) {
+			n.NATGateways = []dataplane.NATGateway{{ID: "ngw-a", Limits: dataplane.Limits{Connections: 5}}}
+		}, tunnels, false, false},
 		{"bandwidth only", func(n *dataplane.Network) { n.VPNGateways[0].Bandwidth = 5 }, tunnels, false, false},
 	} {
 		fresh := func() *dataplane.Network {

@@ -117,7 +117,7 @@ func TestFloods(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newCrowdWith(t, session.Options{Sessions: most}, func(n *dataplane.Network) {
-				n.Limits = dataplane.Limits{Connections: spec}
+				limit(n, dataplane.Limits{Connections: spec})
 				n.Elastic = append(n.Elastic, addr("203.0.113.12"))
 				n.Mappings = []dataplane.Mapping{{External: addr("203.0.113.12"), Internal: addr("10.0.1.8")}}
 				n.DNAT = n.DNAT.With(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 17, ExternalPort: 53, Internal: addr("10.0.1.5"), InternalPort: 53})

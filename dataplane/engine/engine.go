@@ -40,7 +40,7 @@ type Config struct {
 	// by the engine.
 	VPN ipsec.Options
 	// WithoutSessions leaves all of that out: only nftables translates, and
-	// Network.Limits and Network.Shortcut have no effect.
+	// the limits of NAT gateways and Network.Shortcut have no effect.
 	WithoutSessions bool
 }
 

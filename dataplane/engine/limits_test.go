@@ -25,7 +25,8 @@ type limitedGateway struct {
 func newLimited(t *testing.T, l dataplane.Limits) *limitedGateway {
 	g := &limitedGateway{site: newSite(t)}
 	g.n = g.network(t)
-	g.n.Shortcut, g.n.Limits = true, l
+	g.n.Shortcut = true
+	limit(g.n, l)
 	g.e = g.engine(t)
 	mustApply(t, g.e, g.n)
 	g.client = nstest.Host(t, dataplane.Namespace(g.n.ID), "vsw-a", "10.0.1.6/24", "10.0.1.253")
@@ -112,12 +113,12 @@ func TestConnectionLimit(t *testing.T) {
 	// A larger specification takes effect at once, a smaller one cuts nothing.
 	larger := *g.n
 	larger.Revision++
-	larger.Limits.Connections = most + 1
+	limit(&larger, dataplane.Limits{Connections: most + 1})
 	mustApply(t, g.e, &larger)
 	conns = append(conns, nstest.MustDial(t, g.client, "tcp4", "203.0.113.1:9000"))
 	smaller := larger
 	smaller.Revision++
-	smaller.Limits.Connections = most / 2
+	limit(&smaller, dataplane.Limits{Connections: most / 2})
 	mustApply(t, g.e, &smaller)
 	for _, c := range conns {
 		if _, err := nstest.Ask(c); err != nil {

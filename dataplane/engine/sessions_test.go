@@ -34,7 +34,7 @@ func TestShortcut(t *testing.T) {
 		s := newSite(t)
 		n := s.network(t)
 		n.Shortcut = on
-		n.Limits = dataplane.Limits{Connections: 100, NewPerSecond: 1000}
+		limit(n, dataplane.Limits{Connections: 100, NewPerSecond: 1000})
 		e := s.engine(t)
 		mustApply(t, e, n)
 		space := dataplane.Namespace(n.ID)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,11 +108,18 @@ func (s *site) network(t testing.TB) *dataplane.Network {
 		Uplink: &dataplane.Uplink{
 			Mode: dataplane.UplinkBridge, Device: "pub0", Prefix: prefix("203.0.113.0/24"), Gateway: addr("203.0.113.1"),
 		},
-		Elastic:  []netip.Addr{addr("203.0.113.10"), addr("203.0.113.11")},
-		DNAT:     sorted.Of(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 6, ExternalPort: 80, Internal: addr("10.0.1.5"), InternalPort: 8080}),
-		SNAT:     []dataplane.SNAT{{Source: prefix("10.0.1.0/24"), Pool: []netip.Addr{addr("203.0.113.10")}}},
-		Timeouts: dataplane.DefaultTimeouts(),
+		Elastic:     []netip.Addr{addr("203.0.113.10"), addr("203.0.113.11")},
+		DNAT:        sorted.Of(dataplane.DNAT{External: addr("203.0.113.11"), Protocol: 6, ExternalPort: 80, Internal: addr("10.0.1.5"), InternalPort: 8080}),
+		SNAT:        []dataplane.SNAT{{Source: prefix("10.0.1.0/24"), Pool: []netip.Addr{addr("203.0.113.10")}}},
+		NATGateways: []dataplane.NATGateway{{ID: "ngw-a", Elastic: []netip.Addr{addr("203.0.113.10"), addr("203.0.113.11")}}},
+		Timeouts:    dataplane.DefaultTimeouts(),
 	}
+}
+
+// limit gives the network's gateway other limits.
+func limit(n *dataplane.Network, l dataplane.Limits) {
+	n.NATGateways = slices.Clone(n.NATGateways)
+	n.NATGateways[0].Limits = l
 }
 
 func (s *site) remove(t testing.TB, id string) {

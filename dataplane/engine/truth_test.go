@@ -148,7 +148,7 @@ func TestCountIsConntracksTruth(t *testing.T) {
 	s := newSite(t)
 	n := s.network(t)
 	n.Shortcut = true
-	n.Limits = dataplane.Limits{Connections: 100_000}
+	limit(n, dataplane.Limits{Connections: 100_000})
 	n.Timeouts.TCPReset = 2 * time.Second
 	e := s.engine(t)
 	mustApply(t, e, n)

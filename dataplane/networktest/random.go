@@ -30,7 +30,6 @@ func Random(r *rand.Rand, id string, o Outside, vpn bool) *dataplane.Network {
 	g := &generator{Rand: r, o: o, n: &dataplane.Network{
 		ID: id, Revision: r.Int64N(1 << 40), Shortcut: r.IntN(2) == 0, Refusal: pick(r, dataplane.RefuseDrop, dataplane.RefuseReject),
 		Prefix: pick(r, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("10.0.0.0/12")),
-		Limits: dataplane.Limits{Connections: r.IntN(3) * 5000, NewPerSecond: r.IntN(3) * 1000},
 	}}
 	g.timeouts()
 	g.switches()
@@ -135,7 +134,7 @@ func (g *generator) hosts(count int) []netip.Addr {
 }
 
 // translation adds entries for elastic IPs: some are mapped, some forward, some are
-// pools.
+// pools; and NAT gateways that these are of.
 func (g *generator) translation(free []netip.Addr) {
 	n := g.n
 	take := func(most int) []netip.Addr {
@@ -160,12 +159,20 @@ func (g *generator) translation(free []netip.Addr) {
 			n.DNAT = n.DNAT.With(dataplane.DNAT{External: e, Protocol: pick[uint8](g.Rand, 6, 17), ExternalPort: uint16(1 + n.DNAT.Len()*97), Internal: inside, InternalPort: uint16(1 + g.IntN(65535))})
 		}
 	}
+	for i := range 1 + g.IntN(3) {
+		k := g.IntN(len(free) + 1)
+		n.NATGateways = append(n.NATGateways, dataplane.NATGateway{
+			ID: fmt.Sprintf("ngw-%d", i), Elastic: slices.SortedFunc(slices.Values(free[:k]), netip.Addr.Compare),
+			Limits: dataplane.Limits{Connections: g.IntN(3) * 5000, NewPerSecond: g.IntN(3) * 1000},
+		})
+		free = free[k:]
+	}
 	for i := range n.Switches {
-		pool := slices.Clone(free[:g.IntN(len(free)+1)])
+		of := pick(g.Rand, n.NATGateways...)
+		pool := of.Elastic[:g.IntN(len(of.Elastic)+1)]
 		if len(pool) == 0 {
 			continue
 		}
-		slices.SortFunc(pool, netip.Addr.Compare)
 		source := n.Switches[i].Prefix
 		switch g.IntN(3) {
 		case 0:
@@ -176,6 +183,12 @@ func (g *generator) translation(free []netip.Addr) {
 		n.SNAT = append(n.SNAT, dataplane.SNAT{Source: source, Pool: pool})
 	}
 	slices.SortFunc(n.SNAT, func(a, b dataplane.SNAT) int { return a.Source.Compare(b.Source) })
+	for d := range n.DNAT.All() {
+		to := &n.NATGateways[int(d.External.As4()[3])%len(n.NATGateways)]
+		if at, there := slices.BinarySearchFunc(to.Elastic, d.External, netip.Addr.Compare); !there {
+			to.Elastic = slices.Insert(slices.Clone(to.Elastic), at, d.External)
+		}
+	}
 }
 
 // destinations that a route may have; the network's own blocks come on top.

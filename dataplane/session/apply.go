@@ -10,12 +10,16 @@ import (
 	"sluice/dataplane"
 )
 
-// Apply makes the programs go by what network want says, in this order: who is
-// translated, then the settings. uplink is the index of the uplink.
+// Apply makes the programs go by what network want says, in this order: the limits of
+// its NAT gateways, who is translated, then the settings. uplink is the index of the
+// uplink.
 func (n *Network) Apply(want *dataplane.Network, uplink int) error {
-	r := compile(want)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if err := n.numberGateways(want.NATGateways); err != nil {
+		return err
+	}
+	r := compile(want, n.numbers)
 	if err := n.putRules(r); err != nil {
 		n.rules = nil
 		return fmt.Errorf("tell the BPF programs of network %s who is translated: %w", n.id, err)
@@ -26,10 +30,10 @@ func (n *Network) Apply(want *dataplane.Network, uplink int) error {
 	}
 	var s settings
 	n.bounds(&s, r)
-	if room := s.Share[bpf.GatewayClassCLASS_SNAT]; r.snat && r.settings.Connections > room && r.settings.Connections != n.tooMany {
-		n.s.opt.Logger.Warn("conntrack's table has not as much room as the gateway's specification allows connections; raise net.netfilter.nf_conntrack_max, or nat.sessions",
-			"network", n.id, "connections", r.settings.Connections, "room", room)
-		n.tooMany = r.settings.Connections
+	if room := s.Share[bpf.GatewayClassCLASS_SNAT]; r.snat && r.connections > room && r.connections != n.tooMany {
+		n.s.opt.Logger.Warn("conntrack's table has not as much room as the specifications of the network's gateways allow connections; raise net.netfilter.nf_conntrack_max, or nat.sessions",
+			"network", n.id, "connections", r.connections, "room", room)
+		n.tooMany = r.connections
 	}
 	return nil
 }
@@ -37,6 +41,14 @@ func (n *Network) Apply(want *dataplane.Network, uplink int) error {
 // putRules makes the maps hold r. What they hold is what they were told last, or is
 // read where that is not known.
 func (n *Network) putRules(r *rules) error {
+	limits := difference[uint32, natLimits]{put: r.limits}
+	if n.rules != nil {
+		limits = differing(n.rules.limits, r.limits)
+		limits.gone = nil // what is open goes on counting with those of a gateway that is gone
+	}
+	if err := change(n.maps["limits"], limits); err != nil {
+		return err
+	}
 	if n.rules == nil {
 		return errors.Join(fill(n.maps["hosts"], r.hosts), fill(n.maps["elastic"], r.elastic), fill(n.maps["entries"], r.entries()))
 	}

@@ -85,7 +85,7 @@ func (r *rules) has(k boundKey) bool {
 		_, ok := r.elastic[k.Addr]
 		return ok
 	case ofHost:
-		return r.hosts[hostKey{PrefixLength: 32, Addr: k.Addr}] == kindElastic
+		return r.hosts[hostKey{PrefixLength: 32, Addr: k.Addr}] == byHost(kindElastic, gatewayNone)
 	}
 	if _, ok := r.mapped[k.Addr]; ok && k.Proto == 0 {
 		return true

@@ -20,14 +20,14 @@ import (
 const shared = "203.0.113.11"
 
 // boundedBy is a fixture with entries; change may change its settings.
-func boundedBy(t testing.TB, change func(*settings)) *fixture {
+func boundedBy(t testing.TB, change func(*configured)) *fixture {
 	t.Helper()
 	f := limited(t, change)
 	f.rebound(change)
 	return f
 }
 
-func (f *fixture) rebound(change func(*settings)) {
+func (f *fixture) rebound(change func(*configured)) {
 	f.t.Helper()
 	f.limit(change)
 	entry := func(external string, protocol uint8, port uint16, private string) {
@@ -94,7 +94,7 @@ const (
 // Of each entry and each elastic IP as many are open as may be, and what ends makes
 // room where it was.
 func TestBounds(t *testing.T) {
-	f := boundedBy(t, func(s *settings) { s.PerEntry, s.PerElasticIp, s.PerHost = 2, 3, 2 })
+	f := boundedBy(t, func(s *configured) { s.PerEntry, s.PerElasticIp, s.PerHost = 2, 3, 2 })
 	f.wantInbound(t, called(4000, shared+":80"), tcNext)
 	f.wantInbound(t, called(4001, shared+":80"), tcNext)
 	f.wantInbound(t, called(4002, shared+":80"), tcShot, refusedEntry)
@@ -124,7 +124,7 @@ func TestBounds(t *testing.T) {
 	})
 
 	// A host that calls the elastic IP of another one counts, too, and is answered.
-	f.rebound(func(s *settings) { s.PerEntry, s.PerElasticIp, s.PerHost, s.Flags = 2, 3, 2, setReject })
+	f.rebound(func(s *configured) { s.PerEntry, s.PerElasticIp, s.PerHost, s.Flags = 2, 3, 2, setReject })
 	hairpin := opening("10.0.1.6", 4000).with(func(p *packet) { p.to = shared + ":80" })
 	if r := f.run(t, switchIngress, hairpin.frame()); r.Verdict != tcNext || r.Mark != markRefused || r.Stats[refusedEntry] != 1 {
 		t.Errorf("to a neighbour: %+v", r)
@@ -146,7 +146,7 @@ func TestBounds(t *testing.T) {
 // The bounds are exact, however many CPUs ask at once.
 func TestBoundsAtOnce(t *testing.T) {
 	const most, askers, each = 50, 4, 60
-	f := boundedBy(t, func(s *settings) { s.PerEntry, s.PerElasticIp = most, most+20 })
+	f := boundedBy(t, func(s *configured) { s.PerEntry, s.PerElasticIp = most, most+20 })
 	var all sync.WaitGroup
 	for asker := range askers {
 		all.Go(func() {
@@ -174,7 +174,7 @@ func TestBoundsAtOnce(t *testing.T) {
 
 // A closed connection has no place, and takes one when it begins anew.
 func TestBoundsRenewed(t *testing.T) {
-	f := boundedBy(t, func(s *settings) { s.PerEntry = 1 })
+	f := boundedBy(t, func(s *configured) { s.PerEntry = 1 })
 	again := called(4000, shared+":80")
 	f.wantInbound(t, again, tcNext)
 	known := f.track(t, unix.IPPROTO_TCP, again.from, again.to)
@@ -198,7 +198,7 @@ func TestBoundsRenewed(t *testing.T) {
 
 // What conntrack has already is not new, and what answers a host is not called.
 func TestBoundsLeaveKnown(t *testing.T) {
-	f := boundedBy(t, func(s *settings) { s.PerEntry = 1 })
+	f := boundedBy(t, func(s *configured) { s.PerEntry = 1 })
 	f.wantInbound(t, asked(3999, shared+":53"), tcNext)
 	f.track(t, unix.IPPROTO_UDP, outside+":4000", shared+":53")
 	f.track(t, unix.IPPROTO_UDP, elasticIP+":5000", outside+":53")
@@ -223,7 +223,7 @@ func TestBoundsLeaveKnown(t *testing.T) {
 // Each class has its share of the table, and what nobody's share needs is for
 // whoever comes first.
 func TestTableShares(t *testing.T) {
-	set := func(s *settings) {
+	set := func(s *configured) {
 		s.Entries = 100
 		s.Share = [4]uint32{bpf.GatewayClassCLASS_OTHERS: 10, bpf.GatewayClassCLASS_SNAT: 40, bpf.GatewayClassCLASS_ELASTIC: 10, bpf.GatewayClassCLASS_INBOUND: 10}
 	}
@@ -275,7 +275,7 @@ func TestTableShares(t *testing.T) {
 	}
 
 	// What is not translated is what the table has besides.
-	f := boundedBy(t, func(s *settings) { set(s); s.Others = 40 })
+	f := boundedBy(t, func(s *configured) { set(s); s.Others = 40 })
 	f.track(t, unix.IPPROTO_UDP, "10.0.1.6:4000", "10.0.2.7:53")
 	f.want(t, within(4001), tcShot, refusedTable)
 	f.want(t, within(4000), tcNext) // conntrack has it
@@ -295,7 +295,7 @@ func TestTableShares(t *testing.T) {
 	f.put("gateway", uint32(0), g)
 	f.want(t, opening("10.0.1.6", 4001), tcNext)
 	f.want(t, within(4001), tcNext)
-	f.rebound(func(s *settings) { set(s); s.Others = 60 })
+	f.rebound(func(s *configured) { set(s); s.Others = 60 })
 	f.want(t, opening("10.0.1.6", 4002), tcNext)
 	f.want(t, within(4001), tcShot, refusedTable)
 	f.wantInbound(t, asked(4001, shared+":53"), tcShot, refusedTable)
@@ -303,7 +303,7 @@ func TestTableShares(t *testing.T) {
 
 // The number of entries that the programs go by is the kernel's own.
 func TestTableIsTheKernels(t *testing.T) {
-	f := boundedBy(t, func(s *settings) { s.Entries = 20; s.Share[bpf.GatewayClassCLASS_SNAT] = 10 })
+	f := boundedBy(t, func(s *configured) { s.Entries = 20; s.Share[bpf.GatewayClassCLASS_SNAT] = 10 })
 	part, err := findPart(f.prog["locate"])
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +328,7 @@ func TestTableIsTheKernels(t *testing.T) {
 
 // Counters of entries that are gone stay as long as something is open.
 func TestBoundsAreDropped(t *testing.T) {
-	f := boundedBy(t, func(*settings) {})
+	f := boundedBy(t, func(*configured) {})
 	f.wantInbound(t, called(4000, shared+":80"), tcNext)
 	f.wantInbound(t, asked(4000, shared+":53"), tcNext)
 	f.want(t, opening("10.0.1.9", 4000), tcNext)
@@ -359,7 +359,7 @@ func TestBoundsAreDropped(t *testing.T) {
 
 // Where a connection is closed it makes room when that is asked for, and only then.
 func TestSpare(t *testing.T) {
-	f := boundedBy(t, func(*settings) {})
+	f := boundedBy(t, func(*configured) {})
 	c := f.conntrack(t)
 	open, closed := called(4000, shared+":80"), called(4001, shared+":80")
 	f.track(t, unix.IPPROTO_TCP, open.from, open.to)
@@ -380,9 +380,9 @@ func TestSpare(t *testing.T) {
 func TestShares(t *testing.T) {
 	const entries = 80_000
 	all := &rules{snat: true, elasticHosts: true, mapped: map[uint32]uint32{0: 0}}
-	all.settings.Connections = 40_000
+	all.connections = 40_000
 	large := &rules{snat: true, mapped: all.mapped}
-	large.settings.Connections = 200_000
+	large.connections = 200_000
 	type list = [4]uint32
 	const others, snat, elastic, inbound = bpf.GatewayClassCLASS_OTHERS, bpf.GatewayClassCLASS_SNAT, bpf.GatewayClassCLASS_ELASTIC, bpf.GatewayClassCLASS_INBOUND
 	for name, c := range map[string]struct {
@@ -417,7 +417,7 @@ func TestCompileEntries(t *testing.T) {
 		),
 		Bounds: dataplane.Bounds{PerEntry: 1},
 	}
-	r := compile(n)
+	r := compile(n, nil)
 	want := map[boundKey]uint32{
 		{Addr: word(addrOf(elasticIP))}:                           word(addrOf("10.0.1.9")),
 		{Addr: word(addrOf(shared)), Proto: 6, Port: order16(80)}: word(addrOf("10.0.2.7")),

@@ -29,11 +29,11 @@ func (n *Network) note(c *comparison, flows []conntrack.Flow) error {
 	if err != nil {
 		return err
 	}
-	g, err := n.state()
+	states, err := n.gatewayStates()
 	if err != nil {
 		return err
 	}
-	c.entries, c.opened = t.entries, opened(g)
+	c.entries, c.opened = t.entries, opened(states)
 	c.known = int(t.entries) == len(flows)
 	for i := range flows {
 		// Conntrack cannot be asked for the others, and shortens what outstays.
@@ -42,9 +42,12 @@ func (n *Network) note(c *comparison, flows []conntrack.Flow) error {
 	return nil
 }
 
-func opened(g *bpf.GatewayGatewayState) (sum uint64) {
-	for _, v := range g.Opened {
-		sum += v
+// opened is how many sessions all gateways have opened.
+func opened(states []bpf.GatewayNatState) (sum uint64) {
+	for i := range states {
+		for _, v := range states[i].Opened {
+			sum += v
+		}
 	}
 	return sum
 }
@@ -97,9 +100,13 @@ func (n *Network) sameEntries() (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	states, err := n.gatewayStates()
+	if err != nil {
+		return false, err
+	}
 	t, err := n.readTable()
 	if err != nil {
 		return false, err
 	}
-	return g.Pending == 0 && ended == c.ended && opened(g) == c.opened && t.entries == c.entries, nil
+	return g.Pending == 0 && ended == c.ended && opened(states) == c.opened && t.entries == c.entries, nil
 }

@@ -111,12 +111,12 @@ func TestSameEntries(t *testing.T) {
 		case k == 7:
 			what, same = "a session is opened", false
 			opened++
-			g, err := f.state()
+			states, err := f.gatewayStates()
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.Opened[kindSNAT]++
-			f.put("gateway", new(uint32), g)
+			states[7].Opened[kindSNAT]++
+			f.put("nat_states", uint32(7), &states[7])
 		case k == 8:
 			what, same, compared = "the tables are compared", icmp == 0, true
 			if err := f.Compare(t.Context()); err != nil {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"time"
 
@@ -40,40 +41,66 @@ const (
 	kindElastic = uint32(bpf.GatewayKindKIND_ELASTIC)
 )
 
+// Numbers of NAT gateways (GATEWAYS and GATEWAY_NONE in bpf/types.h).
+const (
+	gatewayNumbers        = 64
+	gatewayNone    uint32 = 1
+)
+
 type (
-	settings = bpf.GatewayGatewaySettings
-	hostKey  = bpf.GatewayHostKey
-	boundKey = bpf.GatewayBoundKey
+	settings  = bpf.GatewayGatewaySettings
+	natLimits = bpf.GatewayNatLimits
+	hostKey   = bpf.GatewayHostKey
+	boundKey  = bpf.GatewayBoundKey
 )
 
 // rules is what the programs of a network go by. It is plain data, compiled
-// from a dataplane.Network, and does not depend on the order of its slices.
+// from a dataplane.Network and the numbers of its NAT gateways, and does not depend on
+// the order of its slices.
 type rules struct {
-	settings settings // without Uplink and Generation, which are the kernel's, for a Lifetime of 0, and without what depends on conntrack's table
-	hosts    map[hostKey]uint32
-	elastic  map[uint32]uint32
-	mapped   map[uint32]uint32 // elastic IP of a host → private address
+	settings settings             // without Uplink and Generation, which are the kernel's, for a Lifetime of 0, and without what depends on conntrack's table
+	gateways map[string]uint32    // their numbers, by id
+	limits   map[uint32]natLimits // of gateways, by number
+	hosts    map[hostKey]uint32   // kind, and number of the gateway (hostOf)
+	elastic  map[uint32]uint32    // number of the gateway
+	mapped   map[uint32]uint32    // elastic IP of a host → private address
 	dnat     sorted.Set[dataplane.DNAT]
 	bounds   dataplane.Bounds
 
-	snat, elasticHosts bool // whether hosts open sessions by SNAT, by elastic IPs of their own
+	snat, elasticHosts bool   // whether hosts open sessions by SNAT, by elastic IPs of their own
+	connections        uint32 // that all gateways together may have open; 0 for no limit
 }
 
-// compile returns the rules of network n.
-func compile(n *dataplane.Network) *rules {
+// byHost is how a host's own connections are translated: by an entry of a kind, of a
+// gateway.
+func byHost(kind, gateway uint32) uint32 { return kind | gateway<<8 }
+
+// compile returns the rules of network n, whose NAT gateways have those numbers.
+func compile(n *dataplane.Network, numbers map[string]uint32) *rules {
 	r := &rules{
+		gateways: make(map[string]uint32, len(n.NATGateways)), limits: make(map[uint32]natLimits, len(n.NATGateways)),
 		hosts: make(map[hostKey]uint32, len(n.SNAT)+len(n.Mappings)), elastic: make(map[uint32]uint32, len(n.Elastic)),
 		mapped: make(map[uint32]uint32, len(n.Mappings)), dnat: n.DNAT,
 		bounds: n.Bounds, snat: len(n.SNAT) > 0, elasticHosts: len(n.Mappings) > 0,
 	}
 	s := &r.settings
 	s.Patience = ticks(patience)
-	s.Connections = uint32(n.Limits.Connections)
-	if per := n.Limits.NewPerSecond; per > 0 {
-		// A fifth of a second's worth may come at once: then any ten seconds
-		// see at most 2 % more than ten times the rate.
-		s.Interval = uint64(time.Second) / uint64(per)
-		s.Burst = uint64(max(per/5, 1)-1) * s.Interval
+	s.Gateway = gatewayNone
+	for _, a := range n.Elastic {
+		r.elastic[word(a)] = gatewayNone
+	}
+	for i := range n.NATGateways {
+		g := &n.NATGateways[i]
+		number := numbers[g.ID]
+		r.gateways[g.ID], r.limits[number] = number, limitsOf(g.Limits)
+		if s.Gateway == gatewayNone || number < s.Gateway {
+			s.Gateway = number
+		}
+		for _, a := range g.Elastic {
+			if _, ok := r.elastic[word(a)]; ok {
+				r.elastic[word(a)] = number
+			}
+		}
 	}
 	s.Established, s.Transitory, s.Reset = millis(n.Timeouts.TCPEstablished), millis(n.Timeouts.TCPTransitory), millis(n.Timeouts.TCPReset)
 	s.Unanswered, s.Answered = millis(unanswered), millis(n.Timeouts.UDP)
@@ -92,18 +119,57 @@ func compile(n *dataplane.Network) *rules {
 	}
 	for i := range n.SNAT {
 		p := n.SNAT[i].Source.Masked()
-		r.hosts[hostKey{PrefixLength: uint32(p.Bits()), Addr: word(p.Addr())}] = kindSNAT
+		gateway := gatewayNone
+		if len(n.SNAT[i].Pool) > 0 {
+			gateway = r.gatewayOf(n.SNAT[i].Pool[0])
+		}
+		r.hosts[hostKey{PrefixLength: uint32(p.Bits()), Addr: word(p.Addr())}] = byHost(kindSNAT, gateway)
 	}
 	for _, m := range n.Mappings {
-		r.hosts[hostKey{PrefixLength: 32, Addr: word(m.Internal)}] = kindElastic
+		r.hosts[hostKey{PrefixLength: 32, Addr: word(m.Internal)}] = byHost(kindElastic, gatewayNone)
 	}
 	for _, m := range n.Mappings {
 		r.mapped[word(m.External)] = word(m.Internal)
 	}
-	for _, a := range n.Elastic {
-		r.elastic[word(a)] = 0
-	}
+	r.connections = r.allConnections()
 	return r
+}
+
+// gatewayOf returns the number of the gateway that an elastic IP is of.
+func (r *rules) gatewayOf(external netip.Addr) uint32 {
+	if number, ok := r.elastic[word(external)]; ok {
+		return number
+	}
+	return gatewayNone
+}
+
+// allConnections returns how many SNAT connections all gateways together may have open;
+// 0 where those of one are not limited.
+func (r *rules) allConnections() (sum uint32) {
+	for _, host := range r.hosts {
+		if host == byHost(kindSNAT, gatewayNone) {
+			return 0
+		}
+	}
+	for _, l := range r.limits {
+		if l.Connections == 0 {
+			return 0
+		}
+		sum = min(sum, math.MaxUint32-l.Connections) + l.Connections
+	}
+	return sum
+}
+
+// limitsOf are a gateway's limits as the programs have them.
+func limitsOf(l dataplane.Limits) natLimits {
+	out := natLimits{Connections: uint32(l.Connections)}
+	if per := l.NewPerSecond; per > 0 {
+		// A fifth of a second's worth may come at once: then any ten seconds
+		// see at most 2 % more than ten times the rate.
+		out.Interval = uint64(time.Second) / uint64(per)
+		out.Burst = uint64(max(per/5, 1)-1) * out.Interval
+	}
+	return out
 }
 
 // boundKeyOf is the key of a DNAT entry.

@@ -25,18 +25,25 @@ func desired() *dataplane.Network {
 			{Destination: prefixOf("0.0.0.0/0"), NextHops: []dataplane.NextHop{{Uplink: true}}},
 			{Destination: prefixOf("10.0.9.0/24"), NextHops: []dataplane.NextHop{{Via: addrOf("10.0.1.5")}}},
 		},
-		Elastic: []netip.Addr{addrOf("203.0.113.10"), addrOf("203.0.113.12")},
+		Elastic: []netip.Addr{addrOf("203.0.113.10"), addrOf("203.0.113.11"), addrOf("203.0.113.12")},
 		Mappings: []dataplane.Mapping{
 			{External: addrOf("203.0.113.12"), Internal: addrOf("10.0.1.9")},
 			{External: addrOf("203.0.113.13"), Internal: addrOf("10.0.7.9")},
 		},
 		SNAT: []dataplane.SNAT{
 			{Source: prefixOf("10.0.1.0/24"), Pool: []netip.Addr{addrOf("203.0.113.10")}},
-			{Source: prefixOf("10.0.2.128/25"), Pool: []netip.Addr{addrOf("203.0.113.10")}},
+			{Source: prefixOf("10.0.2.128/25"), Pool: []netip.Addr{addrOf("203.0.113.11")}},
 		},
-		Limits: dataplane.Limits{Connections: 50000, NewPerSecond: 1000}, Shortcut: true,
+		NATGateways: []dataplane.NATGateway{
+			{ID: "ngw-1", Limits: dataplane.Limits{Connections: 50000, NewPerSecond: 1000}, Elastic: []netip.Addr{addrOf("203.0.113.10")}},
+			{ID: "ngw-2", Limits: dataplane.Limits{Connections: 10000}, Elastic: []netip.Addr{addrOf("203.0.113.11")}},
+		},
+		Shortcut: true,
 	}
 }
+
+// numbers are those of desired's gateways.
+var numbers = map[string]uint32{"ngw-1": 5, "ngw-2": 3, "ngw-gone": 2}
 
 // bytesOf is a word as it is in memory.
 func bytesOf(w uint32) [4]byte {
@@ -46,10 +53,9 @@ func bytesOf(w uint32) [4]byte {
 }
 
 func TestCompile(t *testing.T) {
-	r := compile(desired())
+	r := compile(desired(), numbers)
 	want := settings{
-		Interval: uint64(time.Millisecond), Burst: 199 * uint64(time.Millisecond), Connections: 50000,
-		Patience: ticks(10 * time.Second), Unanswered: 30_000,
+		Patience: ticks(10 * time.Second), Unanswered: 30_000, Gateway: 3,
 		Vpc: word4(10, 0, 0, 0), VpcMask: word4(255, 255, 0, 0), Public: word4(203, 0, 113, 0), PublicMask: word4(255, 255, 255, 0),
 		Flags: 0x1,
 	}
@@ -59,17 +65,27 @@ func TestCompile(t *testing.T) {
 	// A host with an elastic IP has a longer prefix than the SNAT entry that it
 	// is in.
 	hosts := map[hostKey]uint32{
-		{PrefixLength: 24, Addr: word4(10, 0, 1, 0)}:   1,
-		{PrefixLength: 25, Addr: word4(10, 0, 2, 128)}: 1,
-		{PrefixLength: 32, Addr: word4(10, 0, 1, 9)}:   3,
-		{PrefixLength: 32, Addr: word4(10, 0, 7, 9)}:   3,
+		{PrefixLength: 24, Addr: word4(10, 0, 1, 0)}:   1 | 5<<8,
+		{PrefixLength: 25, Addr: word4(10, 0, 2, 128)}: 1 | 3<<8,
+		{PrefixLength: 32, Addr: word4(10, 0, 1, 9)}:   3 | 1<<8,
+		{PrefixLength: 32, Addr: word4(10, 0, 7, 9)}:   3 | 1<<8,
 	}
 	if d := cmp.Diff(hosts, r.hosts); d != "" {
 		t.Errorf("hosts (-want +got):\n%s", d)
 	}
-	elastic := map[uint32]uint32{word4(203, 0, 113, 10): 0, word4(203, 0, 113, 12): 0}
+	elastic := map[uint32]uint32{word4(203, 0, 113, 10): 5, word4(203, 0, 113, 11): 3, word4(203, 0, 113, 12): 1}
 	if d := cmp.Diff(elastic, r.elastic); d != "" {
 		t.Errorf("elastic IPs (-want +got):\n%s", d)
+	}
+	limits := map[uint32]natLimits{
+		5: {Interval: uint64(time.Millisecond), Burst: 199 * uint64(time.Millisecond), Connections: 50000},
+		3: {Connections: 10000},
+	}
+	if d := cmp.Diff(limits, r.limits); d != "" {
+		t.Errorf("limits (-want +got):\n%s", d)
+	}
+	if r.connections != 60_000 {
+		t.Errorf("%d connections in all", r.connections)
 	}
 }
 
@@ -80,10 +96,11 @@ func TestCompileOrder(t *testing.T) {
 		func() { other.SNAT[0], other.SNAT[1] = other.SNAT[1], other.SNAT[0] },
 		func() { other.Mappings[0], other.Mappings[1] = other.Mappings[1], other.Mappings[0] },
 		func() { other.Elastic[0], other.Elastic[1] = other.Elastic[1], other.Elastic[0] },
+		func() { other.NATGateways[0], other.NATGateways[1] = other.NATGateways[1], other.NATGateways[0] },
 		func() { other.Routes[0], other.Routes[1] = other.Routes[1], other.Routes[0] },
 	} {
 		swap()
-		if d := cmp.Diff(compile(desired()), compile(other), cmp.AllowUnexported(rules{})); d != "" {
+		if d := cmp.Diff(compile(desired(), numbers), compile(other, numbers), cmp.AllowUnexported(rules{})); d != "" {
 			t.Errorf("(-one order +another):\n%s", d)
 		}
 	}
@@ -94,7 +111,7 @@ func TestCompileOrder(t *testing.T) {
 func TestCompileHostOfBoth(t *testing.T) {
 	n := desired()
 	n.SNAT = append(n.SNAT, dataplane.SNAT{Source: prefixOf("10.0.7.9/32")})
-	if kind := compile(n).hosts[hostKey{PrefixLength: 32, Addr: word4(10, 0, 7, 9)}]; kind != kindElastic {
+	if kind := compile(n, numbers).hosts[hostKey{PrefixLength: 32, Addr: word4(10, 0, 7, 9)}]; kind != byHost(kindElastic, gatewayNone) {
 		t.Errorf("kind %d", kind)
 	}
 }
@@ -104,7 +121,7 @@ func TestCompileMasks(t *testing.T) {
 	n := desired()
 	n.SNAT = []dataplane.SNAT{{Source: prefixOf("10.0.1.77/24")}}
 	n.Prefix = prefixOf("10.0.1.77/20")
-	r := compile(n)
+	r := compile(n, numbers)
 	if _, ok := r.hosts[hostKey{PrefixLength: 24, Addr: word4(10, 0, 1, 0)}]; !ok {
 		t.Errorf("hosts: %v", r.hosts)
 	}
@@ -130,16 +147,16 @@ func TestCompileLimits(t *testing.T) {
 		{1000000, time.Microsecond, 199999 * time.Microsecond},
 	} {
 		n := desired()
-		n.Limits.NewPerSecond = c.perSecond
-		s := compile(n).settings
+		n.NATGateways[0].Limits.NewPerSecond = c.perSecond
+		s := compile(n, numbers).limits[5]
 		if s.Interval != uint64(c.interval) || s.Burst != uint64(c.burst) {
 			t.Errorf("%d a second: interval %s, burst %s; want %s, %s",
 				c.perSecond, time.Duration(s.Interval), time.Duration(s.Burst), c.interval, c.burst)
 		}
 	}
 	n := desired()
-	n.Limits = dataplane.Limits{}
-	if s := compile(n).settings; s.Connections != 0 || s.Interval != 0 || s.Burst != 0 {
+	n.NATGateways[0].Limits = dataplane.Limits{}
+	if s := compile(n, numbers).limits[5]; s.Connections != 0 || s.Interval != 0 || s.Burst != 0 {
 		t.Errorf("without limits: %+v", s)
 	}
 }
@@ -175,7 +192,7 @@ func TestCompileFlags(t *testing.T) {
 	} {
 		n := desired()
 		c.change(n)
-		if got := compile(n).settings.Flags; got != c.want {
+		if got := compile(n, numbers).settings.Flags; got != c.want {
 			t.Errorf("%s: flags %#x, want %#x", c.name, got, c.want)
 		}
 	}
@@ -183,7 +200,7 @@ func TestCompileFlags(t *testing.T) {
 
 // A network without a public side has nobody to translate.
 func TestCompileWithoutUplink(t *testing.T) {
-	r := compile(&dataplane.Network{ID: "vpc-fixture", Prefix: prefixOf("10.0.0.0/16")})
+	r := compile(&dataplane.Network{ID: "vpc-fixture", Prefix: prefixOf("10.0.0.0/16")}, nil)
 	if len(r.hosts)+len(r.elastic) != 0 || r.settings.Public != 0 || r.settings.PublicMask != 0 || r.settings.Flags != 0 {
 		t.Errorf("%+v", r)
 	}

@@ -128,8 +128,7 @@ func TestSegmentsFit(t *testing.T) {
 func TestCountEgress(t *testing.T) {
 	f := newFixture(t)
 	const other = 5 // slot of 10.0.1.7
-	address := word4(10, 0, 1, 7)
-	f.put("slots", &address, uint32(other))
+	f.put("slots", &slotKey{Addr: word4(10, 0, 1, 7)}, uint32(other))
 	out := tcp("203.0.113.10:1025", "198.51.100.1:80", strings.Repeat("w", 100))
 	in := tcp("198.51.100.1:80", "10.0.1.7:443", strings.Repeat("w", 100))
 	large := out

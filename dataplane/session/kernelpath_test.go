@@ -179,9 +179,6 @@ func TestKernelPath(t *testing.T) {
 						want := missed(program, frame)
 						if want.Verdict == tcNext {
 							want.Index = o.index
-							if o.name == "shortcut off" && program == uplinkIngress {
-								want.Index = 0 // egress looks by itself
-							}
 							if o.name == "hairpin" && program == switchIngress {
 								// The sender counts, which has no slot here.
 								want.Index = indexCheck | indexHairpin

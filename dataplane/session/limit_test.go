@@ -26,27 +26,35 @@ const (
 	elasticIP = "203.0.113.12"
 )
 
+// configured is the settings of a network, and the limits of its gateway, which has the
+// number 0 in these tests.
+type configured struct {
+	settings
+	natLimits
+}
+
 // limited is a fixture with limits; change may change its settings.
-func limited(t testing.TB, change func(*settings)) *fixture {
+func limited(t testing.TB, change func(*configured)) *fixture {
 	t.Helper()
 	f := newFixture(t)
 	f.limit(change)
 	return f
 }
 
-func (f *fixture) limit(change func(*settings)) {
+func (f *fixture) limit(change func(*configured)) {
 	f.t.Helper()
-	s := f.settings()
+	s := configured{settings: f.settings()}
 	s.Flags = 0
 	change(&s)
-	f.settle(s)
+	f.settle(s.settings)
+	f.put("limits", uint32(0), &s.natLimits)
 	f.put("hosts", &hostKey{PrefixLength: 24, Addr: word4(10, 0, 1, 0)}, kindSNAT)
 	f.put("hosts", &hostKey{PrefixLength: 32, Addr: word4(10, 0, 1, 9)}, kindElastic)
 	elastic := word4(203, 0, 113, 12)
 	f.put("elastic", &elastic, uint32(0))
 }
 
-func connections(n uint32) func(*settings) { return func(s *settings) { s.Connections = n } }
+func connections(n uint32) func(*configured) { return func(s *configured) { s.Connections = n } }
 
 // opening is the first packet of a connection.
 func opening(host string, port int) packet {
@@ -67,17 +75,25 @@ func (f *fixture) counts() counts {
 		f.t.Fatal(err)
 	}
 	c := counts{Open: map[uint32]uint64{}, Opened: map[uint32]uint64{}, Pending: g.Pending, Addresses: map[string][2]uint64{}}
-	for kind := range g.Open {
-		if g.Open[kind] != 0 {
-			c.Open[uint32(kind)] = g.Open[kind]
+	states, err := f.gatewayStates()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for i := range states {
+		for kind, n := range states[i].Open {
+			if n != 0 {
+				c.Open[uint32(kind)] += n
+			}
 		}
-		if g.Opened[kind] != 0 {
-			c.Opened[uint32(kind)] = g.Opened[kind]
+		for kind, n := range states[i].Opened {
+			if n != 0 {
+				c.Opened[uint32(kind)] += n
+			}
 		}
 	}
-	for slot := range min(g.Slots, 16) + 1 {
+	for slot := range min(g.Slots, 16) {
 		var a bpf.GatewayAddress
-		if err := f.maps["addresses"].Lookup(slot, &a); err != nil {
+		if err := f.maps["addresses"].Lookup(gatewayNumbers+slot, &a); err != nil {
 			f.t.Fatal(err)
 		}
 		if a.Open != 0 || a.Opened != 0 {
@@ -265,13 +281,13 @@ func TestIndexOfNew(t *testing.T) {
 		want   uint32
 	}{
 		{"to a neighbour, not known yet", neighbour, indexCheck | indexHairpin},
-		{"first connection", opening("10.0.1.6", 4000), 1 | indexCheck},
-		{"to a neighbour", neighbour, 1 | indexCheck | indexHairpin},
-		{"ICMP error", icmp("10.0.1.6", outside, 1, 3<<8|1), 1 | indexCheck},
-		{"again", opening("10.0.1.6", 4000), 1 | indexCheck},
-		{"more of it", opening("10.0.1.6", 4000).with(flags(flagACK)), 1},
+		{"first connection", opening("10.0.1.6", 4000), gatewayNumbers | indexCheck},
+		{"to a neighbour", neighbour, gatewayNumbers | indexCheck | indexHairpin},
+		{"ICMP error", icmp("10.0.1.6", outside, 1, 3<<8|1), gatewayNumbers | indexCheck},
+		{"again", opening("10.0.1.6", 4000), gatewayNumbers | indexCheck},
+		{"more of it", opening("10.0.1.6", 4000).with(flags(flagACK)), gatewayNumbers},
 		{"within the VPC", opening("10.0.1.6", 4000).with(func(p *packet) { p.to = "10.0.2.1:80" }), 0},
-		{"elastic IP", opening("10.0.1.9", 4000), 2 | indexCheck},
+		{"elastic IP", opening("10.0.1.9", 4000), gatewayNumbers + 1 | indexCheck},
 		{"host without an entry", opening("10.0.2.1", 4000), indexCheck},
 	} {
 		if r := f.run(t, switchIngress, c.packet.frame()); r.Index != c.want || r.Verdict != tcNext {
@@ -283,7 +299,7 @@ func TestIndexOfNew(t *testing.T) {
 // Hosts with an elastic IP are counted, and not limited, though their address is
 // in the source of an SNAT entry.
 func TestLimitLeavesElasticIPs(t *testing.T) {
-	f := limited(t, func(s *settings) { s.Connections, s.Interval = 1, uint64(time.Hour) })
+	f := limited(t, func(s *configured) { s.Connections, s.Interval = 1, uint64(time.Hour) })
 	for port := range 5 {
 		f.want(t, opening("10.0.1.9", 4000+port), tcNext)
 	}
@@ -297,11 +313,11 @@ func TestLimitLeavesElasticIPs(t *testing.T) {
 
 // With reject, what is refused is marked for the stack to answer.
 func TestLimitRejects(t *testing.T) {
-	f := limited(t, func(s *settings) { s.Connections, s.Flags = 1, setReject })
+	f := limited(t, func(s *configured) { s.Connections, s.Flags = 1, setReject })
 	f.want(t, opening("10.0.1.6", 4000), tcNext)
 	p := opening("10.0.1.6", 4001)
 	want := missed(switchIngress, p.frame())
-	want.Mark, want.Index, want.Stats[bpf.GatewayStatSTAT_REFUSED_CONNECTIONS] = markRefused, 1|indexCheck, 1
+	want.Mark, want.Index, want.Stats[bpf.GatewayStatSTAT_REFUSED_CONNECTIONS] = markRefused, gatewayNumbers|indexCheck, 1
 	compare(t, want, f.run(t, switchIngress, p.frame()))
 }
 
@@ -311,7 +327,7 @@ func TestLimitRate(t *testing.T) {
 	const interval = uint64(time.Hour)
 	for _, burst := range []uint64{0, 1, 7} {
 		t.Run(fmt.Sprint(burst), func(t *testing.T) {
-			f := limited(t, func(s *settings) { s.Interval, s.Burst = interval, burst*interval })
+			f := limited(t, func(s *configured) { s.Interval, s.Burst = interval, burst*interval })
 			for i := range 2 * (burst + 1) {
 				if i <= burst {
 					f.want(t, opening("10.0.1.6", 4000+int(i)), tcNext)
@@ -325,12 +341,12 @@ func TestLimitRate(t *testing.T) {
 			})
 
 			// An hour later there is room for one more.
-			g, err := f.state()
+			states, err := f.gatewayStates()
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.Arrival -= interval
-			f.put("gateway", uint32(0), g)
+			states[0].Arrival -= interval
+			f.put("nat_states", uint32(0), &states[0])
 			f.want(t, opening("10.0.1.6", 5000), tcNext)
 			f.want(t, opening("10.0.1.6", 5001), tcShot, bpf.GatewayStatSTAT_REFUSED_RATE)
 		})
@@ -339,19 +355,19 @@ func TestLimitRate(t *testing.T) {
 
 // A connection that has no place takes none of the rate either.
 func TestLimitConnectionsBeforeRate(t *testing.T) {
-	f := limited(t, func(s *settings) { s.Connections, s.Interval, s.Burst = 1, uint64(time.Hour), uint64(time.Hour) })
+	f := limited(t, func(s *configured) { s.Connections, s.Interval, s.Burst = 1, uint64(time.Hour), uint64(time.Hour) })
 	f.want(t, opening("10.0.1.6", 4000), tcNext)
 	for port := range 5 {
 		f.want(t, opening("10.0.1.6", 4001+port), tcShot, bpf.GatewayStatSTAT_REFUSED_CONNECTIONS)
 	}
-	f.limit(func(s *settings) { s.Connections, s.Interval, s.Burst = 2, uint64(time.Hour), uint64(time.Hour) })
+	f.limit(func(s *configured) { s.Connections, s.Interval, s.Burst = 2, uint64(time.Hour), uint64(time.Hour) })
 	f.want(t, opening("10.0.1.6", 4006), tcNext)
 }
 
 // When nobody has looked after the sessions for too long, those that have ended
 // do not keep others out. The rate needs nobody.
 func TestLimitUnsupervised(t *testing.T) {
-	f := limited(t, func(s *settings) { s.Connections, s.Interval, s.Burst = 1, uint64(time.Hour), uint64(3*time.Hour) })
+	f := limited(t, func(s *configured) { s.Connections, s.Interval, s.Burst = 1, uint64(time.Hour), uint64(3*time.Hour) })
 	f.want(t, opening("10.0.1.6", 4000), tcNext)
 	f.want(t, opening("10.0.1.6", 4001), tcShot, bpf.GatewayStatSTAT_REFUSED_CONNECTIONS)
 	g, err := f.state()
@@ -377,7 +393,7 @@ func TestLimitRenewed(t *testing.T) {
 	for _, kind := range []uint32{kindSNAT, kindElastic} {
 		for name, most := range map[string]uint32{"room": 2, "full": 1} {
 			t.Run(fmt.Sprintf("kind %d, %s", kind, name), func(t *testing.T) {
-				f := limited(t, func(s *settings) { s.Connections, s.Flags = most, setShortcut })
+				f := limited(t, func(s *configured) { s.Connections, s.Flags = most, setShortcut })
 				f.want(t, opening("10.0.1.6", 5000), tcNext, bpf.GatewayStatSTAT_MISS_CLOSING)
 				slot := f.session(opening("10.0.1.6", 5000).key()).Slot
 				f.learned(again, again, func(s *bpf.GatewaySession) {
@@ -465,7 +481,7 @@ func (f *fixture) conntrack(t testing.TB) *conntrack.Conn {
 // A session that cannot be kept is not begun.
 func TestLimitMemory(t *testing.T) {
 	f := newFixture(t, func(s *ebpf.CollectionSpec) { s.Maps["sessions"].MaxEntries = 2 })
-	f.limit(func(*settings) {})
+	f.limit(func(*configured) {})
 	f.want(t, opening("10.0.1.6", 4000), tcNext)
 	f.want(t, opening("10.0.1.9", 4000), tcNext)
 	f.want(t, opening("10.0.1.6", 4001), tcShot, bpf.GatewayStatSTAT_REFUSED_MEMORY)
@@ -485,7 +501,7 @@ func TestSlotsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Slots = slots - 2
+	g.Slots = slots - gatewayNumbers - 1
 	f.put("gateway", uint32(0), g)
 	for _, c := range []struct {
 		host string
@@ -497,8 +513,8 @@ func TestSlotsTaken(t *testing.T) {
 		}
 	}
 	f.want(t, opening("10.0.1.7", 4001), tcShot, bpf.GatewayStatSTAT_REFUSED_CONNECTIONS)
-	if g, err = f.state(); err != nil || g.Slots != slots-1 || g.Open[kindSNAT] != 3 {
-		t.Errorf("%+v, %v", g, err)
+	if g, err = f.state(); err != nil || g.Slots != slots-gatewayNumbers || f.counts().Open[kindSNAT] != 3 {
+		t.Errorf("%+v, %+v, %v", g, f.counts(), err)
 	}
 }
 
@@ -518,7 +534,7 @@ func TestLimitRoutes(t *testing.T) {
 	nstest.Command(t, f.ns, "ip", "route", "add", "192.0.2.0/24", "via", "10.0.3.2")
 	nstest.Command(t, f.ns, "ip", "route", "add", "blackhole", "192.0.3.0/24")
 	nstest.Command(t, f.ns, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-	f.limit(func(s *settings) { s.Flags, s.Uplink, s.Connections = setRoutes, index["public"], 1 })
+	f.limit(func(s *configured) { s.Flags, s.Uplink, s.Connections = setRoutes, index["public"], 1 })
 	for _, c := range []struct {
 		to      string
 		verdict int32

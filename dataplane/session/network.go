@@ -31,10 +31,12 @@ type Network struct {
 
 	mu            sync.Mutex
 	rules         *rules
+	known         []knownGateway    // NAT gateways by number, also those that are gone
+	numbers       map[string]uint32 // of known
 	uplink        int
 	generation    uint32
 	boundsDropped *rules // of which no counter is left that is not theirs
-	tooMany       uint32 // the specification's connections, of which it was said that they do not fit
+	tooMany       uint32 // the specifications' connections, of which it was said that they do not fit
 	files         tableFiles
 	table         table  // conntrack's, as of the last look
 	others        uint32 // entries in it without a session, likewise
@@ -89,6 +91,9 @@ func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) 
 		return nil, err
 	}
 	if err := n.recoverSlots(); err != nil {
+		return nil, err
+	}
+	if err := n.readNumbers(); err != nil {
 		return nil, err
 	}
 	// What was learned before belongs to whatever was the case then.

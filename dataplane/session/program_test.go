@@ -103,6 +103,9 @@ func newFixture(t testing.TB, change ...func(*ebpf.CollectionSpec)) *fixture {
 		t.Fatal(err)
 	}
 	f.settle(f.settings())
+	if err := f.readNumbers(); err != nil {
+		t.Fatal(err)
+	}
 	return f
 }
 

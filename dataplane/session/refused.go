@@ -22,10 +22,11 @@ const (
 // sayMost is how many hosts or entries the log names.
 const sayMost = 5
 
-// refusedFor is what connections are refused for: a reason, and, for want of a port,
-// the elastic IP.
+// refusedFor is what connections are refused for: a reason, and of which NAT gateway
+// they would have been; or, for want of a port, the elastic IP.
 type refusedFor struct {
 	reason  string
+	gateway string // empty: of none, or of one that is gone
 	elastic netip.Addr
 }
 
@@ -41,22 +42,24 @@ func (c refusedCounts) sum() (n uint64) {
 
 // refusals reads how many connections were refused.
 func (n *Network) refusals() (refusedCounts, error) {
-	stats, err := n.readStats()
+	out := refusedCounts{}
+	n.mu.Lock()
+	known := slices.Clone(n.known)
+	n.mu.Unlock()
+	by, err := n.gatewayRefusals()
 	if err != nil {
 		return nil, err
 	}
-	return n.refusalsOf(stats)
-}
-
-// refusalsOf is refusals where the counters have been read.
-func (n *Network) refusalsOf(stats []uint64) (refusedCounts, error) {
-	out := refusedCounts{}
-	for _, r := range refusals {
-		out[refusedFor{reason: r.reason}] = stats[r.stat]
+	for number := range known {
+		k := &known[number]
+		for i, r := range refusals {
+			// What an earlier owner of the number was refused is said already.
+			out[refusedFor{reason: r.reason, gateway: idOf(k)}] += by[number][i] - k.Refused[i]
+		}
 	}
 	noPort, err := n.refusedPorts()
 	for _, p := range noPort {
-		out[refusedFor{dataplane.RefusedPorts, p.External}] += p.Count
+		out[refusedFor{reason: dataplane.RefusedPorts, elastic: p.External}] += p.Count
 	}
 	return out, err
 }
@@ -84,7 +87,7 @@ func (l *lastRefusals) read(n *Network) (refusedCounts, error) {
 	if counted && l.counts != nil && now.stats == l.stats && now.noPort == l.noPort {
 		return l.counts, nil
 	}
-	if now.counts, err = n.refusalsOf(stats); err != nil {
+	if now.counts, err = n.refusals(); err != nil {
 		return nil, err
 	}
 	*l = now
@@ -177,6 +180,9 @@ var saying = map[string]string{
 func (w *watch) sayShortages(now time.Time) {
 	for what, refused := range w.shortages.due(now) {
 		attrs := []any{"network", w.n.id, "reason", what.reason, "refused", refused}
+		if what.gateway != "" {
+			attrs = append(attrs, "gateway", what.gateway)
+		}
 		switch what.reason {
 		case dataplane.RefusedPorts:
 			attrs = append(attrs, "elastic_ip", what.elastic, "most_sessions", w.topHosts(what.elastic))

@@ -13,7 +13,7 @@ import (
 )
 
 func ports(external string) refusedFor {
-	return refusedFor{dataplane.RefusedPorts, addrOf(external)}
+	return refusedFor{reason: dataplane.RefusedPorts, elastic: addrOf(external)}
 }
 
 // A shortage is said when it begins, then after one, two, four minutes as long as

@@ -21,7 +21,10 @@ import (
 //	         another slot, and is told of together with this one
 //	hidden   the address is not told of, also if it is back, until a reader who reads each
 //	         minute has seen it gone: what is told of it then began at 0 again
-//	free     its counts are in the map returned, where those of the network are
+//	free     its counts are in the map returned, where those of the gateway are
+//
+// Each slot is of an address and of the gateway that it goes by: what is said here of an
+// address holds for it and one gateway.
 const (
 	sweepEvery = 30 * time.Second
 
@@ -61,8 +64,8 @@ func (n *Network) readSlots() (s slotted, err error) {
 	if s.cpus, err = ebpf.PossibleCPU(); err != nil {
 		return s, err
 	}
-	// Slot 0 is for addresses beyond those that have one.
-	count := min(int(g.Slots)+1, int(n.maps["addresses"].MaxEntries()))
+	// The first are for addresses beyond those that have one.
+	count := min(gatewayNumbers+int(g.Slots), int(n.maps["addresses"].MaxEntries()))
 	s.addresses = make([]bpf.GatewayAddress, count)
 	if err := batch(n.maps["addresses"], s.addresses, 1); err != nil {
 		return s, err
@@ -83,15 +86,30 @@ func (s *slotted) volume(i int, inbound bool) (v bpf.GatewayVolume) {
 	return v
 }
 
+// gateway returns the number of the gateway that a slot is of.
+func (s *slotted) gateway(i int) uint32 {
+	if i < gatewayNumbers {
+		return uint32(i)
+	}
+	return uint32(s.addresses[i].Gateway)
+}
+
 func addVolume(to *bpf.GatewayVolume, v bpf.GatewayVolume) {
 	to.Bytes += v.Bytes
 	to.Packets += v.Packets
 	to.Hits += v.Hits
 }
 
+type slotKey = bpf.GatewaySlotKey
+
+// slotKeyOf is what leads to a slot.
+func slotKeyOf(a *bpf.GatewayAddress) slotKey {
+	return slotKey{Addr: a.Addr, Gateway: uint32(a.Gateway)}
+}
+
 // slotOf returns the slot that a private address leads to, 0 for none.
-func (n *Network) slotOf(addr uint32) (slot uint32, err error) {
-	err = n.maps["slots"].Lookup(addr, &slot)
+func (n *Network) slotOf(k slotKey) (slot uint32, err error) {
+	err = n.maps["slots"].Lookup(&k, &slot)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		err = nil
 	}
@@ -100,6 +118,7 @@ func (n *Network) slotOf(addr uint32) (slot uint32, err error) {
 
 // sweepSlots takes the slots of silent addresses back, or goes on with it.
 func (n *Network) sweepSlots(now time.Time) error {
+	gone := n.goneGateways()
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
 	s, err := n.readSlots()
@@ -113,8 +132,12 @@ func (n *Network) sweepSlots(now time.Time) error {
 	}
 	var ripe []uint32
 	for i, k := range n.slots.known {
+		enough := patience
+		if gone[s.gateway(int(i))] {
+			enough = silentForFull
+		}
 		switch idle := now.Sub(k.silent); {
-		case !k.retired && s.addresses[i].Open == 0 && idle >= patience,
+		case !k.retired && s.addresses[i].Open == 0 && idle >= enough,
 			k.retired && k.hidden.IsZero() && idle >= retiredFor,
 			k.retired && !k.hidden.IsZero() && now.Sub(k.hidden) >= hiddenFor:
 			ripe = append(ripe, i)
@@ -138,12 +161,26 @@ func (n *Network) sweepSlots(now time.Time) error {
 	return nil
 }
 
+// goneGateways returns the numbers of the gateways that are not there any more.
+func (n *Network) goneGateways() map[uint32]bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	gone := map[uint32]bool{}
+	for id, number := range n.numbers {
+		if n.rules != nil {
+			_, there := n.rules.gateways[id]
+			gone[number] = !there
+		}
+	}
+	return gone
+}
+
 // lookAtSlots notes which addresses are silent, and returns how many slots are taken.
 func (n *Network) lookAtSlots(s *slotted, now time.Time) (taken int) {
 	if n.slots.known == nil {
 		n.slots.known = map[uint32]*slotState{}
 	}
-	for i := 1; i < len(s.addresses); i++ {
+	for i := gatewayNumbers; i < len(s.addresses); i++ {
 		a := &s.addresses[i]
 		if a.Addr == 0 {
 			delete(n.slots.known, uint32(i))
@@ -156,7 +193,7 @@ func (n *Network) lookAtSlots(s *slotted, now time.Time) (taken int) {
 			k = &slotState{}
 			n.slots.known[uint32(i)] = k
 			// An earlier process may have begun to take it back.
-			to, err := n.slotOf(a.Addr)
+			to, err := n.slotOf(slotKeyOf(a))
 			k.retired = err == nil && to != uint32(i)
 			if a.Hidden != 0 {
 				k.hidden = now
@@ -179,26 +216,26 @@ func (n *Network) slotsInUse() (map[uint32]bool, error) {
 // stepSlot does the next step with a slot that is ripe for it, and in which no session
 // counts.
 func (n *Network) stepSlot(s *slotted, i uint32, used map[uint32]bool, now time.Time) error {
-	k, addr := n.slots.known[i], s.addresses[i].Addr
+	k, key := n.slots.known[i], slotKeyOf(&s.addresses[i])
 	switch {
 	case !k.retired:
 		// Nothing but this takes an address away from its slot.
-		if err := n.maps["slots"].Delete(addr); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if err := n.maps["slots"].Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return err
 		}
 		k.retired, k.silent = true, now
 		return nil
 	case k.hidden.IsZero():
-		return n.hide(s, addr, used, now)
+		return n.hide(s, key, used, now)
 	}
 	return n.freeSlot(s, i)
 }
 
 // hide hides all slots of an address at once, as soon as all are ripe for it.
-func (n *Network) hide(s *slotted, addr uint32, used map[uint32]bool, now time.Time) error {
+func (n *Network) hide(s *slotted, key slotKey, used map[uint32]bool, now time.Time) error {
 	var all []uint32
 	for i, k := range n.slots.known {
-		if s.addresses[i].Addr != addr || !k.hidden.IsZero() {
+		if slotKeyOf(&s.addresses[i]) != key || !k.hidden.IsZero() {
 			continue
 		}
 		if used[i] || !k.retired || now.Sub(k.silent) < retiredFor {
@@ -206,7 +243,7 @@ func (n *Network) hide(s *slotted, addr uint32, used map[uint32]bool, now time.T
 		}
 		all = append(all, i)
 	}
-	if to, err := n.slotOf(addr); err != nil || to != 0 {
+	if to, err := n.slotOf(key); err != nil || to != 0 {
 		return err
 	}
 	for _, i := range all {
@@ -221,38 +258,39 @@ func (n *Network) hide(s *slotted, addr uint32, used map[uint32]bool, now time.T
 }
 
 // untold returns the addresses that are not told of, since a slot of theirs is hidden.
-func (s *slotted) untold() map[uint32]bool {
-	out := map[uint32]bool{}
+func (s *slotted) untold() map[slotKey]bool {
+	out := map[slotKey]bool{}
 	for i := range s.addresses {
 		if s.addresses[i].Hidden != 0 {
-			out[s.addresses[i].Addr] = true
+			out[slotKeyOf(&s.addresses[i])] = true
 		}
 	}
 	return out
 }
 
-// freeSlot moves the counts of a slot to where those of the network are, and gives it
+// freeSlot moves the counts of a slot to where those of its gateway are, and gives it
 // back. A crash in between is made up for by recoverSlots.
 func (n *Network) freeSlot(s *slotted, i uint32) error {
 	var r bpf.GatewayReturnedCounts
-	if err := n.maps["returned"].Lookup(uint32(0), &r); err != nil {
+	gateway := s.gateway(int(i))
+	if err := n.maps["returned"].Lookup(gateway, &r); err != nil {
 		return err
 	}
 	addVolume(&r.Outbound, s.volume(int(i), false))
 	addVolume(&r.Inbound, s.volume(int(i), true))
 	r.Slot = i
-	if err := n.maps["returned"].Put(uint32(0), &r); err != nil {
+	if err := n.maps["returned"].Put(gateway, &r); err != nil {
 		return err
 	}
-	if err := n.clearReturned(r); err != nil {
+	if err := n.clearReturned(gateway, r); err != nil {
 		return err
 	}
 	delete(n.slots.known, i)
 	return n.maps["free_slots"].Put(nil, i)
 }
 
-// clearReturned clears the slot whose counts were returned last.
-func (n *Network) clearReturned(r bpf.GatewayReturnedCounts) error {
+// clearReturned clears the slot of a gateway whose counts were returned last.
+func (n *Network) clearReturned(gateway uint32, r bpf.GatewayReturnedCounts) error {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return err
@@ -266,18 +304,21 @@ func (n *Network) clearReturned(r bpf.GatewayReturnedCounts) error {
 		return err
 	}
 	r.Slot = 0
-	return n.maps["returned"].Put(uint32(0), &r)
+	return n.maps["returned"].Put(gateway, &r)
 }
 
 // recoverSlots ends what an earlier process has begun with a slot, and finds those that
 // nothing has: they are free.
 func (n *Network) recoverSlots() error {
-	var r bpf.GatewayReturnedCounts
-	if err := n.maps["returned"].Lookup(uint32(0), &r); err != nil {
+	returned := make([]bpf.GatewayReturnedCounts, gatewayNumbers)
+	if err := batch(n.maps["returned"], returned, 1); err != nil {
 		return fmt.Errorf("read what slots of network %s have counted: %w", n.id, err)
 	}
-	if r.Slot != 0 {
-		if err := n.clearReturned(r); err != nil {
+	for gateway, r := range returned {
+		if r.Slot == 0 {
+			continue
+		}
+		if err := n.clearReturned(uint32(gateway), r); err != nil {
 			return fmt.Errorf("clear slot %d of network %s: %w", r.Slot, n.id, err)
 		}
 	}
@@ -298,11 +339,11 @@ func (n *Network) recoverSlots() error {
 		}
 	}
 	ct.Settle()
-	addresses := make([]bpf.GatewayAddress, min(int(g.Slots)+1, int(n.maps["addresses"].MaxEntries())))
+	addresses := make([]bpf.GatewayAddress, min(gatewayNumbers+int(g.Slots), int(n.maps["addresses"].MaxEntries())))
 	if err := batch(n.maps["addresses"], addresses, 1); err != nil {
 		return fmt.Errorf("list the slots of network %s: %w", n.id, err)
 	}
-	for i := 1; i < len(addresses); i++ {
+	for i := gatewayNumbers; i < len(addresses); i++ {
 		if addresses[i].Addr != 0 {
 			continue
 		}

@@ -17,7 +17,7 @@ import (
 // fewSlots is a fixture that counts few addresses one by one.
 func fewSlots(t *testing.T, most int) *fixture {
 	t.Helper()
-	f := limited(t, func(s *settings) { s.Slots = uint32(most) })
+	f := limited(t, func(s *configured) { s.Slots = uint32(most) })
 	f.s = &Sessions{opt: Options{Addresses: most}}
 	return f
 }
@@ -56,7 +56,7 @@ func (f *fixture) end(t testing.TB, host string, port int) {
 func (f *fixture) read(t testing.TB) *dataplane.Traffic {
 	t.Helper()
 	out := &dataplane.Traffic{}
-	if err := f.addAddresses(out); err != nil {
+	if err := f.addGateways(out); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -124,9 +124,9 @@ func TestSilentAddressesStay(t *testing.T) {
 	}
 }
 
-// Whatever happens when, also if the daemon is started anew in between: a reader who
-// reads each minute comes to what was sent in a slot of the address, and the totals are
-// what was sent.
+// Whatever happens when, also if the daemon is started anew in between, and hosts move
+// from one gateway to another: a reader who reads each minute comes to what was sent in a
+// slot of the address and the gateway, and the totals are what was sent.
 func TestSlotsLoseNothing(t *testing.T) {
 	const most, hosts = 6, 14
 	for seed := range uint64(3) {
@@ -134,22 +134,41 @@ func TestSlotsLoseNothing(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		now, began := time.Now(), time.Now()
 		var sent uint64
-		inSlot, measured, last := map[netip.Addr]uint64{}, map[netip.Addr]uint64{}, map[netip.Addr]uint64{}
+		type row struct {
+			address netip.Addr
+			gateway string
+		}
+		inSlot, measured, last := map[row]uint64{}, map[row]uint64{}, map[row]uint64{}
+		byGateway := map[string]uint64{}
+		gateways := map[string]uint32{"ngw-1": firstGateway, "ngw-2": firstGateway + 1}
+		f.rules = &rules{gateways: gateways}
+		goesBy := func(i int, id string) {
+			f.put("hosts", &hostKey{PrefixLength: 32, Addr: word4(10, 0, 1, byte(10+i))}, byHost(kindSNAT, gateways[id]))
+		}
+		for i := range hosts {
+			goesBy(i, "ngw-1")
+		}
 		open := map[[2]int]bool{}
 		given := map[uint32]bool{}
 		minute := now
 		reading := func() {
-			seen := map[netip.Addr]uint64{}
+			seen := map[row]uint64{}
 			got := f.read(t)
 			for _, a := range got.Addresses {
-				if _, twice := seen[a.Address]; twice {
-					t.Fatalf("seed %d: %v is told of twice", seed, a.Address)
+				k := row{a.Address, a.Gateway}
+				if _, twice := seen[k]; twice {
+					t.Fatalf("seed %d: %v is told of twice", seed, k)
 				}
-				seen[a.Address] = a.Outbound.Packets
-				if a.Outbound.Packets < last[a.Address] { // begun at 0 again (controlplane/monitor)
-					last[a.Address] = 0
+				seen[k] = a.Outbound.Packets
+				if a.Outbound.Packets < last[k] { // begun at 0 again (controlplane/monitor)
+					last[k] = 0
 				}
-				measured[a.Address] += a.Outbound.Packets - last[a.Address]
+				measured[k] += a.Outbound.Packets - last[k]
+			}
+			for _, g := range got.Gateways {
+				if g.Outbound.Packets != byGateway[g.ID] {
+					t.Fatalf("seed %d: %d packets of gateway %q, want %d", seed, g.Outbound.Packets, g.ID, byGateway[g.ID])
+				}
 			}
 			last = seen
 			if got.Outbound.Packets != sent {
@@ -166,13 +185,17 @@ func TestSlotsLoseNothing(t *testing.T) {
 			// Some are busy, the others come and go.
 			i := r.IntN(1 + r.IntN(hosts))
 			host, port := fmt.Sprintf("10.0.1.%d", 10+i), 4000+r.IntN(2)
-			switch k := r.IntN(10); {
+			switch k := r.IntN(11); {
+			case k == 10:
+				goesBy(i, []string{"ngw-1", "ngw-2"}[r.IntN(2)])
 			case k < 3:
 				slot := f.send(t, host, port)
 				open[[2]int{i, port}] = true
-				if slot != 0 {
-					sent++
-					inSlot[netip.MustParseAddr(host)]++
+				sent++
+				gateway := map[uint32]string{firstGateway: "ngw-1", firstGateway + 1: "ngw-2"}[f.gatewayOfSlot(t, uint16(slot))]
+				byGateway[gateway]++
+				if slot >= gatewayNumbers {
+					inSlot[row{netip.MustParseAddr(host), gateway}]++
 					given[slot] = true
 				}
 			case k < 6:

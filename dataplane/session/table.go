@@ -106,14 +106,14 @@ func usable(most uint32) uint32 {
 }
 
 // shares divides the table among the classes: what each can have whatever the
-// others do. SNAT has as much as the gateway's specification allows, and up to
+// others do. SNAT has as much as the gateways' specifications allow, and up to
 // seven eighths of the table; of the rest, a quarter each is for the others that
 // there are, and at least one quarter for whoever comes first.
 func shares(entries uint32, r *rules) [4]uint32 {
 	var s [4]uint32
 	if r.snat {
 		s[bpf.GatewayClassCLASS_SNAT] = entries / 2
-		if c := r.settings.Connections; c > 0 {
+		if c := r.connections; c > 0 {
 			s[bpf.GatewayClassCLASS_SNAT] = min(c, entries/8*7)
 		}
 	}

@@ -1,9 +1,10 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
+	"maps"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -70,10 +71,6 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 	if err := n.maps["settings"].Lookup(uint32(0), &set); err != nil {
 		return nil, err
 	}
-	t.Limits.Connections = int(set.Connections)
-	if set.Interval > 0 {
-		t.Limits.NewPerSecond = int(1e9 / set.Interval)
-	}
 	t.Bounds = boundsOf(&set)
 	table, err := n.readTable()
 	if err != nil {
@@ -82,14 +79,6 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 	t.Table = dataplane.Table{Entries: uint64(table.entries), Most: uint64(set.Entries)}
 	if t.Entries, err = n.entryTraffic(); err != nil {
 		return nil, err
-	}
-	g, err := n.state()
-	if err != nil {
-		return nil, err
-	}
-	for i, kind := range dataplane.SessionKinds() {
-		// KIND_NONE is 0.
-		t.Sessions = append(t.Sessions, dataplane.Sessions{Kind: kind, Open: g.Open[i+1], Opened: g.Opened[i+1]})
 	}
 	if t.NoPort, err = n.refusedPorts(); err != nil {
 		return nil, err
@@ -106,71 +95,144 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 		t.Shortcut.Misses = append(t.Shortcut.Misses, dataplane.Count{Reason: m.reason, Count: stats[m.stat]})
 	}
 	t.Misplaced = stats[bpf.GatewayStatSTAT_OUT_OF_WINDOW]
-	return t, n.addAddresses(t)
+	return t, n.addGateways(t)
 }
 
-// addAddresses reads what was counted by slot.
-func (n *Network) addAddresses(t *dataplane.Traffic) error {
+// addGateways reads what was counted by gateway and by slot.
+func (n *Network) addGateways(t *dataplane.Traffic) error {
+	n.mu.Lock()
+	r, known := n.rules, slices.Clone(n.known)
+	n.mu.Unlock()
+	if r == nil {
+		r = &rules{} // not applied yet
+	}
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
 	s, err := n.readSlots()
 	if err != nil {
 		return err
 	}
-	var r bpf.GatewayReturnedCounts
-	if err := n.maps["returned"].Lookup(uint32(0), &r); err != nil {
+	all, err := n.gatewayCounts(&s)
+	if err != nil {
 		return err
 	}
-	n.addVolumes(t, r.Outbound, r.Inbound)
-	noPort := map[netip.Addr]uint64{}
-	for _, p := range t.NoPort {
-		noPort[p.Private] += p.Count
-	}
-	untold := s.untold()
-	for i := range s.addresses {
-		out, in := n.addVolumes(t, s.volume(i, false), s.volume(i, true))
-		a := s.addresses[i]
-		if a.Addr == 0 || untold[a.Addr] {
-			continue
+	for i, kind := range dataplane.SessionKinds() {
+		sum := dataplane.Sessions{Kind: kind}
+		for number := range all {
+			one := all[number].sessions(i)
+			sum.Open, sum.Opened = sum.Open+one.Open, sum.Opened+one.Opened
 		}
-		t.Addresses = append(t.Addresses, dataplane.AddressTraffic{
-			Address: address(a.Addr), Outbound: out, Inbound: in, Open: a.Open, Opened: a.Opened, NoPort: noPort[address(a.Addr)],
-		})
+		t.Sessions = append(t.Sessions, sum)
 	}
-	slices.SortFunc(t.Addresses, func(a, b dataplane.AddressTraffic) int { return a.Address.Compare(b.Address) })
-	t.Addresses = together(t.Addresses)
+	for i := range all {
+		t.Shortcut.Hits += all[i].outbound.Hits + all[i].inbound.Hits
+		add(&t.Outbound, all[i].outbound)
+		add(&t.Inbound, all[i].inbound)
+	}
+	limits := make([]natLimits, gatewayNumbers)
+	if err := batch(n.maps["limits"], limits, 1); err != nil {
+		return err
+	}
+	ports := map[uint32]uint64{}
+	for _, p := range t.NoPort {
+		if number, ok := r.elastic[word(p.External)]; ok {
+			ports[number] += p.Count
+		}
+	}
+	none := all[gatewayNone]
+	none.plus(&all[0])
+	t.Gateways = append(t.Gateways, none.traffic("", natLimits{}, ports[gatewayNone]))
+	for _, id := range slices.Sorted(maps.Keys(r.gateways)) {
+		number := r.gateways[id]
+		c := all[number]
+		c.since(&known[number])
+		t.Gateways = append(t.Gateways, c.traffic(id, limits[number], ports[number]))
+	}
+	n.addAddresses(t, &s, r)
 	return nil
 }
 
-// addVolumes adds what was sent and received to a network's.
-func (n *Network) addVolumes(t *dataplane.Traffic, sent, received bpf.GatewayVolume) (out, in dataplane.Volume) {
-	t.Shortcut.Hits += sent.Hits + received.Hits
-	out, in = dataplane.Volume{Bytes: sent.Bytes, Packets: sent.Packets}, dataplane.Volume{Bytes: received.Bytes, Packets: received.Packets}
-	add(&t.Outbound, out)
-	add(&t.Inbound, in)
-	return out, in
+// sessions are those of the i-th of dataplane.SessionKinds.
+func (c *gatewayCounts) sessions(i int) dataplane.Sessions {
+	// KIND_NONE is 0.
+	return dataplane.Sessions{Kind: dataplane.SessionKinds()[i], Open: c.state.Open[i+1], Opened: c.state.Opened[i+1]}
 }
 
-// together makes one of what was counted of an address in several slots. The list is
-// sorted by address.
+// traffic is what was counted of a gateway, or of none; ports is how often there was no
+// port.
+func (c *gatewayCounts) traffic(id string, l natLimits, ports uint64) dataplane.GatewayTraffic {
+	g := dataplane.GatewayTraffic{ID: id, Limits: dataplane.Limits{Connections: int(l.Connections)}}
+	if l.Interval > 0 {
+		g.Limits.NewPerSecond = int(1e9 / l.Interval)
+	}
+	for i, kind := range dataplane.SessionKinds() {
+		if kind != dataplane.SessionElastic || id == "" {
+			g.Sessions = append(g.Sessions, c.sessions(i))
+		}
+	}
+	for i, r := range refusals {
+		g.Refused = append(g.Refused, dataplane.Count{Reason: r.reason, Count: c.refused[i]})
+	}
+	g.Refused = append(g.Refused, dataplane.Count{Reason: dataplane.RefusedPorts, Count: ports})
+	add(&g.Outbound, c.outbound)
+	add(&g.Inbound, c.inbound)
+	return g
+}
+
+// addAddresses adds what was counted of private addresses, but not by gateways that are
+// gone.
+func (n *Network) addAddresses(t *dataplane.Traffic, s *slotted, r *rules) {
+	type row struct{ addr, gateway uint32 }
+	noPort := map[row]uint64{}
+	for _, p := range t.NoPort {
+		if p.Private.IsValid() {
+			noPort[row{word(p.Private), r.gatewayOf(p.External)}] += p.Count
+		}
+	}
+	names := map[uint32]string{0: "", gatewayNone: ""}
+	for id, number := range r.gateways {
+		names[number] = id
+	}
+	untold := s.untold()
+	for i := gatewayNumbers; i < len(s.addresses); i++ {
+		a := s.addresses[i]
+		id, there := names[uint32(a.Gateway)]
+		if a.Addr == 0 || !there || untold[slotKeyOf(&a)] {
+			continue
+		}
+		to := dataplane.AddressTraffic{Address: address(a.Addr), Gateway: id, Open: a.Open, Opened: a.Opened, NoPort: noPort[row{a.Addr, uint32(a.Gateway)}]}
+		add(&to.Outbound, s.volume(i, false))
+		add(&to.Inbound, s.volume(i, true))
+		t.Addresses = append(t.Addresses, to)
+	}
+	slices.SortFunc(t.Addresses, func(a, b dataplane.AddressTraffic) int {
+		return cmp.Or(a.Address.Compare(b.Address), cmp.Compare(a.Gateway, b.Gateway))
+	})
+	t.Addresses = together(t.Addresses)
+}
+
+// together makes one of what was counted of an address and a gateway in several slots.
+// The list is sorted by both.
 func together(list []dataplane.AddressTraffic) []dataplane.AddressTraffic {
 	out := list[:0]
 	for _, a := range list {
-		if len(out) == 0 || out[len(out)-1].Address != a.Address {
+		if len(out) == 0 || out[len(out)-1].Address != a.Address || out[len(out)-1].Gateway != a.Gateway {
 			out = append(out, a)
 			continue
 		}
 		to := &out[len(out)-1]
-		add(&to.Outbound, a.Outbound)
-		add(&to.Inbound, a.Inbound)
+		to.Outbound, to.Inbound = plus(to.Outbound, a.Outbound), plus(to.Inbound, a.Inbound)
 		to.Open, to.Opened = to.Open+a.Open, to.Opened+a.Opened
 	}
 	return out
 }
 
-func add(to *dataplane.Volume, v dataplane.Volume) {
-	to.Bytes += v.Bytes
-	to.Packets += v.Packets
+func plus(a, b dataplane.Volume) dataplane.Volume {
+	return dataplane.Volume{Bytes: a.Bytes + b.Bytes, Packets: a.Packets + b.Packets}
+}
+
+func add(to *dataplane.Volume, v bpf.GatewayVolume) {
+	*to = plus(*to, dataplane.Volume{Bytes: v.Bytes, Packets: v.Packets})
 }
 
 // batch reads the first elements of an array; each is so many values.

@@ -100,7 +100,8 @@ func onBridge(n *dataplane.Network) {
 // withLimits sets limits that are out of reach, though not so far that tables
 // made for them would be larger than a gateway's.
 func withLimits(n *dataplane.Network) {
-	n.Limits, n.Refusal = dataplane.Limits{Connections: 2_000_000, NewPerSecond: 10_000_000}, dataplane.RefuseDrop
+	n.NATGateways[0].Limits = dataplane.Limits{Connections: 2_000_000, NewPerSecond: 10_000_000}
+	n.Refusal = dataplane.RefuseDrop
 }
 
 func varied(by ...func(*dataplane.Network)) func(*dataplane.Network) {

@@ -76,11 +76,11 @@ func TestFlowtables(t *testing.T) {
 
 func TestVariations(t *testing.T) {
 	n := gatewayNetwork("vpc", vswitchID, "a", "b", "ns", 0, 1)
-	if n.DNAT.Len() != 0 || len(n.SNAT) != 1 || n.Shortcut || n.Limits != (dataplane.Limits{}) {
+	if n.DNAT.Len() != 0 || len(n.SNAT) != 1 || n.Shortcut || n.NATGateways[0].Limits != (dataplane.Limits{}) {
 		t.Fatalf("the plain network is %+v", n)
 	}
 	varied(onBridge, withLimits, withShortcut)(n)
-	if !n.Shortcut || n.Limits.Connections == 0 || n.Switches[0].Attachment != (dataplane.Attachment{Kind: dataplane.AttachBridge}) {
+	if !n.Shortcut || n.NATGateways[0].Limits.Connections == 0 || n.Switches[0].Attachment != (dataplane.Attachment{Kind: dataplane.AttachBridge}) {
 		t.Errorf("the varied network is %+v", n)
 	}
 }

@@ -62,8 +62,9 @@ func gatewayNetwork(id, vswitch, switchDevice, uplinkDevice, namespace string, d
 			Mode: dataplane.UplinkDevice, Device: uplinkDevice, Namespace: namespace,
 			Prefix: publicPrefix, Gateway: publicGateway,
 		},
-		Elastic:  []netip.Addr{elasticSNAT, elasticDNAT},
-		Timeouts: dataplane.DefaultTimeouts(),
+		Elastic:     []netip.Addr{elasticSNAT, elasticDNAT},
+		NATGateways: []dataplane.NATGateway{{ID: "ngw", Elastic: []netip.Addr{elasticSNAT, elasticDNAT}}},
+		Timeouts:    dataplane.DefaultTimeouts(),
 	}
 	for port := 1; port <= dnat; port++ {
 		n.DNAT = n.DNAT.With(dataplane.DNAT{

@@ -119,8 +119,8 @@ func testSpecLimits(t *testing.T, g *gateway) {
 	f := h.flow(t, echo)
 	opener := h.opener(t, g.internet.sink(t))
 	before := g.traffic(t, n.vpc)
-	if before.Limit != most || before.RateLimit != rate {
-		t.Fatalf("the limits are %d open and %d in a second", before.Limit, before.RateLimit)
+	if len(before.Gateways) != 2 || before.Gateways[1].Limit != most || before.Gateways[1].RateLimit != rate {
+		t.Fatalf("the limits are those of %+v", before.Gateways)
 	}
 
 	// Five times as many as are let in, for a time that leaves room.

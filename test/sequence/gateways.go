@@ -179,9 +179,9 @@ func network(id string, shortcut bool) *dataplane.Network {
 			dataplane.DNAT{External: forDNAT, Protocol: unix.IPPROTO_TCP, ExternalPort: externalPort, Internal: server, InternalPort: serverPort},
 			dataplane.DNAT{External: forDNAT, Protocol: unix.IPPROTO_UDP, ExternalPort: externalPort, Internal: server, InternalPort: serverPort},
 		),
-		SNAT:     []dataplane.SNAT{{Source: vswitch, Pool: []netip.Addr{forSNAT}}},
-		Timeouts: dataplane.DefaultTimeouts(),
-		Limits:   dataplane.Limits{Connections: 1_000_000},
+		SNAT:        []dataplane.SNAT{{Source: vswitch, Pool: []netip.Addr{forSNAT}}},
+		Timeouts:    dataplane.DefaultTimeouts(),
+		NATGateways: []dataplane.NATGateway{{ID: "ngw-a", Limits: dataplane.Limits{Connections: 1_000_000}, Elastic: []netip.Addr{forSNAT, forDNAT}}},
 	}
 }
 
