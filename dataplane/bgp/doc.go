@@ -17,7 +17,9 @@
 // closes connections from whoever is no peer. The network's firewall has to let
 // that port be reached by tunnels, and should by nothing else. It dials from a
 // peer's Local address, and over its Link. A peer has to be a direct neighbour
-// unless its ASN is the same as the local one (packets have a TTL of 1).
+// unless its ASN is the same as the local one (packets have a TTL of 1). Where both
+// dial at the same time, the speaker's connection is the one that stays: its BGP
+// Identifier is 223.255 and the end of its first peer's Local address.
 //
 // # Routes
 //

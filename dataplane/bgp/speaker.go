@@ -65,10 +65,22 @@ func (sp *speaker) desire(peers []Peer, announce []netip.Prefix) uint64 {
 	sp.want.Peers, sp.want.Announce = slices.Clone(peers), slices.Clone(announce)
 	if !sp.want.RouterID.IsValid() {
 		// It must not change while there are sessions.
-		sp.want.RouterID = peers[0].Local
+		sp.want.RouterID = identifier(peers[0].Local)
 	}
 	raise(sp.poke)
 	return sp.want.Seq
+}
+
+// identifier returns the BGP Identifier of a speaker with this address: a unicast
+// address, as RFC 4271 wants it (section 6.2), and a higher one than peers have. Of two
+// connections with a peer the one stays that was begun by who has the higher
+// identifier (section 6.8). Were that the peer, one lost packet could keep a session
+// down for as long as the peer waits for an OPEN, minutes: what it has begun, and was
+// closed here by a reset that is sent but once, it would prefer to whatever is begun
+// here.
+func identifier(local netip.Addr) netip.Addr {
+	b := local.As4()
+	return netip.AddrFrom4([4]byte{223, 255, b[2], b[3]})
 }
 
 // raise leaves a note in a channel that holds one.

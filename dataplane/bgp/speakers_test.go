@@ -521,3 +521,39 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// A peer does not hear that the connection was closed that it had begun. It waits for
+// an OPEN there, FRR for three minutes; what is begun here is taken all the same.
+func TestHalfOpen(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	gw, far := lab(t, 1)
+	f := newFRR(t, far[0], 65002, map[string]int{"169.254.1.1": ours}, "10.9.0.0/16")
+	learned := map[string][]netip.Prefix{"vco-1": prefixes("10.9.0.0/16")}
+	s, changed := speakers(t)
+	apply(t, s, gw, []Peer{peer(1, 65002)}, "10.1.0.0/16")
+	wait(t, changed, routes(s, learned))
+	lost := func() bool { // on its way: one of the speaker's packets that close a connection
+		return !strings.Contains(nstest.Command(t, far[0], "nft", "list", "table", "inet", "end"), "counter packets 0 ")
+	}
+	for range 5 {
+		// While it has just lost a session the speaker closes what a peer begins.
+		f.stop()
+		wait(t, changed, routes(s, nil))
+		nstest.Command(t, far[0], "nft", "add table inet end; add chain inet end in { type filter hook input priority 0; }; "+
+			"add rule inet end in tcp sport 179 tcp flags & (fin | rst) != 0 counter drop")
+		f.start(t)
+		nstest.Eventually(t, func() error {
+			if !lost() && !s.Status(network)["vco-1"] {
+				return errors.New("no connection was closed, and no session established")
+			}
+			return nil
+		})
+		was := lost()
+		wait(t, changed, routes(s, learned))
+		if was {
+			return
+		}
+		nstest.Command(t, far[0], "nft", "delete", "table", "inet", "end")
+	}
+	t.Error("the speaker never closed a connection that the peer had begun")
+}
