@@ -31,6 +31,7 @@ type network struct {
 	switches                     []string
 	nat, forwardTable, snatTable string
 	hosts                        int
+	unwatch                      func() // ends watchUplink
 }
 
 // host is a host of a network.

@@ -23,14 +23,16 @@ import (
 )
 
 // watchUplink fails the test if anything leaves the network by its public side, until
-// the test ends, that should be in a tunnel or nowhere.
+// the test ends, that should be in a tunnel or nowhere. It ends before the first
+// connection is deleted after the test: what is sent then to where that led, such as
+// what a closed socket still repeats, is meant for the public side.
 func (n *network) watchUplink(t *testing.T) {
 	t.Helper()
 	wire, err := lab.CaptureOn(dataplane.Namespace(n.vpc), dataplane.UplinkName, func(p lab.Packet) bool { return p.Outgoing && p.InClear() })
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	n.unwatch = sync.OnceFunc(func() {
 		missed, err := wire.Dropped()
 		if err != nil || missed > 0 {
 			t.Errorf("the watch on the public side missed %d packets: %v", missed, err)
@@ -40,12 +42,13 @@ func (n *network) watchUplink(t *testing.T) {
 		}
 		seen := wire.Packets()
 		for _, p := range seen[:min(len(seen), 5)] {
-			t.Errorf("left by the public side in clear: %s", p)
+			t.Errorf("left by the public side in clear at %s: %s", p.Time.Format(time.StampMicro), p)
 		}
 		if len(seen) > 5 {
 			t.Errorf("and %d more", len(seen)-5)
 		}
 	})
+	t.Cleanup(n.unwatch)
 }
 
 // sprays sends from a host to an address until the returned function is called, or the

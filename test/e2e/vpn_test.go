@@ -219,7 +219,13 @@ func (n *network) connect(t *testing.T, gateway string, s *site, w tunnel, ike, 
 		"EffectImmediately", "true",
 		"IkeConfig", fmt.Sprintf(`{"Psk":%q,"IkeVersion":%q,%s}`, w.psk, w.version, ike), "IpsecConfig", "{" + ipsec + "}",
 	}, more...)...)["VpnConnectionId"].(string)
-	t.Cleanup(func() { n.try("DeleteVpnConnection", "VpnConnectionId", id); n.settled(t) })
+	t.Cleanup(func() {
+		if n.unwatch != nil {
+			n.unwatch()
+		}
+		n.try("DeleteVpnConnection", "VpnConnectionId", id)
+		n.settled(t)
+	})
 	n.settled(t)
 	return id
 }

@@ -27,6 +27,10 @@ const programs = "/usr/lib/frr"
 // patience is how long a daemon may take to answer; an emulated processor is slow.
 const patience = time.Minute
 
+// says has bgpd log why a session began, ended or was refused, which it does not by
+// itself.
+const says = "\ndebug bgp neighbor-events\n"
+
 // Options are a Router's.
 type Options struct {
 	Dir    string                   // of its configuration and sockets; it exists
@@ -45,7 +49,7 @@ type Router struct {
 // Start starts a router and waits until it answers.
 func Start(ctx context.Context, o Options) (*Router, error) {
 	r := &Router{options: o}
-	if err := os.WriteFile(r.file("frr.conf"), []byte(o.Config), 0o600); err != nil {
+	if err := os.WriteFile(r.file("frr.conf"), []byte(o.Config+says), 0o600); err != nil {
 		return nil, err
 	}
 	if err := r.Start(ctx); err != nil {
@@ -92,7 +96,7 @@ func (r *Router) beginZebra(ctx context.Context) error {
 
 // command is the one that starts a daemon.
 func (r *Router) command(daemon string, args ...string) *exec.Cmd {
-	return exec.Command(filepath.Join(programs, daemon), append([]string{"-P", "0", "-i", r.file(daemon + ".pid"), "--log", "stdout", "--log-level", "warnings"}, args...)...)
+	return exec.Command(filepath.Join(programs, daemon), append([]string{"-P", "0", "-i", r.file(daemon + ".pid"), "--log", "stdout", "--log-level", "debugging"}, args...)...)
 }
 
 // begin starts a daemon and waits until it answers.
