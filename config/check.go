@@ -97,7 +97,13 @@ func (k *checker) process() error {
 	if f := k.doc.LogFormat; f != "text" && f != "json" {
 		return k.errorf("log_format", "%q is not a format; write text or json", f)
 	}
-	return k.between("max_connections", k.doc.MaxConnections, 1, 1_000_000)
+	if err := k.between("max_connections", k.doc.MaxConnections, 1, 1_000_000); err != nil {
+		return err
+	}
+	if err := k.between("max_connections_per_source", k.doc.MaxPerSource, 0, k.doc.MaxConnections); err != nil {
+		return err
+	}
+	return k.between("reserved_connections", k.doc.Reserved, 0, k.doc.MaxConnections-1)
 }
 
 func (k *checker) between(field string, v, low, high int) error {

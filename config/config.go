@@ -27,7 +27,7 @@ type Config struct {
 	AdminSocket       string // absolute
 	LogLevel          slog.Level
 	LogFormat         string // text or json
-	MaxConnections    int
+	Connections       Connections
 	Throttle          Throttle
 	AuditInterval     time.Duration // between two looks whether the kernel holds what it should
 	FullAuditInterval time.Duration // between two comparisons of everything in it
@@ -48,6 +48,11 @@ type Rate struct {
 	Rate  float64
 	Burst int
 }
+
+// Connections are how many connections the API keeps: at once, of strangers from one
+// source, and how many of all strangers can't have. 0 of the latter two is a quarter of
+// all.
+type Connections struct{ Most, PerSource, Reserved int }
 
 // Throttle are the limits of the API.
 type Throttle struct{ PerKey, Total Rate }
@@ -114,7 +119,7 @@ func parse(file string, data []byte) (*Config, error) {
 		AdminSocket:       doc.AdminSocket,
 		LogLevel:          doc.LogLevel.Level,
 		LogFormat:         doc.LogFormat,
-		MaxConnections:    doc.MaxConnections,
+		Connections:       Connections{doc.MaxConnections, doc.MaxPerSource, doc.Reserved},
 		Throttle:          Throttle{PerKey: Rate(doc.Throttle.PerKey), Total: Rate(doc.Throttle.Total)},
 		AuditInterval:     doc.AuditInterval,
 		FullAuditInterval: doc.FullAuditInterval,

@@ -30,7 +30,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 		BPFDir:            "/sys/fs/bpf/sluice",
 		AdminSocket:       "/run/sluice/admin.sock",
 		LogFormat:         "text",
-		MaxConnections:    1024,
+		Connections:       Connections{Most: 1024},
 		Throttle:          Throttle{PerKey: Rate{1000, 2000}, Total: Rate{20000, 20000}},
 		AuditInterval:     30 * time.Second,
 		FullAuditInterval: 10 * time.Minute,
@@ -98,6 +98,8 @@ admin_socket: /a.sock
 log_level: debug
 log_format: json
 max_connections: 7
+max_connections_per_source: 5
+reserved_connections: 3
 throttle: {per_key: {rate: 0.5, burst: 1}, total: {rate: 0, burst: 2}}
 settle: 0s
 hide_pre_shared_keys: true
@@ -121,7 +123,7 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 		t.Fatal(err)
 	}
 	if c.Listen != "[::1]:0" || c.DataDir != "/d" || c.RunDir != "/r" || c.BPFDir != "/b" || c.Sessions != 200000 || c.Addresses != 4000 || c.AdminSocket != "/a.sock" || c.LogLevel != slog.LevelDebug ||
-		c.LogFormat != "json" || c.MaxConnections != 7 || c.AuditInterval != 250*time.Millisecond || c.FullAuditInterval != time.Hour || c.Settings.Settle != 0 || !c.Settings.HidePSKs {
+		c.LogFormat != "json" || c.Connections != (Connections{7, 5, 3}) || c.AuditInterval != 250*time.Millisecond || c.FullAuditInterval != time.Hour || c.Settings.Settle != 0 || !c.Settings.HidePSKs {
 		t.Errorf("process: %+v", c)
 	}
 	if c.Settings.Bounds != (dataplane.Bounds{PerEntry: 1, PerElasticIP: 2, PerHost: 3}) {

@@ -25,6 +25,8 @@ type document struct {
 	LogLevel          levelText          `yaml:"log_level"`
 	LogFormat         string             `yaml:"log_format"`
 	MaxConnections    int                `yaml:"max_connections"`
+	MaxPerSource      int                `yaml:"max_connections_per_source"`
+	Reserved          int                `yaml:"reserved_connections"`
 	Throttle          throttleDoc        `yaml:"throttle"`
 	Settle            time.Duration      `yaml:"settle"`
 	HidePSKs          bool               `yaml:"hide_pre_shared_keys"`

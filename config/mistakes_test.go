@@ -53,6 +53,8 @@ func TestMistakes(t *testing.T) {
 		{"log level", "log_level: loud", 1, "log_level", "write debug, info, warn or error"},
 		{"log format", "log_format: xml", 1, "log_format", "write text or json"},
 		{"no connections", "max_connections: 0", 1, "max_connections", "out of range"},
+		{"more of a source than of all", "max_connections: 10\nmax_connections_per_source: 11", 2, "max_connections_per_source", "from 0 to 10"},
+		{"all connections reserved", "max_connections: 10\nreserved_connections: 10", 2, "reserved_connections", "from 0 to 9"},
 		{"negative rate", "throttle:\n  per_key:\n    rate: -1", 3, "throttle.per_key.rate", "out of range"},
 		{"rate not a number", "throttle:\n  per_key:\n    rate: .nan", 3, "throttle.per_key.rate", "a number is expected"},
 		{"no burst", "throttle: {total: {burst: 0}}", 1, "throttle.total.burst", "out of range"},

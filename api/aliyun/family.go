@@ -32,7 +32,7 @@ func (*Family) Refuse(r edge.Reason) *edge.Error { return (*edge.Error)(reasonEr
 func reasonError(r edge.Reason) *Error {
 	switch r {
 	case edge.Busy:
-		return serviceUnavailable()
+		return busy()
 	case edge.BodyTooLarge:
 		return tooLarge()
 	case edge.BodyUnreadable:
@@ -65,6 +65,14 @@ func notFound() *Error {
 
 func tooLarge() *Error {
 	return &Error{http.StatusRequestEntityTooLarge, "RequestTooLarge", "The request body is larger than 1 MiB."}
+}
+
+// busy asks the client to try again, with the code of the documents, and the status
+// that says so to whoever does not know it.
+func busy() *Error {
+	e := serviceUnavailable()
+	e.HTTP = http.StatusServiceUnavailable
+	return e
 }
 
 func wrongMediaType() *Error {

@@ -307,43 +307,62 @@ func TestRestOfTheSite(t *testing.T) {
 	}
 }
 
-// slowBody is a body of a size that does not come before it is let.
+// slowBody is a body of which so many bytes come, and the end not before it is let.
 type slowBody struct {
-	asked func()
+	bytes int
+	asked func() // for what has not come
 	let   <-chan struct{}
 }
 
-func (b *slowBody) Read([]byte) (int, error) {
+func (b *slowBody) Read(p []byte) (int, error) {
+	if n := min(len(p), b.bytes); n > 0 {
+		b.bytes -= n
+		return n, nil
+	}
 	b.asked()
 	<-b.let
 	return 0, io.EOF
 }
 
-// TestRoomForBodies: while large bodies take all the room that there is, another
-// is refused; and all the room is free again after them.
+// TestRoomForBodies: while large bodies take the room that there is, another one of the
+// same source is refused, and not one of another source; and all the room is free again
+// after them. Bodies that are announced and do not come take none.
 func TestRoomForBodies(t *testing.T) {
 	s := newSite(t, nil)
-	for range 2 {
+	post := func(source int, size int64, body io.Reader) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("POST", "/", body)
+		r.RemoteAddr, r.ContentLength = fmt.Sprintf("192.0.2.%d:1", source), size
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w
+	}
+	for _, c := range []struct {
+		come int
+		size int64 // as announced; -1: chunked
+		busy bool
+	}{{edge.MaxBody - 1, edge.MaxBody, true}, {edge.MaxBody - 1, -1, true}, {10, edge.MaxBody, false}, {0, -1, false}} {
 		let := make(chan struct{})
 		var asked, answered sync.WaitGroup
-		for range 64 {
+		for i := range 61 {
 			asked.Add(1)
 			answered.Go(func() {
-				r := httptest.NewRequest("POST", "/", &slowBody{asked: sync.OnceFunc(asked.Done), let: let})
-				r.ContentLength = edge.MaxBody
-				w := httptest.NewRecorder()
-				s.ServeHTTP(w, r)
-				if e := refusalOf(t, FormatXML, w.Body.Bytes()); e.Code != "MissingParameter" {
-					t.Errorf("a body that was given room: %+v, want MissingParameter", e)
+				w := post(i, c.size, &slowBody{bytes: c.come, asked: sync.OnceFunc(asked.Done), let: let})
+				if e := refusalOf(t, FormatXML, w.Body.Bytes()); e.Code == "ServiceUnavailable" {
+					t.Errorf("a body that was given room: %+v", e)
 				}
 			})
 		}
 		asked.Wait()
-		r := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", edge.MaxBody)))
-		w := httptest.NewRecorder()
-		s.ServeHTTP(w, r)
-		if e := refusalOf(t, FormatXML, w.Body.Bytes()); e.Code != "ServiceUnavailable" {
-			t.Errorf("large body while all room is taken: %+v, want ServiceUnavailable", e)
+		large := func(source int) (e errorBody, status int, again string) {
+			w := post(source, -1, strings.NewReader(strings.Repeat("x", edge.MaxBody)))
+			return refusalOf(t, FormatXML, w.Body.Bytes()), w.Code, w.Header().Get("Retry-After")
+		}
+		e, status, again := large(1)
+		if busy := e.Code == "ServiceUnavailable"; busy != c.busy || busy && (status != 503 || again == "") {
+			t.Errorf("%+v: large body of the same source: HTTP %d %+v, again after %q", c, status, e, again)
+		}
+		if e, _, _ := large(100); e.Code == "ServiceUnavailable" {
+			t.Errorf("%+v: large body of another source: %+v", c, e)
 		}
 		close(let)
 		answered.Wait()

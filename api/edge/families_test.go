@@ -43,8 +43,8 @@ func signature(secret, text string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// unix reads seconds since 1970.
-func unix(text string) time.Time {
+// seconds reads seconds since 1970.
+func seconds(text string) time.Time {
 	n, _ := strconv.ParseInt(text, 10, 64)
 	return time.Unix(n, 0)
 }
@@ -74,7 +74,7 @@ func (c *textCall) Decode() *Error {
 }
 
 func (c *textCall) Claim() (Claim, *Error) {
-	claim := Claim{Action: c.get("action"), Writes: c.get("action") == "write", KeyID: c.get("key"), Signed: unix(c.get("time")), Nonce: c.get("nonce")}
+	claim := Claim{Action: c.get("action"), Writes: c.get("action") == "write", KeyID: c.get("key"), Signed: seconds(c.get("time")), Nonce: c.get("nonce")}
 	if claim.Action == "" {
 		return claim, &Error{400, "TextNoAction", "no action"}
 	}
@@ -145,7 +145,7 @@ func (c *jsonCall) Decode() (refusal *Error) {
 func (c *jsonCall) Claim() (Claim, *Error) {
 	a := c.authorization()
 	name := c.r.Header.Get("X-Action")
-	return Claim{Action: name, Writes: name == "write", KeyID: a[0], Signed: unix(a[1]), Skew: 5 * time.Minute, Nonce: a[2]}, nil
+	return Claim{Action: name, Writes: name == "write", KeyID: a[0], Signed: seconds(a[1]), Skew: 5 * time.Minute, Nonce: a[2]}, nil
 }
 
 func (c *jsonCall) Verify(secret string) bool {

@@ -29,6 +29,14 @@ func (r Rate) limiter() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(r.PerSecond), max(r.Burst, 1))
 }
 
+// spare is how much of the burst those leave who may not use it up; of no limit nothing.
+func (r Rate) spare() float64 {
+	if r.PerSecond <= 0 {
+		return 0
+	}
+	return float64(r.Burst / 2)
+}
+
 // keyState is what the edge keeps of an access key: how often it calls, and
 // the nonces that it has used. Only a key whose signature has been verified
 // gets one, so their number is that of the existing keys.

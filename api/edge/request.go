@@ -5,8 +5,6 @@ import (
 	"io"
 	"net/http"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // MaxBody is how many bytes the body of a request may have.
@@ -23,35 +21,50 @@ type Request struct {
 	Received time.Time // by the server's clock
 
 	w      http.ResponseWriter
-	bodies *semaphore.Weighted
+	bodies *bodyRoom
 	refuse func(Reason) *Error
 }
 
 // ReadBody reads the body, at most once; nil if there is none. It refuses for
-// BodyTooLarge, BodyUnreadable, or Busy.
+// BodyTooLarge, BodyUnreadable, or Busy. Room for a body is taken as it comes: one that
+// is announced and not sent takes none.
 func (r *Request) ReadBody() ([]byte, *Error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	size := r.ContentLength
-	if size > MaxBody {
+	if r.ContentLength > MaxBody {
 		return nil, r.refuse(BodyTooLarge)
 	}
-	if size < 0 {
-		size = MaxBody // chunked: as large as it may become
-	}
-	if size > smallBody {
-		if !r.bodies.TryAcquire(size) {
-			return nil, r.refuse(Busy)
+	source, taken := sourceOf(r.RemoteAddr), int64(0)
+	defer func() {
+		if taken > 0 {
+			r.bodies.give(source, taken)
 		}
-		defer r.bodies.Release(size)
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(r.w, r.Body, MaxBody))
-	if err != nil {
+	}()
+	from := http.MaxBytesReader(r.w, r.Body, MaxBody)
+	body := make([]byte, 0, min(max(r.ContentLength, 0), smallBody)+1) // with room to see its end
+	for {
+		n, err := from.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return body, nil
+		}
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, r.refuse(BodyTooLarge)
 		}
-		return nil, r.refuse(BodyUnreadable)
+		if err != nil {
+			return nil, r.refuse(BodyUnreadable)
+		}
+		if len(body) < cap(body) {
+			continue
+		}
+		size := int64(min(2*cap(body)+512, MaxBody+1))
+		if more := size - taken; size > smallBody && more > 0 {
+			if !r.bodies.take(source, more) {
+				return nil, r.refuse(Busy)
+			}
+			taken = size
+		}
+		body = append(make([]byte, 0, size), body...)
 	}
-	return body, nil
 }

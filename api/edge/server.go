@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"sluice/controlplane/identity"
@@ -46,8 +45,9 @@ type Meter interface {
 type Server struct {
 	Config
 	total  *rate.Limiter
+	spare  float64 // of total's burst strangers leave so much
 	keys   *keyStates
-	bodies *semaphore.Weighted
+	bodies *bodyRoom
 }
 
 // NewServer returns a server.
@@ -67,8 +67,9 @@ func NewServer(c Config) *Server {
 	return &Server{
 		Config: c,
 		total:  c.Total.limiter(),
+		spare:  c.Total.spare(),
 		keys:   newKeyStates(c.PerKey, noncesPerKey),
-		bodies: semaphore.NewWeighted(maxBodies),
+		bodies: newBodyRoom(maxBodies),
 	}
 }
 
@@ -81,6 +82,7 @@ type exchange struct {
 	claim   Claim
 	account string // once the signature has been verified
 	keyID   string
+	guest   guest // the connection that it came on
 
 	describeOnly bool
 }
@@ -89,7 +91,8 @@ type exchange struct {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := s.family(r)
 	in := &Request{Request: r, Received: s.Now(), w: w, bodies: s.bodies, refuse: f.Refuse}
-	x := &exchange{Call: f.Begin(in), family: f, id: s.NewRequestID(), request: in}
+	x := &exchange{Call: f.Begin(in), family: f, id: s.NewRequestID(), request: in, guest: guestOf(r.Context())}
+	defer x.guest.release()
 	refusal := s.serve(x)
 	b := takeBuffer()
 	defer dropBuffer(b)
@@ -118,6 +121,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+	if stranger, pressed := x.guest.stranger(); stranger && pressed {
+		h.Set("Connection", "close")
+	}
 	w.WriteHeader(status)
 	// A client that is gone does not read its answer; there is nobody to tell.
 	_, _ = w.Write(b.Bytes())
@@ -147,7 +156,7 @@ func (s *Server) serve(x *exchange) (refusal *Error) {
 	if refusal = x.Decode(); refusal != nil {
 		return refusal
 	}
-	if !s.total.AllowN(x.request.Received, 1) {
+	if !s.allow(x) {
 		return x.family.Refuse(Throttled)
 	}
 	if refusal = s.authenticate(x); refusal != nil {
@@ -156,6 +165,15 @@ func (s *Server) serve(x *exchange) (refusal *Error) {
 	ctx, cancel := context.WithTimeout(x.request.Context(), s.Timeout)
 	defer cancel()
 	return x.Invoke(ctx, identity.Caller{Account: x.account, AccessKeyID: x.keyID, DescribeOnly: x.describeOnly, RequestID: x.id, Nonce: x.claim.Nonce})
+}
+
+// allow counts a call against the limit of all together. Those on a connection that has
+// never carried a valid signature can't use up what the others need.
+func (s *Server) allow(x *exchange) bool {
+	if stranger, _ := x.guest.stranger(); stranger && s.total.TokensAt(x.request.Received) < s.spare {
+		return false
+	}
+	return s.total.AllowN(x.request.Received, 1)
 }
 
 // authenticate finds out who calls. What needs no secret comes first, then the
@@ -181,6 +199,7 @@ func (s *Server) authenticate(x *exchange) (refusal *Error) {
 		return x.family.Refuse(SignatureWrong)
 	}
 	x.account, x.keyID, x.describeOnly = key.Account, c.KeyID, key.DescribeOnly
+	x.guest.vouch()
 	if refused, ok := s.keys.of(c.KeyID).admit(c.Nonce, c.Signed, now); !ok {
 		return x.family.Refuse(refused)
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -233,8 +234,13 @@ func TestBodies(t *testing.T) {
 	}
 	expect(t, "cut short", w.jsonBody(t, r, io.MultiReader(strings.NewReader("{"), cut{}), "{"), jsonCode(BodyUnreadable))
 	// All that was reserved for bodies is free again.
-	if !w.bodies.TryAcquire(maxBodies) {
+	if w.bodies.free != maxBodies || len(w.bodies.held) != 0 {
 		t.Error("room for bodies is still taken")
+	}
+	for i := range 64 {
+		if !w.bodies.take(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), w.bodies.free/2) {
+			t.Fatal("a source does not get what it leaves free")
+		}
 	}
 	expect(t, "while all room is taken", w.jsonBody(t, r, strings.NewReader(whole), whole), jsonCode(Busy))
 	small := `{"Thing":"x"}`

@@ -7,9 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // Timeouts and sizes of a connection. A client that is slower is cut off.
@@ -27,9 +26,12 @@ type Site struct {
 	Handler  http.Handler
 	// Certificate and Key are PEM files; without them the site speaks plain HTTP.
 	Certificate, Key string
-	MaxConnections   int           // more have to wait; 0 sets no limit
-	Grace            time.Duration // that running requests have to finish when the site stops
-	Log              *slog.Logger
+	Connections      *Connections // which of them are kept; nil: all
+	// Open says that the handler asks nobody for a signature: the connection of a
+	// request that is carried out is not closed, whoever it is.
+	Open  bool
+	Grace time.Duration // that running requests have to finish when the site stops
+	Log   *slog.Logger
 
 	// ReadHeaderTimeout and ReadTimeout replace the usual ones, for tests.
 	ReadHeaderTimeout, ReadTimeout time.Duration
@@ -38,12 +40,15 @@ type Site struct {
 // Run serves until ctx ends, then stops listening, lets running requests
 // finish for Grace, and returns nil. It closes the listener in any case.
 func (s *Site) Run(ctx context.Context) error {
-	l := s.Listener
-	if s.MaxConnections > 0 {
-		l = netutil.LimitListener(l, s.MaxConnections)
+	of := s.Connections
+	if of == nil {
+		of = NewConnections(Places{}, s.Log)
 	}
+	var closing atomic.Bool
+	l := &doors{Listener: s.Listener, of: of, closing: &closing}
 	srv := &http.Server{
-		Handler:           s.Handler,
+		Handler:           s.handler(),
+		ConnContext:       withConn,
 		ReadHeaderTimeout: or(s.ReadHeaderTimeout, readHeaderTimeout),
 		ReadTimeout:       or(s.ReadTimeout, readTimeout),
 		WriteTimeout:      writeTimeout,
@@ -61,6 +66,7 @@ func (s *Site) Run(ctx context.Context) error {
 	finish := context.AfterFunc(ctx, func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Grace)
 		defer cancel()
+		closing.Store(true)
 		err := srv.Shutdown(grace)
 		if err != nil {
 			err = errors.Join(err, srv.Close())
@@ -74,12 +80,26 @@ func (s *Site) Run(ctx context.Context) error {
 		err = srv.Serve(l)
 	}
 	if finish() { // Serve failed by itself
+		closing.Store(true)
 		return fmt.Errorf("serve %s: %w", s.Listener.Addr(), errors.Join(err, srv.Close()))
 	}
 	if err := <-stopped; err != nil {
 		s.Log.Warn("requests were cut off", "listen", s.Listener.Addr().String(), "error", err)
 	}
 	return nil
+}
+
+// handler returns the handler, within what keeps the connections of an open site.
+func (s *Site) handler() http.Handler {
+	if !s.Open {
+		return s.Handler
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g := guestOf(r.Context())
+		g.vouch()
+		defer g.release()
+		s.Handler.ServeHTTP(w, r)
+	})
 }
 
 func or(d, usual time.Duration) time.Duration {

@@ -92,7 +92,7 @@ func (c *client) call(ctx context.Context) error {
 }
 
 func TestSiteKeepsConnections(t *testing.T) {
-	address, _ := start(t, &Site{Handler: realServer(&actions{}), MaxConnections: 1})
+	address, _ := start(t, &Site{Handler: realServer(&actions{}), Connections: NewConnections(Places{Total: 1}, slog.New(slog.DiscardHandler))})
 	c := newClient(address)
 	// With one connection allowed, a second call gets through only by using the first again.
 	for range 3 {

@@ -21,6 +21,8 @@ type Config struct {
 	Tunnels  Tunnels
 	Machine  Machine
 	Calls    *Calls
+	// Connections are shown, too.
+	Connections Connections
 	// TopAddresses is how many private addresses of a network have series of
 	// their own, by each ranking; with 0 none has.
 	TopAddresses int
@@ -35,6 +37,7 @@ func NewHandler(c Config) http.Handler {
 	registry.MustRegister(
 		&collector{networks: c.Networks, traffic: c.Traffic, tunnels: c.Tunnels, machine: c.Machine, top: c.TopAddresses, now: c.Now, log: c.Log, series: newSeries(), vpn: newVPNSeries()},
 		c.Calls,
+		newConnectionSeries(c.Connections),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sluice_build_info", Help: "1, with the version of sluiced and of Go as labels.",
 			ConstLabels: prometheus.Labels{"version": c.Version, "goversion": runtime.Version()},

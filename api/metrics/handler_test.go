@@ -159,9 +159,17 @@ func config(f *fake) Config {
 	calls.Answered("aliyun", "DescribeVpcs", "Throttling", false, 100*time.Microsecond)
 	calls.Answered("aliyun", "", "InvalidParameter", false, time.Minute)
 	return Config{
-		Networks: f, Traffic: f, Tunnels: f, Machine: f, Calls: calls, TopAddresses: 1, Version: "v1",
+		Networks: f, Traffic: f, Tunnels: f, Machine: f, Calls: calls, Connections: fakeConnections{}, TopAddresses: 1, Version: "v1",
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
+}
+
+type fakeConnections struct{}
+
+func (fakeConnections) Open() (strangers, known, calling int) { return 3, 2, 1 }
+
+func (fakeConnections) Turned() map[string]uint64 {
+	return map[string]uint64{"share": 4, "idle": 5, "full": 6}
 }
 
 // serve serves f's metrics, and returns what scrapes them.

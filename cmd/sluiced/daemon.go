@@ -99,9 +99,11 @@ type daemon struct {
 	reconciler *reconcile.Reconciler
 	core       []task // what follows the resources; ends last
 	api        *edge.Server
-	admin      *admin.Server
-	metrics    task // nil if they are not configured
-	info       *process
+	// connections are those of the API that are kept.
+	connections *edge.Connections
+	admin       *admin.Server
+	metrics     task // nil if they are not configured
+	info        *process
 }
 
 // process answers the admin socket's questions about the daemon.
@@ -243,9 +245,10 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		Total:    edge.Rate{PerSecond: c.Throttle.Total.Rate, Burst: c.Throttle.Total.Burst},
 		Log:      log,
 	})
+	d.connections = edge.NewConnections(edge.Places{Total: c.Connections.Most, PerSource: c.Connections.PerSource, Reserved: c.Connections.Reserved}, log)
 	if c.Metrics.Listen != "" {
 		d.metrics = &metricsSite{address: c.Metrics.Listen, listening: d.info.metricsListen, log: log, handler: metrics.NewHandler(metrics.Config{
-			Networks: metrics.Status{DB: db, Spec: aliyun.Spec}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, Calls: calls, TopAddresses: c.Metrics.TopAddresses,
+			Networks: metrics.Status{DB: db, Spec: aliyun.Spec}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, Calls: calls, Connections: d.connections, TopAddresses: c.Metrics.TopAddresses,
 			Version: versionText(), Now: time.Now, Log: log,
 		})}
 	}
@@ -373,12 +376,12 @@ func (d *daemon) serve(ctx context.Context) error {
 	notify(d.log, ready)
 	defer d.info.ready.Store(false)
 	return (&edge.Site{
-		Listener:       l,
-		Handler:        http.Handler(d.api),
-		Certificate:    d.config.TLS.Certificate,
-		Key:            d.config.TLS.Key,
-		MaxConnections: d.config.MaxConnections,
-		Grace:          grace,
-		Log:            d.log,
+		Listener:    l,
+		Handler:     http.Handler(d.api),
+		Certificate: d.config.TLS.Certificate,
+		Key:         d.config.TLS.Key,
+		Connections: d.connections,
+		Grace:       grace,
+		Log:         d.log,
 	}).Run(ctx)
 }

@@ -62,10 +62,11 @@ func (s *metricsSite) Run(ctx context.Context) error {
 	s.listening(l.Addr().String())
 	s.log.Info("metrics listen", "address", l.Addr().String())
 	return (&edge.Site{
-		Listener:       l,
-		Handler:        s.handler,
-		MaxConnections: maxScrapers,
-		Grace:          grace,
-		Log:            s.log,
+		Listener:    l,
+		Handler:     s.handler,
+		Connections: edge.NewConnections(edge.Places{Total: maxScrapers, PerSource: maxScrapers}, s.log),
+		Open:        true,
+		Grace:       grace,
+		Log:         s.log,
 	}).Run(ctx)
 }
