@@ -23,7 +23,8 @@ const (
 )
 
 func main() {
-	bgp.Main() // an engine's speakers are this program, started once more
+	bgp.Main()    // an engine's speakers are this program, started once more
+	besiegeMain() // so are the strangers of a siege
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	os.Exit(start(ctx, os.Args[1:], os.Stdout, os.Stderr))

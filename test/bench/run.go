@@ -158,6 +158,7 @@ var measurements = []measurement{
 	{"api_write", writes},
 	{"api_describe", describes},
 	{"apply", applies},
+	{"api_p99_under_siege_ms", sieges},
 	{"restore", restores},
 	{"apply_again", appliesAgain},
 	{"metric", metrics},
