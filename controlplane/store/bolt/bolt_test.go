@@ -18,6 +18,7 @@ import (
 
 	"sluice/controlplane/store"
 	"sluice/controlplane/store/bolt"
+	"sluice/controlplane/store/boltfile"
 	"sluice/controlplane/store/storetest"
 )
 
@@ -136,7 +137,7 @@ func TestDamage(t *testing.T) {
 			if strings.Contains(err.Error(), "in use") {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "\n") {
+			if !errors.Is(err, boltfile.ErrDamaged) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: %v", name, err)
 			}
 			if after, e := os.ReadFile(path); e != nil || !slices.Equal(after, content) {
@@ -153,6 +154,7 @@ func TestDamage(t *testing.T) {
 	}
 	page := os.Getpagesize()
 	attempt("empty", nil, true)
+	attempt("something else", []byte(strings.Repeat("not a store ", 1000)), true)
 	for size := 1; size < len(whole); size += page / 2 {
 		attempt(fmt.Sprintf("cut off at %d", size), whole[:size], size < 3*page)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // ErrDamaged is what is wrong with a file that does not hold what was written
@@ -87,6 +88,13 @@ func Open(path string, patience time.Duration) (db *bbolt.DB, err error) {
 			// If bbolt has not: its mapping of the file keeps the lock alive.
 			_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
 			file.Close()
+		}
+	}()
+	defer func() {
+		// What neither another process nor the system is the reason of stands in the file.
+		var system syscall.Errno
+		if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, bolterrors.ErrTimeout) && !errors.As(err, &system) {
+			err = fmt.Errorf("%w: %w", err, ErrDamaged)
 		}
 	}()
 	defer Trap(&err)()
