@@ -67,6 +67,9 @@ func (r *Reconciler) auditOne(ctx context.Context, id string, full bool) {
 	case <-r.audited: // of an earlier one, that took too long
 	default:
 	}
+	if _, wanted := r.db.View().VPCs.Get(id); !wanted {
+		return // it has gone since the round began
+	}
 	if differs, seen := r.dp.Audit(ctx, id, full); !differs {
 		if seen {
 			r.db.Observed.Seen(id, r.now())

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -114,10 +115,24 @@ func (l *Links) planFreed(p *Plan) {
 	p.Make = slices.Concat(first, p.Make)
 }
 
-// makeWay removes what has the name of a link that is to be made.
+// makeWay removes what has the name of a link that is to be made. Where that is a link's
+// second name (IFLA_ALT_IFNAME), the kernel takes it for the link's own: only the name goes.
 func (l *Links) makeWay(p *Plan, name string) error {
 	if old := p.going[name]; old != nil {
 		return l.remove(old)
+	}
+	other, err := l.ns.Netlink().LinkByName(name)
+	if missing := (netlink.LinkNotFoundError{}); errors.As(err, &missing) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look whether something has the name %s: %w", name, err)
+	}
+	if other.Attrs().Name == name {
+		return nil
+	}
+	if err := l.ns.Netlink().LinkDelAltName(other, name); err != nil {
+		return fmt.Errorf("take the name %s from link %s, which has it as another one: %w", name, other.Attrs().Name, err)
 	}
 	return nil
 }

@@ -287,6 +287,29 @@ func TestPortsComeBack(t *testing.T) {
 	nstest.Link(t, ns, "foreign")
 }
 
+// The name of a link that is to be made is free for it, whatever else has it as a second one.
+func TestSecondNames(t *testing.T) {
+	self := nstest.New(t)
+	id := randomID()
+	ns := namespaceOf(t, id)
+	nstest.Command(t, self, "ip", "link", "add", "br-public", "type", "bridge")
+	n := network(id, vswitch("vsw-a", "10.0.1.0/24", "10.0.1.253", dataplane.Attachment{Kind: dataplane.AttachBridge}))
+	n.Uplink = uplink(dataplane.UplinkBridge, "br-public", self.Name())
+	mustApply(t, ns, self, n)
+	nstest.Veth(t, ns, "foreign", self, "foreign")
+	for _, name := range []string{"vsw-a", dataplane.UplinkName} {
+		for _, holder := range []string{"foreign", "lo", map[string]string{"vsw-a": dataplane.UplinkName, dataplane.UplinkName: "vsw-a"}[name]} {
+			nstest.Command(t, ns, "ip", "link", "del", name)
+			nstest.Command(t, ns, "ip", "link", "property", "add", "dev", holder, "altname", name)
+			mustApply(t, ns, self, n)
+			if got := nstest.Link(t, ns, name).Attrs().Name; got != name {
+				t.Errorf("%s is a second name of %s", name, got)
+			}
+			nstest.Link(t, ns, holder)
+		}
+	}
+}
+
 func TestPlugRefuses(t *testing.T) {
 	self := nstest.New(t)
 	nstest.Veth(t, self, "a", self, "b")
