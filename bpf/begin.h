@@ -17,6 +17,7 @@
 #include "parse.h"
 #include "path.h"
 #include "session.h"
+#include "source.h"
 #include "types.h"
 #include "window.h"
 
@@ -68,6 +69,13 @@ static __always_inline int refuse(struct __sk_buff *skb, const struct gateway_se
 		return TC_ACT_SHOT;
 	skb->mark = MARK_REFUSED;
 	return NEXT;
+}
+
+/* forged ends a packet whose source is not its sender's. An answer would go to another. */
+static __always_inline int forged(__u32 gateway, __u32 why)
+{
+	count_refusal(gateway, why);
+	return TC_ACT_SHOT;
 }
 
 /* renew lets a SYN begin a closed session anew, if there is a place for it: 0, or
@@ -139,7 +147,8 @@ static __always_inline bool is_new(struct __sk_buff *skb, const struct packet *p
 }
 
 /* add_session makes session s of a private address and a gateway, if there is a place for
- * it: 0, or STAT_REFUSED_. One that is not limited is made in any case, unless memory lacks.
+ * it: 0, or STAT_REFUSED_. With private 0 it has no slot of its own. One that is not limited
+ * is made in any case, unless memory lacks.
  */
 static __always_inline __u32 add_session(struct __sk_buff *skb, const struct packet *p, struct session *s,
 					 __be32 private, __u32 gateway, bool limited)
@@ -156,7 +165,7 @@ static __always_inline __u32 add_session(struct __sk_buff *skb, const struct pac
 	why = limited ? admit(g, set, gateway, &key, s, false) : 0;
 	if (why)
 		return why;
-	s->slot = slot_of(private, gateway);
+	s->slot = private ? slot_of(private, gateway) : gateway;
 	s->until = ticks();
 	place_skb(s, p, skb);
 	err = insert_session(g, &key, s, limited);
@@ -176,6 +185,7 @@ __noinline int begin(struct __sk_buff *skb, struct packet *p)
 	struct outward own;
 	bool limited;
 	__u32 why;
+	int source;
 
 	if (!set || !p)
 		return NEXT;
@@ -187,7 +197,10 @@ __noinline int begin(struct __sk_buff *skb, struct packet *p)
 		s.flow = FLOW_BY_HOST;
 	if (!is_new(skb, p, &s, &limited))
 		return NEXT;
-	why = add_session(skb, p, &s, p->key.saddr, own.gateway, limited);
+	source = limited ? check_source(skb, p) : 0;
+	if (source > 0)
+		return forged(own.gateway, source);
+	why = add_session(skb, p, &s, source == SOURCE_BELIEVED ? 0 : p->key.saddr, own.gateway, limited);
 	if (why)
 		return refuse(skb, set, own.gateway, why);
 	skb->tc_index = s.slot | INDEX_CHECK;
@@ -223,6 +236,7 @@ __noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, __u32 hair
 	__be32 private;
 	bool limited;
 	__u32 why, gateway;
+	int source;
 
 	if (!set || !p)
 		return NEXT;
@@ -236,6 +250,9 @@ __noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, __u32 hair
 	gateway = gateway_of_elastic(p->key.daddr, set->gateway);
 	if (!is_new(skb, p, &s, &limited))
 		return NEXT;
+	source = hairpin && limited ? check_source(skb, p) : 0;
+	if (source > 0)
+		return forged(gateway, source);
 	why = add_session(skb, p, &s, private, gateway, limited);
 	if (!why) {
 		if (!hairpin)

@@ -95,7 +95,7 @@ int switch_ingress(struct __sk_buff *skb)
 	struct packet p;
 	struct session *s;
 	__u32 why = STAT_MISS_OTHER, index;
-	int verdict;
+	int verdict, source;
 
 	if (!set || !g || !read_packet(skb, &p))
 		return NEXT;
@@ -123,6 +123,9 @@ int switch_ingress(struct __sk_buff *skb)
 				index = hairpin_index(s, &p, set, index);
 			skb->tc_index = index;
 			if (renews(&p, s)) {
+				source = check_source(skb, &p);
+				if (source > 0)
+					return forged(gateway_of(s->slot), source);
 				why = renew(g, set, &p.key, s);
 				if (why)
 					return refuse(skb, set, gateway_of(s->slot), why);
@@ -389,6 +392,7 @@ EXPORT(struct volume, volume);
 EXPORT(struct returned_counts, returned_counts);
 EXPORT(struct host_key, host_key);
 EXPORT(struct entry, entry);
+EXPORT(struct source_report, source_report);
 EXPORT(struct bound_key, bound_key);
 EXPORT(struct bound, bound);
 EXPORT(enum class, class);

@@ -20,6 +20,7 @@ type GatewayAddress struct {
 	Hidden  uint16
 	Open    uint64
 	Opened  uint64
+	Owner   uint64
 }
 
 type GatewayBound struct {
@@ -97,6 +98,7 @@ type GatewayGatewayState struct {
 	_         structs.HostLayout
 	Held      [4]uint64
 	Pending   uint64
+	Unknown   uint64
 	CountAt   uint64
 	Slots     uint32
 	Heartbeat uint32
@@ -122,7 +124,7 @@ type GatewayKnownGateway struct {
 	_        structs.HostLayout
 	Id       [64]uint8
 	Opened   [4]uint64
-	Refused  [7]uint64
+	Refused  [9]uint64
 	Outbound GatewayVolume
 	Inbound  GatewayVolume
 }
@@ -179,6 +181,15 @@ type GatewaySlotKey struct {
 	Gateway uint32
 }
 
+type GatewaySourceReport struct {
+	_        structs.HostLayout
+	Addr     uint32
+	Ifindex  uint32
+	Sender   [6]uint8
+	Unknown  uint8
+	Believed uint8
+}
+
 type GatewayStat uint32
 
 const (
@@ -201,7 +212,9 @@ const (
 	GatewayStatSTAT_REFUSED_ELASTIC_IP  GatewayStat = 16
 	GatewayStatSTAT_REFUSED_HOST        GatewayStat = 17
 	GatewayStatSTAT_REFUSED_TABLE       GatewayStat = 18
-	GatewayStatSTATS                    GatewayStat = 19
+	GatewayStatSTAT_REFUSED_SOURCE      GatewayStat = 19
+	GatewayStatSTAT_REFUSED_UNKNOWN     GatewayStat = 20
+	GatewayStatSTATS                    GatewayStat = 21
 )
 
 type GatewayVolume struct {
@@ -231,6 +244,7 @@ const (
 	GatewayMapSessions           = "sessions"
 	GatewayMapSettings           = "settings"
 	GatewayMapSlots              = "slots"
+	GatewayMapSourceReports      = "source_reports"
 	GatewayMapStats              = "stats"
 	GatewayMapVolumes            = "volumes"
 	GatewayProgLocate            = "locate"
@@ -257,6 +271,7 @@ const (
 	GatewayVarSessionType        = "session_type"
 	GatewayVarSettingsType       = "settings_type"
 	GatewayVarSlotKeyType        = "slot_key_type"
+	GatewayVarSourceReportType   = "source_report_type"
 	GatewayVarStatType           = "stat_type"
 	GatewayVarStateType          = "state_type"
 	GatewayVarVolumeType         = "volume_type"
@@ -319,24 +334,25 @@ type GatewayProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type GatewayMapSpecs struct {
-	Addresses   *ebpf.MapSpec `ebpf:"addresses"`
-	Bounds      *ebpf.MapSpec `ebpf:"bounds"`
-	Devices     *ebpf.MapSpec `ebpf:"devices"`
-	Elastic     *ebpf.MapSpec `ebpf:"elastic"`
-	Entries     *ebpf.MapSpec `ebpf:"entries"`
-	FreeSlots   *ebpf.MapSpec `ebpf:"free_slots"`
-	Gateway     *ebpf.MapSpec `ebpf:"gateway"`
-	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
-	Limits      *ebpf.MapSpec `ebpf:"limits"`
-	NatGateways *ebpf.MapSpec `ebpf:"nat_gateways"`
-	NatRefused  *ebpf.MapSpec `ebpf:"nat_refused"`
-	NatStates   *ebpf.MapSpec `ebpf:"nat_states"`
-	Returned    *ebpf.MapSpec `ebpf:"returned"`
-	Sessions    *ebpf.MapSpec `ebpf:"sessions"`
-	Settings    *ebpf.MapSpec `ebpf:"settings"`
-	Slots       *ebpf.MapSpec `ebpf:"slots"`
-	Stats       *ebpf.MapSpec `ebpf:"stats"`
-	Volumes     *ebpf.MapSpec `ebpf:"volumes"`
+	Addresses     *ebpf.MapSpec `ebpf:"addresses"`
+	Bounds        *ebpf.MapSpec `ebpf:"bounds"`
+	Devices       *ebpf.MapSpec `ebpf:"devices"`
+	Elastic       *ebpf.MapSpec `ebpf:"elastic"`
+	Entries       *ebpf.MapSpec `ebpf:"entries"`
+	FreeSlots     *ebpf.MapSpec `ebpf:"free_slots"`
+	Gateway       *ebpf.MapSpec `ebpf:"gateway"`
+	Hosts         *ebpf.MapSpec `ebpf:"hosts"`
+	Limits        *ebpf.MapSpec `ebpf:"limits"`
+	NatGateways   *ebpf.MapSpec `ebpf:"nat_gateways"`
+	NatRefused    *ebpf.MapSpec `ebpf:"nat_refused"`
+	NatStates     *ebpf.MapSpec `ebpf:"nat_states"`
+	Returned      *ebpf.MapSpec `ebpf:"returned"`
+	Sessions      *ebpf.MapSpec `ebpf:"sessions"`
+	Settings      *ebpf.MapSpec `ebpf:"settings"`
+	Slots         *ebpf.MapSpec `ebpf:"slots"`
+	SourceReports *ebpf.MapSpec `ebpf:"source_reports"`
+	Stats         *ebpf.MapSpec `ebpf:"stats"`
+	Volumes       *ebpf.MapSpec `ebpf:"volumes"`
 }
 
 // GatewayVariableSpecs contains global variables before they are loaded into the kernel.
@@ -358,6 +374,7 @@ type GatewayVariableSpecs struct {
 	SessionType        *ebpf.VariableSpec `ebpf:"session_type"`
 	SettingsType       *ebpf.VariableSpec `ebpf:"settings_type"`
 	SlotKeyType        *ebpf.VariableSpec `ebpf:"slot_key_type"`
+	SourceReportType   *ebpf.VariableSpec `ebpf:"source_report_type"`
 	StatType           *ebpf.VariableSpec `ebpf:"stat_type"`
 	StateType          *ebpf.VariableSpec `ebpf:"state_type"`
 	VolumeType         *ebpf.VariableSpec `ebpf:"volume_type"`
@@ -383,24 +400,25 @@ func (o *GatewayObjects) Close() error {
 //
 // It can be passed to LoadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GatewayMaps struct {
-	Addresses   *ebpf.Map `ebpf:"addresses"`
-	Bounds      *ebpf.Map `ebpf:"bounds"`
-	Devices     *ebpf.Map `ebpf:"devices"`
-	Elastic     *ebpf.Map `ebpf:"elastic"`
-	Entries     *ebpf.Map `ebpf:"entries"`
-	FreeSlots   *ebpf.Map `ebpf:"free_slots"`
-	Gateway     *ebpf.Map `ebpf:"gateway"`
-	Hosts       *ebpf.Map `ebpf:"hosts"`
-	Limits      *ebpf.Map `ebpf:"limits"`
-	NatGateways *ebpf.Map `ebpf:"nat_gateways"`
-	NatRefused  *ebpf.Map `ebpf:"nat_refused"`
-	NatStates   *ebpf.Map `ebpf:"nat_states"`
-	Returned    *ebpf.Map `ebpf:"returned"`
-	Sessions    *ebpf.Map `ebpf:"sessions"`
-	Settings    *ebpf.Map `ebpf:"settings"`
-	Slots       *ebpf.Map `ebpf:"slots"`
-	Stats       *ebpf.Map `ebpf:"stats"`
-	Volumes     *ebpf.Map `ebpf:"volumes"`
+	Addresses     *ebpf.Map `ebpf:"addresses"`
+	Bounds        *ebpf.Map `ebpf:"bounds"`
+	Devices       *ebpf.Map `ebpf:"devices"`
+	Elastic       *ebpf.Map `ebpf:"elastic"`
+	Entries       *ebpf.Map `ebpf:"entries"`
+	FreeSlots     *ebpf.Map `ebpf:"free_slots"`
+	Gateway       *ebpf.Map `ebpf:"gateway"`
+	Hosts         *ebpf.Map `ebpf:"hosts"`
+	Limits        *ebpf.Map `ebpf:"limits"`
+	NatGateways   *ebpf.Map `ebpf:"nat_gateways"`
+	NatRefused    *ebpf.Map `ebpf:"nat_refused"`
+	NatStates     *ebpf.Map `ebpf:"nat_states"`
+	Returned      *ebpf.Map `ebpf:"returned"`
+	Sessions      *ebpf.Map `ebpf:"sessions"`
+	Settings      *ebpf.Map `ebpf:"settings"`
+	Slots         *ebpf.Map `ebpf:"slots"`
+	SourceReports *ebpf.Map `ebpf:"source_reports"`
+	Stats         *ebpf.Map `ebpf:"stats"`
+	Volumes       *ebpf.Map `ebpf:"volumes"`
 }
 
 func (m *GatewayMaps) Close() error {
@@ -421,6 +439,7 @@ func (m *GatewayMaps) Close() error {
 		m.Sessions,
 		m.Settings,
 		m.Slots,
+		m.SourceReports,
 		m.Stats,
 		m.Volumes,
 	)
@@ -445,6 +464,7 @@ type GatewayVariables struct {
 	SessionType        *ebpf.Variable `ebpf:"session_type"`
 	SettingsType       *ebpf.Variable `ebpf:"settings_type"`
 	SlotKeyType        *ebpf.Variable `ebpf:"slot_key_type"`
+	SourceReportType   *ebpf.Variable `ebpf:"source_report_type"`
 	StatType           *ebpf.Variable `ebpf:"stat_type"`
 	StateType          *ebpf.Variable `ebpf:"state_type"`
 	VolumeType         *ebpf.Variable `ebpf:"volume_type"`

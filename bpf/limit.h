@@ -13,17 +13,17 @@
  * one that comes before it has its place in the burst, or none. The time is
  * exchanged in one step, so that no two connections are given the same place.
  */
-static __always_inline bool in_time(struct nat_state *nat, const struct nat_limits *of)
+static __always_inline bool in_time(__u64 *arrival, __u64 interval, __u64 burst)
 {
 	__u64 now = bpf_ktime_get_ns(), due, base;
 	int i;
 
 	for (i = 0; i < 16; i++) {
-		due = *(volatile __u64 *)&nat->arrival;
+		due = *(volatile __u64 *)arrival;
 		base = due > now ? due : now;
-		if (base - now > of->burst)
+		if (base - now > burst)
 			return false;
-		if (__sync_val_compare_and_swap(&nat->arrival, due, base + of->interval) == due)
+		if (__sync_val_compare_and_swap(arrival, due, base + interval) == due)
 			return true;
 	}
 	return false;
@@ -50,7 +50,7 @@ static __always_inline __u32 admit_snat(struct nat_state *nat, __u32 gateway, bo
 	open = __sync_fetch_and_add(&nat->open[KIND_SNAT], 1);
 	if (open >= most)
 		why = STAT_REFUSED_CONNECTIONS;
-	else if (own->interval && !in_time(nat, own))
+	else if (own->interval && !in_time(&nat->arrival, own->interval, own->burst))
 		why = STAT_REFUSED_RATE;
 	if (why)
 		__sync_fetch_and_add(&nat->open[KIND_SNAT], -1);

@@ -168,6 +168,14 @@ struct bounds_map {
 	__uint(value_size, sizeof(struct bound));
 };
 
+/* What user space is to know of sources. What finds no room comes again with the host's
+ * next try.
+ */
+struct source_reports_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
 /* The links (ifindex) that XDP can redirect to. */
 struct devices_map {
 	__uint(type, BPF_MAP_TYPE_HASH);

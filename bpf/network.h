@@ -22,6 +22,7 @@ struct elastic_map elastic SEC(".maps");
 struct entries_map entries SEC(".maps");
 struct bounds_map bounds SEC(".maps");
 struct devices_map devices SEC(".maps");
+struct source_reports_map source_reports SEC(".maps");
 
 static __always_inline struct gateway_settings *get_settings(void)
 {

@@ -154,11 +154,13 @@ struct nat_state {
 #define SET_SHORTCUT 0x1 /* learn paths, and use them */
 #define SET_REJECT 0x2	 /* mark what is refused, for the stack to answer; else drop it */
 #define SET_ROUTES 0x4	 /* not all that leaves the VPC does so by the uplink: ask for the route */
+#define SET_SOURCES 0x8	 /* a session begins only if its host's address is its own; see check_source */
 
 /* gateway is what the programs keep of a network. */
 struct gateway_state {
 	__u64 held[CLASSES];   /* sessions there are, closed ones with them; 0 of CLASS_OTHERS */
 	__u64 pending;	       /* sessions that conntrack is not known to have */
+	__u64 unknown;	       /* when the next address that is not known may begin a session; ns (see believe) */
 	__u64 count_at;	       /* where the kernel counts the namespace's entries; 0 if that is not known */
 	__u32 slots;	       /* handed out, or free again, of those behind the first GATEWAYS */
 	__u32 heartbeat;       /* when user space last ran sync_sessions; ticks */
@@ -177,6 +179,7 @@ struct address {
 	__u16 hidden; /* set by user space, which is about to take the slot back */
 	__u64 open;
 	__u64 opened;
+	__u64 owner; /* the Ethernet address that it was last found to belong to; 0 for none */
 };
 
 /* bound_key says what sessions count with. */
@@ -235,6 +238,8 @@ enum stat {
 	STAT_REFUSED_ELASTIC_IP,
 	STAT_REFUSED_HOST,
 	STAT_REFUSED_TABLE,
+	STAT_REFUSED_SOURCE,
+	STAT_REFUSED_UNKNOWN,
 	STATS,
 };
 
@@ -250,6 +255,17 @@ struct known_gateway {
 	__u64 refused[REFUSED];
 	struct volume outbound;
 	struct volume inbound;
+};
+
+/* source_report is what a host has sent from an address that is not its own, or that the
+ * kernel knows no neighbour of: then user space asks for it.
+ */
+struct source_report {
+	__be32 addr;
+	__u32 ifindex;	/* where it came in */
+	__u8 sender[6]; /* the Ethernet address that it came from */
+	__u8 unknown;	/* no neighbour is known */
+	__u8 believed;	/* and it may begin a session all the same, until nobody answers for it */
 };
 
 /* entry is a session that user space wants looked at; see sync_sessions. */

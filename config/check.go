@@ -259,6 +259,10 @@ func (k *checker) nat() error {
 		return k.errorf("nat.shortcut", "%q is neither; write on or off", s)
 	}
 	k.config.Settings.Shortcut = k.doc.NAT.Shortcut == "on"
+	if s := k.doc.NAT.SourceCheck; s != "strict" && s != "off" {
+		return k.errorf("nat.source_check", "%q is neither; write strict or off", s)
+	}
+	k.config.Settings.SourceCheck = k.doc.NAT.SourceCheck == "strict"
 	for _, b := range []struct {
 		field string
 		value int

@@ -52,8 +52,8 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 			Accounts: map[string]settings.Quotas{},
 			Timeouts: dataplane.DefaultTimeouts(),
 			Refusal:  dataplane.RefuseDrop,
-			Shortcut: true,
-			Settle:   5 * time.Second,
+			Shortcut: true, SourceCheck: true,
+			Settle: 5 * time.Second,
 		},
 	}
 	if diff := cmp.Diff(want, c, compareAddresses, comparePrefixes); diff != "" {

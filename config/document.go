@@ -135,12 +135,13 @@ type vswitchDoc struct {
 }
 
 type natDoc struct {
-	Timeouts  timeoutsDoc `yaml:"timeouts"`
-	Shortcut  string      `yaml:"shortcut"`
-	Sessions  int         `yaml:"sessions"`
-	Addresses int         `yaml:"addresses"`
-	Refuse    string      `yaml:"refuse"`
-	Bounds    boundsDoc   `yaml:"bounds"`
+	Timeouts    timeoutsDoc `yaml:"timeouts"`
+	Shortcut    string      `yaml:"shortcut"`
+	Sessions    int         `yaml:"sessions"`
+	Addresses   int         `yaml:"addresses"`
+	Refuse      string      `yaml:"refuse"`
+	SourceCheck string      `yaml:"source_check"`
+	Bounds      boundsDoc   `yaml:"bounds"`
 }
 
 type boundsDoc struct {
@@ -199,10 +200,11 @@ func defaults() document {
 			Pool:    []rangeText{{netipx.IPRangeFrom(netip.MustParseAddr("203.0.113.10"), netip.MustParseAddr("203.0.113.250"))}},
 		}},
 		NAT: natDoc{
-			Timeouts:  timeoutsDoc{UDP: t.UDP, TCPEstablished: t.TCPEstablished, TCPTransitory: t.TCPTransitory, ICMP: t.ICMP, TCPReset: t.TCPReset},
-			Shortcut:  "on",
-			Refuse:    string(dataplane.RefuseDrop),
-			Addresses: dataplane.MostAddresses,
+			Timeouts:    timeoutsDoc{UDP: t.UDP, TCPEstablished: t.TCPEstablished, TCPTransitory: t.TCPTransitory, ICMP: t.ICMP, TCPReset: t.TCPReset},
+			Shortcut:    "on",
+			SourceCheck: "strict",
+			Refuse:      string(dataplane.RefuseDrop),
+			Addresses:   dataplane.MostAddresses,
 		},
 		Metrics: metricsDoc{TopAddresses: 10, Keep: 31 * 24 * time.Hour},
 	}

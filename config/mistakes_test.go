@@ -133,6 +133,7 @@ func TestMistakes(t *testing.T) {
 		{"timeout too long", "nat: {timeouts: {udp: 10000h}}", 1, "nat.timeouts.udp", "too long"},
 		{"timeout with a fraction", "nat: {timeouts: {udp: 150s500ms}}", 1, "nat.timeouts.udp", "whole number of seconds"},
 		{"shortcut", "nat: {shortcut: sometimes}", 1, "nat.shortcut", "write on or off"},
+		{"source check", "nat: {source_check: on}", 1, "nat.source_check", "write strict or off"},
 		{"bound", "nat: {bounds: {per_host: -1}}", 1, "nat.bounds.per_host", "from 0 to 67108864"},
 		{"few addresses", "nat: {addresses: 254}", 1, "nat.addresses", "from 255 to 16383"},
 		{"many addresses", "nat: {addresses: 16384}", 1, "nat.addresses", "from 255 to 16383"},

@@ -30,6 +30,7 @@ type Network struct {
 	Timeouts    Timeouts
 	Bounds      Bounds       // of connections that no gateway's Limits hold for
 	Refusal     Refusal      // what becomes of a host's packet beyond Limits or Bounds; the outside's is dropped
+	SourceCheck bool         // what a host sends begins a session only if its source address leads back to it
 	Shortcut    bool         // established TCP and UDP flows are forwarded by BPF, past netfilter
 	VPNGateways []VPNGateway // IPsec gateways, by ID
 }

@@ -74,6 +74,8 @@ const (
 	RefusedElasticIP   = "elastic_ip"  // of all entries of the elastic IP
 	RefusedHost        = "host"        // of those that the host has opened through its own elastic IP
 	RefusedTable       = "table"       // conntrack's table has no room for it; also of what is not translated
+	RefusedSource      = "source"      // its source address is not its sender's; see Network.SourceCheck
+	RefusedUnknown     = "unknown"     // nobody is known yet to have its source address
 	RefusedPorts       = "ports"       // no port of the elastic IP was free; see NoPort
 )
 

@@ -88,7 +88,8 @@ func versions[R resource.Resource](d dirty, f func(R)) {
 
 func (j *job) constants() error {
 	n, s := j.network, j.settings
-	n.Prefix, n.Timeouts, n.Bounds, n.Refusal, n.Shortcut = j.vpc.CIDR, s.Timeouts, s.Bounds, s.Refusal, s.Shortcut
+	n.Prefix, n.Timeouts, n.Bounds, n.Refusal = j.vpc.CIDR, s.Timeouts, s.Bounds, s.Refusal
+	n.Shortcut, n.SourceCheck = s.Shortcut, s.SourceCheck
 	if n.Timeouts == (dataplane.Timeouts{}) {
 		n.Timeouts = dataplane.DefaultTimeouts()
 	}

@@ -105,6 +105,7 @@ func text(n *dataplane.Network) string {
 	}
 	line("beyond limits %s", n.Refusal)
 	line("shortcut %t", n.Shortcut)
+	line("source check %t", n.SourceCheck)
 	t := n.Timeouts
 	line("timeouts udp %s tcp %s transitory %s icmp %s reset %s", t.UDP, t.TCPEstablished, t.TCPTransitory, t.ICMP, t.TCPReset)
 	return b.String()

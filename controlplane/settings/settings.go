@@ -23,6 +23,7 @@ type Settings struct {
 	Bounds      dataplane.Bounds  // of sessions by DNAT entries and elastic IPs
 	Refusal     dataplane.Refusal // of connections beyond a specification's limits, or Bounds
 	Shortcut    bool              // see dataplane.Network
+	SourceCheck bool              // see dataplane.Network
 	// HidePSKs keeps pre-shared keys from access keys that may only describe.
 	HidePSKs bool
 	// Settle is how long a write waits for earlier changes of the same network

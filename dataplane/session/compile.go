@@ -32,6 +32,7 @@ const (
 	setShortcut = 1 << iota
 	setReject
 	setRoutes
+	setSources
 )
 
 // Kinds of session (enum kind in bpf/types.h).
@@ -113,6 +114,9 @@ func compile(n *dataplane.Network, numbers map[string]uint32) *rules {
 	}
 	if n.Refusal == dataplane.RefuseReject {
 		s.Flags |= setReject
+	}
+	if n.SourceCheck {
+		s.Flags |= setSources
 	}
 	if !allByUplink(n) {
 		s.Flags |= setRoutes

@@ -139,6 +139,9 @@ func (s *shortages) hear(now time.Time, counts refusedCounts) (say bool) {
 			a.pause = sayAgainFirst // it was over for a while
 		}
 		a.known = count
+		if what.reason == dataplane.RefusedUnknown && count-a.said < sayUnknown {
+			continue
+		}
 		if !now.Before(a.next) {
 			a.waiting, say = true, true
 		}
@@ -172,6 +175,8 @@ var saying = map[string]string{
 	dataplane.RefusedElasticIP:   "connections from outside are refused: as many are open of the elastic IP as may be",
 	dataplane.RefusedHost:        "connections are refused: the host has opened as many through its elastic IP as it may",
 	dataplane.RefusedTable:       "connections are refused: conntrack's table has no room for more of their kind",
+	dataplane.RefusedSource:      "packets are dropped: hosts send from addresses that are not theirs",
+	dataplane.RefusedUnknown:     "packets are dropped: nobody answers for the addresses that they come from",
 	dataplane.RefusedPorts:       "new connections find no port of the elastic IP free",
 }
 
@@ -192,6 +197,8 @@ func (w *watch) sayShortages(now time.Time) {
 			attrs = append(attrs, "most_refused", w.topBounds(ofElasticIP))
 		case dataplane.RefusedHost:
 			attrs = append(attrs, "most_refused", w.topBounds(ofHost))
+		case dataplane.RefusedSource, dataplane.RefusedUnknown:
+			attrs = append(attrs, "sources", w.sources.take(what.reason == dataplane.RefusedUnknown))
 		}
 		w.n.s.opt.Logger.Warn(saying[what.reason], attrs...)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"sluice/bpf"
 	"sluice/dataplane"
 )
 
@@ -264,11 +265,11 @@ func TestSlotsAreTakenBackUnderTraffic(t *testing.T) {
 					counted.Add(1)
 				}
 				if session := f.session(opening(host, port).key()); slot != 0 && session != nil && uint32(session.Slot) == slot {
-					var a [24]byte
+					var a bpf.GatewayAddress
 					if err := f.maps["addresses"].Lookup(slot, &a); err != nil {
 						t.Error(err)
 					}
-					if got := netip.AddrFrom4([4]byte(a[:4])).String(); got != host {
+					if got := address(a.Addr).String(); got != host {
 						t.Errorf("%s is counted in slot %d, which is that of %s", host, slot, got)
 					}
 				}

@@ -43,6 +43,8 @@ var refusals = [...]struct {
 	{bpf.GatewayStatSTAT_REFUSED_ELASTIC_IP, dataplane.RefusedElasticIP},
 	{bpf.GatewayStatSTAT_REFUSED_HOST, dataplane.RefusedHost},
 	{bpf.GatewayStatSTAT_REFUSED_TABLE, dataplane.RefusedTable},
+	{bpf.GatewayStatSTAT_REFUSED_SOURCE, dataplane.RefusedSource},
+	{bpf.GatewayStatSTAT_REFUSED_UNKNOWN, dataplane.RefusedUnknown},
 }
 
 func total(list []dataplane.NoPort) (sum uint64) {

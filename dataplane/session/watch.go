@@ -32,6 +32,7 @@ type watch struct {
 	compareNow chan struct{} // has room for one: compare as soon as may be
 
 	shortages shortages
+	sources   sourceReports
 
 	// As of the last tick, which alone knows them.
 	refusals     lastRefusals
@@ -48,6 +49,7 @@ func newWatch(n *Network) *watch {
 	}
 	w.done.Go(func() { w.listen(ctx) })
 	w.done.Go(func() { w.listenToNeighbours(ctx) })
+	w.done.Go(func() { w.hearOfSources(ctx) })
 	w.done.Go(func() { w.supervise(ctx) })
 	w.done.Go(func() { w.compare(ctx) })
 	return w
