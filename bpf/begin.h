@@ -38,12 +38,15 @@ static __always_inline bool opens(const struct packet *p)
 	return true;
 }
 
-/* by_uplink says whether a packet to the outside leaves by the uplink. */
-static __always_inline bool by_uplink(struct __sk_buff *skb, const struct packet *p, const struct gateway_settings *set)
+/* by_uplink says whether a packet to the outside leaves by the uplink. It is a function of
+ * its own for the sake of the stack.
+ */
+__noinline int by_uplink(struct __sk_buff *skb, struct packet *p)
 {
+	struct gateway_settings *set = get_settings();
 	struct bpf_fib_lookup route = {};
 
-	if (!(set->flags & SET_ROUTES))
+	if (!set || !p || !(set->flags & SET_ROUTES))
 		return true;
 	route.family = AF_INET;
 	route.ifindex = skb->ifindex;
@@ -191,7 +194,7 @@ __noinline int begin(struct __sk_buff *skb, struct packet *p)
 		return NEXT;
 	own = outward_of(p->key.saddr, set);
 	s.kind = own.kind;
-	if (s.kind == KIND_NONE || !by_uplink(skb, p, set))
+	if (s.kind == KIND_NONE || !by_uplink(skb, p))
 		return crowd(skb, p);
 	if (s.kind == KIND_ELASTIC)
 		s.flow = FLOW_BY_HOST;
