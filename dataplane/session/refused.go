@@ -198,7 +198,7 @@ func (w *watch) sayShortages(now time.Time) {
 		case dataplane.RefusedHost:
 			attrs = append(attrs, "most_refused", w.topBounds(ofHost))
 		case dataplane.RefusedSource, dataplane.RefusedUnknown:
-			attrs = append(attrs, "sources", w.sources.take(what.reason == dataplane.RefusedUnknown))
+			attrs = append(attrs, "sources", w.sources.newest(what.reason == dataplane.RefusedUnknown, now))
 		}
 		w.n.s.opt.Logger.Warn(saying[what.reason], attrs...)
 	}

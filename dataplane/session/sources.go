@@ -48,6 +48,7 @@ type sourceReport struct {
 	// believed is set for one that is not known, and opens connections until nobody
 	// answers for it.
 	believed bool
+	at       time.Time
 }
 
 // sourceReports are those that the log names: the last ones of different senders and
@@ -63,25 +64,22 @@ func (s *sourceReports) add(r sourceReport) {
 	same := func(o sourceReport) bool {
 		return o.unknown == r.unknown && (o.addr == r.addr || slices.Equal(o.sender, r.sender))
 	}
-	if slices.ContainsFunc(s.last, same) {
-		return
-	}
+	s.last = slices.DeleteFunc(s.last, same)
 	if s.last = append(s.last, r); len(s.last) > 2*sayMost {
 		s.last = slices.Delete(s.last, 0, 1)
 	}
 }
 
-// take returns what has been noted for a reason, and forgets it.
-func (s *sourceReports) take(unknown bool) string {
+// newest returns what has been noted for a reason in the last minute.
+func (s *sourceReports) newest(unknown bool, now time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []string
-	s.last = slices.DeleteFunc(s.last, func(r sourceReport) bool {
-		if r.unknown == unknown && len(out) < sayMost {
+	for _, r := range s.last {
+		if r.unknown == unknown && now.Sub(r.at) < time.Minute && len(out) < sayMost {
 			out = append(out, fmt.Sprintf("%s from %s", r.addr, r.sender))
 		}
-		return r.unknown == unknown
-	})
+	}
 	return strings.Join(out, ", ")
 }
 
@@ -191,7 +189,7 @@ func sourceReportOf(sample []byte) (sourceReport, bool) {
 	if _, err := binary.Decode(sample, binary.NativeEndian, &r); err != nil {
 		return sourceReport{}, false
 	}
-	return sourceReport{addr: address(r.Addr), link: r.Ifindex, sender: r.Sender[:], unknown: r.Unknown != 0, believed: r.Believed != 0}, true
+	return sourceReport{addr: address(r.Addr), link: r.Ifindex, sender: r.Sender[:], unknown: r.Unknown != 0, believed: r.Believed != 0, at: time.Now()}, true
 }
 
 // solicit has the kernel ask by ARP who has an address. It needs no answer here: the host's
