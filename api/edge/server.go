@@ -164,7 +164,7 @@ func (s *Server) serve(x *exchange) (refusal *Error) {
 	}
 	ctx, cancel := context.WithTimeout(x.request.Context(), s.Timeout)
 	defer cancel()
-	return x.Invoke(ctx, identity.Caller{Account: x.account, AccessKeyID: x.keyID, DescribeOnly: x.describeOnly, RequestID: x.id, Nonce: x.claim.Nonce})
+	return x.Invoke(ctx, identity.Caller{Account: x.account, AccessKeyID: x.keyID, DescribeOnly: x.describeOnly, RequestID: x.id, Nonce: x.claim.Nonce, Signed: x.claim.Signed})
 }
 
 // allow counts a call against the limit of all together. Those on a connection that has

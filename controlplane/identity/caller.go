@@ -1,5 +1,7 @@
 package identity
 
+import "time"
+
 // Caller is who makes a call, and what makes the call unique. It is made at
 // the edge, once the signature has been verified.
 type Caller struct {
@@ -7,8 +9,9 @@ type Caller struct {
 	AccessKeyID  string
 	DescribeOnly bool // the key may not call actions that write
 	RequestID    string
-	Action       string // for logs and for the scope of Token
-	Token        string // the client's idempotency token (ClientToken); may be empty
-	Fingerprint  string // of the request without signature, nonce and time
-	Nonce        string // of the signature; may be empty on local calls
+	Action       string    // for logs and for the scope of Token
+	Token        string    // the client's idempotency token (ClientToken); may be empty
+	Fingerprint  string    // of the request without signature, nonce and time
+	Nonce        string    // of the signature; may be empty on local calls
+	Signed       time.Time // when, as the signature says
 }

@@ -21,12 +21,22 @@ const (
 	NonceLifetime = 2*time.Hour + 10*time.Minute
 )
 
+// How many receipts are kept, of those that have not expired: of an account's tokens, and
+// of an access key's nonces. The oldest beyond a number go, at most forget of them with
+// one write.
+const (
+	TokensPerAccount = 10_000
+	NoncesPerKey     = 50_000
+	forget           = 100
+)
+
 // Once runs fn in a transaction, unless the caller's token has been through
 // with the same request: then it returns what fn returned that time. Results
 // have to survive a round trip through JSON.
 //
 // Errors: fault.TokenMismatch for a token that came with another request,
-// fault.NonceUsed for a replayed signature, and whatever fn returns.
+// fault.NonceUsed for a replayed signature, or one from before the nonces that are kept,
+// and whatever fn returns.
 func Once[R any](ctx context.Context, db *state.DB, c identity.Caller, now time.Time, fn func(*state.Tx) (R, error)) (R, error) {
 	var result R
 	err := db.Update(ctx, func(tx *state.Tx) error {
@@ -72,9 +82,7 @@ func OnceSettled[R any](ctx context.Context, db *state.DB, c identity.Caller, no
 	}
 }
 
-func tokenID(c identity.Caller) string {
-	return state.Key("token", c.Account, c.Action, c.Token)
-}
+func tokenID(c identity.Caller) string { return resource.TokenID(c.Account, c.Action, c.Token) }
 
 func find(tx *state.Tx, c identity.Caller, now time.Time) (*resource.Receipt, bool, error) {
 	if c.Token == "" {
@@ -104,6 +112,13 @@ func keep(tx *state.Tx, c identity.Caller, now time.Time, result any) error {
 		Result:      value,
 		Expires:     now.Add(TokenLifetime),
 	})
+	for range forget {
+		own := tx.Receipts.By(state.ByAccount, c.Account)
+		if own.Len() <= TokensPerAccount {
+			break
+		}
+		tx.Delete(own.At(0))
+	}
 	return nil
 }
 
@@ -121,15 +136,54 @@ func useNonce(tx *state.Tx, c identity.Caller, now time.Time) error {
 	if c.Nonce == "" {
 		return nil
 	}
-	id := state.Key("nonce", c.AccessKeyID, c.Nonce)
-	if old, ok := tx.Receipts.Get(id); ok && now.Before(old.Expires) {
-		return fault.New(fault.NonceUsed, "nonce %q of access key %s", c.Nonce, c.AccessKeyID)
+	id, floor := resource.NonceID(c.AccessKeyID, c.Nonce), resource.NonceFloorID(c.AccessKeyID)
+	for _, id := range []string{id, resource.OldNonceID(c.AccessKeyID, c.Nonce)} {
+		if old, ok := tx.Receipts.Get(id); ok && now.Before(old.Expires) {
+			return fault.New(fault.NonceUsed, "nonce %q of access key %s", c.Nonce, c.AccessKeyID)
+		}
+	}
+	last, forgotten := tx.Receipts.Get(floor)
+	if forgotten && now.Before(last.Expires) && !c.Signed.After(last.Signed) {
+		return fault.New(fault.NonceUsed, "nonces of access key %s that were signed until %s are not kept any more: it has signed more than %d writes since; sign anew",
+			c.AccessKeyID, last.Signed.UTC().Format(time.RFC3339), NoncesPerKey)
 	}
 	put(tx, &resource.Receipt{
-		Meta:    resource.Meta{ID: id, Account: c.Account, CreatedAt: now},
+		Meta:    resource.Meta{ID: id, CreatedAt: now},
+		Signed:  c.Signed,
 		Expires: now.Add(NonceLifetime),
 	})
+	forgetNonces(tx, c.AccessKeyID, floor, now)
 	return nil
+}
+
+// forgetNonces deletes the oldest nonces of an access key where it has too many, and
+// notes the time up to which signatures can't be told from replays from then on.
+func forgetNonces(tx *state.Tx, key, floor string, now time.Time) {
+	if tx.Receipts.By(state.ByAccessKey, key).Len() <= NoncesPerKey {
+		return
+	}
+	var until time.Time
+	if last, ok := tx.Receipts.Get(floor); ok {
+		until = last.Signed
+	}
+	for range forget {
+		r := tx.Receipts.By(state.ByAccessKey, key).At(0)
+		if r.Signed.IsZero() {
+			break // of a version that did not note it; it expires by itself
+		}
+		if r.Signed.After(until) {
+			until = r.Signed
+		}
+		tx.Delete(r)
+	}
+	if until.IsZero() {
+		return
+	}
+	put(tx, &resource.Receipt{
+		Meta:    resource.Meta{ID: floor, CreatedAt: now},
+		Signed:  until,
+		Expires: now.Add(NonceLifetime),
+	})
 }
 
 // expired returns receipts that have expired, the oldest first, but for those of the

@@ -186,6 +186,114 @@ func TestSweep(t *testing.T) {
 	sweep(start.Add(25*time.Hour), 10, 0, 0)
 }
 
+// fill puts receipts into the store as writes would have left them.
+func (w *world) fill(n int, make func(i int) *resource.Receipt) {
+	w.t.Helper()
+	err := w.db.Update(ctx, func(tx *state.Tx) error {
+		for i := range n {
+			tx.PutAttributes(make(i))
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestTokensAreBounded: an account's oldest tokens go beyond a number, and nobody else's.
+func TestTokensAreBounded(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.write(identity.Caller{Account: "a2", Action: "Make", Token: "theirs", Fingerprint: "x"}, start); err != nil {
+		t.Fatal(err)
+	}
+	first, err := w.write(call("first", "x", ""), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.fill(receipt.TokensPerAccount-1, func(i int) *resource.Receipt {
+		return &resource.Receipt{Meta: resource.Meta{ID: resource.TokenID("a1", "Make", fmt.Sprint(i)), Account: "a1"}, Result: []byte("{}"), Expires: start.Add(time.Hour)}
+	})
+	if again, err := w.write(call("first", "x", ""), start); err != nil || again != first {
+		t.Errorf("the oldest, while there are as many as there may be: %+v, %v", again, err)
+	}
+	for i := range 3 {
+		if _, err := w.write(call(fmt.Sprintf("new-%d", i), "x", ""), start); err != nil {
+			t.Fatal(err)
+		}
+		if n := w.db.View().Receipts.By(state.ByAccount, "a1").Len(); n != receipt.TokensPerAccount {
+			t.Errorf("%d receipts of tokens, want %d", n, receipt.TokensPerAccount)
+		}
+	}
+	if again, err := w.write(call("first", "y", ""), start); err != nil || again == first {
+		t.Errorf("the oldest is still there: %+v, %v", again, err)
+	}
+	before := w.runs
+	for _, c := range []identity.Caller{call("new-0", "x", ""), {Account: "a2", Action: "Make", Token: "theirs", Fingerprint: "x"}} {
+		if _, err := w.write(c, start); err != nil || w.runs != before {
+			t.Errorf("%+v was carried out again: %v", c, err)
+		}
+	}
+}
+
+// TestNoncesAreBounded: an access key's oldest nonces go beyond a number, and then what
+// was signed when they were is refused: no request passes twice.
+func TestNoncesAreBounded(t *testing.T) {
+	w := newWorld(t)
+	at := func(i int) time.Time { return start.Add(time.Duration(i) * time.Millisecond) }
+	w.fill(receipt.NoncesPerKey, func(i int) *resource.Receipt {
+		return &resource.Receipt{Meta: resource.Meta{ID: resource.NonceID("k1", fmt.Sprint(i))}, Signed: at(i), Expires: start.Add(receipt.NonceLifetime)}
+	})
+	signed := func(nonce string, i int) identity.Caller {
+		c := call("", "", nonce)
+		c.Signed = at(i)
+		return c
+	}
+	_, err := w.write(signed("0", 0), start)
+	refused(t, err, fault.NonceUsed)
+	for i := receipt.NoncesPerKey; i < receipt.NoncesPerKey+3; i++ {
+		if _, err := w.write(signed(fmt.Sprint(i), i), start); err != nil {
+			t.Fatal(err)
+		}
+		if n := w.db.View().Receipts.By(state.ByAccessKey, "k1").Len(); n > receipt.NoncesPerKey {
+			t.Errorf("%d receipts of nonces, at most %d", n, receipt.NoncesPerKey)
+		}
+	}
+	w.reopen()
+	for i := range receipt.NoncesPerKey + 3 {
+		if i%1000 > 200 {
+			continue
+		}
+		_, err := w.write(signed(fmt.Sprint(i), i), start)
+		refused(t, err, fault.NonceUsed)
+	}
+	if _, err := w.write(signed("fresh", receipt.NoncesPerKey+4), start); err != nil {
+		t.Errorf("a fresh nonce: %v", err)
+	}
+	other := signed("fresh", 0)
+	other.AccessKeyID = "k2"
+	if _, err := w.write(other, start); err != nil {
+		t.Errorf("another key's, signed long ago: %v", err)
+	}
+	for n := 1; n > 0; {
+		if n, err = receipt.Sweep(ctx, w.db, start.Add(receipt.NonceLifetime+time.Minute), 10_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := w.db.View().Receipts.Len(); n != 0 {
+		t.Errorf("%d receipts are left when all have expired", n)
+	}
+}
+
+// TestNonceOfAnOlderVersion: what a version before has kept of nonces holds.
+func TestNonceOfAnOlderVersion(t *testing.T) {
+	w := newWorld(t)
+	w.fill(1, func(int) *resource.Receipt {
+		return &resource.Receipt{Meta: resource.Meta{ID: resource.OldNonceID("k1", "n1"), Account: "a1"}, Expires: start.Add(receipt.NonceLifetime)}
+	})
+	_, err := w.write(call("", "", "n1"), start)
+	refused(t, err, fault.NonceUsed)
+}
+
 // TestOnceSettled is refused until the dataplane has followed.
 func TestOnceSettled(t *testing.T) {
 	w := newWorld(t)

@@ -52,7 +52,8 @@ func (k *AccessKey) Clone() Resource {
 // Receipt remembers a write so that it is carried out once: by the client's
 // idempotency token, or by the nonce of its signature.
 type Receipt struct {
-	Meta                        // ID is the token or nonce, qualified by its owner
+	Meta                        // ID is TokenID, NonceID or NonceFloorID
+	Signed      time.Time       `json:"signed,omitzero"`       // of a nonce, and of the newest one that is not kept any more
 	Fingerprint string          `json:"fingerprint,omitempty"` // of the request's own parameters
 	Result      json.RawMessage `json:"result,omitempty"`      // what the operation returned
 	Expires     time.Time       `json:"expires"`

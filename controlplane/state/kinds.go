@@ -19,6 +19,9 @@ type Kind[R resource.Resource] struct {
 	InTransition fault.Reason // the dataplane is still making, changing or deleting one
 	Tags         bool         // whether one may have tags
 	Quotas       []Quota[R]
+	// Bounded says why there can't be any number of them, where no quota counts them:
+	// whatever a client may make has a bound.
+	Bounded string
 
 	// Decides returns the networks for which one matters: what is compiled of them may
 	// depend on it. nil: its own, if it has one.
@@ -59,12 +62,14 @@ var kinds = []registered{
 		Indexes: []Index[*resource.VRouter]{byAccount[*resource.VRouter](), byRegion[*resource.VRouter](),
 			one(ByVPC, func(r *resource.VRouter) string { return r.VPC })},
 		NotFound: fault.VRouterNotFound,
+		Bounded:  "one comes with each VPC",
 	},
 	Kind[*resource.RouteTable]{
 		Name: resource.KindRouteTable, Noun: "route table", Table: func(v *View) **Table[*resource.RouteTable] { return &v.RouteTables },
 		Indexes: []Index[*resource.RouteTable]{byAccount[*resource.RouteTable](),
 			one(ByVPC, func(t *resource.RouteTable) string { return t.VPC })},
 		NotFound: fault.RouteTableNotFound, Tags: true,
+		Bounded: "one comes with each VPC",
 	},
 	Kind[*resource.RouteEntry]{
 		Name: resource.KindRouteEntry, Noun: "route entry", Table: func(v *View) **Table[*resource.RouteEntry] { return &v.RouteEntries },
@@ -129,6 +134,7 @@ var kinds = []registered{
 			one(ByVPC, func(g *resource.NATGateway) string { return g.VPC }),
 			{ByTableID, func(g *resource.NATGateway) []string { return []string{g.ForwardTable, g.SNATTable} }}},
 		NotFound: fault.NATGatewayNotFound, InTransition: fault.GatewayInTransition,
+		Bounded: "the service gives each VPC one",
 		Blocks: []Block[*resource.NATGateway]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasNATGateway, Index: ByVPC}},
 	},
@@ -175,6 +181,7 @@ var kinds = []registered{
 			one(ByAddress, func(g *resource.VPNGateway) string { return g.Address.String() }),
 			one(ByPublicNet, func(g *resource.VPNGateway) string { return g.PublicNetwork })},
 		NotFound: fault.VPNGatewayNotFound, InTransition: fault.VPNGatewayConfiguring, Tags: true,
+		Bounded: "the service gives each VPC one",
 		Blocks: []Block[*resource.VPNGateway]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasVPNGateway, Index: ByVPC},
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVPC, Within: true,
@@ -226,6 +233,7 @@ var kinds = []registered{
 	Kind[*resource.TagSet]{
 		Name: resource.KindTagSet, Noun: "tag set", Table: func(v *View) **Table[*resource.TagSet] { return &v.TagSets },
 		Indexes: []Index[*resource.TagSet]{byAccount[*resource.TagSet](), byRegion[*resource.TagSet](), {ByTag, tagKeys}},
+		Bounded: "one for each resource of a kind with tags",
 		Quotas: []Quota[*resource.TagSet]{
 			{Name: "tags", Default: 20, Counts: "tags of a resource", Reason: fault.QuotaTag, // VPN Gateway API reference, TagResources
 				Parts: func(t *resource.TagSet) int { return len(t.Tags) }}},
@@ -233,14 +241,20 @@ var kinds = []registered{
 	Kind[*resource.Account]{
 		Name: resource.KindAccount, Noun: "account", Table: func(v *View) **Table[*resource.Account] { return &v.Accounts },
 		NotFound: fault.AccountNotFound,
+		Bounded:  "the operator makes them",
 	},
 	Kind[*resource.AccessKey]{
 		Name: resource.KindAccessKey, Noun: "access key", Table: func(v *View) **Table[*resource.AccessKey] { return &v.AccessKeys },
 		Indexes:  []Index[*resource.AccessKey]{byAccount[*resource.AccessKey]()},
 		NotFound: fault.AccessKeyNotFound,
+		Bounded:  "the operator makes them",
 	},
 	Kind[*resource.Receipt]{
 		Name: resource.KindReceipt, Noun: "receipt", Table: func(v *View) **Table[*resource.Receipt] { return &v.Receipts },
-		Indexes: []Index[*resource.Receipt]{one(ByExpiry, func(r *resource.Receipt) string { return MinuteKey(r.Expires) })},
+		Indexes: []Index[*resource.Receipt]{
+			one(ByExpiry, func(r *resource.Receipt) string { return MinuteKey(r.Expires) }),
+			one(ByAccount, (*resource.Receipt).TokenOf),
+			one(ByAccessKey, (*resource.Receipt).NonceOf)},
+		Bounded: "package receipt keeps the newest of each account and of each access key",
 	},
 }

@@ -177,3 +177,17 @@ func TestDefaultQuotas(t *testing.T) {
 		t.Errorf("%d names for %d quotas", len(q), len(Quotas()))
 	}
 }
+
+// TestEveryKindIsBounded: of each kind a quota says how many there may be, or its
+// registration says what else does.
+func TestEveryKindIsBounded(t *testing.T) {
+	for _, k := range kinds {
+		counted := false
+		for _, q := range quotasOf[k.name()] {
+			counted = counted || q.parts == nil
+		}
+		if counted == (k.bounded() != "") {
+			t.Errorf("%s: counted by a quota: %t; bounded because %q", k.name(), counted, k.bounded())
+		}
+	}
+}

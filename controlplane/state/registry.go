@@ -18,6 +18,7 @@ type registered interface {
 	share(v, from *View)
 	rows(v *View) rows
 	quotas() []quota
+	bounded() string
 	bars() map[resource.Kind][]fault.Reason
 	decides(v *View, r resource.Resource) []string
 	// blocker returns the first resource of this kind that bars the deletion of
@@ -35,6 +36,7 @@ var byName = func() map[resource.Kind]registered {
 
 func (k Kind[R]) name() resource.Kind    { return k.Name }
 func (k Kind[R]) tags() bool             { return k.Tags }
+func (k Kind[R]) bounded() string        { return k.Bounded }
 func (k Kind[R]) barred() []fault.Reason { return k.Barred }
 func (k Kind[R]) rows(v *View) rows      { return *k.Table(v) }
 func (k Kind[R]) empty(v *View)          { *k.Table(v) = newTable(k) }

@@ -13,7 +13,7 @@ import (
 // Names of indexes. A key of several parts is made with Key.
 const (
 	ByID        = ""          // in a query: id, which is no index of its own
-	ByAccount   = "account"   // account id
+	ByAccount   = "account"   // account id; of receipts, those of tokens
 	ByRegion    = "region"    // Key(account, region)
 	ByVPC       = "vpc"       // VPC id
 	ByVSwitch   = "vswitch"   // VSwitch id
@@ -33,6 +33,7 @@ const (
 	ByPublished       = "published"       // VPN route that is in the VPC's route table: Key(VPC, destination)
 	ByTag             = "tag"             // tag set: Key(account, region, tag key)
 	ByExpiry          = "expiry"          // receipt: MinuteKey of when it expires
+	ByAccessKey       = "accessKey"       // receipt of a nonce: access key id
 )
 
 // Key joins the parts of an index key.
