@@ -32,11 +32,23 @@ static __always_inline void count_refusal(__u32 gateway, __u32 why)
 		(*n)++;
 }
 
+/* count_volume counts in a slot, or, as long as there is no map for it, in that of all
+ * others of its gateway.
+ */
 static __always_inline void count_volume(__u32 slot, bool inbound, __u64 bytes, __u64 packets, bool hit)
 {
-	__u32 at = slot * 2 + inbound;
-	struct volume *v = bpf_map_lookup_elem(&volumes, &at);
+	__u32 chunk = slot / CHUNK, at = slot % CHUNK * 2 + inbound;
+	void *of = bpf_map_lookup_elem(&volumes, &chunk);
+	struct volume *v;
 
+	if (!of) {
+		chunk = 0;
+		at = gateway_of(slot) % GATEWAYS * 2 + inbound;
+		of = bpf_map_lookup_elem(&volumes, &chunk);
+		if (!of)
+			return;
+	}
+	v = bpf_map_lookup_elem(of, &at);
 	if (v) {
 		v->bytes += bytes;
 		v->packets += packets;

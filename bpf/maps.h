@@ -104,12 +104,22 @@ struct addresses_map {
 	__uint(value_size, sizeof(struct address));
 };
 
-/* By slot * 2 + inbound. */
-struct volumes_map {
+/* By slot % CHUNK * 2 + inbound. */
+struct chunk_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2 * SLOTS);
+	__uint(max_entries, 2 * CHUNK);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(struct volume));
+};
+
+/* By slot / CHUNK. User space adds maps as slots are handed out, since each takes memory
+ * for each CPU. The first is always there.
+ */
+struct volumes_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, SLOTS / CHUNK);
+	__uint(key_size, sizeof(__u32));
+	__array(values, struct chunk_map);
 };
 
 /* By enum stat. */

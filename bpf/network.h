@@ -38,6 +38,22 @@ static __always_inline struct gateway_state *get_gateway(void)
 	return bpf_map_lookup_elem(&gateway, &zero);
 }
 
+static __always_inline struct address *address_of(__u32 slot)
+{
+	return bpf_map_lookup_elem(&addresses, &slot);
+}
+
+/* gateway_of returns the number of the gateway that a slot is of. */
+static __always_inline __u32 gateway_of(__u32 slot)
+{
+	struct address *a;
+
+	if (slot < GATEWAYS)
+		return slot;
+	a = address_of(slot);
+	return a ? a->gateway : 0;
+}
+
 static __always_inline struct nat_state *get_nat(__u32 number)
 {
 	return bpf_map_lookup_elem(&nat_states, &number);

@@ -53,22 +53,6 @@ __noinline __u32 slot_of(__be32 addr, __u32 gateway)
 	return known ? *known : others;
 }
 
-static __always_inline struct address *address_of(__u32 slot)
-{
-	return bpf_map_lookup_elem(&addresses, &slot);
-}
-
-/* gateway_of returns the number of the gateway that a slot is of. */
-static __always_inline __u32 gateway_of(__u32 slot)
-{
-	struct address *a;
-
-	if (slot < GATEWAYS)
-		return slot;
-	a = address_of(slot);
-	return a ? a->gateway : 0;
-}
-
 /* add_open counts a session as open, or no longer, with all that it counts with. */
 __noinline int add_open(const struct flow_key *key, __u32 kind, __u32 slot, __u32 flow, int by)
 {

@@ -18,6 +18,7 @@
  * slots, by the gateways' numbers, are for all others.
  */
 #define SLOTS 16384
+#define CHUNK 256 /* slots whose volumes are in one map */
 
 /* flow_key is what a packet says of its flow before translation. Ports of ICMP
  * are the query's id, and type << 8 | code; of protocols without ports, 0.

@@ -90,6 +90,9 @@ func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) 
 	if err := n.locate(); err != nil {
 		return nil, err
 	}
+	if err := n.addChunks(); err != nil {
+		return nil, err
+	}
 	if err := n.recoverSlots(); err != nil {
 		return nil, err
 	}
@@ -266,6 +269,7 @@ func (n *Network) closePrograms() {
 func (n *Network) close() {
 	n.files.close()
 	n.closeExhausted()
+	n.closeChunks()
 	n.closePrograms()
 	n.closeMaps()
 	n.ns.Close()

@@ -106,6 +106,10 @@ func newFixture(t testing.TB, change ...func(*ebpf.CollectionSpec)) *fixture {
 	if err := f.readNumbers(); err != nil {
 		t.Fatal(err)
 	}
+	if err := f.addChunks(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.closeChunks)
 	return f
 }
 
@@ -280,7 +284,7 @@ func (f *fixture) volumes() map[volumeKey]bpf.GatewayVolume {
 	out := map[volumeKey]bpf.GatewayVolume{}
 	for i := range uint32(2 * 8) {
 		var each []bpf.GatewayVolume
-		if err := f.maps["volumes"].Lookup(i, &each); err != nil {
+		if err := f.Network.slots.volumes[0].Lookup(i, &each); err != nil {
 			f.t.Fatal(err)
 		}
 		var v bpf.GatewayVolume

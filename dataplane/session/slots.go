@@ -36,8 +36,9 @@ const (
 
 // slots is what is known of a network's slots.
 type slots struct {
-	mu    sync.Mutex            // held to read or change what is kept by slot
-	known map[uint32]*slotState // those that have an address
+	mu      sync.Mutex            // held to read or change what is kept by slot
+	known   map[uint32]*slotState // those that have an address
+	volumes []*ebpf.Map           // by slot / chunkSlots
 }
 
 // slotState is what was seen of one.
@@ -70,8 +71,8 @@ func (n *Network) readSlots() (s slotted, err error) {
 	if err := batch(n.maps["addresses"], s.addresses, 1); err != nil {
 		return s, err
 	}
-	s.volumes = make([]bpf.GatewayVolume, 2*count*s.cpus)
-	return s, batch(n.maps["volumes"], s.volumes, s.cpus)
+	s.volumes, err = n.readVolumes(count, s.cpus)
+	return s, err
 }
 
 // volume returns what a slot has sent or received.
@@ -291,14 +292,8 @@ func (n *Network) freeSlot(s *slotted, i uint32) error {
 
 // clearReturned clears the slot of a gateway whose counts were returned last.
 func (n *Network) clearReturned(gateway uint32, r bpf.GatewayReturnedCounts) error {
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
+	if err := n.clearVolumes(r.Slot); err != nil {
 		return err
-	}
-	for _, at := range []uint32{2 * r.Slot, 2*r.Slot + 1} {
-		if err := n.maps["volumes"].Put(at, make([]bpf.GatewayVolume, cpus)); err != nil {
-			return err
-		}
 	}
 	if err := n.maps["addresses"].Put(r.Slot, &bpf.GatewayAddress{}); err != nil {
 		return err

@@ -288,3 +288,80 @@ func TestSlotsAreTakenBackUnderTraffic(t *testing.T) {
 		t.Errorf("%d addresses have slots, of %d", len(got.Addresses), most)
 	}
 }
+
+// Volumes have memory for those slots that are handed out, and a few more. Where hosts
+// come faster, they are counted with all others of their gateway, and nothing is lost.
+func TestVolumesGrow(t *testing.T) {
+	f := applied(t, twoGateways())
+	n := twoGateways()
+	n.NATGateways[0].Limits, n.NATGateways[1].Limits = dataplane.Limits{}, dataplane.Limits{}
+	f.apply(t, n)
+	const each = 200
+	sent := 0
+	for net := range 2 {
+		for i := range each {
+			f.send(t, fmt.Sprintf("10.0.%d.%d", 1+net%2, 10+i), 4000+net)
+			sent++
+		}
+		for id, host := range map[string]string{"ngw-1": "10.0.1.200", "ngw-2": "10.0.2.200"} {
+			if net == 0 && id == "ngw-2" {
+				continue
+			}
+			slot, err := f.slotOf(slotKey{Addr: word(addrOf(host)), Gateway: f.numbers[id]})
+			if err != nil || slot < gatewayNumbers {
+				t.Fatalf("%s is counted in slot %d, %v", host, slot, err)
+			}
+		}
+		got := f.read(t)
+		if got.Outbound.Packets != uint64(sent) || got.Gateways[1].Outbound.Packets+got.Gateways[2].Outbound.Packets != uint64(sent) {
+			t.Errorf("%d packets in all, of gateways %+v; want %d", got.Outbound.Packets, got.Gateways, sent)
+		}
+	}
+	if len(f.slots.volumes) != 2 {
+		t.Fatalf("%d maps of volumes for %d slots", len(f.slots.volumes), gatewayNumbers)
+	}
+	g, err := f.state()
+	if err != nil || g.Slots != 2*each {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	inSlots := func() (sum uint64) {
+		for _, a := range f.read(t).Addresses {
+			sum += a.Outbound.Packets
+		}
+		return sum
+	}
+	before := inSlots()
+	if before != uint64(sent) {
+		t.Fatalf("%d packets are in slots, of %d", before, sent)
+	}
+	// More hosts than there are maps for: those beyond count with all others.
+	more := func(net, i int) string { return fmt.Sprintf("10.0.%d.%d", 1+net, 10+each+i) }
+	for i := range 40 {
+		f.send(t, more(0, i), 4000)
+		f.send(t, more(1, i), 4000)
+		sent += 2
+	}
+	if got := f.read(t); got.Outbound.Packets != uint64(sent) {
+		t.Errorf("%d packets in all, want %d", got.Outbound.Packets, sent)
+	}
+	counted := inSlots()
+	if want := uint64(sent) - uint64(gatewayNumbers+2*each+80-2*chunkSlots); counted != want {
+		t.Errorf("%d packets are in slots, want %d", counted, want)
+	}
+	if err := f.addChunks(); err != nil {
+		t.Fatal(err)
+	}
+	f.send(t, more(1, 39), 4000)
+	if got := inSlots(); got != counted+1 {
+		t.Errorf("%d packets are in slots after there are more maps, want %d", got, counted+1)
+	}
+
+	// The next process has them all.
+	f.closeChunks()
+	if err := f.addChunks(); err != nil || len(f.slots.volumes) != 4 {
+		t.Fatalf("%d maps after a restart, %v", len(f.slots.volumes), err)
+	}
+	if got := f.read(t); got.Outbound.Packets != uint64(sent+1) || inSlots() != counted+1 {
+		t.Errorf("after a restart: %d packets in all, %d in slots; want %d, %d", got.Outbound.Packets, inSlots(), sent+1, counted+1)
+	}
+}

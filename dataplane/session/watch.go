@@ -173,7 +173,7 @@ func (w *watch) supervise(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-w.n.s.beat.wait():
-			w.report(ctx, w.tick(i%heartbeatEvery == 0))
+			w.report(ctx, errors.Join(w.tick(i%heartbeatEvery == 0), w.n.addChunks()))
 		}
 	}
 }
