@@ -35,68 +35,60 @@ const (
 	xdpPass = 2
 )
 
-func tryClsact(s *stage) (string, error) {
+// attach tries to attach a program that returns a constant to a link.
+func attach(s *stage, kind ebpf.ProgramType, result int32, try func(index int, p *ebpf.Program) error) (string, error) {
 	dev, err := s.veth()
 	if err != nil {
 		return "", err
 	}
-	p, err := load(ebpf.SchedCLS, actOK)
+	p, err := load(kind, result)
 	if err != nil {
 		return "", err
 	}
 	defer p.Close()
-	index := dev.Attrs().Index
-	err = s.nl.QdiscAdd(&netlink.GenericQdisc{
-		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
-		QdiscType:  "clsact",
+	return "", try(dev.Attrs().Index, p)
+}
+
+func tryClsact(s *stage) (string, error) {
+	return attach(s, ebpf.SchedCLS, actOK, func(index int, p *ebpf.Program) error {
+		err := s.nl.QdiscAdd(&netlink.GenericQdisc{
+			QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
+			QdiscType:  "clsact",
+		})
+		if err != nil {
+			return fmt.Errorf("add clsact: %w", err)
+		}
+		err = s.nl.FilterAdd(&netlink.BpfFilter{
+			FilterAttrs:  netlink.FilterAttrs{LinkIndex: index, Parent: netlink.HANDLE_MIN_EGRESS, Handle: 1, Protocol: unix.ETH_P_ALL, Priority: 1},
+			Fd:           p.FD(),
+			Name:         "probe",
+			DirectAction: true,
+		})
+		if err != nil {
+			return fmt.Errorf("add a BPF classifier: %w", err)
+		}
+		return nil
 	})
-	if err != nil {
-		return "", fmt.Errorf("add clsact: %w", err)
-	}
-	err = s.nl.FilterAdd(&netlink.BpfFilter{
-		FilterAttrs:  netlink.FilterAttrs{LinkIndex: index, Parent: netlink.HANDLE_MIN_EGRESS, Handle: 1, Protocol: unix.ETH_P_ALL, Priority: 1},
-		Fd:           p.FD(),
-		Name:         "probe",
-		DirectAction: true,
-	})
-	if err != nil {
-		return "", fmt.Errorf("add a BPF classifier: %w", err)
-	}
-	return "", nil
 }
 
 func tryTCX(s *stage) (string, error) {
-	dev, err := s.veth()
-	if err != nil {
-		return "", err
-	}
-	p, err := load(ebpf.SchedCLS, actOK)
-	if err != nil {
-		return "", err
-	}
-	defer p.Close()
-	l, err := link.AttachTCX(link.TCXOptions{Interface: dev.Attrs().Index, Program: p, Attach: ebpf.AttachTCXEgress})
-	if err != nil {
-		return "", fmt.Errorf("attach by tcx: %w", err)
-	}
-	return "", l.Close()
+	return attach(s, ebpf.SchedCLS, actOK, func(index int, p *ebpf.Program) error {
+		l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXEgress})
+		if err != nil {
+			return fmt.Errorf("attach by tcx: %w", err)
+		}
+		return l.Close()
+	})
 }
 
 func tryXDP(s *stage) (string, error) {
-	dev, err := s.veth()
-	if err != nil {
-		return "", err
-	}
-	p, err := load(ebpf.XDP, xdpPass)
-	if err != nil {
-		return "", err
-	}
-	defer p.Close()
-	l, err := link.AttachXDP(link.XDPOptions{Interface: dev.Attrs().Index, Program: p, Flags: link.XDPDriverMode})
-	if err != nil {
-		return "", fmt.Errorf("attach by XDP: %w", err)
-	}
-	return "", l.Close()
+	return attach(s, ebpf.XDP, xdpPass, func(index int, p *ebpf.Program) error {
+		l, err := link.AttachXDP(link.XDPOptions{Interface: index, Program: p, Flags: link.XDPDriverMode})
+		if err != nil {
+			return fmt.Errorf("attach by XDP: %w", err)
+		}
+		return l.Close()
+	})
 }
 
 // tryXDPFeatures looks for the netlink family that tells what the driver of a
