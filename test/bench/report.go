@@ -125,6 +125,8 @@ var goals = map[string]goal{
 	"restore_100x1k_s":            {"≤ 10 s", atMost("restore_100x1k_s", 10)},
 	"rss_100x1k_mb":               {"≤ 400 MB", atMost("rss_100x1k_mb", 400)},
 
+	"corrupt_records_believed": {"0", atMost("corrupt_records_believed", 0)},
+
 	"shortcut_conntrack_differences": {"0", atMost("shortcut_conntrack_differences", 0)},
 
 	"nat_pps_xdp_over_nft":      {"≥ 3.0", atLeast("nat_pps_xdp_over_nft", 3)},

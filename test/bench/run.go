@@ -177,6 +177,7 @@ var measurements = []measurement{
 	{"flow_follows", vpn(follows)},
 	{"vpn_closed", vpn(failsClosed)},
 	{"write_beside_vpn_over_alone", vpn(writesBesideVPN)},
+	{"corrupt_records_believed", corruptRecords},
 	// Each of these has a lab of its own, in place of the one before.
 	{"write_100k_over_1k", writesAtScale},
 	{"apply_100k_p99_ms", writesAtScale},

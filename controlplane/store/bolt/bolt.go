@@ -17,21 +17,25 @@ import (
 	"sluice/controlplane/store/events"
 )
 
-// The layout of the file: meta holds the format and the revision, kinds one
-// bucket per kind of record. A value is the revision of the commit that wrote
-// it, in 8 bytes, and the record's own bytes.
+// The layout of the file: meta holds the format, the revision and the sum of all
+// (see checksum.go), kinds one bucket per kind of record. A value is the revision of the
+// commit that wrote it, and its checksum, in 8 bytes each, and the record's own bytes.
 var (
 	metaBucket  = []byte("meta")
 	kindsBucket = []byte("kinds")
 	formatKey   = []byte("format")
 	revisionKey = []byte("revision")
+	sumKey      = []byte("sum")
 )
 
 // format is raised when the layout changes.
-const format = 1
+const format = 2
 
-// revisionSize is the number of bytes before a record's own.
-const revisionSize = 8
+// numberSize is that of a number, headSize that of what comes before a record's own bytes.
+const (
+	numberSize = 8
+	headSize   = 2 * numberSize
+)
 
 // Store is a store.Store in one file.
 type Store struct {
@@ -50,7 +54,9 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens the file, or makes it, with mode 0600. Another process that has it
 // open is waited for for as long as patience; then the error says so. A file
-// that is cut short or otherwise damaged is refused, and left as it is.
+// that is cut short or otherwise damaged, or holds anything else than what was
+// committed, is refused, and left as it is. One of an older format is copied beside
+// itself, and brought to this one.
 func Open(path string, patience time.Duration) (*Store, error) {
 	patience = max(patience, time.Millisecond) // 0 would wait for ever
 	if err := boltfile.Establish(path, patience, fill); err != nil {
@@ -79,7 +85,10 @@ func fill(tx *bbolt.Tx) error {
 	if _, err := tx.CreateBucket(kindsBucket); err != nil {
 		return err
 	}
-	return meta.Put(formatKey, encode(format))
+	if err := meta.Put(formatKey, encode(format)); err != nil {
+		return err
+	}
+	return meta.Put(sumKey, encode(int64(whole(0, 0))))
 }
 
 // explain names the file, and what to do about damage. To begin anew would
@@ -99,17 +108,13 @@ func (s *Store) prepare(path string) error {
 	if err := boltfile.Check(s.db); err != nil {
 		return err
 	}
+	if err := s.upgrade(path); err != nil {
+		return err
+	}
 	var revision int64
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		meta := tx.Bucket(metaBucket)
-		if meta == nil || tx.Bucket(kindsBucket) == nil {
-			return errors.New("it is a database of something else; move it away")
-		}
-		if f := decode(meta.Get(formatKey)); f != format {
-			return fmt.Errorf("format %d is not known, only %d: it was written by another version", f, format)
-		}
-		revision = decode(meta.Get(revisionKey))
-		return nil
+		revision = decode(tx.Bucket(metaBucket).Get(revisionKey))
+		return verify(tx)
 	})
 	s.events = events.New(revision, events.Kept)
 	return err
@@ -126,13 +131,10 @@ func (s *Store) Load(ctx context.Context, fn func(store.Record) error) (int64, e
 				return err
 			}
 			return kinds.Bucket(kind).ForEach(func(id, value []byte) error {
-				if len(value) < revisionSize {
-					return fmt.Errorf("record %s %q is cut short", kind, id)
-				}
-				return fn(store.Record{
+				return fn(store.Record{ // that Open has verified
 					Key:      store.Key{Kind: string(kind), ID: string(id)},
-					Value:    value[revisionSize:],
-					Revision: decode(value[:revisionSize]),
+					Value:    value[headSize:],
+					Revision: decode(value[:numberSize]),
 				})
 			})
 		})
@@ -161,10 +163,14 @@ func (s *Store) Commit(ctx context.Context, base int64, writes []store.Write) (i
 			return store.ErrConflict
 		}
 		kinds := tx.Bucket(kindsBucket)
+		sum := uint64(decode(meta.Get(sumKey))) - whole(at, 0)
 		for _, w := range writes {
-			if err := put(kinds, w, next); err != nil {
+			if err := put(kinds, w, next, &sum); err != nil {
 				return fmt.Errorf("%s %q: %w", w.Kind, w.ID, err)
 			}
+		}
+		if err := meta.Put(sumKey, encode(int64(whole(next, sum)))); err != nil {
+			return err
 		}
 		return meta.Put(revisionKey, encode(next))
 	})
@@ -180,12 +186,19 @@ func (s *Store) Commit(ctx context.Context, base int64, writes []store.Write) (i
 	return next, nil
 }
 
-func put(kinds *bbolt.Bucket, w store.Write, revision int64) error {
+// put makes a write, and keeps the sum of all checksums.
+func put(kinds *bbolt.Bucket, w store.Write, revision int64, sum *uint64) error {
 	if w.Kind == "" || w.ID == "" {
 		return errors.New("a record needs a kind and an id")
 	}
+	b := kinds.Bucket([]byte(w.Kind))
+	if b != nil {
+		if old := b.Get([]byte(w.ID)); len(old) >= headSize {
+			*sum -= uint64(decode(old[numberSize:headSize]))
+		}
+	}
 	if w.Value == nil {
-		if b := kinds.Bucket([]byte(w.Kind)); b != nil {
+		if b != nil {
 			return b.Delete([]byte(w.ID))
 		}
 		return nil
@@ -194,8 +207,11 @@ func put(kinds *bbolt.Bucket, w store.Write, revision int64) error {
 	if err != nil {
 		return err
 	}
-	value := make([]byte, 0, revisionSize+len(w.Value))
+	c := checksum(nil, []byte(w.Kind), []byte(w.ID), revision, w.Value)
+	*sum += c
+	value := make([]byte, 0, headSize+len(w.Value))
 	value = append(value, encode(revision)...)
+	value = append(value, encode(int64(c))...)
 	return b.Put([]byte(w.ID), append(value, w.Value...))
 }
 
@@ -220,7 +236,7 @@ func encode(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n
 
 // decode reads what encode wrote; an absent value is 0.
 func decode(b []byte) int64 {
-	if len(b) != revisionSize {
+	if len(b) != numberSize {
 		return 0
 	}
 	return int64(binary.BigEndian.Uint64(b))
