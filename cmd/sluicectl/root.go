@@ -35,7 +35,7 @@ over the admin socket of the sluiced of this machine, by root only.`)
 		}
 	}
 	add("api", newCall(), newDescribe(), newActions())
-	add("admin", newAccessKey(), newAccount(), newInstance(), newVPN(), newStatus(), newTop(), newDoctor())
+	add("admin", newAccessKey(), newAccount(), newInstance(), newVPN(), newStatus(), newTop(), newDoctor(), newBackup())
 	add("lab", newLab())
 	root.AddCommand(newVersion())
 	wrapArgs(root)

@@ -164,8 +164,11 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		return nil, err
 	}
 	db, err := state.Open(ctx, s)
+	if err == nil {
+		err = db.View().Check()
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("store in data_dir %s: %w; it was changed by something else than this version of Sluice: restore it from a backup (sluicectl backup list, sluicectl backup restore FILE)", c.DataDir, err)
 	}
 	sealer, err := seal.Open(c.DataDir, !db.View().HoldsSecrets(), rand.Reader)
 	if err != nil {
@@ -219,6 +222,8 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			storeWatch{db},
 			applied.NewRecorder(db, observations, c.Settings.Machine, applied.Every, log),
 			&receiptSweep{db: db, log: log, now: time.Now, every: time.Minute},
+			&backups{dir: filepath.Join(c.DataDir, "backups"), store: s, db: db, log: log, now: time.Now, every: time.Hour},
+			&deletedSweep{db: db, marked: dp.Networks, machine: c.Settings.Machine, log: log, every: time.Minute},
 			monitor.NewRecorder(db, c.Settings.Machine, dp, minutes, c.Metrics.Keep, monitor.SystemClock(), log),
 		},
 		info: &process{info: admin.Info{
@@ -285,30 +290,6 @@ func openObservations(path string, log *slog.Logger) (*bolt.Store, error) {
 		s, err = bolt.Open(path, storePatience)
 	}
 	return s, err
-}
-
-// refuseRemovals keeps a store that has never been written from taking down the
-// networks of another: what is marked and not wanted is removed, and of a data_dir that
-// is not mounted nothing is wanted. Whoever means that says so on the command line. Nor
-// is a daemon started by another machine's name than that by which it has made what is
-// here: nobody would look after it.
-func refuseRemovals(v *state.View, dp kernel, c *config.Config) error {
-	marked, err := dp.Networks()
-	if err != nil {
-		return err
-	}
-	for _, id := range marked {
-		if vpc, ok := v.VPCs.Get(id); ok && vpc.Owner != c.Settings.Machine {
-			return fmt.Errorf("network %s is on this machine, and in the store it belongs to machine %q, while the configuration calls this one %q; set machine to %[2]q",
-				id, vpc.Owner, c.Settings.Machine)
-		}
-	}
-	// The first commit to a new store is its schema.
-	if v.Revision > 1 || c.AllowRemoval || len(marked) == 0 {
-		return nil
-	}
-	return fmt.Errorf("the store in data_dir %s is new, but %s/networks lists %d networks of another one (%s, ...), which would all be removed; mount the right data_dir, or, to give the networks up, start with --allow-removal once",
-		c.DataDir, c.RunDir, len(marked), marked[0])
 }
 
 // run runs everything until ctx ends or a part of it fails. The edge, which

@@ -8,6 +8,7 @@ import (
 // Kinds of the network resources.
 const (
 	KindVPC        Kind = "vpc"
+	KindDeletedVPC Kind = "deleted-vpc"
 	KindVRouter    Kind = "vrouter"
 	KindRouteTable Kind = "route-table"
 	KindRouteEntry Kind = "route-entry"
@@ -40,6 +41,23 @@ func (v *VPC) Clone() Resource {
 	c.UserCIDRs = slices.Clone(v.UserCIDRs)
 	return &c
 }
+
+// DeletedVPC says that there was a VPC, until nothing of its network is left on the
+// machine that carried it. It is written with the deletion: a network that the store does
+// not know, and of which it does not know this, was lost.
+type DeletedVPC struct {
+	Meta         // ID is that of the VPC
+	Owner string `json:"owner"` // the VPC's
+}
+
+// Kind implements Resource.
+func (*DeletedVPC) Kind() Kind { return KindDeletedVPC }
+
+// Network implements Resource: what follows the deletion is the VPC's network.
+func (*DeletedVPC) Network() string { return "" }
+
+// Clone implements Resource.
+func (d *DeletedVPC) Clone() Resource { c := *d; return &c }
 
 // VRouter is the virtual router of a VPC.
 type VRouter struct {

@@ -25,8 +25,11 @@ func opened(path string) (err error) {
 	if err := schema.Upgrade(ctx, s, "here", func(int) (string, error) { return "", nil }, quiet); err != nil {
 		return err
 	}
-	_, err = state.Open(ctx, s)
-	return err
+	db, err := state.Open(ctx, s)
+	if err != nil {
+		return err
+	}
+	return db.View().Check()
 }
 
 // grown changes a store as a client does.

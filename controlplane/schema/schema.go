@@ -59,7 +59,7 @@ func upgrade(ctx context.Context, s store.Store, machine string, backup func(sch
 		}
 		x := stored{Key: r.Key}
 		if err := json.Unmarshal(r.Value, &x.record); err != nil {
-			return fmt.Errorf("record %s %q: %w", r.Kind, r.ID, err)
+			return fmt.Errorf("record %s %q: %w; restore the store from a backup", r.Kind, r.ID, err)
 		}
 		records = append(records, x)
 		return nil

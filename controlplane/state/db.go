@@ -64,9 +64,9 @@ func load(ctx context.Context, s store.Store) (*View, string, error) {
 		if err != nil {
 			return err
 		}
-		r, err := t.decode(rec.Value)
+		r, err := t.decode(rec.ID, rec.Value)
 		if err != nil {
-			return fmt.Errorf("record %q: %w", rec.ID, err)
+			return err
 		}
 		t.put(r, touched)
 		return nil
@@ -222,7 +222,8 @@ func (tx *Tx) Put(r resource.Resource) {
 // new name.
 func (tx *Tx) PutAttributes(r resource.Resource) { tx.write(r) }
 
-// Delete removes a resource, and with it its tags.
+// Delete removes a resource, and with it its tags. Of a VPC it leaves a DeletedVPC,
+// which is deleted when nothing is left of its network.
 func (tx *Tx) Delete(r resource.Resource) {
 	id := r.Metadata().ID
 	if t, ok := tx.TagSets.Get(id); ok && r.Kind() == t.Of {
@@ -233,6 +234,13 @@ func (tx *Tx) Delete(r resource.Resource) {
 	tx.note(r.Kind(), id, nil)
 	tx.table(r.Kind()).remove(id, tx.touched)
 	tx.writes[store.Key{Kind: string(r.Kind()), ID: id}] = nil
+	if vpc, ok := r.(*resource.VPC); ok {
+		d := &resource.DeletedVPC{Meta: resource.Meta{ID: id, Account: vpc.Account, Region: vpc.Region}, Owner: vpc.Owner}
+		if before, again := tx.DeletedVPCs.Get(id); again {
+			d.Created = before.Created
+		}
+		tx.PutAttributes(d)
+	}
 }
 
 // Dirty makes the dataplane of a network follow although no resource of it
@@ -291,7 +299,7 @@ func (tx *Tx) encode() ([]store.Write, error) {
 				return nil, fmt.Errorf("encode %s %s: %w", k.Kind, k.ID, err)
 			}
 			// What can't be read would keep the next start, and all others, from the store.
-			if _, err := tx.table(resource.Kind(k.Kind)).decode(value); err != nil {
+			if _, err := tx.table(resource.Kind(k.Kind)).decode(k.ID, value); err != nil {
 				return nil, fmt.Errorf("%s %s could not be read again: %w", k.Kind, k.ID, err)
 			}
 			w.Value = value

@@ -109,7 +109,7 @@ func (tx *Tx) take(w store.Write) error {
 	}
 	var next resource.Resource
 	if w.Value != nil {
-		if next, err = t.decode(w.Value); err != nil {
+		if next, err = t.decode(w.ID, w.Value); err != nil {
 			return err
 		}
 	}

@@ -27,6 +27,10 @@ type Kind[R resource.Resource] struct {
 	// depend on it. nil: its own, if it has one.
 	Decides func(*View, R) []string
 
+	// Refers calls to for each resource that there has to be while there is this one;
+	// nil: none. An empty id is none.
+	Refers func(r R, to func(resource.Kind, string))
+
 	// Blocks is what bars the deletion of a resource of another kind.
 	Blocks []Block[R]
 	// Barred are the reasons of the Blocks that bar the deletion of one of this
@@ -56,6 +60,14 @@ var kinds = []registered{
 			{Name: "user_cidrs", Default: 3, Counts: "user-side networks of a VPC", Reason: fault.UserCIDRQuota, // VPC API reference, CreateVpc
 				Parts: func(v *resource.VPC) int { return len(v.UserCIDRs) }}},
 		Barred: []fault.Reason{fault.VPCHasRouteEntries, fault.VPCHasNATGateway, fault.VPCHasVPNGateway, fault.VPCHasInstances, fault.VPCHasVSwitches},
+		Refers: func(v *resource.VPC, to func(resource.Kind, string)) {
+			to(resource.KindVRouter, v.VRouter)
+			to(resource.KindRouteTable, v.RouteTable)
+		},
+	},
+	Kind[*resource.DeletedVPC]{
+		Name: resource.KindDeletedVPC, Noun: "deleted VPC", Table: func(v *View) **Table[*resource.DeletedVPC] { return &v.DeletedVPCs },
+		Bounded: "one goes with what is left of its VPC's network",
 	},
 	Kind[*resource.VRouter]{
 		Name: resource.KindVRouter, Noun: "VRouter", Table: func(v *View) **Table[*resource.VRouter] { return &v.VRouters },
@@ -63,6 +75,10 @@ var kinds = []registered{
 			one(ByVPC, func(r *resource.VRouter) string { return r.VPC })},
 		NotFound: fault.VRouterNotFound,
 		Bounded:  "one comes with each VPC",
+		Refers: func(r *resource.VRouter, to func(resource.Kind, string)) {
+			to(resource.KindVPC, r.VPC)
+			to(resource.KindRouteTable, r.RouteTable)
+		},
 	},
 	Kind[*resource.RouteTable]{
 		Name: resource.KindRouteTable, Noun: "route table", Table: func(v *View) **Table[*resource.RouteTable] { return &v.RouteTables },
@@ -70,6 +86,10 @@ var kinds = []registered{
 			one(ByVPC, func(t *resource.RouteTable) string { return t.VPC })},
 		NotFound: fault.RouteTableNotFound, Tags: true,
 		Bounded: "one comes with each VPC",
+		Refers: func(t *resource.RouteTable, to func(resource.Kind, string)) {
+			to(resource.KindVPC, t.VPC)
+			to(resource.KindVRouter, t.VRouter)
+		},
 	},
 	Kind[*resource.RouteEntry]{
 		Name: resource.KindRouteEntry, Noun: "route entry", Table: func(v *View) **Table[*resource.RouteEntry] { return &v.RouteEntries },
@@ -87,6 +107,10 @@ var kinds = []registered{
 			{Of: resource.KindVPC, Reason: fault.VPCHasRouteEntries, Index: ByVPC,
 				Keep: func(e *resource.RouteEntry, _ resource.Resource) bool { return !e.System }},
 			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByNextHop}},
+		Refers: func(e *resource.RouteEntry, to func(resource.Kind, string)) {
+			to(resource.KindVPC, e.VPC)
+			to(resource.KindRouteTable, e.Table)
+		},
 	},
 	Kind[*resource.VSwitch]{
 		Name: resource.KindVSwitch, Noun: "VSwitch", Table: func(v *View) **Table[*resource.VSwitch] { return &v.VSwitches },
@@ -98,6 +122,10 @@ var kinds = []registered{
 		Blocks: []Block[*resource.VSwitch]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasVSwitches, Index: ByVPC}},
 		Barred: []fault.Reason{fault.VSwitchHasHaVips, fault.VSwitchHasDependents},
+		Refers: func(s *resource.VSwitch, to func(resource.Kind, string)) {
+			to(resource.KindVPC, s.VPC)
+			to(resource.KindRouteTable, s.RouteTable)
+		},
 	},
 	Kind[*resource.Instance]{
 		Name: resource.KindInstance, Noun: "instance", Table: func(v *View) **Table[*resource.Instance] { return &v.Instances },
@@ -114,6 +142,10 @@ var kinds = []registered{
 				Keep: func(i *resource.Instance, _ resource.Resource) bool { return i.Type == resource.VirtualIP }},
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVSwitch}},
 		Barred: []fault.Reason{fault.InstanceHasDependents},
+		Refers: func(i *resource.Instance, to func(resource.Kind, string)) {
+			to(resource.KindVPC, i.VPC)
+			to(resource.KindVSwitch, i.VSwitch)
+		},
 	},
 	Kind[*resource.ElasticIP]{
 		Name: resource.KindElasticIP, Noun: "elastic IP", Table: func(v *View) **Table[*resource.ElasticIP] { return &v.ElasticIPs },
@@ -137,6 +169,9 @@ var kinds = []registered{
 		Bounded: "the service gives each VPC one",
 		Blocks: []Block[*resource.NATGateway]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasNATGateway, Index: ByVPC}},
+		Refers: func(g *resource.NATGateway, to func(resource.Kind, string)) {
+			to(resource.KindVPC, g.VPC)
+		},
 	},
 	Kind[*resource.ForwardEntry]{
 		Name: resource.KindForwardEntry, Noun: "DNAT entry", Table: func(v *View) **Table[*resource.ForwardEntry] { return &v.ForwardEntries },
@@ -155,6 +190,10 @@ var kinds = []registered{
 				Keep: func(e *resource.ForwardEntry, of resource.Resource) bool {
 					return of.(*resource.VSwitch).CIDR.Contains(e.InternalIP)
 				}}},
+		Refers: func(e *resource.ForwardEntry, to func(resource.Kind, string)) {
+			to(resource.KindVPC, e.VPC)
+			to(resource.KindNATGateway, e.Gateway)
+		},
 	},
 	Kind[*resource.SNATEntry]{
 		Name: resource.KindSNATEntry, Noun: "SNAT entry", Table: func(v *View) **Table[*resource.SNATEntry] { return &v.SNATEntries },
@@ -173,6 +212,11 @@ var kinds = []registered{
 				Keep: func(e *resource.SNATEntry, of resource.Resource) bool {
 					return e.VSwitch == of.Metadata().ID || of.(*resource.VSwitch).CIDR.Contains(e.Source.Addr())
 				}}},
+		Refers: func(e *resource.SNATEntry, to func(resource.Kind, string)) {
+			to(resource.KindVPC, e.VPC)
+			to(resource.KindNATGateway, e.Gateway)
+			to(resource.KindVSwitch, e.VSwitch)
+		},
 	},
 	Kind[*resource.VPNGateway]{
 		Name: resource.KindVPNGateway, Noun: "VPN gateway", Table: func(v *View) **Table[*resource.VPNGateway] { return &v.VPNGateways },
@@ -187,6 +231,9 @@ var kinds = []registered{
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVPC, Within: true,
 				Keep: func(g *resource.VPNGateway, of resource.Resource) bool { return g.VSwitch == of.Metadata().ID }}},
 		Barred: []fault.Reason{fault.VPNGatewayHasConnections},
+		Refers: func(g *resource.VPNGateway, to func(resource.Kind, string)) {
+			to(resource.KindVPC, g.VPC)
+		},
 	},
 	Kind[*resource.CustomerGateway]{
 		Name: resource.KindCustomerGateway, Noun: "customer gateway", Table: func(v *View) **Table[*resource.CustomerGateway] { return &v.CustomerGateways },
@@ -215,6 +262,11 @@ var kinds = []registered{
 		Blocks: []Block[*resource.VPNConnection]{
 			{Of: resource.KindVPNGateway, Reason: fault.VPNGatewayHasConnections, Index: ByGateway},
 			{Of: resource.KindCustomerGateway, Reason: fault.CustomerGatewayHasConnections, Index: ByCustomerGateway}},
+		Refers: func(c *resource.VPNConnection, to func(resource.Kind, string)) {
+			to(resource.KindVPC, c.VPC)
+			to(resource.KindVPNGateway, c.Gateway)
+			to(resource.KindCustomerGateway, c.CustomerGateway)
+		},
 	},
 	Kind[*resource.VPNRoute]{
 		Name: resource.KindVPNRoute, Noun: "VPN route", Table: func(v *View) **Table[*resource.VPNRoute] { return &v.VPNRoutes },
@@ -229,6 +281,11 @@ var kinds = []registered{
 				Only: func(r *resource.VPNRoute) bool { return !r.ByPolicy() }},
 			{Name: "vpn_policy_routes_per_gateway", Default: 20, Counts: "policy routes of a VPN gateway", Reason: fault.QuotaVPNPolicyRoute, Index: ByGateway,
 				Only: (*resource.VPNRoute).ByPolicy}},
+		Refers: func(r *resource.VPNRoute, to func(resource.Kind, string)) {
+			to(resource.KindVPC, r.VPC)
+			to(resource.KindVPNGateway, r.Gateway)
+			to(resource.KindVPNConnection, r.Connection)
+		},
 	},
 	Kind[*resource.TagSet]{
 		Name: resource.KindTagSet, Noun: "tag set", Table: func(v *View) **Table[*resource.TagSet] { return &v.TagSets },
@@ -237,6 +294,7 @@ var kinds = []registered{
 		Quotas: []Quota[*resource.TagSet]{
 			{Name: "tags", Default: 20, Counts: "tags of a resource", Reason: fault.QuotaTag, // VPN Gateway API reference, TagResources
 				Parts: func(t *resource.TagSet) int { return len(t.Tags) }}},
+		Refers: func(t *resource.TagSet, to func(resource.Kind, string)) { to(t.Of, t.ID) },
 	},
 	Kind[*resource.Account]{
 		Name: resource.KindAccount, Noun: "account", Table: func(v *View) **Table[*resource.Account] { return &v.Accounts },

@@ -21,6 +21,8 @@ type registered interface {
 	bounded() string
 	bars() map[resource.Kind][]fault.Reason
 	decides(v *View, r resource.Resource) []string
+	// dangling returns what a resource of this kind refers to that is not there.
+	dangling(v *View) error
 	// blocker returns the first resource of this kind that bars the deletion of
 	// another for a reason, and what it is called.
 	blocker(v *View, of resource.Resource, why fault.Reason) (what string, found bool)
@@ -60,6 +62,30 @@ func (k Kind[R]) decides(v *View, r resource.Resource) []string {
 	}
 	if network := r.Network(); network != "" {
 		return []string{network}
+	}
+	return nil
+}
+
+func (k Kind[R]) dangling(v *View) (err error) {
+	if k.Refers == nil {
+		return nil
+	}
+	for r := range (*k.Table(v)).All() {
+		k.Refers(r, func(kind resource.Kind, id string) {
+			if id == "" || err != nil {
+				return
+			}
+			to, unknown := v.rows(kind)
+			if unknown == nil {
+				if _, ok := to.get(id); ok {
+					return
+				}
+			}
+			err = fmt.Errorf("record %s %q refers to %s %q, which is not there", k.Name, r.Metadata().ID, kind, id)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -115,6 +141,17 @@ func (v *View) rows(kind resource.Kind) (rows, error) {
 		return k.rows(v), nil
 	}
 	return nil, fmt.Errorf("the store holds records of the unknown kind %q: it was written by a newer version", kind)
+}
+
+// Check says which resource refers to one that is not there, if any does. The services
+// let none do so: such a store was not written by them alone.
+func (v *View) Check() error {
+	for _, k := range kinds {
+		if err := k.dangling(v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Blocked refuses to delete a resource while another bars that, with the first of

@@ -48,7 +48,7 @@ func TestKinds(t *testing.T) {
 			}
 		}
 		// The table and the struct are of one kind, and a record that was written is read.
-		r, err := k.rows(v).decode([]byte(`{"id":"x"}`))
+		r, err := k.rows(v).decode("x", []byte(`{"id":"x"}`))
 		if err != nil {
 			t.Errorf("%s: %v", k.name(), err)
 		} else if r.Kind() != k.name() || r.Metadata().ID != "x" {

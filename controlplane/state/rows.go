@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -12,7 +13,8 @@ type rows interface {
 	get(id string) (resource.Resource, bool)
 	put(r resource.Resource, touched map[string]bool)
 	remove(id string, touched map[string]bool)
-	decode(value []byte) (resource.Resource, error)
+	// decode reads the record of an id.
+	decode(id string, value []byte) (resource.Resource, error)
 	noun() string
 	owned(account, region, id string) error
 }
@@ -34,10 +36,22 @@ func (t *Table[R]) remove(id string, touched map[string]bool) {
 	t.replace(id, none, false, touched)
 }
 
-func (t *Table[R]) decode(value []byte) (resource.Resource, error) {
+func (t *Table[R]) decode(id string, value []byte) (resource.Resource, error) {
 	var r R
-	if err := json.Unmarshal(value, &r); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", t.kind.Name, err)
+	d := json.NewDecoder(bytes.NewReader(value))
+	// What this version does not know of a resource it would leave out, and then lose.
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return nil, fmt.Errorf("record %s %q: %w", t.kind.Name, id, err)
+	}
+	if len(bytes.TrimSpace(value[d.InputOffset():])) > 0 {
+		return nil, fmt.Errorf("record %s %q: there is more than one value in it", t.kind.Name, id)
+	}
+	if any(r) == any(*new(R)) {
+		return nil, fmt.Errorf("record %s %q: it is empty", t.kind.Name, id)
+	}
+	if r.Metadata().ID != id {
+		return nil, fmt.Errorf("record %s %q: it is that of %q", t.kind.Name, id, r.Metadata().ID)
 	}
 	return r, nil
 }

@@ -59,7 +59,7 @@ func corruptRecords(ctx context.Context, r *run) (err error) {
 	r.say("changing records of a store behind its back, %d times", changes)
 	believed, err := damage.Believed(dir, storedFile, changes, seed,
 		func(path string) error { return open(path, rename) },
-		func(path string) error { return open(path, func(*state.DB) error { return nil }) })
+		func(path string) error { return open(path, func(db *state.DB) error { return db.View().Check() }) })
 	if err != nil {
 		return err
 	}

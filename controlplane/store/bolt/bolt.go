@@ -95,7 +95,7 @@ func fill(tx *bbolt.Tx) error {
 // remove every network from the kernel, which nobody but the operator decides.
 func explain(path string, err error) error {
 	if errors.Is(err, boltfile.ErrDamaged) {
-		return fmt.Errorf("store %s: %w; restore it from a backup, or move it away to begin with an empty store, without any network", path, err)
+		return fmt.Errorf("store %s: %w; restore it from a backup (sluicectl backup list, sluicectl backup restore FILE), or move it away to begin with an empty store, without any network", path, err)
 	}
 	return fmt.Errorf("store %s: %w", path, err)
 }
