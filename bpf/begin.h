@@ -165,10 +165,10 @@ static __always_inline __u32 add_session(struct __sk_buff *skb, const struct pac
 
 	if (!set || !g)
 		return 0;
+	s->slot = private ? slot_of(private, gateway) : gateway;
 	why = limited ? admit(g, set, gateway, &key, s, false) : 0;
 	if (why)
 		return why;
-	s->slot = private ? slot_of(private, gateway) : gateway;
 	s->until = ticks();
 	place_skb(s, p, skb);
 	err = insert_session(g, &key, s, limited);

@@ -391,6 +391,7 @@ EXPORT(struct address, address);
 EXPORT(struct volume, volume);
 EXPORT(struct returned_counts, returned_counts);
 EXPORT(struct host_key, host_key);
+EXPORT(struct host_limits, host_limits);
 EXPORT(struct entry, entry);
 EXPORT(struct source_report, source_report);
 EXPORT(struct bound_key, bound_key);

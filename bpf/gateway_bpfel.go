@@ -20,6 +20,9 @@ type GatewayAddress struct {
 	Hidden  uint16
 	Open    uint64
 	Opened  uint64
+	Snat    uint64
+	Arrival uint64
+	Refused uint64
 	Owner   uint64
 }
 
@@ -110,6 +113,14 @@ type GatewayHostKey struct {
 	Addr         uint32
 }
 
+type GatewayHostLimits struct {
+	_           structs.HostLayout
+	Interval    uint64
+	Burst       uint64
+	Connections uint32
+	Pad         uint32
+}
+
 type GatewayKind uint32
 
 const (
@@ -124,17 +135,19 @@ type GatewayKnownGateway struct {
 	_        structs.HostLayout
 	Id       [64]uint8
 	Opened   [4]uint64
-	Refused  [9]uint64
+	Refused  [11]uint64
 	Outbound GatewayVolume
 	Inbound  GatewayVolume
 }
 
 type GatewayNatLimits struct {
-	_           structs.HostLayout
-	Interval    uint64
-	Burst       uint64
-	Connections uint32
-	Pad         uint32
+	_               structs.HostLayout
+	Interval        uint64
+	Burst           uint64
+	Connections     uint32
+	HostConnections uint32
+	HostInterval    uint64
+	HostBurst       uint64
 }
 
 type GatewayNatState struct {
@@ -214,7 +227,9 @@ const (
 	GatewayStatSTAT_REFUSED_TABLE       GatewayStat = 18
 	GatewayStatSTAT_REFUSED_SOURCE      GatewayStat = 19
 	GatewayStatSTAT_REFUSED_UNKNOWN     GatewayStat = 20
-	GatewayStatSTATS                    GatewayStat = 21
+	GatewayStatSTAT_REFUSED_SHARE       GatewayStat = 21
+	GatewayStatSTAT_REFUSED_SHARE_RATE  GatewayStat = 22
+	GatewayStatSTATS                    GatewayStat = 23
 )
 
 type GatewayVolume struct {
@@ -243,6 +258,7 @@ const (
 	GatewayMapReturned           = "returned"
 	GatewayMapSessions           = "sessions"
 	GatewayMapSettings           = "settings"
+	GatewayMapShares             = "shares"
 	GatewayMapSlots              = "slots"
 	GatewayMapSourceReports      = "source_reports"
 	GatewayMapStats              = "stats"
@@ -263,6 +279,7 @@ const (
 	GatewayVarEntryType          = "entry_type"
 	GatewayVarFlowKeyType        = "flow_key_type"
 	GatewayVarHostKeyType        = "host_key_type"
+	GatewayVarHostLimitsType     = "host_limits_type"
 	GatewayVarKindType           = "kind_type"
 	GatewayVarKnownGatewayType   = "known_gateway_type"
 	GatewayVarNatLimitsType      = "nat_limits_type"
@@ -349,6 +366,7 @@ type GatewayMapSpecs struct {
 	Returned      *ebpf.MapSpec `ebpf:"returned"`
 	Sessions      *ebpf.MapSpec `ebpf:"sessions"`
 	Settings      *ebpf.MapSpec `ebpf:"settings"`
+	Shares        *ebpf.MapSpec `ebpf:"shares"`
 	Slots         *ebpf.MapSpec `ebpf:"slots"`
 	SourceReports *ebpf.MapSpec `ebpf:"source_reports"`
 	Stats         *ebpf.MapSpec `ebpf:"stats"`
@@ -366,6 +384,7 @@ type GatewayVariableSpecs struct {
 	EntryType          *ebpf.VariableSpec `ebpf:"entry_type"`
 	FlowKeyType        *ebpf.VariableSpec `ebpf:"flow_key_type"`
 	HostKeyType        *ebpf.VariableSpec `ebpf:"host_key_type"`
+	HostLimitsType     *ebpf.VariableSpec `ebpf:"host_limits_type"`
 	KindType           *ebpf.VariableSpec `ebpf:"kind_type"`
 	KnownGatewayType   *ebpf.VariableSpec `ebpf:"known_gateway_type"`
 	NatLimitsType      *ebpf.VariableSpec `ebpf:"nat_limits_type"`
@@ -415,6 +434,7 @@ type GatewayMaps struct {
 	Returned      *ebpf.Map `ebpf:"returned"`
 	Sessions      *ebpf.Map `ebpf:"sessions"`
 	Settings      *ebpf.Map `ebpf:"settings"`
+	Shares        *ebpf.Map `ebpf:"shares"`
 	Slots         *ebpf.Map `ebpf:"slots"`
 	SourceReports *ebpf.Map `ebpf:"source_reports"`
 	Stats         *ebpf.Map `ebpf:"stats"`
@@ -438,6 +458,7 @@ func (m *GatewayMaps) Close() error {
 		m.Returned,
 		m.Sessions,
 		m.Settings,
+		m.Shares,
 		m.Slots,
 		m.SourceReports,
 		m.Stats,
@@ -456,6 +477,7 @@ type GatewayVariables struct {
 	EntryType          *ebpf.Variable `ebpf:"entry_type"`
 	FlowKeyType        *ebpf.Variable `ebpf:"flow_key_type"`
 	HostKeyType        *ebpf.Variable `ebpf:"host_key_type"`
+	HostLimitsType     *ebpf.Variable `ebpf:"host_limits_type"`
 	KindType           *ebpf.Variable `ebpf:"kind_type"`
 	KnownGatewayType   *ebpf.Variable `ebpf:"known_gateway_type"`
 	NatLimitsType      *ebpf.Variable `ebpf:"nat_limits_type"`

@@ -147,6 +147,15 @@ struct hosts_map {
 	__uint(value_size, sizeof(__u32));
 };
 
+/* Private addresses, and blocks of them, that have shares of their own. */
+struct shares_map {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__uint(key_size, sizeof(struct host_key));
+	__uint(value_size, sizeof(struct host_limits));
+};
+
 /* The network's elastic IPs, each with the number of the gateway that it is of. */
 struct elastic_map {
 	__uint(type, BPF_MAP_TYPE_HASH);

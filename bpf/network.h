@@ -18,6 +18,7 @@ struct addresses_map addresses SEC(".maps");
 struct volumes_map volumes SEC(".maps");
 struct stats_map stats SEC(".maps");
 struct hosts_map hosts SEC(".maps");
+struct shares_map shares SEC(".maps");
 struct elastic_map elastic SEC(".maps");
 struct entries_map entries SEC(".maps");
 struct bounds_map bounds SEC(".maps");

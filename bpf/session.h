@@ -63,6 +63,8 @@ __noinline int add_open(const struct flow_key *key, __u32 kind, __u32 slot, __u3
 		__sync_fetch_and_add(&nat->open[kind], by);
 	if (a)
 		__sync_fetch_and_add(&a->open, by);
+	if (a && kind == KIND_SNAT)
+		__sync_fetch_and_add(&a->snat, by);
 	return count_bounds(key, flow, by);
 }
 

@@ -26,17 +26,22 @@ static __always_inline void remove_entry(struct gateway_state *g, const struct e
 }
 
 /* spare lets a connection end now, if it is closed: it is so still when the one
- * that has the same ends begins anew.
+ * that has the same ends begins anew; or if it was never answered.
  */
-static __always_inline void spare(struct __sk_buff *skb, const struct flow_key *key)
+static __always_inline void spare(struct __sk_buff *skb, const struct flow_key *key, __u8 which)
 {
 	struct nf_conn *ct;
 	__u32 direction;
+	bool gone;
 
 	ct = find_entry(skb, key, false, &direction);
 	if (!ct)
 		return;
-	if (ct->proto.tcp.state == TCP_CONNTRACK_TIME_WAIT || ct->proto.tcp.state == TCP_CONNTRACK_CLOSE)
+	if (which == SPARE_UNANSWERED)
+		gone = !(ct->status & IPS_SEEN_REPLY);
+	else
+		gone = ct->proto.tcp.state == TCP_CONNTRACK_TIME_WAIT || ct->proto.tcp.state == TCP_CONNTRACK_CLOSE;
+	if (gone)
 		bpf_ct_change_timeout(ct, 0);
 	bpf_ct_release(ct);
 }
@@ -59,7 +64,7 @@ static long sync_session(__u32 i, void *context)
 	if (!g || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + i * sizeof(e), &e, sizeof(e)))
 		return 1;
 	if (e.spare) {
-		spare(skb, &e.original);
+		spare(skb, &e.original, e.spare);
 		return 0;
 	}
 	if (e.unanswered) {

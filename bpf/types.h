@@ -142,6 +142,16 @@ struct nat_limits {
 	__u64 interval;	   /* between two new connections; ns; 0 for no limit */
 	__u64 burst;	   /* how far ahead of its time a new connection may be; ns */
 	__u32 connections; /* SNAT connections open at once; 0 for no limit */
+	__u32 host_connections; /* the same of a private address that has no limits of its own */
+	__u64 host_interval;
+	__u64 host_burst;
+};
+
+/* host_limits are a private address's own, or those of a block of addresses, each. */
+struct host_limits {
+	__u64 interval;	   /* between two new connections; ns; 0 for no limit but the gateway's */
+	__u64 burst;	   /* ns */
+	__u32 connections; /* SNAT connections open at once; 0 for no limit but the gateway's */
 	__u32 pad;
 };
 
@@ -180,6 +190,9 @@ struct address {
 	__u16 hidden; /* set by user space, which is about to take the slot back */
 	__u64 open;
 	__u64 opened;
+	__u64 snat;    /* of open: those by SNAT entries */
+	__u64 arrival; /* theoretical arrival time of the next new one of these; ns */
+	__u64 refused; /* because it has its share of the gateway's limits */
 	__u64 owner; /* the Ethernet address that it was last found to belong to; 0 for none */
 };
 
@@ -241,6 +254,8 @@ enum stat {
 	STAT_REFUSED_TABLE,
 	STAT_REFUSED_SOURCE,
 	STAT_REFUSED_UNKNOWN,
+	STAT_REFUSED_SHARE,
+	STAT_REFUSED_SHARE_RATE,
 	STATS,
 };
 
@@ -269,13 +284,16 @@ struct source_report {
 	__u8 believed;	/* and it may begin a session all the same, until nobody answers for it */
 };
 
+#define SPARE_CLOSED 1	   /* if it is closed */
+#define SPARE_UNANSWERED 2 /* if it was never answered */
+
 /* entry is a session that user space wants looked at; see sync_sessions. */
 struct entry {
 	struct flow_key original;
 	struct flow_key reply;
 	__u32 status; /* IPS_ of the connection as user space saw it; 0 if it saw none */
 	__u8 ended; /* conntrack has told of its end */
-	__u8 spare; /* it is to make room, if it is closed */
+	__u8 spare; /* it is to make room; SPARE_ */
 	__u8 unanswered; /* conntrack keeps it for too long, unless it was answered since */
 	__u8 pad;
 };

@@ -263,6 +263,10 @@ func (k *checker) nat() error {
 		return k.errorf("nat.source_check", "%q is neither; write strict or off", s)
 	}
 	k.config.Settings.SourceCheck = k.doc.NAT.SourceCheck == "strict"
+	if err := k.between("nat.host_share", k.doc.NAT.HostShare, 1, 100); err != nil {
+		return err
+	}
+	k.config.Settings.HostShare = k.doc.NAT.HostShare
 	for _, b := range []struct {
 		field string
 		value int

@@ -52,7 +52,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 			Accounts: map[string]settings.Quotas{},
 			Timeouts: dataplane.DefaultTimeouts(),
 			Refusal:  dataplane.RefuseDrop,
-			Shortcut: true, SourceCheck: true,
+			Shortcut: true, SourceCheck: true, HostShare: 50,
 			Settle: 5 * time.Second,
 		},
 	}

@@ -140,6 +140,7 @@ type natDoc struct {
 	Sessions    int         `yaml:"sessions"`
 	Addresses   int         `yaml:"addresses"`
 	Refuse      string      `yaml:"refuse"`
+	HostShare   int         `yaml:"host_share"`
 	SourceCheck string      `yaml:"source_check"`
 	Bounds      boundsDoc   `yaml:"bounds"`
 }
@@ -202,6 +203,7 @@ func defaults() document {
 		NAT: natDoc{
 			Timeouts:    timeoutsDoc{UDP: t.UDP, TCPEstablished: t.TCPEstablished, TCPTransitory: t.TCPTransitory, ICMP: t.ICMP, TCPReset: t.TCPReset},
 			Shortcut:    "on",
+			HostShare:   50,
 			SourceCheck: "strict",
 			Refuse:      string(dataplane.RefuseDrop),
 			Addresses:   dataplane.MostAddresses,

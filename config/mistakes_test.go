@@ -133,6 +133,8 @@ func TestMistakes(t *testing.T) {
 		{"timeout too long", "nat: {timeouts: {udp: 10000h}}", 1, "nat.timeouts.udp", "too long"},
 		{"timeout with a fraction", "nat: {timeouts: {udp: 150s500ms}}", 1, "nat.timeouts.udp", "whole number of seconds"},
 		{"shortcut", "nat: {shortcut: sometimes}", 1, "nat.shortcut", "write on or off"},
+		{"no share", "nat: {host_share: 0}", 1, "nat.host_share", "from 1 to 100"},
+		{"share of more than all", "nat: {host_share: 101}", 1, "nat.host_share", "from 1 to 100"},
 		{"source check", "nat: {source_check: on}", 1, "nat.source_check", "write strict or off"},
 		{"bound", "nat: {bounds: {per_host: -1}}", 1, "nat.bounds.per_host", "from 0 to 67108864"},
 		{"few addresses", "nat: {addresses: 254}", 1, "nat.addresses", "from 255 to 16383"},

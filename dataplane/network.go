@@ -30,6 +30,8 @@ type Network struct {
 	Timeouts    Timeouts
 	Bounds      Bounds       // of connections that no gateway's Limits hold for
 	Refusal     Refusal      // what becomes of a host's packet beyond Limits or Bounds; the outside's is dropped
+	HostShare   int          // percent of a NAT gateway's Limits that a private address may have, where HostLimits says nothing; 0 and 100: all
+	HostLimits  []HostLimit  // by Address
 	SourceCheck bool         // what a host sends begins a session only if its source address leads back to it
 	Shortcut    bool         // established TCP and UDP flows are forwarded by BPF, past netfilter
 	VPNGateways []VPNGateway // IPsec gateways, by ID
@@ -213,6 +215,13 @@ const MostNATGateways = 62
 type Limits struct {
 	Connections  int `json:"sessions"`   // open at once; 0 for no limit
 	NewPerSecond int `json:"newASecond"` // opened in a second; 0 for no limit
+}
+
+// HostLimit is what a private address may have of its NAT gateway's Limits (RFC 6888
+// REQ-4). Zeros are no limit but the gateway's.
+type HostLimit struct {
+	Address netip.Addr
+	Limits  Limits
 }
 
 // Limited reports whether there is a limit on both.

@@ -76,13 +76,16 @@ const (
 	RefusedTable       = "table"       // conntrack's table has no room for it; also of what is not translated
 	RefusedSource      = "source"      // its source address is not its sender's; see Network.SourceCheck
 	RefusedUnknown     = "unknown"     // nobody is known yet to have its source address
+	RefusedShare       = "share"       // the host has as many open as it may; see Network.HostShare
+	RefusedShareRate   = "share_rate"  // more of the host began in this second than it may
 	RefusedPorts       = "ports"       // no port of the elastic IP was free; see NoPort
 )
 
 // RefusedReasons returns all reasons, in the order in which Traffic lists them.
 func RefusedReasons() []string {
 	return []string{
-		RefusedConnections, RefusedRate, RefusedMemory, RefusedEntry, RefusedElasticIP, RefusedHost, RefusedTable, RefusedPorts,
+		RefusedConnections, RefusedRate, RefusedMemory, RefusedEntry, RefusedElasticIP, RefusedHost, RefusedTable, RefusedSource, RefusedUnknown,
+		RefusedShare, RefusedShareRate, RefusedPorts,
 	}
 }
 
@@ -120,6 +123,7 @@ type AddressTraffic struct {
 	Open              uint64 // sessions open now
 	Opened            uint64 // sessions opened so far
 	NoPort            uint64 // sessions refused so far for which no port of the gateway's elastic IPs was free
+	Share             uint64 // sessions refused so far because the address had its share of the gateway's Limits
 }
 
 // Ports says how much of what the kernel can hand out of an elastic IP's ports

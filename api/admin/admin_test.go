@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -75,8 +76,11 @@ func (f *fake) List(q inventory.Filter) []*resource.Instance {
 	return f.instances
 }
 func (f *fake) SetState(_ context.Context, id, to string) error { return f.note("state", id, to) }
-func (f *fake) Remove(_ context.Context, id string) error       { return f.note("remove", id) }
-func (f *fake) Networks() []Network                             { return f.networks }
+func (f *fake) SetLimits(_ context.Context, id string, to *dataplane.Limits) error {
+	return f.note("limits", id, fmt.Sprint(to))
+}
+func (f *fake) Remove(_ context.Context, id string) error { return f.note("remove", id) }
+func (f *fake) Networks() []Network                       { return f.networks }
 func (f *fake) Traffic(_ context.Context, network string) (*dataplane.Traffic, error) {
 	return f.traffic, f.note("traffic", network)
 }
@@ -224,7 +228,7 @@ func TestTraffic(t *testing.T) {
 		Misplaced: 6,
 		Outbound:  dataplane.Volume{Bytes: 6, Packets: 7},
 		Inbound:   dataplane.Volume{Bytes: 8, Packets: 9},
-		Addresses: []dataplane.AddressTraffic{{Address: netip.MustParseAddr("10.0.0.1"), Gateway: "ngw-1", Outbound: dataplane.Volume{Bytes: 10, Packets: 11}, Inbound: dataplane.Volume{Bytes: 12, Packets: 13}, Open: 14, Opened: 15, NoPort: 18}},
+		Addresses: []dataplane.AddressTraffic{{Address: netip.MustParseAddr("10.0.0.1"), Gateway: "ngw-1", Outbound: dataplane.Volume{Bytes: 10, Packets: 11}, Inbound: dataplane.Volume{Bytes: 12, Packets: 13}, Open: 14, Opened: 15, NoPort: 18, Share: 20}},
 		Ports:     []dataplane.Ports{{External: netip.MustParseAddr("203.0.113.10"), Protocol: 17, Used: 16, Most: 17}},
 		NoPort: []dataplane.NoPort{
 			{External: netip.MustParseAddr("203.0.113.10"), Protocol: 6, Count: 19},
@@ -240,7 +244,7 @@ func TestTraffic(t *testing.T) {
 		},
 		Sessions: []Sessions{{"snat", 1, 2}}, Refused: []Count{{"rate", 3}}, Hits: 4, Misses: []Count{{"fragment", 5}}, Misplaced: 6,
 		Outbound: Volume{6, 7}, Inbound: Volume{8, 9},
-		Addresses: []AddressTraffic{{"10.0.0.1", "ngw-1", Volume{10, 11}, Volume{12, 13}, 14, 15, 18}},
+		Addresses: []AddressTraffic{{"10.0.0.1", "ngw-1", Volume{10, 11}, Volume{12, 13}, 14, 15, 18, 20}},
 		Ports:     []Ports{{"203.0.113.10", 17, 16, 17}},
 		NoPort:    []NoPort{{"203.0.113.10", "", 6, 19}, {"203.0.113.10", "10.0.0.1", 6, 18}},
 	}, err)

@@ -12,6 +12,7 @@ import (
 	"sluice/controlplane/fault"
 	"sluice/controlplane/inventory"
 	"sluice/controlplane/resource"
+	"sluice/dataplane"
 )
 
 // Inventory knows who holds which private address: *inventory.Service does.
@@ -19,6 +20,7 @@ type Inventory interface {
 	Add(ctx context.Context, in inventory.NewInstance) (*resource.Instance, error)
 	List(f inventory.Filter) []*resource.Instance
 	SetState(ctx context.Context, id, state string) error
+	SetLimits(ctx context.Context, id string, to *dataplane.Limits) error
 	Remove(ctx context.Context, id string) error
 }
 
@@ -33,7 +35,15 @@ type Instance struct {
 	MAC       string    `json:"mac,omitempty"`
 	Kind      string    `json:"kind"` // EcsInstance, SlbInstance, HaVip or RdsInstance
 	State     string    `json:"state"`
+	Limits    *Limits   `json:"limits,omitempty"` // nil: what each host may have
 	CreatedAt time.Time `json:"createdAt"`
+}
+
+// Limits are what an instance may have of its NAT gateway's. Zeros are no limit but the
+// gateway's.
+type Limits struct {
+	Sessions     int `json:"sessions"`     // by SNAT entries, open at once
+	NewPerSecond int `json:"newPerSecond"` // opened in a second
 }
 
 // kindWords are what the inventory's commands call the kinds: as the VPC API reference
@@ -61,10 +71,14 @@ func kindOf(word string) (resource.InstanceKind, error) {
 }
 
 func instance(i *resource.Instance) Instance {
-	return Instance{
+	out := Instance{
 		ID: i.ID, Account: i.Account, Region: i.Region, VPC: i.VPC, VSwitch: i.VSwitch, PrivateIP: i.PrivateIP.String(),
 		MAC: i.MAC, Kind: kindWords[i.Type], State: i.State, CreatedAt: i.CreatedAt,
 	}
+	if l := i.Limits; l != nil {
+		out.Limits = &Limits{Sessions: l.Connections, NewPerSecond: l.NewPerSecond}
+	}
+	return out
 }
 
 // NewInstance is what an instance is made of. Only VSwitch must be given.
@@ -125,6 +139,16 @@ func instanceRoutes(s Inventory) map[string]handler {
 			}
 			return done{}, s.SetState(r.Context(), r.PathValue("id"), in.State)
 		},
+		"PUT /v1/instances/{id}/limits": func(r *http.Request) (any, error) {
+			var in Limits
+			if err := read(r, &in); err != nil {
+				return nil, err
+			}
+			return done{}, s.SetLimits(r.Context(), r.PathValue("id"), &dataplane.Limits{Connections: in.Sessions, NewPerSecond: in.NewPerSecond})
+		},
+		"DELETE /v1/instances/{id}/limits": func(r *http.Request) (any, error) {
+			return done{}, s.SetLimits(r.Context(), r.PathValue("id"), nil)
+		},
 		"DELETE /v1/instances/{id}": func(r *http.Request) (any, error) {
 			return done{}, s.Remove(r.Context(), r.PathValue("id"))
 		},
@@ -148,6 +172,16 @@ func (c *Client) AddInstance(ctx context.Context, in NewInstance) (i Instance, e
 // Stopped, Starting or Stopping; a HaVip: Available, InUse or Pending.
 func (c *Client) SetInstanceState(ctx context.Context, id, state string) error {
 	return c.call(ctx, http.MethodPut, "/v1/instances/"+url.PathEscape(id)+"/state", newState{state}, nil)
+}
+
+// SetInstanceLimits says what an instance may have of its NAT gateway's limits; nil: what
+// each host may have.
+func (c *Client) SetInstanceLimits(ctx context.Context, id string, to *Limits) error {
+	path := "/v1/instances/" + url.PathEscape(id) + "/limits"
+	if to == nil {
+		return c.call(ctx, http.MethodDelete, path, nil, nil)
+	}
+	return c.call(ctx, http.MethodPut, path, to, nil)
 }
 
 // RemoveInstance takes an instance out of the inventory, when nothing depends

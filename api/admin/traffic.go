@@ -77,6 +77,7 @@ type AddressTraffic struct {
 	Open     uint64 `json:"open"`   // sessions, now
 	Opened   uint64 `json:"opened"` // sessions, so far
 	NoPort   uint64 `json:"noPort"` // sessions refused so far for which no port was free
+	Share    uint64 `json:"share"`  // sessions refused so far because the address had its share of the gateway's limits
 }
 
 // Ports says how many ports of an elastic IP are in use towards the
@@ -111,7 +112,7 @@ func traffic(t *dataplane.Traffic) Traffic {
 		})
 	}
 	for _, a := range t.Addresses {
-		out.Addresses = append(out.Addresses, AddressTraffic{a.Address.String(), a.Gateway, Volume(a.Outbound), Volume(a.Inbound), a.Open, a.Opened, a.NoPort})
+		out.Addresses = append(out.Addresses, AddressTraffic{a.Address.String(), a.Gateway, Volume(a.Outbound), Volume(a.Inbound), a.Open, a.Opened, a.NoPort, a.Share})
 	}
 	for _, p := range t.Ports {
 		out.Ports = append(out.Ports, Ports{p.External.String(), p.Protocol, p.Used, p.Most})

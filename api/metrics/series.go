@@ -178,6 +178,7 @@ func (s *allSeries) traffic(out chan<- prometheus.Metric, n Network, t *dataplan
 		send(s.addressSessions, float64(a.Open), address)
 		send(s.addressSessionsOpened, float64(a.Opened), address)
 		send(s.addressSessionsRefused, float64(a.NoPort), address, dataplane.RefusedPorts)
+		send(s.addressSessionsRefused, float64(a.Share), address, dataplane.RefusedShare)
 	}
 }
 

@@ -45,7 +45,7 @@ func (r *ranking) update(now time.Time, t *dataplane.Traffic) {
 	fade := math.Exp2(-max(0, now.Sub(r.at).Seconds()) / halfLife.Seconds())
 	next := make(map[host]score, len(t.Addresses))
 	for _, a := range t.Addresses {
-		s := score{total: a.Outbound.Bytes + a.Inbound.Bytes, refusedTotal: a.NoPort}
+		s := score{total: a.Outbound.Bytes + a.Inbound.Bytes, refusedTotal: a.NoPort + a.Share}
 		if !first {
 			was := r.scores[hostOf(a)]
 			s.recent = was.recent * fade

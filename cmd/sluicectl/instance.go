@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ func newInstance() *cobra.Command {
 		`The inventory says which instance holds which address of a VSwitch. Elastic IPs
 are bound to its entries, and DNAT, SNAT and routes consult it. An address that
 it does not know counts as an ordinary ECS instance.`,
-		newInstanceAdd(&f), newInstanceList(&f), newInstanceRemove(&f), newInstanceSetState(&f))
+		newInstanceAdd(&f), newInstanceList(&f), newInstanceRemove(&f), newInstanceSetState(&f), newInstanceSetLimits(&f))
 	f.register(c)
 	return c
 }
@@ -65,9 +66,9 @@ func newInstanceList(f *adminFlags) *cobra.Command {
 					return err
 				}
 				out := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-				fmt.Fprintln(out, "INSTANCE\tKIND\tSTATE\tADDRESS\tMAC\tVSWITCH\tVPC\tACCOUNT")
+				fmt.Fprintln(out, "INSTANCE\tKIND\tSTATE\tADDRESS\tMAC\tLIMITS\tVSWITCH\tVPC\tACCOUNT")
 				for _, i := range list {
-					fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, i.Kind, i.State, i.PrivateIP, i.MAC, i.VSwitch, i.VPC, i.Account)
+					fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, i.Kind, i.State, i.PrivateIP, i.MAC, limitsText(i.Limits), i.VSwitch, i.VPC, i.Account)
 				}
 				return out.Flush()
 			})
@@ -108,6 +109,52 @@ wrong state as the documents say.`,
 			return f.with(func(client *admin.Client) error { return client.SetInstanceState(c.Context(), args[0], args[1]) })
 		},
 	}
+}
+
+func newInstanceSetLimits(f *adminFlags) *cobra.Command {
+	var to admin.Limits
+	var byDefault bool
+	c := &cobra.Command{
+		Use:   "set-limits ID",
+		Short: "Say what an instance may have of its NAT gateway's limits",
+		Long: `Say how many connections by SNAT entries an instance may have open, and open in
+a second, of what its NAT gateway's specification allows. What is left out, or 0,
+is no limit but the gateway's. With --default it may have again what each host may:
+nat.host_share of the configuration.`,
+		Example: `  sluicectl instance set-limits i-proxy --sessions 10000
+  sluicectl instance set-limits i-scanner --sessions 500 --new-per-second 50`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: f.completeInstances,
+		RunE: func(c *cobra.Command, args []string) error {
+			own := &to
+			if byDefault {
+				own = nil
+			}
+			return f.with(func(client *admin.Client) error { return client.SetInstanceLimits(c.Context(), args[0], own) })
+		},
+	}
+	c.Flags().IntVar(&to.Sessions, "sessions", 0, "connections open at once")
+	c.Flags().IntVar(&to.NewPerSecond, "new-per-second", 0, "connections opened in a second")
+	c.Flags().BoolVar(&byDefault, "default", false, "what each host may have")
+	c.MarkFlagsOneRequired("sessions", "new-per-second", "default")
+	c.MarkFlagsMutuallyExclusive("sessions", "default")
+	c.MarkFlagsMutuallyExclusive("new-per-second", "default")
+	return c
+}
+
+// limitsText is how a listing shows an instance's limits: sessions, and those opened in a
+// second; a dash for no limit but the gateway's.
+func limitsText(l *admin.Limits) string {
+	if l == nil {
+		return "default"
+	}
+	number := func(n int) string {
+		if n == 0 {
+			return "-"
+		}
+		return strconv.Itoa(n)
+	}
+	return number(l.Sessions) + ", " + number(l.NewPerSecond) + "/s"
 }
 
 func (f *adminFlags) completeInstances(c *cobra.Command, args []string, _ string) (ids []string, _ cobra.ShellCompDirective) {

@@ -59,7 +59,7 @@ type addressRates struct {
 	VPC      string  `json:"vpc"`
 	Address  string  `json:"address"`
 	Sessions uint64  `json:"sessions"`                 // open
-	Refused  float64 `json:"refusedSessionsPerSecond"` // for which no port was free
+	Refused  float64 `json:"refusedSessionsPerSecond"` // for which no port was free, or which were beyond the address's share
 	rates
 }
 
@@ -137,7 +137,7 @@ func (r *activity) network(is reading, was admin.Traffic, seconds float64) {
 		}
 		w := then[host{a.Address, a.Gateway}] // a new one began at 0
 		v := between(a.Outbound, w.Outbound, a.Inbound, w.Inbound, a.Opened, w.Opened)
-		no := per(a.NoPort, w.NoPort)
+		no := per(a.NoPort+a.Share, w.NoPort+w.Share)
 		if a.Open > 0 || no > 0 || v != (rates{}) {
 			r.Addresses = append(r.Addresses, addressRates{Gateway: a.Gateway, VPC: is.vpc, Address: a.Address, Sessions: a.Open, Refused: no, rates: v})
 		}

@@ -42,7 +42,11 @@ func randomResources(r *rand.Rand) []resource.Resource {
 	for i := range r.IntN(12) {
 		ip := private()
 		kind := resource.InstanceKind(pick("host", "host", "load-balancer", "virtual-ip", "database"))
-		out = append(out, nattest.Instance(fmt.Sprintf("i-%d", i), "vpc-a", "vsw-x", ip, kind))
+		instance := nattest.Instance(fmt.Sprintf("i-%d", i), "vpc-a", "vsw-x", ip, kind)
+		if r.IntN(3) == 0 {
+			instance.Limits = &dataplane.Limits{Connections: r.IntN(3), NewPerSecond: r.IntN(3)}
+		}
+		out = append(out, instance)
 	}
 	for i := range r.IntN(12) {
 		to, kind := pick("", "ngw-a", "ngw-a", "ngw-a", "ngw-b", "ngw-x"), resource.BoundToNATGateway

@@ -17,6 +17,7 @@ var parts = []struct {
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch}, (*job).switches},
 	{publicKinds, (*job).uplink},
 	{publicKinds, (*job).gateways},
+	{[]resource.Kind{resource.KindVPC, resource.KindInstance}, (*job).hostLimits},
 	{append(publicKinds, resource.KindVSwitch, resource.KindForwardEntry), (*job).dnat},
 	{append(publicKinds, resource.KindVSwitch, resource.KindSNATEntry), (*job).snat},
 	{[]resource.Kind{resource.KindForwardEntry}, (*job).checkPools},
@@ -89,7 +90,7 @@ func versions[R resource.Resource](d dirty, f func(R)) {
 func (j *job) constants() error {
 	n, s := j.network, j.settings
 	n.Prefix, n.Timeouts, n.Bounds, n.Refusal = j.vpc.CIDR, s.Timeouts, s.Bounds, s.Refusal
-	n.Shortcut, n.SourceCheck = s.Shortcut, s.SourceCheck
+	n.Shortcut, n.SourceCheck, n.HostShare = s.Shortcut, s.SourceCheck, s.HostShare
 	if n.Timeouts == (dataplane.Timeouts{}) {
 		n.Timeouts = dataplane.DefaultTimeouts()
 	}

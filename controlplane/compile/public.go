@@ -49,6 +49,19 @@ func (j *job) gateways() error {
 	return nil
 }
 
+// hostLimits are what instances may have of their gateways' limits, where the inventory
+// says so.
+func (j *job) hostLimits() error {
+	j.network.HostLimits = nil
+	for i := range j.v.Instances.By(state.ByVPC, j.id).All() {
+		if i.Limits != nil {
+			j.network.HostLimits = append(j.network.HostLimits, dataplane.HostLimit{Address: i.PrivateIP, Limits: *i.Limits})
+		}
+	}
+	slices.SortFunc(j.network.HostLimits, func(a, b dataplane.HostLimit) int { return a.Address.Compare(b.Address) })
+	return nil
+}
+
 func readPublic(v *state.View, vpc string) *public {
 	p := &public{
 		gateways: make(map[string]*resource.NATGateway), shared: make(map[netip.Addr]string),

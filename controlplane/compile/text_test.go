@@ -103,6 +103,10 @@ func text(n *dataplane.Network) string {
 	for _, g := range n.NATGateways {
 		line("NAT gateway %s: %d connections, %d new per second, elastic IPs %v", g.ID, g.Limits.Connections, g.Limits.NewPerSecond, g.Elastic)
 	}
+	line("share of a host %d percent", n.HostShare)
+	for _, h := range n.HostLimits {
+		line("host %s: %d connections, %d new per second", h.Address, h.Limits.Connections, h.Limits.NewPerSecond)
+	}
 	line("beyond limits %s", n.Refusal)
 	line("shortcut %t", n.Shortcut)
 	line("source check %t", n.SourceCheck)

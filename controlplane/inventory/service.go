@@ -16,6 +16,7 @@ import (
 	"sluice/controlplane/resource"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
+	"sluice/dataplane"
 )
 
 // Service keeps the inventory. Its methods may be called concurrently.
@@ -235,6 +236,33 @@ func (s *Service) SetState(ctx context.Context, id, to string) error {
 		return nil
 	})
 }
+
+// SetLimits says what an instance may have of its NAT gateway's limits; nil: what each host
+// may have. Zeros are no limit but the gateway's. Reasons: InstanceNotFound,
+// ParameterInvalid.
+func (s *Service) SetLimits(ctx context.Context, id string, to *dataplane.Limits) error {
+	return s.run(ctx, func(tx *change.Tx) error {
+		old, ok := tx.Instances.Get(id)
+		if !ok {
+			return fault.New(fault.InstanceNotFound, "instance %q", id)
+		}
+		if to != nil && (to.Connections < 0 || to.NewPerSecond < 0 || to.Connections > mostLimit || to.NewPerSecond > mostLimit) {
+			return fault.New(fault.ParameterInvalid, "limits %d and %d; write numbers from 0, for no limit but the gateway's, to %d", to.Connections, to.NewPerSecond, mostLimit)
+		}
+		i := old.Clone().(*resource.Instance)
+		i.Limits = to
+		tx.Put(i)
+		if to == nil {
+			tx.Done("instance changed", "instance", id, "limits", "as others have")
+		} else {
+			tx.Done("instance changed", "instance", id, "connections", to.Connections, "new_per_second", to.NewPerSecond)
+		}
+		return nil
+	})
+}
+
+// mostLimit is as much as any gateway can have.
+const mostLimit = 1_000_000_000
 
 // Remove takes an instance out of the inventory. What depends on it has to go
 // first. Reasons: InstanceNotFound, InstanceHasDependents.

@@ -3,6 +3,8 @@ package resource
 import (
 	"net/netip"
 	"slices"
+
+	"sluice/dataplane"
 )
 
 // Kinds of the network resources.
@@ -186,7 +188,10 @@ type Instance struct {
 	PrivateIP netip.Addr   `json:"privateIp"`
 	MAC       string       `json:"mac,omitempty"`
 	Type      InstanceKind `json:"type"`
-	State     string       `json:"state"` // host: Running, Stopped, Starting, Stopping; virtual IP: Available, InUse, Pending
+	// Limits are what it may have of its NAT gateway's; nil: what each host may have. Zeros
+	// are no limit but the gateway's.
+	Limits *dataplane.Limits `json:"limits,omitempty"`
+	State  string            `json:"state"` // host: Running, Stopped, Starting, Stopping; virtual IP: Available, InUse, Pending
 }
 
 // The states of an instance. Of a host, a load balancer and a database: Running,
@@ -227,4 +232,11 @@ func (*Instance) Kind() Kind { return KindInstance }
 func (i *Instance) Network() string { return i.VPC }
 
 // Clone implements Resource.
-func (i *Instance) Clone() Resource { c := *i; return &c }
+func (i *Instance) Clone() Resource {
+	c := *i
+	if i.Limits != nil {
+		own := *i.Limits
+		c.Limits = &own
+	}
+	return &c
+}

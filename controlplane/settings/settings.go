@@ -24,6 +24,7 @@ type Settings struct {
 	Refusal     dataplane.Refusal // of connections beyond a specification's limits, or Bounds
 	Shortcut    bool              // see dataplane.Network
 	SourceCheck bool              // see dataplane.Network
+	HostShare   int               // percent; see dataplane.Network
 	// HidePSKs keeps pre-shared keys from access keys that may only describe.
 	HidePSKs bool
 	// Settle is how long a write waits for earlier changes of the same network

@@ -49,22 +49,24 @@ const (
 )
 
 type (
-	settings  = bpf.GatewayGatewaySettings
-	natLimits = bpf.GatewayNatLimits
-	hostKey   = bpf.GatewayHostKey
-	boundKey  = bpf.GatewayBoundKey
+	settings   = bpf.GatewayGatewaySettings
+	natLimits  = bpf.GatewayNatLimits
+	hostKey    = bpf.GatewayHostKey
+	hostLimits = bpf.GatewayHostLimits
+	boundKey   = bpf.GatewayBoundKey
 )
 
 // rules is what the programs of a network go by. It is plain data, compiled
 // from a dataplane.Network and the numbers of its NAT gateways, and does not depend on
 // the order of its slices.
 type rules struct {
-	settings settings             // without Uplink and Generation, which are the kernel's, for a Lifetime of 0, and without what depends on conntrack's table
-	gateways map[string]uint32    // their numbers, by id
-	limits   map[uint32]natLimits // of gateways, by number
-	hosts    map[hostKey]uint32   // kind, and number of the gateway (hostOf)
-	elastic  map[uint32]uint32    // number of the gateway
-	mapped   map[uint32]uint32    // elastic IP of a host → private address
+	settings settings               // without Uplink and Generation, which are the kernel's, for a Lifetime of 0, and without what depends on conntrack's table
+	gateways map[string]uint32      // their numbers, by id
+	limits   map[uint32]natLimits   // of gateways, by number
+	shares   map[hostKey]hostLimits // of private addresses, where they are not what each has
+	hosts    map[hostKey]uint32     // kind, and number of the gateway (hostOf)
+	elastic  map[uint32]uint32      // number of the gateway
+	mapped   map[uint32]uint32      // elastic IP of a host → private address
 	dnat     sorted.Set[dataplane.DNAT]
 	bounds   dataplane.Bounds
 
@@ -81,7 +83,7 @@ func compile(n *dataplane.Network, numbers map[string]uint32) *rules {
 	r := &rules{
 		gateways: make(map[string]uint32, len(n.NATGateways)), limits: make(map[uint32]natLimits, len(n.NATGateways)),
 		hosts: make(map[hostKey]uint32, len(n.SNAT)+len(n.Mappings)), elastic: make(map[uint32]uint32, len(n.Elastic)),
-		mapped: make(map[uint32]uint32, len(n.Mappings)), dnat: n.DNAT,
+		mapped: make(map[uint32]uint32, len(n.Mappings)), dnat: n.DNAT, shares: make(map[hostKey]hostLimits, len(n.HostLimits)),
 		bounds: n.Bounds, snat: len(n.SNAT) > 0, elasticHosts: len(n.Mappings) > 0,
 	}
 	s := &r.settings
@@ -93,7 +95,7 @@ func compile(n *dataplane.Network, numbers map[string]uint32) *rules {
 	for i := range n.NATGateways {
 		g := &n.NATGateways[i]
 		number := numbers[g.ID]
-		r.gateways[g.ID], r.limits[number] = number, limitsOf(g.Limits)
+		r.gateways[g.ID], r.limits[number] = number, limitsOf(g.Limits, n.HostShare)
 		if s.Gateway == gatewayNone || number < s.Gateway {
 			s.Gateway = number
 		}
@@ -132,6 +134,10 @@ func compile(n *dataplane.Network, numbers map[string]uint32) *rules {
 	for _, m := range n.Mappings {
 		r.hosts[hostKey{PrefixLength: 32, Addr: word(m.Internal)}] = byHost(kindElastic, gatewayNone)
 	}
+	for _, h := range n.HostLimits {
+		interval, burst := paceOf(h.Limits.NewPerSecond)
+		r.shares[hostKey{PrefixLength: 32, Addr: word(h.Address)}] = hostLimits{Interval: interval, Burst: burst, Connections: uint32(h.Limits.Connections)}
+	}
 	for _, m := range n.Mappings {
 		r.mapped[word(m.External)] = word(m.Internal)
 	}
@@ -164,16 +170,34 @@ func (r *rules) allConnections() (sum uint32) {
 	return sum
 }
 
-// limitsOf are a gateway's limits as the programs have them.
-func limitsOf(l dataplane.Limits) natLimits {
+// limitsOf are a gateway's limits as the programs have them, and what each host may have of
+// them: so many percent, one at least.
+func limitsOf(l dataplane.Limits, percent int) natLimits {
 	out := natLimits{Connections: uint32(l.Connections)}
-	if per := l.NewPerSecond; per > 0 {
-		// A fifth of a second's worth may come at once: then any ten seconds
-		// see at most 2 % more than ten times the rate.
-		out.Interval = uint64(time.Second) / uint64(per)
-		out.Burst = uint64(max(per/5, 1)-1) * out.Interval
+	out.Interval, out.Burst = paceOf(l.NewPerSecond)
+	if percent > 0 && percent < 100 {
+		out.HostConnections = uint32(partOf(l.Connections, percent))
+		out.HostInterval, out.HostBurst = paceOf(partOf(l.NewPerSecond, percent))
 	}
 	return out
+}
+
+func partOf(n, percent int) int {
+	if n == 0 {
+		return 0
+	}
+	return max(n*percent/100, 1)
+}
+
+// paceOf returns how far apart new connections are, so many in a second, and how far ahead
+// of its time one may be; zeros for no limit. A fifth of a second's worth may come at
+// once: then any ten seconds see at most 2 % more than ten times the rate.
+func paceOf(perSecond int) (interval, burst uint64) {
+	if perSecond <= 0 {
+		return 0, 0
+	}
+	interval = uint64(time.Second) / uint64(perSecond)
+	return interval, uint64(max(perSecond/5, 1)-1) * interval
 }
 
 // boundKeyOf is the key of a DNAT entry.

@@ -81,7 +81,7 @@ func (w *watch) reclaim() error {
 	var gone []entry
 	for i := range flows[:min(most, len(flows))] {
 		if e, ok := entryOf(&flows[i]); ok {
-			e.Spare = 1
+			e.Spare = spareClosed
 			gone = append(gone, e)
 		}
 	}

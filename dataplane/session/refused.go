@@ -177,6 +177,8 @@ var saying = map[string]string{
 	dataplane.RefusedTable:       "connections are refused: conntrack's table has no room for more of their kind",
 	dataplane.RefusedSource:      "packets are dropped: hosts send from addresses that are not theirs",
 	dataplane.RefusedUnknown:     "packets are dropped: nobody answers for the addresses that they come from",
+	dataplane.RefusedShare:       "connections are refused: a host has as many open as it may have of its gateway's",
+	dataplane.RefusedShareRate:   "connections are refused: a host opens more in a second than it may of its gateway's",
 	dataplane.RefusedPorts:       "new connections find no port of the elastic IP free",
 }
 

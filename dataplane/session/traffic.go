@@ -45,6 +45,8 @@ var refusals = [...]struct {
 	{bpf.GatewayStatSTAT_REFUSED_TABLE, dataplane.RefusedTable},
 	{bpf.GatewayStatSTAT_REFUSED_SOURCE, dataplane.RefusedSource},
 	{bpf.GatewayStatSTAT_REFUSED_UNKNOWN, dataplane.RefusedUnknown},
+	{bpf.GatewayStatSTAT_REFUSED_SHARE, dataplane.RefusedShare},
+	{bpf.GatewayStatSTAT_REFUSED_SHARE_RATE, dataplane.RefusedShareRate},
 }
 
 func total(list []dataplane.NoPort) (sum uint64) {
@@ -202,7 +204,7 @@ func (n *Network) addAddresses(t *dataplane.Traffic, s *slotted, r *rules) {
 		if a.Addr == 0 || !there || untold[slotKeyOf(&a)] {
 			continue
 		}
-		to := dataplane.AddressTraffic{Address: address(a.Addr), Gateway: id, Open: a.Open, Opened: a.Opened, NoPort: noPort[row{a.Addr, uint32(a.Gateway)}]}
+		to := dataplane.AddressTraffic{Address: address(a.Addr), Gateway: id, Open: a.Open, Opened: a.Opened, NoPort: noPort[row{a.Addr, uint32(a.Gateway)}], Share: a.Refused}
 		add(&to.Outbound, s.volume(i, false))
 		add(&to.Inbound, s.volume(i, true))
 		t.Addresses = append(t.Addresses, to)
@@ -224,7 +226,7 @@ func together(list []dataplane.AddressTraffic) []dataplane.AddressTraffic {
 		}
 		to := &out[len(out)-1]
 		to.Outbound, to.Inbound = plus(to.Outbound, a.Outbound), plus(to.Inbound, a.Inbound)
-		to.Open, to.Opened = to.Open+a.Open, to.Opened+a.Opened
+		to.Open, to.Opened, to.Share = to.Open+a.Open, to.Opened+a.Opened, to.Share+a.Share
 	}
 	return out
 }

@@ -37,6 +37,7 @@ type watch struct {
 	// As of the last tick, which alone knows them.
 	refusals     lastRefusals
 	lastRefused  uint64
+	giveUpAgain  time.Time // when connections that were never answered may be given up again
 	reclaimAgain time.Time // when closed connections may be removed again for want of room
 	lastPending  bool
 }
@@ -239,6 +240,9 @@ func (w *watch) tick(heartbeat bool) error {
 		return err
 	}
 	refused := counts.sum()
+	if err := w.giveUpUnanswered(); err != nil {
+		return err
+	}
 	switch {
 	case crowded:
 		if err := w.reclaim(); err != nil {
