@@ -171,7 +171,8 @@ type labs struct {
 }
 
 // up brings up a lab. The configuration goes on with config, from within its
-// section nat.
+// section nat. One host may take its gateway's limits, so that one is enough to
+// measure them.
 func (s *labs) up(ctx context.Context, name string, shortcut bool, config string) (*gateway, error) {
 	name = fmt.Sprintf("%s-%s-%d", name, onOff(shortcut), os.Getpid())
 	s.mu.Lock()
@@ -179,7 +180,7 @@ func (s *labs) up(ctx context.Context, name string, shortcut bool, config string
 	l, err := lab.Up(ctx, lab.Options{
 		Name: name, Dir: filepath.Join(s.dir, name),
 		Sluiced: filepath.Join(s.programs, "sluiced"), Sluicectl: filepath.Join(s.programs, "sluicectl"),
-		ExtraConfig: "nat:\n  shortcut: " + onOff(shortcut) + "\n" + config,
+		ExtraConfig: "nat:\n  shortcut: " + onOff(shortcut) + "\n  host_share: 100\n" + config,
 	})
 	if err != nil {
 		return nil, err
