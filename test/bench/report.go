@@ -125,6 +125,7 @@ var goals = map[string]goal{
 	"restore_100x1k_s":            {"≤ 10 s", atMost("restore_100x1k_s", 10)},
 	"rss_100x1k_mb":               {"≤ 400 MB", atMost("rss_100x1k_mb", 400)},
 
+	"fair_open_share":          {"≥ 0.95", atLeast("fair_open_share", 0.95)},
 	"corrupt_records_believed": {"0", atMost("corrupt_records_believed", 0)},
 
 	"shortcut_conntrack_differences": {"0", atMost("shortcut_conntrack_differences", 0)},

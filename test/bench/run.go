@@ -159,6 +159,7 @@ var measurements = []measurement{
 	{"api_describe", describes},
 	{"apply", applies},
 	{"api_p99_under_siege_ms", sieges},
+	{"fair_open_share", opensFairly},
 	{"restore", restores},
 	{"apply_again", appliesAgain},
 	{"metric", metrics},

@@ -45,6 +45,8 @@ type natVPC struct {
 	vpc     string
 	gateway string
 	table   string // of the DNAT entries
+	snat    string // table of the SNAT entries
+	vswitch string
 	ip      string // the elastic IP that they forward from
 
 	created atomic.Int64 // entries ever created: numbers their ports
@@ -115,7 +117,7 @@ func (s *site) addNATVPC(ctx context.Context) (*natVPC, error) {
 	if n := len(gw.ForwardTableIds.ForwardTableId); n != 1 {
 		return nil, fmt.Errorf("CreateNatGateway answered %d DNAT tables, not one", n)
 	}
-	v.gateway, v.table = gw.NatGatewayId, gw.ForwardTableIds.ForwardTableId[0]
+	v.gateway, v.table, v.snat, v.vswitch = gw.NatGatewayId, gw.ForwardTableIds.ForwardTableId[0], gw.SnatTableIds.SnatTableId[0], vsw.VSwitchId
 	var eip aliyun.AllocateEipAddressResponse
 	if err := s.call(ctx, "AllocateEipAddress", &eip); err != nil {
 		return nil, err
