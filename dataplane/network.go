@@ -35,7 +35,27 @@ type Network struct {
 	SourceCheck bool         // what a host sends begins a session only if its source address leads back to it
 	Shortcut    bool         // established TCP and UDP flows are forwarded by BPF, past netfilter
 	VPNGateways []VPNGateway // IPsec gateways, by ID
+
+	// PortSecurity has frames from VSwitches dropped whose sender claims a gateway's
+	// address, or that of a binding which is another's.
+	PortSecurity bool
+	Bindings     []Binding // by Address, each once
 }
+
+// Binding ties an address of a VSwitch to the only Ethernet address that may use it.
+type Binding struct {
+	Address netip.Addr
+	MAC     string // six bytes as 02:00:00:00:00:01
+}
+
+// Claim is an address that somebody has used whom it does not belong to.
+type Claim struct {
+	Address netip.Addr
+	By      string // Ethernet address
+}
+
+// ClaimCounts is how many frames were dropped because of claims, by reason.
+type ClaimCounts map[string]uint64
 
 // Switch is one VSwitch: a link in the namespace (LinkName) that carries the
 // gateway address.

@@ -13,6 +13,7 @@ import (
 	"sluice/dataplane/netns"
 	"sluice/dataplane/nft"
 	"sluice/dataplane/plan"
+	"sluice/dataplane/portsecurity"
 )
 
 // Apply makes the kernel hold network want, which must not be changed
@@ -144,12 +145,17 @@ func (j *job) run(ctx context.Context) error {
 			}
 		}
 	}
+	hold := j.stale&(staleRules|staleLinks) != 0 || n.held == nil || !portsecurity.Same(n.applied, j.want)
 	if topology {
 		// A crash in here leaves some links, without forwarding if they are
 		// the first.
 		if err := j.addTopology(ctx); err != nil {
 			return errors.Join(err, j.runner.Err())
 		}
+	}
+	if hold {
+		// After the links, of which some are looked at one by one.
+		j.runner.Add(j.holdAddresses())
 	}
 	// Whose connections count is known before they are translated.
 	j.runner.Add(n.applySessions(j.want))

@@ -26,6 +26,7 @@ func (e *Engine) Audit(ctx context.Context, id string, full bool) (differs, seen
 		return false, false
 	}
 	defer n.mu.Unlock()
+	e.readClaims(n)
 	if n.over || n.ns == nil || n.applied == nil {
 		return true, false
 	}

@@ -158,6 +158,10 @@ func (e *Engine) differing(n *network, parts uint32) (differs uint32, whats []st
 			differs |= staleRules
 			whats = append(whats, describeRules(n.rules, have))
 		}
+		if todo := e.heldDiffers(n); len(todo) > 0 {
+			differs |= staleRules
+			whats = append(whats, todo...)
+		}
 		if e.vpn.ipsec != nil && e.vpn.ipsec.Misled(n.ns, n.id) {
 			differs |= staleTunnels
 			whats = append(whats, "lead IKE and ESP to charons")

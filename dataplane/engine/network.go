@@ -10,6 +10,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/nft"
+	"sluice/dataplane/portsecurity"
 	"sluice/dataplane/route"
 	"sluice/dataplane/session"
 )
@@ -33,13 +34,16 @@ type network struct {
 	ns          *netns.Namespace
 	table       *nft.Table
 	watch       *watch
-	applied     *dataplane.Network // what the kernel holds completely, nil before the first success
-	rules       *nft.Ruleset       // what the kernel's table holds, nil where that is not known
-	compiled    *nft.Ruleset       // what was compiled last; nil before
-	unsupported bool               // it was said that the kernel cannot run the session programs
-	followed    *decided           // what connections follow, nil where that is not known
-	tunnels     route.Tunnels      // of the VPN gateway, as its routes were last made for
-	tunnelLinks []string           // names of the links that lead into them, once they are there
+	applied     *dataplane.Network    // what the kernel holds completely, nil before the first success
+	rules       *nft.Ruleset          // what the kernel's table holds, nil where that is not known
+	compiled    *nft.Ruleset          // what was compiled last; nil before
+	unsupported bool                  // it was said that the kernel cannot run the session programs
+	held        *portsecurity.Holding // what the tables of port security hold, nil where that is not known
+	unheld      bool                  // it was said that the kernel cannot have them
+	claims      claims
+	followed    *decided      // what connections follow, nil where that is not known
+	tunnels     route.Tunnels // of the VPN gateway, as its routes were last made for
+	tunnelLinks []string      // names of the links that lead into them, once they are there
 
 	sessionsMu sync.Mutex       // held to change sessions (with mu held as well), or to use it without mu
 	sessions   *session.Network // nil without a public side, or where the engine has none
@@ -80,7 +84,7 @@ func (n *network) release() {
 	if n.ns != nil {
 		n.ns.Close()
 	}
-	n.watch, n.table, n.ns, n.rules, n.applied, n.followed = nil, nil, nil, nil, nil, nil
+	n.watch, n.table, n.ns, n.rules, n.held, n.applied, n.followed = nil, nil, nil, nil, nil, nil, nil
 }
 
 // sameTopology reports whether two versions of a network have the same links,

@@ -11,6 +11,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/networktest"
 	"sluice/dataplane/nft"
+	"sluice/dataplane/portsecurity"
 	"sluice/dataplane/sorted"
 )
 
@@ -19,7 +20,7 @@ import (
 func TestSame(t *testing.T) {
 	// What the session programs are told, whatever else has changed, and what nothing in
 	// the kernel depends on.
-	always := []string{"ID", "Revision", "NATGateways[].", "Bounds.", "Refusal"}
+	always := []string{"ID", "Revision", "NATGateways[].", "Bounds.", "Refusal", "SourceCheck"}
 	r := rand.New(rand.NewPCG(1, 2))
 	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: netip.MustParsePrefix("203.0.113.0/24")}
 	changed := map[string]bool{}
@@ -29,7 +30,7 @@ func TestSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if other := copied(t, n); !sameTopology(n, other) || !nft.Same(n, other) {
+		if other := copied(t, n); !sameTopology(n, other) || !nft.Same(n, other) || !portsecurity.Same(n, other) {
 			t.Fatalf("a copy is another: %+v, %+v", n, other)
 		}
 		paths := 0
@@ -50,6 +51,10 @@ func TestSame(t *testing.T) {
 			if err == nil && !after.Equal(before) && nft.Same(n, other) {
 				t.Errorf("%s: translates otherwise, and counts as the same translation", path)
 			}
+			holds, errHolds := portsecurity.Of(other)
+			if held, _ := portsecurity.Of(n); errHolds == nil && !holds.Equal(held) && portsecurity.Same(n, other) {
+				t.Errorf("%s: holds addresses otherwise, and counts as the same", path)
+			}
 			// What is compiled from an earlier version is what is compiled from nothing.
 			if from, errFrom := nft.RulesetOf(other, before); (err == nil) != (errFrom == nil) || !after.Equal(from) {
 				t.Errorf("%s: compiled from the version before:\n%s%v\nfrom nothing:\n%s%v", path, from, errFrom, after, err)
@@ -58,7 +63,7 @@ func TestSame(t *testing.T) {
 			for _, a := range always {
 				told = told || strings.HasPrefix(path, a)
 			}
-			if !told && sameTopology(n, other) && nft.Same(n, other) {
+			if !told && sameTopology(n, other) && nft.Same(n, other) && portsecurity.Same(n, other) {
 				t.Errorf("%s: nothing notices that it has changed", path)
 			}
 		}

@@ -40,6 +40,7 @@ func Random(r *rand.Rand, id string, o Outside, vpn bool) *dataplane.Network {
 	}
 	g.translation(free)
 	g.routes()
+	g.bindings()
 	return g.n
 }
 
@@ -48,6 +49,19 @@ type generator struct {
 	*rand.Rand
 	o Outside
 	n *dataplane.Network
+}
+
+// bindings ties some addresses of hosts to Ethernet addresses.
+func (g *generator) bindings() {
+	g.n.PortSecurity = g.IntN(4) > 0
+	for i := range g.n.Switches {
+		a := g.n.Switches[i].Prefix.Addr().Next()
+		for range g.IntN(4) {
+			g.n.Bindings = append(g.n.Bindings, dataplane.Binding{Address: a, MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", i, g.IntN(8))})
+			a = a.Next()
+		}
+	}
+	slices.SortFunc(g.n.Bindings, func(a, b dataplane.Binding) int { return a.Address.Compare(b.Address) })
 }
 
 // EditDNAT changes the i-th DNAT entry of a network.

@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"errors"
+	"maps"
+	"sync"
+
+	"sluice/dataplane"
+	"sluice/dataplane/portsecurity"
+)
+
+// holdAddresses makes the tables of port security what they should be. Where the kernel
+// cannot have them, that is said once.
+func (j *job) holdAddresses() error {
+	n := j.n
+	want, err := portsecurity.Of(j.want)
+	if err != nil {
+		return err
+	}
+	if n.held == nil || j.stale&(staleRules|staleLinks) != 0 {
+		have, err := portsecurity.Read(n.ns)
+		if err != nil {
+			return err
+		}
+		if n.held != nil {
+			j.logRepairs(have.Differences(n.held))
+		}
+		n.held = have
+	}
+	changes, err := portsecurity.Apply(n.ns, n.held, want)
+	j.changes += changes
+	if errors.Is(err, portsecurity.ErrUnsupported) {
+		if !n.unheld {
+			j.e.log.Warn("hosts of VSwitches can take one another's addresses, and the gateway's", "network", n.id, "error", err)
+		}
+		n.unheld = true
+		return nil
+	}
+	if err != nil {
+		n.held = nil
+		return err
+	}
+	n.held = want
+	return nil
+}
+
+// heldDiffers returns what somebody else has changed of the tables of port security.
+func (e *Engine) heldDiffers(n *network) []string {
+	if n.unheld {
+		return nil
+	}
+	have, err := portsecurity.Read(n.ns)
+	if err != nil || n.held == nil {
+		return []string{unread}
+	}
+	return have.Differences(n.held)
+}
+
+// claims is what was seen of hosts that claim what is not theirs.
+type claims struct {
+	mu     sync.Mutex
+	counts dataplane.ClaimCounts
+	told   map[dataplane.Claim]bool // those that the kernel still remembers
+}
+
+// Claims returns how many frames of a network were dropped, by reason, because their
+// sender used an address that is not its own, as of the last audit; nil where that is
+// not known.
+func (e *Engine) Claims(id string) dataplane.ClaimCounts {
+	e.mu.Lock()
+	n := e.networks[id]
+	e.mu.Unlock()
+	if n == nil {
+		return nil
+	}
+	n.claims.mu.Lock()
+	defer n.claims.mu.Unlock()
+	return maps.Clone(n.claims.counts)
+}
+
+// readClaims notes what was dropped, with n.mu held, and tells of each claim once while it lasts.
+func (e *Engine) readClaims(n *network) {
+	if n.over || n.ns == nil || n.applied == nil || !n.applied.PortSecurity || n.unheld {
+		return
+	}
+	counts, list, err := portsecurity.ReadClaims(n.ns)
+	if err != nil {
+		e.log.Debug("claims of addresses cannot be read", "network", n.id, "error", err)
+		return
+	}
+	c := &n.claims
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts = counts
+	told := make(map[dataplane.Claim]bool, len(list))
+	for _, claim := range list {
+		told[claim] = true
+		if c.told[claim] {
+			continue
+		}
+		e.log.Warn("a host uses an address that is not its own; its frames are dropped", "network", n.id,
+			"address", claim.Address, "host", claim.By, "belongs_to", belongsTo(n.applied, claim))
+	}
+	c.told = told
+}
+
+// belongsTo says whose an address is.
+func belongsTo(n *dataplane.Network, c dataplane.Claim) string {
+	for i := range n.Switches {
+		if n.Switches[i].Gateway == c.Address {
+			return "the gateway of " + n.Switches[i].ID
+		}
+	}
+	for _, b := range n.Bindings {
+		if b.Address == c.Address {
+			return b.MAC
+		}
+	}
+	return ""
+}
