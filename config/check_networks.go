@@ -188,6 +188,10 @@ func (k *checker) publicRegions(i int, field string) error {
 }
 
 func (k *checker) vswitches() error {
+	if s := k.doc.PortSecurity; s != "strict" && s != "off" {
+		return k.errorf("port_security", "%q is neither; write strict or off", s)
+	}
+	k.config.Settings.PortSecurity = k.doc.PortSecurity == "strict"
 	for i := range k.doc.VSwitches {
 		v, field := &k.doc.VSwitches[i], fmt.Sprintf("vswitches[%d]", i)
 		if err := k.vswitchMatch(i, field); err != nil {
@@ -210,6 +214,7 @@ func (k *checker) vswitches() error {
 				Kind: dataplane.AttachmentKind(v.Mode), Device: v.Device, VLAN: uint16(v.VLAN), VNI: uint32(v.VNI),
 				Local: v.Local, Remote: v.Remote, Port: uint16(v.Port), MTU: v.MTU,
 			},
+			MovesAddresses: v.MovesAddresses,
 		})
 	}
 	return nil

@@ -52,7 +52,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 			Accounts: map[string]settings.Quotas{},
 			Timeouts: dataplane.DefaultTimeouts(),
 			Refusal:  dataplane.RefuseDrop,
-			Shortcut: true, SourceCheck: true, HostShare: 50,
+			Shortcut: true, SourceCheck: true, HostShare: 50, PortSecurity: true,
 			Settle: 5 * time.Second,
 		},
 	}

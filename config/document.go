@@ -37,6 +37,7 @@ type document struct {
 	Accounts          map[string]account `yaml:"accounts"`
 	Public            []publicDoc        `yaml:"public"`
 	VSwitches         []vswitchDoc       `yaml:"vswitches"`
+	PortSecurity      string             `yaml:"port_security"`
 	NAT               natDoc             `yaml:"nat"`
 	Metrics           metricsDoc         `yaml:"metrics"`
 }
@@ -132,6 +133,8 @@ type vswitchDoc struct {
 	Remote  netip.Addr   `yaml:"remote"`
 	Port    int          `yaml:"port"`
 	MTU     int          `yaml:"mtu"`
+
+	MovesAddresses bool `yaml:"moves_addresses"`
 }
 
 type natDoc struct {
@@ -192,6 +195,7 @@ func defaults() document {
 		Settle:            5 * time.Second,
 		AuditInterval:     30 * time.Second,
 		FullAuditInterval: 10 * time.Minute,
+		PortSecurity:      "strict",
 		Regions:           []regionDoc{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []zoneDoc{{ID: "cn-hangzhou-a"}, {ID: "cn-hangzhou-b"}}}},
 		Public: []publicDoc{{
 			Name: "default", Mode: string(dataplane.UplinkBridge), Device: "sluice-public", Create: true,

@@ -136,6 +136,7 @@ func TestMistakes(t *testing.T) {
 		{"no share", "nat: {host_share: 0}", 1, "nat.host_share", "from 1 to 100"},
 		{"share of more than all", "nat: {host_share: 101}", 1, "nat.host_share", "from 1 to 100"},
 		{"source check", "nat: {source_check: on}", 1, "nat.source_check", "write strict or off"},
+		{"port security", "port_security: on", 1, "port_security", "write strict or off"},
 		{"bound", "nat: {bounds: {per_host: -1}}", 1, "nat.bounds.per_host", "from 0 to 67108864"},
 		{"few addresses", "nat: {addresses: 254}", 1, "nat.addresses", "from 255 to 16383"},
 		{"many addresses", "nat: {addresses: 16384}", 1, "nat.addresses", "from 255 to 16383"},

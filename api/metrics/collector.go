@@ -33,6 +33,9 @@ type Machine interface {
 	// Repairs returns how often something was put right in a network that somebody
 	// else had changed.
 	Repairs(network string) dataplane.Repairs
+	// Claims returns how many frames of a network were dropped because their sender used
+	// an address that is not its own, by reason.
+	Claims(network string) dataplane.ClaimCounts
 	// Neighbours returns how full the machine's table of neighbours is. The error is
 	// one of fs.ErrNotExist where that cannot be known.
 	Neighbours() (dataplane.Neighbours, error)
@@ -92,6 +95,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	all.SetLimit(parallel)
 	for _, n := range networks {
 		c.series.repaired(out, n, c.machine.Repairs(n.VPC))
+		c.series.claimed(out, n, c.machine.Claims(n.VPC))
 		all.Go(func() error {
 			t, err := c.traffic.Traffic(ctx, n.VPC)
 			c.network(out, n, t, err)

@@ -53,6 +53,13 @@ func (f *fake) Repairs(network string) dataplane.Repairs {
 	return dataplane.Repairs{}
 }
 
+func (f *fake) Claims(network string) dataplane.ClaimCounts {
+	if network == "vpc-a" {
+		return dataplane.ClaimCounts{"gateway": 12, "address": 0, "source": 5}
+	}
+	return nil
+}
+
 func (f *fake) Neighbours() (dataplane.Neighbours, error) {
 	return dataplane.Neighbours{Entries: 900, Most: 1024, Overflows: 17}, f.noNeighbours
 }

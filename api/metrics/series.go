@@ -37,7 +37,7 @@ const (
 // with the labels gateway and vpc. What is a gateway's has its id; what no gateway
 // translates has none.
 type allSeries struct {
-	networks, info, failures, repairs          series
+	networks, info, failures, repairs, claims  series
 	neighbours, neighboursMost, neighboursFull series // of the machine
 
 	open, opened, limit, rateLimit, refused series
@@ -61,6 +61,8 @@ func newSeries() *allSeries {
 		failures: counter("sluice_traffic_read_failures_total", "Scrapes for which the counters of a network could not be read.", of()...),
 
 		repairs: counter("sluice_repairs_total", "What somebody else changed in the kernel and was put right, by whether that was for the first times or again and again.", of("repeated")...),
+
+		claims: counter("sluice_claims_dropped_total", "Frames from VSwitches that were dropped because their sender used an address that is not its own, by reason.", of("reason")...),
 
 		neighbours:     gauge("sluice_neighbours", "Neighbours that the kernel knows, of all network namespaces of the machine."),
 		neighboursMost: gauge("sluice_neighbours_limit", "Neighbours that there may be."),
@@ -101,7 +103,7 @@ func newSeries() *allSeries {
 
 func (s *allSeries) list() []series {
 	return []series{
-		s.networks, s.info, s.failures, s.repairs,
+		s.networks, s.info, s.failures, s.repairs, s.claims,
 		s.neighbours, s.neighboursMost, s.neighboursFull,
 		s.open, s.opened, s.limit, s.rateLimit, s.refused,
 		s.bytes, s.packets, s.hits, s.misses, s.misplaced,
@@ -223,6 +225,13 @@ func countAddresses(list []dataplane.AddressTraffic) (n int) {
 func (s *allSeries) repaired(out chan<- prometheus.Metric, n Network, r dataplane.Repairs) {
 	s.repairs.send(out, float64(r.First), n.gateway(), n.VPC, "no")
 	s.repairs.send(out, float64(r.Again), n.gateway(), n.VPC, "yes")
+}
+
+// claimed sends how many frames were dropped because of whose address they used.
+func (s *allSeries) claimed(out chan<- prometheus.Metric, n Network, counts dataplane.ClaimCounts) {
+	for reason, frames := range counts {
+		s.claims.send(out, float64(frames), n.gateway(), n.VPC, reason)
+	}
 }
 
 func protocolName(p uint8) string {

@@ -54,6 +54,8 @@ func (k *fakeKernel) Apply(ctx context.Context, n *dataplane.Network) (dataplane
 
 func (k *fakeKernel) Repairs(string) dataplane.Repairs { return dataplane.Repairs{} }
 
+func (k *fakeKernel) Claims(string) dataplane.ClaimCounts { return nil }
+
 func (k *fakeKernel) Neighbours() (dataplane.Neighbours, error) {
 	return dataplane.Neighbours{}, fs.ErrNotExist
 }

@@ -15,6 +15,7 @@ var parts = []struct {
 }{
 	{[]resource.Kind{resource.KindVPC}, (*job).constants},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch}, (*job).switches},
+	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance}, (*job).bindings},
 	{publicKinds, (*job).uplink},
 	{publicKinds, (*job).gateways},
 	{[]resource.Kind{resource.KindVPC, resource.KindInstance}, (*job).hostLimits},
@@ -90,7 +91,7 @@ func versions[R resource.Resource](d dirty, f func(R)) {
 func (j *job) constants() error {
 	n, s := j.network, j.settings
 	n.Prefix, n.Timeouts, n.Bounds, n.Refusal = j.vpc.CIDR, s.Timeouts, s.Bounds, s.Refusal
-	n.Shortcut, n.SourceCheck, n.HostShare = s.Shortcut, s.SourceCheck, s.HostShare
+	n.Shortcut, n.SourceCheck, n.PortSecurity, n.HostShare = s.Shortcut, s.SourceCheck, s.PortSecurity, s.HostShare
 	if n.Timeouts == (dataplane.Timeouts{}) {
 		n.Timeouts = dataplane.DefaultTimeouts()
 	}

@@ -27,10 +27,42 @@ func (j *job) switches() error {
 	return nil
 }
 
-// attachment returns how a VSwitch reaches its hosts: the first setting that
-// matches it, or else a bridge.
+// bindings tie addresses to the Ethernet addresses that the inventory knows. An address
+// that moves between hosts is nobody's, nor are those of VSwitches whose hosts are said to
+// move theirs by themselves.
+func (j *job) bindings() error {
+	n := j.network
+	n.Bindings = nil
+	if !j.settings.PortSecurity {
+		return nil
+	}
+	free := map[string]bool{}
+	for sw := range j.v.VSwitches.By(state.ByVPC, j.id).All() {
+		a := setting(j.settings, sw)
+		free[sw.ID] = a != nil && a.MovesAddresses
+	}
+	for i := range j.v.Instances.By(state.ByVPC, j.id).All() {
+		if i.MAC != "" && i.Type != resource.VirtualIP && !free[i.VSwitch] {
+			n.Bindings = append(n.Bindings, dataplane.Binding{Address: i.PrivateIP, MAC: i.MAC})
+		}
+	}
+	slices.SortFunc(n.Bindings, func(a, b dataplane.Binding) int { return a.Address.Compare(b.Address) })
+	return nil
+}
+
+// attachment returns how a VSwitch reaches its hosts: by a bridge, if no setting says
+// otherwise.
 func attachment(s *settings.Settings, sw *resource.VSwitch) dataplane.Attachment {
-	for _, a := range s.Attachments {
+	if a := setting(s, sw); a != nil {
+		return a.Link
+	}
+	return dataplane.Attachment{Kind: dataplane.AttachBridge}
+}
+
+// setting returns the first setting that matches a VSwitch, or nil.
+func setting(s *settings.Settings, sw *resource.VSwitch) *settings.Attachment {
+	for i := range s.Attachments {
+		a := &s.Attachments[i]
 		if a.Account != "" && a.Account != sw.Account {
 			continue
 		}
@@ -40,9 +72,9 @@ func attachment(s *settings.Settings, sw *resource.VSwitch) dataplane.Attachment
 		if a.CIDR.IsValid() && a.CIDR != sw.CIDR {
 			continue
 		}
-		return a.Link
+		return a
 	}
-	return dataplane.Attachment{Kind: dataplane.AttachBridge}
+	return nil
 }
 
 // hosts says which addresses an instance can hold: those of a switch that are

@@ -110,6 +110,10 @@ func text(n *dataplane.Network) string {
 	line("beyond limits %s", n.Refusal)
 	line("shortcut %t", n.Shortcut)
 	line("source check %t", n.SourceCheck)
+	line("port security %t", n.PortSecurity)
+	for _, b := range n.Bindings {
+		line("%s is bound to %s", b.Address, b.MAC)
+	}
 	t := n.Timeouts
 	line("timeouts udp %s tcp %s transitory %s icmp %s reset %s", t.UDP, t.TCPEstablished, t.TCPTransitory, t.ICMP, t.TCPReset)
 	return b.String()

@@ -25,6 +25,8 @@ type Settings struct {
 	Shortcut    bool              // see dataplane.Network
 	SourceCheck bool              // see dataplane.Network
 	HostShare   int               // percent; see dataplane.Network
+	// PortSecurity holds addresses of VSwitches to those that they belong to; see dataplane.Network.
+	PortSecurity bool
 	// HidePSKs keeps pre-shared keys from access keys that may only describe.
 	HidePSKs bool
 	// Settle is how long a write waits for earlier changes of the same network
@@ -66,6 +68,9 @@ type Attachment struct {
 	VSwitch string       // id or name of the VSwitch; empty matches any
 	CIDR    netip.Prefix // its CIDR block; the zero Prefix matches any
 	Link    dataplane.Attachment
+	// MovesAddresses says that its hosts move their addresses by themselves: they are
+	// held to no Ethernet address.
+	MovesAddresses bool
 }
 
 // Quotas are the largest numbers allowed, by the names with which package state has
