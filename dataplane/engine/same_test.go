@@ -20,7 +20,7 @@ import (
 func TestSame(t *testing.T) {
 	// What the session programs are told, whatever else has changed, and what nothing in
 	// the kernel depends on.
-	always := []string{"ID", "Revision", "NATGateways[].", "Bounds.", "Refusal", "SourceCheck"}
+	always := []string{"ID", "Revision", "NATGateways[].", "Bounds.", "Refusal", "SourceCheck", "HostShare", "HostLimits[]."}
 	r := rand.New(rand.NewPCG(1, 2))
 	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: netip.MustParsePrefix("203.0.113.0/24")}
 	changed := map[string]bool{}
