@@ -76,6 +76,7 @@ func (f *fake) List(q inventory.Filter) []*resource.Instance {
 	return f.instances
 }
 func (f *fake) SetState(_ context.Context, id, to string) error { return f.note("state", id, to) }
+func (f *fake) SetMAC(_ context.Context, id, to string) error   { return f.note("mac", id, to) }
 func (f *fake) SetLimits(_ context.Context, id string, to *dataplane.Limits) error {
 	return f.note("limits", id, fmt.Sprint(to))
 }
@@ -175,10 +176,15 @@ func TestInstances(t *testing.T) {
 	if err := c.SetInstanceState(ctx, "i-1", "Stopped"); err != nil {
 		t.Error(err)
 	}
-	if err := c.RemoveInstance(ctx, "i-1"); err != nil {
+	if err := errors.Join(
+		c.SetInstanceMAC(ctx, "i-1", "02:00:00:00:00:01"),
+		c.SetInstanceLimits(ctx, "i-1", &Limits{Sessions: 500, NewPerSecond: 50}),
+		c.SetInstanceLimits(ctx, "i-1", nil),
+		c.RemoveInstance(ctx, "i-1"),
+	); err != nil {
 		t.Error(err)
 	}
-	equal(t, f.calls, []string{"add vsw-1", "list v s", "state i-1 Stopped", "remove i-1"}, nil)
+	equal(t, f.calls, []string{"add vsw-1", "list v s", "state i-1 Stopped", "mac i-1 02:00:00:00:00:01", "limits i-1 &{500 50}", "limits i-1 <nil>", "remove i-1"}, nil)
 	if _, err := c.AddInstance(ctx, NewInstance{PrivateIP: "x"}); status(err) != 400 {
 		t.Errorf("a bad address: %v", err)
 	}

@@ -20,6 +20,7 @@ type Inventory interface {
 	Add(ctx context.Context, in inventory.NewInstance) (*resource.Instance, error)
 	List(f inventory.Filter) []*resource.Instance
 	SetState(ctx context.Context, id, state string) error
+	SetMAC(ctx context.Context, id, to string) error
 	SetLimits(ctx context.Context, id string, to *dataplane.Limits) error
 	Remove(ctx context.Context, id string) error
 }
@@ -99,6 +100,10 @@ type newState struct {
 	State string `json:"state"`
 }
 
+type newMAC struct {
+	MAC string `json:"mac"`
+}
+
 func instanceRoutes(s Inventory) map[string]handler {
 	return map[string]handler{
 		"GET /v1/instances": func(r *http.Request) (any, error) {
@@ -139,6 +144,13 @@ func instanceRoutes(s Inventory) map[string]handler {
 			}
 			return done{}, s.SetState(r.Context(), r.PathValue("id"), in.State)
 		},
+		"PUT /v1/instances/{id}/mac": func(r *http.Request) (any, error) {
+			var in newMAC
+			if err := read(r, &in); err != nil {
+				return nil, err
+			}
+			return done{}, s.SetMAC(r.Context(), r.PathValue("id"), in.MAC)
+		},
 		"PUT /v1/instances/{id}/limits": func(r *http.Request) (any, error) {
 			var in Limits
 			if err := read(r, &in); err != nil {
@@ -172,6 +184,11 @@ func (c *Client) AddInstance(ctx context.Context, in NewInstance) (i Instance, e
 // Stopped, Starting or Stopping; a HaVip: Available, InUse or Pending.
 func (c *Client) SetInstanceState(ctx context.Context, id, state string) error {
 	return c.call(ctx, http.MethodPut, "/v1/instances/"+url.PathEscape(id)+"/state", newState{state}, nil)
+}
+
+// SetInstanceMAC says which Ethernet address an instance has; empty: it is not known.
+func (c *Client) SetInstanceMAC(ctx context.Context, id, mac string) error {
+	return c.call(ctx, http.MethodPut, "/v1/instances/"+url.PathEscape(id)+"/mac", newMAC{mac}, nil)
 }
 
 // SetInstanceLimits says what an instance may have of its NAT gateway's limits; nil: what

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
@@ -18,7 +19,7 @@ func newInstance() *cobra.Command {
 		`The inventory says which instance holds which address of a VSwitch. Elastic IPs
 are bound to its entries, and DNAT, SNAT and routes consult it. An address that
 it does not know counts as an ordinary ECS instance.`,
-		newInstanceAdd(&f), newInstanceList(&f), newInstanceRemove(&f), newInstanceSetState(&f), newInstanceSetLimits(&f))
+		newInstanceAdd(&f), newInstanceList(&f), newInstanceRemove(&f), newInstanceSetState(&f), newInstanceSetMAC(&f), newInstanceSetLimits(&f))
 	f.register(c)
 	return c
 }
@@ -109,6 +110,31 @@ wrong state as the documents say.`,
 			return f.with(func(client *admin.Client) error { return client.SetInstanceState(c.Context(), args[0], args[1]) })
 		},
 	}
+}
+
+func newInstanceSetMAC(f *adminFlags) *cobra.Command {
+	var unknown bool
+	c := &cobra.Command{
+		Use:   "set-mac ID [MAC]",
+		Short: "Say which Ethernet address an instance has",
+		Long: `Say which Ethernet address an instance has. With port security, no other may use
+its private address. With --unknown it is held to none.`,
+		Example:           "  sluicectl instance set-mac i-web 02:00:00:00:00:01",
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: f.completeInstances,
+		RunE: func(c *cobra.Command, args []string) error {
+			mac := ""
+			if len(args) == 2 {
+				mac = args[1]
+			}
+			if (mac == "") != unknown {
+				return errors.New("write an Ethernet address, for example 02:00:00:00:00:01, or --unknown, and not both")
+			}
+			return f.with(func(client *admin.Client) error { return client.SetInstanceMAC(c.Context(), args[0], mac) })
+		},
+	}
+	c.Flags().BoolVar(&unknown, "unknown", false, "its Ethernet address is not known")
+	return c
 }
 
 func newInstanceSetLimits(f *adminFlags) *cobra.Command {

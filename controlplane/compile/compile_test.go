@@ -48,6 +48,23 @@ type golden struct {
 
 var cases = []golden{
 	{name: "bare", resources: vpc},
+	{name: "instances", resources: func() []resource.Resource {
+		known := func(id, vswitch, ip string, kind resource.InstanceKind, mac string, own *dataplane.Limits) *resource.Instance {
+			i := nattest.Instance(id, "vpc-a", vswitch, ip, kind)
+			i.MAC, i.Limits = mac, own
+			return i
+		}
+		return append(vpc(),
+			known("i-1", "vsw-1", "10.0.1.9", resource.Host, "02:00:00:00:00:09", &dataplane.Limits{Connections: 500, NewPerSecond: 50}),
+			known("i-2", "vsw-1", "10.0.1.8", resource.Host, "02:00:00:00:00:08", nil),
+			known("i-3", "vsw-1", "10.0.1.7", resource.Host, "", &dataplane.Limits{}),
+			known("havip-1", "vsw-1", "10.0.1.6", resource.VirtualIP, "02:00:00:00:00:06", nil), // moves
+			known("i-4", "vsw-2", "10.0.2.5", resource.Host, "02:00:00:00:00:05", nil),          // may move
+		)
+	}, settings: func(s *settings.Settings) {
+		s.PortSecurity, s.SourceCheck, s.HostShare = true, true, 50
+		s.Attachments = append(s.Attachments, settings.Attachment{VSwitch: "vsw-2", MovesAddresses: true, Link: dataplane.Attachment{Kind: dataplane.AttachBridge}})
+	}},
 	{name: "vpc-without-vswitch", resources: func() []resource.Resource {
 		return []resource.Resource{nattest.VPC("vpc-a", "192.168.0.0/16")}
 	}},

@@ -11,6 +11,7 @@ import (
 	"sluice/controlplane/inventory"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
+	"sluice/dataplane"
 )
 
 var (
@@ -132,6 +133,44 @@ func TestAddRefused(t *testing.T) {
 	// The same address in another VPC is another address.
 	other := p.VSwitch(alice, p.VPC(alice, "10.0.0.0/8").VPC, "10.1.0.0/24")
 	p.Instance(other, "10.1.0.9", resource.Host)
+}
+
+// What an instance is held to can be put right while something depends on it, and is
+// followed by the dataplane.
+func TestChangeInstance(t *testing.T) {
+	p := planetest.New(t)
+	sw := p.VSwitch(alice, p.VPC(alice, "10.0.0.0/8").VPC, "10.1.0.0/24")
+	id := p.Instance(sw, "10.1.0.9", resource.Host)
+	change := func(err error) *resource.Instance {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		i, _ := p.Inventory.Get(id)
+		return i
+	}
+	before, _ := p.Inventory.Get(id)
+	if i := change(p.Inventory.SetMAC(ctx, id, "5254.0012.3456")); i.MAC != "52:54:00:12:34:56" || i.Generation <= before.Generation {
+		t.Errorf("%+v", i)
+	}
+	if i := change(p.Inventory.SetMAC(ctx, id, "")); i.MAC != "" {
+		t.Errorf("%+v", i)
+	}
+	own := dataplane.Limits{Connections: 500}
+	if i := change(p.Inventory.SetLimits(ctx, id, &own)); i.Limits == nil || *i.Limits != own {
+		t.Errorf("%+v", i)
+	}
+	if i := change(p.Inventory.SetLimits(ctx, id, nil)); i.Limits != nil {
+		t.Errorf("%+v", i)
+	}
+	for _, mac := range []string{"52:54:00", "01:00:5e:00:00:01", "x"} {
+		planetest.Refused(t, p.Inventory.SetMAC(ctx, id, mac), fault.ParameterInvalid)
+	}
+	for _, l := range []dataplane.Limits{{Connections: -1}, {NewPerSecond: -1}, {Connections: 2_000_000_000}} {
+		planetest.Refused(t, p.Inventory.SetLimits(ctx, id, &l), fault.ParameterInvalid)
+	}
+	planetest.Refused(t, p.Inventory.SetMAC(ctx, "i-none", ""), fault.InstanceNotFound)
+	planetest.Refused(t, p.Inventory.SetLimits(ctx, "i-none", nil), fault.InstanceNotFound)
 }
 
 func TestLookup(t *testing.T) {

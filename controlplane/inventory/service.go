@@ -95,12 +95,8 @@ func (s *Service) complete(tx *change.Tx, i *resource.Instance, mac string) erro
 	if _, taken := tx.Instances.Get(i.ID); taken || gateway {
 		return fault.New(fault.InstanceExists, "there is a resource with the id %s", i.ID)
 	}
-	if mac != "" {
-		m, err := parseMAC(mac)
-		if err != nil {
-			return fault.New(fault.ParameterInvalid, "MAC address %q; write six bytes, for example 52:54:00:12:34:56", mac)
-		}
-		i.MAC = m
+	if err := setMAC(i, mac); err != nil {
+		return err
 	}
 	if i.State == "" {
 		i.State = resource.InstanceStates(i.Type)[0]
@@ -235,6 +231,37 @@ func (s *Service) SetState(ctx context.Context, id, to string) error {
 		tx.Done("instance changed", "instance", id, "state", to)
 		return nil
 	})
+}
+
+// SetMAC says which Ethernet address an instance has; empty: it is not known. Reasons:
+// InstanceNotFound, ParameterInvalid.
+func (s *Service) SetMAC(ctx context.Context, id, to string) error {
+	return s.run(ctx, func(tx *change.Tx) error {
+		old, ok := tx.Instances.Get(id)
+		if !ok {
+			return fault.New(fault.InstanceNotFound, "instance %q", id)
+		}
+		i := old.Clone().(*resource.Instance)
+		if err := setMAC(i, to); err != nil {
+			return err
+		}
+		tx.Put(i)
+		tx.Done("instance changed", "instance", id, "mac", i.MAC)
+		return nil
+	})
+}
+
+func setMAC(i *resource.Instance, to string) error {
+	i.MAC = ""
+	if to == "" {
+		return nil
+	}
+	m, err := parseMAC(to)
+	if err != nil {
+		return fault.New(fault.ParameterInvalid, "MAC address %q; write six bytes, for example 52:54:00:12:34:56", to)
+	}
+	i.MAC = m
+	return nil
 }
 
 // SetLimits says what an instance may have of its NAT gateway's limits; nil: what each host
