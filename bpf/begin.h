@@ -115,13 +115,14 @@ static __always_inline bool renews(const struct packet *p, const struct session 
 
 /* crowd sees to it that a packet without a session makes no entry in conntrack's
  * table when there is no room for it. Conntrack alone knows whether it would, and
- * can be asked for TCP and UDP; of other protocols nftables drops what is new.
+ * can be asked for TCP and UDP; of other protocols nftables drops what is new. It is a
+ * function of its own for the sake of the stack.
  */
-static __always_inline int crowd(struct __sk_buff *skb, const struct packet *p)
+__noinline int crowd(struct __sk_buff *skb, struct packet *p)
 {
 	struct connection c = {};
 
-	if (room(CLASS_OTHERS))
+	if (!p || room(CLASS_OTHERS))
 		return NEXT;
 	if (!has_ports(p->key.proto) || (p->is & (IS_LATER_FRAGMENT | IS_FIRST_FRAGMENT))) {
 		skb->mark = MARK_CROWDED;
