@@ -240,7 +240,6 @@ __noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, __u32 hair
 	__be32 private;
 	bool limited;
 	__u32 why, gateway;
-	int source;
 
 	if (!set || !p)
 		return NEXT;
@@ -254,9 +253,6 @@ __noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, __u32 hair
 	gateway = gateway_of_elastic(p->key.daddr, set->gateway);
 	if (!is_new(skb, p, &s, &limited))
 		return NEXT;
-	source = hairpin && limited ? check_source(skb, p) : 0;
-	if (source > 0)
-		return forged(gateway, source);
 	why = add_session(skb, p, &s, private, gateway, limited);
 	if (!why) {
 		if (!hairpin)

@@ -142,7 +142,12 @@ int switch_ingress(struct __sk_buff *skb)
 	/* To a neighbour by way of an elastic IP. */
 	if (within(p.key.daddr, set->public, set->public_mask) && bpf_map_lookup_elem(&elastic, &p.key.daddr)) {
 		skb->tc_index = index | INDEX_HAIRPIN;
-		return opens(&p) ? begin_inbound(skb, &p, true) : NEXT;
+		if (!opens(&p))
+			return NEXT;
+		source = check_source(skb, &p);
+		if (source > 0)
+			return forged(gateway_of_elastic(p.key.daddr, set->gateway), source);
+		return begin_inbound(skb, &p, true);
 	}
 	if (!opens(&p) || (p.key.daddr & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) || p.key.daddr == 0xffffffff)
 		return NEXT;
