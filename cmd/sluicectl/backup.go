@@ -13,6 +13,12 @@ import (
 
 func newBackup() *cobra.Command {
 	var dir string
+	there := func() error {
+		if _, err := os.Stat(dir); err != nil {
+			return fmt.Errorf("the directory of the store is not there: %w; name the data_dir of sluiced by --data-dir", err)
+		}
+		return nil
+	}
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "List the copies of the store, the oldest first",
@@ -20,6 +26,9 @@ func newBackup() *cobra.Command {
 store that has changed, once a day, the newest seven, and those of before an upgrade.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := there(); err != nil {
+				return err
+			}
 			var all []string
 			for _, pattern := range []string{"backups/store.db.*Z", "store.db.schema-*Z", "store.db.format-*Z", "store.db.replaced.*Z"} {
 				found, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -27,6 +36,10 @@ store that has changed, once a day, the newest seven, and those of before an upg
 					return err
 				}
 				all = append(all, found...)
+			}
+			if len(all) == 0 {
+				_, err := fmt.Fprintf(c.ErrOrStderr(), "there is no copy in %s yet\n", dir)
+				return err
 			}
 			for _, path := range all {
 				info, err := os.Stat(path)
@@ -47,6 +60,9 @@ since are not in it: sluiced then says so, and does not start without
 --allow-removal.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := there(); err != nil {
+				return err
+			}
 			aside, err := bolt.Restore(args[0], filepath.Join(dir, "store.db"))
 			if err != nil {
 				return err

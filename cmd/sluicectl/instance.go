@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
@@ -128,7 +127,7 @@ its private address. With --unknown it is held to none.`,
 				mac = args[1]
 			}
 			if (mac == "") != unknown {
-				return errors.New("write an Ethernet address, for example 02:00:00:00:00:01, or --unknown, and not both")
+				return usagef("write an Ethernet address, for example 02:00:00:00:00:01, or --unknown, and not both")
 			}
 			return f.with(func(client *admin.Client) error { return client.SetInstanceMAC(c.Context(), args[0], mac) })
 		},

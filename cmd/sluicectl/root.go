@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -50,7 +51,7 @@ func wrapArgs(c *cobra.Command) {
 			err := check(c, args)
 			if err == nil {
 				// Here, since cobra would not say whose mistake it is.
-				err = c.ValidateRequiredFlags()
+				err = errors.Join(c.ValidateRequiredFlags(), c.ValidateFlagGroups())
 			}
 			if err != nil {
 				return usagef("%w; usage: %s", err, c.UseLine())

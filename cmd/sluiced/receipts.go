@@ -26,14 +26,7 @@ func (s *receiptSweep) String() string { return "receipt sweep" }
 
 // Run sweeps until ctx ends. A sweep that fails is tried again at the next turn.
 func (s *receiptSweep) Run(ctx context.Context) error {
-	t := time.NewTicker(s.every)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
+	return repeat(ctx, s.every, func() {
 		total := 0
 		for n := sweepBatch; n == sweepBatch && ctx.Err() == nil; total += n {
 			var err error
@@ -46,6 +39,20 @@ func (s *receiptSweep) Run(ctx context.Context) error {
 		}
 		if total > 0 {
 			s.log.Debug("expired receipts deleted", "number", total)
+		}
+	})
+}
+
+// repeat does something at each turn until ctx ends.
+func repeat(ctx context.Context, every time.Duration, do func()) error {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			do()
 		}
 	}
 }

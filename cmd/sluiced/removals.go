@@ -60,18 +60,11 @@ func (s *deletedSweep) String() string { return "deleted VPC sweep" }
 
 // Run sweeps until ctx ends. A sweep that fails is tried again at the next turn.
 func (s *deletedSweep) Run(ctx context.Context) error {
-	t := time.NewTicker(s.every)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
+	return repeat(ctx, s.every, func() {
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("VPCs that were deleted cannot be forgotten", "error", err)
 		}
-	}
+	})
 }
 
 func (s *deletedSweep) sweep(ctx context.Context) error {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
@@ -29,9 +28,6 @@ const (
 	stateConfirmed = 0x8
 )
 
-// readBuffer takes a good part of a dump.
-const readBuffer = 4 << 20
-
 // Compare makes the sessions agree with conntrack's table: those of connections
 // that are not there go, those that are missing come, and those whose end was
 // not seen are closed. It also counts the ports in use. It costs about 3 µs for
@@ -46,15 +42,9 @@ func (n *Network) Compare(ctx context.Context) error {
 		return err
 	}
 	found := &comparison{at: time.Now(), ended: n.ended.Load()}
-	c, err := conntrack.Dial(&netlink.Config{NetNS: int(n.ns.Handle())})
+	flows, err := n.conntrackFlows()
 	if err != nil {
-		return fmt.Errorf("open conntrack in %s: %w", n.ns, err)
-	}
-	defer c.Close()
-	_ = c.SetReadBuffer(readBuffer)
-	flows, err := c.Dump(nil)
-	if err != nil {
-		return fmt.Errorf("list connections in %s: %w", n.ns, err)
+		return err
 	}
 	if err := n.note(found, flows); err != nil {
 		return err

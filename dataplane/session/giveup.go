@@ -6,9 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mdlayher/netlink"
-	"github.com/ti-mo/conntrack"
-
 	"sluice/bpf"
 )
 
@@ -122,15 +119,9 @@ func (n *Network) unansweredOf(gateways map[uint32]int) ([]unansweredConnection,
 	if err != nil || len(sessions) == 0 {
 		return nil, err
 	}
-	c, err := conntrack.Dial(&netlink.Config{NetNS: int(n.ns.Handle())})
+	flows, err := n.conntrackFlows()
 	if err != nil {
-		return nil, fmt.Errorf("open conntrack in %s: %w", n.ns, err)
-	}
-	defer c.Close()
-	_ = c.SetReadBuffer(readBuffer)
-	flows, err := c.Dump(nil)
-	if err != nil {
-		return nil, fmt.Errorf("list connections in %s: %w", n.ns, err)
+		return nil, err
 	}
 	var list []unansweredConnection
 	for i := range flows {

@@ -2,13 +2,11 @@ package session
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
 	"sluice/bpf"
 
-	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
 )
 
@@ -61,15 +59,9 @@ func (w *watch) reclaim() error {
 	var s settings
 	n.bounds(&s, n.rules)
 	n.mu.Unlock()
-	c, err := conntrack.Dial(&netlink.Config{NetNS: int(n.ns.Handle())})
+	flows, err := n.conntrackFlows() // which also removes what has timed out
 	if err != nil {
-		return fmt.Errorf("open conntrack in %s: %w", n.ns, err)
-	}
-	defer c.Close()
-	_ = c.SetReadBuffer(readBuffer)
-	flows, err := c.Dump(nil) // which also removes what has timed out
-	if err != nil {
-		return fmt.Errorf("list connections in %s: %w", n.ns, err)
+		return err
 	}
 	defer func() { w.reclaimAgain = time.Now().Add(max(reclaimPause, 10*time.Since(began))) }()
 	most := len(flows) - int(reclaimedTo*float64(s.Entries))

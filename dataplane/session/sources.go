@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
-	"github.com/mdlayher/netlink"
-	"github.com/ti-mo/conntrack"
 	vishvananda "github.com/vishvananda/netlink"
 	"golang.org/x/time/rate"
 
@@ -97,22 +95,28 @@ func (w *watch) hearOfSources(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { reader.Close() })()
 	limit := rate.NewLimiter(asksPerSecond, asksBurst)
 	var asked []solicited
+	var rest time.Time // until when nothing is looked at again
 	var record ringbuf.Record
 	for {
 		var until time.Time // no deadline
 		if len(asked) > 0 {
-			until = asked[0].at.Add(answerTime)
+			// Those that were asked for within a second are looked at together.
+			until = asked[0].at.Add(answerTime + time.Second)
+			if until.Before(rest) {
+				until = rest
+			}
 		}
 		reader.SetDeadline(until)
 		err := reader.ReadInto(&record)
 		now := time.Now()
 		if len(asked) > 0 && !now.Before(until) {
-			due := slices.IndexFunc(asked, func(s solicited) bool { return now.Before(s.at.Add(answerTime / 2)) })
+			due := slices.IndexFunc(asked, func(s solicited) bool { return now.Before(s.at.Add(answerTime)) })
 			if due < 0 {
 				due = len(asked)
 			}
 			w.report(ctx, w.n.endUnanswered(asked[:due]))
 			asked = slices.Delete(asked, 0, due)
+			rest = time.Now().Add(10 * time.Since(now)) // a tenth of the time at most
 		}
 		switch {
 		case errors.Is(err, os.ErrClosed):
@@ -160,16 +164,15 @@ func (n *Network) endUnanswered(asked []solicited) error {
 	if err := n.each(func(k flowKey, _ *bpf.GatewaySession) { used = used || gone[address(k.Saddr)] }); err != nil || !used {
 		return err
 	}
-	c, err := conntrack.Dial(&netlink.Config{NetNS: int(n.ns.Handle())})
+	flows, err := n.conntrackFlows()
 	if err != nil {
-		return fmt.Errorf("open conntrack in %s: %w", n.ns, err)
+		return err
+	}
+	c, err := dialConntrack(n.ns)
+	if err != nil {
+		return err
 	}
 	defer c.Close()
-	_ = c.SetReadBuffer(readBuffer)
-	flows, err := c.Dump(nil)
-	if err != nil {
-		return fmt.Errorf("list connections in %s: %w", n.ns, err)
-	}
 	for i := range flows {
 		if !gone[flows[i].TupleOrig.IP.SourceAddress] {
 			continue

@@ -13,7 +13,6 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
@@ -203,9 +202,9 @@ func findPart(p *ebpf.Program) (uint32, error) {
 		return 0, err
 	}
 	defer ns.Close()
-	c, err := conntrack.Dial(&netlink.Config{NetNS: int(ns.Handle())})
+	c, err := dialConntrack(ns)
 	if err != nil {
-		return 0, fmt.Errorf("open conntrack in %s: %w", ns, err)
+		return 0, err
 	}
 	defer c.Close()
 	const first, last = 3, 255 // the pointers begin after the length (MIN_PERNET_OPS_ID)

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -267,19 +266,5 @@ func (w *watch) tick(heartbeat bool) error {
 		}
 	}
 	w.lastPending = pending
-	return nil
-}
-
-// expire has conntrack remove what has timed out: it does so with what it comes
-// across in a dump. The filter matches nothing that we would have to read.
-func (n *Network) expire() error {
-	c, err := conntrack.Dial(&netlink.Config{NetNS: int(n.ns.Handle())})
-	if err != nil {
-		return fmt.Errorf("open conntrack in %s: %w", n.ns, err)
-	}
-	defer c.Close()
-	if _, err := c.DumpFilter(conntrack.Filter{Mark: ^uint32(0), Mask: ^uint32(0)}, nil); err != nil {
-		return fmt.Errorf("remove connections that have timed out in %s: %w", n.ns, err)
-	}
 	return nil
 }
