@@ -19,11 +19,39 @@ type Response interface {
 
 // action is one entry of the generated table.
 type action struct {
-	writes bool // may change something
-	token  bool // takes a ClientToken
-	dryRun bool // takes DryRun
-	decode func(*Params) (any, *Error)
-	invoke func(context.Context, Actions, identity.Caller, any) (Response, error)
+	writes   bool // may change something
+	token    bool // takes a ClientToken
+	unserved []unserved
+	decode   func(*Params) (any, *Error)
+	invoke   func(context.Context, Actions, identity.Caller, any) (Response, error)
+}
+
+// unserved is a parameter that asks for what is not done here, with all that is below it.
+type unserved struct {
+	name   string
+	served []string // values that ask for what is done anyway
+	why    string
+}
+
+// refuse returns the refusal of a parameter that asks for what is not done; nil if
+// there is none.
+func (a *action) refuse(p *Params) *Error {
+	for name, value := range p.All() {
+		if value == "" {
+			continue // as if it were not given
+		}
+		for _, u := range a.unserved {
+			if u.means(name) && !anyFold(u.served, value) {
+				return notServed(name, u)
+			}
+		}
+	}
+	return nil
+}
+
+func (u unserved) means(name string) bool {
+	n := len(u.name)
+	return len(name) >= n && strings.EqualFold(name[:n], u.name) && (len(name) == n || name[n] == '.')
 }
 
 // answer keeps a typed nil out of the interface, so that an error is never
@@ -61,15 +89,16 @@ func lookupAction(name string) (string, *action, *Error) {
 // takes one.
 //
 // Parameters that the action does not know are ignored, since clients send
-// more than the documents list, but for DryRun=true: it would do for real what
-// was only to be tried, and is refused with UnsupportedParameter.
+// more than the documents list; but what asks for something that is not done here is
+// refused with UnsupportedParameter, such as DryRun=true: it would do for real what was
+// only to be tried.
 func Dispatch(ctx context.Context, h Actions, c identity.Caller, name string, p *Params) (Response, *Error) {
 	name, a, e := lookupAction(name)
 	if e != nil {
 		return nil, e
 	}
-	if v, ok := p.Lookup("DryRun"); ok && !a.dryRun && !strings.EqualFold(v, "false") && v != "" {
-		return nil, unsupportedParameter("DryRun")
+	if e := a.refuse(p); e != nil {
+		return nil, e
 	}
 	r, e := a.decode(p)
 	if e != nil {

@@ -57,11 +57,14 @@ var provoked = []struct {
 	{name: "key that only describes", key: "reader", action: "DeleteVpc", want: Error{403, "InvalidAction", "Specified action is not valid."}},
 	{name: "HTTP method", method: "DELETE", want: Error{403, "UnsupportedHTTPMethod", "This http method is not supported."}},
 	{name: "unavailable", before: failing(context.DeadlineExceeded), want: Error{500, "ServiceUnavailable", "The request has failed due to a temporary failure of the server."}},
-	{name: "parameter that does not apply", params: map[string]string{"DryRun": "true"}, want: Error{400, "UnsupportedParameter", `The parameter "DryRun" is not supported.`}},
+	{name: "parameter that does not apply", params: map[string]string{"DryRun": "true"}, want: Error{400, "UnsupportedParameter", `The parameter "DryRun" is not supported.` + whyNoDryRun}},
 	{name: "any other failure", before: failing(errors.New("disk full")), want: Error{500, "InternalError", "The request processing has failed due to some unknown error, exception or failure."}},
 	{name: "token of another request", action: "CreateVpc", params: map[string]string{"RegionId": "cn-hangzhou", "ClientToken": "t"}, want: Error{400, "IdempotentParameterMismatch", "Request uses a client token in a previous request but is not identical to that request."}},
 	{name: "form of the request", params: map[string]string{"a": "%zz"}, method: "GET raw", want: Error{400, "InvalidParameter", "The specified parameter is not valid"}},
 }
+
+// whyNoDryRun stands behind the document's message.
+const whyNoDryRun = " Reason: it would do for real what was only to be tried. Leave it out, or give it as false."
 
 var illegalTimestamp = Error{400, "IllegalTimestamp", `The input parameter "Timestamp" that is mandatory for processing this request is not supplied.`}
 
@@ -174,7 +177,7 @@ func TestEveryCommonErrorIsProvokedOrExplained(t *testing.T) {
 	}
 	for _, e := range commonErrors {
 		if e.Code == "UnsupportedParameter" {
-			e.Message = strings.Replace(e.Message, "<parameter name>", "DryRun", 1)
+			e.Message = strings.Replace(e.Message, "<parameter name>", "DryRun", 1) + whyNoDryRun
 		}
 		why, explained := notProvoked[e.Code]
 		if !explained {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/api/spec"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 )
@@ -58,7 +59,7 @@ func TestDispatchRefuses(t *testing.T) {
 		{"NoSuchAction", "", nil, Error{400, "InvalidParameter", `The specified parameter "Action or Version" is not valid.`}},
 		{slices.Min(slices.Collect(maps.Keys(unsupportedActions))), "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
 		{"createrouterinterface", "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
-		{"CreateVpc", "RegionId=r dryrun=TRUE", nil, Error{400, "UnsupportedParameter", `The parameter "DryRun" is not supported.`}},
+		{"CreateVpc", "RegionId=r dryrun=TRUE", nil, Error{400, "UnsupportedParameter", `The parameter "dryrun" is not supported. Reason: it would do for real what was only to be tried. Leave it out, or give it as false.`}},
 		{"CreateVpc", "", nil, Error{400, "MissingParameter", `The input parameter "RegionId" that is mandatory for processing this request is not supplied.`}},
 		{"CreateVpc", "RegionId=r", fmt.Errorf("create: %w", fault.New(fault.QuotaVPC, "10 VPCs")), Error{400, "QuotaExceeded.Vpc", "VPC quota exceeded."}},
 		{"CreateVpc", "RegionId=r", &Error{418, "Own", "words"}, Error{418, "Own", "words"}},
@@ -80,17 +81,49 @@ func TestActionTable(t *testing.T) {
 		"DeleteVpc":               {writes: true},
 		"CreateForwardEntry":      {writes: true, token: true},
 		"AssociateEipAddress":     {writes: true},
-		"ListNatGatewayEcsMetric": {dryRun: true},
+		"ListNatGatewayEcsMetric": {},
 	} {
 		got := actions[name]
-		if got.writes != want.writes || got.token != want.token || got.dryRun != want.dryRun {
-			t.Errorf("%s: writes %v, token %v, dryRun %v", name, got.writes, got.token, got.dryRun)
+		if got.writes != want.writes || got.token != want.token {
+			t.Errorf("%s: writes %v, token %v", name, got.writes, got.token)
 		}
 	}
-	if len(actions)+len(unsupportedActions) != 121 {
-		t.Errorf("%d actions and %d unsupported ones; the family has 121", len(actions), len(unsupportedActions))
+	catalog, err := spec.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := len(catalog.Family(spec.Aliyun).Actions()); len(actions)+len(unsupportedActions) != all {
+		t.Errorf("%d actions and %d unsupported ones; the family has %d", len(actions), len(unsupportedActions), all)
 	}
 	if len(emptyAnswers()) != len(actions) {
 		t.Errorf("%d methods for %d actions", len(emptyAnswers()), len(actions))
+	}
+}
+
+// TestUnserved: what an action does not do is refused under its name as it came, and that
+// of what is below it; a value that asks for nothing else than what is done passes.
+func TestUnserved(t *testing.T) {
+	refused := 0
+	for name, a := range actions {
+		for _, u := range a.unserved {
+			for _, spelling := range []string{u.name, strings.ToUpper(u.name), u.name + ".1", u.name + ".1.Key"} {
+				_, e := Dispatch(context.Background(), &fakeActions{}, identity.Caller{}, name, NewParams(spelling, "anything-else"))
+				if e == nil || e.Code != "UnsupportedParameter" || !strings.Contains(e.Message, `"`+spelling+`"`) || !strings.Contains(e.Message, u.why) {
+					t.Errorf("%s with %s: %v", name, spelling, e)
+				}
+				refused++
+			}
+			for _, v := range append([]string{""}, u.served...) {
+				if e := a.refuse(NewParams(u.name, strings.ToUpper(v))); e != nil {
+					t.Errorf("%s with %s=%s: %v", name, u.name, v, e)
+				}
+			}
+			if e := a.refuse(NewParams(u.name+"x", "y")); e != nil {
+				t.Errorf("%s: %sx was taken for %s: %v", name, u.name, u.name, e)
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("no action refuses anything")
 	}
 }

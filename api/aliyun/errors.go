@@ -80,6 +80,18 @@ func unsupportedParameter(name string) *Error {
 	return &Error{http.StatusBadRequest, "UnsupportedParameter", "The parameter \"" + name + "\" is not supported."}
 }
 
+// notServed is the refusal of a parameter that asks for what is not done here: the
+// common one, and behind it why, and what would be right.
+func notServed(name string, u unserved) *Error {
+	e := unsupportedParameter(name)
+	e.Message += " Reason: " + u.why + ". Leave it out"
+	if len(u.served) > 0 {
+		e.Message += ", or give it as " + strings.Join(u.served, " or ")
+	}
+	e.Message += "."
+	return e
+}
+
 // unsupportedOperation answers for an action that is documented but not yet
 // supported.
 func unsupportedOperation() *Error {

@@ -160,448 +160,637 @@ type Actions interface {
 
 var actions = map[string]action{
 	"CreateCustomerGateway": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateCustomerGateway,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateCustomerGateway(ctx, c, r.(*CreateCustomerGatewayRequest)))
 		},
 	},
 	"ModifyCustomerGatewayAttribute": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyCustomerGatewayAttribute,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyCustomerGatewayAttribute(ctx, c, r.(*ModifyCustomerGatewayAttributeRequest)))
 		},
 	},
 	"DescribeCustomerGateways": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeCustomerGateways,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeCustomerGateways(ctx, c, r.(*DescribeCustomerGatewaysRequest)))
 		},
 	},
 	"DescribeCustomerGateway": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeCustomerGateway,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeCustomerGateway(ctx, c, r.(*DescribeCustomerGatewayRequest)))
 		},
 	},
 	"DeleteCustomerGateway": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteCustomerGateway,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteCustomerGateway(ctx, c, r.(*DeleteCustomerGatewayRequest)))
 		},
 	},
 	"CreateForwardEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateForwardEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateForwardEntry(ctx, c, r.(*CreateForwardEntryRequest)))
 		},
 	},
 	"ModifyForwardEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyForwardEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyForwardEntry(ctx, c, r.(*ModifyForwardEntryRequest)))
 		},
 	},
 	"DescribeForwardTableEntries": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeForwardTableEntries,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeForwardTableEntries(ctx, c, r.(*DescribeForwardTableEntriesRequest)))
 		},
 	},
 	"DeleteForwardEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteForwardEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteForwardEntry(ctx, c, r.(*DeleteForwardEntryRequest)))
 		},
 	},
 	"AllocateEipAddress": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeAllocateEipAddress,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.AllocateEipAddress(ctx, c, r.(*AllocateEipAddressRequest)))
 		},
 	},
 	"AssociateEipAddress": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeAssociateEipAddress,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.AssociateEipAddress(ctx, c, r.(*AssociateEipAddressRequest)))
 		},
 	},
 	"UnassociateEipAddress": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeUnassociateEipAddress,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.UnassociateEipAddress(ctx, c, r.(*UnassociateEipAddressRequest)))
 		},
 	},
 	"DescribeEipAddresses": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeEipAddresses,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeEipAddresses(ctx, c, r.(*DescribeEipAddressesRequest)))
 		},
 	},
 	"ModifyEipAddressAttribute": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyEipAddressAttribute,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyEipAddressAttribute(ctx, c, r.(*ModifyEipAddressAttributeRequest)))
 		},
 	},
 	"ReleaseEipAddress": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeReleaseEipAddress,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ReleaseEipAddress(ctx, c, r.(*ReleaseEipAddressRequest)))
 		},
 	},
 	"CreateNatGateway": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateNatGateway,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateNatGateway(ctx, c, r.(*CreateNatGatewayRequest)))
 		},
 	},
 	"DescribeNatGateways": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeNatGateways,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeNatGateways(ctx, c, r.(*DescribeNatGatewaysRequest)))
 		},
 	},
 	"ModifyNatGatewaySpec": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyNatGatewaySpec,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyNatGatewaySpec(ctx, c, r.(*ModifyNatGatewaySpecRequest)))
 		},
 	},
 	"ModifyNatGatewayAttribute": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyNatGatewayAttribute,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyNatGatewayAttribute(ctx, c, r.(*ModifyNatGatewayAttributeRequest)))
 		},
 	},
 	"DeleteNatGateway": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteNatGateway,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteNatGateway(ctx, c, r.(*DeleteNatGatewayRequest)))
 		},
 	},
 	"ListNatGatewayEcsMetric": {
-		writes: false, token: false, dryRun: true,
+		writes: false, token: false,
 		decode: decodeListNatGatewayEcsMetric,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ListNatGatewayEcsMetric(ctx, c, r.(*ListNatGatewayEcsMetricRequest)))
 		},
 	},
 	"DescribeRegions": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeRegions,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeRegions(ctx, c, r.(*DescribeRegionsRequest)))
 		},
 	},
 	"DescribeZones": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeZones,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeZones(ctx, c, r.(*DescribeZonesRequest)))
 		},
 	},
 	"DescribeAccessPoints": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeAccessPoints,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeAccessPoints(ctx, c, r.(*DescribeAccessPointsRequest)))
 		},
 	},
 	"CreateRouteEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateRouteEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateRouteEntry(ctx, c, r.(*CreateRouteEntryRequest)))
 		},
 	},
 	"DeleteRouteEntry": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteRouteEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteRouteEntry(ctx, c, r.(*DeleteRouteEntryRequest)))
 		},
 	},
 	"DescribeRouteTables": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeRouteTables,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeRouteTables(ctx, c, r.(*DescribeRouteTablesRequest)))
 		},
 	},
 	"CreateSnatEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateSnatEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateSnatEntry(ctx, c, r.(*CreateSnatEntryRequest)))
 		},
 	},
 	"ModifySnatEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifySnatEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifySnatEntry(ctx, c, r.(*ModifySnatEntryRequest)))
 		},
 	},
 	"DescribeSnatTableEntries": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeSnatTableEntries,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeSnatTableEntries(ctx, c, r.(*DescribeSnatTableEntriesRequest)))
 		},
 	},
 	"DeleteSnatEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteSnatEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteSnatEntry(ctx, c, r.(*DeleteSnatEntryRequest)))
 		},
 	},
 	"CreateVpc": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateVpc,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateVpc(ctx, c, r.(*CreateVpcRequest)))
 		},
 	},
 	"DeleteVpc": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteVpc,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteVpc(ctx, c, r.(*DeleteVpcRequest)))
 		},
 	},
 	"DescribeVpcs": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeVpcs,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeVpcs(ctx, c, r.(*DescribeVpcsRequest)))
 		},
 	},
 	"ModifyVpcAttribute": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyVpcAttribute,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyVpcAttribute(ctx, c, r.(*ModifyVpcAttributeRequest)))
 		},
 	},
 	"CreateVpnConnection": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateVpnConnection,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateVpnConnection(ctx, c, r.(*CreateVpnConnectionRequest)))
 		},
 	},
 	"ModifyVpnConnectionAttribute": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyVpnConnectionAttribute,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyVpnConnectionAttribute(ctx, c, r.(*ModifyVpnConnectionAttributeRequest)))
 		},
 	},
 	"DescribeVpnConnections": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeVpnConnections,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeVpnConnections(ctx, c, r.(*DescribeVpnConnectionsRequest)))
 		},
 	},
 	"DescribeVpnConnection": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeVpnConnection,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeVpnConnection(ctx, c, r.(*DescribeVpnConnectionRequest)))
 		},
 	},
 	"DownloadVpnConnectionConfig": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDownloadVpnConnectionConfig,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DownloadVpnConnectionConfig(ctx, c, r.(*DownloadVpnConnectionConfigRequest)))
 		},
 	},
 	"DeleteVpnConnection": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteVpnConnection,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteVpnConnection(ctx, c, r.(*DeleteVpnConnectionRequest)))
 		},
 	},
 	"CreateVpnGateway": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateVpnGateway,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateVpnGateway(ctx, c, r.(*CreateVpnGatewayRequest)))
 		},
 	},
 	"ModifyVpnGatewayAttribute": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyVpnGatewayAttribute,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyVpnGatewayAttribute(ctx, c, r.(*ModifyVpnGatewayAttributeRequest)))
 		},
 	},
 	"DescribeVpnGateways": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeVpnGateways,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeVpnGateways(ctx, c, r.(*DescribeVpnGatewaysRequest)))
 		},
 	},
 	"DescribeVpnGateway": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeVpnGateway,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeVpnGateway(ctx, c, r.(*DescribeVpnGatewayRequest)))
 		},
 	},
 	"DeleteVpnGateway": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteVpnGateway,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteVpnGateway(ctx, c, r.(*DeleteVpnGatewayRequest)))
 		},
 	},
 	"TagResources": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeTagResources,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.TagResources(ctx, c, r.(*TagResourcesRequest)))
 		},
 	},
 	"ListTagResources": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeListTagResources,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ListTagResources(ctx, c, r.(*ListTagResourcesRequest)))
 		},
 	},
 	"UntagResources": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeUntagResources,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.UntagResources(ctx, c, r.(*UntagResourcesRequest)))
 		},
 	},
 	"CreateVpnRouteEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateVpnRouteEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateVpnRouteEntry(ctx, c, r.(*CreateVpnRouteEntryRequest)))
 		},
 	},
 	"CreateVpnPbrRouteEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateVpnPbrRouteEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateVpnPbrRouteEntry(ctx, c, r.(*CreateVpnPbrRouteEntryRequest)))
 		},
 	},
 	"PublishVpnRouteEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodePublishVpnRouteEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.PublishVpnRouteEntry(ctx, c, r.(*PublishVpnRouteEntryRequest)))
 		},
 	},
 	"DescribeVpnRouteEntries": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeVpnRouteEntries,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeVpnRouteEntries(ctx, c, r.(*DescribeVpnRouteEntriesRequest)))
 		},
 	},
 	"DescribeVpnPbrRouteEntries": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeVpnPbrRouteEntries,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeVpnPbrRouteEntries(ctx, c, r.(*DescribeVpnPbrRouteEntriesRequest)))
 		},
 	},
 	"ModifyVpnRouteEntryWeight": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyVpnRouteEntryWeight,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyVpnRouteEntryWeight(ctx, c, r.(*ModifyVpnRouteEntryWeightRequest)))
 		},
 	},
 	"ModifyVpnPbrRouteEntryWeight": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyVpnPbrRouteEntryWeight,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyVpnPbrRouteEntryWeight(ctx, c, r.(*ModifyVpnPbrRouteEntryWeightRequest)))
 		},
 	},
 	"DeleteVpnRouteEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteVpnRouteEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteVpnRouteEntry(ctx, c, r.(*DeleteVpnRouteEntryRequest)))
 		},
 	},
 	"DeleteVpnPbrRouteEntry": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteVpnPbrRouteEntry,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteVpnPbrRouteEntry(ctx, c, r.(*DeleteVpnPbrRouteEntryRequest)))
 		},
 	},
 	"DescribeVRouters": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeVRouters,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeVRouters(ctx, c, r.(*DescribeVRoutersRequest)))
 		},
 	},
 	"ModifyVRouterAttribute": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyVRouterAttribute,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyVRouterAttribute(ctx, c, r.(*ModifyVRouterAttributeRequest)))
 		},
 	},
 	"CreateVSwitch": {
-		writes: true, token: true, dryRun: false,
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeCreateVSwitch,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.CreateVSwitch(ctx, c, r.(*CreateVSwitchRequest)))
 		},
 	},
 	"DeleteVSwitch": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDeleteVSwitch,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeleteVSwitch(ctx, c, r.(*DeleteVSwitchRequest)))
 		},
 	},
 	"DescribeVSwitches": {
-		writes: false, token: false, dryRun: false,
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeDescribeVSwitches,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeVSwitches(ctx, c, r.(*DescribeVSwitchesRequest)))
 		},
 	},
 	"ModifyVSwitchAttribute": {
-		writes: true, token: false, dryRun: false,
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
 		decode: decodeModifyVSwitchAttribute,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyVSwitchAttribute(ctx, c, r.(*ModifyVSwitchAttributeRequest)))

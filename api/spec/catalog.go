@@ -27,6 +27,7 @@ type Family struct {
 	Groups       []*Group // sorted by name
 	CommonErrors []Error  // errors that every action may answer
 	Wire         *Wire    // nil where nothing is generated yet
+	Exclusions            // of all actions; a member without a dot is meant wherever it stands
 	types        map[string]*Type
 	actions      map[string]*Action
 }
@@ -52,6 +53,8 @@ type Action struct {
 	Rules      []string
 	States     []string
 	DocDefects []string
+	Extension  bool // in none of the documents; public clients call it
+	Exclusions
 }
 
 // Source names the document that a fact was taken from.

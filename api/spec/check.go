@@ -25,7 +25,8 @@ var fieldKeys = map[string]string{
 	"wire_aliases": "array", "xml_aliases": "array", "item_aliases": "array", "omit_empty": "boolean",
 }
 
-var actionKeys = set("source", "summary", "state", "request", "response", "errors", "rules", "states", "doc_defects")
+var actionKeys = set("source", "summary", "state", "request", "response", "errors", "rules", "states", "doc_defects",
+	"extension", "unserved", "ignored", "absent")
 
 func set(s ...string) map[string]bool {
 	m := map[string]bool{}
@@ -191,9 +192,20 @@ func (c *checker) inputs(fsys fs.FS) {
 		if f.Wire == nil {
 			continue
 		}
+		for _, line := range f.Exclusions.check() {
+			c.bad("%s: %s", f.Name, line)
+		}
 		for _, a := range f.Actions() {
 			if _, err := a.Request.Inputs(); err != nil {
 				c.bad("%s/%s.json:%s: parameter %v", a.Family, a.Group, a.Name, err)
+			}
+			for _, line := range a.Exclusions.check() {
+				c.bad("%s/%s.json:%s: %s", a.Family, a.Group, a.Name, line)
+			}
+			for _, x := range append(reasonsOf(a.Unserved), a.Ignored...) {
+				if a.Request.has(x.Name) {
+					c.bad("%s/%s.json:%s: parameter %s is in the request, and excluded", a.Family, a.Group, a.Name, x.Name)
+				}
 			}
 		}
 	}

@@ -63,6 +63,7 @@ type file struct {
 	Types        ordered[Type] `json:"types"`
 	CommonErrors []Error       `json:"common_errors"`
 	Wire         *Wire         `json:"wire"`
+	rawExclusions
 }
 
 type rawAction struct {
@@ -75,6 +76,8 @@ type rawAction struct {
 	Rules      []string `json:"rules"`
 	States     []string `json:"states"`
 	DocDefects []string `json:"doc_defects"`
+	Extension  bool     `json:"extension"`
+	rawExclusions
 }
 
 type rawActions = ordered[rawAction]
@@ -99,6 +102,10 @@ func (c *Catalog) add(family string, text []byte) error {
 		}
 		f.Wire = d.Wire
 	}
+	e := d.exclusions()
+	f.Unserved = append(f.Unserved, e.Unserved...)
+	f.Ignored = append(f.Ignored, e.Ignored...)
+	f.Absent = append(f.Absent, e.Absent...)
 	for _, t := range d.Types {
 		if f.types[t.name] != nil {
 			return fmt.Errorf("type %s stands twice in the family", t.name)
@@ -119,6 +126,7 @@ func (c *Catalog) add(family string, text []byte) error {
 			Family: family, Group: d.Group, Name: a.name, Summary: v.Summary, State: v.State,
 			Source: v.Source, Request: v.Request, Response: v.Response, Errors: v.Errors,
 			Rules: v.Rules, States: v.States, DocDefects: v.DocDefects,
+			Extension: v.Extension, Exclusions: v.exclusions(),
 		}
 		f.actions[a.name] = x
 		g.Actions = append(g.Actions, x)

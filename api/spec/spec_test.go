@@ -25,8 +25,14 @@ func TestCatalogKeepsToTheForm(t *testing.T) {
 func TestCatalogIsComplete(t *testing.T) {
 	c := load(t)
 	for family, want := range map[string]int{Aliyun: 121, Tencent3: 87, Tencent2: 140} {
-		if got := len(c.Family(family).Actions()); got != want {
-			t.Errorf("%s has %d actions, want %d", family, got, want)
+		got := 0
+		for _, a := range c.Family(family).Actions() {
+			if !a.Extension {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%s has %d documented actions, want %d", family, got, want)
 		}
 	}
 	for _, f := range c.Families {
@@ -131,5 +137,59 @@ func TestDescribe(t *testing.T) {
 	}
 	if err := Describe(&b, "azure", "CreateVpc"); err == nil {
 		t.Error("an unknown family is described")
+	}
+}
+
+// TestExclusions reads a small catalog: what is not served covers what is below it, the
+// family's holds where an action does not take the parameter, and what is in no list
+// comes out.
+func TestExclusions(t *testing.T) {
+	const text = `{"family": "f", "group": "g",
+		"unserved": {"DryRun": {"served": ["false"], "why": "w"}, "Level": "w"}, "ignored": {"Language": "w"}, "absent": {"Ipv6": "w"},
+		"types": {"CommonRequest": {"fields": {"Owner": {"type": "String"}}}},
+		"actions": {"A": {"source": [], "summary": "s", "state": "supported",
+			"unserved": {"Tunnel": "w"}, "ignored": {"Level": "w"}, "absent": {"List.Item.Fee": "w"},
+			"request": {"Tag.N.Key": {"type": "String"}, "DryRun": {"type": "Boolean"}},
+			"response": {"List": {"type": "L", "list": true, "item": "Item", "fields": {"Id": {"type": "String", "wire_aliases": ["ID"]}}}},
+			"errors": []}, "B": {"source": [], "summary": "s", "request": {}, "response": {}, "errors": []}}}`
+	c, err := LoadFS(fstest.MapFS{"f/g.json": {Data: []byte(text)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := c.Family("f")
+	var refused []string
+	for _, a := range f.Actions() {
+		for _, u := range f.Refused(a) {
+			refused = append(refused, a.Name+" "+u.Name)
+		}
+	}
+	if got, want := strings.Join(refused, ", "), "A Tunnel, B DryRun, B Level"; got != want {
+		t.Errorf("refused: %s, want %s", got, want)
+	}
+	parameters, members := f.Unexplained(f.Action("A"),
+		[]string{"Tag.N", "tag.N.Key", "Owner", "DryRun", "Level", "Language", "Tunnel.N.Key", "Tunnels", "Other"},
+		[]string{"List", "List.Item", "List.Item.Id", "List.Item.ID", "List.Item.Fee", "List.Item.Fee.Paid", "List.Item.Ipv6", "List.Item.id", "New"})
+	if got, want := strings.Join(parameters, " "), "Tunnels Other"; got != want {
+		t.Errorf("unexplained parameters: %s, want %s", got, want)
+	}
+	if got, want := strings.Join(members, " "), "List.Item.id New"; got != want {
+		t.Errorf("unexplained members: %s, want %s", got, want)
+	}
+}
+
+// TestExclusionsAreChecked: a list that contradicts itself or the request is named.
+func TestExclusionsAreChecked(t *testing.T) {
+	for excluded, want := range map[string]string{
+		`"unserved": {"P": "w"}`:                        "parameter P is in the request, and excluded",
+		`"ignored": {"P": "w"}`:                         "parameter P is in the request, and excluded",
+		`"unserved": {"X": "w"}, "ignored": {"X": "w"}`: "parameter X is excluded twice",
+		`"absent": {"M": " "}`:                          "M is excluded without a reason",
+	} {
+		text := `{"family": "f", "group": "g", "wire": {"version": "1", "action": {"in": "parameter", "name": "Action"}, "parameters": ["form"], "first_index": 1},
+			"actions": {"A": {"source": [], "summary": "s", ` + excluded + `, "request": {"P": {"type": "String"}}, "response": {}, "errors": []}}}`
+		lines := Check(fstest.MapFS{"f/g.json": {Data: []byte(text)}})
+		if !strings.Contains(strings.Join(lines, "\n"), want) {
+			t.Errorf("%s: %q, want %q", excluded, lines, want)
+		}
 	}
 }

@@ -21,19 +21,24 @@ func actionsPage(c *spec.Catalog) []byte {
 	b.WriteString("Every action of the three wire families, and whether Sluice answers it. ")
 	b.WriteString("A documented action that is not yet supported answers `UnsupportedOperation`. ")
 	b.WriteString("`sluicectl describe ACTION` prints the parameters, rules and errors of one.\n\n")
-	b.WriteString("| family | actions | supported |\n| --- | ---: | ---: |\n")
+	b.WriteString("| family | actions | supported | in no document, answered for today's clients |\n| --- | ---: | ---: | ---: |\n")
 	for _, f := range families {
 		family := c.Family(f.name)
 		if family == nil {
 			continue
 		}
-		supported := 0
+		var documented, supported, beyond int
 		for _, a := range family.Actions() {
-			if a.Supported() {
+			switch {
+			case a.Extension:
+				beyond++
+				continue
+			case a.Supported():
 				supported++
 			}
+			documented++
 		}
-		fmt.Fprintf(&b, "| `%s` | %d | %d |\n", f.name, len(family.Actions()), supported)
+		fmt.Fprintf(&b, "| `%s` | %d | %d | %d |\n", f.name, documented, supported, beyond)
 	}
 	for _, f := range families {
 		family := c.Family(f.name)
@@ -44,7 +49,10 @@ func actionsPage(c *spec.Catalog) []byte {
 		for _, g := range family.Groups {
 			for _, a := range g.Actions {
 				state := "not yet"
-				if a.Supported() {
+				switch {
+				case a.Extension:
+					state = "supported, in no document"
+				case a.Supported():
 					state = "supported"
 				}
 				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", a.Name, g.Name, state, cell(a.Summary))
@@ -56,9 +64,10 @@ func actionsPage(c *spec.Catalog) []byte {
 }
 
 // extensions lists what the supported actions take or give beyond the
-// documents.
+// documents, and what today's public clients know beyond that.
 func extensions(f *spec.Family) string {
 	var b strings.Builder
+	exclusions(&b, "every one", f.Exclusions)
 	for _, g := range f.Groups {
 		for _, a := range g.Actions {
 			if !a.Supported() {
@@ -70,12 +79,31 @@ func extensions(f *spec.Family) string {
 				}
 			}
 			b.WriteString(responseExtensions(a.Name, "", a.Response))
+			exclusions(&b, "`"+a.Name+"`", a.Exclusions)
 		}
 	}
 	if b.Len() == 0 {
 		return ""
 	}
-	return "\n### Beyond the documents\n\n| action | | name | |\n| --- | --- | --- | --- |\n" + b.String()
+	return "\n### Beyond the documents\n\nWhat today's public clients send and read, and no document has: taken and answered, or refused, ignored or left out, and why.\n\n" +
+		"| action | | name | |\n| --- | --- | --- | --- |\n" + b.String()
+}
+
+// exclusions lists what is known to clients and not served.
+func exclusions(b *strings.Builder, action string, e spec.Exclusions) {
+	for _, u := range e.Unserved {
+		what := "refused"
+		if len(u.Served) > 0 {
+			what += ", but for `" + strings.Join(u.Served, "`, `") + "`"
+		}
+		fmt.Fprintf(b, "| %s | %s | `%s` | %s |\n", action, what, u.Name, cell(u.Why))
+	}
+	for _, x := range e.Ignored {
+		fmt.Fprintf(b, "| %s | ignored | `%s` | %s |\n", action, x.Name, cell(x.Why))
+	}
+	for _, x := range e.Absent {
+		fmt.Fprintf(b, "| %s | not in the answer | `%s` | %s |\n", action, x.Name, cell(x.Why))
+	}
 }
 
 func responseExtensions(action, at string, fields spec.Fields) string {

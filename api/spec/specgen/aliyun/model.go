@@ -13,12 +13,12 @@ import (
 // actionModel is what the templates need to know of one action.
 type actionModel struct {
 	*spec.Action
-	Params    []*param      // of the request, without the indexed ones
-	Lists     []*paramList  // indexed parameters
-	Values    []*jsonValue  // JSON-valued parameters
-	Structs   []*structType // of the response; the first is the response itself
-	HasToken  bool
-	HasDryRun bool
+	Params   []*param      // of the request, without the indexed ones
+	Lists    []*paramList  // indexed parameters
+	Values   []*jsonValue  // JSON-valued parameters
+	Structs  []*structType // of the response; the first is the response itself
+	Refused  []spec.Unserved
+	HasToken bool
 }
 
 func newAction(f *spec.Family, a *spec.Action) (*actionModel, error) {
@@ -26,7 +26,7 @@ func newAction(f *spec.Family, a *spec.Action) (*actionModel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parameter %w", err)
 	}
-	m := &actionModel{Action: a}
+	m := &actionModel{Action: a, Refused: f.Refused(a)}
 	r := &resolver{family: f, action: a}
 	for _, in := range inputs {
 		switch in.Shape {
@@ -63,11 +63,8 @@ func (m *actionModel) addParam(r *resolver, f *spec.Field) error {
 		}
 		m.Values = append(m.Values, v)
 	}
-	switch f.Name {
-	case "ClientToken":
+	if f.Name == "ClientToken" {
 		m.HasToken = true
-	case "DryRun":
-		m.HasDryRun = true
 	}
 	m.Params = append(m.Params, p)
 	return nil

@@ -180,7 +180,14 @@ type Actions interface {
 var actions = map[string]action{
 {{- range .Groups}}{{range .Actions}}
 	"{{.Name}}": {
-		writes: {{.Writes}}, token: {{.HasToken}}, dryRun: {{.HasDryRun}},
+		writes: {{.Writes}}, token: {{.HasToken}},
+		{{- with .Refused}}
+		unserved: []unserved{
+		{{- range .}}
+			{ {{printf "%q" .Name}}, {{if .Served}}{{printf "%#v" .Served}}{{else}}nil{{end}}, {{printf "%q" .Why}} },
+		{{- end}}
+		},
+		{{- end}}
 		decode: decode{{.Name}},
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.{{.Name}}(ctx, c, r.(*{{.Name}}Request)))
