@@ -64,6 +64,7 @@ func (s *Service) DescribeCustomerGateways(_ context.Context, c identity.Caller,
 			Description:       g.Description,
 			IpAddress:         g.Address.String(),
 			CreateTime:        epochMs(g.CreatedAt),
+			Asn:               int64(g.ASN),
 		})
 	}
 	return out, nil
@@ -81,6 +82,7 @@ func (s *Service) DescribeCustomerGateway(_ context.Context, c identity.Caller, 
 		Description:       g.Description,
 		IpAddress:         g.Address.String(),
 		CreateTime:        epochMs(g.CreatedAt),
+		Asn:               int64(g.ASN),
 	}, nil
 }
 

@@ -11,6 +11,9 @@ import (
 	"sluice/dataplane"
 )
 
+// attachedToGateway says what every connection is of.
+const attachedToGateway = "VPNGW"
+
 // CreateVpnConnection implements Actions.
 func (s *Service) CreateVpnConnection(ctx context.Context, c identity.Caller, r *CreateVpnConnectionRequest) (*CreateVpnConnectionResponse, error) {
 	x, err := s.vpn.CreateConnection(ctx, c, vpn.NewConnection{
@@ -74,7 +77,7 @@ func (s *Service) ModifyVpnConnectionAttribute(ctx context.Context, c identity.C
 		EnableNatTraversal: x.NATTraversal,
 		IkeConfig:          (*ModifyVpnConnectionAttributeIkeConfig)(ikeConfig(x)),
 		IpsecConfig:        (*ModifyVpnConnectionAttributeIpsecConfig)(ipsecConfig(x)),
-		VcoHealthCheck:     &ModifyVpnConnectionAttributeVcoHealthCheck{Enable: health.Enable, Dip: health.Dip, Sip: health.Sip, Interval: health.Interval, Retry: health.Retry},
+		VcoHealthCheck:     &ModifyVpnConnectionAttributeVcoHealthCheck{Enable: health.Enable, Dip: health.Dip, Sip: health.Sip, Interval: health.Interval, Retry: health.Retry, Status: health.Status},
 		VpnBgpConfig:       (*ModifyVpnConnectionAttributeVpnBgpConfig)(bgpConfig(x)),
 	}, nil
 }
@@ -85,6 +88,7 @@ func (s *Service) DescribeVpnConnections(ctx context.Context, c identity.Caller,
 		Region:           r.RegionId,
 		Gateways:         one(r.VpnGatewayId),
 		CustomerGateways: one(r.CustomerGatewayId),
+		IDs:              one(r.VpnConnectionId),
 		Page:             pageOf(r.PageNumber, r.PageSize),
 	})
 	if err != nil {
@@ -105,7 +109,17 @@ func (s *Service) DescribeVpnConnections(ctx context.Context, c identity.Caller,
 			Status:            negotiation(x),
 			IkeConfig:         (*DescribeVpnConnectionsVpnConnectionIkeConfig)(ikeConfig(x)),
 			IpsecConfig:       (*DescribeVpnConnectionsVpnConnectionIpsecConfig)(ipsecConfig(x)),
-			VcoHealthCheck:    &DescribeVpnConnectionsVpnConnectionVcoHealthCheck{Dip: health.Dip, Interval: health.Interval, Sip: health.Sip},
+			VcoHealthCheck: &DescribeVpnConnectionsVpnConnectionVcoHealthCheck{
+				Enable: health.Enable, Dip: health.Dip, Sip: health.Sip, Interval: health.Interval, Retry: health.Retry, Status: health.Status,
+			},
+			VpnBgpConfig:       (*DescribeVpnConnectionsVpnConnectionVpnBgpConfig)(bgpConfig(x)),
+			EnableDpd:          x.DPD,
+			EnableNatTraversal: x.NATTraversal,
+			State:              vpnGatewayStatus(x.Phase),
+			AttachType:         attachedToGateway,
+			NetworkType:        networkPublic,
+			InternetIp:         x.Local.Address.String(),
+			Spec:               vpnSpec(x.Local.Bandwidth),
 		})
 	}
 	return out, nil
@@ -133,6 +147,11 @@ func (s *Service) DescribeVpnConnection(ctx context.Context, c identity.Caller, 
 		IpsecConfig:        ipsecConfig(x),
 		VcoHealthCheck:     healthCheck(x),
 		VpnBgpConfig:       bgpConfig(x),
+		State:              vpnGatewayStatus(x.Phase),
+		AttachType:         attachedToGateway,
+		NetworkType:        networkPublic,
+		InternetIp:         x.Local.Address.String(),
+		Spec:               vpnSpec(x.Local.Bandwidth),
 	}, nil
 }
 

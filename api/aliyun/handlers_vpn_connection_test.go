@@ -46,6 +46,17 @@ func TestVPNConnectionAnswers(t *testing.T) {
 		`"VcoHealthCheck":{"Enable":"false","Dip":"","Sip":"","Interval":0,"Retry":0}`,
 		`"VpnBgpConfig":{"EnableBgp":"false","LocalAsn":0,"LocalBgpIp":"","PeerAsn":0,"PeerBgpIp":"","Status":"false","TunnelCidr":""}`)
 
+	for _, x := range []Response{one, w.must(t, "DescribeVpnConnections", w.good("DescribeVpnConnections", "VpnConnectionId", id))} {
+		holdsAll(t, "what today's clients read", encoded(t, FormatJSON, x), `"State":"active","AttachType":"VPNGW","NetworkType":"public","InternetIp":"203.0.113.45","Spec":"10M"`,
+			`"EnableDpd":true`, `"EnableNatTraversal":true`)
+	}
+	for name, value := range map[string]string{"IkeConfig": "Ikes", "IpsecConfig": "ipsecpfss", "HealthCheckConfig": "Policy", "BgpConfig": "AuthKey"} {
+		_, e := w.call("ModifyVpnConnectionAttribute", w.good("ModifyVpnConnectionAttribute", "VpnConnectionId", id, name, `{"`+value+`":"x"}`))
+		if e == nil || *e != *unsupportedParameter(name + "." + value) {
+			t.Errorf("%s with %s: %v", name, value, e)
+		}
+	}
+
 	// Seen from the other end.
 	config := w.must(t, "DownloadVpnConnectionConfig", w.good("DownloadVpnConnectionConfig", "VpnConnectionId", id))
 	holdsAll(t, "JSON", encoded(t, FormatJSON, config),
@@ -62,10 +73,12 @@ func TestVPNRouteAnswers(t *testing.T) {
 	route := w.must(t, "CreateVpnRouteEntry", w.good("CreateVpnRouteEntry", "PublishVpc", "true", "Description", "to the branch", "OverlayMode", "ipsec"))
 	holdsAll(t, "JSON", encoded(t, FormatJSON, route),
 		`{"VpnInstanceId":"vpn-1","RouteDest":"192.168.3.0/24","NextHop":"`+w.vco+`","Weight":100,"OverlayMode":"Ipsec","Description":"to the branch","State":"published","CreateTime":1795437015000`)
+	holdsAll(t, "JSON", encoded(t, FormatJSON, w.must(t, "CreateVpnPbrRouteEntry", w.good("CreateVpnPbrRouteEntry", "RouteDest", "192.168.77.0/24", "Description", "by source", "Priority", "10"))), `"Description":"by source"`)
+	w.must(t, "DeleteVpnPbrRouteEntry", w.good("DeleteVpnPbrRouteEntry", "RouteDest", "192.168.77.0/24"))
 	policy := w.must(t, "DescribeVpnPbrRouteEntries", w.good("DescribeVpnPbrRouteEntries"))
 	holdsAll(t, "XML", encoded(t, FormatXML, policy), "<VpnPbrRouteEntries><VpnPbrRouteEntry><VpnInstanceId>vpn-1</VpnInstanceId><RouteSource>10.0.1.0/24</RouteSource><RouteDest>192.168.2.0/24</RouteDest>", "<State>normal</State>", "<TotalCount>1</TotalCount>")
 	routes := w.must(t, "DescribeVpnRouteEntries", w.good("DescribeVpnRouteEntries"))
-	holdsAll(t, "JSON", encoded(t, FormatJSON, routes), `"TotalCount":2`, `{"VpnInstanceId":"vpn-1","RouteDest":"192.168.2.0/24","NextHop":"`+w.vco+`","Weight":100,"State":"normal"`)
+	holdsAll(t, "JSON", encoded(t, FormatJSON, routes), `"TotalCount":2`, `{"VpnInstanceId":"vpn-1","RouteDest":"192.168.2.0/24","NextHop":"`+w.vco+`","Weight":100,"State":"normal"`, `"RouteEntryType":"custom"`)
 	tables := w.must(t, "DescribeRouteTables", map[string]string{"RegionId": planetest.Region, "RouteTableId": w.table})
 	text := encoded(t, FormatJSON, tables)
 	holdsAll(t, "route table", text, `"DestinationCidrBlock":"192.168.3.0/24"`, `"NextHopType":"VpnGateway"`, `"InstanceId":"vpn-1"`)

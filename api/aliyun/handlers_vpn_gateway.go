@@ -11,6 +11,12 @@ import (
 	"sluice/controlplane/vpn"
 )
 
+// What every gateway is: reached by its public address, and with international algorithms.
+const (
+	networkPublic = "public"
+	vpnTypeNormal = "Normal"
+)
+
 // CreateVpnGateway implements Actions. AutoPay is not looked at: nothing is
 // charged here, so an order counts as paid.
 func (s *Service) CreateVpnGateway(ctx context.Context, c identity.Caller, r *CreateVpnGatewayRequest) (*CreateVpnGatewayResponse, error) {
@@ -115,6 +121,10 @@ func vpnGateway(g vpn.GatewayStatus) DescribeVpnGatewaysVpnGateway {
 		IpsecVpn:          enabled(g.IPsec),
 		SslVpn:            enabled(g.SSL),
 		SslMaxConnections: int64(g.SSLConnections),
+		AutoPropagate:     g.AutoPropagate,
+		EnableBgp:         g.BGP,
+		NetworkType:       networkPublic,
+		VpnType:           vpnTypeNormal,
 	}
 }
 
@@ -141,6 +151,10 @@ func (s *Service) DescribeVpnGateway(_ context.Context, c identity.Caller, r *De
 		IpsecVpn:          x.IpsecVpn,
 		SslVpn:            x.SslVpn,
 		SslMaxConnections: x.SslMaxConnections,
+		AutoPropagate:     x.AutoPropagate,
+		EnableBgp:         x.EnableBgp,
+		NetworkType:       x.NetworkType,
+		VpnType:           x.VpnType,
 	}, nil
 }
 

@@ -48,6 +48,7 @@ func (s *Service) CreateVpnPbrRouteEntry(ctx context.Context, c identity.Caller,
 		NextHop:     r.NextHop,
 		Standby:     r.Weight == weightStandby,
 		Publish:     r.PublishVpc,
+		Description: given(r.Description),
 		OverlayMode: given(r.OverlayMode),
 	})
 	if err != nil {
@@ -60,10 +61,15 @@ func (s *Service) CreateVpnPbrRouteEntry(ctx context.Context, c identity.Caller,
 		NextHop:       e.Connection,
 		Weight:        weight(e.Standby),
 		OverlayMode:   e.OverlayMode,
+		Description:   e.Description,
 		State:         routeState(e),
 		CreateTime:    e.CreatedAt.UnixMilli(),
 	}, nil
 }
+
+// routeCustom is the type of a route that a client or a connection has made; those that a
+// peer has announced are not listed.
+const routeCustom = "custom"
 
 // routePolicy is the type of a policy route.
 const routePolicy = "pbr"
@@ -87,12 +93,13 @@ func (s *Service) DescribeVpnRouteEntries(_ context.Context, c identity.Caller, 
 	out := &DescribeVpnRouteEntriesResponse{TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
 	for _, e := range list.Items {
 		out.VpnRouteEntries.VpnRouteEntry = append(out.VpnRouteEntries.VpnRouteEntry, DescribeVpnRouteEntriesVpnRouteEntry{
-			VpnInstanceId: e.Gateway,
-			RouteDest:     e.Destination.String(),
-			NextHop:       e.Connection,
-			Weight:        weight(e.Standby),
-			State:         routeState(e),
-			CreateTime:    e.CreatedAt.UnixMilli(),
+			VpnInstanceId:  e.Gateway,
+			RouteDest:      e.Destination.String(),
+			NextHop:        e.Connection,
+			Weight:         weight(e.Standby),
+			State:          routeState(e),
+			CreateTime:     e.CreatedAt.UnixMilli(),
+			RouteEntryType: routeCustom,
 		})
 	}
 	return out, nil

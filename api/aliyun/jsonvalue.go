@@ -47,3 +47,15 @@ func jsonMembers(text string) (p *Params, ok bool) {
 	_, err := d.Token()
 	return p, errors.Is(err, io.EOF)
 }
+
+// unknown returns the first of the members that is none of these names; empty if there is
+// none. A member of a JSON value that is not known is not passed over, as a parameter of
+// that name would be: it stands inside something that the action takes as a whole.
+func (p *Params) unknown(known ...string) string {
+	for name := range p.All() {
+		if !anyFold(known, name) {
+			return name
+		}
+	}
+	return ""
+}

@@ -75,10 +75,10 @@ var (
 		{"Large", dataplane.Limits{Connections: 200_000, NewPerSecond: 10_000}}}
 
 	// Whether something is prepaid: an elastic IP, a VPN gateway that is made, and one
-	// that is shown, as the example of the answers has it.
+	// that is shown, as today's clients compare it.
 	eipChargeWords      = words[bool]{{"PostPaid", false}, {"PrePaid", true}}
 	vpnChargeWords      = words[bool]{{"POSTPAY", false}, {"PREPAY", true}}
-	vpnChargeShownWords = words[bool]{{"Postpay", false}, {"Prepay", true}}
+	vpnChargeShownWords = words[bool]{{"PostpayByFlow", false}, {"Prepay", true}}
 	// Whether it is charged by traffic.
 	trafficChargeWords = words[bool]{{"PayByBandwidth", false}, {"PayByTraffic", true}}
 )

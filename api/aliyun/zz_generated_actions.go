@@ -162,6 +162,7 @@ var actions = map[string]action{
 	"CreateCustomerGateway": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"AuthKey", nil, "BGP sessions are not authenticated by a key"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateCustomerGateway,
@@ -172,6 +173,7 @@ var actions = map[string]action{
 	"ModifyCustomerGatewayAttribute": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"AuthKey", nil, "BGP sessions are not authenticated by a key"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeModifyCustomerGatewayAttribute,
@@ -509,6 +511,9 @@ var actions = map[string]action{
 	"CreateVpnConnection": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"EnableTunnelsBgp", []string{"false"}, "a connection has one tunnel"},
+			{"TunnelOptionsSpecification", nil, "a connection has one tunnel"},
+			{"RemoteCaCertificate", nil, "peers are known by a pre-shared key"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateVpnConnection,
@@ -519,6 +524,9 @@ var actions = map[string]action{
 	"ModifyVpnConnectionAttribute": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"EnableTunnelsBgp", []string{"false"}, "a connection has one tunnel"},
+			{"TunnelOptionsSpecification", nil, "a connection has one tunnel"},
+			{"RemoteCaCertificate", nil, "peers are known by a pre-shared key"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeModifyVpnConnectionAttribute,
@@ -569,6 +577,9 @@ var actions = map[string]action{
 	"CreateVpnGateway": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"NetworkType", []string{"public"}, "a gateway is reached by its public address"},
+			{"VpnType", []string{"Normal"}, "there are no gateways with national algorithms"},
+			{"DisasterRecoveryVSwitchId", nil, "a connection has one tunnel"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateVpnGateway,
@@ -659,6 +670,7 @@ var actions = map[string]action{
 	"CreateVpnPbrRouteEntry": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"Priority", []string{"10"}, "of policy routes the one with the most specific blocks is used"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateVpnPbrRouteEntry,
@@ -679,6 +691,7 @@ var actions = map[string]action{
 	"DescribeVpnRouteEntries": {
 		writes: false, token: false,
 		unserved: []unserved{
+			{"RouteEntryType", []string{"Custom"}, "routes that a peer has announced are listed by sluicectl, not here"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeDescribeVpnRouteEntries,
@@ -709,6 +722,7 @@ var actions = map[string]action{
 	"ModifyVpnPbrRouteEntryWeight": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"Priority", []string{"10"}, "of policy routes the one with the most specific blocks is used"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeModifyVpnPbrRouteEntryWeight,
@@ -729,6 +743,7 @@ var actions = map[string]action{
 	"DeleteVpnPbrRouteEntry": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"Priority", []string{"10"}, "of policy routes the one with the most specific blocks is used"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeDeleteVpnPbrRouteEntry,

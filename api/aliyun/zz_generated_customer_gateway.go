@@ -229,6 +229,8 @@ type DescribeCustomerGatewaysCustomerGateway struct {
 	// public address of the gateway in the on-premises data centre.
 	IpAddress  string `json:"IpAddress" xml:"IpAddress"`
 	CreateTime int64  `json:"CreateTime" xml:"CreateTime"`
+	// AS number; left out if there is none. Not in the documents.
+	Asn int64 `json:"Asn,omitempty" xml:"Asn,omitempty"`
 }
 
 // DescribeCustomerGatewayRequest holds the checked parameters of DescribeCustomerGateway.
@@ -264,6 +266,8 @@ type DescribeCustomerGatewayResponse struct {
 	// public address of the gateway in the on-premises data centre.
 	IpAddress  string `json:"IpAddress" xml:"IpAddress"`
 	CreateTime int64  `json:"CreateTime" xml:"CreateTime"`
+	// AS number; left out if there is none. Not in the documents.
+	Asn int64 `json:"Asn,omitempty" xml:"Asn,omitempty"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
 }

@@ -66,6 +66,9 @@ func decodeCreateVpnConnectionRequestIkeConfig(text string) (*CreateVpnConnectio
 	if !ok {
 		return nil, invalidParameter("IkeConfig")
 	}
+	if name := p.unknown("Psk", "IkeVersion", "IkeMode", "IkeEncAlg", "IkeAuthAlg", "IkePfs", "IkeLifetime", "LocalId", "RemoteId"); name != "" {
+		return nil, unsupportedParameter("IkeConfig." + name)
+	}
 	r := &CreateVpnConnectionRequestIkeConfig{}
 	if v := p.Get("Psk"); v != "" {
 		if !isToken(v, 100) {
@@ -147,6 +150,9 @@ func decodeCreateVpnConnectionRequestIpsecConfig(text string) (*CreateVpnConnect
 	if !ok {
 		return nil, invalidParameter("IpsecConfig")
 	}
+	if name := p.unknown("IpsecEncAlg", "IpsecAuthAlg", "IpsecPfs", "IpsecLifetime"); name != "" {
+		return nil, unsupportedParameter("IpsecConfig." + name)
+	}
 	r := &CreateVpnConnectionRequestIpsecConfig{}
 	if v := p.Get("IpsecEncAlg"); v != "" {
 		v = spelled(v, "aes", "aes192", "aes256", "des", "3des")
@@ -197,6 +203,9 @@ func decodeCreateVpnConnectionRequestHealthCheckConfig(text string) (*CreateVpnC
 	p, ok := jsonMembers(text)
 	if !ok {
 		return nil, invalidParameter("HealthCheckConfig")
+	}
+	if name := p.unknown("enable", "dip", "sip", "interval", "retry"); name != "" {
+		return nil, unsupportedParameter("HealthCheckConfig." + name)
 	}
 	r := &CreateVpnConnectionRequestHealthCheckConfig{}
 	if v := p.Get("enable"); v != "" {
@@ -253,6 +262,9 @@ func decodeCreateVpnConnectionRequestBgpConfig(text string) (*CreateVpnConnectio
 	p, ok := jsonMembers(text)
 	if !ok {
 		return nil, invalidParameter("BgpConfig")
+	}
+	if name := p.unknown("EnableBgp", "LocalAsn", "TunnelCidr", "LocalBgpIp"); name != "" {
+		return nil, unsupportedParameter("BgpConfig." + name)
 	}
 	r := &CreateVpnConnectionRequestBgpConfig{}
 	if v := p.Get("EnableBgp"); v != "" {
@@ -473,6 +485,9 @@ func decodeModifyVpnConnectionAttributeRequestIkeConfig(text string) (*ModifyVpn
 	if !ok {
 		return nil, invalidParameter("IkeConfig")
 	}
+	if name := p.unknown("Psk", "IkeVersion", "IkeMode", "IkeEncAlg", "IkeAuthAlg", "IkePfs", "IkeLifetime", "LocalId", "RemoteId"); name != "" {
+		return nil, unsupportedParameter("IkeConfig." + name)
+	}
 	r := &ModifyVpnConnectionAttributeRequestIkeConfig{}
 	if v := p.Get("Psk"); v != "" {
 		if !isToken(v, 100) {
@@ -554,6 +569,9 @@ func decodeModifyVpnConnectionAttributeRequestIpsecConfig(text string) (*ModifyV
 	if !ok {
 		return nil, invalidParameter("IpsecConfig")
 	}
+	if name := p.unknown("IpsecEncAlg", "IpsecAuthAlg", "IpsecPfs", "IpsecLifetime"); name != "" {
+		return nil, unsupportedParameter("IpsecConfig." + name)
+	}
 	r := &ModifyVpnConnectionAttributeRequestIpsecConfig{}
 	if v := p.Get("IpsecEncAlg"); v != "" {
 		v = spelled(v, "aes", "aes192", "aes256", "des", "3des")
@@ -604,6 +622,9 @@ func decodeModifyVpnConnectionAttributeRequestHealthCheckConfig(text string) (*M
 	p, ok := jsonMembers(text)
 	if !ok {
 		return nil, invalidParameter("HealthCheckConfig")
+	}
+	if name := p.unknown("enable", "dip", "sip", "interval", "retry"); name != "" {
+		return nil, unsupportedParameter("HealthCheckConfig." + name)
 	}
 	r := &ModifyVpnConnectionAttributeRequestHealthCheckConfig{}
 	if v := p.Get("enable"); v != "" {
@@ -660,6 +681,9 @@ func decodeModifyVpnConnectionAttributeRequestBgpConfig(text string) (*ModifyVpn
 	p, ok := jsonMembers(text)
 	if !ok {
 		return nil, invalidParameter("BgpConfig")
+	}
+	if name := p.unknown("EnableBgp", "LocalAsn", "TunnelCidr", "LocalBgpIp"); name != "" {
+		return nil, unsupportedParameter("BgpConfig." + name)
 	}
 	r := &ModifyVpnConnectionAttributeRequestBgpConfig{}
 	if v := p.Get("EnableBgp"); v != "" {
@@ -863,6 +887,8 @@ type ModifyVpnConnectionAttributeVcoHealthCheck struct {
 	Interval int `json:"Interval" xml:"Interval"`
 	// 0 in the example, where health checks are off.
 	Retry int `json:"Retry" xml:"Retry"`
+	// result of the health check; the table's example is failed, the response example's success (with checks off). Not in the documents.
+	Status string `json:"Status,omitempty" xml:"Status,omitempty"`
 }
 
 // ModifyVpnConnectionAttributeVpnBgpConfig is a part of the answer of ModifyVpnConnectionAttribute.
@@ -892,6 +918,8 @@ type DescribeVpnConnectionsRequest struct {
 	PageNumber int
 	// rows per page.
 	PageSize int
+	// Filter: only this connection. Nil: not given. Not in the documents.
+	VpnConnectionId *string
 }
 
 func decodeDescribeVpnConnections(p *Params) (any, *Error) {
@@ -921,6 +949,9 @@ func decodeDescribeVpnConnections(p *Params) (any, *Error) {
 			return nil, invalidParameter("PageSize")
 		}
 		r.PageSize = n
+	}
+	if v := p.Get("VpnConnectionId"); v != "" {
+		r.VpnConnectionId = &v
 	}
 	return r, nil
 }
@@ -972,6 +1003,22 @@ type DescribeVpnConnectionsVpnConnection struct {
 	IpsecConfig *DescribeVpnConnectionsVpnConnectionIpsecConfig `json:"IpsecConfig,omitempty" xml:"IpsecConfig,omitempty"`
 	// in the VPN Gateway API reference's table only, with these three members; not in the examples.
 	VcoHealthCheck *DescribeVpnConnectionsVpnConnectionVcoHealthCheck `json:"VcoHealthCheck,omitempty" xml:"VcoHealthCheck,omitempty"`
+	// active; provisioning and updating while the gateway does not have it as it is. Not in the documents.
+	State string `json:"State" xml:"State"`
+	// VPNGW. Not in the documents.
+	AttachType string `json:"AttachType" xml:"AttachType"`
+	// public. Not in the documents.
+	NetworkType string `json:"NetworkType" xml:"NetworkType"`
+	// public address of its gateway. Not in the documents.
+	InternetIp string `json:"InternetIp" xml:"InternetIp"`
+	// bandwidth of its gateway. Not in the documents.
+	Spec string `json:"Spec" xml:"Spec"`
+	// The VPN Gateway API reference only. Not in the documents.
+	EnableDpd bool `json:"EnableDpd" xml:"EnableDpd"`
+	// The VPN Gateway API reference only. Not in the documents.
+	EnableNatTraversal bool `json:"EnableNatTraversal" xml:"EnableNatTraversal"`
+	// The VPN Gateway API reference only. Not in the documents.
+	VpnBgpConfig *DescribeVpnConnectionsVpnConnectionVpnBgpConfig `json:"VpnBgpConfig,omitempty" xml:"VpnBgpConfig,omitempty"`
 }
 
 // DescribeVpnConnectionsVpnConnectionIkeConfig is a part of the answer of DescribeVpnConnections.
@@ -1006,6 +1053,27 @@ type DescribeVpnConnectionsVpnConnectionVcoHealthCheck struct {
 	// time between two probes.
 	Interval int    `json:"Interval" xml:"Interval"`
 	Sip      string `json:"Sip" xml:"Sip"`
+	// a string in the JSON example. Not in the documents.
+	Enable string `json:"Enable" xml:"Enable"`
+	// 0 in the example, where health checks are off. Not in the documents.
+	Retry int `json:"Retry" xml:"Retry"`
+	// result of the health check; the table's example is failed, the response example's success (with checks off). Not in the documents.
+	Status string `json:"Status" xml:"Status"`
+}
+
+// DescribeVpnConnectionsVpnConnectionVpnBgpConfig is a part of the answer of DescribeVpnConnections.
+type DescribeVpnConnectionsVpnConnectionVpnBgpConfig struct {
+	EnableBgp string `json:"EnableBgp" xml:"EnableBgp"`
+	// autonomous system number of the VPN gateway side; String in the table, a number in the JSON example and to public clients.
+	LocalAsn   int    `json:"LocalAsn" xml:"LocalAsn"`
+	LocalBgpIp string `json:"LocalBgpIp" xml:"LocalBgpIp"`
+	// the peer's autonomous system number; String in the table, a number in the JSON example and to public clients.
+	PeerAsn int `json:"PeerAsn" xml:"PeerAsn"`
+	// the peer's BGP address.
+	PeerBgpIp string `json:"PeerBgpIp" xml:"PeerBgpIp"`
+	// result of the BGP negotiation.
+	Status     string `json:"Status" xml:"Status"`
+	TunnelCidr string `json:"TunnelCidr" xml:"TunnelCidr"`
 }
 
 // DescribeVpnConnectionRequest holds the checked parameters of DescribeVpnConnection.
@@ -1058,6 +1126,16 @@ type DescribeVpnConnectionResponse struct {
 	VcoHealthCheck *DescribeVpnConnectionVcoHealthCheck `json:"VcoHealthCheck,omitempty" xml:"VcoHealthCheck,omitempty"`
 	// The VPN Gateway API reference only.
 	VpnBgpConfig *DescribeVpnConnectionVpnBgpConfig `json:"VpnBgpConfig,omitempty" xml:"VpnBgpConfig,omitempty"`
+	// active; provisioning and updating while the gateway does not have it as it is. Not in the documents.
+	State string `json:"State" xml:"State"`
+	// VPNGW. Not in the documents.
+	AttachType string `json:"AttachType" xml:"AttachType"`
+	// public. Not in the documents.
+	NetworkType string `json:"NetworkType" xml:"NetworkType"`
+	// public address of its gateway. Not in the documents.
+	InternetIp string `json:"InternetIp" xml:"InternetIp"`
+	// bandwidth of its gateway. Not in the documents.
+	Spec string `json:"Spec" xml:"Spec"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
 }

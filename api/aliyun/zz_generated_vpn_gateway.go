@@ -346,6 +346,14 @@ type DescribeVpnGatewaysVpnGateway struct {
 	SslVpn string `json:"SslVpn" xml:"SslVpn"`
 	// most SSL-VPN clients that may connect; the VPN Gateway API reference only.
 	SslMaxConnections int64 `json:"SslMaxConnections" xml:"SslMaxConnections"`
+	// whether routes learned by BGP go into the VPC's route table. Not in the documents.
+	AutoPropagate bool `json:"AutoPropagate" xml:"AutoPropagate"`
+	// whether a connection of it uses BGP. Not in the documents.
+	EnableBgp bool `json:"EnableBgp" xml:"EnableBgp"`
+	// public. Not in the documents.
+	NetworkType string `json:"NetworkType" xml:"NetworkType"`
+	// Normal. Not in the documents.
+	VpnType string `json:"VpnType" xml:"VpnType"`
 }
 
 // DescribeVpnGatewayRequest holds the checked parameters of DescribeVpnGateway.
@@ -402,6 +410,14 @@ type DescribeVpnGatewayResponse struct {
 	SslVpn string `json:"SslVpn" xml:"SslVpn"`
 	// most SSL-VPN connections at the same time; the VPN Gateway API reference only.
 	SslMaxConnections int64 `json:"SslMaxConnections" xml:"SslMaxConnections"`
+	// whether routes learned by BGP go into the VPC's route table. Not in the documents.
+	AutoPropagate bool `json:"AutoPropagate" xml:"AutoPropagate"`
+	// whether a connection of it uses BGP. Not in the documents.
+	EnableBgp bool `json:"EnableBgp" xml:"EnableBgp"`
+	// public. Not in the documents.
+	NetworkType string `json:"NetworkType" xml:"NetworkType"`
+	// Normal. Not in the documents.
+	VpnType string `json:"VpnType" xml:"VpnType"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
 }

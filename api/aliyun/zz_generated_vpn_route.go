@@ -147,6 +147,8 @@ type CreateVpnPbrRouteEntryRequest struct {
 	ClientToken *string
 	// tunnelling protocol of the route; Ipsec is the only value given. Nil: not given.
 	OverlayMode *string
+	// no limits stated; 256 characters is a limit of our own. Nil: not given. Not in the documents.
+	Description *string
 }
 
 func decodeCreateVpnPbrRouteEntry(p *Params) (any, *Error) {
@@ -222,6 +224,12 @@ func decodeCreateVpnPbrRouteEntry(p *Params) (any, *Error) {
 		}
 		r.OverlayMode = &v
 	}
+	if v, ok := p.Lookup("Description"); ok {
+		if v != "" && !isDescription(v, 0, 256, false) {
+			return nil, invalidParameter("Description")
+		}
+		r.Description = &v
+	}
 	return r, nil
 }
 
@@ -244,6 +252,8 @@ type CreateVpnPbrRouteEntryResponse struct {
 	State string `json:"State" xml:"State"`
 	// creation time.
 	CreateTime int64 `json:"CreateTime" xml:"CreateTime"`
+	// Not in the documents.
+	Description string `json:"Description" xml:"Description"`
 	// in the table; the examples leave it out.
 	RequestId string `json:"RequestId" xml:"RequestId"`
 }
@@ -424,6 +434,8 @@ type DescribeVpnRouteEntriesVpnRouteEntry struct {
 	// published: the route stands in the VPC too; normal: it does not.
 	State      string `json:"State" xml:"State"`
 	CreateTime int64  `json:"CreateTime" xml:"CreateTime"`
+	// custom. Not in the documents.
+	RouteEntryType string `json:"RouteEntryType" xml:"RouteEntryType"`
 }
 
 // DescribeVpnPbrRouteEntriesRequest holds the checked parameters of DescribeVpnPbrRouteEntries.
@@ -819,6 +831,8 @@ type DeleteVpnPbrRouteEntryRequest struct {
 	Weight int
 	// ASCII; made by the client, unique among requests, makes the call idempotent. Nil: not given.
 	ClientToken *string
+	// as at its creation. Nil: not given. Not in the documents.
+	OverlayMode *string
 }
 
 func decodeDeleteVpnPbrRouteEntry(p *Params) (any, *Error) {
@@ -876,6 +890,9 @@ func decodeDeleteVpnPbrRouteEntry(p *Params) (any, *Error) {
 			return nil, invalidParameter("ClientToken")
 		}
 		r.ClientToken = &v
+	}
+	if v := p.Get("OverlayMode"); v != "" {
+		r.OverlayMode = &v
 	}
 	return r, nil
 }

@@ -31,6 +31,7 @@ type ConnectionStatus struct {
 	Local *resource.VPNGateway
 	Peer  *resource.CustomerGateway
 	Live  dataplane.VPNStatus
+	Phase resource.Phase // how far the gateway has followed its settings; what Live says is another matter
 }
 
 // Negotiation returns how far the negotiation has come.
@@ -126,7 +127,7 @@ func (s *Service) status(v *state.View, x *resource.VPNConnection, live map[stri
 	if err != nil {
 		return ConnectionStatus{}, err
 	}
-	st := ConnectionStatus{VPNConnection: x, PSK: dataplane.Secret(psk), Live: live[x.ID]}
+	st := ConnectionStatus{VPNConnection: x, PSK: dataplane.Secret(psk), Live: live[x.ID], Phase: x.Phase(s.db.Observed.Applied(x.VPC))}
 	var ok bool
 	if st.Local, ok = v.VPNGateways.Get(x.Gateway); !ok {
 		return ConnectionStatus{}, fmt.Errorf("VPN connection %s: its VPN gateway %s is gone", x.ID, x.Gateway)

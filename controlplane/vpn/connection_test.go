@@ -178,7 +178,7 @@ func TestPartialChange(t *testing.T) {
 	if err := w.modify(id, vpn.ConnectionSettings{Name: ptr("branch")}); err != nil || w.show(id).Name != "branch" {
 		t.Errorf("renaming: %v", err)
 	}
-	if p := w.show(id).Phase(w.DB.Observed.Applied(w.vpc)); p != resource.Ready {
+	if p := w.show(id).VPNConnection.Phase(w.DB.Observed.Applied(w.vpc)); p != resource.Ready {
 		t.Errorf("a new name changes the phase to %v", p)
 	}
 	if err := w.modify(id, vpn.ConnectionSettings{IKE: vpn.IKESettings{PSK: ptr("second secret")}}); err != nil || w.show(id).PSK != "second secret" {

@@ -46,6 +46,9 @@ func decode{{.Type}}(text string) (*{{.Type}}, *Error) {
 	if !ok {
 		return nil, {{.Invalid}}
 	}
+	if name := p.unknown({{.Names}}); name != "" {
+		return nil, unsupportedParameter("{{.Wire}}." + name)
+	}
 	r := &{{.Type}}{ {{.Defaults}} }
 {{- range .Params}}
 	{{.Present}} {

@@ -2,6 +2,7 @@ package aliyun
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -37,6 +38,15 @@ func newJSONValue(r *resolver, p *param) (*jsonValue, error) {
 
 // Defaults returns the members of the value's literal that are not zero.
 func (v *jsonValue) Defaults() string { return defaults(v.Params) }
+
+// Names are the members' names, as arguments.
+func (v *jsonValue) Names() string {
+	var q []string
+	for _, p := range v.Params {
+		q = append(q, strconv.Quote(p.Name))
+	}
+	return strings.Join(q, ", ")
+}
 
 func defaults(params []*param) string {
 	var q []string
