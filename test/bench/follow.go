@@ -54,7 +54,9 @@ func follows(ctx context.Context, r *run, s *site) (err error) {
 	if err := f.build(ctx, r); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.far.Close()) }()
+	defer func() {
+		err = errors.Join(err, f.far.Close(), s.lab.HostRemove(context.WithoutCancel(ctx), "spare"))
+	}()
 	stop, err := f.run()
 	if err != nil {
 		return err

@@ -46,15 +46,23 @@ func vpn(measure func(context.Context, *run, *site) error) func(context.Context,
 type far struct {
 	lab.Host
 	*strongswan.Peer
+	lab      *lab.Lab
 	lan      netip.Addr
 	customer string // customer gateway id
+}
+
+// Close ends the site, and gives its address on the Internet back: there are few.
+func (f *far) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return errors.Join(f.Peer.Close(), f.lab.HostRemove(ctx, f.Name))
 }
 
 func (f *far) block() string { return netip.PrefixFrom(f.lan, 24).Masked().String() }
 
 // addFar makes a remote site, and the customer gateway that it is.
 func (s *site) addFar(ctx context.Context, r *run, name string, lan netip.Addr) (_ *far, err error) {
-	f := &far{lan: lan}
+	f := &far{lab: s.lab, lan: lan}
 	if f.Host, err = s.lab.InternetAdd(ctx, name, netip.Addr{}); err != nil {
 		return nil, err
 	}
