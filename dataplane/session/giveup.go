@@ -28,12 +28,13 @@ const (
 )
 
 // giveUpUnanswered ends connections that were never answered, of gateways that are full.
-func (w *watch) giveUpUnanswered() error {
+// sessions is how many of any kind the network has.
+func (w *watch) giveUpUnanswered(sessions uint64) error {
 	began := time.Now()
 	if began.Before(w.giveUpAgain) {
 		return nil
 	}
-	over, err := w.n.fullGateways()
+	over, err := w.n.fullGateways(sessions)
 	if err != nil || len(over) == 0 {
 		return err
 	}
@@ -61,8 +62,8 @@ func (w *watch) giveUpUnanswered() error {
 }
 
 // fullGateways returns the gateways that are full, by number, with how many connections
-// they have too many.
-func (n *Network) fullGateways() (map[uint32]int, error) {
+// they have too many. sessions is how many the network has in all.
+func (n *Network) fullGateways(sessions uint64) (map[uint32]int, error) {
 	n.mu.Lock()
 	r := n.rules
 	n.mu.Unlock()
@@ -71,7 +72,7 @@ func (n *Network) fullGateways() (map[uint32]int, error) {
 	}
 	over := map[uint32]int{}
 	for number, l := range r.limits {
-		if l.Connections == 0 {
+		if l.Connections == 0 || float64(sessions) <= fullAt*float64(l.Connections) {
 			continue
 		}
 		var s bpf.GatewayNatState

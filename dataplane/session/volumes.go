@@ -32,7 +32,12 @@ func (n *Network) addChunks() error {
 	if err != nil {
 		return err
 	}
-	want := chunks(gatewayNumbers + int(g.Slots))
+	return n.addChunksFor(g.Slots)
+}
+
+// addChunksFor adds maps of volumes for so many slots.
+func (n *Network) addChunksFor(slots uint32) error {
+	want := chunks(gatewayNumbers + int(slots))
 	n.slots.mu.Lock()
 	defer n.slots.mu.Unlock()
 	for len(n.slots.volumes) < want {

@@ -10,6 +10,8 @@ import (
 	"github.com/mdlayher/netlink"
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
+
+	"sluice/bpf"
 )
 
 // How often things are looked after.
@@ -173,7 +175,7 @@ func (w *watch) supervise(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-w.n.s.beat.wait():
-			w.report(ctx, errors.Join(w.tick(i%heartbeatEvery == 0), w.n.addChunks()))
+			w.report(ctx, w.tick(i%heartbeatEvery == 0))
 		}
 	}
 }
@@ -218,8 +220,8 @@ func (w *watch) report(ctx context.Context, err error) {
 	}
 }
 
-// tick does what a limit that is reached asks for, and, with heartbeat, tells the programs
-// that somebody looks after the sessions.
+// tick does what a limit that is reached asks for, makes room for volumes, and, with
+// heartbeat, tells the programs that somebody looks after the sessions.
 func (w *watch) tick(heartbeat bool) error {
 	if heartbeat {
 		if err := w.n.syncSessions(nil); err != nil {
@@ -230,6 +232,11 @@ func (w *watch) tick(heartbeat bool) error {
 	if err != nil {
 		return err
 	}
+	return errors.Join(w.n.addChunksFor(g.Slots), w.attendLimits(g))
+}
+
+// attendLimits does what a limit that is reached asks for.
+func (w *watch) attendLimits(g *bpf.GatewayGatewayState) error {
 	counts, err := w.refusals.read(w.n)
 	if err != nil {
 		return err
@@ -239,7 +246,7 @@ func (w *watch) tick(heartbeat bool) error {
 		return err
 	}
 	refused := counts.sum()
-	if err := w.giveUpUnanswered(); err != nil {
+	if err := w.giveUpUnanswered(held(g)); err != nil {
 		return err
 	}
 	switch {
