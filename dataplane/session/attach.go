@@ -193,7 +193,7 @@ func (n *Network) attachLink(l Link, h hook, p *ebpf.Program) error {
 	pin := n.pin(l, h)
 	if old, err := link.LoadPinnedLink(pin, nil); err == nil {
 		defer old.Close()
-		if attachedTo(old) == l.Index && old.Update(p) == nil {
+		if info, err := old.Info(); err == nil && indexOf(info) == l.Index && old.Update(p) == nil {
 			return nil
 		}
 		if err := old.Unpin(); err != nil {

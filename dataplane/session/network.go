@@ -28,6 +28,7 @@ type Network struct {
 	number uint32           // of the namespace; 0 without exhausted
 	maps   map[string]*ebpf.Map
 	prog   map[string]*ebpf.Program
+	ids    map[string]ebpf.ProgramID // of prog
 
 	mu            sync.Mutex
 	rules         *rules
@@ -204,9 +205,25 @@ func (n *Network) openPrograms() error {
 		p, err := ebpf.LoadPinnedProgram(filepath.Join(n.programs(), name), nil)
 		if err != nil {
 			n.closePrograms()
-			return n.loadPrograms()
+			if err := n.loadPrograms(); err != nil {
+				return err
+			}
+			break
 		}
 		n.prog[name] = p
+	}
+	return n.readIDs()
+}
+
+// readIDs notes the kernel's numbers of the programs, which audits compare.
+func (n *Network) readIDs() error {
+	n.ids = map[string]ebpf.ProgramID{}
+	for name, p := range n.prog {
+		info, err := p.Info()
+		if err != nil {
+			return fmt.Errorf("ask for the number of BPF program %s: %w", name, err)
+		}
+		n.ids[name], _ = info.ID()
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package session
 import (
 	"path/filepath"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 )
 
@@ -14,10 +13,7 @@ func (n *Network) pin(l Link, h hook) string { return filepath.Join(n.links(), l
 
 // attached reports whether our program is at the hook.
 func (n *Network) attached(l Link, h hook) bool {
-	want, err := n.programID(l, h)
-	if err != nil {
-		return false
-	}
+	want := n.ids[program(l, h)]
 	if h != xdp && !n.s.tcx {
 		f, err := n.filter(l, h)
 		return err == nil && f != nil && f.Id == int(want)
@@ -27,25 +23,12 @@ func (n *Network) attached(l Link, h hook) bool {
 		return false
 	}
 	defer pinned.Close()
-	return attachedTo(pinned) == l.Index && programOf(pinned) == want
+	info, err := pinned.Info()
+	return err == nil && indexOf(info) == l.Index && info.Program == want
 }
 
-func (n *Network) programID(l Link, h hook) (ebpf.ProgramID, error) {
-	info, err := n.prog[program(l, h)].Info()
-	if err != nil {
-		return 0, err
-	}
-	id, _ := info.ID()
-	return id, nil
-}
-
-// attachedTo returns the index of the network link that a BPF link is at; 0 if
-// that is gone.
-func attachedTo(l link.Link) int {
-	info, err := l.Info()
-	if err != nil {
-		return 0
-	}
+// indexOf returns the index of the network link that a BPF link is at; 0 if that is gone.
+func indexOf(info *link.Info) int {
 	if t := info.TCX(); t != nil {
 		return int(t.Ifindex)
 	}
@@ -53,12 +36,4 @@ func attachedTo(l link.Link) int {
 		return int(x.Ifindex)
 	}
 	return 0
-}
-
-func programOf(l link.Link) ebpf.ProgramID {
-	info, err := l.Info()
-	if err != nil {
-		return 0
-	}
-	return info.Program
 }
