@@ -128,6 +128,8 @@ var goals = map[string]goal{
 	"fair_open_share":          {"≥ 0.95", atLeast("fair_open_share", 0.95)},
 	"corrupt_records_believed": {"0", atMost("corrupt_records_believed", 0)},
 
+	"sdk_parameters_unexplained": {"0", atMost("sdk_parameters_unexplained", 0)},
+
 	"shortcut_conntrack_differences": {"0", atMost("shortcut_conntrack_differences", 0)},
 
 	"nat_pps_xdp_over_nft":      {"≥ 3.0", atLeast("nat_pps_xdp_over_nft", 3)},
