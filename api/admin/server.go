@@ -24,6 +24,7 @@ type Services struct {
 	Programs  Programs
 	VPN       VPN
 	Process   Process
+	Backups   Backups
 }
 
 // maxBody is the largest request that is read, in bytes.
@@ -41,6 +42,7 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		programRoutes(s.Programs),
 		vpnRoutes(s.VPN),
 		processRoutes(s.Process),
+		backupRoutes(s.Backups),
 	} {
 		for pattern, h := range subject {
 			mux.Handle(pattern, serve(h, log))

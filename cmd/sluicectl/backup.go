@@ -1,13 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"sluice/api/admin"
+	"sluice/config"
+	"sluice/controlplane/seal"
 	"sluice/controlplane/store/bolt"
 )
 
@@ -23,7 +28,8 @@ func newBackup() *cobra.Command {
 		Use:   "list",
 		Short: "List the copies of the store, the oldest first",
 		Long: `List the copies of the store, the oldest first: those that sluiced makes of a
-store that has changed, once a day, the newest seven, and those of before an upgrade.`,
+store that has changed, once a day, the newest seven, those that were asked for
+(backup create), and those of before an upgrade.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := there(); err != nil {
@@ -75,7 +81,106 @@ since are not in it: sluiced then says so, and does not start without
 			return err
 		},
 	}
-	g := group("backup", "Copies of the store of this machine's gateway", "List and restore copies of the store of this machine's gateway. Needs no daemon.", list, restore)
-	g.PersistentFlags().StringVar(&dir, "data-dir", "/var/lib/sluice", "data_dir of the configuration of sluiced")
+	g := group("backup", "Copies of the store of this machine's gateway", "Make, list and restore copies of the store of this machine's gateway.", newBackupCreate(&dir), list, restore)
+	g.PersistentFlags().StringVar(&dir, "data-dir", config.Default().DataDir, "data_dir of the configuration of sluiced")
 	return g
+}
+
+func newBackupCreate(dir *string) *cobra.Command {
+	var f adminFlags
+	var to string
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Copy the store as it is now, while sluiced runs or is stopped",
+		Long: `Copy the store as it is now, and print where the copy is. A sluiced that runs goes
+on meanwhile; one that is stopped is not needed. Copies are made in backups in the
+data_dir, where the newest seven that were asked for are kept.
+
+With --to the copy is put into a directory that is made for it, with the key that
+opens its secrets and the configuration: all that another machine needs to go on.
+Whoever has that directory has all secrets.`,
+		Example: `  sluicectl backup create
+  sluicectl backup create --to /mnt/backup/gateway-$(date +%F)`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			path, from, err := copyStore(c, &f, *dir)
+			if err != nil {
+				return err
+			}
+			if to != "" {
+				if err := collect(to, path, from); err != nil {
+					return fmt.Errorf("%w; the copy of the store is %s", err, path)
+				}
+				path = to
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), path)
+			return err
+		},
+	}
+	f.register(c)
+	c.Flags().StringVar(&to, "to", "", "directory to make, for the copy, the key of its secrets (seal.key) and the configuration")
+	return c
+}
+
+// source is what a copy is of.
+type source struct{ dataDir, config string }
+
+// copyStore copies the store, by the daemon if one runs.
+func copyStore(c *cobra.Command, f *adminFlags, dir string) (path string, from source, err error) {
+	client, err := admin.Dial(f.socket)
+	if err == nil {
+		defer client.Close()
+		info, err := client.Info(c.Context())
+		if err != nil {
+			return "", source{}, err
+		}
+		b, err := client.Backup(c.Context())
+		return b.Path, source{info.DataDir, info.Config}, err
+	}
+	from = source{dir, config.DefaultPath}
+	path, storeErr := copyStopped(dir)
+	if storeErr != nil {
+		// With a daemon that runs, and is not reached, the store is locked.
+		return "", from, errors.Join(err, storeErr)
+	}
+	return path, from, nil
+}
+
+// copyStopped copies the store of a daemon that does not run, after checking it.
+func copyStopped(dir string) (path string, err error) {
+	store := filepath.Join(dir, "store.db")
+	if _, err := os.Stat(store); err != nil {
+		return "", err
+	}
+	s, err := bolt.Open(store, 2*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := os.MkdirAll(filepath.Join(dir, "backups"), 0o700); err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "backups", "store.db.asked."+time.Now().UTC().Format("20060102T150405Z"))
+	return path, s.Backup(path)
+}
+
+// collect makes a directory with what belongs to a copy, and moves the copy there.
+func collect(to, path string, from source) error {
+	if err := os.Mkdir(to, 0o700); err != nil {
+		return err
+	}
+	files := map[string]string{path: "store.db", filepath.Join(from.dataDir, seal.File): seal.File, from.config: "sluiced.yaml"}
+	for src, name := range files {
+		text, err := os.ReadFile(src)
+		if errors.Is(err, fs.ErrNotExist) && src != path {
+			continue // no secret has been sealed yet; the configuration is the built-in one
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), text, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return os.Remove(path)
 }

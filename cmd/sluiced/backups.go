@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"sluice/controlplane/state"
@@ -21,6 +22,13 @@ const (
 	backupFirst = 5 * time.Minute
 )
 
+// How the names of copies begin: of those that are due, and of those that somebody has
+// asked for.
+const (
+	daily = "store.db."
+	asked = "store.db.asked."
+)
+
 // backupStamp is the end of a backup's name, by which the names are in order of time.
 const backupStamp = "20060102T150405Z"
 
@@ -33,7 +41,8 @@ type backups struct {
 	now   func() time.Time
 	every time.Duration // between looks at whether a copy is due
 
-	copied int64 // revision of the newest copy that this process has made
+	mu     sync.Mutex // only one copy is made at a time
+	copied int64      // revision of the newest copy that this process has made
 }
 
 // String names the task.
@@ -58,40 +67,70 @@ func (b *backups) Run(ctx context.Context) error {
 
 // look makes a copy if one is due, and removes the oldest.
 func (b *backups) look() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	revision := b.db.View().Revision
 	if revision == b.copied || revision <= 1 { // nothing new, or nothing but the schema
 		return nil
 	}
-	all, err := backupsIn(b.dir)
+	all, err := backupsIn(b.dir, daily)
 	if err != nil {
 		return err
 	}
 	if len(all) > 0 {
-		last, err := time.Parse(backupStamp, filepath.Base(all[len(all)-1])[len("store.db."):])
+		last, err := time.Parse(backupStamp, filepath.Base(all[len(all)-1])[len(daily):])
 		if err == nil && b.now().Sub(last) < backupEvery && !last.After(b.now()) {
 			return nil
 		}
 	}
+	_, err = b.make(daily)
+	return err
+}
+
+// Backup makes a copy of the store as it is now, and removes the oldest of those that
+// were asked for. It implements admin.Backups.
+func (b *backups) Backup() (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.make(asked)
+}
+
+// make makes a copy whose name begins with prefix, removes the oldest of those, and
+// returns its path.
+func (b *backups) make(prefix string) (string, error) {
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
-		return err
+		return "", err
 	}
-	path := filepath.Join(b.dir, "store.db."+b.now().UTC().Format(backupStamp))
+	all, err := backupsIn(b.dir, prefix)
+	if err != nil {
+		return "", err
+	}
+	at := b.now().UTC()
+	if len(all) > 0 {
+		// Names are in the order of the copies, also within a second.
+		last, err := time.Parse(backupStamp, filepath.Base(all[len(all)-1])[len(prefix):])
+		if next := last.Add(time.Second); err == nil && at.Before(next) && at.After(last.Add(-time.Minute)) {
+			at = next
+		}
+	}
+	revision, path := b.db.View().Revision, filepath.Join(b.dir, prefix+at.Format(backupStamp))
 	if err := b.store.Backup(path); err != nil {
-		return err
+		return "", err
 	}
 	b.copied = revision
 	b.log.Info("the store was backed up", "path", path, "revision", revision)
 	for _, old := range all[:max(0, len(all)+1-backupsKept)] {
 		if err := os.Remove(old); err != nil {
-			return fmt.Errorf("remove an old backup: %w", err)
+			return "", fmt.Errorf("remove an old backup: %w", err)
 		}
 	}
-	return nil
+	return path, nil
 }
 
-// backupsIn returns the backups in a directory, the oldest first.
-func backupsIn(dir string) ([]string, error) {
-	all, err := filepath.Glob(filepath.Join(dir, "store.db.????????T??????Z"))
+// backupsIn returns the backups in a directory whose names begin with prefix, the oldest
+// first.
+func backupsIn(dir, prefix string) ([]string, error) {
+	all, err := filepath.Glob(filepath.Join(dir, prefix+"????????T??????Z"))
 	slices.Sort(all)
 	return all, err
 }

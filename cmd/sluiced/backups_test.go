@@ -30,7 +30,7 @@ func TestBackups(t *testing.T) {
 		if err := b.look(); err != nil {
 			t.Fatal(err)
 		}
-		all, err := backupsIn(b.dir)
+		all, err := backupsIn(b.dir, daily)
 		if err != nil || len(all) != want || want > 0 && filepath.Base(all[len(all)-1]) != newest {
 			t.Errorf("%v, %v; want %d up to %s", all, err, want, newest)
 		}
@@ -59,5 +59,26 @@ func TestBackups(t *testing.T) {
 		change()
 		now = now.Add(backupEvery)
 		look(min(n, backupsKept), "store.db."+now.Format(backupStamp))
+	}
+	// Those that somebody asks for are counted by themselves, and are made whether anything
+	// has changed or not, also twice within a second.
+	for n := 1; n < 2*backupsKept; n++ {
+		path, err := b.Backup()
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied, err := bolt.Open(path, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := copied.Close(); err != nil {
+			t.Error(err)
+		}
+		if all, err := backupsIn(b.dir, asked); err != nil || len(all) != min(n, backupsKept) || all[len(all)-1] != path {
+			t.Errorf("%v, %v; want %d up to %s", all, err, min(n, backupsKept), path)
+		}
+	}
+	if all, err := backupsIn(b.dir, daily); err != nil || len(all) != backupsKept {
+		t.Errorf("%v, %v; want the same %d as before", all, err, backupsKept)
 	}
 }

@@ -24,14 +24,12 @@ import (
 	"sluice/config"
 	"sluice/controlplane/applied"
 	"sluice/controlplane/eip"
-	"sluice/controlplane/identity"
 	"sluice/controlplane/inventory"
+	"sluice/controlplane/local"
 	"sluice/controlplane/monitor"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
 	"sluice/controlplane/reconcile"
-	"sluice/controlplane/schema"
-	"sluice/controlplane/seal"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
 	"sluice/controlplane/store/boltfile"
@@ -45,7 +43,7 @@ import (
 
 // How long the steps of the start and of the end may take.
 const (
-	storePatience = 2 * time.Second  // for another process that is just letting go of the store
+	storePatience = 2 * time.Second  // for another process that is just letting go of a file of ours
 	readyPatience = 60 * time.Second // for the first look at every network
 	grace         = 15 * time.Second // for running requests, when the daemon stops
 )
@@ -145,39 +143,16 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	if err := errors.Join(private("data_dir", c.DataDir), private("run_dir", c.RunDir), checkPrivate("bpf_dir", c.BPFDir)); err != nil {
 		return nil, err
 	}
-	// The lock on the store is what keeps a second daemon out: it is taken
-	// before anything else is touched.
-	s, err := bolt.Open(filepath.Join(c.DataDir, "store.db"), storePatience)
+	opened, err := local.Open(ctx, c.DataDir, c.Settings.Machine, log)
 	if err != nil {
 		return nil, err
 	}
+	s, db, sealer, keys := opened.File, opened.DB, opened.Sealer, opened.Keys
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	backup := func(old int) (string, error) {
-		path := filepath.Join(c.DataDir, fmt.Sprintf("store.db.schema-%d.%s", old, time.Now().UTC().Format("20060102T150405Z")))
-		return path, s.Backup(path)
-	}
-	if err := schema.Upgrade(ctx, s, c.Settings.Machine, backup, log); err != nil {
-		return nil, err
-	}
-	db, err := state.Open(ctx, s)
-	if err == nil {
-		err = db.View().Check()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store in data_dir %s: %w; it was changed by something else than this version of Sluice: restore it from a backup (sluicectl backup list, sluicectl backup restore FILE)", c.DataDir, err)
-	}
-	sealer, err := seal.Open(c.DataDir, !db.View().HoldsSecrets(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := identity.Open(db, sealer, rand.Reader, time.Now)
-	if err != nil {
-		return nil, err
-	}
 	minutes, err := monitor.Open(filepath.Join(c.DataDir, "minutes.db"), storePatience)
 	if err != nil {
 		return nil, err
@@ -213,6 +188,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	if err := refuseRemovals(db.View(), dp, c); err != nil {
 		return nil, err
 	}
+	copies := &backups{dir: filepath.Join(c.DataDir, "backups"), store: s, db: db, log: log, now: time.Now, every: time.Hour}
 	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval, Full: c.FullAuditInterval, Open: sealer.Open})
 
 	d := &daemon{
@@ -222,7 +198,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			storeWatch{db},
 			applied.NewRecorder(db, observations, c.Settings.Machine, applied.Every, log),
 			&receiptSweep{db: db, log: log, now: time.Now, every: time.Minute},
-			&backups{dir: filepath.Join(c.DataDir, "backups"), store: s, db: db, log: log, now: time.Now, every: time.Hour},
+			copies,
 			&deletedSweep{db: db, marked: dp.Networks, machine: c.Settings.Machine, log: log, every: time.Minute},
 			monitor.NewRecorder(db, c.Settings.Machine, dp, minutes, c.Metrics.Keep, monitor.SystemClock(), log),
 		},
@@ -271,6 +247,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			Programs:  counters{dp},
 			VPN:       tunnels,
 			Process:   d.info,
+			Backups:   copies,
 		}, log),
 		Grace: grace,
 		Log:   log,

@@ -37,10 +37,11 @@ func start(args []string, stdout, stderr io.Writer) int {
 	file := flags.String("config", "", "configuration `FILE` (default "+config.DefaultPath+", or built-in if that is absent)")
 	check := flags.Bool("check", false, "check the configuration and exit")
 	allowRemoval := flags.Bool("allow-removal", false, "remove the networks of another store, which a new one does not know")
+	remove := flags.Bool("remove-networks", false, "take all networks out of the kernel and exit; the store keeps them, and the next start makes them again")
 	showVersion := flags.Bool("version", false, "print the version and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stderr, "Usage: sluiced [--config FILE] [--allow-removal] [--check] [--version]\n\n")
+		fmt.Fprintf(stderr, "Usage: sluiced [--config FILE] [--allow-removal] [--check] [--remove-networks] [--version]\n\n")
 		flags.SetOutput(stderr)
 		flags.PrintDefaults()
 		return 0
@@ -69,6 +70,13 @@ func start(args []string, stdout, stderr io.Writer) int {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	if *remove {
+		if err := removeNetworks(ctx, c, log); err != nil {
+			log.Error("not all networks could be removed from the kernel", "error", err)
+			return exitFailure
+		}
+		return 0
+	}
 	d, err := open(ctx, c, log)
 	if err == nil {
 		err = d.run(ctx)

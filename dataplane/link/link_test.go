@@ -3,6 +3,7 @@ package link_test
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -333,5 +334,57 @@ func TestPlugRefuses(t *testing.T) {
 	}
 	if err := link.EnsureBridge(self.Name(), "a", netip.Prefix{}); err == nil || !strings.Contains(err.Error(), "of kind veth") {
 		t.Errorf("EnsureBridge on a veth: %v", err)
+	}
+}
+
+// TestRemoveBridge: only a bridge that EnsureBridge has made is removed, and only without
+// ports.
+func TestRemoveBridge(t *testing.T) {
+	self := nstest.New(t)
+	nl := self.Netlink()
+	if err := link.EnsureBridge(self.Name(), "ours", netip.MustParsePrefix("192.0.2.1/24")); err != nil {
+		t.Fatal(err)
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "theirs"
+	if err := nl.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+		t.Fatal(err)
+	}
+	// One that was there before is not made theirs by being used.
+	if err := link.EnsureBridge(self.Name(), "theirs", netip.Prefix{}); err != nil {
+		t.Fatal(err)
+	}
+	nstest.Veth(t, self, "a", self, "b")
+	ours, err := nl.LinkByName("ours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := nl.LinkByName("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := func(want ...string) {
+		t.Helper()
+		for _, name := range []string{"ours", "theirs", "none"} {
+			if err := link.RemoveBridge(self.Name(), name); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, name := range []string{"ours", "theirs"} {
+			if _, err := nl.LinkByName(name); (err == nil) != slices.Contains(want, name) {
+				t.Errorf("%s: %v; there should be %v", name, err, want)
+			}
+		}
+	}
+	if err := nl.LinkSetMaster(port, ours); err != nil {
+		t.Fatal(err)
+	}
+	there("ours", "theirs")
+	if err := nl.LinkSetNoMaster(port); err != nil {
+		t.Fatal(err)
+	}
+	there("theirs")
+	if err := link.RemoveBridge("slt-none", "ours"); err != nil {
+		t.Errorf("in a namespace that is not there: %v", err)
 	}
 }

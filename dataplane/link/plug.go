@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -50,7 +51,8 @@ func Plug(namespace, vswitch, ifname string) error {
 // EnsureBridge makes a bridge for the public side in the named namespace
 // (empty: the daemon's own), without spanning tree, and sets it up. A valid
 // addr is added to it. What is there already stays; the error says so where a
-// link of that name is not a bridge.
+// link of that name is not a bridge. The alias of one that is made says so, by which
+// RemoveBridge knows it.
 //
 // A packet filter for bridges in that namespace (net.bridge.bridge-nf-call-
 // iptables, which many container engines turn on) also sees what crosses the
@@ -58,6 +60,40 @@ func Plug(namespace, vswitch, ifname string) error {
 func EnsureBridge(namespace, name string, addr netip.Prefix) error {
 	if err := ensureBridge(namespace, name, addr); err != nil {
 		return fmt.Errorf("bridge %s: %w", name, err)
+	}
+	return nil
+}
+
+// publicBridgeAlias is the alias of a bridge that EnsureBridge has made.
+const publicBridgeAlias = "public network, made by sluiced"
+
+// RemoveBridge removes a bridge that EnsureBridge has made in the named namespace and
+// that has no ports (any more). Any other link of that name stays, and that there is none
+// is no error.
+func RemoveBridge(namespace, name string) error {
+	ns, err := netns.Open(namespace)
+	if errors.Is(err, netns.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove bridge %s: %w", name, err)
+	}
+	defer ns.Close()
+	links, err := ns.Netlink().LinkList()
+	if err != nil {
+		return fmt.Errorf("remove bridge %s: list the links of %s: %w", name, ns, err)
+	}
+	var bridge netlink.Link
+	for _, l := range links {
+		if l.Attrs().Name == name && l.Type() == "bridge" && l.Attrs().Alias == publicBridgeAlias {
+			bridge = l
+		}
+	}
+	if bridge == nil || slices.ContainsFunc(links, func(l netlink.Link) bool { return l.Attrs().MasterIndex == bridge.Attrs().Index }) {
+		return nil
+	}
+	if err := ns.Netlink().LinkDel(bridge); err != nil {
+		return fmt.Errorf("remove bridge %s from %s: %w", name, ns, err)
 	}
 	return nil
 }
@@ -93,6 +129,9 @@ func ensureBridge(namespace, name string, addr netip.Prefix) error {
 			// Set to what it is, so that it stays when ports come and go.
 			if err := nl.LinkSetHardwareAddr(bridge.kernel, bridge.kernel.Attrs().HardwareAddr); err != nil {
 				return fmt.Errorf("fix its hardware address: %w", err)
+			}
+			if err := nl.LinkSetAlias(bridge.kernel, publicBridgeAlias); err != nil {
+				return fmt.Errorf("set its alias: %w", err)
 			}
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // checked before, as Open does, and stays as it is.
 func Restore(backup, path string) (aside string, err error) {
 	var unlock func()
-	switch unlock, err = lock(path); {
+	switch unlock, err = Lock(path); {
 	case errors.Is(err, fs.ErrNotExist):
 		unlock = func() {}
 	case err != nil:
@@ -50,8 +50,9 @@ func Restore(backup, path string) (aside string, err error) {
 	return aside, os.Rename(fresh, path)
 }
 
-// lock takes the lock that a process has that has a store open.
-func lock(path string) (unlock func(), err error) {
+// Lock takes the lock that a process has that has a store open. The error wraps
+// fs.ErrNotExist where there is no store.
+func Lock(path string) (unlock func(), err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
