@@ -25,6 +25,17 @@ help: ## show the targets
 build: ## build bin/sluiced and bin/sluicectl
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/sluiced ./cmd/sluicectl
 
+.PHONY: deb
+deb: ## make the Debian package build/sluice_<version>_<architecture>.deb
+	GO="$(GO)" scripts/deb.sh
+
+.PHONY: completion
+completion: build ## write completion for bash, zsh and fish into build/completion
+	@mkdir -p build/completion
+	bin/sluicectl completion bash >build/completion/sluicectl
+	bin/sluicectl completion zsh >build/completion/_sluicectl
+	bin/sluicectl completion fish >build/completion/sluicectl.fish
+
 .PHONY: setup
 setup: setup-lint setup-test ## install the Debian packages that lint and the tests need, if they are missing
 

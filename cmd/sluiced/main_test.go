@@ -26,6 +26,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"--version"}, 0, "sluiced ", ""},
 		{[]string{"--help"}, 0, "", "Usage: sluiced"},
 		{[]string{"--check", "--config", good}, 0, "", ""},
+		{[]string{"--check", "--config", "../../deploy/package/sluiced.yaml"}, 0, "", ""},
 		{[]string{"--check", "--config", "../../deploy/sluiced.example.yaml"}, 0, "", ""},
 		{[]string{"--config", wrong}, 2, "", wrong + ":2: lissten: unknown field; did you mean listen?\n"},
 		{[]string{"--config", filepath.Join(dir, "none.yaml")}, 2, "", filepath.Join(dir, "none.yaml") + ": cannot be read: no such file or directory"},
