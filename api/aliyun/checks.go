@@ -96,7 +96,7 @@ func isName(v string, low, high int, punctuation string) bool {
 		return false
 	}
 	if punctuation == anyCharacter {
-		return !strings.ContainsFunc(v, func(c rune) bool { return unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp) }) // one line
+		return oneLine(v)
 	}
 	for _, c := range v {
 		if !isLetter(c) && (c < '0' || c > '9') && !strings.ContainsRune(punctuation, c) {
@@ -124,6 +124,19 @@ func isDescription(v string, low, high int, letterFirst bool) bool {
 	return true
 }
 
+func oneLine(v string) bool {
+	return !strings.ContainsFunc(v, func(c rune) bool { return unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp) })
+}
+
+// isResourceGroup checks the id of a resource group: rg- and up to 60 letters, digits and
+// hyphens. Whether there is such a group only the service knows that has them.
+func isResourceGroup(v string) bool {
+	id, ok := strings.CutPrefix(v, "rg-")
+	return ok && lengthIn(id, 1, 60) && !strings.ContainsFunc(id, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-'
+	})
+}
+
 func isLetter(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || unicode.Is(unicode.Han, c)
 }
@@ -147,10 +160,10 @@ func isToken(v string, high int) bool {
 }
 
 // isTag checks a tag's key or value that is not empty: at most high printable
-// characters, the first a Latin letter or a Chinese character; not beginning
-// with aliyun or acs:, which are the cloud's own; with no URL in it.
+// characters on one line, not beginning with aliyun or acs:, which are the cloud's own;
+// with no URL in it.
 func isTag(v string, high int) bool {
-	if !isName(v, 1, high, anyCharacter) {
+	if !isDescription(v, 1, high, false) || !oneLine(v) {
 		return false
 	}
 	low := strings.ToLower(v)

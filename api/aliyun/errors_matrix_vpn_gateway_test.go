@@ -73,6 +73,10 @@ func (w *vgwWorld) good(action string, change ...string) map[string]string {
 		add("ResourceType", "VPC", "ResourceId.1", w.vpc)
 	case "UntagResources":
 		add("ResourceType", "VPC", "ResourceId.1", w.vpc, "TagKey.1", "Dept")
+	case "MoveResourceGroup":
+		add("ResourceType", "vpc", "ResourceId", w.vpc, "NewResourceGroupId", "rg-other")
+	case "MoveVpnResourceGroup":
+		add("ResourceType", "VpnGateway", "InstanceId", w.gateway, "NewResourceGroupId", "rg-other")
 	}
 	add(change...)
 	return p
@@ -134,7 +138,7 @@ func vgwWith(change ...string) func(*vgwWorld) []string {
 // vgwActions are the actions that this matrix is about.
 var vgwActions = []string{
 	"CreateVpnGateway", "ModifyVpnGatewayAttribute", "DescribeVpnGateways", "DescribeVpnGateway", "DeleteVpnGateway",
-	"TagResources", "ListTagResources", "UntagResources",
+	"TagResources", "ListTagResources", "UntagResources", "MoveResourceGroup", "MoveVpnResourceGroup",
 	"CreateCustomerGateway", "ModifyCustomerGatewayAttribute", "DescribeCustomerGateways", "DescribeCustomerGateway", "DeleteCustomerGateway",
 }
 
@@ -239,18 +243,18 @@ var vgwOthers = []vgwCase{
 	{"TagResources", "MissingParameter", `"ResourceId.1"`, nil, vgwWith("ResourceId.1", "")},
 	{"TagResources", "MissingParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "")},
 	{"TagResources", "MissingParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "", "Tag.1.Value", "x")},
-	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", strings.Repeat("x", 65))},
+	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", strings.Repeat("x", 129))},
 	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "aliyunDept")},
 	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "acs:Dept")},
 	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "a-http://b")},
-	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "1st")},
+	{"TagResources", "InvalidParameter", `"Tag.1.Key"`, nil, vgwWith("Tag.1.Key", "two\nlines")},
 	{"TagResources", "InvalidParameter", `"Tag.1.Value"`, nil, vgwWith("Tag.1.Value", strings.Repeat("x", 129))},
 	{"TagResources", "InvalidParameter", `"Tag.1.Value"`, nil, vgwWith("Tag.1.Value", "see https://example.com")},
 	{"TagResources", "InvalidParameter", `"Tag"`, nil, vgwWith("Tag.2.Key", "Dept")}, // a second time
 	{"TagResources", "InvalidParameter", `"Tag"`, nil, vgwWith("Tag.3.Key", "Site")}, // without a second
 	{"TagResources", "InvalidParameter", `"Tag"`, nil, func(*vgwWorld) []string { return numberedParams("Tag.%.Key", "key", 21) }},
 	{"TagResources", "InvalidParameter", `"ResourceId"`, nil, func(*vgwWorld) []string { return numberedParams("ResourceId.%", "vpc-", 21) }},
-	{"TagResources", "InvalidParameter", `"ResourceType"`, nil, vgwWith("ResourceType", "Vpc")},
+	{"TagResources", "InvalidParameter", `"ResourceType"`, nil, vgwWith("ResourceType", "Toaster")},
 	{"TagResources", "InvalidVpcId.NotFound", "", nil, vgwWith("ResourceId.2", "vpc-none")},
 	{"TagResources", "InvalidVSwitchId.NotFound", "", nil, vgwWith("ResourceType", "VSWITCH")},
 	{"TagResources", "InvalidRouteTableId.NotFound", "", nil, vgwWith("ResourceType", "ROUTETABLE")},
@@ -268,6 +272,15 @@ var vgwOthers = []vgwCase{
 	{"ListTagResources", "InvalidParameter", `"NextToken"`, nil, vgwWith("NextToken", "caeba0bbb2be03f84eb48b699f0a4883")},
 	{"UntagResources", "MissingParameter", `"TagKey.1"`, nil, vgwWith("TagKey.1", "")},
 	{"UntagResources", "InvalidVpcId.NotFound", "", nil, vgwWith("ResourceId.1", "vpc-none")},
+
+	{"MoveResourceGroup", "InvalidRegionId.NotFound", "", nil, vgwWith("RegionId", "mars")},
+	{"MoveResourceGroup", "InvalidParameter", `"ResourceType"`, nil, vgwWith("ResourceType", "vswitch")},
+	{"MoveResourceGroup", "InvalidParameter", `"NewResourceGroupId"`, nil, vgwWith("NewResourceGroupId", "rg-")},
+	{"MoveResourceGroup", "MissingParameter", `"NewResourceGroupId"`, nil, vgwWith("NewResourceGroupId", "")},
+	{"MoveResourceGroup", "InvalidVpcId.NotFound", "", nil, vgwWith("ResourceId", "vpc-none")},
+	{"MoveVpnResourceGroup", "InvalidVpnGatewayInstanceId.NotFound", "", nil, vgwWith("InstanceId", "vpn-none")},
+	{"MoveVpnResourceGroup", "InvalidCustomerGatewayInstanceId.NotFound", "", nil, vgwWith("ResourceType", "customergateway")},
+	{"MoveVpnResourceGroup", "InvalidParameter", `"ResourceType"`, nil, vgwWith("ResourceType", "vpc")},
 
 	{"DeleteVpc", "DependencyViolation.Instance", "", nil, func(w *vgwWorld) []string { return []string{"VpcId", w.vpc} }},
 	{"DeleteVSwitch", "DependencyViolation", "", nil, func(w *vgwWorld) []string { return []string{"VSwitchId", w.vswitch} }},
@@ -358,6 +371,8 @@ func TestVPNGatewaysOfOthersAreNotFound(t *testing.T) {
 		"DeleteVpnGateway":               "InvalidVpnGatewayInstanceId.NotFound",
 		"TagResources":                   "InvalidVpcId.NotFound",
 		"UntagResources":                 "InvalidVpcId.NotFound",
+		"MoveResourceGroup":              "InvalidVpcId.NotFound",
+		"MoveVpnResourceGroup":           "InvalidVpnGatewayInstanceId.NotFound",
 		"ModifyCustomerGatewayAttribute": "InvalidCustomerGatewayInstanceId.NotFound",
 		"DescribeCustomerGateway":        "InvalidCustomerGatewayInstanceId.NotFound",
 		"DeleteCustomerGateway":          "InvalidCustomerGatewayInstanceId.NotFound",

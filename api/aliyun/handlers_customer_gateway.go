@@ -9,7 +9,7 @@ import (
 
 // CreateCustomerGateway implements Actions.
 func (s *Service) CreateCustomerGateway(ctx context.Context, c identity.Caller, r *CreateCustomerGatewayRequest) (*CreateCustomerGatewayResponse, error) {
-	in := vpn.CustomerGateway{Region: r.RegionId, Address: r.IpAddress, Name: given(r.Name), Description: given(r.Description)}
+	in := vpn.CustomerGateway{Region: r.RegionId, Address: r.IpAddress, Name: given(r.Name), Description: given(r.Description), Labels: labels(r.ResourceGroupId, r.Tags)}
 	if r.Asn != nil {
 		in.ASN = uint32(*r.Asn)
 	}
@@ -43,15 +43,17 @@ func (s *Service) ModifyCustomerGatewayAttribute(ctx context.Context, c identity
 		Description:       g.Description,
 		IpAddress:         g.Address.String(),
 		CreateTime:        epochMs(g.CreatedAt),
+		ResourceGroupId:   s.tags.Group(g),
 	}, nil
 }
 
 // DescribeCustomerGateways implements Actions.
 func (s *Service) DescribeCustomerGateways(_ context.Context, c identity.Caller, r *DescribeCustomerGatewaysRequest) (*DescribeCustomerGatewaysResponse, error) {
 	list, err := s.vpn.CustomerGateways(c, vpn.CustomerGatewayQuery{
-		Region: r.RegionId,
-		IDs:    one(r.CustomerGatewayId),
-		Page:   pageOf(r.PageNumber, r.PageSize),
+		Region:   r.RegionId,
+		IDs:      one(r.CustomerGatewayId),
+		Labelled: labelled(r.ResourceGroupId, r.Tag),
+		Page:     pageOf(r.PageNumber, r.PageSize),
 	})
 	if err != nil {
 		return nil, err
@@ -64,6 +66,8 @@ func (s *Service) DescribeCustomerGateways(_ context.Context, c identity.Caller,
 			Description:       g.Description,
 			IpAddress:         g.Address.String(),
 			CreateTime:        epochMs(g.CreatedAt),
+			ResourceGroupId:   s.tags.Group(g),
+			Tags:              DescribeCustomerGatewaysCustomerGatewayTags{showTags[DescribeCustomerGatewaysCustomerGatewayTag](s.tags.Of(g.ID))},
 			Asn:               int64(g.ASN),
 		})
 	}
@@ -82,6 +86,8 @@ func (s *Service) DescribeCustomerGateway(_ context.Context, c identity.Caller, 
 		Description:       g.Description,
 		IpAddress:         g.Address.String(),
 		CreateTime:        epochMs(g.CreatedAt),
+		ResourceGroupId:   s.tags.Group(g),
+		Tags:              DescribeCustomerGatewayTags{showTags[DescribeCustomerGatewayTag](s.tags.Of(g.ID))},
 		Asn:               int64(g.ASN),
 	}, nil
 }

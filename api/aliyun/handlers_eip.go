@@ -17,6 +17,7 @@ func (s *Service) AllocateEipAddress(ctx context.Context, c identity.Caller, r *
 		ByTraffic: *trafficChargeWords.of(&r.InternetChargeType),
 		Prepaid:   *eipChargeWords.of(&r.InstanceChargeType),
 		Years:     r.PricingCycle == "Year",
+		Labels:    labels(r.ResourceGroupId, r.Tag),
 	}
 	if r.Period != nil {
 		in.Period = *r.Period
@@ -25,7 +26,7 @@ func (s *Service) AllocateEipAddress(ctx context.Context, c identity.Caller, r *
 	if err != nil {
 		return nil, err
 	}
-	return &AllocateEipAddressResponse{EipAddress: made.Address.String(), AllocationId: made.ID, OrderId: made.Order}, nil
+	return &AllocateEipAddressResponse{EipAddress: made.Address.String(), AllocationId: made.ID, OrderId: made.Order, ResourceGroupId: groupGiven(c, r.ResourceGroupId)}, nil
 }
 
 // AssociateEipAddress implements Actions.
@@ -59,6 +60,7 @@ func (s *Service) DescribeEipAddresses(_ context.Context, c identity.Caller, r *
 	f := eip.Filter{
 		Region: r.RegionId, IDs: one(r.AllocationId), Addresses: one(r.EipAddress),
 		BoundTypes: one(bindingWords.of(r.AssociatedInstanceType)), BoundIDs: one(r.AssociatedInstanceId),
+		Labelled: labelled(r.ResourceGroupId, r.Tag),
 	}
 	for i, word := range eipStatus {
 		if given(r.Status) == word {
@@ -81,6 +83,8 @@ func (s *Service) DescribeEipAddresses(_ context.Context, c identity.Caller, r *
 			AllocationTime:     timestamp(e.CreatedAt),
 			ChargeType:         eipChargeWords.wire(e.Prepaid),
 			ExpiredTime:        timestamp(e.Expires),
+			ResourceGroupId:    s.tags.Group(e.ElasticIP),
+			Tags:               DescribeEipAddressesEipAddressTags{showTags[DescribeEipAddressesEipAddressTag](s.tags.Of(e.ID))},
 		}
 		if e.Binding != nil {
 			x.InstanceType, x.InstanceId = bindingWords.wire(e.Binding.Type), e.Binding.ID

@@ -29,6 +29,7 @@ func (s *Service) CreateNatGateway(ctx context.Context, c identity.Caller, r *Cr
 		Limits:      *specWords.of(&r.Spec),
 		Name:        given(r.Name),
 		Description: given(r.Description),
+		Labels:      labels(nil, r.Tag),
 	}
 	for _, p := range r.BandwidthPackage {
 		in.BandwidthPackages = append(in.BandwidthPackages, nat.BandwidthPackage{Addresses: p.IpCount, Bandwidth: p.Bandwidth, Zone: given(p.Zone)})
@@ -54,10 +55,10 @@ func (s *Service) DescribeNatGateways(_ context.Context, c identity.Caller, r *D
 		IDs:    one(r.NatGatewayId),
 		VPCs:   one(r.VpcId),
 		Names:  one(r.Name),
-		// There are no subscriptions and no resource groups.
-		None: differs(r.InstanceChargeType, chargePostPaid) || differs(r.NatType, natTypeNormal) ||
-			r.ResourceGroupId != nil,
-		Page: pageOf(r.PageNumber, r.PageSize),
+		// There are no subscriptions.
+		None:     differs(r.InstanceChargeType, chargePostPaid) || differs(r.NatType, natTypeNormal),
+		Labelled: labelled(r.ResourceGroupId, r.Tag),
+		Page:     pageOf(r.PageNumber, r.PageSize),
 	}
 	if r.Spec != nil {
 		// A gateway of specification XLarge.1 may be asked for, and none can be made.
@@ -70,12 +71,12 @@ func (s *Service) DescribeNatGateways(_ context.Context, c identity.Caller, r *D
 	}
 	out := &DescribeNatGatewaysResponse{TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
 	for _, g := range list.Items {
-		out.NatGateways.NatGateway = append(out.NatGateways.NatGateway, natGateway(g))
+		out.NatGateways.NatGateway = append(out.NatGateways.NatGateway, s.natGateway(g))
 	}
 	return out, nil
 }
 
-func natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway {
+func (s *Service) natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway {
 	out := DescribeNatGatewaysNatGateway{
 		NatGatewayId:       g.ID,
 		RegionId:           g.Region,
@@ -89,8 +90,12 @@ func natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway {
 		Status:             gatewayStatus(g.Phase),
 		NatType:            natTypeNormal,
 		InternetChargeType: chargeBySpec,
+		ResourceGroupId:    s.tags.Group(g.NATGateway),
 		ForwardTableIds:    DescribeNatGatewaysNatGatewayForwardTableIds{ForwardTableId: []string{g.ForwardTable}},
 		SnatTableIds:       DescribeNatGatewaysNatGatewaySnatTableIds{SnatTableId: []string{g.SNATTable}},
+	}
+	for _, t := range s.tags.Of(g.ID) {
+		out.Tags.Tag = append(out.Tags.Tag, DescribeNatGatewaysNatGatewayTag{TagKey: t.Key, TagValue: t.Value})
 	}
 	for _, a := range g.Addresses {
 		out.IpLists.IpList = append(out.IpLists.IpList, DescribeNatGatewaysNatGatewayIpList{

@@ -63,7 +63,11 @@ func TestAnswers(t *testing.T) {
     "Description": "All of it",
     "IsDefault": false,
     "RegionId": "cn-beijing",
+    "ResourceGroupId": "rg-5wm4aupzpozjgnu",
     "Status": "Available",
+    "Tags": {
+     "Tag": []
+    },
     "UserCidrs": {
      "UserCidr": [
       "1.0.0.0/8",
@@ -120,7 +124,11 @@ func TestAnswers(t *testing.T) {
     "CreationTime": "2026-11-23T12:30:15Z",
     "Description": "Second floor",
     "IsDefault": false,
+    "ResourceGroupId": "rg-5wm4aupzpozjgnu",
     "Status": "Available",
+    "Tags": {
+     "Tag": []
+    },
     "VSwitchId": "{vsw}",
     "VSwitchName": "Desks",
     "VpcId": "{vpc}",
@@ -281,7 +289,11 @@ func TestElasticIPAnswers(t *testing.T) {
      "LockReason": []
     },
     "RegionId": "cn-beijing",
-    "Status": "InUse"
+    "ResourceGroupId": "rg-5wm4aupzpozjgnu",
+    "Status": "InUse",
+    "Tags": {
+     "Tag": []
+    }
    }
   ]
  },

@@ -11,11 +11,12 @@ import (
 func (s *Service) CreateVpc(ctx context.Context, c identity.Caller, r *CreateVpcRequest) (*CreateVpcResponse, error) {
 	made, err := s.network.CreateVPC(ctx, c, network.NewVPC{
 		Region: r.RegionId, CIDR: r.CidrBlock, Name: r.VpcName, Description: r.Description, UserCIDRs: r.UserCidr,
+		Labels: labels(r.ResourceGroupId, r.Tag),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &CreateVpcResponse{VpcId: made.VPC, VRouterId: made.VRouter, RouteTableId: made.RouteTable}, nil
+	return &CreateVpcResponse{VpcId: made.VPC, VRouterId: made.VRouter, RouteTableId: made.RouteTable, ResourceGroupId: groupGiven(c, r.ResourceGroupId)}, nil
 }
 
 // DeleteVpc implements Actions.
@@ -28,7 +29,9 @@ func (s *Service) DeleteVpc(ctx context.Context, c identity.Caller, r *DeleteVpc
 
 // DescribeVpcs implements Actions.
 func (s *Service) DescribeVpcs(_ context.Context, c identity.Caller, r *DescribeVpcsRequest) (*DescribeVpcsResponse, error) {
-	list, err := s.network.VPCs(c, network.VPCFilter{Region: r.RegionId, IDs: one(r.VpcId), Default: r.IsDefault}, pageOf(r.PageNumber, r.PageSize))
+	list, err := s.network.VPCs(c, network.VPCFilter{
+		Region: r.RegionId, IDs: one(r.VpcId), Names: one(r.VpcName), Default: r.IsDefault, Labelled: labelled(r.ResourceGroupId, r.Tag),
+	}, pageOf(r.PageNumber, r.PageSize))
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +47,9 @@ func (s *Service) DescribeVpcs(_ context.Context, c identity.Caller, r *Describe
 			VRouterId:    v.VRouter,
 			Description:  v.Description,
 			CreationTime: timestamp(v.CreatedAt),
+
+			ResourceGroupId: s.tags.Group(v.VPC),
+			Tags:            DescribeVpcsVpcTags{showTags[DescribeVpcsVpcTag](s.tags.Of(v.ID))},
 		}
 		for _, p := range v.UserCIDRs {
 			x.UserCidrs.UserCidr = append(x.UserCidrs.UserCidr, p.String())

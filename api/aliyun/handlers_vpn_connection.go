@@ -20,6 +20,7 @@ func (s *Service) CreateVpnConnection(ctx context.Context, c identity.Caller, r 
 		Region:          r.RegionId,
 		Gateway:         r.VpnGatewayId,
 		CustomerGateway: r.CustomerGatewayId,
+		Labels:          labels(nil, r.Tags),
 		Settings: vpn.ConnectionSettings{
 			Name:              r.Name,
 			LocalSubnets:      r.LocalSubnet,
@@ -65,6 +66,7 @@ func (s *Service) ModifyVpnConnectionAttribute(ctx context.Context, c identity.C
 	}
 	health := healthCheck(x)
 	return &ModifyVpnConnectionAttributeResponse{
+		ResourceGroupId:    s.tags.Group(x.VPNConnection),
 		VpnConnectionId:    x.ID,
 		CustomerGatewayId:  x.CustomerGateway,
 		VpnGatewayId:       x.Gateway,
@@ -88,6 +90,7 @@ func (s *Service) DescribeVpnConnections(ctx context.Context, c identity.Caller,
 		Region:           r.RegionId,
 		Gateways:         one(r.VpnGatewayId),
 		CustomerGateways: one(r.CustomerGatewayId),
+		Labelled:         labelled(r.ResourceGroupId, r.Tag),
 		IDs:              one(r.VpnConnectionId),
 		Page:             pageOf(r.PageNumber, r.PageSize),
 	})
@@ -107,6 +110,8 @@ func (s *Service) DescribeVpnConnections(ctx context.Context, c identity.Caller,
 			CreateTime:        x.CreatedAt.UnixMilli(),
 			EffectImmediately: x.EffectImmediately,
 			Status:            negotiation(x),
+			ResourceGroupId:   s.tags.Group(x.VPNConnection),
+			Tag:               DescribeVpnConnectionsVpnConnectionTag{showTags[DescribeVpnConnectionsVpnConnectionTagItem](s.tags.Of(x.ID))},
 			IkeConfig:         (*DescribeVpnConnectionsVpnConnectionIkeConfig)(ikeConfig(x)),
 			IpsecConfig:       (*DescribeVpnConnectionsVpnConnectionIpsecConfig)(ipsecConfig(x)),
 			VcoHealthCheck: &DescribeVpnConnectionsVpnConnectionVcoHealthCheck{
@@ -141,6 +146,8 @@ func (s *Service) DescribeVpnConnection(ctx context.Context, c identity.Caller, 
 		CreateTime:         x.CreatedAt.UnixMilli(),
 		EffectImmediately:  x.EffectImmediately,
 		Status:             negotiation(x),
+		ResourceGroupId:    s.tags.Group(x.VPNConnection),
+		Tags:               DescribeVpnConnectionTags{showTags[DescribeVpnConnectionTag](s.tags.Of(x.ID))},
 		EnableDpd:          x.DPD,
 		EnableNatTraversal: x.NATTraversal,
 		IkeConfig:          ikeConfig(x),

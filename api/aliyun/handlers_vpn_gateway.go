@@ -28,6 +28,7 @@ func (s *Service) CreateVpnGateway(ctx context.Context, c identity.Caller, r *Cr
 		Bandwidth: r.Bandwidth,
 		IPsec:     r.EnableIpsec,
 		SSL:       r.EnableSsl,
+		Labels:    labels(r.ResourceGroupId, r.Tags),
 	}
 	if prepaid := vpnChargeWords.of(r.InstanceChargeType); prepaid != nil {
 		in.Prepaid = *prepaid
@@ -58,20 +59,21 @@ func (s *Service) ModifyVpnGatewayAttribute(ctx context.Context, c identity.Call
 		return nil, err
 	}
 	return &ModifyVpnGatewayAttributeResponse{
-		VpnGatewayId:   g.ID,
-		VpcId:          g.VPC,
-		VSwitchId:      g.VSwitch,
-		InternetIp:     g.Address.String(),
-		CreateTime:     epochMs(g.CreatedAt),
-		EndTime:        epochMs(g.Expires),
-		Spec:           vpnSpec(g.Bandwidth),
-		Name:           g.Name,
-		Description:    g.Description,
-		Status:         vpnGatewayStatus(g.Phase),
-		BusinessStatus: businessNormal,
-		AutoPropagate:  g.AutoPropagate,
-		EnableBgp:      g.BGP,
-		IntranetIp:     addressText(g.Private),
+		VpnGatewayId:    g.ID,
+		VpcId:           g.VPC,
+		VSwitchId:       g.VSwitch,
+		InternetIp:      g.Address.String(),
+		CreateTime:      epochMs(g.CreatedAt),
+		EndTime:         epochMs(g.Expires),
+		Spec:            vpnSpec(g.Bandwidth),
+		Name:            g.Name,
+		Description:     g.Description,
+		Status:          vpnGatewayStatus(g.Phase),
+		BusinessStatus:  businessNormal,
+		AutoPropagate:   g.AutoPropagate,
+		EnableBgp:       g.BGP,
+		ResourceGroupId: s.tags.Group(g.VPNGateway),
+		IntranetIp:      addressText(g.Private),
 	}, nil
 }
 
@@ -82,8 +84,9 @@ func (s *Service) DescribeVpnGateways(_ context.Context, c identity.Caller, r *D
 		IDs:    one(r.VpnGatewayId),
 		VPCs:   one(r.VpcId),
 		// No gateway is ever locked for money.
-		None: differs(r.BusinessStatus, businessNormal),
-		Page: pageOf(r.PageNumber, r.PageSize),
+		None:     differs(r.BusinessStatus, businessNormal),
+		Labelled: labelled(r.ResourceGroupId, r.Tag),
+		Page:     pageOf(r.PageNumber, r.PageSize),
 	}
 	if r.Status != nil {
 		for _, p := range []resource.Phase{resource.Creating, resource.Changing, resource.Ready} {
@@ -99,12 +102,12 @@ func (s *Service) DescribeVpnGateways(_ context.Context, c identity.Caller, r *D
 	}
 	out := &DescribeVpnGatewaysResponse{TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
 	for _, g := range list.Items {
-		out.VpnGateways.VpnGateway = append(out.VpnGateways.VpnGateway, vpnGateway(g))
+		out.VpnGateways.VpnGateway = append(out.VpnGateways.VpnGateway, s.vpnGateway(g))
 	}
 	return out, nil
 }
 
-func vpnGateway(g vpn.GatewayStatus) DescribeVpnGatewaysVpnGateway {
+func (s *Service) vpnGateway(g vpn.GatewayStatus) DescribeVpnGatewaysVpnGateway {
 	return DescribeVpnGatewaysVpnGateway{
 		VpnGatewayId:      g.ID,
 		VpcId:             g.VPC,
@@ -121,6 +124,8 @@ func vpnGateway(g vpn.GatewayStatus) DescribeVpnGatewaysVpnGateway {
 		IpsecVpn:          enabled(g.IPsec),
 		SslVpn:            enabled(g.SSL),
 		SslMaxConnections: int64(g.SSLConnections),
+		ResourceGroupId:   s.tags.Group(g.VPNGateway),
+		Tags:              DescribeVpnGatewaysVpnGatewayTags{showTags[DescribeVpnGatewaysVpnGatewayTag](s.tags.Of(g.ID))},
 		AutoPropagate:     g.AutoPropagate,
 		EnableBgp:         g.BGP,
 		NetworkType:       networkPublic,
@@ -134,7 +139,7 @@ func (s *Service) DescribeVpnGateway(_ context.Context, c identity.Caller, r *De
 	if err != nil {
 		return nil, err
 	}
-	x := vpnGateway(g)
+	x := s.vpnGateway(g)
 	return &DescribeVpnGatewayResponse{
 		VpnGatewayId:      x.VpnGatewayId,
 		VpcId:             x.VpcId,
@@ -151,6 +156,8 @@ func (s *Service) DescribeVpnGateway(_ context.Context, c identity.Caller, r *De
 		IpsecVpn:          x.IpsecVpn,
 		SslVpn:            x.SslVpn,
 		SslMaxConnections: x.SslMaxConnections,
+		ResourceGroupId:   x.ResourceGroupId,
+		Tags:              DescribeVpnGatewayTags{showTags[DescribeVpnGatewayTag](s.tags.Of(g.ID))},
 		AutoPropagate:     x.AutoPropagate,
 		EnableBgp:         x.EnableBgp,
 		NetworkType:       x.NetworkType,

@@ -12,6 +12,7 @@ import (
 func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, r *CreateVSwitchRequest) (*CreateVSwitchResponse, error) {
 	id, err := s.network.CreateVSwitch(ctx, c, network.NewVSwitch{
 		VPC: r.VpcId, Zone: r.ZoneId, CIDR: r.CidrBlock, Name: r.VSwitchName, Description: r.Description,
+		Labels: labels(nil, r.Tag),
 	})
 	if err != nil {
 		return nil, err
@@ -30,7 +31,8 @@ func (s *Service) DeleteVSwitch(ctx context.Context, c identity.Caller, r *Delet
 // DescribeVSwitches implements Actions.
 func (s *Service) DescribeVSwitches(_ context.Context, c identity.Caller, r *DescribeVSwitchesRequest) (*DescribeVSwitchesResponse, error) {
 	list, err := s.network.VSwitches(c, network.VSwitchFilter{
-		Region: r.RegionId, VPCs: one(r.VpcId), IDs: one(r.VSwitchId), Zones: one(r.ZoneId), Default: r.IsDefault,
+		Region: r.RegionId, VPCs: one(r.VpcId), IDs: one(r.VSwitchId), Zones: one(r.ZoneId), Names: one(r.VSwitchName), Default: r.IsDefault,
+		Labelled: labelled(r.ResourceGroupId, r.Tag),
 	}, pageOf(r.PageNumber, r.PageSize))
 	if err != nil {
 		return nil, err
@@ -47,6 +49,8 @@ func (s *Service) DescribeVSwitches(_ context.Context, c identity.Caller, r *Des
 			Description:             v.Description,
 			VSwitchName:             v.Name,
 			CreationTime:            timestamp(v.CreatedAt),
+			ResourceGroupId:         s.tags.Group(v.VSwitch),
+			Tags:                    DescribeVSwitchesVSwitchTags{showTags[DescribeVSwitchesVSwitchTag](s.tags.Of(v.ID))},
 		})
 	}
 	return answer, nil

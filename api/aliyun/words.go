@@ -66,7 +66,12 @@ var (
 	// The kinds of resources that package state has registered to have tags.
 	taggedWords = words[resource.Kind]{
 		{"VPC", resource.KindVPC}, {"VSWITCH", resource.KindVSwitch}, {"ROUTETABLE", resource.KindRouteTable},
-		{"EIP", resource.KindElasticIP}, {"VpnGateway", resource.KindVPNGateway}}
+		{"EIP", resource.KindElasticIP}, {"NATGATEWAY", resource.KindNATGateway}, {"VpnGateway", resource.KindVPNGateway},
+		{"CUSTOMERGATEWAY", resource.KindCustomerGateway}, {"VPNCONNECTION", resource.KindVPNConnection}}
+	// Those of which one has a resource group of its own.
+	groupedWords = words[resource.Kind]{
+		{"vpc", resource.KindVPC}, {"eip", resource.KindElasticIP}, {"natgateway", resource.KindNATGateway},
+		{"VpnGateway", resource.KindVPNGateway}, {"CustomerGateway", resource.KindCustomerGateway}}
 
 	// The specifications of a NAT gateway (NAT Gateway API reference, CreateNatGateway).
 	specWords = words[dataplane.Limits]{

@@ -44,7 +44,9 @@ func TestWords(t *testing.T) {
 			return func(w string) string { return trafficChargeWords.wire(*trafficChargeWords.of(&w)) }
 		case "CreateVpnGateway.InstanceChargeType":
 			return func(w string) string { return vpnChargeWords.wire(*vpnChargeWords.of(&w)) }
-		case "ResourceType":
+		case "MoveResourceGroup.ResourceType", "MoveVpnResourceGroup.ResourceType":
+			return func(w string) string { return groupedWords.wire(*groupedWords.of(&w)) }
+		case "TagResources.ResourceType", "ListTagResources.ResourceType", "UntagResources.ResourceType":
 			return func(w string) string { return taggedWords.wire(*taggedWords.of(&w)) }
 		case "Weight", "NewWeight":
 			return func(w string) string { return fmt.Sprint(weight(w == fmt.Sprint(weightStandby))) }
@@ -82,13 +84,18 @@ func TestWords(t *testing.T) {
 	if len(seen) < 15 {
 		t.Errorf("only %v have words in the catalog", seen)
 	}
-	var tagged []resource.Kind
-	for _, w := range taggedWords {
-		tagged = append(tagged, w.value)
-	}
-	slices.Sort(tagged)
-	if want := state.TaggedKinds(); !slices.Equal(tagged, want) {
-		t.Errorf("there are words for %v; registered to have tags are %v", tagged, want)
+	for what, x := range map[string]struct {
+		words words[resource.Kind]
+		want  []resource.Kind
+	}{"have tags": {taggedWords, state.TaggedKinds()}, "change their group": {groupedWords, state.GroupedKinds()}} {
+		var kinds []resource.Kind
+		for _, w := range x.words {
+			kinds = append(kinds, w.value)
+		}
+		slices.Sort(kinds)
+		if !slices.Equal(kinds, x.want) {
+			t.Errorf("there are words for %v; registered to %s are %v", kinds, what, x.want)
+		}
 	}
 	if _, ok := encryptionWords.find("rot13"); ok || encryptionWords.wire("") != "" {
 		t.Error("a word that there is not has a value")

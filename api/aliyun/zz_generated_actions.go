@@ -68,6 +68,11 @@ type Actions interface {
 	DescribeZones(ctx context.Context, c identity.Caller, r *DescribeZonesRequest) (*DescribeZonesResponse, error)
 	// DescribeAccessPoints: Lists the access points for physical connections that a region manages, page by page.
 	DescribeAccessPoints(ctx context.Context, c identity.Caller, r *DescribeAccessPointsRequest) (*DescribeAccessPointsResponse, error)
+	// resource-group
+	// MoveResourceGroup: Puts a resource into another resource group.
+	MoveResourceGroup(ctx context.Context, c identity.Caller, r *MoveResourceGroupRequest) (*MoveResourceGroupResponse, error)
+	// MoveVpnResourceGroup: Puts a VPN gateway or a customer gateway into another resource group.
+	MoveVpnResourceGroup(ctx context.Context, c identity.Caller, r *MoveVpnResourceGroupRequest) (*MoveVpnResourceGroupResponse, error)
 	// route-table
 	// CreateRouteEntry: Adds a custom route entry to the route table of a VPC's router or of a virtual border router (VBR).
 	CreateRouteEntry(ctx context.Context, c identity.Caller, r *CreateRouteEntryRequest) (*CreateRouteEntryResponse, error)
@@ -396,6 +401,26 @@ var actions = map[string]action{
 		decode: decodeDescribeAccessPoints,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeAccessPoints(ctx, c, r.(*DescribeAccessPointsRequest)))
+		},
+	},
+	"MoveResourceGroup": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeMoveResourceGroup,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.MoveResourceGroup(ctx, c, r.(*MoveResourceGroupRequest)))
+		},
+	},
+	"MoveVpnResourceGroup": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeMoveVpnResourceGroup,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.MoveVpnResourceGroup(ctx, c, r.(*MoveVpnResourceGroupRequest)))
 		},
 	},
 	"CreateRouteEntry": {

@@ -5,6 +5,7 @@ package aliyun
 import (
 	"encoding/xml"
 	"net/netip"
+	"strconv"
 )
 
 // CreateCustomerGatewayRequest holds the checked parameters of CreateCustomerGateway.
@@ -21,6 +22,18 @@ type CreateCustomerGatewayRequest struct {
 	Description *string
 	// autonomous system number of the on-premises data centre; the VPN Gateway API reference only; no answer returns it. Nil: not given.
 	Asn *int
+	// resource group that it is put into; left out: the account's default one. Nil: not given. Not in the documents.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tags []CreateCustomerGatewayTags
+}
+
+// CreateCustomerGatewayTags is one item of Tags.N.
+type CreateCustomerGatewayTags struct {
+	// key of a tag that it gets; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value of the tag, which may be empty. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeCreateCustomerGateway(p *Params) (any, *Error) {
@@ -65,6 +78,43 @@ func decodeCreateCustomerGateway(p *Params) (any, *Error) {
 			return nil, invalidParameter("Asn")
 		}
 		r.Asn = &n
+	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		if !isResourceGroup(v) {
+			return nil, invalidParameter("ResourceGroupId")
+		}
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tags", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tags")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tags")
+		}
+		for i := range n {
+			var x CreateCustomerGatewayTags
+			prefix := "Tags." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tags = append(r.Tags, x)
+		}
 	}
 	return r, nil
 }
@@ -144,6 +194,8 @@ type ModifyCustomerGatewayAttributeResponse struct {
 	// public address of the gateway in the on-premises data centre.
 	IpAddress  string `json:"IpAddress" xml:"IpAddress"`
 	CreateTime int64  `json:"CreateTime" xml:"CreateTime"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
 }
@@ -163,6 +215,18 @@ type DescribeCustomerGatewaysRequest struct {
 	PageNumber int
 	// rows per page.
 	PageSize int
+	// resource group that it has to be in. Nil: not given. Not in the documents.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tag []DescribeCustomerGatewaysTag
+}
+
+// DescribeCustomerGatewaysTag is one item of Tag.N.
+type DescribeCustomerGatewaysTag struct {
+	// key of a tag that has to be there; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value that the tag has to have; without one it may have any. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeDescribeCustomerGateways(p *Params) (any, *Error) {
@@ -189,6 +253,40 @@ func decodeDescribeCustomerGateways(p *Params) (any, *Error) {
 			return nil, &Error{400, "InvalidPageSize", "The specified value of PageSize not supported"}
 		}
 		r.PageSize = n
+	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x DescribeCustomerGatewaysTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
 	}
 	return r, nil
 }
@@ -219,6 +317,9 @@ func (r *DescribeCustomerGatewaysResponse) fill() {
 	if r.CustomerGateways.CustomerGateway == nil {
 		r.CustomerGateways.CustomerGateway = []DescribeCustomerGatewaysCustomerGateway{}
 	}
+	for i := range r.CustomerGateways.CustomerGateway {
+		r.CustomerGateways.CustomerGateway[i].fill()
+	}
 }
 
 // DescribeCustomerGatewaysCustomerGateway is a part of the answer of DescribeCustomerGateways.
@@ -231,6 +332,27 @@ type DescribeCustomerGatewaysCustomerGateway struct {
 	CreateTime int64  `json:"CreateTime" xml:"CreateTime"`
 	// AS number; left out if there is none. Not in the documents.
 	Asn int64 `json:"Asn,omitempty" xml:"Asn,omitempty"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	// Not in the documents.
+	Tags DescribeCustomerGatewaysCustomerGatewayTags `json:"Tags" xml:"Tags"`
+}
+
+// DescribeCustomerGatewaysCustomerGatewayTags is the element around the items of a list.
+type DescribeCustomerGatewaysCustomerGatewayTags struct {
+	Tag []DescribeCustomerGatewaysCustomerGatewayTag `json:"Tag" xml:"Tag"`
+}
+
+func (r *DescribeCustomerGatewaysCustomerGateway) fill() {
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeCustomerGatewaysCustomerGatewayTag{}
+	}
+}
+
+// DescribeCustomerGatewaysCustomerGatewayTag is a part of the answer of DescribeCustomerGateways.
+type DescribeCustomerGatewaysCustomerGatewayTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
 }
 
 // DescribeCustomerGatewayRequest holds the checked parameters of DescribeCustomerGateway.
@@ -268,14 +390,33 @@ type DescribeCustomerGatewayResponse struct {
 	CreateTime int64  `json:"CreateTime" xml:"CreateTime"`
 	// AS number; left out if there is none. Not in the documents.
 	Asn int64 `json:"Asn,omitempty" xml:"Asn,omitempty"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	// Not in the documents.
+	Tags DescribeCustomerGatewayTags `json:"Tags" xml:"Tags"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
+}
+
+// DescribeCustomerGatewayTags is the element around the items of a list.
+type DescribeCustomerGatewayTags struct {
+	Tag []DescribeCustomerGatewayTag `json:"Tag" xml:"Tag"`
 }
 
 // SetRequestID implements Response.
 func (r *DescribeCustomerGatewayResponse) SetRequestID(id string) { r.RequestId = id }
 
-func (r *DescribeCustomerGatewayResponse) fill() {}
+func (r *DescribeCustomerGatewayResponse) fill() {
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeCustomerGatewayTag{}
+	}
+}
+
+// DescribeCustomerGatewayTag is a part of the answer of DescribeCustomerGateway.
+type DescribeCustomerGatewayTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
+}
 
 // DeleteCustomerGatewayRequest holds the checked parameters of DeleteCustomerGateway.
 type DeleteCustomerGatewayRequest struct {

@@ -5,6 +5,7 @@ package aliyun
 import (
 	"encoding/xml"
 	"net/netip"
+	"strconv"
 )
 
 // AllocateEipAddressRequest holds the checked parameters of AllocateEipAddress.
@@ -24,6 +25,18 @@ type AllocateEipAddressRequest struct {
 	AutoPay bool
 	// ASCII; chosen by the client, unique per distinct request; makes a repeated call idempotent. Nil: not given.
 	ClientToken *string
+	// resource group that it is put into; left out: the account's default one. Nil: not given. Not in the documents.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tag []AllocateEipAddressTag
+}
+
+// AllocateEipAddressTag is one item of Tag.N.
+type AllocateEipAddressTag struct {
+	// key of a tag that it gets; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value of the tag, which may be empty. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeAllocateEipAddress(p *Params) (any, *Error) {
@@ -79,6 +92,43 @@ func decodeAllocateEipAddress(p *Params) (any, *Error) {
 		}
 		r.ClientToken = &v
 	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		if !isResourceGroup(v) {
+			return nil, invalidParameter("ResourceGroupId")
+		}
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x AllocateEipAddressTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
+	}
 	return r, nil
 }
 
@@ -90,8 +140,10 @@ type AllocateEipAddressResponse struct {
 	IpAddress    string `json:"-" xml:"IpAddress"` // set by fill; the documents' XML example has this spelling
 	AllocationId string `json:"AllocationId" xml:"AllocationId"`
 	// Only for PrePaid.
-	OrderId   string `json:"OrderId,omitempty" xml:"OrderId,omitempty"`
-	RequestId string `json:"RequestId" xml:"RequestId"`
+	OrderId string `json:"OrderId,omitempty" xml:"OrderId,omitempty"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	RequestId       string `json:"RequestId" xml:"RequestId"`
 }
 
 // SetRequestID implements Response.
@@ -207,6 +259,18 @@ type DescribeEipAddressesRequest struct {
 	PageNumber int
 	// Rows per page.
 	PageSize int
+	// resource group that it has to be in. Nil: not given. Not in the documents.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tag []DescribeEipAddressesTag
+}
+
+// DescribeEipAddressesTag is one item of Tag.N.
+type DescribeEipAddressesTag struct {
+	// key of a tag that has to be there; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value that the tag has to have; without one it may have any. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeDescribeEipAddresses(p *Params) (any, *Error) {
@@ -255,6 +319,40 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 			return nil, invalidParameter("PageSize")
 		}
 		r.PageSize = n
+	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x DescribeEipAddressesTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
 	}
 	return r, nil
 }
@@ -317,11 +415,20 @@ type DescribeEipAddressesEipAddress struct {
 	BandwidthPackageId string `json:"BandwidthPackageId" xml:"BandwidthPackageId"`
 	// Only in the example, empty there for PostPaid.
 	ExpiredTime string `json:"ExpiredTime" xml:"ExpiredTime"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	// Not in the documents.
+	Tags DescribeEipAddressesEipAddressTags `json:"Tags" xml:"Tags"`
 }
 
 // DescribeEipAddressesEipAddressOperationLocks is the element around the items of a list.
 type DescribeEipAddressesEipAddressOperationLocks struct {
 	LockReason []DescribeEipAddressesEipAddressLockReason `json:"LockReason" xml:"LockReason"`
+}
+
+// DescribeEipAddressesEipAddressTags is the element around the items of a list.
+type DescribeEipAddressesEipAddressTags struct {
+	Tag []DescribeEipAddressesEipAddressTag `json:"Tag" xml:"Tag"`
 }
 
 func (r *DescribeEipAddressesEipAddress) fill() {
@@ -330,12 +437,21 @@ func (r *DescribeEipAddressesEipAddress) fill() {
 	}
 	r.Descritpion = r.Descriptpion
 	r.Description = r.Descriptpion
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeEipAddressesEipAddressTag{}
+	}
 }
 
 // DescribeEipAddressesEipAddressLockReason is a part of the answer of DescribeEipAddresses.
 type DescribeEipAddressesEipAddressLockReason struct {
 	// financial: arrears; security: security reasons.
 	LockReason string `json:"LockReason" xml:"LockReason"`
+}
+
+// DescribeEipAddressesEipAddressTag is a part of the answer of DescribeEipAddresses.
+type DescribeEipAddressesEipAddressTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
 }
 
 // ModifyEipAddressAttributeRequest holds the checked parameters of ModifyEipAddressAttribute.

@@ -235,6 +235,8 @@ var documentedErrors = map[string][]Error{
 	"DescribeAccessPoints": {
 		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
 	},
+	"MoveResourceGroup":    {},
+	"MoveVpnResourceGroup": {},
 	"CreateRouteEntry": {
 		{400, "MissingParameter", "Miss mandatory parameter."},
 		{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."},

@@ -23,6 +23,8 @@ type CreateNatGatewayRequest struct {
 	ClientToken *string
 	// Nil: not given.
 	BandwidthPackage []CreateNatGatewayBandwidthPackage
+	// Nil: not given.
+	Tag []CreateNatGatewayTag
 }
 
 // CreateNatGatewayBandwidthPackage is one item of BandwidthPackage.N.
@@ -33,6 +35,14 @@ type CreateNatGatewayBandwidthPackage struct {
 	Bandwidth int
 	// zone of the N-th package; without it the system picks one at random; a zone other than the ECS's affects latency only, not reachability; only for accounts that held a NAT bandwidth package before 2017-11-03 23:59; others bind EIPs to the gateway. Nil: not given.
 	Zone *string
+}
+
+// CreateNatGatewayTag is one item of Tag.N.
+type CreateNatGatewayTag struct {
+	// key of a tag that it gets; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value of the tag, which may be empty. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeCreateNatGateway(p *Params) (any, *Error) {
@@ -113,6 +123,37 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 			r.BandwidthPackage = append(r.BandwidthPackage, x)
 		}
 	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x CreateNatGatewayTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
+	}
 	return r, nil
 }
 
@@ -182,6 +223,16 @@ type DescribeNatGatewaysRequest struct {
 	PageNumber      int
 	// older document: max 50.
 	PageSize int
+	// Nil: not given.
+	Tag []DescribeNatGatewaysTag
+}
+
+// DescribeNatGatewaysTag is one item of Tag.N.
+type DescribeNatGatewaysTag struct {
+	// key of a tag that has to be there; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value that the tag has to have; without one it may have any. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeDescribeNatGateways(p *Params) (any, *Error) {
@@ -235,6 +286,37 @@ func decodeDescribeNatGateways(p *Params) (any, *Error) {
 			return nil, invalidParameter("PageSize")
 		}
 		r.PageSize = n
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x DescribeNatGatewaysTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
 	}
 	return r, nil
 }
@@ -304,6 +386,8 @@ type DescribeNatGatewaysNatGateway struct {
 	BandwidthPackageIds DescribeNatGatewaysNatGatewayBandwidthPackageIds `json:"BandwidthPackageIds" xml:"BandwidthPackageIds"`
 	// table only; all members are null when NatType is Normal.
 	NatGatewayPrivateInfo *DescribeNatGatewaysNatGatewayNatGatewayPrivateInfo `json:"NatGatewayPrivateInfo,omitempty" xml:"NatGatewayPrivateInfo,omitempty"`
+	// Not in the documents.
+	Tags DescribeNatGatewaysNatGatewayTags `json:"Tags" xml:"Tags"`
 }
 
 // DescribeNatGatewaysNatGatewayIpLists is the element around the items of a list.
@@ -326,6 +410,11 @@ type DescribeNatGatewaysNatGatewayBandwidthPackageIds struct {
 	BandwidthPackageId []string `json:"BandwidthPackageId" xml:"BandwidthPackageId"`
 }
 
+// DescribeNatGatewaysNatGatewayTags is the element around the items of a list.
+type DescribeNatGatewaysNatGatewayTags struct {
+	Tag []DescribeNatGatewaysNatGatewayTag `json:"Tag" xml:"Tag"`
+}
+
 func (r *DescribeNatGatewaysNatGateway) fill() {
 	if r.IpLists.IpList == nil {
 		r.IpLists.IpList = []DescribeNatGatewaysNatGatewayIpList{}
@@ -338,6 +427,9 @@ func (r *DescribeNatGatewaysNatGateway) fill() {
 	}
 	if r.BandwidthPackageIds.BandwidthPackageId == nil {
 		r.BandwidthPackageIds.BandwidthPackageId = []string{}
+	}
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeNatGatewaysNatGatewayTag{}
 	}
 }
 
@@ -360,6 +452,12 @@ type DescribeNatGatewaysNatGatewayNatGatewayPrivateInfo struct {
 	// zone.
 	IzNo         string `json:"IzNo" xml:"IzNo"`
 	MaxBandwidth int    `json:"MaxBandwidth" xml:"MaxBandwidth"`
+}
+
+// DescribeNatGatewaysNatGatewayTag is a part of the answer of DescribeNatGateways.
+type DescribeNatGatewaysNatGatewayTag struct {
+	TagKey   string `json:"TagKey" xml:"TagKey"`
+	TagValue string `json:"TagValue" xml:"TagValue"`
 }
 
 // ModifyNatGatewaySpecRequest holds the checked parameters of ModifyNatGatewaySpec.

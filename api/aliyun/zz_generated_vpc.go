@@ -5,6 +5,7 @@ package aliyun
 import (
 	"encoding/xml"
 	"net/netip"
+	"strconv"
 )
 
 // CreateVpcRequest holds the checked parameters of CreateVpc.
@@ -21,6 +22,18 @@ type CreateVpcRequest struct {
 	ClientToken *string
 	// Networks on the user's own side, comma-separated, at most three. Nil: not given.
 	UserCidr []netip.Prefix
+	// resource group that it is put into; left out: the account's default one. Nil: not given. Not in the documents.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tag []CreateVpcTag
+}
+
+// CreateVpcTag is one item of Tag.N.
+type CreateVpcTag struct {
+	// key of a tag that it gets; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value of the tag, which may be empty. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeCreateVpc(p *Params) (any, *Error) {
@@ -67,6 +80,43 @@ func decodeCreateVpc(p *Params) (any, *Error) {
 		}
 		r.UserCidr = list
 	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		if !isResourceGroup(v) {
+			return nil, invalidParameter("ResourceGroupId")
+		}
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x CreateVpcTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
+	}
 	return r, nil
 }
 
@@ -78,7 +128,9 @@ type CreateVpcResponse struct {
 	VRouterId string `json:"VRouterId" xml:"VRouterId"`
 	// The route table made with the VPC.
 	RouteTableId string `json:"RouteTableId" xml:"RouteTableId"`
-	RequestId    string `json:"RequestId" xml:"RequestId"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	RequestId       string `json:"RequestId" xml:"RequestId"`
 }
 
 // SetRequestID implements Response.
@@ -126,6 +178,20 @@ type DescribeVpcsRequest struct {
 	PageNumber int
 	// Rows per page.
 	PageSize int
+	// name that it has to have. Nil: not given. Not in the documents.
+	VpcName *string
+	// resource group that it has to be in. Nil: not given. Not in the documents.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tag []DescribeVpcsTag
+}
+
+// DescribeVpcsTag is one item of Tag.N.
+type DescribeVpcsTag struct {
+	// key of a tag that has to be there; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value that the tag has to have; without one it may have any. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeDescribeVpcs(p *Params) (any, *Error) {
@@ -159,6 +225,43 @@ func decodeDescribeVpcs(p *Params) (any, *Error) {
 			return nil, invalidParameter("PageSize")
 		}
 		r.PageSize = n
+	}
+	if v := p.Get("VpcName"); v != "" {
+		r.VpcName = &v
+	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x DescribeVpcsTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
 	}
 	return r, nil
 }
@@ -211,6 +314,10 @@ type DescribeVpcsVpc struct {
 	IsDefault bool `json:"IsDefault" xml:"IsDefault"`
 	// User-side networks.
 	UserCidrs DescribeVpcsVpcUserCidrs `json:"UserCidrs" xml:"UserCidrs"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	// Not in the documents.
+	Tags DescribeVpcsVpcTags `json:"Tags" xml:"Tags"`
 }
 
 // DescribeVpcsVpcVSwitchIds is the element around the items of a list.
@@ -223,6 +330,11 @@ type DescribeVpcsVpcUserCidrs struct {
 	UserCidr []string `json:"UserCidr" xml:"UserCidr"`
 }
 
+// DescribeVpcsVpcTags is the element around the items of a list.
+type DescribeVpcsVpcTags struct {
+	Tag []DescribeVpcsVpcTag `json:"Tag" xml:"Tag"`
+}
+
 func (r *DescribeVpcsVpc) fill() {
 	if r.VSwitchIds.VSwitchId == nil {
 		r.VSwitchIds.VSwitchId = []string{}
@@ -230,6 +342,15 @@ func (r *DescribeVpcsVpc) fill() {
 	if r.UserCidrs.UserCidr == nil {
 		r.UserCidrs.UserCidr = []string{}
 	}
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeVpcsVpcTag{}
+	}
+}
+
+// DescribeVpcsVpcTag is a part of the answer of DescribeVpcs.
+type DescribeVpcsVpcTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
 }
 
 // ModifyVpcAttributeRequest holds the checked parameters of ModifyVpcAttribute.

@@ -5,6 +5,7 @@ package aliyun
 import (
 	"encoding/xml"
 	"net/netip"
+	"strconv"
 )
 
 // CreateVpnConnectionRequest holds the checked parameters of CreateVpnConnection.
@@ -37,6 +38,16 @@ type CreateVpnConnectionRequest struct {
 	EnableNatTraversal *bool
 	// BGP settings of the connection; the example quotes every value; the VPN Gateway API reference only. Nil: not given.
 	BgpConfig *CreateVpnConnectionRequestBgpConfig
+	// Nil: not given.
+	Tags []CreateVpnConnectionTags
+}
+
+// CreateVpnConnectionTags is one item of Tags.N.
+type CreateVpnConnectionTags struct {
+	// key of a tag that it gets; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value of the tag, which may be empty. Nil: not given. Not in the documents.
+	Value *string
 }
 
 // CreateVpnConnectionRequestIkeConfig is the value of IkeConfig.
@@ -407,6 +418,37 @@ func decodeCreateVpnConnection(p *Params) (any, *Error) {
 			return nil, refusal
 		}
 		r.BgpConfig = x
+	}
+	{
+		n, ok := p.indexes("Tags", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tags")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tags")
+		}
+		for i := range n {
+			var x CreateVpnConnectionTags
+			prefix := "Tags." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tags = append(r.Tags, x)
+		}
 	}
 	return r, nil
 }
@@ -840,6 +882,8 @@ type ModifyVpnConnectionAttributeResponse struct {
 	IpsecConfig        *ModifyVpnConnectionAttributeIpsecConfig    `json:"IpsecConfig,omitempty" xml:"IpsecConfig,omitempty"`
 	VcoHealthCheck     *ModifyVpnConnectionAttributeVcoHealthCheck `json:"VcoHealthCheck,omitempty" xml:"VcoHealthCheck,omitempty"`
 	VpnBgpConfig       *ModifyVpnConnectionAttributeVpnBgpConfig   `json:"VpnBgpConfig,omitempty" xml:"VpnBgpConfig,omitempty"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
 }
@@ -920,6 +964,18 @@ type DescribeVpnConnectionsRequest struct {
 	PageSize int
 	// Filter: only this connection. Nil: not given. Not in the documents.
 	VpnConnectionId *string
+	// resource group that it has to be in. Nil: not given. Not in the documents.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tag []DescribeVpnConnectionsTag
+}
+
+// DescribeVpnConnectionsTag is one item of Tag.N.
+type DescribeVpnConnectionsTag struct {
+	// key of a tag that has to be there; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value that the tag has to have; without one it may have any. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeDescribeVpnConnections(p *Params) (any, *Error) {
@@ -953,6 +1009,40 @@ func decodeDescribeVpnConnections(p *Params) (any, *Error) {
 	if v := p.Get("VpnConnectionId"); v != "" {
 		r.VpnConnectionId = &v
 	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x DescribeVpnConnectionsTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
+	}
 	return r, nil
 }
 
@@ -981,6 +1071,9 @@ func (r *DescribeVpnConnectionsResponse) SetRequestID(id string) { r.RequestId =
 func (r *DescribeVpnConnectionsResponse) fill() {
 	if r.VpnConnections.VpnConnection == nil {
 		r.VpnConnections.VpnConnection = []DescribeVpnConnectionsVpnConnection{}
+	}
+	for i := range r.VpnConnections.VpnConnection {
+		r.VpnConnections.VpnConnection[i].fill()
 	}
 }
 
@@ -1019,6 +1112,21 @@ type DescribeVpnConnectionsVpnConnection struct {
 	EnableNatTraversal bool `json:"EnableNatTraversal" xml:"EnableNatTraversal"`
 	// The VPN Gateway API reference only. Not in the documents.
 	VpnBgpConfig *DescribeVpnConnectionsVpnConnectionVpnBgpConfig `json:"VpnBgpConfig,omitempty" xml:"VpnBgpConfig,omitempty"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	// Not in the documents.
+	Tag DescribeVpnConnectionsVpnConnectionTag `json:"Tag" xml:"Tag"`
+}
+
+// DescribeVpnConnectionsVpnConnectionTag is the element around the items of a list.
+type DescribeVpnConnectionsVpnConnectionTag struct {
+	Tag []DescribeVpnConnectionsVpnConnectionTagItem `json:"Tag" xml:"Tag"`
+}
+
+func (r *DescribeVpnConnectionsVpnConnection) fill() {
+	if r.Tag.Tag == nil {
+		r.Tag.Tag = []DescribeVpnConnectionsVpnConnectionTagItem{}
+	}
 }
 
 // DescribeVpnConnectionsVpnConnectionIkeConfig is a part of the answer of DescribeVpnConnections.
@@ -1074,6 +1182,12 @@ type DescribeVpnConnectionsVpnConnectionVpnBgpConfig struct {
 	// result of the BGP negotiation.
 	Status     string `json:"Status" xml:"Status"`
 	TunnelCidr string `json:"TunnelCidr" xml:"TunnelCidr"`
+}
+
+// DescribeVpnConnectionsVpnConnectionTagItem is a part of the answer of DescribeVpnConnections.
+type DescribeVpnConnectionsVpnConnectionTagItem struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
 }
 
 // DescribeVpnConnectionRequest holds the checked parameters of DescribeVpnConnection.
@@ -1136,14 +1250,27 @@ type DescribeVpnConnectionResponse struct {
 	InternetIp string `json:"InternetIp" xml:"InternetIp"`
 	// bandwidth of its gateway. Not in the documents.
 	Spec string `json:"Spec" xml:"Spec"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	// Not in the documents.
+	Tags DescribeVpnConnectionTags `json:"Tags" xml:"Tags"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
+}
+
+// DescribeVpnConnectionTags is the element around the items of a list.
+type DescribeVpnConnectionTags struct {
+	Tag []DescribeVpnConnectionTag `json:"Tag" xml:"Tag"`
 }
 
 // SetRequestID implements Response.
 func (r *DescribeVpnConnectionResponse) SetRequestID(id string) { r.RequestId = id }
 
-func (r *DescribeVpnConnectionResponse) fill() {}
+func (r *DescribeVpnConnectionResponse) fill() {
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeVpnConnectionTag{}
+	}
+}
 
 // DescribeVpnConnectionIkeConfig is a part of the answer of DescribeVpnConnection.
 type DescribeVpnConnectionIkeConfig struct {
@@ -1200,6 +1327,12 @@ type DescribeVpnConnectionVpnBgpConfig struct {
 	// result of the BGP negotiation.
 	Status     string `json:"Status" xml:"Status"`
 	TunnelCidr string `json:"TunnelCidr" xml:"TunnelCidr"`
+}
+
+// DescribeVpnConnectionTag is a part of the answer of DescribeVpnConnection.
+type DescribeVpnConnectionTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
 }
 
 // DownloadVpnConnectionConfigRequest holds the checked parameters of DownloadVpnConnectionConfig.

@@ -33,6 +33,18 @@ type CreateVpnGatewayRequest struct {
 	VSwitchId *string
 	// ASCII; made by the client, makes the call idempotent. Nil: not given. Not in the documents.
 	ClientToken *string
+	// resource group that it is put into; left out: the account's default one. Nil: not given. Not in the documents.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tags []CreateVpnGatewayTags
+}
+
+// CreateVpnGatewayTags is one item of Tags.N.
+type CreateVpnGatewayTags struct {
+	// key of a tag that it gets; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value of the tag, which may be empty. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeCreateVpnGateway(p *Params) (any, *Error) {
@@ -114,6 +126,43 @@ func decodeCreateVpnGateway(p *Params) (any, *Error) {
 			return nil, invalidParameter("ClientToken")
 		}
 		r.ClientToken = &v
+	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		if !isResourceGroup(v) {
+			return nil, invalidParameter("ResourceGroupId")
+		}
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tags", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tags")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tags")
+		}
+		for i := range n {
+			var x CreateVpnGatewayTags
+			prefix := "Tags." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tags = append(r.Tags, x)
+		}
 	}
 	return r, nil
 }
@@ -219,6 +268,8 @@ type ModifyVpnGatewayAttributeResponse struct {
 	EnableBgp bool `json:"EnableBgp" xml:"EnableBgp"`
 	// private address of the gateway.
 	IntranetIp string `json:"IntranetIp" xml:"IntranetIp"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
 }
@@ -244,6 +295,18 @@ type DescribeVpnGatewaysRequest struct {
 	PageNumber int
 	// rows per page.
 	PageSize int
+	// resource group that it has to be in. Nil: not given. Not in the documents.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tag []DescribeVpnGatewaysTag
+}
+
+// DescribeVpnGatewaysTag is one item of Tag.N.
+type DescribeVpnGatewaysTag struct {
+	// key of a tag that has to be there; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value that the tag has to have; without one it may have any. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeDescribeVpnGateways(p *Params) (any, *Error) {
@@ -286,6 +349,40 @@ func decodeDescribeVpnGateways(p *Params) (any, *Error) {
 		}
 		r.PageSize = n
 	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x DescribeVpnGatewaysTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
+	}
 	return r, nil
 }
 
@@ -314,6 +411,9 @@ func (r *DescribeVpnGatewaysResponse) SetRequestID(id string) { r.RequestId = id
 func (r *DescribeVpnGatewaysResponse) fill() {
 	if r.VpnGateways.VpnGateway == nil {
 		r.VpnGateways.VpnGateway = []DescribeVpnGatewaysVpnGateway{}
+	}
+	for i := range r.VpnGateways.VpnGateway {
+		r.VpnGateways.VpnGateway[i].fill()
 	}
 }
 
@@ -354,6 +454,27 @@ type DescribeVpnGatewaysVpnGateway struct {
 	NetworkType string `json:"NetworkType" xml:"NetworkType"`
 	// Normal. Not in the documents.
 	VpnType string `json:"VpnType" xml:"VpnType"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	// Not in the documents.
+	Tags DescribeVpnGatewaysVpnGatewayTags `json:"Tags" xml:"Tags"`
+}
+
+// DescribeVpnGatewaysVpnGatewayTags is the element around the items of a list.
+type DescribeVpnGatewaysVpnGatewayTags struct {
+	Tag []DescribeVpnGatewaysVpnGatewayTag `json:"Tag" xml:"Tag"`
+}
+
+func (r *DescribeVpnGatewaysVpnGateway) fill() {
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeVpnGatewaysVpnGatewayTag{}
+	}
+}
+
+// DescribeVpnGatewaysVpnGatewayTag is a part of the answer of DescribeVpnGateways.
+type DescribeVpnGatewaysVpnGatewayTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
 }
 
 // DescribeVpnGatewayRequest holds the checked parameters of DescribeVpnGateway.
@@ -418,14 +539,33 @@ type DescribeVpnGatewayResponse struct {
 	NetworkType string `json:"NetworkType" xml:"NetworkType"`
 	// Normal. Not in the documents.
 	VpnType string `json:"VpnType" xml:"VpnType"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	// Not in the documents.
+	Tags DescribeVpnGatewayTags `json:"Tags" xml:"Tags"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
+}
+
+// DescribeVpnGatewayTags is the element around the items of a list.
+type DescribeVpnGatewayTags struct {
+	Tag []DescribeVpnGatewayTag `json:"Tag" xml:"Tag"`
 }
 
 // SetRequestID implements Response.
 func (r *DescribeVpnGatewayResponse) SetRequestID(id string) { r.RequestId = id }
 
-func (r *DescribeVpnGatewayResponse) fill() {}
+func (r *DescribeVpnGatewayResponse) fill() {
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeVpnGatewayTag{}
+	}
+}
+
+// DescribeVpnGatewayTag is a part of the answer of DescribeVpnGateway.
+type DescribeVpnGatewayTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
+}
 
 // DeleteVpnGatewayRequest holds the checked parameters of DeleteVpnGateway.
 type DeleteVpnGatewayRequest struct {
@@ -485,9 +625,9 @@ type TagResourcesRequest struct {
 
 // TagResourcesTag is one item of Tag.N.
 type TagResourcesTag struct {
-	// must not be empty; starts with a letter or Chinese character; digits, '.', '_' and '-' allowed; must not start with aliyun or acs: and must not contain http:// or https://. Marked as not required, although a call without a tag does nothing.
+	// must not be empty; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://.
 	Key string
-	// may be empty, otherwise 1 to 128 characters; starts with a letter or Chinese character; digits, '.', '_' and '-' allowed; must not start with aliyun or acs: and must not contain http:// or https://. Nil: not given.
+	// may be empty; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Nil: not given.
 	Value *string
 }
 
@@ -503,7 +643,8 @@ func decodeTagResources(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway") {
+		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION")
+		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION") {
 			return nil, invalidParameter("ResourceType")
 		}
 		r.ResourceType = v
@@ -544,7 +685,7 @@ func decodeTagResources(p *Params) (any, *Error) {
 				return nil, missingParameter(name)
 			}
 			if v := p.Get(name); v != "" {
-				if !isTag(v, 64) {
+				if !isTag(v, 128) {
 					return nil, invalidParameter(name)
 				}
 				x.Key = v
@@ -591,9 +732,9 @@ type ListTagResourcesRequest struct {
 
 // ListTagResourcesTag is one item of Tag.N.
 type ListTagResourcesTag struct {
-	// must not be empty; starts with a letter or Chinese character; digits, '.', '_' and '-' allowed; must not start with aliyun or acs: and must not contain http:// or https://.
+	// must not be empty; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://.
 	Key string
-	// may be empty, otherwise 1 to 128 characters; starts with a letter or Chinese character; digits, '.', '_' and '-' allowed; must not start with aliyun or acs: and must not contain http:// or https://. Nil: not given.
+	// may be empty; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Nil: not given.
 	Value *string
 }
 
@@ -609,7 +750,8 @@ func decodeListTagResources(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway") {
+		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION")
+		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION") {
 			return nil, invalidParameter("ResourceType")
 		}
 		r.ResourceType = v
@@ -657,7 +799,7 @@ func decodeListTagResources(p *Params) (any, *Error) {
 				return nil, missingParameter(name)
 			}
 			if v := p.Get(name); v != "" {
-				if !isTag(v, 64) {
+				if !isTag(v, 128) {
 					return nil, invalidParameter(name)
 				}
 				x.Key = v
@@ -712,10 +854,22 @@ type UntagResourcesRequest struct {
 	// region of the resources; the valid IDs come from DescribeRegions.
 	RegionId     string
 	ResourceType string
+	// removes all tags of the resources. Not in the documents.
+	All bool
 	// Nil: not given.
 	ResourceId []string
 	// Nil: not given.
 	TagKey []string
+	// Nil: not given.
+	Tag []UntagResourcesTag
+}
+
+// UntagResourcesTag is one item of Tag.N.
+type UntagResourcesTag struct {
+	// key of a tag to remove; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// the tag is removed only if it has this value. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeUntagResources(p *Params) (any, *Error) {
@@ -730,10 +884,18 @@ func decodeUntagResources(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway") {
+		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION")
+		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION") {
 			return nil, invalidParameter("ResourceType")
 		}
 		r.ResourceType = v
+	}
+	if v := p.Get("All"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("All")
+		}
+		r.All = b
 	}
 	{
 		n, ok := p.indexes("ResourceId", "")
@@ -769,10 +931,41 @@ func decodeUntagResources(p *Params) (any, *Error) {
 			if v == "" {
 				return nil, missingParameter(name)
 			}
-			if !isTag(v, 64) {
+			if !isTag(v, 128) {
 				return nil, invalidParameter(name)
 			}
 			r.TagKey = append(r.TagKey, v)
+		}
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x UntagResourcesTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
 		}
 	}
 	return r, nil

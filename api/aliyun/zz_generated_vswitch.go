@@ -5,6 +5,7 @@ package aliyun
 import (
 	"encoding/xml"
 	"net/netip"
+	"strconv"
 )
 
 // CreateVSwitchRequest holds the checked parameters of CreateVSwitch.
@@ -21,6 +22,16 @@ type CreateVSwitchRequest struct {
 	Description string
 	// ASCII; chosen by the client, unique per distinct request; makes a repeated call idempotent. Nil: not given.
 	ClientToken *string
+	// Nil: not given.
+	Tag []CreateVSwitchTag
+}
+
+// CreateVSwitchTag is one item of Tag.N.
+type CreateVSwitchTag struct {
+	// key of a tag that it gets; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value of the tag, which may be empty. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeCreateVSwitch(p *Params) (any, *Error) {
@@ -64,6 +75,37 @@ func decodeCreateVSwitch(p *Params) (any, *Error) {
 			return nil, invalidParameter("ClientToken")
 		}
 		r.ClientToken = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x CreateVSwitchTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
 	}
 	return r, nil
 }
@@ -124,6 +166,20 @@ type DescribeVSwitchesRequest struct {
 	PageNumber int
 	// Rows per page.
 	PageSize int
+	// name that it has to have. Nil: not given. Not in the documents.
+	VSwitchName *string
+	// resource group that it has to be in. Nil: not given. Not in the documents.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tag []DescribeVSwitchesTag
+}
+
+// DescribeVSwitchesTag is one item of Tag.N.
+type DescribeVSwitchesTag struct {
+	// key of a tag that has to be there; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://. Not in the documents.
+	Key string
+	// value that the tag has to have; without one it may have any. Nil: not given. Not in the documents.
+	Value *string
 }
 
 func decodeDescribeVSwitches(p *Params) (any, *Error) {
@@ -164,6 +220,43 @@ func decodeDescribeVSwitches(p *Params) (any, *Error) {
 		}
 		r.PageSize = n
 	}
+	if v := p.Get("VSwitchName"); v != "" {
+		r.VSwitchName = &v
+	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x DescribeVSwitchesTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
+	}
 	return r, nil
 }
 
@@ -191,6 +284,9 @@ func (r *DescribeVSwitchesResponse) fill() {
 	if r.VSwitches.VSwitch == nil {
 		r.VSwitches.VSwitch = []DescribeVSwitchesVSwitch{}
 	}
+	for i := range r.VSwitches.VSwitch {
+		r.VSwitches.VSwitch[i].fill()
+	}
 }
 
 // DescribeVSwitchesVSwitch is a part of the answer of DescribeVSwitches.
@@ -210,6 +306,27 @@ type DescribeVSwitchesVSwitch struct {
 	IsDefault bool `json:"IsDefault" xml:"IsDefault"`
 	// The table's pattern YYYY-MM-DDThh:mmZ has no seconds, the examples do.
 	CreationTime string `json:"CreationTime" xml:"CreationTime"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	// Not in the documents.
+	Tags DescribeVSwitchesVSwitchTags `json:"Tags" xml:"Tags"`
+}
+
+// DescribeVSwitchesVSwitchTags is the element around the items of a list.
+type DescribeVSwitchesVSwitchTags struct {
+	Tag []DescribeVSwitchesVSwitchTag `json:"Tag" xml:"Tag"`
+}
+
+func (r *DescribeVSwitchesVSwitch) fill() {
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeVSwitchesVSwitchTag{}
+	}
+}
+
+// DescribeVSwitchesVSwitchTag is a part of the answer of DescribeVSwitches.
+type DescribeVSwitchesVSwitchTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
 }
 
 // ModifyVSwitchAttributeRequest holds the checked parameters of ModifyVSwitchAttribute.

@@ -11,7 +11,7 @@ import (
 
 // formats are the values of the key "format".
 var formats = set("ipv4", "cidr", "cidr-list", "ip-list", "port", "port-range", "name", "description",
-	"id", "iso8601", "epoch-ms", "epoch-s", "json", "client-token", "tag", "printable", "ike-id")
+	"id", "iso8601", "epoch-ms", "epoch-s", "json", "client-token", "tag", "resource-group", "printable", "ike-id")
 
 // fieldKeys are the keys that a field may carry, with the JSON type of each.
 var fieldKeys = map[string]string{

@@ -60,7 +60,7 @@ func TestFieldsKeepTheirOrderAndResolve(t *testing.T) {
 	for _, x := range f.Action("CreateVpc").Response {
 		names = append(names, x.Name)
 	}
-	if got, want := strings.Join(names, " "), "VpcId VRouterId RouteTableId RequestId"; got != want {
+	if got, want := strings.Join(names, " "), "VpcId VRouterId RouteTableId ResourceGroupId RequestId"; got != want {
 		t.Errorf("response of CreateVpc is %q, want %q", got, want)
 	}
 	entries := f.Action("DescribeRouteTables").Response.Get("RouteTables").Fields.Get("RouteEntrys")

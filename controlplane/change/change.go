@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"time"
 
+	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/receipt"
 	"sluice/controlplane/resource"
@@ -59,6 +60,28 @@ func (tx *Tx) RoomWithout(gone []resource.Resource, put ...resource.Resource) er
 // Fits refuses a resource that has more parts than a quota allows. Unlike a transaction
 // that leaves it no larger than it was, it refuses one that has been too large before.
 func (tx *Tx) Fits(r resource.Resource) error { return state.Fits(tx.allowed, r) }
+
+// Label files a new resource, which has not been put yet, under what its maker asked for:
+// the resource group, and the tags, which are put in the same transaction. Reasons:
+// TagDuplicate, QuotaTag.
+func (tx *Tx) Label(r resource.Resource, l resource.Labels) error {
+	r.Metadata().Group = l.Group
+	if len(l.Tags) == 0 {
+		return nil
+	}
+	set := resource.NewTagSet(r)
+	for _, t := range l.Tags {
+		if _, twice := set.Tags[t.Key]; twice {
+			return fault.New(fault.TagDuplicate, "key %q; the keys of a resource are unique", t.Key)
+		}
+		set.Tags[t.Key] = t.Value
+	}
+	if err := tx.Fits(set); err != nil {
+		return err
+	}
+	tx.PutAttributes(set)
+	return nil
+}
 
 // NewID returns an id that nothing has yet, for example vpc-257gq642n for the prefix
 // vpc. It names network links in the kernel, which have 15 bytes at most.

@@ -25,6 +25,7 @@ type Filter struct {
 	// asked for.
 	BoundTypes state.OneOf[resource.BindingType]
 	BoundIDs   state.OneOf[string]
+	state.Labelled
 }
 
 // List returns one page of the caller's elastic IPs, in order of creation (VPC
@@ -50,6 +51,6 @@ func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing
 				(len(f.Statuses) == 0 || f.Statuses.Allows(StatusOf(s.db.Observed, e)))
 		}
 	}
-	return state.SelectOwn(v.ElasticIPs, c.Account, f.Region, p, keep, item,
+	return state.SelectOwn(v.ElasticIPs, c.Account, f.Region, p, state.Filed(v, f.Labelled, keep), item,
 		state.Under{Index: state.ByID, Keys: f.IDs}, state.Under{Index: state.ByAddress, Keys: addresses}, state.Under{Index: state.ByBinding, Keys: f.BoundIDs}), nil
 }

@@ -57,6 +57,7 @@ type Request struct {
 	Prepaid   bool // else by use
 	Years     bool // Period counts years, not months
 	Period    int  // if prepaid: 1 to 9 months or 1 to 3 years; 0: not given
+	Labels    resource.Labels
 }
 
 // Allocated is what Allocate made.
@@ -71,7 +72,7 @@ type Allocated struct {
 // prepaid one counts as paid at once: nothing is charged here.
 //
 // Reasons: RegionNotFound, BandwidthInvalid, PeriodInvalid, QuotaElasticIP,
-// NoFreeElasticIP.
+// NoFreeElasticIP, TagDuplicate, QuotaTag.
 func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (Allocated, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (Allocated, error) {
 		if err := s.settings.CheckRegion(in.Region); err != nil {
@@ -105,6 +106,9 @@ func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (
 				return Allocated{}, err
 			}
 			e.Expires = expiry(e.CreatedAt, in)
+		}
+		if err := tx.Label(e, in.Labels); err != nil {
+			return Allocated{}, err
 		}
 		tx.Put(e)
 		tx.Done("elastic IP allocated", "eip", e.ID, "address", e.Address, "region", in.Region)

@@ -31,6 +31,7 @@ type Gateway struct {
 	// 2017-11-03. There are no such accounts here: a request with any is
 	// refused, after what is documented about them has been checked.
 	BandwidthPackages []BandwidthPackage
+	Labels            resource.Labels
 }
 
 // BandwidthPackage is a shared bandwidth package asked for with a gateway.
@@ -84,6 +85,9 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		}
 		if g.Name == "" {
 			g.Name = g.ID
+		}
+		if err := tx.Label(g, in.Labels); err != nil {
+			return NewGateway{}, err
 		}
 		tx.Put(g)
 		tx.Put(&resource.RouteEntry{

@@ -38,7 +38,8 @@ type GatewayQuery struct {
 	Names  state.OneOf[string]
 	Limits state.OneOf[dataplane.Limits]
 	None   bool // a filter that no gateway can match was given
-	Page   state.Page
+	state.Labelled
+	Page state.Page
 }
 
 // Gateways lists the caller's gateways in the order in which they were made.
@@ -57,7 +58,7 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 		}
 	}
 	item := func(g *resource.NATGateway) GatewayStatus { return s.status(v, g) }
-	return state.SelectOwn(v.NATGateways, c.Account, q.Region, q.Page, keep, item,
+	return state.SelectOwn(v.NATGateways, c.Account, q.Region, q.Page, state.Filed(v, q.Labelled, keep), item,
 		state.Under{Index: state.ByID, Keys: q.IDs}, state.Under{Index: state.ByVPC, Keys: q.VPCs}), nil
 }
 

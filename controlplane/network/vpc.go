@@ -20,6 +20,7 @@ type NewVPC struct {
 	Name        string
 	Description string
 	UserCIDRs   []netip.Prefix // at most 3, none overlapping 100.64.0.0/10
+	Labels      resource.Labels
 }
 
 // CreatedVPC is what CreateVPC made.
@@ -33,7 +34,7 @@ type CreatedVPC struct {
 // CreateVpc).
 //
 // Reasons: RegionNotFound, ResourceNotAvailable, VPCCIDRInvalid, UserCIDR…,
-// QuotaVPC.
+// QuotaVPC, TagDuplicate, QuotaTag.
 func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (CreatedVPC, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (CreatedVPC, error) {
 		region, err := s.region(in.Region)
@@ -57,6 +58,9 @@ func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (
 			return CreatedVPC{}, err
 		}
 		if err := tx.Room(vpc); err != nil {
+			return CreatedVPC{}, err
+		}
+		if err := tx.Label(vpc, in.Labels); err != nil {
 			return CreatedVPC{}, err
 		}
 		tx.Put(vpc)
@@ -143,7 +147,9 @@ type VPC struct {
 type VPCFilter struct {
 	Region  string
 	IDs     state.OneOf[string]
+	Names   state.OneOf[string]
 	Default *bool // no VPC is a default one
+	state.Labelled
 }
 
 // VPCs returns one page of the caller's VPCs, in order of creation
@@ -163,5 +169,9 @@ func (s *Service) VPCs(c identity.Caller, f VPCFilter, p state.Page) (state.List
 	if f.Default != nil && *f.Default {
 		return state.Listing[VPC]{}, nil
 	}
-	return state.SelectOwn(v.VPCs, c.Account, f.Region, p, nil, item, state.Under{Index: state.ByID, Keys: f.IDs}), nil
+	var keep func(*resource.VPC) bool
+	if len(f.Names) > 0 {
+		keep = func(vpc *resource.VPC) bool { return f.Names.Allows(vpc.Name) }
+	}
+	return state.SelectOwn(v.VPCs, c.Account, f.Region, p, state.Filed(v, f.Labelled, keep), item, state.Under{Index: state.ByID, Keys: f.IDs}), nil
 }

@@ -19,6 +19,7 @@ type NewVSwitch struct {
 	CIDR        netip.Prefix // within the VPC's, 16 to 29 bits, without host bits
 	Name        string
 	Description string
+	Labels      resource.Labels
 }
 
 // CreateVSwitch makes a VSwitch and returns its id (VPC API reference,
@@ -26,7 +27,7 @@ type NewVSwitch struct {
 //
 // Reasons, in this order: ZoneNotFound, VPCNotFound, ResourceNotAvailable,
 // CIDRMalformed, VSwitchCIDRMask, VSwitchCIDROutside, QuotaVSwitch,
-// VSwitchCIDROverlap, VSwitchCIDRRoute, VPCInTransition, VSwitchInTransition,
+// VSwitchCIDROverlap, VSwitchCIDRRoute, TagDuplicate, QuotaTag, VPCInTransition, VSwitchInTransition,
 // RouteInTransition.
 func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVSwitch) (string, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (string, error) {
@@ -52,6 +53,9 @@ func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVS
 			return "", err
 		}
 		if err := freeBlock(tx.View, vpc, in.CIDR); err != nil {
+			return "", err
+		}
+		if err := tx.Label(x, in.Labels); err != nil {
 			return "", err
 		}
 		if err := s.ready(tx.View, vpc); err != nil {
@@ -162,7 +166,9 @@ type VSwitchFilter struct {
 	VPCs    state.OneOf[string]
 	IDs     state.OneOf[string]
 	Zones   state.OneOf[string]
+	Names   state.OneOf[string]
 	Default *bool // no VSwitch is a default one
+	state.Labelled
 }
 
 // VSwitches returns one page of the caller's VSwitches, in order of creation
@@ -184,9 +190,11 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 		return VSwitch{VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Free: resource.UsableAddresses(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len()}
 	}
 	var keep func(x *resource.VSwitch) bool
-	if len(f.VPCs)+len(f.Zones) > 0 {
-		keep = func(x *resource.VSwitch) bool { return f.VPCs.Allows(x.VPC) && f.Zones.Allows(x.Zone) }
+	if len(f.VPCs)+len(f.Zones)+len(f.Names) > 0 {
+		keep = func(x *resource.VSwitch) bool {
+			return f.VPCs.Allows(x.VPC) && f.Zones.Allows(x.Zone) && f.Names.Allows(x.Name)
+		}
 	}
-	return state.SelectOwn(v.VSwitches, c.Account, f.Region, p, keep, item,
+	return state.SelectOwn(v.VSwitches, c.Account, f.Region, p, state.Filed(v, f.Labelled, keep), item,
 		state.Under{Index: state.ByID, Keys: f.IDs}, state.Under{Index: state.ByVPC, Keys: f.VPCs}), nil
 }

@@ -3,6 +3,7 @@ package planetest_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -27,12 +28,19 @@ import (
 func TestQueries(t *testing.T) {
 	w := newListings(t)
 	alice := planetest.Alice
+	filed = func(r resource.Resource) (string, []resource.Tag) {
+		v := w.DB.View()
+		return v.ResourceGroup(r), v.TagsOf(r.Metadata().ID)
+	}
 	check(t, "Network.VPCs", network.VPCFilter{Region: planetest.Region}, 5,
 		func(f network.VPCFilter, p state.Page) (state.Listing[network.VPC], error) {
 			return w.Network.VPCs(alice, f, p)
 		},
 		func(v network.VPC) string { return v.ID },
-		map[string]func(network.VPC) any{"IDs": func(v network.VPC) any { return v.ID }})
+		map[string]func(network.VPC) any{
+			"IDs":   func(v network.VPC) any { return v.ID },
+			"Names": func(v network.VPC) any { return v.Name },
+		})
 	check(t, "Network.VRouters", network.VRouterFilter{Region: planetest.Region}, 5,
 		func(f network.VRouterFilter, p state.Page) (state.Listing[*resource.VRouter], error) {
 			return w.Network.VRouters(alice, f, p)
@@ -48,6 +56,7 @@ func TestQueries(t *testing.T) {
 			"IDs":   func(v network.VSwitch) any { return v.ID },
 			"VPCs":  func(v network.VSwitch) any { return v.VPC },
 			"Zones": func(v network.VSwitch) any { return v.Zone },
+			"Names": func(v network.VSwitch) any { return v.Name },
 		})
 	check(t, "Network.RouteTables", network.RouteTableFilter{}, 6,
 		func(f network.RouteTableFilter, p state.Page) (state.Listing[network.RouteTable], error) {
@@ -169,7 +178,19 @@ var otherwise = map[string]string{
 	"Network.AccessPoints": "there are none",
 	"Inventory.List":       "the operator's: it has no pages",
 	"VPN.Tunnels":          "the operator's: it has no pages",
+	"Tags.Of":              "the tags of one resource",
 	"Tags.List":            "its pages follow one another by tokens, see TestTagPages of package tags",
+}
+
+// filed returns what a resource is filed under: its group and its tags.
+var filed func(resource.Resource) (group string, tags []resource.Tag)
+
+// resourceOf is the resource that an item of a listing is, or shows.
+func resourceOf(item any) resource.Resource {
+	if v := reflect.ValueOf(item); v.Kind() == reflect.Struct {
+		item = v.Field(0).Interface()
+	}
+	return item.(resource.Resource)
 }
 
 // checked are the listings that check has been called for.
@@ -222,7 +243,12 @@ func check[Q, T any](t *testing.T, name string, base Q, n int, list func(Q, stat
 		if q := reflect.TypeFor[Q](); q.Kind() == reflect.Struct {
 			fields = reflect.VisibleFields(q)
 		}
+		labelled := false
 		for _, f := range fields {
+			if f.Type == reflect.TypeFor[state.Labelled]() {
+				labelled = true
+				attribute["Groups"] = func(x T) any { group, _ := filed(resourceOf(x)); return group }
+			}
 			if strings.HasPrefix(f.Type.Name(), "OneOf[") {
 				filters = append(filters, f.Name)
 				if attribute[f.Name] == nil {
@@ -249,6 +275,13 @@ func check[Q, T any](t *testing.T, name string, base Q, n int, list func(Q, stat
 				said = append(said, fmt.Sprintf("%s=%v", f, values))
 				want = slices.DeleteFunc(slices.Clone(want), func(x T) bool { return len(values) > 0 && !slices.Contains(values, attribute[f](x)) })
 			}
+			if labelled && rnd.IntN(3) == 0 {
+				match, has := someTag(rnd)
+				field := reflect.ValueOf(&q).Elem().FieldByName("Tags")
+				field.Set(reflect.Append(field, reflect.ValueOf(match)))
+				said = append(said, fmt.Sprintf("Tags=%v", match))
+				want = slices.DeleteFunc(slices.Clone(want), func(x T) bool { _, tags := filed(resourceOf(x)); return !slices.ContainsFunc(tags, has) })
+			}
 			p := state.Page{Offset: rnd.IntN(n + 2), Limit: rnd.IntN(n + 2)}
 			if rnd.IntN(3) == 0 {
 				p = state.Page{Limit: n}
@@ -263,6 +296,17 @@ func check[Q, T any](t *testing.T, name string, base Q, n int, list func(Q, stat
 			}
 		}
 	})
+}
+
+// someTag is a condition on a tag, and whether a tag meets it.
+func someTag(rnd *rand.Rand) (match state.TagMatch, has func(resource.Tag) bool) {
+	match.Key = []string{"dept", "site", "nothing has it"}[rnd.IntN(3)]
+	for range rnd.IntN(3) {
+		match.Values = append(match.Values, []string{"", "0", "1", "2"}[rnd.IntN(4)])
+	}
+	return match, func(t resource.Tag) bool {
+		return t.Key == match.Key && (len(match.Values) == 0 || slices.Contains(match.Values, t.Value))
+	}
 }
 
 // some are up to 3 values that items have, one of them twice now and then.
@@ -299,15 +343,19 @@ func newListings(t *testing.T) *planetest.Plane {
 	}
 	address := func(format string, n int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf(format, n)) }
 	var vpcs []string
-	for range 5 {
+	for i := range 5 {
 		vpcs = append(vpcs, w.VPC(planetest.Alice, "10.0.0.0/8").VPC)
+		name := fmt.Sprintf("name-%d", i%2)
+		if err := w.Network.ModifyVPC(context.Background(), planetest.Alice, vpcs[i], network.VPCChange{Name: &name}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	theirs := w.VPC(planetest.Bob, "10.0.0.0/8").VPC
 	w.VSwitch(planetest.Bob, theirs, "10.1.0.0/16")
 	w.VSwitch(planetest.Alice, w.VPCIn(planetest.Alice, planetest.Elsewhere, "10.0.0.0/8").VPC, "10.1.0.0/16")
 	for i := range 12 {
 		zone := []string{planetest.Zone, planetest.Zone2}[i%2]
-		put(&resource.VSwitch{Meta: meta(planetest.Alice, fmt.Sprintf("vsw-%d", 20-i)), VPC: vpcs[i%5], Zone: zone, CIDR: netip.MustParsePrefix(fmt.Sprintf("10.%d.0.0/16", i))})
+		put(&resource.VSwitch{Meta: meta(planetest.Alice, fmt.Sprintf("vsw-%d", 20-i)), VPC: vpcs[i%5], Zone: zone, CIDR: netip.MustParsePrefix(fmt.Sprintf("10.%d.0.0/16", i)), Name: fmt.Sprintf("name-%d", i%3)})
 		e := &resource.ElasticIP{Meta: meta(planetest.Alice, fmt.Sprintf("eip-%d", 20-i)), Address: address("192.0.2.%d", i+1), PublicNetwork: "internet", Bandwidth: 5}
 		switch i % 4 {
 		case 0:
@@ -351,5 +399,43 @@ func newListings(t *testing.T) *planetest.Plane {
 		// Beside the policy route that comes with it.
 		put(&resource.VPNRoute{Meta: meta(planetest.Alice, resource.VPNRouteID(gateway, netip.Prefix{}, destination, made.ID)), VPC: vpcs[i%3], Gateway: gateway, Destination: destination, Connection: made.ID})
 	}
+	v := w.DB.View()
+	file(t, w, v.VPCs.All())
+	file(t, w, v.VSwitches.All())
+	file(t, w, v.RouteTables.All())
+	file(t, w, v.ElasticIPs.All())
+	file(t, w, v.NATGateways.All())
+	file(t, w, v.VPNGateways.All())
+	file(t, w, v.CustomerGateways.All())
+	file(t, w, v.VPNConnections.All())
 	return w
+}
+
+// file gives some of Alice's resources names, tags and other resource groups than the default
+// one.
+func file[R resource.Resource](t *testing.T, w *planetest.Plane, all iter.Seq[R]) {
+	t.Helper()
+	i := 0
+	for r := range all {
+		m := r.Metadata()
+		if m.Account != planetest.Alice.Account {
+			continue
+		}
+		i++
+		if i%2 == 0 {
+			set := resource.NewTagSet(r)
+			set.Tags["dept"] = fmt.Sprint(i % 3)
+			if i%4 == 0 {
+				set.Tags["site"] = ""
+			}
+			if err := w.Put(set); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i%3 > 0 && slices.Contains(state.GroupedKinds(), r.Kind()) {
+			if err := w.Tags.Move(context.Background(), planetest.Alice, m.Region, r.Kind(), m.ID, fmt.Sprintf("rg-%d", i%3)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }

@@ -14,6 +14,7 @@ type Meta struct {
 	ID        string    `json:"id"`
 	Account   string    `json:"account"`          // id of the owning account; other accounts don't see the resource
 	Region    string    `json:"region,omitempty"` // id of the region that it is in
+	Group     string    `json:"group,omitempty"`  // id of its resource group; empty: the account's default one
 	CreatedAt time.Time `json:"createdAt"`
 
 	Created    int64 `json:"created"`    // store revision of the transaction that made it

@@ -1,7 +1,6 @@
 package resource
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -15,7 +14,6 @@ const (
 	KindCustomerGateway Kind = "customer-gateway"
 	KindVPNConnection   Kind = "vpn-connection"
 	KindVPNRoute        Kind = "vpn-route"
-	KindTagSet          Kind = "tag-set"
 )
 
 // VPNGateway is a VPN gateway of a VPC, with a public address of its own.
@@ -176,23 +174,3 @@ func (r *VPNRoute) Network() string { return r.VPC }
 
 // Clone implements Resource.
 func (r *VPNRoute) Clone() Resource { c := *r; return &c }
-
-// TagSet is the tags of a resource. It goes with the resource.
-type TagSet struct {
-	Meta                   // ID is that of the resource
-	Of   Kind              `json:"of"` // the resource's kind
-	Tags map[string]string `json:"tags"`
-}
-
-// Kind implements Resource.
-func (*TagSet) Kind() Kind { return KindTagSet }
-
-// Network implements Resource.
-func (*TagSet) Network() string { return "" }
-
-// Clone implements Resource.
-func (t *TagSet) Clone() Resource {
-	c := *t
-	c.Tags = maps.Clone(t.Tags)
-	return &c
-}

@@ -17,8 +17,11 @@ type Kind[R resource.Resource] struct {
 
 	NotFound     fault.Reason // there is none of that id, or it is another account's
 	InTransition fault.Reason // the dataplane is still making, changing or deleting one
-	Tags         bool         // whether one may have tags
-	Quotas       []Quota[R]
+	Tags         bool         // whether one may have tags, and is in a resource group
+	// GroupOf returns the resource in whose resource group one is, as a part of that; nil:
+	// one has a group of its own.
+	GroupOf func(*View, R) resource.Resource
+	Quotas  []Quota[R]
 	// Bounded says why there can't be any number of them, where no quota counts them:
 	// whatever a client may make has a bound.
 	Bounded string
@@ -85,6 +88,7 @@ var kinds = []registered{
 		Indexes: []Index[*resource.RouteTable]{byAccount[*resource.RouteTable](),
 			one(ByVPC, func(t *resource.RouteTable) string { return t.VPC })},
 		NotFound: fault.RouteTableNotFound, Tags: true,
+		GroupOf: func(v *View, t *resource.RouteTable) resource.Resource { return found(v.VPCs.Get(t.VPC)) },
 		Bounded: "one comes with each VPC",
 		Refers: func(t *resource.RouteTable, to func(resource.Kind, string)) {
 			to(resource.KindVPC, t.VPC)
@@ -117,6 +121,7 @@ var kinds = []registered{
 		Indexes: []Index[*resource.VSwitch]{byAccount[*resource.VSwitch](), byRegion[*resource.VSwitch](),
 			one(ByVPC, func(s *resource.VSwitch) string { return s.VPC })},
 		NotFound: fault.VSwitchNotFound, InTransition: fault.VSwitchInTransition, Tags: true,
+		GroupOf: func(v *View, s *resource.VSwitch) resource.Resource { return found(v.VPCs.Get(s.VPC)) },
 		Quotas: []Quota[*resource.VSwitch]{
 			{Name: "vswitches_per_vpc", Default: 24, Counts: "VSwitches of a VPC", Reason: fault.QuotaVSwitch, Index: ByVPC}}, // VPC API reference, CreateVSwitch
 		Blocks: []Block[*resource.VSwitch]{
@@ -165,7 +170,7 @@ var kinds = []registered{
 		Indexes: []Index[*resource.NATGateway]{byAccount[*resource.NATGateway](), byRegion[*resource.NATGateway](),
 			one(ByVPC, func(g *resource.NATGateway) string { return g.VPC }),
 			{ByTableID, func(g *resource.NATGateway) []string { return []string{g.ForwardTable, g.SNATTable} }}},
-		NotFound: fault.NATGatewayNotFound, InTransition: fault.GatewayInTransition,
+		NotFound: fault.NATGatewayNotFound, InTransition: fault.GatewayInTransition, Tags: true,
 		Bounded: "the service gives each VPC one",
 		Blocks: []Block[*resource.NATGateway]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasNATGateway, Index: ByVPC}},
@@ -239,7 +244,7 @@ var kinds = []registered{
 		Name: resource.KindCustomerGateway, Noun: "customer gateway", Table: func(v *View) **Table[*resource.CustomerGateway] { return &v.CustomerGateways },
 		Indexes: []Index[*resource.CustomerGateway]{byAccount[*resource.CustomerGateway](), byRegion[*resource.CustomerGateway](),
 			one(ByAddress, func(g *resource.CustomerGateway) string { return Key(g.Account, g.Region, g.Address.String()) })},
-		NotFound: fault.CustomerGatewayNotFound,
+		NotFound: fault.CustomerGatewayNotFound, Tags: true,
 		Quotas: []Quota[*resource.CustomerGateway]{
 			{Name: "customer_gateways", Default: 100, Counts: "customer gateways of an account", Reason: fault.QuotaCustomerGateway, Index: ByAccount}}, // not documented
 		Decides: func(v *View, g *resource.CustomerGateway) (networks []string) {
@@ -256,7 +261,8 @@ var kinds = []registered{
 			one(ByVPC, func(c *resource.VPNConnection) string { return c.VPC }),
 			one(ByGateway, func(c *resource.VPNConnection) string { return c.Gateway }),
 			one(ByCustomerGateway, func(c *resource.VPNConnection) string { return c.CustomerGateway })},
-		NotFound: fault.VPNConnectionNotFound, InTransition: fault.VPNGatewayConfiguring,
+		NotFound: fault.VPNConnectionNotFound, InTransition: fault.VPNGatewayConfiguring, Tags: true,
+		GroupOf: func(v *View, c *resource.VPNConnection) resource.Resource { return found(v.VPNGateways.Get(c.Gateway)) },
 		Quotas: []Quota[*resource.VPNConnection]{
 			{Name: "vpn_connections_per_gateway", Default: 10, Counts: "IPsec connections of a VPN gateway", Reason: fault.QuotaVPNConnection, Index: ByGateway}}, // not documented
 		Blocks: []Block[*resource.VPNConnection]{

@@ -12,6 +12,10 @@ import (
 type registered interface {
 	name() resource.Kind
 	tags() bool
+	// grouped says whether one has a resource group of its own; groupOf returns the
+	// resource whose group it is in, nil if that is its own.
+	grouped() bool
+	groupOf(v *View, r resource.Resource) resource.Resource
 	barred() []fault.Reason
 	// empty gives v an empty table, share the one of another view, to be changed.
 	empty(v *View)
@@ -38,6 +42,7 @@ var byName = func() map[resource.Kind]registered {
 
 func (k Kind[R]) name() resource.Kind    { return k.Name }
 func (k Kind[R]) tags() bool             { return k.Tags }
+func (k Kind[R]) grouped() bool          { return k.Tags && k.GroupOf == nil }
 func (k Kind[R]) bounded() string        { return k.Bounded }
 func (k Kind[R]) barred() []fault.Reason { return k.Barred }
 func (k Kind[R]) rows(v *View) rows      { return *k.Table(v) }
@@ -53,6 +58,13 @@ func (k Kind[R]) index(name string) Index[R] {
 		}
 	}
 	panic(fmt.Sprintf("state: table %s has no index %q", k.Name, name))
+}
+
+func (k Kind[R]) groupOf(v *View, r resource.Resource) resource.Resource {
+	if k.GroupOf == nil {
+		return nil
+	}
+	return k.GroupOf(v, r.(R))
 }
 
 // decides returns the networks for which a resource of this kind matters.

@@ -21,10 +21,7 @@ type Query struct {
 }
 
 // Match is a tag that a resource has to have.
-type Match struct {
-	Key    string
-	Values state.OneOf[string]
-}
+type Match = state.TagMatch
 
 // Attached is a tag of a resource.
 type Attached struct {
@@ -63,7 +60,7 @@ func (s *Service) List(c identity.Caller, q Query) (page []Attached, next string
 			if len(page) == q.Size {
 				return page, token(c, q, last), nil
 			}
-			page = append(page, Attached{Tag{k, t.Tags[k]}, t.ID})
+			page = append(page, Attached{Tag{Key: k, Value: t.Tags[k]}, t.ID})
 			last = at
 		}
 	}

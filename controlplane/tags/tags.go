@@ -1,6 +1,8 @@
-// Package tags attaches tags to resources of any kind that may have them, and finds
-// resources by them (VPN Gateway API reference, TagResources, UntagResources,
-// ListTagResources). Which kinds may is registered in package state.
+// Package tags attaches tags to resources of any kind that may have them, finds resources
+// by them (VPN Gateway API reference, TagResources, UntagResources, ListTagResources), and
+// moves resources from one resource group to another. Which kinds have tags and groups is
+// registered in package state; a service files what it makes by change.Tx.Label, and its
+// queries take state.Labelled.
 package tags
 
 import (
@@ -38,7 +40,7 @@ type Target struct {
 }
 
 // Tag is a key and its value.
-type Tag struct{ Key, Value string }
+type Tag = resource.Tag
 
 // Tag attaches tags to resources; a key that a resource has already gets the
 // new value (VPN Gateway API reference, TagResources). Either all resources get
@@ -68,26 +70,70 @@ func (s *Service) Tag(ctx context.Context, c identity.Caller, to Target, tags []
 	})
 }
 
-// Untag removes tags from resources by their keys; what a resource does not
-// have counts as removed (UntagResources).
+// Old says which tags are to be removed. What a resource does not have counts as
+// removed.
+type Old struct {
+	Keys []string
+	Tags []state.TagMatch // those with one of the values
+	All  bool             // all tags
+}
+
+// Untag removes tags from resources (UntagResources).
 //
 // Reasons: RegionNotFound, TagsMissing, that the resource is not found.
-func (s *Service) Untag(ctx context.Context, c identity.Caller, from Target, keys []string) error {
+func (s *Service) Untag(ctx context.Context, c identity.Caller, from Target, old Old) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		if err := s.settings.CheckRegion(from.Region); err != nil {
 			return err
 		}
-		if len(keys) == 0 {
+		if len(old.Keys)+len(old.Tags) == 0 && !old.All {
 			return fault.New(fault.TagsMissing, "give the key of at least one tag")
 		}
 		return s.retag(tx, c, from, "resources untagged", func(set *resource.TagSet) error {
-			for _, k := range keys {
+			if old.All {
+				clear(set.Tags)
+			}
+			for _, k := range old.Keys {
 				delete(set.Tags, k)
+			}
+			for _, t := range old.Tags {
+				if v, has := set.Tags[t.Key]; has && t.Values.Allows(v) {
+					delete(set.Tags, t.Key)
+				}
 			}
 			return nil
 		})
 	})
 }
+
+// Move puts a resource into another resource group (MoveResourceGroup). What is a part of
+// a VPC is in the group of that. Reasons: RegionNotFound, ParameterInvalid for a kind
+// without groups, that the resource is not found.
+func (s *Service) Move(ctx context.Context, c identity.Caller, region string, kind resource.Kind, id, group string) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		if err := s.settings.CheckRegion(region); err != nil {
+			return err
+		}
+		old, err := tx.Grouped(kind, c.Account, region, id)
+		if err != nil {
+			return err
+		}
+		if old.Metadata().ResourceGroup() == group {
+			return nil
+		}
+		r := old.Clone()
+		r.Metadata().Group = group
+		tx.PutAttributes(r)
+		tx.Done("resource moved", "kind", kind, "id", id, "group", group)
+		return nil
+	})
+}
+
+// Of returns the tags of the resource of that id, which is the caller's, by key.
+func (s *Service) Of(id string) []resource.Tag { return s.db.View().TagsOf(id) }
+
+// Group returns the id of the resource group that a resource is in.
+func (s *Service) Group(r resource.Resource) string { return s.db.View().ResourceGroup(r) }
 
 // retag puts what edit makes of each resource's tags, and writes nothing where
 // that is what it has.

@@ -3,6 +3,7 @@ package tags_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"sluice/controlplane/fault"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
 	"sluice/controlplane/tags"
 	"sluice/controlplane/vpn"
 )
@@ -72,13 +74,35 @@ func (s *site) list(t *testing.T, q tags.Query) []string {
 	}
 }
 
+// customerGateway makes a customer gateway of Alice's and returns its id.
+func (s *site) customerGateway(t *testing.T) string {
+	t.Helper()
+	g, err := s.VPN.CreateCustomerGateway(ctx, planetest.Alice, vpn.CustomerGateway{Region: planetest.Region, Address: netip.MustParseAddr("198.51.100.1")})
+	succeeds(t, err)
+	return g.ID
+}
+
+// connection makes a VPN connection to another customer gateway and returns its id.
+func (s *site) connection(t *testing.T) string {
+	t.Helper()
+	g, err := s.VPN.CreateCustomerGateway(ctx, planetest.Alice, vpn.CustomerGateway{Region: planetest.Region, Address: netip.MustParseAddr("198.51.100.2")})
+	succeeds(t, err)
+	c, err := s.VPN.CreateConnection(ctx, planetest.Alice, vpn.NewConnection{Region: planetest.Region, Gateway: s.gateway, CustomerGateway: g.ID, Settings: vpn.ConnectionSettings{
+		LocalSubnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, RemoteSubnets: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}}})
+	succeeds(t, err)
+	return c.ID
+}
+
 func TestTagEveryKind(t *testing.T) {
 	s := newSite(t)
 	vpc, _ := s.DB.View().VPCs.Get(s.vpc)
+	var kinds []resource.Kind
 	for kind, id := range map[resource.Kind]string{
 		resource.KindVPC: s.vpc, resource.KindVSwitch: s.vswitch, resource.KindRouteTable: vpc.RouteTable,
 		resource.KindElasticIP: s.NewEIP(planetest.Alice).ID, resource.KindVPNGateway: s.gateway,
+		resource.KindNATGateway: s.Gateway(planetest.Alice, s.vpc).ID, resource.KindCustomerGateway: s.customerGateway(t), resource.KindVPNConnection: s.connection(t),
 	} {
+		kinds = append(kinds, kind)
 		s.tag(t, of(kind, id), tags.Tag{Key: "Dept", Value: "Finance"}, tags.Tag{Key: "Empty", Value: ""})
 		want := []string{id + ":Dept=Finance", id + ":Empty="}
 		if got := s.list(t, tags.Query{Target: of(kind, id)}); !slices.Equal(got, want) {
@@ -88,6 +112,9 @@ func TestTagEveryKind(t *testing.T) {
 		if got := s.list(t, tags.Query{Target: of(kind), Filters: []tags.Match{{Key: "Dept"}}}); !slices.Equal(got, want[:1]) {
 			t.Errorf("%s by key: %q, want %q", kind, got, want[:1])
 		}
+	}
+	if slices.Sort(kinds); !slices.Equal(kinds, state.TaggedKinds()) {
+		t.Errorf("tagged %v, of %v", kinds, state.TaggedKinds())
 	}
 	// A tag is nothing that the dataplane follows.
 	s.Stalled(func() {
@@ -109,19 +136,30 @@ func TestTagChangesAndRemoves(t *testing.T) {
 	}
 	before := s.DB.View()
 	s.tag(t, to, tags.Tag{Key: "b", Value: "3"})
-	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, to, []string{"absent"}))
+	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, to, tags.Old{Keys: []string{"absent"}}))
 	if s.DB.View() != before {
 		t.Error("a change to what is there was written")
 	}
-	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, to, []string{"a", "absent"}))
+	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, to, tags.Old{Keys: []string{"a", "absent"}}))
 	if got := s.list(t, tags.Query{Target: to}); len(got) != 2 {
 		t.Errorf("tags %q", got)
 	}
-	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, to, []string{"b", "c"}))
+	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, to, tags.Old{Keys: []string{"b", "c"}}))
 	if n := s.DB.View().TagSets.Len(); n != 0 {
 		t.Errorf("%d sets without a tag are kept", n)
 	}
-	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, to, []string{"b"}))
+	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, to, tags.Old{Keys: []string{"b"}}))
+
+	// By value, and all at once.
+	s.tag(t, to, tags.Tag{Key: "a", Value: "1"}, tags.Tag{Key: "b", Value: "2"}, tags.Tag{Key: "c", Value: "3"})
+	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, to, tags.Old{Tags: []state.TagMatch{{Key: "a", Values: []string{"2"}}, {Key: "b", Values: []string{"2"}}, {Key: "absent"}}}))
+	if got := s.list(t, tags.Query{Target: to}); strings.Join(got, " ") != fmt.Sprintf("%[1]s:a=1 %[1]s:c=3", s.vpc) {
+		t.Errorf("tags %q", got)
+	}
+	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, to, tags.Old{All: true}))
+	if n := s.DB.View().TagSets.Len(); n != 0 {
+		t.Errorf("%d sets without a tag are kept", n)
+	}
 
 	// The tags go with the resource.
 	alone := s.VPC(planetest.Alice, "10.0.0.0/16").VPC
@@ -150,14 +188,15 @@ func TestTagIsRefused(t *testing.T) {
 		"region":         {tags.Target{Region: "mars", Kind: resource.KindVPC, IDs: []string{s.vpc}}, one, fault.RegionNotFound},
 		"another region": {tags.Target{Region: planetest.Elsewhere, Kind: resource.KindVPC, IDs: []string{s.vpc}}, one, fault.VPCNotFound},
 		"no tag":         {of(resource.KindVPC, s.vpc), nil, fault.TagsMissing},
-		"twice":          {of(resource.KindVPC, s.vpc), []tags.Tag{{"k", "v"}, {"k", "w"}}, fault.TagDuplicate},
+		"twice":          {of(resource.KindVPC, s.vpc), []tags.Tag{{Key: "k", Value: "v"}, {Key: "k", Value: "w"}}, fault.TagDuplicate},
 		"one of two":     {of(resource.KindVPC, s.vpc, "vpc-none"), one, fault.VPCNotFound},
 		"Bob's":          {of(resource.KindVPC, theirs), one, fault.VPCNotFound},
 		"another kind":   {of(resource.KindVSwitch, s.vpc), one, fault.VSwitchNotFound},
 		"route table":    {of(resource.KindRouteTable, "vtb-none"), one, fault.RouteTableNotFound},
 		"elastic IP":     {of(resource.KindElasticIP, "eip-none"), one, fault.ElasticIPNotFound},
 		"VPN gateway":    {of(resource.KindVPNGateway, "vpn-none"), one, fault.VPNGatewayNotFound},
-		"kind":           {of(resource.KindNATGateway, "ngw-none"), one, fault.ParameterInvalid},
+		"NAT gateway":    {of(resource.KindNATGateway, "ngw-none"), one, fault.NATGatewayNotFound},
+		"kind":           {of(resource.KindVRouter, "vrt-none"), one, fault.ParameterInvalid},
 		"too many":       {of(resource.KindVSwitch, s.vswitch), one, fault.QuotaTag},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,8 +208,8 @@ func TestTagIsRefused(t *testing.T) {
 	}
 	// The value of one of the twenty may change all the same.
 	s.tag(t, of(resource.KindVSwitch, s.vswitch), tags.Tag{Key: "k7", Value: "w"})
-	planetest.Refused(t, s.Tags.Untag(ctx, planetest.Alice, of(resource.KindVPC, s.vpc), nil), fault.TagsMissing)
-	planetest.Refused(t, s.Tags.Untag(ctx, planetest.Alice, of(resource.KindVPC, theirs), []string{"k"}), fault.VPCNotFound)
+	planetest.Refused(t, s.Tags.Untag(ctx, planetest.Alice, of(resource.KindVPC, s.vpc), tags.Old{}), fault.TagsMissing)
+	planetest.Refused(t, s.Tags.Untag(ctx, planetest.Alice, of(resource.KindVPC, theirs), tags.Old{Keys: []string{"k"}}), fault.VPCNotFound)
 }
 
 func TestTagQuery(t *testing.T) {
@@ -225,8 +264,8 @@ func TestTagPages(t *testing.T) {
 	if len(first) != 3 || next == "" {
 		t.Fatalf("first page %v, token %q", first, next)
 	}
-	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, of(resource.KindVPC, ids[1]), []string{"a"})) // the last of the page
-	s.tag(t, of(resource.KindVPC, ids[0]), tags.Tag{Key: "c", Value: ""})                        // before it
+	succeeds(t, s.Tags.Untag(ctx, planetest.Alice, of(resource.KindVPC, ids[1]), tags.Old{Keys: []string{"a"}})) // the last of the page
+	s.tag(t, of(resource.KindVPC, ids[0]), tags.Tag{Key: "c", Value: ""})                                        // before it
 	q.Token, q.Size = next, 20
 	rest, end, err := s.Tags.List(planetest.Alice, q)
 	succeeds(t, err)

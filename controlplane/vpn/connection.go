@@ -19,6 +19,7 @@ type NewConnection struct {
 	Gateway         string
 	CustomerGateway string
 	Settings        ConnectionSettings // LocalSubnets and RemoteSubnets are needed
+	Labels          resource.Labels    // without a group: a connection is in its gateway's
 }
 
 // CreatedConnection is what CreateConnection made. It holds no secret: it is
@@ -38,7 +39,7 @@ var notAsked = &dataplane.VPNAbilities{NotKnownYet: true}
 //
 // Reasons, in this order: RegionNotFound, VPNGatewayNotFound,
 // CustomerGatewayNotFound, VPNIPsecOff, those of check, QuotaVPNConnection,
-// those of autoRoutes, VPNGatewayConfiguring.
+// those of autoRoutes, TagDuplicate, QuotaTag, VPNGatewayConfiguring.
 func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in NewConnection) (CreatedConnection, error) {
 	// Not for what is refused anyhow: it may wait.
 	able := notAsked
@@ -82,6 +83,9 @@ func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in Ne
 		}
 		routes, err := s.autoRoutes(tx, nil, x)
 		if err != nil {
+			return CreatedConnection{}, err
+		}
+		if err := tx.Label(x, in.Labels); err != nil {
 			return CreatedConnection{}, err
 		}
 		if err := s.configured(tx.View, g); err != nil {

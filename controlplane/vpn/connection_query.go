@@ -65,7 +65,8 @@ type ConnectionQuery struct {
 	IDs              state.OneOf[string]
 	Gateways         state.OneOf[string]
 	CustomerGateways state.OneOf[string]
-	Page             state.Page
+	state.Labelled
+	Page state.Page
 }
 
 // Connections lists the caller's connections in the order in which they were
@@ -93,7 +94,7 @@ func (s *Service) Connections(ctx context.Context, c identity.Caller, q Connecti
 			return q.Gateways.Allows(x.Gateway) && q.CustomerGateways.Allows(x.CustomerGateway)
 		}
 	}
-	page := state.SelectOwn(v.VPNConnections, c.Account, q.Region, q.Page, keep, state.Itself,
+	page := state.SelectOwn(v.VPNConnections, c.Account, q.Region, q.Page, state.Filed(v, q.Labelled, keep), state.Itself,
 		state.Under{Index: state.ByID, Keys: q.IDs}, state.Under{Index: state.ByCustomerGateway, Keys: q.CustomerGateways}, state.Under{Index: state.ByGateway, Keys: q.Gateways})
 	out := state.Listing[ConnectionStatus]{Total: page.Total}
 	live := map[string]map[string]dataplane.VPNStatus{} // asked for once a network

@@ -19,13 +19,14 @@ type CustomerGateway struct {
 	ASN         uint32     // 0: not given
 	Name        string     // empty: the customer gateway's id
 	Description string
+	Labels      resource.Labels
 }
 
 // CreateCustomerGateway notes the VPN device of a remote site (VPN Gateway API
 // reference, CreateCustomerGateway).
 //
 // Reasons: RegionNotFound, CustomerGatewayAddress, CustomerGatewayExists,
-// QuotaCustomerGateway.
+// QuotaCustomerGateway, TagDuplicate, QuotaTag.
 func (s *Service) CreateCustomerGateway(ctx context.Context, c identity.Caller, in CustomerGateway) (*resource.CustomerGateway, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (*resource.CustomerGateway, error) {
 		if err := s.settings.CheckRegion(in.Region); err != nil {
@@ -48,6 +49,9 @@ func (s *Service) CreateCustomerGateway(ctx context.Context, c identity.Caller, 
 			g.Name = g.ID
 		}
 		if err := tx.Room(g); err != nil {
+			return nil, err
+		}
+		if err := tx.Label(g, in.Labels); err != nil {
 			return nil, err
 		}
 		tx.Put(g)

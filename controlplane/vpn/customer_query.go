@@ -11,7 +11,8 @@ import (
 type CustomerGatewayQuery struct {
 	Region string
 	IDs    state.OneOf[string] // one that is not there is refused
-	Page   state.Page
+	state.Labelled
+	Page state.Page
 }
 
 // CustomerGateways lists the caller's customer gateways in the order in which
@@ -28,7 +29,7 @@ func (s *Service) CustomerGateways(c identity.Caller, q CustomerGatewayQuery) (s
 			return state.Listing[*resource.CustomerGateway]{}, err
 		}
 	}
-	return state.SelectOwn(v.CustomerGateways, c.Account, q.Region, q.Page, nil, state.Itself, state.Under{Index: state.ByID, Keys: q.IDs}), nil
+	return state.SelectOwn(v.CustomerGateways, c.Account, q.Region, q.Page, state.Filed[*resource.CustomerGateway](v, q.Labelled, nil), state.Itself, state.Under{Index: state.ByID, Keys: q.IDs}), nil
 }
 
 // CustomerGateway returns one of the caller's customer gateways

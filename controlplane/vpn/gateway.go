@@ -32,6 +32,7 @@ type Gateway struct {
 	IPsec          bool
 	SSL            bool
 	SSLConnections int // 0: not given
+	Labels         resource.Labels
 }
 
 // NewGateway is what CreateGateway made.
@@ -47,7 +48,7 @@ type NewGateway struct {
 //
 // Reasons, in this order: RegionNotFound, VPCNotFound, VSwitchNotFound,
 // PeriodMissing, VPNGatewayExists, VPNUnavailable, NoFreeElasticIP,
-// VPCInTransition.
+// VPCInTransition, TagDuplicate, QuotaTag.
 func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gateway) (NewGateway, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (NewGateway, error) {
 		vpc, err := lookup.In(s.settings, c, tx.VPCs, in.Region, in.VPC)
@@ -104,6 +105,9 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			if made.Order, err = s.orderNumber(); err != nil {
 				return NewGateway{}, err
 			}
+		}
+		if err := tx.Label(g, in.Labels); err != nil {
+			return NewGateway{}, err
 		}
 		tx.Put(g)
 		tx.Done("VPN gateway created", "gateway", g.ID, "vpc", vpc.ID, "address", address, "bandwidth", g.Bandwidth)

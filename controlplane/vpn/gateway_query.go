@@ -24,7 +24,8 @@ type GatewayQuery struct {
 	VPCs   state.OneOf[string]
 	Phases state.OneOf[resource.Phase]
 	None   bool // a filter that no gateway can match was given
-	Page   state.Page
+	state.Labelled
+	Page state.Page
 }
 
 // Gateways lists the caller's gateways in the order in which they were made
@@ -42,7 +43,7 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 		keep = func(g *resource.VPNGateway) bool { return q.VPCs.Allows(g.VPC) && q.Phases.Allows(s.phase(g)) }
 	}
 	item := func(g *resource.VPNGateway) GatewayStatus { return s.gatewayStatus(v, g) }
-	return state.SelectOwn(v.VPNGateways, c.Account, q.Region, q.Page, keep, item,
+	return state.SelectOwn(v.VPNGateways, c.Account, q.Region, q.Page, state.Filed(v, q.Labelled, keep), item,
 		state.Under{Index: state.ByID, Keys: q.IDs}, state.Under{Index: state.ByVPC, Keys: q.VPCs}), nil
 }
 

@@ -281,6 +281,8 @@ func (p *param) textCheck(refuse string) string {
 		test = fmt.Sprintf("!isDescription(v, %d, %d, %t)", p.MinLength, p.MaxLength, p.First == "letter")
 	case p.Format == "tag":
 		test = fmt.Sprintf("!isTag(v, %d)", p.MaxLength)
+	case p.Format == "resource-group":
+		test = "!isResourceGroup(v)"
 	case p.MinLength > 0 || p.MaxLength > 0:
 		test = fmt.Sprintf("!lengthIn(v, %d, %d)", p.MinLength, p.MaxLength)
 	}
