@@ -20,13 +20,15 @@ const timestampLayout = "2006-01-02T15:04:05Z"
 
 // call is one request on its way through. It implements edge.Call.
 type call struct {
-	actions   Actions
-	request   *edge.Request
-	format    Format
-	params    *Params
-	algorithm Algorithm
-	action    string
-	answer    Response
+	actions Actions
+	request *edge.Request
+	format  Format
+	params  *Params
+	inQuery int // so many of params are of the query; the rest is of the body
+	body    []byte
+	scheme  scheme
+	action  string
+	answer  Response
 }
 
 // Decode implements edge.Call.
@@ -34,52 +36,62 @@ func (c *call) Decode() *edge.Error { return (*edge.Error)(c.read()) }
 
 // read takes the parameters out of a request: those of the query and of a form
 // body together.
-func (c *call) read() *Error {
+func (c *call) read() (refusal *Error) {
 	r := c.request
+	c.scheme, c.format = schemeOf(c)
 	if r.URL.Path != "/" && r.URL.Path != "" {
 		return notFound()
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return documented("", "UnsupportedHTTPMethod", "")
 	}
-	text := r.URL.RawQuery
-	body, refusal := c.form()
-	if refusal != nil {
+	if c.body, refusal = c.form(); refusal != nil {
 		// The query alone may say how the answer is wanted.
 		if p, err := ParseParams(r.URL.RawQuery); err == nil {
-			c.format, _ = ParseFormat(p.Get("Format"))
+			_ = c.setFormat(p)
 		}
 		return refusal
 	}
-	if body != "" {
-		text += "&" + body
-	}
-	if strings.Count(text, "&") >= maxParameters {
+	p, body := &Params{}, string(c.body)
+	if strings.Count(r.URL.RawQuery, "&")+min(len(body), 1)+strings.Count(body, "&") >= maxParameters || p.read(r.URL.RawQuery) != nil {
 		return malformed()
 	}
-	p, err := ParseParams(text)
-	if err != nil {
+	c.inQuery = p.Len()
+	if p.read(body) != nil {
 		return malformed()
 	}
 	c.params = p
-	c.format, refusal = ParseFormat(p.Get("Format"))
+	refusal = c.setFormat(p)
 	if name := p.Ambiguous(); refusal == nil && name != "" {
 		refusal = invalidParameter(name)
 	}
 	return refusal
 }
 
+// setFormat takes the form of the answer from the parameter Format, if it is there.
+func (c *call) setFormat(p *Params) *Error {
+	v := p.Get("Format")
+	if v == "" {
+		return nil
+	}
+	f, refusal := ParseFormat(v)
+	if refusal == nil {
+		c.format = f
+	}
+	return refusal
+}
+
 // form reads a form body. Some clients send a Content-Type without a body:
 // what it says matters only when there is one.
-func (c *call) form() (string, *Error) {
+func (c *call) form() ([]byte, *Error) {
 	body, refusal := c.request.ReadBody()
 	if refusal != nil || len(body) == 0 {
-		return "", (*Error)(refusal)
+		return nil, (*Error)(refusal)
 	}
 	if t, _, err := mime.ParseMediaType(c.request.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
-		return "", wrongMediaType()
+		return nil, wrongMediaType()
 	}
-	return string(body), nil
+	return body, nil
 }
 
 // Claim implements edge.Call.
@@ -91,53 +103,34 @@ func (c *call) Claim() (edge.Claim, *edge.Error) {
 // claim checks the common parameters in the order of the documents' table of
 // common errors.
 func (c *call) claim() (claim edge.Claim, refusal *Error) {
-	p := c.params
-	if refusal = requireCommon(p); refusal != nil {
+	in, refusal := c.scheme.common()
+	if refusal != nil {
 		return claim, refusal
 	}
-	name, a, refusal := lookupAction(p.Get("Action"))
+	name, a, refusal := lookupAction(in.action)
 	if refusal != nil {
 		return claim, refusal
 	}
 	c.action = name
-	claim = edge.Claim{Action: name, Writes: a.writes, KeyID: p.Get("AccessKeyId"), Nonce: p.Get("SignatureNonce")}
-	if p.Get("Version") != Version {
+	claim = edge.Claim{Action: name, Writes: a.writes, KeyID: in.keyID, Nonce: in.nonce}
+	if in.version != Version {
 		return claim, invalidAction()
 	}
-	c.algorithm = Algorithm(p.Get("SignatureMethod"))
-	if _, ok := c.algorithm.hash(); !ok {
-		return claim, documented("", "InvalidParamater", "SignatureMethod")
-	}
-	if p.Get("SignatureVersion") != SignatureVersion {
-		return claim, documented("", "InvalidParamater", "SignatureVersion")
+	if refusal = c.scheme.check(); refusal != nil {
+		return claim, refusal
 	}
 	var err error
-	if claim.Signed, err = time.Parse(timestampLayout, p.Get("Timestamp")); err != nil {
+	if claim.Signed, err = time.Parse(timestampLayout, in.time); err != nil {
 		return claim, documented("", "IllegalTimestamp", "")
+	}
+	if in.token != "" {
+		return claim, unknownToken()
 	}
 	return claim, nil
 }
 
-// requireCommon answers with the documented message of each common parameter
-// that is missing; for those that have none of their own, with the usual one.
-func requireCommon(p *Params) *Error {
-	for _, name := range []string{"Action", "AccessKeyId", "Signature", "TimeStamp", "Version"} {
-		if p.Get(name) == "" {
-			return documented("", "MissingParameter", `"`+name+`"`)
-		}
-	}
-	for _, name := range []string{"SignatureMethod", "SignatureVersion", "SignatureNonce"} {
-		if p.Get(name) == "" {
-			return missingParameter(name)
-		}
-	}
-	return nil
-}
-
 // Verify implements edge.Call.
-func (c *call) Verify(secret string) bool {
-	return Verify(c.request.Method, c.params, secret, c.algorithm, c.params.Get(signatureName))
-}
+func (c *call) Verify(secret string) bool { return c.scheme.verify(secret) }
 
 // Authorize implements edge.Call.
 func (c *call) Authorize(key identity.Key) *edge.Error {

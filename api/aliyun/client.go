@@ -22,7 +22,7 @@ type Client struct {
 	AccessKeyID     string
 	AccessKeySecret string
 
-	Algorithm Algorithm        // empty: HMACSHA1
+	Algorithm Algorithm        // HMACSHA1, HMACSHA256 or ACS3; empty: HMACSHA1
 	Method    string           // GET or POST (a form body); empty: POST
 	HTTP      *http.Client     // nil: http.DefaultClient
 	Now       func() time.Time // nil: time.Now
@@ -63,10 +63,20 @@ func (e *CallError) Unwrap() error { return e.Refusal }
 
 // Call sends an action with its own parameters and returns the answer as JSON.
 // The error is a *CallError if the service refused. Common parameters are
-// added; one that is given among params replaces the usual value, and with an
-// empty value is left out: so a test can send what it likes.
+// added; but for ACS3, one that is given among params replaces the usual value, and
+// with an empty value is left out: so a test can send what it likes.
 func (c *Client) Call(ctx context.Context, action string, params map[string]string) (json.RawMessage, error) {
-	status, body, err := c.Send(ctx, c.Sign(action, params))
+	var req *http.Request
+	var err error
+	if c.Algorithm == ACS3 {
+		req, err = c.acs3Request(ctx, action, params)
+	} else {
+		req, err = c.request(ctx, c.Sign(action, params))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", action, err)
+	}
+	status, body, err := c.do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", action, err)
 	}
@@ -98,13 +108,6 @@ func (c *Client) CallInto(ctx context.Context, action string, params map[string]
 
 // Sign returns all parameters of a call, the signature included.
 func (c *Client) Sign(action string, params map[string]string) *Params {
-	now, nonce := c.Now, c.NewNonce
-	if now == nil {
-		now = time.Now
-	}
-	if nonce == nil {
-		nonce = uuid.NewString
-	}
 	algorithm := c.Algorithm
 	if algorithm == "" {
 		algorithm = HMACSHA1
@@ -121,8 +124,8 @@ func (c *Client) Sign(action string, params map[string]string) *Params {
 		{"AccessKeyId", c.AccessKeyID},
 		{"SignatureMethod", string(algorithm)},
 		{"SignatureVersion", SignatureVersion},
-		{"SignatureNonce", nonce()},
-		{"Timestamp", now().UTC().Format(timestampLayout)},
+		{"SignatureNonce", c.nonce()},
+		{"Timestamp", c.timestamp()},
 	} {
 		if _, ok := given.Lookup(common.name); !ok {
 			all.Add(common.name, common.value)
@@ -142,6 +145,21 @@ func (c *Client) Sign(action string, params map[string]string) *Params {
 	return all
 }
 
+func (c *Client) nonce() string {
+	if c.NewNonce == nil {
+		return uuid.NewString()
+	}
+	return c.NewNonce()
+}
+
+func (c *Client) timestamp() string {
+	now := c.Now
+	if now == nil {
+		now = time.Now
+	}
+	return now().UTC().Format(timestampLayout)
+}
+
 func (c *Client) method() string {
 	if c.Method == "" {
 		return http.MethodPost
@@ -152,6 +170,40 @@ func (c *Client) method() string {
 // Send sends parameters as they are and returns the HTTP status and the body
 // of the answer, whatever it is.
 func (c *Client) Send(ctx context.Context, p *Params) (status int, body []byte, err error) {
+	req, err := c.request(ctx, p)
+	if err != nil {
+		return 0, nil, err
+	}
+	return c.do(req)
+}
+
+// acs3Request returns a call that is signed in its headers.
+func (c *Client) acs3Request(ctx context.Context, action string, params map[string]string) (*http.Request, error) {
+	p := &Params{}
+	for name, value := range params {
+		if value != "" {
+			p.Add(name, value)
+		}
+	}
+	req, err := c.request(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]string{
+		headerAction: action, headerVersion: Version, headerDate: c.timestamp(), headerNonce: c.nonce(), "accept": "application/json",
+	} {
+		req.Header.Set(name, value)
+	}
+	var body []byte
+	if c.method() == http.MethodPost {
+		body, p = p.Encode(), &Params{}
+	}
+	SignACS3(req, p, body, c.AccessKeyID, c.AccessKeySecret)
+	return req, nil
+}
+
+// request returns a request with parameters in its query or, with POST, in its body.
+func (c *Client) request(ctx context.Context, p *Params) (*http.Request, error) {
 	encoded := p.Encode()
 	url, content := c.Endpoint+"/", io.Reader(nil)
 	if c.method() == http.MethodPost {
@@ -161,11 +213,15 @@ func (c *Client) Send(ctx context.Context, p *Params) (status int, body []byte, 
 	}
 	req, err := http.NewRequestWithContext(ctx, c.method(), url, content)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	if content != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
+	return req, nil
+}
+
+func (c *Client) do(req *http.Request) (status int, body []byte, err error) {
 	client := c.HTTP
 	if client == nil {
 		client = http.DefaultClient

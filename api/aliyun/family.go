@@ -79,6 +79,12 @@ func wrongMediaType() *Error {
 	return &Error{http.StatusUnsupportedMediaType, "UnsupportedMediaType", "The request body must be application/x-www-form-urlencoded."}
 }
 
+// unknownToken answers for temporary credentials: nobody here gives any out. No document
+// has the code; the cloud's other documents do, with this message.
+func unknownToken() *Error {
+	return &Error{http.StatusBadRequest, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed."}
+}
+
 // malformed answers for a request whose parameters cannot be read at all.
 func malformed() *Error {
 	return documented("", "InvalidParameter", "The specified parameter is not valid")

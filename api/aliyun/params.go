@@ -45,6 +45,14 @@ func NewParams(namesAndValues ...string) *Params {
 // differently in different programs.
 func ParseParams(query string) (*Params, error) {
 	p := &Params{}
+	if err := p.read(query); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// read adds what a query string or a form body has, as ParseParams.
+func (p *Params) read(query string) error {
 	for query != "" {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")
@@ -52,20 +60,20 @@ func ParseParams(query string) (*Params, error) {
 			continue
 		}
 		if strings.Contains(pair, ";") {
-			return nil, fmt.Errorf("parameter %.64q holds a bare semicolon; write it as %%3B", pair)
+			return fmt.Errorf("parameter %.64q holds a bare semicolon; write it as %%3B", pair)
 		}
 		k, v, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(k)
 		if err != nil {
-			return nil, fmt.Errorf("parameter name %.64q: %w", k, err)
+			return fmt.Errorf("parameter name %.64q: %w", k, err)
 		}
 		value, err := url.QueryUnescape(v)
 		if err != nil {
-			return nil, fmt.Errorf("value of parameter %.64q: %w", name, err)
+			return fmt.Errorf("value of parameter %.64q: %w", name, err)
 		}
 		p.Add(name, value)
 	}
-	return p, nil
+	return nil
 }
 
 // Add appends one parameter.

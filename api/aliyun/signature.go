@@ -102,7 +102,7 @@ func (t *signedText) write(method string, p *Params) {
 			t.sorted = append(t.sorted, param{name, value})
 		}
 	}
-	slices.SortFunc(t.sorted, func(a, b param) int { return strings.Compare(a.name, b.name) })
+	t.sort()
 	b := append(t.bytes[:0], method...)
 	b = append(b, "&%2F&"...)
 	for i, x := range t.sorted {
@@ -115,6 +115,11 @@ func (t *signedText) write(method string, p *Params) {
 	}
 	t.bytes = b
 	clear(t.sorted) // lets go of the request's strings
+}
+
+// sort puts the parameters into the order in which they are signed: by code unit.
+func (t *signedText) sort() {
+	slices.SortFunc(t.sorted, func(a, b param) int { return strings.Compare(a.name, b.name) })
 }
 
 const upperHex = "0123456789ABCDEF"
