@@ -28,6 +28,7 @@ type call struct {
 	body    []byte
 	scheme  scheme
 	action  string
+	other   *otherAction // of another service; nil: one of this
 	answer  Response
 }
 
@@ -107,13 +108,12 @@ func (c *call) claim() (claim edge.Claim, refusal *Error) {
 	if refusal != nil {
 		return claim, refusal
 	}
-	name, a, refusal := lookupAction(in.action)
+	a, refusal := c.find(in)
 	if refusal != nil {
 		return claim, refusal
 	}
-	c.action = name
-	claim = edge.Claim{Action: name, Writes: a.writes, KeyID: in.keyID, Nonce: in.nonce}
-	if in.version != Version {
+	claim = edge.Claim{Action: c.action, Writes: a.writes, KeyID: in.keyID, Nonce: in.nonce}
+	if c.other == nil && in.version != Version {
 		return claim, invalidAction()
 	}
 	if refusal = c.scheme.check(); refusal != nil {
@@ -127,6 +127,19 @@ func (c *call) claim() (claim edge.Claim, refusal *Error) {
 		return claim, unknownToken()
 	}
 	return claim, nil
+}
+
+// find finds the action that is called, of this service or another one.
+func (c *call) find(in common) (a *action, refusal *Error) {
+	s, ok := otherServices[in.version]
+	if !ok {
+		c.action, a, refusal = lookupAction(in.action)
+		return a, refusal
+	}
+	if c.action, c.other = s.find(in.action); c.other == nil {
+		return nil, invalidAction()
+	}
+	return &c.other.action, nil
 }
 
 // Verify implements edge.Call.
@@ -156,8 +169,12 @@ func checkOwner(p *Params, key identity.Key) *Error {
 
 // Invoke implements edge.Call.
 func (c *call) Invoke(ctx context.Context, caller identity.Caller) *edge.Error {
-	answer, refusal := Dispatch(ctx, c.actions, caller, c.action, c.params)
-	c.answer = answer
+	var refusal *Error
+	if c.other != nil {
+		c.answer, refusal = c.other.invoke(ctx, c, caller)
+	} else {
+		c.answer, refusal = Dispatch(ctx, c.actions, caller, c.action, c.params)
+	}
 	return (*edge.Error)(refusal)
 }
 

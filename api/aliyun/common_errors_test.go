@@ -35,7 +35,7 @@ var provoked = []struct {
 	{name: "no SignatureNonce", params: map[string]string{"SignatureNonce": ""}, want: Error{400, "MissingParameter", `The input parameter "SignatureNonce" that is mandatory for processing this request is not supplied.`}},
 	{name: "unknown Action", action: "NoSuchAction", want: Error{400, "InvalidParameter", `The specified parameter "Action or Version" is not valid.`}},
 	{name: "unsupported Action", action: "CreateRouterInterface", want: Error{400, "UnsupportedOperation", "The specified action is not supported."}},
-	{name: "other Version", params: map[string]string{"Version": "2014-05-26"}, want: Error{400, "InvalidParameter", `The specified parameter "Action or Version" is not valid.`}},
+	{name: "other Version", params: map[string]string{"Version": "2014-05-15"}, want: Error{400, "InvalidParameter", `The specified parameter "Action or Version" is not valid.`}},
 	{name: "unknown key", key: "nobody", want: Error{400, "InvalidAccessKeyId.NotFound", "The Access Key ID provided does not exist in our records."}},
 	{name: "disabled key", key: "disabled", want: Error{403, "Forbidden.AccessKeyDisabled", "The Access Key is disabled."}},
 	{name: "wrong Signature", params: map[string]string{"Signature": "CT9X0VtwR86fNWSnsc6v8YGOjuE="}, want: Error{400, "IncompleteSignature", "The request signature does not conform to Aliyun standards."}},
