@@ -37,10 +37,10 @@ completion: build ## write completion for bash, zsh and fish into build/completi
 	bin/sluicectl completion fish >build/completion/sluicectl.fish
 
 .PHONY: setup
-setup: setup-lint setup-test ## install the Debian packages that lint and the tests need, if they are missing
+setup: setup-lint setup-test setup-clients ## install the Debian packages that lint and the tests need, if they are missing
 
-.PHONY: setup-lint setup-test
-setup-lint setup-test: setup-%:
+.PHONY: setup-lint setup-test setup-clients
+setup-lint setup-test setup-clients: setup-%:
 	@scripts/setup.sh $*
 
 .PHONY: demo
@@ -54,6 +54,11 @@ test: setup-test ## run the tests with the race detector, but for the long ones;
 .PHONY: test-all
 test-all: setup-test ## run all tests likewise, also the long ones and those in a virtual machine
 	scripts/test.sh --all
+
+.PHONY: test-clients
+test-clients: setup-clients ## call every supported action by the public SDKs for Go and Node.js, which it fetches into build/clients
+	scripts/clients.sh
+	$(GO) test -count=1 -run 'TestClients' ./api/aliyun
 
 .PHONY: test-vm
 test-vm: setup-test ## run the tests of VPN gateways on the kernel's ESP, in a virtual machine with Linux 6.1

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing: setup.sh FOR..., where FOR is
-# test (tests and benchmarks; fetches the kernel that some tests run on, too) or
-# lint (also generating). Building and the demo need none.
+# test (tests and benchmarks; fetches the kernel that some tests run on, too),
+# clients (the public clients for Node.js, for tests) or lint (also generating).
+# Building and the demo need none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,6 +24,8 @@ needs=(
 	"test /usr/lib/ipsec/plugins/libstrongswan-openssl.so libstrongswan-standard-plugins"
 	"test /usr/lib/ipsec/plugins/libstrongswan-gcrypt.so libstrongswan-extra-plugins"
 	"test /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so libcharon-extra-plugins" # ESP where the kernel has none
+	"clients node nodejs"                      # runs public clients,
+	"clients npm npm"                          # and fetches them
 	"lint clang-14 clang-14"                   # pinned: another version makes other objects
 	"lint llvm-strip-14 llvm-14"
 	"lint /usr/include/bpf/bpf_helpers.h libbpf-dev"
@@ -30,7 +33,7 @@ needs=(
 )
 
 if [ $# -eq 0 ]; then
-	echo "usage: setup.sh test|lint..." >&2
+	echo "usage: setup.sh test|clients|lint..." >&2
 	exit 2
 fi
 missing=()
