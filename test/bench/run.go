@@ -157,6 +157,7 @@ type measurement struct {
 var measurements = []measurement{
 	{"api_write", writes},
 	{"api_describe", describes},
+	{"acs3_describe_over_hmac", describesByACS3},
 	{"apply", applies},
 	{"api_p99_under_siege_ms", sieges},
 	{"fair_open_share", opensFairly},
