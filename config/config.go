@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/goccy/go-yaml/parser"
+
 	"sluice/controlplane/settings"
 )
 
@@ -101,6 +103,17 @@ func Default() *Config {
 		panic("config: the built-in configuration is wrong: " + err.Error())
 	}
 	return c
+}
+
+// Parse checks a configuration that is not in its file yet; the file's name is for errors
+// alone. A mistake is an *Error.
+func Parse(file string, data []byte) (*Config, error) { return parse(file, data) }
+
+// SaysNothing says whether a configuration is one of comments alone, so that the built-in
+// one holds.
+func SaysNothing(data []byte) bool {
+	tree, err := parser.ParseBytes(data, 0)
+	return err == nil && len(bodies(tree)) == 0
 }
 
 func parse(file string, data []byte) (*Config, error) {

@@ -32,23 +32,27 @@ func decode(file string, data []byte, into any) (*places, error) {
 	if err != nil {
 		return nil, d.syntax(err)
 	}
-	var body ast.Node
-	for _, doc := range tree.Docs {
-		if doc.Body == nil || doc.Body.Type() == ast.NullType || doc.Body.Type() == ast.CommentType {
-			continue
-		}
-		if body != nil {
-			return nil, &Error{File: file, Line: doc.Body.GetToken().Position.Line, Text: "a second document begins here; write one document"}
-		}
-		body = doc.Body
-	}
-	if body == nil {
+	all := bodies(tree)
+	switch {
+	case len(all) == 0:
 		return &d.places, nil
+	case len(all) > 1:
+		return nil, &Error{File: file, Line: all[1].GetToken().Position.Line, Text: "a second document begins here; write one document"}
 	}
-	if err := d.value(body, "", reflect.ValueOf(into).Elem()); err != nil {
+	if err := d.value(all[0], "", reflect.ValueOf(into).Elem()); err != nil {
 		return nil, err
 	}
 	return &d.places, nil
+}
+
+// bodies are the documents of a file that say anything.
+func bodies(tree *ast.File) (all []ast.Node) {
+	for _, doc := range tree.Docs {
+		if doc.Body != nil && doc.Body.Type() != ast.NullType && doc.Body.Type() != ast.CommentType {
+			all = append(all, doc.Body)
+		}
+	}
+	return all
 }
 
 func (d *decoder) syntax(err error) error {
