@@ -28,6 +28,17 @@ const (
 	BoundToVirtualIP    BindingType = "virtual-ip"
 )
 
+// Kind returns the kind of resource that an object of that type is; empty for an unknown one.
+func (t BindingType) Kind() Kind {
+	switch t {
+	case BoundToHost, BoundToLoadBalancer, BoundToVirtualIP:
+		return KindInstance
+	case BoundToNATGateway:
+		return KindNATGateway
+	}
+	return ""
+}
+
 // Binding says what an elastic IP is bound to.
 type Binding struct {
 	Type BindingType `json:"type"`

@@ -108,6 +108,20 @@ const (
 	NextHopNATGateway      NextHopType = "nat-gateway" // of a NAT gateway's own route
 )
 
+// Kind returns the kind of resource that a next hop of that type is; empty for those that
+// there are none of yet.
+func (t NextHopType) Kind() Kind {
+	switch t {
+	case NextHopHost, NextHopVirtualIP:
+		return KindInstance
+	case NextHopVPNGateway:
+		return KindVPNGateway
+	case NextHopNATGateway:
+		return KindNATGateway
+	}
+	return ""
+}
+
 // NextHop is one next hop of a route entry.
 type NextHop struct {
 	Type   NextHopType `json:"type"`

@@ -30,8 +30,8 @@ type Kind[R resource.Resource] struct {
 	// depend on it. nil: its own, if it has one.
 	Decides func(*View, R) []string
 
-	// Refers calls to for each resource that there has to be while there is this one;
-	// nil: none. An empty id is none.
+	// Refers calls to for each resource that there has to be while there is this one, but
+	// for its account; nil: none. An empty id is none.
 	Refers func(r R, to func(resource.Kind, string))
 
 	// Blocks is what bars the deletion of a resource of another kind.
@@ -114,6 +114,9 @@ var kinds = []registered{
 		Refers: func(e *resource.RouteEntry, to func(resource.Kind, string)) {
 			to(resource.KindVPC, e.VPC)
 			to(resource.KindRouteTable, e.Table)
+			for _, h := range e.NextHops {
+				to(h.Type.Kind(), h.ID)
+			}
 		},
 	},
 	Kind[*resource.VSwitch]{
@@ -164,6 +167,13 @@ var kinds = []registered{
 			{Name: "elastic_ips", Default: 20, Counts: "elastic IPs of an account", Reason: fault.QuotaElasticIP, Index: ByAccount}}, // not documented
 		Blocks: []Block[*resource.ElasticIP]{
 			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBinding}},
+		Refers: func(e *resource.ElasticIP, to func(resource.Kind, string)) {
+			if e.Binding == nil {
+				return // the VPC that it worked in last may be gone
+			}
+			to(resource.KindVPC, e.VPC)
+			to(e.Binding.Type.Kind(), e.Binding.ID)
+		},
 	},
 	Kind[*resource.NATGateway]{
 		Name: resource.KindNATGateway, Noun: "NAT gateway", Table: func(v *View) **Table[*resource.NATGateway] { return &v.NATGateways },
@@ -238,6 +248,7 @@ var kinds = []registered{
 		Barred: []fault.Reason{fault.VPNGatewayHasConnections},
 		Refers: func(g *resource.VPNGateway, to func(resource.Kind, string)) {
 			to(resource.KindVPC, g.VPC)
+			to(resource.KindVSwitch, g.VSwitch)
 		},
 	},
 	Kind[*resource.CustomerGateway]{

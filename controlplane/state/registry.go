@@ -79,11 +79,8 @@ func (k Kind[R]) decides(v *View, r resource.Resource) []string {
 }
 
 func (k Kind[R]) dangling(v *View) (err error) {
-	if k.Refers == nil {
-		return nil
-	}
 	for r := range (*k.Table(v)).All() {
-		k.Refers(r, func(kind resource.Kind, id string) {
+		to := func(kind resource.Kind, id string) {
 			if id == "" || err != nil {
 				return
 			}
@@ -94,7 +91,11 @@ func (k Kind[R]) dangling(v *View) (err error) {
 				}
 			}
 			err = fmt.Errorf("record %s %q refers to %s %q, which is not there", k.Name, r.Metadata().ID, kind, id)
-		})
+		}
+		to(resource.KindAccount, r.Metadata().Account)
+		if k.Refers != nil {
+			k.Refers(r, to)
+		}
 		if err != nil {
 			return err
 		}
