@@ -107,6 +107,29 @@ func tagged(frame []byte) []byte {
 	return slices.Concat(frame[:12], []byte{0x81, 0, 0xe0, 0}, frame[12:])
 }
 
+// serviceTagged does so with one of 802.1ad.
+func serviceTagged(frame []byte) []byte {
+	return slices.Concat(frame[:12], []byte{0x88, 0xa8, 0, 0}, frame[12:])
+}
+
+// snapped puts a frame's protocol into LLC/SNAP (RFC 1042).
+func snapped(frame []byte) []byte {
+	length := len(frame) - 14 + 8
+	return slices.Concat(frame[:12], []byte{byte(length >> 8), byte(length), 0xaa, 0xaa, 3, 0, 0, 0}, frame[12:])
+}
+
+// icmp6 is a message of ICMPv6 to all hosts, behind so many headers of extension.
+func icmp6(from net.HardwareAddr, kind byte, headers int) []byte {
+	m := slices.Concat([]byte{kind, 0, 0, 0, 64, 0, 7, 8}, make([]byte, 8), []byte{1, 1}, from)
+	next := byte(unix.IPPROTO_ICMPV6)
+	for range headers {
+		m = slices.Concat([]byte{next, 0, 1, 4, 0, 0, 0, 0}, m) // options for the destination, all padding
+		next = unix.IPPROTO_DSTOPTS
+	}
+	source, all := netip.MustParseAddr("fe80::66").AsSlice(), netip.MustParseAddr("ff02::1").AsSlice()
+	return slices.Concat(net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}, from, []byte{0x86, 0xdd, 0x60, 0, 0, 0, 0, byte(len(m)), next, 255}, source, all, m)
+}
+
 // Of whatever is sent by a port of a VSwitch that is a bridge, what claims a gateway's
 // address or a bound one of another reaches nobody, and all else does; without port
 // security everything does.
@@ -165,19 +188,36 @@ func TestAddressesAreHeldInABridge(t *testing.T) {
 			{"a packet from the gateway", a, datagram(v.mac, a.mac, "10.0.1.253", "10.0.1.10", "as if"), true},
 			{"a tagged packet from the gateway", a, tagged(datagram(v.mac, a.mac, "10.0.1.253", "10.0.1.10", "as if")), true},
 			{"a packet from another", a, datagram(v.mac, a.mac, "10.0.1.11", "10.0.1.10", "as if"), true},
+			{"the gateway's address behind two tags", a, tagged(tagged(arp(v.mac, a.mac, 2, a.mac, "10.0.1.253", "10.0.1.10"))), true},
+			{"behind three", a, tagged(tagged(tagged(arp(v.mac, a.mac, 2, a.mac, "10.0.1.253", "10.0.1.10")))), true},
+			{"behind two of different kinds", a, tagged(serviceTagged(arp(v.mac, a.mac, 2, a.mac, "10.0.1.253", "10.0.1.10"))), true},
+			{"the other way round", a, serviceTagged(tagged(arp(v.mac, a.mac, 2, a.mac, "10.0.1.253", "10.0.1.10"))), true},
+			{"a packet from another behind two tags", a, tagged(tagged(datagram(v.mac, a.mac, "10.0.1.11", "10.0.1.10", "as if"))), true},
+			{"ARP in LLC/SNAP", a, snapped(arp(v.mac, a.mac, 2, a.mac, "10.0.1.253", "10.0.1.10")), true},
+			{"the same, tagged", a, tagged(snapped(arp(v.mac, a.mac, 2, a.mac, "10.0.1.253", "10.0.1.10"))), true},
+			{"a router of IPv6", a, icmp6(a.mac, 134, 0), true},
+			{"behind headers of extension", a, icmp6(a.mac, 134, 2), true},
+			{"tagged", a, tagged(icmp6(a.mac, 134, 0)), true},
+			{"a redirect of IPv6", a, icmp6(a.mac, 137, 0), true},
+			{"IPv4 in LLC/SNAP", a, snapped(datagram(v.mac, a.mac, "10.0.1.11", "10.0.1.10", "as if")), true},
 
 			{"its own address", o, arp(broadcast, o.mac, 1, o.mac, "10.0.1.11", "10.0.1.10"), false},
 			{"a packet of its own", o, datagram(v.mac, o.mac, "10.0.1.11", "10.0.1.10", "well"), false},
 			{"an address that nobody is bound to", a, arp(broadcast, a.mac, 2, a.mac, "10.0.1.100", "10.0.1.100"), false},
 			{"a packet from such an address", a, datagram(v.mac, a.mac, "10.0.1.100", "10.0.1.10", "well"), false},
 			{"whether somebody has an address", a, arp(broadcast, a.mac, 1, a.mac, "0.0.0.0", "10.0.1.11"), false},
+			{"a packet of its own, tagged", o, tagged(datagram(v.mac, o.mac, "10.0.1.11", "10.0.1.10", "well")), false},
+			{"what is not ARP or IPv4 in LLC/SNAP", a, slices.Concat(v.mac, a.mac, []byte{0, 50, 0xaa, 0xaa, 3, 0, 0, 0, 0x88, 0xb5}, make([]byte, 42)), false},
+			{"IPv6 between hosts", a, icmp6(a.mac, 128, 0), false},
+			{"a host that looks for a router", a, icmp6(a.mac, 133, 0), false},
+			{"a router that is a next hop", m, icmp6(m.mac, 134, 0), false},
 			{"a packet that a next hop forwards", m, datagram(v.mac, m.mac, "10.0.1.11", "10.0.1.10", "well"), false},
 		} {
 			frame.by.send(t, frame.bytes)
 			mark := fmt.Appendf(nil, "mark %t %d.", on, i)
 			frame.by.send(t, datagram(v.mac, frame.by.mac, "10.0.1.99", "10.0.1.10", string(mark)))
 			body := frame.bytes[12:]
-			if bytes.HasPrefix(body, []byte{0x81, 0}) {
+			if bytes.HasPrefix(body, []byte{0x81, 0}) || bytes.HasPrefix(body, []byte{0x88, 0xa8}) {
 				body = body[4:]
 			}
 			came := slices.ContainsFunc(v.until(t, mark), func(f []byte) bool { return bytes.Contains(f, body) })
@@ -189,7 +229,7 @@ func TestAddressesAreHeldInABridge(t *testing.T) {
 	e.Audit(t.Context(), n.ID, false)
 	e.Audit(t.Context(), n.ID, false) // what was told of is not told of again
 	counts := e.Claims(n.ID)
-	if counts["gateway"] != 8 || counts["address"] != 5 || counts["source"] != 1 {
+	if counts["gateway"] != 8 || counts["address"] != 5 || counts["source"] != 1 || counts["hidden"] != 8 || counts["router"] != 4 {
 		t.Errorf("counted: %v", counts)
 	}
 	for _, want := range []string{"address=10.0.1.253 host=" + a.mac.String() + ` belongs_to="the gateway of vsw-a"`, "address=10.0.1.11 host=" + a.mac.String() + " belongs_to=" + o.mac.String()} {

@@ -33,6 +33,7 @@ const (
 	sources               // those of them that count as the source of IPv4 packets as well
 	pairs                 // bound address . Ethernet address
 	forwarders            // Ethernet addresses that send packets of others
+	routing               // types of ICMPv6 that only those may send
 	setCount
 )
 
@@ -82,6 +83,7 @@ func Of(n *dataplane.Network) (*Holding, error) {
 	}
 	if known {
 		elements[sources] = elements[bound]
+		elements[routing] = []string{string([]byte{routerAdvertisement}), string([]byte{redirect})}
 	}
 	for id := range setCount {
 		elements[id] = slices.Compact(slices.Sorted(slices.Values(elements[id])))

@@ -17,31 +17,46 @@ import (
 //		counter gateway { }
 //		counter address { }
 //		counter source { }
+//		counter hidden { }
+//		counter router { }
 //		set gateways { type ipv4_addr }
 //		set bound { type ipv4_addr }
 //		set sources { type ipv4_addr }
 //		set pairs { type ipv4_addr . ether_addr }
 //		set forwarders { type ether_addr }
+//		set routing { type icmpv6_type }
 //		set claims { type ipv4_addr . ether_addr; flags dynamic,timeout; size 4096; timeout 10m }
 //		chain prerouting {
 //			type filter hook prerouting priority -300
 //			jump check
 //		}
 //		chain check {
+//			meta protocol { 8021q, 8021ad } vlan id 0 jump hidden
+//			meta protocol 0x0004 @nh,0,64 { 0xaaaa030000000800, 0xaaaa030000000806 } jump hidden
 //			meta protocol arp arp saddr ip @gateways jump arp-gateway
 //			meta protocol arp arp saddr ip @bound arp saddr ip . arp saddr ether != @pairs jump arp-address
 //			meta protocol arp arp saddr ip @bound arp saddr ip . ether saddr != @pairs jump arp-address
 //			meta protocol ip ip saddr @gateways jump ip-gateway
 //			meta protocol ip ip saddr @sources ether saddr != @forwarders ip saddr . ether saddr != @pairs jump ip-source
+//			meta protocol ip6 meta l4proto ipv6-icmp icmpv6 type @routing ether saddr != @forwarders jump router
 //		}
 //		chain arp-gateway {                    # and likewise the others
 //			update @claims { arp saddr ip . ether saddr }
 //			counter name gateway drop
 //		}
+//		chain hidden {                         # and router
+//			counter name hidden drop
+//		}
 //	}
 //
 // The protocol is the kernel's (meta), not that of the Ethernet header, where a tag of
-// priority (802.1Q with VLAN 0) may stand before it that hosts take off.
+// priority (802.1Q with VLAN 0) may stand before it that hosts take off. They take off
+// more of them, too, which the kernel does not do here; and there are systems that take
+// ARP and IPv4 in LLC/SNAP (RFC 1042) for what they are in Ethernet II. Such frames, in
+// which ARP inspection finds nothing (CVE-2021-27853, CVE-2021-27854), no honest host sends.
+//
+// The gateway is none of IPv6. Who tells hosts that he is has their traffic to whatever has
+// an IPv6 address, too (RFC 6105; CVE-2020-10749): that is for those that forward.
 const tableName = "sluice"
 
 // The reasons for which frames are dropped, each a counter.
@@ -49,9 +64,17 @@ const (
 	ReasonGateway = "gateway" // its sender claims a gateway's address, by ARP or as a source
 	ReasonAddress = "address" // its sender claims by ARP an address that is bound to another
 	ReasonSource  = "source"  // its source is an address that is bound to another
+	ReasonHidden  = "hidden"  // whom it is from stands behind several tags, or in LLC/SNAP
+	ReasonRouter  = "router"  // its sender gives itself out for a router of IPv6
 )
 
-var reasons = []string{ReasonGateway, ReasonAddress, ReasonSource}
+var reasons = []string{ReasonGateway, ReasonAddress, ReasonSource, ReasonHidden, ReasonRouter}
+
+// ICMPv6 messages of routers (RFC 4861, section 4).
+const (
+	routerAdvertisement = 134
+	redirect            = 137
+)
 
 const (
 	claimsSet     = "claims"
@@ -65,7 +88,7 @@ var families = []struct {
 }{{nftables.TableFamilyBridge, "bridge"}, {nftables.TableFamilyNetdev, "netdev"}}
 
 // setNames are those of the sets, and what they hold.
-var setNames = [setCount]string{gateways: "gateways", bound: "bound", sources: "sources", pairs: "pairs", forwarders: "forwarders"}
+var setNames = [setCount]string{gateways: "gateways", bound: "bound", sources: "sources", pairs: "pairs", forwarders: "forwarders", routing: "routing"}
 
 func pairType() nftables.SetDatatype {
 	return nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeEtherAddr)
@@ -78,6 +101,8 @@ func kernelSet(t *nftables.Table, id set) *nftables.Set {
 		s.KeyType, s.Concatenation = pairType(), true
 	case forwarders:
 		s.KeyType = nftables.TypeEtherAddr
+	case routing:
+		s.KeyType = nftables.TypeICMP6Type
 	}
 	return s
 }
@@ -90,6 +115,7 @@ func kernelClaims(t *nftables.Table) *nftables.Set {
 // Offsets of what a rule looks at, in the header of layer 2 and of layer 3.
 const (
 	etherSource = 6
+	vlanTag     = 14 // the tag's second half: priority and VLAN
 	arpEther    = 8  // sender's hardware address, RFC 826, of Ethernet and IPv4
 	arpSource   = 14 // sender's protocol address
 	ipSource    = 12
@@ -118,25 +144,48 @@ func chains() []chain {
 	in := func(id set, register uint32, not bool) expr.Any {
 		return &expr.Lookup{SourceRegister: register, SetName: setNames[id], SetID: uint32(id) + 1, Invert: not}
 	}
-	rule := func(p uint16, exprs ...expr.Any) []expr.Any { return append(protocol(p), exprs...) }
 	jump := func(to string) expr.Any { return &expr.Verdict{Kind: expr.VerdictJump, Chain: to} }
-	drop := func(name, counter string, offset uint32) chain {
+	rule := func(p uint16, exprs ...expr.Any) []expr.Any { return append(protocol(p), exprs...) }
+	equal := func(data ...byte) expr.Any {
+		return &expr.Cmp{Op: expr.CmpOpEq, Register: regAddress, Data: data}
+	}
+	// The outer tag is beside the frame by now, and the protocol that of what is behind it.
+	tags := func(p uint16) []expr.Any {
+		return rule(p, load(expr.PayloadBaseLLHeader, vlanTag, 2, regAddress),
+			&expr.Bitwise{SourceRegister: regAddress, DestRegister: regAddress, Len: 2, Mask: []byte{0x0f, 0xff}, Xor: []byte{0, 0}},
+			equal(0, 0), jump("hidden"))
+	}
+	snap := func(p uint16) []expr.Any {
+		return rule(unix.ETH_P_802_2, load(expr.PayloadBaseNetworkHeader, 0, 8, regAddress),
+			equal(0xaa, 0xaa, 0x03, 0, 0, 0, byte(p>>8), byte(p)), jump("hidden"))
+	}
+	// A router's message is found behind headers of extension, too.
+	router := rule(unix.ETH_P_IPV6, &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regAddress}, equal(unix.IPPROTO_ICMPV6),
+		load(expr.PayloadBaseTransportHeader, 0, 1, regAddress), in(routing, regAddress, false), sender, in(forwarders, regEther, true), jump("router"))
+	drop := func(counter string) []expr.Any {
+		return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: counter}, &expr.Verdict{Kind: expr.VerdictDrop}}
+	}
+	claim := func(name, counter string, offset uint32) chain {
 		return chain{name, [][]expr.Any{
 			{address(offset), sender, &expr.Dynset{SrcRegKey: regAddress, SetName: claimsSet, SetID: uint32(setCount) + 1, Operation: unix.NFT_DYNSET_OP_UPDATE}},
-			{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: counter}, &expr.Verdict{Kind: expr.VerdictDrop}},
+			drop(counter),
 		}}
 	}
 	return []chain{
-		drop("arp-gateway", ReasonGateway, arpSource),
-		drop("ip-gateway", ReasonGateway, ipSource),
-		drop("arp-address", ReasonAddress, arpSource),
-		drop("ip-source", ReasonSource, ipSource),
+		claim("arp-gateway", ReasonGateway, arpSource),
+		claim("ip-gateway", ReasonGateway, ipSource),
+		claim("arp-address", ReasonAddress, arpSource),
+		claim("ip-source", ReasonSource, ipSource),
+		{"hidden", [][]expr.Any{drop(ReasonHidden)}},
+		{"router", [][]expr.Any{drop(ReasonRouter)}},
 		{"check", [][]expr.Any{
+			tags(unix.ETH_P_8021Q), tags(unix.ETH_P_8021AD), snap(unix.ETH_P_IP), snap(unix.ETH_P_ARP),
 			rule(unix.ETH_P_ARP, address(arpSource), in(gateways, regAddress, false), jump("arp-gateway")),
 			rule(unix.ETH_P_ARP, address(arpSource), in(bound, regAddress, false), arpSender, in(pairs, regAddress, true), jump("arp-address")),
 			rule(unix.ETH_P_ARP, address(arpSource), in(bound, regAddress, false), sender, in(pairs, regAddress, true), jump("arp-address")),
 			rule(unix.ETH_P_IP, address(ipSource), in(gateways, regAddress, false), jump("ip-gateway")),
 			rule(unix.ETH_P_IP, address(ipSource), in(sources, regAddress, false), sender, in(forwarders, regEther, true), in(pairs, regAddress, true), jump("ip-source")),
+			router,
 		}},
 	}
 }
