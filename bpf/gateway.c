@@ -27,6 +27,18 @@
 #include "types.h"
 #include "window.h"
 
+/* untag takes a tag of priority off (802.1Q, VLAN 0), as the kernel does with it later:
+ * what it takes for a packet is one here, too. It takes more of them off one another; no
+ * honest host sends these. False for what is to be dropped. A tag with a VLAN is the
+ * kernel's to drop, or to give to a link of that VLAN.
+ */
+static __always_inline bool untag(struct __sk_buff *skb)
+{
+	if (!skb->vlan_present || (skb->vlan_tci & VLAN_VID_MASK))
+		return true;
+	return !bpf_skb_vlan_pop(skb) && !skb->vlan_present;
+}
+
 /* read_packet parses, after making the headers linear if they are not. */
 static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
 {
@@ -97,6 +109,8 @@ int switch_ingress(struct __sk_buff *skb)
 	__u32 why = STAT_MISS_OTHER, index;
 	int verdict, source;
 
+	if (!untag(skb))
+		return TC_ACT_SHOT;
 	if (!set || !g || !read_packet(skb, &p))
 		return NEXT;
 	/* Within the VPC nothing is translated. */
@@ -197,6 +211,8 @@ int uplink_ingress(struct __sk_buff *skb)
 	__u32 why = STAT_MISS_OTHER;
 	int verdict;
 
+	if (!untag(skb))
+		return TC_ACT_SHOT;
 	if (!set || !g)
 		return NEXT;
 	if (!read_packet(skb, &p))

@@ -9,6 +9,8 @@
 
 #define AF_INET 2
 
+#define VLAN_VID_MASK 0x0fff /* of a tag, which VLAN */
+
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1fff
 

@@ -26,6 +26,7 @@ type wire struct {
 	from   net.HardwareAddr
 	to     net.HardwareAddr
 	sent   uint16
+	wrap   func([]byte) []byte // nil: frames are sent as they are
 }
 
 func newWire(t *testing.T, ns *netns.Namespace, link string, to net.HardwareAddr) *wire {
@@ -77,9 +78,7 @@ func (w *wire) send(t testing.TB, protocol uint8, src, dst netip.AddrPort, flags
 		l4[0] = 8
 		binary.BigEndian.PutUint16(l4[4:], src.Port())
 		binary.BigEndian.PutUint16(l4[2:], ^checksum(0, l4))
-		if _, err := unix.Write(w.socket, f[:]); err != nil {
-			t.Fatal(err)
-		}
+		w.put(t, f[:])
 		return
 	}
 	binary.BigEndian.PutUint16(l4[0:], src.Port())
@@ -97,7 +96,14 @@ func (w *wire) send(t testing.TB, protocol uint8, src, dst netip.AddrPort, flags
 	}
 	pseudo := checksum(uint32(protocol)+uint32(len(l4)), ip[12:20])
 	binary.BigEndian.PutUint16(l4[at:], ^checksum(uint32(pseudo), l4))
-	if _, err := unix.Write(w.socket, f[:]); err != nil {
+	w.put(t, f[:])
+}
+
+func (w *wire) put(t testing.TB, frame []byte) {
+	if w.wrap != nil {
+		frame = w.wrap(frame)
+	}
+	if _, err := unix.Write(w.socket, frame); err != nil {
 		t.Fatal(err)
 	}
 }
