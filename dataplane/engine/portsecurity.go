@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"maps"
+	"net/netip"
+	"slices"
 	"sync"
 
 	"sluice/dataplane"
@@ -78,7 +81,12 @@ func (e *Engine) Claims(id string) dataplane.ClaimCounts {
 	return maps.Clone(n.claims.counts)
 }
 
-// readClaims notes what was dropped, with n.mu held, and tells of each claim once while it lasts.
+// sayClaims is how many claims one look names in the log: a host can make up as many as
+// it likes.
+const sayClaims = 10
+
+// readClaims notes what was dropped, with n.mu held, and tells of each claim once while it
+// lasts; those of gateways' addresses first, and of those that are too many how many they are.
 func (e *Engine) readClaims(n *network) {
 	if n.over || n.ns == nil || n.applied == nil || !n.applied.PortSecurity || n.unheld {
 		return
@@ -93,23 +101,44 @@ func (e *Engine) readClaims(n *network) {
 	defer c.mu.Unlock()
 	c.counts = counts
 	told := make(map[dataplane.Claim]bool, len(list))
+	var fresh []dataplane.Claim
 	for _, claim := range list {
 		told[claim] = true
-		if c.told[claim] {
-			continue
+		if !c.told[claim] {
+			fresh = append(fresh, claim)
 		}
+	}
+	c.told = told
+	rank := func(c dataplane.Claim) int {
+		if gatewayAt(n.applied, c.Address) != nil {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(fresh, func(a, b dataplane.Claim) int { return cmp.Compare(rank(a), rank(b)) })
+	for _, claim := range fresh[:min(len(fresh), sayClaims)] {
 		e.log.Warn("a host uses an address that is not its own; its frames are dropped", "network", n.id,
 			"address", claim.Address, "host", claim.By, "belongs_to", belongsTo(n.applied, claim))
 	}
-	c.told = told
+	if more := len(fresh) - sayClaims; more > 0 {
+		e.log.Warn("more addresses are used by hosts that they do not belong to; their frames are dropped", "network", n.id, "claims", more)
+	}
+}
+
+// gatewayAt returns the VSwitch whose gateway has an address.
+func gatewayAt(n *dataplane.Network, a netip.Addr) *dataplane.Switch {
+	for i := range n.Switches {
+		if n.Switches[i].Gateway == a {
+			return &n.Switches[i]
+		}
+	}
+	return nil
 }
 
 // belongsTo says whose an address is.
 func belongsTo(n *dataplane.Network, c dataplane.Claim) string {
-	for i := range n.Switches {
-		if n.Switches[i].Gateway == c.Address {
-			return "the gateway of " + n.Switches[i].ID
-		}
+	if sw := gatewayAt(n, c.Address); sw != nil {
+		return "the gateway of " + sw.ID
 	}
 	for _, b := range n.Bindings {
 		if b.Address == c.Address {

@@ -40,8 +40,14 @@ func earlySysctls() []netns.Sysctl {
 		conf("promote_secondaries", "1")
 		out = append(out, netns.Sysctl{Path: "ipv6/conf/" + dev + "/disable_ipv6", Value: "1", Optional: true})
 	}
-	// An ICMP error goes back the way that the packet came: its mark says so.
-	return append(out, netns.Sysctl{Path: "ipv4/fwmark_reflect", Value: "1"})
+	return append(out,
+		// An ICMP error goes back the way that the packet came: its mark says so.
+		netns.Sysctl{Path: "ipv4/fwmark_reflect", Value: "1"},
+		// Fragments wait in memory that all hosts of the network share, and strangers: with
+		// the kernel's 4 MiB and 30 s, seventy fragments a second that are never completed
+		// keep everybody else's from being put together. Those of a packet come together.
+		netns.Sysctl{Path: "ipv4/ipfrag_time", Value: "3"},
+		netns.Sysctl{Path: "ipv4/ipfrag_high_thresh", Value: "67108864"})
 }
 
 // lateSysctls are those that can be set when the nftables table and the links

@@ -123,8 +123,8 @@ func ensureBridge(namespace, name string, addr netip.Prefix) error {
 			return fmt.Errorf("it went away as soon as it was made in %s; another program deletes it", ns)
 		}
 		if bridge.Kind == "bridge" {
-			if err := setSpanningTreeOff(ns, bridge.Index); err != nil {
-				return fmt.Errorf("turn spanning tree off: %w", err)
+			if err := configureBridge(ns, bridge.Index); err != nil {
+				return fmt.Errorf("turn spanning tree off, and bound what is learned: %w", err)
 			}
 			// Set to what it is, so that it stays when ports come and go.
 			if err := nl.LinkSetHardwareAddr(bridge.kernel, bridge.kernel.Attrs().HardwareAddr); err != nil {

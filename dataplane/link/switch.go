@@ -128,8 +128,8 @@ func (l *Links) makeBridge(attrs netlink.LinkAttrs, alias string) error {
 		return err
 	}
 	return l.onLink(attrs.Name, func(k netlink.Link) error {
-		if err := setSpanningTreeOff(l.ns, k.Attrs().Index); err != nil {
-			return fmt.Errorf("turn spanning tree off: %w", err)
+		if err := configureBridge(l.ns, k.Attrs().Index); err != nil {
+			return fmt.Errorf("turn spanning tree off, and bound what is learned: %w", err)
 		}
 		return l.ns.Netlink().LinkSetAlias(k, alias)
 	})(nil)
