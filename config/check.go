@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -65,7 +66,16 @@ func (k *checker) address(field, v string, suggested int) error {
 func (k *checker) tls() error {
 	t := k.doc.TLS
 	switch {
-	case t == (tlsDoc{}):
+	case t.Names != nil && (t.Certificate != "" || t.Key != ""):
+		return k.errorf("tls.names", "is for certificates that are made; leave it out, or certificate and key")
+	case t.Certificate == "" && t.Key == "":
+		for i, name := range t.Names {
+			if len(name) > 253 || !hostName.MatchString(name) {
+				if a, err := netip.ParseAddr(name); err != nil || a.Zone() != "" {
+					return k.errorf(fmt.Sprintf("tls.names[%d]", i), "%q is no name of a host and no address; write for example gateway.example.org or 192.0.2.1", name)
+				}
+			}
+		}
 		return nil
 	case t.Certificate == "":
 		return k.errorf("tls.certificate", "is missing; tls takes both a certificate and a key file")
@@ -77,6 +87,9 @@ func (k *checker) tls() error {
 	}
 	return nil
 }
+
+// hostName is a name that a certificate can be for: labels of letters, digits and hyphens.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 
 func (k *checker) directories() error {
 	for _, d := range []struct{ field, path string }{

@@ -41,8 +41,16 @@ type Config struct {
 	Settings          settings.Settings
 }
 
-// TLS names the certificate and key files; both are empty without TLS.
-type TLS struct{ Certificate, Key string }
+// TLS names the certificate and key files, or says that certificates are made, in
+// DataDir. The zero TLS is none.
+type TLS struct {
+	Certificate, Key string
+	Auto             bool
+	Names            []string // that Auto adds to what Listen tells
+}
+
+// On says whether the API speaks TLS.
+func (t TLS) On() bool { return t.Auto || t.Certificate != "" }
 
 // Rate is a token bucket: Rate calls a second, and Burst at once. A Rate of 0
 // sets no limit.
@@ -125,7 +133,7 @@ func parse(file string, data []byte) (*Config, error) {
 	c := &Config{
 		File:              file,
 		Listen:            doc.Listen,
-		TLS:               TLS{doc.TLS.Certificate, doc.TLS.Key},
+		TLS:               TLS{doc.TLS.Certificate, doc.TLS.Key, doc.TLS.Names != nil, doc.TLS.Names},
 		DataDir:           doc.DataDir,
 		RunDir:            doc.RunDir,
 		BPFDir:            doc.BPFDir,

@@ -61,6 +61,24 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 	}
 }
 
+func TestTLSIsMade(t *testing.T) {
+	for text, want := range map[string]TLS{
+		"listen: a:1":      {},
+		"tls: auto":        {Auto: true, Names: []string{}},
+		"tls: {names: []}": {Auto: true, Names: []string{}},
+		"tls: {names: [gw.example.org, 192.0.2.1]}": {Auto: true, Names: []string{"gw.example.org", "192.0.2.1"}},
+	} {
+		c, err := parse("f.yaml", []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if diff := cmp.Diff(want, c.TLS); diff != "" || c.TLS.On() != want.Auto {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
 func TestExampleFileLoads(t *testing.T) {
 	c, err := Load("../deploy/sluiced.example.yaml")
 	if err != nil {

@@ -43,8 +43,18 @@ type document struct {
 }
 
 type tlsDoc struct {
-	Certificate string `yaml:"certificate"`
-	Key         string `yaml:"key"`
+	Certificate string   `yaml:"certificate"`
+	Key         string   `yaml:"key"`
+	Names       []string `yaml:"names"` // not nil: certificates are made
+}
+
+// UnmarshalText reads the short form: certificates are made, for no further names.
+func (t *tlsDoc) UnmarshalText(text []byte) error {
+	if string(text) != "auto" {
+		return fmt.Errorf("write auto, or a certificate and a key")
+	}
+	t.Names = []string{}
+	return nil
 }
 
 type throttleDoc struct {

@@ -3,7 +3,10 @@ package aliyun
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,6 +46,17 @@ func NewClient(endpoint, keyID, secret string) *Client {
 		AccessKeySecret: secret,
 		HTTP:            &http.Client{Transport: t, Timeout: time.Minute},
 	}
+}
+
+// Trust has the client believe what the certificates of a PEM text vouch for, in place of
+// those that the machine trusts. The client is one of NewClient.
+func (c *Client) Trust(certificates []byte) error {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(certificates) {
+		return errors.New("there is no certificate in PEM in it")
+	}
+	c.HTTP.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: pool}
+	return nil
 }
 
 // CallError is a call that the service refused. errors.As finds the *Error

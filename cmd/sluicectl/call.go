@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 type callFlags struct {
 	profileFlags
 	force bool
+	acs3  bool
 	get   string
 	help  bool
 	set   *pflag.FlagSet
@@ -31,6 +33,7 @@ func newCallFlags() *callFlags {
 	f := &callFlags{set: pflag.NewFlagSet("call", pflag.ContinueOnError)}
 	f.register(f.set)
 	f.set.BoolVar(&f.force, "force", false, "send an action or parameter that the catalog does not know")
+	f.set.BoolVar(&f.acs3, "acs3", false, "sign by ACS3-HMAC-SHA256, as the newer SDKs do, in place of HMAC-SHA1")
 	f.set.StringVar(&f.get, "get", "", "print only this part of the answer, for example VpcId or EipAddresses.EipAddress.0.Status")
 	f.set.BoolVarP(&f.help, "help", "h", false, "help for call")
 	return f
@@ -140,7 +143,14 @@ func call(ctx context.Context, out io.Writer, f *callFlags, name string, params 
 			params["RegionId"] = p.Region
 		}
 	}
-	answer, err := aliyun.NewClient(p.Endpoint, p.AccessKeyID, p.AccessKeySecret).Call(ctx, name, params)
+	client, err := p.client()
+	if err != nil {
+		return err
+	}
+	if f.acs3 {
+		client.Algorithm = aliyun.ACS3
+	}
+	answer, err := client.Call(ctx, name, params)
 	if err != nil {
 		return callError(err)
 	}
@@ -154,6 +164,9 @@ func call(ctx context.Context, out io.Writer, f *callFlags, name string, params 
 
 // callError writes a refusal in the form Code: Message (RequestId ...).
 func callError(err error) error {
+	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("%w; name the file of its certificate with --ca or $SLUICE_CA: of tls: auto it is tls/ca.pem in data_dir", unknown)
+	}
 	var refused *aliyun.CallError
 	if !errors.As(err, &refused) {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/pflag"
 
+	"sluice/api/aliyun"
 	"sluice/config"
 )
 
@@ -22,6 +23,7 @@ type profile struct {
 	AccessKeyID     string `yaml:"access_key_id"`
 	AccessKeySecret string `yaml:"access_key_secret"`
 	Region          string `yaml:"region"`
+	CA              string `yaml:"ca"`
 }
 
 // profileFile is ~/.config/sluice/config.yaml.
@@ -41,6 +43,7 @@ func (f *profileFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.AccessKeyID, "access-key-id", "", "access key id ($SLUICE_ACCESS_KEY_ID)")
 	set.StringVar(&f.AccessKeySecret, "access-key-secret", "", "its secret ($SLUICE_ACCESS_KEY_SECRET)")
 	set.StringVar(&f.Region, "region", "", "RegionId of calls that take one and were given none ($SLUICE_REGION)")
+	set.StringVar(&f.CA, "ca", "", "PEM file of the certificates that are trusted, in place of the machine's ($SLUICE_CA)")
 	set.StringVar(&f.name, "profile", "", "profile of the configuration file ($SLUICE_PROFILE)")
 }
 
@@ -57,6 +60,7 @@ func (f *profileFlags) resolve(getenv func(string) string, file string) (profile
 		AccessKeyID:     first(f.AccessKeyID, getenv("SLUICE_ACCESS_KEY_ID"), stored.AccessKeyID),
 		AccessKeySecret: first(f.AccessKeySecret, getenv("SLUICE_ACCESS_KEY_SECRET"), stored.AccessKeySecret),
 		Region:          first(f.Region, getenv("SLUICE_REGION"), stored.Region, builtIn.Settings.Regions[0].ID),
+		CA:              first(f.CA, getenv("SLUICE_CA"), stored.CA),
 	}
 	if p.AccessKeyID == "" || p.AccessKeySecret == "" {
 		return profile{}, usagef("no access key; set SLUICE_ACCESS_KEY_ID and SLUICE_ACCESS_KEY_SECRET, or write a profile into %s; make a key with: sluicectl accesskey create", file)
@@ -64,7 +68,26 @@ func (f *profileFlags) resolve(getenv func(string) string, file string) (profile
 	if u, err := url.Parse(p.Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return profile{}, usagef("endpoint %q is not a URL of HTTP; write for example http://%s", p.Endpoint, builtIn.Listen)
 	}
+	if f.CA != "" && !strings.HasPrefix(p.Endpoint, "https://") {
+		return profile{}, usagef("--ca is given, and endpoint %s speaks no TLS; write https://, or leave --ca out", p.Endpoint)
+	}
 	return p, nil
+}
+
+// client returns a client of the API as the profile has it.
+func (p profile) client() (*aliyun.Client, error) {
+	c := aliyun.NewClient(p.Endpoint, p.AccessKeyID, p.AccessKeySecret)
+	if p.CA == "" {
+		return c, nil
+	}
+	text, err := os.ReadFile(p.CA)
+	if err == nil {
+		err = c.Trust(text)
+	}
+	if err != nil {
+		return nil, usagef("certificates of %s: %w", p.CA, err)
+	}
+	return c, nil
 }
 
 func first(values ...string) string {

@@ -49,17 +49,17 @@ func TestProfilePrecedence(t *testing.T) {
 		want  profile
 	}{
 		"the file's current profile": {env: env(), file: file,
-			want: profile{"http://10.0.0.1:8680", "office-id", "office-secret", "cn-beijing"}},
+			want: profile{"http://10.0.0.1:8680", "office-id", "office-secret", "cn-beijing", ""}},
 		"a named profile, and what it leaves out": {flags: profileFlags{name: "home"}, env: env(), file: file,
-			want: profile{"http://127.0.0.1:8680", "home-id", "home-secret", "cn-hangzhou"}},
+			want: profile{"http://127.0.0.1:8680", "home-id", "home-secret", "cn-hangzhou", ""}},
 		"a profile named by the environment": {env: env("SLUICE_PROFILE", "home"), file: file,
-			want: profile{"http://127.0.0.1:8680", "home-id", "home-secret", "cn-hangzhou"}},
+			want: profile{"http://127.0.0.1:8680", "home-id", "home-secret", "cn-hangzhou", ""}},
 		"the environment over the file": {env: env("SLUICE_ENDPOINT", "http://lab", "SLUICE_ACCESS_KEY_ID", "lab-id", "SLUICE_ACCESS_KEY_SECRET", "lab-secret"), file: file,
-			want: profile{"http://lab", "lab-id", "lab-secret", "cn-beijing"}},
+			want: profile{"http://lab", "lab-id", "lab-secret", "cn-beijing", ""}},
 		"flags over the environment": {flags: profileFlags{profile: profile{Endpoint: "http://flag", Region: "cn-flag"}}, env: env("SLUICE_ENDPOINT", "http://lab", "SLUICE_REGION", "cn-lab"), file: file,
-			want: profile{"http://flag", "office-id", "office-secret", "cn-flag"}},
+			want: profile{"http://flag", "office-id", "office-secret", "cn-flag", ""}},
 		"no file": {env: env("SLUICE_ACCESS_KEY_ID", "id", "SLUICE_ACCESS_KEY_SECRET", "secret"), file: none,
-			want: profile{"http://127.0.0.1:8680", "id", "secret", "cn-hangzhou"}},
+			want: profile{"http://127.0.0.1:8680", "id", "secret", "cn-hangzhou", ""}},
 	} {
 		got, err := c.flags.resolve(c.env, c.file)
 		if err != nil || got != c.want {

@@ -19,6 +19,7 @@ import (
 
 	"sluice/api/admin"
 	"sluice/api/aliyun"
+	"sluice/api/certificate"
 	"sluice/api/edge"
 	"sluice/api/metrics"
 	"sluice/config"
@@ -99,9 +100,11 @@ type daemon struct {
 	api        *edge.Server
 	// connections are those of the API that are kept.
 	connections *edge.Connections
-	admin       *admin.Server
-	metrics     task // nil if they are not configured
-	info        *process
+	// certificates are those of the API, if they are made here; else nil.
+	certificates *certificate.Server
+	admin        *admin.Server
+	metrics      task // nil if they are not configured
+	info         *process
 }
 
 // process answers the admin socket's questions about the daemon.
@@ -233,6 +236,16 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			Version: versionText(), Now: time.Now, Log: log,
 		})}
 	}
+	if c.TLS.Auto {
+		d.certificates, err = certificate.Open(certificate.Config{
+			Dir:   filepath.Join(c.DataDir, "tls"),
+			Names: func() ([]string, error) { return certificate.Names(c.Listen, c.TLS.Names) },
+			Log:   log,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	socket, err := admin.Listen(c.AdminSocket)
 	if err != nil {
 		return nil, err
@@ -330,10 +343,10 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	d.info.listening(l.Addr().String())
 	d.info.ready.Store(true)
-	d.log.Info("the API listens", "address", l.Addr().String(), "tls", d.config.TLS.Certificate != "")
+	d.log.Info("the API listens", "address", l.Addr().String(), "tls", d.config.TLS.On())
 	notify(d.log, ready)
 	defer d.info.ready.Store(false)
-	return (&edge.Site{
+	site := &edge.Site{
 		Listener:    l,
 		Handler:     http.Handler(d.api),
 		Certificate: d.config.TLS.Certificate,
@@ -341,5 +354,9 @@ func (d *daemon) serve(ctx context.Context) error {
 		Connections: d.connections,
 		Grace:       grace,
 		Log:         d.log,
-	}).Run(ctx)
+	}
+	if d.certificates != nil {
+		site.GetCertificate = d.certificates.Certificate
+	}
+	return site.Run(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
 	"time"
 
 	"sluice/api/admin"
@@ -18,7 +19,22 @@ func (l *Lab) Client() (*aliyun.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return aliyun.NewClient(s.endpoint(), s.AccessKeyID, s.AccessKeySecret), nil
+	return l.client(s)
+}
+
+func (l *Lab) client(s *state) (*aliyun.Client, error) {
+	c := aliyun.NewClient(s.endpoint(), s.AccessKeyID, s.AccessKeySecret)
+	if !s.TLS {
+		return c, nil
+	}
+	text, err := os.ReadFile(l.CAFile())
+	if err == nil {
+		err = c.Trust(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("trust %s: %w", l.CAFile(), err)
+	}
+	return c, nil
 }
 
 // vswitchWait is how long HostAdd waits for a VSwitch to become Available.
@@ -31,7 +47,9 @@ func (l *Lab) awaitVSwitch(ctx context.Context, c *aliyun.Client, id string) (vp
 		return "", block, err
 	}
 	if c == nil {
-		c = aliyun.NewClient(s.endpoint(), s.AccessKeyID, s.AccessKeySecret)
+		if c, err = l.client(s); err != nil {
+			return "", block, err
+		}
 		defer c.HTTP.CloseIdleConnections()
 	}
 	ctx, cancel := context.WithTimeout(ctx, vswitchWait)

@@ -14,7 +14,8 @@ import (
 
 var configTemplate = template.Must(template.New("sluiced.yaml").Parse(`# The configuration of lab {{.Lab.Name}}'s sluiced.
 listen: {{.Listen}}
-data_dir: {{.Lab.DataDir}}
+{{if .TLS}}tls: auto
+{{end}}data_dir: {{.Lab.DataDir}}
 run_dir: {{.RunDir}}
 admin_socket: {{.Lab.AdminSocket}}
 regions:
@@ -36,7 +37,7 @@ func (l *Lab) RunDir() string { return filepath.Join(l.Dir, "run") }
 func (l *Lab) writeConfig(s *state, extra string) error {
 	var text strings.Builder
 	err := configTemplate.Execute(&text, map[string]any{
-		"Lab": l, "Listen": s.Listen, "Region": s.Region, "RunDir": l.RunDir(),
+		"Lab": l, "Listen": s.Listen, "TLS": s.TLS, "Region": s.Region, "RunDir": l.RunDir(),
 		"Bridge": PublicBridge, "Namespace": l.namespace(InternetHost),
 		"Prefix": PublicPrefix, "Gateway": PublicGateway, "First": PoolFirst, "Last": PoolLast,
 	})

@@ -41,6 +41,7 @@ type Options struct {
 	Sluicectl string // program that runs the HTTP servers; default likewise
 	Listen    string // host:port of the API; default a free port of 127.0.0.1
 	Region    string // that clients are told; default DefaultRegion
+	TLS       bool   // the API speaks HTTPS, by certificates that sluiced makes
 	// ExtraConfig is YAML that is put below the lab's own configuration of
 	// sluiced, which sets listen, data_dir, run_dir, admin_socket, regions and
 	// public.
@@ -159,7 +160,7 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	s := &state{Name: l.Name, Listen: listen, Region: o.Region, Sluiced: o.Sluiced, Sluicectl: o.Sluicectl}
+	s := &state{Name: l.Name, Listen: listen, TLS: o.TLS, Region: o.Region, Sluiced: o.Sluiced, Sluicectl: o.Sluicectl}
 	err := s.save(l.Dir)
 	if err == nil {
 		err = l.makeInternet(ctx)
@@ -241,17 +242,29 @@ func (l *Lab) Env() ([]Variable, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Variable{
+	vars := []Variable{
 		{"SLUICE_ENDPOINT", s.endpoint()},
 		{"SLUICE_ACCESS_KEY_ID", s.AccessKeyID},
 		{"SLUICE_ACCESS_KEY_SECRET", s.AccessKeySecret},
 		{"SLUICE_REGION", s.Region},
 		{"SLUICE_ADMIN_SOCKET", l.AdminSocket()},
 		{"SLUICE_LAB", l.Name},
-	}, nil
+	}
+	if s.TLS {
+		vars = append(vars, Variable{"SLUICE_CA", l.CAFile()})
+	}
+	return vars, nil
 }
 
-func (s *state) endpoint() string { return "http://" + s.Listen }
+func (s *state) endpoint() string {
+	if s.TLS {
+		return "https://" + s.Listen
+	}
+	return "http://" + s.Listen
+}
+
+// CAFile returns the path of what clients of a lab with TLS have to trust.
+func (l *Lab) CAFile() string { return filepath.Join(l.DataDir(), "tls", "ca.pem") }
 
 // Endpoint returns the URL of the API.
 func (l *Lab) Endpoint() (string, error) {

@@ -21,6 +21,7 @@ const stateFile = "lab.json"
 type state struct {
 	Name            string   `json:"name"`
 	Listen          string   `json:"listen"` // host:port of the API
+	TLS             bool     `json:"tls,omitempty"`
 	Region          string   `json:"region"`
 	Account         string   `json:"account,omitempty"`
 	AccessKeyID     string   `json:"accessKeyId,omitempty"`

@@ -1,0 +1,7 @@
+// Package certificate makes the certificates of a server that nobody else gives any: an
+// authority of its own, which clients are told once to trust, and by it the server's
+// certificate. That one is made anew before it expires, and when the server is reached
+// by another name or address than before; the authority only when it nears its end.
+//
+// It knows a directory and names, and nothing of requests.
+package certificate
