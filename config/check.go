@@ -280,6 +280,15 @@ func (k *checker) nat() error {
 		return err
 	}
 	k.config.Settings.HostShare = k.doc.NAT.HostShare
+	// What the cloud's enhanced NAT gateways can be raised to.
+	const mostByUse, fastestByUse = 2_000_000, 100_000
+	if err := k.between("nat.pay_by_use.connections", k.doc.NAT.ByUse.Connections, 1, mostByUse); err != nil {
+		return err
+	}
+	if err := k.between("nat.pay_by_use.new_per_second", k.doc.NAT.ByUse.NewPerSecond, 1, fastestByUse); err != nil {
+		return err
+	}
+	k.config.Settings.ByUse = dataplane.Limits(k.doc.NAT.ByUse)
 	for _, b := range []struct {
 		field string
 		value int

@@ -53,6 +53,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 			Timeouts: dataplane.DefaultTimeouts(),
 			Refusal:  dataplane.RefuseDrop,
 			Shortcut: true, SourceCheck: true, HostShare: 50, PortSecurity: true,
+			ByUse:  dataplane.Limits{Connections: 500_000, NewPerSecond: 20_000},
 			Settle: 5 * time.Second,
 		},
 	}
@@ -125,7 +126,7 @@ audit_interval: 250ms
 full_audit_interval: 1h
 regions: [{id: r1, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]}]
 quotas: {vpcs: 1, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6,
-  forward_entries: 7, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10,
+  nat_gateways_per_vpc: 66, forward_entries: 7, forward_entry_ports: 77, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10,
   customer_gateways: 12, vpn_connections_per_gateway: 13, vpn_routes_per_gateway: 14, vpn_policy_routes_per_gateway: 15, tags: 16}
 accounts: {a1: {quotas: {vpcs: 11}}, a2: {}}
 public:
@@ -154,7 +155,7 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 		t.Errorf("metrics: %+v", c.Metrics)
 	}
 	quotas := settings.Quotas{"vpcs": 1, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6,
-		"forward_entries": 7, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10,
+		"nat_gateways_per_vpc": 66, "forward_entries": 7, "forward_entry_ports": 77, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10,
 		"customer_gateways": 12, "vpn_connections_per_gateway": 13, "vpn_routes_per_gateway": 14, "vpn_policy_routes_per_gateway": 15, "tags": 16}
 	if !maps.Equal(c.Settings.Quotas, quotas) {
 		t.Errorf("quotas: %+v", c.Settings.Quotas)

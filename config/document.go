@@ -154,8 +154,14 @@ type natDoc struct {
 	Addresses   int         `yaml:"addresses"`
 	Refuse      string      `yaml:"refuse"`
 	HostShare   int         `yaml:"host_share"`
+	ByUse       byUseDoc    `yaml:"pay_by_use"`
 	SourceCheck string      `yaml:"source_check"`
 	Bounds      boundsDoc   `yaml:"bounds"`
+}
+
+type byUseDoc struct {
+	Connections  int `yaml:"connections"`
+	NewPerSecond int `yaml:"new_per_second"`
 }
 
 type boundsDoc struct {
@@ -218,6 +224,7 @@ func defaults() document {
 			Timeouts:    timeoutsDoc{UDP: t.UDP, TCPEstablished: t.TCPEstablished, TCPTransitory: t.TCPTransitory, ICMP: t.ICMP, TCPReset: t.TCPReset},
 			Shortcut:    "on",
 			HostShare:   50,
+			ByUse:       byUseDoc{Connections: 500_000, NewPerSecond: 20_000},
 			SourceCheck: "strict",
 			Refuse:      string(dataplane.RefuseDrop),
 			Addresses:   dataplane.MostAddresses,

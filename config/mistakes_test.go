@@ -140,6 +140,8 @@ func TestMistakes(t *testing.T) {
 		{"shortcut", "nat: {shortcut: sometimes}", 1, "nat.shortcut", "write on or off"},
 		{"no share", "nat: {host_share: 0}", 1, "nat.host_share", "from 1 to 100"},
 		{"share of more than all", "nat: {host_share: 101}", 1, "nat.host_share", "from 1 to 100"},
+		{"no connections", "nat: {pay_by_use: {connections: 0}}", 1, "nat.pay_by_use.connections", "from 1 to 2000000"},
+		{"too many new ones", "nat: {pay_by_use: {new_per_second: 100001}}", 1, "nat.pay_by_use.new_per_second", "from 1 to 100000"},
 		{"source check", "nat: {source_check: on}", 1, "nat.source_check", "write strict or off"},
 		{"port security", "port_security: on", 1, "port_security", "write strict or off"},
 		{"bound", "nat: {bounds: {per_host: -1}}", 1, "nat.bounds.per_host", "from 0 to 67108864"},

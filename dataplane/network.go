@@ -218,11 +218,14 @@ type NATGateway struct {
 	ID      string       // 1 to 64 bytes
 	Limits  Limits       // of its SNAT connections
 	Elastic []netip.Addr // ascending; of Network.Elastic, each in one gateway at most
+	// EchoReply says that its elastic IPs answer ICMP echo requests from the outside, for
+	// which there is no DNAT entry. Else they are silent.
+	EchoReply bool
 }
 
 // Equal reports whether two gateways are the same.
 func (g NATGateway) Equal(o NATGateway) bool {
-	return g.ID == o.ID && g.Limits == o.Limits && slices.Equal(g.Elastic, o.Elastic)
+	return g.ID == o.ID && g.Limits == o.Limits && g.EchoReply == o.EchoReply && slices.Equal(g.Elastic, o.Elastic)
 }
 
 // MostNATGateways is how many a network may have (GATEWAYS in bpf/types.h, less the

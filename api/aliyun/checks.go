@@ -75,6 +75,20 @@ func isPort(v string) bool {
 	return ok && v[0] != '0'
 }
 
+// isPorts accepts a port, and a range of them as first/last.
+func isPorts(v string) bool {
+	first, last, several := strings.Cut(v, "/")
+	if !several {
+		return isPort(v)
+	}
+	if !isPort(first) || !isPort(last) {
+		return false
+	}
+	low, _ := parseInt(first, 1, 65535)
+	_, ordered := parseInt(last, int64(low), 65535)
+	return ordered
+}
+
 // splitList cuts a comma-separated list; spaces around an item don't count.
 func splitList(v string) []string {
 	items := strings.Split(v, ",")
@@ -104,6 +118,12 @@ func isName(v string, low, high int, punctuation string) bool {
 		}
 	}
 	return true
+}
+
+// isLabel checks a name as today's clients give it: from low to high characters, of any
+// kind, on one line, not beginning with http:// or https://.
+func isLabel(v string, low, high int) bool {
+	return isDescription(v, low, high, false) && oneLine(v)
 }
 
 // isDescription checks a description: from low to high printable characters,

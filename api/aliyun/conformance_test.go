@@ -96,14 +96,16 @@ func get[R resource.Resource](t *state.Table[R], id string) (resource.Resource, 
 // filters are id parameters that no good call has: with them a listing is asked for what
 // is there of the kind.
 var filters = map[string]map[string]func(*state.View) string{
-	"DescribeVpcs":             {"VpcId": oldest(func(v *state.View) *state.Table[*resource.VPC] { return v.VPCs })},
-	"DescribeVRouters":         {"VRouterId": oldest(func(v *state.View) *state.Table[*resource.VRouter] { return v.VRouters })},
-	"DescribeVSwitches":        {"VSwitchId": oldest(vswitches), "VpcId": oldest(vpcs)},
-	"DescribeRouteTables":      {"RouteTableId": oldest(func(v *state.View) *state.Table[*resource.RouteTable] { return v.RouteTables })},
-	"DescribeEipAddresses":     {"AllocationId": oldest(func(v *state.View) *state.Table[*resource.ElasticIP] { return v.ElasticIPs })},
-	"DescribeNatGateways":      {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways }), "VpcId": oldest(vpcs)},
-	"DescribeVpnGateways":      {"VpcId": oldest(vpcs)},
-	"DescribeCustomerGateways": {"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
+	"DescribeVpcs":                {"VpcId": oldest(func(v *state.View) *state.Table[*resource.VPC] { return v.VPCs })},
+	"DescribeVRouters":            {"VRouterId": oldest(func(v *state.View) *state.Table[*resource.VRouter] { return v.VRouters })},
+	"DescribeVSwitches":           {"VSwitchId": oldest(vswitches), "VpcId": oldest(vpcs)},
+	"DescribeRouteTables":         {"RouteTableId": oldest(func(v *state.View) *state.Table[*resource.RouteTable] { return v.RouteTables })},
+	"DescribeEipAddresses":        {"AllocationId": oldest(func(v *state.View) *state.Table[*resource.ElasticIP] { return v.ElasticIPs })},
+	"DescribeNatGateways":         {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways }), "VpcId": oldest(vpcs)},
+	"DescribeForwardTableEntries": {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
+	"DescribeSnatTableEntries":    {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
+	"DescribeVpnGateways":         {"VpcId": oldest(vpcs)},
+	"DescribeCustomerGateways":    {"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
 	"DescribeVpnConnections": {"VpnGatewayId": oldest(func(v *state.View) *state.Table[*resource.VPNGateway] { return v.VPNGateways }),
 		"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
 }
@@ -134,13 +136,14 @@ var within = map[string]string{
 
 // withoutID are the actions whose parameters name no resource, or are given one elsewhere.
 var withoutID = map[string]string{
-	"CreateVpc":               "its parameters name no resource",
-	"AllocateEipAddress":      "its parameters name no resource",
-	"CreateCustomerGateway":   "its parameters name no resource",
-	"DescribeRegions":         "its parameters name no resource",
-	"DescribeZones":           "its parameters name no resource",
-	"DescribeAccessPoints":    "its parameters name no resource",
-	"ListNatGatewayEcsMetric": "TestMetricErrors gives another account's gateway",
+	"CreateVpc":                             "its parameters name no resource",
+	"AllocateEipAddress":                    "its parameters name no resource",
+	"CreateCustomerGateway":                 "its parameters name no resource",
+	"DescribeRegions":                       "its parameters name no resource",
+	"DescribeZones":                         "its parameters name no resource",
+	"DescribeAccessPoints":                  "its parameters name no resource",
+	"ListEnhanhcedNatGatewayAvailableZones": "its parameters name no resource",
+	"ListNatGatewayEcsMetric":               "TestMetricErrors gives another account's gateway",
 }
 
 // inside returns what a VPC has of a kind.

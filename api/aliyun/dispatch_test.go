@@ -80,7 +80,7 @@ func TestActionTable(t *testing.T) {
 		"DescribeVpcs":            {},
 		"DeleteVpc":               {writes: true},
 		"CreateForwardEntry":      {writes: true, token: true},
-		"AssociateEipAddress":     {writes: true},
+		"AssociateEipAddress":     {writes: true, token: true},
 		"ListNatGatewayEcsMetric": {},
 	} {
 		got := actions[name]

@@ -78,6 +78,12 @@ func (w *natWorld) good(action string, change ...string) map[string]string {
 		add("NatGatewayId", w.g.ID, "Spec", "Large")
 	case "ModifyNatGatewayAttribute":
 		add("NatGatewayId", w.g.ID, "Name", "edge")
+	case "GetNatGatewayAttribute":
+		add("NatGatewayId", w.g.ID)
+	case "UpdateNatGatewayNatType":
+		add("NatGatewayId", w.g.ID, "NatType", "Enhanced", "VSwitchId", w.vswitch)
+	case "DeletionProtection":
+		add("InstanceId", w.g.ID, "Type", "NATGW", "ProtectionEnable", "true")
 	case "DeleteNatGateway":
 		add("NatGatewayId", w.g.ID, "Force", "true")
 	case "CreateForwardEntry":
@@ -124,6 +130,7 @@ var natActions = []string{
 	"CreateNatGateway", "DescribeNatGateways", "ModifyNatGatewaySpec", "ModifyNatGatewayAttribute", "DeleteNatGateway",
 	"CreateForwardEntry", "ModifyForwardEntry", "DescribeForwardTableEntries", "DeleteForwardEntry",
 	"CreateSnatEntry", "ModifySnatEntry", "DescribeSnatTableEntries", "DeleteSnatEntry",
+	"GetNatGatewayAttribute", "UpdateNatGatewayNatType", "ListEnhanhcedNatGatewayAvailableZones", "DeletionProtection",
 }
 
 // natErrors provokes a documented code: by parameters other than good ones, on
@@ -140,7 +147,7 @@ var natErrors = []struct {
 	{"CreateNatGateway", "MissingParameter.BandwidthPackage.2.Bandwidth", nil, with("BandwidthPackage.1.IpCount", "1", "BandwidthPackage.1.Bandwidth", "5", "BandwidthPackage.2.IpCount", "1")},
 	{"CreateNatGateway", "QuotaExceeded.NatGatewayCountInOneVpc", nil, func(w *natWorld) []string { return []string{"VpcId", w.vpc} }},
 	{"CreateNatGateway", "RouterEntryConflict.Duplicated", nil, func(w *natWorld) []string { return []string{"VpcId", w.routed} }},
-	{"CreateNatGateway", "InvalidParameter.Name.Malformed", nil, with("Name", "1st")},
+	{"CreateNatGateway", "InvalidParameter.Name.Malformed", nil, with("Name", "http://x")},
 	{"CreateNatGateway", "InvalidParameter.Description.Malformed", nil, with("Description", "http://example.com")},
 	{"CreateNatGateway", "InvalidParameter.Spec.ValueNotSupported", nil, with("Spec", "Huge")},
 	{"CreateNatGateway", "TooManyBandwidthPackages", nil, with("BandwidthPackage.1.IpCount", "1", "BandwidthPackage.2.IpCount", "1", "BandwidthPackage.3.IpCount", "1", "BandwidthPackage.4.IpCount", "1", "BandwidthPackage.5.IpCount", "1")},
@@ -150,12 +157,22 @@ var natErrors = []struct {
 	{"ModifyNatGatewaySpec", "InvalidRegionId.NotFound", nil, with("RegionId", "mars")},
 	{"ModifyNatGatewaySpec", "InvalidNatGatewayId.NotFound", nil, with("NatGatewayId", "ngw-none")},
 	{"ModifyNatGatewaySpec", "NATGW_MODIFY_SPEC_SAME", nil, with("Spec", "Small")},
-	{"ModifyNatGatewaySpec", "InvalidParameter.Spec.ValueNotSupported", nil, with("Spec", "XLarge.1")},
+	{"ModifyNatGatewaySpec", "InvalidParameter.Spec.ValueNotSupported", nil, with("Spec", "XLarge.2")},
 
 	{"ModifyNatGatewayAttribute", "InvalidRegionId.NotFound", nil, with("RegionId", "mars")},
 	{"ModifyNatGatewayAttribute", "InvalidNatGatewayId.NotFound", nil, with("NatGatewayId", "ngw-none")},
-	{"ModifyNatGatewayAttribute", "InvalidParameter.Name.Malformed", nil, with("Name", "x")},
+	{"ModifyNatGatewayAttribute", "InvalidParameter.Name.Malformed", nil, with("Name", "a\nb")},
 	{"ModifyNatGatewayAttribute", "InvalidParameter.Description.Malformed", nil, with("Description", "https://example.com")},
+
+	{"GetNatGatewayAttribute", "InvalidRegionId.NotFound", nil, with("RegionId", "mars")},
+	{"GetNatGatewayAttribute", "InvalidNatGatewayId.NotFound", nil, with("NatGatewayId", "ngw-none")},
+	{"UpdateNatGatewayNatType", "InvalidRegionId.NotFound", nil, with("RegionId", "mars")},
+	{"UpdateNatGatewayNatType", "InvalidNatGatewayId.NotFound", nil, with("NatGatewayId", "ngw-none")},
+	{"UpdateNatGatewayNatType", "InvalidVSwitchId.NotFound", nil, with("VSwitchId", "vsw-none")},
+	{"ListEnhanhcedNatGatewayAvailableZones", "InvalidRegionId.NotFound", nil, with("RegionId", "mars")},
+	{"DeletionProtection", "InvalidRegionId.NotFound", nil, with("RegionId", "mars")},
+	{"DeletionProtection", "InvalidNatGatewayId.NotFound", nil, with("InstanceId", "ngw-none")},
+	{"DeletionProtection", "InvalidAllocationId.NotFound", nil, with("Type", "eip")},
 
 	{"DeleteNatGateway", "InvalidRegionId.NotFound", nil, with("RegionId", "mars")},
 	{"DeleteNatGateway", "InvalidNatGatewayId.NotFound", nil, with("NatGatewayId", "ngw-none")},
@@ -167,6 +184,8 @@ var natErrors = []struct {
 	{"CreateForwardEntry", "InvalidInternalIp.Malformed", nil, with("InternalIp", "fe80::1")},
 	{"CreateForwardEntry", "InvalidExternalPort.Malformed", nil, with("ExternalPort", "65536")},
 	{"CreateForwardEntry", "InvalidInternalPort.Malformed", nil, with("InternalPort", "0")},
+	{"CreateForwardEntry", "InvalidExternalPort.Malformed", nil, with("ExternalPort", "90/80")},
+	{"CreateForwardEntry", "InvalidInternalPort.Malformed", nil, with("ExternalPort", "81/90", "InternalPort", "80")},
 	{"CreateForwardEntry", "Forbidden.DestinationIpOutOfVpcCIDR", nil, with("InternalIp", "192.168.0.1")},
 	{"CreateForwardEntry", "InvalidProtocol.ValueNotSupported", nil, with("IpProtocol", "ICMP")},
 	{"CreateForwardEntry", "IncorretForwardEntryStatus", forwardPending, with()},
@@ -187,6 +206,7 @@ var natErrors = []struct {
 	{"ModifyForwardEntry", "InvalidInternalIp.Malformed", nil, with("InternalIp", "10.0.0.0/8")},
 	{"ModifyForwardEntry", "InvalidExternalPort.Malformed", nil, with("ExternalPort", "-1")},
 	{"ModifyForwardEntry", "InvalidInternalPort.Malformed", nil, with("InternalPort", "http")},
+	{"ModifyForwardEntry", "InvalidInternalPort.Malformed", nil, with("ExternalPort", "81/90")},
 	{"ModifyForwardEntry", "Forbidden.DestinationIpOutOfVpcCIDR", nil, with("InternalIp", "192.168.0.1")},
 	{"ModifyForwardEntry", "InvalidProtocol.ValueNotSupported", nil, with("IpProtocol", "GRE")},
 	{"ModifyForwardEntry", "IncorretForwardEntryStatus", forwardPending, with()},
@@ -222,7 +242,7 @@ var natErrors = []struct {
 	{"CreateSnatEntry", "Forbidden.IpUsedInForwardTable", nil, ip("SnatIp", "dnat")},
 	{"CreateSnatEntry", "Forbidden", nil, func(w *natWorld) []string { return []string{"SourceVSwitchId", "", "SourceCIDR", w.owned + "/32"} }},
 	{"CreateSnatEntry", "OperationUnsupported.CidrConflict", nil, with("SourceVSwitchId", "", "SourceCIDR", "10.0.1.7/32")},
-	{"CreateSnatEntry", "InvalidParameter.Name.Malformed", nil, with("SnatEntryName", "_")},
+	{"CreateSnatEntry", "InvalidParameter.Name.Malformed", nil, with("SnatEntryName", "http://x")},
 	{"CreateSnatEntry", "IncorrectSnatEntryStatus", snatPending, with()},
 
 	{"ModifySnatEntry", "InvalidRegionId.NotFound", nil, with("RegionId", "mars")},

@@ -85,6 +85,12 @@ func (w *vpcWorld) good(action string) []string {
 		return []string{"AllocationId", w.free, "Bandwidth", "10"}
 	case "ReleaseEipAddress":
 		return []string{"AllocationId", w.free}
+	case "ModifyEipForwardMode":
+		return []string{"RegionId", planetest.Region, "InstanceId", w.free, "Mode", "NAT"}
+	case "DescribeHighDefinitionMonitorLogAttribute":
+		return []string{"RegionId", planetest.Region, "InstanceId", w.free}
+	case "SetHighDefinitionMonitorLogStatus":
+		return []string{"RegionId", planetest.Region, "InstanceId", w.free, "Status", "OFF"}
 	}
 	return nil // DescribeRegions, DescribeRouteTables
 }
@@ -129,6 +135,7 @@ var vpcActions = []string{
 	"CreateVSwitch", "DeleteVSwitch", "DescribeVSwitches", "ModifyVSwitchAttribute",
 	"CreateRouteEntry", "DeleteRouteEntry", "DescribeRouteTables",
 	"AllocateEipAddress", "AssociateEipAddress", "UnassociateEipAddress", "DescribeEipAddresses", "ModifyEipAddressAttribute", "ReleaseEipAddress",
+	"ModifyEipForwardMode", "DescribeHighDefinitionMonitorLogAttribute", "SetHighDefinitionMonitorLogStatus",
 	"DescribeRegions", "DescribeZones", "DescribeAccessPoints",
 }
 
@@ -349,6 +356,13 @@ var vpcErrors = []struct {
 	{"ModifyEipAddressAttribute", "InvalidParameter", "", nil, fixed("Bandwidth", "-5")},
 	{"ModifyEipAddressAttribute", "InvalidParameter", "", nil, fixed("Bandwidth", "5001")},
 	{"ModifyEipAddressAttribute", "InvalidAllocationId.NotFound", "", nil, fixed("AllocationId", "eip-none")},
+
+	{"ModifyEipForwardMode", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"ModifyEipForwardMode", "InvalidAllocationId.NotFound", "", nil, fixed("InstanceId", "eip-none")},
+	{"DescribeHighDefinitionMonitorLogAttribute", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"DescribeHighDefinitionMonitorLogAttribute", "InvalidAllocationId.NotFound", "", nil, fixed("InstanceId", "eip-none")},
+	{"SetHighDefinitionMonitorLogStatus", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"SetHighDefinitionMonitorLogStatus", "InvalidAllocationId.NotFound", "", nil, fixed("InstanceId", "eip-none")},
 
 	{"ReleaseEipAddress", "IncorrectEipStatus", "", nil, func(w *vpcWorld) []string { return []string{"AllocationId", w.bound} }},
 

@@ -49,6 +49,9 @@ func given(v *string) string {
 	return *v
 }
 
+// is says whether a truth value was given and is true.
+func is(v *bool) bool { return v != nil && *v }
+
 // pageOf returns the page of that number, from 1, of a size of at least 1. A number of 31
 // bits times any size that is allowed does not overflow.
 func pageOf(number, size int) state.Page { return state.Page{Offset: (number - 1) * size, Limit: size} }

@@ -2,26 +2,31 @@ package aliyun
 
 import (
 	"context"
-	"strconv"
+	"strings"
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/nat"
+	"sluice/controlplane/resource"
 )
 
-// anyPort is how a port is written that stands for all of them.
-const anyPort = "Any"
+// anyPort is how a port is shown that stands for all of them.
+const anyPort = "any"
 
 // CreateForwardEntry implements Actions.
 func (s *Service) CreateForwardEntry(ctx context.Context, c identity.Caller, r *CreateForwardEntryRequest) (*CreateForwardEntryResponse, error) {
+	external, internal := *ports(&r.ExternalPort), *ports(&r.InternalPort)
 	id, err := s.nat.CreateForwardEntry(ctx, c, nat.ForwardEntry{
 		Region:       r.RegionId,
 		Table:        r.ForwardTableId,
 		Name:         given(r.ForwardEntryName),
 		ExternalIP:   r.ExternalIp,
-		ExternalPort: *port(&r.ExternalPort),
+		ExternalPort: external.First,
+		ExternalLast: external.Last,
 		Protocol:     *protocolWords.of(&r.IpProtocol),
 		InternalIP:   r.InternalIp,
-		InternalPort: *port(&r.InternalPort),
+		InternalPort: internal.First,
+		InternalLast: internal.Last,
+		Shares:       r.PortBreak,
 	})
 	if err != nil {
 		return nil, err
@@ -37,25 +42,30 @@ func (s *Service) ModifyForwardEntry(ctx context.Context, c identity.Caller, r *
 		ID:           r.ForwardEntryId,
 		Name:         r.ForwardEntryName,
 		ExternalIP:   r.ExternalIp,
-		ExternalPort: port(r.ExternalPort),
+		ExternalPort: ports(r.ExternalPort),
 		Protocol:     protocolWords.of(r.IpProtocol),
 		InternalIP:   r.InternalIp,
-		InternalPort: port(r.InternalPort),
+		InternalPort: ports(r.InternalPort),
+		Shares:       r.PortBreak,
 	})
 }
 
 // DescribeForwardTableEntries implements Actions.
 func (s *Service) DescribeForwardTableEntries(_ context.Context, c identity.Caller, r *DescribeForwardTableEntriesRequest) (*DescribeForwardTableEntriesResponse, error) {
+	if r.ForwardTableId == nil && r.NatGatewayId == nil {
+		return nil, documented("DescribeForwardTableEntries", "MissingParameter.VRouterIdOrForwardTableId", "")
+	}
 	entries, err := s.nat.ForwardEntries(c, nat.ForwardEntryQuery{
 		Region:        r.RegionId,
-		Table:         r.ForwardTableId,
+		Table:         given(r.ForwardTableId),
+		Gateway:       given(r.NatGatewayId),
 		IDs:           one(r.ForwardEntryId),
 		Names:         one(r.ForwardEntryName),
 		ExternalIPs:   one(r.ExternalIp),
-		ExternalPorts: one(port(r.ExternalPort)),
+		ExternalPorts: one(ports(r.ExternalPort)),
 		Protocols:     one(protocolWords.of(r.IpProtocol)),
 		InternalIPs:   one(r.InternalIp),
-		InternalPorts: one(port(r.InternalPort)),
+		InternalPorts: one(ports(r.InternalPort)),
 		Page:          pageOf(r.PageNumber, r.PageSize),
 	})
 	if err != nil {
@@ -68,10 +78,10 @@ func (s *Service) DescribeForwardTableEntries(_ context.Context, c identity.Call
 			ForwardTableId:   e.Table,
 			ForwardEntryId:   e.ID,
 			ExternalIp:       e.ExternalIP.String(),
-			ExternalPort:     portText(e.ExternalPort),
-			IpProtocol:       protocolWords.wire(e.Protocol),
+			ExternalPort:     portText(e.External()),
+			IpProtocol:       protocolShownWords.wire(e.Protocol),
 			InternalIp:       e.InternalIP.String(),
-			InternalPort:     portText(e.InternalPort),
+			InternalPort:     portText(e.Internal()),
 			Status:           entryStatus(e.Phase(entries.Applied)),
 			ForwardEntryName: e.Name,
 			NatGatewayId:     e.Gateway,
@@ -86,19 +96,21 @@ func (s *Service) DeleteForwardEntry(ctx context.Context, c identity.Caller, r *
 	return &DeleteForwardEntryResponse{}, s.nat.DeleteForwardEntry(ctx, c, r.RegionId, r.ForwardTableId, r.ForwardEntryId)
 }
 
-// port reads a port that the decoder has checked, 0 for Any; nil was not given.
-func port(v *string) *uint16 {
+// ports reads a port or a range of them, which the decoder has checked, 0 for Any; nil was
+// not given.
+func ports(v *string) *resource.Ports {
 	if v == nil {
 		return nil
 	}
-	n, _ := parseInt(*v, 1, 65535)
-	p := uint16(n)
-	return &p
+	first, last, _ := strings.Cut(*v, "/")
+	low, _ := parseInt(first, 1, 65535)
+	high, _ := parseInt(last, 1, 65535)
+	return &resource.Ports{First: uint16(low), Last: uint16(high)}
 }
 
-func portText(p uint16) string {
-	if p == 0 {
+func portText(p resource.Ports) string {
+	if p.First == 0 {
 		return anyPort
 	}
-	return strconv.Itoa(int(p))
+	return p.String()
 }

@@ -2,6 +2,10 @@ package aliyun
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
 
 	"sluice/controlplane/eip"
 	"sluice/controlplane/identity"
@@ -13,11 +17,17 @@ import (
 func (s *Service) AllocateEipAddress(ctx context.Context, c identity.Caller, r *AllocateEipAddressRequest) (*AllocateEipAddressResponse, error) {
 	in := eip.Request{
 		Region:    r.RegionId,
+		Name:      given(r.Name),
 		Bandwidth: r.Bandwidth,
 		ByTraffic: *trafficChargeWords.of(&r.InternetChargeType),
 		Prepaid:   *eipChargeWords.of(&r.InstanceChargeType),
 		Years:     r.PricingCycle == "Year",
 		Labels:    labels(r.ResourceGroupId, r.Tag),
+
+		Description: given(r.Description),
+	}
+	if r.IpAddress != nil {
+		in.Address = *r.IpAddress
 	}
 	if r.Period != nil {
 		in.Period = *r.Period
@@ -41,7 +51,7 @@ func (s *Service) AssociateEipAddress(ctx context.Context, c identity.Caller, r 
 // UnassociateEipAddress implements Actions.
 func (s *Service) UnassociateEipAddress(ctx context.Context, c identity.Caller, r *UnassociateEipAddressRequest) (*UnassociateEipAddressResponse, error) {
 	b := resource.Binding{Type: *bindingWords.of(&r.InstanceType), ID: r.InstanceId}
-	if err := s.eip.Unassociate(ctx, c, r.AllocationId, b); err != nil {
+	if err := s.eip.Unassociate(ctx, c, r.AllocationId, b, r.Force); err != nil {
 		return nil, err
 	}
 	return &UnassociateEipAddressResponse{}, nil
@@ -55,16 +65,47 @@ var eipStatus = [...]string{
 	eip.Unassociating: "Unassociating",
 }
 
+// What is the same of all elastic IPs: there is one line and one public network in a
+// region, addresses are translated, and nothing is locked, delivered or managed.
+const (
+	eipLine       = "BGP"
+	eipNetwork    = "public"
+	eipMode       = "NAT"
+	eipNormal     = "Normal"
+	eipMonitor    = "OFF"
+	createdSince  = "CreationStartTime"
+	filterMinutes = "2006-01-02T15:04Z"
+)
+
 // DescribeEipAddresses implements Actions.
 func (s *Service) DescribeEipAddresses(_ context.Context, c identity.Caller, r *DescribeEipAddressesRequest) (*DescribeEipAddressesResponse, error) {
 	f := eip.Filter{
-		Region: r.RegionId, IDs: one(r.AllocationId), Addresses: one(r.EipAddress),
+		Region: r.RegionId, Addresses: r.EipAddress, Names: one(r.EipName), Prepaid: one(eipChargeWords.of(r.ChargeType)),
 		BoundTypes: one(bindingWords.of(r.AssociatedInstanceType)), BoundIDs: one(r.AssociatedInstanceId),
 		Labelled: labelled(r.ResourceGroupId, r.Tag),
+		// Of what no address has.
+		None: differs(r.ISP, eipLine) || r.LockReason != nil || r.BandwidthPackageId != nil || r.PublicIpAddressPoolId != nil ||
+			r.SegmentInstanceId != nil || is(r.SecurityProtectionEnabled) || is(r.ServiceManaged),
 	}
-	for i, word := range eipStatus {
-		if given(r.Status) == word {
-			f.Statuses = []eip.Status{eip.Status(i)}
+	if r.AllocationId != nil {
+		f.IDs = splitList(*r.AllocationId)
+		if len(f.IDs) > 50 {
+			return nil, invalidParameter("AllocationId")
+		}
+	}
+	if r.Status != nil {
+		i := slices.Index(eipStatus[:], *r.Status)
+		f.Statuses, f.None = []eip.Status{eip.Status(i)}, f.None || i < 0
+	}
+	for i, x := range r.Filter {
+		since, err := time.Parse(filterMinutes, x.Value)
+		if err != nil {
+			if since, err = time.Parse(time.RFC3339, x.Value); err != nil {
+				return nil, invalidParameter(fmt.Sprintf("Filter.%d.Value", i+1))
+			}
+		}
+		if since.After(f.Since) {
+			f.Since = since
 		}
 	}
 	list, err := s.eip.List(c, f, pageOf(r.PageNumber, r.PageSize))
@@ -73,30 +114,45 @@ func (s *Service) DescribeEipAddresses(_ context.Context, c identity.Caller, r *
 	}
 	answer := &DescribeEipAddressesResponse{TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
 	for _, e := range list.Items {
-		x := DescribeEipAddressesEipAddress{
-			RegionId:           e.Region,
-			IpAddress:          e.Address.String(),
-			AllocationId:       e.ID,
-			Status:             eipStatus[e.Status],
-			Bandwidth:          e.Bandwidth,
-			InternetChargeType: trafficChargeWords.wire(e.ByTraffic),
-			AllocationTime:     timestamp(e.CreatedAt),
-			ChargeType:         eipChargeWords.wire(e.Prepaid),
-			ExpiredTime:        timestamp(e.Expires),
-			ResourceGroupId:    s.tags.Group(e.ElasticIP),
-			Tags:               DescribeEipAddressesEipAddressTags{showTags[DescribeEipAddressesEipAddressTag](s.tags.Of(e.ID))},
-		}
-		if e.Binding != nil {
-			x.InstanceType, x.InstanceId = bindingWords.wire(e.Binding.Type), e.Binding.ID
-		}
-		answer.EipAddresses.EipAddress = append(answer.EipAddresses.EipAddress, x)
+		answer.EipAddresses.EipAddress = append(answer.EipAddresses.EipAddress, s.elasticIP(e))
 	}
 	return answer, nil
 }
 
+func (s *Service) elasticIP(e eip.ElasticIP) DescribeEipAddressesEipAddress {
+	x := DescribeEipAddressesEipAddress{
+		RegionId:           e.Region,
+		IpAddress:          e.Address.String(),
+		AllocationId:       e.ID,
+		Status:             eipStatus[e.Status],
+		Bandwidth:          e.Bandwidth,
+		InternetChargeType: trafficChargeWords.wire(e.ByTraffic),
+		AllocationTime:     timestamp(e.CreatedAt),
+		ChargeType:         eipChargeWords.wire(e.Prepaid),
+		Name:               e.Name,
+		Descriptpion:       e.Description,
+		ExpiredTime:        timestamp(e.Expires),
+		ISP:                eipLine,
+		Netmode:            eipNetwork,
+		Mode:               eipMode,
+		BusinessStatus:     eipNormal,
+		EipBandwidth:       strconv.Itoa(e.Bandwidth),
+		HDMonitorStatus:    eipMonitor,
+		DeletionProtection: e.Protected,
+		HasReservationData: "false",
+		ResourceGroupId:    s.tags.Group(e.ElasticIP),
+		Tags:               DescribeEipAddressesEipAddressTags{showTags[DescribeEipAddressesEipAddressTag](s.tags.Of(e.ID))},
+	}
+	if e.Binding != nil {
+		x.InstanceType, x.InstanceId, x.InstanceRegionId = bindingWords.wire(e.Binding.Type), e.Binding.ID, e.Region
+	}
+	return x
+}
+
 // ModifyEipAddressAttribute implements Actions.
 func (s *Service) ModifyEipAddressAttribute(ctx context.Context, c identity.Caller, r *ModifyEipAddressAttributeRequest) (*ModifyEipAddressAttributeResponse, error) {
-	if err := s.eip.ModifyBandwidth(ctx, c, r.AllocationId, r.Bandwidth); err != nil {
+	in := eip.Change{Naming: resource.Naming{Name: r.Name, Description: r.Description}, Bandwidth: r.Bandwidth}
+	if err := s.eip.Modify(ctx, c, r.AllocationId, in); err != nil {
 		return nil, err
 	}
 	return &ModifyEipAddressAttributeResponse{}, nil

@@ -1,24 +1,24 @@
 package aliyun
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/resource"
-	"sluice/dataplane"
 )
 
-// Every gateway is paid as it is used, works, and is of the ordinary type:
-// what the documents know beyond that is of the cloud's billing, or of types
-// that these actions can't make.
+// Every gateway is paid as it is used, works, and leads to the public network: what the
+// documents know beyond that is of the cloud's billing.
 const (
-	chargePostPaid = "PostPaid"
-	chargeBySpec   = "PayBySpec"
-	businessNormal = "Normal"
-	natTypeNormal  = "Normal"
+	chargePostPaid  = "PostPaid"
+	businessNormal  = "Normal"
+	networkInternet = "internet"
+	specSmall       = "Small"
 )
 
 // CreateNatGateway implements Actions.
@@ -26,10 +26,32 @@ func (s *Service) CreateNatGateway(ctx context.Context, c identity.Caller, r *Cr
 	in := nat.Gateway{
 		Region:      r.RegionId,
 		VPC:         r.VpcId,
-		Limits:      *specWords.of(&r.Spec),
+		Enhanced:    r.NatType == nil && r.VSwitchId != nil || is(natTypeWords.of(r.NatType)),
+		VSwitch:     given(r.VSwitchId),
+		AddressEach: is(natBindWords.of(r.EipBindMode)),
+		NoRoute:     !r.IsCreateDefaultRoute,
 		Name:        given(r.Name),
 		Description: given(r.Description),
 		Labels:      labels(nil, r.Tag),
+	}
+	in.EchoReply = in.Enhanced
+	if r.IcmpReplyEnabled != nil {
+		in.EchoReply = *r.IcmpReplyEnabled
+	}
+	in.ByUse = in.Enhanced && r.Spec == nil
+	if r.InternetChargeType != nil {
+		in.ByUse = *natChargeWords.of(r.InternetChargeType)
+	}
+	switch {
+	case in.ByUse && !in.Enhanced:
+		return nil, notServed("InternetChargeType", unserved{served: []string{"PayBySpec"}, why: "a gateway of NatType Normal is charged by its specification"})
+	case in.ByUse && r.Spec != nil:
+		return nil, notServed("Spec", unserved{why: "a gateway that is charged by what goes through it has no specification"})
+	case !r.IsCreateDefaultRoute && !in.Enhanced:
+		return nil, notServed("IsCreateDefaultRoute", unserved{served: []string{"true"}, why: "a gateway of NatType Normal is the way to everywhere"})
+	case !in.ByUse:
+		small := specSmall
+		in.Limits = *specWords.of(cmp.Or(r.Spec, &small))
 	}
 	for _, p := range r.BandwidthPackage {
 		in.BandwidthPackages = append(in.BandwidthPackages, nat.BandwidthPackage{Addresses: p.IpCount, Bandwidth: p.Bandwidth, Zone: given(p.Zone)})
@@ -55,15 +77,25 @@ func (s *Service) DescribeNatGateways(_ context.Context, c identity.Caller, r *D
 		IDs:    one(r.NatGatewayId),
 		VPCs:   one(r.VpcId),
 		Names:  one(r.Name),
-		// There are no subscriptions.
-		None:     differs(r.InstanceChargeType, chargePostPaid) || differs(r.NatType, natTypeNormal),
+
+		Limits:    one(specWords.of(r.Spec)),
+		Enhanced:  one(natTypeWords.of(r.NatType)),
+		VSwitches: one(r.VSwitchId),
+		Zones:     one(r.ZoneId),
+		// There are no subscriptions, and nothing but the public network is led to.
+		None:     differs(r.InstanceChargeType, chargePostPaid) || differs(r.NetworkType, networkInternet) || is(r.PrivateLinkEnabled),
 		Labelled: labelled(r.ResourceGroupId, r.Tag),
 		Page:     pageOf(r.PageNumber, r.PageSize),
 	}
-	if r.Spec != nil {
-		// A gateway of specification XLarge.1 may be asked for, and none can be made.
-		limits, ok := specWords.find(*r.Spec)
-		q.Limits, q.None = []dataplane.Limits{limits}, q.None || !ok
+	if len(r.NatGatewayIds) > 0 {
+		q.None = q.None || r.NatGatewayId != nil && !slices.Contains(r.NatGatewayIds, *r.NatGatewayId)
+		if r.NatGatewayId == nil {
+			q.IDs = r.NatGatewayIds
+		}
+	}
+	if r.Status != nil {
+		phase, ok := natPhases[*r.Status]
+		q.Phases, q.None = []resource.Phase{phase}, q.None || !ok
 	}
 	list, err := s.nat.Gateways(c, q)
 	if err != nil {
@@ -74,6 +106,14 @@ func (s *Service) DescribeNatGateways(_ context.Context, c identity.Caller, r *D
 		out.NatGateways.NatGateway = append(out.NatGateways.NatGateway, s.natGateway(g))
 	}
 	return out, nil
+}
+
+// natPhases are the states that a gateway may be asked for by: the documents', and today's
+// clients' other words for them.
+var natPhases = map[string]resource.Phase{
+	"Initiating": resource.Creating, "Creating": resource.Creating,
+	"Pending": resource.Changing, "Modifying": resource.Changing,
+	"Available": resource.Ready,
 }
 
 func (s *Service) natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway {
@@ -88,8 +128,14 @@ func (s *Service) natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway 
 		BusinessStatus:     businessNormal,
 		CreationTime:       timestamp(g.CreatedAt),
 		Status:             gatewayStatus(g.Phase),
-		NatType:            natTypeNormal,
-		InternetChargeType: chargeBySpec,
+		NatType:            natTypeWords.wire(g.Enhanced()),
+		InternetChargeType: natChargeWords.wire(g.ByUse),
+		NetworkType:        networkInternet,
+		IcmpReplyEnabled:   g.EchoReply,
+		EipBindMode:        natBindWords.wire(g.AddressEach),
+		EcsMetricEnabled:   true,
+		EnableSessionLog:   "false",
+		DeletionProtection: g.Protected,
 		ResourceGroupId:    s.tags.Group(g.NATGateway),
 		ForwardTableIds:    DescribeNatGatewaysNatGatewayForwardTableIds{ForwardTableId: []string{g.ForwardTable}},
 		SnatTableIds:       DescribeNatGatewaysNatGatewaySnatTableIds{SnatTableId: []string{g.SNATTable}},
@@ -97,11 +143,20 @@ func (s *Service) natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway 
 	for _, t := range s.tags.Of(g.ID) {
 		out.Tags.Tag = append(out.Tags.Tag, DescribeNatGatewaysNatGatewayTag{TagKey: t.Key, TagValue: t.Value})
 	}
+	out.NatGatewayPrivateInfo = &DescribeNatGatewaysNatGatewayNatGatewayPrivateInfo{} // clients read it without asking whether it is there
+	if v := g.Within; v != nil {
+		out.NatGatewayPrivateInfo = &DescribeNatGatewaysNatGatewayNatGatewayPrivateInfo{
+			VswitchId: v.ID, PrivateIpAddress: resource.GatewayAddress(v.CIDR).String(), IzNo: v.Zone,
+			MaxSessionQuota: g.Holds.Connections, MaxSessionEstablishRate: g.Holds.NewPerSecond,
+		}
+	}
 	for _, a := range g.Addresses {
 		out.IpLists.IpList = append(out.IpLists.IpList, DescribeNatGatewaysNatGatewayIpList{
 			IpAddress:    a.Address.String(),
 			AllocationId: a.ID,
 			UsingStatus:  usingStatus(a.Use),
+
+			SnatEntryEnabled: a.Shareable,
 		})
 	}
 	return out
@@ -119,6 +174,8 @@ func (s *Service) ModifyNatGatewayAttribute(ctx context.Context, c identity.Call
 		ID:          r.NatGatewayId,
 		Name:        r.Name,
 		Description: r.Description,
+		EchoReply:   r.IcmpReplyEnabled,
+		AddressEach: natBindWords.of(r.EipBindMode),
 	})
 }
 
@@ -143,6 +200,8 @@ func usingStatus(u nat.AddressUse) string {
 		return "UsedBySnatTable"
 	case nat.UsedByDNAT:
 		return "UsedByForwardTable"
+	case nat.UsedByBoth:
+		return "UsedByForwardSnatTable"
 	}
 	return "Idle"
 }

@@ -7,7 +7,6 @@ import (
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/nat"
-	"sluice/controlplane/resource"
 )
 
 // CreateSnatEntry implements Actions.
@@ -18,6 +17,8 @@ func (s *Service) CreateSnatEntry(ctx context.Context, c identity.Caller, r *Cre
 		Name:    given(r.SnatEntryName),
 		VSwitch: given(r.SourceVSwitchId),
 		Pool:    r.SnatIp,
+
+		Affinity: r.EipAffinity == 1,
 	}
 	if r.SourceCIDR != nil {
 		in.Source = *r.SourceCIDR
@@ -31,22 +32,36 @@ func (s *Service) CreateSnatEntry(ctx context.Context, c identity.Caller, r *Cre
 
 // ModifySnatEntry implements Actions.
 func (s *Service) ModifySnatEntry(ctx context.Context, c identity.Caller, r *ModifySnatEntryRequest) (*ModifySnatEntryResponse, error) {
-	return &ModifySnatEntryResponse{}, s.nat.ModifySNATEntry(ctx, c, nat.SNATEntryChange{
+	in := nat.SNATEntryChange{
 		Region: r.RegionId,
 		Table:  r.SnatTableId,
 		ID:     r.SnatEntryId,
 		Name:   r.SnatEntryName,
 		Pool:   r.SnatIp,
-	})
+	}
+	if r.EipAffinity != nil {
+		affinity := *r.EipAffinity == 1
+		in.Affinity = &affinity
+	}
+	return &ModifySnatEntryResponse{}, s.nat.ModifySNATEntry(ctx, c, in)
 }
 
 // DescribeSnatTableEntries implements Actions.
 func (s *Service) DescribeSnatTableEntries(_ context.Context, c identity.Caller, r *DescribeSnatTableEntriesRequest) (*DescribeSnatTableEntriesResponse, error) {
+	if r.SnatTableId == nil && r.NatGatewayId == nil {
+		return nil, missingParameter("SnatTableId")
+	}
 	entries, err := s.nat.SNATEntries(c, nat.SNATEntryQuery{
-		Region: r.RegionId,
-		Table:  r.SnatTableId,
-		IDs:    one(r.SnatEntryId),
-		Page:   pageOf(r.PageNumber, r.PageSize),
+		Region:    r.RegionId,
+		Table:     given(r.SnatTableId),
+		Gateway:   given(r.NatGatewayId),
+		IDs:       one(r.SnatEntryId),
+		Names:     one(r.SnatEntryName),
+		Sources:   one(r.SourceCIDR),
+		VSwitches: one(r.SourceVSwitchId),
+		Addresses: one(r.SnatIp),
+		None:      len(r.NetworkInterfaceIds) > 0,
+		Page:      pageOf(r.PageNumber, r.PageSize),
 	})
 	if err != nil {
 		return nil, err
@@ -59,10 +74,14 @@ func (s *Service) DescribeSnatTableEntries(_ context.Context, c identity.Caller,
 			SnatTableId:     e.Table,
 			SnatIp:          poolText(e.Pool),
 			SourceCIDR:      e.Source.String(),
-			SourceVSwitchId: sourceVSwitch(e),
+			SourceVSwitchId: e.WholeVSwitch(),
 			Status:          entryStatus(e.Phase(entries.Applied)),
 			SnatEntryName:   e.Name,
 			NatGatewayId:    e.Gateway,
+			EipAffinity:     "0",
+		}
+		if e.Affinity {
+			list[i].EipAffinity = "1"
 		}
 	}
 	out.SnatTableEntries.SnatTableEntry = list
@@ -72,15 +91,6 @@ func (s *Service) DescribeSnatTableEntries(_ context.Context, c identity.Caller,
 // DeleteSnatEntry implements Actions.
 func (s *Service) DeleteSnatEntry(ctx context.Context, c identity.Caller, r *DeleteSnatEntryRequest) (*DeleteSnatEntryResponse, error) {
 	return &DeleteSnatEntryResponse{}, s.nat.DeleteSNATEntry(ctx, c, r.RegionId, r.SnatTableId, r.SnatEntryId)
-}
-
-// sourceVSwitch is the VSwitch whose block is the source; an entry for a single
-// address shows none.
-func sourceVSwitch(e *resource.SNATEntry) string {
-	if e.Source.IsSingleIP() {
-		return ""
-	}
-	return e.VSwitch
 }
 
 func poolText(pool []netip.Addr) string {

@@ -16,7 +16,7 @@ import (
 
 // sdkLacks are actions that the public client has no types for, and why: it makes any
 // call with its CommonRequest, and hands the answer's text on.
-var sdkLacks = map[string]string{"ListNatGatewayEcsMetric": "it is younger than the client"}
+var sdkLacks = map[string]string{"ListNatGatewayEcsMetric": "it is younger than the client", "ModifyEipForwardMode": "it is younger than the client"}
 
 // sdkResponse makes what the public client reads an action's answer into: what its
 // method for the action returns. Names of methods differ in case only from the actions'.

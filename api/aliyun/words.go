@@ -58,7 +58,9 @@ var (
 	ikeModeWords    = words[bool]{{"main", false}, {"aggressive", true}}
 
 	protocolWords = words[resource.Protocol]{{"TCP", resource.TCP}, {"UDP", resource.UDP}, {"Any", resource.AnyProtocol}}
-	bindingWords  = words[resource.BindingType]{
+	// As today's clients compare them; the documents' examples have both.
+	protocolShownWords = words[resource.Protocol]{{"tcp", resource.TCP}, {"udp", resource.UDP}, {"any", resource.AnyProtocol}}
+	bindingWords       = words[resource.BindingType]{
 		{"EcsInstance", resource.BoundToHost}, {"SlbInstance", resource.BoundToLoadBalancer}, {"Nat", resource.BoundToNATGateway}, {"HaVip", resource.BoundToVirtualIP}}
 	nextHopWords = words[resource.NextHopType]{
 		{"Instance", resource.NextHopHost}, {"Tunnel", resource.NextHopTunnel}, {"HaVip", resource.NextHopVirtualIP},
@@ -73,11 +75,18 @@ var (
 		{"vpc", resource.KindVPC}, {"eip", resource.KindElasticIP}, {"natgateway", resource.KindNATGateway},
 		{"VpnGateway", resource.KindVPNGateway}, {"CustomerGateway", resource.KindCustomerGateway}}
 
-	// The specifications of a NAT gateway (NAT Gateway API reference, CreateNatGateway).
+	// The specifications of a NAT gateway (NAT Gateway API reference, CreateNatGateway), and
+	// XLarge.1, of which the documents know only the name.
 	specWords = words[dataplane.Limits]{
 		{"Small", dataplane.Limits{Connections: 10_000, NewPerSecond: 1_000}},
 		{"Middle", dataplane.Limits{Connections: 50_000, NewPerSecond: 5_000}},
-		{"Large", dataplane.Limits{Connections: 200_000, NewPerSecond: 10_000}}}
+		{"Large", dataplane.Limits{Connections: 200_000, NewPerSecond: 10_000}},
+		{"XLarge.1", dataplane.Limits{Connections: 1_000_000, NewPerSecond: 30_000}}}
+	// Whether a NAT gateway is enhanced, whether it is charged by what goes through it, and
+	// whether a private address was asked for beside each elastic IP.
+	natTypeWords   = words[bool]{{"Normal", false}, {"Enhanced", true}}
+	natChargeWords = words[bool]{{"PayBySpec", false}, {"PayByLcu", true}}
+	natBindWords   = words[bool]{{"MULTI_BINDED", false}, {"NAT", true}}
 
 	// Whether something is prepaid: an elastic IP, a VPN gateway that is made, and one
 	// that is shown, as today's clients compare it.

@@ -34,10 +34,16 @@ func TestWords(t *testing.T) {
 			return func(w string) string { return protocolWords.wire(*protocolWords.of(&w)) }
 		case "NextHopType", "NextHopList.N.NextHopType":
 			return func(w string) string { return nextHopWords.wire(nextHopType(&w)) }
-		case "InstanceType", "AssociatedInstanceType":
+		case "AssociateEipAddress.InstanceType", "UnassociateEipAddress.InstanceType":
 			return func(w string) string { return bindingWords.wire(*bindingWords.of(&w)) }
 		case "Spec":
 			return func(w string) string { return specWords.wire(*specWords.of(&w)) }
+		case "NatType":
+			return func(w string) string { return natTypeWords.wire(*natTypeWords.of(&w)) }
+		case "EipBindMode":
+			return func(w string) string { return natBindWords.wire(*natBindWords.of(&w)) }
+		case "CreateNatGateway.InternetChargeType":
+			return func(w string) string { return natChargeWords.wire(*natChargeWords.of(&w)) }
 		case "AllocateEipAddress.InstanceChargeType":
 			return func(w string) string { return eipChargeWords.wire(*eipChargeWords.of(&w)) }
 		case "AllocateEipAddress.InternetChargeType":

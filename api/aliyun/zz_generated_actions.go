@@ -48,6 +48,12 @@ type Actions interface {
 	ModifyEipAddressAttribute(ctx context.Context, c identity.Caller, r *ModifyEipAddressAttributeRequest) (*ModifyEipAddressAttributeResponse, error)
 	// ReleaseEipAddress: Gives an EIP back; the address then no longer belongs to the account.
 	ReleaseEipAddress(ctx context.Context, c identity.Caller, r *ReleaseEipAddressRequest) (*ReleaseEipAddressResponse, error)
+	// ModifyEipForwardMode: Changes how an elastic IP is bound to a network interface: only as it is.
+	ModifyEipForwardMode(ctx context.Context, c identity.Caller, r *ModifyEipForwardModeRequest) (*ModifyEipForwardModeResponse, error)
+	// DescribeHighDefinitionMonitorLogAttribute: Says where fine-grained monitoring of an elastic IP is delivered to: nowhere.
+	DescribeHighDefinitionMonitorLogAttribute(ctx context.Context, c identity.Caller, r *DescribeHighDefinitionMonitorLogAttributeRequest) (*DescribeHighDefinitionMonitorLogAttributeResponse, error)
+	// SetHighDefinitionMonitorLogStatus: Turns off fine-grained monitoring of an elastic IP, which is off.
+	SetHighDefinitionMonitorLogStatus(ctx context.Context, c identity.Caller, r *SetHighDefinitionMonitorLogStatusRequest) (*SetHighDefinitionMonitorLogStatusResponse, error)
 	// nat-gateway
 	// CreateNatGateway: Creates a NAT gateway in a VPC; a DNAT table and an SNAT table come with it.
 	CreateNatGateway(ctx context.Context, c identity.Caller, r *CreateNatGatewayRequest) (*CreateNatGatewayResponse, error)
@@ -61,6 +67,14 @@ type Actions interface {
 	DeleteNatGateway(ctx context.Context, c identity.Caller, r *DeleteNatGatewayRequest) (*DeleteNatGatewayResponse, error)
 	// ListNatGatewayEcsMetric: Returns per-ECS traffic figures of one NAT gateway for one minute.
 	ListNatGatewayEcsMetric(ctx context.Context, c identity.Caller, r *ListNatGatewayEcsMetricRequest) (*ListNatGatewayEcsMetricResponse, error)
+	// GetNatGatewayAttribute: Returns one NAT gateway with the number of its entries.
+	GetNatGatewayAttribute(ctx context.Context, c identity.Caller, r *GetNatGatewayAttributeRequest) (*GetNatGatewayAttributeResponse, error)
+	// UpdateNatGatewayNatType: Makes an Enhanced NAT gateway of a Normal one.
+	UpdateNatGatewayNatType(ctx context.Context, c identity.Caller, r *UpdateNatGatewayNatTypeRequest) (*UpdateNatGatewayNatTypeResponse, error)
+	// ListEnhanhcedNatGatewayAvailableZones: Lists the zones of a region in which Enhanced NAT gateways can be: all.
+	ListEnhanhcedNatGatewayAvailableZones(ctx context.Context, c identity.Caller, r *ListEnhanhcedNatGatewayAvailableZonesRequest) (*ListEnhanhcedNatGatewayAvailableZonesResponse, error)
+	// DeletionProtection: Protects an elastic IP or a NAT gateway from deletion, or no longer.
+	DeletionProtection(ctx context.Context, c identity.Caller, r *DeletionProtectionRequest) (*DeletionProtectionResponse, error)
 	// region
 	// DescribeRegions: Lists the available regions.
 	DescribeRegions(ctx context.Context, c identity.Caller, r *DescribeRegionsRequest) (*DescribeRegionsResponse, error)
@@ -259,6 +273,12 @@ var actions = map[string]action{
 	"AllocateEipAddress": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"ISP", []string{"BGP"}, "there is one line, the region's public network"},
+			{"Netmode", []string{"public"}, "there is no other network that addresses are of"},
+			{"InstanceId", nil, "an address that was released cannot be had back by its id; ask for it by IpAddress"},
+			{"PublicIpAddressPoolId", nil, "the region's public network has one pool"},
+			{"SecurityProtectionTypes", nil, "there is no protection against floods to be bought"},
+			{"Zone", nil, "addresses are of a region"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeAllocateEipAddress,
@@ -267,8 +287,12 @@ var actions = map[string]action{
 		},
 	},
 	"AssociateEipAddress": {
-		writes: true, token: false,
+		writes: true, token: true,
 		unserved: []unserved{
+			{"Mode", []string{"NAT"}, "an address is always translated to the private one"},
+			{"PrivateIpAddress", nil, "an instance has one private address"},
+			{"InstanceRegionId", nil, "the instance has to be in the address's region"},
+			{"VpcId", nil, "an address is bound to an instance or a gateway, not to an IP address"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeAssociateEipAddress,
@@ -277,8 +301,9 @@ var actions = map[string]action{
 		},
 	},
 	"UnassociateEipAddress": {
-		writes: true, token: false,
+		writes: true, token: true,
 		unserved: []unserved{
+			{"PrivateIpAddress", nil, "an instance has one private address"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeUnassociateEipAddress,
@@ -316,9 +341,50 @@ var actions = map[string]action{
 			return answer(h.ReleaseEipAddress(ctx, c, r.(*ReleaseEipAddressRequest)))
 		},
 	},
+	"ModifyEipForwardMode": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"Mode", []string{"NAT"}, "an address is always translated to the private one"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyEipForwardMode,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyEipForwardMode(ctx, c, r.(*ModifyEipForwardModeRequest)))
+		},
+	},
+	"DescribeHighDefinitionMonitorLogAttribute": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeHighDefinitionMonitorLogAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeHighDefinitionMonitorLogAttribute(ctx, c, r.(*DescribeHighDefinitionMonitorLogAttributeRequest)))
+		},
+	},
+	"SetHighDefinitionMonitorLogStatus": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"Status", []string{"OFF"}, "there is no log service to deliver to"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeSetHighDefinitionMonitorLogStatus,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.SetHighDefinitionMonitorLogStatus(ctx, c, r.(*SetHighDefinitionMonitorLogStatusRequest)))
+		},
+	},
 	"CreateNatGateway": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"InstanceChargeType", []string{"PostPaid"}, "a gateway is paid as it is used"},
+			{"NetworkType", []string{"internet"}, "a gateway leads to the public network; between private ones nothing is translated"},
+			{"PrivateLinkEnabled", []string{"false"}, "there is no PrivateLink"},
+			{"PrivateLinkMode", nil, "there is no PrivateLink"},
+			{"AccessMode", nil, "there is no PrivateLink"},
+			{"SecurityGroupId", nil, "a gateway is in no security group"},
+			{"SecurityProtectionEnabled", []string{"false"}, "there is no firewall to be bought"},
+			{"BandwidthPackage.N.ISP", nil, "bandwidth packages with a new gateway are refused, whatever they are"},
+			{"BandwidthPackage.N.InternetChargeType", nil, "bandwidth packages with a new gateway are refused, whatever they are"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateNatGateway,
@@ -349,6 +415,10 @@ var actions = map[string]action{
 	"ModifyNatGatewayAttribute": {
 		writes: true, token: false,
 		unserved: []unserved{
+			{"EnableSessionLog", []string{"false"}, "sessions are not delivered to a log service"},
+			{"LogDelivery", nil, "sessions are not delivered to a log service"},
+			{"PrivateLinkMode", nil, "there is no PrivateLink"},
+			{"SecurityProtectionEnabled", []string{"false"}, "there is no firewall to be bought"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeModifyNatGatewayAttribute,
@@ -371,6 +441,43 @@ var actions = map[string]action{
 		decode: decodeListNatGatewayEcsMetric,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ListNatGatewayEcsMetric(ctx, c, r.(*ListNatGatewayEcsMetricRequest)))
+		},
+	},
+	"GetNatGatewayAttribute": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeGetNatGatewayAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.GetNatGatewayAttribute(ctx, c, r.(*GetNatGatewayAttributeRequest)))
+		},
+	},
+	"UpdateNatGatewayNatType": {
+		writes: true, token: true,
+		decode: decodeUpdateNatGatewayNatType,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.UpdateNatGatewayNatType(ctx, c, r.(*UpdateNatGatewayNatTypeRequest)))
+		},
+	},
+	"ListEnhanhcedNatGatewayAvailableZones": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeListEnhanhcedNatGatewayAvailableZones,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ListEnhanhcedNatGatewayAvailableZones(ctx, c, r.(*ListEnhanhcedNatGatewayAvailableZonesRequest)))
+		},
+	},
+	"DeletionProtection": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeletionProtection,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeletionProtection(ctx, c, r.(*DeletionProtectionRequest)))
 		},
 	},
 	"DescribeRegions": {
@@ -456,6 +563,7 @@ var actions = map[string]action{
 	"CreateSnatEntry": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"NetworkInterfaceId", nil, "a source is a VSwitch or an address, not a network interface"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateSnatEntry,
@@ -466,6 +574,7 @@ var actions = map[string]action{
 	"ModifySnatEntry": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"NetworkInterfaceId", nil, "a source is a VSwitch or an address, not a network interface"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeModifySnatEntry,

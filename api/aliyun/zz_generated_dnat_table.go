@@ -15,15 +15,17 @@ type CreateForwardEntryRequest struct {
 	ForwardTableId string
 	// public IP on the gateway.
 	ExternalIp netip.Addr
-	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any.
+	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any; today's clients: also a range, first/last.
 	ExternalPort string
 	// target in the VPC; older document: no instance needs to hold it yet.
 	InternalIp netip.Addr
-	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any.
+	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any; today's clients: also a range, first/last.
 	InternalPort string
 	IpProtocol   string
-	// newer document only; 2-128 characters, starts with a letter or a Chinese character, must not start with http:// or https://. Nil: not given.
+	// 1-128 characters, as today's clients give names; the newer document has 2-128, the first a letter or a Chinese character; must not start with http:// or https://. Nil: not given.
 	ForwardEntryName *string
+	// Whether SNAT entries may use the public address, too. Only for definite ports. Not in the documents.
+	PortBreak bool
 	// Makes a repeated call idempotent, as with the actions that document it. Nil: not given. Not in the documents.
 	ClientToken *string
 }
@@ -66,7 +68,7 @@ func decodeCreateForwardEntry(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ExternalPort"); v != "" {
 		v = spelled(v, "Any")
-		if !oneOf(v, "Any") && !isPort(v) {
+		if !oneOf(v, "Any") && !isPorts(v) {
 			return nil, &Error{400, "InvalidExternalPort.Malformed", "The specified ExternalPort is not a valid port."}
 		}
 		r.ExternalPort = v
@@ -80,7 +82,7 @@ func decodeCreateForwardEntry(p *Params) (any, *Error) {
 	}
 	if v := p.Get("InternalPort"); v != "" {
 		v = spelled(v, "Any")
-		if !oneOf(v, "Any") && !isPort(v) {
+		if !oneOf(v, "Any") && !isPorts(v) {
 			return nil, &Error{400, "InvalidInternalPort.Malformed", "The specified InternalPort is not a valid port."}
 		}
 		r.InternalPort = v
@@ -93,10 +95,17 @@ func decodeCreateForwardEntry(p *Params) (any, *Error) {
 		r.IpProtocol = v
 	}
 	if v, ok := p.Lookup("ForwardEntryName"); ok {
-		if v != "" && !isName(v, 2, 128, anyCharacter) {
+		if v != "" && !isLabel(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.ForwardEntryName = &v
+	}
+	if v := p.Get("PortBreak"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("PortBreak")
+		}
+		r.PortBreak = b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
@@ -129,16 +138,18 @@ type ModifyForwardEntryRequest struct {
 	ForwardEntryId string
 	// Nil: not given.
 	ExternalIp *netip.Addr
-	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any. Nil: not given.
+	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any; today's clients: also a range, first/last. Nil: not given.
 	ExternalPort *string
 	// Nil: not given.
 	InternalIp *netip.Addr
-	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any. Nil: not given.
+	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any; today's clients: also a range, first/last. Nil: not given.
 	InternalPort *string
 	// Nil: not given.
 	IpProtocol *string
-	// New name of the entry. No document has it here, though CreateForwardEntry sets a name. Nil: not given. Not in the documents.
+	// 1-128 characters, as today's clients give names; the newer document has 2-128, the first a letter or a Chinese character; must not start with http:// or https://. Nil: not given. Not in the documents.
 	ForwardEntryName *string
+	// Whether SNAT entries may use the public address, too. Only for definite ports. Nil: not given. Not in the documents.
+	PortBreak *bool
 	// Makes a repeated call idempotent, as with the actions that document it. Nil: not given. Not in the documents.
 	ClientToken *string
 }
@@ -172,7 +183,7 @@ func decodeModifyForwardEntry(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ExternalPort"); v != "" {
 		v = spelled(v, "Any")
-		if !oneOf(v, "Any") && !isPort(v) {
+		if !oneOf(v, "Any") && !isPorts(v) {
 			return nil, &Error{400, "InvalidExternalPort.Malformed", "The specified ExternalPort is not a valid port."}
 		}
 		r.ExternalPort = &v
@@ -186,7 +197,7 @@ func decodeModifyForwardEntry(p *Params) (any, *Error) {
 	}
 	if v := p.Get("InternalPort"); v != "" {
 		v = spelled(v, "Any")
-		if !oneOf(v, "Any") && !isPort(v) {
+		if !oneOf(v, "Any") && !isPorts(v) {
 			return nil, &Error{400, "InvalidInternalPort.Malformed", "The specified InternalPort is not a valid port."}
 		}
 		r.InternalPort = &v
@@ -199,10 +210,17 @@ func decodeModifyForwardEntry(p *Params) (any, *Error) {
 		r.IpProtocol = &v
 	}
 	if v, ok := p.Lookup("ForwardEntryName"); ok {
-		if v != "" && !isName(v, 2, 128, anyCharacter) {
+		if v != "" && !isLabel(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.ForwardEntryName = &v
+	}
+	if v := p.Get("PortBreak"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("PortBreak")
+		}
+		r.PortBreak = &b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
@@ -229,21 +247,23 @@ func (r *ModifyForwardEntryResponse) fill() {}
 type DescribeForwardTableEntriesRequest struct {
 	// region of the NAT gateway; values come from DescribeRegions.
 	RegionId string
-	// DNAT table.
-	ForwardTableId string
+	// DNAT table; it or NatGatewayId has to be given. Nil: not given.
+	ForwardTableId *string
+	// Gateway whose DNAT table is meant, in the place of ForwardTableId or beside it. Nil: not given. Not in the documents.
+	NatGatewayId *string
 	// filter; newer document only, like all filters here. Nil: not given.
 	ForwardEntryId *string
 	// filter. Nil: not given.
 	ExternalIp *netip.Addr
-	// filter. Nil: not given.
+	// filter; today's clients: also a range, first/last. Nil: not given.
 	ExternalPort *string
 	// filter. Nil: not given.
 	InternalIp *netip.Addr
-	// filter. Nil: not given.
+	// filter; today's clients: also a range, first/last. Nil: not given.
 	InternalPort *string
 	// filter. Nil: not given.
 	IpProtocol *string
-	// filter; 2-128 characters, starts with a letter, must not start with http:// or https://. Nil: not given.
+	// 1-128 characters, as today's clients give names; the newer document has 2-128, the first a letter or a Chinese character; must not start with http:// or https://. Nil: not given.
 	ForwardEntryName *string
 	PageNumber       int
 	PageSize         int
@@ -254,14 +274,14 @@ func decodeDescribeForwardTableEntries(p *Params) (any, *Error) {
 	if p.Get("RegionId") == "" {
 		return nil, missingParameter("RegionId")
 	}
-	if p.Get("ForwardTableId") == "" {
-		return nil, &Error{400, "MissingParameter.VRouterIdOrForwardTableId", "One of VRouterId and ForwardTableId must be specified."}
-	}
 	if v := p.Get("RegionId"); v != "" {
 		r.RegionId = v
 	}
 	if v := p.Get("ForwardTableId"); v != "" {
-		r.ForwardTableId = v
+		r.ForwardTableId = &v
+	}
+	if v := p.Get("NatGatewayId"); v != "" {
+		r.NatGatewayId = &v
 	}
 	if v := p.Get("ForwardEntryId"); v != "" {
 		r.ForwardEntryId = &v
@@ -275,7 +295,7 @@ func decodeDescribeForwardTableEntries(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ExternalPort"); v != "" {
 		v = spelled(v, "Any")
-		if !oneOf(v, "Any") && !isPort(v) {
+		if !oneOf(v, "Any") && !isPorts(v) {
 			return nil, invalidParameter("ExternalPort")
 		}
 		r.ExternalPort = &v
@@ -289,7 +309,7 @@ func decodeDescribeForwardTableEntries(p *Params) (any, *Error) {
 	}
 	if v := p.Get("InternalPort"); v != "" {
 		v = spelled(v, "Any")
-		if !oneOf(v, "Any") && !isPort(v) {
+		if !oneOf(v, "Any") && !isPorts(v) {
 			return nil, invalidParameter("InternalPort")
 		}
 		r.InternalPort = &v
@@ -302,7 +322,7 @@ func decodeDescribeForwardTableEntries(p *Params) (any, *Error) {
 		r.IpProtocol = &v
 	}
 	if v := p.Get("ForwardEntryName"); v != "" {
-		if !isName(v, 2, 128, anyCharacter) {
+		if !isLabel(v, 1, 128) {
 			return nil, invalidParameter("ForwardEntryName")
 		}
 		r.ForwardEntryName = &v
@@ -356,7 +376,7 @@ type DescribeForwardTableEntriesForwardTableEntry struct {
 	ExternalIp     string `json:"ExternalIp" xml:"ExternalIp"`
 	// string; 'any' in the older example.
 	ExternalPort string `json:"ExternalPort" xml:"ExternalPort"`
-	// upper case in the newer example, lower case ('tcp', 'any') in the older.
+	// tcp, udp or any: the older example's letters, which today's clients compare exactly; upper case in the newer example.
 	IpProtocol string `json:"IpProtocol" xml:"IpProtocol"`
 	InternalIp string `json:"InternalIp" xml:"InternalIp"`
 	// string; 'any' in the older example.

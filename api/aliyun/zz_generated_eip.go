@@ -25,6 +25,12 @@ type AllocateEipAddressRequest struct {
 	AutoPay bool
 	// ASCII; chosen by the client, unique per distinct request; makes a repeated call idempotent. Nil: not given.
 	ClientToken *string
+	// Name of the EIP. Nil: not given. Not in the documents.
+	Name *string
+	// Description of the EIP. Nil: not given. Not in the documents.
+	Description *string
+	// Address that is asked for; has to be a free one of the region's public network. Nil: not given. Not in the documents.
+	IpAddress *netip.Addr
 	// resource group that it is put into; left out: the account's default one. Nil: not given. Not in the documents.
 	ResourceGroupId *string
 	// Nil: not given.
@@ -91,6 +97,25 @@ func decodeAllocateEipAddress(p *Params) (any, *Error) {
 			return nil, invalidParameter("ClientToken")
 		}
 		r.ClientToken = &v
+	}
+	if v, ok := p.Lookup("Name"); ok {
+		if v != "" && !isLabel(v, 1, 128) {
+			return nil, invalidParameter("Name")
+		}
+		r.Name = &v
+	}
+	if v, ok := p.Lookup("Description"); ok {
+		if v != "" && !isDescription(v, 1, 256, false) {
+			return nil, invalidParameter("Description")
+		}
+		r.Description = &v
+	}
+	if v := p.Get("IpAddress"); v != "" {
+		a, ok := parseIPv4(v)
+		if !ok {
+			return nil, invalidParameter("IpAddress")
+		}
+		r.IpAddress = &a
 	}
 	if v := p.Get("ResourceGroupId"); v != "" {
 		if !isResourceGroup(v) {
@@ -161,6 +186,8 @@ type AssociateEipAddressRequest struct {
 	InstanceType string
 	// Object to bind to: ECS instance id for EcsInstance, id of a private VPC-type SLB for SlbInstance, NAT gateway id for Nat, HaVip id for HaVip.
 	InstanceId string
+	// Makes a repeated call idempotent, as with the actions that document it. Nil: not given. Not in the documents.
+	ClientToken *string
 }
 
 func decodeAssociateEipAddress(p *Params) (any, *Error) {
@@ -182,6 +209,12 @@ func decodeAssociateEipAddress(p *Params) (any, *Error) {
 	}
 	if v := p.Get("InstanceId"); v != "" {
 		r.InstanceId = v
+	}
+	if v := p.Get("ClientToken"); v != "" {
+		if !isToken(v, 64) {
+			return nil, invalidParameter("ClientToken")
+		}
+		r.ClientToken = &v
 	}
 	return r, nil
 }
@@ -205,6 +238,10 @@ type UnassociateEipAddressRequest struct {
 	InstanceType string
 	// Object it is bound to: ECS instance id for EcsInstance, id of a private VPC-type SLB for SlbInstance, NAT gateway id for Nat, HaVip id for HaVip.
 	InstanceId string
+	// Takes the address out of the DNAT and SNAT tables of its NAT gateway. DNAT entries that are called by it are deleted, and SNAT entries that have no other. Not in the documents.
+	Force bool
+	// Makes a repeated call idempotent, as with the actions that document it. Nil: not given. Not in the documents.
+	ClientToken *string
 }
 
 func decodeUnassociateEipAddress(p *Params) (any, *Error) {
@@ -227,6 +264,19 @@ func decodeUnassociateEipAddress(p *Params) (any, *Error) {
 	if v := p.Get("InstanceId"); v != "" {
 		r.InstanceId = v
 	}
+	if v := p.Get("Force"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("Force")
+		}
+		r.Force = b
+	}
+	if v := p.Get("ClientToken"); v != "" {
+		if !isToken(v, 64) {
+			return nil, invalidParameter("ClientToken")
+		}
+		r.ClientToken = &v
+	}
 	return r, nil
 }
 
@@ -245,24 +295,52 @@ func (r *UnassociateEipAddressResponse) fill() {}
 type DescribeEipAddressesRequest struct {
 	// Region to look in.
 	RegionId string
-	// Filter: state of the EIP. Nil: not given.
+	// Filter: state of the EIP. Releasing, which no document has, is none that an address is seen in. Nil: not given.
 	Status *string
-	// Filter: the address. Nil: not given.
-	EipAddress *netip.Addr
-	// Filter: only this EIP. Nil: not given.
+	// Filter: the address; up to 50, separated by commas, by today's clients. Nil: not given.
+	EipAddress []netip.Addr
+	// Filter: only this EIP; up to 50, separated by commas, by today's clients. Nil: not given.
 	AllocationId *string
 	// Filter: kind of object bound to. Case-sensitive. Nil: not given.
 	AssociatedInstanceType *string
 	// Filter: object bound to; needs AssociatedInstanceType. ECS instance id for EcsInstance, id of a private VPC-type SLB for SlbInstance, NAT gateway id for Nat, HaVip id for HaVip. Nil: not given.
 	AssociatedInstanceId *string
+	// Filter: whole name. Nil: not given. Not in the documents.
+	EipName *string
+	// Filter: line; all are BGP. Nil: not given. Not in the documents.
+	ISP *string
+	// Filter. Nil: not given. Not in the documents.
+	ChargeType *string
+	// Filter: why it is locked; none is. Nil: not given. Not in the documents.
+	LockReason *string
+	// Filter: common bandwidth package that holds it. Nil: not given. Not in the documents.
+	BandwidthPackageId *string
+	// Filter: pool that it was allocated from; none is from one with an id. Nil: not given. Not in the documents.
+	PublicIpAddressPoolId *string
+	// Filter: group of contiguous addresses; there are none. Nil: not given. Not in the documents.
+	SegmentInstanceId *string
+	// Filter: protection against floods, which none has. Nil: not given. Not in the documents.
+	SecurityProtectionEnabled *bool
+	// Filter: whether it is managed by another service; none is. Nil: not given. Not in the documents.
+	ServiceManaged *bool
 	// Page to return, counted from 1.
 	PageNumber int
-	// Rows per page.
+	// Rows per page. The document allows 50, today's clients know of 100.
 	PageSize int
 	// resource group that it has to be in. Nil: not given. Not in the documents.
 	ResourceGroupId *string
 	// Nil: not given.
+	Filter []DescribeEipAddressesFilter
+	// Nil: not given.
 	Tag []DescribeEipAddressesTag
+}
+
+// DescribeEipAddressesFilter is one item of Filter.N.
+type DescribeEipAddressesFilter struct {
+	// CreationStartTime: allocated then or later. Not in the documents.
+	Key string
+	// A time as YYYY-MM-DDThh:mmZ, UTC. Not in the documents.
+	Value string
 }
 
 // DescribeEipAddressesTag is one item of Tag.N.
@@ -282,17 +360,21 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("Status"); v != "" {
-		if !oneOf(v, "Associating", "Unassociating", "InUse", "Available") {
+		if !oneOf(v, "Associating", "Unassociating", "InUse", "Available", "Releasing") {
 			return nil, invalidParameter("Status")
 		}
 		r.Status = &v
 	}
 	if v := p.Get("EipAddress"); v != "" {
-		a, ok := parseIPv4(v)
+		items := splitList(v)
+		if len(items) > 50 {
+			return nil, invalidParameter("EipAddress")
+		}
+		list, ok := parseEach(items, parseIPv4)
 		if !ok {
 			return nil, invalidParameter("EipAddress")
 		}
-		r.EipAddress = &a
+		r.EipAddress = list
 	}
 	if v := p.Get("AllocationId"); v != "" {
 		r.AllocationId = &v
@@ -306,6 +388,47 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 	if v := p.Get("AssociatedInstanceId"); v != "" {
 		r.AssociatedInstanceId = &v
 	}
+	if v := p.Get("EipName"); v != "" {
+		r.EipName = &v
+	}
+	if v := p.Get("ISP"); v != "" {
+		r.ISP = &v
+	}
+	if v := p.Get("ChargeType"); v != "" {
+		if !oneOf(v, "PrePaid", "PostPaid") {
+			return nil, invalidParameter("ChargeType")
+		}
+		r.ChargeType = &v
+	}
+	if v := p.Get("LockReason"); v != "" {
+		if !oneOf(v, "financial", "security") {
+			return nil, invalidParameter("LockReason")
+		}
+		r.LockReason = &v
+	}
+	if v := p.Get("BandwidthPackageId"); v != "" {
+		r.BandwidthPackageId = &v
+	}
+	if v := p.Get("PublicIpAddressPoolId"); v != "" {
+		r.PublicIpAddressPoolId = &v
+	}
+	if v := p.Get("SegmentInstanceId"); v != "" {
+		r.SegmentInstanceId = &v
+	}
+	if v := p.Get("SecurityProtectionEnabled"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("SecurityProtectionEnabled")
+		}
+		r.SecurityProtectionEnabled = &b
+	}
+	if v := p.Get("ServiceManaged"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("ServiceManaged")
+		}
+		r.ServiceManaged = &b
+	}
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
@@ -314,7 +437,7 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
-		n, ok := parseInt(v, 1, 50)
+		n, ok := parseInt(v, 1, 100)
 		if !ok {
 			return nil, invalidParameter("PageSize")
 		}
@@ -322,6 +445,37 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ResourceGroupId"); v != "" {
 		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Filter", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Filter")
+		}
+		if n > 5 {
+			return nil, invalidParameter("Filter")
+		}
+		for i := range n {
+			var x DescribeEipAddressesFilter
+			prefix := "Filter." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !oneOf(v, "CreationStartTime") {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				x.Value = v
+			}
+			r.Filter = append(r.Filter, x)
+		}
 	}
 	{
 		n, ok := p.indexes("Tag", "Key", "Value")
@@ -415,6 +569,28 @@ type DescribeEipAddressesEipAddress struct {
 	BandwidthPackageId string `json:"BandwidthPackageId" xml:"BandwidthPackageId"`
 	// Only in the example, empty there for PostPaid.
 	ExpiredTime string `json:"ExpiredTime" xml:"ExpiredTime"`
+	// BGP: the region's public network. Not in the documents.
+	ISP string `json:"ISP" xml:"ISP"`
+	// public. Not in the documents.
+	Netmode string `json:"Netmode" xml:"Netmode"`
+	// NAT: the address is translated to the private one. Not in the documents.
+	Mode string `json:"Mode" xml:"Mode"`
+	// Normal. Not in the documents.
+	BusinessStatus string `json:"BusinessStatus" xml:"BusinessStatus"`
+	// Rate limit of the address, whatever package it is in. Not in the documents.
+	EipBandwidth string `json:"EipBandwidth" xml:"EipBandwidth"`
+	// Region of the object bound to; empty when unbound. Not in the documents.
+	InstanceRegionId string `json:"InstanceRegionId" xml:"InstanceRegionId"`
+	// OFF: nothing is delivered to a log service. Not in the documents.
+	HDMonitorStatus string `json:"HDMonitorStatus" xml:"HDMonitorStatus"`
+	// Whether it can't be released; see DeletionProtection. Not in the documents.
+	DeletionProtection bool `json:"DeletionProtection" xml:"DeletionProtection"`
+	// false: there is no second limit. Not in the documents.
+	SecondLimited bool `json:"SecondLimited" xml:"SecondLimited"`
+	// 0: no other service manages it. Not in the documents.
+	ServiceManaged int `json:"ServiceManaged" xml:"ServiceManaged"`
+	// false: there are no orders to come into effect. Not in the documents.
+	HasReservationData string `json:"HasReservationData" xml:"HasReservationData"`
 	// resource group that it is in. Not in the documents.
 	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 	// Not in the documents.
@@ -458,17 +634,18 @@ type DescribeEipAddressesEipAddressTag struct {
 type ModifyEipAddressAttributeRequest struct {
 	// The EIP.
 	AllocationId string
-	// New rate limit; the document gives no range: 1 to 5000 is taken from the bandwidth packages.
-	Bandwidth int
+	// New rate limit; the document gives no range: 1 to 5000 is taken from the bandwidth packages. The document requires it; today's clients leave it out when they change a name. Nil: not given.
+	Bandwidth *int
+	// New name. Nil: not given. Not in the documents.
+	Name *string
+	// New description. Nil: not given. Not in the documents.
+	Description *string
 }
 
 func decodeModifyEipAddressAttribute(p *Params) (any, *Error) {
 	r := &ModifyEipAddressAttributeRequest{}
 	if p.Get("AllocationId") == "" {
 		return nil, missingParameter("AllocationId")
-	}
-	if p.Get("Bandwidth") == "" {
-		return nil, missingParameter("Bandwidth")
 	}
 	if v := p.Get("AllocationId"); v != "" {
 		r.AllocationId = v
@@ -478,7 +655,19 @@ func decodeModifyEipAddressAttribute(p *Params) (any, *Error) {
 		if !ok {
 			return nil, &Error{400, "InvalidParameter", "Specified value of \"Bandwidth\" is not supported."}
 		}
-		r.Bandwidth = n
+		r.Bandwidth = &n
+	}
+	if v, ok := p.Lookup("Name"); ok {
+		if v != "" && !isLabel(v, 1, 128) {
+			return nil, invalidParameter("Name")
+		}
+		r.Name = &v
+	}
+	if v, ok := p.Lookup("Description"); ok {
+		if v != "" && !isDescription(v, 1, 256, false) {
+			return nil, invalidParameter("Description")
+		}
+		r.Description = &v
 	}
 	return r, nil
 }
@@ -521,3 +710,131 @@ type ReleaseEipAddressResponse struct {
 func (r *ReleaseEipAddressResponse) SetRequestID(id string) { r.RequestId = id }
 
 func (r *ReleaseEipAddressResponse) fill() {}
+
+// ModifyEipForwardModeRequest holds the checked parameters of ModifyEipForwardMode.
+type ModifyEipForwardModeRequest struct {
+	RegionId   string
+	InstanceId string
+}
+
+func decodeModifyEipForwardMode(p *Params) (any, *Error) {
+	r := &ModifyEipForwardModeRequest{}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if p.Get("InstanceId") == "" {
+		return nil, missingParameter("InstanceId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	if v := p.Get("InstanceId"); v != "" {
+		r.InstanceId = v
+	}
+	return r, nil
+}
+
+// ModifyEipForwardModeResponse is the answer of ModifyEipForwardMode.
+type ModifyEipForwardModeResponse struct {
+	XMLName   xml.Name `json:"-" xml:"ModifyEipForwardModeResponse"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *ModifyEipForwardModeResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *ModifyEipForwardModeResponse) fill() {}
+
+// DescribeHighDefinitionMonitorLogAttributeRequest holds the checked parameters of DescribeHighDefinitionMonitorLogAttribute.
+type DescribeHighDefinitionMonitorLogAttributeRequest struct {
+	RegionId     string
+	InstanceId   string
+	InstanceType string
+}
+
+func decodeDescribeHighDefinitionMonitorLogAttribute(p *Params) (any, *Error) {
+	r := &DescribeHighDefinitionMonitorLogAttributeRequest{InstanceType: "EIP"}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if p.Get("InstanceId") == "" {
+		return nil, missingParameter("InstanceId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	if v := p.Get("InstanceId"); v != "" {
+		r.InstanceId = v
+	}
+	if v := p.Get("InstanceType"); v != "" {
+		v = spelled(v, "EIP")
+		if !oneOf(v, "EIP") {
+			return nil, invalidParameter("InstanceType")
+		}
+		r.InstanceType = v
+	}
+	return r, nil
+}
+
+// DescribeHighDefinitionMonitorLogAttributeResponse is the answer of DescribeHighDefinitionMonitorLogAttribute.
+type DescribeHighDefinitionMonitorLogAttributeResponse struct {
+	XMLName      xml.Name `json:"-" xml:"DescribeHighDefinitionMonitorLogAttributeResponse"`
+	InstanceId   string   `json:"InstanceId" xml:"InstanceId"`
+	InstanceType string   `json:"InstanceType" xml:"InstanceType"`
+	// empty.
+	LogProject string `json:"LogProject" xml:"LogProject"`
+	// empty.
+	LogStore string `json:"LogStore" xml:"LogStore"`
+	// true.
+	Success   string `json:"Success" xml:"Success"`
+	RequestId string `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *DescribeHighDefinitionMonitorLogAttributeResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *DescribeHighDefinitionMonitorLogAttributeResponse) fill() {}
+
+// SetHighDefinitionMonitorLogStatusRequest holds the checked parameters of SetHighDefinitionMonitorLogStatus.
+type SetHighDefinitionMonitorLogStatusRequest struct {
+	RegionId     string
+	InstanceId   string
+	InstanceType string
+}
+
+func decodeSetHighDefinitionMonitorLogStatus(p *Params) (any, *Error) {
+	r := &SetHighDefinitionMonitorLogStatusRequest{InstanceType: "EIP"}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if p.Get("InstanceId") == "" {
+		return nil, missingParameter("InstanceId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	if v := p.Get("InstanceId"); v != "" {
+		r.InstanceId = v
+	}
+	if v := p.Get("InstanceType"); v != "" {
+		v = spelled(v, "EIP")
+		if !oneOf(v, "EIP") {
+			return nil, invalidParameter("InstanceType")
+		}
+		r.InstanceType = v
+	}
+	return r, nil
+}
+
+// SetHighDefinitionMonitorLogStatusResponse is the answer of SetHighDefinitionMonitorLogStatus.
+type SetHighDefinitionMonitorLogStatusResponse struct {
+	XMLName xml.Name `json:"-" xml:"SetHighDefinitionMonitorLogStatusResponse"`
+	// true.
+	Success   string `json:"Success" xml:"Success"`
+	RequestId string `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *SetHighDefinitionMonitorLogStatusResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *SetHighDefinitionMonitorLogStatusResponse) fill() {}

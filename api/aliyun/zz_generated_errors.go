@@ -191,6 +191,18 @@ var documentedErrors = map[string][]Error{
 	"ReleaseEipAddress": {
 		{400, "IncorrectEipStatus", "Current elastic IP status does not support this operation."},
 	},
+	"ModifyEipForwardMode": {
+		{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist in our records."},
+		{404, "InvalidAllocationId.NotFound", "Specified allocation ID is not found."},
+	},
+	"DescribeHighDefinitionMonitorLogAttribute": {
+		{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist in our records."},
+		{404, "InvalidAllocationId.NotFound", "Specified allocation ID is not found."},
+	},
+	"SetHighDefinitionMonitorLogStatus": {
+		{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist in our records."},
+		{404, "InvalidAllocationId.NotFound", "Specified allocation ID is not found."},
+	},
 	"CreateNatGateway": {
 		{404, "InvalidRegionId.NotFound", "Specified value of “RegionId” is not supported."},
 		{404, "InvalidZoneId.NotFound", "Specified value of ZoneId is not supported."},
@@ -228,7 +240,24 @@ var documentedErrors = map[string][]Error{
 		{400, "MissingParameter.NatGatewayId", "The input parameter \"NatGatewayId\" that is mandatory for processing this request is not supplied."},
 	},
 	"ListNatGatewayEcsMetric": {},
-	"DescribeRegions":         {},
+	"GetNatGatewayAttribute": {
+		{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist in our records."},
+		{404, "InvalidNatGatewayId.NotFound", "The specified NatGatewayId does not exist in our records."},
+	},
+	"UpdateNatGatewayNatType": {
+		{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist in our records."},
+		{404, "InvalidNatGatewayId.NotFound", "The specified NatGatewayId does not exist in our records."},
+		{404, "InvalidVSwitchId.NotFound", "The specified virtual switch does not exist."},
+	},
+	"ListEnhanhcedNatGatewayAvailableZones": {
+		{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist in our records."},
+	},
+	"DeletionProtection": {
+		{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist in our records."},
+		{404, "InvalidNatGatewayId.NotFound", "The specified NatGatewayId does not exist in our records."},
+		{404, "InvalidAllocationId.NotFound", "Specified allocation ID is not found."},
+	},
+	"DescribeRegions": {},
 	"DescribeZones": {
 		{400, "MissingParameter", "The input parameter \"RegionId\" that is mandatory for processing this request is not supplied."},
 	},

@@ -14,13 +14,26 @@ type CreateNatGatewayRequest struct {
 	RegionId string
 	// VPC that gets the gateway.
 	VpcId string
-	Spec  string
-	// starts with a letter or Chinese character; may hold digits, '.', '_' and '-'; must not start with http:// or https://; default is the gateway's id. Nil: not given.
+	// Small unless it is given, of a gateway that is charged by specification; XLarge.1, which the document has as a filter only, is 1,000,000 connections and 30,000 new ones a second. Nil: not given.
+	Spec *string
+	// 1-128 characters, as today's clients give names; the documents have 2-128, the first a letter or a Chinese character; must not start with http:// or https://. Nil: not given.
 	Name *string
-	// must not start with http:// or https://. Nil: not given.
+	// must not start with http:// or https://; the documents have 2-256 characters, today's clients send one. Nil: not given.
 	Description *string
 	// client-generated idempotency token, unique among requests, ASCII. Nil: not given.
 	ClientToken *string
+	// Enhanced where a VSwitch is named, else Normal, unless it is given. Nil: not given. Not in the documents.
+	NatType *string
+	// VSwitch that an Enhanced gateway is in. Nil: not given. Not in the documents.
+	VSwitchId *string
+	// Unless it is given, PayBySpec for a Normal gateway, and for an Enhanced one with Spec; else PayByLcu, with the limits of the configuration. Nil: not given. Not in the documents.
+	InternetChargeType *string
+	// Whether the gateway's addresses answer ICMP echo requests from the outside. Unless it is given, those of an Enhanced gateway do. Nil: not given. Not in the documents.
+	IcmpReplyEnabled *bool
+	// Shown; addresses are bound alike. Unless it is given, MULTI_BINDED. Nil: not given. Not in the documents.
+	EipBindMode *string
+	// false: an Enhanced gateway gets no route for 0.0.0.0/0. Not in the documents.
+	IsCreateDefaultRoute bool
 	// Nil: not given.
 	BandwidthPackage []CreateNatGatewayBandwidthPackage
 	// Nil: not given.
@@ -46,7 +59,7 @@ type CreateNatGatewayTag struct {
 }
 
 func decodeCreateNatGateway(p *Params) (any, *Error) {
-	r := &CreateNatGatewayRequest{Spec: "Small"}
+	r := &CreateNatGatewayRequest{IsCreateDefaultRoute: true}
 	if p.Get("RegionId") == "" {
 		return nil, missingParameter("RegionId")
 	}
@@ -60,19 +73,19 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 		r.VpcId = v
 	}
 	if v := p.Get("Spec"); v != "" {
-		if !oneOf(v, "Small", "Middle", "Large") {
+		if !oneOf(v, "Small", "Middle", "Large", "XLarge.1") {
 			return nil, &Error{400, "InvalidParameter.Spec.ValueNotSupported", "The specified Spec is not valid."}
 		}
-		r.Spec = v
+		r.Spec = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isName(v, 2, 128, "._-") {
+		if v != "" && !isLabel(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 2, 256, false) {
+		if v != "" && !isDescription(v, 1, 256, false) {
 			return nil, &Error{400, "InvalidParameter.Description.Malformed", "The specified Description is not valid."}
 		}
 		r.Description = &v
@@ -82,6 +95,41 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 			return nil, invalidParameter("ClientToken")
 		}
 		r.ClientToken = &v
+	}
+	if v := p.Get("NatType"); v != "" {
+		if !oneOf(v, "Normal", "Enhanced") {
+			return nil, invalidParameter("NatType")
+		}
+		r.NatType = &v
+	}
+	if v := p.Get("VSwitchId"); v != "" {
+		r.VSwitchId = &v
+	}
+	if v := p.Get("InternetChargeType"); v != "" {
+		if !oneOf(v, "PayBySpec", "PayByLcu") {
+			return nil, invalidParameter("InternetChargeType")
+		}
+		r.InternetChargeType = &v
+	}
+	if v := p.Get("IcmpReplyEnabled"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("IcmpReplyEnabled")
+		}
+		r.IcmpReplyEnabled = &b
+	}
+	if v := p.Get("EipBindMode"); v != "" {
+		if !oneOf(v, "MULTI_BINDED", "NAT") {
+			return nil, invalidParameter("EipBindMode")
+		}
+		r.EipBindMode = &v
+	}
+	if v := p.Get("IsCreateDefaultRoute"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("IsCreateDefaultRoute")
+		}
+		r.IsCreateDefaultRoute = b
 	}
 	{
 		n, ok := p.indexes("BandwidthPackage", "IpCount", "Bandwidth", "Zone")
@@ -223,6 +271,18 @@ type DescribeNatGatewaysRequest struct {
 	PageNumber      int
 	// older document: max 50.
 	PageSize int
+	// Filter: all are internet. Nil: not given. Not in the documents.
+	NetworkType *string
+	// Filter: the documents' states, and today's: Creating is Initiating, Modifying is Pending; none is ever Deleting or Converting. Nil: not given. Not in the documents.
+	Status *string
+	// Filter: VSwitch that it is in. Nil: not given. Not in the documents.
+	VSwitchId *string
+	// Filter: zone of that VSwitch. Nil: not given. Not in the documents.
+	ZoneId *string
+	// Filter: none has it. Nil: not given. Not in the documents.
+	PrivateLinkEnabled *bool
+	// Nil: not given.
+	NatGatewayIds []string
 	// Nil: not given.
 	Tag []DescribeNatGatewaysTag
 }
@@ -265,7 +325,7 @@ func decodeDescribeNatGateways(p *Params) (any, *Error) {
 		r.Spec = &v
 	}
 	if v := p.Get("NatType"); v != "" {
-		if !oneOf(v, "Normal") {
+		if !oneOf(v, "Normal", "Enhanced") {
 			return nil, invalidParameter("NatType")
 		}
 		r.NatType = &v
@@ -286,6 +346,48 @@ func decodeDescribeNatGateways(p *Params) (any, *Error) {
 			return nil, invalidParameter("PageSize")
 		}
 		r.PageSize = n
+	}
+	if v := p.Get("NetworkType"); v != "" {
+		if !oneOf(v, "internet", "intranet") {
+			return nil, invalidParameter("NetworkType")
+		}
+		r.NetworkType = &v
+	}
+	if v := p.Get("Status"); v != "" {
+		if !oneOf(v, "Initiating", "Available", "Pending", "Creating", "Modifying", "Deleting", "Converting") {
+			return nil, invalidParameter("Status")
+		}
+		r.Status = &v
+	}
+	if v := p.Get("VSwitchId"); v != "" {
+		r.VSwitchId = &v
+	}
+	if v := p.Get("ZoneId"); v != "" {
+		r.ZoneId = &v
+	}
+	if v := p.Get("PrivateLinkEnabled"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("PrivateLinkEnabled")
+		}
+		r.PrivateLinkEnabled = &b
+	}
+	{
+		n, ok := p.indexes("NatGatewayIds", "")
+		if !ok {
+			return nil, invalidParameter("NatGatewayIds")
+		}
+		if n > 20 {
+			return nil, invalidParameter("NatGatewayIds")
+		}
+		for i := range n {
+			name := "NatGatewayIds." + strconv.Itoa(i+1)
+			v := p.Get(name)
+			if v == "" {
+				return nil, missingParameter(name)
+			}
+			r.NatGatewayIds = append(r.NatGatewayIds, v)
+		}
 	}
 	{
 		n, ok := p.indexes("Tag", "Key", "Value")
@@ -368,10 +470,24 @@ type DescribeNatGatewaysNatGateway struct {
 	// table says UTC+8 and YYYY-MM-DDThh:mmZ; examples have seconds and Z; older document says UTC.
 	CreationTime string `json:"CreationTime" xml:"CreationTime"`
 	Status       string `json:"Status" xml:"Status"`
-	// table only.
+	// table only; Enhanced as today's clients know it.
 	NatType string `json:"NatType" xml:"NatType"`
-	// table only.
+	// table only; PayByLcu as today's clients know it.
 	InternetChargeType string `json:"InternetChargeType" xml:"InternetChargeType"`
+	// internet. Not in the documents.
+	NetworkType string `json:"NetworkType" xml:"NetworkType"`
+	// Whether the addresses answer ICMP echo requests. Not in the documents.
+	IcmpReplyEnabled bool `json:"IcmpReplyEnabled" xml:"IcmpReplyEnabled"`
+	// As it was asked for. Not in the documents.
+	EipBindMode string `json:"EipBindMode" xml:"EipBindMode"`
+	// true: ListNatGatewayEcsMetric answers for every gateway. Not in the documents.
+	EcsMetricEnabled bool `json:"EcsMetricEnabled" xml:"EcsMetricEnabled"`
+	// false. Not in the documents.
+	SecurityProtectionEnabled bool `json:"SecurityProtectionEnabled" xml:"SecurityProtectionEnabled"`
+	// false. Not in the documents.
+	PrivateLinkEnabled bool `json:"PrivateLinkEnabled" xml:"PrivateLinkEnabled"`
+	// false: sessions are not delivered to a log service. Not in the documents.
+	EnableSessionLog string `json:"EnableSessionLog" xml:"EnableSessionLog"`
 	// table only.
 	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 	// table only; no action in these documents sets it.
@@ -384,7 +500,7 @@ type DescribeNatGatewaysNatGateway struct {
 	SnatTableIds DescribeNatGatewaysNatGatewaySnatTableIds `json:"SnatTableIds" xml:"SnatTableIds"`
 	// items are strings; empty list in the newer example.
 	BandwidthPackageIds DescribeNatGatewaysNatGatewayBandwidthPackageIds `json:"BandwidthPackageIds" xml:"BandwidthPackageIds"`
-	// table only; all members are null when NatType is Normal.
+	// of a Normal gateway all members are empty.
 	NatGatewayPrivateInfo *DescribeNatGatewaysNatGatewayNatGatewayPrivateInfo `json:"NatGatewayPrivateInfo,omitempty" xml:"NatGatewayPrivateInfo,omitempty"`
 	// Not in the documents.
 	Tags DescribeNatGatewaysNatGatewayTags `json:"Tags" xml:"Tags"`
@@ -440,18 +556,23 @@ type DescribeNatGatewaysNatGatewayIpList struct {
 	AllocationId string `json:"AllocationId" xml:"AllocationId"`
 	// examples only; no list of values is given; bandwidth package examples also show Idle for an unused address.
 	UsingStatus string `json:"UsingStatus" xml:"UsingStatus"`
+	// Whether an SNAT entry may use it: no DNAT entry does, or all of them share it. Not in the documents.
+	SnatEntryEnabled bool `json:"SnatEntryEnabled" xml:"SnatEntryEnabled"`
 }
 
 // DescribeNatGatewaysNatGatewayNatGatewayPrivateInfo is a part of the answer of DescribeNatGateways.
 type DescribeNatGatewaysNatGatewayNatGatewayPrivateInfo struct {
-	// type as printed; an ENI id is otherwise a string.
-	EniInstanceId    int    `json:"EniInstanceId" xml:"EniInstanceId"`
+	// the document's table has Integer; empty: there are no network interfaces.
+	EniInstanceId    string `json:"EniInstanceId" xml:"EniInstanceId"`
 	PrivateIpAddress string `json:"PrivateIpAddress" xml:"PrivateIpAddress"`
 	// spelt with a small s, unlike SourceVSwitchId.
 	VswitchId string `json:"VswitchId" xml:"VswitchId"`
 	// zone.
-	IzNo         string `json:"IzNo" xml:"IzNo"`
-	MaxBandwidth int    `json:"MaxBandwidth" xml:"MaxBandwidth"`
+	IzNo string `json:"IzNo" xml:"IzNo"`
+	// Connections by SNAT entries that may be open at once. Not in the documents.
+	MaxSessionQuota int `json:"MaxSessionQuota" xml:"MaxSessionQuota"`
+	// New ones a second. Not in the documents.
+	MaxSessionEstablishRate int `json:"MaxSessionEstablishRate" xml:"MaxSessionEstablishRate"`
 }
 
 // DescribeNatGatewaysNatGatewayTag is a part of the answer of DescribeNatGateways.
@@ -489,7 +610,7 @@ func decodeModifyNatGatewaySpec(p *Params) (any, *Error) {
 		r.NatGatewayId = v
 	}
 	if v := p.Get("Spec"); v != "" {
-		if !oneOf(v, "Small", "Middle", "Large") {
+		if !oneOf(v, "Small", "Middle", "Large", "XLarge.1") {
 			return nil, &Error{400, "InvalidParameter.Spec.ValueNotSupported", "The specified Spec is not valid."}
 		}
 		r.Spec = v
@@ -520,10 +641,14 @@ type ModifyNatGatewayAttributeRequest struct {
 	// region of the NAT gateway; values come from DescribeRegions.
 	RegionId     string
 	NatGatewayId string
-	// 2-128 characters, starts with a letter (older document: letter or Chinese character); may hold digits, '.', '_' and '-'; must not start with http:// or https://. Nil: not given.
+	// 1-128 characters, as today's clients give names; the documents have 2-128, the first a letter or a Chinese character; must not start with http:// or https://. Nil: not given.
 	Name *string
-	// 2-256 characters; newer document: must start with a letter; both: must not start with http:// or https://. Nil: not given.
+	// must not start with http:// or https://; the documents have 2-256 characters, today's clients send one. Nil: not given.
 	Description *string
+	// Whether the gateway's addresses answer ICMP echo requests from the outside. Nil: not given. Not in the documents.
+	IcmpReplyEnabled *bool
+	// Shown. NAT stays once it was given. Nil: not given. Not in the documents.
+	EipBindMode *string
 }
 
 func decodeModifyNatGatewayAttribute(p *Params) (any, *Error) {
@@ -541,16 +666,29 @@ func decodeModifyNatGatewayAttribute(p *Params) (any, *Error) {
 		r.NatGatewayId = v
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isName(v, 2, 128, "._-") {
+		if v != "" && !isLabel(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 2, 256, true) {
+		if v != "" && !isDescription(v, 1, 256, false) {
 			return nil, &Error{400, "InvalidParameter.Description.Malformed", "The specified Description is not valid."}
 		}
 		r.Description = &v
+	}
+	if v := p.Get("IcmpReplyEnabled"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("IcmpReplyEnabled")
+		}
+		r.IcmpReplyEnabled = &b
+	}
+	if v := p.Get("EipBindMode"); v != "" {
+		if !oneOf(v, "MULTI_BINDED", "NAT") {
+			return nil, invalidParameter("EipBindMode")
+		}
+		r.EipBindMode = &v
 	}
 	return r, nil
 }
@@ -735,3 +873,323 @@ type ListNatGatewayEcsMetricMetricDataListItem struct {
 	NatGatewayId     string `json:"NatGatewayId" xml:"NatGatewayId"`
 	Timestamp        int64  `json:"Timestamp" xml:"Timestamp"`
 }
+
+// GetNatGatewayAttributeRequest holds the checked parameters of GetNatGatewayAttribute.
+type GetNatGatewayAttributeRequest struct {
+	// region of the NAT gateway.
+	RegionId     string
+	NatGatewayId string
+}
+
+func decodeGetNatGatewayAttribute(p *Params) (any, *Error) {
+	r := &GetNatGatewayAttributeRequest{}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if p.Get("NatGatewayId") == "" {
+		return nil, missingParameter("NatGatewayId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	if v := p.Get("NatGatewayId"); v != "" {
+		r.NatGatewayId = v
+	}
+	return r, nil
+}
+
+// GetNatGatewayAttributeResponse is the answer of GetNatGatewayAttribute.
+type GetNatGatewayAttributeResponse struct {
+	XMLName        xml.Name `json:"-" xml:"GetNatGatewayAttributeResponse"`
+	NatGatewayId   string   `json:"NatGatewayId" xml:"NatGatewayId"`
+	RegionId       string   `json:"RegionId" xml:"RegionId"`
+	VpcId          string   `json:"VpcId" xml:"VpcId"`
+	Name           string   `json:"Name" xml:"Name"`
+	Description    string   `json:"Description" xml:"Description"`
+	NatType        string   `json:"NatType" xml:"NatType"`
+	NetworkType    string   `json:"NetworkType" xml:"NetworkType"`
+	Status         string   `json:"Status" xml:"Status"`
+	BusinessStatus string   `json:"BusinessStatus" xml:"BusinessStatus"`
+	CreationTime   string   `json:"CreationTime" xml:"CreationTime"`
+	ExpiredTime    string   `json:"ExpiredTime" xml:"ExpiredTime"`
+	// resource group that it is in.
+	ResourceGroupId    string                               `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	EcsMetricEnabled   bool                                 `json:"EcsMetricEnabled" xml:"EcsMetricEnabled"`
+	PrivateLinkEnabled bool                                 `json:"PrivateLinkEnabled" xml:"PrivateLinkEnabled"`
+	EnableSessionLog   bool                                 `json:"EnableSessionLog" xml:"EnableSessionLog"`
+	ForwardTable       *GetNatGatewayAttributeForwardTable  `json:"ForwardTable,omitempty" xml:"ForwardTable,omitempty"`
+	SnatTable          *GetNatGatewayAttributeSnatTable     `json:"SnatTable,omitempty" xml:"SnatTable,omitempty"`
+	BillingConfig      *GetNatGatewayAttributeBillingConfig `json:"BillingConfig,omitempty" xml:"BillingConfig,omitempty"`
+	// empty of a Normal gateway.
+	PrivateInfo            *GetNatGatewayAttributePrivateInfo            `json:"PrivateInfo,omitempty" xml:"PrivateInfo,omitempty"`
+	DeletionProtectionInfo *GetNatGatewayAttributeDeletionProtectionInfo `json:"DeletionProtectionInfo,omitempty" xml:"DeletionProtectionInfo,omitempty"`
+	IpList                 []GetNatGatewayAttributeIpListItem            `json:"IpList" xml:"IpList"`
+	RequestId              string                                        `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *GetNatGatewayAttributeResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *GetNatGatewayAttributeResponse) fill() {
+	if r.IpList == nil {
+		r.IpList = []GetNatGatewayAttributeIpListItem{}
+	}
+}
+
+// GetNatGatewayAttributeForwardTable is a part of the answer of GetNatGatewayAttribute.
+type GetNatGatewayAttributeForwardTable struct {
+	ForwardTableId    string `json:"ForwardTableId" xml:"ForwardTableId"`
+	ForwardEntryCount int    `json:"ForwardEntryCount" xml:"ForwardEntryCount"`
+}
+
+// GetNatGatewayAttributeSnatTable is a part of the answer of GetNatGatewayAttribute.
+type GetNatGatewayAttributeSnatTable struct {
+	SnatTableId    string `json:"SnatTableId" xml:"SnatTableId"`
+	SnatEntryCount int    `json:"SnatEntryCount" xml:"SnatEntryCount"`
+}
+
+// GetNatGatewayAttributeBillingConfig is a part of the answer of GetNatGatewayAttribute.
+type GetNatGatewayAttributeBillingConfig struct {
+	InternetChargeType string `json:"InternetChargeType" xml:"InternetChargeType"`
+	InstanceChargeType string `json:"InstanceChargeType" xml:"InstanceChargeType"`
+	Spec               string `json:"Spec" xml:"Spec"`
+	AutoPay            bool   `json:"AutoPay" xml:"AutoPay"`
+}
+
+// GetNatGatewayAttributePrivateInfo is a part of the answer of GetNatGatewayAttribute.
+type GetNatGatewayAttributePrivateInfo struct {
+	VswitchId        string `json:"VswitchId" xml:"VswitchId"`
+	PrivateIpAddress string `json:"PrivateIpAddress" xml:"PrivateIpAddress"`
+	IzNo             string `json:"IzNo" xml:"IzNo"`
+	// empty: there are no network interfaces.
+	EniInstanceId string `json:"EniInstanceId" xml:"EniInstanceId"`
+}
+
+// GetNatGatewayAttributeDeletionProtectionInfo is a part of the answer of GetNatGatewayAttribute.
+type GetNatGatewayAttributeDeletionProtectionInfo struct {
+	Enabled bool `json:"Enabled" xml:"Enabled"`
+}
+
+// GetNatGatewayAttributeIpListItem is a part of the answer of GetNatGatewayAttribute.
+type GetNatGatewayAttributeIpListItem struct {
+	IpAddress    string `json:"IpAddress" xml:"IpAddress"`
+	AllocationId string `json:"AllocationId" xml:"AllocationId"`
+	UsingStatus  string `json:"UsingStatus" xml:"UsingStatus"`
+}
+
+// UpdateNatGatewayNatTypeRequest holds the checked parameters of UpdateNatGatewayNatType.
+type UpdateNatGatewayNatTypeRequest struct {
+	// region of the NAT gateway.
+	RegionId     string
+	NatGatewayId string
+	NatType      string
+	// VSwitch that it is in from then on.
+	VSwitchId string
+	// true: checks whether it could be done, and answers DryRunOperation.
+	DryRun bool
+	// Nil: not given.
+	ClientToken *string
+}
+
+func decodeUpdateNatGatewayNatType(p *Params) (any, *Error) {
+	r := &UpdateNatGatewayNatTypeRequest{}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if p.Get("NatGatewayId") == "" {
+		return nil, missingParameter("NatGatewayId")
+	}
+	if p.Get("NatType") == "" {
+		return nil, missingParameter("NatType")
+	}
+	if p.Get("VSwitchId") == "" {
+		return nil, missingParameter("VSwitchId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	if v := p.Get("NatGatewayId"); v != "" {
+		r.NatGatewayId = v
+	}
+	if v := p.Get("NatType"); v != "" {
+		if !oneOf(v, "Enhanced") {
+			return nil, invalidParameter("NatType")
+		}
+		r.NatType = v
+	}
+	if v := p.Get("VSwitchId"); v != "" {
+		r.VSwitchId = v
+	}
+	if v := p.Get("DryRun"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("DryRun")
+		}
+		r.DryRun = b
+	}
+	if v := p.Get("ClientToken"); v != "" {
+		if !isToken(v, 64) {
+			return nil, invalidParameter("ClientToken")
+		}
+		r.ClientToken = &v
+	}
+	return r, nil
+}
+
+// UpdateNatGatewayNatTypeResponse is the answer of UpdateNatGatewayNatType.
+type UpdateNatGatewayNatTypeResponse struct {
+	XMLName   xml.Name `json:"-" xml:"UpdateNatGatewayNatTypeResponse"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *UpdateNatGatewayNatTypeResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *UpdateNatGatewayNatTypeResponse) fill() {}
+
+// ListEnhanhcedNatGatewayAvailableZonesRequest holds the checked parameters of ListEnhanhcedNatGatewayAvailableZones.
+type ListEnhanhcedNatGatewayAvailableZonesRequest struct {
+	RegionId string
+	// Nil: not given.
+	Filter []ListEnhanhcedNatGatewayAvailableZonesFilter
+}
+
+// ListEnhanhcedNatGatewayAvailableZonesFilter is one item of Filter.N.
+type ListEnhanhcedNatGatewayAvailableZonesFilter struct {
+	Key string
+	// true: no zone has it.
+	Value bool
+}
+
+func decodeListEnhanhcedNatGatewayAvailableZones(p *Params) (any, *Error) {
+	r := &ListEnhanhcedNatGatewayAvailableZonesRequest{}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	{
+		n, ok := p.indexes("Filter", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Filter")
+		}
+		if n > 5 {
+			return nil, invalidParameter("Filter")
+		}
+		for i := range n {
+			var x ListEnhanhcedNatGatewayAvailableZonesFilter
+			prefix := "Filter." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !oneOf(v, "PrivateLinkEnabled") {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				b, ok := parseBool(v)
+				if !ok {
+					return nil, invalidParameter(name)
+				}
+				x.Value = b
+			}
+			r.Filter = append(r.Filter, x)
+		}
+	}
+	return r, nil
+}
+
+// ListEnhanhcedNatGatewayAvailableZonesResponse is the answer of ListEnhanhcedNatGatewayAvailableZones.
+type ListEnhanhcedNatGatewayAvailableZonesResponse struct {
+	XMLName   xml.Name                                    `json:"-" xml:"ListEnhanhcedNatGatewayAvailableZonesResponse"`
+	Zones     []ListEnhanhcedNatGatewayAvailableZonesZone `json:"Zones" xml:"Zones"`
+	RequestId string                                      `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *ListEnhanhcedNatGatewayAvailableZonesResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *ListEnhanhcedNatGatewayAvailableZonesResponse) fill() {
+	if r.Zones == nil {
+		r.Zones = []ListEnhanhcedNatGatewayAvailableZonesZone{}
+	}
+}
+
+// ListEnhanhcedNatGatewayAvailableZonesZone is a part of the answer of ListEnhanhcedNatGatewayAvailableZones.
+type ListEnhanhcedNatGatewayAvailableZonesZone struct {
+	ZoneId    string `json:"ZoneId" xml:"ZoneId"`
+	LocalName string `json:"LocalName" xml:"LocalName"`
+}
+
+// DeletionProtectionRequest holds the checked parameters of DeletionProtection.
+type DeletionProtectionRequest struct {
+	RegionId   string
+	InstanceId string
+	// kind of InstanceId. Today's clients also know CBWP, a common bandwidth package, of which there are none yet.
+	Type             string
+	ProtectionEnable bool
+	// Nil: not given.
+	ClientToken *string
+}
+
+func decodeDeletionProtection(p *Params) (any, *Error) {
+	r := &DeletionProtectionRequest{}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if p.Get("InstanceId") == "" {
+		return nil, missingParameter("InstanceId")
+	}
+	if p.Get("Type") == "" {
+		return nil, missingParameter("Type")
+	}
+	if p.Get("ProtectionEnable") == "" {
+		return nil, missingParameter("ProtectionEnable")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	if v := p.Get("InstanceId"); v != "" {
+		r.InstanceId = v
+	}
+	if v := p.Get("Type"); v != "" {
+		v = spelled(v, "EIP", "NATGW")
+		if !oneOf(v, "EIP", "NATGW") {
+			return nil, invalidParameter("Type")
+		}
+		r.Type = v
+	}
+	if v := p.Get("ProtectionEnable"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("ProtectionEnable")
+		}
+		r.ProtectionEnable = b
+	}
+	if v := p.Get("ClientToken"); v != "" {
+		if !isToken(v, 64) {
+			return nil, invalidParameter("ClientToken")
+		}
+		r.ClientToken = &v
+	}
+	return r, nil
+}
+
+// DeletionProtectionResponse is the answer of DeletionProtection.
+type DeletionProtectionResponse struct {
+	XMLName   xml.Name `json:"-" xml:"DeletionProtectionResponse"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *DeletionProtectionResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *DeletionProtectionResponse) fill() {}

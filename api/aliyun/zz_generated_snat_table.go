@@ -5,6 +5,7 @@ package aliyun
 import (
 	"encoding/xml"
 	"net/netip"
+	"strconv"
 )
 
 // CreateSnatEntryRequest holds the checked parameters of CreateSnatEntry.
@@ -19,8 +20,10 @@ type CreateSnatEntryRequest struct {
 	SourceVSwitchId *string
 	// CIDR block of a VSwitch, or the address of an ECS instance as /32; mutually exclusive with SourceVSwitchId; older document: VSwitch block only. Nil: not given.
 	SourceCIDR *netip.Prefix
-	// newer document only; 2-128 characters, starts with a letter, must not start with http:// or https://. Nil: not given.
+	// 1-128 characters, as today's clients give names; the newer document has 2-128, the first a letter; must not start with http:// or https://. Nil: not given.
 	SnatEntryName *string
+	// 1: all connections of a host leave by one address of the pool, as they do with 0, too. Not in the documents.
+	EipAffinity int
 	// client-generated idempotency token, unique among requests, ASCII; newer document only. Nil: not given.
 	ClientToken *string
 }
@@ -61,10 +64,17 @@ func decodeCreateSnatEntry(p *Params) (any, *Error) {
 		r.SourceCIDR = &a
 	}
 	if v, ok := p.Lookup("SnatEntryName"); ok {
-		if v != "" && !isName(v, 2, 128, anyCharacter) {
+		if v != "" && !isLabel(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.SnatEntryName = &v
+	}
+	if v := p.Get("EipAffinity"); v != "" {
+		n, ok := parseInt(v, 0, 2147483647)
+		if !ok || !oneOf(n, 0, 1) {
+			return nil, invalidParameter("EipAffinity")
+		}
+		r.EipAffinity = n
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
@@ -97,8 +107,10 @@ type ModifySnatEntryRequest struct {
 	SnatEntryId string
 	// one public IP or several, separated by commas (IP pool). Nil: not given.
 	SnatIp []netip.Addr
-	// newer document only; 2-128 characters, starts with a letter, must not start with http:// or https://. Nil: not given.
+	// 1-128 characters, as today's clients give names; the newer document has 2-128, the first a letter; must not start with http:// or https://. Nil: not given.
 	SnatEntryName *string
+	// 1: all connections of a host leave by one address of the pool, as they do with 0, too. Nil: not given. Not in the documents.
+	EipAffinity *int
 	// Makes a repeated call idempotent, as with the actions that document it. Nil: not given. Not in the documents.
 	ClientToken *string
 }
@@ -132,10 +144,17 @@ func decodeModifySnatEntry(p *Params) (any, *Error) {
 		r.SnatIp = list
 	}
 	if v, ok := p.Lookup("SnatEntryName"); ok {
-		if v != "" && !isName(v, 2, 128, anyCharacter) {
+		if v != "" && !isLabel(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.SnatEntryName = &v
+	}
+	if v := p.Get("EipAffinity"); v != "" {
+		n, ok := parseInt(v, 0, 2147483647)
+		if !ok || !oneOf(n, 0, 1) {
+			return nil, invalidParameter("EipAffinity")
+		}
+		r.EipAffinity = &n
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
@@ -162,12 +181,24 @@ func (r *ModifySnatEntryResponse) fill() {}
 type DescribeSnatTableEntriesRequest struct {
 	// region of the NAT gateway; values come from DescribeRegions.
 	RegionId string
-	// SNAT table.
-	SnatTableId string
+	// SNAT table; it or NatGatewayId has to be given. Nil: not given.
+	SnatTableId *string
+	// Gateway whose SNAT table is meant, in the place of SnatTableId or beside it. Nil: not given. Not in the documents.
+	NatGatewayId *string
 	// filter; newer document only. Nil: not given.
 	SnatEntryId *string
-	PageNumber  int
-	PageSize    int
+	// Filter: whole name. Nil: not given. Not in the documents.
+	SnatEntryName *string
+	// Filter: the source, as it is shown. Nil: not given. Not in the documents.
+	SourceCIDR *netip.Prefix
+	// Filter: VSwitch whose block is the source. Nil: not given. Not in the documents.
+	SourceVSwitchId *string
+	// Filter: an address of the pool. Nil: not given. Not in the documents.
+	SnatIp     *netip.Addr
+	PageNumber int
+	PageSize   int
+	// Nil: not given.
+	NetworkInterfaceIds []string
 }
 
 func decodeDescribeSnatTableEntries(p *Params) (any, *Error) {
@@ -175,17 +206,37 @@ func decodeDescribeSnatTableEntries(p *Params) (any, *Error) {
 	if p.Get("RegionId") == "" {
 		return nil, missingParameter("RegionId")
 	}
-	if p.Get("SnatTableId") == "" {
-		return nil, missingParameter("SnatTableId")
-	}
 	if v := p.Get("RegionId"); v != "" {
 		r.RegionId = v
 	}
 	if v := p.Get("SnatTableId"); v != "" {
-		r.SnatTableId = v
+		r.SnatTableId = &v
+	}
+	if v := p.Get("NatGatewayId"); v != "" {
+		r.NatGatewayId = &v
 	}
 	if v := p.Get("SnatEntryId"); v != "" {
 		r.SnatEntryId = &v
+	}
+	if v := p.Get("SnatEntryName"); v != "" {
+		r.SnatEntryName = &v
+	}
+	if v := p.Get("SourceCIDR"); v != "" {
+		a, ok := parseCIDR(v)
+		if !ok {
+			return nil, invalidParameter("SourceCIDR")
+		}
+		r.SourceCIDR = &a
+	}
+	if v := p.Get("SourceVSwitchId"); v != "" {
+		r.SourceVSwitchId = &v
+	}
+	if v := p.Get("SnatIp"); v != "" {
+		a, ok := parseIPv4(v)
+		if !ok {
+			return nil, invalidParameter("SnatIp")
+		}
+		r.SnatIp = &a
 	}
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
@@ -200,6 +251,23 @@ func decodeDescribeSnatTableEntries(p *Params) (any, *Error) {
 			return nil, invalidParameter("PageSize")
 		}
 		r.PageSize = n
+	}
+	{
+		n, ok := p.indexes("NetworkInterfaceIds", "")
+		if !ok {
+			return nil, invalidParameter("NetworkInterfaceIds")
+		}
+		if n > 20 {
+			return nil, invalidParameter("NetworkInterfaceIds")
+		}
+		for i := range n {
+			name := "NetworkInterfaceIds." + strconv.Itoa(i+1)
+			v := p.Get(name)
+			if v == "" {
+				return nil, missingParameter(name)
+			}
+			r.NetworkInterfaceIds = append(r.NetworkInterfaceIds, v)
+		}
 	}
 	return r, nil
 }
@@ -244,6 +312,8 @@ type DescribeSnatTableEntriesSnatTableEntry struct {
 	SnatEntryName string `json:"SnatEntryName" xml:"SnatEntryName"`
 	// gateway that holds the table. Not in the documents.
 	NatGatewayId string `json:"NatGatewayId" xml:"NatGatewayId"`
+	// 0 or 1, as it was given. Not in the documents.
+	EipAffinity string `json:"EipAffinity" xml:"EipAffinity"`
 }
 
 // DeleteSnatEntryRequest holds the checked parameters of DeleteSnatEntry.

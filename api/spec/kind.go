@@ -44,7 +44,7 @@ func (f *Field) Kind() Kind {
 		return Block
 	case word == "integer" || word == "int" || word == "long":
 		return Number
-	case f.Format != "port" && (f.Min != nil || f.Max != nil):
+	case f.Format != "port" && f.Format != "port-range" && (f.Min != nil || f.Max != nil):
 		return Number
 	}
 	return Text

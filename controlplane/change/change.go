@@ -101,6 +101,9 @@ func Do[R any](ctx context.Context, w Writer, c identity.Caller, fn func(*Tx) (R
 		last = &Tx{Tx: tx, ids: w.IDs, allowed: w.Allowed}
 		result, err := fn(last)
 		if err == nil {
+			err = tx.Unprotected()
+		}
+		if err == nil {
 			err = tx.Exceeded(w.Allowed)
 		}
 		return result, err
@@ -115,4 +118,16 @@ func Do[R any](ctx context.Context, w Writer, c identity.Caller, fn func(*Tx) (R
 func Run(ctx context.Context, w Writer, c identity.Caller, fn func(*Tx) error) error {
 	_, err := Do(ctx, w, c, func(tx *Tx) (struct{}, error) { return struct{}{}, fn(tx) })
 	return err
+}
+
+// Protect protects a resource from deletion, or no longer. Whoever deletes it is refused:
+// see state.Tx.Unprotected.
+func Protect(tx *Tx, old resource.Resource, on bool) {
+	if old.Metadata().Protected == on {
+		return
+	}
+	r := old.Clone()
+	r.Metadata().Protected = on
+	tx.PutAttributes(r)
+	tx.Done("deletion protection changed", "kind", r.Kind(), "id", r.Metadata().ID, "on", on)
 }

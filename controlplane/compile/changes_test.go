@@ -79,6 +79,7 @@ func TestChanges(t *testing.T) {
 			}
 			compiled++
 			checkNetwork(t, got)
+			checkPorts(t, v, got)
 		}
 	}
 	if t.Logf("%d compiled, %d refused", compiled, refused); compiled < 300 {

@@ -85,7 +85,16 @@ var cases = []golden{
 	{name: "two-gateways", resources: func() []resource.Resource {
 		other := nattest.Gateway("ngw-c", "vpc-a")
 		other.Limits = nattest.Large
-		return append(vpc(), gateway(), other, defaultRoute,
+		inTable := func(table string, e *resource.RouteEntry) *resource.RouteEntry {
+			e.Table, e.ID = table, resource.RouteEntryID(table, e.Destination)
+			return e
+		}
+		others := nattest.VSwitch("vsw-2", "vpc-a", "10.0.2.0/24")
+		others.RouteTable = "vtb-x"
+		return append(vpc()[:1], nattest.VSwitch("vsw-1", "vpc-a", "10.0.1.0/24"), others, gateway(), other, defaultRoute,
+			inTable("vtb-x", nattest.Route("vpc-a", "0.0.0.0/0", nextHop(resource.NextHopNATGateway, "ngw-c", 0))),
+			nattest.SNAT("snat-3", gateway(), "vsw-2", "10.0.2.0/24", "203.0.113.12"), // its route table leads to the other one
+			nattest.SNAT("snat-4", other, "vsw-1", "10.0.1.0/24", "203.0.113.13"),     // likewise
 			onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"),
 			nattest.ElasticIP("eip-3", "203.0.113.14", "vpc-a", resource.BoundToNATGateway, "ngw-c"),
 			nattest.ElasticIP("eip-4", "203.0.113.13", "vpc-a", resource.BoundToNATGateway, "ngw-c"),
@@ -115,6 +124,18 @@ var cases = []golden{
 			nattest.Forward("fwd-b", gateway(), resource.TCP, "203.0.113.12:6", "10.0.1.0:1"),
 			nattest.Forward("fwd-c", gateway(), resource.TCP, "203.0.113.12:7", "10.0.1.255:1"),
 			nattest.Forward("fwd-d", gateway(), resource.TCP, "203.0.113.99:8", "10.0.1.8:1")) // no longer on the gateway
+	}},
+	{name: "dnat-ports", resources: func() []resource.Resource {
+		ports := func(e *resource.ForwardEntry, last, lastInside uint16, shares bool) *resource.ForwardEntry {
+			e.ExternalLast, e.InternalLast, e.Shares = last, lastInside, shares
+			return e
+		}
+		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"),
+			ports(nattest.Forward("fwd-1", gateway(), resource.UDP, "203.0.113.12:10000", "10.0.1.5:80"), 10003, 83, true),
+			ports(nattest.Forward("fwd-2", gateway(), resource.TCP, "203.0.113.12:10001", "10.0.1.6:80"), 10001, 80, true),
+			ports(nattest.Forward("fwd-3", gateway(), resource.TCP, "203.0.113.12:10002", "10.0.1.50:80"), 10003, 81, false), // without effect: nobody is there
+			nattest.Instance("i-slb", "vpc-a", "vsw-1", "10.0.1.50", resource.LoadBalancer),
+			nattest.SNAT("snat-1", gateway(), "vsw-1", "10.0.1.0/24", "203.0.113.12"))
 	}},
 	{name: "elastic-ip-wins", resources: func() []resource.Resource {
 		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"),

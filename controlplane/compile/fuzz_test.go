@@ -12,6 +12,7 @@ import (
 	"sluice/controlplane/compile"
 	"sluice/controlplane/nat/nattest"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
 	"sluice/dataplane"
 )
 
@@ -61,7 +62,12 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		if p == resource.AnyProtocol {
 			from, to = 0, 0
 		}
-		out = append(out, nattest.Forward(fmt.Sprintf("fwd-%d", i), of(), p, fmt.Sprintf("%s:%d", public(), from), fmt.Sprintf("%s:%d", private(), to)))
+		e := nattest.Forward(fmt.Sprintf("fwd-%d", i), of(), p, fmt.Sprintf("%s:%d", public(), from), fmt.Sprintf("%s:%d", private(), to))
+		e.Shares = r.IntN(2) == 0
+		if more := r.IntN(4); more > 0 && p != resource.AnyProtocol && from+more < 65536 && to+more < 65536 {
+			e.ExternalLast, e.InternalLast = uint16(from+more-1), uint16(to+more-1)
+		}
+		out = append(out, e)
 	}
 	for i := range r.IntN(3) * r.IntN(4) {
 		source := private() + "/32"
@@ -141,7 +147,36 @@ func FuzzCompile(f *testing.F) {
 			return // a contradiction, refused
 		}
 		checkNetwork(t, n)
+		checkPorts(t, w.DB.View(), n)
 	})
+}
+
+// checkPorts checks that each port that is forwarded is that of an entry, with all others
+// of that; and that an address is both SNAT's and a DNAT entry's only if the entry says so.
+func checkPorts(t *testing.T, v *state.View, n *dataplane.Network) {
+	t.Helper()
+	port := func(e *resource.ForwardEntry, i int) dataplane.DNAT {
+		d := dataplane.DNAT{External: e.ExternalIP, Protocol: uint8(e.Protocol), ExternalPort: e.ExternalPort + uint16(i), Internal: e.InternalIP, InternalPort: e.InternalPort + uint16(i)}
+		return d
+	}
+	for d := range n.DNAT.All() {
+		whole, shared := false, false
+		for e := range v.ForwardEntries.All() {
+			all, among := true, false
+			for i := range e.External().Len() {
+				got, ok := n.DNAT.Get(port(e, i))
+				all = all && ok && got == port(e, i)
+				among = among || d == port(e, i)
+			}
+			whole, shared = whole || all && among, shared || all && among && e.LeavesPorts()
+		}
+		if !whole {
+			t.Errorf("%+v is of no entry, or not with all others of it", d)
+		}
+		if !shared && slices.ContainsFunc(n.SNAT, func(s dataplane.SNAT) bool { return slices.Contains(s.Pool, d.External) }) {
+			t.Errorf("%+v forwards what SNAT uses, too", d)
+		}
+	}
 }
 
 // checkVPN checks what package dataplane promises of every VPNGateway.
@@ -207,9 +242,7 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 			t.Errorf("mapping of %s, which is no elastic IP of the network", m.External)
 		}
 	}
-	forwarded := map[netip.Addr]bool{}
 	for d := range n.DNAT.All() {
-		forwarded[d.External] = true
 		if of[d.External] == "" {
 			t.Errorf("DNAT entry %v is of no gateway", d)
 		}
@@ -232,7 +265,7 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 			if of[a] == "" || of[a] != of[s.Pool[0]] {
 				t.Errorf("SNAT of %s to %s, which are not of one gateway", s.Source, s.Pool)
 			}
-			if forwarded[a] || external[a] || !elastic[a] {
+			if external[a] || !elastic[a] {
 				t.Errorf("SNAT of %s to %s, which is not free for it", s.Source, a)
 			}
 		}

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func (j *job) dnat() error {
 	f := j.forwarding()
 	for e := range entries.All() {
 		if f.takesEffect(e) {
-			effective = append(effective, forward(e))
+			effective = slices.AppendSeq(effective, forward(e))
 		}
 	}
 	slices.SortFunc(effective, dataplane.DNAT.Compare)
@@ -62,7 +63,7 @@ func (j *job) changeDNAT() error {
 			if _, taken := n.DNAT.Get(d); taken {
 				return twice(j.v, n.ID, d)
 			}
-			n.DNAT = n.DNAT.With(forward(e))
+			n.DNAT = n.DNAT.With(forwardPort(e, d.ExternalPort-e.ExternalPort))
 		}
 	}
 	return nil
@@ -71,12 +72,17 @@ func (j *job) changeDNAT() error {
 // dirtyDNAT returns the entries, in all versions, for which it matters what has changed.
 func (j *job) dirtyDNAT() map[dataplane.DNAT]bool {
 	all := make(map[dataplane.DNAT]bool)
-	of := func(index string, a netip.Addr) {
-		for e := range j.v.ForwardEntries.By(index, state.AddrKey(j.id, a)).All() {
-			all[forward(e)] = true
+	add := func(e *resource.ForwardEntry) {
+		for d := range forward(e) {
+			all[d] = true
 		}
 	}
-	versions(j.dirty, func(e *resource.ForwardEntry) { all[forward(e)] = true })
+	of := func(index string, a netip.Addr) {
+		for e := range j.v.ForwardEntries.By(index, state.AddrKey(j.id, a)).All() {
+			add(e)
+		}
+	}
+	versions(j.dirty, add)
 	versions(j.dirty, func(i *resource.Instance) { of(state.ByInternal, i.PrivateIP) })
 	versions(j.dirty, func(e *resource.ElasticIP) {
 		of(state.ByExternal, e.Address)
@@ -105,13 +111,26 @@ func (f *forwarding) takesEffect(e *resource.ForwardEntry) bool {
 	return e.Gateway != "" && f.shared[e.ExternalIP] == e.Gateway && !f.others[e.InternalIP] && !own && f.contains(e.InternalIP)
 }
 
-func forward(e *resource.ForwardEntry) dataplane.DNAT {
+// forward returns what forwards each of the entry's ports: nftables can lead a range to
+// another range port by port only.
+func forward(e *resource.ForwardEntry) iter.Seq[dataplane.DNAT] {
+	return func(yield func(dataplane.DNAT) bool) {
+		for i := range e.External().Len() {
+			if !yield(forwardPort(e, uint16(i))) {
+				return
+			}
+		}
+	}
+}
+
+// forwardPort returns what forwards the port that is so many behind the first.
+func forwardPort(e *resource.ForwardEntry, i uint16) dataplane.DNAT {
 	return dataplane.DNAT{
 		External:     e.ExternalIP,
 		Protocol:     uint8(e.Protocol),
-		ExternalPort: e.ExternalPort,
+		ExternalPort: e.ExternalPort + i,
 		Internal:     e.InternalIP,
-		InternalPort: e.InternalPort,
+		InternalPort: e.InternalPort + i,
 	}
 }
 
@@ -126,7 +145,8 @@ func twice(v *state.View, vpc string, d dataplane.DNAT) error {
 }
 
 // snat is the SNAT entries that take effect, with those of their
-// addresses that are on their gateway. A single address whose instance has an
+// addresses that are on their gateway. Of several gateways the one counts that the route
+// table of the source's VSwitch leads to. A single address whose instance has an
 // elastic IP of its own goes out by that. An instance in the block of a
 // VSwitch does too, which the dataplane sees to: a mapping comes before SNAT.
 func (j *job) snat() error {
@@ -136,15 +156,13 @@ func (j *job) snat() error {
 		return nil
 	}
 	var out []dataplane.SNAT
+	leads := j.leads()
 	for e := range j.v.SNATEntries.By(state.ByVPC, n.ID).All() {
-		if p.hostsOwn(e) {
+		if !j.led(e, leads) || p.hostsOwn(e) {
 			continue
 		}
 		var pool []netip.Addr
 		for _, a := range e.Pool {
-			if forwards(n, a) {
-				return usedByBoth(a, e)
-			}
 			if e.Gateway != "" && p.shared[a] == e.Gateway {
 				pool = append(pool, a)
 			}
@@ -167,36 +185,83 @@ func (j *job) snat() error {
 	return nil
 }
 
+// leads returns the NAT gateway that each of the VPC's route tables leads to: where there
+// are several, that of the widest destination.
+func (j *job) leads() map[string]string {
+	out, by := map[string]string{}, map[string]*resource.RouteEntry{}
+	for e := range j.v.RouteEntries.By(state.ByVPC, j.id).All() {
+		for _, h := range e.NextHops {
+			if h.Type != resource.NextHopNATGateway || j.public().gateways[h.ID] == nil {
+				continue
+			}
+			if old := by[e.Table]; old == nil || e.Destination.Bits() < old.Destination.Bits() ||
+				e.Destination.Bits() == old.Destination.Bits() && e.Destination.Addr().Less(old.Destination.Addr()) {
+				by[e.Table], out[e.Table] = e, h.ID
+			}
+		}
+	}
+	return out
+}
+
+// led says whether what an SNAT entry is for goes by its gateway, or by none: else another
+// gateway's entries are for it.
+func (j *job) led(e *resource.SNATEntry, leads map[string]string) bool {
+	to := leads[j.tableOf(e.VSwitch)]
+	return to == "" || to == e.Gateway
+}
+
+// tableOf returns the route table that a VSwitch goes by.
+func (j *job) tableOf(vswitch string) string {
+	if x, ok := j.v.VSwitches.Get(vswitch); ok && x.RouteTable != "" {
+		return x.RouteTable
+	}
+	return j.vpc.RouteTable
+}
+
 // hostsOwn says whether an SNAT entry is of an instance with an elastic IP of its own.
 func (p *public) hostsOwn(e *resource.SNATEntry) bool {
 	_, own := p.own[e.Source.Addr()]
 	return own && e.Source.IsSingleIP()
 }
 
-// forwards says whether a DNAT entry of n forwards what comes for an address.
-func forwards(n *dataplane.Network, external netip.Addr) bool {
-	for d := range n.DNAT.From(dataplane.DNAT{External: external}) {
-		return d.External == external
-	}
-	return false
-}
-
 func usedByBoth(a netip.Addr, e *resource.SNATEntry) error {
 	return fmt.Errorf("%s is used by SNAT entry %s and by a DNAT entry: delete one of them", a, e.ID)
 }
 
-// checkPools refuses what snat refuses, where only DNAT entries have changed.
+// checkPools refuses an address that SNAT entries use beside a DNAT entry that does not
+// let them. Where only DNAT entries have changed, those alone are looked at.
 func (j *job) checkPools() error {
-	if j.old.Network == nil {
+	if j.network.Uplink == nil {
 		return nil
 	}
-	for c := range j.old.DNAT.Changes(j.network.DNAT) {
-		if !c.Is {
+	f, leads := j.forwarding(), j.leads()
+	uses := func(e *resource.SNATEntry) bool { return j.led(e, leads) && !f.hostsOwn(e) }
+	if j.old.Network != nil && !j.dirty.any(append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindSNATEntry)...) {
+		for _, c := range j.dirty[resource.KindForwardEntry] {
+			if c.New == nil {
+				continue
+			}
+			d, ok := j.v.ForwardEntries.Get(c.New.Metadata().ID)
+			if !ok || d.LeavesPorts() || !f.takesEffect(d) {
+				continue
+			}
+			for e := range j.v.SNATEntries.By(state.ByExternal, state.AddrKey(j.id, d.ExternalIP)).All() {
+				if uses(e) {
+					return usedByBoth(d.ExternalIP, e)
+				}
+			}
+		}
+		return nil
+	}
+	for e := range j.v.SNATEntries.By(state.ByVPC, j.id).All() {
+		if !uses(e) {
 			continue
 		}
-		for e := range j.v.SNATEntries.By(state.ByExternal, state.AddrKey(j.id, c.New.External)).All() {
-			if !j.public().hostsOwn(e) {
-				return usedByBoth(c.New.External, e)
+		for _, a := range e.Pool {
+			for d := range j.v.ForwardEntries.By(state.ByExternal, state.AddrKey(j.id, a)).All() {
+				if !d.LeavesPorts() && f.takesEffect(d) {
+					return usedByBoth(a, e)
+				}
 			}
 		}
 	}

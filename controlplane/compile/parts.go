@@ -20,8 +20,8 @@ var parts = []struct {
 	{publicKinds, (*job).gateways},
 	{[]resource.Kind{resource.KindVPC, resource.KindInstance}, (*job).hostLimits},
 	{append(publicKinds, resource.KindVSwitch, resource.KindForwardEntry), (*job).dnat},
-	{append(publicKinds, resource.KindVSwitch, resource.KindSNATEntry), (*job).snat},
-	{[]resource.Kind{resource.KindForwardEntry}, (*job).checkPools},
+	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindSNATEntry), (*job).snat},
+	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindForwardEntry, resource.KindSNATEntry), (*job).checkPools},
 	{append(publicKinds, resource.KindCustomerGateway, resource.KindVPNConnection, resource.KindVPNRoute), (*job).vpn},
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry), (*job).routes},
 }

@@ -36,7 +36,10 @@ func (j *job) gateways() error {
 	n, p := j.network, j.public()
 	n.NATGateways = nil
 	for id, g := range p.gateways {
-		out := dataplane.NATGateway{ID: id, Limits: g.Limits}
+		out := dataplane.NATGateway{ID: id, Limits: g.Limits, EchoReply: g.EchoReply}
+		if g.ByUse {
+			out.Limits = j.settings.ByUse
+		}
 		for _, e := range p.bound {
 			if n.Uplink != nil && p.shared[e.Address] == id {
 				out.Elastic = append(out.Elastic, e.Address)

@@ -2,6 +2,8 @@ package eip
 
 import (
 	"context"
+	"net/netip"
+	"slices"
 
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
@@ -118,12 +120,13 @@ func (t target) unbound(v *state.View) error {
 
 // Unassociate unbinds an elastic IP from what it is bound to
 // (UnassociateEipAddress). One of a NAT gateway has to be out of its DNAT and
-// SNAT tables.
+// SNAT tables; with force it is taken out of them: DNAT entries that are called by it go,
+// and SNAT entries that have no other.
 //
 // Reasons, in this order: ElasticIPNotFound, InstanceNotFound, HaVipNotFound or
 // NATGatewayNotFound, InstanceStatus or HaVipStatus, ElasticIPStatus,
 // NotAssociated.
-func (s *Service) Unassociate(ctx context.Context, c identity.Caller, id string, b resource.Binding) error {
+func (s *Service) Unassociate(ctx context.Context, c identity.Caller, id string, b resource.Binding, force bool) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, err := lookup.Own(c, tx.ElasticIPs, id)
 		if err != nil {
@@ -147,13 +150,15 @@ func (s *Service) Unassociate(ctx context.Context, c identity.Caller, id string,
 		if *old.Binding != b {
 			return fault.New(fault.NotAssociated, "elastic IP %s is bound to %s, not to %s", id, old.Binding.ID, b.ID)
 		}
-		if err := unusedByGateway(tx.View, old); err != nil {
+		if force {
+			withdraw(tx, old)
+		} else if err := unusedByGateway(tx.View, old); err != nil {
 			return err
 		}
 		e := old.Clone().(*resource.ElasticIP)
 		e.Binding = nil
 		tx.Put(e)
-		tx.Done("elastic IP unbound", "eip", id, "address", e.Address, "from", b.ID, "vpc", e.VPC)
+		tx.Done("elastic IP unbound", "eip", id, "address", e.Address, "from", b.ID, "vpc", e.VPC, "forced", force)
 		return nil
 	})
 }
@@ -172,4 +177,27 @@ func unusedByGateway(v *state.View, e *resource.ElasticIP) error {
 		return fault.New(fault.ElasticIPStatus, "SNAT entry %s uses %s", x.ID, e.Address)
 	}
 	return nil
+}
+
+// withdraw takes an elastic IP out of the tables of its NAT gateway.
+func withdraw(tx *change.Tx, e *resource.ElasticIP) {
+	if e.Binding.Type != resource.BoundToNATGateway {
+		return
+	}
+	key := state.AddrKey(e.VPC, e.Address)
+	// Collected before the first change: ranges don't stand still under it.
+	forward := slices.Collect(tx.ForwardEntries.By(state.ByExternal, key).All())
+	snat := slices.Collect(tx.SNATEntries.By(state.ByExternal, key).All())
+	for _, x := range forward {
+		tx.Delete(x)
+	}
+	for _, x := range snat {
+		left := x.Clone().(*resource.SNATEntry)
+		left.Pool = slices.DeleteFunc(left.Pool, func(a netip.Addr) bool { return a == e.Address })
+		if len(left.Pool) == 0 {
+			tx.Delete(x)
+			continue
+		}
+		tx.Put(left)
+	}
 }

@@ -104,6 +104,22 @@ func TestAllocateRefused(t *testing.T) {
 	p.NewEIP(bob)
 }
 
+// An address that is asked for is given if it is free.
+func TestAllocateAddress(t *testing.T) {
+	p := planetest.New(t)
+	in := request(planetest.Region)
+	in.Address = netip.MustParseAddr("203.0.113.12")
+	made, err := p.EIP.Allocate(ctx, alice, in)
+	if err != nil || made.Address != in.Address {
+		t.Fatalf("%v, %v", made, err)
+	}
+	for _, taken := range []string{"203.0.113.12", "203.0.113.9", "203.0.113.1"} { // taken, of no range, the gateway's
+		in.Address = netip.MustParseAddr(taken)
+		_, err := p.EIP.Allocate(ctx, bob, in)
+		planetest.Refused(t, err, fault.NoFreeElasticIP)
+	}
+}
+
 // TestPool allocates everything there is: every address once, in no order, and
 // then an end.
 func TestPool(t *testing.T) {
@@ -189,7 +205,7 @@ func (s *site) bind(id string, kind resource.BindingType, to string) error {
 }
 
 func (s *site) unbind(id string, kind resource.BindingType, from string) error {
-	return s.EIP.Unassociate(ctx, alice, id, resource.Binding{Type: kind, ID: from})
+	return s.EIP.Unassociate(ctx, alice, id, resource.Binding{Type: kind, ID: from}, false)
 }
 
 func TestBindings(t *testing.T) {
@@ -318,7 +334,7 @@ func TestUnassociateRefused(t *testing.T) {
 	planetest.Refused(t, s.unbind(id, resource.BoundToHost, s.ecs), fault.InstanceStatus)
 	s.InstanceState(s.vip, resource.Pending)
 	planetest.Refused(t, s.unbind(id, resource.BoundToVirtualIP, s.vip), fault.HaVipStatus)
-	planetest.Refused(t, s.EIP.Unassociate(ctx, bob, id, resource.Binding{Type: resource.BoundToHost, ID: s.ecs}), fault.ElasticIPNotFound)
+	planetest.Refused(t, s.EIP.Unassociate(ctx, bob, id, resource.Binding{Type: resource.BoundToHost, ID: s.ecs}, false), fault.ElasticIPNotFound)
 }
 
 func TestGatewayEntriesHoldAnElasticIP(t *testing.T) {
@@ -342,6 +358,45 @@ func TestGatewayEntriesHoldAnElasticIP(t *testing.T) {
 	}
 	if err := s.unbind(e.ID, resource.BoundToNATGateway, s.ngw); err != nil {
 		t.Error(err)
+	}
+}
+
+// With force an elastic IP is taken out of its gateway's tables.
+func TestForcedOutOfEntries(t *testing.T) {
+	s := newSite(t)
+	e, other := s.NewEIP(alice), netip.MustParseAddr("203.0.113.200")
+	s.Bind(alice, e.ID, resource.BoundToNATGateway, s.ngw)
+	g, _ := s.DB.View().NATGateways.Get(s.ngw)
+	of := func(id string) resource.Meta { return resource.Meta{ID: id, Account: alice.Account} }
+	dnat := func(id string, external netip.Addr) *resource.ForwardEntry {
+		return &resource.ForwardEntry{Meta: of(id), VPC: s.vpc, Gateway: s.ngw, Table: g.ForwardTable,
+			ExternalIP: external, ExternalPort: 80, Protocol: resource.TCP, InternalIP: netip.MustParseAddr("10.1.0.9"), InternalPort: 80}
+	}
+	snat := func(id string, pool ...netip.Addr) *resource.SNATEntry {
+		return &resource.SNATEntry{Meta: of(id), VPC: s.vpc, Gateway: s.ngw, Table: g.SNATTable, VSwitch: s.sw, Source: netip.MustParsePrefix("10.1.0.0/16"), Pool: pool}
+	}
+	for _, r := range []resource.Resource{dnat("fwd-1", e.Address), dnat("fwd-2", other), snat("snat-1", e.Address), snat("snat-2", other, e.Address), snat("snat-3", other)} {
+		if err := s.Put(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.EIP.Unassociate(ctx, alice, e.ID, resource.Binding{Type: resource.BoundToNATGateway, ID: s.ngw}, true); err != nil {
+		t.Fatal(err)
+	}
+	v := s.DB.View()
+	var left []string
+	for x := range v.ForwardEntries.All() {
+		left = append(left, x.ID)
+	}
+	for x := range v.SNATEntries.All() {
+		left = append(left, x.ID)
+		if !slices.Equal(x.Pool, []netip.Addr{other}) {
+			t.Errorf("%s has %v", x.ID, x.Pool)
+		}
+	}
+	slices.Sort(left)
+	if !slices.Equal(left, []string{"fwd-2", "snat-2", "snat-3"}) {
+		t.Errorf("left are %v", left)
 	}
 }
 
@@ -402,7 +457,7 @@ func TestVPCGone(t *testing.T) {
 	i := p.Instance(sw, "", resource.Host)
 	id := p.NewEIP(alice).ID
 	p.Bind(alice, id, resource.BoundToHost, i)
-	if err := p.EIP.Unassociate(ctx, alice, id, resource.Binding{Type: resource.BoundToHost, ID: i}); err != nil {
+	if err := p.EIP.Unassociate(ctx, alice, id, resource.Binding{Type: resource.BoundToHost, ID: i}, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Inventory.Remove(ctx, i); err != nil {
@@ -458,12 +513,14 @@ func TestWaitingForAnElasticIP(t *testing.T) {
 	}
 }
 
-func TestModifyBandwidth(t *testing.T) {
+func megabits(n int) eip.Change { return eip.Change{Bandwidth: &n} }
+
+func TestModify(t *testing.T) {
 	s := newSite(t)
 	id := s.NewEIP(alice).ID
 	s.Bind(alice, id, resource.BoundToHost, s.ecs)
 	s.Stalled(func() {
-		if err := s.EIP.ModifyBandwidth(ctx, alice, id, 100); err != nil {
+		if err := s.EIP.Modify(ctx, alice, id, megabits(100)); err != nil {
 			t.Fatal(err)
 		}
 		if e, _ := s.DB.View().ElasticIPs.Get(id); e.Bandwidth != 100 {
@@ -476,11 +533,23 @@ func TestModifyBandwidth(t *testing.T) {
 			t.Error("the dataplane is not told")
 		}
 	})
-	for _, mbit := range []int{0, 5001} {
-		planetest.Refused(t, s.EIP.ModifyBandwidth(ctx, alice, id, mbit), fault.BandwidthInvalid)
+	name, text, none := "edge", "in front", ""
+	if err := s.EIP.Modify(ctx, alice, id, eip.Change{Naming: resource.Naming{Name: &name, Description: &text}}); err != nil {
+		t.Fatal(err)
 	}
-	planetest.Refused(t, s.EIP.ModifyBandwidth(ctx, alice, "eip-none", 5), fault.ElasticIPNotFound)
-	planetest.Refused(t, s.EIP.ModifyBandwidth(ctx, bob, id, 5), fault.ElasticIPNotFound)
+	s.Stalled(func() { // a name is nothing that the dataplane follows
+		if err := s.EIP.Modify(ctx, alice, id, eip.Change{Naming: resource.Naming{Description: &none}}); err != nil {
+			t.Fatal(err)
+		}
+		if e, _ := s.DB.View().ElasticIPs.Get(id); e.Bandwidth != 100 || e.Name != name || e.Description != "" || !s.DB.Observed.Settled(s.vpc) {
+			t.Errorf("%+v", e)
+		}
+	})
+	for _, mbit := range []int{0, 5001} {
+		planetest.Refused(t, s.EIP.Modify(ctx, alice, id, megabits(mbit)), fault.BandwidthInvalid)
+	}
+	planetest.Refused(t, s.EIP.Modify(ctx, alice, "eip-none", megabits(5)), fault.ElasticIPNotFound)
+	planetest.Refused(t, s.EIP.Modify(ctx, bob, id, megabits(5)), fault.ElasticIPNotFound)
 	planetest.Refused(t, s.EIP.Release(ctx, bob, id), fault.ElasticIPNotFound)
 	planetest.Refused(t, s.EIP.Release(ctx, alice, "eip-none"), fault.ElasticIPNotFound)
 }

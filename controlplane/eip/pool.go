@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/big"
 	"net/netip"
+	"slices"
 
 	"sluice/controlplane/fault"
 	"sluice/controlplane/settings"
@@ -17,6 +18,26 @@ import (
 // of it free, a search is a matter of one in a thousand.
 const tries = 10
 
+// pick returns an address of a public network: the one that is asked for, if any, or one
+// drawn at random. Reason: NoFreeElasticIP.
+func pick(v *state.View, p settings.PublicNetwork, asked netip.Addr, random io.Reader) (netip.Addr, error) {
+	switch {
+	case !asked.IsValid():
+		return Draw(v, p, random)
+	case !slices.ContainsFunc(p.Pool, func(r settings.Range) bool { return !asked.Less(r.First) && !r.Last.Less(asked) }):
+		return asked, fault.New(fault.NoFreeElasticIP, "%s is not in the pool of public network %s", asked, p.Name)
+	case !free(v, p, asked):
+		return asked, fault.New(fault.NoFreeElasticIP, "%s is allocated already, or is the gateway's of public network %s", asked, p.Name)
+	}
+	return asked, nil
+}
+
+// free says whether an address of the pool can be allocated.
+func free(v *state.View, p settings.PublicNetwork, a netip.Addr) bool {
+	return a != p.Uplink.Gateway && v.ElasticIPs.By(state.ByAddress, a.String()).Len() == 0 &&
+		v.VPNGateways.By(state.ByAddress, a.String()).Len() == 0
+}
+
 // Draw picks a free address of a public network at random.
 func Draw(v *state.View, p settings.PublicNetwork, random io.Reader) (netip.Addr, error) {
 	total := uint64(0)
@@ -26,10 +47,6 @@ func Draw(v *state.View, p settings.PublicNetwork, random io.Reader) (netip.Addr
 	if total == 0 {
 		return netip.Addr{}, fault.New(fault.NoFreeElasticIP, "public network %s has no pool", p.Name)
 	}
-	free := func(a netip.Addr) bool {
-		return a != p.Uplink.Gateway && v.ElasticIPs.By(state.ByAddress, a.String()).Len() == 0 &&
-			v.VPNGateways.By(state.ByAddress, a.String()).Len() == 0
-	}
 	at := uint64(0)
 	for range tries {
 		n, err := rand.Int(random, new(big.Int).SetUint64(total))
@@ -37,12 +54,12 @@ func Draw(v *state.View, p settings.PublicNetwork, random io.Reader) (netip.Addr
 			return netip.Addr{}, fmt.Errorf("draw an elastic IP: %w", err)
 		}
 		at = n.Uint64()
-		if a := nth(p.Pool, at); free(a) {
+		if a := nth(p.Pool, at); free(v, p, a) {
 			return a, nil
 		}
 	}
 	for i := range total {
-		if a := nth(p.Pool, (at+i)%total); free(a) {
+		if a := nth(p.Pool, (at+i)%total); free(v, p, a) {
 			return a, nil
 		}
 	}

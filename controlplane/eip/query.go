@@ -2,6 +2,7 @@ package eip
 
 import (
 	"net/netip"
+	"time"
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/resource"
@@ -17,6 +18,8 @@ type ElasticIP struct {
 // Filter says which elastic IPs a listing shows. All conditions apply at once.
 type Filter struct {
 	Region    string
+	Names     state.OneOf[string]
+	Prepaid   state.OneOf[bool]
 	Statuses  state.OneOf[Status]
 	Addresses state.OneOf[netip.Addr]
 	IDs       state.OneOf[string]
@@ -26,6 +29,8 @@ type Filter struct {
 	BoundTypes state.OneOf[resource.BindingType]
 	BoundIDs   state.OneOf[string]
 	state.Labelled
+	None  bool      // a filter that no elastic IP can match was given
+	Since time.Time // allocated then or later; the zero time: whenever
 }
 
 // List returns one page of the caller's elastic IPs, in order of creation (VPC
@@ -33,6 +38,9 @@ type Filter struct {
 func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing[ElasticIP], error) {
 	if err := s.settings.CheckRegion(f.Region); err != nil {
 		return state.Listing[ElasticIP]{}, err
+	}
+	if f.None {
+		return state.Listing[ElasticIP]{}, nil
 	}
 	v := s.db.View()
 	item := func(e *resource.ElasticIP) ElasticIP {
@@ -43,9 +51,9 @@ func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing
 		addresses = append(addresses, a.String())
 	}
 	var keep func(e *resource.ElasticIP) bool
-	if len(f.Addresses)+len(f.BoundTypes)+len(f.BoundIDs)+len(f.Statuses) > 0 {
+	if len(f.Addresses)+len(f.BoundTypes)+len(f.BoundIDs)+len(f.Statuses)+len(f.Names)+len(f.Prepaid) > 0 || !f.Since.IsZero() {
 		keep = func(e *resource.ElasticIP) bool {
-			return f.Addresses.Allows(e.Address) &&
+			return f.Addresses.Allows(e.Address) && f.Names.Allows(e.Name) && f.Prepaid.Allows(e.Prepaid) && !e.CreatedAt.Before(f.Since) &&
 				(len(f.BoundTypes) == 0 || e.Binding != nil && f.BoundTypes.Allows(e.Binding.Type)) &&
 				(len(f.BoundIDs) == 0 || e.Binding != nil && f.BoundIDs.Allows(e.Binding.ID)) &&
 				(len(f.Statuses) == 0 || f.Statuses.Allows(StatusOf(s.db.Observed, e)))

@@ -52,12 +52,16 @@ const monthsMax, yearsMax = 9, 3
 // Request is what is asked for.
 type Request struct {
 	Region    string
-	Bandwidth int  // Mbit/s, 1 to 5000
-	ByTraffic bool // kept and shown, as what follows: nothing is charged here
-	Prepaid   bool // else by use
-	Years     bool // Period counts years, not months
-	Period    int  // if prepaid: 1 to 9 months or 1 to 3 years; 0: not given
-	Labels    resource.Labels
+	Name      string
+	Address   netip.Addr // that is asked for; invalid: one picked at random
+	Bandwidth int        // Mbit/s, 1 to 5000
+	ByTraffic bool       // kept and shown, as what follows: nothing is charged here
+	Prepaid   bool       // else by use
+	Years     bool       // Period counts years, not months
+	Period    int        // if prepaid: 1 to 9 months or 1 to 3 years; 0: not given
+
+	Description string
+	Labels      resource.Labels
 }
 
 // Allocated is what Allocate made.
@@ -68,8 +72,8 @@ type Allocated struct {
 }
 
 // Allocate gives the caller a free address of the region's public network, one
-// picked at random (VPC API reference, AllocateEipAddress). An order of a
-// prepaid one counts as paid at once: nothing is charged here.
+// picked at random unless it asks for one (VPC API reference, AllocateEipAddress). An
+// order of a prepaid one counts as paid at once: nothing is charged here.
 //
 // Reasons: RegionNotFound, BandwidthInvalid, PeriodInvalid, QuotaElasticIP,
 // NoFreeElasticIP, TagDuplicate, QuotaTag.
@@ -85,7 +89,8 @@ func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (
 			return Allocated{}, err
 		}
 		e := &resource.ElasticIP{
-			Meta:      resource.Meta{ID: tx.NewID("eip"), Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()},
+			Meta: resource.Meta{ID: tx.NewID("eip"), Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()},
+			Name: in.Name, Description: in.Description,
 			Bandwidth: in.Bandwidth, ByTraffic: in.ByTraffic, Prepaid: in.Prepaid,
 		}
 		if err := tx.Room(e); err != nil {
@@ -96,7 +101,7 @@ func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (
 			return Allocated{}, fault.New(fault.NoFreeElasticIP, "region %s has no public network", in.Region)
 		}
 		var err error
-		if e.Address, err = Draw(tx.View, public, s.random); err != nil {
+		if e.Address, err = pick(tx.View, public, in.Address, s.random); err != nil {
 			return Allocated{}, err
 		}
 		e.PublicNetwork = public.Name
@@ -116,31 +121,62 @@ func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (
 	})
 }
 
-// ModifyBandwidth changes the bandwidth of an elastic IP, in Mbit/s
+// Change changes an elastic IP; nil leaves a value as it is.
+type Change struct {
+	resource.Naming
+	Bandwidth *int // Mbit/s, 1 to 5000
+}
+
+// Modify changes the bandwidth, the name and the description of an elastic IP
 // (ModifyEipAddressAttribute). Reasons: ElasticIPNotFound, BandwidthInvalid.
-func (s *Service) ModifyBandwidth(ctx context.Context, c identity.Caller, id string, mbit int) error {
+func (s *Service) Modify(ctx context.Context, c identity.Caller, id string, in Change) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, err := lookup.Own(c, tx.ElasticIPs, id)
 		if err != nil {
 			return err
 		}
-		if err := checkBandwidth(mbit); err != nil {
-			return err
-		}
 		e := old.Clone().(*resource.ElasticIP)
-		e.Bandwidth = mbit
+		in.Naming.Apply(&e.Name, &e.Description, "")
+		if in.Bandwidth != nil {
+			if err := checkBandwidth(*in.Bandwidth); err != nil {
+				return err
+			}
+			e.Bandwidth = *in.Bandwidth
+		}
+		if e.Bandwidth == old.Bandwidth && e.Name == old.Name && e.Description == old.Description {
+			return nil
+		}
 		// A bound elastic IP stays InUse; the dataplane has to look all the same.
 		tx.PutAttributes(e)
-		if e.Binding != nil {
+		if e.Binding != nil && e.Bandwidth != old.Bandwidth {
 			tx.Dirty(e.VPC)
 		}
-		tx.Done("elastic IP changed", "eip", id, "bandwidth", mbit)
+		tx.Done("elastic IP changed", "eip", id, "name", e.Name, "bandwidth", e.Bandwidth)
 		return nil
 	})
 }
 
+// Protect protects an elastic IP from being released, or no longer (DeletionProtection).
+// Reasons: RegionNotFound, ElasticIPNotFound.
+func (s *Service) Protect(ctx context.Context, c identity.Caller, region, id string, on bool) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		e, err := lookup.In(s.settings, c, tx.ElasticIPs, region, id)
+		if err != nil {
+			return err
+		}
+		change.Protect(tx, e, on)
+		return nil
+	})
+}
+
+// ByID returns one of the caller's elastic IPs in a region. Reasons: RegionNotFound,
+// ElasticIPNotFound.
+func (s *Service) ByID(c identity.Caller, region, id string) (*resource.ElasticIP, error) {
+	return lookup.In(s.settings, c, s.db.View().ElasticIPs, region, id)
+}
+
 // Release gives an elastic IP back to the pool (ReleaseEipAddress). Reasons:
-// ElasticIPNotFound, ElasticIPStatus.
+// ElasticIPNotFound, ElasticIPStatus, DeletionProtected.
 func (s *Service) Release(ctx context.Context, c identity.Caller, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		e, err := lookup.Own(c, tx.ElasticIPs, id)

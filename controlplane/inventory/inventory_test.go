@@ -227,7 +227,7 @@ func TestRemove(t *testing.T) {
 	e := p.NewEIP(alice).ID
 	p.Bind(alice, e, resource.BoundToHost, id)
 	planetest.Refused(t, p.Inventory.Remove(ctx, id), fault.InstanceHasDependents)
-	if err := p.EIP.Unassociate(ctx, alice, e, resource.Binding{Type: resource.BoundToHost, ID: id}); err != nil {
+	if err := p.EIP.Unassociate(ctx, alice, e, resource.Binding{Type: resource.BoundToHost, ID: id}, false); err != nil {
 		t.Fatal(err)
 	}
 	p.Route(alice, made.RouteTable, "1.0.0.0/8", "", id)

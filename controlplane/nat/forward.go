@@ -9,16 +9,18 @@ import (
 	"sluice/controlplane/resource"
 )
 
-// ForwardEntry is what a new DNAT entry should be. A port of 0 is Any.
+// ForwardEntry is what a new DNAT entry should be. A port of 0 is Any; a last port of 0
+// says that there is only the first.
 type ForwardEntry struct {
-	Region       string
-	Table        string
-	Name         string
-	ExternalIP   netip.Addr
-	ExternalPort uint16
-	Protocol     resource.Protocol
-	InternalIP   netip.Addr
-	InternalPort uint16
+	Region                     string
+	Table                      string
+	Name                       string
+	ExternalIP                 netip.Addr
+	ExternalPort, ExternalLast uint16
+	Protocol                   resource.Protocol
+	InternalIP                 netip.Addr
+	InternalPort, InternalLast uint16
+	Shares                     bool // whether SNAT entries may use the address, too
 }
 
 // CreateForwardEntry adds a DNAT entry and returns its id (NAT Gateway API
@@ -37,11 +39,14 @@ func (s *Service) CreateForwardEntry(ctx context.Context, c identity.Caller, in 
 			Name:         in.Name,
 			ExternalIP:   in.ExternalIP,
 			ExternalPort: in.ExternalPort,
+			ExternalLast: in.ExternalLast,
 			Protocol:     in.Protocol,
 			InternalIP:   in.InternalIP,
 			InternalPort: in.InternalPort,
+			InternalLast: in.InternalLast,
+			Shares:       in.Shares,
 		}
-		if err := checkForward(tx.View, c, g, e); err != nil {
+		if err := checkForward(tx, c, g, e); err != nil {
 			return "", err
 		}
 		if err := tx.Room(e); err != nil {
@@ -63,10 +68,11 @@ type ForwardEntryChange struct {
 	ID           string
 	Name         *string
 	ExternalIP   *netip.Addr
-	ExternalPort *uint16 // 0: Any
+	ExternalPort *resource.Ports
 	Protocol     *resource.Protocol
 	InternalIP   *netip.Addr
-	InternalPort *uint16 // 0: Any
+	InternalPort *resource.Ports
+	Shares       *bool
 }
 
 // ModifyForwardEntry changes a DNAT entry. What it comes to has to be an
@@ -84,17 +90,22 @@ func (s *Service) ModifyForwardEntry(ctx context.Context, c identity.Caller, in 
 		e := old.Clone().(*resource.ForwardEntry)
 		set(&e.Name, in.Name)
 		set(&e.ExternalIP, in.ExternalIP)
-		set(&e.ExternalPort, in.ExternalPort)
 		set(&e.Protocol, in.Protocol)
 		set(&e.InternalIP, in.InternalIP)
-		set(&e.InternalPort, in.InternalPort)
+		set(&e.Shares, in.Shares)
+		if in.ExternalPort != nil {
+			e.ExternalPort, e.ExternalLast = in.ExternalPort.First, in.ExternalPort.Last
+		}
+		if in.InternalPort != nil {
+			e.InternalPort, e.InternalLast = in.InternalPort.First, in.InternalPort.Last
+		}
 		if *e == *old {
 			return nil
 		}
 		renamed := *old
 		renamed.Name = e.Name
 		if *e != renamed {
-			if err := checkForward(tx.View, c, g, e); err != nil {
+			if err := checkForward(tx, c, g, e); err != nil {
 				return err
 			}
 		}
@@ -141,5 +152,5 @@ func set[T any](old *T, value *T) {
 
 func forwardAttrs(e *resource.ForwardEntry) []any {
 	return []any{"entry", e.ID, "gateway", e.Gateway, "vpc", e.VPC, "protocol", e.Protocol,
-		"external", netip.AddrPortFrom(e.ExternalIP, e.ExternalPort), "internal", netip.AddrPortFrom(e.InternalIP, e.InternalPort)}
+		"external", e.ExternalIP.String() + ":" + e.External().String(), "internal", e.InternalIP.String() + ":" + e.Internal().String()}
 }

@@ -8,17 +8,19 @@ import (
 	"sluice/controlplane/state"
 )
 
-// ForwardEntryQuery selects entries of a DNAT table.
+// ForwardEntryQuery selects entries of a DNAT table. The table is named by its own id, by
+// that of its gateway, or by both.
 type ForwardEntryQuery struct {
 	Region        string
 	Table         string
+	Gateway       string
 	IDs           state.OneOf[string]
 	Names         state.OneOf[string]
 	ExternalIPs   state.OneOf[netip.Addr]
-	ExternalPorts state.OneOf[uint16] // 0: Any
+	ExternalPorts state.OneOf[resource.Ports]
 	Protocols     state.OneOf[resource.Protocol]
 	InternalIPs   state.OneOf[netip.Addr]
-	InternalPorts state.OneOf[uint16] // 0: Any
+	InternalPorts state.OneOf[resource.Ports]
 	Page          state.Page
 }
 
@@ -31,10 +33,10 @@ type Entries[T resource.Resource] struct {
 
 // ForwardEntries lists the entries of a DNAT table in the order in which they
 // were made. Without filters, or with addresses of one kind as the only filter, a page
-// costs the same however long the table is.
+// costs the same however long the table is, if the VPC has no other gateway.
 func (s *Service) ForwardEntries(c identity.Caller, q ForwardEntryQuery) (Entries[*resource.ForwardEntry], error) {
 	v := s.db.View()
-	g, err := s.forwardTable(v, c, q.Region, q.Table)
+	g, err := s.tableOf(v, c, q.Region, q.Table, q.Gateway, s.forwardTable)
 	if err != nil {
 		return Entries[*resource.ForwardEntry]{}, err
 	}
@@ -52,8 +54,8 @@ func (s *Service) ForwardEntries(c identity.Caller, q ForwardEntryQuery) (Entrie
 func itself[R resource.Resource](r R) R { return r }
 
 // candidates returns the shortest range that an index gives, and what is still
-// to be matched in it. A VPC has one gateway, so that what an index knows of
-// the VPC is of this table.
+// to be matched in it. An index by address knows of the VPC, which may have other gateways
+// with tables of their own.
 func (q ForwardEntryQuery) candidates(v *state.View, g *resource.NATGateway) (*state.Range[*resource.ForwardEntry], func(*resource.ForwardEntry) bool) {
 	r, rest := v.ForwardEntries.By(state.ByTable, g.ForwardTable), q
 	if len(q.ExternalIPs) > 0 {
@@ -66,10 +68,12 @@ func (q ForwardEntryQuery) candidates(v *state.View, g *resource.NATGateway) (*s
 			rest.InternalIPs = nil
 		}
 	}
-	if len(rest.Names)+len(rest.ExternalIPs)+len(rest.InternalIPs)+len(rest.ExternalPorts)+len(rest.InternalPorts)+len(rest.Protocols) == 0 {
+	byAddress := len(rest.ExternalIPs) < len(q.ExternalIPs) || len(rest.InternalIPs) < len(q.InternalIPs)
+	alone := !byAddress || v.NATGateways.By(state.ByVPC, g.VPC).Len() == 1
+	if alone && len(rest.Names)+len(rest.ExternalIPs)+len(rest.InternalIPs)+len(rest.ExternalPorts)+len(rest.InternalPorts)+len(rest.Protocols) == 0 {
 		return r, nil
 	}
-	return r, q.matches
+	return r, func(e *resource.ForwardEntry) bool { return e.Table == g.ForwardTable && q.matches(e) }
 }
 
 func addrKeys(vpc string, list []netip.Addr) []string {
@@ -82,6 +86,6 @@ func addrKeys(vpc string, list []netip.Addr) []string {
 
 func (q ForwardEntryQuery) matches(e *resource.ForwardEntry) bool {
 	return q.Names.Allows(e.Name) && q.Protocols.Allows(e.Protocol) &&
-		q.ExternalIPs.Allows(e.ExternalIP) && q.ExternalPorts.Allows(e.ExternalPort) &&
-		q.InternalIPs.Allows(e.InternalIP) && q.InternalPorts.Allows(e.InternalPort)
+		q.ExternalIPs.Allows(e.ExternalIP) && q.ExternalPorts.Allows(e.External()) &&
+		q.InternalIPs.Allows(e.InternalIP) && q.InternalPorts.Allows(e.Internal())
 }

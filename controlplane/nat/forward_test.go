@@ -22,6 +22,14 @@ func external(last string, port uint16) func(*nat.ForwardEntry) {
 	return func(e *nat.ForwardEntry) { e.ExternalIP, e.ExternalPort = public(last), port }
 }
 
+func ranges(from, fromLast, to, toLast uint16) func(*nat.ForwardEntry) {
+	return func(e *nat.ForwardEntry) {
+		e.ExternalPort, e.ExternalLast, e.InternalPort, e.InternalLast = from, fromLast, to, toLast
+	}
+}
+
+func shares(e *nat.ForwardEntry) { e.Shares = true }
+
 func protocol(p resource.Protocol, from, to uint16) func(*nat.ForwardEntry) {
 	return func(e *nat.ForwardEntry) { e.Protocol, e.ExternalPort, e.InternalPort = p, from, to }
 }
@@ -53,7 +61,35 @@ var forwardRules = map[string]struct {
 	"same port of UDP":               {[]func(*nat.ForwardEntry){protocol(resource.UDP, 80, 8080)}, ""},
 	"same port of another address":   {[]func(*nat.ForwardEntry){external("12", 80), internal("10.0.1.6")}, ""},
 	"duplicate internal":             {[]func(*nat.ForwardEntry){external("12", 80)}, fault.DuplicateInternal},
+	"several ports":                  {[]func(*nat.ForwardEntry){ranges(90, 99, 8090, 8099)}, ""},
+	"several beside one":             {[]func(*nat.ForwardEntry){ranges(81, 90, 8081, 8090)}, ""},
+	"several over one":               {[]func(*nat.ForwardEntry){ranges(71, 80, 9071, 9080)}, fault.DuplicateExternal},
+	"to several over one":            {[]func(*nat.ForwardEntry){ranges(90, 99, 8080, 8089)}, fault.DuplicateInternal},
+	"more outside":                   {[]func(*nat.ForwardEntry){ranges(90, 99, 8090, 8098)}, fault.PortRanges},
+	"several to one":                 {[]func(*nat.ForwardEntry){ranges(90, 99, 8090, 0)}, fault.PortRanges},
+	"too many":                       {[]func(*nat.ForwardEntry){ranges(1000, 2000, 1000, 2000)}, fault.QuotaForwardPorts},
+	"beside SNAT":                    {[]func(*nat.ForwardEntry){external("13", 80), internal("10.0.1.6"), shares}, ""},
+	"all ports beside SNAT":          {[]func(*nat.ForwardEntry){external("13", 0), protocol(resource.AnyProtocol, 0, 0), shares}, fault.UsedBySNAT},
 	"another internal port":          {[]func(*nat.ForwardEntry){external("12", 80), protocol(resource.TCP, 80, 8081)}, ""},
+}
+
+// An SNAT entry may use an address of DNAT entries that say so, and of no others; and
+// while it does, they go on saying it.
+func TestSharedAddress(t *testing.T) {
+	b := newBench(t)
+	in := b.forward(shares)
+	id := b.mustForward(t, in)
+	snat := b.snat(func(e *nat.SNATEntry) { e.VSwitch, e.Pool = "vsw-2", []netip.Addr{in.ExternalIP} })
+	b.mustSNAT(t, snat)
+	no := false
+	refused(t, b.s.ModifyForwardEntry(ctx, b.c, nat.ForwardEntryChange{Region: in.Region, Table: in.Table, ID: id, Shares: &no}), fault.UsedBySNAT)
+
+	b = newBench(t)
+	b.mustForward(t, b.forward(shares))
+	b.mustForward(t, b.forward(internal("10.0.1.6"), external("11", 81)))
+	snat.Table = b.g.SNATTable
+	_, err := b.s.CreateSNATEntry(ctx, b.c, snat)
+	refused(t, err, fault.UsedByDNAT)
 }
 
 func TestCreateForwardEntryRules(t *testing.T) {
@@ -73,6 +109,9 @@ func TestCreateForwardEntryRules(t *testing.T) {
 				return
 			}
 			e, ok := b.DB.View().ForwardEntries.Get(id)
+			if e.External() != (resource.Ports{First: in.ExternalPort, Last: in.ExternalLast}) || e.Internal() != (resource.Ports{First: in.InternalPort, Last: in.InternalLast}) || e.Shares != in.Shares {
+				t.Errorf("entry %+v of %+v", e, in)
+			}
 			if !ok || !strings.HasPrefix(id, "fwd-") || e.Table != in.Table || e.VPC != "vpc-a" || e.Gateway != b.g.ID || e.Protocol != in.Protocol ||
 				e.ExternalIP != in.ExternalIP || e.ExternalPort != in.ExternalPort || e.InternalIP != in.InternalIP || e.InternalPort != in.InternalPort {
 				t.Errorf("entry %+v of %+v", e, in)
@@ -92,7 +131,8 @@ func TestModifyForwardEntryRules(t *testing.T) {
 			before := b.DB.View()
 			in := b.forward(c.change...)
 			err := b.s.ModifyForwardEntry(ctx, b.c, nat.ForwardEntryChange{Region: in.Region, Table: in.Table, ID: id,
-				ExternalIP: &in.ExternalIP, ExternalPort: &in.ExternalPort, Protocol: &in.Protocol, InternalIP: &in.InternalIP, InternalPort: &in.InternalPort})
+				ExternalIP: &in.ExternalIP, ExternalPort: &resource.Ports{First: in.ExternalPort, Last: in.ExternalLast}, Protocol: &in.Protocol, InternalIP: &in.InternalIP,
+				InternalPort: &resource.Ports{First: in.InternalPort, Last: in.InternalLast}, Shares: &in.Shares})
 			refused(t, err, c.want)
 			e, _ := b.DB.View().ForwardEntries.Get(id)
 			if c.want != "" {
@@ -114,7 +154,7 @@ func TestModifyForwardEntryRules(t *testing.T) {
 func TestModifyForwardEntryKeepsWhatIsNotGiven(t *testing.T) {
 	b := newBench(t)
 	id := b.mustForward(t, b.forward(func(e *nat.ForwardEntry) { e.Name = "web" }))
-	port, name := uint16(9090), "shop"
+	port, name := resource.Ports{First: 9090}, "shop"
 	change := nat.ForwardEntryChange{Region: nattest.Region, Table: b.g.ForwardTable, ID: id, InternalPort: &port}
 	refused(t, b.s.ModifyForwardEntry(ctx, b.c, change), "")
 	e, _ := b.DB.View().ForwardEntries.Get(id)
@@ -153,7 +193,7 @@ func TestDeleteForwardEntry(t *testing.T) {
 
 func TestForwardEntryQuota(t *testing.T) {
 	b := newBench(t)
-	b.Settings.Accounts = map[string]settings.Quotas{nattest.Account: {"forward_entries": 2}}
+	b.Settings.Accounts = map[string]settings.Quotas{nattest.Account: {"forward_entries": 2, "forward_entry_ports": 1}}
 	b.mustForward(t, b.forward())
 	b.mustForward(t, b.forward(external("11", 81), internal("10.0.1.6")))
 	third := b.forward(external("11", 82), internal("10.0.1.7"))
@@ -194,9 +234,9 @@ func TestForwardEntriesQuery(t *testing.T) {
 		"external, page":     {nat.ForwardEntryQuery{ExternalIPs: []netip.Addr{public("11")}, Page: state.Page{Offset: 3, Limit: 3}}, 4, []int{3}},
 		"internal":           {nat.ForwardEntryQuery{InternalIPs: []netip.Addr{netip.MustParseAddr("10.0.1.50")}}, 2, []int{0, 3}},
 		"both":               {nat.ForwardEntryQuery{ExternalIPs: []netip.Addr{public("12")}, InternalIPs: []netip.Addr{netip.MustParseAddr("10.0.1.51")}}, 1, []int{4}},
-		"external port":      {nat.ForwardEntryQuery{ExternalPorts: []uint16{102}}, 1, []int{2}},
-		"internal port":      {nat.ForwardEntryQuery{InternalPorts: []uint16{85}}, 1, []int{5}},
-		"Any port":           {nat.ForwardEntryQuery{ExternalPorts: []uint16{0}}, 0, nil},
+		"external port":      {nat.ForwardEntryQuery{ExternalPorts: []resource.Ports{{First: 102}}}, 1, []int{2}},
+		"internal port":      {nat.ForwardEntryQuery{InternalPorts: []resource.Ports{{First: 85}}}, 1, []int{5}},
+		"Any port":           {nat.ForwardEntryQuery{ExternalPorts: []resource.Ports{{First: 0}}}, 0, nil},
 		"protocol":           {nat.ForwardEntryQuery{Protocols: []resource.Protocol{resource.UDP}, Page: state.Page{Offset: 2, Limit: 2}}, 3, []int{5}},
 		"name":               {nat.ForwardEntryQuery{Names: []string{"name-0"}}, 3, []int{0, 2, 4}},
 		"name and external":  {nat.ForwardEntryQuery{Names: []string{"name-0"}, ExternalIPs: []netip.Addr{public("12")}}, 1, []int{4}},

@@ -24,7 +24,13 @@ const maxBandwidthPackages = 4
 type Gateway struct {
 	Region      string
 	VPC         string
-	Limits      dataplane.Limits
+	Enhanced    bool
+	VSwitch     string           // that an enhanced one is in
+	Limits      dataplane.Limits // zeros with ByUse
+	ByUse       bool
+	EchoReply   bool
+	AddressEach bool
+	NoRoute     bool   // without a route for 0.0.0.0/0; only an enhanced one
 	Name        string // empty: the gateway's id
 	Description string
 	// BandwidthPackages are documented for accounts that held one before
@@ -48,8 +54,9 @@ type NewGateway struct {
 	SNATTable    string `json:"snatTable"`
 }
 
-// CreateGateway makes the NAT gateway of a VPC, with its two tables and its
-// route for 0.0.0.0/0 (VPC API reference, CreateNatGateway).
+// CreateGateway makes a NAT gateway of a VPC, with its two tables and its
+// route for 0.0.0.0/0 (VPC API reference, CreateNatGateway). A VPC has one, or several
+// enhanced ones, which route tables tell apart: the route is that of the first.
 func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gateway) (NewGateway, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (NewGateway, error) {
 		vpc, err := lookup.In(s.settings, c, tx.VPCs, in.Region, in.VPC)
@@ -59,16 +66,11 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		if err := s.bandwidthPackages(in); err != nil {
 			return NewGateway{}, err
 		}
-		if g, ok := tx.NATGateways.By(state.ByVPC, vpc.ID).First(); ok {
-			return NewGateway{}, fault.New(fault.GatewayExists, "VPC %s has NAT gateway %s; a VPC has at most one", vpc.ID, g.ID)
+		route, err := room(tx, vpc, in)
+		if err != nil {
+			return NewGateway{}, err
 		}
-		if _, ok := tx.RouteEntries.Get(resource.RouteEntryID(vpc.RouteTable, everywhere)); ok {
-			return NewGateway{}, fault.New(fault.DefaultRouteExists, "route table %s has an entry for 0.0.0.0/0; delete it first", vpc.RouteTable)
-		}
-		if tx.VPNRoutes.By(state.ByPublished, state.PublishedKey(vpc.ID, everywhere)).Len() > 0 {
-			return NewGateway{}, fault.New(fault.DefaultRouteExists, "a VPN gateway has published a route for 0.0.0.0/0; withdraw it first")
-		}
-		if !in.Limits.Limited() {
+		if !in.ByUse && !in.Limits.Limited() {
 			return NewGateway{}, fault.New(fault.ParameterInvalid, "%+v; a NAT gateway has a limit on both", in.Limits)
 		}
 		if err := state.Vacant(s.db.Observed, tx.NATGateways, vpc); err != nil {
@@ -78,6 +80,10 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			Meta:         resource.Meta{ID: tx.NewID("ngw"), Account: c.Account, Region: vpc.Region, CreatedAt: s.now()},
 			VPC:          vpc.ID,
 			Limits:       in.Limits,
+			VSwitch:      in.VSwitch,
+			ByUse:        in.ByUse,
+			EchoReply:    in.EchoReply,
+			AddressEach:  in.AddressEach,
 			Name:         in.Name,
 			Description:  in.Description,
 			ForwardTable: tx.NewID("ftb"),
@@ -90,15 +96,18 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			return NewGateway{}, err
 		}
 		tx.Put(g)
-		tx.Put(&resource.RouteEntry{
-			Meta:        resource.Meta{ID: resource.RouteEntryID(vpc.RouteTable, everywhere), Account: c.Account, Region: vpc.Region, CreatedAt: g.CreatedAt},
-			VPC:         vpc.ID,
-			Table:       vpc.RouteTable,
-			Destination: everywhere,
-			NextHops:    []resource.NextHop{{Type: resource.NextHopNATGateway, ID: g.ID}},
-			System:      true,
-		})
-		tx.Done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "sessions", g.Limits.Connections, "newASecond", g.Limits.NewPerSecond)
+		if route {
+			tx.Put(&resource.RouteEntry{
+				Meta:        resource.Meta{ID: resource.RouteEntryID(vpc.RouteTable, everywhere), Account: c.Account, Region: vpc.Region, CreatedAt: g.CreatedAt},
+				VPC:         vpc.ID,
+				Table:       vpc.RouteTable,
+				Destination: everywhere,
+				NextHops:    []resource.NextHop{{Type: resource.NextHopNATGateway, ID: g.ID}},
+				System:      true,
+			})
+		}
+		limits := s.limits(g)
+		tx.Done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "sessions", limits.Connections, "newASecond", limits.NewPerSecond)
 		return NewGateway{ID: g.ID, ForwardTable: g.ForwardTable, SNATTable: g.SNATTable}, nil
 	})
 }
@@ -121,17 +130,20 @@ func (s *Service) bandwidthPackages(in Gateway) error {
 	return nil
 }
 
-// GatewayAttributes is a change of a gateway's name and description; nil
-// leaves it as it is.
+// GatewayAttributes is a change of a gateway's attributes; nil
+// leaves one as it is.
 type GatewayAttributes struct {
 	Region      string
 	ID          string
 	Name        *string // empty: the gateway's id again
 	Description *string
+	EchoReply   *bool
+	AddressEach *bool // once asked for, it stays
 }
 
-// ModifyGatewayAttributes changes name and description. The dataplane has no
-// part in it, so that it is done at once, in whatever state the gateway is.
+// ModifyGatewayAttributes changes attributes. The dataplane has a part only in whether
+// elastic IPs answer echo requests: names are changed at once, in whatever state the
+// gateway is.
 func (s *Service) ModifyGatewayAttributes(ctx context.Context, c identity.Caller, in GatewayAttributes) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, err := lookup.In(s.settings, c, tx.NATGateways, in.Region, in.ID)
@@ -140,11 +152,23 @@ func (s *Service) ModifyGatewayAttributes(ctx context.Context, c identity.Caller
 		}
 		g := old.Clone().(*resource.NATGateway)
 		resource.Naming{Name: in.Name, Description: in.Description}.Apply(&g.Name, &g.Description, g.ID)
-		if *g == *old {
-			return nil
+		set(&g.EchoReply, in.EchoReply)
+		set(&g.AddressEach, in.AddressEach)
+		if old.AddressEach && !g.AddressEach {
+			return fault.New(fault.ParameterInvalid, "NAT gateway %s has a private address asked for beside each elastic IP, which stays", g.ID)
 		}
-		tx.PutAttributes(g)
-		tx.Done("NAT gateway renamed", "gateway", g.ID, "vpc", g.VPC, "name", g.Name)
+		switch {
+		case *g == *old:
+			return nil
+		case g.EchoReply != old.EchoReply:
+			if err := s.gatewayReady(tx.View, old); err != nil {
+				return err
+			}
+			tx.Put(g)
+		default:
+			tx.PutAttributes(g)
+		}
+		tx.Done("NAT gateway changed", "gateway", g.ID, "vpc", g.VPC, "name", g.Name, "echoReply", g.EchoReply)
 		return nil
 	})
 }
@@ -156,6 +180,9 @@ func (s *Service) ModifyLimits(ctx context.Context, c identity.Caller, region, i
 		old, err := lookup.In(s.settings, c, tx.NATGateways, region, id)
 		if err != nil {
 			return err
+		}
+		if old.ByUse {
+			return fault.New(fault.SpecNotApplicable, "NAT gateway %s is charged by what goes through it", id)
 		}
 		if !to.Limited() {
 			return fault.New(fault.ParameterInvalid, "%+v; a NAT gateway has a limit on both", to)
@@ -175,20 +202,26 @@ func (s *Service) ModifyLimits(ctx context.Context, c identity.Caller, region, i
 }
 
 // DeleteGateway deletes a gateway with its tables and its route. Without
-// force it is refused while the tables have entries or elastic IPs are bound
-// to the gateway; with force the entries go too and the elastic IPs are
-// unbound (they stay the account's).
+// force it is refused while the tables have entries, elastic IPs are bound
+// to the gateway or custom routes lead to it; with force the entries go too and the elastic
+// IPs are unbound (they stay the account's).
 func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, id string, force bool) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, err := lookup.In(s.settings, c, tx.NATGateways, region, id)
 		if err != nil {
 			return err
 		}
+		custom := 0
+		for e := range tx.RouteEntries.By(state.ByNextHop, g.ID).All() {
+			if !e.System {
+				custom++
+			}
+		}
 		forward := tx.ForwardEntries.By(state.ByTable, g.ForwardTable)
 		snat := tx.SNATEntries.By(state.ByTable, g.SNATTable)
 		bound := tx.ElasticIPs.By(state.ByBinding, g.ID)
-		if n := forward.Len() + snat.Len() + bound.Len(); n > 0 && !force {
-			return fault.New(fault.GatewayHasDependents, "NAT gateway %s has %d DNAT entries, %d SNAT entries and %d elastic IPs; remove them first, or delete it with force", g.ID, forward.Len(), snat.Len(), bound.Len())
+		if n := forward.Len() + snat.Len() + bound.Len() + custom; n > 0 && !force {
+			return fault.New(fault.GatewayHasDependents, "NAT gateway %s has %d DNAT entries, %d SNAT entries, %d elastic IPs and %d custom route entries; remove them first, or delete it with force", g.ID, forward.Len(), snat.Len(), bound.Len(), custom)
 		}
 		if !force {
 			if err := s.gatewayReady(tx.View, g); err != nil {

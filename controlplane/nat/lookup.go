@@ -5,6 +5,7 @@ import (
 
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 )
@@ -31,6 +32,21 @@ func (s *Service) snatTable(v *state.View, c identity.Caller, region, table stri
 		return nil, fault.New(fault.SNATTableNotFound, "SNAT table %q in region %s", table, region)
 	}
 	return g, nil
+}
+
+// tableOf returns the gateway of a table that is named by its own id, by that of its
+// gateway, or by both; byID finds it by the table's. Reasons: RegionNotFound,
+// NATGatewayNotFound, those of byID, which has to find the gateway that is named.
+func (s *Service) tableOf(v *state.View, c identity.Caller, region, table, gateway string,
+	byID func(*state.View, identity.Caller, string, string) (*resource.NATGateway, error)) (*resource.NATGateway, error) {
+	if gateway == "" {
+		return byID(v, c, region, table)
+	}
+	g, err := lookup.In(s.settings, c, v.NATGateways, region, gateway)
+	if err != nil || table == "" || table == g.ForwardTable || table == g.SNATTable {
+		return g, err
+	}
+	return byID(v, c, region, "")
 }
 
 func gatewayOfTable(v *state.View, table string) (*resource.NATGateway, bool) {

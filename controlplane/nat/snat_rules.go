@@ -107,8 +107,8 @@ func setPool(tx *change.Tx, c identity.Caller, e *resource.SNATEntry, g *resourc
 		if ip, ok := ownAddress(tx.View, c, a); !ok || !onGateway(ip, g) {
 			return fault.New(fault.SNATIPNotFound, "%s is not an elastic IP bound to NAT gateway %s", a, g.ID)
 		}
-		if other, used := tx.ForwardEntries.By(state.ByExternal, state.AddrKey(g.VPC, a)).First(); used {
-			return fault.New(fault.UsedByDNAT, "%s is used by DNAT entry %s; an address serves SNAT or DNAT, not both", a, other.ID)
+		if other, used := forwardsAlone(tx.View, g.VPC, a); used {
+			return fault.New(fault.UsedByDNAT, "%s is used by DNAT entry %s; an address serves both only if DNAT entries of ports say that they share it", a, other.ID)
 		}
 	}
 	return nil
@@ -116,11 +116,12 @@ func setPool(tx *change.Tx, c identity.Caller, e *resource.SNATEntry, g *resourc
 
 // checkOverlap refuses a source that another entry covers, wholly or in part:
 // a host goes out by one entry. VSwitches don't overlap, so that only the
-// entries of the same VSwitch can be in the way.
+// entries of the same VSwitch can be in the way; and of those the ones of another gateway
+// are not, since a VSwitch's route table leads to one.
 func checkOverlap(v *state.View, e *resource.SNATEntry, byVSwitch bool) error {
 	for other := range v.SNATEntries.By(state.ByVSwitch, e.VSwitch).All() {
 		switch {
-		case !other.Source.Overlaps(e.Source):
+		case other.Table != e.Table, !other.Source.Overlaps(e.Source):
 		case byVSwitch && other.Source == e.Source:
 			return fault.New(fault.VSwitchHasSNAT, "VSwitch %s already has SNAT entry %s", e.VSwitch, other.ID)
 		default:
@@ -128,4 +129,14 @@ func checkOverlap(v *state.View, e *resource.SNATEntry, byVSwitch bool) error {
 		}
 	}
 	return nil
+}
+
+// forwardsAlone returns a DNAT entry that lets no SNAT entry use its address, if there is one.
+func forwardsAlone(v *state.View, vpc string, a netip.Addr) (*resource.ForwardEntry, bool) {
+	for e := range v.ForwardEntries.By(state.ByExternal, state.AddrKey(vpc, a)).All() {
+		if !e.LeavesPorts() {
+			return e, true
+		}
+	}
+	return nil, false
 }

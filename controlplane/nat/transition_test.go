@@ -18,7 +18,7 @@ import (
 // writes are all calls that change a table or the gateway, beside an entry of
 // each kind.
 func (b *bench) writes(fwd, snat string) map[string]func(identity.Caller) error {
-	name, port := "other", uint16(81)
+	name, port := "other", resource.Ports{First: 81}
 	return map[string]func(identity.Caller) error{
 		"create DNAT": func(c identity.Caller) error {
 			_, err := b.s.CreateForwardEntry(ctx, c, b.forward(external("11", 99), internal("10.0.1.99")))

@@ -75,6 +75,8 @@ func TestQueries(t *testing.T) {
 			"IDs":       func(e eip.ElasticIP) any { return e.ID },
 			"Addresses": func(e eip.ElasticIP) any { return e.Address },
 			"Statuses":  func(e eip.ElasticIP) any { return e.Status },
+			"Names":     func(e eip.ElasticIP) any { return e.Name },
+			"Prepaid":   func(e eip.ElasticIP) any { return e.Prepaid },
 			"BoundTypes": func(e eip.ElasticIP) any {
 				if e.Binding == nil {
 					return nil
@@ -95,10 +97,24 @@ func TestQueries(t *testing.T) {
 		},
 		func(g nat.GatewayStatus) string { return g.ID },
 		map[string]func(nat.GatewayStatus) any{
-			"IDs":    func(g nat.GatewayStatus) any { return g.ID },
-			"VPCs":   func(g nat.GatewayStatus) any { return g.VPC },
-			"Names":  func(g nat.GatewayStatus) any { return g.Name },
-			"Limits": func(g nat.GatewayStatus) any { return g.Limits },
+			"IDs":      func(g nat.GatewayStatus) any { return g.ID },
+			"VPCs":     func(g nat.GatewayStatus) any { return g.VPC },
+			"Names":    func(g nat.GatewayStatus) any { return g.Name },
+			"Limits":   func(g nat.GatewayStatus) any { return g.Limits },
+			"Phases":   func(g nat.GatewayStatus) any { return g.Phase },
+			"Enhanced": func(g nat.GatewayStatus) any { return g.Enhanced() },
+			"VSwitches": func(g nat.GatewayStatus) any {
+				if g.Within == nil {
+					return nil
+				}
+				return g.Within.ID
+			},
+			"Zones": func(g nat.GatewayStatus) any {
+				if g.Within == nil {
+					return nil
+				}
+				return g.Within.Zone
+			},
 		})
 	check(t, "NAT.ForwardEntries", nat.ForwardEntryQuery{Region: planetest.Region, Table: "ftb-0"}, 20,
 		func(q nat.ForwardEntryQuery, p state.Page) (state.Listing[*resource.ForwardEntry], error) {
@@ -111,10 +127,10 @@ func TestQueries(t *testing.T) {
 			"IDs":           func(e *resource.ForwardEntry) any { return e.ID },
 			"Names":         func(e *resource.ForwardEntry) any { return e.Name },
 			"ExternalIPs":   func(e *resource.ForwardEntry) any { return e.ExternalIP },
-			"ExternalPorts": func(e *resource.ForwardEntry) any { return e.ExternalPort },
+			"ExternalPorts": func(e *resource.ForwardEntry) any { return e.External() },
 			"Protocols":     func(e *resource.ForwardEntry) any { return e.Protocol },
 			"InternalIPs":   func(e *resource.ForwardEntry) any { return e.InternalIP },
-			"InternalPorts": func(e *resource.ForwardEntry) any { return e.InternalPort },
+			"InternalPorts": func(e *resource.ForwardEntry) any { return e.Internal() },
 		})
 	check(t, "NAT.SNATEntries", nat.SNATEntryQuery{Region: planetest.Region, Table: "stb-0"}, 6,
 		func(q nat.SNATEntryQuery, p state.Page) (state.Listing[*resource.SNATEntry], error) {
@@ -123,7 +139,18 @@ func TestQueries(t *testing.T) {
 			return l.Listing, err
 		},
 		func(e *resource.SNATEntry) string { return e.ID },
-		map[string]func(*resource.SNATEntry) any{"IDs": func(e *resource.SNATEntry) any { return e.ID }})
+		map[string]func(*resource.SNATEntry) any{
+			"IDs":     func(e *resource.SNATEntry) any { return e.ID },
+			"Names":   func(e *resource.SNATEntry) any { return e.Name },
+			"Sources": func(e *resource.SNATEntry) any { return e.Source },
+			"VSwitches": func(e *resource.SNATEntry) any {
+				if v := e.WholeVSwitch(); v != "" {
+					return v
+				}
+				return nil
+			},
+			"Addresses": func(e *resource.SNATEntry) any { return e.Pool[0] },
+		})
 	check(t, "VPN.Gateways", vpn.GatewayQuery{Region: planetest.Region}, 5,
 		func(q vpn.GatewayQuery, p state.Page) (state.Listing[vpn.GatewayStatus], error) {
 			q.Page = p
@@ -356,7 +383,7 @@ func newListings(t *testing.T) *planetest.Plane {
 	for i := range 12 {
 		zone := []string{planetest.Zone, planetest.Zone2}[i%2]
 		put(&resource.VSwitch{Meta: meta(planetest.Alice, fmt.Sprintf("vsw-%d", 20-i)), VPC: vpcs[i%5], Zone: zone, CIDR: netip.MustParsePrefix(fmt.Sprintf("10.%d.0.0/16", i)), Name: fmt.Sprintf("name-%d", i%3)})
-		e := &resource.ElasticIP{Meta: meta(planetest.Alice, fmt.Sprintf("eip-%d", 20-i)), Address: address("192.0.2.%d", i+1), PublicNetwork: "internet", Bandwidth: 5}
+		e := &resource.ElasticIP{Meta: meta(planetest.Alice, fmt.Sprintf("eip-%d", 20-i)), Address: address("192.0.2.%d", i+1), PublicNetwork: "internet", Bandwidth: 5, Name: fmt.Sprintf("name-%d", i%3), Prepaid: i%2 == 0}
 		switch i % 4 {
 		case 0:
 			e.VPC, e.Binding = vpcs[i%5], &resource.Binding{Type: resource.BoundToNATGateway, ID: fmt.Sprintf("ngw-%d", i%5)}
@@ -369,7 +396,7 @@ func newListings(t *testing.T) *planetest.Plane {
 	for i, vpc := range vpcs {
 		limits := dataplane.Limits{Connections: 10_000 * (1 + i%2), NewPerSecond: 1_000}
 		put(&resource.NATGateway{Meta: meta(planetest.Alice, fmt.Sprintf("ngw-%d", i)), VPC: vpc, Limits: limits, Name: fmt.Sprintf("name-%d", i%3),
-			ForwardTable: fmt.Sprintf("ftb-%d", i), SNATTable: fmt.Sprintf("stb-%d", i)})
+			ForwardTable: fmt.Sprintf("ftb-%d", i), SNATTable: fmt.Sprintf("stb-%d", i), VSwitch: []string{"", "vsw-20", "vsw-19"}[i%3]})
 		put(&resource.VPNGateway{Meta: meta(planetest.Alice, fmt.Sprintf("vpn-%d", i)), VPC: vpc, Address: address("203.0.113.%d", 100+i), PublicNetwork: "internet", Bandwidth: 10, IPsec: true})
 		put(&resource.CustomerGateway{Meta: meta(planetest.Alice, fmt.Sprintf("cgw-%d", i)), Address: address("198.51.100.%d", i+1)})
 	}
@@ -380,12 +407,12 @@ func newListings(t *testing.T) *planetest.Plane {
 		}
 		protocol := []resource.Protocol{resource.TCP, resource.UDP}[i%2]
 		put(&resource.ForwardEntry{Meta: meta(planetest.Alice, fmt.Sprintf("fwd-%d", 30-i)), VPC: vpcs[gateway], Gateway: fmt.Sprintf("ngw-%d", gateway), Table: fmt.Sprintf("ftb-%d", gateway), Name: fmt.Sprintf("name-%d", i%3),
-			ExternalIP: address("203.0.113.%d", 1+i%4), ExternalPort: uint16(100 + i/4), Protocol: protocol, InternalIP: address("10.0.0.%d", 10+i%5), InternalPort: uint16(80 + i%6)})
+			ExternalIP: address("203.0.113.%d", 1+i%4), ExternalPort: uint16(100 + i/4), Protocol: protocol, InternalIP: address("10.0.0.%d", 10+i%5), InternalPort: uint16(80 + i%6), InternalLast: uint16(90 * (i % 2))})
 	}
 	for i := range 8 {
 		gateway := i / 6
 		put(&resource.SNATEntry{Meta: meta(planetest.Alice, fmt.Sprintf("snat-%d", 10-i)), VPC: vpcs[gateway], Gateway: fmt.Sprintf("ngw-%d", gateway), Table: fmt.Sprintf("stb-%d", gateway),
-			Source: netip.PrefixFrom(address("10.0.0.%d", 50+i), 32), Pool: []netip.Addr{address("203.0.113.%d", 50)}})
+			Name: fmt.Sprintf("name-%d", i%3), VSwitch: fmt.Sprintf("vsw-%d", i%2), Source: netip.PrefixFrom(address("10.0.%d.0", i), 24+8*(i%2)), Pool: []netip.Addr{address("203.0.113.%d", 50+i%3)}})
 	}
 	for i := range 12 {
 		made, err := w.VPN.CreateConnection(context.Background(), planetest.Alice, vpn.NewConnection{

@@ -16,6 +16,7 @@ type Meta struct {
 	Region    string    `json:"region,omitempty"` // id of the region that it is in
 	Group     string    `json:"group,omitempty"`  // id of its resource group; empty: the account's default one
 	CreatedAt time.Time `json:"createdAt"`
+	Protected bool      `json:"protected,omitempty"` // no call deletes it; see change.Do
 
 	Created    int64 `json:"created"`    // store revision of the transaction that made it
 	Generation int64 `json:"generation"` // revision of the last change that the dataplane has to follow

@@ -48,6 +48,8 @@ type Binding struct {
 // ElasticIP is a public address of an account.
 type ElasticIP struct {
 	Meta
+	Name          string     `json:"name,omitempty"`
+	Description   string     `json:"description,omitempty"`
 	Address       netip.Addr `json:"address"`
 	PublicNetwork string     `json:"publicNetwork"`    // name of the configured public network that it comes from
 	Bandwidth     int        `json:"bandwidth"`        // Mbit/s
@@ -76,16 +78,27 @@ func (e *ElasticIP) Clone() Resource {
 	return &c
 }
 
-// NATGateway is the NAT gateway of a VPC, with its DNAT and its SNAT table.
+// NATGateway is a NAT gateway of a VPC, with its DNAT and its SNAT table.
 type NATGateway struct {
 	Meta
 	VPC          string           `json:"vpc"`
-	Limits       dataplane.Limits `json:"limits"` // on both
+	Limits       dataplane.Limits `json:"limits"` // on both; with ByUse zeros, and those of the settings hold
 	Name         string           `json:"name,omitempty"`
 	Description  string           `json:"description,omitempty"`
 	ForwardTable string           `json:"forwardTable"`
 	SNATTable    string           `json:"snatTable"`
+	// VSwitch is the one that an enhanced gateway is in: of those a VPC may have several.
+	// Empty: an ordinary one.
+	VSwitch   string `json:"vswitch,omitempty"`
+	ByUse     bool   `json:"byUse,omitempty"`     // charged by what goes through, else by its specification
+	EchoReply bool   `json:"echoReply,omitempty"` // whether its elastic IPs answer ICMP echo requests
+	// AddressEach says that a private address was asked for beside each elastic IP. It is
+	// shown; elastic IPs are bound alike.
+	AddressEach bool `json:"addressEach,omitempty"`
 }
+
+// Enhanced says whether the VPC may have further gateways.
+func (g *NATGateway) Enhanced() bool { return g.VSwitch != "" }
 
 // Kind implements Resource.
 func (*NATGateway) Kind() Kind { return KindNATGateway }
@@ -119,7 +132,30 @@ func (p Protocol) String() string {
 	return fmt.Sprint(uint8(p))
 }
 
-// ForwardEntry is a DNAT entry.
+// Ports are a port, or several in a row, as a DNAT entry gives them.
+type Ports struct {
+	First uint16 // 0: all, with AnyProtocol
+	Last  uint16 // of several; 0: there is only the first
+}
+
+// Len returns how many ports there are, 1 for all.
+func (p Ports) Len() int {
+	if p.Last == 0 {
+		return 1
+	}
+	return int(p.Last) - int(p.First) + 1
+}
+
+// String returns the ports as 80 or 80/90.
+func (p Ports) String() string {
+	if p.Last == 0 {
+		return fmt.Sprint(p.First)
+	}
+	return fmt.Sprintf("%d/%d", p.First, p.Last)
+}
+
+// ForwardEntry is a DNAT entry. Of several ports each leads to the one in its place: there
+// are as many internal as external ones.
 type ForwardEntry struct {
 	Meta
 	VPC          string     `json:"vpc"`
@@ -127,11 +163,25 @@ type ForwardEntry struct {
 	Table        string     `json:"table"`
 	Name         string     `json:"name,omitempty"`
 	ExternalIP   netip.Addr `json:"externalIp"`
-	ExternalPort uint16     `json:"externalPort,omitempty"` // 0 with AnyProtocol
+	ExternalPort uint16     `json:"externalPort,omitempty"` // the first, if there are several; 0 with AnyProtocol
+	ExternalLast uint16     `json:"externalLast,omitempty"` // 0: there is one
 	Protocol     Protocol   `json:"protocol"`
 	InternalIP   netip.Addr `json:"internalIp"`
-	InternalPort uint16     `json:"internalPort,omitempty"` // 0 with AnyProtocol
+	InternalPort uint16     `json:"internalPort,omitempty"` // the first, if there are several; 0 with AnyProtocol
+	InternalLast uint16     `json:"internalLast,omitempty"` // 0: there is one
+	// Shares says that SNAT entries may use the external address, too.
+	Shares bool `json:"shares,omitempty"`
 }
+
+// External returns the ports that are forwarded.
+func (e *ForwardEntry) External() Ports { return Ports{e.ExternalPort, e.ExternalLast} }
+
+// Internal returns the ports that they are forwarded to.
+func (e *ForwardEntry) Internal() Ports { return Ports{e.InternalPort, e.InternalLast} }
+
+// LeavesPorts says whether the entry lets SNAT entries use its external address: it is of
+// definite ports, and says so.
+func (e *ForwardEntry) LeavesPorts() bool { return e.Shares && e.Protocol != AnyProtocol }
 
 // Kind implements Resource.
 func (*ForwardEntry) Kind() Kind { return KindForwardEntry }
@@ -152,6 +202,17 @@ type SNATEntry struct {
 	VSwitch string       `json:"vswitch,omitempty"` // VSwitch that the source is, or, if it is a /32, lies in
 	Source  netip.Prefix `json:"source"`            // the VSwitch's CIDR block, or one address
 	Pool    []netip.Addr `json:"pool"`              // as given, without duplicates
+	// Affinity says that a host's connections are to have one address of the pool. It is
+	// shown; all entries have it so (RFC 4787 REQ-2).
+	Affinity bool `json:"affinity,omitempty"`
+}
+
+// WholeVSwitch returns the VSwitch whose block is the source; empty where it is one address.
+func (e *SNATEntry) WholeVSwitch() string {
+	if e.Source.IsSingleIP() {
+		return ""
+	}
+	return e.VSwitch
 }
 
 // Kind implements Resource.

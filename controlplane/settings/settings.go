@@ -25,6 +25,7 @@ type Settings struct {
 	Shortcut    bool              // see dataplane.Network
 	SourceCheck bool              // see dataplane.Network
 	HostShare   int               // percent; see dataplane.Network
+	ByUse       dataplane.Limits  // of a NAT gateway that is charged by what goes through it
 	// PortSecurity holds addresses of VSwitches to those that they belong to; see dataplane.Network.
 	PortSecurity bool
 	// HidePSKs keeps pre-shared keys from access keys that may only describe.

@@ -181,11 +181,15 @@ var kinds = []registered{
 			one(ByVPC, func(g *resource.NATGateway) string { return g.VPC }),
 			{ByTableID, func(g *resource.NATGateway) []string { return []string{g.ForwardTable, g.SNATTable} }}},
 		NotFound: fault.NATGatewayNotFound, InTransition: fault.GatewayInTransition, Tags: true,
-		Bounded: "the service gives each VPC one",
+		Quotas: []Quota[*resource.NATGateway]{ // the documents allow one that is not enhanced
+			{Name: "nat_gateways_per_vpc", Default: 5, Counts: "NAT gateways of a VPC", Reason: fault.GatewayExists, Index: ByVPC}},
 		Blocks: []Block[*resource.NATGateway]{
-			{Of: resource.KindVPC, Reason: fault.VPCHasNATGateway, Index: ByVPC}},
+			{Of: resource.KindVPC, Reason: fault.VPCHasNATGateway, Index: ByVPC},
+			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVPC, Within: true,
+				Keep: func(g *resource.NATGateway, of resource.Resource) bool { return g.VSwitch == of.Metadata().ID }}},
 		Refers: func(g *resource.NATGateway, to func(resource.Kind, string)) {
 			to(resource.KindVPC, g.VPC)
+			to(resource.KindVSwitch, g.VSwitch)
 		},
 	},
 	Kind[*resource.ForwardEntry]{
@@ -198,7 +202,9 @@ var kinds = []registered{
 			{ByTuple, tuples}},
 		NotFound: fault.ForwardEntryNotFound, InTransition: fault.ForwardEntryInTransition,
 		Quotas: []Quota[*resource.ForwardEntry]{
-			{Name: "forward_entries", Default: 100, Counts: "entries of a DNAT table", Reason: fault.QuotaForwardEntry, Index: ByTable}}, // NAT Gateway API reference, CreateForwardEntry
+			{Name: "forward_entries", Default: 100, Counts: "entries of a DNAT table", Reason: fault.QuotaForwardEntry, Index: ByTable}, // NAT Gateway API reference, CreateForwardEntry
+			{Name: "forward_entry_ports", Default: 1000, Counts: "ports of a DNAT entry", Reason: fault.QuotaForwardPorts, // each is an element in the kernel
+				Parts: func(e *resource.ForwardEntry) int { return e.External().Len() }}},
 		Blocks: []Block[*resource.ForwardEntry]{
 			// An address that the inventory doesn't know is taken for an instance's.
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVPC, Within: true,

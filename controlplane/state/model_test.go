@@ -137,10 +137,11 @@ func (m *model) check(t *testing.T, v *state.View) {
 		state.ByExternal: func(e *resource.ForwardEntry) []string { return []string{state.AddrKey(e.VPC, e.ExternalIP)} },
 		state.ByInternal: func(e *resource.ForwardEntry) []string { return []string{state.AddrKey(e.VPC, e.InternalIP)} },
 		state.ByTuple: func(e *resource.ForwardEntry) []string {
-			return []string{
-				state.ExternalTuple(e.VPC, e.ExternalIP, e.Protocol, e.ExternalPort),
-				state.InternalTuple(e.VPC, e.InternalIP, e.Protocol, e.InternalPort),
+			var keys []string
+			for i := uint16(0); i == 0 || e.ExternalPort+i <= e.ExternalLast; i++ {
+				keys = append(keys, state.ExternalTuple(e.VPC, e.ExternalIP, e.Protocol, e.ExternalPort+i), state.InternalTuple(e.VPC, e.InternalIP, e.Protocol, e.InternalPort+i))
 			}
+			return keys
 		},
 	}
 	for name, keys := range indexes {

@@ -190,3 +190,14 @@ func (tx *Tx) Exceeded(allowed Limits) error {
 	}
 	return nil
 }
+
+// Unprotected refuses a transaction that deletes what is protected from it, by whichever
+// call. Reason: DeletionProtected.
+func (tx *Tx) Unprotected() error {
+	for _, key := range slices.SortedFunc(maps.Keys(tx.changes), store.Key.Compare) {
+		if c := tx.changes[key]; c.New == nil && c.Old != nil && c.Old.Metadata().Protected {
+			return fault.New(fault.DeletionProtected, "%s %s is protected from deletion", key.Kind, c.Old.Metadata().ID)
+		}
+	}
+	return nil
+}

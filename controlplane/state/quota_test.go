@@ -29,7 +29,11 @@ var samples = map[string]func(i int) resource.Resource{
 	"instances_per_vpc": func(i int) resource.Resource { return &resource.Instance{Meta: meta("i", i), VPC: "v"} },
 	"elastic_ips":       func(i int) resource.Resource { return &resource.ElasticIP{Meta: meta("eip", i)} },
 	"forward_entries":   func(i int) resource.Resource { return &resource.ForwardEntry{Meta: meta("fwd", i), Table: "t"} },
-	"snat_entries":      func(i int) resource.Resource { return &resource.SNATEntry{Meta: meta("snat", i), Table: "t"} },
+	"forward_entry_ports": func(i int) resource.Resource {
+		return &resource.ForwardEntry{Meta: meta("fwd", 0), Protocol: resource.TCP, ExternalPort: 1, ExternalLast: uint16(i), InternalPort: 1, InternalLast: uint16(i)}
+	},
+	"nat_gateways_per_vpc": func(i int) resource.Resource { return &resource.NATGateway{Meta: meta("ngw", i), VPC: "v"} },
+	"snat_entries":         func(i int) resource.Resource { return &resource.SNATEntry{Meta: meta("snat", i), Table: "t"} },
 	"snat_pool_addresses": func(i int) resource.Resource {
 		return &resource.SNATEntry{Meta: meta("snat", 0), Pool: make([]netip.Addr, i)}
 	},

@@ -22,7 +22,7 @@ const (
 	ByBinding   = "binding"   // id of the object that an elastic IP is bound to
 	ByExternal  = "external"  // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
 	ByInternal  = "internal"  // DNAT entry: Key(VPC, internal IP)
-	ByTuple     = "tuple"     // DNAT entry: ExternalTuple and InternalTuple
+	ByTuple     = "tuple"     // DNAT entry: ExternalTuple and InternalTuple of each of its ports
 	ByTableID   = "tableID"   // NAT gateway: its DNAT and its SNAT table id
 	ByNextHop   = "nextHop"   // route entry: id of each next hop
 	ByPublicNet = "publicNet" // elastic IP, VPN gateway: name of its public network
@@ -45,12 +45,12 @@ func MinuteKey(at time.Time) string { return fmt.Sprintf("%016x", at.Unix()/60) 
 // AddrKey is Key for a VPC and an address in it.
 func AddrKey(vpc string, a netip.Addr) string { return Key(vpc, a.String()) }
 
-// ExternalTuple is the ByTuple key of what a DNAT entry forwards from.
+// ExternalTuple is the ByTuple key of a port that a DNAT entry forwards from.
 func ExternalTuple(vpc string, a netip.Addr, p resource.Protocol, port uint16) string {
 	return Key(vpc, "external", a.String(), p.String(), strconv.Itoa(int(port)))
 }
 
-// InternalTuple is the ByTuple key of what a DNAT entry forwards to.
+// InternalTuple is the ByTuple key of a port that a DNAT entry forwards to.
 func InternalTuple(vpc string, a netip.Addr, p resource.Protocol, port uint16) string {
 	return Key(vpc, "internal", a.String(), p.String(), strconv.Itoa(int(port)))
 }
@@ -118,10 +118,14 @@ func nextHopIDs(e *resource.RouteEntry) []string {
 }
 
 func tuples(e *resource.ForwardEntry) []string {
-	return []string{
-		ExternalTuple(e.VPC, e.ExternalIP, e.Protocol, e.ExternalPort),
-		InternalTuple(e.VPC, e.InternalIP, e.Protocol, e.InternalPort),
+	keys := make([]string, 0, e.External().Len()+e.Internal().Len())
+	for i := range e.External().Len() {
+		keys = append(keys, ExternalTuple(e.VPC, e.ExternalIP, e.Protocol, e.ExternalPort+uint16(i)))
 	}
+	for i := range e.Internal().Len() {
+		keys = append(keys, InternalTuple(e.VPC, e.InternalIP, e.Protocol, e.InternalPort+uint16(i)))
+	}
+	return keys
 }
 
 func poolAddresses(e *resource.SNATEntry) []string {

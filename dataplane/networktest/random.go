@@ -177,7 +177,7 @@ func (g *generator) translation(free []netip.Addr) {
 		k := g.IntN(len(free) + 1)
 		n.NATGateways = append(n.NATGateways, dataplane.NATGateway{
 			ID: fmt.Sprintf("ngw-%d", i), Elastic: slices.SortedFunc(slices.Values(free[:k]), netip.Addr.Compare),
-			Limits: dataplane.Limits{Connections: g.IntN(3) * 5000, NewPerSecond: g.IntN(3) * 1000},
+			Limits: dataplane.Limits{Connections: g.IntN(3) * 5000, NewPerSecond: g.IntN(3) * 1000}, EchoReply: g.IntN(2) == 0,
 		})
 		free = free[k:]
 	}

@@ -159,21 +159,23 @@ func preroutingRules() []ruleSpec {
 }
 
 // inputRules keep the gateway silent: it answers pings to its own addresses
-// from inside, and nothing else. In particular no RST and no ICMP error goes
-// out for an elastic IP without an entry (RFC 5382 REQ-4).
+// from inside, from outside to those elastic IPs that are to answer, and nothing else. In
+// particular no RST and no ICMP error goes out for an elastic IP without an entry (RFC 5382
+// REQ-4).
 func inputRules() []ruleSpec {
 	return []ruleSpec{
 		rule(`iifname "lo" accept`, fromLink("lo"), accept()),
+		// Elastic IPs of a NAT gateway that answers pings to them (RFC 1122, section
+		// 3.2.2.6), and no others. A ping that was answered before counts as established.
+		rule(`iifname "public" ip daddr @echo_reply icmp type echo-request accept`,
+			fromLink(uplink), loadDestination(reg1), inSet(SetEchoReply, false), echoRequest(), accept()),
+		rule(`iifname "public" ip daddr @elastic icmp type echo-request counter name "unmatched" drop`,
+			fromLink(uplink), loadDestination(reg1), inSet(SetElastic, false), echoRequest(), count(CounterUnmatched), drop()),
 		// Answers to what the gateway itself asked, and errors about it.
 		rule(`ct state established,related accept`,
 			ctHas(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), accept()),
 		rule(`iifname != "public" ip daddr != @elastic icmp type echo-request accept`,
-			notFromLink(uplink), loadDestination(reg1), inSet(SetElastic, true),
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{unix.IPPROTO_ICMP}},
-			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{icmpEchoRequest}},
-			accept()),
+			notFromLink(uplink), loadDestination(reg1), inSet(SetElastic, true), echoRequest(), accept()),
 		// What the peers of the VPN gateway send: IKE, and ESP, bare and in UDP.
 		rule(`iifname "public" ip daddr @vpn udp dport 500 accept`, toVPN(), udpTo(portIKE), accept()),
 		rule(`iifname "public" ip daddr @vpn udp dport 4500 accept`, toVPN(), udpTo(portIKENATT), accept()),

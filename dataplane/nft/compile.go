@@ -77,6 +77,7 @@ var parts = []struct {
 	{func(a, b *dataplane.Network) bool {
 		return sameElastic(a, b) && slices.Equal(vpnAddresses(a), vpnAddresses(b))
 	}, []SetID{SetVPN}, (*compiler).addVPN},
+	{func(a, b *dataplane.Network) bool { return slices.Equal(answering(a), answering(b)) }, []SetID{SetEchoReply}, (*compiler).addEchoReply},
 	{sameSwitches, []SetID{SetSwitches}, (*compiler).addSwitches},
 }
 
@@ -86,6 +87,16 @@ func sameElastic(a, b *dataplane.Network) bool { return slices.Equal(a.Elastic, 
 func vpnAddresses(n *dataplane.Network) (all []netip.Addr) {
 	for i := range n.VPNGateways {
 		all = append(all, n.VPNGateways[i].Address)
+	}
+	return all
+}
+
+// answering returns the elastic IPs of a network that answer echo requests.
+func answering(n *dataplane.Network) (all []netip.Addr) {
+	for i := range n.NATGateways {
+		if n.NATGateways[i].EchoReply {
+			all = append(all, n.NATGateways[i].Elastic...)
+		}
 	}
 	return all
 }
@@ -266,6 +277,16 @@ func (c *compiler) addVPN(n *dataplane.Network) error {
 			return fmt.Errorf("VPN gateway %s: %w", g.ID, err)
 		}
 		c.add(SetVPN, pair(g.Address, netip.Addr{}))
+	}
+	return nil
+}
+
+func (c *compiler) addEchoReply(n *dataplane.Network) error {
+	for _, a := range answering(n) {
+		if err := checkAddr(a); err != nil {
+			return fmt.Errorf("elastic IP that answers echo requests: %w", err)
+		}
+		c.add(SetEchoReply, pair(a, netip.Addr{}))
 	}
 	return nil
 }

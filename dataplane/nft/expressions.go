@@ -171,3 +171,10 @@ func fingerprint(e expr.Any) string {
 	}
 	return fmt.Sprintf("%T", e)
 }
+
+// echoRequest matches ICMP echo requests.
+func echoRequest() exprs {
+	return append(isProtocol(unix.IPPROTO_ICMP),
+		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{icmpEchoRequest}})
+}

@@ -17,19 +17,20 @@ type SetID int
 
 // The sets and maps of table ip sluice.
 const (
-	SetElastic  SetID = iota // elastic IPs of the network
-	SetEIPHosts              // hosts with a 1:1 elastic IP
-	SetDNATPort              // elastic IP, protocol, port -> host, port
-	SetDNATAddr              // elastic IP -> host: DNAT of a whole address, and 1:1 mappings inbound
-	SetEIPSrc                // host -> elastic IP: 1:1 mappings outbound
-	SetSNAT                  // source block -> address, for pools of one address
-	SetSNATPool              // source block -> pool, for pools of several addresses
-	SetPool                  // pool, bucket -> address
-	SetEIPMark               // elastic IP -> mark that stands for it
-	SetMarkEIP               // and back
-	SetVPN                   // addresses that charon listens at
-	SetSwitches              // links of VSwitches
-	SetTunnels               // links into tunnels
+	SetElastic   SetID = iota // elastic IPs of the network
+	SetEIPHosts               // hosts with a 1:1 elastic IP
+	SetDNATPort               // elastic IP, protocol, port -> host, port
+	SetDNATAddr               // elastic IP -> host: DNAT of a whole address, and 1:1 mappings inbound
+	SetEIPSrc                 // host -> elastic IP: 1:1 mappings outbound
+	SetSNAT                   // source block -> address, for pools of one address
+	SetSNATPool               // source block -> pool, for pools of several addresses
+	SetPool                   // pool, bucket -> address
+	SetEIPMark                // elastic IP -> mark that stands for it
+	SetMarkEIP                // and back
+	SetVPN                    // addresses that charon listens at
+	SetEchoReply              // elastic IPs that answer echo requests
+	SetSwitches               // links of VSwitches
+	SetTunnels                // links into tunnels
 	setCount
 )
 
@@ -60,19 +61,20 @@ type setSpec struct {
 // concatenation of block and bucket: a pool of many addresses would need some
 // two hundred interval elements for every source block that uses it.
 var setSpecs = [setCount]setSpec{
-	SetElastic:  {name: "elastic", key: []fieldKind{fieldAddr}},
-	SetEIPHosts: {name: "eip_hosts", key: []fieldKind{fieldAddr}},
-	SetDNATPort: {name: "dnat_port", key: []fieldKind{fieldAddr, fieldProto, fieldPort}, val: []fieldKind{fieldAddr, fieldPort}},
-	SetDNATAddr: {name: "dnat_addr", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldAddr}},
-	SetEIPSrc:   {name: "eip_src", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldAddr}},
-	SetSNAT:     {name: "snat_addr", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldAddr}, interval: true},
-	SetSNATPool: {name: "snat_pool", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldMark}, interval: true},
-	SetPool:     {name: "pool", key: []fieldKind{fieldMark, fieldMark}, val: []fieldKind{fieldAddr}},
-	SetEIPMark:  {name: "eip_mark", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldMark}},
-	SetMarkEIP:  {name: "mark_eip", key: []fieldKind{fieldMark}, val: []fieldKind{fieldAddr}},
-	SetVPN:      {name: "vpn", key: []fieldKind{fieldAddr}},
-	SetSwitches: {name: "switches", key: []fieldKind{fieldLink}},
-	SetTunnels:  {name: "tunnels", key: []fieldKind{fieldLink}},
+	SetElastic:   {name: "elastic", key: []fieldKind{fieldAddr}},
+	SetEIPHosts:  {name: "eip_hosts", key: []fieldKind{fieldAddr}},
+	SetDNATPort:  {name: "dnat_port", key: []fieldKind{fieldAddr, fieldProto, fieldPort}, val: []fieldKind{fieldAddr, fieldPort}},
+	SetDNATAddr:  {name: "dnat_addr", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldAddr}},
+	SetEIPSrc:    {name: "eip_src", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldAddr}},
+	SetSNAT:      {name: "snat_addr", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldAddr}, interval: true},
+	SetSNATPool:  {name: "snat_pool", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldMark}, interval: true},
+	SetPool:      {name: "pool", key: []fieldKind{fieldMark, fieldMark}, val: []fieldKind{fieldAddr}},
+	SetEIPMark:   {name: "eip_mark", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldMark}},
+	SetMarkEIP:   {name: "mark_eip", key: []fieldKind{fieldMark}, val: []fieldKind{fieldAddr}},
+	SetVPN:       {name: "vpn", key: []fieldKind{fieldAddr}},
+	SetEchoReply: {name: "echo_reply", key: []fieldKind{fieldAddr}},
+	SetSwitches:  {name: "switches", key: []fieldKind{fieldLink}},
+	SetTunnels:   {name: "tunnels", key: []fieldKind{fieldLink}},
 }
 
 func (s *setSpec) keyLen() int { return sizeOf(s.key) }

@@ -71,6 +71,7 @@ func Settings() *settings.Settings {
 		}},
 		Quotas:   state.DefaultQuotas(),
 		Timeouts: dataplane.DefaultTimeouts(),
+		ByUse:    dataplane.Limits{Connections: 500_000, NewPerSecond: 20_000},
 		Refusal:  dataplane.RefuseDrop,
 		Shortcut: true,
 		Settle:   time.Second,

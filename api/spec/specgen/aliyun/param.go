@@ -265,12 +265,16 @@ func (p *param) textCheck(refuse string) string {
 		test = "!oneOf(v, " + quoted(p.words()) + ")"
 	case p.Format == "port":
 		test = "!isPort(v)"
+	case p.Format == "port-range":
+		test = "!isPorts(v)"
 	case p.Format == "printable":
 		test = fmt.Sprintf("!isToken(v, %d)", p.MaxLength)
 	case p.Format == "ike-id":
 		test = fmt.Sprintf("!isIKEIdentity(v, %d)", p.MaxLength)
 	case p.Format == "client-token":
 		test = fmt.Sprintf("!isToken(v, %d)", p.MaxLength)
+	case p.Format == "name" && p.First == "any":
+		test = fmt.Sprintf("!isLabel(v, %d, %d)", p.MinLength, p.MaxLength)
 	case p.Format == "name":
 		punctuation := "anyCharacter"
 		if p.Punctuation != nil {
