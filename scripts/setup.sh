@@ -17,6 +17,7 @@ needs=(
 	"test iperf3 iperf3"                       # and send TCP with this
 	"test /usr/lib/frr/bgpd frr"               # BGP is spoken with a router of others
 	"test qemu-system-x86_64 qemu-system-x86"  # test/vm runs tests on Debian 12's kernel,
+	"test debootstrap debootstrap"             # test/deb installs the package in a Debian 12 of its own
 	"test depmod kmod"                         # which loads its modules by modprobe
 	"test xz xz-utils"
 	"test charon-systemd charon-systemd"       # IPsec: strongSwan,

@@ -1,0 +1,206 @@
+package deb
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// makePackage makes the package of a version, and returns its bytes.
+func makePackage(t *testing.T, version, file string) []byte {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "../../scripts/deb.sh", file)
+	c.Env = append(os.Environ(), "VERSION="+version)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("deb.sh: %v\n%s", err, out)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// network is what the machine is connected to: a router at 198.51.100.1, and behind it
+// 192.0.2.99. The machine itself is 198.51.100.7.
+const network = `
+ip netns add internet
+ip link add eth0 type veth peer name eth0 netns internet
+ip -n internet address add 198.51.100.1/24 dev eth0
+ip -n internet address add 192.0.2.99/32 dev lo
+ip -n internet link set lo up
+ip -n internet link set eth0 up
+ip address add 198.51.100.7/24 dev eth0
+ip link set eth0 up
+ip route add default via 198.51.100.1`
+
+// gateway makes the first gateway.
+const gateway = `
+vpc=$(sluicectl call CreateVpc --CidrBlock 10.0.0.0/16 --VpcName first --get VpcId)
+vswitch=$(sluicectl call CreateVSwitch --VpcId $vpc --CidrBlock 10.0.1.0/24 --ZoneId cn-hangzhou-a --get VSwitchId)
+gateway=$(sluicectl call CreateNatGateway --VpcId $vpc --get NatGatewayId)
+eip=$(sluicectl call AllocateEipAddress --get AllocationId)
+sluicectl call AssociateEipAddress --AllocationId $eip --InstanceType Nat --InstanceId $gateway
+ip=$(sluicectl call DescribeEipAddresses --AllocationId $eip --get EipAddresses.EipAddress.0.IpAddress)
+snat=$(sluicectl call DescribeNatGateways --NatGatewayId $gateway --get NatGateways.NatGateway.0.SnatTableIds.SnatTableId.0)
+sluicectl call CreateSnatEntry --SnatTableId $snat --SourceVSwitchId $vswitch --SnatIp $ip
+vpn=$(sluicectl call CreateVpnGateway --VpcId $vpc --Bandwidth 100 --get VpnGatewayId)
+peer=$(sluicectl call CreateCustomerGateway --IpAddress 192.0.2.99 --get CustomerGatewayId)
+sluicectl call CreateVpnConnection --VpnGatewayId $vpn --CustomerGatewayId $peer --LocalSubnet 10.0.1.0/24 --RemoteSubnet 10.9.0.0/24 --IkeConfig '{"Psk":"secret-of-both"}'
+echo vpc=$vpc vswitch=$vswitch >/root/ids`
+
+// host plugs a host into the VSwitch, as docs/operations.md says.
+const host = `
+. /root/ids
+ip netns add host
+ip link add veth-host type veth peer name eth0 netns host
+ip link set veth-host netns sluice-$vpc
+ip -n sluice-$vpc link set veth-host master $vswitch alias "port of $vswitch" up
+ip -n host address add 10.0.1.10/24 dev eth0
+ip -n host link set lo up
+ip -n host link set eth0 up
+ip -n host route add default via 10.0.1.253`
+
+// described is all that clients know of it.
+const described = `for a in Vpcs VSwitches NatGateways EipAddresses CustomerGateways VpnGateways; do sluicectl call Describe$a | grep -v RequestId; done; cat /etc/sluice/sluiced.yaml; sluicectl accesskey list`
+
+// TestPackage: what is installed makes a gateway, which an upgrade does not interrupt, and
+// of which removing leaves what was asked for alone, and purging nothing.
+func TestPackage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes and installs packages, which takes minutes")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("a machine of its own needs root")
+	}
+	build, err := filepath.Abs("../../build")
+	if err != nil {
+		t.Fatal(err)
+	}
+	debian := tree(t, build)
+	shared := t.TempDir()
+	first := makePackage(t, "1.0.0~rc1", filepath.Join(shared, "1.deb"))
+	if again := makePackage(t, "1.0.0~rc1", filepath.Join(shared, "again.deb")); !bytes.Equal(again, first) {
+		t.Error("the same commit makes another package the second time")
+	}
+	makePackage(t, "1.0.0", filepath.Join(shared, "2.deb"))
+
+	m := start(t, debian, shared)
+	m.run(network)
+	m.run("dpkg -i /shared/1.deb")
+	m.run("systemd-analyze verify /usr/lib/systemd/system/sluiced.service")
+	for path, want := range map[string]string{"/etc/sluice": "755 root", "/etc/sluice/sluiced.yaml": "644 root", "/var/lib/sluice": "700 root", "/usr/bin/sluiced": "755 root", "/usr/bin/sluicectl": "755 root"} {
+		if got := m.run("stat -c '%a %U' " + path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	m.run("bash -n /usr/share/bash-completion/completions/sluicectl; zcat /usr/share/man/man5/sluiced.yaml.5.gz /usr/share/man/man8/sluiced.8.gz /usr/share/man/man8/sluicectl-call.8.gz | grep -c ^.TH | grep -qx 3")
+
+	uplink(m)
+	m.run("sluicectl init --yes --pool 198.51.100.16-198.51.100.31")
+	if _, err := m.try("sluicectl init --yes --pool 198.51.100.16"); err == nil {
+		t.Error("init overwrote the configuration that it had written")
+	}
+	m.run("sluicectl doctor")
+	m.run("systemctl enable sluiced")
+	daemon := m.startService()
+	m.run(gateway)
+	m.await("sluicectl call DescribeNatGateways --get NatGateways.NatGateway.0.Status", "Available")
+	m.run(host)
+	m.await("ip netns exec host ping -q -c 1 -W 1 192.0.2.99 >/dev/null && echo passes", "passes")
+	m.await("cat /proc/[0-9]*/comm | grep -c ^charon", "1")
+
+	t.Log("upgrade")
+	before := m.run(described)
+	pinging := m.command("bash", "-c", "echo $$ >/shared/ping; exec ip netns exec host ping -q -i 0.05 192.0.2.99")
+	var counted bytes.Buffer
+	pinging.Stdout = &counted
+	if err := pinging.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.run("dpkg -i /shared/2.deb")
+	// Here systemd would restart it.
+	m.stopService(daemon)
+	daemon = m.startService()
+	if got := m.run("sluicectl version"); !strings.HasPrefix(got, "sluicectl 1.0.0 ") {
+		t.Errorf("after the upgrade: %s", got)
+	}
+	m.run("sluicectl status | grep -q '^sluiced 1[.]0[.]0[: ]'")
+	if after := m.run(described); after != before {
+		t.Errorf("an upgrade changed\n%s\nto\n%s", before, after)
+	}
+	m.run("ip netns exec host ping -q -c 3 -i 0.1 192.0.2.99")
+	m.run("kill -INT $(cat /shared/ping)")
+	if err := pinging.Wait(); err != nil {
+		t.Errorf("ping: %v", err)
+	}
+	sent, received := count(t, counted.String())
+	if sent < 20 || received < sent-1 { // the last answer may have been on its way
+		t.Errorf("%d of %d packets came back during the upgrade", received, sent)
+	}
+	t.Logf("%d packets of %d came back during the upgrade", received, sent)
+	if got := m.run("ls /var/lib/sluice/backups | grep -c asked"); got != "1" {
+		t.Errorf("%s copies of the store from before the upgrade", got)
+	}
+
+	t.Log("remove")
+	if out, err := m.try("dpkg -r sluice"); err == nil || !strings.Contains(out, "stop sluiced first") {
+		t.Errorf("removed under a daemon that runs: %v\n%s", err, out)
+	}
+	m.run("test -x /usr/bin/sluiced")
+	m.stopService(daemon)
+	m.run("dpkg -r sluice")
+	gone := func() {
+		t.Helper()
+		if got := m.run("ip netns list | cut -d' ' -f1 | sort | xargs"); got != "host internet" {
+			t.Errorf("namespaces: %s", got)
+		}
+		if got := m.run("{ ls -A /sys/fs/bpf /run; ip -o link; cat /proc/[0-9]*/comm 2>/dev/null; } | grep -iE 'sluice|charon' || true"); got != "" {
+			t.Errorf("left in the kernel:\n%s", got)
+		}
+	}
+	gone()
+	m.run("test -e /etc/sluice/sluiced.yaml -a -e /var/lib/sluice/store.db")
+
+	t.Log("back again")
+	m.run("dpkg -i /shared/2.deb")
+	daemon = m.startService()
+	m.await("sluicectl call DescribeNatGateways --get NatGateways.NatGateway.0.Status", "Available")
+	m.run("ip netns del host")
+	m.run(host)
+	m.await("ip netns exec host ping -q -c 1 -W 1 192.0.2.99 >/dev/null && echo passes", "passes")
+	m.stopService(daemon)
+
+	t.Log("purge")
+	m.run("dpkg -P sluice")
+	gone()
+	if got := m.run("find / -xdev -depth -iname '*sluice*' -not -path '/root/.config/*' -not -path '/proc/*'"); got != "" {
+		t.Errorf("left after purging:\n%s", got)
+	}
+}
+
+// uplink makes a bridge with the machine's device as its port, where the kernel has no
+// macvlan, which init would take otherwise.
+func uplink(m *machine) {
+	if _, err := m.try("ip link add link eth0 name probe type macvlan && ip link del probe"); err == nil {
+		return
+	}
+	m.run("ip link add br-public type bridge; ip link set br-public up; ip address flush dev eth0; ip link set eth0 master br-public; ip address add 198.51.100.7/24 dev br-public; ip route add default via 198.51.100.1")
+}
+
+// count reads ping's summary.
+func count(t *testing.T, summary string) (sent, received int) {
+	t.Helper()
+	found := regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`).FindStringSubmatch(summary)
+	if found == nil {
+		t.Fatalf("ping said %q", summary)
+	}
+	sent, _ = strconv.Atoi(found[1])
+	received, _ = strconv.Atoi(found[2])
+	return sent, received
+}
