@@ -6,7 +6,11 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
+
+	vishvananda "github.com/vishvananda/netlink"
+	vns "github.com/vishvananda/netns"
 
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
@@ -33,6 +37,57 @@ func TestParseNeighbours(t *testing.T) {
 		if (err != nil) != c.fails || err == nil && got != c.want {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
 		}
+	}
+}
+
+// Who does not answer is given up earlier than elsewhere, so that a host that tries all
+// addresses takes less of the machine's table; who has answered is not.
+func TestSilentNeighbours(t *testing.T) {
+	s := newSite(t)
+	e := s.engine(t)
+	n := s.network(t)
+	mustApply(t, e, n)
+	ns := inNetwork(t, n.ID)
+	far := nstest.New(t)
+	nstest.Veth(t, ns, "elsewhere", far, "elsewhere")
+	nstest.Address(t, ns, "elsewhere", "192.0.2.1/24")
+	handle := vns.NsHandle(ns.Handle())
+	updates, done := make(chan vishvananda.NeighUpdate, 100), make(chan struct{})
+	defer close(done)
+	if err := vishvananda.NeighSubscribeWithOptions(updates, done, vishvananda.NeighSubscribeOptions{Namespace: &handle}); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(link, address string) int {
+		index := nstest.Link(t, ns, link).Attrs().Index
+		if err := ns.Netlink().NeighSet(&vishvananda.Neigh{LinkIndex: index, Family: vishvananda.FAMILY_V4, IP: net.ParseIP(address), Flags: vishvananda.NTF_USE}); err != nil {
+			t.Fatal(err)
+		}
+		return index
+	}
+	// The one elsewhere is asked for first.
+	there, here := ask("elsewhere", "192.0.2.9"), ask("vsw-a", "10.0.1.200")
+	var order []int
+	nstest.Eventually(t, func() error {
+		for {
+			select {
+			case u := <-updates:
+				if u.State == vishvananda.NUD_FAILED && (u.LinkIndex == there || u.LinkIndex == here) {
+					order = append(order, u.LinkIndex)
+				}
+				continue
+			default:
+			}
+			if len(order) < 2 {
+				return fmt.Errorf("given up: %v", order)
+			}
+			return nil
+		}
+	})
+	if order[0] != here {
+		t.Errorf("first given up: link %d, want that of the VSwitch, %d", order[0], here)
+	}
+	if got, want := strings.TrimSpace(nstest.Command(t, ns, "cat", "/proc/sys/net/ipv4/neigh/vsw-a/ucast_solicit")), "10"; got != want {
+		t.Errorf("one that has answered is asked %s times, want %s", got, want)
 	}
 }
 
