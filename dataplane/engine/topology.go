@@ -20,6 +20,9 @@ func (j *job) addTopology(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if n.applied == nil {
+		j.runner.Add(j.links.BoundLearning(state, j.want))
+	}
 	j.plan = j.links.Plan(state, j.want)
 	j.runner.Add(j.plan.Err)
 	j.runner.Run(ctx, j.plan.Make)

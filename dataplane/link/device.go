@@ -159,9 +159,21 @@ func move(from *netns.Namespace, index int, to *netns.Namespace, name, alias str
 // (some 130 bytes for each, for 5 minutes).
 const mostLearned = 1 << 16
 
-// configureBridge turns the spanning tree of a bridge off, and bounds what it learns: from
-// Linux 6.7, others take no notice.
+// bridgeSetting is an attribute of a bridge.
+type bridgeSetting struct {
+	attribute int
+	value     uint32
+}
+
+// learning bounds what a bridge learns: from Linux 6.7, others take no notice.
+var learning = bridgeSetting{unix.IFLA_BR_FDB_MAX_LEARNED, mostLearned}
+
+// configureBridge turns the spanning tree of a bridge off, and bounds what it learns.
 func configureBridge(ns *netns.Namespace, index int) error {
+	return setBridge(ns, index, bridgeSetting{nl.IFLA_BR_STP_STATE, 0}, bridgeSetting{nl.IFLA_BR_FORWARD_DELAY, 0}, learning)
+}
+
+func setBridge(ns *netns.Namespace, index int, settings ...bridgeSetting) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(index)
@@ -169,11 +181,27 @@ func configureBridge(ns *netns.Namespace, index int) error {
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
 	data := info.AddRtAttr(nl.IFLA_INFO_DATA, nil)
-	data.AddRtAttr(nl.IFLA_BR_STP_STATE, nl.Uint32Attr(0))
-	data.AddRtAttr(nl.IFLA_BR_FORWARD_DELAY, nl.Uint32Attr(0))
-	data.AddRtAttr(unix.IFLA_BR_FDB_MAX_LEARNED, nl.Uint32Attr(mostLearned))
+	for _, s := range settings {
+		data.AddRtAttr(s.attribute, nl.Uint32Attr(s.value))
+	}
 	req.AddData(info)
 	return execute(ns, req)
+}
+
+// BoundLearning bounds what the bridges of a network learn that an earlier version has
+// made: it is not among what a State tells.
+func (l *Links) BoundLearning(s *State, n *dataplane.Network) error {
+	for i := range n.Switches {
+		sw := &n.Switches[i]
+		have := s.Links[sw.Link()]
+		if sw.Attachment.Kind != dataplane.AttachBridge || have == nil || have.Kind != "bridge" || !isOurs(have) {
+			continue
+		}
+		if err := gone(setBridge(l.ns, have.Index, learning)); err != nil {
+			return fmt.Errorf("bound what %s learns: %w", have.Name, err)
+		}
+	}
+	return nil
 }
 
 // execute sends a request that the library has no call for.
