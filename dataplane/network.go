@@ -15,15 +15,16 @@ import (
 // free of duplicates, so that two Networks compiled from the same resources
 // are equal.
 type Network struct {
-	ID          string       // VPC id, for example vpc-257gq642n; see LinkName
-	Revision    int64        // store revision that this was compiled from; repeated in Observed
-	Prefix      netip.Prefix // the VPC's CIDR block
-	Switches    []Switch     // by ID
-	Routes      []Route      // of the main route table, by destination; without the switches' own prefixes
-	Tables      []RouteTable // besides the main one, by ID
-	Uplink      *Uplink      // nil while nothing in the VPC has a public side
-	Elastic     []netip.Addr // elastic IPs of this VPC, ascending: the addresses of the uplink
-	Mappings    []Mapping    // 1:1 elastic IPs, by External
+	ID          string         // VPC id, for example vpc-257gq642n; see LinkName
+	Revision    int64          // store revision that this was compiled from; repeated in Observed
+	Prefix      netip.Prefix   // the VPC's CIDR block
+	Secondary   []netip.Prefix // its further CIDR blocks, ascending; no two blocks overlap
+	Switches    []Switch       // by ID
+	Routes      []Route        // of the main route table, by destination; without the switches' own prefixes
+	Tables      []RouteTable   // besides the main one, by ID
+	Uplink      *Uplink        // nil while nothing in the VPC has a public side
+	Elastic     []netip.Addr   // elastic IPs of this VPC, ascending: the addresses of the uplink
+	Mappings    []Mapping      // 1:1 elastic IPs, by External
 	DNAT        sorted.Set[DNAT]
 	SNAT        []SNAT       // by Source; sources do not overlap
 	NATGateways []NATGateway // by ID; those of the DNAT and SNAT entries are whose elastic IPs they name
@@ -96,6 +97,9 @@ type RouteTable struct {
 	Switches []string // VSwitch ids, ascending; each is in one table at most
 	Routes   []Route  // as Network.Routes
 }
+
+// Blocks returns all CIDR blocks of the VPC.
+func (n *Network) Blocks() []netip.Prefix { return append([]netip.Prefix{n.Prefix}, n.Secondary...) }
 
 // AllRoutes returns the entries of all route tables, those of the main one first.
 func (n *Network) AllRoutes() iter.Seq[*Route] {

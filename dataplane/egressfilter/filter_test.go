@@ -74,11 +74,11 @@ func TestSources(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	const usual, inside, odd, single, elastic, none = "usual", "inside", "odd", "single", "elastic", "none"
 	params := map[string]egressfilter.Params{
-		usual:  {Public: prefix("203.0.113.0/24"), Private: prefix("10.0.0.0/8")},
-		inside: {Public: prefix("10.99.0.0/16"), Private: prefix("10.0.0.0/16")},
-		odd:    {Public: prefix("198.18.0.0/15"), Private: prefix("192.0.2.0/24")},
+		usual:  {Public: prefix("203.0.113.0/24"), Private: []netip.Prefix{prefix("10.0.0.0/8")}},
+		inside: {Public: prefix("10.99.0.0/16"), Private: []netip.Prefix{prefix("10.0.0.0/16")}},
+		odd:    {Public: prefix("198.18.0.0/15"), Private: []netip.Prefix{prefix("192.0.2.0/24")}},
 		single: {Public: prefix("100.64.0.7/32")},
-		elastic: {Public: prefix("203.0.113.0/24"), Private: prefix("10.0.0.0/8"), Elastic: []netip.Addr{
+		elastic: {Public: prefix("203.0.113.0/24"), Private: []netip.Prefix{prefix("10.0.0.0/8")}, Elastic: []netip.Addr{
 			netip.MustParseAddr("100.64.0.0"), netip.MustParseAddr("172.16.5.9"), netip.MustParseAddr("8.8.8.8"),
 			netip.MustParseAddr("100.127.255.255"), netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("172.16.5.10"),
 		}},
@@ -228,7 +228,7 @@ func TestManyElasticIPs(t *testing.T) {
 	if _, err := egressfilter.Program(p); err == nil || !strings.Contains(err.Error(), "uplink's prefix") {
 		t.Errorf("with %d elastic IPs in private space: %v", len(p.Elastic), err)
 	}
-	if _, err := egressfilter.Program(egressfilter.Params{Private: netip.MustParsePrefix("2001:db8::/32")}); err == nil {
+	if _, err := egressfilter.Program(egressfilter.Params{Private: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}}); err == nil {
 		t.Error("an IPv6 block is accepted")
 	}
 }

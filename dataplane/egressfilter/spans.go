@@ -10,8 +10,8 @@ import (
 
 // Params is what the program is made for.
 type Params struct {
-	Public  netip.Prefix // sources that may leave; invalid for none
-	Private netip.Prefix // the VPC's block, which may not, besides privateBlocks; invalid for none
+	Public  netip.Prefix   // sources that may leave; invalid for none
+	Private []netip.Prefix // the VPC's blocks, which may not, besides privateBlocks; those that are invalid are none
 	// Elastic are further sources that may leave, in any order. Those outside
 	// the private blocks make no difference.
 	Elastic []netip.Addr
@@ -35,7 +35,7 @@ type span struct{ first, last uint32 }
 // touch.
 func denied(p Params) ([]span, error) {
 	var b netipx.IPSetBuilder
-	for _, block := range append(privateBlocks(), p.Private) {
+	for _, block := range append(privateBlocks(), p.Private...) {
 		if block.IsValid() {
 			b.AddPrefix(block)
 		}

@@ -16,7 +16,7 @@ func (e *Engine) planFilter(ns *netns.Namespace, s *link.State, want *dataplane.
 		return &plan.Plan{}
 	}
 	p, err := e.filter.Plan(ns, name, s.Index(name), egressfilter.Params{
-		Public: want.Uplink.Prefix, Private: want.Prefix, Elastic: want.Elastic,
+		Public: want.Uplink.Prefix, Private: want.Blocks(), Elastic: want.Elastic,
 	})
 	if err != nil {
 		return &plan.Plan{Err: err}

@@ -31,6 +31,9 @@ func Random(r *rand.Rand, id string, o Outside, vpn bool) *dataplane.Network {
 		ID: id, Revision: r.Int64N(1 << 40), Shortcut: r.IntN(2) == 0, Refusal: pick(r, dataplane.RefuseDrop, dataplane.RefuseReject),
 		Prefix: pick(r, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("10.0.0.0/12")),
 	}}
+	if r.IntN(3) == 0 {
+		g.n.Secondary = []netip.Prefix{netip.MustParsePrefix("172.30.0.0/16")}
+	}
 	g.timeouts()
 	g.switches()
 	free := g.public()
@@ -83,12 +86,16 @@ func (g *generator) timeouts() {
 	}
 }
 
-// switches adds VSwitches, 10.0.<i>.0 each, so that a name may come back with
-// another block.
+// switches adds VSwitches, 10.0.<i>.0 or in a further block 172.30.<i>.0 each, so that a
+// name may come back with another block.
 func (g *generator) switches() {
 	at := g.Perm(8)
 	for i := range g.IntN(5) {
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(at[i]), 0}), 24+g.IntN(6))
+		a := [4]byte{10, 0, byte(at[i]), 0}
+		if len(g.n.Secondary) > 0 && g.IntN(2) == 0 {
+			a[0], a[1] = 172, 30
+		}
+		p := netip.PrefixFrom(netip.AddrFrom4(a), 24+g.IntN(6))
 		last := p.Addr().As4()
 		last[3] = byte(1<<(32-p.Bits()) - 3)
 		sw := dataplane.Switch{ID: fmt.Sprintf("vsw-%d", i), Prefix: p, Gateway: netip.AddrFrom4(last),

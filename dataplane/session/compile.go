@@ -243,9 +243,10 @@ func (r *rules) changedEntries(old *rules) difference[boundKey, uint32] {
 func millis(d time.Duration) uint32 { return uint32(d / time.Millisecond) }
 
 // allByUplink reports whether whatever leaves the VPC's prefix leaves by the
-// uplink, so that no route has to be asked for.
+// uplink, so that no route has to be asked for. The programs know of one prefix: what is
+// for a VSwitch in another block of the VPC leaves that, too.
 func allByUplink(n *dataplane.Network) bool {
-	if len(n.VPNGateways) > 0 {
+	if len(n.VPNGateways) > 0 || len(n.Secondary) > 0 {
 		return false
 	}
 	for r := range n.AllRoutes() {
