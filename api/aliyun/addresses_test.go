@@ -63,7 +63,7 @@ var spellings = []string{
 func checkAddress(t *testing.T, a *spec.Action, f, in *spec.Field) {
 	t.Helper()
 	for _, v := range spellings {
-		p, name := request(a, f.Name, v), f.Name
+		p, name := request(a, first(f.Name), v), first(f.Name)
 		if in != nil {
 			text, err := json.Marshal(map[string]string{f.Name: v})
 			if err != nil {
@@ -82,7 +82,10 @@ func checkAddress(t *testing.T, a *spec.Action, f, in *spec.Field) {
 			if in != nil {
 				value = value.FieldByName(upper(in.Name)).Elem()
 			}
-			value = value.FieldByName(upper(f.Name))
+			value = value.FieldByName(upper(strings.TrimSuffix(f.Name, ".N")))
+			if strings.HasSuffix(f.Name, ".N") {
+				value = value.Index(0)
+			}
 			if value.Kind() == reflect.Pointer {
 				value = value.Elem()
 			}
@@ -129,10 +132,13 @@ func request(a *spec.Action, name, value string) *Params {
 		case f.Type == "Boolean":
 			v = "true"
 		}
-		p.Add(f.Name, v)
+		p.Add(first(f.Name), v)
 	}
 	return p
 }
+
+// first is the name of the first item of a list, and of another parameter its own.
+func first(name string) string { return strings.ReplaceAll(name, ".N", ".1") }
 
 const octet = `(?:0|[1-9]\d?|1\d\d|2[0-4]\d|25[0-5])`
 

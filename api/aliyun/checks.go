@@ -98,50 +98,15 @@ func splitList(v string) []string {
 	return items
 }
 
-// anyCharacter as the punctuation of isName allows every printable character.
-const anyCharacter = ""
-
-// isName checks a name: from low to high characters, the first a Latin letter
-// or a Chinese character, not beginning with http:// or https://, after the
-// first only letters, Chinese characters, digits and the given punctuation, and
-// in any case on one line.
-func isName(v string, low, high int, punctuation string) bool {
-	if !isDescription(v, low, high, true) {
-		return false
-	}
-	if punctuation == anyCharacter {
-		return oneLine(v)
-	}
-	for _, c := range v {
-		if !isLetter(c) && (c < '0' || c > '9') && !strings.ContainsRune(punctuation, c) {
-			return false
-		}
-	}
-	return true
-}
-
-// isLabel checks a name as today's clients give it: from low to high characters, of any
-// kind, on one line, not beginning with http:// or https://.
-func isLabel(v string, low, high int) bool {
-	return isDescription(v, low, high, false) && oneLine(v)
-}
+// isName checks a name: a description on one line.
+func isName(v string, low, high int) bool { return isDescription(v, low, high) && oneLine(v) }
 
 // isDescription checks a description: from low to high printable characters,
-// not beginning with http:// or https://; with letterFirst the first is a
-// Latin letter or a Chinese character.
-func isDescription(v string, low, high int, letterFirst bool) bool {
-	if !utf8.ValidString(v) || !lengthIn(v, low, high) || hasURLPrefix(v) {
-		return false
-	}
-	for i, c := range v {
-		if i == 0 && letterFirst && !isLetter(c) {
-			return false
-		}
-		if unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' || unicode.Is(unicode.Noncharacter_Code_Point, c) {
-			return false // XML has no way to write it
-		}
-	}
-	return true
+// not beginning with http:// or https://.
+func isDescription(v string, low, high int) bool {
+	return utf8.ValidString(v) && lengthIn(v, low, high) && !hasURLPrefix(v) && !strings.ContainsFunc(v, func(c rune) bool {
+		return unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' || unicode.Is(unicode.Noncharacter_Code_Point, c) // XML has no way to write it
+	})
 }
 
 func oneLine(v string) bool {
@@ -155,10 +120,6 @@ func isResourceGroup(v string) bool {
 	return ok && lengthIn(id, 1, 60) && !strings.ContainsFunc(id, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-'
 	})
-}
-
-func isLetter(c rune) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || unicode.Is(unicode.Han, c)
 }
 
 func hasURLPrefix(v string) bool {
@@ -183,7 +144,7 @@ func isToken(v string, high int) bool {
 // characters on one line, not beginning with aliyun or acs:, which are the cloud's own;
 // with no URL in it.
 func isTag(v string, high int) bool {
-	if !isDescription(v, 1, high, false) || !oneLine(v) {
+	if !isName(v, 1, high) {
 		return false
 	}
 	low := strings.ToLower(v)

@@ -11,10 +11,8 @@ func accepts[T any](parse func(string) (T, bool)) func(string) bool {
 }
 
 func TestChecks(t *testing.T) {
-	name := func(v string) bool { return isName(v, 2, 8, "_-") }
-	free := func(v string) bool { return isName(v, 2, 8, anyCharacter) }
-	label := func(v string) bool { return isLabel(v, 1, 8) }
-	text := func(v string) bool { return isDescription(v, 2, 16, false) }
+	name := func(v string) bool { return isName(v, 1, 8) }
+	text := func(v string) bool { return isDescription(v, 2, 16) }
 	token := func(v string) bool { return isToken(v, 8) }
 	number := func(v string) bool { _, ok := parseInt(v, 1, 50); return ok }
 	truth := func(v string) bool { _, ok := parseBool(v); return ok }
@@ -33,10 +31,8 @@ func TestChecks(t *testing.T) {
 		{"port", isPort, []string{"1", "80", "65535"},
 			[]string{"", "0", "65536", "080", "-1", "+1", "1.0", "Any", " 1", "99999999999999999999"}},
 		{"ports", isPorts, []string{"1", "65535", "80/90", "80/80", "1/65535"}, []string{"", "/", "80/", "/80", "90/80", "0/5", "80/65536", "080/90", "80/090", "80-90", "1/2/3", "Any"}},
-		{"name", name, []string{"ab", "中国", "a1_-", "中1_", "abcdefgh", strings.Repeat("中", 8)},
-			[]string{"", "a", "中", "1a", "_a", "a.b", "a b", "abcdefghi", "http://a", "HTTPS://", "a\x00b", "a\xff"}},
-		{"name of any characters", free, []string{"a b", "a.b!", "中 (1)"}, []string{"a", "1a", " a", "http://x", "a\x07b", "a\nb", "a\tb", "a\u2028b"}},
-		{"label", label, []string{"a", "1st", " a b ", "_", "中 (1)", "\U0001f600"}, []string{"", "http://x", "a\nb", "a\x07b", "a\u2028b", "a\xff", "123456789"}},
+		{"name", name, []string{"a", "中", "1a", "_a", "a.b", "a b!", " ", "中 (1)", "abcdefgh", strings.Repeat("中", 8), "a http:/"},
+			[]string{"", "abcdefghi", "http://", "HTTPS://", "a\x00b", "a\xff", "a\x07b", "a\nb", "a\tb", "a\u2028b"}},
 		{"description", text, []string{"12", "any text, 中文", "line\nline"}, []string{"1", "http://x", "hTTps://x", "a\x00b", "a\xff", "a\ufffe", "a\uffff", strings.Repeat("x", 17)}},
 		{"IKE identity", identity, []string{"203.0.113.7", "branch", "@branch", "a_b.example", "1-2", "10.0.0.1-a", "@0.0.0.0"},
 			[]string{"", "@", "%any", "two words", "user@example", "-x", "a..b", "a*", "10.0.0.0/8", "0.0.0.0", "10.0.0.1-10.0.0.9"}},

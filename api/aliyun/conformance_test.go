@@ -99,7 +99,8 @@ var filters = map[string]map[string]func(*state.View) string{
 	"DescribeVpcs":                {"VpcId": oldest(func(v *state.View) *state.Table[*resource.VPC] { return v.VPCs })},
 	"DescribeVRouters":            {"VRouterId": oldest(func(v *state.View) *state.Table[*resource.VRouter] { return v.VRouters })},
 	"DescribeVSwitches":           {"VSwitchId": oldest(vswitches), "VpcId": oldest(vpcs)},
-	"DescribeRouteTables":         {"RouteTableId": oldest(func(v *state.View) *state.Table[*resource.RouteTable] { return v.RouteTables })},
+	"DescribeRouteTables":         {"RouteTableId": oldest(tables)},
+	"DescribeRouteTableList":      {"RouteTableId": oldest(tables), "VpcId": oldest(vpcs)},
 	"DescribeEipAddresses":        {"AllocationId": oldest(func(v *state.View) *state.Table[*resource.ElasticIP] { return v.ElasticIPs })},
 	"DescribeNatGateways":         {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways }), "VpcId": oldest(vpcs)},
 	"DescribeForwardTableEntries": {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
@@ -110,6 +111,7 @@ var filters = map[string]map[string]func(*state.View) string{
 		"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
 }
 
+func tables(v *state.View) *state.Table[*resource.RouteTable] { return v.RouteTables }
 func vpcs(v *state.View) *state.Table[*resource.VPC]          { return v.VPCs }
 func vswitches(v *state.View) *state.Table[*resource.VSwitch] { return v.VSwitches }
 
@@ -219,6 +221,7 @@ func testOwnAccountOnly(t *testing.T, action, name string) {
 			given = append(given, slices.Collect(inside(w.DB.View().NATGateways, id))...)
 			given = append(given, slices.Collect(inside(w.DB.View().VPNGateways, id))...)
 			given = append(given, slices.Collect(inside(w.DB.View().VSwitches, id))...)
+			given = append(given, slices.Collect(inside(w.DB.View().RouteTables, id))...)
 		}
 	}
 	for _, r := range given {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ type vpcWorld struct {
 	bound   string             // elastic IP of ecs
 	faraway string             // elastic IP of another region
 	ngw     string             // of empty
+	tables  *routeTables       // see withTables
 }
 
 func newVPCWorld(t *testing.T) *vpcWorld {
@@ -55,6 +57,43 @@ func newVPCWorld(t *testing.T) *vpcWorld {
 	return w
 }
 
+// routeTables are custom route tables of a VPC, 10.0.0.0/8 and 172.16.0.0/16.
+type routeTables struct {
+	vpc    string
+	vsw    string // 10.1.0.0/16
+	bound  string // VSwitch 10.2.0.0/16, bound to table
+	ecs    string // in vsw
+	table  string // leads 192.168.0.0/16 to ecs
+	unused string
+}
+
+// withTables makes a VPC of Alice's with custom route tables, at the first call.
+func (w *vpcWorld) withTables() *routeTables {
+	if w.tables != nil {
+		return w.tables
+	}
+	a, ctx := planetest.Alice, context.Background()
+	vpc := w.VPC(a, "10.0.0.0/8").VPC
+	r := &routeTables{vpc: vpc, vsw: w.VSwitch(a, vpc, "10.1.0.0/16"), bound: w.VSwitch(a, vpc, "10.2.0.0/16")}
+	for _, table := range []*string{&r.table, &r.unused} {
+		made, err := w.Network.CreateRouteTable(ctx, a, network.NewRouteTable{Region: planetest.Region, VPC: vpc})
+		if err != nil {
+			panic(err)
+		}
+		*table = made.ID
+	}
+	if err := w.Network.AssociateRouteTable(ctx, a, "", r.table, r.bound); err != nil {
+		panic(err)
+	}
+	if err := w.Network.AssociateCIDR(ctx, a, "", vpc, netip.MustParsePrefix("172.16.0.0/16")); err != nil {
+		panic(err)
+	}
+	r.ecs = w.Instance(r.vsw, "10.1.0.1", resource.Host)
+	w.Route(a, r.table, "192.168.0.0/16", resource.NextHopHost, r.ecs)
+	w.tables = r
+	return r
+}
+
 // good returns parameters, name and value in turn, with which an action
 // succeeds.
 func (w *vpcWorld) good(action string) []string {
@@ -65,6 +104,30 @@ func (w *vpcWorld) good(action string) []string {
 		return []string{"VpcId", w.vpc.VPC, "VpcName", "Office"}
 	case "DeleteVpc":
 		return []string{"VpcId", w.VPC(planetest.Alice, "10.0.0.0/8").VPC}
+	case "DescribeVpcAttribute":
+		return []string{"VpcId", w.vpc.VPC, "RegionId", planetest.Region}
+	case "AssociateVpcCidrBlock":
+		return []string{"VpcId", w.withTables().vpc, "SecondaryCidrBlock", "172.17.0.0/16"}
+	case "UnassociateVpcCidrBlock":
+		return []string{"VpcId", w.withTables().vpc, "SecondaryCidrBlock", "172.16.0.0/16"}
+	case "DescribeVSwitchAttributes":
+		return []string{"VSwitchId", w.vsw, "RegionId", planetest.Region}
+	case "CreateRouteTable":
+		return []string{"VpcId", w.vpc.VPC, "RegionId", planetest.Region}
+	case "ModifyRouteTableAttributes":
+		return []string{"RouteTableId", w.withTables().table, "RouteTableName", "3rd floor"}
+	case "DeleteRouteTable":
+		return []string{"RouteTableId", w.withTables().unused, "RegionId", planetest.Region}
+	case "AssociateRouteTable":
+		return []string{"RouteTableId", w.withTables().unused, "VSwitchId", w.withTables().vsw, "RegionId", planetest.Region}
+	case "UnassociateRouteTable":
+		return []string{"RouteTableId", w.withTables().table, "VSwitchId", w.withTables().bound, "RegionId", planetest.Region}
+	case "DescribeRouteTableList":
+		return []string{"RegionId", planetest.Region}
+	case "DescribeRouteEntryList":
+		return []string{"RouteTableId", w.withTables().table, "RegionId", planetest.Region}
+	case "ModifyRouteEntry":
+		return []string{"RouteTableId", w.withTables().table, "DestinationCidrBlock", "192.168.0.0/16", "RouteEntryName", "1", "NewNextHopId", w.withTables().ecs}
 	case "ModifyVRouterAttribute":
 		return []string{"VRouterId", w.vpc.VRouter, "VRouterName", "Core"}
 	case "CreateVSwitch":
@@ -133,7 +196,9 @@ var vpcActions = []string{
 	"CreateVpc", "DeleteVpc", "DescribeVpcs", "ModifyVpcAttribute",
 	"DescribeVRouters", "ModifyVRouterAttribute",
 	"CreateVSwitch", "DeleteVSwitch", "DescribeVSwitches", "ModifyVSwitchAttribute",
-	"CreateRouteEntry", "DeleteRouteEntry", "DescribeRouteTables",
+	"DescribeVpcAttribute", "AssociateVpcCidrBlock", "UnassociateVpcCidrBlock", "DescribeVSwitchAttributes",
+	"CreateRouteTable", "ModifyRouteTableAttributes", "DeleteRouteTable", "AssociateRouteTable", "UnassociateRouteTable", "DescribeRouteTableList",
+	"CreateRouteEntry", "ModifyRouteEntry", "DeleteRouteEntry", "DescribeRouteTables", "DescribeRouteEntryList",
 	"AllocateEipAddress", "AssociateEipAddress", "UnassociateEipAddress", "DescribeEipAddresses", "ModifyEipAddressAttribute", "ReleaseEipAddress",
 	"ModifyEipForwardMode", "DescribeHighDefinitionMonitorLogAttribute", "SetHighDefinitionMonitorLogStatus",
 	"DescribeRegions", "DescribeZones", "DescribeAccessPoints",
@@ -222,7 +287,7 @@ var vpcErrors = []struct {
 
 	{"ModifyVpcAttribute", "InvalidVpcId.NotFound", "", nil, fixed("VpcId", "vpc-none")},
 	{"ModifyVpcAttribute", "InvalidVpcId.NotFound", "", nil, func(w *vpcWorld) []string { return []string{"VpcId", w.theirs.VPC} }},
-	{"ModifyVpcAttribute", "InvalidVpcName.Malformed", "", nil, fixed("VpcName", "9lives")},
+	{"ModifyVpcAttribute", "InvalidVpcName.Malformed", "", nil, fixed("VpcName", longName)},
 	{"ModifyVpcAttribute", "InvalidVpcDescription.Malformed", "", nil, fixed("Description", "https://x")},
 	{"ModifyVpcAttribute", "InvalidParameter", "invalid format", nil, fixed("UserCidr", "none")},
 	{"ModifyVpcAttribute", "InvalidParameter", "Subnet mask", nil, fixed("UserCidr", "1.0.0.0/8,2.0.0.0/7")},
@@ -234,14 +299,14 @@ var vpcErrors = []struct {
 
 	{"DescribeVRouters", "Forbidden.RegionNotFound", "", nil, fixed("RegionId", "cn-nowhere")},
 	{"ModifyVRouterAttribute", "InvalidVRouterId.NotFound", "", nil, fixed("VRouterId", "vrt-none")},
-	{"ModifyVRouterAttribute", "InvalidVRouterName.Malformed", "", nil, fixed("VRouterName", "a b")},
+	{"ModifyVRouterAttribute", "InvalidVRouterName.Malformed", "", nil, fixed("VRouterName", "two\nlines")},
 	{"ModifyVRouterAttribute", "InvalidVRouterDiscription.Malformed", "", nil, fixed("Description", longName)},
 
 	{"CreateVSwitch", "InvalidZoneId.NotFound", "", nil, fixed("ZoneId", "cn-nowhere-a")},
 	{"CreateVSwitch", "InvalidVpcId.NotFound", "", nil, fixed("VpcId", "vpc-none")},
 	{"CreateVSwitch", "InvalidCidrBlock.Malformed", "", nil, fixed("CidrBlock", "10.2.0.1/16")},
-	{"CreateVSwitch", "InvalidVSwitchName.Malformed", "", nil, fixed("VSwitchName", "x")},
-	{"CreateVSwitch", "InvalidVSwitchDiscription.Malformed", "", nil, fixed("Description", "x")},
+	{"CreateVSwitch", "InvalidVSwitchName.Malformed", "", nil, fixed("VSwitchName", longName)},
+	{"CreateVSwitch", "InvalidVSwitchDiscription.Malformed", "", nil, fixed("Description", longName)},
 	{"CreateVSwitch", "ResourceNotAvailable", "", nil, fixed("ZoneId", planetest.ZoneThere)},
 	{"CreateVSwitch", "InvalidParameter", "", nil, fixed("CidrBlock", "192.168.0.0/24")},
 	{"CreateVSwitch", "InvalidCidrBlock.Overlapped", "other subnets", nil, fixed("CidrBlock", "10.1.2.0/24")},
@@ -313,6 +378,52 @@ var vpcErrors = []struct {
 		return []string{"RouteTableId", w.empty.RouteTable, "DestinationCidrBlock", "0.0.0.0/0", "NextHopId", w.ngw}
 	}},
 
+	{"DescribeVpcAttribute", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"DescribeVpcAttribute", "InvalidVpcId.NotFound", "", nil, fixed("VpcId", "vpc-none")},
+	{"DescribeVpcAttribute", "InvalidVpcId.NotFound", "", nil, fixed("RegionId", planetest.Elsewhere)},
+	{"AssociateVpcCidrBlock", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"AssociateVpcCidrBlock", "InvalidVpcId.NotFound", "", nil, fixed("VpcId", "vpc-none")},
+	{"AssociateVpcCidrBlock", "InvalidCidrBlock.Malformed", "", nil, fixed("SecondaryCidrBlock", "8.0.0.0/8")},
+	{"AssociateVpcCidrBlock", "InvalidCidrBlock.Malformed", "", nil, fixed("SecondaryCidrBlock", "172.17.0.1/16")},
+	{"AssociateVpcCidrBlock", "InvalidCidrBlock.Overlapped", "", nil, fixed("SecondaryCidrBlock", "10.0.0.0/16")},
+	{"AssociateVpcCidrBlock", "InvalidCidrBlock.Overlapped", "", nil, fixed("SecondaryCidrBlock", "172.16.0.0/12")},
+	{"AssociateVpcCidrBlock", "IncorrectVpcStatus", "", changedVPCThereStalls, fixed()},
+	{"UnassociateVpcCidrBlock", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"UnassociateVpcCidrBlock", "InvalidVpcId.NotFound", "", nil, fixed("VpcId", "vpc-none")},
+	{"UnassociateVpcCidrBlock", "InvalidCidrBlock.Malformed", "", nil, fixed("SecondaryCidrBlock", "all")},
+	{"UnassociateVpcCidrBlock", "IncorrectVpcStatus", "", changedVPCThereStalls, fixed()},
+	{"DescribeVSwitchAttributes", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"DescribeVSwitchAttributes", "InvalidVSwitchId.NotFound", "", nil, fixed("VSwitchId", "vsw-none")},
+
+	{"CreateRouteTable", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"CreateRouteTable", "InvalidVpcId.NotFound", "", nil, fixed("VpcId", "vpc-none")},
+	{"ModifyRouteTableAttributes", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"ModifyRouteTableAttributes", "InvalidRouteTableId.NotFound", "", nil, fixed("RouteTableId", "vtb-none")},
+	{"DeleteRouteTable", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"DeleteRouteTable", "InvalidRouteTableId.NotFound", "", nil, fixed("RouteTableId", "vtb-none")},
+	{"DeleteRouteTable", "IncorrectRouteTableType", "", nil, func(w *vpcWorld) []string { return []string{"RouteTableId", w.vpc.RouteTable} }},
+	{"DeleteRouteTable", "IncorrectRouteTableStatus.RouteEntryExist", "", func(t *testing.T, w *vpcWorld) { w.must(t, "UnassociateRouteTable") }, func(w *vpcWorld) []string {
+		return []string{"RouteTableId", w.withTables().table}
+	}},
+	{"DeleteRouteTable", "IncorrectVSwitchStatus", "", and(stalled, newVSwitchThere), fixed()},
+	{"DeleteRouteTable", "IncorrectRouteEntryStatus", "", and(stalled, newRouteEntryThere), fixed()},
+	{"AssociateRouteTable", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"AssociateRouteTable", "InvalidRouteTableId.NotFound", "", nil, fixed("RouteTableId", "vtb-none")},
+	{"AssociateRouteTable", "InvalidVSwitchId.NotFound", "", nil, fixed("VSwitchId", "vsw-none")},
+	{"AssociateRouteTable", "ResourceAlreadyAssociated.RouteTable", "", nil, func(w *vpcWorld) []string { return []string{"VSwitchId", w.withTables().bound} }},
+	{"AssociateRouteTable", "IncorrectVSwitchStatus", "", and(stalled, newVSwitchThere), fixed()},
+	{"AssociateRouteTable", "IncorrectRouteEntryStatus", "", and(stalled, newRouteEntryThere), fixed()},
+	{"UnassociateRouteTable", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"UnassociateRouteTable", "InvalidRouteTableId.NotFound", "", nil, fixed("RouteTableId", "vtb-none")},
+	{"UnassociateRouteTable", "InvalidVSwitchId.NotFound", "", nil, fixed("VSwitchId", "vsw-none")},
+	{"UnassociateRouteTable", "IncorrectVSwitchStatus", "", and(stalled, newVSwitchThere), fixed()},
+	{"UnassociateRouteTable", "IncorrectRouteEntryStatus", "", and(stalled, newRouteEntryThere), fixed()},
+	{"DescribeRouteTableList", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"DescribeRouteEntryList", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
+	{"DescribeRouteEntryList", "InvalidRouteTableId.NotFound", "", nil, fixed("RouteTableId", "vtb-none")},
+	{"ModifyRouteEntry", "InvalidRouteTableId.NotFound", "", nil, fixed("RouteTableId", "vtb-none")},
+	{"ModifyRouteEntry", "OperationDenied", "", nil, fixed("DestinationCidrBlock", "100.64.0.0/10")},
+
 	{"AllocateEipAddress", "QuotaExceeded.Eip", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas["elastic_ips"] = 3 }, fixed()},
 	{"AllocateEipAddress", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
 	{"AllocateEipAddress", "InvalidParameter", "InternetChargeType", nil, fixed("InternetChargeType", "PayByWeather")},
@@ -381,6 +492,21 @@ func changedVPCStalls(t *testing.T, w *vpcWorld) {
 	t.Helper()
 	w.Dataplane(planetest.Stalls)
 	w.must(t, "ModifyVpcAttribute", "UserCidr", "1.0.0.0/8")
+}
+
+// newVSwitchThere, newRouteEntryThere and changedVPCThereStalls are of the VPC of withTables.
+func newVSwitchThere(_ *testing.T, w *vpcWorld) {
+	w.VSwitch(planetest.Alice, w.withTables().vpc, "10.9.0.0/16")
+}
+
+func newRouteEntryThere(_ *testing.T, w *vpcWorld) {
+	w.Route(planetest.Alice, w.withTables().table, "10.8.0.0/16", resource.NextHopHost, w.withTables().ecs)
+}
+
+func changedVPCThereStalls(t *testing.T, w *vpcWorld) {
+	t.Helper()
+	w.Dataplane(planetest.Stalls)
+	w.must(t, "ModifyVpcAttribute", "VpcId", w.withTables().vpc, "UserCidr", "1.0.0.0/8")
 }
 
 // remove takes an instance out of the inventory.

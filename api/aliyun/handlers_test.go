@@ -33,8 +33,10 @@ func (w *vpcWorld) shown(t *testing.T, r Response) string {
 			names = append(names, e.Address.String(), "{bound address}")
 		}
 	}
-	return strings.NewReplacer(names...).Replace(string(text))
+	return entryIDs.ReplaceAllString(strings.NewReplacer(names...).Replace(string(text)), `"{rte}"`)
 }
+
+var entryIDs = regexp.MustCompile(`"rte-[a-z2-7]{16}"`)
 
 func (w *vpcWorld) expect(t *testing.T, want, action string, change ...string) {
 	t.Helper()
@@ -61,9 +63,22 @@ func TestAnswers(t *testing.T) {
     "CidrBlock": "10.0.0.0/8",
     "CreationTime": "2026-11-23T12:30:15Z",
     "Description": "All of it",
+    "EnabledIpv6": false,
     "IsDefault": false,
+    "NatGatewayIds": {
+     "NatGatewayIds": []
+    },
+    "OwnerId": 1000000000000001,
     "RegionId": "cn-beijing",
     "ResourceGroupId": "rg-5wm4aupzpozjgnu",
+    "RouterTableIds": {
+     "RouterTableIds": [
+      "{vtb}"
+     ]
+    },
+    "SecondaryCidrBlocks": {
+     "SecondaryCidrBlock": []
+    },
     "Status": "Available",
     "Tags": {
      "Tag": []
@@ -123,8 +138,14 @@ func TestAnswers(t *testing.T) {
     "CidrBlock": "10.1.0.0/16",
     "CreationTime": "2026-11-23T12:30:15Z",
     "Description": "Second floor",
+    "EnabledIpv6": false,
     "IsDefault": false,
+    "OwnerId": 1000000000000001,
     "ResourceGroupId": "rg-5wm4aupzpozjgnu",
+    "RouteTable": {
+     "RouteTableId": "{vtb}",
+     "RouteTableType": "System"
+    },
     "Status": "Available",
     "Tags": {
      "Tag": []
@@ -180,6 +201,7 @@ func TestAnswers(t *testing.T) {
 // entry is a route entry of an answer as JSON.
 func entry(destination, kind, id, typ string) string {
 	return `     {
+      "Description": "",
       "DestinationCidrBlock": "` + destination + `",
       "InstanceId": "` + id + `",
       "NextHopType": "` + kind + `",
@@ -187,6 +209,8 @@ func entry(destination, kind, id, typ string) string {
        "NextHop": [],
        "NextHopItem": []
       },
+      "RouteEntryId": "{rte}",
+      "RouteEntryName": "",
       "RouteTableId": "{vtb}",
       "Status": "Available",
       "Type": "` + typ + `"
@@ -204,6 +228,7 @@ func TestRouteTableAnswers(t *testing.T) {
   "RouteTable": [
    {
     "CreationTime": "2026-11-23T12:30:15Z",
+    "ResourceGroupId": "` + resource.DefaultGroup(planetest.Alice.Account) + `",
     "RouteEntrys": {
      "RouteEntry": [
 ` + regexp.MustCompile(`(?m)^`).ReplaceAllString(strings.Join(entries, ",\n"), " ") + `
@@ -213,7 +238,13 @@ func TestRouteTableAnswers(t *testing.T) {
     "RouteTableType": "System",
     "RouterId": "{vrt}",
     "RouterType": "VRouter",
-    "VRouterId": "{vrt}"
+    "Status": "Available",
+    "VRouterId": "{vrt}",
+    "VSwitchIds": {
+     "VSwitchId": [
+      "{vsw}"
+     ]
+    }
    }
   ]
  },

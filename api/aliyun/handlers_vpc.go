@@ -2,6 +2,8 @@ package aliyun
 
 import (
 	"context"
+	"net/netip"
+	"strconv"
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/network"
@@ -31,32 +33,95 @@ func (s *Service) DeleteVpc(ctx context.Context, c identity.Caller, r *DeleteVpc
 func (s *Service) DescribeVpcs(_ context.Context, c identity.Caller, r *DescribeVpcsRequest) (*DescribeVpcsResponse, error) {
 	list, err := s.network.VPCs(c, network.VPCFilter{
 		Region: r.RegionId, IDs: one(r.VpcId), Names: one(r.VpcName), Default: r.IsDefault, Labelled: labelled(r.ResourceGroupId, r.Tag),
+		None: ofOthers(c, r.VpcOwnerId),
 	}, pageOf(r.PageNumber, r.PageSize))
 	if err != nil {
 		return nil, err
 	}
 	answer := &DescribeVpcsResponse{TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
 	for _, v := range list.Items {
-		x := DescribeVpcsVpc{
-			VpcId:        v.ID,
-			RegionId:     v.Region,
-			Status:       pendingOrAvailable(v.Phase),
-			VpcName:      v.Name,
-			VSwitchIds:   DescribeVpcsVpcVSwitchIds{VSwitchId: v.VSwitches},
-			CidrBlock:    v.CIDR.String(),
-			VRouterId:    v.VRouter,
-			Description:  v.Description,
-			CreationTime: timestamp(v.CreatedAt),
-
-			ResourceGroupId: s.tags.Group(v.VPC),
-			Tags:            DescribeVpcsVpcTags{showTags[DescribeVpcsVpcTag](s.tags.Of(v.ID))},
-		}
-		for _, p := range v.UserCIDRs {
-			x.UserCidrs.UserCidr = append(x.UserCidrs.UserCidr, p.String())
-		}
-		answer.Vpcs.Vpc = append(answer.Vpcs.Vpc, x)
+		answer.Vpcs.Vpc = append(answer.Vpcs.Vpc, s.vpc(v))
 	}
 	return answer, nil
+}
+
+func (s *Service) vpc(v network.VPC) DescribeVpcsVpc {
+	return DescribeVpcsVpc{
+		VpcId:               v.ID,
+		RegionId:            v.Region,
+		Status:              pendingOrAvailable(v.Phase),
+		VpcName:             v.Name,
+		VSwitchIds:          DescribeVpcsVpcVSwitchIds{v.VSwitches},
+		CidrBlock:           v.CIDR.String(),
+		VRouterId:           v.VRouter,
+		Description:         v.Description,
+		CreationTime:        timestamp(v.CreatedAt),
+		UserCidrs:           DescribeVpcsVpcUserCidrs{blockTexts(v.UserCIDRs)},
+		SecondaryCidrBlocks: DescribeVpcsVpcSecondaryCidrBlocks{blockTexts(v.Secondary)},
+		RouterTableIds:      DescribeVpcsVpcRouterTableIds{v.RouteTables},
+		NatGatewayIds:       DescribeVpcsVpcNatGatewayIds{v.NATGateways},
+		OwnerId:             ownerID(v.Account),
+		ResourceGroupId:     s.tags.Group(v.VPC),
+		Tags:                DescribeVpcsVpcTags{showTags[DescribeVpcsVpcTag](s.tags.Of(v.ID))},
+	}
+}
+
+// DescribeVpcAttribute implements Actions.
+func (s *Service) DescribeVpcAttribute(_ context.Context, c identity.Caller, r *DescribeVpcAttributeRequest) (*DescribeVpcAttributeResponse, error) {
+	v, err := s.network.VPCByID(c, given(r.RegionId), r.VpcId)
+	if err != nil {
+		return nil, err
+	}
+	x := s.vpc(v)
+	return &DescribeVpcAttributeResponse{
+		VpcId:               x.VpcId,
+		RegionId:            x.RegionId,
+		Status:              x.Status,
+		VpcName:             x.VpcName,
+		VSwitchIds:          DescribeVpcAttributeVSwitchIds(x.VSwitchIds),
+		CidrBlock:           x.CidrBlock,
+		VRouterId:           x.VRouterId,
+		Description:         x.Description,
+		CreationTime:        x.CreationTime,
+		UserCidrs:           DescribeVpcAttributeUserCidrs(x.UserCidrs),
+		SecondaryCidrBlocks: DescribeVpcAttributeSecondaryCidrBlocks(x.SecondaryCidrBlocks),
+		OwnerId:             x.OwnerId,
+		ResourceGroupId:     x.ResourceGroupId,
+		Tags:                DescribeVpcAttributeTags{showTags[DescribeVpcAttributeTag](s.tags.Of(v.ID))},
+	}, nil
+}
+
+// blockTexts writes CIDR blocks, in their order.
+func blockTexts(list []netip.Prefix) (texts []string) {
+	for _, p := range list {
+		texts = append(texts, p.String())
+	}
+	return texts
+}
+
+// ofOthers says whether what another account has is asked for, which is never shown.
+func ofOthers(c identity.Caller, owner *int) bool {
+	return owner != nil && int64(*owner) != ownerID(c.Account)
+}
+
+// ownerID is the id of an account as a number, which clients read it as; 0 for one that is
+// none.
+func ownerID(account string) int64 {
+	n, _ := strconv.ParseInt(account, 10, 64)
+	return n
+}
+
+// AssociateVpcCidrBlock implements Actions.
+func (s *Service) AssociateVpcCidrBlock(ctx context.Context, c identity.Caller, r *AssociateVpcCidrBlockRequest) (*AssociateVpcCidrBlockResponse, error) {
+	if err := s.network.AssociateCIDR(ctx, c, given(r.RegionId), r.VpcId, r.SecondaryCidrBlock); err != nil {
+		return nil, err
+	}
+	return &AssociateVpcCidrBlockResponse{CidrBlock: r.SecondaryCidrBlock.String(), IpVersion: r.IpVersion}, nil
+}
+
+// UnassociateVpcCidrBlock implements Actions.
+func (s *Service) UnassociateVpcCidrBlock(ctx context.Context, c identity.Caller, r *UnassociateVpcCidrBlockRequest) (*UnassociateVpcCidrBlockResponse, error) {
+	return &UnassociateVpcCidrBlockResponse{}, s.network.UnassociateCIDR(ctx, c, given(r.RegionId), r.VpcId, r.SecondaryCidrBlock)
 }
 
 // ModifyVpcAttribute implements Actions.

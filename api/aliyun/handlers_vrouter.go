@@ -20,7 +20,7 @@ func (s *Service) DescribeVRouters(_ context.Context, c identity.Caller, r *Desc
 			VRouterId:     v.ID,
 			RegionId:      v.Region,
 			VpcId:         v.VPC,
-			RouteTableIds: DescribeVRoutersVRouterRouteTableIds{RouteTableId: []string{v.RouteTable}},
+			RouteTableIds: DescribeVRoutersVRouterRouteTableIds{RouteTableId: v.RouteTables},
 			VRouterName:   v.Name,
 			Description:   v.Description,
 			CreationTime:  timestamp(v.CreatedAt),

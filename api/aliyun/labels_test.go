@@ -19,6 +19,7 @@ import (
 var labelledKinds = map[string]struct{ id, listing, kind string }{
 	"CreateVpc":             {"VpcId", "DescribeVpcs", "vpc"},
 	"CreateVSwitch":         {"VSwitchId", "DescribeVSwitches", "VSwitch"},
+	"CreateRouteTable":      {"RouteTableId", "DescribeRouteTableList", "RouteTable"},
 	"AllocateEipAddress":    {"AllocationId", "DescribeEipAddresses", "Eip"},
 	"CreateNatGateway":      {"NatGatewayId", "DescribeNatGateways", "NatGateway"},
 	"CreateVpnGateway":      {"VpnGatewayId", "DescribeVpnGateways", "VpnGateWay"},

@@ -37,6 +37,8 @@ func sdkResponse(action string) responses.AcsResponse {
 // documentsOnly are members that the documents have and the public client does
 // not read, so that one more name here is a decision.
 var documentsOnly = map[string]bool{
+	"AssociateVpcCidrBlock.CidrBlock":                                                        true, // the newer client does
+	"AssociateVpcCidrBlock.IpVersion":                                                        true, // likewise
 	"DescribeAccessPoints.AccessPointSet.AccessPointType.AttachedRegionId":                   true, // it reads AttachedRegionNo
 	"DescribeEipAddresses.EipAddresses.EipAddress.Descriptpion":                              true, // it reads Descritpion
 	"DescribeRouteTables.RouteTables.RouteTable.RouterType":                                  true,

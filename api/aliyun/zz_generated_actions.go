@@ -94,6 +94,22 @@ type Actions interface {
 	DeleteRouteEntry(ctx context.Context, c identity.Caller, r *DeleteRouteEntryRequest) (*DeleteRouteEntryResponse, error)
 	// DescribeRouteTables: Lists the caller's route tables with their entries, of VPC routers and of VBRs, page by page.
 	DescribeRouteTables(ctx context.Context, c identity.Caller, r *DescribeRouteTablesRequest) (*DescribeRouteTablesResponse, error)
+	// ModifyRouteEntry: Changes the name, the description and the next hop of a custom route entry.
+	ModifyRouteEntry(ctx context.Context, c identity.Caller, r *ModifyRouteEntryRequest) (*ModifyRouteEntryResponse, error)
+	// DescribeRouteEntryList: Lists the entries of a route table.
+	DescribeRouteEntryList(ctx context.Context, c identity.Caller, r *DescribeRouteEntryListRequest) (*DescribeRouteEntryListResponse, error)
+	// DescribeRouteTableList: Lists route tables, without their entries.
+	DescribeRouteTableList(ctx context.Context, c identity.Caller, r *DescribeRouteTableListRequest) (*DescribeRouteTableListResponse, error)
+	// CreateRouteTable: Makes a custom route table of a VPC.
+	CreateRouteTable(ctx context.Context, c identity.Caller, r *CreateRouteTableRequest) (*CreateRouteTableResponse, error)
+	// ModifyRouteTableAttributes: Changes the name and the description of a route table.
+	ModifyRouteTableAttributes(ctx context.Context, c identity.Caller, r *ModifyRouteTableAttributesRequest) (*ModifyRouteTableAttributesResponse, error)
+	// DeleteRouteTable: Deletes a custom route table.
+	DeleteRouteTable(ctx context.Context, c identity.Caller, r *DeleteRouteTableRequest) (*DeleteRouteTableResponse, error)
+	// AssociateRouteTable: Binds a VSwitch to a custom route table of its VPC.
+	AssociateRouteTable(ctx context.Context, c identity.Caller, r *AssociateRouteTableRequest) (*AssociateRouteTableResponse, error)
+	// UnassociateRouteTable: Gives a VSwitch the route table of its VPC again.
+	UnassociateRouteTable(ctx context.Context, c identity.Caller, r *UnassociateRouteTableRequest) (*UnassociateRouteTableResponse, error)
 	// snat-table
 	// CreateSnatEntry: Adds an SNAT entry that lets a VSwitch or one ECS instance reach the Internet through given public IPs.
 	CreateSnatEntry(ctx context.Context, c identity.Caller, r *CreateSnatEntryRequest) (*CreateSnatEntryResponse, error)
@@ -112,6 +128,12 @@ type Actions interface {
 	DescribeVpcs(ctx context.Context, c identity.Caller, r *DescribeVpcsRequest) (*DescribeVpcsResponse, error)
 	// ModifyVpcAttribute: Changes a VPC's name, description or user-side networks.
 	ModifyVpcAttribute(ctx context.Context, c identity.Caller, r *ModifyVpcAttributeRequest) (*ModifyVpcAttributeResponse, error)
+	// DescribeVpcAttribute: Shows one VPC.
+	DescribeVpcAttribute(ctx context.Context, c identity.Caller, r *DescribeVpcAttributeRequest) (*DescribeVpcAttributeResponse, error)
+	// AssociateVpcCidrBlock: Gives a VPC a further CIDR block.
+	AssociateVpcCidrBlock(ctx context.Context, c identity.Caller, r *AssociateVpcCidrBlockRequest) (*AssociateVpcCidrBlockResponse, error)
+	// UnassociateVpcCidrBlock: Takes a further CIDR block from a VPC.
+	UnassociateVpcCidrBlock(ctx context.Context, c identity.Caller, r *UnassociateVpcCidrBlockRequest) (*UnassociateVpcCidrBlockResponse, error)
 	// vpn-connection
 	// CreateVpnConnection: Creates an IPsec connection between a VPN gateway and a customer gateway.
 	CreateVpnConnection(ctx context.Context, c identity.Caller, r *CreateVpnConnectionRequest) (*CreateVpnConnectionResponse, error)
@@ -175,6 +197,8 @@ type Actions interface {
 	DescribeVSwitches(ctx context.Context, c identity.Caller, r *DescribeVSwitchesRequest) (*DescribeVSwitchesResponse, error)
 	// ModifyVSwitchAttribute: Changes a VSwitch's name or description.
 	ModifyVSwitchAttribute(ctx context.Context, c identity.Caller, r *ModifyVSwitchAttributeRequest) (*ModifyVSwitchAttributeResponse, error)
+	// DescribeVSwitchAttributes: Shows one VSwitch.
+	DescribeVSwitchAttributes(ctx context.Context, c identity.Caller, r *DescribeVSwitchAttributesRequest) (*DescribeVSwitchAttributesResponse, error)
 }
 
 var actions = map[string]action{
@@ -533,6 +557,8 @@ var actions = map[string]action{
 	"CreateRouteEntry": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"PrivateIpAddress", nil, "a next hop has one address"},
+			{"NextHopList.N.Weight", nil, "lists of next hops are for router interfaces, of which there are none"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateRouteEntry,
@@ -558,6 +584,87 @@ var actions = map[string]action{
 		decode: decodeDescribeRouteTables,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeRouteTables(ctx, c, r.(*DescribeRouteTablesRequest)))
+		},
+	},
+	"ModifyRouteEntry": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyRouteEntry,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyRouteEntry(ctx, c, r.(*ModifyRouteEntryRequest)))
+		},
+	},
+	"DescribeRouteEntryList": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"ServiceType", nil, "no route is hosted by a transit router"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeRouteEntryList,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeRouteEntryList(ctx, c, r.(*DescribeRouteEntryListRequest)))
+		},
+	},
+	"DescribeRouteTableList": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeRouteTableList,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeRouteTableList(ctx, c, r.(*DescribeRouteTableListRequest)))
+		},
+	},
+	"CreateRouteTable": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCreateRouteTable,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateRouteTable(ctx, c, r.(*CreateRouteTableRequest)))
+		},
+	},
+	"ModifyRouteTableAttributes": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyRouteTableAttributes,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyRouteTableAttributes(ctx, c, r.(*ModifyRouteTableAttributesRequest)))
+		},
+	},
+	"DeleteRouteTable": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeleteRouteTable,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteRouteTable(ctx, c, r.(*DeleteRouteTableRequest)))
+		},
+	},
+	"AssociateRouteTable": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeAssociateRouteTable,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.AssociateRouteTable(ctx, c, r.(*AssociateRouteTableRequest)))
+		},
+	},
+	"UnassociateRouteTable": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeUnassociateRouteTable,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.UnassociateRouteTable(ctx, c, r.(*UnassociateRouteTableRequest)))
 		},
 	},
 	"CreateSnatEntry": {
@@ -605,6 +712,12 @@ var actions = map[string]action{
 	"CreateVpc": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"EnableIpv6", []string{"false"}, "IPv6 is not carried"},
+			{"Ipv6CidrBlock", nil, "IPv6 is not carried"},
+			{"Ipv6Isp", nil, "IPv6 is not carried"},
+			{"Ipv4CidrMask", nil, "there are no pools of address blocks"},
+			{"Ipv4IpamPoolId", nil, "there are no pools of address blocks"},
+			{"EnableDnsHostname", []string{"false"}, "names of hosts are not answered here"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateVpc,
@@ -625,6 +738,9 @@ var actions = map[string]action{
 	"DescribeVpcs": {
 		writes: false, token: false,
 		unserved: []unserved{
+			{"EnableIpv6", []string{"false"}, "IPv6 is not carried"},
+			{"DhcpOptionsSetId", nil, "addresses are not given out here"},
+			{"AdvancedFeature", []string{"false"}, "no VPC is of another kind than others"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeDescribeVpcs,
@@ -635,11 +751,53 @@ var actions = map[string]action{
 	"ModifyVpcAttribute": {
 		writes: true, token: false,
 		unserved: []unserved{
+			{"EnableIPv6", []string{"false"}, "IPv6 is not carried"},
+			{"Ipv6CidrBlock", nil, "IPv6 is not carried"},
+			{"Ipv6Isp", nil, "IPv6 is not carried"},
+			{"CidrBlock", nil, "a VPC keeps the block that it was made with"},
+			{"EnableDnsHostname", []string{"false"}, "names of hosts are not answered here"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeModifyVpcAttribute,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyVpcAttribute(ctx, c, r.(*ModifyVpcAttributeRequest)))
+		},
+	},
+	"DescribeVpcAttribute": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"IsDefault", []string{"false"}, "no VPC is a default one"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeVpcAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVpcAttribute(ctx, c, r.(*DescribeVpcAttributeRequest)))
+		},
+	},
+	"AssociateVpcCidrBlock": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"IPv6CidrBlock", nil, "IPv6 is not carried"},
+			{"Ipv6Isp", nil, "IPv6 is not carried"},
+			{"IPv6CidrType", nil, "IPv6 is not carried"},
+			{"IpamPoolId", nil, "there are no pools of address blocks"},
+			{"SecondaryCidrMask", nil, "there are no pools of address blocks"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeAssociateVpcCidrBlock,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.AssociateVpcCidrBlock(ctx, c, r.(*AssociateVpcCidrBlockRequest)))
+		},
+	},
+	"UnassociateVpcCidrBlock": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"IPv6CidrBlock", nil, "IPv6 is not carried"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeUnassociateVpcCidrBlock,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.UnassociateVpcCidrBlock(ctx, c, r.(*UnassociateVpcCidrBlockRequest)))
 		},
 	},
 	"CreateVpnConnection": {
@@ -908,6 +1066,8 @@ var actions = map[string]action{
 	"CreateVSwitch": {
 		writes: true, token: true,
 		unserved: []unserved{
+			{"Ipv6CidrBlock", nil, "IPv6 is not carried"},
+			{"VpcIpv6CidrBlock", nil, "IPv6 is not carried"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateVSwitch,
@@ -928,6 +1088,7 @@ var actions = map[string]action{
 	"DescribeVSwitches": {
 		writes: false, token: false,
 		unserved: []unserved{
+			{"EnableIpv6", []string{"false"}, "IPv6 is not carried"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeDescribeVSwitches,
@@ -938,11 +1099,24 @@ var actions = map[string]action{
 	"ModifyVSwitchAttribute": {
 		writes: true, token: false,
 		unserved: []unserved{
+			{"EnableIPv6", []string{"false"}, "IPv6 is not carried"},
+			{"Ipv6CidrBlock", nil, "IPv6 is not carried"},
+			{"VpcIpv6CidrBlock", nil, "IPv6 is not carried"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeModifyVSwitchAttribute,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.ModifyVSwitchAttribute(ctx, c, r.(*ModifyVSwitchAttributeRequest)))
+		},
+	},
+	"DescribeVSwitchAttributes": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeVSwitchAttributes,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVSwitchAttributes(ctx, c, r.(*DescribeVSwitchAttributesRequest)))
 		},
 	},
 }

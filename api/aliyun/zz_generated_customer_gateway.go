@@ -16,9 +16,9 @@ type CreateCustomerGatewayRequest struct {
 	IpAddress netip.Addr
 	// ASCII; made by the client, unique among requests, makes the call idempotent. Nil: not given.
 	ClientToken *string
-	// letters, Chinese characters, digits, '.', '_' and '-'; must not start with http:// or https://. The VPC API reference: at most 100 characters, starts with a letter or Chinese character, and the instance ID when not given. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	Name *string
-	// starts with a letter or Chinese character; must not start with http:// or https://. The VPC API reference: at most 100 characters, empty when not given. Nil: not given.
+	// 1 to 256 characters; must not begin with http:// or https://; empty when left out. Nil: not given.
 	Description *string
 	// autonomous system number of the on-premises data centre; the VPN Gateway API reference only; no answer returns it. Nil: not given.
 	Asn *int
@@ -61,13 +61,13 @@ func decodeCreateCustomerGateway(p *Params) (any, *Error) {
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isName(v, 2, 128, "._-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidName", "The name is not valid"}
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 2, 256, true) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, &Error{400, "InvalidDescription", "The description is not valid"}
 		}
 		r.Description = &v
@@ -144,9 +144,9 @@ type ModifyCustomerGatewayAttributeRequest struct {
 	CustomerGatewayId string
 	// ASCII; made by the client, unique among requests, makes the call idempotent. Nil: not given.
 	ClientToken *string
-	// letters, digits, '.', '_' and '-'; starts with a letter; must not start with http:// or https://. The VPC API reference: at most 100 characters, may start with a Chinese character. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	Name *string
-	// starts with an English letter; must not start with http:// or https://. The VPC API reference: at most 100 characters, empty when not given. Nil: not given.
+	// 1 to 256 characters; must not begin with http:// or https://; empty when left out. Nil: not given.
 	Description *string
 }
 
@@ -171,13 +171,13 @@ func decodeModifyCustomerGatewayAttribute(p *Params) (any, *Error) {
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isName(v, 2, 128, "._-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidName", "The name is not valid"}
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 2, 256, true) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, &Error{400, "InvalidDescription", "The description is not valid"}
 		}
 		r.Description = &v

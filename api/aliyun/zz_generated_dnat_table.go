@@ -22,7 +22,7 @@ type CreateForwardEntryRequest struct {
 	// 1-65535; older document also 'Any', together with IpProtocol Any and the other port Any; today's clients: also a range, first/last.
 	InternalPort string
 	IpProtocol   string
-	// 1-128 characters, as today's clients give names; the newer document has 2-128, the first a letter or a Chinese character; must not start with http:// or https://. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	ForwardEntryName *string
 	// Whether SNAT entries may use the public address, too. Only for definite ports. Not in the documents.
 	PortBreak bool
@@ -95,7 +95,7 @@ func decodeCreateForwardEntry(p *Params) (any, *Error) {
 		r.IpProtocol = v
 	}
 	if v, ok := p.Lookup("ForwardEntryName"); ok {
-		if v != "" && !isLabel(v, 1, 128) {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.ForwardEntryName = &v
@@ -146,7 +146,7 @@ type ModifyForwardEntryRequest struct {
 	InternalPort *string
 	// Nil: not given.
 	IpProtocol *string
-	// 1-128 characters, as today's clients give names; the newer document has 2-128, the first a letter or a Chinese character; must not start with http:// or https://. Nil: not given. Not in the documents.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given. Not in the documents.
 	ForwardEntryName *string
 	// Whether SNAT entries may use the public address, too. Only for definite ports. Nil: not given. Not in the documents.
 	PortBreak *bool
@@ -210,7 +210,7 @@ func decodeModifyForwardEntry(p *Params) (any, *Error) {
 		r.IpProtocol = &v
 	}
 	if v, ok := p.Lookup("ForwardEntryName"); ok {
-		if v != "" && !isLabel(v, 1, 128) {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.ForwardEntryName = &v
@@ -263,7 +263,7 @@ type DescribeForwardTableEntriesRequest struct {
 	InternalPort *string
 	// filter. Nil: not given.
 	IpProtocol *string
-	// 1-128 characters, as today's clients give names; the newer document has 2-128, the first a letter or a Chinese character; must not start with http:// or https://. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	ForwardEntryName *string
 	PageNumber       int
 	PageSize         int
@@ -322,7 +322,7 @@ func decodeDescribeForwardTableEntries(p *Params) (any, *Error) {
 		r.IpProtocol = &v
 	}
 	if v := p.Get("ForwardEntryName"); v != "" {
-		if !isLabel(v, 1, 128) {
+		if !isName(v, 1, 128) {
 			return nil, invalidParameter("ForwardEntryName")
 		}
 		r.ForwardEntryName = &v

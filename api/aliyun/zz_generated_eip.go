@@ -99,13 +99,13 @@ func decodeAllocateEipAddress(p *Params) (any, *Error) {
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isLabel(v, 1, 128) {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, invalidParameter("Name")
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 1, 256, false) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, invalidParameter("Description")
 		}
 		r.Description = &v
@@ -658,13 +658,13 @@ func decodeModifyEipAddressAttribute(p *Params) (any, *Error) {
 		r.Bandwidth = &n
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isLabel(v, 1, 128) {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, invalidParameter("Name")
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 1, 256, false) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, invalidParameter("Description")
 		}
 		r.Description = &v

@@ -299,6 +299,48 @@ var documentedErrors = map[string][]Error{
 		{400, "OperationDenied", "Specified operation is denied as route entry type is system."},
 	},
 	"DescribeRouteTables": {},
+	"ModifyRouteEntry": {
+		{404, "InvalidRouteTableId.NotFound", "Specified route table does not exist."},
+		{400, "OperationDenied", "Specified operation is denied as route entry type is system."},
+	},
+	"DescribeRouteEntryList": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+		{404, "InvalidRouteTableId.NotFound", "Specified route table does not exist."},
+	},
+	"DescribeRouteTableList": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+	},
+	"CreateRouteTable": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+		{404, "InvalidVpcId.NotFound", "Specified VPC does not exist."},
+	},
+	"ModifyRouteTableAttributes": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+		{404, "InvalidRouteTableId.NotFound", "Specified route table does not exist."},
+	},
+	"DeleteRouteTable": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+		{404, "InvalidRouteTableId.NotFound", "Specified route table does not exist."},
+		{400, "IncorrectRouteTableType", "Route table can be deleted by this action only when it's type is custom."},
+		{400, "IncorrectRouteTableStatus.RouteEntryExist", "You cannot delete the specified route table because it still has custom route entry."},
+		{400, "IncorrectVSwitchStatus", "The current virtual switch status does not support this operation."},
+		{400, "IncorrectRouteEntryStatus", "Current route entry status does not support this operation."},
+	},
+	"AssociateRouteTable": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+		{404, "InvalidRouteTableId.NotFound", "Specified route table does not exist."},
+		{404, "InvalidVSwitchId.NotFound", "Specified virtual switch does not exist."},
+		{400, "ResourceAlreadyAssociated.RouteTable", "The resource has already associated with a routetable."},
+		{400, "IncorrectVSwitchStatus", "The current virtual switch status does not support this operation."},
+		{400, "IncorrectRouteEntryStatus", "Current route entry status does not support this operation."},
+	},
+	"UnassociateRouteTable": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+		{404, "InvalidRouteTableId.NotFound", "Specified route table does not exist."},
+		{404, "InvalidVSwitchId.NotFound", "Specified virtual switch does not exist."},
+		{400, "IncorrectVSwitchStatus", "The current virtual switch status does not support this operation."},
+		{400, "IncorrectRouteEntryStatus", "Current route entry status does not support this operation."},
+	},
 	"CreateSnatEntry": {
 		{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist in our records."},
 		{404, "InvalidSnatTableId.NotFound", "Specified SNAT table does not exist."},
@@ -371,6 +413,23 @@ var documentedErrors = map[string][]Error{
 		{400, "InvalidUserCidr.Quota", "Specified UserCidr number is greater than 3."},
 		{400, "InvalidUserCidr.Malformed", "Specified UserCidr overlapping in of 100.64.0.0/10."},
 		{400, "InvalidUserCidr.Malformed", "Specified UserCidr status is wrong, do not allow operation"},
+	},
+	"DescribeVpcAttribute": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+		{404, "InvalidVpcId.NotFound", "Specified VPC does not exist."},
+	},
+	"AssociateVpcCidrBlock": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+		{404, "InvalidVpcId.NotFound", "Specified VPC does not exist."},
+		{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."},
+		{400, "InvalidCidrBlock.Overlapped", "Specified CIDR block overlapped with other subnets."},
+		{400, "IncorrectVpcStatus", "Current VPC status does not support this operation."},
+	},
+	"UnassociateVpcCidrBlock": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+		{404, "InvalidVpcId.NotFound", "Specified VPC does not exist."},
+		{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."},
+		{400, "IncorrectVpcStatus", "Current VPC status does not support this operation."},
 	},
 	"CreateVpnConnection": {
 		{403, "Forbidden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
@@ -567,5 +626,9 @@ var documentedErrors = map[string][]Error{
 		{404, "InvalidVSwitchId.NotFound", "The specified virtual switch does not exists."},
 		{400, "InvalidVSwitchName.Malformed", "Specified virtual switch name is not valid."},
 		{400, "InvalidVSwitchDiscription.Malformed", "Specified virtual switch description is not valid."},
+	},
+	"DescribeVSwitchAttributes": {
+		{404, "InvalidRegionId.NotFound", "Specified value of \"RegionId\" is not supported."},
+		{404, "InvalidVSwitchId.NotFound", "Specified virtual switch does not exist."},
 	},
 }

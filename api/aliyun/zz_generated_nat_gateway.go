@@ -16,7 +16,7 @@ type CreateNatGatewayRequest struct {
 	VpcId string
 	// Small unless it is given, of a gateway that is charged by specification; XLarge.1, which the document has as a filter only, is 1,000,000 connections and 30,000 new ones a second. Nil: not given.
 	Spec *string
-	// 1-128 characters, as today's clients give names; the documents have 2-128, the first a letter or a Chinese character; must not start with http:// or https://. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	Name *string
 	// must not start with http:// or https://; the documents have 2-256 characters, today's clients send one. Nil: not given.
 	Description *string
@@ -79,13 +79,13 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 		r.Spec = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isLabel(v, 1, 128) {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 1, 256, false) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, &Error{400, "InvalidParameter.Description.Malformed", "The specified Description is not valid."}
 		}
 		r.Description = &v
@@ -641,7 +641,7 @@ type ModifyNatGatewayAttributeRequest struct {
 	// region of the NAT gateway; values come from DescribeRegions.
 	RegionId     string
 	NatGatewayId string
-	// 1-128 characters, as today's clients give names; the documents have 2-128, the first a letter or a Chinese character; must not start with http:// or https://. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	Name *string
 	// must not start with http:// or https://; the documents have 2-256 characters, today's clients send one. Nil: not given.
 	Description *string
@@ -666,13 +666,13 @@ func decodeModifyNatGatewayAttribute(p *Params) (any, *Error) {
 		r.NatGatewayId = v
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isLabel(v, 1, 128) {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 1, 256, false) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, &Error{400, "InvalidParameter.Description.Malformed", "The specified Description is not valid."}
 		}
 		r.Description = &v

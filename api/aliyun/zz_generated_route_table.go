@@ -20,6 +20,10 @@ type CreateRouteEntryRequest struct {
 	NextHopId *string
 	// ASCII; chosen by the client, unique per distinct request; makes a repeated call idempotent. Nil: not given.
 	ClientToken *string
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Not in the documents.
+	RouteEntryName string
+	// 1 to 256 characters; must not begin with http:// or https://. Not in the documents.
+	Description string
 	// Nil: not given.
 	NextHopList []CreateRouteEntryNextHopList
 }
@@ -51,7 +55,7 @@ func decodeCreateRouteEntry(p *Params) (any, *Error) {
 		r.DestinationCidrBlock = a
 	}
 	if v := p.Get("NextHopType"); v != "" {
-		if !oneOf(v, "Instance", "Tunnel", "HaVip", "RouterInterface", "VpnGateway") {
+		if !oneOf(v, "Instance", "Tunnel", "HaVip", "RouterInterface", "VpnGateway", "NatGateway") {
 			return nil, invalidParameter("NextHopType")
 		}
 		r.NextHopType = &v
@@ -64,6 +68,18 @@ func decodeCreateRouteEntry(p *Params) (any, *Error) {
 			return nil, invalidParameter("ClientToken")
 		}
 		r.ClientToken = &v
+	}
+	if v, ok := p.Lookup("RouteEntryName"); ok {
+		if v != "" && !isName(v, 1, 128) {
+			return nil, invalidParameter("RouteEntryName")
+		}
+		r.RouteEntryName = v
+	}
+	if v, ok := p.Lookup("Description"); ok {
+		if v != "" && !isDescription(v, 1, 256) {
+			return nil, invalidParameter("Description")
+		}
+		r.Description = v
 	}
 	{
 		n, ok := p.indexes("NextHopList", "NextHopType", "NextHopId")
@@ -98,8 +114,10 @@ func decodeCreateRouteEntry(p *Params) (any, *Error) {
 
 // CreateRouteEntryResponse is the answer of CreateRouteEntry.
 type CreateRouteEntryResponse struct {
-	XMLName   xml.Name `json:"-" xml:"CreateRouteEntryResponse"`
-	RequestId string   `json:"RequestId" xml:"RequestId"`
+	XMLName xml.Name `json:"-" xml:"CreateRouteEntryResponse"`
+	// Not in the documents.
+	RouteEntryId string `json:"RouteEntryId" xml:"RouteEntryId"`
+	RequestId    string `json:"RequestId" xml:"RequestId"`
 }
 
 // SetRequestID implements Response.
@@ -109,12 +127,14 @@ func (r *CreateRouteEntryResponse) fill() {}
 
 // DeleteRouteEntryRequest holds the checked parameters of DeleteRouteEntry.
 type DeleteRouteEntryRequest struct {
-	// Table that holds the entry.
-	RouteTableId string
-	// Destination of the entry.
-	DestinationCidrBlock netip.Prefix
+	// Table that holds the entry. Needed where no RouteEntryId is given. Nil: not given.
+	RouteTableId *string
+	// Destination of the entry. Needed where no RouteEntryId is given. Nil: not given.
+	DestinationCidrBlock *netip.Prefix
 	// Required for a plain entry and has to match it. Nil: not given.
 	NextHopId *string
+	// the entry, in place of its table and destination. Nil: not given. Not in the documents.
+	RouteEntryId *string
 	// Nil: not given.
 	NextHopList []DeleteRouteEntryNextHopList
 }
@@ -129,24 +149,21 @@ type DeleteRouteEntryNextHopList struct {
 
 func decodeDeleteRouteEntry(p *Params) (any, *Error) {
 	r := &DeleteRouteEntryRequest{}
-	if p.Get("RouteTableId") == "" {
-		return nil, &Error{400, "MissingParameter", "Miss mandatory parameter."}
-	}
-	if p.Get("DestinationCidrBlock") == "" {
-		return nil, &Error{400, "MissingParameter", "Miss mandatory parameter."}
-	}
 	if v := p.Get("RouteTableId"); v != "" {
-		r.RouteTableId = v
+		r.RouteTableId = &v
 	}
 	if v := p.Get("DestinationCidrBlock"); v != "" {
 		a, ok := parseCIDROrIPv4(v)
 		if !ok {
 			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
 		}
-		r.DestinationCidrBlock = a
+		r.DestinationCidrBlock = &a
 	}
 	if v := p.Get("NextHopId"); v != "" {
 		r.NextHopId = &v
+	}
+	if v := p.Get("RouteEntryId"); v != "" {
+		r.RouteEntryId = &v
 	}
 	{
 		n, ok := p.indexes("NextHopList", "NextHopType", "NextHopId")
@@ -204,6 +221,12 @@ type DescribeRouteTablesRequest struct {
 	PageNumber int
 	// Rows per page.
 	PageSize int
+	// name that it has to have. Nil: not given. Not in the documents.
+	RouteTableName *string
+	// entries of this type alone are shown. Nil: not given. Not in the documents.
+	Type *string
+	// resource group that it has to be in. Nil: not given. Not in the documents.
+	ResourceGroupId *string
 }
 
 func decodeDescribeRouteTables(p *Params) (any, *Error) {
@@ -236,6 +259,19 @@ func decodeDescribeRouteTables(p *Params) (any, *Error) {
 			return nil, invalidParameter("PageSize")
 		}
 		r.PageSize = n
+	}
+	if v := p.Get("RouteTableName"); v != "" {
+		r.RouteTableName = &v
+	}
+	if v := p.Get("Type"); v != "" {
+		v = spelled(v, "Custom", "System", "BGP", "CEN")
+		if !oneOf(v, "Custom", "System", "BGP", "CEN") {
+			return nil, invalidParameter("Type")
+		}
+		r.Type = &v
+	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		r.ResourceGroupId = &v
 	}
 	return r, nil
 }
@@ -284,11 +320,22 @@ type DescribeRouteTablesRouteTable struct {
 	RouteTableType string                                   `json:"RouteTableType" xml:"RouteTableType"`
 	// The table's pattern YYYY-MM-DDThh:mmZ has no seconds, the examples do.
 	CreationTime string `json:"CreationTime" xml:"CreationTime"`
+	// Not in the documents.
+	Status string `json:"Status" xml:"Status"`
+	// VSwitches that go by it. Not in the documents.
+	VSwitchIds DescribeRouteTablesRouteTableVSwitchIds `json:"VSwitchIds" xml:"VSwitchIds"`
+	// resource group that it is in. Not in the documents.
+	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 }
 
 // DescribeRouteTablesRouteTableRouteEntrys is the element around the items of a list.
 type DescribeRouteTablesRouteTableRouteEntrys struct {
 	RouteEntry []DescribeRouteTablesRouteTableRouteEntry `json:"RouteEntry" xml:"RouteEntry"`
+}
+
+// DescribeRouteTablesRouteTableVSwitchIds is the element around the items of a list.
+type DescribeRouteTablesRouteTableVSwitchIds struct {
+	VSwitchId []string `json:"VSwitchId" xml:"VSwitchId"`
 }
 
 func (r *DescribeRouteTablesRouteTable) fill() {
@@ -299,6 +346,9 @@ func (r *DescribeRouteTablesRouteTable) fill() {
 		r.RouteEntrys.RouteEntry[i].fill()
 	}
 	r.RouteEntries = r.RouteEntrys
+	if r.VSwitchIds.VSwitchId == nil {
+		r.VSwitchIds.VSwitchId = []string{}
+	}
 }
 
 // DescribeRouteTablesRouteTableRouteEntry is a part of the answer of DescribeRouteTables.
@@ -314,6 +364,12 @@ type DescribeRouteTablesRouteTableRouteEntry struct {
 	// Next hops of an ECMP entry; missing in the examples, so the item's wire name is the node name of its type. Public SDK models read NextHops.NextHop[].
 	NextHops DescribeRouteTablesRouteTableRouteEntryNextHops `json:"NextHops" xml:"NextHops"`
 	Status   string                                          `json:"Status" xml:"Status"`
+	// Not in the documents.
+	RouteEntryId string `json:"RouteEntryId" xml:"RouteEntryId"`
+	// Not in the documents.
+	RouteEntryName string `json:"RouteEntryName" xml:"RouteEntryName"`
+	// Not in the documents.
+	Description string `json:"Description" xml:"Description"`
 }
 
 // DescribeRouteTablesRouteTableRouteEntryNextHops is the element around the items of a list.
@@ -338,3 +394,710 @@ type DescribeRouteTablesRouteTableRouteEntryNextHopItem struct {
 	// Routing weight of the hop; its range is not given.
 	Weight int `json:"Weight" xml:"Weight"`
 }
+
+// ModifyRouteEntryRequest holds the checked parameters of ModifyRouteEntry.
+type ModifyRouteEntryRequest struct {
+	// Nil: not given.
+	RouteEntryId *string
+	// with DestinationCidrBlock in place of RouteEntryId. Nil: not given.
+	RouteTableId *string
+	// Nil: not given.
+	DestinationCidrBlock *netip.Prefix
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
+	RouteEntryName *string
+	// 1 to 256 characters; must not begin with http:// or https://. Nil: not given.
+	Description *string
+	// left out: Instance. Nil: not given.
+	NewNextHopType *string
+	// Nil: not given.
+	NewNextHopId *string
+}
+
+func decodeModifyRouteEntry(p *Params) (any, *Error) {
+	r := &ModifyRouteEntryRequest{}
+	if v := p.Get("RouteEntryId"); v != "" {
+		r.RouteEntryId = &v
+	}
+	if v := p.Get("RouteTableId"); v != "" {
+		r.RouteTableId = &v
+	}
+	if v := p.Get("DestinationCidrBlock"); v != "" {
+		a, ok := parseCIDROrIPv4(v)
+		if !ok {
+			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
+		}
+		r.DestinationCidrBlock = &a
+	}
+	if v, ok := p.Lookup("RouteEntryName"); ok {
+		if v != "" && !isName(v, 1, 128) {
+			return nil, invalidParameter("RouteEntryName")
+		}
+		r.RouteEntryName = &v
+	}
+	if v, ok := p.Lookup("Description"); ok {
+		if v != "" && !isDescription(v, 1, 256) {
+			return nil, invalidParameter("Description")
+		}
+		r.Description = &v
+	}
+	if v := p.Get("NewNextHopType"); v != "" {
+		if !oneOf(v, "Instance", "HaVip", "RouterInterface", "VpnGateway", "NatGateway") {
+			return nil, invalidParameter("NewNextHopType")
+		}
+		r.NewNextHopType = &v
+	}
+	if v := p.Get("NewNextHopId"); v != "" {
+		r.NewNextHopId = &v
+	}
+	return r, nil
+}
+
+// ModifyRouteEntryResponse is the answer of ModifyRouteEntry.
+type ModifyRouteEntryResponse struct {
+	XMLName   xml.Name `json:"-" xml:"ModifyRouteEntryResponse"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *ModifyRouteEntryResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *ModifyRouteEntryResponse) fill() {}
+
+// DescribeRouteEntryListRequest holds the checked parameters of DescribeRouteEntryList.
+type DescribeRouteEntryListRequest struct {
+	// region of the resource; left out: any. Nil: not given.
+	RegionId     *string
+	RouteTableId string
+	// Nil: not given.
+	RouteEntryId *string
+	// Nil: not given.
+	RouteEntryName *string
+	// Nil: not given.
+	RouteEntryType *string
+	// Nil: not given.
+	DestinationCidrBlock *netip.Prefix
+	// Nil: not given.
+	NextHopType *string
+	// Nil: not given.
+	NextHopId *string
+	// Nil: not given.
+	IpVersion *string
+	MaxResult int
+	// Nil: not given.
+	NextToken *string
+	// Nil: not given.
+	DestCidrBlockList []netip.Prefix
+}
+
+func decodeDescribeRouteEntryList(p *Params) (any, *Error) {
+	r := &DescribeRouteEntryListRequest{MaxResult: 10}
+	if p.Get("RouteTableId") == "" {
+		return nil, missingParameter("RouteTableId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = &v
+	}
+	if v := p.Get("RouteTableId"); v != "" {
+		r.RouteTableId = v
+	}
+	if v := p.Get("RouteEntryId"); v != "" {
+		r.RouteEntryId = &v
+	}
+	if v := p.Get("RouteEntryName"); v != "" {
+		r.RouteEntryName = &v
+	}
+	if v := p.Get("RouteEntryType"); v != "" {
+		v = spelled(v, "Custom", "System", "BGP", "CEN", "ECR")
+		if !oneOf(v, "Custom", "System", "BGP", "CEN", "ECR") {
+			return nil, invalidParameter("RouteEntryType")
+		}
+		r.RouteEntryType = &v
+	}
+	if v := p.Get("DestinationCidrBlock"); v != "" {
+		a, ok := parseCIDROrIPv4(v)
+		if !ok {
+			return nil, invalidParameter("DestinationCidrBlock")
+		}
+		r.DestinationCidrBlock = &a
+	}
+	if v := p.Get("NextHopType"); v != "" {
+		r.NextHopType = &v
+	}
+	if v := p.Get("NextHopId"); v != "" {
+		r.NextHopId = &v
+	}
+	if v := p.Get("IpVersion"); v != "" {
+		v = spelled(v, "IPv4", "IPv6")
+		if !oneOf(v, "IPv4", "IPv6") {
+			return nil, invalidParameter("IpVersion")
+		}
+		r.IpVersion = &v
+	}
+	if v := p.Get("MaxResult"); v != "" {
+		n, ok := parseInt(v, 1, 100)
+		if !ok {
+			return nil, invalidParameter("MaxResult")
+		}
+		r.MaxResult = n
+	}
+	if v := p.Get("NextToken"); v != "" {
+		r.NextToken = &v
+	}
+	{
+		n, ok := p.indexes("DestCidrBlockList", "")
+		if !ok {
+			return nil, invalidParameter("DestCidrBlockList")
+		}
+		if n > 200 {
+			return nil, invalidParameter("DestCidrBlockList")
+		}
+		for i := range n {
+			name := "DestCidrBlockList." + strconv.Itoa(i+1)
+			v := p.Get(name)
+			if v == "" {
+				return nil, missingParameter(name)
+			}
+			a, ok := parseCIDROrIPv4(v)
+			if !ok {
+				return nil, invalidParameter(name)
+			}
+			r.DestCidrBlockList = append(r.DestCidrBlockList, a)
+		}
+	}
+	return r, nil
+}
+
+// DescribeRouteEntryListResponse is the answer of DescribeRouteEntryList.
+type DescribeRouteEntryListResponse struct {
+	XMLName     xml.Name                          `json:"-" xml:"DescribeRouteEntryListResponse"`
+	RouteEntrys DescribeRouteEntryListRouteEntrys `json:"RouteEntrys" xml:"RouteEntrys"`
+	NextToken   string                            `json:"NextToken" xml:"NextToken"`
+	RequestId   string                            `json:"RequestId" xml:"RequestId"`
+}
+
+// DescribeRouteEntryListRouteEntrys is the element around the items of a list.
+type DescribeRouteEntryListRouteEntrys struct {
+	RouteEntry []DescribeRouteEntryListRouteEntry `json:"RouteEntry" xml:"RouteEntry"`
+}
+
+// SetRequestID implements Response.
+func (r *DescribeRouteEntryListResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *DescribeRouteEntryListResponse) fill() {
+	if r.RouteEntrys.RouteEntry == nil {
+		r.RouteEntrys.RouteEntry = []DescribeRouteEntryListRouteEntry{}
+	}
+	for i := range r.RouteEntrys.RouteEntry {
+		r.RouteEntrys.RouteEntry[i].fill()
+	}
+}
+
+// DescribeRouteEntryListRouteEntry is a part of the answer of DescribeRouteEntryList.
+type DescribeRouteEntryListRouteEntry struct {
+	RouteEntryId         string                                   `json:"RouteEntryId" xml:"RouteEntryId"`
+	RouteTableId         string                                   `json:"RouteTableId" xml:"RouteTableId"`
+	DestinationCidrBlock string                                   `json:"DestinationCidrBlock" xml:"DestinationCidrBlock"`
+	IpVersion            string                                   `json:"IpVersion" xml:"IpVersion"`
+	Type                 string                                   `json:"Type" xml:"Type"`
+	Origin               string                                   `json:"Origin" xml:"Origin"`
+	Status               string                                   `json:"Status" xml:"Status"`
+	RouteEntryName       string                                   `json:"RouteEntryName" xml:"RouteEntryName"`
+	Description          string                                   `json:"Description" xml:"Description"`
+	NextHops             DescribeRouteEntryListRouteEntryNextHops `json:"NextHops" xml:"NextHops"`
+}
+
+// DescribeRouteEntryListRouteEntryNextHops is the element around the items of a list.
+type DescribeRouteEntryListRouteEntryNextHops struct {
+	NextHop []DescribeRouteEntryListRouteEntryNextHop `json:"NextHop" xml:"NextHop"`
+}
+
+func (r *DescribeRouteEntryListRouteEntry) fill() {
+	if r.NextHops.NextHop == nil {
+		r.NextHops.NextHop = []DescribeRouteEntryListRouteEntryNextHop{}
+	}
+}
+
+// DescribeRouteEntryListRouteEntryNextHop is a part of the answer of DescribeRouteEntryList.
+type DescribeRouteEntryListRouteEntryNextHop struct {
+	NextHopType string `json:"NextHopType" xml:"NextHopType"`
+	NextHopId   string `json:"NextHopId" xml:"NextHopId"`
+	Enabled     int    `json:"Enabled" xml:"Enabled"`
+	Weight      int    `json:"Weight" xml:"Weight"`
+}
+
+// DescribeRouteTableListRequest holds the checked parameters of DescribeRouteTableList.
+type DescribeRouteTableListRequest struct {
+	// region of the resource; left out: any. Nil: not given.
+	RegionId *string
+	// Nil: not given.
+	VpcId *string
+	// Nil: not given.
+	RouteTableId *string
+	// Nil: not given.
+	RouteTableName *string
+	// Nil: not given.
+	RouteTableType *string
+	// Nil: not given.
+	RouterType *string
+	// Nil: not given.
+	RouterId *string
+	// page to return, counted from 1.
+	PageNumber int
+	// rows per page.
+	PageSize int
+	// resource group that it has to be in. Nil: not given.
+	ResourceGroupId *string
+	// Nil: not given.
+	Tag []DescribeRouteTableListTag
+}
+
+// DescribeRouteTableListTag is one item of Tag.N.
+type DescribeRouteTableListTag struct {
+	// key of a tag that has to be there; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://.
+	Key string
+	// value that the tag has to have; without one it may have any. Nil: not given.
+	Value *string
+}
+
+func decodeDescribeRouteTableList(p *Params) (any, *Error) {
+	r := &DescribeRouteTableListRequest{PageNumber: 1, PageSize: 10}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = &v
+	}
+	if v := p.Get("VpcId"); v != "" {
+		r.VpcId = &v
+	}
+	if v := p.Get("RouteTableId"); v != "" {
+		r.RouteTableId = &v
+	}
+	if v := p.Get("RouteTableName"); v != "" {
+		r.RouteTableName = &v
+	}
+	if v := p.Get("RouteTableType"); v != "" {
+		v = spelled(v, "System", "Custom")
+		if !oneOf(v, "System", "Custom") {
+			return nil, invalidParameter("RouteTableType")
+		}
+		r.RouteTableType = &v
+	}
+	if v := p.Get("RouterType"); v != "" {
+		if !oneOf(v, "VRouter", "VBR") {
+			return nil, invalidParameter("RouterType")
+		}
+		r.RouterType = &v
+	}
+	if v := p.Get("RouterId"); v != "" {
+		r.RouterId = &v
+	}
+	if v := p.Get("PageNumber"); v != "" {
+		n, ok := parseInt(v, 1, 2147483647)
+		if !ok {
+			return nil, invalidParameter("PageNumber")
+		}
+		r.PageNumber = n
+	}
+	if v := p.Get("PageSize"); v != "" {
+		n, ok := parseInt(v, 1, 50)
+		if !ok {
+			return nil, invalidParameter("PageSize")
+		}
+		r.PageSize = n
+	}
+	if v := p.Get("ResourceGroupId"); v != "" {
+		r.ResourceGroupId = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x DescribeRouteTableListTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
+	}
+	return r, nil
+}
+
+// DescribeRouteTableListResponse is the answer of DescribeRouteTableList.
+type DescribeRouteTableListResponse struct {
+	XMLName         xml.Name                              `json:"-" xml:"DescribeRouteTableListResponse"`
+	RouterTableList DescribeRouteTableListRouterTableList `json:"RouterTableList" xml:"RouterTableList"`
+	TotalCount      int                                   `json:"TotalCount" xml:"TotalCount"`
+	PageNumber      int                                   `json:"PageNumber" xml:"PageNumber"`
+	PageSize        int                                   `json:"PageSize" xml:"PageSize"`
+	RequestId       string                                `json:"RequestId" xml:"RequestId"`
+}
+
+// DescribeRouteTableListRouterTableList is the element around the items of a list.
+type DescribeRouteTableListRouterTableList struct {
+	RouterTableListType []DescribeRouteTableListRouterTableListType `json:"RouterTableListType" xml:"RouterTableListType"`
+}
+
+// SetRequestID implements Response.
+func (r *DescribeRouteTableListResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *DescribeRouteTableListResponse) fill() {
+	if r.RouterTableList.RouterTableListType == nil {
+		r.RouterTableList.RouterTableListType = []DescribeRouteTableListRouterTableListType{}
+	}
+	for i := range r.RouterTableList.RouterTableListType {
+		r.RouterTableList.RouterTableListType[i].fill()
+	}
+}
+
+// DescribeRouteTableListRouterTableListType is a part of the answer of DescribeRouteTableList.
+type DescribeRouteTableListRouterTableListType struct {
+	VpcId                  string                                              `json:"VpcId" xml:"VpcId"`
+	RouterType             string                                              `json:"RouterType" xml:"RouterType"`
+	RouterId               string                                              `json:"RouterId" xml:"RouterId"`
+	RouteTableId           string                                              `json:"RouteTableId" xml:"RouteTableId"`
+	RouteTableName         string                                              `json:"RouteTableName" xml:"RouteTableName"`
+	RouteTableType         string                                              `json:"RouteTableType" xml:"RouteTableType"`
+	Status                 string                                              `json:"Status" xml:"Status"`
+	Description            string                                              `json:"Description" xml:"Description"`
+	CreationTime           string                                              `json:"CreationTime" xml:"CreationTime"`
+	AssociateType          string                                              `json:"AssociateType" xml:"AssociateType"`
+	OwnerId                int64                                               `json:"OwnerId" xml:"OwnerId"`
+	ResourceGroupId        string                                              `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	RoutePropagationEnable bool                                                `json:"RoutePropagationEnable" xml:"RoutePropagationEnable"`
+	VSwitchIds             DescribeRouteTableListRouterTableListTypeVSwitchIds `json:"VSwitchIds" xml:"VSwitchIds"`
+	Tags                   DescribeRouteTableListRouterTableListTypeTags       `json:"Tags" xml:"Tags"`
+}
+
+// DescribeRouteTableListRouterTableListTypeVSwitchIds is the element around the items of a list.
+type DescribeRouteTableListRouterTableListTypeVSwitchIds struct {
+	VSwitchId []string `json:"VSwitchId" xml:"VSwitchId"`
+}
+
+// DescribeRouteTableListRouterTableListTypeTags is the element around the items of a list.
+type DescribeRouteTableListRouterTableListTypeTags struct {
+	Tag []DescribeRouteTableListRouterTableListTypeTag `json:"Tag" xml:"Tag"`
+}
+
+func (r *DescribeRouteTableListRouterTableListType) fill() {
+	if r.VSwitchIds.VSwitchId == nil {
+		r.VSwitchIds.VSwitchId = []string{}
+	}
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeRouteTableListRouterTableListTypeTag{}
+	}
+}
+
+// DescribeRouteTableListRouterTableListTypeTag is a part of the answer of DescribeRouteTableList.
+type DescribeRouteTableListRouterTableListTypeTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
+}
+
+// CreateRouteTableRequest holds the checked parameters of CreateRouteTable.
+type CreateRouteTableRequest struct {
+	RegionId string
+	VpcId    string
+	// 1 to 128 characters on one line; must not begin with http:// or https://.
+	RouteTableName string
+	// 1 to 256 characters; must not begin with http:// or https://.
+	Description   string
+	AssociateType string
+	// ASCII; chosen by the client, unique per distinct request; makes a repeated call idempotent. Nil: not given.
+	ClientToken *string
+	// Nil: not given.
+	Tag []CreateRouteTableTag
+}
+
+// CreateRouteTableTag is one item of Tag.N.
+type CreateRouteTableTag struct {
+	// key of a tag that it gets; at most 128 characters; must not begin with aliyun or acs: and must not contain http:// or https://.
+	Key string
+	// value of the tag, which may be empty. Nil: not given.
+	Value *string
+}
+
+func decodeCreateRouteTable(p *Params) (any, *Error) {
+	r := &CreateRouteTableRequest{AssociateType: "VSwitch"}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if p.Get("VpcId") == "" {
+		return nil, missingParameter("VpcId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	if v := p.Get("VpcId"); v != "" {
+		r.VpcId = v
+	}
+	if v, ok := p.Lookup("RouteTableName"); ok {
+		if v != "" && !isName(v, 1, 128) {
+			return nil, invalidParameter("RouteTableName")
+		}
+		r.RouteTableName = v
+	}
+	if v, ok := p.Lookup("Description"); ok {
+		if v != "" && !isDescription(v, 1, 256) {
+			return nil, invalidParameter("Description")
+		}
+		r.Description = v
+	}
+	if v := p.Get("AssociateType"); v != "" {
+		v = spelled(v, "VSwitch")
+		if !oneOf(v, "VSwitch") {
+			return nil, invalidParameter("AssociateType")
+		}
+		r.AssociateType = v
+	}
+	if v := p.Get("ClientToken"); v != "" {
+		if !isToken(v, 64) {
+			return nil, invalidParameter("ClientToken")
+		}
+		r.ClientToken = &v
+	}
+	{
+		n, ok := p.indexes("Tag", "Key", "Value")
+		if !ok {
+			return nil, invalidParameter("Tag")
+		}
+		if n > 20 {
+			return nil, invalidParameter("Tag")
+		}
+		for i := range n {
+			var x CreateRouteTableTag
+			prefix := "Tag." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			if v := p.Get(name); v != "" {
+				if !isTag(v, 128) {
+					return nil, invalidParameter(name)
+				}
+				x.Value = &v
+			}
+			r.Tag = append(r.Tag, x)
+		}
+	}
+	return r, nil
+}
+
+// CreateRouteTableResponse is the answer of CreateRouteTable.
+type CreateRouteTableResponse struct {
+	XMLName      xml.Name `json:"-" xml:"CreateRouteTableResponse"`
+	RouteTableId string   `json:"RouteTableId" xml:"RouteTableId"`
+	RequestId    string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *CreateRouteTableResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *CreateRouteTableResponse) fill() {}
+
+// ModifyRouteTableAttributesRequest holds the checked parameters of ModifyRouteTableAttributes.
+type ModifyRouteTableAttributesRequest struct {
+	// region of the resource; left out: any. Nil: not given.
+	RegionId     *string
+	RouteTableId string
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
+	RouteTableName *string
+	// 1 to 256 characters; must not begin with http:// or https://. Nil: not given.
+	Description *string
+	// whether what a VPN gateway learns may go into it: true of the VPC's own table, false of a custom one. Nil: not given.
+	RoutePropagationEnable *bool
+}
+
+func decodeModifyRouteTableAttributes(p *Params) (any, *Error) {
+	r := &ModifyRouteTableAttributesRequest{}
+	if p.Get("RouteTableId") == "" {
+		return nil, missingParameter("RouteTableId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = &v
+	}
+	if v := p.Get("RouteTableId"); v != "" {
+		r.RouteTableId = v
+	}
+	if v, ok := p.Lookup("RouteTableName"); ok {
+		if v != "" && !isName(v, 1, 128) {
+			return nil, invalidParameter("RouteTableName")
+		}
+		r.RouteTableName = &v
+	}
+	if v, ok := p.Lookup("Description"); ok {
+		if v != "" && !isDescription(v, 1, 256) {
+			return nil, invalidParameter("Description")
+		}
+		r.Description = &v
+	}
+	if v := p.Get("RoutePropagationEnable"); v != "" {
+		b, ok := parseBool(v)
+		if !ok {
+			return nil, invalidParameter("RoutePropagationEnable")
+		}
+		r.RoutePropagationEnable = &b
+	}
+	return r, nil
+}
+
+// ModifyRouteTableAttributesResponse is the answer of ModifyRouteTableAttributes.
+type ModifyRouteTableAttributesResponse struct {
+	XMLName   xml.Name `json:"-" xml:"ModifyRouteTableAttributesResponse"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *ModifyRouteTableAttributesResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *ModifyRouteTableAttributesResponse) fill() {}
+
+// DeleteRouteTableRequest holds the checked parameters of DeleteRouteTable.
+type DeleteRouteTableRequest struct {
+	// region of the resource; left out: any. Nil: not given.
+	RegionId     *string
+	RouteTableId string
+}
+
+func decodeDeleteRouteTable(p *Params) (any, *Error) {
+	r := &DeleteRouteTableRequest{}
+	if p.Get("RouteTableId") == "" {
+		return nil, missingParameter("RouteTableId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = &v
+	}
+	if v := p.Get("RouteTableId"); v != "" {
+		r.RouteTableId = v
+	}
+	return r, nil
+}
+
+// DeleteRouteTableResponse is the answer of DeleteRouteTable.
+type DeleteRouteTableResponse struct {
+	XMLName   xml.Name `json:"-" xml:"DeleteRouteTableResponse"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *DeleteRouteTableResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *DeleteRouteTableResponse) fill() {}
+
+// AssociateRouteTableRequest holds the checked parameters of AssociateRouteTable.
+type AssociateRouteTableRequest struct {
+	// region of the resource; left out: any. Nil: not given.
+	RegionId     *string
+	RouteTableId string
+	VSwitchId    string
+	// ASCII; chosen by the client, unique per distinct request; makes a repeated call idempotent. Nil: not given.
+	ClientToken *string
+}
+
+func decodeAssociateRouteTable(p *Params) (any, *Error) {
+	r := &AssociateRouteTableRequest{}
+	if p.Get("RouteTableId") == "" {
+		return nil, missingParameter("RouteTableId")
+	}
+	if p.Get("VSwitchId") == "" {
+		return nil, missingParameter("VSwitchId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = &v
+	}
+	if v := p.Get("RouteTableId"); v != "" {
+		r.RouteTableId = v
+	}
+	if v := p.Get("VSwitchId"); v != "" {
+		r.VSwitchId = v
+	}
+	if v := p.Get("ClientToken"); v != "" {
+		if !isToken(v, 64) {
+			return nil, invalidParameter("ClientToken")
+		}
+		r.ClientToken = &v
+	}
+	return r, nil
+}
+
+// AssociateRouteTableResponse is the answer of AssociateRouteTable.
+type AssociateRouteTableResponse struct {
+	XMLName   xml.Name `json:"-" xml:"AssociateRouteTableResponse"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *AssociateRouteTableResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *AssociateRouteTableResponse) fill() {}
+
+// UnassociateRouteTableRequest holds the checked parameters of UnassociateRouteTable.
+type UnassociateRouteTableRequest struct {
+	// region of the resource; left out: any. Nil: not given.
+	RegionId     *string
+	RouteTableId string
+	VSwitchId    string
+	// ASCII; chosen by the client, unique per distinct request; makes a repeated call idempotent. Nil: not given.
+	ClientToken *string
+}
+
+func decodeUnassociateRouteTable(p *Params) (any, *Error) {
+	r := &UnassociateRouteTableRequest{}
+	if p.Get("RouteTableId") == "" {
+		return nil, missingParameter("RouteTableId")
+	}
+	if p.Get("VSwitchId") == "" {
+		return nil, missingParameter("VSwitchId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = &v
+	}
+	if v := p.Get("RouteTableId"); v != "" {
+		r.RouteTableId = v
+	}
+	if v := p.Get("VSwitchId"); v != "" {
+		r.VSwitchId = v
+	}
+	if v := p.Get("ClientToken"); v != "" {
+		if !isToken(v, 64) {
+			return nil, invalidParameter("ClientToken")
+		}
+		r.ClientToken = &v
+	}
+	return r, nil
+}
+
+// UnassociateRouteTableResponse is the answer of UnassociateRouteTable.
+type UnassociateRouteTableResponse struct {
+	XMLName   xml.Name `json:"-" xml:"UnassociateRouteTableResponse"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *UnassociateRouteTableResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *UnassociateRouteTableResponse) fill() {}

@@ -20,7 +20,7 @@ type CreateSnatEntryRequest struct {
 	SourceVSwitchId *string
 	// CIDR block of a VSwitch, or the address of an ECS instance as /32; mutually exclusive with SourceVSwitchId; older document: VSwitch block only. Nil: not given.
 	SourceCIDR *netip.Prefix
-	// 1-128 characters, as today's clients give names; the newer document has 2-128, the first a letter; must not start with http:// or https://. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	SnatEntryName *string
 	// 1: all connections of a host leave by one address of the pool, as they do with 0, too. Not in the documents.
 	EipAffinity int
@@ -64,7 +64,7 @@ func decodeCreateSnatEntry(p *Params) (any, *Error) {
 		r.SourceCIDR = &a
 	}
 	if v, ok := p.Lookup("SnatEntryName"); ok {
-		if v != "" && !isLabel(v, 1, 128) {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.SnatEntryName = &v
@@ -107,7 +107,7 @@ type ModifySnatEntryRequest struct {
 	SnatEntryId string
 	// one public IP or several, separated by commas (IP pool). Nil: not given.
 	SnatIp []netip.Addr
-	// 1-128 characters, as today's clients give names; the newer document has 2-128, the first a letter; must not start with http:// or https://. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	SnatEntryName *string
 	// 1: all connections of a host leave by one address of the pool, as they do with 0, too. Nil: not given. Not in the documents.
 	EipAffinity *int
@@ -144,7 +144,7 @@ func decodeModifySnatEntry(p *Params) (any, *Error) {
 		r.SnatIp = list
 	}
 	if v, ok := p.Lookup("SnatEntryName"); ok {
-		if v != "" && !isLabel(v, 1, 128) {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
 		}
 		r.SnatEntryName = &v

@@ -14,7 +14,7 @@ type CreateVpcRequest struct {
 	RegionId string
 	// 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or a subnet of one of them; mask length 8 to 24.
 	CidrBlock netip.Prefix
-	// Name of the VPC. Starts with a Latin letter or a Chinese character; may hold digits, '_' and '-'; must not begin with http:// or https://; empty when left out.
+	// 1 to 128 characters on one line; must not begin with http:// or https://; empty when left out.
 	VpcName string
 	// Description of the VPC. Must not begin with http:// or https://; empty when left out.
 	Description string
@@ -52,13 +52,13 @@ func decodeCreateVpc(p *Params) (any, *Error) {
 		r.CidrBlock = a
 	}
 	if v, ok := p.Lookup("VpcName"); ok {
-		if v != "" && !isName(v, 2, 128, "_-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidVpcName.Malformed", "Specified VPC name is not valid."}
 		}
 		r.VpcName = v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 2, 256, false) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, &Error{400, "InvalidVpcDescription.Malformed", "Specified VPC description is not valid."}
 		}
 		r.Description = v
@@ -182,6 +182,8 @@ type DescribeVpcsRequest struct {
 	VpcName *string
 	// resource group that it has to be in. Nil: not given. Not in the documents.
 	ResourceGroupId *string
+	// id of the account that has it: only the caller's own are shown. Nil: not given. Not in the documents.
+	VpcOwnerId *int
 	// Nil: not given.
 	Tag []DescribeVpcsTag
 }
@@ -231,6 +233,13 @@ func decodeDescribeVpcs(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ResourceGroupId"); v != "" {
 		r.ResourceGroupId = &v
+	}
+	if v := p.Get("VpcOwnerId"); v != "" {
+		n, ok := parseInt(v, 0, 9223372036854775807)
+		if !ok {
+			return nil, invalidParameter("VpcOwnerId")
+		}
+		r.VpcOwnerId = &n
 	}
 	{
 		n, ok := p.indexes("Tag", "Key", "Value")
@@ -318,6 +327,16 @@ type DescribeVpcsVpc struct {
 	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 	// Not in the documents.
 	Tags DescribeVpcsVpcTags `json:"Tags" xml:"Tags"`
+	// CIDR blocks beside the first one. Not in the documents.
+	SecondaryCidrBlocks DescribeVpcsVpcSecondaryCidrBlocks `json:"SecondaryCidrBlocks" xml:"SecondaryCidrBlocks"`
+	// ids of its route tables. Not in the documents.
+	RouterTableIds DescribeVpcsVpcRouterTableIds `json:"RouterTableIds" xml:"RouterTableIds"`
+	// ids of its NAT gateways. Not in the documents.
+	NatGatewayIds DescribeVpcsVpcNatGatewayIds `json:"NatGatewayIds" xml:"NatGatewayIds"`
+	// id of the account. Not in the documents.
+	OwnerId int64 `json:"OwnerId" xml:"OwnerId"`
+	// Not in the documents.
+	EnabledIpv6 bool `json:"EnabledIpv6" xml:"EnabledIpv6"`
 }
 
 // DescribeVpcsVpcVSwitchIds is the element around the items of a list.
@@ -335,6 +354,21 @@ type DescribeVpcsVpcTags struct {
 	Tag []DescribeVpcsVpcTag `json:"Tag" xml:"Tag"`
 }
 
+// DescribeVpcsVpcSecondaryCidrBlocks is the element around the items of a list.
+type DescribeVpcsVpcSecondaryCidrBlocks struct {
+	SecondaryCidrBlock []string `json:"SecondaryCidrBlock" xml:"SecondaryCidrBlock"`
+}
+
+// DescribeVpcsVpcRouterTableIds is the element around the items of a list.
+type DescribeVpcsVpcRouterTableIds struct {
+	RouterTableIds []string `json:"RouterTableIds" xml:"RouterTableIds"`
+}
+
+// DescribeVpcsVpcNatGatewayIds is the element around the items of a list.
+type DescribeVpcsVpcNatGatewayIds struct {
+	NatGatewayIds []string `json:"NatGatewayIds" xml:"NatGatewayIds"`
+}
+
 func (r *DescribeVpcsVpc) fill() {
 	if r.VSwitchIds.VSwitchId == nil {
 		r.VSwitchIds.VSwitchId = []string{}
@@ -344,6 +378,15 @@ func (r *DescribeVpcsVpc) fill() {
 	}
 	if r.Tags.Tag == nil {
 		r.Tags.Tag = []DescribeVpcsVpcTag{}
+	}
+	if r.SecondaryCidrBlocks.SecondaryCidrBlock == nil {
+		r.SecondaryCidrBlocks.SecondaryCidrBlock = []string{}
+	}
+	if r.RouterTableIds.RouterTableIds == nil {
+		r.RouterTableIds.RouterTableIds = []string{}
+	}
+	if r.NatGatewayIds.NatGatewayIds == nil {
+		r.NatGatewayIds.NatGatewayIds = []string{}
 	}
 }
 
@@ -357,7 +400,7 @@ type DescribeVpcsVpcTag struct {
 type ModifyVpcAttributeRequest struct {
 	// The VPC to change.
 	VpcId string
-	// New name. Starts with a Latin letter or a Chinese character; may hold digits, '_' and '-'; must not begin with http:// or https://; empty when left out. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://; empty when left out. Nil: not given.
 	VpcName *string
 	// New description. Must not begin with http:// or https://; empty when left out. Nil: not given.
 	Description *string
@@ -374,13 +417,13 @@ func decodeModifyVpcAttribute(p *Params) (any, *Error) {
 		r.VpcId = v
 	}
 	if v, ok := p.Lookup("VpcName"); ok {
-		if v != "" && !isName(v, 2, 128, "_-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidVpcName.Malformed", "Specified VPC name is not valid."}
 		}
 		r.VpcName = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 2, 256, false) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, &Error{400, "InvalidVpcDescription.Malformed", "Specified VPC description is not valid."}
 		}
 		r.Description = &v
@@ -412,3 +455,198 @@ type ModifyVpcAttributeResponse struct {
 func (r *ModifyVpcAttributeResponse) SetRequestID(id string) { r.RequestId = id }
 
 func (r *ModifyVpcAttributeResponse) fill() {}
+
+// DescribeVpcAttributeRequest holds the checked parameters of DescribeVpcAttribute.
+type DescribeVpcAttributeRequest struct {
+	VpcId string
+	// region of the resource; left out: any. Nil: not given.
+	RegionId *string
+}
+
+func decodeDescribeVpcAttribute(p *Params) (any, *Error) {
+	r := &DescribeVpcAttributeRequest{}
+	if p.Get("VpcId") == "" {
+		return nil, missingParameter("VpcId")
+	}
+	if v := p.Get("VpcId"); v != "" {
+		r.VpcId = v
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = &v
+	}
+	return r, nil
+}
+
+// DescribeVpcAttributeResponse is the answer of DescribeVpcAttribute.
+type DescribeVpcAttributeResponse struct {
+	XMLName  xml.Name `json:"-" xml:"DescribeVpcAttributeResponse"`
+	VpcId    string   `json:"VpcId" xml:"VpcId"`
+	RegionId string   `json:"RegionId" xml:"RegionId"`
+	Status   string   `json:"Status" xml:"Status"`
+	// [2,128] characters, first a letter or Chinese character, then also digits, '_' and '-'; not beginning with http:// or https://; may be empty.
+	VpcName string `json:"VpcName" xml:"VpcName"`
+	// Ids of its VSwitches.
+	VSwitchIds DescribeVpcAttributeVSwitchIds `json:"VSwitchIds" xml:"VSwitchIds"`
+	CidrBlock  string                         `json:"CidrBlock" xml:"CidrBlock"`
+	VRouterId  string                         `json:"VRouterId" xml:"VRouterId"`
+	// [2,256] characters, not beginning with http:// or https://; may be empty.
+	Description string `json:"Description" xml:"Description"`
+	// The table's pattern YYYY-MM-DDThh:mmZ has no seconds, the examples do.
+	CreationTime string `json:"CreationTime" xml:"CreationTime"`
+	// Whether it is the region's default VPC; missing in the examples.
+	IsDefault bool `json:"IsDefault" xml:"IsDefault"`
+	// User-side networks.
+	UserCidrs DescribeVpcAttributeUserCidrs `json:"UserCidrs" xml:"UserCidrs"`
+	// resource group that it is in.
+	ResourceGroupId string                   `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	Tags            DescribeVpcAttributeTags `json:"Tags" xml:"Tags"`
+	// CIDR blocks beside the first one.
+	SecondaryCidrBlocks DescribeVpcAttributeSecondaryCidrBlocks `json:"SecondaryCidrBlocks" xml:"SecondaryCidrBlocks"`
+	// id of the account.
+	OwnerId            int64  `json:"OwnerId" xml:"OwnerId"`
+	EnabledIpv6        bool   `json:"EnabledIpv6" xml:"EnabledIpv6"`
+	ClassicLinkEnabled bool   `json:"ClassicLinkEnabled" xml:"ClassicLinkEnabled"`
+	SupportIpv4Gateway bool   `json:"SupportIpv4Gateway" xml:"SupportIpv4Gateway"`
+	RequestId          string `json:"RequestId" xml:"RequestId"`
+}
+
+// DescribeVpcAttributeVSwitchIds is the element around the items of a list.
+type DescribeVpcAttributeVSwitchIds struct {
+	VSwitchId []string `json:"VSwitchId" xml:"VSwitchId"`
+}
+
+// DescribeVpcAttributeUserCidrs is the element around the items of a list.
+type DescribeVpcAttributeUserCidrs struct {
+	UserCidr []string `json:"UserCidr" xml:"UserCidr"`
+}
+
+// DescribeVpcAttributeTags is the element around the items of a list.
+type DescribeVpcAttributeTags struct {
+	Tag []DescribeVpcAttributeTag `json:"Tag" xml:"Tag"`
+}
+
+// DescribeVpcAttributeSecondaryCidrBlocks is the element around the items of a list.
+type DescribeVpcAttributeSecondaryCidrBlocks struct {
+	SecondaryCidrBlock []string `json:"SecondaryCidrBlock" xml:"SecondaryCidrBlock"`
+}
+
+// SetRequestID implements Response.
+func (r *DescribeVpcAttributeResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *DescribeVpcAttributeResponse) fill() {
+	if r.VSwitchIds.VSwitchId == nil {
+		r.VSwitchIds.VSwitchId = []string{}
+	}
+	if r.UserCidrs.UserCidr == nil {
+		r.UserCidrs.UserCidr = []string{}
+	}
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeVpcAttributeTag{}
+	}
+	if r.SecondaryCidrBlocks.SecondaryCidrBlock == nil {
+		r.SecondaryCidrBlocks.SecondaryCidrBlock = []string{}
+	}
+}
+
+// DescribeVpcAttributeTag is a part of the answer of DescribeVpcAttribute.
+type DescribeVpcAttributeTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
+}
+
+// AssociateVpcCidrBlockRequest holds the checked parameters of AssociateVpcCidrBlock.
+type AssociateVpcCidrBlockRequest struct {
+	VpcId string
+	// region of the resource; left out: any. Nil: not given.
+	RegionId *string
+	// 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or a part of one; mask length 8 to 24; overlaps no block of the VPC.
+	SecondaryCidrBlock netip.Prefix
+	IpVersion          string
+}
+
+func decodeAssociateVpcCidrBlock(p *Params) (any, *Error) {
+	r := &AssociateVpcCidrBlockRequest{IpVersion: "IPV4"}
+	if p.Get("VpcId") == "" {
+		return nil, missingParameter("VpcId")
+	}
+	if p.Get("SecondaryCidrBlock") == "" {
+		return nil, missingParameter("SecondaryCidrBlock")
+	}
+	if v := p.Get("VpcId"); v != "" {
+		r.VpcId = v
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = &v
+	}
+	if v := p.Get("SecondaryCidrBlock"); v != "" {
+		a, ok := parseCIDR(v)
+		if !ok {
+			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
+		}
+		r.SecondaryCidrBlock = a
+	}
+	if v := p.Get("IpVersion"); v != "" {
+		v = spelled(v, "IPV4")
+		if !oneOf(v, "IPV4") {
+			return nil, invalidParameter("IpVersion")
+		}
+		r.IpVersion = v
+	}
+	return r, nil
+}
+
+// AssociateVpcCidrBlockResponse is the answer of AssociateVpcCidrBlock.
+type AssociateVpcCidrBlockResponse struct {
+	XMLName   xml.Name `json:"-" xml:"AssociateVpcCidrBlockResponse"`
+	CidrBlock string   `json:"CidrBlock" xml:"CidrBlock"`
+	IpVersion string   `json:"IpVersion" xml:"IpVersion"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *AssociateVpcCidrBlockResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *AssociateVpcCidrBlockResponse) fill() {}
+
+// UnassociateVpcCidrBlockRequest holds the checked parameters of UnassociateVpcCidrBlock.
+type UnassociateVpcCidrBlockRequest struct {
+	VpcId string
+	// region of the resource; left out: any. Nil: not given.
+	RegionId           *string
+	SecondaryCidrBlock netip.Prefix
+}
+
+func decodeUnassociateVpcCidrBlock(p *Params) (any, *Error) {
+	r := &UnassociateVpcCidrBlockRequest{}
+	if p.Get("VpcId") == "" {
+		return nil, missingParameter("VpcId")
+	}
+	if p.Get("SecondaryCidrBlock") == "" {
+		return nil, missingParameter("SecondaryCidrBlock")
+	}
+	if v := p.Get("VpcId"); v != "" {
+		r.VpcId = v
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = &v
+	}
+	if v := p.Get("SecondaryCidrBlock"); v != "" {
+		a, ok := parseCIDR(v)
+		if !ok {
+			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
+		}
+		r.SecondaryCidrBlock = a
+	}
+	return r, nil
+}
+
+// UnassociateVpcCidrBlockResponse is the answer of UnassociateVpcCidrBlock.
+type UnassociateVpcCidrBlockResponse struct {
+	XMLName   xml.Name `json:"-" xml:"UnassociateVpcCidrBlockResponse"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *UnassociateVpcCidrBlockResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *UnassociateVpcCidrBlockResponse) fill() {}

@@ -20,7 +20,7 @@ type CreateVpnConnectionRequest struct {
 	RemoteSubnet []netip.Prefix
 	// ASCII; made by the client, unique among requests, makes the call idempotent. The VPC API reference calls it 'Token'. Nil: not given.
 	ClientToken *string
-	// letters, Chinese characters, digits, '.', '_' and '-'; starts with a letter or Chinese character; must not start with http:// or https://. The VPC API reference: at most 100 characters. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	Name *string
 	// true: tear down a negotiated tunnel and negotiate as soon as the configuration is done; false: negotiate when inbound traffic is seen. Nil: not given.
 	EffectImmediately *bool
@@ -358,7 +358,7 @@ func decodeCreateVpnConnection(p *Params) (any, *Error) {
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isName(v, 2, 128, "._-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, invalidParameter("Name")
 		}
 		r.Name = &v
@@ -476,7 +476,7 @@ type ModifyVpnConnectionAttributeRequest struct {
 	VpnConnectionId string
 	// ASCII; made by the client, unique among requests, makes the call idempotent. Nil: not given.
 	ClientToken *string
-	// letters, Chinese characters, digits, '.', '_' and '-'; starts with a letter or Chinese character; must not start with http:// or https://. The VPC API reference: the ID of the connection when not given. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	Name *string
 	// blocks on the VPC side, separated by commas; used in the phase 2 negotiation. Nil: not given.
 	LocalSubnet []netip.Prefix
@@ -780,7 +780,7 @@ func decodeModifyVpnConnectionAttribute(p *Params) (any, *Error) {
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isName(v, 2, 128, "._-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidName", "The name is not valid"}
 		}
 		r.Name = &v

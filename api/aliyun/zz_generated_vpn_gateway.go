@@ -15,7 +15,7 @@ type CreateVpnGatewayRequest struct {
 	VpcId string
 	// public bandwidth of the gateway.
 	Bandwidth int
-	// the ID of the gateway when not given; letters, Chinese characters, digits, '_' and '-' ('.' is not listed here, but is for ModifyVpnGatewayAttribute); starts with a letter or Chinese character; must not start with http:// or https://. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	Name *string
 	// billing method; the examples give PREPAY for the China site and POSTPAY for the international site; no default is stated. Nil: not given.
 	InstanceChargeType *string
@@ -72,7 +72,7 @@ func decodeCreateVpnGateway(p *Params) (any, *Error) {
 		r.Bandwidth = n
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isName(v, 2, 128, "_-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, invalidParameter("Name")
 		}
 		r.Name = &v
@@ -190,9 +190,9 @@ type ModifyVpnGatewayAttributeRequest struct {
 	VpnGatewayId string
 	// ASCII; made by the client, unique among requests, makes the call idempotent. The VPC API reference calls it 'Token'. Nil: not given.
 	ClientToken *string
-	// letters, Chinese characters, digits, '.', '_' and '-'; starts with a letter or Chinese character; must not start with http:// or https://. The VPC API reference: at most 100 characters, and the instance ID when not given. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://. Nil: not given.
 	Name *string
-	// starts with a letter or Chinese character; must not start with http:// or https://. The VPC API reference: at most 100 characters, empty when not given. Nil: not given.
+	// 1 to 256 characters; must not begin with http:// or https://; empty when left out. Nil: not given.
 	Description *string
 	// whether BGP routes are propagated to the VPC by themselves; the VPN Gateway API reference only, no default stated. Nil: not given.
 	AutoPropagate *bool
@@ -219,13 +219,13 @@ func decodeModifyVpnGatewayAttribute(p *Params) (any, *Error) {
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
-		if v != "" && !isName(v, 2, 128, "._-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidName", "The name is not valid"}
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 2, 256, true) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, &Error{400, "InvalidDescription", "The description is not valid"}
 		}
 		r.Description = &v

@@ -22,7 +22,7 @@ type CreateVpnRouteEntryRequest struct {
 	PublishVpc bool
 	// ASCII; made by the client, unique among requests, makes the call idempotent. Nil: not given.
 	ClientToken *string
-	// no limits stated; 256 characters is a limit of our own. Nil: not given.
+	// 1 to 256 characters; must not begin with http:// or https://. Nil: not given.
 	Description *string
 	// tunnelling protocol of the route; Ipsec is the only value given. Nil: not given.
 	OverlayMode *string
@@ -85,7 +85,7 @@ func decodeCreateVpnRouteEntry(p *Params) (any, *Error) {
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 0, 256, false) {
+		if v != "" && !isDescription(v, 0, 256) {
 			return nil, invalidParameter("Description")
 		}
 		r.Description = &v
@@ -147,7 +147,7 @@ type CreateVpnPbrRouteEntryRequest struct {
 	ClientToken *string
 	// tunnelling protocol of the route; Ipsec is the only value given. Nil: not given.
 	OverlayMode *string
-	// no limits stated; 256 characters is a limit of our own. Nil: not given. Not in the documents.
+	// 1 to 256 characters; must not begin with http:// or https://. Nil: not given. Not in the documents.
 	Description *string
 }
 
@@ -225,7 +225,7 @@ func decodeCreateVpnPbrRouteEntry(p *Params) (any, *Error) {
 		r.OverlayMode = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 0, 256, false) {
+		if v != "" && !isDescription(v, 0, 256) {
 			return nil, invalidParameter("Description")
 		}
 		r.Description = &v

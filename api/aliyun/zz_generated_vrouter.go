@@ -104,7 +104,7 @@ func (r *DescribeVRoutersVRouter) fill() {
 type ModifyVRouterAttributeRequest struct {
 	// The router to change.
 	VRouterId string
-	// New name. Starts with a Latin letter or a Chinese character; may hold digits, '_' and '-'; must not begin with http:// or https://; empty when left out. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://; empty when left out. Nil: not given.
 	VRouterName *string
 	// New description. Must not begin with http:// or https://; empty when left out. Nil: not given.
 	Description *string
@@ -119,13 +119,13 @@ func decodeModifyVRouterAttribute(p *Params) (any, *Error) {
 		r.VRouterId = v
 	}
 	if v, ok := p.Lookup("VRouterName"); ok {
-		if v != "" && !isName(v, 2, 128, "_-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidVRouterName.Malformed", "Specified virtual router name is not valid."}
 		}
 		r.VRouterName = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 2, 256, false) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, &Error{400, "InvalidVRouterDiscription.Malformed", "Specified virtual router description is not valid."}
 		}
 		r.Description = &v

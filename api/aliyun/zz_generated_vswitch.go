@@ -16,7 +16,7 @@ type CreateVSwitchRequest struct {
 	CidrBlock netip.Prefix
 	// VPC that will hold the VSwitch.
 	VpcId string
-	// Name of the VSwitch. Starts with a Latin letter or a Chinese character; may hold digits, '_' and '-'; must not begin with http:// or https://; empty when left out.
+	// 1 to 128 characters on one line; must not begin with http:// or https://; empty when left out.
 	VSwitchName string
 	// Description of the VSwitch. Must not begin with http:// or https://; empty when left out.
 	Description string
@@ -59,13 +59,13 @@ func decodeCreateVSwitch(p *Params) (any, *Error) {
 		r.VpcId = v
 	}
 	if v, ok := p.Lookup("VSwitchName"); ok {
-		if v != "" && !isName(v, 2, 128, "_-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidVSwitchName.Malformed", "Specified virtual switch name is not valid."}
 		}
 		r.VSwitchName = v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 2, 256, false) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, &Error{400, "InvalidVSwitchDiscription.Malformed", "Specified virtual switch description is not valid."}
 		}
 		r.Description = v
@@ -170,6 +170,10 @@ type DescribeVSwitchesRequest struct {
 	VSwitchName *string
 	// resource group that it has to be in. Nil: not given. Not in the documents.
 	ResourceGroupId *string
+	// route table that it has to go by. Nil: not given. Not in the documents.
+	RouteTableId *string
+	// id of the account that has it: only the caller's own are shown. Nil: not given. Not in the documents.
+	VSwitchOwnerId *int
 	// Nil: not given.
 	Tag []DescribeVSwitchesTag
 }
@@ -225,6 +229,16 @@ func decodeDescribeVSwitches(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ResourceGroupId"); v != "" {
 		r.ResourceGroupId = &v
+	}
+	if v := p.Get("RouteTableId"); v != "" {
+		r.RouteTableId = &v
+	}
+	if v := p.Get("VSwitchOwnerId"); v != "" {
+		n, ok := parseInt(v, 0, 9223372036854775807)
+		if !ok {
+			return nil, invalidParameter("VSwitchOwnerId")
+		}
+		r.VSwitchOwnerId = &n
 	}
 	{
 		n, ok := p.indexes("Tag", "Key", "Value")
@@ -310,6 +324,12 @@ type DescribeVSwitchesVSwitch struct {
 	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 	// Not in the documents.
 	Tags DescribeVSwitchesVSwitchTags `json:"Tags" xml:"Tags"`
+	// Not in the documents.
+	RouteTable *DescribeVSwitchesVSwitchRouteTable `json:"RouteTable,omitempty" xml:"RouteTable,omitempty"`
+	// id of the account. Not in the documents.
+	OwnerId int64 `json:"OwnerId" xml:"OwnerId"`
+	// Not in the documents.
+	EnabledIpv6 bool `json:"EnabledIpv6" xml:"EnabledIpv6"`
 }
 
 // DescribeVSwitchesVSwitchTags is the element around the items of a list.
@@ -329,11 +349,17 @@ type DescribeVSwitchesVSwitchTag struct {
 	Value string `json:"Value" xml:"Value"`
 }
 
+// DescribeVSwitchesVSwitchRouteTable is a part of the answer of DescribeVSwitches.
+type DescribeVSwitchesVSwitchRouteTable struct {
+	RouteTableId   string `json:"RouteTableId" xml:"RouteTableId"`
+	RouteTableType string `json:"RouteTableType" xml:"RouteTableType"`
+}
+
 // ModifyVSwitchAttributeRequest holds the checked parameters of ModifyVSwitchAttribute.
 type ModifyVSwitchAttributeRequest struct {
 	// The VSwitch to change.
 	VSwitchId string
-	// New name. Starts with a Latin letter or a Chinese character; may hold digits, '_' and '-'; must not begin with http:// or https://; empty when left out. Nil: not given.
+	// 1 to 128 characters on one line; must not begin with http:// or https://; empty when left out. Nil: not given.
 	VSwitchName *string
 	// New description. Must not begin with http:// or https://; empty when left out. Nil: not given.
 	Description *string
@@ -348,13 +374,13 @@ func decodeModifyVSwitchAttribute(p *Params) (any, *Error) {
 		r.VSwitchId = v
 	}
 	if v, ok := p.Lookup("VSwitchName"); ok {
-		if v != "" && !isName(v, 2, 128, "_-") {
+		if v != "" && !isName(v, 1, 128) {
 			return nil, &Error{400, "InvalidVSwitchName.Malformed", "Specified virtual switch name is not valid."}
 		}
 		r.VSwitchName = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
-		if v != "" && !isDescription(v, 2, 256, false) {
+		if v != "" && !isDescription(v, 1, 256) {
 			return nil, &Error{400, "InvalidVSwitchDiscription.Malformed", "Specified virtual switch description is not valid."}
 		}
 		r.Description = &v
@@ -372,3 +398,78 @@ type ModifyVSwitchAttributeResponse struct {
 func (r *ModifyVSwitchAttributeResponse) SetRequestID(id string) { r.RequestId = id }
 
 func (r *ModifyVSwitchAttributeResponse) fill() {}
+
+// DescribeVSwitchAttributesRequest holds the checked parameters of DescribeVSwitchAttributes.
+type DescribeVSwitchAttributesRequest struct {
+	VSwitchId string
+	// region of the resource; left out: any. Nil: not given.
+	RegionId *string
+}
+
+func decodeDescribeVSwitchAttributes(p *Params) (any, *Error) {
+	r := &DescribeVSwitchAttributesRequest{}
+	if p.Get("VSwitchId") == "" {
+		return nil, missingParameter("VSwitchId")
+	}
+	if v := p.Get("VSwitchId"); v != "" {
+		r.VSwitchId = v
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = &v
+	}
+	return r, nil
+}
+
+// DescribeVSwitchAttributesResponse is the answer of DescribeVSwitchAttributes.
+type DescribeVSwitchAttributesResponse struct {
+	XMLName   xml.Name `json:"-" xml:"DescribeVSwitchAttributesResponse"`
+	VSwitchId string   `json:"VSwitchId" xml:"VSwitchId"`
+	VpcId     string   `json:"VpcId" xml:"VpcId"`
+	Status    string   `json:"Status" xml:"Status"`
+	CidrBlock string   `json:"CidrBlock" xml:"CidrBlock"`
+	ZoneId    string   `json:"ZoneId" xml:"ZoneId"`
+	// Addresses still free; four of every network are reserved.
+	AvailableIpAddressCount int `json:"AvailableIpAddressCount" xml:"AvailableIpAddressCount"`
+	// [2,256] characters, not beginning with http:// or https://; may be empty.
+	Description string `json:"Description" xml:"Description"`
+	// [2,128] characters, first a letter or Chinese character, then also digits, '_' and '-'; not beginning with http:// or https://; may be empty.
+	VSwitchName string `json:"VSwitchName" xml:"VSwitchName"`
+	// Whether it is the zone's default VSwitch; missing in the examples.
+	IsDefault bool `json:"IsDefault" xml:"IsDefault"`
+	// The table's pattern YYYY-MM-DDThh:mmZ has no seconds, the examples do.
+	CreationTime string `json:"CreationTime" xml:"CreationTime"`
+	// resource group that it is in.
+	ResourceGroupId string                               `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	Tags            DescribeVSwitchAttributesTags        `json:"Tags" xml:"Tags"`
+	RouteTable      *DescribeVSwitchAttributesRouteTable `json:"RouteTable,omitempty" xml:"RouteTable,omitempty"`
+	// id of the account.
+	OwnerId     int64  `json:"OwnerId" xml:"OwnerId"`
+	EnabledIpv6 bool   `json:"EnabledIpv6" xml:"EnabledIpv6"`
+	RequestId   string `json:"RequestId" xml:"RequestId"`
+}
+
+// DescribeVSwitchAttributesTags is the element around the items of a list.
+type DescribeVSwitchAttributesTags struct {
+	Tag []DescribeVSwitchAttributesTag `json:"Tag" xml:"Tag"`
+}
+
+// SetRequestID implements Response.
+func (r *DescribeVSwitchAttributesResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *DescribeVSwitchAttributesResponse) fill() {
+	if r.Tags.Tag == nil {
+		r.Tags.Tag = []DescribeVSwitchAttributesTag{}
+	}
+}
+
+// DescribeVSwitchAttributesTag is a part of the answer of DescribeVSwitchAttributes.
+type DescribeVSwitchAttributesTag struct {
+	Key   string `json:"Key" xml:"Key"`
+	Value string `json:"Value" xml:"Value"`
+}
+
+// DescribeVSwitchAttributesRouteTable is a part of the answer of DescribeVSwitchAttributes.
+type DescribeVSwitchAttributesRouteTable struct {
+	RouteTableId   string `json:"RouteTableId" xml:"RouteTableId"`
+	RouteTableType string `json:"RouteTableType" xml:"RouteTableType"`
+}

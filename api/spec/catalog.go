@@ -141,8 +141,6 @@ type Field struct {
 	Excess           string   `json:"excess"`
 	Literals         []string `json:"literals"`
 	AnyCase          bool     `json:"any_case"` // of Enum and Literals
-	Punctuation      *string  `json:"punctuation"`
-	First            string   `json:"first"`
 	BareAddress      bool     `json:"bare_address"`
 	Explicit         bool     `json:"explicit"`
 	Extension        bool     `json:"extension"`

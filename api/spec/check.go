@@ -20,7 +20,7 @@ var fieldKeys = map[string]string{
 	"example": "any", "notes": "string", "members": "object", "fields": "object", "list": "boolean",
 	"item": "string", "ref": "string",
 	"missing": "string", "malformed": "string", "malformed_message": "string", "excess": "string",
-	"literals": "array", "any_case": "boolean", "punctuation": "string", "first": "string", "bare_address": "boolean",
+	"literals": "array", "any_case": "boolean", "bare_address": "boolean",
 	"explicit": "boolean", "extension": "boolean",
 	"wire_aliases": "array", "xml_aliases": "array", "item_aliases": "array", "omit_empty": "boolean",
 }

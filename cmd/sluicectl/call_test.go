@@ -74,7 +74,7 @@ func TestCheckCall(t *testing.T) {
 		{"CreateVpc", "CidrBlok", "did you mean CidrBlock?"},
 		{"CreateVpc", "cidrblock", "did you mean CidrBlock?"},
 		{"CreateVpk", "CidrBlock", "did you mean CreateVpc?"},
-		{"AssociateRouteTable", "X", "tencent"},
+		{"ReplaceRouteTableAssociation", "X", "tencent"},
 	} {
 		params := map[string]string{c.param: "x"}
 		_, err := checkCall(c.action, params, false)

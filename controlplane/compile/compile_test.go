@@ -189,6 +189,14 @@ var cases = []golden{
 			inTable("vtb-x", nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopNATGateway, "ngw-a", 0))),
 			inTable("vtb-unused", nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopHost, "i-1", 0))))
 	}},
+	{name: "secondary-cidr", resources: func() []resource.Resource {
+		all := append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.13"),
+			nattest.VSwitch("vsw-3", "vpc-a", "192.168.64.0/24"),
+			nattest.SNAT("snat-1", gateway(), "vsw-3", "192.168.64.0/24", "203.0.113.12"),
+			nattest.Forward("fwd-1", gateway(), resource.TCP, "203.0.113.13:80", "192.168.64.5:80"))
+		all[0].(*resource.VPC).Secondary = []netip.Prefix{netip.MustParsePrefix("192.168.64.0/20"), netip.MustParsePrefix("172.16.0.0/16")}
+		return all
+	}},
 	{name: "attachments", resources: func() []resource.Resource {
 		named := nattest.VSwitch("vsw-3", "vpc-a", "10.0.3.0/29")
 		named.Name = "dmz"

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"sluice/controlplane/compile"
@@ -23,13 +24,22 @@ func randomResources(r *rand.Rand) []resource.Resource {
 	pick := func(list ...string) string { return list[r.IntN(len(list))] }
 	private := func() string { return fmt.Sprintf("10.0.%d.%d", r.IntN(4), r.IntN(24)) }
 	public := func() string { return fmt.Sprintf("203.0.113.%d", 10+r.IntN(12)) }
-	out := []resource.Resource{nattest.VPC("vpc-a", "10.0.0.0/16")}
+	vpc := nattest.VPC("vpc-a", "10.0.0.0/16")
+	for _, p := range r.Perm(3)[:r.IntN(3)] {
+		vpc.Secondary = append(vpc.Secondary, netip.MustParsePrefix(fmt.Sprintf("192.168.%d.0/24", 64+p)))
+	}
+	out := []resource.Resource{vpc}
 	for i := range r.IntN(5) {
 		bits := 24
 		if r.IntN(4) == 0 {
 			bits += r.IntN(6)
 		}
-		out = append(out, nattest.VSwitch(fmt.Sprintf("vsw-%d%d", r.IntN(100), i), "vpc-a", fmt.Sprintf("10.0.%d.0/%d", i, bits)))
+		x := nattest.VSwitch(fmt.Sprintf("vsw-%d%d", r.IntN(100), i), "vpc-a", fmt.Sprintf("10.0.%d.0/%d", i, bits))
+		if len(vpc.Secondary) > 0 && r.IntN(3) == 0 {
+			x.CIDR = netip.MustParsePrefix(fmt.Sprintf("%s.%d/27", strings.TrimSuffix(vpc.Secondary[0].Addr().String(), ".0"), i*32))
+		}
+		x.RouteTable = pick("", "", "vtb-1", "vtb-2")
+		out = append(out, x)
 	}
 	gateways := []*resource.NATGateway{gateway(), gateway(), gateway(), nattest.Gateway("ngw-b", "vpc-a")}
 	gateways[3].Limits = nattest.Large
@@ -88,7 +98,11 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		for range 1 + r.IntN(3) {
 			hops = append(hops, nextHop([]resource.NextHopType{resource.NextHopHost, resource.NextHopVirtualIP, resource.NextHopTunnel, resource.NextHopVPNGateway}[r.IntN(4)], pick(fmt.Sprintf("i-%d", r.IntN(14)), "vpn-a"), r.IntN(256)))
 		}
-		out = append(out, nattest.Route("vpc-a", fmt.Sprintf("172.%d.0.0/16", 16+i), hops...))
+		e := nattest.Route("vpc-a", fmt.Sprintf("172.%d.0.0/16", 16+i), hops...)
+		if table := pick("", "vtb-1", "vtb-2"); table != "" {
+			e.Table, e.ID = table, resource.RouteEntryID(table, e.Destination)
+		}
+		out = append(out, e)
 	}
 	return append(out, randomVPN(r)...)
 }

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 	"sluice/dataplane"
@@ -90,7 +92,8 @@ func versions[R resource.Resource](d dirty, f func(R)) {
 
 func (j *job) constants() error {
 	n, s := j.network, j.settings
-	n.Prefix, n.Timeouts, n.Bounds, n.Refusal = j.vpc.CIDR, s.Timeouts, s.Bounds, s.Refusal
+	n.Prefix, n.Secondary = j.vpc.CIDR, ascending(slices.Clone(j.vpc.Secondary))
+	n.Timeouts, n.Bounds, n.Refusal = s.Timeouts, s.Bounds, s.Refusal
 	n.Shortcut, n.SourceCheck, n.PortSecurity, n.HostShare = s.Shortcut, s.SourceCheck, s.PortSecurity, s.HostShare
 	if n.Timeouts == (dataplane.Timeouts{}) {
 		n.Timeouts = dataplane.DefaultTimeouts()

@@ -41,6 +41,9 @@ func text(n *dataplane.Network) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("network %s %s", n.ID, n.Prefix)
+	for _, p := range n.Secondary {
+		line("block %s", p)
+	}
 	for _, s := range n.Switches {
 		a := s.Attachment
 		line("switch %s %s gateway %s %s", s.ID, s.Prefix, s.Gateway, a.Kind)

@@ -59,7 +59,7 @@ func vpnGateway(v *state.View, vpc *resource.VPC, g *resource.VPNGateway, open O
 	}
 	slices.SortFunc(out.Connections, func(a, b dataplane.VPNConnection) int { return strings.Compare(a.ID, b.ID) })
 	if bgp {
-		out.Announce = append(out.Announce, vpc.CIDR)
+		out.Announce = append(out.Announce, vpc.Blocks()...)
 	}
 	for r := range v.VPNRoutes.By(state.ByGateway, g.ID).All() {
 		if !connected[r.Connection] {

@@ -48,8 +48,8 @@ func checkForward(tx *change.Tx, c identity.Caller, g *resource.NATGateway, e *r
 	if !ok {
 		return fault.New(fault.NATGatewayNotFound, "VPC %s of NAT gateway %s is gone", g.VPC, g.ID)
 	}
-	if !vpc.CIDR.Contains(e.InternalIP) {
-		return fault.New(fault.InternalIPOutside, "internal IP %s is outside the VPC's %s", e.InternalIP, vpc.CIDR)
+	if !vpc.Contains(e.InternalIP) {
+		return fault.New(fault.InternalIPOutside, "internal IP %s is outside the VPC's blocks %s", e.InternalIP, vpc.Blocks())
 	}
 	if i, own := hasElasticIP(v, g.VPC, e.InternalIP); own {
 		return fault.New(fault.InternalIPHasElasticIP, "instance %s at %s has an elastic IP of its own; unbind it first", i.ID, e.InternalIP)

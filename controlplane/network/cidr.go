@@ -2,6 +2,7 @@ package network
 
 import (
 	"net/netip"
+	"slices"
 
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
@@ -40,16 +41,17 @@ func within(inner, outer netip.Prefix) bool {
 	return inner.Bits() >= outer.Bits() && outer.Contains(inner.Addr())
 }
 
-func checkVPCBlock(p netip.Prefix) error {
+// checkVPCBlock refuses, for a reason, what may be no CIDR block of a VPC.
+func checkVPCBlock(p netip.Prefix, why fault.Reason) error {
 	if !canonical(p) || p.Bits() < vpcMaskMin || p.Bits() > vpcMaskMax {
-		return fault.New(fault.VPCCIDRInvalid, "%s; write a network with a mask of %d to %d bits", p, vpcMaskMin, vpcMaskMax)
+		return fault.New(why, "%s; write a network with a mask of %d to %d bits", p, vpcMaskMin, vpcMaskMax)
 	}
 	for _, n := range private {
 		if within(p, n) {
 			return nil
 		}
 	}
-	return fault.New(fault.VPCCIDRInvalid, "%s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
+	return fault.New(why, "%s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
 }
 
 // checkUserCIDRs checks the networks on the user's own side. One may lie within
@@ -71,14 +73,14 @@ func checkUserCIDRs(tx *change.Tx, vpc *resource.VPC) error {
 	return nil
 }
 
-func checkVSwitchBlock(p, vpc netip.Prefix) error {
+func checkVSwitchBlock(p netip.Prefix, vpc *resource.VPC) error {
 	switch {
 	case !canonical(p):
 		return fault.New(fault.CIDRMalformed, "%s; write a network without host bits", p)
 	case p.Bits() < vswitchMaskMin || p.Bits() > vswitchMaskMax:
 		return fault.New(fault.VSwitchCIDRMask, "%s; the mask is %d to %d bits", p, vswitchMaskMin, vswitchMaskMax)
-	case !within(p, vpc):
-		return fault.New(fault.VSwitchCIDROutside, "%s does not lie within the VPC's %s", p, vpc)
+	case !slices.ContainsFunc(vpc.Blocks(), func(block netip.Prefix) bool { return within(p, block) }):
+		return fault.New(fault.VSwitchCIDROutside, "%s does not lie within one of the VPC's blocks %s", p, vpc.Blocks())
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
@@ -20,6 +21,13 @@ type NewRouteEntry struct {
 	NextHopType resource.NextHopType // empty: Instance
 	NextHopID   string
 	NextHops    []resource.NextHop // 2 to 4 router interfaces that lead to VBRs
+	Name        string
+	Description string
+}
+
+// CreatedRouteEntry is what CreateRouteEntry made.
+type CreatedRouteEntry struct {
+	ID string `json:"id"`
 }
 
 // CreateRouteEntry adds a custom entry to a VPC's route table (VPC API
@@ -29,50 +37,53 @@ type NewRouteEntry struct {
 // hops (see nextHops), RouteDestination, RouteSame, RouteDuplicate,
 // QuotaRouteEntry, HaVipRouteQuota, VPCInTransition, VSwitchInTransition,
 // RouteInTransition.
-func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in NewRouteEntry) error {
-	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in NewRouteEntry) (made CreatedRouteEntry, err error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (CreatedRouteEntry, error) {
 		vpc, err := vpcOfTable(tx.View, c, in.Table)
 		if err != nil {
-			return err
+			return made, err
 		}
 		if !canonical(in.Destination) {
-			return fault.New(fault.CIDRMalformed, "%s; write a network without host bits", in.Destination)
+			return made, fault.New(fault.CIDRMalformed, "%s; write a network without host bits", in.Destination)
 		}
 		hops, err := nextHops(tx.View, vpc, in)
 		if err != nil {
-			return err
+			return made, err
 		}
 		if err := checkDestination(tx.View, vpc, in.Destination); err != nil {
-			return err
+			return made, err
 		}
 		e := &resource.RouteEntry{
 			Meta: resource.Meta{ID: resource.RouteEntryID(in.Table, in.Destination), Account: c.Account, Region: vpc.Region, CreatedAt: s.writer.Now()},
 			VPC:  vpc.ID, Table: in.Table, Destination: in.Destination, NextHops: hops,
+			Name: in.Name, Description: in.Description,
 		}
 		if old, ok := tx.RouteEntries.Get(e.ID); ok {
 			if !old.System && sameHops(old.NextHops, hops) {
-				return fault.New(fault.RouteSame, "route table %s has that entry for %s", in.Table, in.Destination)
+				return made, fault.New(fault.RouteSame, "route table %s has that entry for %s", in.Table, in.Destination)
 			}
-			return fault.New(fault.RouteDuplicate, "route table %s has another entry for %s", in.Table, in.Destination)
+			return made, fault.New(fault.RouteDuplicate, "route table %s has another entry for %s", in.Table, in.Destination)
 		}
-		if isPublished(tx.View, vpc.ID, in.Destination) {
-			return fault.New(fault.RouteDuplicate, "a VPN gateway has published a route for %s", in.Destination)
+		if in.Table == vpc.RouteTable && isPublished(tx.View, vpc.ID, in.Destination) {
+			return made, fault.New(fault.RouteDuplicate, "a VPN gateway has published a route for %s", in.Destination)
 		}
 		if err := tx.Room(e); err != nil {
-			return err
+			return made, err
 		}
 		if err := s.ready(tx.View, vpc); err != nil {
-			return err
+			return made, err
 		}
 		tx.Put(e)
-		tx.Done("route entry created", "vpc", vpc.ID, "destination", e.Destination, "hops", len(e.NextHops))
-		return nil
+		tx.Done("route entry created", "vpc", vpc.ID, "table", e.Table, "destination", e.Destination, "hops", len(e.NextHops))
+		return CreatedRouteEntry{resource.EntryID(e.Table, e.Destination, tx.Revision())}, nil
 	})
 }
 
-// OldRouteEntry names an entry to delete: a plain one by NextHopID, one with
-// several hops by NextHops, whose order does not count.
+// OldRouteEntry names an entry to delete: by its id, or by table and destination, a plain
+// one with NextHopID, one with several hops with NextHops, whose order does not count.
+// What is given beside an id has to be right.
 type OldRouteEntry struct {
+	ID          string
 	Table       string
 	Destination netip.Prefix
 	NextHopID   string
@@ -85,16 +96,9 @@ type OldRouteEntry struct {
 // NextHopMissing, NextHopMismatch, RouteInTransition, VSwitchInTransition.
 func (s *Service) DeleteRouteEntry(ctx context.Context, c identity.Caller, in OldRouteEntry) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		vpc, err := vpcOfTable(tx.View, c, in.Table)
+		e, vpc, err := s.customEntry(tx.View, c, in.ID, in.Table, in.Destination)
 		if err != nil {
 			return err
-		}
-		e, ok := tx.RouteEntries.Get(resource.RouteEntryID(in.Table, in.Destination))
-		if ok && e.System || isDerived(tx.View, vpc, in.Destination) {
-			return fault.New(fault.RouteSystem, "the entry for %s is a system entry", in.Destination)
-		}
-		if !ok {
-			return fault.New(fault.RouteEntryNotFound, "route table %s has no entry for %s", in.Table, in.Destination)
 		}
 		if err := in.matches(e); err != nil {
 			return err
@@ -106,14 +110,41 @@ func (s *Service) DeleteRouteEntry(ctx context.Context, c identity.Caller, in Ol
 			return err
 		}
 		tx.Delete(e)
-		tx.Done("route entry deleted", "vpc", vpc.ID, "destination", in.Destination)
+		tx.Done("route entry deleted", "vpc", vpc.ID, "table", e.Table, "destination", e.Destination)
 		return nil
 	})
+}
+
+// customEntry returns the caller's custom entry of that id, or where there is none that of
+// a table for a destination, and its VPC. Reasons: RouteTableNotFound, RouteSystem,
+// RouteEntryNotFound.
+func (s *Service) customEntry(v *state.View, c identity.Caller, id, table string, destination netip.Prefix) (*resource.RouteEntry, *resource.VPC, error) {
+	if id != "" {
+		e, ok := v.RouteEntries.By(state.ByEntryID, id).First()
+		if !ok || e.Account != c.Account || table != "" && e.Table != table || destination.IsValid() && e.Destination != destination {
+			return nil, nil, fault.New(fault.RouteEntryNotFound, "route entry %q", id)
+		}
+		table, destination = e.Table, e.Destination
+	}
+	vpc, err := vpcOfTable(v, c, table)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, ok := v.RouteEntries.Get(resource.RouteEntryID(table, destination))
+	if ok && e.System || !ok && isDerived(v, vpc, table, destination) {
+		return nil, nil, fault.New(fault.RouteSystem, "the entry for %s is a system entry", destination)
+	}
+	if !ok {
+		return nil, nil, fault.New(fault.RouteEntryNotFound, "route table %s has no entry for %s", table, destination)
+	}
+	return e, vpc, nil
 }
 
 func (in OldRouteEntry) matches(e *resource.RouteEntry) error {
 	hops := in.NextHops
 	switch {
+	case in.NextHopID == "" && len(hops) == 0 && in.ID != "":
+		return nil
 	case in.NextHopID == "" && len(hops) == 0:
 		return fault.New(fault.NextHopMissing, "name the next hop of the entry for %s, or the list of its next hops", e.Destination)
 	case in.NextHopID != "" && len(hops) > 0:
@@ -127,88 +158,45 @@ func (in OldRouteEntry) matches(e *resource.RouteEntry) error {
 	return nil
 }
 
-// RouteTableFilter says which route tables a listing shows. All conditions
-// apply at once.
-type RouteTableFilter struct {
-	IDs      state.OneOf[string]
-	VRouters state.OneOf[string]
-	Routers  state.OneOf[string] // ids of VRouters or of VBRs
-	VBR      bool                // only the tables of VBRs, of which there are none
-}
-
-// RouteTable is a route table as a listing shows it.
-type RouteTable struct {
-	*resource.RouteTable
-	Entries []RouteEntry
-}
-
-// RouteEntry is a route entry as a listing shows it.
-type RouteEntry struct {
+// RouteEntryChange is a change of a custom entry, which is named as in OldRouteEntry.
+type RouteEntryChange struct {
+	ID          string
+	Table       string
 	Destination netip.Prefix
-	System      bool
-	NextHops    []resource.NextHop // none: an entry that comes with a VSwitch or the VPC
-	Phase       resource.Phase
+	resource.Naming
+	NextHopType resource.NextHopType // empty: Instance
+	NextHopID   string               // empty: the entry leads where it leads
 }
 
-// RouteTables returns one page of the caller's route tables, in order of
-// creation and with all their entries (DescribeRouteTables). A router of
-// another kind than asked for, or of another account, leaves nothing to list.
-func (s *Service) RouteTables(c identity.Caller, f RouteTableFilter, p state.Page) state.Listing[RouteTable] {
-	v := s.db.View()
-	item := func(t *resource.RouteTable) RouteTable { return RouteTable{RouteTable: t, Entries: s.entries(v, t)} }
-	keep := func(t *resource.RouteTable) bool {
-		return t.Account == c.Account && f.VRouters.Allows(t.VRouter) && f.Routers.Allows(t.VRouter)
-	}
-	if f.VBR {
-		return state.Listing[RouteTable]{}
-	}
-	if len(f.IDs) > 0 {
-		return state.Select(v.RouteTables.ByID(f.IDs...), p, keep, item)
-	}
-	for _, routers := range [][]string{f.VRouters, f.Routers} {
-		if len(routers) > 0 {
-			return state.Select(v.RouteTables.ByID(tablesOf(v, routers)...), p, keep, item)
+// ModifyRouteEntry changes a custom entry's name, description and next hop
+// (ModifyRouteEntry).
+//
+// Reasons, in this order: RouteTableNotFound, RouteSystem, RouteEntryNotFound, those of
+// nextHop, HaVipRouteQuota, VPCInTransition, VSwitchInTransition, RouteInTransition.
+func (s *Service) ModifyRouteEntry(ctx context.Context, c identity.Caller, in RouteEntryChange) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		old, vpc, err := s.customEntry(tx.View, c, in.ID, in.Table, in.Destination)
+		if err != nil {
+			return err
 		}
-	}
-	return state.Select(v.RouteTables.By(state.ByAccount, c.Account), p, nil, item)
-}
-
-// tablesOf returns the ids of the routers' tables, of which each has one.
-func tablesOf(v *state.View, routers []string) []string {
-	var out []string
-	for _, id := range routers {
-		if r, ok := v.VRouters.Get(id); ok {
-			out = append(out, r.RouteTable)
+		e := old.Clone().(*resource.RouteEntry)
+		in.Naming.Apply(&e.Name, &e.Description, "")
+		if in.NextHopID != "" {
+			if e.NextHops, err = nextHops(tx.View, vpc, NewRouteEntry{NextHopType: in.NextHopType, NextHopID: in.NextHopID}); err != nil {
+				return err
+			}
 		}
-	}
-	return out
-}
-
-// entries returns the entries of a table: the stored ones in order of creation,
-// then the routes that a VPN gateway has published, one for each destination,
-// then those that come with the VSwitches, then the one for the cloud's own
-// services.
-func (s *Service) entries(v *state.View, t *resource.RouteTable) []RouteEntry {
-	var list []RouteEntry
-	for e := range v.RouteEntries.By(state.ByTable, t.ID).All() {
-		list = append(list, RouteEntry{Destination: e.Destination, System: e.System, NextHops: e.NextHops, Phase: s.phase(&e.Meta, t.VPC)})
-	}
-	published := make(map[netip.Prefix]bool)
-	for r := range v.VPNRoutes.By(state.ByVPC, t.VPC).All() {
-		if r.Published && !published[r.Destination] {
-			published[r.Destination] = true
-			hop := resource.NextHop{Type: resource.NextHopVPNGateway, ID: r.Gateway}
-			list = append(list, RouteEntry{Destination: r.Destination, System: true, NextHops: []resource.NextHop{hop}, Phase: s.phase(&r.Meta, t.VPC)})
+		if slices.Equal(e.NextHops, old.NextHops) {
+			tx.PutAttributes(e)
+		} else {
+			if err := s.ready(tx.View, vpc); err != nil {
+				return err
+			}
+			tx.Put(e)
 		}
-	}
-	for x := range v.VSwitches.By(state.ByVPC, t.VPC).All() {
-		list = append(list, RouteEntry{Destination: x.CIDR, System: true, Phase: s.phase(&x.Meta, t.VPC)})
-	}
-	own := RouteEntry{Destination: CarrierGrade, System: true}
-	if vpc, ok := v.VPCs.Get(t.VPC); ok {
-		own.Phase = s.phase(&vpc.Meta, t.VPC)
-	}
-	return append(list, own)
+		tx.Done("route entry changed", "vpc", vpc.ID, "table", e.Table, "destination", e.Destination)
+		return nil
+	})
 }
 
 // vpcOfTable returns the VPC of one of the caller's route tables.

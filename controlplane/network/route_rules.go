@@ -59,8 +59,8 @@ func Routable(p netip.Prefix) error {
 	return nil
 }
 
-// isDerived says whether p is the destination of an entry that is not stored.
-func isDerived(v *state.View, vpc *resource.VPC, p netip.Prefix) bool {
+// isDerived says whether p is the destination of an entry of a table that is not stored.
+func isDerived(v *state.View, vpc *resource.VPC, table string, p netip.Prefix) bool {
 	if p == CarrierGrade {
 		return true
 	}
@@ -69,7 +69,7 @@ func isDerived(v *state.View, vpc *resource.VPC, p netip.Prefix) bool {
 			return true
 		}
 	}
-	return isPublished(v, vpc.ID, p)
+	return table == vpc.RouteTable && isPublished(v, vpc.ID, p)
 }
 
 // isPublished says whether a VPN gateway has published a route for p.
@@ -142,6 +142,10 @@ func nextHop(v *state.View, vpc *resource.VPC, h resource.NextHop) error {
 		}
 		if !i.Usable() {
 			return fault.New(fault.HaVipStatus, "HaVip %s is %s, not Available or InUse", i.ID, i.State)
+		}
+	case resource.NextHopNATGateway:
+		if g, ok := v.NATGateways.Get(h.ID); !ok || g.VPC != vpc.ID {
+			return fault.New(fault.NextHopNotFound, "NAT gateway %q in VPC %s", h.ID, vpc.ID)
 		}
 	case resource.NextHopVPNGateway:
 		if g, ok := v.VPNGateways.Get(h.ID); !ok || g.VPC != vpc.ID {

@@ -10,6 +10,7 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
 	"sluice/controlplane/vpn"
 )
 
@@ -32,11 +33,26 @@ func newSite(t *testing.T) *site {
 }
 
 func (s *site) add(destination string, kind resource.NextHopType, id string) error {
-	return s.Network.CreateRouteEntry(ctx, alice, network.NewRouteEntry{Table: s.table, Destination: cidr(destination), NextHopType: kind, NextHopID: id})
+	return s.create(network.NewRouteEntry{Table: s.table, Destination: cidr(destination), NextHopType: kind, NextHopID: id})
 }
 
 func (s *site) list(destination string, hops ...resource.NextHop) error {
-	return s.Network.CreateRouteEntry(ctx, alice, network.NewRouteEntry{Table: s.table, Destination: cidr(destination), NextHops: hops})
+	return s.create(network.NewRouteEntry{Table: s.table, Destination: cidr(destination), NextHops: hops})
+}
+
+func (s *site) create(in network.NewRouteEntry) error {
+	_, err := s.Network.CreateRouteEntry(ctx, alice, in)
+	return err
+}
+
+// tables lists route tables.
+func (s *site) tables(t *testing.T, f network.RouteTableFilter, p state.Page) state.Listing[network.RouteTable] {
+	t.Helper()
+	l, err := s.Network.RouteTables(alice, f, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 func TestRouteDestinations(t *testing.T) {
@@ -96,7 +112,7 @@ func TestNextHops(t *testing.T) {
 		{"list of instances", s.list("1.0.0.0/8", resource.NextHop{Type: resource.NextHopHost, ID: "i-1"}, ri("ri-1")), fault.NextHopOpposite},
 		{"list of an instance by its id", s.list("1.0.0.0/8", resource.NextHop{ID: s.ecs}, ri("ri-1")), fault.NextHopOpposite},
 		{"list of what is not there", s.list("1.0.0.0/8", ri("ri-1"), ri("ri-2")), fault.NextHopListed},
-		{"list and one", s.Network.CreateRouteEntry(ctx, alice, network.NewRouteEntry{
+		{"list and one", s.create(network.NewRouteEntry{
 			Table: s.table, Destination: cidr("1.0.0.0/8"), NextHopID: s.ecs, NextHops: []resource.NextHop{ri("ri-1"), ri("ri-2")},
 		}), fault.ParameterNotApplicable},
 	} {
@@ -133,11 +149,12 @@ func TestNextHops(t *testing.T) {
 func TestRouteTableIsOwn(t *testing.T) {
 	s := newSite(t)
 	in := network.NewRouteEntry{Table: s.table, Destination: cidr("1.0.0.0/8"), NextHopID: s.ecs}
-	planetest.Refused(t, s.Network.CreateRouteEntry(ctx, bob, in), fault.RouteTableNotFound)
+	_, err := s.Network.CreateRouteEntry(ctx, bob, in)
+	planetest.Refused(t, err, fault.RouteTableNotFound)
 	out := network.OldRouteEntry{Table: s.table, Destination: cidr("1.0.0.0/8"), NextHopID: s.ecs}
 	planetest.Refused(t, s.Network.DeleteRouteEntry(ctx, bob, out), fault.RouteTableNotFound)
 	in.Table, out.Table = "vtb-none", "vtb-none"
-	planetest.Refused(t, s.Network.CreateRouteEntry(ctx, alice, in), fault.RouteTableNotFound)
+	planetest.Refused(t, s.create(in), fault.RouteTableNotFound)
 	planetest.Refused(t, s.Network.DeleteRouteEntry(ctx, alice, out), fault.RouteTableNotFound)
 }
 
@@ -232,7 +249,7 @@ func TestRouteTables(t *testing.T) {
 		{"of VBRs", network.RouteTableFilter{VBR: true}, 1, 0, nil},
 		{"of VBRs, one", network.RouteTableFilter{VBR: true, IDs: []string{s.table}}, 1, 0, nil},
 	} {
-		l := s.Network.RouteTables(alice, c.filter, page(c.number, 1))
+		l := s.tables(t, c.filter, page(c.number, 1))
 		var got []string
 		for _, x := range l.Items {
 			got = append(got, x.ID)
@@ -244,7 +261,7 @@ func TestRouteTables(t *testing.T) {
 
 	text := func() string {
 		var b strings.Builder
-		for _, e := range s.Network.RouteTables(alice, network.RouteTableFilter{IDs: []string{s.table}}, page(1, 1)).Items[0].Entries {
+		for _, e := range s.tables(t, network.RouteTableFilter{IDs: []string{s.table}}, page(1, 1)).Items[0].Entries {
 			fmt.Fprintf(&b, "%s system=%v phase=%d %v\n", e.Destination, e.System, e.Phase, e.NextHops)
 		}
 		return b.String()

@@ -44,7 +44,7 @@ func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (
 		if len(region.Zones) == 0 {
 			return CreatedVPC{}, fault.New(fault.ResourceNotAvailable, "region %s has no zone", in.Region)
 		}
-		if err := checkVPCBlock(in.CIDR); err != nil {
+		if err := checkVPCBlock(in.CIDR, fault.VPCCIDRInvalid); err != nil {
 			return CreatedVPC{}, err
 		}
 		made := CreatedVPC{VPC: tx.NewID("vpc"), VRouter: tx.NewID("vrt"), RouteTable: tx.NewID("vtb")}
@@ -75,7 +75,8 @@ func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (
 // table (DeleteVpc).
 //
 // Reasons, in this order: VPCNotFound, VPCHasRouteEntries, VPCHasNATGateway,
-// VPCHasVPNGateway, VPCHasInstances, VPCHasVSwitches, VPCInTransition.
+// VPCHasVPNGateway, VPCHasInstances, VPCHasVSwitches, VPCHasRouteTables,
+// VPCInTransition.
 func (s *Service) DeleteVPC(ctx context.Context, c identity.Caller, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		vpc, err := lookup.Own(c, tx.VPCs, id)
@@ -141,6 +142,9 @@ type VPC struct {
 	*resource.VPC
 	Phase     resource.Phase
 	VSwitches []string // ids, in order of creation
+
+	RouteTables []string // likewise, its own first
+	NATGateways []string // likewise
 }
 
 // VPCFilter says which VPCs a listing shows. All conditions apply at once.
@@ -149,6 +153,7 @@ type VPCFilter struct {
 	IDs     state.OneOf[string]
 	Names   state.OneOf[string]
 	Default *bool // no VPC is a default one
+	None    bool  // a filter that none can match was given
 	state.Labelled
 }
 
@@ -159,14 +164,8 @@ func (s *Service) VPCs(c identity.Caller, f VPCFilter, p state.Page) (state.List
 		return state.Listing[VPC]{}, err
 	}
 	v := s.db.View()
-	item := func(vpc *resource.VPC) VPC {
-		x := VPC{VPC: vpc, Phase: s.phase(&vpc.Meta, vpc.ID)}
-		for sw := range v.VSwitches.By(state.ByVPC, vpc.ID).All() {
-			x.VSwitches = append(x.VSwitches, sw.ID)
-		}
-		return x
-	}
-	if f.Default != nil && *f.Default {
+	item := func(vpc *resource.VPC) VPC { return s.showVPC(v, vpc) }
+	if f.None || f.Default != nil && *f.Default {
 		return state.Listing[VPC]{}, nil
 	}
 	var keep func(*resource.VPC) bool
@@ -174,4 +173,18 @@ func (s *Service) VPCs(c identity.Caller, f VPCFilter, p state.Page) (state.List
 		keep = func(vpc *resource.VPC) bool { return f.Names.Allows(vpc.Name) }
 	}
 	return state.SelectOwn(v.VPCs, c.Account, f.Region, p, state.Filed(v, f.Labelled, keep), item, state.Under{Index: state.ByID, Keys: f.IDs}), nil
+}
+
+func (s *Service) showVPC(v *state.View, vpc *resource.VPC) VPC {
+	return VPC{
+		VPC: vpc, Phase: s.phase(&vpc.Meta, vpc.ID), VSwitches: idsOf(v.VSwitches.By(state.ByVPC, vpc.ID)),
+		RouteTables: idsOf(v.RouteTables.By(state.ByVPC, vpc.ID)), NATGateways: idsOf(v.NATGateways.By(state.ByVPC, vpc.ID)),
+	}
+}
+
+func idsOf[R resource.Resource](r *state.Range[R]) (list []string) {
+	for x := range r.All() {
+		list = append(list, x.Metadata().ID)
+	}
+	return list
 }

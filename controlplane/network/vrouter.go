@@ -17,13 +17,21 @@ type VRouterFilter struct {
 	IDs    state.OneOf[string]
 }
 
+// VRouter is a router as a listing shows it.
+type VRouter struct {
+	*resource.VRouter
+	RouteTables []string // ids, in order of creation
+}
+
 // VRouters returns one page of the caller's routers, in order of creation
 // (VPC API reference, DescribeVRouters). Reason: RegionNotFound.
-func (s *Service) VRouters(c identity.Caller, f VRouterFilter, p state.Page) (state.Listing[*resource.VRouter], error) {
+func (s *Service) VRouters(c identity.Caller, f VRouterFilter, p state.Page) (state.Listing[VRouter], error) {
 	if err := s.settings.CheckRegion(f.Region); err != nil {
-		return state.Listing[*resource.VRouter]{}, err
+		return state.Listing[VRouter]{}, err
 	}
-	return state.SelectOwn(s.db.View().VRouters, c.Account, f.Region, p, nil, state.Itself, state.Under{Index: state.ByID, Keys: f.IDs}), nil
+	v := s.db.View()
+	item := func(r *resource.VRouter) VRouter { return VRouter{r, idsOf(v.RouteTables.By(state.ByVPC, r.VPC))} }
+	return state.SelectOwn(v.VRouters, c.Account, f.Region, p, nil, item, state.Under{Index: state.ByID, Keys: f.IDs}), nil
 }
 
 // ModifyVRouter changes a router's name or description

@@ -16,7 +16,7 @@ import (
 type NewVSwitch struct {
 	VPC         string
 	Zone        string       // of the VPC's region
-	CIDR        netip.Prefix // within the VPC's, 16 to 29 bits, without host bits
+	CIDR        netip.Prefix // within one of the VPC's, 16 to 29 bits, without host bits
 	Name        string
 	Description string
 	Labels      resource.Labels
@@ -42,7 +42,7 @@ func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVS
 		if region != vpc.Region {
 			return "", fault.New(fault.ResourceNotAvailable, "zone %s is in region %s, VPC %s in %s", in.Zone, region, vpc.ID, vpc.Region)
 		}
-		if err := checkVSwitchBlock(in.CIDR, vpc.CIDR); err != nil {
+		if err := checkVSwitchBlock(in.CIDR, vpc); err != nil {
 			return "", err
 		}
 		x := &resource.VSwitch{
@@ -156,7 +156,8 @@ func (s *Service) ModifyVSwitch(ctx context.Context, c identity.Caller, id strin
 type VSwitch struct {
 	*resource.VSwitch
 	Phase resource.Phase
-	Free  int // addresses that no instance of the inventory has
+	Free  int                  // addresses that no instance of the inventory has
+	Table *resource.RouteTable // that it goes by
 }
 
 // VSwitchFilter says which VSwitches a listing shows. All conditions apply at
@@ -167,7 +168,9 @@ type VSwitchFilter struct {
 	IDs     state.OneOf[string]
 	Zones   state.OneOf[string]
 	Names   state.OneOf[string]
-	Default *bool // no VSwitch is a default one
+	Tables  state.OneOf[string] // ids of the route tables that they go by
+	Default *bool               // no VSwitch is a default one
+	None    bool                // a filter that none can match was given
 	state.Labelled
 }
 
@@ -183,18 +186,24 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 			return state.Listing[VSwitch]{}, err
 		}
 	}
-	if f.Default != nil && *f.Default {
+	if f.None || f.Default != nil && *f.Default {
 		return state.Listing[VSwitch]{}, nil
 	}
-	item := func(x *resource.VSwitch) VSwitch {
-		return VSwitch{VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Free: resource.UsableAddresses(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len()}
-	}
+	item := func(x *resource.VSwitch) VSwitch { return s.showVSwitch(v, x) }
 	var keep func(x *resource.VSwitch) bool
-	if len(f.VPCs)+len(f.Zones)+len(f.Names) > 0 {
+	if len(f.VPCs)+len(f.Zones)+len(f.Names)+len(f.Tables) > 0 {
 		keep = func(x *resource.VSwitch) bool {
-			return f.VPCs.Allows(x.VPC) && f.Zones.Allows(x.Zone) && f.Names.Allows(x.Name)
+			return f.VPCs.Allows(x.VPC) && f.Zones.Allows(x.Zone) && f.Names.Allows(x.Name) &&
+				(len(f.Tables) == 0 || f.Tables.Allows(tableOf(v, x).ID))
 		}
 	}
 	return state.SelectOwn(v.VSwitches, c.Account, f.Region, p, state.Filed(v, f.Labelled, keep), item,
 		state.Under{Index: state.ByID, Keys: f.IDs}, state.Under{Index: state.ByVPC, Keys: f.VPCs}), nil
+}
+
+func (s *Service) showVSwitch(v *state.View, x *resource.VSwitch) VSwitch {
+	return VSwitch{
+		VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Table: tableOf(v, x),
+		Free: resource.UsableAddresses(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len(),
+	}
 }

@@ -276,7 +276,8 @@ func TestTransitions(t *testing.T) {
 		return p, made, sw, i
 	}
 	route := func(p *planetest.Plane, made network.CreatedVPC, i, destination string) error {
-		return p.Network.CreateRouteEntry(ctx, alice, network.NewRouteEntry{Table: made.RouteTable, Destination: cidr(destination), NextHopID: i})
+		_, err := p.Network.CreateRouteEntry(ctx, alice, network.NewRouteEntry{Table: made.RouteTable, Destination: cidr(destination), NextHopID: i})
+		return err
 	}
 	unroute := func(p *planetest.Plane, made network.CreatedVPC, i string) error {
 		return p.Network.DeleteRouteEntry(ctx, alice, network.OldRouteEntry{Table: made.RouteTable, Destination: cidr("192.168.0.0/16"), NextHopID: i})

@@ -6,8 +6,12 @@ package pagetoken
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"io"
 )
+
+// URL is the encoding of tokens that say nothing else.
+var URL = base64.RawURLEncoding
 
 // Form is what tokens of a listing look like.
 type Form struct {

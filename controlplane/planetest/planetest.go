@@ -315,7 +315,7 @@ func (p *Plane) Gateway(c identity.Caller, vpc string) nat.NewGateway {
 // Route adds a custom route entry to an instance.
 func (p *Plane) Route(c identity.Caller, table, destination string, kind resource.NextHopType, hop string) {
 	p.t.Helper()
-	err := p.Network.CreateRouteEntry(context.Background(), c, network.NewRouteEntry{Table: table, Destination: netip.MustParsePrefix(destination), NextHopType: kind, NextHopID: hop})
+	_, err := p.Network.CreateRouteEntry(context.Background(), c, network.NewRouteEntry{Table: table, Destination: netip.MustParsePrefix(destination), NextHopType: kind, NextHopID: hop})
 	if err != nil {
 		p.t.Fatalf("create route entry %s: %v", destination, err)
 	}

@@ -42,31 +42,35 @@ func TestQueries(t *testing.T) {
 			"Names": func(v network.VPC) any { return v.Name },
 		})
 	check(t, "Network.VRouters", network.VRouterFilter{Region: planetest.Region}, 5,
-		func(f network.VRouterFilter, p state.Page) (state.Listing[*resource.VRouter], error) {
+		func(f network.VRouterFilter, p state.Page) (state.Listing[network.VRouter], error) {
 			return w.Network.VRouters(alice, f, p)
 		},
-		func(v *resource.VRouter) string { return v.ID },
-		map[string]func(*resource.VRouter) any{"IDs": func(v *resource.VRouter) any { return v.ID }})
+		func(v network.VRouter) string { return v.ID },
+		map[string]func(network.VRouter) any{"IDs": func(v network.VRouter) any { return v.ID }})
 	check(t, "Network.VSwitches", network.VSwitchFilter{Region: planetest.Region}, 12,
 		func(f network.VSwitchFilter, p state.Page) (state.Listing[network.VSwitch], error) {
 			return w.Network.VSwitches(alice, f, p)
 		},
 		func(v network.VSwitch) string { return v.ID },
 		map[string]func(network.VSwitch) any{
-			"IDs":   func(v network.VSwitch) any { return v.ID },
-			"VPCs":  func(v network.VSwitch) any { return v.VPC },
-			"Zones": func(v network.VSwitch) any { return v.Zone },
-			"Names": func(v network.VSwitch) any { return v.Name },
+			"IDs":    func(v network.VSwitch) any { return v.ID },
+			"VPCs":   func(v network.VSwitch) any { return v.VPC },
+			"Zones":  func(v network.VSwitch) any { return v.Zone },
+			"Names":  func(v network.VSwitch) any { return v.Name },
+			"Tables": func(v network.VSwitch) any { return v.Table.ID },
 		})
-	check(t, "Network.RouteTables", network.RouteTableFilter{}, 6,
+	check(t, "Network.RouteTables", network.RouteTableFilter{}, 9,
 		func(f network.RouteTableFilter, p state.Page) (state.Listing[network.RouteTable], error) {
-			return w.Network.RouteTables(alice, f, p), nil
+			return w.Network.RouteTables(alice, f, p)
 		},
 		func(x network.RouteTable) string { return x.ID },
 		map[string]func(network.RouteTable) any{
 			"IDs":      func(x network.RouteTable) any { return x.ID },
 			"VRouters": func(x network.RouteTable) any { return x.VRouter },
 			"Routers":  func(x network.RouteTable) any { return x.VRouter },
+			"VPCs":     func(x network.RouteTable) any { return x.VPC },
+			"Names":    func(x network.RouteTable) any { return x.Name },
+			"Custom":   func(x network.RouteTable) any { return x.Custom },
 		})
 	check(t, "EIP.List", eip.Filter{Region: planetest.Region}, 12,
 		func(f eip.Filter, p state.Page) (state.Listing[eip.ElasticIP], error) { return w.EIP.List(alice, f, p) },
@@ -205,6 +209,7 @@ var otherwise = map[string]string{
 	"Network.AccessPoints": "there are none",
 	"Inventory.List":       "the operator's: it has no pages",
 	"VPN.Tunnels":          "the operator's: it has no pages",
+	"Network.RouteEntries": "its pages follow one another by tokens, see TestRouteEntryPages of package network",
 	"Tags.Of":              "the tags of one resource",
 	"Tags.List":            "its pages follow one another by tokens, see TestTagPages of package tags",
 }
@@ -380,9 +385,21 @@ func newListings(t *testing.T) *planetest.Plane {
 	theirs := w.VPC(planetest.Bob, "10.0.0.0/8").VPC
 	w.VSwitch(planetest.Bob, theirs, "10.1.0.0/16")
 	w.VSwitch(planetest.Alice, w.VPCIn(planetest.Alice, planetest.Elsewhere, "10.0.0.0/8").VPC, "10.1.0.0/16")
+	var tables []string
+	for i := range 3 {
+		made, err := w.Network.CreateRouteTable(context.Background(), planetest.Alice, network.NewRouteTable{Region: planetest.Region, VPC: vpcs[i%2], Name: fmt.Sprintf("name-%d", i%2)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, made.ID)
+	}
 	for i := range 12 {
+		bound := ""
+		if i%5 < 2 && i < 8 {
+			bound = tables[i%5]
+		}
 		zone := []string{planetest.Zone, planetest.Zone2}[i%2]
-		put(&resource.VSwitch{Meta: meta(planetest.Alice, fmt.Sprintf("vsw-%d", 20-i)), VPC: vpcs[i%5], Zone: zone, CIDR: netip.MustParsePrefix(fmt.Sprintf("10.%d.0.0/16", i)), Name: fmt.Sprintf("name-%d", i%3)})
+		put(&resource.VSwitch{Meta: meta(planetest.Alice, fmt.Sprintf("vsw-%d", 20-i)), VPC: vpcs[i%5], Zone: zone, CIDR: netip.MustParsePrefix(fmt.Sprintf("10.%d.0.0/16", i)), Name: fmt.Sprintf("name-%d", i%3), RouteTable: bound})
 		e := &resource.ElasticIP{Meta: meta(planetest.Alice, fmt.Sprintf("eip-%d", 20-i)), Address: address("192.0.2.%d", i+1), PublicNetwork: "internet", Bandwidth: 5, Name: fmt.Sprintf("name-%d", i%3), Prepaid: i%2 == 0}
 		switch i % 4 {
 		case 0:

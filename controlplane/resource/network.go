@@ -1,8 +1,12 @@
 package resource
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"sluice/dataplane"
 )
@@ -18,12 +22,13 @@ const (
 	KindInstance   Kind = "instance"
 )
 
-// VPC is a private network with one CIDR block, one router and a route table that its
-// VSwitches have unless they are bound to another.
+// VPC is a private network with a CIDR block, and others beside it, one router and a
+// route table that its VSwitches have unless they are bound to another.
 type VPC struct {
 	Meta
 	Owner       string         `json:"owner"` // name of the machine whose dataplane carries the network
 	CIDR        netip.Prefix   `json:"cidr"`
+	Secondary   []netip.Prefix `json:"secondaryCidrs,omitempty"` // further CIDR blocks, in the order in which they came; no two blocks overlap
 	Name        string         `json:"name,omitempty"`
 	Description string         `json:"description,omitempty"`
 	UserCIDRs   []netip.Prefix `json:"userCidrs,omitempty"`
@@ -40,8 +45,17 @@ func (v *VPC) Network() string { return v.ID }
 // Clone implements Resource.
 func (v *VPC) Clone() Resource {
 	c := *v
+	c.Secondary = slices.Clone(v.Secondary)
 	c.UserCIDRs = slices.Clone(v.UserCIDRs)
 	return &c
+}
+
+// Blocks returns all CIDR blocks of the VPC, the first one first.
+func (v *VPC) Blocks() []netip.Prefix { return append([]netip.Prefix{v.CIDR}, v.Secondary...) }
+
+// Contains says whether an address lies in one of the VPC's CIDR blocks.
+func (v *VPC) Contains(a netip.Addr) bool {
+	return slices.ContainsFunc(v.Blocks(), func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // DeletedVPC says that there was a VPC, until nothing of its network is left on the
@@ -79,11 +93,15 @@ func (*VRouter) Network() string { return "" }
 // Clone implements Resource.
 func (r *VRouter) Clone() Resource { c := *r; return &c }
 
-// RouteTable is a route table of a VPC's router.
+// RouteTable is a route table of a VPC's router: the one that comes with the VPC, or a
+// custom one, which VSwitches are bound to.
 type RouteTable struct {
 	Meta
-	VPC     string `json:"vpc"`
-	VRouter string `json:"vrouter"`
+	VPC         string `json:"vpc"`
+	VRouter     string `json:"vrouter"`
+	Name        string `json:"name,omitempty"`
+	Description string `json:"description,omitempty"`
+	Custom      bool   `json:"custom,omitempty"`
 }
 
 // Kind implements Resource.
@@ -138,11 +156,21 @@ type RouteEntry struct {
 	Destination netip.Prefix `json:"destination"`
 	NextHops    []NextHop    `json:"nextHops"` // more than one: ECMP
 	System      bool         `json:"system,omitempty"`
+	Name        string       `json:"name,omitempty"`
+	Description string       `json:"description,omitempty"`
 }
 
 // RouteEntryID returns the id of the entry of a table for a destination.
 func RouteEntryID(table string, destination netip.Prefix) string {
 	return table + "/" + destination.String()
+}
+
+// EntryID returns the id under which clients know the entry of a table for a destination
+// that was made at a store revision: rte- and 16 letters and digits. It follows from these,
+// so that entries have one that are not stored.
+func EntryID(table string, destination netip.Prefix, created int64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", RouteEntryID(table, destination), created))
+	return "rte-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10]))
 }
 
 // LeadsTo says whether one of the next hops is of a type.

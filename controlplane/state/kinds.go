@@ -60,9 +60,11 @@ var kinds = []registered{
 		NotFound: fault.VPCNotFound, InTransition: fault.VPCInTransition, Tags: true,
 		Quotas: []Quota[*resource.VPC]{
 			{Name: "vpcs", Default: 10, Counts: "VPCs of an account in a region", Reason: fault.QuotaVPC, Index: ByRegion}, // not documented
+			{Name: "secondary_cidrs", Default: 5, Counts: "secondary CIDR blocks of a VPC", Reason: fault.QuotaSecondaryCIDR, // of today's API
+				Parts: func(v *resource.VPC) int { return len(v.Secondary) }},
 			{Name: "user_cidrs", Default: 3, Counts: "user-side networks of a VPC", Reason: fault.UserCIDRQuota, // VPC API reference, CreateVpc
 				Parts: func(v *resource.VPC) int { return len(v.UserCIDRs) }}},
-		Barred: []fault.Reason{fault.VPCHasRouteEntries, fault.VPCHasNATGateway, fault.VPCHasVPNGateway, fault.VPCHasInstances, fault.VPCHasVSwitches},
+		Barred: []fault.Reason{fault.VPCHasRouteEntries, fault.VPCHasNATGateway, fault.VPCHasVPNGateway, fault.VPCHasInstances, fault.VPCHasVSwitches, fault.VPCHasRouteTables},
 		Refers: func(v *resource.VPC, to func(resource.Kind, string)) {
 			to(resource.KindVRouter, v.VRouter)
 			to(resource.KindRouteTable, v.RouteTable)
@@ -89,7 +91,13 @@ var kinds = []registered{
 			one(ByVPC, func(t *resource.RouteTable) string { return t.VPC })},
 		NotFound: fault.RouteTableNotFound, Tags: true,
 		GroupOf: func(v *View, t *resource.RouteTable) resource.Resource { return found(v.VPCs.Get(t.VPC)) },
-		Bounded: "one comes with each VPC",
+		Quotas: []Quota[*resource.RouteTable]{
+			{Name: "route_tables", Default: 9, Counts: "custom route tables of a VPC", Reason: fault.QuotaRouteTable, Index: ByVPC, // of today's API
+				Only: func(t *resource.RouteTable) bool { return t.Custom }}},
+		Blocks: []Block[*resource.RouteTable]{
+			{Of: resource.KindVPC, Reason: fault.VPCHasRouteTables, Index: ByVPC,
+				Keep: func(t *resource.RouteTable, _ resource.Resource) bool { return t.Custom }}},
+		Barred: []fault.Reason{fault.RouteTableHasVSwitches, fault.RouteTableHasEntries},
 		Refers: func(t *resource.RouteTable, to func(resource.Kind, string)) {
 			to(resource.KindVPC, t.VPC)
 			to(resource.KindVRouter, t.VRouter)
@@ -100,7 +108,8 @@ var kinds = []registered{
 		Indexes: []Index[*resource.RouteEntry]{
 			one(ByTable, func(e *resource.RouteEntry) string { return e.Table }),
 			one(ByVPC, func(e *resource.RouteEntry) string { return e.VPC }),
-			{ByNextHop, nextHopIDs}},
+			{ByNextHop, nextHopIDs},
+			one(ByEntryID, func(e *resource.RouteEntry) string { return resource.EntryID(e.Table, e.Destination, e.Created) })},
 		NotFound: fault.RouteEntryNotFound, InTransition: fault.RouteInTransition,
 		Quotas: []Quota[*resource.RouteEntry]{ // VPC API reference, CreateRouteEntry
 			{Name: "route_entries", Default: 48, Counts: "custom entries of a route table", Reason: fault.QuotaRouteEntry, Index: ByTable,
@@ -110,6 +119,7 @@ var kinds = []registered{
 		Blocks: []Block[*resource.RouteEntry]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasRouteEntries, Index: ByVPC,
 				Keep: func(e *resource.RouteEntry, _ resource.Resource) bool { return !e.System }},
+			{Of: resource.KindRouteTable, Reason: fault.RouteTableHasEntries, Index: ByTable},
 			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByNextHop}},
 		Refers: func(e *resource.RouteEntry, to func(resource.Kind, string)) {
 			to(resource.KindVPC, e.VPC)
@@ -122,13 +132,15 @@ var kinds = []registered{
 	Kind[*resource.VSwitch]{
 		Name: resource.KindVSwitch, Noun: "VSwitch", Table: func(v *View) **Table[*resource.VSwitch] { return &v.VSwitches },
 		Indexes: []Index[*resource.VSwitch]{byAccount[*resource.VSwitch](), byRegion[*resource.VSwitch](),
-			one(ByVPC, func(s *resource.VSwitch) string { return s.VPC })},
+			one(ByVPC, func(s *resource.VSwitch) string { return s.VPC }),
+			one(ByTable, func(s *resource.VSwitch) string { return s.RouteTable })},
 		NotFound: fault.VSwitchNotFound, InTransition: fault.VSwitchInTransition, Tags: true,
 		GroupOf: func(v *View, s *resource.VSwitch) resource.Resource { return found(v.VPCs.Get(s.VPC)) },
 		Quotas: []Quota[*resource.VSwitch]{
 			{Name: "vswitches_per_vpc", Default: 24, Counts: "VSwitches of a VPC", Reason: fault.QuotaVSwitch, Index: ByVPC}}, // VPC API reference, CreateVSwitch
 		Blocks: []Block[*resource.VSwitch]{
-			{Of: resource.KindVPC, Reason: fault.VPCHasVSwitches, Index: ByVPC}},
+			{Of: resource.KindVPC, Reason: fault.VPCHasVSwitches, Index: ByVPC},
+			{Of: resource.KindRouteTable, Reason: fault.RouteTableHasVSwitches, Index: ByTable}},
 		Barred: []fault.Reason{fault.VSwitchHasHaVips, fault.VSwitchHasDependents},
 		Refers: func(s *resource.VSwitch, to func(resource.Kind, string)) {
 			to(resource.KindVPC, s.VPC)

@@ -21,6 +21,12 @@ var samples = map[string]func(i int) resource.Resource{
 	"user_cidrs": func(i int) resource.Resource {
 		return &resource.VPC{Meta: meta("vpc", 0), UserCIDRs: make([]netip.Prefix, i)}
 	},
+	"secondary_cidrs": func(i int) resource.Resource {
+		return &resource.VPC{Meta: meta("vpc", 0), Secondary: make([]netip.Prefix, i)}
+	},
+	"route_tables": func(i int) resource.Resource {
+		return &resource.RouteTable{Meta: meta("vtb", i), VPC: "v", Custom: true}
+	},
 	"route_entries": func(i int) resource.Resource { return &resource.RouteEntry{Meta: meta("rte", i), Table: "t"} },
 	"ha_vip_route_entries": func(i int) resource.Resource {
 		return &resource.RouteEntry{Meta: meta("rte", i), Table: "t", NextHops: toHaVip}

@@ -17,7 +17,7 @@ const (
 	ByRegion    = "region"    // Key(account, region)
 	ByVPC       = "vpc"       // VPC id
 	ByVSwitch   = "vswitch"   // VSwitch id
-	ByTable     = "table"     // route, DNAT or SNAT table id
+	ByTable     = "table"     // route, DNAT or SNAT table id; VSwitch: id of the custom route table that it is bound to
 	ByAddress   = "address"   // elastic IP, VPN gateway: its address; customer gateway: Key(account, region, address); instance: Key(VPC, private address)
 	ByBinding   = "binding"   // id of the object that an elastic IP is bound to
 	ByExternal  = "external"  // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
@@ -25,6 +25,7 @@ const (
 	ByTuple     = "tuple"     // DNAT entry: ExternalTuple and InternalTuple of each of its ports
 	ByTableID   = "tableID"   // NAT gateway: its DNAT and its SNAT table id
 	ByNextHop   = "nextHop"   // route entry: id of each next hop
+	ByEntryID   = "entryID"   // route entry: resource.EntryID
 	ByPublicNet = "publicNet" // elastic IP, VPN gateway: name of its public network
 
 	ByGateway         = "gateway"         // VPN connection, VPN route: VPN gateway id

@@ -1,7 +1,6 @@
 package tags
 
 import (
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -12,7 +11,7 @@ import (
 	"sluice/controlplane/pagetoken"
 )
 
-var tokens = pagetoken.Form{Encode: base64.RawURLEncoding.EncodeToString, Decode: base64.RawURLEncoding.DecodeString, Sum: 8}
+var tokens = pagetoken.Form{Encode: pagetoken.URL.EncodeToString, Decode: pagetoken.URL.DecodeString, Sum: 8}
 
 func token(c identity.Caller, q Query, p place) string {
 	b := binary.BigEndian.AppendUint64(nil, uint64(p.Created))

@@ -36,8 +36,9 @@ func TestOverlappingRanges(t *testing.T) {
 			return w.newRoute(vpn.NewRoute{Kind: vpn.ByPolicy, Source: blocks("10.0.1.0/24")[0], Destination: p, NextHop: id, Publish: true})
 		},
 		"CreateRouteEntry": func(w *world, _ string, p netip.Prefix) error {
-			return w.Network.CreateRouteEntry(ctx, planetest.Alice, network.NewRouteEntry{
+			_, err := w.Network.CreateRouteEntry(ctx, planetest.Alice, network.NewRouteEntry{
 				Table: w.table, Destination: p, NextHopType: resource.NextHopVPNGateway, NextHopID: "vpn-1"})
+			return err
 		},
 	}
 	for _, c := range []struct {

@@ -85,7 +85,11 @@ func TestDestinations(t *testing.T) {
 func (w *world) entries() []string {
 	w.t.Helper()
 	var out []string
-	for _, t := range w.Network.RouteTables(planetest.Alice, network.RouteTableFilter{IDs: []string{w.table}}, state.Page{Limit: 10}).Items {
+	list, err := w.Network.RouteTables(planetest.Alice, network.RouteTableFilter{IDs: []string{w.table}}, state.Page{Limit: 10})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, t := range list.Items {
 		for _, e := range t.Entries {
 			for _, h := range e.NextHops {
 				out = append(out, e.Destination.String()+" "+string(h.Type)+" "+h.ID)
@@ -107,7 +111,8 @@ func TestPublishing(t *testing.T) {
 	}
 	ecs := w.Instance(w.VSwitch(planetest.Alice, w.vpc, "10.0.7.0/24"), "", resource.Host)
 	entry := network.NewRouteEntry{Table: w.table, Destination: to, NextHopType: resource.NextHopHost, NextHopID: ecs}
-	planetest.Refused(t, w.Network.CreateRouteEntry(ctx, planetest.Alice, entry), fault.RouteDuplicate)
+	_, err := w.Network.CreateRouteEntry(ctx, planetest.Alice, entry)
+	planetest.Refused(t, err, fault.RouteDuplicate)
 	planetest.Refused(t, w.Network.DeleteRouteEntry(ctx, planetest.Alice, network.OldRouteEntry{Table: w.table, Destination: to, NextHopID: "vpn-1"}), fault.RouteSystem)
 
 	for _, hop := range []string{a, b} {
@@ -118,7 +123,7 @@ func TestPublishing(t *testing.T) {
 	if got := w.entries(); len(got) != 0 {
 		t.Errorf("after the withdrawal: %q", got)
 	}
-	if err := w.Network.CreateRouteEntry(ctx, planetest.Alice, entry); err != nil {
+	if _, err := w.Network.CreateRouteEntry(ctx, planetest.Alice, entry); err != nil {
 		t.Fatal(err)
 	}
 	planetest.Refused(t, w.VPN.PublishRoute(ctx, planetest.Alice, named("192.168.1.0/24", a), true), fault.RouteDuplicate)

@@ -273,16 +273,10 @@ func (p *param) textCheck(refuse string) string {
 		test = fmt.Sprintf("!isIKEIdentity(v, %d)", p.MaxLength)
 	case p.Format == "client-token":
 		test = fmt.Sprintf("!isToken(v, %d)", p.MaxLength)
-	case p.Format == "name" && p.First == "any":
-		test = fmt.Sprintf("!isLabel(v, %d, %d)", p.MinLength, p.MaxLength)
 	case p.Format == "name":
-		punctuation := "anyCharacter"
-		if p.Punctuation != nil {
-			punctuation = strconv.Quote(*p.Punctuation)
-		}
-		test = fmt.Sprintf("!isName(v, %d, %d, %s)", p.MinLength, p.MaxLength, punctuation)
+		test = fmt.Sprintf("!isName(v, %d, %d)", p.MinLength, p.MaxLength)
 	case p.Format == "description":
-		test = fmt.Sprintf("!isDescription(v, %d, %d, %t)", p.MinLength, p.MaxLength, p.First == "letter")
+		test = fmt.Sprintf("!isDescription(v, %d, %d)", p.MinLength, p.MaxLength)
 	case p.Format == "tag":
 		test = fmt.Sprintf("!isTag(v, %d)", p.MaxLength)
 	case p.Format == "resource-group":
