@@ -68,6 +68,34 @@ func TestProfilePrecedence(t *testing.T) {
 	}
 }
 
+// TestProfileTrust: what is trusted is chosen as everything else is; a flag that would
+// have no effect is a mistake.
+func TestProfileTrust(t *testing.T) {
+	key := []string{"SLUICE_ACCESS_KEY_ID", "id", "SLUICE_ACCESS_KEY_SECRET", "secret", "SLUICE_ENDPOINT", "https://gw:8680"}
+	file := write(t, "profiles: {default: {ca: /stored}}", 0o600)
+	for name, c := range map[string]struct {
+		flag string
+		env  []string
+		want string
+	}{
+		"the file":        {want: "/stored"},
+		"the environment": {env: []string{"SLUICE_CA", "/env"}, want: "/env"},
+		"the flag":        {flag: "/flag", env: []string{"SLUICE_CA", "/env"}, want: "/flag"},
+	} {
+		f := profileFlags{profile: profile{CA: c.flag}}
+		if p, err := f.resolve(env(append(c.env, key...)...), file); err != nil || p.CA != c.want {
+			t.Errorf("%s: %q, %v; want %q", name, p.CA, err, c.want)
+		}
+	}
+	f := profileFlags{profile: profile{CA: "/flag", Endpoint: "http://gw:8680"}}
+	if _, err := f.resolve(env(key...), file); err == nil || report(err) != exitUsage || !strings.Contains(err.Error(), "speaks no TLS") {
+		t.Errorf("--ca without TLS: %v", err)
+	}
+	if _, err := (profile{Endpoint: "https://gw", CA: "/none/ca.pem"}).client(); err == nil || !strings.Contains(err.Error(), "/none/ca.pem") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
 func TestProfileMistakes(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none.yaml")
 	for name, c := range map[string]struct {

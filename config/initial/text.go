@@ -23,7 +23,9 @@ func (a Answers) Text() string {
 	fmt.Fprintf(&b, "listen: %s\n", scalar(a.Listen))
 	if !Loopback(a.Listen) {
 		b.WriteString(`# Others can reach it: signatures keep requests from being forged, not from being read.
-# Give it a certificate.
+# Give it a certificate: one of its own, which clients are told once to trust,
+# tls: auto
+# or one that they trust already.
 # tls:
 #   certificate: /etc/sluice/tls/fullchain.pem
 #   key: /etc/sluice/tls/privkey.pem
