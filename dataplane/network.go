@@ -49,10 +49,12 @@ type Binding struct {
 	MAC     string // six bytes as 02:00:00:00:00:01
 }
 
-// Claim is an address that somebody has used whom it does not belong to.
+// Claim is an address that somebody has used whom it does not belong to, or, without one,
+// another reason for which somebody's frames were dropped.
 type Claim struct {
 	Address netip.Addr
 	By      string // Ethernet address
+	Other   string
 }
 
 // ClaimCounts is how many frames were dropped because of claims, by reason.

@@ -86,7 +86,7 @@ func (e *Engine) Claims(id string) dataplane.ClaimCounts {
 const sayClaims = 10
 
 // readClaims notes what was dropped, with n.mu held, and tells of each claim once while it
-// lasts; those of gateways' addresses first, and of those that are too many how many they are.
+// lasts; those of being the gateway first, and of those that are too many how many they are.
 func (e *Engine) readClaims(n *network) {
 	if n.over || n.ns == nil || n.applied == nil || !n.applied.PortSecurity || n.unheld {
 		return
@@ -110,18 +110,26 @@ func (e *Engine) readClaims(n *network) {
 	}
 	c.told = told
 	rank := func(c dataplane.Claim) int {
-		if gatewayAt(n.applied, c.Address) != nil {
+		if c.Other != "" || gatewayAt(n.applied, c.Address) != nil {
 			return 0
 		}
 		return 1
 	}
 	slices.SortStableFunc(fresh, func(a, b dataplane.Claim) int { return cmp.Compare(rank(a), rank(b)) })
 	for _, claim := range fresh[:min(len(fresh), sayClaims)] {
+		switch claim.Other {
+		case portsecurity.ReasonHidden:
+			e.log.Warn("a host sends frames that hide whom they are from; they are dropped", "network", n.id, "host", claim.By)
+			continue
+		case portsecurity.ReasonRouter:
+			e.log.Warn("a host gives itself out for a router of IPv6; its messages are dropped", "network", n.id, "host", claim.By)
+			continue
+		}
 		e.log.Warn("a host uses an address that is not its own; its frames are dropped", "network", n.id,
 			"address", claim.Address, "host", claim.By, "belongs_to", belongsTo(n.applied, claim))
 	}
 	if more := len(fresh) - sayClaims; more > 0 {
-		e.log.Warn("more addresses are used by hosts that they do not belong to; their frames are dropped", "network", n.id, "claims", more)
+		e.log.Warn("more hosts claim what is not their own; their frames are dropped", "network", n.id, "claims", more)
 	}
 }
 

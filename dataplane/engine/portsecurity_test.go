@@ -232,7 +232,8 @@ func TestAddressesAreHeldInABridge(t *testing.T) {
 	if counts["gateway"] != 8 || counts["address"] != 5 || counts["source"] != 1 || counts["hidden"] != 8 || counts["router"] != 4 {
 		t.Errorf("counted: %v", counts)
 	}
-	for _, want := range []string{"address=10.0.1.253 host=" + a.mac.String() + ` belongs_to="the gateway of vsw-a"`, "address=10.0.1.11 host=" + a.mac.String() + " belongs_to=" + o.mac.String()} {
+	for _, want := range []string{"address=10.0.1.253 host=" + a.mac.String() + ` belongs_to="the gateway of vsw-a"`, "address=10.0.1.11 host=" + a.mac.String() + " belongs_to=" + o.mac.String(),
+		`hide whom they are from; they are dropped" network=` + n.ID + " host=" + a.mac.String(), `a router of IPv6; its messages are dropped" network=` + n.ID + " host=" + a.mac.String()} {
 		if got := strings.Count(s.log.String(), want); got != 1 {
 			t.Errorf("%d lines of the log have %s", got, want)
 		}

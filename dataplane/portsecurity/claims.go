@@ -43,9 +43,18 @@ func ReadClaims(ns *netns.Namespace) (counts dataplane.ClaimCounts, claims []dat
 				return fmt.Errorf("list claims: %w", err)
 			}
 			for _, e := range list {
-				if a, ok := netip.AddrFromSlice(e.Key[:min(4, len(e.Key))]); ok && len(e.Key) >= 10 {
-					claims = append(claims, dataplane.Claim{Address: a, By: net.HardwareAddr(e.Key[4:10]).String()})
+				a, ok := netip.AddrFromSlice(e.Key[:min(4, len(e.Key))])
+				if !ok || len(e.Key) < 10 {
+					continue
 				}
+				claim := dataplane.Claim{Address: a, By: net.HardwareAddr(e.Key[4:10]).String()}
+				switch a {
+				case hiddenMark:
+					claim = dataplane.Claim{By: claim.By, Other: ReasonHidden}
+				case routerMark:
+					claim = dataplane.Claim{By: claim.By, Other: ReasonRouter}
+				}
+				claims = append(claims, claim)
 			}
 		}
 		return nil

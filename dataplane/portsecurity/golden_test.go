@@ -72,6 +72,9 @@ func ruleText(t *testing.T, exprs []expr.Any) string {
 				t.Errorf("nobody knows what %+v loads", e)
 			}
 			registers[e.DestRegister] = name
+		case *expr.Immediate:
+			a, _ := netip.AddrFromSlice(e.Data)
+			registers[e.Register] = a.String()
 		case *expr.Bitwise:
 			registers[e.DestRegister] = fmt.Sprintf("%s & %#x", registers[e.SourceRegister], e.Mask)
 		case *expr.Cmp:

@@ -3,6 +3,7 @@ package portsecurity
 import (
 	"fmt"
 	"hash/fnv"
+	"net/netip"
 	"time"
 
 	"github.com/google/nftables"
@@ -44,7 +45,8 @@ import (
 //			update @claims { arp saddr ip . ether saddr }
 //			counter name gateway drop
 //		}
-//		chain hidden {                         # and router
+//		chain hidden {                         # and router, with 0.0.0.1
+//			update @claims { 0.0.0.0 . ether saddr }
 //			counter name hidden drop
 //		}
 //	}
@@ -69,6 +71,9 @@ const (
 )
 
 var reasons = []string{ReasonGateway, ReasonAddress, ReasonSource, ReasonHidden, ReasonRouter}
+
+// What stands for an address among the claims where none was claimed.
+var hiddenMark, routerMark = netip.AddrFrom4([4]byte{0, 0, 0, 0}), netip.AddrFrom4([4]byte{0, 0, 0, 1})
 
 // ICMPv6 messages of routers (RFC 4861, section 4).
 const (
@@ -165,19 +170,21 @@ func chains() []chain {
 	drop := func(counter string) []expr.Any {
 		return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: counter}, &expr.Verdict{Kind: expr.VerdictDrop}}
 	}
-	claim := func(name, counter string, offset uint32) chain {
+	claimOf := func(name, counter string, address expr.Any) chain {
 		return chain{name, [][]expr.Any{
-			{address(offset), sender, &expr.Dynset{SrcRegKey: regAddress, SetName: claimsSet, SetID: uint32(setCount) + 1, Operation: unix.NFT_DYNSET_OP_UPDATE}},
+			{address, sender, &expr.Dynset{SrcRegKey: regAddress, SetName: claimsSet, SetID: uint32(setCount) + 1, Operation: unix.NFT_DYNSET_OP_UPDATE}},
 			drop(counter),
 		}}
 	}
+	claim := func(name, counter string, offset uint32) chain { return claimOf(name, counter, address(offset)) }
+	mark := func(a netip.Addr) expr.Any { return &expr.Immediate{Register: regAddress, Data: a.AsSlice()} }
 	return []chain{
 		claim("arp-gateway", ReasonGateway, arpSource),
 		claim("ip-gateway", ReasonGateway, ipSource),
 		claim("arp-address", ReasonAddress, arpSource),
 		claim("ip-source", ReasonSource, ipSource),
-		{"hidden", [][]expr.Any{drop(ReasonHidden)}},
-		{"router", [][]expr.Any{drop(ReasonRouter)}},
+		claimOf("hidden", ReasonHidden, mark(hiddenMark)),
+		claimOf("router", ReasonRouter, mark(routerMark)),
 		{"check", [][]expr.Any{
 			tags(unix.ETH_P_8021Q), tags(unix.ETH_P_8021AD), snap(unix.ETH_P_IP), snap(unix.ETH_P_ARP),
 			rule(unix.ETH_P_ARP, address(arpSource), in(gateways, regAddress, false), jump("arp-gateway")),
