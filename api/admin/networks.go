@@ -3,7 +3,9 @@ package admin
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"sluice/controlplane/state"
@@ -23,7 +25,7 @@ type Network struct {
 	Account   string    `json:"account,omitempty"` // empty once the VPC is deleted
 	Region    string    `json:"region,omitempty"`
 	Name      string    `json:"name,omitempty"`
-	CIDR      string    `json:"cidr,omitempty"`
+	CIDR      string    `json:"cidr,omitempty"`        // its CIDR blocks, the first one first, separated by commas
 	Gateways  []string  `json:"natGateways,omitempty"` // ids, ascending
 	VSwitches int       `json:"vswitches"`
 	Instances int       `json:"instances"`
@@ -46,7 +48,7 @@ func (s Status) Networks() []Network {
 	for _, n := range s.DB.Observed.Status() {
 		out := Network{ID: n.Network, Namespace: dataplane.Namespace(n.Network), Wanted: n.Wanted, Applied: n.Applied, Error: n.Error, Since: n.Since}
 		if vpc, ok := v.VPCs.Get(n.Network); ok {
-			out.Account, out.Region, out.Name, out.CIDR = vpc.Account, vpc.Region, vpc.Name, vpc.CIDR.String()
+			out.Account, out.Region, out.Name, out.CIDR = vpc.Account, vpc.Region, vpc.Name, blocks(vpc.Blocks())
 		}
 		for g := range v.NATGateways.By(state.ByVPC, n.Network).All() {
 			out.Gateways = append(out.Gateways, g.ID)
@@ -72,4 +74,12 @@ func networkRoutes(s Networks) map[string]handler {
 func (c *Client) Networks(ctx context.Context) (list []Network, err error) {
 	err = c.call(ctx, http.MethodGet, "/v1/networks", nil, &list)
 	return list, err
+}
+
+func blocks(list []netip.Prefix) string {
+	var texts []string
+	for _, p := range list {
+		texts = append(texts, p.String())
+	}
+	return strings.Join(texts, ",")
 }

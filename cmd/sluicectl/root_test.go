@@ -109,8 +109,8 @@ func TestCompletion(t *testing.T) {
 	for _, c := range []struct{ args, want, not string }{
 		{"call Create", "CreateVpc\t", "--"},
 		{"call CreateNatGateway --", "--VpcId\t", "CreateVpc\t"},
-		{"call CreateNatGateway --VpcId vpc-1 --", "--Spec\n", "--VpcId\t"},
-		{"call --region r CreateNatGateway --", "--Spec\n", "--region\t"},
+		{"call CreateNatGateway --VpcId vpc-1 --", "--Spec\t", "--VpcId\t"},
+		{"call --region r CreateNatGateway --", "--Spec\t", "--region\t"},
 		{"call CreateNatGateway --Spec ", "Middle\n", "--"},
 		{"call CreateRouteEntry --Next", "--NextHopList.1.NextHopId\t", ".N."},
 		{"describe ", "CreateVpc\t", ""},

@@ -72,12 +72,13 @@ func verdict(t *testing.T, prog *ebpf.Program, data []byte, forwarded bool) uint
 
 func TestSources(t *testing.T) {
 	prefix := netip.MustParsePrefix
-	const usual, inside, odd, single, elastic, none = "usual", "inside", "odd", "single", "elastic", "none"
+	const usual, inside, odd, several, single, elastic, none = "usual", "inside", "odd", "several", "single", "elastic", "none"
 	params := map[string]egressfilter.Params{
-		usual:  {Public: prefix("203.0.113.0/24"), Private: []netip.Prefix{prefix("10.0.0.0/8")}},
-		inside: {Public: prefix("10.99.0.0/16"), Private: []netip.Prefix{prefix("10.0.0.0/16")}},
-		odd:    {Public: prefix("198.18.0.0/15"), Private: []netip.Prefix{prefix("192.0.2.0/24")}},
-		single: {Public: prefix("100.64.0.7/32")},
+		usual:   {Public: prefix("203.0.113.0/24"), Private: []netip.Prefix{prefix("10.0.0.0/8")}},
+		inside:  {Public: prefix("10.99.0.0/16"), Private: []netip.Prefix{prefix("10.0.0.0/16")}},
+		odd:     {Public: prefix("198.18.0.0/15"), Private: []netip.Prefix{prefix("192.0.2.0/24")}},
+		several: {Public: prefix("203.0.113.0/24"), Private: []netip.Prefix{prefix("10.0.0.0/16"), prefix("192.0.2.0/24"), prefix("198.51.100.128/25")}},
+		single:  {Public: prefix("100.64.0.7/32")},
 		elastic: {Public: prefix("203.0.113.0/24"), Private: []netip.Prefix{prefix("10.0.0.0/8")}, Elastic: []netip.Addr{
 			netip.MustParseAddr("100.64.0.0"), netip.MustParseAddr("172.16.5.9"), netip.MustParseAddr("8.8.8.8"),
 			netip.MustParseAddr("100.127.255.255"), netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("172.16.5.10"),
@@ -96,6 +97,7 @@ func TestSources(t *testing.T) {
 		{usual, "100.63.255.255", egressfilter.Pass}, {usual, "100.64.0.0", egressfilter.Drop}, {usual, "100.127.255.255", egressfilter.Drop}, {usual, "100.128.0.0", egressfilter.Pass},
 		{inside, "10.99.1.1", egressfilter.Pass}, {inside, "10.98.1.1", egressfilter.Drop}, {inside, "10.100.0.0", egressfilter.Drop},
 		{odd, "192.0.2.1", egressfilter.Drop}, {odd, "192.0.3.0", egressfilter.Pass}, {odd, "198.19.255.255", egressfilter.Pass}, {odd, "10.1.1.1", egressfilter.Drop},
+		{several, "192.0.2.1", egressfilter.Drop}, {several, "198.51.100.128", egressfilter.Drop}, {several, "198.51.100.127", egressfilter.Pass}, {several, "203.0.113.1", egressfilter.Pass},
 		{single, "100.64.0.7", egressfilter.Pass}, {single, "100.64.0.8", egressfilter.Drop}, {single, "100.64.0.6", egressfilter.Drop},
 		{elastic, "100.64.0.0", egressfilter.Pass}, {elastic, "100.64.0.1", egressfilter.Drop}, {elastic, "100.127.255.254", egressfilter.Drop}, {elastic, "100.127.255.255", egressfilter.Pass},
 		{elastic, "172.16.5.8", egressfilter.Drop}, {elastic, "172.16.5.9", egressfilter.Pass}, {elastic, "172.16.5.10", egressfilter.Pass}, {elastic, "172.16.5.11", egressfilter.Drop},

@@ -180,6 +180,7 @@ func TestCompileFlags(t *testing.T) {
 		{"a route to a host, all of the VPC", func(n *dataplane.Network) {
 			n.Routes = append(n.Routes, dataplane.Route{Destination: n.Prefix, NextHops: []dataplane.NextHop{{Via: addrOf("10.0.1.5")}}})
 		}, setShortcut},
+		{"a further block of the VPC", func(n *dataplane.Network) { n.Secondary = []netip.Prefix{prefixOf("172.16.0.0/16")} }, setShortcut | setRoutes},
 		{"default route to a host", func(n *dataplane.Network) {
 			n.Routes[0].NextHops = []dataplane.NextHop{{Via: addrOf("10.0.1.5")}}
 		}, setShortcut | setRoutes},
