@@ -84,7 +84,7 @@ var cases = []golden{
 	}},
 	{name: "two-gateways", resources: func() []resource.Resource {
 		other := nattest.Gateway("ngw-c", "vpc-a")
-		other.Limits = nattest.Large
+		other.Limits, other.ByUse, other.EchoReply = dataplane.Limits{}, true, true
 		inTable := func(table string, e *resource.RouteEntry) *resource.RouteEntry {
 			e.Table, e.ID = table, resource.RouteEntryID(table, e.Destination)
 			return e

@@ -104,7 +104,11 @@ func text(n *dataplane.Network) string {
 		line("bounds %+v", n.Bounds)
 	}
 	for _, g := range n.NATGateways {
-		line("NAT gateway %s: %d connections, %d new per second, elastic IPs %v", g.ID, g.Limits.Connections, g.Limits.NewPerSecond, g.Elastic)
+		answers := ""
+		if g.EchoReply {
+			answers = ", answers pings"
+		}
+		line("NAT gateway %s: %d connections, %d new per second, elastic IPs %v%s", g.ID, g.Limits.Connections, g.Limits.NewPerSecond, g.Elastic, answers)
 	}
 	line("share of a host %d percent", n.HostShare)
 	for _, h := range n.HostLimits {
