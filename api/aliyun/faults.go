@@ -108,6 +108,7 @@ var faults = map[fault.Reason]refusal{
 	fault.ParameterNotApplicable:   {http: 400, code: "UnsupportedParameter", message: "A parameter of the request does not apply to it."},
 	fault.NATVSwitchMissing:        {http: 400, code: "MissingParameter", message: `The input parameter "VSwitchId" that is mandatory for processing this request is not supplied.`},
 	fault.NATVSwitchNotApplicable:  {http: 400, code: "UnsupportedParameter", message: `The parameter "VSwitchId" is not supported. Reason: only a NAT gateway of NatType Enhanced is in a VSwitch. Leave it out.`},
+	fault.RouteOtherNATGateway:     {http: 400, code: "OperationUnsupported.NatGateway", message: "The route table leads to another NAT gateway already; a route table leads to one."},
 	fault.NATTypeUnchanged:         {http: 400, code: "OperationUnsupported.NatType", message: "The NAT gateway is enhanced already."},
 	fault.SpecNotApplicable:        {http: 400, code: "UnsupportedParameter", message: `The parameter "Spec" is not supported. Reason: a NAT gateway that is charged by what goes through it has no specification. Leave it out.`},
 	fault.SpecUnchanged:            {code: "NATGW_MODIFY_SPEC_SAME"},

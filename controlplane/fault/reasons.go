@@ -59,6 +59,7 @@ const (
 	NATVSwitchMissing        Reason = "enhanced NAT gateway without a VSwitch"
 	NATVSwitchNotApplicable  Reason = "VSwitch of a NAT gateway that is not enhanced"
 	NATTypeUnchanged         Reason = "NAT gateway is enhanced already"
+	RouteOtherNATGateway     Reason = "route table leads to another NAT gateway"
 	SpecNotApplicable        Reason = "NAT gateway has no specification"
 	SpecUnchanged            Reason = "specification unchanged"
 	InternalIPOutside        Reason = "internal IP outside the VPC"

@@ -47,6 +47,10 @@ func room(tx *change.Tx, vpc *resource.VPC, in Gateway) (route bool, err error) 
 	if err := tx.Room(&resource.NATGateway{Meta: resource.Meta{Account: vpc.Account}, VPC: vpc.ID}); err != nil {
 		return false, err
 	}
+	// A route table leads to one gateway.
+	for e := range tx.RouteEntries.By(state.ByTable, vpc.RouteTable).All() {
+		in.NoRoute = in.NoRoute || e.LeadsTo(resource.NextHopNATGateway)
+	}
 	return !in.NoRoute && led() == nil, nil
 }
 

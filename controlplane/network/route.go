@@ -67,6 +67,9 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in Ne
 		if in.Table == vpc.RouteTable && isPublished(tx.View, vpc.ID, in.Destination) {
 			return made, fault.New(fault.RouteDuplicate, "a VPN gateway has published a route for %s", in.Destination)
 		}
+		if err := oneNATGateway(tx.View, e); err != nil {
+			return made, err
+		}
 		if err := tx.Room(e); err != nil {
 			return made, err
 		}
@@ -189,6 +192,9 @@ func (s *Service) ModifyRouteEntry(ctx context.Context, c identity.Caller, in Ro
 		if slices.Equal(e.NextHops, old.NextHops) {
 			tx.PutAttributes(e)
 		} else {
+			if err := oneNATGateway(tx.View, e); err != nil {
+				return err
+			}
 			if err := s.ready(tx.View, vpc); err != nil {
 				return err
 			}

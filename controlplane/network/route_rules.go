@@ -171,3 +171,21 @@ func hopIDs(hops []resource.NextHop) []string {
 	slices.Sort(ids)
 	return ids
 }
+
+// oneNATGateway refuses an entry that leads to another NAT gateway than one of its table
+// does already: a VSwitch goes out by one. The entry may be there in an older form.
+func oneNATGateway(v *state.View, e *resource.RouteEntry) error {
+	for _, h := range e.NextHops {
+		if h.Type != resource.NextHopNATGateway {
+			continue
+		}
+		for other := range v.RouteEntries.By(state.ByTable, e.Table).All() {
+			for _, to := range other.NextHops {
+				if other.ID != e.ID && to.Type == resource.NextHopNATGateway && to.ID != h.ID {
+					return fault.New(fault.RouteOtherNATGateway, "route table %s leads to NAT gateway %s by its entry for %s", e.Table, to.ID, other.Destination)
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -336,3 +336,25 @@ func TestSecondaryBlockIsTheVPCs(t *testing.T) {
 	}
 	planetest.Refused(t, s.Network.AssociateCIDR(ctx, alice, "", s.vpc, block), fault.QuotaSecondaryCIDR)
 }
+
+// A route table leads to one NAT gateway, by as many entries as there are.
+func TestOneNATGatewayInATable(t *testing.T) {
+	s := planetest.New(t)
+	made := s.VPC(alice, "10.0.0.0/8")
+	vswitch := s.VSwitch(alice, made.VPC, "10.1.0.0/16")
+	first := s.Gateway(alice, made.VPC).ID
+	second, err := s.NAT.CreateGateway(ctx, alice, nat.Gateway{Region: planetest.Region, VPC: made.VPC, Enhanced: true, VSwitch: vswitch, ByUse: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(destination, gateway string) error {
+		_, err := s.Network.CreateRouteEntry(ctx, alice, network.NewRouteEntry{Table: made.RouteTable, Destination: netip.MustParsePrefix(destination), NextHopType: resource.NextHopNATGateway, NextHopID: gateway})
+		return err
+	}
+	planetest.Refused(t, create("8.0.0.0/8", second.ID), fault.RouteOtherNATGateway)
+	if err := create("8.0.0.0/8", first); err != nil {
+		t.Error(err)
+	}
+	planetest.Refused(t, s.Network.ModifyRouteEntry(ctx, alice, network.RouteEntryChange{Table: made.RouteTable, Destination: netip.MustParsePrefix("8.0.0.0/8"),
+		NextHopType: resource.NextHopNATGateway, NextHopID: second.ID}), fault.RouteOtherNATGateway)
+}
