@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"sluice/errtext"
 )
 
 // Client calls a sluiced of this machine. It is safe for concurrent use.
@@ -43,9 +45,9 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no sluiced answers on %s; start it, or name the socket of one that runs: %w", c.path, err)
+		return errtext.Instead(err, "no sluiced answers on %s; start it, or name the socket of one that runs with --socket", c.path)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s is for root and the user of sluiced; call as one of them: %w", c.path, err)
+		return errtext.Instead(err, "%s is for root and the user of sluiced; call as one of them", c.path)
 	}
 	return fmt.Errorf("admin socket %s: %w", c.path, err)
 }

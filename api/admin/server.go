@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sluice/controlplane/fault"
+	"sluice/errtext"
 )
 
 // Services are what the server answers from. All are needed.
@@ -106,7 +107,7 @@ func refusal(err error) *Error {
 	}
 	refused, ok := errors.AsType[*fault.Error](err)
 	if !ok {
-		return &Error{Status: http.StatusInternalServerError, Message: err.Error()}
+		return &Error{Status: http.StatusInternalServerError, Message: errtext.Of(err)}
 	}
 	status := http.StatusConflict
 	switch refused.Reason {

@@ -14,6 +14,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/ipsec"
 	"sluice/dataplane/probe"
+	"sluice/errtext"
 )
 
 func newDoctor() *cobra.Command {
@@ -74,7 +75,7 @@ func tellAttached(ctx context.Context, w io.Writer, f *adminFlags) error {
 		return nil
 	})
 	if err != nil {
-		_, err = fmt.Fprintf(w, "How the BPF programs of its links are attached, only a running daemon tells: %v\n", err)
+		_, err = fmt.Fprintf(w, "How the BPF programs of its links are attached, only a running daemon tells: %s\n", errtext.Of(err))
 		return err
 	}
 	return printAttached(w, networks)
@@ -139,7 +140,7 @@ func tunnels(w io.Writer, path dataplane.VPNPath, err error) error {
 	text := "VPN gateways' tunnels are carried by "
 	switch {
 	case err != nil:
-		text = "There can be no VPN gateways: " + err.Error()
+		text = "There can be no VPN gateways: " + errtext.Of(err)
 	case path == dataplane.VPNByXFRM:
 		text += "the kernel."
 	default:
@@ -152,7 +153,7 @@ func tunnels(w io.Writer, path dataplane.VPNPath, err error) error {
 // strongswan prints what there is of it.
 func strongswan(w io.Writer, s ipsec.Strongswan, err error) error {
 	if err != nil {
-		_, err = fmt.Fprintf(w, "What strongSwan can do could not be asked: %v\n", err)
+		_, err = fmt.Fprintf(w, "What strongSwan can do could not be asked: %s\n", errtext.Of(err))
 		return err
 	}
 	lacks := "all versions of IKE and algorithms that connections may ask for"

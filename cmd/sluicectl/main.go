@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"sluice/errtext"
 )
 
 // Exit codes.
@@ -37,7 +39,7 @@ func report(err error) int {
 	if err == nil {
 		return 0
 	}
-	if text := err.Error(); text != "" {
+	if text := errtext.Of(err); text != "" {
 		fmt.Fprintln(os.Stderr, "sluicectl: "+strings.TrimRight(text, "\n"))
 	}
 	if errors.As(err, new(usageError)) {

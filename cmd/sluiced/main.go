@@ -15,6 +15,7 @@ import (
 
 	"sluice/config"
 	"sluice/dataplane/bgp"
+	"sluice/errtext"
 )
 
 // version is set when the program is built: -ldflags "-X main.version=…".
@@ -90,7 +91,7 @@ func start(args []string, stdout, stderr io.Writer) int {
 }
 
 func newLog(w io.Writer, c *config.Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.LogLevel}
+	options := &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: errtext.Log}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}

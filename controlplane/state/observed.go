@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/controlplane/resource"
+	"sluice/errtext"
 )
 
 // Observed is what the dataplane has reported of each network, beside what is
@@ -219,7 +220,7 @@ func text(err error) string {
 	if err == nil {
 		return ""
 	}
-	return err.Error()
+	return errtext.Of(err)
 }
 
 func (n *observation) wake() {

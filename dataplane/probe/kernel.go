@@ -1,5 +1,7 @@
 package probe
 
+import "fmt"
+
 // withoutSessions is what it costs when the programs of package bpf cannot run.
 const withoutSessions = "no connection limits, no traffic counters, no shortcut; nftables alone translates"
 
@@ -35,3 +37,41 @@ func kernelFeatures() []Feature {
 }
 
 func tryNamespace(*stage) (string, error) { return "", nil } // the stage is one
+
+// built is what makes a kernel have a feature.
+type built struct {
+	option string // of the kernel's configuration, without CONFIG_
+	module string // that it may be in; empty: it is in the kernel itself or nowhere
+}
+
+// lacking says what of it a kernel that refuses the feature lacks, and what helps.
+func (b built) lacking() string {
+	if b.module == "" {
+		return fmt.Sprintf("this kernel was built without CONFIG_%s: take another one", b.option)
+	}
+	return fmt.Sprintf("this kernel has no CONFIG_%s, and no module %s can be loaded: modprobe %[2]s says why, or take another kernel", b.option, b.module)
+}
+
+// builtBy says so by the names of features; of some no single option decides.
+var builtBy = map[string]built{
+	"network namespaces": {"NET_NS", ""},
+	"veth":               {"VETH", "veth"},
+	"bridge":             {"BRIDGE", "bridge"},
+	"nftables NAT":       {"NFT_NAT", "nft_chain_nat"},
+	"nftables interval sets over several fields": {"NF_TABLES", "nf_tables"},
+	"connection tracking":                        {"NF_CT_NETLINK", "nf_conntrack_netlink"},
+	"nftables connection timeouts":               {"NF_CONNTRACK_TIMEOUT", "nft_ct"},
+	"policy routing":                             {"IP_MULTIPLE_TABLES", ""},
+	"clsact and BPF classifiers":                 {"NET_CLS_BPF", "cls_bpf"},
+	"tcx":                                        {"NET_XGRESS", ""},
+	"kernel type information (BTF)":              {"DEBUG_INFO_BTF", ""},
+	"macvlan":                                    {"MACVLAN", "macvlan"},
+	"VLAN":                                       {"VLAN_8021Q", "8021q"},
+	"VXLAN":                                      {"VXLAN", "vxlan"},
+	"nftables flowtables":                        {"NF_FLOW_TABLE", "nf_flow_table"},
+	"HTB":                                        {"NET_SCH_HTB", "sch_htb"},
+	"TBF":                                        {"NET_SCH_TBF", "sch_tbf"},
+	"TUN":                                        {"TUN", "tun"},
+	"ESP":                                        {"INET_ESP", "esp4"},
+	"XFRM interfaces":                            {"XFRM_INTERFACE", "xfrm_interface"},
+}

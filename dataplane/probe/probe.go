@@ -9,6 +9,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"sluice/errtext"
 )
 
 // Answer is the outcome of a probe.
@@ -130,8 +132,12 @@ func (f Feature) probe() Result {
 	})
 	done.Wait()
 	r.Answer = judge(err)
-	if err != nil {
-		r.Detail = err.Error()
+	switch {
+	case err == nil:
+	case r.Answer == No && !errors.As(err, new(errLacking)) && builtBy[f.Name].option != "":
+		r.Detail = builtBy[f.Name].lacking()
+	default:
+		r.Detail = errtext.Of(err)
 	}
 	return r
 }
