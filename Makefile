@@ -75,11 +75,13 @@ lint: setup-lint ## go vet, staticcheck, gofmt, and whether what is generated is
 	if [ -n "$$stale" ]; then echo "gofmt would change:"; echo "$$stale"; exit 1; fi
 	$(GO) run ./api/spec/specgen -check
 	GO="$(GO)" scripts/bpf.sh --check
+	GO="$(GO)" scripts/topology.sh --check
 
 .PHONY: generate
-generate: setup-lint ## generate code and docs/actions.md from the action catalog, and compile the BPF programs
+generate: setup-lint ## generate code and docs/actions.md from the action catalog, compile the BPF programs, draw docs/topology.svg
 	$(GO) run ./api/spec/specgen
 	GO="$(GO)" scripts/bpf.sh
+	GO="$(GO)" scripts/topology.sh
 
 .PHONY: bench
 bench: setup-test ## measure, and write build/bench.json

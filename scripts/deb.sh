@@ -69,7 +69,7 @@ sed "1s/\"\"/\"$date\"/" deploy/package/sluiced.8.md | page $root/usr/share/man/
 	printf '\n# SEE ALSO\n\n**sluiced**(8), **sluicectl**(8)\n'
 } | page $root/usr/share/man/man5/sluiced.yaml.5
 
-cp docs/*.md $root/usr/share/doc/sluice/
+cp docs/*.md docs/*.svg $root/usr/share/doc/sluice/
 cp deploy/sluiced.example.yaml deploy/prometheus/prometheus.yml deploy/prometheus/rules.yml deploy/dashboards/gateway.json $root/usr/share/doc/sluice/examples/
 
 gzip -9n $root/usr/share/man/man?/*

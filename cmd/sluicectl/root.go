@@ -35,7 +35,7 @@ over the admin socket of the sluiced of this machine, by root only.`)
 			root.AddCommand(c)
 		}
 	}
-	add("api", newCall(), newDescribe(), newActions())
+	add("api", newCall(), newDescribe(), newActions(), newDraw())
 	add("admin", newAccessKey(), newAccount(), newInstance(), newVPN(), newInit(), newStatus(), newTop(), newDoctor(), newBackup())
 	add("lab", newLab())
 	root.AddCommand(newVersion(), newMan())
