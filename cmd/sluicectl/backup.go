@@ -97,8 +97,8 @@ on meanwhile; one that is stopped is not needed. Copies are made in backups in t
 data_dir, where the newest seven that were asked for are kept.
 
 With --to the copy is put into a directory that is made for it, with the key that
-opens its secrets and the configuration: all that another machine needs to go on.
-Whoever has that directory has all secrets.`,
+opens its secrets, the configuration and the authority of tls: auto: all that
+another machine needs to go on. Whoever has that directory has all secrets.`,
 		Example: `  sluicectl backup create
   sluicectl backup create --to /mnt/backup/gateway-$(date +%F)`,
 		Args: cobra.NoArgs,
@@ -118,7 +118,7 @@ Whoever has that directory has all secrets.`,
 		},
 	}
 	f.register(c)
-	c.Flags().StringVar(&to, "to", "", "directory to make, for the copy, the key of its secrets (seal.key) and the configuration")
+	c.Flags().StringVar(&to, "to", "", "directory to make, for the copy, the key of its secrets (seal.key), the configuration and the authority of tls: auto")
 	return c
 }
 
@@ -169,11 +169,17 @@ func collect(to, path string, from source) error {
 	if err := os.Mkdir(to, 0o700); err != nil {
 		return err
 	}
-	files := map[string]string{path: "store.db", filepath.Join(from.dataDir, seal.File): seal.File, from.config: "sluiced.yaml"}
+	files := map[string]string{
+		path: "store.db",
+		// Clients that trust this authority go on doing so.
+		filepath.Join(from.dataDir, "tls", "ca.pem"): "ca.pem",
+		filepath.Join(from.dataDir, "tls", "ca.key"): "ca.key",
+		filepath.Join(from.dataDir, seal.File):       seal.File, from.config: "sluiced.yaml",
+	}
 	for src, name := range files {
 		text, err := os.ReadFile(src)
 		if errors.Is(err, fs.ErrNotExist) && src != path {
-			continue // no secret has been sealed yet; the configuration is the built-in one
+			continue // no secret has been sealed yet, the configuration is the built-in one, or there is no authority
 		}
 		if err == nil {
 			err = os.WriteFile(filepath.Join(to, name), text, 0o600)

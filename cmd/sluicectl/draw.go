@@ -34,7 +34,11 @@ in them, which the inventory knows.`,
 			if err != nil {
 				return err
 			}
-			r := &reader{ctx: c.Context(), client: aliyun.NewClient(p.Endpoint, p.AccessKeyID, p.AccessKeySecret), region: p.Region, anonymous: anonymous}
+			client, err := p.client()
+			if err != nil {
+				return err
+			}
+			r := &reader{ctx: c.Context(), client: client, region: p.Region, anonymous: anonymous}
 			var hosts []admin.Instance
 			if err := a.with(func(client *admin.Client) (err error) {
 				hosts, err = client.Instances(c.Context(), admin.InstanceFilter{})

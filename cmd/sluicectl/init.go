@@ -229,10 +229,16 @@ func firstKey(c *cobra.Command, f initFlags, a initial.Answers, profiles string)
 
 // keep puts a key where "sluicectl call" looks, or shows it, if there is something already.
 func keep(c *cobra.Command, k identity.Key, a initial.Answers, profiles string) error {
-	endpoint := "http://" + reachable(a.Listen)
+	endpoint, ca := "http://"+reachable(a.Listen), ""
+	if !initial.Loopback(a.Listen) {
+		endpoint, ca = "https://"+reachable(a.Listen), filepath.Join(config.Default().DataDir, "tls", "ca.pem")
+	}
 	_, err := os.Stat(profiles)
 	switch {
 	case err == nil:
+		if ca != "" {
+			fmt.Fprintf(c.OutOrStdout(), "export SLUICE_CA=%s\n", quote(ca))
+		}
 		_, err = fmt.Fprintf(c.OutOrStdout(), "export SLUICE_ENDPOINT=%s\nexport SLUICE_ACCESS_KEY_ID=%s\nexport SLUICE_ACCESS_KEY_SECRET=%s\nexport SLUICE_REGION=%s\n",
 			quote(endpoint), quote(k.ID), quote(k.Secret), quote(a.Regions[0].ID))
 		if err == nil {
@@ -246,6 +252,9 @@ func keep(c *cobra.Command, k identity.Key, a initial.Answers, profiles string) 
 		return err
 	}
 	text := fmt.Sprintf("profiles:\n  default:\n    endpoint: %q\n    access_key_id: %q\n    access_key_secret: %q\n    region: %q\n", endpoint, k.ID, k.Secret, a.Regions[0].ID)
+	if ca != "" {
+		text += fmt.Sprintf("    ca: %q\n", ca)
+	}
 	if err := os.WriteFile(profiles, []byte(text), 0o600); err != nil {
 		return err
 	}

@@ -225,7 +225,7 @@ func TestInitMakesAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, err := (&profileFlags{}).resolve(func(string) string { return "" }, profiles)
-	if err != nil || p.AccessKeySecret != k.Secret || p.Endpoint != "http://127.0.0.1:8680" || p.Region != "home" || stdout.Len() > 0 {
+	if err != nil || p.AccessKeySecret != k.Secret || p.Endpoint != "https://127.0.0.1:8680" || p.CA != "/var/lib/sluice/tls/ca.pem" || p.Region != "home" || stdout.Len() > 0 {
 		t.Errorf("%+v, %v; printed %q", p, err, stdout.String())
 	}
 	if strings.Contains(stderr.String(), k.Secret) {

@@ -22,13 +22,12 @@ func (a Answers) Text() string {
 `)
 	fmt.Fprintf(&b, "listen: %s\n", scalar(a.Listen))
 	if !Loopback(a.Listen) {
-		b.WriteString(`# Others can reach it: signatures keep requests from being forged, not from being read.
-# Give it a certificate: one of its own, which clients are told once to trust,
-# tls: auto
-# or one that they trust already.
-# tls:
-#   certificate: /etc/sluice/tls/fullchain.pem
-#   key: /etc/sluice/tls/privkey.pem
+		b.WriteString(`
+# Others can reach it, and signatures keep requests from being forged, not from being
+# read: it speaks HTTPS alone, with a certificate of its own authority, which clients are
+# told once to trust (tls/ca.pem in data_dir). For one that they trust already write
+# tls: {certificate: FILE, key: FILE}.
+tls: auto
 `)
 	}
 	b.WriteString(`

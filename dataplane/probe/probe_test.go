@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -106,6 +108,29 @@ func TestNewKernelHasAll(t *testing.T) {
 		})
 	}
 }
+
+// TestDetailsAreInWords: what a probe has seen is not told in a library's words.
+func TestDetailsAreInWords(t *testing.T) {
+	results, err := All(t.Context()) // without root, too: then nothing is permitted
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if libraries.MatchString(r.Detail) {
+			t.Errorf("%s: %s", r.Name, r.Detail)
+		}
+		if b, ok := builtBy[r.Name]; ok && r.Answer == No && !strings.Contains(r.Detail, b.option) {
+			t.Errorf("%s: %s; want the option %s", r.Name, r.Detail, b.option)
+		}
+	}
+	for name := range builtBy {
+		if !slices.ContainsFunc(results, func(r Result) bool { return r.Name == name }) {
+			t.Errorf("%s, in builtBy, is no feature", name)
+		}
+	}
+}
+
+var libraries = regexp.MustCompile(`conn\.\w+:|netlink (receive|send)|fork/exec|operation not supported|operation not permitted`)
 
 func TestNothingIsLeft(t *testing.T) {
 	requireRoot(t)
