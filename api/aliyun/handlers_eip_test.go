@@ -122,3 +122,29 @@ func TestEIPUnserved(t *testing.T) {
 		}
 	}
 }
+
+// A protected elastic IP shows that, and is not released.
+func TestEIPProtection(t *testing.T) {
+	w := newVPCWorld(t)
+	protect := func(on string) {
+		t.Helper()
+		w.must(t, "DeletionProtection", "RegionId", planetest.Region, "InstanceId", w.free, "Type", "Eip", "ProtectionEnable", on)
+	}
+	protect("true")
+	if e := w.eips(t, "AllocationId", w.free)[0]; !e.DeletionProtection {
+		t.Errorf("%+v", e)
+	}
+	if _, e := w.call("ReleaseEipAddress"); e == nil || e.Code != "OperationDenied.DeletionProtection" {
+		t.Errorf("it is released: %v", e)
+	}
+	protect("false")
+	w.must(t, "ReleaseEipAddress")
+	if _, e := w.call("DescribeHighDefinitionMonitorLogAttribute", "InstanceId", w.free); e == nil || e.Code != "InvalidAllocationId.NotFound" {
+		t.Errorf("one that is gone: %v", e)
+	}
+	for _, c := range [][]string{{"ModifyEipForwardMode", "Mode", "BINDED"}, {"SetHighDefinitionMonitorLogStatus", "Status", "ON"}} {
+		if _, e := w.call(c[0], append(c[1:], "InstanceId", w.bound)...); e == nil || e.Code != "UnsupportedParameter" {
+			t.Errorf("%v: %v", c, e)
+		}
+	}
+}

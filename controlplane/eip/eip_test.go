@@ -449,6 +449,33 @@ func TestMoving(t *testing.T) {
 	}
 }
 
+// A protected elastic IP is released by no call; all else can be done with it.
+func TestProtected(t *testing.T) {
+	s := newSite(t)
+	id := s.NewEIP(alice).ID
+	planetest.Refused(t, s.EIP.Protect(ctx, bob, planetest.Region, id, true), fault.ElasticIPNotFound)
+	planetest.Refused(t, s.EIP.Protect(ctx, alice, planetest.Elsewhere, id, true), fault.ElasticIPNotFound)
+	for range 2 {
+		if err := s.EIP.Protect(ctx, alice, planetest.Region, id, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Bind(alice, id, resource.BoundToHost, s.ecs)
+	if err := s.unbind(id, resource.BoundToHost, s.ecs); err != nil {
+		t.Error(err)
+	}
+	planetest.Refused(t, s.EIP.Release(ctx, alice, id), fault.DeletionProtected)
+	s.Restart()
+	s.Follow()
+	planetest.Refused(t, s.EIP.Release(ctx, alice, id), fault.DeletionProtected)
+	if err := s.EIP.Protect(ctx, alice, planetest.Region, id, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.EIP.Release(ctx, alice, id); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestVPCGone deletes the VPC that an elastic IP worked in last.
 func TestVPCGone(t *testing.T) {
 	p := planetest.New(t)
