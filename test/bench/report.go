@@ -130,6 +130,7 @@ var goals = map[string]goal{
 	"corrupt_records_believed": {"0", atMost("corrupt_records_believed", 0)},
 
 	"sdk_parameters_unexplained": {"0", atMost("sdk_parameters_unexplained", 0)},
+	"tofu_apply_40_s":            {"≤ 5 s", atMost("tofu_apply_40_s", 5)},
 
 	"shortcut_conntrack_differences": {"0", atMost("shortcut_conntrack_differences", 0)},
 

@@ -181,6 +181,7 @@ var measurements = []measurement{
 	{"write_beside_vpn_over_alone", vpn(writesBesideVPN)},
 	{"corrupt_records_believed", corruptRecords},
 	{"sdk_parameters_unexplained", unexplained},
+	{"tofu_apply_40_s", appliesForty},
 	// Each of these has a lab of its own, in place of the one before.
 	{"write_100k_over_1k", writesAtScale},
 	{"apply_100k_p99_ms", writesAtScale},
