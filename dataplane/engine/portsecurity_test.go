@@ -130,6 +130,17 @@ func icmp6(from net.HardwareAddr, kind byte, headers int) []byte {
 	return slices.Concat(net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}, from, []byte{0x86, 0xdd, 0x60, 0, 0, 0, 0, byte(len(m)), next, 255}, source, all, m)
 }
 
+// audit has a network looked at, which waits for whatever is done with it just then.
+func audit(t testing.TB, e *Engine, id string) {
+	t.Helper()
+	nstest.Eventually(t, func() error {
+		if _, seen := e.Audit(t.Context(), id, false); !seen {
+			return errors.New("the network is busy")
+		}
+		return nil
+	})
+}
+
 // Of whatever is sent by a port of a VSwitch that is a bridge, what claims a gateway's
 // address or a bound one of another reaches nobody, and all else does; without port
 // security everything does.
@@ -226,8 +237,8 @@ func TestAddressesAreHeldInABridge(t *testing.T) {
 			}
 		}
 	}
-	e.Audit(t.Context(), n.ID, false)
-	e.Audit(t.Context(), n.ID, false) // what was told of is not told of again
+	audit(t, e, n.ID)
+	audit(t, e, n.ID) // what was told of is not told of again
 	counts := e.Claims(n.ID)
 	if counts["gateway"] != 8 || counts["address"] != 5 || counts["source"] != 1 || counts["hidden"] != 8 || counts["router"] != 4 {
 		t.Errorf("counted: %v", counts)
@@ -319,7 +330,7 @@ func TestAddressesAreHeldAtLinks(t *testing.T) {
 	e.Invalidate(n.ID)
 	mustApply(t, e, n)
 	check()
-	e.Audit(t.Context(), n.ID, false)
+	audit(t, e, n.ID)
 	if counts := e.Claims(n.ID); counts["address"] < 4 {
 		t.Errorf("counted: %v", counts)
 	}
