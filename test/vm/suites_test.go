@@ -13,7 +13,7 @@ var suites = []suite{
 	{pkg: "dataplane/conntrack"},
 	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets)$`},
 	{pkg: "dataplane/session", run: `^TestXDP`},
-	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources)$`},
+	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways)$`},
 	{pkg: "dataplane/ipsec", run: `^TestOnDemand$`},
 	{pkg: "test/bench", run: `^TestFlowtables$`},
 	// One through the uplink, and one through an XFRM interface.
