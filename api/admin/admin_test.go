@@ -32,6 +32,7 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // fake answers as the services would, and notes what it was asked.
 type fake struct {
+	full      bool // is the disk, for backups
 	accounts  []*resource.Account
 	keys      []identity.Key
 	instances []*resource.Instance
@@ -108,7 +109,7 @@ func start(t *testing.T, f *fake, allow func(uint32) bool) (*Client, string) {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	s := &Server{Listener: l, Handler: NewHandler(Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, VPN: f, Process: f}, log), Log: log, Grace: time.Second, Allow: allow}
+	s := &Server{Listener: l, Handler: NewHandler(Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, VPN: f, Process: f, Backups: f}, log), Log: log, Grace: time.Second, Allow: allow}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -488,5 +489,25 @@ func TestSocket(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(path); string(text) != "precious" {
 		t.Error("the file is gone")
+	}
+}
+
+// Backup implements Backups.
+func (f *fake) Backup() (string, error) {
+	if f.full {
+		return "", &os.PathError{Op: "write", Path: "/data/backups/x", Err: syscall.ENOSPC}
+	}
+	return "/data/backups/x", nil
+}
+
+func TestBackup(t *testing.T) {
+	f := &fake{}
+	c, _ := start(t, f, nil)
+	if b, err := c.Backup(t.Context()); err != nil || b.Path != "/data/backups/x" {
+		t.Errorf("%+v, %v", b, err)
+	}
+	f.full = true
+	if _, err := c.Backup(t.Context()); err == nil || !strings.Contains(err.Error(), "no space left") {
+		t.Errorf("a full disk: %v", err)
 	}
 }
