@@ -165,3 +165,28 @@ func (s *Service) ReleaseEipAddress(ctx context.Context, c identity.Caller, r *R
 	}
 	return &ReleaseEipAddressResponse{}, nil
 }
+
+// ModifyEipForwardMode implements Actions: the only mode that is served is the one that
+// there is.
+func (s *Service) ModifyEipForwardMode(_ context.Context, c identity.Caller, r *ModifyEipForwardModeRequest) (*ModifyEipForwardModeResponse, error) {
+	_, err := s.eip.ByID(c, r.RegionId, r.InstanceId)
+	return &ModifyEipForwardModeResponse{}, err
+}
+
+// DescribeHighDefinitionMonitorLogAttribute implements Actions.
+func (s *Service) DescribeHighDefinitionMonitorLogAttribute(_ context.Context, c identity.Caller, r *DescribeHighDefinitionMonitorLogAttributeRequest) (*DescribeHighDefinitionMonitorLogAttributeResponse, error) {
+	e, err := s.eip.ByID(c, r.RegionId, r.InstanceId)
+	if err != nil {
+		return nil, err
+	}
+	return &DescribeHighDefinitionMonitorLogAttributeResponse{InstanceId: e.ID, InstanceType: r.InstanceType, Success: "true"}, nil
+}
+
+// SetHighDefinitionMonitorLogStatus implements Actions: what can be asked for is that
+// nothing is delivered, as it is.
+func (s *Service) SetHighDefinitionMonitorLogStatus(_ context.Context, c identity.Caller, r *SetHighDefinitionMonitorLogStatusRequest) (*SetHighDefinitionMonitorLogStatusResponse, error) {
+	if _, err := s.eip.ByID(c, r.RegionId, r.InstanceId); err != nil {
+		return nil, err
+	}
+	return &SetHighDefinitionMonitorLogStatusResponse{Success: "true"}, nil
+}

@@ -7,8 +7,6 @@ import (
 	"sluice/controlplane/resource"
 )
 
-// The actions of this file are in no document.
-
 // GetNatGatewayAttribute implements Actions.
 func (s *Service) GetNatGatewayAttribute(_ context.Context, c identity.Caller, r *GetNatGatewayAttributeRequest) (*GetNatGatewayAttributeResponse, error) {
 	g, err := s.nat.GatewayByID(c, r.RegionId, r.NatGatewayId)
@@ -72,38 +70,4 @@ func (s *Service) ListEnhanhcedNatGatewayAvailableZones(_ context.Context, _ ide
 		out.Zones = append(out.Zones, ListEnhanhcedNatGatewayAvailableZonesZone{ZoneId: z.ID, LocalName: z.LocalName})
 	}
 	return out, nil
-}
-
-// DeletionProtection implements Actions.
-func (s *Service) DeletionProtection(ctx context.Context, c identity.Caller, r *DeletionProtectionRequest) (*DeletionProtectionResponse, error) {
-	protect := s.eip.Protect
-	if r.Type == "NATGW" {
-		protect = s.nat.Protect
-	}
-	return &DeletionProtectionResponse{}, protect(ctx, c, r.RegionId, r.InstanceId, r.ProtectionEnable)
-}
-
-// ModifyEipForwardMode implements Actions: the only mode that is served is the one that
-// there is.
-func (s *Service) ModifyEipForwardMode(_ context.Context, c identity.Caller, r *ModifyEipForwardModeRequest) (*ModifyEipForwardModeResponse, error) {
-	_, err := s.eip.ByID(c, r.RegionId, r.InstanceId)
-	return &ModifyEipForwardModeResponse{}, err
-}
-
-// DescribeHighDefinitionMonitorLogAttribute implements Actions.
-func (s *Service) DescribeHighDefinitionMonitorLogAttribute(_ context.Context, c identity.Caller, r *DescribeHighDefinitionMonitorLogAttributeRequest) (*DescribeHighDefinitionMonitorLogAttributeResponse, error) {
-	e, err := s.eip.ByID(c, r.RegionId, r.InstanceId)
-	if err != nil {
-		return nil, err
-	}
-	return &DescribeHighDefinitionMonitorLogAttributeResponse{InstanceId: e.ID, InstanceType: r.InstanceType, Success: "true"}, nil
-}
-
-// SetHighDefinitionMonitorLogStatus implements Actions: what can be asked for is that
-// nothing is delivered, as it is.
-func (s *Service) SetHighDefinitionMonitorLogStatus(_ context.Context, c identity.Caller, r *SetHighDefinitionMonitorLogStatusRequest) (*SetHighDefinitionMonitorLogStatusResponse, error) {
-	if _, err := s.eip.ByID(c, r.RegionId, r.InstanceId); err != nil {
-		return nil, err
-	}
-	return &SetHighDefinitionMonitorLogStatusResponse{Success: "true"}, nil
 }
