@@ -203,6 +203,14 @@ func (s *acs3) verify(secret string) bool {
 	return subtle.ConstantTimeCompare([]byte(want), []byte(s.signature)) == 1
 }
 
+// signedText implements scheme.
+func (s *acs3) signedText() string {
+	r := s.request
+	var t signedText
+	t.writeACS3(r.Method, s.params, s.inQuery, r.Header, r.Host, s.signed, r.Header.Get(headerContentHash))
+	return fmt.Sprintf("the method %s, the host %.255q and a canonical request whose SHA-256 is %x", r.Method, r.Host, sha256.Sum256(t.bytes))
+}
+
 // contentHash returns the value of x-acs-content-sha256.
 func contentHash(body []byte) string {
 	sum := sha256.Sum256(body)
@@ -304,7 +312,5 @@ func acceptedFormat(h http.Header) Format {
 // badSignature refuses what no secret would make right, and says what is wrong behind
 // the documents' words.
 func badSignature(format string, of ...any) *Error {
-	e := (*Error)(reasonError(edge.SignatureWrong))
-	e.Message += " Reason: " + fmt.Sprintf(format, of...)
-	return e
+	return reasonError(edge.SignatureWrong).because(format, of...)
 }

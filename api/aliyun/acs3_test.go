@@ -334,7 +334,7 @@ func TestACS3Refusals(t *testing.T) {
 				w := httptest.NewRecorder()
 				s.ServeHTTP(w, r)
 				e := refusalOf(t, want, w.Body.Bytes())
-				if got := (Error{w.Code, e.Code, e.Message}); got != c.want {
+				if got := documentedWords(t, Error{w.Code, e.Code, e.Message}, c.want); got != c.want {
 					t.Errorf("got %+v\nwant %+v", got, c.want)
 				}
 				if got := w.Header().Get("Content-Type"); got != want.ContentType() || e.RequestID == "" || e.HostID != r.Host {

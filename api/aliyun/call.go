@@ -24,7 +24,8 @@ type call struct {
 	request *edge.Request
 	format  Format
 	params  *Params
-	inQuery int // so many of params are of the query; the rest is of the body
+	at      time.Time // what the request says of when it was signed; zero: nothing that is a time
+	inQuery int       // so many of params are of the query; the rest is of the body
 	body    []byte
 	scheme  scheme
 	action  string
@@ -120,9 +121,10 @@ func (c *call) claim() (claim edge.Claim, refusal *Error) {
 		return claim, refusal
 	}
 	var err error
-	if claim.Signed, err = time.Parse(timestampLayout, in.time); err != nil {
-		return claim, documented("", "IllegalTimestamp", "")
+	if c.at, err = time.Parse(timestampLayout, in.time); err != nil {
+		return claim, c.notInTime()
 	}
+	claim.Signed = c.at
 	if in.token != "" {
 		return claim, unknownToken()
 	}
@@ -144,6 +146,17 @@ func (c *call) find(in common) (a *action, refusal *Error) {
 
 // Verify implements edge.Call.
 func (c *call) Verify(secret string) bool { return c.scheme.verify(secret) }
+
+// Refuse implements edge.Call.
+func (c *call) Refuse(r edge.Reason) *edge.Error {
+	switch r {
+	case edge.NotInTime:
+		return (*edge.Error)(c.notInTime())
+	case edge.SignatureWrong:
+		return (*edge.Error)(c.wrongSignature())
+	}
+	return (*edge.Error)(reasonError(r))
+}
 
 // Authorize implements edge.Call.
 func (c *call) Authorize(key identity.Key) *edge.Error {

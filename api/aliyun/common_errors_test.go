@@ -117,7 +117,7 @@ func TestCommonErrors(t *testing.T) {
 					format = FormatXML
 				}
 				e := refusalOf(t, format, body)
-				if got := (Error{status, e.Code, e.Message}); got != c.want {
+				if got := documentedWords(t, Error{status, e.Code, e.Message}, c.want); got != c.want {
 					t.Errorf("got %+v\nwant %+v", got, c.want)
 				}
 				if e.RequestID == "" || e.HostID != "sluice.test" {

@@ -1,6 +1,8 @@
 package aliyun
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"strings"
 )
@@ -17,6 +19,9 @@ type scheme interface {
 	// verify says whether the request was signed with the secret. It takes the
 	// same time wherever the signatures differ.
 	verify(secret string) bool
+	// signedText names what the signature was looked for over, where the client may
+	// have signed something else. It has no value of a parameter.
+	signedText() string
 }
 
 // common are the common parameters of a request, wherever it has them.
@@ -95,4 +100,10 @@ func (s *signed1) check() *Error {
 // verify implements scheme.
 func (s *signed1) verify(secret string) bool {
 	return Verify(s.request.Method, s.params, secret, s.algorithm, s.params.Get(signatureName))
+}
+
+// signedText implements scheme.
+func (s *signed1) signedText() string {
+	sum := sha256.Sum256([]byte(StringToSign(s.request.Method, s.params)))
+	return fmt.Sprintf("the method %s and a string to sign whose SHA-256 is %x", s.request.Method, sum)
 }

@@ -85,6 +85,8 @@ func (c *textCall) Verify(secret string) bool {
 	return signature(secret, c.get("action")+c.get("nonce")) == c.get("signature")
 }
 
+func (c *textCall) Refuse(r Reason) *Error { return c.family.Refuse(r) }
+
 func (c *textCall) Authorize(key identity.Key) *Error {
 	if owner := c.get("owner"); owner != "" && owner != key.Account {
 		return &Error{403, "TextOwner", "another's"}
@@ -152,6 +154,8 @@ func (c *jsonCall) Verify(secret string) bool {
 	a := c.authorization()
 	return signature(secret, c.r.Header.Get("X-Action")+a[2]+string(c.text)) == a[3]
 }
+
+func (c *jsonCall) Refuse(r Reason) *Error { return c.family.Refuse(r) }
 
 func (c *jsonCall) Authorize(identity.Key) *Error { return nil }
 

@@ -38,6 +38,10 @@ type Call interface {
 	// Verify says whether the request was signed with the secret. It takes the
 	// same time wherever the signatures differ.
 	Verify(secret string) bool
+	// Refuse puts a refusal of this package into the family's words, as Refuse of
+	// the family does, and may say more: what the request had, and what would be
+	// right. Claim has been called before. The caller owns what it gets.
+	Refuse(r Reason) *Error
 	// Authorize checks what the request says of the caller's account against the
 	// account of the key that it was signed with.
 	Authorize(key identity.Key) *Error

@@ -188,26 +188,26 @@ func (s *Server) authenticate(x *exchange) (refusal *Error) {
 	key, known := s.Keys.Key(c.KeyID)
 	switch {
 	case c.Signed.Sub(now).Abs() > c.skew():
-		return x.family.Refuse(NotInTime)
+		return x.Refuse(NotInTime)
 	case len(c.Nonce) > MaxNonce:
-		return x.family.Refuse(NonceTooLong)
+		return x.Refuse(NonceTooLong)
 	case !known:
-		return x.family.Refuse(KeyNotFound)
+		return x.Refuse(KeyNotFound)
 	case key.Disabled:
-		return x.family.Refuse(KeyDisabled)
+		return x.Refuse(KeyDisabled)
 	case !x.Verify(key.Secret):
-		return x.family.Refuse(SignatureWrong)
+		return x.Refuse(SignatureWrong)
 	}
 	x.account, x.keyID, x.describeOnly = key.Account, c.KeyID, key.DescribeOnly
 	x.guest.vouch()
 	if refused, ok := s.keys.of(c.KeyID).admit(c.Nonce, c.Signed, now); !ok {
-		return x.family.Refuse(refused)
+		return x.Refuse(refused)
 	}
 	if refusal = x.Authorize(key); refusal != nil {
 		return refusal
 	}
 	if c.Writes && key.DescribeOnly {
-		return x.family.Refuse(KeyDescribeOnly)
+		return x.Refuse(KeyDescribeOnly)
 	}
 	return nil
 }
