@@ -3,5 +3,7 @@
 // certificate. That one is made anew before it expires, and when the server is reached
 // by another name or address than before; the authority only when it nears its end.
 //
+// Or it has the certificate that somebody else writes to files, and takes each new one over.
+//
 // It knows a directory and names, and nothing of requests.
 package certificate

@@ -144,7 +144,7 @@ func TestSiegeOfASite(t *testing.T) {
 			site := &Site{Handler: server, Connections: connections}
 			base, pool := "http://", x509.NewCertPool()
 			if c.tls {
-				site.Certificate, site.Key = certificate, key
+				site.GetCertificate = fromFiles(certificate, key)
 				data, err := os.ReadFile(certificate)
 				if err != nil {
 					t.Fatal(err)
@@ -213,7 +213,7 @@ func TestAnswerIsSeen(t *testing.T) {
 				t.Parallel()
 				site := &Site{Handler: server}
 				if secured {
-					site.Certificate, site.Key = certificate, key
+					site.GetCertificate = fromFiles(certificate, key)
 				}
 				address, _ := start(t, site)
 				conn, err := net.Dial("tcp", address)

@@ -25,11 +25,10 @@ const (
 type Site struct {
 	Listener net.Listener
 	Handler  http.Handler
-	// Certificate and Key are PEM files; GetCertificate has a certificate that may
-	// change. Without any the site speaks plain HTTP.
-	Certificate, Key string
-	GetCertificate   func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	Connections      *Connections // which of them are kept; nil: all
+	// GetCertificate returns the certificate of now. Without it the site speaks plain
+	// HTTP.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	Connections    *Connections // which of them are kept; nil: all
 	// Open says that the handler asks nobody for a signature: the connection of a
 	// request that is carried out is not closed, whoever it is.
 	Open  bool
@@ -77,9 +76,9 @@ func (s *Site) Run(ctx context.Context) error {
 		stopped <- err
 	})
 	var err error
-	if s.Certificate != "" || s.GetCertificate != nil {
+	if s.GetCertificate != nil {
 		srv.TLSConfig = &tls.Config{GetCertificate: s.GetCertificate}
-		err = srv.ServeTLS(l, s.Certificate, s.Key)
+		err = srv.ServeTLS(l, "", "")
 	} else {
 		err = srv.Serve(l)
 	}

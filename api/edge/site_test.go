@@ -207,7 +207,7 @@ func TestStopCutsOff(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	certificate, key := selfSigned(t)
-	address, _ := start(t, &Site{Handler: realServer(&actions{}), Certificate: certificate, Key: key})
+	address, _ := start(t, &Site{Handler: realServer(&actions{}), GetCertificate: fromFiles(certificate, key)})
 	pool := x509.NewCertPool()
 	data, err := os.ReadFile(certificate)
 	if err != nil {
@@ -257,4 +257,12 @@ func selfSigned(t *testing.T) (certificate, key string) {
 		}
 	}
 	return certificate, key
+}
+
+// fromFiles returns what the files hold at each connection.
+func fromFiles(certificate, key string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(certificate, key)
+		return &pair, err
+	}
 }

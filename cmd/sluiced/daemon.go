@@ -101,7 +101,8 @@ type daemon struct {
 	// connections are those of the API that are kept.
 	connections *edge.Connections
 	// certificates are those of the API, if they are made here; else nil.
-	certificates *certificate.Server
+	certificates *certificate.Server // of its own; nil: see named
+	named        *certificate.Named  // of somebody else; nil: plain HTTP, if there are none of its own
 	admin        *admin.Server
 	metrics      task // nil if they are not configured
 	info         *process
@@ -246,6 +247,12 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			return nil, err
 		}
 	}
+	if c.TLS.Certificate != "" {
+		d.named, err = certificate.OpenNamed(certificate.NamedConfig{Chain: c.TLS.Certificate, Key: c.TLS.Key, Log: log})
+		if err != nil {
+			return nil, err
+		}
+	}
 	socket, err := admin.Listen(c.AdminSocket)
 	if err != nil {
 		return nil, err
@@ -349,14 +356,15 @@ func (d *daemon) serve(ctx context.Context) error {
 	site := &edge.Site{
 		Listener:    l,
 		Handler:     http.Handler(d.api),
-		Certificate: d.config.TLS.Certificate,
-		Key:         d.config.TLS.Key,
 		Connections: d.connections,
 		Grace:       grace,
 		Log:         d.log,
 	}
-	if d.certificates != nil {
+	switch {
+	case d.certificates != nil:
 		site.GetCertificate = d.certificates.Certificate
+	case d.named != nil:
+		site.GetCertificate = d.named.Certificate
 	}
 	return site.Run(ctx)
 }
