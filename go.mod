@@ -2,6 +2,9 @@ module sluice
 
 go 1.26.8
 
+// What is made and fetched there is no part of the module, and comes and goes.
+ignore ./build
+
 require (
 	github.com/alibabacloud-go/darabonba-openapi/v2 v2.1.8
 	github.com/alibabacloud-go/tea v1.3.9

@@ -134,7 +134,7 @@ func TestPackage(t *testing.T) {
 	if after := m.run(described); after != before {
 		t.Errorf("an upgrade changed\n%s\nto\n%s", before, after)
 	}
-	m.run("ip netns exec host ping -q -c 3 -i 0.1 192.0.2.99")
+	m.run("ip netns exec host ping -q -c 20 -i 0.05 192.0.2.99") // so that the other one has sent as many
 	m.run("kill -INT $(cat /shared/ping)")
 	if err := pinging.Wait(); err != nil {
 		t.Errorf("ping: %v", err)

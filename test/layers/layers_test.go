@@ -2,6 +2,8 @@
 package layers
 
 import (
+	"errors"
+	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
@@ -112,6 +114,10 @@ func list(t *testing.T, what string) map[string][]string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .`+what+` " "}}`, "sluice/...").Output()
 	if err != nil {
+		var failed *exec.ExitError
+		if errors.As(err, &failed) {
+			err = fmt.Errorf("go list: %w: %s", err, failed.Stderr)
+		}
 		t.Fatal(err)
 	}
 	imports := make(map[string][]string)
