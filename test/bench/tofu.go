@@ -42,8 +42,10 @@ func appliesForty(ctx context.Context, r *run) error {
 		}
 		took = append(took, time.Since(began).Seconds())
 		replay.Workers = 0 // the recording's order has what depends on what
-		if err := replay.Run(ctx, recording.Step("destroy")); err != nil {
-			return err
+		for _, next := range []string{"update", "destroy"} {
+			if err := replay.Run(ctx, recording.Step(next)); err != nil {
+				return err
+			}
 		}
 	}
 	return r.report.add("tofu_apply_40_s", median(took), seconds,

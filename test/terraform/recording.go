@@ -88,15 +88,24 @@ func (r *Resource) needs() []string {
 	return needed
 }
 
-// gives returns the variables that stand for a whole member of the answer.
+// gives returns the variables that stand for a whole member of the answer. Items of a
+// query's lists do not count: in which order they are depends on what else was made.
 func (c *Call) gives() []string {
 	var out []string
-	for _, v := range c.Answer {
+	for path, v := range c.Answer {
+		if c.queries() && index.MatchString(path) {
+			continue
+		}
 		if s, ok := v.(string); ok && variable.FindString(s) == s && s != "" {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// queries says whether the call changes nothing.
+func (c *Call) queries() bool {
+	return strings.HasPrefix(c.Action, "Describe") || strings.HasPrefix(c.Action, "List") || strings.HasPrefix(c.Action, "Get")
 }
 
 // flat returns the scalar members of an answer by path.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -53,8 +54,10 @@ func (r *Replay) Run(ctx context.Context, s *Step) error {
 	for i := range s.Resources {
 		resource := &s.Resources[i]
 		run := func() error {
-			if err := r.await(ctx, resource.needs()); err != nil {
-				return fmt.Errorf("%s: %w", resource.Address, err)
+			if r.Workers > 0 {
+				if err := r.await(ctx, resource.needs()); err != nil {
+					return fmt.Errorf("%s: %w", resource.Address, err)
+				}
 			}
 			for _, before := range resource.After {
 				select {
@@ -101,9 +104,6 @@ func (r *Replay) await(ctx context.Context, names []string) error {
 		if len(missing) == 0 {
 			return nil
 		}
-		if r.Workers == 0 {
-			return fmt.Errorf("nothing has given %s", strings.Join(missing, ", "))
-		}
 		select {
 		case <-next:
 		case <-ctx.Done():
@@ -127,7 +127,6 @@ func (r *Replay) call(ctx context.Context, c *Call) error {
 	if c.Version != "" {
 		parameters["Version"] = c.Version
 	}
-	query := strings.HasPrefix(c.Action, "Describe") || strings.HasPrefix(c.Action, "List") || strings.HasPrefix(c.Action, "Get")
 	var last error // but for that of a call that was cut short
 	for {
 		answer, err := r.Call(ctx, c.Action, parameters)
@@ -137,7 +136,7 @@ func (r *Replay) call(ctx context.Context, c *Call) error {
 		if last == nil || ctx.Err() == nil {
 			last = err
 		}
-		if !query || ctx.Err() != nil {
+		if !c.queries() || ctx.Err() != nil {
 			return fmt.Errorf("%s %v: %w", c.Action, parameters, last)
 		}
 		select {
@@ -169,15 +168,19 @@ func (r *Replay) compare(c *Call, answer json.RawMessage, err error) error {
 		have, ok := got[path]
 		text, isText := want.(string)
 		switch {
-		case !ok && r.StatesOnly && !isState(path):
+		case r.StatesOnly && index.MatchString(path) && c.queries():
+			// Lists may be in another order.
+		case ok && isText && variable.FindString(text) == text && text != "" && !r.has(text):
+			learned[text] = fmt.Sprint(have)
+		case r.StatesOnly:
 		case !ok:
 			differ = append(differ, fmt.Sprintf("%s is missing", path))
-		case isText && variable.FindString(text) == text && text != "" && !r.has(text):
-			learned[text] = fmt.Sprint(have)
-		case r.StatesOnly && !isState(path):
 		case isText && fmt.Sprint(have) != r.fill(text), !isText && fmt.Sprint(have) != fmt.Sprint(want):
 			differ = append(differ, fmt.Sprintf("%s is %v, the provider had %v", path, have, want))
 		}
+	}
+	if r.StatesOnly {
+		differ = otherStates(c.Answer, got)
 	}
 	if len(differ) > 0 {
 		slices.Sort(differ)
@@ -187,8 +190,26 @@ func (r *Replay) compare(c *Call, answer json.RawMessage, err error) error {
 	return nil
 }
 
-func isState(path string) bool {
-	return strings.HasSuffix(path, "Status") || strings.HasSuffix(path, "State")
+// index is the number of an item in a path.
+var index = regexp.MustCompile(`\.[0-9]+\b`)
+
+// otherStates says which states are none of those that the provider had there, in whatever
+// order lists are.
+func otherStates(recorded, got map[string]any) (differ []string) {
+	had := map[string][]any{}
+	state := func(path string) bool { return strings.HasSuffix(path, "Status") || strings.HasSuffix(path, "State") }
+	for path, v := range recorded {
+		if state(path) {
+			at := index.ReplaceAllString(path, "")
+			had[at] = append(had[at], v)
+		}
+	}
+	for path, v := range got {
+		if values := had[index.ReplaceAllString(path, "")]; values != nil && !slices.Contains(values, v) {
+			differ = append(differ, fmt.Sprintf("%s is %v, the provider had %v", path, v, values))
+		}
+	}
+	return differ
 }
 
 func (r *Replay) has(name string) bool {
