@@ -18,6 +18,7 @@ import (
 const (
 	tick           = time.Second      // limits, and sessions that conntrack never had
 	heartbeatEvery = 3                // ticks: well within patience, that somebody is there
+	quietTicks     = 3                // that the limits of a network without a session are left alone
 	compareEvery   = 30 * time.Second // the whole table with conntrack's
 	eventPause     = 10 * time.Millisecond
 )
@@ -36,6 +37,7 @@ type watch struct {
 	sources   sourceReports
 
 	// As of the last tick, which alone knows them.
+	quiet        int // ticks since the limits were looked at, of a network without a session
 	refusals     lastRefusals
 	lastRefused  uint64
 	giveUpAgain  time.Time // when connections that were never answered may be given up again
@@ -232,7 +234,13 @@ func (w *watch) tick(heartbeat bool) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(w.n.addChunksFor(g.Slots), w.attendLimits(g))
+	err = w.n.addChunksFor(g.Slots)
+	if held(g) == 0 && g.Pending == 0 && w.quiet < quietTicks {
+		w.quiet, w.lastPending = w.quiet+1, false
+		return err // with no session there is little that a limit could ask for
+	}
+	w.quiet = 0
+	return errors.Join(err, w.attendLimits(g))
 }
 
 // attendLimits does what a limit that is reached asks for.
