@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -111,6 +112,14 @@ func TestManyClaims(t *testing.T) {
 	mustApply(t, e, n)
 	attacker := nstest.Host(t, dataplane.Namespace(n.ID), "vsw-a", "10.0.1.253/24", "10.0.1.1")
 	a := tap(t, attacker, "eth0")
+	nstest.Eventually(t, func() error { // until the port passes frames
+		a.send(t, arp(broadcast, a.mac, 1, a.mac, "10.0.1.10", "10.0.1.1"))
+		e.Audit(t.Context(), n.ID, false)
+		if e.Claims(n.ID)["address"] == 0 {
+			return errors.New("no claim was counted")
+		}
+		return nil
+	})
 	const sent = 2000
 	for i := range sent {
 		made := net.HardwareAddr{2, 0x66, 0, 0, byte(i >> 8), byte(i)}
