@@ -120,14 +120,18 @@ func Run(ctx context.Context, w Writer, c identity.Caller, fn func(*Tx) error) e
 	return err
 }
 
-// Protect protects a resource from deletion, or no longer. Whoever deletes it is refused:
-// see state.Tx.Unprotected.
-func Protect(tx *Tx, old resource.Resource, on bool) {
-	if old.Metadata().Protected == on {
-		return
-	}
-	r := old.Clone()
-	r.Metadata().Protected = on
-	tx.PutAttributes(r)
-	tx.Done("deletion protection changed", "kind", r.Kind(), "id", r.Metadata().ID, "on", on)
+// Protect protects the resource that find finds from deletion, or no longer. Whoever deletes
+// it is refused: see state.Tx.Unprotected. Reasons: those of find.
+func Protect[R resource.Resource](ctx context.Context, w Writer, c identity.Caller, find func(*Tx) (R, error), on bool) error {
+	return Run(ctx, w, c, func(tx *Tx) error {
+		old, err := find(tx)
+		if err != nil || old.Metadata().Protected == on {
+			return err
+		}
+		r := old.Clone()
+		r.Metadata().Protected = on
+		tx.PutAttributes(r)
+		tx.Done("deletion protection changed", "kind", r.Kind(), "id", r.Metadata().ID, "on", on)
+		return nil
+	})
 }

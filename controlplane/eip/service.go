@@ -159,14 +159,9 @@ func (s *Service) Modify(ctx context.Context, c identity.Caller, id string, in C
 // Protect protects an elastic IP from being released, or no longer (DeletionProtection).
 // Reasons: RegionNotFound, ElasticIPNotFound.
 func (s *Service) Protect(ctx context.Context, c identity.Caller, region, id string, on bool) error {
-	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		e, err := lookup.In(s.settings, c, tx.ElasticIPs, region, id)
-		if err != nil {
-			return err
-		}
-		change.Protect(tx, e, on)
-		return nil
-	})
+	return change.Protect(ctx, s.writer, c, func(tx *change.Tx) (*resource.ElasticIP, error) {
+		return lookup.In(s.settings, c, tx.ElasticIPs, region, id)
+	}, on)
 }
 
 // ByID returns one of the caller's elastic IPs in a region. Reasons: RegionNotFound,

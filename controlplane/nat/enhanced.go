@@ -112,12 +112,7 @@ func (s *Service) Enhance(ctx context.Context, c identity.Caller, region, id, vs
 // Protect protects a gateway from deletion, or no longer (DeletionProtection). Reasons:
 // RegionNotFound, NATGatewayNotFound.
 func (s *Service) Protect(ctx context.Context, c identity.Caller, region, id string, on bool) error {
-	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		g, err := lookup.In(s.settings, c, tx.NATGateways, region, id)
-		if err != nil {
-			return err
-		}
-		change.Protect(tx, g, on)
-		return nil
-	})
+	return change.Protect(ctx, s.writer, c, func(tx *change.Tx) (*resource.NATGateway, error) {
+		return lookup.In(s.settings, c, tx.NATGateways, region, id)
+	}, on)
 }

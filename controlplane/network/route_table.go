@@ -94,10 +94,7 @@ func (s *Service) DeleteRouteTable(ctx context.Context, c identity.Caller, regio
 			return err
 		}
 		// The dataplane may still have it for a VSwitch or an entry that is gone.
-		if err := s.vswitchesReady(tx.View, t.VPC); err != nil {
-			return err
-		}
-		if err := s.routesReady(tx.View, t.VPC); err != nil {
+		if err := s.shapeReady(tx.View, t.VPC); err != nil {
 			return err
 		}
 		tx.Delete(t)
@@ -154,10 +151,7 @@ func (s *Service) rebind(ctx context.Context, c identity.Caller, region, table, 
 		if err := edit(x); err != nil {
 			return err
 		}
-		if err := s.vswitchesReady(tx.View, t.VPC); err != nil {
-			return err
-		}
-		if err := s.routesReady(tx.View, t.VPC); err != nil {
+		if err := s.shapeReady(tx.View, t.VPC); err != nil {
 			return err
 		}
 		tx.Put(x)

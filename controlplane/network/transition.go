@@ -13,6 +13,15 @@ func (s *Service) routesReady(v *state.View, vpc string) error {
 	return state.AllReady(s.db.Observed, v.RouteEntries, vpc, v.RouteEntries.By(state.ByVPC, vpc))
 }
 
+// shapeReady refuses what a VSwitch or a route entry of a VPC in transition bars. Reasons,
+// in this order: VSwitchInTransition, RouteInTransition.
+func (s *Service) shapeReady(v *state.View, vpc string) error {
+	if err := s.vswitchesReady(v, vpc); err != nil {
+		return err
+	}
+	return s.routesReady(v, vpc)
+}
+
 // phase says how far the dataplane of a VPC has followed a resource of it.
 func (s *Service) phase(m *resource.Meta, vpc string) resource.Phase {
 	return m.Phase(s.db.Observed.Applied(vpc))

@@ -96,10 +96,7 @@ func (s *Service) ready(v *state.View, vpc *resource.VPC) error {
 	if err := state.Ready(s.db.Observed, v.VPCs, vpc); err != nil {
 		return err
 	}
-	if err := s.vswitchesReady(v, vpc.ID); err != nil {
-		return err
-	}
-	return s.routesReady(v, vpc.ID)
+	return s.shapeReady(v, vpc.ID)
 }
 
 // DeleteVSwitch deletes a VSwitch that nothing is left in (DeleteVSwitch). What
@@ -118,10 +115,7 @@ func (s *Service) DeleteVSwitch(ctx context.Context, c identity.Caller, id strin
 		if err := tx.Blocked(x); err != nil {
 			return err
 		}
-		if err := s.vswitchesReady(tx.View, x.VPC); err != nil {
-			return err
-		}
-		if err := s.routesReady(tx.View, x.VPC); err != nil {
+		if err := s.shapeReady(tx.View, x.VPC); err != nil {
 			return err
 		}
 		tx.Delete(x)

@@ -240,11 +240,11 @@ func (w *watch) tick(heartbeat bool) error {
 		return err // with no session there is little that a limit could ask for
 	}
 	w.quiet = 0
-	return errors.Join(err, w.attendLimits(g))
+	return errors.Join(err, w.enforceLimits(g))
 }
 
-// attendLimits does what a limit that is reached asks for.
-func (w *watch) attendLimits(g *bpf.GatewayGatewayState) error {
+// enforceLimits does what a limit that is reached asks for.
+func (w *watch) enforceLimits(g *bpf.GatewayGatewayState) error {
 	counts, err := w.refusals.read(w.n)
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ type Replay struct {
 
 	mu    sync.Mutex
 	known map[string]string // by ${name}
-	new   chan struct{}     // closed when something becomes known
+	more  chan struct{}     // closed when something becomes known
 }
 
 // Run makes the calls of a step. A resource begins when what its parameters need is
@@ -42,7 +42,7 @@ type Replay struct {
 func (r *Replay) Run(ctx context.Context, s *Step) error {
 	r.mu.Lock()
 	if r.known == nil {
-		r.known, r.new = map[string]string{}, make(chan struct{})
+		r.known, r.more = map[string]string{}, make(chan struct{})
 	}
 	r.mu.Unlock()
 	g, ctx := errgroup.WithContext(ctx)
@@ -99,7 +99,7 @@ func (r *Replay) await(ctx context.Context, names []string) error {
 	for {
 		r.mu.Lock()
 		missing := slices.DeleteFunc(slices.Clone(names), func(n string) bool { _, ok := r.known[n]; return ok })
-		next := r.new
+		next := r.more
 		r.mu.Unlock()
 		if len(missing) == 0 {
 			return nil
@@ -228,8 +228,8 @@ func (r *Replay) learn(learned map[string]string) {
 	for name, v := range learned {
 		r.known[name] = v
 	}
-	close(r.new)
-	r.new = make(chan struct{})
+	close(r.more)
+	r.more = make(chan struct{})
 }
 
 // fill puts what is known in the place of variables.
