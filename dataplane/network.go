@@ -27,6 +27,7 @@ type Network struct {
 	Mappings    []Mapping      // 1:1 elastic IPs, by External
 	DNAT        sorted.Set[DNAT]
 	SNAT        []SNAT       // by Source; sources do not overlap
+	Bandwidths  []Bandwidth  // of elastic IPs, by ID
 	NATGateways []NATGateway // by ID; those of the DNAT and SNAT entries are whose elastic IPs they name
 	Timeouts    Timeouts
 	Bounds      Bounds       // of connections that no gateway's Limits hold for

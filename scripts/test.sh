@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 # run runs go test with its arguments, and sums up.
 run() {
 	mkdir -p build
-	go tool gotestsum --format standard-quiet --hide-summary failed,errors --jsonfile build/test.json -- "$@"
+	go tool gotestsum --format standard-quiet --jsonfile build/test.json -- "$@"
 }
 
 tests() {
