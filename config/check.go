@@ -29,7 +29,7 @@ type checker struct {
 func (k *checker) check() error {
 	for _, step := range []func() error{
 		k.machine, k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
-		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat, k.metrics,
+		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat, k.bandwidth, k.metrics,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -310,6 +310,19 @@ func (k *checker) nat() error {
 	if s := k.doc.NAT.Sessions; s != 0 && (s < fewest || s > most) {
 		return k.errorf("nat.sessions", "%d is out of range; write a number from %d to %d, or 0 for as many as the kernel tracks connections", s, fewest, most)
 	}
+	return nil
+}
+
+func (k *checker) bandwidth() error {
+	b := k.doc.Bandwidth
+	if b.Limits != "on" && b.Limits != "off" {
+		return k.errorf("bandwidth.limits", "%q is neither; write on or off", b.Limits)
+	}
+	const fastest = 5000 // that an elastic IP can have
+	if err := k.between("bandwidth.inbound_least", b.InboundLeast, 1, fastest); err != nil {
+		return err
+	}
+	k.config.Settings.Bandwidth = settings.Bandwidth{Held: b.Limits == "on", InboundLeast: b.InboundLeast}
 	return nil
 }
 

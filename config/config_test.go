@@ -53,8 +53,9 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 			Timeouts: dataplane.DefaultTimeouts(),
 			Refusal:  dataplane.RefuseDrop,
 			Shortcut: true, SourceCheck: true, HostShare: 50, PortSecurity: true,
-			ByUse:  dataplane.Limits{Connections: 500_000, NewPerSecond: 20_000},
-			Settle: 5 * time.Second,
+			ByUse:     dataplane.Limits{Connections: 500_000, NewPerSecond: 20_000},
+			Bandwidth: settings.Bandwidth{Held: true, InboundLeast: 10},
+			Settle:    5 * time.Second,
 		},
 	}
 	if diff := cmp.Diff(want, c, compareAddresses, comparePrefixes); diff != "" {
@@ -136,6 +137,7 @@ vswitches:
   - {vswitch: web, cidr: 10.0.0.0/24, mode: bridge, mtu: 9000}
   - {account: a1, vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
 nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tcp_reset: 4m}, sessions: 200000, addresses: 4000, bounds: {per_entry: 1, per_elastic_ip: 2, per_host: 3}}
+bandwidth: {limits: off, inbound_least: 30}
 metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 `))
 	if err != nil {
@@ -147,6 +149,9 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 	}
 	if c.Settings.Bounds != (dataplane.Bounds{PerEntry: 1, PerElasticIP: 2, PerHost: 3}) {
 		t.Errorf("bounds: %+v", c.Settings.Bounds)
+	}
+	if c.Settings.Bandwidth != (settings.Bandwidth{InboundLeast: 30}) {
+		t.Errorf("bandwidth: %+v", c.Settings.Bandwidth)
 	}
 	if c.Throttle != (Throttle{Rate{0.5, 1}, Rate{0, 2}}) {
 		t.Errorf("throttle: %+v", c.Throttle)

@@ -39,6 +39,7 @@ type document struct {
 	VSwitches         []vswitchDoc       `yaml:"vswitches"`
 	PortSecurity      string             `yaml:"port_security"`
 	NAT               natDoc             `yaml:"nat"`
+	Bandwidth         bandwidthDoc       `yaml:"bandwidth"`
 	Metrics           metricsDoc         `yaml:"metrics"`
 }
 
@@ -178,6 +179,11 @@ type timeoutsDoc struct {
 	TCPReset       time.Duration `yaml:"tcp_reset"`
 }
 
+type bandwidthDoc struct {
+	Limits       string `yaml:"limits"`
+	InboundLeast int    `yaml:"inbound_least"`
+}
+
 type metricsDoc struct {
 	Listen       string        `yaml:"listen"`
 	TopAddresses int           `yaml:"top_addresses"`
@@ -228,6 +234,10 @@ func defaults() document {
 			SourceCheck: "strict",
 			Refuse:      string(dataplane.RefuseDrop),
 			Addresses:   dataplane.MostAddresses,
+		},
+		Bandwidth: bandwidthDoc{
+			Limits:       "on",
+			InboundLeast: 10, // as the cloud documents
 		},
 		Metrics: metricsDoc{TopAddresses: 10, Keep: 31 * 24 * time.Hour},
 	}

@@ -151,6 +151,9 @@ func TestMistakes(t *testing.T) {
 		{"many sessions", "nat: {sessions: 67108865}", 1, "nat.sessions", "out of range"},
 		{"refusal", "nat: {refuse: reset}", 1, "nat.refuse", "write drop or reject"},
 
+		{"limits", "bandwidth: {limits: some}", 1, "bandwidth.limits", "write on or off"},
+		{"nothing inbound", "bandwidth: {inbound_least: 0}", 1, "bandwidth.inbound_least", "from 1 to 5000"},
+
 		{"metrics without a port", "metrics: {listen: localhost}", 1, "metrics.listen", "write for example 127.0.0.1:8681 or [::]:8681"},
 		{"metrics with a bad port", "metrics:\n  listen: localhost:-1", 2, "metrics.listen", "is not a port"},
 		{"metrics on the API's port", "metrics:\n  listen: 127.0.0.1:8680", 2, "metrics.listen", "is the API's address already"},

@@ -211,6 +211,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			Config: c.File, Listen: c.Listen, Metrics: c.Metrics.Listen, DataDir: c.DataDir,
 		}},
 	}
+	tellBandwidths(db.View(), c, log)
 	tunnels := vpn.New(db, &c.Settings, sealer, dp, time.Now, rand.Reader, log)
 	actions := aliyun.NewService(
 		network.New(db, &c.Settings, time.Now, log),

@@ -158,6 +158,17 @@ var cases = []golden{
 			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.Host),
 			nattest.ElasticIP("eip-own", "203.0.113.30", "vpc-a", resource.BoundToHost, "i-1"))
 	}},
+	{name: "bandwidths", resources: func() []resource.Resource {
+		with := func(mbit int, e *resource.ElasticIP) *resource.ElasticIP { e.Bandwidth = mbit; return e }
+		return append(vpc(), gateway(), defaultRoute, vpnGateway(),
+			with(200, onGateway("eip-2", "203.0.113.12")), with(11, onGateway("eip-1", "203.0.113.13")),
+			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.Host),
+			with(1, nattest.ElasticIP("eip-own", "203.0.113.30", "vpc-a", resource.BoundToHost, "i-1")),
+			with(7, nattest.ElasticIP("eip-was", "203.0.113.41", "vpc-a", "", "")))
+	}, settings: func(s *settings.Settings) { s.Bandwidth.InboundLeast = 20 }},
+	{name: "bandwidths-not-held", resources: func() []resource.Resource {
+		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"))
+	}, settings: func(s *settings.Settings) { s.Bandwidth.Held = false }},
 	{name: "routes", resources: func() []resource.Resource {
 		return append(vpc(), gateway(), defaultRoute,
 			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.Host),

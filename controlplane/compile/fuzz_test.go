@@ -64,7 +64,9 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		if r.IntN(5) == 0 {
 			to, kind = fmt.Sprintf("i-%d", r.IntN(14)), resource.BoundToHost
 		}
-		out = append(out, nattest.ElasticIP(fmt.Sprintf("eip-%d", i), fmt.Sprintf("203.0.113.%d", 10+i), "vpc-a", kind, to))
+		e := nattest.ElasticIP(fmt.Sprintf("eip-%d", i), fmt.Sprintf("203.0.113.%d", 10+i), "vpc-a", kind, to)
+		e.Bandwidth = 1 + r.IntN(20)
+		out = append(out, e)
 	}
 	for i := range r.IntN(30) {
 		p := map[string]resource.Protocol{"TCP": resource.TCP, "UDP": resource.UDP, "Any": resource.AnyProtocol}[pick("TCP", "UDP", "Any")]
@@ -242,6 +244,7 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 		t.Error("translation without an uplink")
 	}
 
+	checkBandwidths(t, n)
 	of := checkGateways(t, n)
 	elastic, onLink := set(n.Elastic), func(a netip.Addr) bool {
 		return slices.ContainsFunc(n.Switches, func(s dataplane.Switch) bool { return s.Prefix.Contains(a) && s.Gateway != a })
@@ -331,6 +334,31 @@ func checkGateways(t *testing.T, n *dataplane.Network) map[netip.Addr]string {
 		}
 	}
 	return of
+}
+
+// checkBandwidths checks what package dataplane promises of every Bandwidth, and that each
+// elastic IP has one, though it is a VPN gateway's alone.
+func checkBandwidths(t *testing.T, n *dataplane.Network) {
+	t.Helper()
+	ascending(t, "bandwidths", n.Bandwidths, func(a, b dataplane.Bandwidth) int { return cmp.Compare(a.ID, b.ID) })
+	of := map[netip.Addr]string{}
+	for _, b := range n.Bandwidths {
+		ascending(t, "elastic IPs of a bandwidth", b.Elastic, netip.Addr.Compare)
+		if len(b.ID) == 0 || len(b.ID) > 64 || b.Outbound < 1 || b.Inbound < max(b.Outbound, 10) {
+			t.Errorf("bandwidth %+v", b)
+		}
+		for _, a := range b.Elastic {
+			if of[a] != "" || !slices.Contains(n.Elastic, a) {
+				t.Errorf("%s of bandwidth %s is of %q, too, or not of the network", a, b.ID, of[a])
+			}
+			of[a] = b.ID
+		}
+	}
+	for _, a := range n.Elastic {
+		if of[a] == "" && !slices.ContainsFunc(n.VPNGateways, func(g dataplane.VPNGateway) bool { return g.Address == a }) {
+			t.Errorf("%s has no bandwidth", a)
+		}
+	}
 }
 
 // ascending checks order, and that nothing is there twice.

@@ -110,6 +110,13 @@ func text(n *dataplane.Network) string {
 		}
 		line("NAT gateway %s: %d connections, %d new per second, elastic IPs %v%s", g.ID, g.Limits.Connections, g.Limits.NewPerSecond, g.Elastic, answers)
 	}
+	for _, b := range n.Bandwidths {
+		within := ""
+		if b.Within != "" {
+			within = " within " + b.Within
+		}
+		line("bandwidth %s%s: %d Mbit/s out, %d in, elastic IPs %v", b.ID, within, b.Outbound, b.Inbound, b.Elastic)
+	}
 	line("share of a host %d percent", n.HostShare)
 	for _, h := range n.HostLimits {
 		line("host %s: %d connections, %d new per second", h.Address, h.Limits.Connections, h.Limits.NewPerSecond)

@@ -146,10 +146,10 @@ func (s *Service) Modify(ctx context.Context, c identity.Caller, id string, in C
 		if e.Bandwidth == old.Bandwidth && e.Name == old.Name && e.Description == old.Description {
 			return nil
 		}
-		// A bound elastic IP stays InUse; the dataplane has to look all the same.
-		tx.PutAttributes(e)
 		if e.Binding != nil && e.Bandwidth != old.Bandwidth {
-			tx.Dirty(e.VPC)
+			tx.PutLive(e) // it stays InUse
+		} else {
+			tx.PutAttributes(e)
 		}
 		tx.Done("elastic IP changed", "eip", id, "name", e.Name, "bandwidth", e.Bandwidth)
 		return nil

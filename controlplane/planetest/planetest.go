@@ -143,6 +143,8 @@ func Settings() *settings.Settings {
 		ByUse:    dataplane.Limits{Connections: 500_000, NewPerSecond: 20_000},
 		Refusal:  dataplane.RefuseDrop,
 		Shortcut: true,
+
+		Bandwidth: settings.Bandwidth{Held: true, InboundLeast: 10},
 	}
 }
 

@@ -26,6 +26,7 @@ type Settings struct {
 	SourceCheck bool              // see dataplane.Network
 	HostShare   int               // percent; see dataplane.Network
 	ByUse       dataplane.Limits  // of a NAT gateway that is charged by what goes through it
+	Bandwidth   Bandwidth
 	// PortSecurity holds addresses of VSwitches to those that they belong to; see dataplane.Network.
 	PortSecurity bool
 	// HidePSKs keeps pre-shared keys from access keys that may only describe.
@@ -34,6 +35,15 @@ type Settings struct {
 	// to reach the kernel before it is refused for being in transition.
 	Settle time.Duration
 }
+
+// Bandwidth is what becomes of the bandwidths of elastic IPs and of packages.
+type Bandwidth struct {
+	Held         bool // else they are kept and shown, and hold for nothing
+	InboundLeast int  // Mbit/s that come in whatever the bandwidth is
+}
+
+// Inbound returns how many Mbit/s may come in where so many may go out.
+func (b Bandwidth) Inbound(outbound int) int { return max(b.InboundLeast, outbound) }
 
 // Region is a region of the service.
 type Region struct {

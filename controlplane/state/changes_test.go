@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
@@ -140,5 +141,31 @@ func TestChangesOfAnotherVPC(t *testing.T) {
 	}
 	if list, ok := db.Changes("vpc-0", again, last); !ok || len(list) != 1 {
 		t.Errorf("since it was made again: %v, %v", list, ok)
+	}
+}
+
+// TestLiveChange has the dataplane follow a change that leaves a resource as it is to its
+// clients, and is told what has changed.
+func TestLiveChange(t *testing.T) {
+	db := newDB(t)
+	e := &resource.ElasticIP{Meta: resource.Meta{ID: "eip-1"}, VPC: "vpc-0", Bandwidth: 5}
+	update := func(f func(*state.Tx)) {
+		t.Helper()
+		if err := db.Update(ctx, func(tx *state.Tx) error { f(tx); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update(func(tx *state.Tx) { tx.Put(&resource.VPC{Meta: resource.Meta{ID: "vpc-0"}}); tx.Put(e) })
+	before := db.View().Revision
+	db.Observed.Report("vpc-0", before, nil, time.Time{})
+	faster := e.Clone().(*resource.ElasticIP)
+	faster.Bandwidth = 6
+	update(func(tx *state.Tx) { tx.PutLive(faster) })
+	list, known := db.Changes("vpc-0", before, db.View().Revision)
+	if !known || len(list) != 1 || list[0].Old != e || list[0].New != faster {
+		t.Errorf("changes %v, known %t", list, known)
+	}
+	if db.Observed.Settled("vpc-0") || faster.Phase(before) != resource.Ready {
+		t.Errorf("settled %t, phase %v", db.Observed.Settled("vpc-0"), faster.Phase(before))
 	}
 }

@@ -214,8 +214,22 @@ func (tx *Tx) NewID(draw func() string) string {
 // Created) may not take the place of another: the transaction then fails.
 func (tx *Tx) Put(r resource.Resource) {
 	r.Metadata().Generation = tx.revision
-	tx.networks[r.Network()] = true
+	tx.follows(r)
 	tx.write(r)
+}
+
+// PutLive writes a change that the dataplane has to follow while the resource stays Ready:
+// of something that is in use, and remains so.
+func (tx *Tx) PutLive(r resource.Resource) {
+	tx.follows(r)
+	tx.write(r)
+}
+
+// follows notes that the networks have to follow for which a resource matters.
+func (tx *Tx) follows(r resource.Resource) {
+	for _, network := range byName[r.Kind()].decides(tx.View, r) {
+		tx.networks[network] = true
+	}
 }
 
 // PutAttributes writes a change that the dataplane does not follow, such as a
@@ -229,7 +243,7 @@ func (tx *Tx) Delete(r resource.Resource) {
 	if t, ok := tx.TagSets.Get(id); ok && r.Kind() == t.Of {
 		tx.Delete(t)
 	}
-	tx.networks[r.Network()] = true
+	tx.follows(r)
 	tx.lost(r.Kind(), id)
 	tx.note(r.Kind(), id, nil)
 	tx.table(r.Kind()).remove(id, tx.touched)

@@ -115,7 +115,7 @@ func (tx *Tx) take(w store.Write) error {
 	}
 	tx.note(resource.Kind(w.Kind), w.ID, next)
 	if old, ok := t.get(w.ID); ok {
-		tx.networks[old.Network()] = true
+		tx.follows(old)
 		// One of that id may have been deleted and made again in one commit.
 		if next == nil || next.Metadata().Created != old.Metadata().Created {
 			tx.lost(old.Kind(), w.ID)
@@ -125,7 +125,7 @@ func (tx *Tx) take(w store.Write) error {
 		t.remove(w.ID, tx.touched)
 		return nil
 	}
-	tx.networks[next.Network()] = true
+	tx.follows(next)
 	t.put(next, tx.touched)
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 const tableSize = 10_000
 
 // siteConfig is put below the lab's configuration of sluiced: no quota and no
-// throttle is in the way of a measurement.
+// throttle is in the way of a measurement, nor the bandwidths of elastic IPs.
 const siteConfig = `quotas:
   forward_entries: 200000
   vpcs: 300
@@ -27,6 +27,7 @@ throttle:
   per_key: {rate: 0, burst: 1000000}
   total: {rate: 0, burst: 1000000}
 log_level: warn
+bandwidth: {limits: off}
 `
 
 // site is a lab with a sluiced.

@@ -172,11 +172,14 @@ type labs struct {
 
 // up brings up a lab. The configuration goes on with config, from within its
 // section nat. One host may take its gateway's limits, so that one is enough to
-// measure them.
+// measure them, and elastic IPs are held to no bandwidth unless config says more of it.
 func (s *labs) up(ctx context.Context, name string, shortcut bool, config string) (*gateway, error) {
 	name = fmt.Sprintf("%s-%s-%d", name, onOff(shortcut), os.Getpid())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !strings.Contains(config, "\nbandwidth:") {
+		config += "\nbandwidth: {limits: off}\n"
+	}
 	l, err := lab.Up(ctx, lab.Options{
 		Name: name, Dir: filepath.Join(s.dir, name),
 		Sluiced: filepath.Join(s.programs, "sluiced"), Sluicectl: filepath.Join(s.programs, "sluicectl"),

@@ -75,6 +75,8 @@ func Settings() *settings.Settings {
 		Refusal:  dataplane.RefuseDrop,
 		Shortcut: true,
 		Settle:   time.Second,
+
+		Bandwidth: settings.Bandwidth{Held: true, InboundLeast: 10},
 	}
 }
 

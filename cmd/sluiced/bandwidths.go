@@ -1,0 +1,34 @@
+package main
+
+import (
+	"log/slog"
+
+	"sluice/config"
+	"sluice/controlplane/state"
+)
+
+// eipDefault is the bandwidth in Mbit/s of an elastic IP for which none was asked: what
+// those have that were allocated when it held for nothing yet.
+const eipDefault = 5
+
+// tellBandwidths says in the log whether elastic IPs are held to their bandwidths, and how
+// many to the default: a surprise to whoever has never thought about it.
+func tellBandwidths(v *state.View, c *config.Config, log *slog.Logger) {
+	if !c.Settings.Bandwidth.Held {
+		log.Info("elastic IPs are not held to their bandwidths", "setting", "bandwidth.limits")
+		return
+	}
+	bound, unasked := 0, 0
+	for e := range v.ElasticIPs.All() {
+		if e.Binding == nil {
+			continue
+		}
+		bound++
+		if e.Bandwidth == eipDefault {
+			unasked++
+		}
+	}
+	if bound > 0 {
+		log.Info("elastic IPs are held to their bandwidths", "bound", bound, "default", unasked, "setting", "bandwidth.limits")
+	}
+}
