@@ -89,6 +89,9 @@ func TestPackage(t *testing.T) {
 		t.Error("the same commit makes another package the second time")
 	}
 	makePackage(t, "1.0.0", filepath.Join(shared, "2.deb"))
+	if err := os.CopyFS(filepath.Join(shared, "old"), os.DirFS("testdata/1")); err != nil {
+		t.Fatal(err)
+	}
 
 	m := start(t, debian, shared)
 	m.run(network)
@@ -107,13 +110,13 @@ func TestPackage(t *testing.T) {
 		t.Error("init overwrote the configuration that it had written")
 	}
 	m.run("sluicectl doctor")
-	m.run("systemctl enable sluiced")
-	daemon := m.startService()
+	m.run("systemctl enable --now sluiced")
 	m.run(gateway)
 	m.await("sluicectl call DescribeNatGateways --get NatGateways.NatGateway.0.Status", "Available")
 	m.run(host)
 	m.await("ip netns exec host ping -q -c 1 -W 1 192.0.2.99 >/dev/null && echo passes", "passes")
-	m.await("cat /proc/[0-9]*/comm | grep -c ^charon", "1")
+	// The machine's own strongSwan is another service.
+	m.await("for p in $(cat /sys/fs/cgroup/system.slice/sluiced.service/cgroup.procs); do cat /proc/$p/comm; done | grep -c ^charon", "1")
 
 	t.Log("upgrade")
 	before := m.run(described)
@@ -123,17 +126,51 @@ func TestPackage(t *testing.T) {
 	if err := pinging.Start(); err != nil {
 		t.Fatal(err)
 	}
+	process := m.run("systemctl show -p MainPID --value sluiced")
 	m.run("dpkg -i /shared/2.deb")
-	// Here systemd would restart it.
-	m.stopService(daemon)
-	daemon = m.startService()
+	if got := m.run("systemctl show -p MainPID --value sluiced"); got == process {
+		t.Error("an upgrade did not restart sluiced")
+	}
 	if got := m.run("sluicectl version"); !strings.HasPrefix(got, "sluicectl 1.0.0 ") {
 		t.Errorf("after the upgrade: %s", got)
 	}
 	m.run("sluicectl status | grep -q '^sluiced 1[.]0[.]0[: ]'")
-	if after := m.run(described); after != before {
-		t.Errorf("an upgrade changed\n%s\nto\n%s", before, after)
+	same := func(what string) {
+		t.Helper()
+		if after := m.run(described); after != before {
+			t.Errorf("%s changed\n%s\nto\n%s", what, before, after)
+		}
 	}
+	same("an upgrade")
+	if got := m.run("ls /var/lib/sluice/backups | grep -c asked"); got != "1" {
+		t.Errorf("%s copies of the store from before the upgrade", got)
+	}
+
+	t.Log("killed")
+	m.run("kill -9 $(systemctl show -p MainPID --value sluiced)")
+	m.await("systemctl show -p NRestarts --value sluiced", "1")
+	m.await("systemctl is-active sluiced", "active")
+	same("being killed")
+
+	t.Log("upgrade to a version that refuses the configuration")
+	m.run("echo 'no_such_setting: 1' >>/etc/sluice/sluiced.yaml")
+	process = m.run("systemctl show -p MainPID --value sluiced")
+	if out := m.run("dpkg -i /shared/1.deb"); !strings.Contains(out, "no_such_setting: unknown field") {
+		t.Errorf("the package did not say what is wrong with the configuration:\n%s", out)
+	}
+	if got := m.run("systemctl show -p MainPID --value sluiced"); got != process {
+		t.Error("sluiced was restarted with a configuration that it refuses")
+	}
+	m.run("dpkg -i /shared/2.deb")
+	if out, err := m.try("systemctl restart sluiced"); err == nil {
+		t.Errorf("started with a wrong configuration: %s", out)
+	}
+	if got := m.run("systemctl show -p ExecMainStatus -p Result sluiced"); got != "Result=exit-code\nExecMainStatus=2" {
+		t.Errorf("a wrong configuration ended it with %s", got)
+	}
+	m.run("sed -i '$d' /etc/sluice/sluiced.yaml; systemctl restart sluiced")
+	same("a wrong configuration")
+
 	m.run("ip netns exec host ping -q -c 20 -i 0.05 192.0.2.99") // so that the other one has sent as many
 	m.run("kill -INT $(cat /shared/ping)")
 	if err := pinging.Wait(); err != nil {
@@ -141,40 +178,50 @@ func TestPackage(t *testing.T) {
 	}
 	sent, received := count(t, counted.String())
 	if sent < 20 || received < sent-1 { // the last answer may have been on its way
-		t.Errorf("%d of %d packets came back during the upgrade", received, sent)
+		t.Errorf("%d of %d packets came back meanwhile", received, sent)
 	}
-	t.Logf("%d packets of %d came back during the upgrade", received, sent)
-	if got := m.run("ls /var/lib/sluice/backups | grep -c asked"); got != "1" {
-		t.Errorf("%s copies of the store from before the upgrade", got)
+	t.Logf("%d packets of %d came back meanwhile", received, sent)
+	if got := m.run("journalctl -q -u sluiced --no-pager | grep -E 'level=ERROR|SECCOMP|not permitted' || true"); got != "" {
+		t.Errorf("under systemd it complains:\n%s", got)
 	}
 
 	t.Log("remove")
-	if out, err := m.try("dpkg -r sluice"); err == nil || !strings.Contains(out, "stop sluiced first") {
-		t.Errorf("removed under a daemon that runs: %v\n%s", err, out)
-	}
-	m.run("test -x /usr/bin/sluiced")
-	m.stopService(daemon)
 	m.run("dpkg -r sluice")
 	gone := func() {
 		t.Helper()
 		if got := m.run("ip netns list | cut -d' ' -f1 | sort | xargs"); got != "host internet" {
 			t.Errorf("namespaces: %s", got)
 		}
-		if got := m.run("{ ls -A /sys/fs/bpf /run; ip -o link; cat /proc/[0-9]*/comm 2>/dev/null; } | grep -iE 'sluice|charon' || true"); got != "" {
+		if got := m.run("{ ls -A /sys/fs/bpf /run; ip -o link; cat $(systemctl show -p ControlGroup --value sluiced | sed 's|.*|/sys/fs/cgroup&/cgroup.procs|') 2>/dev/null; } | grep -iE 'sluice|^[0-9]+$' || true"); got != "" {
 			t.Errorf("left in the kernel:\n%s", got)
 		}
 	}
 	gone()
 	m.run("test -e /etc/sluice/sluiced.yaml -a -e /var/lib/sluice/store.db")
 
-	t.Log("back again")
+	t.Log("back again, with the store of an older version")
+	m.run("mv /var/lib/sluice /root/kept; install -d -m 700 /var/lib/sluice; install -m 600 /shared/old/* /var/lib/sluice/")
 	m.run("dpkg -i /shared/2.deb")
-	daemon = m.startService()
+	m.run("systemctl start sluiced || { journalctl -q -u sluiced --no-pager | tail -5; false; }")
+	m.run("test -e /var/lib/sluice/store.db.schema-1.*")
+	m.run("sluicectl accesskey list | grep LTAI")
+	m.await("sluicectl status | grep -c ' kept '; ip netns list | grep -c sluice-", "1\n1")
+	m.run("systemctl stop sluiced; sluiced --remove-networks; rm -r /var/lib/sluice; mv /root/kept /var/lib/sluice")
+
+	t.Log("back again")
+	m.run("systemctl start sluiced")
 	m.await("sluicectl call DescribeNatGateways --get NatGateways.NatGateway.0.Status", "Available")
 	m.run("ip netns del host")
 	m.run(host)
 	m.await("ip netns exec host ping -q -c 1 -W 1 192.0.2.99 >/dev/null && echo passes", "passes")
-	m.stopService(daemon)
+
+	t.Log("remove under a daemon that systemd did not start")
+	m.run("systemctl stop sluiced")
+	m.run("systemd-run --unit=by-hand -p Type=notify -p KillMode=process /usr/bin/sluiced")
+	if out, err := m.try("dpkg -r sluice"); err == nil || !strings.Contains(out, "stop sluiced first") {
+		t.Errorf("removed under a daemon that runs: %v\n%s", err, out)
+	}
+	m.run("test -x /usr/bin/sluiced; systemctl stop by-hand")
 
 	t.Log("purge")
 	m.run("dpkg -P sluice")

@@ -1,15 +1,11 @@
 package deb
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,62 +64,99 @@ func mirror(t *testing.T) string {
 	return ""
 }
 
-// machine is a Debian 12 with processes, mounts and a network of its own. What it writes
-// is kept in memory, and ends with it.
+// machine is a Debian 12 with processes, mounts, control groups and a network of its own,
+// run by its systemd. What it writes is kept in memory, and ends with it.
 type machine struct {
-	t      *testing.T
-	pid    string // of its first process
-	shared string // directory that is /shared in there
+	t   *testing.T
+	pid string // of its systemd
 }
 
-// boot is what makes it: DIR and what it shares, TREE and the directory that is shared.
+// boot is what makes it: DIR, TREE, the directory that is shared, and the name of a control
+// group. Of /proc/sys, only what each network has of its own can be written there.
 const boot = `set -e
 mount -t tmpfs none "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
+mkdir "$1/cgroup" "$1/upper" "$1/work" "$1/root"
+mount -t cgroup2 none "$1/cgroup"
+mkdir "$1/cgroup/$4"
+echo $$ >"$1/cgroup/$4/cgroup.procs"
+exec unshare --cgroup bash -c '
+set -e
 mount -t overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" none "$1/root"
 cd "$1/root"
 mount -t proc proc proc
+mount --bind proc/sys proc/sys
+mount -o remount,bind,ro proc/sys
+mount --bind proc/sys/net proc/sys/net
+mount -o remount,bind,rw proc/sys/net
 mount -t sysfs sys sys
 mount -t bpf bpf sys/fs/bpf
-mount --rbind /dev dev
-mount -t tmpfs -o mode=755 run run
+mount -t cgroup2 none sys/fs/cgroup
+mount -t tmpfs -o mode=755 none dev
+mkdir dev/net dev/pts dev/shm
+for d in null zero full random urandom tty net/tun; do
+	[ -e "/dev/$d" ] || continue
+	touch "dev/$d"
+	mount --bind "/dev/$d" "dev/$d"
+done
+mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+ln -s /dev/null etc/systemd/system/console-getty.service
+mount -t tmpfs -o mode=755 none run
 mkdir shared
 mount --bind "$3" shared
 ip link set lo up
-exec chroot . /bin/bash -c 'echo booted; while :; do sleep 1000 & wait $!; done'`
+exec chroot . /usr/bin/env -i container=sluice PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system' boot "$@"`
 
 func start(t *testing.T, tree, shared string) *machine {
 	t.Helper()
+	group := fmt.Sprintf("sluice-test-%d", os.Getpid())
 	c := exec.Command("unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private",
-		"bash", "-c", boot, "boot", t.TempDir(), tree, shared)
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+		"bash", "-c", boot, "boot", t.TempDir(), tree, shared, group)
 	var told bytes.Buffer
 	c.Stderr = &told
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan struct{})
+	go func() {
+		_ = c.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		// With its first process, all of them end.
 		_ = c.Process.Kill()
-		_ = c.Wait()
+		<-ended
+		const removed = `d=$(mktemp -d); mount -t cgroup2 none $d
+for i in $(seq 100); do find $d/$0 -depth -type d -exec rmdir {} + 2>/dev/null && break; sleep 0.1; done
+test ! -e $d/$0`
+		if out, err := exec.Command("unshare", "--mount", "--propagation", "private", "bash", "-c", removed, group).CombinedOutput(); err != nil {
+			t.Errorf("the machine's control group stays: %v: %s", err, out)
+		}
 	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "booted\n" {
-		_ = c.Wait()
-		t.Fatalf("the machine does not start: %v: %s", err, told.String())
+	m := &machine{t: t}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		child, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", c.Process.Pid))
+		if m.pid = strings.TrimSpace(string(child)); err == nil && m.pid != "" {
+			if state, _ := m.try("systemctl is-system-running"); state == "running" {
+				return m
+			}
+		}
+		select {
+		case <-ended:
+			t.Fatalf("the machine does not start: %s", told.String())
+		default:
+		}
+		if time.Now().After(end) {
+			state, _ := m.try("systemctl is-system-running; systemctl --failed; systemctl list-jobs")
+			t.Fatalf("the machine does not come up: %s\n%s", state, told.String())
+		}
 	}
-	child, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", c.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &machine{t, strings.TrimSpace(string(child)), shared}
 }
 
 // command is one that runs in the machine.
 func (m *machine) command(args ...string) *exec.Cmd {
-	in := append([]string{"--target", m.pid, "--mount", "--pid", "--net", "--uts", "--ipc", "--root", "--", "env", "-i", "-C", "/",
+	in := append([]string{"--target", m.pid, "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--root", "--", "env", "-i", "-C", "/",
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}, args...)
 	return exec.Command("nsenter", in...)
 }
@@ -155,73 +188,4 @@ func (m *machine) await(script, want string) {
 		}
 	}
 	m.t.Fatalf("%s: %v\n%s\nwant %s", script, err, out, want)
-}
-
-// service is sluiced, as the unit that was installed has it, but for what needs systemd
-// itself: restarts and the filter of system calls.
-type service struct {
-	*exec.Cmd
-	log *bytes.Buffer
-}
-
-// startService starts sluiced as its unit says, and waits until it says that it is ready.
-func (m *machine) startService() *service {
-	m.t.Helper()
-	unit := m.run("cat /usr/lib/systemd/system/sluiced.service")
-	setting := func(name string) string {
-		found := regexp.MustCompile(`(?m)^` + name + `=(.*)$`).FindStringSubmatch(unit)
-		if found == nil {
-			m.t.Fatalf("the unit has no %s:\n%s", name, unit)
-		}
-		return found[1]
-	}
-	// Directories as systemd makes them (systemd.exec(5)).
-	m.run(fmt.Sprintf("mkdir -p -m %s /var/lib/%s; mkdir -p -m %s /run/%s; mkdir -p /etc/%s",
-		setting("StateDirectoryMode"), setting("StateDirectory"), setting("RuntimeDirectoryMode"), setting("RuntimeDirectory"), setting("ConfigurationDirectory")))
-	bounds := "-all"
-	for _, c := range strings.Fields(setting("CapabilityBoundingSet")) {
-		bounds += ",+" + strings.ToLower(strings.TrimPrefix(c, "CAP_"))
-	}
-	path := filepath.Join(m.shared, "notify")
-	_ = os.Remove(path)
-	notified, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer notified.Close()
-	s := &service{log: new(bytes.Buffer)}
-	s.Cmd = m.command("NOTIFY_SOCKET=/shared/notify", "bash", "-c",
-		fmt.Sprintf("umask %s; ulimit -n %s; echo $$ >/shared/pid; exec setpriv --bounding-set %s --no-new-privs %s", setting("UMask"), setting("LimitNOFILE"), bounds, setting("ExecStart")))
-	s.Stderr = s.log
-	if err := s.Start(); err != nil {
-		m.t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		buffer := make([]byte, 512)
-		for {
-			n, err := notified.Read(buffer)
-			if err != nil || slices.Contains(strings.Split(string(buffer[:n]), "\n"), "READY=1") {
-				close(ended)
-				return
-			}
-		}
-	}()
-	_ = notified.SetReadDeadline(time.Now().Add(2 * time.Minute))
-	<-ended
-	if out, err := m.try("sluicectl status"); err != nil {
-		_ = s.Process.Kill()
-		_ = s.Wait()
-		m.t.Fatalf("sluiced is not ready: %v: %s\n%s", err, out, s.log)
-	}
-	return s
-}
-
-// stopService ends it as systemd does.
-func (m *machine) stopService(s *service) {
-	m.t.Helper()
-	m.run("kill -TERM $(cat /shared/pid)")
-	if err := s.Wait(); err != nil {
-		m.t.Fatalf("sluiced: %v\n%s", err, s.log)
-	}
 }
