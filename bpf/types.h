@@ -20,6 +20,12 @@
 #define SLOTS 16384
 #define CHUNK 256 /* slots whose volumes are in one map */
 
+/* Bandwidths of elastic IPs have numbers, too, from 1 on. Those whose packets may pass
+ * without a queue while they are within their limit are fewer than this in a network's own
+ * maps; user space makes those of a public device larger.
+ */
+#define BANDWIDTHS 256
+
 /* flow_key is what a packet says of its flow before translation. Ports of ICMP
  * are the query's id, and type << 8 | code; of protocols without ports, 0.
  */

@@ -58,9 +58,27 @@ const (
 	ShapedOutbound = "vpn-out"
 )
 
+// How the names of devices begin at which the bandwidths of elastic IPs are held that
+// cross a public device, to the outside and from there. No id's link has such a name.
+const (
+	BandwidthOutbound = "bw-out-"
+	BandwidthInbound  = "bw-in-"
+)
+
+// BandwidthLink returns the name of such a device, which begins with one of them, for a
+// public device: its name, or a hash of it where there is no room for that.
+func BandwidthLink(begin, device string) string {
+	if len(begin)+len(device) <= linkNameSize && !strings.HasPrefix(device, hashedName) {
+		return begin + device
+	}
+	sum := sha256.Sum256([]byte(device))
+	return begin + hashedName + hashedNames.EncodeToString(sum[:])[:linkNameSize-len(begin)-len(hashedName)]
+}
+
 func canName(id string) bool {
 	return len(id) >= 1 && len(id) <= linkNameSize && id[0] != '.' && !strings.HasPrefix(id, hashedName) &&
 		!strings.HasPrefix(id, CharonLinks) && !strings.HasPrefix(id, TUNLinks) &&
+		!strings.HasPrefix(id, BandwidthOutbound) && !strings.HasPrefix(id, BandwidthInbound) &&
 		!strings.HasPrefix(id, ShapedInbound) && !strings.HasPrefix(id, ShapedOutbound) && !slices.Contains(takenNames, id) &&
 		!strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("/:%*", c) })
 }

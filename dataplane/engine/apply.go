@@ -157,8 +157,10 @@ func (j *job) run(ctx context.Context) error {
 		// After the links, of which some are looked at one by one.
 		j.runner.Add(j.holdAddresses())
 	}
-	// Whose connections count is known before they are translated.
+	// Whose connections count is known before they are translated, and so is what elastic
+	// IPs may send.
 	j.runner.Add(n.applySessions(j.want))
+	j.holdBandwidths()
 	if translation && !first {
 		if err := j.applyRules(ctx, j.rules.WithLinks(n.rules)); err != nil {
 			// What is withdrawn must not lose its address while it translates.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"sluice/dataplane/ipsec"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/session"
+	"sluice/dataplane/shape"
 )
 
 // DefaultDebounce is how long events of somebody else's changes are collected
@@ -55,6 +57,7 @@ type Engine struct {
 	filter    *egressfilter.Filter // nil where the kernel cannot run it
 	sessions  *session.Sessions    // nil where the kernel cannot have them, or they are left out
 	vpn       vpn
+	shaper    *shape.Shaper
 	announcer *garp.Announcer
 	events    *events
 
@@ -100,6 +103,9 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, log: cfg.Logger, self: self, marks: marks, networks: map[string]*network{},
 		announcer: garp.New(cfg.Clock, cfg.Logger),
+	}
+	if e.shaper, err = shape.New(filepath.Join(cfg.RunDir, "bandwidths"), self); err != nil {
+		return nil, fmt.Errorf("start dataplane: read where bandwidths are held: %w", errors.Join(err, self.Close(), marks.Close()))
 	}
 	if e.filter, err = egressfilter.New(); err != nil {
 		e.log.Warn("no egress filter on uplinks: should the nftables ruleset be flushed, private sources and resets leave until it is put back", "error", err)
@@ -164,6 +170,7 @@ func (e *Engine) Close() error {
 	}
 	e.closeVPN()
 	e.done.Wait()
+	e.shaper.Close()
 	if e.sessions != nil {
 		e.sessions.Close()
 	}

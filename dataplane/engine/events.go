@@ -173,6 +173,10 @@ func (e *Engine) differing(n *network, parts uint32) (differs uint32, whats []st
 			differs |= staleLinks | staleSysctls
 			whats = append(whats, todo...)
 		}
+		if todo := e.bandwidthsDiffer(n); len(todo) > 0 {
+			differs |= staleBandwidths
+			whats = append(whats, todo...)
+		}
 		if todo := e.tunnelsDiffer(n); len(todo) > 0 {
 			differs |= staleTunnels
 			whats = append(whats, todo...)

@@ -17,12 +17,13 @@ import (
 
 // Parts of a network's state that may be other than remembered.
 const (
-	staleName    = 1 << iota // the namespace's name
-	staleLinks               // links, addresses, routes, rules, egress filter
-	staleRules               // nftables
-	staleSysctls             // found by audits only: the kernel reports no changes
-	staleTunnels             // how the VPN gateway's tunnels are
-	staleAll     = staleName | staleLinks | staleRules | staleSysctls | staleTunnels
+	staleName       = 1 << iota // the namespace's name
+	staleLinks                  // links, addresses, routes, rules, egress filter
+	staleRules                  // nftables
+	staleSysctls                // found by audits only: the kernel reports no changes
+	staleTunnels                // how the VPN gateway's tunnels are
+	staleBandwidths             // of elastic IPs; found by audits only, mostly
+	staleAll        = staleName | staleLinks | staleRules | staleSysctls | staleTunnels | staleBandwidths
 )
 
 // network is what the engine remembers of one network.

@@ -42,6 +42,9 @@ func (e *Engine) remove(ctx context.Context, n *network) error {
 	name := dataplane.Namespace(n.id)
 	// What it held is not known any more, whatever happens.
 	n.release()
+	if err := e.shaper.Withdraw(n.id); err != nil {
+		return err
+	}
 	ns, err := netns.Open(name)
 	if err == nil {
 		err = errors.Join(e.removeVPN(ctx, n.id, ns), e.empty(ctx, ns))

@@ -149,6 +149,12 @@ func (s *site) traces(id string) string {
 	if _, err := s.public.Netlink().LinkByName(id); err == nil {
 		found = append(found, "link on the public side")
 	}
+	held, err := filepath.Glob(filepath.Join(s.runDir, "bandwidths", "*"))
+	for _, file := range held {
+		if text, e := os.ReadFile(file); err == nil && (e != nil || strings.Contains(string(text), id)) {
+			found = append(found, "bandwidths")
+		}
+	}
 	return strings.Join(found, ", ")
 }
 

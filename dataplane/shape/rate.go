@@ -50,3 +50,36 @@ func (d direction) header(l netlink.Link) int {
 	}
 	return 0
 }
+
+// What bandwidths of elastic IPs are held with, in bytes and bytes a second.
+const (
+	leastRate     = 100      // what a class has that is to take from others
+	mostRate      = 1 << 37  // no limit
+	leastPacket   = 2048     // larger ones are split at the lowest rates, unless the link takes them
+	largestPacket = 64 << 10 // that the kernel makes of several
+	leastQueue    = 16 << 10 // of an elastic IP among many
+	splitTime     = 0.002    // seconds that a packet which is not split may take
+)
+
+// rate is in bytes a second.
+type rate float64
+
+func rateOf(mbit int) rate { return rate(mbit) * 1e6 / 8 }
+
+// credit returns how many bytes may pass at once after a pause. The programs let half of
+// it pass before packets wait, the queue the other half then.
+func (r rate) credit() float64 { return max(float64(r)*credit, minCredit) / 2 }
+
+// nanoseconds returns how long bytes take.
+func (r rate) nanoseconds(bytes float64) uint64 { return uint64(bytes / float64(r) * 1e9) }
+
+func (r rate) ticks(bytes float64) uint32 { return uint32(r.nanoseconds(bytes) / uint64(tick)) }
+
+// cost returns how long a byte takes, in ns times 2^16.
+func (r rate) cost() uint64 { return uint64((1 << 16) * 1e9 / float64(r)) }
+
+// packet returns how large a packet may be that is not split, in bytes: one that takes too
+// long keeps others waiting, and does not fit into a short queue.
+func (r rate) packet(z size) uint32 {
+	return uint32(min(max(float64(r)*splitTime, leastPacket, float64(z.packet)), 2*largestPacket))
+}

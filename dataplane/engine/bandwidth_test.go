@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"sluice/dataplane"
+	"sluice/dataplane/internal/nstest"
+)
+
+// queues returns what traffic control has of bandwidths in the public namespace.
+func (s *site) queues(t testing.TB, device string) (text string) {
+	t.Helper()
+	for _, link := range []string{"bw-out-" + device, "bw-in-" + device} {
+		classes, err := nstest.TryCommand(s.public, "tc", "class", "show", "dev", link)
+		if err != nil {
+			return ""
+		}
+		text += classes
+	}
+	return text
+}
+
+// A bandwidth is there with its network, is put right where somebody has changed it, is
+// adopted by the next process, and is gone with the last network that has it.
+func TestBandwidths(t *testing.T) {
+	s := newSite(t)
+	e := s.engine(t)
+	a, b := s.network(t), s.network(t)
+	b.Elastic, b.Mappings, b.SNAT = nil, nil, nil
+	b.DNAT = b.DNAT.Without(b.DNAT.Slice()...)
+	b.NATGateways = nil
+	a.Bandwidths = []dataplane.Bandwidth{
+		{ID: "cbwp-1", Elastic: a.Elastic[:1], Outbound: 50, Inbound: 50},
+		{ID: "eip-1", Within: "cbwp-1", Elastic: a.Elastic[1:2], Outbound: 5, Inbound: 10},
+	}
+	b.Bandwidths = []dataplane.Bandwidth{{ID: "cbwp-1", Outbound: 50, Inbound: 50}}
+	mustApply(t, e, a)
+	mustApply(t, e, b)
+	was := s.queues(t, "pub0")
+	for part, times := range map[string]int{"rate 50Mbit ceil 50Mbit": 2, "ceil 5Mbit": 1, "ceil 10Mbit": 1, " leaf ": 4} {
+		if got := strings.Count(was, part); got != times {
+			t.Errorf("%q is there %d times, not %d:\n%s", part, got, times, was)
+		}
+	}
+	for name, damage := range map[string][]string{
+		"class":           {"tc", "class", "del", "dev", "bw-out-pub0", "classid", "1:4000"},
+		"rate":            {"tc", "class", "change", "dev", "bw-in-pub0", "parent", "1:", "classid", "1:1", "htb", "rate", "1mbit"},
+		"queue":           {"tc", "qdisc", "replace", "dev", "bw-in-pub0", "parent", "1:4001", "bfifo", "limit", "3000"},
+		"all queues":      {"tc", "qdisc", "del", "dev", "bw-in-pub0", "root"},
+		"choice of class": {"tc", "filter", "del", "dev", "bw-out-pub0", "parent", "1:"},
+		"link":            {"ip", "link", "del", "bw-out-pub0"},
+		"link is down":    {"ip", "link", "set", "bw-in-pub0", "down"},
+		"filter":          {"tc", "filter", "del", "dev", dataplane.LinkName(a.ID), "ingress"},
+		"clsact":          {"tc", "qdisc", "del", "dev", dataplane.LinkName(a.ID), "clsact"},
+		"uplink":          {"ip", "link", "del", dataplane.LinkName(a.ID)},
+	} {
+		nstest.Command(t, s.public, damage[0], damage[1:]...)
+		if differs, _ := e.Audit(t.Context(), a.ID, true); !differs {
+			t.Errorf("%s: an audit sees nothing", name)
+		}
+		if again := mustApply(t, e, a); again.Changes == 0 {
+			t.Errorf("%s: nothing was put right", name)
+		}
+		if now := s.queues(t, "pub0"); count(now) != count(was) {
+			t.Errorf("%s: it was\n%s\nand is\n%s", name, was, now)
+		}
+		if again := mustApply(t, e, a); again.Changes != 0 {
+			t.Errorf("%s: %d changes more", name, again.Changes)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e = s.engine(t)
+	if o := mustApply(t, e, b); o.Changes != 0 {
+		t.Errorf("adopting a network: %d changes", o.Changes)
+	}
+	if now := s.queues(t, "pub0"); count(now) != count(was) {
+		t.Errorf("before all networks are adopted it is\n%s", now)
+	}
+	if o := mustApply(t, e, a); o.Changes != 0 {
+		t.Errorf("adopting the other: %d changes", o.Changes)
+	}
+	if err := e.Remove(t.Context(), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if now := s.queues(t, "pub0"); strings.Count(now, "class htb") != 2 {
+		t.Errorf("without the first network there is\n%s", now)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e = s.engine(t)
+	if err := e.Remove(t.Context(), b.ID); err != nil {
+		t.Fatal(err)
+	}
+	if left := nstest.Command(t, s.public, "ip", "-br", "link"); strings.Contains(left, "bw-") {
+		t.Errorf("without networks there is still\n%s", left)
+	}
+}
+
+// count sums up classes as text.
+func count(text string) string {
+	return fmt.Sprint(strings.Count(text, "class htb"), strings.Count(text, " leaf "), strings.Count(text, "ceil 5Mbit"),
+		strings.Count(text, "ceil 10Mbit"), strings.Count(text, "rate 50Mbit ceil 50Mbit"))
+}

@@ -1,0 +1,122 @@
+package shape_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"sluice/dataplane"
+	"sluice/dataplane/internal/nstest"
+	"sluice/dataplane/netns"
+	"sluice/dataplane/shape"
+)
+
+// outside is a public network: a bridge with a host on it, and networks behind ports,
+// which here are one host each with all its elastic IPs.
+type outside struct {
+	public   *netns.Namespace
+	dir      string
+	networks map[string]*netns.Namespace
+	shaper   *shape.Shaper
+}
+
+const server = "203.0.113.1"
+
+func newOutside(t *testing.T, networks ...string) *outside {
+	t.Helper()
+	o := &outside{public: nstest.New(t), dir: t.TempDir(), networks: map[string]*netns.Namespace{}}
+	nstest.Command(t, o.public, "ip", "link", "add", "pub0", "type", "bridge")
+	nstest.Address(t, o.public, "pub0", server+"/24")
+	for _, id := range networks {
+		o.networks[id] = nstest.New(t)
+		nstest.Veth(t, o.public, id, o.networks[id], "public")
+		nstest.Command(t, o.public, "ip", "link", "set", id, "master", "pub0")
+		nstest.Up(t, o.public, id)
+		nstest.Up(t, o.networks[id], "public")
+	}
+	for _, ns := range o.networks {
+		carriers(t, ns)
+	}
+	carriers(t, o.public)
+	o.start(t)
+	t.Cleanup(func() { o.shaper.Close() })
+	return o
+}
+
+// start begins anew with what a process has left.
+func (o *outside) start(t *testing.T) {
+	t.Helper()
+	if o.shaper != nil {
+		o.shaper.Close()
+	}
+	var err error
+	if o.shaper, err = shape.New(o.dir, o.public); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func site(id string) *shape.Site { return &shape.Site{Device: "pub0", Link: id, Outside: true} }
+
+func (o *outside) address(t *testing.T, id string, addresses ...netip.Addr) {
+	t.Helper()
+	for _, a := range addresses {
+		nstest.Address(t, o.networks[id], "public", a.String()+"/24")
+	}
+}
+
+// apply applies, and fails unless nothing is left to do then.
+func (o *outside) apply(t *testing.T, id string, want ...dataplane.Bandwidth) shape.Result {
+	t.Helper()
+	r, err := o.shaper.Apply(id, site(id), want, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := o.shaper.Differs(id, 0); len(left) > 0 {
+		t.Fatalf("after Apply there is still to do: %q", left)
+	}
+	if again, err := o.shaper.Apply(id, site(id), want, true); err != nil || again.Changes > 0 || len(again.Repairs) > 0 {
+		t.Fatalf("a second Apply: %+v, %v", again, err)
+	}
+	return r
+}
+
+func elastic(last ...byte) (all []netip.Addr) {
+	for _, n := range last {
+		all = append(all, netip.AddrFrom4([4]byte{203, 0, 113, n}))
+	}
+	return all
+}
+
+// What is applied is what is read back; the next process changes nothing, and the last
+// network leaves nothing behind.
+func TestBandwidthsAreHeld(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t, "vpc-a", "vpc-b")
+	whole := dataplane.Bandwidth{ID: "cbwp-1", Elastic: elastic(10, 11), Outbound: 50, Inbound: 50}
+	part := dataplane.Bandwidth{ID: "eip-12", Within: "cbwp-1", Elastic: elastic(12), Outbound: 5}
+	alone := dataplane.Bandwidth{ID: "eip-13", Elastic: elastic(13), Outbound: 5, Inbound: 10}
+	other := whole
+	other.Elastic = elastic(20)
+	o.apply(t, "vpc-a", whole, part, alone)
+	o.apply(t, "vpc-b", other)
+	whole.Outbound, other.Outbound = 20, 20
+	if r := o.apply(t, "vpc-a", whole, part, alone); r.Changes == 0 {
+		t.Error("another rate changes nothing")
+	}
+	o.start(t)
+	for id, want := range map[string][]dataplane.Bandwidth{"vpc-a": {whole, part, alone}, "vpc-b": {other}} {
+		if r := o.apply(t, id, want...); r.Changes != 0 {
+			t.Errorf("the next process makes %d changes of %s", r.Changes, id)
+		}
+	}
+	for _, id := range []string{"vpc-a", "vpc-b"} {
+		if err := o.shaper.Withdraw(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, text := range []string{nstest.Command(t, o.public, "ip", "-br", "link"), nstest.Command(t, o.public, "tc", "qdisc")} {
+		if strings.Contains(text, "bw-") || strings.Contains(text, "clsact") {
+			t.Errorf("left behind:\n%s", text)
+		}
+	}
+}
