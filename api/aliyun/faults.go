@@ -218,7 +218,7 @@ var faults = map[fault.Reason]refusal{
 
 	// tags
 	fault.TagsMissing:         {http: 400, code: "MissingParameter", message: `The input parameter "Tag.1.Key" that is mandatory for processing this request is not supplied.`},
-	fault.TagDuplicate:        {http: 400, code: "InvalidParameter", message: `The specified parameter "Tag" is not valid.`},
+	fault.TagDuplicate:        {http: 400, code: "InvalidParameter", message: `The specified parameter "Tag" is not valid. Reason: tags are Tag.1 to Tag.20 without a gap, and no key stands twice.`},
 	fault.TagQueryEmpty:       {http: 400, code: "MissingParameter", message: `The input parameter "ResourceId.1" that is mandatory for processing this request is not supplied.`},
 	fault.QuotaTag:            {code: "Resource.QuotaFull"},
 	fault.QuotaVPNConnection:  {code: "Resource.QuotaFull"},

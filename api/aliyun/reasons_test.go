@@ -23,6 +23,13 @@ func documentedWords(t *testing.T, got, want Error) Error {
 	return got
 }
 
+// withoutReason is an error as the documents have it: without what stands behind their words.
+func withoutReason(e *Error) Error {
+	d := *e
+	d.Message, _, _ = strings.Cut(e.Message, " Reason: ")
+	return d
+}
+
 // changed is a transport that changes requests as a proxy would, and keeps what it was
 // to send.
 type changed struct {

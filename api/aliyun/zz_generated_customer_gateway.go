@@ -50,38 +50,38 @@ func decodeCreateCustomerGateway(p *Params) (any, *Error) {
 	if v := p.Get("IpAddress"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, &Error{400, "InvalidIpAddress.WrongFormat", "Specified IpAddress is invalid."}
+			return nil, (&Error{400, "InvalidIpAddress.WrongFormat", "Specified IpAddress is invalid."}).because("it is to be an IPv4 address.")
 		}
 		r.IpAddress = a
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidName", "The name is not valid"}
+			return nil, (&Error{400, "InvalidName", "The name is not valid"}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, &Error{400, "InvalidDescription", "The description is not valid"}
+			return nil, (&Error{400, "InvalidDescription", "The description is not valid"}).because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
 	if v := p.Get("Asn"); v != "" {
 		n, ok := parseInt(v, 1, 4294967295)
 		if !ok {
-			return nil, invalidParameter("Asn")
+			return nil, invalidParameter("Asn").because("it is to be a whole number from 1 to 4294967295.")
 		}
 		r.Asn = &n
 	}
 	if v := p.Get("ResourceGroupId"); v != "" {
 		if !isResourceGroup(v) {
-			return nil, invalidParameter("ResourceGroupId")
+			return nil, invalidParameter("ResourceGroupId").because("it is to be rg- and up to 60 letters, digits and hyphens.")
 		}
 		r.ResourceGroupId = &v
 	}
@@ -102,14 +102,14 @@ func decodeCreateCustomerGateway(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -166,19 +166,19 @@ func decodeModifyCustomerGatewayAttribute(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidName", "The name is not valid"}
+			return nil, (&Error{400, "InvalidName", "The name is not valid"}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, &Error{400, "InvalidDescription", "The description is not valid"}
+			return nil, (&Error{400, "InvalidDescription", "The description is not valid"}).because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
@@ -243,14 +243,14 @@ func decodeDescribeCustomerGateways(p *Params) (any, *Error) {
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, &Error{400, "InvalidPageNumber", "The specified value of PageNumber not supported"}
+			return nil, (&Error{400, "InvalidPageNumber", "The specified value of PageNumber not supported"}).because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, &Error{400, "InvalidPageSize", "The specified value of PageSize not supported"}
+			return nil, (&Error{400, "InvalidPageSize", "The specified value of PageSize not supported"}).because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -274,14 +274,14 @@ func decodeDescribeCustomerGateways(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -444,7 +444,7 @@ func decodeDeleteCustomerGateway(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}

@@ -62,54 +62,54 @@ func decodeCreateForwardEntry(p *Params) (any, *Error) {
 	if v := p.Get("ExternalIp"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, &Error{400, "InvalidExternalIp.Malformed", "The specified ExternalIp is not a valid IP address."}
+			return nil, (&Error{400, "InvalidExternalIp.Malformed", "The specified ExternalIp is not a valid IP address."}).because("it is to be an IPv4 address.")
 		}
 		r.ExternalIp = a
 	}
 	if v := p.Get("ExternalPort"); v != "" {
 		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPorts(v) {
-			return nil, &Error{400, "InvalidExternalPort.Malformed", "The specified ExternalPort is not a valid port."}
+			return nil, (&Error{400, "InvalidExternalPort.Malformed", "The specified ExternalPort is not a valid port."}).because("it is to be a port, 1 to 65535, or two as first/last, or Any.")
 		}
 		r.ExternalPort = v
 	}
 	if v := p.Get("InternalIp"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, &Error{400, "InvalidInternalIp.Malformed", "The specified InternalIp is not a valid IP address."}
+			return nil, (&Error{400, "InvalidInternalIp.Malformed", "The specified InternalIp is not a valid IP address."}).because("it is to be an IPv4 address.")
 		}
 		r.InternalIp = a
 	}
 	if v := p.Get("InternalPort"); v != "" {
 		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPorts(v) {
-			return nil, &Error{400, "InvalidInternalPort.Malformed", "The specified InternalPort is not a valid port."}
+			return nil, (&Error{400, "InvalidInternalPort.Malformed", "The specified InternalPort is not a valid port."}).because("it is to be a port, 1 to 65535, or two as first/last, or Any.")
 		}
 		r.InternalPort = v
 	}
 	if v := p.Get("IpProtocol"); v != "" {
 		v = spelled(v, "TCP", "UDP", "Any")
 		if !oneOf(v, "TCP", "UDP", "Any") {
-			return nil, &Error{400, "InvalidProtocol.ValueNotSupported", "The specified IpProtocol does not support."}
+			return nil, (&Error{400, "InvalidProtocol.ValueNotSupported", "The specified IpProtocol does not support."}).because("it is to be TCP, UDP or Any.")
 		}
 		r.IpProtocol = v
 	}
 	if v, ok := p.Lookup("ForwardEntryName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
+			return nil, (&Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.ForwardEntryName = &v
 	}
 	if v := p.Get("PortBreak"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("PortBreak")
+			return nil, invalidParameter("PortBreak").because("it is to be true or false.")
 		}
 		r.PortBreak = b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -177,54 +177,54 @@ func decodeModifyForwardEntry(p *Params) (any, *Error) {
 	if v := p.Get("ExternalIp"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, &Error{400, "InvalidExternalIp.Malformed", "The specified ExternalIp is not a valid IP address."}
+			return nil, (&Error{400, "InvalidExternalIp.Malformed", "The specified ExternalIp is not a valid IP address."}).because("it is to be an IPv4 address.")
 		}
 		r.ExternalIp = &a
 	}
 	if v := p.Get("ExternalPort"); v != "" {
 		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPorts(v) {
-			return nil, &Error{400, "InvalidExternalPort.Malformed", "The specified ExternalPort is not a valid port."}
+			return nil, (&Error{400, "InvalidExternalPort.Malformed", "The specified ExternalPort is not a valid port."}).because("it is to be a port, 1 to 65535, or two as first/last, or Any.")
 		}
 		r.ExternalPort = &v
 	}
 	if v := p.Get("InternalIp"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, &Error{400, "InvalidInternalIp.Malformed", "The specified InternalIp is not a valid IP address."}
+			return nil, (&Error{400, "InvalidInternalIp.Malformed", "The specified InternalIp is not a valid IP address."}).because("it is to be an IPv4 address.")
 		}
 		r.InternalIp = &a
 	}
 	if v := p.Get("InternalPort"); v != "" {
 		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPorts(v) {
-			return nil, &Error{400, "InvalidInternalPort.Malformed", "The specified InternalPort is not a valid port."}
+			return nil, (&Error{400, "InvalidInternalPort.Malformed", "The specified InternalPort is not a valid port."}).because("it is to be a port, 1 to 65535, or two as first/last, or Any.")
 		}
 		r.InternalPort = &v
 	}
 	if v := p.Get("IpProtocol"); v != "" {
 		v = spelled(v, "TCP", "UDP", "Any")
 		if !oneOf(v, "TCP", "UDP", "Any") {
-			return nil, &Error{400, "InvalidProtocol.ValueNotSupported", "The specified IpProtocol does not support."}
+			return nil, (&Error{400, "InvalidProtocol.ValueNotSupported", "The specified IpProtocol does not support."}).because("it is to be TCP, UDP or Any.")
 		}
 		r.IpProtocol = &v
 	}
 	if v, ok := p.Lookup("ForwardEntryName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
+			return nil, (&Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.ForwardEntryName = &v
 	}
 	if v := p.Get("PortBreak"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("PortBreak")
+			return nil, invalidParameter("PortBreak").because("it is to be true or false.")
 		}
 		r.PortBreak = &b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -289,55 +289,55 @@ func decodeDescribeForwardTableEntries(p *Params) (any, *Error) {
 	if v := p.Get("ExternalIp"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("ExternalIp")
+			return nil, invalidParameter("ExternalIp").because("it is to be an IPv4 address.")
 		}
 		r.ExternalIp = &a
 	}
 	if v := p.Get("ExternalPort"); v != "" {
 		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPorts(v) {
-			return nil, invalidParameter("ExternalPort")
+			return nil, invalidParameter("ExternalPort").because("it is to be a port, 1 to 65535, or two as first/last, or Any.")
 		}
 		r.ExternalPort = &v
 	}
 	if v := p.Get("InternalIp"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("InternalIp")
+			return nil, invalidParameter("InternalIp").because("it is to be an IPv4 address.")
 		}
 		r.InternalIp = &a
 	}
 	if v := p.Get("InternalPort"); v != "" {
 		v = spelled(v, "Any")
 		if !oneOf(v, "Any") && !isPorts(v) {
-			return nil, invalidParameter("InternalPort")
+			return nil, invalidParameter("InternalPort").because("it is to be a port, 1 to 65535, or two as first/last, or Any.")
 		}
 		r.InternalPort = &v
 	}
 	if v := p.Get("IpProtocol"); v != "" {
 		v = spelled(v, "TCP", "UDP", "Any")
 		if !oneOf(v, "TCP", "UDP", "Any") {
-			return nil, invalidParameter("IpProtocol")
+			return nil, invalidParameter("IpProtocol").because("it is to be TCP, UDP or Any.")
 		}
 		r.IpProtocol = &v
 	}
 	if v := p.Get("ForwardEntryName"); v != "" {
 		if !isName(v, 1, 128) {
-			return nil, invalidParameter("ForwardEntryName")
+			return nil, invalidParameter("ForwardEntryName").because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.ForwardEntryName = &v
 	}
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -421,7 +421,7 @@ func decodeDeleteForwardEntry(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}

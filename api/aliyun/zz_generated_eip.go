@@ -56,70 +56,70 @@ func decodeAllocateEipAddress(p *Params) (any, *Error) {
 	if v := p.Get("Bandwidth"); v != "" {
 		n, ok := parseInt(v, 1, 5000)
 		if !ok {
-			return nil, &Error{400, "InvalidParameter", "Specified value of \"Bandwidth\" is not valid."}
+			return nil, (&Error{400, "InvalidParameter", "Specified value of \"Bandwidth\" is not valid."}).because("it is to be a whole number from 1 to 5000.")
 		}
 		r.Bandwidth = n
 	}
 	if v := p.Get("InternetChargeType"); v != "" {
 		if !oneOf(v, "PayByBandwidth", "PayByTraffic") {
-			return nil, &Error{400, "InvalidParameter", "Specified value of \"InternetChargeType\" is not valid"}
+			return nil, (&Error{400, "InvalidParameter", "Specified value of \"InternetChargeType\" is not valid"}).because("it is to be PayByBandwidth or PayByTraffic.")
 		}
 		r.InternetChargeType = v
 	}
 	if v := p.Get("InstanceChargeType"); v != "" {
 		if !oneOf(v, "PrePaid", "PostPaid") {
-			return nil, invalidParameter("InstanceChargeType")
+			return nil, invalidParameter("InstanceChargeType").because("it is to be PrePaid or PostPaid.")
 		}
 		r.InstanceChargeType = v
 	}
 	if v := p.Get("PricingCycle"); v != "" {
 		if !oneOf(v, "Month", "Year") {
-			return nil, invalidParameter("PricingCycle")
+			return nil, invalidParameter("PricingCycle").because("it is to be Month or Year.")
 		}
 		r.PricingCycle = v
 	}
 	if v := p.Get("Period"); v != "" {
 		n, ok := parseInt(v, 1, 9)
 		if !ok {
-			return nil, invalidParameter("Period")
+			return nil, invalidParameter("Period").because("it is to be a whole number from 1 to 9.")
 		}
 		r.Period = &n
 	}
 	if v := p.Get("AutoPay"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("AutoPay")
+			return nil, invalidParameter("AutoPay").because("it is to be true or false.")
 		}
 		r.AutoPay = b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, invalidParameter("Name")
+			return nil, invalidParameter("Name").because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, invalidParameter("Description")
+			return nil, invalidParameter("Description").because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
 	if v := p.Get("IpAddress"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("IpAddress")
+			return nil, invalidParameter("IpAddress").because("it is to be an IPv4 address.")
 		}
 		r.IpAddress = &a
 	}
 	if v := p.Get("ResourceGroupId"); v != "" {
 		if !isResourceGroup(v) {
-			return nil, invalidParameter("ResourceGroupId")
+			return nil, invalidParameter("ResourceGroupId").because("it is to be rg- and up to 60 letters, digits and hyphens.")
 		}
 		r.ResourceGroupId = &v
 	}
@@ -140,14 +140,14 @@ func decodeAllocateEipAddress(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -203,7 +203,7 @@ func decodeAssociateEipAddress(p *Params) (any, *Error) {
 	}
 	if v := p.Get("InstanceType"); v != "" {
 		if !oneOf(v, "EcsInstance", "SlbInstance", "Nat", "HaVip") {
-			return nil, &Error{400, "InvalidInstanceType.ValueNotSupported", "The specified value of InstanceType is not supported."}
+			return nil, (&Error{400, "InvalidInstanceType.ValueNotSupported", "The specified value of InstanceType is not supported."}).because("it is to be EcsInstance, SlbInstance, Nat or HaVip.")
 		}
 		r.InstanceType = v
 	}
@@ -212,7 +212,7 @@ func decodeAssociateEipAddress(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -257,7 +257,7 @@ func decodeUnassociateEipAddress(p *Params) (any, *Error) {
 	}
 	if v := p.Get("InstanceType"); v != "" {
 		if !oneOf(v, "EcsInstance", "SlbInstance", "Nat", "HaVip") {
-			return nil, &Error{400, "InvalidInstanceType.ValueNotSupported", "The specified value of InstanceType is not supported."}
+			return nil, (&Error{400, "InvalidInstanceType.ValueNotSupported", "The specified value of InstanceType is not supported."}).because("it is to be EcsInstance, SlbInstance, Nat or HaVip.")
 		}
 		r.InstanceType = v
 	}
@@ -267,13 +267,13 @@ func decodeUnassociateEipAddress(p *Params) (any, *Error) {
 	if v := p.Get("Force"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("Force")
+			return nil, invalidParameter("Force").because("it is to be true or false.")
 		}
 		r.Force = b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -361,18 +361,18 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 	}
 	if v := p.Get("Status"); v != "" {
 		if !oneOf(v, "Associating", "Unassociating", "InUse", "Available", "Releasing") {
-			return nil, invalidParameter("Status")
+			return nil, invalidParameter("Status").because("it is to be Associating, Unassociating, InUse, Available or Releasing.")
 		}
 		r.Status = &v
 	}
 	if v := p.Get("EipAddress"); v != "" {
 		items := splitList(v)
 		if len(items) > 50 {
-			return nil, invalidParameter("EipAddress")
+			return nil, invalidParameter("EipAddress").because("50 items are the most.")
 		}
 		list, ok := parseEach(items, parseIPv4)
 		if !ok {
-			return nil, invalidParameter("EipAddress")
+			return nil, invalidParameter("EipAddress").because("it is to be IPv4 addresses with commas between them.")
 		}
 		r.EipAddress = list
 	}
@@ -381,7 +381,7 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 	}
 	if v := p.Get("AssociatedInstanceType"); v != "" {
 		if !oneOf(v, "EcsInstance", "SlbInstance", "Nat", "HaVip") {
-			return nil, &Error{400, "InvalidAssociatedInstanceType.ValueNotSupported", "The specified value of AssociatedInstanceType is not supported."}
+			return nil, (&Error{400, "InvalidAssociatedInstanceType.ValueNotSupported", "The specified value of AssociatedInstanceType is not supported."}).because("it is to be EcsInstance, SlbInstance, Nat or HaVip.")
 		}
 		r.AssociatedInstanceType = &v
 	}
@@ -396,13 +396,13 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ChargeType"); v != "" {
 		if !oneOf(v, "PrePaid", "PostPaid") {
-			return nil, invalidParameter("ChargeType")
+			return nil, invalidParameter("ChargeType").because("it is to be PrePaid or PostPaid.")
 		}
 		r.ChargeType = &v
 	}
 	if v := p.Get("LockReason"); v != "" {
 		if !oneOf(v, "financial", "security") {
-			return nil, invalidParameter("LockReason")
+			return nil, invalidParameter("LockReason").because("it is to be financial or security.")
 		}
 		r.LockReason = &v
 	}
@@ -418,28 +418,28 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 	if v := p.Get("SecurityProtectionEnabled"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("SecurityProtectionEnabled")
+			return nil, invalidParameter("SecurityProtectionEnabled").because("it is to be true or false.")
 		}
 		r.SecurityProtectionEnabled = &b
 	}
 	if v := p.Get("ServiceManaged"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("ServiceManaged")
+			return nil, invalidParameter("ServiceManaged").because("it is to be true or false.")
 		}
 		r.ServiceManaged = &b
 	}
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 100)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 100.")
 		}
 		r.PageSize = n
 	}
@@ -463,7 +463,7 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !oneOf(v, "CreationStartTime") {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be CreationStartTime.")
 				}
 				x.Key = v
 			}
@@ -494,14 +494,14 @@ func decodeDescribeEipAddresses(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -653,19 +653,19 @@ func decodeModifyEipAddressAttribute(p *Params) (any, *Error) {
 	if v := p.Get("Bandwidth"); v != "" {
 		n, ok := parseInt(v, 1, 5000)
 		if !ok {
-			return nil, &Error{400, "InvalidParameter", "Specified value of \"Bandwidth\" is not supported."}
+			return nil, (&Error{400, "InvalidParameter", "Specified value of \"Bandwidth\" is not supported."}).because("it is to be a whole number from 1 to 5000.")
 		}
 		r.Bandwidth = &n
 	}
 	if v, ok := p.Lookup("Name"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, invalidParameter("Name")
+			return nil, invalidParameter("Name").because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, invalidParameter("Description")
+			return nil, invalidParameter("Description").because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
@@ -769,7 +769,7 @@ func decodeDescribeHighDefinitionMonitorLogAttribute(p *Params) (any, *Error) {
 	if v := p.Get("InstanceType"); v != "" {
 		v = spelled(v, "EIP")
 		if !oneOf(v, "EIP") {
-			return nil, invalidParameter("InstanceType")
+			return nil, invalidParameter("InstanceType").because("it is to be EIP.")
 		}
 		r.InstanceType = v
 	}
@@ -819,7 +819,7 @@ func decodeSetHighDefinitionMonitorLogStatus(p *Params) (any, *Error) {
 	if v := p.Get("InstanceType"); v != "" {
 		v = spelled(v, "EIP")
 		if !oneOf(v, "EIP") {
-			return nil, invalidParameter("InstanceType")
+			return nil, invalidParameter("InstanceType").because("it is to be EIP.")
 		}
 		r.InstanceType = v
 	}

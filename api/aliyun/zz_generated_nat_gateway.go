@@ -74,31 +74,31 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 	}
 	if v := p.Get("Spec"); v != "" {
 		if !oneOf(v, "Small", "Middle", "Large", "XLarge.1") {
-			return nil, &Error{400, "InvalidParameter.Spec.ValueNotSupported", "The specified Spec is not valid."}
+			return nil, (&Error{400, "InvalidParameter.Spec.ValueNotSupported", "The specified Spec is not valid."}).because("it is to be Small, Middle, Large or XLarge.1.")
 		}
 		r.Spec = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
+			return nil, (&Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, &Error{400, "InvalidParameter.Description.Malformed", "The specified Description is not valid."}
+			return nil, (&Error{400, "InvalidParameter.Description.Malformed", "The specified Description is not valid."}).because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v := p.Get("NatType"); v != "" {
 		if !oneOf(v, "Normal", "Enhanced") {
-			return nil, invalidParameter("NatType")
+			return nil, invalidParameter("NatType").because("it is to be Normal or Enhanced.")
 		}
 		r.NatType = &v
 	}
@@ -107,27 +107,27 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 	}
 	if v := p.Get("InternetChargeType"); v != "" {
 		if !oneOf(v, "PayBySpec", "PayByLcu") {
-			return nil, invalidParameter("InternetChargeType")
+			return nil, invalidParameter("InternetChargeType").because("it is to be PayBySpec or PayByLcu.")
 		}
 		r.InternetChargeType = &v
 	}
 	if v := p.Get("IcmpReplyEnabled"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("IcmpReplyEnabled")
+			return nil, invalidParameter("IcmpReplyEnabled").because("it is to be true or false.")
 		}
 		r.IcmpReplyEnabled = &b
 	}
 	if v := p.Get("EipBindMode"); v != "" {
 		if !oneOf(v, "MULTI_BINDED", "NAT") {
-			return nil, invalidParameter("EipBindMode")
+			return nil, invalidParameter("EipBindMode").because("it is to be MULTI_BINDED or NAT.")
 		}
 		r.EipBindMode = &v
 	}
 	if v := p.Get("IsCreateDefaultRoute"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("IsCreateDefaultRoute")
+			return nil, invalidParameter("IsCreateDefaultRoute").because("it is to be true or false.")
 		}
 		r.IsCreateDefaultRoute = b
 	}
@@ -149,7 +149,7 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 			if v := p.Get(name); v != "" {
 				n, ok := parseInt(v, 1, 50)
 				if !ok {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be a whole number from 1 to 50.")
 				}
 				x.IpCount = n
 			}
@@ -160,7 +160,7 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 			if v := p.Get(name); v != "" {
 				n, ok := parseInt(v, 5, 5000)
 				if !ok {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be a whole number from 5 to 5000.")
 				}
 				x.Bandwidth = n
 			}
@@ -188,14 +188,14 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -314,19 +314,19 @@ func decodeDescribeNatGateways(p *Params) (any, *Error) {
 	}
 	if v := p.Get("InstanceChargeType"); v != "" {
 		if !oneOf(v, "PostPaid", "PrePaid") {
-			return nil, invalidParameter("InstanceChargeType")
+			return nil, invalidParameter("InstanceChargeType").because("it is to be PostPaid or PrePaid.")
 		}
 		r.InstanceChargeType = &v
 	}
 	if v := p.Get("Spec"); v != "" {
 		if !oneOf(v, "Small", "Middle", "Large", "XLarge.1") {
-			return nil, invalidParameter("Spec")
+			return nil, invalidParameter("Spec").because("it is to be Small, Middle, Large or XLarge.1.")
 		}
 		r.Spec = &v
 	}
 	if v := p.Get("NatType"); v != "" {
 		if !oneOf(v, "Normal", "Enhanced") {
-			return nil, invalidParameter("NatType")
+			return nil, invalidParameter("NatType").because("it is to be Normal or Enhanced.")
 		}
 		r.NatType = &v
 	}
@@ -336,26 +336,26 @@ func decodeDescribeNatGateways(p *Params) (any, *Error) {
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 100)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 100.")
 		}
 		r.PageSize = n
 	}
 	if v := p.Get("NetworkType"); v != "" {
 		if !oneOf(v, "internet", "intranet") {
-			return nil, invalidParameter("NetworkType")
+			return nil, invalidParameter("NetworkType").because("it is to be internet or intranet.")
 		}
 		r.NetworkType = &v
 	}
 	if v := p.Get("Status"); v != "" {
 		if !oneOf(v, "Initiating", "Available", "Pending", "Creating", "Modifying", "Deleting", "Converting") {
-			return nil, invalidParameter("Status")
+			return nil, invalidParameter("Status").because("it is to be Initiating, Available, Pending, Creating, Modifying, Deleting or Converting.")
 		}
 		r.Status = &v
 	}
@@ -368,7 +368,7 @@ func decodeDescribeNatGateways(p *Params) (any, *Error) {
 	if v := p.Get("PrivateLinkEnabled"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("PrivateLinkEnabled")
+			return nil, invalidParameter("PrivateLinkEnabled").because("it is to be true or false.")
 		}
 		r.PrivateLinkEnabled = &b
 	}
@@ -406,14 +406,14 @@ func decodeDescribeNatGateways(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -611,13 +611,13 @@ func decodeModifyNatGatewaySpec(p *Params) (any, *Error) {
 	}
 	if v := p.Get("Spec"); v != "" {
 		if !oneOf(v, "Small", "Middle", "Large", "XLarge.1") {
-			return nil, &Error{400, "InvalidParameter.Spec.ValueNotSupported", "The specified Spec is not valid."}
+			return nil, (&Error{400, "InvalidParameter.Spec.ValueNotSupported", "The specified Spec is not valid."}).because("it is to be Small, Middle, Large or XLarge.1.")
 		}
 		r.Spec = v
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -667,26 +667,26 @@ func decodeModifyNatGatewayAttribute(p *Params) (any, *Error) {
 	}
 	if v, ok := p.Lookup("Name"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
+			return nil, (&Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, &Error{400, "InvalidParameter.Description.Malformed", "The specified Description is not valid."}
+			return nil, (&Error{400, "InvalidParameter.Description.Malformed", "The specified Description is not valid."}).because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
 	if v := p.Get("IcmpReplyEnabled"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("IcmpReplyEnabled")
+			return nil, invalidParameter("IcmpReplyEnabled").because("it is to be true or false.")
 		}
 		r.IcmpReplyEnabled = &b
 	}
 	if v := p.Get("EipBindMode"); v != "" {
 		if !oneOf(v, "MULTI_BINDED", "NAT") {
-			return nil, invalidParameter("EipBindMode")
+			return nil, invalidParameter("EipBindMode").because("it is to be MULTI_BINDED or NAT.")
 		}
 		r.EipBindMode = &v
 	}
@@ -731,7 +731,7 @@ func decodeDeleteNatGateway(p *Params) (any, *Error) {
 	if v := p.Get("Force"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("Force")
+			return nil, invalidParameter("Force").because("it is to be true or false.")
 		}
 		r.Force = &b
 	}
@@ -791,33 +791,33 @@ func decodeListNatGatewayEcsMetric(p *Params) (any, *Error) {
 	if v := p.Get("TimePoint"); v != "" {
 		n, ok := parseInt(v, 0, 9223372036854775807)
 		if !ok {
-			return nil, invalidParameter("TimePoint")
+			return nil, invalidParameter("TimePoint").because("it is to be a whole number, 0 or more.")
 		}
 		r.TimePoint = n
 	}
 	if v := p.Get("DryRun"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("DryRun")
+			return nil, invalidParameter("DryRun").because("it is to be true or false.")
 		}
 		r.DryRun = b
 	}
 	if v := p.Get("OrderKey"); v != "" {
 		if !oneOf(v, "ActiveSessionNum", "NewSessionRate", "RxBps", "TxBps", "RxPps", "TxPps", "Timestamp") {
-			return nil, invalidParameter("OrderKey")
+			return nil, invalidParameter("OrderKey").because("it is to be ActiveSessionNum, NewSessionRate, RxBps, TxBps, RxPps, TxPps or Timestamp.")
 		}
 		r.OrderKey = v
 	}
 	if v := p.Get("OrderType"); v != "" {
 		if !oneOf(v, "desc", "asc") {
-			return nil, invalidParameter("OrderType")
+			return nil, invalidParameter("OrderType").because("it is to be desc or asc.")
 		}
 		r.OrderType = v
 	}
 	if v := p.Get("PrivateIpAddress"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("PrivateIpAddress")
+			return nil, invalidParameter("PrivateIpAddress").because("it is to be an IPv4 address.")
 		}
 		r.PrivateIpAddress = &a
 	}
@@ -827,7 +827,7 @@ func decodeListNatGatewayEcsMetric(p *Params) (any, *Error) {
 	if v := p.Get("MaxResults"); v != "" {
 		n, ok := parseInt(v, 10, 20)
 		if !ok {
-			return nil, invalidParameter("MaxResults")
+			return nil, invalidParameter("MaxResults").because("it is to be a whole number from 10 to 20.")
 		}
 		r.MaxResults = n
 	}
@@ -1013,7 +1013,7 @@ func decodeUpdateNatGatewayNatType(p *Params) (any, *Error) {
 	}
 	if v := p.Get("NatType"); v != "" {
 		if !oneOf(v, "Enhanced") {
-			return nil, invalidParameter("NatType")
+			return nil, invalidParameter("NatType").because("it is to be Enhanced.")
 		}
 		r.NatType = v
 	}
@@ -1023,13 +1023,13 @@ func decodeUpdateNatGatewayNatType(p *Params) (any, *Error) {
 	if v := p.Get("DryRun"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("DryRun")
+			return nil, invalidParameter("DryRun").because("it is to be true or false.")
 		}
 		r.DryRun = b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -1086,7 +1086,7 @@ func decodeListEnhanhcedNatGatewayAvailableZones(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !oneOf(v, "PrivateLinkEnabled") {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be PrivateLinkEnabled.")
 				}
 				x.Key = v
 			}
@@ -1097,7 +1097,7 @@ func decodeListEnhanhcedNatGatewayAvailableZones(p *Params) (any, *Error) {
 			if v := p.Get(name); v != "" {
 				b, ok := parseBool(v)
 				if !ok {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be true or false.")
 				}
 				x.Value = b
 			}
@@ -1163,20 +1163,20 @@ func decodeDeletionProtection(p *Params) (any, *Error) {
 	if v := p.Get("Type"); v != "" {
 		v = spelled(v, "EIP", "NATGW")
 		if !oneOf(v, "EIP", "NATGW") {
-			return nil, invalidParameter("Type")
+			return nil, invalidParameter("Type").because("it is to be EIP or NATGW.")
 		}
 		r.Type = v
 	}
 	if v := p.Get("ProtectionEnable"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("ProtectionEnable")
+			return nil, invalidParameter("ProtectionEnable").because("it is to be true or false.")
 		}
 		r.ProtectionEnable = b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}

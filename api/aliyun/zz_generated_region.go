@@ -150,21 +150,21 @@ func decodeDescribeAccessPoints(p *Params) (any, *Error) {
 	}
 	if v := p.Get("Type"); v != "" {
 		if !oneOf(v, "VPC") {
-			return nil, invalidParameter("Type")
+			return nil, invalidParameter("Type").because("it is to be VPC.")
 		}
 		r.Type = &v
 	}
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 100)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 100.")
 		}
 		r.PageSize = n
 	}

@@ -35,7 +35,7 @@ func decodeMoveResourceGroup(p *Params) (any, *Error) {
 	if v := p.Get("ResourceType"); v != "" {
 		v = spelled(v, "vpc", "eip", "natgateway", "VpnGateway", "CustomerGateway")
 		if !oneOf(v, "vpc", "eip", "natgateway", "VpnGateway", "CustomerGateway") {
-			return nil, invalidParameter("ResourceType")
+			return nil, invalidParameter("ResourceType").because("it is to be vpc, eip, natgateway, VpnGateway or CustomerGateway.")
 		}
 		r.ResourceType = v
 	}
@@ -44,7 +44,7 @@ func decodeMoveResourceGroup(p *Params) (any, *Error) {
 	}
 	if v := p.Get("NewResourceGroupId"); v != "" {
 		if !isResourceGroup(v) {
-			return nil, invalidParameter("NewResourceGroupId")
+			return nil, invalidParameter("NewResourceGroupId").because("it is to be rg- and up to 60 letters, digits and hyphens.")
 		}
 		r.NewResourceGroupId = v
 	}
@@ -91,7 +91,7 @@ func decodeMoveVpnResourceGroup(p *Params) (any, *Error) {
 	if v := p.Get("ResourceType"); v != "" {
 		v = spelled(v, "VpnGateway", "CustomerGateway")
 		if !oneOf(v, "VpnGateway", "CustomerGateway") {
-			return nil, invalidParameter("ResourceType")
+			return nil, invalidParameter("ResourceType").because("it is to be VpnGateway or CustomerGateway.")
 		}
 		r.ResourceType = v
 	}
@@ -100,7 +100,7 @@ func decodeMoveVpnResourceGroup(p *Params) (any, *Error) {
 	}
 	if v := p.Get("NewResourceGroupId"); v != "" {
 		if !isResourceGroup(v) {
-			return nil, invalidParameter("NewResourceGroupId")
+			return nil, invalidParameter("NewResourceGroupId").because("it is to be rg- and up to 60 letters, digits and hyphens.")
 		}
 		r.NewResourceGroupId = v
 	}

@@ -50,13 +50,13 @@ func decodeCreateRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("DestinationCidrBlock"); v != "" {
 		a, ok := parseCIDROrIPv4(v)
 		if !ok {
-			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
+			return nil, (&Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or an IPv4 address.")
 		}
 		r.DestinationCidrBlock = a
 	}
 	if v := p.Get("NextHopType"); v != "" {
 		if !oneOf(v, "Instance", "Tunnel", "HaVip", "RouterInterface", "VpnGateway", "NatGateway") {
-			return nil, invalidParameter("NextHopType")
+			return nil, invalidParameter("NextHopType").because("it is to be Instance, Tunnel, HaVip, RouterInterface, VpnGateway or NatGateway.")
 		}
 		r.NextHopType = &v
 	}
@@ -65,19 +65,19 @@ func decodeCreateRouteEntry(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("RouteEntryName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, invalidParameter("RouteEntryName")
+			return nil, invalidParameter("RouteEntryName").because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.RouteEntryName = v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, invalidParameter("Description")
+			return nil, invalidParameter("Description").because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = v
 	}
@@ -95,7 +95,7 @@ func decodeCreateRouteEntry(p *Params) (any, *Error) {
 			name := prefix + "NextHopType"
 			if v := p.Get(name); v != "" {
 				if !oneOf(v, "RouterInterface") {
-					return nil, &Error{400, "InvalidOppositeRouterType", "nexthop list cannot only contain router interface whose opposite router interface is on vbr."}
+					return nil, (&Error{400, "InvalidOppositeRouterType", "nexthop list cannot only contain router interface whose opposite router interface is on vbr."}).because("it is to be RouterInterface.")
 				}
 				x.NextHopType = &v
 			}
@@ -155,7 +155,7 @@ func decodeDeleteRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("DestinationCidrBlock"); v != "" {
 		a, ok := parseCIDROrIPv4(v)
 		if !ok {
-			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
+			return nil, (&Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or an IPv4 address.")
 		}
 		r.DestinationCidrBlock = &a
 	}
@@ -179,7 +179,7 @@ func decodeDeleteRouteEntry(p *Params) (any, *Error) {
 			name := prefix + "NextHopType"
 			if v := p.Get(name); v != "" {
 				if !oneOf(v, "RouterInterface") {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be RouterInterface.")
 				}
 				x.NextHopType = &v
 			}
@@ -233,7 +233,7 @@ func decodeDescribeRouteTables(p *Params) (any, *Error) {
 	r := &DescribeRouteTablesRequest{PageNumber: 1, PageSize: 10}
 	if v := p.Get("RouterType"); v != "" {
 		if !oneOf(v, "VRouter", "VBR") {
-			return nil, invalidParameter("RouterType")
+			return nil, invalidParameter("RouterType").because("it is to be VRouter or VBR.")
 		}
 		r.RouterType = &v
 	}
@@ -249,14 +249,14 @@ func decodeDescribeRouteTables(p *Params) (any, *Error) {
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -266,7 +266,7 @@ func decodeDescribeRouteTables(p *Params) (any, *Error) {
 	if v := p.Get("Type"); v != "" {
 		v = spelled(v, "Custom", "System", "BGP", "CEN")
 		if !oneOf(v, "Custom", "System", "BGP", "CEN") {
-			return nil, invalidParameter("Type")
+			return nil, invalidParameter("Type").because("it is to be Custom, System, BGP or CEN.")
 		}
 		r.Type = &v
 	}
@@ -424,25 +424,25 @@ func decodeModifyRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("DestinationCidrBlock"); v != "" {
 		a, ok := parseCIDROrIPv4(v)
 		if !ok {
-			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
+			return nil, (&Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or an IPv4 address.")
 		}
 		r.DestinationCidrBlock = &a
 	}
 	if v, ok := p.Lookup("RouteEntryName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, invalidParameter("RouteEntryName")
+			return nil, invalidParameter("RouteEntryName").because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.RouteEntryName = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, invalidParameter("Description")
+			return nil, invalidParameter("Description").because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
 	if v := p.Get("NewNextHopType"); v != "" {
 		if !oneOf(v, "Instance", "HaVip", "RouterInterface", "VpnGateway", "NatGateway") {
-			return nil, invalidParameter("NewNextHopType")
+			return nil, invalidParameter("NewNextHopType").because("it is to be Instance, HaVip, RouterInterface, VpnGateway or NatGateway.")
 		}
 		r.NewNextHopType = &v
 	}
@@ -509,14 +509,14 @@ func decodeDescribeRouteEntryList(p *Params) (any, *Error) {
 	if v := p.Get("RouteEntryType"); v != "" {
 		v = spelled(v, "Custom", "System", "BGP", "CEN", "ECR")
 		if !oneOf(v, "Custom", "System", "BGP", "CEN", "ECR") {
-			return nil, invalidParameter("RouteEntryType")
+			return nil, invalidParameter("RouteEntryType").because("it is to be Custom, System, BGP, CEN or ECR.")
 		}
 		r.RouteEntryType = &v
 	}
 	if v := p.Get("DestinationCidrBlock"); v != "" {
 		a, ok := parseCIDROrIPv4(v)
 		if !ok {
-			return nil, invalidParameter("DestinationCidrBlock")
+			return nil, invalidParameter("DestinationCidrBlock").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or an IPv4 address.")
 		}
 		r.DestinationCidrBlock = &a
 	}
@@ -529,14 +529,14 @@ func decodeDescribeRouteEntryList(p *Params) (any, *Error) {
 	if v := p.Get("IpVersion"); v != "" {
 		v = spelled(v, "IPv4", "IPv6")
 		if !oneOf(v, "IPv4", "IPv6") {
-			return nil, invalidParameter("IpVersion")
+			return nil, invalidParameter("IpVersion").because("it is to be IPv4 or IPv6.")
 		}
 		r.IpVersion = &v
 	}
 	if v := p.Get("MaxResult"); v != "" {
 		n, ok := parseInt(v, 1, 100)
 		if !ok {
-			return nil, invalidParameter("MaxResult")
+			return nil, invalidParameter("MaxResult").because("it is to be a whole number from 1 to 100.")
 		}
 		r.MaxResult = n
 	}
@@ -559,7 +559,7 @@ func decodeDescribeRouteEntryList(p *Params) (any, *Error) {
 			}
 			a, ok := parseCIDROrIPv4(v)
 			if !ok {
-				return nil, invalidParameter(name)
+				return nil, invalidParameter(name).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or an IPv4 address.")
 			}
 			r.DestCidrBlockList = append(r.DestCidrBlockList, a)
 		}
@@ -676,13 +676,13 @@ func decodeDescribeRouteTableList(p *Params) (any, *Error) {
 	if v := p.Get("RouteTableType"); v != "" {
 		v = spelled(v, "System", "Custom")
 		if !oneOf(v, "System", "Custom") {
-			return nil, invalidParameter("RouteTableType")
+			return nil, invalidParameter("RouteTableType").because("it is to be System or Custom.")
 		}
 		r.RouteTableType = &v
 	}
 	if v := p.Get("RouterType"); v != "" {
 		if !oneOf(v, "VRouter", "VBR") {
-			return nil, invalidParameter("RouterType")
+			return nil, invalidParameter("RouterType").because("it is to be VRouter or VBR.")
 		}
 		r.RouterType = &v
 	}
@@ -692,14 +692,14 @@ func decodeDescribeRouteTableList(p *Params) (any, *Error) {
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -723,14 +723,14 @@ func decodeDescribeRouteTableList(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -850,26 +850,26 @@ func decodeCreateRouteTable(p *Params) (any, *Error) {
 	}
 	if v, ok := p.Lookup("RouteTableName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, invalidParameter("RouteTableName")
+			return nil, invalidParameter("RouteTableName").because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.RouteTableName = v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, invalidParameter("Description")
+			return nil, invalidParameter("Description").because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = v
 	}
 	if v := p.Get("AssociateType"); v != "" {
 		v = spelled(v, "VSwitch")
 		if !oneOf(v, "VSwitch") {
-			return nil, invalidParameter("AssociateType")
+			return nil, invalidParameter("AssociateType").because("it is to be VSwitch.")
 		}
 		r.AssociateType = v
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -890,14 +890,14 @@ func decodeCreateRouteTable(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -945,20 +945,20 @@ func decodeModifyRouteTableAttributes(p *Params) (any, *Error) {
 	}
 	if v, ok := p.Lookup("RouteTableName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, invalidParameter("RouteTableName")
+			return nil, invalidParameter("RouteTableName").because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.RouteTableName = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, invalidParameter("Description")
+			return nil, invalidParameter("Description").because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
 	if v := p.Get("RoutePropagationEnable"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("RoutePropagationEnable")
+			return nil, invalidParameter("RoutePropagationEnable").because("it is to be true or false.")
 		}
 		r.RoutePropagationEnable = &b
 	}
@@ -1037,7 +1037,7 @@ func decodeAssociateRouteTable(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -1084,7 +1084,7 @@ func decodeUnassociateRouteTable(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}

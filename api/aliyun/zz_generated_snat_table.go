@@ -49,7 +49,7 @@ func decodeCreateSnatEntry(p *Params) (any, *Error) {
 		items := splitList(v)
 		list, ok := parseEach(items, parseIPv4)
 		if !ok {
-			return nil, &Error{400, "InvalidSnatIp.Malformed", "The specified SnatIp is not a valid IP address."}
+			return nil, (&Error{400, "InvalidSnatIp.Malformed", "The specified SnatIp is not a valid IP address."}).because("it is to be IPv4 addresses with commas between them.")
 		}
 		r.SnatIp = list
 	}
@@ -59,26 +59,26 @@ func decodeCreateSnatEntry(p *Params) (any, *Error) {
 	if v := p.Get("SourceCIDR"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, &Error{400, "INVALID_PARAMETER", "The parameter invalid."}
+			return nil, (&Error{400, "INVALID_PARAMETER", "The parameter invalid."}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.SourceCIDR = &a
 	}
 	if v, ok := p.Lookup("SnatEntryName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
+			return nil, (&Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.SnatEntryName = &v
 	}
 	if v := p.Get("EipAffinity"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 0, 1) {
-			return nil, invalidParameter("EipAffinity")
+			return nil, invalidParameter("EipAffinity").because("it is to be 0 or 1.")
 		}
 		r.EipAffinity = n
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -139,26 +139,26 @@ func decodeModifySnatEntry(p *Params) (any, *Error) {
 		items := splitList(v)
 		list, ok := parseEach(items, parseIPv4)
 		if !ok {
-			return nil, &Error{400, "InvalidSnatIp.Malformed", "The specified SnatIp is not a valid IP address."}
+			return nil, (&Error{400, "InvalidSnatIp.Malformed", "The specified SnatIp is not a valid IP address."}).because("it is to be IPv4 addresses with commas between them.")
 		}
 		r.SnatIp = list
 	}
 	if v, ok := p.Lookup("SnatEntryName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}
+			return nil, (&Error{400, "InvalidParameter.Name.Malformed", "The specified Name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.SnatEntryName = &v
 	}
 	if v := p.Get("EipAffinity"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 0, 1) {
-			return nil, invalidParameter("EipAffinity")
+			return nil, invalidParameter("EipAffinity").because("it is to be 0 or 1.")
 		}
 		r.EipAffinity = &n
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -224,7 +224,7 @@ func decodeDescribeSnatTableEntries(p *Params) (any, *Error) {
 	if v := p.Get("SourceCIDR"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("SourceCIDR")
+			return nil, invalidParameter("SourceCIDR").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.SourceCIDR = &a
 	}
@@ -234,21 +234,21 @@ func decodeDescribeSnatTableEntries(p *Params) (any, *Error) {
 	if v := p.Get("SnatIp"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("SnatIp")
+			return nil, invalidParameter("SnatIp").because("it is to be an IPv4 address.")
 		}
 		r.SnatIp = &a
 	}
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -349,7 +349,7 @@ func decodeDeleteSnatEntry(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}

@@ -47,42 +47,42 @@ func decodeCreateVpc(p *Params) (any, *Error) {
 	if v := p.Get("CidrBlock"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, &Error{400, "InvalidParameter", "Specified CIDR block is not valid ."}
+			return nil, (&Error{400, "InvalidParameter", "Specified CIDR block is not valid ."}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.CidrBlock = a
 	}
 	if v, ok := p.Lookup("VpcName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidVpcName.Malformed", "Specified VPC name is not valid."}
+			return nil, (&Error{400, "InvalidVpcName.Malformed", "Specified VPC name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.VpcName = v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, &Error{400, "InvalidVpcDescription.Malformed", "Specified VPC description is not valid."}
+			return nil, (&Error{400, "InvalidVpcDescription.Malformed", "Specified VPC description is not valid."}).because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = v
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v := p.Get("UserCidr"); v != "" {
 		items := splitList(v)
 		if len(items) > 3 {
-			return nil, &Error{400, "InvalidUserCidr.Quota", "Specified UserCidr number is greater than 3."}
+			return nil, (&Error{400, "InvalidUserCidr.Quota", "Specified UserCidr number is greater than 3."}).because("3 items are the most.")
 		}
 		list, ok := parseEach(items, parseCIDR)
 		if !ok {
-			return nil, &Error{400, "InvalidParameter", "Specified UserCidr invalid format."}
+			return nil, (&Error{400, "InvalidParameter", "Specified UserCidr invalid format."}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or several with commas between them.")
 		}
 		r.UserCidr = list
 	}
 	if v := p.Get("ResourceGroupId"); v != "" {
 		if !isResourceGroup(v) {
-			return nil, invalidParameter("ResourceGroupId")
+			return nil, invalidParameter("ResourceGroupId").because("it is to be rg- and up to 60 letters, digits and hyphens.")
 		}
 		r.ResourceGroupId = &v
 	}
@@ -103,14 +103,14 @@ func decodeCreateVpc(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -210,21 +210,21 @@ func decodeDescribeVpcs(p *Params) (any, *Error) {
 	if v := p.Get("IsDefault"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("IsDefault")
+			return nil, invalidParameter("IsDefault").because("it is to be true or false.")
 		}
 		r.IsDefault = &b
 	}
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -237,7 +237,7 @@ func decodeDescribeVpcs(p *Params) (any, *Error) {
 	if v := p.Get("VpcOwnerId"); v != "" {
 		n, ok := parseInt(v, 0, 9223372036854775807)
 		if !ok {
-			return nil, invalidParameter("VpcOwnerId")
+			return nil, invalidParameter("VpcOwnerId").because("it is to be a whole number, 0 or more.")
 		}
 		r.VpcOwnerId = &n
 	}
@@ -258,14 +258,14 @@ func decodeDescribeVpcs(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -418,27 +418,27 @@ func decodeModifyVpcAttribute(p *Params) (any, *Error) {
 	}
 	if v, ok := p.Lookup("VpcName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidVpcName.Malformed", "Specified VPC name is not valid."}
+			return nil, (&Error{400, "InvalidVpcName.Malformed", "Specified VPC name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.VpcName = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, &Error{400, "InvalidVpcDescription.Malformed", "Specified VPC description is not valid."}
+			return nil, (&Error{400, "InvalidVpcDescription.Malformed", "Specified VPC description is not valid."}).because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
 	if v := p.Get("UserCidr"); v != "" {
 		items := splitList(v)
 		if len(items) > 3 {
-			return nil, &Error{400, "InvalidUserCidr.Quota", "Specified UserCidr number is greater than 3."}
+			return nil, (&Error{400, "InvalidUserCidr.Quota", "Specified UserCidr number is greater than 3."}).because("3 items are the most.")
 		}
 		list, ok := parseEach(items, parseCIDR)
 		if v == "-1" {
 			list, ok = []netip.Prefix{}, true
 		}
 		if !ok {
-			return nil, &Error{400, "InvalidParameter", "Specified UserCidr invalid format."}
+			return nil, (&Error{400, "InvalidParameter", "Specified UserCidr invalid format."}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or several with commas between them.")
 		}
 		r.UserCidr = list
 	}
@@ -581,14 +581,14 @@ func decodeAssociateVpcCidrBlock(p *Params) (any, *Error) {
 	if v := p.Get("SecondaryCidrBlock"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
+			return nil, (&Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.SecondaryCidrBlock = a
 	}
 	if v := p.Get("IpVersion"); v != "" {
 		v = spelled(v, "IPV4")
 		if !oneOf(v, "IPV4") {
-			return nil, invalidParameter("IpVersion")
+			return nil, invalidParameter("IpVersion").because("it is to be IPV4.")
 		}
 		r.IpVersion = v
 	}
@@ -633,7 +633,7 @@ func decodeUnassociateVpcCidrBlock(p *Params) (any, *Error) {
 	if v := p.Get("SecondaryCidrBlock"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
+			return nil, (&Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.SecondaryCidrBlock = a
 	}

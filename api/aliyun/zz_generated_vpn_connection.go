@@ -75,7 +75,7 @@ type CreateVpnConnectionRequestIkeConfig struct {
 func decodeCreateVpnConnectionRequestIkeConfig(text string) (*CreateVpnConnectionRequestIkeConfig, *Error) {
 	p, ok := jsonMembers(text)
 	if !ok {
-		return nil, invalidParameter("IkeConfig")
+		return nil, invalidParameter("IkeConfig").because("it is to be a JSON object.")
 	}
 	if name := p.unknown("Psk", "IkeVersion", "IkeMode", "IkeEncAlg", "IkeAuthAlg", "IkePfs", "IkeLifetime", "LocalId", "RemoteId"); name != "" {
 		return nil, unsupportedParameter("IkeConfig." + name)
@@ -83,61 +83,61 @@ func decodeCreateVpnConnectionRequestIkeConfig(text string) (*CreateVpnConnectio
 	r := &CreateVpnConnectionRequestIkeConfig{}
 	if v := p.Get("Psk"); v != "" {
 		if !isToken(v, 100) {
-			return nil, &Error{400, "InvalidParam.RightPsk", "Specified RightPsk param is invalid"}
+			return nil, (&Error{400, "InvalidParam.RightPsk", "Specified RightPsk param is invalid"}).because("it is to be 1 to 100 printable ASCII characters.")
 		}
 		r.Psk = &v
 	}
 	if v := p.Get("IkeVersion"); v != "" {
 		v = spelled(v, "ikev1", "ikev2")
 		if !oneOf(v, "ikev1", "ikev2") {
-			return nil, &Error{400, "InvalidParam.IkeVersion", "Specified IkeVersion param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IkeVersion", "Specified IkeVersion param is invalid"}).because("it is to be ikev1 or ikev2.")
 		}
 		r.IkeVersion = &v
 	}
 	if v := p.Get("IkeMode"); v != "" {
 		v = spelled(v, "main", "aggressive")
 		if !oneOf(v, "main", "aggressive") {
-			return nil, invalidParameter("IkeConfig.IkeMode")
+			return nil, invalidParameter("IkeConfig.IkeMode").because("it is to be main or aggressive.")
 		}
 		r.IkeMode = &v
 	}
 	if v := p.Get("IkeEncAlg"); v != "" {
 		v = spelled(v, "aes", "aes192", "aes256", "des", "3des")
 		if !oneOf(v, "aes", "aes192", "aes256", "des", "3des") {
-			return nil, &Error{400, "InvalidParam.IkeEncAlg", "Specified IkeEncAlg param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IkeEncAlg", "Specified IkeEncAlg param is invalid"}).because("it is to be aes, aes192, aes256, des or 3des.")
 		}
 		r.IkeEncAlg = &v
 	}
 	if v := p.Get("IkeAuthAlg"); v != "" {
 		v = spelled(v, "md5", "sha1", "sha256", "sha384", "sha512")
 		if !oneOf(v, "sha256", "sha384", "sha512") && !oneOf(v, "md5", "sha1", "sha256", "sha384", "sha512") {
-			return nil, &Error{400, "InvalidParam.IkeAuthAlg", "Specified IkeAuthAlg param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IkeAuthAlg", "Specified IkeAuthAlg param is invalid"}).because("it is to be md5, sha1, sha256, sha384 or sha512.")
 		}
 		r.IkeAuthAlg = &v
 	}
 	if v := p.Get("IkePfs"); v != "" {
 		v = spelled(v, "group1", "group2", "group5", "group14", "group24")
 		if !oneOf(v, "group1", "group2", "group5", "group14", "group24") {
-			return nil, &Error{400, "InvalidParam.IkePfs", "Specified IkePfs param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IkePfs", "Specified IkePfs param is invalid"}).because("it is to be group1, group2, group5, group14 or group24.")
 		}
 		r.IkePfs = &v
 	}
 	if v := p.Get("IkeLifetime"); v != "" {
 		n, ok := parseInt(v, 0, 86400)
 		if !ok {
-			return nil, &Error{400, "InvalidParam.IkeLifeTime", "Specified IkeLifeTime param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IkeLifeTime", "Specified IkeLifeTime param is invalid"}).because("it is to be a whole number from 0 to 86400.")
 		}
 		r.IkeLifetime = &n
 	}
 	if v := p.Get("LocalId"); v != "" {
 		if !isIKEIdentity(v, 100) {
-			return nil, &Error{400, "InvalidParam.LeftId", "Specified LeftId param is invalid"}
+			return nil, (&Error{400, "InvalidParam.LeftId", "Specified LeftId param is invalid"}).because("it is to be an IPv4 address but 0.0.0.0, or a domain name, of at most 100 characters.")
 		}
 		r.LocalId = &v
 	}
 	if v := p.Get("RemoteId"); v != "" {
 		if !isIKEIdentity(v, 100) {
-			return nil, &Error{400, "InvalidParam.RightId", "Specified RightId param is invalid"}
+			return nil, (&Error{400, "InvalidParam.RightId", "Specified RightId param is invalid"}).because("it is to be an IPv4 address but 0.0.0.0, or a domain name, of at most 100 characters.")
 		}
 		r.RemoteId = &v
 	}
@@ -159,7 +159,7 @@ type CreateVpnConnectionRequestIpsecConfig struct {
 func decodeCreateVpnConnectionRequestIpsecConfig(text string) (*CreateVpnConnectionRequestIpsecConfig, *Error) {
 	p, ok := jsonMembers(text)
 	if !ok {
-		return nil, invalidParameter("IpsecConfig")
+		return nil, invalidParameter("IpsecConfig").because("it is to be a JSON object.")
 	}
 	if name := p.unknown("IpsecEncAlg", "IpsecAuthAlg", "IpsecPfs", "IpsecLifetime"); name != "" {
 		return nil, unsupportedParameter("IpsecConfig." + name)
@@ -168,28 +168,28 @@ func decodeCreateVpnConnectionRequestIpsecConfig(text string) (*CreateVpnConnect
 	if v := p.Get("IpsecEncAlg"); v != "" {
 		v = spelled(v, "aes", "aes192", "aes256", "des", "3des")
 		if !oneOf(v, "aes", "aes192", "aes256", "des", "3des") {
-			return nil, &Error{400, "InvalidParam.IpsecEncAlg", "Specified IpsecEncAlg param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IpsecEncAlg", "Specified IpsecEncAlg param is invalid"}).because("it is to be aes, aes192, aes256, des or 3des.")
 		}
 		r.IpsecEncAlg = &v
 	}
 	if v := p.Get("IpsecAuthAlg"); v != "" {
 		v = spelled(v, "md5", "sha1", "sha256", "sha384", "sha512")
 		if !oneOf(v, "sha256", "sha384", "sha512") && !oneOf(v, "md5", "sha1", "sha256", "sha384", "sha512") {
-			return nil, &Error{400, "InvalidParam.IpsecAuthAlg", "Specified IpsecAuthAlg param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IpsecAuthAlg", "Specified IpsecAuthAlg param is invalid"}).because("it is to be md5, sha1, sha256, sha384 or sha512.")
 		}
 		r.IpsecAuthAlg = &v
 	}
 	if v := p.Get("IpsecPfs"); v != "" {
 		v = spelled(v, "group1", "group2", "group5", "group14", "group24", "disabled")
 		if !oneOf(v, "disabled") && !oneOf(v, "group1", "group2", "group5", "group14", "group24", "disabled") {
-			return nil, invalidParameter("IpsecConfig.IpsecPfs")
+			return nil, invalidParameter("IpsecConfig.IpsecPfs").because("it is to be group1, group2, group5, group14, group24 or disabled.")
 		}
 		r.IpsecPfs = &v
 	}
 	if v := p.Get("IpsecLifetime"); v != "" {
 		n, ok := parseInt(v, 0, 86400)
 		if !ok {
-			return nil, &Error{400, "InvalidParam.IpSecLifetime", "Specified IpSecLifetime param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IpSecLifetime", "Specified IpSecLifetime param is invalid"}).because("it is to be a whole number from 0 to 86400.")
 		}
 		r.IpsecLifetime = &n
 	}
@@ -213,7 +213,7 @@ type CreateVpnConnectionRequestHealthCheckConfig struct {
 func decodeCreateVpnConnectionRequestHealthCheckConfig(text string) (*CreateVpnConnectionRequestHealthCheckConfig, *Error) {
 	p, ok := jsonMembers(text)
 	if !ok {
-		return nil, invalidParameter("HealthCheckConfig")
+		return nil, invalidParameter("HealthCheckConfig").because("it is to be a JSON object.")
 	}
 	if name := p.unknown("enable", "dip", "sip", "interval", "retry"); name != "" {
 		return nil, unsupportedParameter("HealthCheckConfig." + name)
@@ -222,35 +222,35 @@ func decodeCreateVpnConnectionRequestHealthCheckConfig(text string) (*CreateVpnC
 	if v := p.Get("enable"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("HealthCheckConfig.enable")
+			return nil, invalidParameter("HealthCheckConfig.enable").because("it is to be true or false.")
 		}
 		r.Enable = &b
 	}
 	if v := p.Get("dip"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("HealthCheckConfig.dip")
+			return nil, invalidParameter("HealthCheckConfig.dip").because("it is to be an IPv4 address.")
 		}
 		r.Dip = &a
 	}
 	if v := p.Get("sip"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("HealthCheckConfig.sip")
+			return nil, invalidParameter("HealthCheckConfig.sip").because("it is to be an IPv4 address.")
 		}
 		r.Sip = &a
 	}
 	if v := p.Get("interval"); v != "" {
 		n, ok := parseInt(v, 1, 60)
 		if !ok {
-			return nil, invalidParameter("HealthCheckConfig.interval")
+			return nil, invalidParameter("HealthCheckConfig.interval").because("it is to be a whole number from 1 to 60.")
 		}
 		r.Interval = &n
 	}
 	if v := p.Get("retry"); v != "" {
 		n, ok := parseInt(v, 1, 10)
 		if !ok {
-			return nil, invalidParameter("HealthCheckConfig.retry")
+			return nil, invalidParameter("HealthCheckConfig.retry").because("it is to be a whole number from 1 to 10.")
 		}
 		r.Retry = &n
 	}
@@ -272,7 +272,7 @@ type CreateVpnConnectionRequestBgpConfig struct {
 func decodeCreateVpnConnectionRequestBgpConfig(text string) (*CreateVpnConnectionRequestBgpConfig, *Error) {
 	p, ok := jsonMembers(text)
 	if !ok {
-		return nil, invalidParameter("BgpConfig")
+		return nil, invalidParameter("BgpConfig").because("it is to be a JSON object.")
 	}
 	if name := p.unknown("EnableBgp", "LocalAsn", "TunnelCidr", "LocalBgpIp"); name != "" {
 		return nil, unsupportedParameter("BgpConfig." + name)
@@ -281,28 +281,28 @@ func decodeCreateVpnConnectionRequestBgpConfig(text string) (*CreateVpnConnectio
 	if v := p.Get("EnableBgp"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("BgpConfig.EnableBgp")
+			return nil, invalidParameter("BgpConfig.EnableBgp").because("it is to be true or false.")
 		}
 		r.EnableBgp = &b
 	}
 	if v := p.Get("LocalAsn"); v != "" {
 		n, ok := parseInt(v, 1, 4294967295)
 		if !ok {
-			return nil, invalidParameter("BgpConfig.LocalAsn")
+			return nil, invalidParameter("BgpConfig.LocalAsn").because("it is to be a whole number from 1 to 4294967295.")
 		}
 		r.LocalAsn = &n
 	}
 	if v := p.Get("TunnelCidr"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("BgpConfig.TunnelCidr")
+			return nil, invalidParameter("BgpConfig.TunnelCidr").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.TunnelCidr = &a
 	}
 	if v := p.Get("LocalBgpIp"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("BgpConfig.LocalBgpIp")
+			return nil, invalidParameter("BgpConfig.LocalBgpIp").because("it is to be an IPv4 address.")
 		}
 		r.LocalBgpIp = &a
 	}
@@ -339,7 +339,7 @@ func decodeCreateVpnConnection(p *Params) (any, *Error) {
 		items := splitList(v)
 		list, ok := parseEach(items, parseCIDR)
 		if !ok {
-			return nil, &Error{400, "InvalidParam.LeftSubnet", "Specified LeftSubnet param is invalid"}
+			return nil, (&Error{400, "InvalidParam.LeftSubnet", "Specified LeftSubnet param is invalid"}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or several with commas between them.")
 		}
 		r.LocalSubnet = list
 	}
@@ -347,26 +347,26 @@ func decodeCreateVpnConnection(p *Params) (any, *Error) {
 		items := splitList(v)
 		list, ok := parseEach(items, parseCIDR)
 		if !ok {
-			return nil, &Error{400, "InvalidParam.RightSubnet", "Specified RightSubnet param is invalid"}
+			return nil, (&Error{400, "InvalidParam.RightSubnet", "Specified RightSubnet param is invalid"}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or several with commas between them.")
 		}
 		r.RemoteSubnet = list
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, invalidParameter("Name")
+			return nil, invalidParameter("Name").because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.Name = &v
 	}
 	if v := p.Get("EffectImmediately"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, &Error{400, "InvalidParam.EffectImmediately", "Specified EffectImmediately param is invalid"}
+			return nil, (&Error{400, "InvalidParam.EffectImmediately", "Specified EffectImmediately param is invalid"}).because("it is to be true or false.")
 		}
 		r.EffectImmediately = &b
 	}
@@ -394,21 +394,21 @@ func decodeCreateVpnConnection(p *Params) (any, *Error) {
 	if v := p.Get("AutoConfigRoute"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("AutoConfigRoute")
+			return nil, invalidParameter("AutoConfigRoute").because("it is to be true or false.")
 		}
 		r.AutoConfigRoute = &b
 	}
 	if v := p.Get("EnableDpd"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("EnableDpd")
+			return nil, invalidParameter("EnableDpd").because("it is to be true or false.")
 		}
 		r.EnableDpd = &b
 	}
 	if v := p.Get("EnableNatTraversal"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("EnableNatTraversal")
+			return nil, invalidParameter("EnableNatTraversal").because("it is to be true or false.")
 		}
 		r.EnableNatTraversal = &b
 	}
@@ -436,14 +436,14 @@ func decodeCreateVpnConnection(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -525,7 +525,7 @@ type ModifyVpnConnectionAttributeRequestIkeConfig struct {
 func decodeModifyVpnConnectionAttributeRequestIkeConfig(text string) (*ModifyVpnConnectionAttributeRequestIkeConfig, *Error) {
 	p, ok := jsonMembers(text)
 	if !ok {
-		return nil, invalidParameter("IkeConfig")
+		return nil, invalidParameter("IkeConfig").because("it is to be a JSON object.")
 	}
 	if name := p.unknown("Psk", "IkeVersion", "IkeMode", "IkeEncAlg", "IkeAuthAlg", "IkePfs", "IkeLifetime", "LocalId", "RemoteId"); name != "" {
 		return nil, unsupportedParameter("IkeConfig." + name)
@@ -533,61 +533,61 @@ func decodeModifyVpnConnectionAttributeRequestIkeConfig(text string) (*ModifyVpn
 	r := &ModifyVpnConnectionAttributeRequestIkeConfig{}
 	if v := p.Get("Psk"); v != "" {
 		if !isToken(v, 100) {
-			return nil, &Error{400, "InvalidParam.RightPsk", "Specified RightPsk param is invalid"}
+			return nil, (&Error{400, "InvalidParam.RightPsk", "Specified RightPsk param is invalid"}).because("it is to be 1 to 100 printable ASCII characters.")
 		}
 		r.Psk = &v
 	}
 	if v := p.Get("IkeVersion"); v != "" {
 		v = spelled(v, "ikev1", "ikev2")
 		if !oneOf(v, "ikev1", "ikev2") {
-			return nil, &Error{400, "InvalidParam.IkeVersion", "Specified IkeVersion param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IkeVersion", "Specified IkeVersion param is invalid"}).because("it is to be ikev1 or ikev2.")
 		}
 		r.IkeVersion = &v
 	}
 	if v := p.Get("IkeMode"); v != "" {
 		v = spelled(v, "main", "aggressive")
 		if !oneOf(v, "main", "aggressive") {
-			return nil, invalidParameter("IkeConfig.IkeMode")
+			return nil, invalidParameter("IkeConfig.IkeMode").because("it is to be main or aggressive.")
 		}
 		r.IkeMode = &v
 	}
 	if v := p.Get("IkeEncAlg"); v != "" {
 		v = spelled(v, "aes", "aes192", "aes256", "des", "3des")
 		if !oneOf(v, "aes", "aes192", "aes256", "des", "3des") {
-			return nil, &Error{400, "InvalidParam.IkeEncAlg", "Specified IkeEncAlg param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IkeEncAlg", "Specified IkeEncAlg param is invalid"}).because("it is to be aes, aes192, aes256, des or 3des.")
 		}
 		r.IkeEncAlg = &v
 	}
 	if v := p.Get("IkeAuthAlg"); v != "" {
 		v = spelled(v, "md5", "sha1", "sha256", "sha384", "sha512")
 		if !oneOf(v, "sha256", "sha384", "sha512") && !oneOf(v, "md5", "sha1", "sha256", "sha384", "sha512") {
-			return nil, &Error{400, "InvalidParam.IkeAuthAlg", "Specified IkeAuthAlg param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IkeAuthAlg", "Specified IkeAuthAlg param is invalid"}).because("it is to be md5, sha1, sha256, sha384 or sha512.")
 		}
 		r.IkeAuthAlg = &v
 	}
 	if v := p.Get("IkePfs"); v != "" {
 		v = spelled(v, "group1", "group2", "group5", "group14", "group24")
 		if !oneOf(v, "group1", "group2", "group5", "group14", "group24") {
-			return nil, &Error{400, "InvalidParam.IkePfs", "Specified IkePfs param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IkePfs", "Specified IkePfs param is invalid"}).because("it is to be group1, group2, group5, group14 or group24.")
 		}
 		r.IkePfs = &v
 	}
 	if v := p.Get("IkeLifetime"); v != "" {
 		n, ok := parseInt(v, 0, 86400)
 		if !ok {
-			return nil, &Error{400, "InvalidParam.IkeLifeTime", "Specified IkeLifeTime param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IkeLifeTime", "Specified IkeLifeTime param is invalid"}).because("it is to be a whole number from 0 to 86400.")
 		}
 		r.IkeLifetime = &n
 	}
 	if v := p.Get("LocalId"); v != "" {
 		if !isIKEIdentity(v, 100) {
-			return nil, &Error{400, "InvalidParam.LeftId", "Specified LeftId param is invalid"}
+			return nil, (&Error{400, "InvalidParam.LeftId", "Specified LeftId param is invalid"}).because("it is to be an IPv4 address but 0.0.0.0, or a domain name, of at most 100 characters.")
 		}
 		r.LocalId = &v
 	}
 	if v := p.Get("RemoteId"); v != "" {
 		if !isIKEIdentity(v, 100) {
-			return nil, &Error{400, "InvalidParam.RightId", "Specified RightId param is invalid"}
+			return nil, (&Error{400, "InvalidParam.RightId", "Specified RightId param is invalid"}).because("it is to be an IPv4 address but 0.0.0.0, or a domain name, of at most 100 characters.")
 		}
 		r.RemoteId = &v
 	}
@@ -609,7 +609,7 @@ type ModifyVpnConnectionAttributeRequestIpsecConfig struct {
 func decodeModifyVpnConnectionAttributeRequestIpsecConfig(text string) (*ModifyVpnConnectionAttributeRequestIpsecConfig, *Error) {
 	p, ok := jsonMembers(text)
 	if !ok {
-		return nil, invalidParameter("IpsecConfig")
+		return nil, invalidParameter("IpsecConfig").because("it is to be a JSON object.")
 	}
 	if name := p.unknown("IpsecEncAlg", "IpsecAuthAlg", "IpsecPfs", "IpsecLifetime"); name != "" {
 		return nil, unsupportedParameter("IpsecConfig." + name)
@@ -618,28 +618,28 @@ func decodeModifyVpnConnectionAttributeRequestIpsecConfig(text string) (*ModifyV
 	if v := p.Get("IpsecEncAlg"); v != "" {
 		v = spelled(v, "aes", "aes192", "aes256", "des", "3des")
 		if !oneOf(v, "aes", "aes192", "aes256", "des", "3des") {
-			return nil, &Error{400, "InvalidParam.IpsecEncAlg", "Specified IpsecEncAlg param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IpsecEncAlg", "Specified IpsecEncAlg param is invalid"}).because("it is to be aes, aes192, aes256, des or 3des.")
 		}
 		r.IpsecEncAlg = &v
 	}
 	if v := p.Get("IpsecAuthAlg"); v != "" {
 		v = spelled(v, "md5", "sha1", "sha256", "sha384", "sha512")
 		if !oneOf(v, "sha256", "sha384", "sha512") && !oneOf(v, "md5", "sha1", "sha256", "sha384", "sha512") {
-			return nil, &Error{400, "InvalidParam.IpsecAuthAlg", "Specified IpsecAuthAlg param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IpsecAuthAlg", "Specified IpsecAuthAlg param is invalid"}).because("it is to be md5, sha1, sha256, sha384 or sha512.")
 		}
 		r.IpsecAuthAlg = &v
 	}
 	if v := p.Get("IpsecPfs"); v != "" {
 		v = spelled(v, "group1", "group2", "group5", "group14", "group24", "disabled")
 		if !oneOf(v, "disabled") && !oneOf(v, "group1", "group2", "group5", "group14", "group24", "disabled") {
-			return nil, invalidParameter("IpsecConfig.IpsecPfs")
+			return nil, invalidParameter("IpsecConfig.IpsecPfs").because("it is to be group1, group2, group5, group14, group24 or disabled.")
 		}
 		r.IpsecPfs = &v
 	}
 	if v := p.Get("IpsecLifetime"); v != "" {
 		n, ok := parseInt(v, 0, 86400)
 		if !ok {
-			return nil, &Error{400, "InvalidParam.IpSecLifetime", "Specified IpSecLifetime param is invalid"}
+			return nil, (&Error{400, "InvalidParam.IpSecLifetime", "Specified IpSecLifetime param is invalid"}).because("it is to be a whole number from 0 to 86400.")
 		}
 		r.IpsecLifetime = &n
 	}
@@ -663,7 +663,7 @@ type ModifyVpnConnectionAttributeRequestHealthCheckConfig struct {
 func decodeModifyVpnConnectionAttributeRequestHealthCheckConfig(text string) (*ModifyVpnConnectionAttributeRequestHealthCheckConfig, *Error) {
 	p, ok := jsonMembers(text)
 	if !ok {
-		return nil, invalidParameter("HealthCheckConfig")
+		return nil, invalidParameter("HealthCheckConfig").because("it is to be a JSON object.")
 	}
 	if name := p.unknown("enable", "dip", "sip", "interval", "retry"); name != "" {
 		return nil, unsupportedParameter("HealthCheckConfig." + name)
@@ -672,35 +672,35 @@ func decodeModifyVpnConnectionAttributeRequestHealthCheckConfig(text string) (*M
 	if v := p.Get("enable"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("HealthCheckConfig.enable")
+			return nil, invalidParameter("HealthCheckConfig.enable").because("it is to be true or false.")
 		}
 		r.Enable = &b
 	}
 	if v := p.Get("dip"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("HealthCheckConfig.dip")
+			return nil, invalidParameter("HealthCheckConfig.dip").because("it is to be an IPv4 address.")
 		}
 		r.Dip = &a
 	}
 	if v := p.Get("sip"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("HealthCheckConfig.sip")
+			return nil, invalidParameter("HealthCheckConfig.sip").because("it is to be an IPv4 address.")
 		}
 		r.Sip = &a
 	}
 	if v := p.Get("interval"); v != "" {
 		n, ok := parseInt(v, 1, 60)
 		if !ok {
-			return nil, invalidParameter("HealthCheckConfig.interval")
+			return nil, invalidParameter("HealthCheckConfig.interval").because("it is to be a whole number from 1 to 60.")
 		}
 		r.Interval = &n
 	}
 	if v := p.Get("retry"); v != "" {
 		n, ok := parseInt(v, 1, 10)
 		if !ok {
-			return nil, invalidParameter("HealthCheckConfig.retry")
+			return nil, invalidParameter("HealthCheckConfig.retry").because("it is to be a whole number from 1 to 10.")
 		}
 		r.Retry = &n
 	}
@@ -722,7 +722,7 @@ type ModifyVpnConnectionAttributeRequestBgpConfig struct {
 func decodeModifyVpnConnectionAttributeRequestBgpConfig(text string) (*ModifyVpnConnectionAttributeRequestBgpConfig, *Error) {
 	p, ok := jsonMembers(text)
 	if !ok {
-		return nil, invalidParameter("BgpConfig")
+		return nil, invalidParameter("BgpConfig").because("it is to be a JSON object.")
 	}
 	if name := p.unknown("EnableBgp", "LocalAsn", "TunnelCidr", "LocalBgpIp"); name != "" {
 		return nil, unsupportedParameter("BgpConfig." + name)
@@ -731,28 +731,28 @@ func decodeModifyVpnConnectionAttributeRequestBgpConfig(text string) (*ModifyVpn
 	if v := p.Get("EnableBgp"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("BgpConfig.EnableBgp")
+			return nil, invalidParameter("BgpConfig.EnableBgp").because("it is to be true or false.")
 		}
 		r.EnableBgp = &b
 	}
 	if v := p.Get("LocalAsn"); v != "" {
 		n, ok := parseInt(v, 1, 4294967295)
 		if !ok {
-			return nil, invalidParameter("BgpConfig.LocalAsn")
+			return nil, invalidParameter("BgpConfig.LocalAsn").because("it is to be a whole number from 1 to 4294967295.")
 		}
 		r.LocalAsn = &n
 	}
 	if v := p.Get("TunnelCidr"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("BgpConfig.TunnelCidr")
+			return nil, invalidParameter("BgpConfig.TunnelCidr").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.TunnelCidr = &a
 	}
 	if v := p.Get("LocalBgpIp"); v != "" {
 		a, ok := parseIPv4(v)
 		if !ok {
-			return nil, invalidParameter("BgpConfig.LocalBgpIp")
+			return nil, invalidParameter("BgpConfig.LocalBgpIp").because("it is to be an IPv4 address.")
 		}
 		r.LocalBgpIp = &a
 	}
@@ -775,13 +775,13 @@ func decodeModifyVpnConnectionAttribute(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidName", "The name is not valid"}
+			return nil, (&Error{400, "InvalidName", "The name is not valid"}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.Name = &v
 	}
@@ -789,7 +789,7 @@ func decodeModifyVpnConnectionAttribute(p *Params) (any, *Error) {
 		items := splitList(v)
 		list, ok := parseEach(items, parseCIDR)
 		if !ok {
-			return nil, &Error{400, "InvalidParam.LeftSubnet", "Specified LeftSubnet param is invalid"}
+			return nil, (&Error{400, "InvalidParam.LeftSubnet", "Specified LeftSubnet param is invalid"}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or several with commas between them.")
 		}
 		r.LocalSubnet = list
 	}
@@ -797,14 +797,14 @@ func decodeModifyVpnConnectionAttribute(p *Params) (any, *Error) {
 		items := splitList(v)
 		list, ok := parseEach(items, parseCIDR)
 		if !ok {
-			return nil, &Error{400, "InvalidParam.RightSubnet", "Specified RightSubnet param is invalid"}
+			return nil, (&Error{400, "InvalidParam.RightSubnet", "Specified RightSubnet param is invalid"}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16, or several with commas between them.")
 		}
 		r.RemoteSubnet = list
 	}
 	if v := p.Get("EffectImmediately"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, &Error{400, "InvalidParam.EffectImmediately", "Specified EffectImmediately param is invalid"}
+			return nil, (&Error{400, "InvalidParam.EffectImmediately", "Specified EffectImmediately param is invalid"}).because("it is to be true or false.")
 		}
 		r.EffectImmediately = &b
 	}
@@ -832,21 +832,21 @@ func decodeModifyVpnConnectionAttribute(p *Params) (any, *Error) {
 	if v := p.Get("AutoConfigRoute"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("AutoConfigRoute")
+			return nil, invalidParameter("AutoConfigRoute").because("it is to be true or false.")
 		}
 		r.AutoConfigRoute = &b
 	}
 	if v := p.Get("EnableDpd"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("EnableDpd")
+			return nil, invalidParameter("EnableDpd").because("it is to be true or false.")
 		}
 		r.EnableDpd = &b
 	}
 	if v := p.Get("EnableNatTraversal"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("EnableNatTraversal")
+			return nil, invalidParameter("EnableNatTraversal").because("it is to be true or false.")
 		}
 		r.EnableNatTraversal = &b
 	}
@@ -995,14 +995,14 @@ func decodeDescribeVpnConnections(p *Params) (any, *Error) {
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -1029,14 +1029,14 @@ func decodeDescribeVpnConnections(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -1438,7 +1438,7 @@ func decodeDeleteVpnConnection(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}

@@ -67,54 +67,54 @@ func decodeCreateVpnGateway(p *Params) (any, *Error) {
 	if v := p.Get("Bandwidth"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 5, 10, 20, 50, 100, 200) {
-			return nil, invalidParameter("Bandwidth")
+			return nil, invalidParameter("Bandwidth").because("it is to be 5, 10, 20, 50, 100 or 200.")
 		}
 		r.Bandwidth = n
 	}
 	if v, ok := p.Lookup("Name"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, invalidParameter("Name")
+			return nil, invalidParameter("Name").because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.Name = &v
 	}
 	if v := p.Get("InstanceChargeType"); v != "" {
 		if !oneOf(v, "PREPAY", "POSTPAY") {
-			return nil, invalidParameter("InstanceChargeType")
+			return nil, invalidParameter("InstanceChargeType").because("it is to be PREPAY or POSTPAY.")
 		}
 		r.InstanceChargeType = &v
 	}
 	if v := p.Get("Period"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 24, 36) {
-			return nil, invalidParameter("Period")
+			return nil, invalidParameter("Period").because("it is to be 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 24 or 36.")
 		}
 		r.Period = &n
 	}
 	if v := p.Get("AutoPay"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("AutoPay")
+			return nil, invalidParameter("AutoPay").because("it is to be true or false.")
 		}
 		r.AutoPay = b
 	}
 	if v := p.Get("EnableIpsec"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("EnableIpsec")
+			return nil, invalidParameter("EnableIpsec").because("it is to be true or false.")
 		}
 		r.EnableIpsec = b
 	}
 	if v := p.Get("EnableSsl"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("EnableSsl")
+			return nil, invalidParameter("EnableSsl").because("it is to be true or false.")
 		}
 		r.EnableSsl = b
 	}
 	if v := p.Get("SslConnections"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 5, 10, 20) {
-			return nil, invalidParameter("SslConnections")
+			return nil, invalidParameter("SslConnections").because("it is to be 5, 10 or 20.")
 		}
 		r.SslConnections = &n
 	}
@@ -123,13 +123,13 @@ func decodeCreateVpnGateway(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v := p.Get("ResourceGroupId"); v != "" {
 		if !isResourceGroup(v) {
-			return nil, invalidParameter("ResourceGroupId")
+			return nil, invalidParameter("ResourceGroupId").because("it is to be rg- and up to 60 letters, digits and hyphens.")
 		}
 		r.ResourceGroupId = &v
 	}
@@ -150,14 +150,14 @@ func decodeCreateVpnGateway(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -214,26 +214,26 @@ func decodeModifyVpnGatewayAttribute(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Name"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidName", "The name is not valid"}
+			return nil, (&Error{400, "InvalidName", "The name is not valid"}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.Name = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, &Error{400, "InvalidDescription", "The description is not valid"}
+			return nil, (&Error{400, "InvalidDescription", "The description is not valid"}).because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
 	if v := p.Get("AutoPropagate"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("AutoPropagate")
+			return nil, invalidParameter("AutoPropagate").because("it is to be true or false.")
 		}
 		r.AutoPropagate = &b
 	}
@@ -325,27 +325,27 @@ func decodeDescribeVpnGateways(p *Params) (any, *Error) {
 	}
 	if v := p.Get("Status"); v != "" {
 		if !oneOf(v, "init", "provisioning", "active", "updating", "deleting") {
-			return nil, invalidParameter("Status")
+			return nil, invalidParameter("Status").because("it is to be init, provisioning, active, updating or deleting.")
 		}
 		r.Status = &v
 	}
 	if v := p.Get("BusinessStatus"); v != "" {
 		if !oneOf(v, "Normal", "FinancialLocked") {
-			return nil, invalidParameter("BusinessStatus")
+			return nil, invalidParameter("BusinessStatus").because("it is to be Normal or FinancialLocked.")
 		}
 		r.BusinessStatus = &v
 	}
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, &Error{400, "InvalidParameter", "The specified parameter pageNumber is not valid"}
+			return nil, (&Error{400, "InvalidParameter", "The specified parameter pageNumber is not valid"}).because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, &Error{400, "InvalidParameter", "The specified parameter pageSize is not valid"}
+			return nil, (&Error{400, "InvalidParameter", "The specified parameter pageSize is not valid"}).because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -369,14 +369,14 @@ func decodeDescribeVpnGateways(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -593,7 +593,7 @@ func decodeDeleteVpnGateway(p *Params) (any, *Error) {
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -645,7 +645,7 @@ func decodeTagResources(p *Params) (any, *Error) {
 	if v := p.Get("ResourceType"); v != "" {
 		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION")
 		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION") {
-			return nil, invalidParameter("ResourceType")
+			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY or VPNCONNECTION.")
 		}
 		r.ResourceType = v
 	}
@@ -686,14 +686,14 @@ func decodeTagResources(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -752,7 +752,7 @@ func decodeListTagResources(p *Params) (any, *Error) {
 	if v := p.Get("ResourceType"); v != "" {
 		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION")
 		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION") {
-			return nil, invalidParameter("ResourceType")
+			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY or VPNCONNECTION.")
 		}
 		r.ResourceType = v
 	}
@@ -762,7 +762,7 @@ func decodeListTagResources(p *Params) (any, *Error) {
 	if v := p.Get("MaxResults"); v != "" {
 		n, ok := parseInt(v, 20, 100)
 		if !ok {
-			return nil, invalidParameter("MaxResults")
+			return nil, invalidParameter("MaxResults").because("it is to be a whole number from 20 to 100.")
 		}
 		r.MaxResults = n
 	}
@@ -800,14 +800,14 @@ func decodeListTagResources(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -886,14 +886,14 @@ func decodeUntagResources(p *Params) (any, *Error) {
 	if v := p.Get("ResourceType"); v != "" {
 		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION")
 		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION") {
-			return nil, invalidParameter("ResourceType")
+			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY or VPNCONNECTION.")
 		}
 		r.ResourceType = v
 	}
 	if v := p.Get("All"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("All")
+			return nil, invalidParameter("All").because("it is to be true or false.")
 		}
 		r.All = b
 	}
@@ -932,7 +932,7 @@ func decodeUntagResources(p *Params) (any, *Error) {
 				return nil, missingParameter(name)
 			}
 			if !isTag(v, 128) {
-				return nil, invalidParameter(name)
+				return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 			}
 			r.TagKey = append(r.TagKey, v)
 		}
@@ -954,14 +954,14 @@ func decodeUntagResources(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}

@@ -57,7 +57,7 @@ func decodeCreateVpnRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("RouteDest"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("RouteDest")
+			return nil, invalidParameter("RouteDest").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.RouteDest = a
 	}
@@ -67,33 +67,33 @@ func decodeCreateVpnRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("Weight"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 0, 100) {
-			return nil, invalidParameter("Weight")
+			return nil, invalidParameter("Weight").because("it is to be 0 or 100.")
 		}
 		r.Weight = n
 	}
 	if v := p.Get("PublishVpc"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("PublishVpc")
+			return nil, invalidParameter("PublishVpc").because("it is to be true or false.")
 		}
 		r.PublishVpc = b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 0, 256) {
-			return nil, invalidParameter("Description")
+			return nil, invalidParameter("Description").because("it is to be 0 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
 	if v := p.Get("OverlayMode"); v != "" {
 		v = spelled(v, "Ipsec")
 		if !oneOf(v, "Ipsec") {
-			return nil, invalidParameter("OverlayMode")
+			return nil, invalidParameter("OverlayMode").because("it is to be Ipsec.")
 		}
 		r.OverlayMode = &v
 	}
@@ -183,14 +183,14 @@ func decodeCreateVpnPbrRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("RouteSource"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("RouteSource")
+			return nil, invalidParameter("RouteSource").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.RouteSource = a
 	}
 	if v := p.Get("RouteDest"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("RouteDest")
+			return nil, invalidParameter("RouteDest").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.RouteDest = a
 	}
@@ -200,33 +200,33 @@ func decodeCreateVpnPbrRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("Weight"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 0, 100) {
-			return nil, invalidParameter("Weight")
+			return nil, invalidParameter("Weight").because("it is to be 0 or 100.")
 		}
 		r.Weight = n
 	}
 	if v := p.Get("PublishVpc"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("PublishVpc")
+			return nil, invalidParameter("PublishVpc").because("it is to be true or false.")
 		}
 		r.PublishVpc = b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v := p.Get("OverlayMode"); v != "" {
 		v = spelled(v, "Ipsec")
 		if !oneOf(v, "Ipsec") {
-			return nil, invalidParameter("OverlayMode")
+			return nil, invalidParameter("OverlayMode").because("it is to be Ipsec.")
 		}
 		r.OverlayMode = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 0, 256) {
-			return nil, invalidParameter("Description")
+			return nil, invalidParameter("Description").because("it is to be 0 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}
@@ -309,14 +309,14 @@ func decodePublishVpnRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("RouteType"); v != "" {
 		v = spelled(v, "pbr", "dbr")
 		if !oneOf(v, "pbr", "dbr") {
-			return nil, invalidParameter("RouteType")
+			return nil, invalidParameter("RouteType").because("it is to be pbr or dbr.")
 		}
 		r.RouteType = v
 	}
 	if v := p.Get("RouteDest"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("RouteDest")
+			return nil, invalidParameter("RouteDest").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.RouteDest = a
 	}
@@ -326,13 +326,13 @@ func decodePublishVpnRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("PublishVpc"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("PublishVpc")
+			return nil, invalidParameter("PublishVpc").because("it is to be true or false.")
 		}
 		r.PublishVpc = b
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -379,14 +379,14 @@ func decodeDescribeVpnRouteEntries(p *Params) (any, *Error) {
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -466,14 +466,14 @@ func decodeDescribeVpnPbrRouteEntries(p *Params) (any, *Error) {
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -573,7 +573,7 @@ func decodeModifyVpnRouteEntryWeight(p *Params) (any, *Error) {
 	if v := p.Get("RouteDest"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("RouteDest")
+			return nil, invalidParameter("RouteDest").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.RouteDest = a
 	}
@@ -583,27 +583,27 @@ func decodeModifyVpnRouteEntryWeight(p *Params) (any, *Error) {
 	if v := p.Get("Weight"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 0, 100) {
-			return nil, invalidParameter("Weight")
+			return nil, invalidParameter("Weight").because("it is to be 0 or 100.")
 		}
 		r.Weight = n
 	}
 	if v := p.Get("NewWeight"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 0, 100) {
-			return nil, invalidParameter("NewWeight")
+			return nil, invalidParameter("NewWeight").because("it is to be 0 or 100.")
 		}
 		r.NewWeight = n
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v := p.Get("OverlayMode"); v != "" {
 		v = spelled(v, "Ipsec")
 		if !oneOf(v, "Ipsec") {
-			return nil, invalidParameter("OverlayMode")
+			return nil, invalidParameter("OverlayMode").because("it is to be Ipsec.")
 		}
 		r.OverlayMode = &v
 	}
@@ -675,14 +675,14 @@ func decodeModifyVpnPbrRouteEntryWeight(p *Params) (any, *Error) {
 	if v := p.Get("RouteSource"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("RouteSource")
+			return nil, invalidParameter("RouteSource").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.RouteSource = a
 	}
 	if v := p.Get("RouteDest"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("RouteDest")
+			return nil, invalidParameter("RouteDest").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.RouteDest = a
 	}
@@ -692,27 +692,27 @@ func decodeModifyVpnPbrRouteEntryWeight(p *Params) (any, *Error) {
 	if v := p.Get("Weight"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 0, 100) {
-			return nil, invalidParameter("Weight")
+			return nil, invalidParameter("Weight").because("it is to be 0 or 100.")
 		}
 		r.Weight = n
 	}
 	if v := p.Get("NewWeight"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 0, 100) {
-			return nil, invalidParameter("NewWeight")
+			return nil, invalidParameter("NewWeight").because("it is to be 0 or 100.")
 		}
 		r.NewWeight = n
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v := p.Get("OverlayMode"); v != "" {
 		v = spelled(v, "Ipsec")
 		if !oneOf(v, "Ipsec") {
-			return nil, invalidParameter("OverlayMode")
+			return nil, invalidParameter("OverlayMode").because("it is to be Ipsec.")
 		}
 		r.OverlayMode = &v
 	}
@@ -774,7 +774,7 @@ func decodeDeleteVpnRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("RouteDest"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("RouteDest")
+			return nil, invalidParameter("RouteDest").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.RouteDest = a
 	}
@@ -784,20 +784,20 @@ func decodeDeleteVpnRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("Weight"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 0, 100) {
-			return nil, invalidParameter("Weight")
+			return nil, invalidParameter("Weight").because("it is to be 0 or 100.")
 		}
 		r.Weight = n
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
 	if v := p.Get("OverlayMode"); v != "" {
 		v = spelled(v, "Ipsec")
 		if !oneOf(v, "Ipsec") {
-			return nil, invalidParameter("OverlayMode")
+			return nil, invalidParameter("OverlayMode").because("it is to be Ipsec.")
 		}
 		r.OverlayMode = &v
 	}
@@ -864,14 +864,14 @@ func decodeDeleteVpnPbrRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("RouteSource"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("RouteSource")
+			return nil, invalidParameter("RouteSource").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.RouteSource = a
 	}
 	if v := p.Get("RouteDest"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, invalidParameter("RouteDest")
+			return nil, invalidParameter("RouteDest").because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.RouteDest = a
 	}
@@ -881,13 +881,13 @@ func decodeDeleteVpnPbrRouteEntry(p *Params) (any, *Error) {
 	if v := p.Get("Weight"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
 		if !ok || !oneOf(n, 0, 100) {
-			return nil, invalidParameter("Weight")
+			return nil, invalidParameter("Weight").because("it is to be 0 or 100.")
 		}
 		r.Weight = n
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}

@@ -32,14 +32,14 @@ func decodeDescribeVRouters(p *Params) (any, *Error) {
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -120,13 +120,13 @@ func decodeModifyVRouterAttribute(p *Params) (any, *Error) {
 	}
 	if v, ok := p.Lookup("VRouterName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidVRouterName.Malformed", "Specified virtual router name is not valid."}
+			return nil, (&Error{400, "InvalidVRouterName.Malformed", "Specified virtual router name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.VRouterName = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, &Error{400, "InvalidVRouterDiscription.Malformed", "Specified virtual router description is not valid."}
+			return nil, (&Error{400, "InvalidVRouterDiscription.Malformed", "Specified virtual router description is not valid."}).because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}

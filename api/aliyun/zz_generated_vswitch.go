@@ -51,7 +51,7 @@ func decodeCreateVSwitch(p *Params) (any, *Error) {
 	if v := p.Get("CidrBlock"); v != "" {
 		a, ok := parseCIDR(v)
 		if !ok {
-			return nil, &Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}
+			return nil, (&Error{400, "InvalidCidrBlock.Malformed", "Specified CIDR block is not valid."}).because("it is to be an IPv4 CIDR block without a bit behind its mask, as 10.0.0.0/16.")
 		}
 		r.CidrBlock = a
 	}
@@ -60,19 +60,19 @@ func decodeCreateVSwitch(p *Params) (any, *Error) {
 	}
 	if v, ok := p.Lookup("VSwitchName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidVSwitchName.Malformed", "Specified virtual switch name is not valid."}
+			return nil, (&Error{400, "InvalidVSwitchName.Malformed", "Specified virtual switch name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.VSwitchName = v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, &Error{400, "InvalidVSwitchDiscription.Malformed", "Specified virtual switch description is not valid."}
+			return nil, (&Error{400, "InvalidVSwitchDiscription.Malformed", "Specified virtual switch description is not valid."}).because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = v
 	}
 	if v := p.Get("ClientToken"); v != "" {
 		if !isToken(v, 64) {
-			return nil, invalidParameter("ClientToken")
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
 		}
 		r.ClientToken = &v
 	}
@@ -93,14 +93,14 @@ func decodeCreateVSwitch(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -206,21 +206,21 @@ func decodeDescribeVSwitches(p *Params) (any, *Error) {
 	if v := p.Get("IsDefault"); v != "" {
 		b, ok := parseBool(v)
 		if !ok {
-			return nil, invalidParameter("IsDefault")
+			return nil, invalidParameter("IsDefault").because("it is to be true or false.")
 		}
 		r.IsDefault = &b
 	}
 	if v := p.Get("PageNumber"); v != "" {
 		n, ok := parseInt(v, 1, 2147483647)
 		if !ok {
-			return nil, invalidParameter("PageNumber")
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
 		}
 		r.PageNumber = n
 	}
 	if v := p.Get("PageSize"); v != "" {
 		n, ok := parseInt(v, 1, 50)
 		if !ok {
-			return nil, invalidParameter("PageSize")
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
 		}
 		r.PageSize = n
 	}
@@ -236,7 +236,7 @@ func decodeDescribeVSwitches(p *Params) (any, *Error) {
 	if v := p.Get("VSwitchOwnerId"); v != "" {
 		n, ok := parseInt(v, 0, 9223372036854775807)
 		if !ok {
-			return nil, invalidParameter("VSwitchOwnerId")
+			return nil, invalidParameter("VSwitchOwnerId").because("it is to be a whole number, 0 or more.")
 		}
 		r.VSwitchOwnerId = &n
 	}
@@ -257,14 +257,14 @@ func decodeDescribeVSwitches(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Key = v
 			}
 			name = prefix + "Value"
 			if v := p.Get(name); v != "" {
 				if !isTag(v, 128) {
-					return nil, invalidParameter(name)
+					return nil, invalidParameter(name).because("it is to be at most 128 characters on one line, without http:// or https:// in it and without aliyun or acs: at the beginning.")
 				}
 				x.Value = &v
 			}
@@ -375,13 +375,13 @@ func decodeModifyVSwitchAttribute(p *Params) (any, *Error) {
 	}
 	if v, ok := p.Lookup("VSwitchName"); ok {
 		if v != "" && !isName(v, 1, 128) {
-			return nil, &Error{400, "InvalidVSwitchName.Malformed", "Specified virtual switch name is not valid."}
+			return nil, (&Error{400, "InvalidVSwitchName.Malformed", "Specified virtual switch name is not valid."}).because("it is to be 1 to 128 characters on one line, without http:// or https:// at the beginning.")
 		}
 		r.VSwitchName = &v
 	}
 	if v, ok := p.Lookup("Description"); ok {
 		if v != "" && !isDescription(v, 1, 256) {
-			return nil, &Error{400, "InvalidVSwitchDiscription.Malformed", "Specified virtual switch description is not valid."}
+			return nil, (&Error{400, "InvalidVSwitchDiscription.Malformed", "Specified virtual switch description is not valid."}).because("it is to be 1 to 256 characters, without http:// or https:// at the beginning.")
 		}
 		r.Description = &v
 	}

@@ -155,7 +155,7 @@ func (p *param) Present() string {
 
 // Body returns the checks of the value v and its assignment to target.
 func (p *param) Body(target string) string {
-	refuse := "{ return nil, " + p.invalid + " }\n"
+	refuse := "{ return nil, " + p.refusal() + " }\n"
 	assign := target + "." + p.Go + " = "
 	ref := ""
 	if p.pointer {
@@ -163,18 +163,7 @@ func (p *param) Body(target string) string {
 	}
 	switch p.kind {
 	case spec.Number:
-		low, high := int64(0), int64(math.MaxInt32)
-		if p.Field.Type == "Long" {
-			high = math.MaxInt64
-		}
-		if p.Min != nil {
-			low = *p.Min
-		} else if p.Max != nil {
-			low = 1 // a page size of nothing has no meaning
-		}
-		if p.Max != nil {
-			high = *p.Max
-		}
+		low, high := p.bounds()
 		among := ""
 		if len(p.Enum) > 0 {
 			among = " || !oneOf(n, " + strings.Join(p.words(), ", ") + ")"
@@ -195,7 +184,7 @@ func (p *param) Body(target string) string {
 // Item returns the checks of the value v of a plain list, and its addition.
 func (p *param) Item() string {
 	target := "r." + p.Go
-	refuse := "{ return nil, " + p.invalid + " }\n"
+	refuse := "{ return nil, " + p.refusal() + " }\n"
 	if p.kind == spec.Text {
 		return p.textCheck(refuse) + target + " = append(" + target + ", v)\n"
 	}
@@ -219,11 +208,28 @@ func (p *param) parser() string {
 	return "parseCIDR"
 }
 
+// bounds are the least and the greatest value of a number.
+func (p *param) bounds() (low, high int64) {
+	high = math.MaxInt32
+	if p.Field.Type == "Long" {
+		high = math.MaxInt64
+	}
+	if p.Min != nil {
+		low = *p.Min
+	} else if p.Max != nil {
+		low = 1 // a page size of nothing has no meaning
+	}
+	if p.Max != nil {
+		high = *p.Max
+	}
+	return low, high
+}
+
 func (p *param) listBody(assign, refuse string) string {
 	var b strings.Builder
 	b.WriteString("items := splitList(v)\n")
 	if p.MaxItems > 0 {
-		fmt.Fprintf(&b, "if len(items) > %d { return nil, %s }\n", p.MaxItems, p.excess)
+		fmt.Fprintf(&b, "if len(items) > %d { return nil, %s }\n", p.MaxItems, because(p.excess, fmt.Sprintf("%d items are the most.", p.MaxItems)))
 	}
 	fmt.Fprintf(&b, "list, ok := parseEach(items, %s)\n", p.parser())
 	if len(p.Literals) == 1 {

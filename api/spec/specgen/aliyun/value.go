@@ -18,7 +18,7 @@ type jsonValue struct {
 // a parameter of its name would be; where it has no code of its own, the error
 // names it as Parameter.Member.
 func newJSONValue(r *resolver, p *param) (*jsonValue, error) {
-	v := &jsonValue{Wire: p.Name, Type: p.value, Invalid: p.invalid}
+	v := &jsonValue{Wire: p.Name, Type: p.value, Invalid: p.refusal()}
 	for _, f := range p.Members {
 		if f.Required || f.Missing != "" || strings.Contains(f.Name, ".") || len(f.Members) > 0 {
 			return nil, fmt.Errorf("member %s: only optional members without members are generated so far", f.Name)
