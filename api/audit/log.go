@@ -1,0 +1,294 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"gopkg.in/natefinch/lumberjack.v2"
+
+	"sluice/errtext"
+)
+
+// Name is that of the file that is written; older ones have the time of their end in it.
+const Name = "audit.log"
+
+const (
+	maxPending  = 4 << 20         // bytes that wait for the disk
+	chunk       = 256 << 10       // of one write to the file
+	patience    = time.Second     // of a call whose line is being written
+	retry       = time.Second     // after a write that has failed
+	rotateAfter = 24 * time.Hour  // a file's first line is at most that much older than its last one
+	look        = time.Minute     // between looks whether that is so, and whether the file is where it was
+	strangers   = rate.Limit(100) // lines a second of calls that nobody has signed
+	burst       = 1000
+)
+
+// Config is what a Log needs.
+type Config struct {
+	Dir     string        // absolute; is there
+	Writes  bool          // only calls that may change something, and those that were refused, are recorded
+	MaxSize int           // of a file, in MiB, from 1
+	Files   int           // older files that are kept, at most; from 1
+	Keep    time.Duration // how long they are kept; whole days
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Log is the audit log. It is safe for concurrent use.
+//
+// Lines are gathered while the ones before are being written, so that many calls share
+// a write. A call that changes something waits until its line is in the file, for
+// patience at most; others don't wait at all. What the disk does not take is kept and
+// tried again, up to maxPending; beyond that, calls go on and are counted as missed, and
+// the next line says how many.
+type Log struct {
+	Config
+	file *lumberjack.Logger
+
+	mu      sync.Mutex
+	next    *batch // that the next write takes
+	waiting int    // bytes of next and of what could not be written so far
+	missed  uint64 // calls since the last line that are not in the log
+	limit   *rate.Limiter
+	stats   Stats
+	grown   chan struct{} // is closed when the file has grown
+
+	wake chan struct{}
+	disk sync.Mutex // while the file may get another name
+	// Of the goroutine that writes.
+	rest    []byte // of lines that could not be written
+	failing bool
+	lost    uint64 // missed of stats when it began to fail
+}
+
+// batch is lines that go to the disk together.
+type batch struct {
+	text  []byte
+	tried chan struct{} // is closed when they have been written, or could not be
+}
+
+func newBatch() *batch { return &batch{tried: make(chan struct{})} }
+
+// Stats are what a Log has done since it was opened.
+type Stats struct {
+	Recorded    uint64 // lines that were taken
+	Missed      uint64 // calls for which there was no room, since the disk takes no more
+	Strangers   uint64 // calls without a valid signature that were too many
+	Failing     bool   // the last write has failed
+	WriteErrors uint64
+}
+
+// Open returns the log in a directory. What is recorded is written by Run.
+func Open(c Config) (*Log, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	l := &Log{
+		Config: c,
+		file: &lumberjack.Logger{
+			Filename: filepath.Join(c.Dir, Name),
+			MaxSize:  c.MaxSize, MaxBackups: c.Files, MaxAge: int(c.Keep / (24 * time.Hour)),
+		},
+		next: newBatch(), limit: rate.NewLimiter(strangers, burst), grown: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+	torn, err := torn(l.file.Filename)
+	if err != nil {
+		return nil, fmt.Errorf("open the audit log: %w", err)
+	}
+	if torn {
+		l.rest, l.waiting = []byte("\n"), 1
+	}
+	return l, nil
+}
+
+// torn says whether a file's last line has no end: the daemon was killed while it wrote.
+func torn(path string) (bool, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil || size == 0 {
+		return false, err
+	}
+	var last [1]byte
+	_, err = f.ReadAt(last[:], size-1)
+	return last[0] != '\n', err
+}
+
+// String names the task.
+func (*Log) String() string { return "audit log" }
+
+// Record takes an event. It returns when the event's line has been written if the action
+// may change something, and at once otherwise.
+func (l *Log) Record(e *Event) {
+	if l.Writes && !e.Writes && e.ErrorCode == "" {
+		return
+	}
+	b := l.add(e)
+	if b == nil {
+		return
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	if !e.Writes || e.Identity.Type == Unverified {
+		return
+	}
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-b.tried:
+	case <-t.C:
+	}
+}
+
+// add puts an event's line into the next batch, and returns that; nil if there is no
+// room for it.
+func (l *Log) add(e *Event) *batch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.Identity.Type == Unverified && !l.limit.AllowN(l.Now(), 1) {
+		l.missed++
+		l.stats.Strangers++
+		return nil
+	}
+	if l.waiting > maxPending {
+		l.missed++
+		l.stats.Missed++
+		return nil
+	}
+	before := len(l.next.text)
+	l.next.text = e.appendTo(l.next.text, l.missed)
+	l.waiting += len(l.next.text) - before
+	l.missed = 0
+	l.stats.Recorded++
+	return l.next
+}
+
+// Stats returns what was done so far.
+func (l *Log) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stats
+}
+
+// Run writes what is recorded until ctx ends, and what has been recorded by then.
+func (l *Log) Run(ctx context.Context) error {
+	looks := time.NewTicker(look)
+	defer looks.Stop()
+	again := time.NewTimer(0)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			l.write()
+			return l.file.Close()
+		case <-l.wake:
+			if l.failing {
+				close(l.take().tried) // whoever waits is let go: it is tried again when it is time
+				continue
+			}
+		case <-again.C:
+		case <-looks.C:
+			l.look()
+		}
+		if !l.write() {
+			again.Reset(retry)
+		}
+	}
+}
+
+// write writes what is waiting, and says whether that could be done.
+func (l *Log) write() bool {
+	b := l.take()
+	var err error
+	for len(l.rest) > 0 && err == nil {
+		part := l.rest
+		if len(part) > chunk {
+			part = part[:bytes.LastIndexByte(part[:chunk], '\n')+1]
+		}
+		var n int
+		l.disk.Lock()
+		n, err = l.file.Write(part)
+		l.disk.Unlock()
+		// A line that is in the file in part is gone on with where it ends.
+		l.rest = l.rest[n:]
+	}
+	l.wrote(b, err)
+	return err == nil
+}
+
+// take returns the batch, whose lines are now in rest.
+func (l *Log) take() *batch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.next
+	l.next = newBatch()
+	if len(l.rest) == 0 {
+		l.rest = b.text
+	} else {
+		l.rest = append(l.rest, b.text...)
+	}
+	return b
+}
+
+// wrote notes what became of a batch, and says so where that has changed.
+func (l *Log) wrote(b *batch, err error) {
+	l.mu.Lock()
+	l.waiting = len(l.rest) + len(l.next.text)
+	l.stats.Failing = err != nil
+	if err != nil {
+		l.stats.WriteErrors++
+	}
+	if len(b.text) > 0 || err == nil {
+		close(l.grown)
+		l.grown = make(chan struct{})
+	}
+	if len(l.rest) == 0 && cap(b.text) <= chunk && len(l.next.text) == 0 {
+		l.next.text = b.text[:0]
+	}
+	missed := l.stats.Missed
+	l.mu.Unlock()
+	close(b.tried)
+	switch {
+	case err != nil && !l.failing:
+		l.lost = missed
+		l.Log.Error("the audit log cannot be written; calls are answered all the same, and recorded later as far as there is room", "dir", l.Dir, "error", err)
+	case err == nil && l.failing:
+		l.Log.Info("the audit log is written again", "dir", l.Dir, "calls_not_recorded", missed-l.lost)
+	}
+	l.failing = err != nil
+}
+
+// look begins a new file if the oldest line is too old, and opens the file anew, so that
+// one that somebody has moved away or removed is made again.
+func (l *Log) look() {
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	first, err := begun(l.file.Filename)
+	switch {
+	case err == nil && l.Now().Sub(first) > rotateAfter:
+		err = l.file.Rotate()
+	case err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF):
+		err = l.file.Close()
+	}
+	if err != nil && !l.failing {
+		l.Log.Warn("the audit log cannot be looked after", "dir", l.Dir, "error", errtext.Of(err))
+	}
+}

@@ -1,0 +1,333 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// running is a log that is written.
+type running struct {
+	*Log
+	said strings.Builder // by the daemon's log
+	stop func()          // and what is recorded by then is written
+}
+
+func run(t *testing.T, c Config) *running {
+	t.Helper()
+	w := &running{}
+	if c.MaxSize == 0 {
+		c.MaxSize, c.Files, c.Keep = 1, 5, 24*time.Hour
+	}
+	c.Log = slog.New(slog.NewTextHandler(&w.said, nil))
+	var err error
+	if w.Log, err = Open(c); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(w.stop)
+	return w
+}
+
+// call is a call that changes something, so that it is in the file when Record returns.
+func call(i int) *Event {
+	return &Event{Time: time.Unix(1_700_000_000+int64(i), 0), Name: fmt.Sprint(i), Writes: true, Identity: Identity{Type: Root, AccountID: "1001"}}
+}
+
+// names returns the names of the events that are read back.
+func (w *running) names(t *testing.T, f Filter) (list []string) {
+	t.Helper()
+	err := w.Read(t.Context(), f, false, func(text []byte) error {
+		list = append(list, nameOf(t, text))
+		return nil
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func nameOf(t *testing.T, text []byte) string {
+	var e struct{ EventName string }
+	if err := json.Unmarshal(text, &e); err != nil {
+		t.Errorf("%v: %q", err, text)
+	}
+	return e.EventName
+}
+
+// numbered says whether the names are all numbers from one to below another, in order.
+func numbered(names []string, from, to int) error {
+	for i, n := range names {
+		if n != fmt.Sprint(from+i) {
+			return fmt.Errorf("%q is in the place of %d", n, from+i)
+		}
+	}
+	if len(names) != to-from {
+		return fmt.Errorf("%d lines, not %d", len(names), to-from)
+	}
+	return nil
+}
+
+// Every call of many at once is in the log, once, in order for each; the file is for its
+// owner alone; a log that is opened again goes on.
+func TestConcurrent(t *testing.T) {
+	const callers, calls = 8, 100
+	dir := t.TempDir()
+	w := run(t, Config{Dir: dir})
+	var all sync.WaitGroup
+	for c := range callers {
+		all.Go(func() {
+			for i := range calls {
+				e := call(i)
+				e.Writes, e.Identity.AccountID = i%3 == 0, fmt.Sprint(c)
+				w.Record(e)
+			}
+		})
+	}
+	all.Wait()
+	w.stop()
+	w = run(t, Config{Dir: dir})
+	w.Record(call(0))
+	for c := range callers {
+		if err := numbered(w.names(t, Filter{User: fmt.Sprint(c)}), 0, calls); err != nil {
+			t.Errorf("caller %d: %v", c, err)
+		}
+	}
+	if n := len(w.names(t, Filter{})); n != callers*calls+1 {
+		t.Errorf("%d lines", n)
+	}
+	info, err := os.Stat(filepath.Join(dir, Name))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
+// The log goes on in new files as they fill, only so many are kept, and a reader that
+// follows sees every line once, whichever file it is in.
+func TestRotation(t *testing.T) {
+	dir := t.TempDir()
+	w := run(t, Config{Dir: dir, MaxSize: 1, Files: 1, Keep: 24 * time.Hour})
+	const calls = 350
+	seen, ready := make(chan string, calls), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var followed error
+	var reader sync.WaitGroup
+	once := sync.OnceFunc(func() { close(ready) })
+	reader.Go(func() {
+		followed = w.Read(ctx, Filter{}, true, func(text []byte) error {
+			seen <- nameOf(t, text)
+			return nil
+		}, func() error { once(); return nil })
+	})
+	<-ready
+	large := []Member{{Name: "a", Value: strings.Repeat("x", 4000)}, {Name: "b", Value: strings.Repeat("y", 4000)}}
+	for i := range calls {
+		e := call(i)
+		e.Parameters = large
+		w.Record(e)
+		if n := <-seen; n != fmt.Sprint(i) {
+			t.Fatalf("%s is seen in the place of %d", n, i)
+		}
+	}
+	cancel()
+	reader.Wait()
+	if followed != nil {
+		t.Error(followed)
+	}
+	for {
+		// The oldest are removed by a goroutine of their own.
+		paths, err := files(dir)
+		if err != nil || len(paths) < 2 {
+			t.Fatalf("files %v, %v", paths, err)
+		}
+		if len(paths) == 2 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	names := w.names(t, Filter{})
+	if err := numbered(names, calls-len(names), calls); err != nil {
+		t.Error(err)
+	}
+	if err := numbered(w.names(t, Filter{Since: call(340).Time}), 340, calls); err != nil {
+		t.Error(err)
+	}
+}
+
+// A file is begun anew when its first line is a day old, and made anew when somebody has
+// taken it away.
+func TestLook(t *testing.T) {
+	dir := t.TempDir()
+	now := call(0).Time.Add(rotateAfter)
+	w := run(t, Config{Dir: dir, Now: func() time.Time { return now }})
+	w.Record(call(0))
+	w.Log.look()
+	if paths, err := files(dir); err != nil || len(paths) != 1 {
+		t.Errorf("after a day: %v, %v", paths, err)
+	}
+	now = now.Add(time.Second)
+	w.Log.look()
+	w.Record(call(1))
+	if paths, err := files(dir); err != nil || len(paths) != 2 {
+		t.Errorf("after more than a day: %v, %v", paths, err)
+	}
+	if err := numbered(w.names(t, Filter{}), 0, 2); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(filepath.Join(dir, Name)); err != nil {
+		t.Fatal(err)
+	}
+	w.Log.look()
+	w.Record(call(1))
+	if err := numbered(w.names(t, Filter{}), 0, 2); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a daemon that was killed has written of a line bars nothing that follows.
+func TestTorn(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, Name), []byte(`{"eventTime":"2026-03-01T12:00:00Z","eventN`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := run(t, Config{Dir: dir})
+	w.Record(call(0))
+	if err := numbered(w.names(t, Filter{}), 0, 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// Only what may change something, or was refused, is recorded where that is asked for;
+// and of calls that nobody has signed only so many a second, which the next line says.
+func TestWhatIsRecorded(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	w := run(t, Config{Dir: t.TempDir(), Writes: true, Now: func() time.Time { return now }})
+	read, refused := call(1), call(0)
+	read.Writes, refused.Writes, refused.ErrorCode = false, false, "Forbidden"
+	w.Record(read)
+	w.Record(refused)
+	for i := range 3 * burst {
+		w.Record(&Event{Time: now, Name: fmt.Sprint(i + 1), ErrorCode: "IncompleteSignature", Identity: Identity{Type: Unverified}})
+	}
+	w.Record(call(burst + 1))
+	if err := numbered(w.names(t, Filter{}), 0, burst+2); err != nil {
+		t.Error(err)
+	}
+	last := ""
+	if err := w.Read(t.Context(), Filter{User: "1001"}, false, func(text []byte) error { last = string(text); return nil }, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(last, fmt.Sprintf(`"callsNotRecorded":%d}`, 2*burst)) {
+		t.Error(last)
+	}
+	if s := w.Stats(); s.Strangers != 2*burst || s.Recorded != burst+2 || s.Missed != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// With a full disk calls go on; it is said once; what waited is written when there is
+// room, whole, and what found no room to wait is counted.
+func TestDiskFull(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may mount a small file system")
+	}
+	dir := t.TempDir()
+	// The thread's own mounts, which end with it, as it is not unlocked: the log is written by
+	// it, too.
+	runtime.LockOSThread()
+	if err := errors.Join(
+		unix.Unshare(unix.CLONE_NEWNS),
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"),
+	); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	var said strings.Builder
+	l, err := Open(Config{Dir: dir, MaxSize: 100, Files: 1, Keep: 24 * time.Hour, Log: slog.New(slog.NewTextHandler(&said, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls, text := 0, strings.Repeat("x", 4000)
+	record := func(n int) {
+		for range n {
+			e := call(calls)
+			e.Parameters = []Member{{Name: "a", Value: text}, {Name: "b", Value: text}}
+			l.add(e)
+			calls++
+		}
+	}
+	for range 3 {
+		record(5)
+		l.write()
+	}
+	if s := l.Stats(); !s.Failing || s.WriteErrors == 0 || s.Missed != 0 {
+		t.Errorf("full: %+v", s)
+	}
+	for l.Stats().Missed == 0 {
+		record(100)
+	}
+	kept := calls - int(l.Stats().Missed)
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=64m"); err != nil {
+		t.Fatal(err)
+	}
+	if !l.write() {
+		t.Error("with room again: not written")
+	}
+	l.add(call(kept))
+	l.write()
+	w := &running{Log: l}
+	if err := numbered(w.names(t, Filter{}), 0, kept+1); err != nil {
+		t.Error(err)
+	}
+	s := l.Stats()
+	if s.Failing || int(s.Missed) != calls-kept {
+		t.Errorf("%+v of %d calls", s, calls)
+	}
+	last := ""
+	if err := l.Read(t.Context(), Filter{Since: call(kept).Time}, false, func(text []byte) error { last = string(text); return nil }, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(last, fmt.Sprintf(`"callsNotRecorded":%d}`, s.Missed)) {
+		t.Error(last)
+	}
+	if n := strings.Count(said.String(), "\n"); n != 2 || !strings.Contains(said.String(), "no space left") || !strings.Contains(said.String(), fmt.Sprintf("calls_not_recorded=%d", s.Missed)) {
+		t.Errorf("said: %s", said.String())
+	}
+	if err := l.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A reader that is told to end, ends, and what stops it is passed on.
+func TestReadEnds(t *testing.T) {
+	w := run(t, Config{Dir: t.TempDir()})
+	w.Record(call(0))
+	if err := w.Read(t.Context(), Filter{}, true, func([]byte) error { return io.ErrClosedPipe }, nil); !errors.Is(err, io.ErrClosedPipe) {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := w.Read(ctx, Filter{}, true, func([]byte) error { return nil }, func() error { cancel(); return nil }); err != nil {
+		t.Error(err)
+	}
+}
