@@ -29,7 +29,7 @@ type checker struct {
 func (k *checker) check() error {
 	for _, step := range []func() error{
 		k.machine, k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
-		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat, k.bandwidth, k.metrics,
+		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat, k.bandwidth, k.metrics, k.auditLog,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -93,7 +93,7 @@ var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(
 
 func (k *checker) directories() error {
 	for _, d := range []struct{ field, path string }{
-		{"data_dir", k.doc.DataDir}, {"run_dir", k.doc.RunDir}, {"bpf_dir", k.doc.BPFDir}, {"admin_socket", k.config.AdminSocket},
+		{"data_dir", k.doc.DataDir}, {"run_dir", k.doc.RunDir}, {"bpf_dir", k.doc.BPFDir}, {"admin_socket", k.config.AdminSocket}, {"audit_log.dir", k.config.AuditLog.Dir},
 	} {
 		if !filepath.IsAbs(d.path) {
 			return k.errorf(d.field, "%q is not an absolute path; write one that begins with /", d.path)
@@ -341,6 +341,24 @@ func (k *checker) metrics() error {
 		return k.errorf("metrics.keep", "%v is out of range; write a duration from 1h to 8784h, which is 366 days", m.Keep)
 	}
 	return k.between("metrics.top_addresses", m.TopAddresses, 0, 1000)
+}
+
+func (k *checker) auditLog() error {
+	const day = 24 * time.Hour
+	a := k.doc.AuditLog
+	if a.Events != AuditAll && a.Events != AuditWrites && a.Events != AuditOff {
+		return k.errorf("audit_log.events", "%q says nothing; write all, writes or off", a.Events)
+	}
+	if err := k.between("audit_log.max_size", a.MaxSize, 1, 10_000); err != nil {
+		return err
+	}
+	if err := k.between("audit_log.files", a.Files, 1, 10_000); err != nil {
+		return err
+	}
+	if a.Keep < day || a.Keep > 3660*day || a.Keep%day != 0 {
+		return k.errorf("audit_log.keep", "%v is out of range; write whole days in hours, from 24h to 87840h, which is ten years", a.Keep)
+	}
+	return nil
 }
 
 // isDevice says whether a name can be that of a network link.

@@ -36,6 +36,7 @@ type Config struct {
 	Sessions          int           // that a network has room for; 0: as many as the kernel tracks connections
 	Addresses         int           // private addresses of a network that are counted one by one, at most
 	Metrics           Metrics
+	AuditLog          AuditLog
 	AllowRemoval      bool     // of networks that the store does not know; by the command line only
 	Bridges           []Bridge // to be made before networks are connected to them
 	Settings          settings.Settings
@@ -73,6 +74,23 @@ type Metrics struct {
 	TopAddresses int           // private addresses of a network with series of their own, by each ranking
 	Keep         time.Duration // how long every minute of a NAT gateway is kept
 }
+
+// AuditLog says which calls are recorded, where, and for how long.
+type AuditLog struct {
+	Events  string        // AuditAll, AuditWrites or AuditOff
+	Dir     string        // absolute
+	MaxSize int           // of a file, in MiB
+	Files   int           // older files that are kept
+	Keep    time.Duration // how long they are; whole days
+}
+
+// Words for what is recorded: every call, those that may change something or are refused,
+// none.
+const (
+	AuditAll    = "all"
+	AuditWrites = "writes"
+	AuditOff    = "off"
+)
 
 // Bridge is a bridge of a public network that sluiced makes when it is absent.
 type Bridge struct {
@@ -147,9 +165,13 @@ func parse(file string, data []byte) (*Config, error) {
 		Sessions:          doc.NAT.Sessions,
 		Addresses:         doc.NAT.Addresses,
 		Metrics:           Metrics(doc.Metrics),
+		AuditLog:          AuditLog(doc.AuditLog),
 	}
 	if c.AdminSocket == "" {
 		c.AdminSocket = filepath.Join(c.RunDir, "admin.sock")
+	}
+	if c.AuditLog.Dir == "" {
+		c.AuditLog.Dir = filepath.Join(c.DataDir, "audit")
 	}
 	k := &checker{places: at, doc: &doc, config: c}
 	if err := k.check(); err != nil {

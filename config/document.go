@@ -41,6 +41,7 @@ type document struct {
 	NAT               natDoc             `yaml:"nat"`
 	Bandwidth         bandwidthDoc       `yaml:"bandwidth"`
 	Metrics           metricsDoc         `yaml:"metrics"`
+	AuditLog          auditLogDoc        `yaml:"audit_log"`
 }
 
 type tlsDoc struct {
@@ -190,6 +191,14 @@ type metricsDoc struct {
 	Keep         time.Duration `yaml:"keep"`
 }
 
+type auditLogDoc struct {
+	Events  string        `yaml:"events"`
+	Dir     string        `yaml:"dir"`
+	MaxSize int           `yaml:"max_size"`
+	Files   int           `yaml:"files"`
+	Keep    time.Duration `yaml:"keep"`
+}
+
 type levelText struct{ slog.Level }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -239,6 +248,7 @@ func defaults() document {
 			Limits:       "on",
 			InboundLeast: 10, // as the cloud documents
 		},
-		Metrics: metricsDoc{TopAddresses: 10, Keep: 31 * 24 * time.Hour},
+		Metrics:  metricsDoc{TopAddresses: 10, Keep: 31 * 24 * time.Hour},
+		AuditLog: auditLogDoc{Events: AuditAll, MaxSize: 100, Files: 10, Keep: 90 * 24 * time.Hour},
 	}
 }

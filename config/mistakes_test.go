@@ -161,6 +161,11 @@ func TestMistakes(t *testing.T) {
 		{"unknown field of metrics", "metrics: {top: 1}", 1, "metrics.top", "unknown field"},
 		{"minutes kept too short", "metrics:\n  keep: 59m", 2, "metrics.keep", "from 1h to 8784h"},
 		{"minutes kept too long", "metrics: {keep: 8785h}", 1, "metrics.keep", "from 1h to 8784h"},
+		{"an audit log of what", "audit_log: {events: some}", 1, "audit_log.events", "write all, writes or off"},
+		{"an audit log elsewhere", "audit_log:\n  dir: audit", 2, "audit_log.dir", "is not an absolute path"},
+		{"audit files too small", "audit_log: {max_size: 0}", 1, "audit_log.max_size", "from 1 to 10000"},
+		{"no older audit files", "audit_log: {files: 0}", 1, "audit_log.files", "from 1 to 10000"},
+		{"audit files for hours", "audit_log: {keep: 25h}", 1, "audit_log.keep", "write whole days in hours"},
 		{"minutes kept for days", "metrics: {keep: 31d}", 1, "metrics.keep", "write a number and a unit"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

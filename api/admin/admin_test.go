@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sluice/api/audit"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/inventory"
@@ -32,6 +33,8 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // fake answers as the services would, and notes what it was asked.
 type fake struct {
+	audit *audit.Log // nil: none is kept
+
 	full      bool // is the disk, for backups
 	accounts  []*resource.Account
 	keys      []identity.Key
@@ -103,13 +106,24 @@ func (f *fake) Info() Info  { return Info{Version: "v1", PID: 7, Started: epoch,
 // start serves f on a socket of its own and returns a client of it.
 func start(t *testing.T, f *fake, allow func(uint32) bool) (*Client, string) {
 	t.Helper()
+	c, path, _ := startStopped(t, f, allow)
+	return c, path
+}
+
+// startStopped also returns what has the server end, without waiting for that.
+func startStopped(t *testing.T, f *fake, allow func(uint32) bool) (*Client, string, context.CancelFunc) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "run", "admin.sock")
 	l, err := Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	s := &Server{Listener: l, Handler: NewHandler(Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, VPN: f, Process: f, Backups: f}, log), Log: log, Grace: time.Second, Allow: allow}
+	services := Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, VPN: f, Process: f, Backups: f}
+	if f.audit != nil {
+		services.Audit = f.audit
+	}
+	s := &Server{Listener: l, Handler: NewHandler(services, log), Audit: services.Audit, Log: log, Grace: time.Minute, Allow: allow}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -127,7 +141,7 @@ func start(t *testing.T, f *fake, allow func(uint32) bool) (*Client, string) {
 			t.Errorf("the socket is still there: %v", err)
 		}
 	})
-	return c, path
+	return c, path, cancel
 }
 
 func equal(t *testing.T, got, want any, err error) {
@@ -436,7 +450,7 @@ func TestOthersAreDenied(t *testing.T) {
 	// Who is not known is nobody.
 	w := &recorder{header: http.Header{}}
 	r, _ := http.NewRequest("GET", "/v1/health", nil)
-	onlyFrom(rootOrSelf, http.NotFoundHandler(), slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
+	onlyFrom(rootOrSelf, http.NotFoundHandler(), nil, slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
 	if w.status != 403 {
 		t.Errorf("without credentials: %d", w.status)
 	}

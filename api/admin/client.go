@@ -63,25 +63,14 @@ func (c *Client) call(ctx context.Context, method, path string, request, answer 
 		}
 		body = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://sluiced"+path, body)
+	from, err := c.send(ctx, c.http, method, path, body)
 	if err != nil {
 		return err
 	}
-	resp, err := c.http.Do(req)
+	defer from.Close()
+	text, err := io.ReadAll(from)
 	if err != nil {
 		return c.explain(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return c.explain(err)
-	}
-	if resp.StatusCode/100 != 2 {
-		e := &Error{Status: resp.StatusCode}
-		if json.Unmarshal(text, e) != nil || e.Message == "" {
-			e.Message = fmt.Sprintf("HTTP status %d: %.200q", resp.StatusCode, text)
-		}
-		return e
 	}
 	if answer == nil {
 		return nil
@@ -90,4 +79,34 @@ func (c *Client) call(ctx context.Context, method, path string, request, answer 
 		return fmt.Errorf("decode the answer to %s %s: %w", method, path, err)
 	}
 	return nil
+}
+
+// open sends a request whose answer comes for as long as it takes. The caller closes it.
+func (c *Client) open(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	return c.send(ctx, &http.Client{Transport: c.http.Transport}, method, path, nil)
+}
+
+func (c *Client) send(ctx context.Context, by *http.Client, method, path string, body io.Reader) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://sluiced"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", "sluicectl")
+	resp, err := by.Do(req)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	e := &Error{Status: resp.StatusCode}
+	if json.Unmarshal(text, e) != nil || e.Message == "" {
+		e.Message = fmt.Sprintf("HTTP status %d: %.200q", resp.StatusCode, text)
+	}
+	return nil, e
 }

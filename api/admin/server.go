@@ -16,7 +16,8 @@ import (
 	"sluice/errtext"
 )
 
-// Services are what the server answers from. All are needed.
+// Services are what the server answers from. All are needed but Audit, without which
+// nothing is recorded.
 type Services struct {
 	Identity  Identity
 	Inventory Inventory
@@ -26,6 +27,7 @@ type Services struct {
 	VPN       VPN
 	Process   Process
 	Backups   Backups
+	Audit     Audit
 }
 
 // maxBody is the largest request that is read, in bytes.
@@ -34,6 +36,7 @@ const maxBody = 1 << 20
 // NewHandler returns the site, without the check of who calls: Server adds it.
 func NewHandler(s Services, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
+	serve := func(h handler) http.Handler { return recorded(h, s.Audit, log) }
 	for _, subject := range []map[string]handler{
 		accountRoutes(s.Identity),
 		accessKeyRoutes(s.Identity),
@@ -44,22 +47,29 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		vpnRoutes(s.VPN),
 		processRoutes(s.Process),
 		backupRoutes(s.Backups),
+		auditRoutes(s.Audit),
 	} {
 		for pattern, h := range subject {
-			mux.Handle(pattern, serve(h, log))
+			mux.Handle(pattern, serve(h))
 		}
 	}
 	mux.Handle("/", serve(func(r *http.Request) (any, error) {
 		return nil, &Error{Status: http.StatusNotFound, Message: fmt.Sprintf("there is no %s %s; is sluicectl of the same version as sluiced?", r.Method, r.URL.Path)}
-	}, log))
+	}))
 	return mux
 }
 
-// handler answers a request with a value for JSON, or refuses.
+// handler answers a request with a value for JSON, or with a stream, or refuses.
 type handler func(*http.Request) (any, error)
 
-func serve(h handler, log *slog.Logger) http.Handler {
+// stream is an answer that is written as it comes, one JSON object a line, until ctx ends
+// or what is written to fails.
+type stream func(ctx context.Context, w io.Writer) error
+
+// recorded serves what a handler answers, and records the call before it is told.
+func recorded(h handler, a Audit, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r, e := begin(r)
 		answer, err := carryOut(h, r)
 		status := http.StatusOK
 		if err != nil {
@@ -68,6 +78,14 @@ func serve(h handler, log *slog.Logger) http.Handler {
 				log.Error("admin call failed", "method", r.Method, "path", r.URL.Path, "error", err)
 			}
 			status, answer = e.Status, e
+		}
+		if a != nil {
+			end(e, answer)
+			a.Record(e)
+		}
+		if s, ok := answer.(stream); ok {
+			s.serve(w, r, log)
+			return
 		}
 		body, err := json.Marshal(answer)
 		if err != nil {
@@ -121,6 +139,7 @@ func refusal(err error) *Error {
 
 // read decodes the body of a request.
 func read(r *http.Request, into any) error {
+	defer func() { note(r, into) }()
 	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody))
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
@@ -144,6 +163,7 @@ type Server struct {
 	Handler  http.Handler // from NewHandler
 	Grace    time.Duration
 	Log      *slog.Logger
+	Audit    Audit // records who is not let in; nil: nobody does
 	// Allow says whether a user may call; nil: root and the user of this process.
 	Allow func(uid uint32) bool
 }
@@ -159,7 +179,8 @@ func (s *Server) Run(ctx context.Context) error {
 		allow = rootOrSelf
 	}
 	srv := &http.Server{
-		Handler:           onlyFrom(allow, s.Handler, s.Log),
+		Handler:           onlyFrom(allow, s.Handler, s.Audit, s.Log),
+		BaseContext:       func(net.Listener) context.Context { return withStopping(context.WithoutCancel(ctx), ctx) },
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,

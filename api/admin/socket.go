@@ -90,10 +90,10 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 func rootOrSelf(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
 
 // onlyFrom refuses requests of other users, and those whose user is not known.
-func onlyFrom(allow func(uint32) bool, next http.Handler, log *slog.Logger) http.Handler {
-	denied := serve(func(*http.Request) (any, error) {
+func onlyFrom(allow func(uint32) bool, next http.Handler, a Audit, log *slog.Logger) http.Handler {
+	denied := recorded(func(*http.Request) (any, error) {
 		return nil, &Error{Status: http.StatusForbidden, Message: "the admin socket is for root and the user of sluiced; call as one of them"}
-	}, log)
+	}, a, log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, ok := r.Context().Value(peerKey{}).(*unix.Ucred)
 		if !ok || !allow(peer.Uid) {

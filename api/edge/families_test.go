@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"sluice/api/audit"
 	"sluice/controlplane/identity"
 )
 
@@ -85,6 +86,14 @@ func (c *textCall) Verify(secret string) bool {
 	return signature(secret, c.get("action")+c.get("nonce")) == c.get("signature")
 }
 
+func (c *textCall) Audit(e *audit.Event) {
+	e.Name = c.get("action")
+	e.Parameters = []audit.Member{{Name: "thing", Value: c.get("thing")}}
+	if e.Name == "breakAudit" {
+		panic("in Audit")
+	}
+}
+
 func (c *textCall) Refuse(r Reason) *Error { return c.family.Refuse(r) }
 
 func (c *textCall) Authorize(key identity.Key) *Error {
@@ -153,6 +162,11 @@ func (c *jsonCall) Claim() (Claim, *Error) {
 func (c *jsonCall) Verify(secret string) bool {
 	a := c.authorization()
 	return signature(secret, c.r.Header.Get("X-Action")+a[2]+string(c.text)) == a[3]
+}
+
+func (c *jsonCall) Audit(e *audit.Event) {
+	e.Name = c.r.Header.Get("X-Action")
+	e.Parameters = []audit.Member{{Name: "Thing", Value: c.body.Thing}}
 }
 
 func (c *jsonCall) Refuse(r Reason) *Error { return c.family.Refuse(r) }

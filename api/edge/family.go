@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"sluice/api/audit"
 	"sluice/controlplane/identity"
 )
 
@@ -52,6 +53,9 @@ type Call interface {
 	// It may be called after any of the other methods, and again for a refusal
 	// if the answer could not be encoded.
 	Encode(b *bytes.Buffer, requestID string, refusal *Error) (contentType string, err error)
+	// Audit adds to an event what may be recorded of the request and its answer: Name,
+	// Parameters and Elements. It may be called after any of the other methods.
+	Audit(e *audit.Event)
 }
 
 // Claim is what a request says of itself.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 
+	"sluice/api/audit"
 	"sluice/controlplane/identity"
 )
 
@@ -25,6 +26,7 @@ type Config struct {
 	Total    Rate          // limit of all calls together, also of those that fail
 	Timeout  time.Duration // of one call; 0 means 20 s
 	Meter    Meter         // nil: nobody counts
+	Audit    Auditor       // nil: nobody records
 
 	Log          *slog.Logger     // nil: slog.Default()
 	Now          func() time.Time // nil: time.Now
@@ -39,6 +41,10 @@ type Meter interface {
 	// header to the answer.
 	Answered(family, action, code string, writes bool, took time.Duration)
 }
+
+// Auditor is told of each call before its answer is sent, and must be safe for concurrent
+// use: *audit.Log is one. It does not keep the event.
+type Auditor interface{ Record(e *audit.Event) }
 
 // Server answers requests. It is an http.Handler for the whole site, and safe
 // for concurrent use.
@@ -82,7 +88,9 @@ type exchange struct {
 	claim   Claim
 	account string // once the signature has been verified
 	keyID   string
-	guest   guest // the connection that it came on
+
+	accountName string
+	guest       guest // the connection that it came on
 
 	describeOnly bool
 }
@@ -117,6 +125,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Before it is written: who has the answer finds it counted.
 	if s.Meter != nil {
 		s.Meter.Answered(f.Name(), x.claim.Action, code, x.claim.Writes, s.Now().Sub(in.Received))
+	}
+	if s.Audit != nil {
+		s.audit(x, refusal)
 	}
 	h := w.Header()
 	h.Set("Content-Type", contentType)
@@ -198,7 +209,7 @@ func (s *Server) authenticate(x *exchange) (refusal *Error) {
 	case !x.Verify(key.Secret):
 		return x.Refuse(SignatureWrong)
 	}
-	x.account, x.keyID, x.describeOnly = key.Account, c.KeyID, key.DescribeOnly
+	x.account, x.accountName, x.keyID, x.describeOnly = key.Account, key.AccountName, c.KeyID, key.DescribeOnly
 	x.guest.vouch()
 	if refused, ok := s.keys.of(c.KeyID).admit(c.Nonce, c.Signed, now); !ok {
 		return x.Refuse(refused)

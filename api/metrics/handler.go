@@ -14,7 +14,7 @@ import (
 // maxScrapes is how many scrapes may run at once; more are answered with 503.
 const maxScrapes = 4
 
-// Config is what a handler shows. Every field is needed but TopAddresses.
+// Config is what a handler shows. Every field is needed but TopAddresses and Audit.
 type Config struct {
 	Networks Networks
 	Traffic  Traffic
@@ -23,6 +23,7 @@ type Config struct {
 	Calls    *Calls
 	// Connections are shown, too.
 	Connections Connections
+	Audit       Audit // nil: no audit log is kept
 	// TopAddresses is how many private addresses of a network have series of
 	// their own, by each ranking; with 0 none has.
 	TopAddresses int
@@ -45,6 +46,9 @@ func NewHandler(c Config) http.Handler {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	if c.Audit != nil {
+		registry.MustRegister(newAuditSeries(c.Audit))
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorHandling:       promhttp.ContinueOnError,

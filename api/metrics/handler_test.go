@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"sluice/api/audit"
 	"sluice/dataplane"
 )
 
@@ -166,9 +167,15 @@ func config(f *fake) Config {
 	calls.Answered("aliyun", "DescribeVpcs", "Throttling", false, 100*time.Microsecond)
 	calls.Answered("aliyun", "", "InvalidParameter", false, time.Minute)
 	return Config{
-		Networks: f, Traffic: f, Tunnels: f, Machine: f, Calls: calls, Connections: fakeConnections{}, TopAddresses: 1, Version: "v1",
+		Networks: f, Traffic: f, Tunnels: f, Machine: f, Calls: calls, Connections: fakeConnections{}, Audit: fakeAudit{}, TopAddresses: 1, Version: "v1",
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
+}
+
+type fakeAudit struct{}
+
+func (fakeAudit) Stats() audit.Stats {
+	return audit.Stats{Recorded: 7, Missed: 2, Strangers: 3, Failing: true, WriteErrors: 1}
 }
 
 type fakeConnections struct{}

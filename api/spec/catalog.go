@@ -144,6 +144,7 @@ type Field struct {
 	BareAddress      bool     `json:"bare_address"`
 	Explicit         bool     `json:"explicit"`
 	Extension        bool     `json:"extension"`
+	Secret           bool     `json:"secret"`
 
 	WireAliases []string `json:"wire_aliases"`
 	XMLAliases  []string `json:"xml_aliases"`

@@ -21,7 +21,7 @@ var fieldKeys = map[string]string{
 	"item": "string", "ref": "string",
 	"missing": "string", "malformed": "string", "malformed_message": "string", "excess": "string",
 	"literals": "array", "any_case": "boolean", "bare_address": "boolean",
-	"explicit": "boolean", "extension": "boolean",
+	"explicit": "boolean", "extension": "boolean", "secret": "boolean",
 	"wire_aliases": "array", "xml_aliases": "array", "item_aliases": "array", "omit_empty": "boolean",
 }
 

@@ -192,6 +192,10 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	if err := refuseRemovals(db.View(), dp, c); err != nil {
 		return nil, err
 	}
+	record, err := openAuditLog(c, log)
+	if err != nil {
+		return nil, err
+	}
 	copies := &backups{dir: filepath.Join(c.DataDir, "backups"), store: s, db: db, log: log, now: time.Now, every: time.Hour}
 	reconciler := reconcile.New(db, dp, &c.Settings, log, time.Now, reconcile.Options{Audit: c.AuditInterval, Full: c.FullAuditInterval, Open: sealer.Open})
 
@@ -222,7 +226,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		tags.New(db, &c.Settings, time.Now, log),
 	)
 	calls := metrics.NewCalls()
-	d.api = edge.NewServer(edge.Config{
+	api := edge.Config{
 		// All families are served by one server, so that a key's calls and nonces count once.
 		Families: []edge.Family{aliyun.NewFamily(actions)},
 		Keys:     keys,
@@ -230,13 +234,30 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		PerKey:   edge.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},
 		Total:    edge.Rate{PerSecond: c.Throttle.Total.Rate, Burst: c.Throttle.Total.Burst},
 		Log:      log,
-	})
+	}
+	site := admin.Services{
+		Identity:  keys,
+		Inventory: inventory.New(db, &c.Settings, time.Now, log),
+		Networks:  admin.Status{DB: db},
+		Traffic:   counters{dp},
+		Programs:  counters{dp},
+		VPN:       tunnels,
+		Process:   d.info,
+		Backups:   copies,
+	}
+	shown := metrics.Config{
+		Networks: metrics.Status{DB: db, Spec: aliyun.Spec}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, Calls: calls, TopAddresses: c.Metrics.TopAddresses,
+		Version: versionText(), Now: time.Now, Log: log,
+	}
+	if record != nil {
+		d.core = append(d.core, record)
+		api.Audit, site.Audit, shown.Audit = record, record, record
+	}
+	d.api = edge.NewServer(api)
 	d.connections = edge.NewConnections(edge.Places{Total: c.Connections.Most, PerSource: c.Connections.PerSource, Reserved: c.Connections.Reserved}, log)
 	if c.Metrics.Listen != "" {
-		d.metrics = &metricsSite{address: c.Metrics.Listen, listening: d.info.metricsListen, log: log, handler: metrics.NewHandler(metrics.Config{
-			Networks: metrics.Status{DB: db, Spec: aliyun.Spec}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, Calls: calls, Connections: d.connections, TopAddresses: c.Metrics.TopAddresses,
-			Version: versionText(), Now: time.Now, Log: log,
-		})}
+		shown.Connections = d.connections
+		d.metrics = &metricsSite{address: c.Metrics.Listen, listening: d.info.metricsListen, log: log, handler: metrics.NewHandler(shown)}
 	}
 	if c.TLS.Auto {
 		d.certificates, err = certificate.Open(certificate.Config{
@@ -260,18 +281,10 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	}
 	d.admin = &admin.Server{
 		Listener: socket,
-		Handler: admin.NewHandler(admin.Services{
-			Identity:  keys,
-			Inventory: inventory.New(db, &c.Settings, time.Now, log),
-			Networks:  admin.Status{DB: db},
-			Traffic:   counters{dp},
-			Programs:  counters{dp},
-			VPN:       tunnels,
-			Process:   d.info,
-			Backups:   copies,
-		}, log),
-		Grace: grace,
-		Log:   log,
+		Handler:  admin.NewHandler(site, log),
+		Audit:    site.Audit,
+		Grace:    grace,
+		Log:      log,
 	}
 	return d, nil
 }

@@ -47,7 +47,7 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	want := []string{"actions.md.txt", "zz_generated_actions.go.txt", "zz_generated_errors.go.txt", "zz_generated_lakes.go.txt", "zz_generated_sample.go.txt"}
+	want := []string{"actions.md.txt", "zz_generated_actions.go.txt", "zz_generated_errors.go.txt", "zz_generated_lakes.go.txt", "zz_generated_recordable.go.txt", "zz_generated_sample.go.txt"}
 	if !slices.Equal(names, want) {
 		t.Errorf("generated %v, want %v", names, want)
 	}

@@ -56,7 +56,7 @@ func (Emitter) Files(f *spec.Family) (map[string][]byte, error) {
 		files[name] = text
 	}
 	slices.SortFunc(all.Unsupported, func(a, b *spec.Action) int { return strings.Compare(a.Name, b.Name) })
-	for name, t := range map[string]*template.Template{"actions.go": actionsTemplate, "errors.go": errorsTemplate} {
+	for name, t := range map[string]*template.Template{"actions.go": actionsTemplate, "errors.go": errorsTemplate, "recordable.go": recordableTemplate} {
 		text, err := gosource.Render(t, all)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
