@@ -24,3 +24,17 @@ type Bandwidth struct {
 func (b Bandwidth) Equal(o Bandwidth) bool {
 	return b.ID == o.ID && b.Within == o.Within && b.Outbound == o.Outbound && b.Inbound == o.Inbound && slices.Equal(b.Elastic, o.Elastic)
 }
+
+// BandwidthTraffic is what was counted of a Bandwidth since it is held, over all networks that have it.
+// A direction without a limit of its own counts nothing.
+type BandwidthTraffic struct {
+	ID                string
+	Outbound, Inbound BandwidthCount
+}
+
+// BandwidthCount is what was counted of a Bandwidth in one direction.
+type BandwidthCount struct {
+	Limit   int    // Mbit/s; 0 for none
+	Volume         // that passed; bytes at layer 3, to about one percent of what had to wait
+	Dropped uint64 // packets, for want of room to wait
+}

@@ -39,6 +39,8 @@ type Machine interface {
 	// Neighbours returns how full the machine's table of neighbours is. The error is
 	// one of fs.ErrNotExist where that cannot be known.
 	Neighbours() (dataplane.Neighbours, error)
+	// Bandwidths returns what was counted of the bandwidths of elastic IPs.
+	Bandwidths(ctx context.Context) ([]dataplane.BandwidthTraffic, error)
 }
 
 // collector reads everything at the scrape. It implements
@@ -87,6 +89,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		c.series.networks.send(out, float64(number[s]), string(s))
 	}
 	c.neighbours(out)
+	c.bandwidths(out)
 	c.forgetOthers(networks)
 
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -120,6 +123,26 @@ func (c *collector) neighbours(out chan<- prometheus.Metric) {
 	c.series.neighbours.send(out, float64(n.Entries))
 	c.series.neighboursMost.send(out, float64(n.Most))
 	c.series.neighboursFull.send(out, float64(n.Overflows))
+}
+
+// bandwidths sends what was counted of the bandwidths of elastic IPs.
+func (c *collector) bandwidths(out chan<- prometheus.Metric) {
+	all, err := c.machine.Bandwidths(context.Background())
+	if err != nil {
+		c.log.Debug("not all bandwidths of elastic IPs can be read for /metrics", "error", err)
+	}
+	for i := range all {
+		b := &all[i]
+		for direction, n := range map[string]dataplane.BandwidthCount{outbound: b.Outbound, inbound: b.Inbound} {
+			if n.Limit == 0 {
+				continue
+			}
+			c.series.bandwidthLimit.send(out, float64(n.Limit)*1e6/8, b.ID, direction)
+			c.series.bandwidthBytes.send(out, float64(n.Bytes), b.ID, direction)
+			c.series.bandwidthPackets.send(out, float64(n.Packets), b.ID, direction)
+			c.series.bandwidthDropped.send(out, float64(n.Dropped), b.ID, direction)
+		}
+	}
 }
 
 // network sends what is known of one network.

@@ -65,6 +65,14 @@ func (f *fake) Neighbours() (dataplane.Neighbours, error) {
 	return dataplane.Neighbours{Entries: 900, Most: 1024, Overflows: 17}, f.noNeighbours
 }
 
+func (f *fake) Bandwidths(context.Context) ([]dataplane.BandwidthTraffic, error) {
+	return []dataplane.BandwidthTraffic{
+		{ID: "eip-a", Outbound: dataplane.BandwidthCount{Limit: 5, Volume: dataplane.Volume{Bytes: 7_000, Packets: 70}, Dropped: 7},
+			Inbound: dataplane.BandwidthCount{Limit: 10, Volume: dataplane.Volume{Bytes: 8_000, Packets: 80}}},
+		{ID: "cbwp-b", Outbound: dataplane.BandwidthCount{Limit: 100}},
+	}, nil
+}
+
 // VPN returns two connections, one of which works.
 func (f *fake) VPN(context.Context, string) (map[string]dataplane.VPNStatus, error) {
 	return map[string]dataplane.VPNStatus{

@@ -40,6 +40,8 @@ type allSeries struct {
 	networks, info, failures, repairs, claims  series
 	neighbours, neighboursMost, neighboursFull series // of the machine
 
+	bandwidthLimit, bandwidthBytes, bandwidthPackets, bandwidthDropped series // of elastic IPs, whichever VPCs they are in
+
 	open, opened, limit, rateLimit, refused series
 	bytes, packets, hits, misses            series
 	portsUsed, portsFree, portsRatio        series
@@ -67,6 +69,11 @@ func newSeries() *allSeries {
 		neighbours:     gauge("sluice_neighbours", "Neighbours that the kernel knows, of all network namespaces of the machine."),
 		neighboursMost: gauge("sluice_neighbours_limit", "Neighbours that there may be."),
 		neighboursFull: counter("sluice_neighbour_overflows_total", "How often a neighbour could not be added because there were as many as there may be."),
+
+		bandwidthLimit:   gauge("sluice_bandwidth_limit_bytes_per_second", "Bytes of layer 3 that a bandwidth of elastic IPs lets pass in a second, by direction.", "bandwidth", "direction"),
+		bandwidthBytes:   counter("sluice_bandwidth_bytes_total", "Bytes of layer 3 that passed a limited bandwidth, by direction.", "bandwidth", "direction"),
+		bandwidthPackets: counter("sluice_bandwidth_packets_total", "Packets that passed a limited bandwidth, by direction.", "bandwidth", "direction"),
+		bandwidthDropped: counter("sluice_bandwidth_dropped_packets_total", "Packets that were dropped because more came than a bandwidth allows, by direction.", "bandwidth", "direction"),
 
 		open:      gauge("sluice_sessions_open", "Sessions open now, by the kind of entry that translates them.", of("kind")...),
 		opened:    counter("sluice_sessions_opened_total", "Sessions opened, by the kind of entry that translates them.", of("kind")...),
@@ -105,6 +112,7 @@ func (s *allSeries) list() []series {
 	return []series{
 		s.networks, s.info, s.failures, s.repairs, s.claims,
 		s.neighbours, s.neighboursMost, s.neighboursFull,
+		s.bandwidthLimit, s.bandwidthBytes, s.bandwidthPackets, s.bandwidthDropped,
 		s.open, s.opened, s.limit, s.rateLimit, s.refused,
 		s.bytes, s.packets, s.hits, s.misses, s.misplaced,
 		s.portsUsed, s.portsFree, s.portsRatio, s.portsRefused,

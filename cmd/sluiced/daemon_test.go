@@ -60,6 +60,10 @@ func (k *fakeKernel) Neighbours() (dataplane.Neighbours, error) {
 	return dataplane.Neighbours{}, fs.ErrNotExist
 }
 
+func (k *fakeKernel) Bandwidths(context.Context) ([]dataplane.BandwidthTraffic, error) {
+	return nil, nil
+}
+
 func (k *fakeKernel) Remove(_ context.Context, id string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

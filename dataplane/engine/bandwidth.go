@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"time"
 
 	"sluice/dataplane"
@@ -33,6 +34,11 @@ func (j *job) holdBandwidths() {
 	if err != nil {
 		j.runner.Add(err)
 	}
+}
+
+// Bandwidths returns what was counted of each Bandwidth that is held, by ID.
+func (e *Engine) Bandwidths(context.Context) ([]dataplane.BandwidthTraffic, error) {
+	return e.shaper.Traffic()
 }
 
 // bandwidthsAgain is how long what was compared of the bandwidths at a public device is not

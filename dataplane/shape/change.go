@@ -64,11 +64,24 @@ func (p *public) change(want *tree) (changes int, err error) {
 // they are gone. What their queues have dropped and sent is kept with their bandwidth.
 func (p *public) removeClasses(way int, which func(minor uint16) bool) (changes int, err error) {
 	have := p.have
+	var going []uint16
 	for _, minor := range slices.Backward(have.downwards(way)) {
-		if !which(minor) && !have.belongs(way, minor, which) {
-			continue
+		if which(minor) || have.belongs(way, minor, which) {
+			going = append(going, minor)
 		}
+	}
+	if len(going) == 0 {
+		return 0, nil
+	}
+	c, err := p.counted(way)
+	if err != nil {
+		return 0, err
+	}
+	for _, minor := range going {
 		changes++
+		if err := p.remember(way, minor, c); err != nil {
+			return changes, err
+		}
 		if err := p.control.removeClass(p.ifbs[way], minor); err != nil {
 			return changes, fmt.Errorf("remove class 1:%x of %s: %w", minor, p.key.links()[way], err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"sluice/dataplane"
 	"sluice/dataplane/netns"
 )
 
@@ -16,8 +17,8 @@ import (
 const (
 	tcaKind, tcaOptions, tcaStats2, tcaStab = 1, 2, 7, 8
 
-	statsBasic, statsQueue = 1, 3 // TCA_STATS_
-	stabBase               = 1
+	statsBasic, statsQueue, statsPackets = 1, 3, 8 // TCA_STATS_
+	stabBase                             = 1
 
 	htbParms, htbInit, htbRate64, htbCeil64        = 1, 2, 6, 7
 	tbfParms, tbfRate64, tbfBurst                  = 1, 4, 6
@@ -39,11 +40,9 @@ type object struct {
 	kind           string
 	options        []byte
 	stab           []byte
-	sent           volume
+	sent           dataplane.Volume
 	drops          uint32
 }
-
-type volume struct{ bytes, packets uint64 }
 
 // control speaks to traffic control in a namespace.
 type control struct {
@@ -142,7 +141,9 @@ func (o *object) readStats(d *netlink.AttributeDecoder) error {
 	for d.Next() {
 		switch b := d.Bytes(); {
 		case d.Type() == statsBasic && len(b) >= 12:
-			o.sent.bytes, o.sent.packets = binary.NativeEndian.Uint64(b), uint64(binary.NativeEndian.Uint32(b[8:]))
+			o.sent.Bytes, o.sent.Packets = binary.NativeEndian.Uint64(b), uint64(binary.NativeEndian.Uint32(b[8:]))
+		case d.Type() == statsPackets && len(b) >= 8:
+			o.sent.Packets = binary.NativeEndian.Uint64(b)
 		case d.Type() == statsQueue && len(b) >= 12:
 			o.drops = binary.NativeEndian.Uint32(b[8:])
 		}
