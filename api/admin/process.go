@@ -23,6 +23,7 @@ type Info struct {
 	Config    string    `json:"config,omitempty"`  // file; empty: the built-in configuration
 	Listen    string    `json:"listen"`            // address of the signed API
 	Metrics   string    `json:"metrics,omitempty"` // address of Prometheus' /metrics; empty: none
+	Absent    []string  `json:"absent,omitempty"`  // those of Listen and Metrics whose address is not this machine's now
 	DataDir   string    `json:"dataDir"`
 	Ready     bool      `json:"ready"`
 }

@@ -141,7 +141,7 @@ func copyStore(c *cobra.Command, f *adminFlags, dir string) (path string, from s
 	path, storeErr := copyStopped(dir)
 	if storeErr != nil {
 		// With a daemon that runs, and is not reached, the store is locked.
-		return "", from, errors.Join(err, storeErr)
+		return "", from, fmt.Errorf("%w; and the store of one that is stopped cannot be copied: %w", err, storeErr)
 	}
 	return path, from, nil
 }

@@ -48,6 +48,9 @@ func printStatus(w io.Writer, info admin.Info, networks []admin.Network) error {
 		fmt.Fprintf(w, ", metrics at http://%s/metrics", info.Metrics)
 	}
 	fmt.Fprintln(w)
+	for _, address := range info.Absent {
+		fmt.Fprintf(w, "%s is no address of this machine now: nobody reaches it until it is\n", address)
+	}
 	failed := 0
 	if len(networks) > 0 {
 		out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

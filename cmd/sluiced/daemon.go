@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -119,7 +118,13 @@ type process struct {
 func (p *process) Info() admin.Info {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.info
+	i := p.info
+	for _, address := range []string{i.Listen, i.Metrics} {
+		if absent(address) {
+			i.Absent = append(i.Absent, address)
+		}
+	}
+	return i
 }
 
 // Ready implements admin.Process.
@@ -355,12 +360,12 @@ func (d *daemon) serve(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", d.config.Listen)
+	l, err := listen(ctx, d.config.Listen, d.log)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return fmt.Errorf("listen on %s: %w", d.config.Listen, err)
+		return err
 	}
 	d.info.listening(l.Addr().String())
 	d.info.ready.Store(true)

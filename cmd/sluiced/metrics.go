@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 
 	"sluice/api/edge"
@@ -52,12 +50,12 @@ func (s *metricsSite) String() string { return "metrics" }
 
 // Run serves until ctx ends, lets running scrapes finish, and returns nil.
 func (s *metricsSite) Run(ctx context.Context) error {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.address)
+	l, err := listen(ctx, s.address, s.log)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return fmt.Errorf("listen on %s: %w", s.address, err)
+		return err
 	}
 	s.listening(l.Addr().String())
 	s.log.Info("metrics listen", "address", l.Addr().String())
