@@ -127,7 +127,7 @@ hide_pre_shared_keys: true
 audit_interval: 250ms
 full_audit_interval: 1h
 regions: [{id: r1, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]}]
-quotas: {vpcs: 1, secondary_cidrs: 20, route_tables: 21, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6,
+quotas: {vpcs: 1, secondary_cidrs: 20, route_tables: 21, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6, elastic_ips_per_package: 61, common_bandwidth_packages: 62,
   nat_gateways_per_vpc: 66, forward_entries: 7, forward_entry_ports: 77, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10,
   customer_gateways: 12, vpn_connections_per_gateway: 13, vpn_routes_per_gateway: 14, vpn_policy_routes_per_gateway: 15, tags: 16}
 accounts: {a1: {quotas: {vpcs: 11}}, a2: {}}
@@ -160,7 +160,7 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 	if c.Metrics != (Metrics{Listen: "[::1]:8681", Keep: 24 * time.Hour}) {
 		t.Errorf("metrics: %+v", c.Metrics)
 	}
-	quotas := settings.Quotas{"vpcs": 1, "secondary_cidrs": 20, "route_tables": 21, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6,
+	quotas := settings.Quotas{"vpcs": 1, "secondary_cidrs": 20, "route_tables": 21, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6, "elastic_ips_per_package": 61, "common_bandwidth_packages": 62,
 		"nat_gateways_per_vpc": 66, "forward_entries": 7, "forward_entry_ports": 77, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10,
 		"customer_gateways": 12, "vpn_connections_per_gateway": 13, "vpn_routes_per_gateway": 14, "vpn_policy_routes_per_gateway": 15, "tags": 16}
 	if !maps.Equal(c.Settings.Quotas, quotas) {

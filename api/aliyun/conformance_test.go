@@ -39,6 +39,9 @@ func subjectOf(t *testing.T, action string) *subject {
 	case slices.Contains(vgwActions, action):
 		w := newVGWWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
+	case slices.Contains(bandwidthActions, action):
+		w := newBandwidthWorld(t)
+		return &subject{w.Plane, w.s, w.good(action)}
 	case slices.Contains(vpnConnectionActions, action):
 		w := newVPNWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
@@ -78,6 +81,7 @@ func (w *subject) owners(id string) (found []resource.Resource) {
 	add(get(v.VSwitches, id))
 	add(get(v.Instances, id))
 	add(get(v.ElasticIPs, id))
+	add(get(v.CommonPackages, id))
 	add(get(v.NATGateways, id))
 	add(get(v.VPNGateways, id))
 	add(get(v.CustomerGateways, id))
@@ -96,17 +100,18 @@ func get[R resource.Resource](t *state.Table[R], id string) (resource.Resource, 
 // filters are id parameters that no good call has: with them a listing is asked for what
 // is there of the kind.
 var filters = map[string]map[string]func(*state.View) string{
-	"DescribeVpcs":                {"VpcId": oldest(func(v *state.View) *state.Table[*resource.VPC] { return v.VPCs })},
-	"DescribeVRouters":            {"VRouterId": oldest(func(v *state.View) *state.Table[*resource.VRouter] { return v.VRouters })},
-	"DescribeVSwitches":           {"VSwitchId": oldest(vswitches), "VpcId": oldest(vpcs)},
-	"DescribeRouteTables":         {"RouteTableId": oldest(tables)},
-	"DescribeRouteTableList":      {"RouteTableId": oldest(tables), "VpcId": oldest(vpcs)},
-	"DescribeEipAddresses":        {"AllocationId": oldest(func(v *state.View) *state.Table[*resource.ElasticIP] { return v.ElasticIPs })},
-	"DescribeNatGateways":         {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways }), "VpcId": oldest(vpcs)},
-	"DescribeForwardTableEntries": {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
-	"DescribeSnatTableEntries":    {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
-	"DescribeVpnGateways":         {"VpcId": oldest(vpcs)},
-	"DescribeCustomerGateways":    {"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
+	"DescribeVpcs":                    {"VpcId": oldest(func(v *state.View) *state.Table[*resource.VPC] { return v.VPCs })},
+	"DescribeVRouters":                {"VRouterId": oldest(func(v *state.View) *state.Table[*resource.VRouter] { return v.VRouters })},
+	"DescribeVSwitches":               {"VSwitchId": oldest(vswitches), "VpcId": oldest(vpcs)},
+	"DescribeRouteTables":             {"RouteTableId": oldest(tables)},
+	"DescribeRouteTableList":          {"RouteTableId": oldest(tables), "VpcId": oldest(vpcs)},
+	"DescribeEipAddresses":            {"AllocationId": oldest(func(v *state.View) *state.Table[*resource.ElasticIP] { return v.ElasticIPs })},
+	"DescribeCommonBandwidthPackages": {"BandwidthPackageId": oldest(func(v *state.View) *state.Table[*resource.CommonPackage] { return v.CommonPackages })},
+	"DescribeNatGateways":             {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways }), "VpcId": oldest(vpcs)},
+	"DescribeForwardTableEntries":     {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
+	"DescribeSnatTableEntries":        {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
+	"DescribeVpnGateways":             {"VpcId": oldest(vpcs)},
+	"DescribeCustomerGateways":        {"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
 	"DescribeVpnConnections": {"VpnGatewayId": oldest(func(v *state.View) *state.Table[*resource.VPNGateway] { return v.VPNGateways }),
 		"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
 }
@@ -140,6 +145,7 @@ var within = map[string]string{
 var withoutID = map[string]string{
 	"CreateVpc":                             "its parameters name no resource",
 	"AllocateEipAddress":                    "its parameters name no resource",
+	"CreateCommonBandwidthPackage":          "its parameters name no resource",
 	"CreateCustomerGateway":                 "its parameters name no resource",
 	"DescribeRegions":                       "its parameters name no resource",
 	"DescribeZones":                         "its parameters name no resource",

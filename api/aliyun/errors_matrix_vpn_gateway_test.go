@@ -34,7 +34,7 @@ func newVGWWorld(t *testing.T) *vgwWorld {
 	t.Helper()
 	p := planetest.New(t)
 	a := planetest.Alice
-	w := &vgwWorld{Plane: p, s: NewService(p.Network, p.EIP, p.NAT, nil, p.VPN, p.Tags)}
+	w := &vgwWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Tags)}
 	w.vpc = p.VPC(a, "10.0.0.0/16").VPC
 	w.vswitch = p.VSwitch(a, w.vpc, "10.0.1.0/24")
 	w.empty = p.VPC(a, "10.0.0.0/16").VPC

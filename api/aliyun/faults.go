@@ -53,7 +53,7 @@ func faultCode(action string, r fault.Reason) (refusal, bool) {
 // from another action's.
 var faults = map[fault.Reason]refusal{
 	// not found
-	fault.RegionNotFound:        {code: "InvalidRegionId.NotFound"},
+	fault.RegionNotFound:        {code: "InvalidRegionId.NotFound", message: `"RegionId" is not supported`},
 	fault.ZoneNotFound:          {code: "InvalidZoneId.NotFound", message: "Specified zone"},
 	fault.VPCNotFound:           {code: "InvalidVpcId.NotFound", message: "Specified VPC"},
 	fault.VRouterNotFound:       {code: "InvalidVRouterId.NotFound", message: "Specified virtual router"},
@@ -215,6 +215,18 @@ var faults = map[fault.Reason]refusal{
 	fault.CustomerGatewayExists:         {code: "InvalidIpAddress.AlreadyExist"},
 	fault.CustomerGatewayHasConnections: {code: "DependencyViolation.VpnConnection", message: "CustomerGateway"},
 	fault.QuotaCustomerGateway:          {code: "Resource.QuotaFull"},
+
+	// common bandwidth packages
+	fault.PackageNotFound:       {code: "InvalidBandwidthPackageId.NotFound"},
+	fault.PackageBandwidth:      {http: 400, code: "InvalidParameter", message: `The specified parameter "Bandwidth" is not valid: %s.`},
+	fault.PackageRatio:          {http: 400, code: "InvalidParameter", message: `The specified parameter "Ratio" is not valid: %s.`},
+	fault.PackageElasticIP:      {code: "InvalidIpInstanceId.NotFound"},
+	fault.PackageHasElasticIPs:  {code: "DependencyViolation.ip"},
+	fault.InPackage:             {code: "IpInstanceId.AlreadyInBandwidthPackage"},
+	fault.NotInPackage:          {http: 400, code: "OperationUnsupported.IpNotInCbwp", message: "The specified EIP is not in the bandwidth package."},
+	fault.PackagePrepaid:        {code: "IpInstanceId.ChargeType.NotSupport"},
+	fault.QuotaPackage:          {http: 400, code: "QuotaExceeded.CommonBandwidthPackage", message: "Common bandwidth package quota exceeded."},
+	fault.QuotaPackageElasticIP: {code: "IpInstanceId.QuotaExceeded"},
 
 	// tags
 	fault.TagsMissing:         {http: 400, code: "MissingParameter", message: `The input parameter "Tag.1.Key" that is mandatory for processing this request is not supplied.`},

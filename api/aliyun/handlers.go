@@ -3,6 +3,7 @@ package aliyun
 import (
 	"time"
 
+	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/monitor"
 	"sluice/controlplane/nat"
@@ -23,13 +24,15 @@ type Service struct {
 	monitor *monitor.Service
 	vpn     *vpn.Service
 	tags    *tags.Service
+
+	bandwidth *bandwidth.Service
 }
 
 var _ Actions = (*Service)(nil)
 
 // NewService returns what answers the actions.
-func NewService(n *network.Service, e *eip.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, t *tags.Service) *Service {
-	return &Service{network: n, eip: e, nat: g, monitor: m, vpn: v, tags: t}
+func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, t *tags.Service) *Service {
+	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, tags: t}
 }
 
 // timestamp writes a time as the documents' examples do: UTC, to the second.

@@ -9,8 +9,11 @@ import (
 // DeletionProtection implements Actions.
 func (s *Service) DeletionProtection(ctx context.Context, c identity.Caller, r *DeletionProtectionRequest) (*DeletionProtectionResponse, error) {
 	protect := s.eip.Protect
-	if r.Type == "NATGW" {
+	switch r.Type {
+	case "NATGW":
 		protect = s.nat.Protect
+	case "CBWP":
+		protect = s.bandwidth.Protect
 	}
 	return &DeletionProtectionResponse{}, protect(ctx, c, r.RegionId, r.InstanceId, r.ProtectionEnable)
 }

@@ -82,9 +82,10 @@ func (s *Service) DescribeEipAddresses(_ context.Context, c identity.Caller, r *
 	f := eip.Filter{
 		Region: r.RegionId, Addresses: r.EipAddress, Names: one(r.EipName), Prepaid: one(eipChargeWords.of(r.ChargeType)),
 		BoundTypes: one(bindingWords.of(r.AssociatedInstanceType)), BoundIDs: one(r.AssociatedInstanceId),
+		Packages: one(r.BandwidthPackageId),
 		Labelled: labelled(r.ResourceGroupId, r.Tag),
 		// Of what no address has.
-		None: differs(r.ISP, eipLine) || r.LockReason != nil || r.BandwidthPackageId != nil || r.PublicIpAddressPoolId != nil ||
+		None: differs(r.ISP, eipLine) || r.LockReason != nil || r.PublicIpAddressPoolId != nil ||
 			r.SegmentInstanceId != nil || is(r.SecurityProtectionEnabled) || is(r.ServiceManaged),
 	}
 	if r.AllocationId != nil {
@@ -125,7 +126,8 @@ func (s *Service) elasticIP(e eip.ElasticIP) DescribeEipAddressesEipAddress {
 		IpAddress:          e.Address.String(),
 		AllocationId:       e.ID,
 		Status:             eipStatus[e.Status],
-		Bandwidth:          e.Bandwidth,
+		Bandwidth:          e.Holds(),
+		BandwidthPackageId: e.Package,
 		InternetChargeType: trafficChargeWords.wire(e.ByTraffic),
 		AllocationTime:     timestamp(e.CreatedAt),
 		ChargeType:         eipChargeWords.wire(e.Prepaid),
@@ -142,6 +144,9 @@ func (s *Service) elasticIP(e eip.ElasticIP) DescribeEipAddressesEipAddress {
 		HasReservationData: "false",
 		ResourceGroupId:    s.tags.Group(e.ElasticIP),
 		Tags:               DescribeEipAddressesEipAddressTags{showTags[DescribeEipAddressesEipAddressTag](s.tags.Of(e.ID))},
+	}
+	if e.Shares != nil {
+		x.BandwidthPackageType, x.BandwidthPackageBandwidth = "CommonBandwidthPackage", strconv.Itoa(e.Shares.Bandwidth)
 	}
 	if e.Binding != nil {
 		x.InstanceType, x.InstanceId, x.InstanceRegionId = bindingWords.wire(e.Binding.Type), e.Binding.ID, e.Region

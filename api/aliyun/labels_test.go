@@ -17,14 +17,15 @@ import (
 // labelledKinds are the actions that make something that may have tags: what the id of it is
 // called, which listing shows it, and its type for ListTagResources.
 var labelledKinds = map[string]struct{ id, listing, kind string }{
-	"CreateVpc":             {"VpcId", "DescribeVpcs", "vpc"},
-	"CreateVSwitch":         {"VSwitchId", "DescribeVSwitches", "VSwitch"},
-	"CreateRouteTable":      {"RouteTableId", "DescribeRouteTableList", "RouteTable"},
-	"AllocateEipAddress":    {"AllocationId", "DescribeEipAddresses", "Eip"},
-	"CreateNatGateway":      {"NatGatewayId", "DescribeNatGateways", "NatGateway"},
-	"CreateVpnGateway":      {"VpnGatewayId", "DescribeVpnGateways", "VpnGateWay"},
-	"CreateCustomerGateway": {"CustomerGatewayId", "DescribeCustomerGateways", "CustomerGateway"},
-	"CreateVpnConnection":   {"VpnConnectionId", "DescribeVpnConnections", "VpnConnection"},
+	"CreateVpc":                    {"VpcId", "DescribeVpcs", "vpc"},
+	"CreateVSwitch":                {"VSwitchId", "DescribeVSwitches", "VSwitch"},
+	"CreateRouteTable":             {"RouteTableId", "DescribeRouteTableList", "RouteTable"},
+	"AllocateEipAddress":           {"AllocationId", "DescribeEipAddresses", "Eip"},
+	"CreateCommonBandwidthPackage": {"BandwidthPackageId", "DescribeCommonBandwidthPackages", "CommonBandwidthPackage"},
+	"CreateNatGateway":             {"NatGatewayId", "DescribeNatGateways", "NatGateway"},
+	"CreateVpnGateway":             {"VpnGatewayId", "DescribeVpnGateways", "VpnGateWay"},
+	"CreateCustomerGateway":        {"CustomerGatewayId", "DescribeCustomerGateways", "CustomerGateway"},
+	"CreateVpnConnection":          {"VpnConnectionId", "DescribeVpnConnections", "VpnConnection"},
 }
 
 // TestLabels files something of every kind that can be filed under tags and a resource

@@ -37,15 +37,17 @@ func sdkResponse(action string) responses.AcsResponse {
 // documentsOnly are members that the documents have and the public client does
 // not read, so that one more name here is a decision.
 var documentsOnly = map[string]bool{
-	"AssociateVpcCidrBlock.CidrBlock":                                                        true, // the newer client does
-	"AssociateVpcCidrBlock.IpVersion":                                                        true, // likewise
-	"DescribeAccessPoints.AccessPointSet.AccessPointType.AttachedRegionId":                   true, // it reads AttachedRegionNo
-	"DescribeEipAddresses.EipAddresses.EipAddress.Descriptpion":                              true, // it reads Descritpion
-	"DescribeRouteTables.RouteTables.RouteTable.RouterType":                                  true,
-	"DescribeRouteTables.RouteTables.RouteTable.RouterId":                                    true,
-	"DescribeRouteTables.RouteTables.RouteTable.RouteEntrys.RouteEntry.NextHops.NextHopItem": true, // it reads NextHop
-	"DescribeZones.Zones.Zone.AvailableResourceCreation":                                     true,
-	"DescribeZones.Zones.Zone.AvailableDiskCategories":                                       true,
+	"AssociateVpcCidrBlock.CidrBlock":                                                                                  true, // the newer client does
+	"AssociateVpcCidrBlock.IpVersion":                                                                                  true, // likewise
+	"DescribeAccessPoints.AccessPointSet.AccessPointType.AttachedRegionId":                                             true, // it reads AttachedRegionNo
+	"DescribeCommonBandwidthPackages.CommonBandwidthPackages.CommonBandwidthPackage.ZoneId":                            true,
+	"DescribeCommonBandwidthPackages.CommonBandwidthPackages.CommonBandwidthPackage.PublicIpAddresses.PublicIpAddress": true, // it reads PublicIpAddresse
+	"DescribeEipAddresses.EipAddresses.EipAddress.Descriptpion":                                                        true, // it reads Descritpion
+	"DescribeRouteTables.RouteTables.RouteTable.RouterType":                                                            true,
+	"DescribeRouteTables.RouteTables.RouteTable.RouterId":                                                              true,
+	"DescribeRouteTables.RouteTables.RouteTable.RouteEntrys.RouteEntry.NextHops.NextHopItem":                           true, // it reads NextHop
+	"DescribeZones.Zones.Zone.AvailableResourceCreation":                                                               true,
+	"DescribeZones.Zones.Zone.AvailableDiskCategories":                                                                 true,
 }
 
 // TestPublicClientReadsEveryMember gives every member of every answer a value

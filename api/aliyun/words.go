@@ -69,11 +69,13 @@ var (
 	taggedWords = words[resource.Kind]{
 		{"VPC", resource.KindVPC}, {"VSWITCH", resource.KindVSwitch}, {"ROUTETABLE", resource.KindRouteTable},
 		{"EIP", resource.KindElasticIP}, {"NATGATEWAY", resource.KindNATGateway}, {"VpnGateway", resource.KindVPNGateway},
-		{"CUSTOMERGATEWAY", resource.KindCustomerGateway}, {"VPNCONNECTION", resource.KindVPNConnection}}
+		{"CUSTOMERGATEWAY", resource.KindCustomerGateway}, {"VPNCONNECTION", resource.KindVPNConnection},
+		{"COMMONBANDWIDTHPACKAGE", resource.KindCommonPackage}}
 	// Those of which one has a resource group of its own.
 	groupedWords = words[resource.Kind]{
 		{"vpc", resource.KindVPC}, {"eip", resource.KindElasticIP}, {"natgateway", resource.KindNATGateway},
-		{"VpnGateway", resource.KindVPNGateway}, {"CustomerGateway", resource.KindCustomerGateway}}
+		{"VpnGateway", resource.KindVPNGateway}, {"CustomerGateway", resource.KindCustomerGateway},
+		{"bandwidthpackage", resource.KindCommonPackage}}
 
 	// The specifications of a NAT gateway (NAT Gateway API reference, CreateNatGateway), and
 	// XLarge.1, of which the documents know only the name.
@@ -95,6 +97,8 @@ var (
 	vpnChargeShownWords = words[bool]{{"PostpayByFlow", false}, {"Prepay", true}}
 	// Whether it is charged by traffic.
 	trafficChargeWords = words[bool]{{"PayByBandwidth", false}, {"PayByTraffic", true}}
+	packageChargeWords = words[resource.PackageCharge]{
+		{"PayByBandwidth", resource.ByBandwidth}, {"PayBy95", resource.By95thPercentile}, {"PayByTraffic", resource.ByVolume}, {"PayByDominantTraffic", resource.ByDominantTraffic}}
 )
 
 // Spec returns the specification that a NAT gateway with these limits has; empty if the

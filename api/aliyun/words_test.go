@@ -48,6 +48,8 @@ func TestWords(t *testing.T) {
 			return func(w string) string { return eipChargeWords.wire(*eipChargeWords.of(&w)) }
 		case "AllocateEipAddress.InternetChargeType":
 			return func(w string) string { return trafficChargeWords.wire(*trafficChargeWords.of(&w)) }
+		case "CreateCommonBandwidthPackage.InternetChargeType":
+			return func(w string) string { return packageChargeWords.wire(*packageChargeWords.of(&w)) }
 		case "CreateVpnGateway.InstanceChargeType":
 			return func(w string) string { return vpnChargeWords.wire(*vpnChargeWords.of(&w)) }
 		case "MoveResourceGroup.ResourceType", "MoveVpnResourceGroup.ResourceType":

@@ -15,6 +15,25 @@ const Version = "2016-04-28"
 // response, or an error: *Error as it stands, *fault.Error by the table in
 // faults.go, anything else as an internal error.
 type Actions interface {
+	// common-bandwidth-package
+	// AddCommonBandwidthPackageIp: Adds an EIP to a shared bandwidth package.
+	AddCommonBandwidthPackageIp(ctx context.Context, c identity.Caller, r *AddCommonBandwidthPackageIpRequest) (*AddCommonBandwidthPackageIpResponse, error)
+	// CreateCommonBandwidthPackage: Creates a shared bandwidth package for EIPs.
+	CreateCommonBandwidthPackage(ctx context.Context, c identity.Caller, r *CreateCommonBandwidthPackageRequest) (*CreateCommonBandwidthPackageResponse, error)
+	// DeleteCommonBandwidthPackage: Deletes a shared bandwidth package.
+	DeleteCommonBandwidthPackage(ctx context.Context, c identity.Caller, r *DeleteCommonBandwidthPackageRequest) (*DeleteCommonBandwidthPackageResponse, error)
+	// DescribeCommonBandwidthPackages: Lists shared bandwidth packages, paged.
+	DescribeCommonBandwidthPackages(ctx context.Context, c identity.Caller, r *DescribeCommonBandwidthPackagesRequest) (*DescribeCommonBandwidthPackagesResponse, error)
+	// ModifyCommonBandwidthPackageAttribute: Changes a shared bandwidth package's name and description.
+	ModifyCommonBandwidthPackageAttribute(ctx context.Context, c identity.Caller, r *ModifyCommonBandwidthPackageAttributeRequest) (*ModifyCommonBandwidthPackageAttributeResponse, error)
+	// ModifyCommonBandwidthPackageSpec: Changes a shared bandwidth package's bandwidth.
+	ModifyCommonBandwidthPackageSpec(ctx context.Context, c identity.Caller, r *ModifyCommonBandwidthPackageSpecRequest) (*ModifyCommonBandwidthPackageSpecResponse, error)
+	// RemoveCommonBandwidthPackageIp: Takes an EIP out of a shared bandwidth package.
+	RemoveCommonBandwidthPackageIp(ctx context.Context, c identity.Caller, r *RemoveCommonBandwidthPackageIpRequest) (*RemoveCommonBandwidthPackageIpResponse, error)
+	// ModifyCommonBandwidthPackageIpBandwidth: Sets the most that one EIP may have of its package's bandwidth.
+	ModifyCommonBandwidthPackageIpBandwidth(ctx context.Context, c identity.Caller, r *ModifyCommonBandwidthPackageIpBandwidthRequest) (*ModifyCommonBandwidthPackageIpBandwidthResponse, error)
+	// CancelCommonBandwidthPackageIpBandwidth: Lets one EIP have all of its package's bandwidth again.
+	CancelCommonBandwidthPackageIpBandwidth(ctx context.Context, c identity.Caller, r *CancelCommonBandwidthPackageIpBandwidthRequest) (*CancelCommonBandwidthPackageIpBandwidthResponse, error)
 	// customer-gateway
 	// CreateCustomerGateway: Registers the public address (and AS number) of an on-premises gateway as a customer gateway.
 	CreateCustomerGateway(ctx context.Context, c identity.Caller, r *CreateCustomerGatewayRequest) (*CreateCustomerGatewayResponse, error)
@@ -202,6 +221,100 @@ type Actions interface {
 }
 
 var actions = map[string]action{
+	"AddCommonBandwidthPackageIp": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"IpType", []string{"EIP"}, "only elastic IPs share a bandwidth"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeAddCommonBandwidthPackageIp,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.AddCommonBandwidthPackageIp(ctx, c, r.(*AddCommonBandwidthPackageIpRequest)))
+		},
+	},
+	"CreateCommonBandwidthPackage": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"ISP", []string{"BGP"}, "there is one line, the region's public network"},
+			{"Zone", nil, "packages are of a region"},
+			{"SecurityProtectionTypes", nil, "there is no protection against floods to be bought"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCreateCommonBandwidthPackage,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateCommonBandwidthPackage(ctx, c, r.(*CreateCommonBandwidthPackageRequest)))
+		},
+	},
+	"DeleteCommonBandwidthPackage": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeleteCommonBandwidthPackage,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteCommonBandwidthPackage(ctx, c, r.(*DeleteCommonBandwidthPackageRequest)))
+		},
+	},
+	"DescribeCommonBandwidthPackages": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeCommonBandwidthPackages,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeCommonBandwidthPackages(ctx, c, r.(*DescribeCommonBandwidthPackagesRequest)))
+		},
+	},
+	"ModifyCommonBandwidthPackageAttribute": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyCommonBandwidthPackageAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyCommonBandwidthPackageAttribute(ctx, c, r.(*ModifyCommonBandwidthPackageAttributeRequest)))
+		},
+	},
+	"ModifyCommonBandwidthPackageSpec": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyCommonBandwidthPackageSpec,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyCommonBandwidthPackageSpec(ctx, c, r.(*ModifyCommonBandwidthPackageSpecRequest)))
+		},
+	},
+	"RemoveCommonBandwidthPackageIp": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRemoveCommonBandwidthPackageIp,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RemoveCommonBandwidthPackageIp(ctx, c, r.(*RemoveCommonBandwidthPackageIpRequest)))
+		},
+	},
+	"ModifyCommonBandwidthPackageIpBandwidth": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyCommonBandwidthPackageIpBandwidth,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyCommonBandwidthPackageIpBandwidth(ctx, c, r.(*ModifyCommonBandwidthPackageIpBandwidthRequest)))
+		},
+	},
+	"CancelCommonBandwidthPackageIpBandwidth": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCancelCommonBandwidthPackageIpBandwidth,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CancelCommonBandwidthPackageIpBandwidth(ctx, c, r.(*CancelCommonBandwidthPackageIpBandwidthRequest)))
+		},
+	},
 	"CreateCustomerGateway": {
 		writes: true, token: true,
 		unserved: []unserved{
@@ -1125,13 +1238,11 @@ var actions = map[string]action{
 var unsupportedActions = map[string]bool{
 	"ActivateRouterInterface":                           true,
 	"AddBandwidthPackageIps":                            true,
-	"AddCommonBandwidthPackageIp":                       true,
 	"AssociateGlobalAccelerationInstance":               true,
 	"CancelPhysicalConnection":                          true,
 	"ConnectRouterInterface":                            true,
 	"ConvertBandwidthPackage":                           true,
 	"CreateBandwidthPackage":                            true,
-	"CreateCommonBandwidthPackage":                      true,
 	"CreateGlobalAccelerationInstance":                  true,
 	"CreatePhysicalConnection":                          true,
 	"CreateRouterInterface":                             true,
@@ -1140,7 +1251,6 @@ var unsupportedActions = map[string]bool{
 	"CreateVirtualBorderRouter":                         true,
 	"DeactivateRouterInterface":                         true,
 	"DeleteBandwidthPackage":                            true,
-	"DeleteCommonBandwidthPackage":                      true,
 	"DeleteGlobalAccelerationInstance":                  true,
 	"DeletePhysicalConnection":                          true,
 	"DeleteRouterInterface":                             true,
@@ -1149,7 +1259,6 @@ var unsupportedActions = map[string]bool{
 	"DeleteVirtualBorderRouter":                         true,
 	"DescribeBandwidthPackagePublicIpMonitorData":       true,
 	"DescribeBandwidthPackages":                         true,
-	"DescribeCommonBandwidthPackages":                   true,
 	"DescribeEipMonitorData":                            true,
 	"DescribeGlobalAccelerationInstances":               true,
 	"DescribePhysicalConnections":                       true,
@@ -1163,8 +1272,6 @@ var unsupportedActions = map[string]bool{
 	"EnablePhysicalConnection":                          true,
 	"ModifyBandwidthPackageAttribute":                   true,
 	"ModifyBandwidthPackageSpec":                        true,
-	"ModifyCommonBandwidthPackageAttribute":             true,
-	"ModifyCommonBandwidthPackageSpec":                  true,
 	"ModifyGlobalAccelerationInstanceAttributes":        true,
 	"ModifyGlobalAccelerationInstanceSpec":              true,
 	"ModifyPhysicalConnectionAttribute":                 true,
@@ -1176,7 +1283,6 @@ var unsupportedActions = map[string]bool{
 	"QueryMetricList":                                   true,
 	"RecoverVirtualBorderRouter":                        true,
 	"RemoveBandwidthPackageIps":                         true,
-	"RemoveCommonBandwidthPackageIp":                    true,
 	"TerminatePhysicalConnection":                       true,
 	"TerminateVirtualBorderRouter":                      true,
 	"UnassociateGlobalAccelerationInstance":             true,

@@ -550,7 +550,7 @@ type DescribeEipAddressesEipAddress struct {
 	InstanceType string `json:"InstanceType" xml:"InstanceType"`
 	// Object bound to; empty when unbound.
 	InstanceId string `json:"InstanceId" xml:"InstanceId"`
-	// Rate limit; 5 by default.
+	// Rate limit; 5 by default. In a common bandwidth package what it may have of that, as today's clients read it.
 	Bandwidth          int    `json:"Bandwidth" xml:"Bandwidth"`
 	InternetChargeType string `json:"InternetChargeType" xml:"InternetChargeType"`
 	// Lock reasons; no child elements when nothing is locked. The table speaks of plain strings, the data type of an element with a LockReason, which is also what public clients read.
@@ -567,6 +567,10 @@ type DescribeEipAddressesEipAddress struct {
 	Description  string `json:"Description" xml:"Description"` // set by fill; clients depend on this spelling
 	// Only in the example: the common bandwidth package that holds the EIP; empty when none.
 	BandwidthPackageId string `json:"BandwidthPackageId" xml:"BandwidthPackageId"`
+	// CommonBandwidthPackage; empty without one. Not in the documents.
+	BandwidthPackageType string `json:"BandwidthPackageType" xml:"BandwidthPackageType"`
+	// bandwidth of the common bandwidth package; empty without one. Not in the documents.
+	BandwidthPackageBandwidth string `json:"BandwidthPackageBandwidth" xml:"BandwidthPackageBandwidth"`
 	// Only in the example, empty there for PostPaid.
 	ExpiredTime string `json:"ExpiredTime" xml:"ExpiredTime"`
 	// BGP: the region's public network. Not in the documents.
@@ -577,7 +581,7 @@ type DescribeEipAddressesEipAddress struct {
 	Mode string `json:"Mode" xml:"Mode"`
 	// Normal. Not in the documents.
 	BusinessStatus string `json:"BusinessStatus" xml:"BusinessStatus"`
-	// Rate limit of the address, whatever package it is in. Not in the documents.
+	// Rate limit when it is in no common bandwidth package. Not in the documents.
 	EipBandwidth string `json:"EipBandwidth" xml:"EipBandwidth"`
 	// Region of the object bound to; empty when unbound. Not in the documents.
 	InstanceRegionId string `json:"InstanceRegionId" xml:"InstanceRegionId"`

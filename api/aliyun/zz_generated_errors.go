@@ -48,6 +48,50 @@ var commonErrors = []Error{
 
 // documentedErrors are the errors that each supported action lists itself.
 var documentedErrors = map[string][]Error{
+	"AddCommonBandwidthPackageIp": {
+		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
+		{404, "InvalidBandwidthPackageId.NotFound", "The specified BandwidthPackageId does not exist in our records."},
+		{404, "InvalidIpInstanceId.NotFound", "The specified Eip InstanceId does not exist in our records."},
+		{400, "IpInstanceId.AlreadyInBandwidthPackage", "The specified Eip InstanceId already in bandwidthPackage."},
+		{400, "IpInstanceId.BizStatusInvalid", "The specified Eip BizStatus is Disable, Cannot add to bandwidthPackage."},
+		{400, "IpInstanceId.ChargeType.NotSupport", "The specified Eip instance is PrePaid type, Cannot add to BandwidthPackage."},
+		{400, "BandwidthPackageId.InvalidBizStatus", "The specified BandwidthPackageId has been FinancialLocked, Cannot add Ip."},
+		{400, "IpInstanceId.QuotaExceeded", "The specified BandwidthPackageId has too many ip in it. exceed the quota , Cannot add more."},
+	},
+	"CreateCommonBandwidthPackage": {
+		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
+	},
+	"DeleteCommonBandwidthPackage": {
+		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
+		{404, "InvalidBandwidthPackageId.NotFound", "The specified BandwidthPackageId does not exist in our records."},
+		{400, "DependencyViolation.ip", "The specified BandwidthPackageId has eip in it."},
+	},
+	"DescribeCommonBandwidthPackages": {
+		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
+	},
+	"ModifyCommonBandwidthPackageAttribute": {
+		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
+		{404, "InvalidBandwidthPackageId.NotFound", "The specified BandwidthPackageId does not exist in our records."},
+	},
+	"ModifyCommonBandwidthPackageSpec": {
+		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
+		{404, "InvalidBandwidthPackageId.NotFound", "The specified BandwidthPackageId does not exist in our records."},
+	},
+	"RemoveCommonBandwidthPackageIp": {
+		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
+		{404, "InvalidBandwidthPackageId.NotFound", "The specified BandwidthPackageId does not exist in our records."},
+		{404, "InvalidIpInstanceId.NotFound", "The specified Eip InstanceId does not exist in our records."},
+	},
+	"ModifyCommonBandwidthPackageIpBandwidth": {
+		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
+		{404, "InvalidBandwidthPackageId.NotFound", "The specified BandwidthPackageId does not exist in our records."},
+		{404, "InvalidIpInstanceId.NotFound", "The specified Eip InstanceId does not exist in our records."},
+	},
+	"CancelCommonBandwidthPackageIpBandwidth": {
+		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
+		{404, "InvalidBandwidthPackageId.NotFound", "The specified BandwidthPackageId does not exist in our records."},
+		{404, "InvalidIpInstanceId.NotFound", "The specified Eip InstanceId does not exist in our records."},
+	},
 	"CreateCustomerGateway": {
 		{403, "Forbidden.SubUser", "User not authorized to operate on the specified resource as your account is created by another user."},
 		{403, "Forbidden", "User not authorized to operate on the specified resource."},

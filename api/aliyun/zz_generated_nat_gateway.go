@@ -1133,7 +1133,7 @@ type ListEnhanhcedNatGatewayAvailableZonesZone struct {
 type DeletionProtectionRequest struct {
 	RegionId   string
 	InstanceId string
-	// kind of InstanceId. Today's clients also know CBWP, a common bandwidth package, of which there are none yet.
+	// kind of InstanceId; CBWP is a common bandwidth package.
 	Type             string
 	ProtectionEnable bool
 	// Nil: not given.
@@ -1161,9 +1161,9 @@ func decodeDeletionProtection(p *Params) (any, *Error) {
 		r.InstanceId = v
 	}
 	if v := p.Get("Type"); v != "" {
-		v = spelled(v, "EIP", "NATGW")
-		if !oneOf(v, "EIP", "NATGW") {
-			return nil, invalidParameter("Type").because("it is to be EIP or NATGW.")
+		v = spelled(v, "EIP", "CBWP", "NATGW")
+		if !oneOf(v, "EIP", "CBWP", "NATGW") {
+			return nil, invalidParameter("Type").because("it is to be EIP, CBWP or NATGW.")
 		}
 		r.Type = v
 	}

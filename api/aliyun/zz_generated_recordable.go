@@ -4,6 +4,87 @@ package aliyun
 
 // recordables are what of each supported action may stand in the audit log.
 var recordables = map[string]recordable{
+	"AddCommonBandwidthPackageIp": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"IpInstanceId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"CreateCommonBandwidthPackage": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"Bandwidth", false, nil},
+			{"InternetChargeType", false, nil},
+			{"Ratio", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+			{"ClientToken", false, nil},
+			{"Tag.N.Key", false, nil},
+			{"Tag.N.Value", false, nil},
+			{"ResourceGroupId", false, nil},
+		},
+		elements: []string{"BandwidthPackageId", "ResourceGroupId"},
+	},
+	"DeleteCommonBandwidthPackage": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"Force", false, nil},
+		},
+	},
+	"DescribeCommonBandwidthPackages": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"Name", false, nil},
+			{"SecurityProtectionEnabled", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+			{"Tag.N.Key", false, nil},
+			{"Tag.N.Value", false, nil},
+			{"ResourceGroupId", false, nil},
+		},
+	},
+	"ModifyCommonBandwidthPackageAttribute": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+		},
+	},
+	"ModifyCommonBandwidthPackageSpec": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"Bandwidth", false, nil},
+			{"BandwidthPackageId", false, nil},
+		},
+	},
+	"RemoveCommonBandwidthPackageIp": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"IpInstanceId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"ModifyCommonBandwidthPackageIpBandwidth": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"EipId", false, nil},
+			{"Bandwidth", false, nil},
+		},
+	},
+	"CancelCommonBandwidthPackageIpBandwidth": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"EipId", false, nil},
+		},
+	},
 	"CreateCustomerGateway": {
 		parameters: []recordableParameter{
 			{"RegionId", false, nil},

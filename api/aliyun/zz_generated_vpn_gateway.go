@@ -643,9 +643,9 @@ func decodeTagResources(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION")
-		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION") {
-			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY or VPNCONNECTION.")
+		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE")
+		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE") {
+			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY, VPNCONNECTION or COMMONBANDWIDTHPACKAGE.")
 		}
 		r.ResourceType = v
 	}
@@ -750,9 +750,9 @@ func decodeListTagResources(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION")
-		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION") {
-			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY or VPNCONNECTION.")
+		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE")
+		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE") {
+			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY, VPNCONNECTION or COMMONBANDWIDTHPACKAGE.")
 		}
 		r.ResourceType = v
 	}
@@ -884,9 +884,9 @@ func decodeUntagResources(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION")
-		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION") {
-			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY or VPNCONNECTION.")
+		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE")
+		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE") {
+			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY, VPNCONNECTION or COMMONBANDWIDTHPACKAGE.")
 		}
 		r.ResourceType = v
 	}

@@ -23,6 +23,7 @@ import (
 	"sluice/api/metrics"
 	"sluice/config"
 	"sluice/controlplane/applied"
+	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/inventory"
 	"sluice/controlplane/local"
@@ -225,6 +226,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	actions := aliyun.NewService(
 		network.New(db, &c.Settings, time.Now, log),
 		eip.New(db, &c.Settings, time.Now, rand.Reader, log),
+		bandwidth.New(db, &c.Settings, time.Now, log),
 		nat.New(db, &c.Settings, time.Now, log),
 		monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
 		tunnels,

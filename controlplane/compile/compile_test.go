@@ -160,11 +160,19 @@ var cases = []golden{
 	}},
 	{name: "bandwidths", resources: func() []resource.Resource {
 		with := func(mbit int, e *resource.ElasticIP) *resource.ElasticIP { e.Bandwidth = mbit; return e }
+		in := func(id string, most int, e *resource.ElasticIP) *resource.ElasticIP {
+			e.Package, e.Cap = id, most
+			return e
+		}
 		return append(vpc(), gateway(), defaultRoute, vpnGateway(),
 			with(200, onGateway("eip-2", "203.0.113.12")), with(11, onGateway("eip-1", "203.0.113.13")),
 			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.Host),
 			with(1, nattest.ElasticIP("eip-own", "203.0.113.30", "vpc-a", resource.BoundToHost, "i-1")),
-			with(7, nattest.ElasticIP("eip-was", "203.0.113.41", "vpc-a", "", "")))
+			with(7, nattest.ElasticIP("eip-was", "203.0.113.41", "vpc-a", "", "")),
+			nattest.CommonPackage("cbwp-1", 40), nattest.CommonPackage("cbwp-2", 15), nattest.CommonPackage("cbwp-3", 50),
+			in("cbwp-1", 0, onGateway("eip-4", "203.0.113.15")), in("cbwp-1", 0, onGateway("eip-3", "203.0.113.14")), in("cbwp-1", 3, onGateway("eip-5", "203.0.113.16")),
+			in("cbwp-2", 30, onGateway("eip-6", "203.0.113.17")),
+			in("cbwp-3", 0, nattest.ElasticIP("eip-7", "203.0.113.42", "vpc-a", "", "")))
 	}, settings: func(s *settings.Settings) { s.Bandwidth.InboundLeast = 20 }},
 	{name: "bandwidths-not-held", resources: func() []resource.Resource {
 		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"))

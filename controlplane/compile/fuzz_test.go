@@ -66,7 +66,12 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		}
 		e := nattest.ElasticIP(fmt.Sprintf("eip-%d", i), fmt.Sprintf("203.0.113.%d", 10+i), "vpc-a", kind, to)
 		e.Bandwidth = 1 + r.IntN(20)
+		e.Package = pick("", "", "cbwp-0", "cbwp-1", "cbwp-gone")
+		e.Cap = max(0, r.IntN(20)-10)
 		out = append(out, e)
+	}
+	for i := range r.IntN(3) {
+		out = append(out, nattest.CommonPackage(fmt.Sprintf("cbwp-%d", i), 1+r.IntN(20)))
 	}
 	for i := range r.IntN(30) {
 		p := map[string]resource.Protocol{"TCP": resource.TCP, "UDP": resource.UDP, "Any": resource.AnyProtocol}[pick("TCP", "UDP", "Any")]
@@ -342,7 +347,14 @@ func checkBandwidths(t *testing.T, n *dataplane.Network) {
 	t.Helper()
 	ascending(t, "bandwidths", n.Bandwidths, func(a, b dataplane.Bandwidth) int { return cmp.Compare(a.ID, b.ID) })
 	of := map[netip.Addr]string{}
+	wholes := map[string]bool{}
 	for _, b := range n.Bandwidths {
+		wholes[b.ID] = b.Within == ""
+	}
+	for _, b := range n.Bandwidths {
+		if b.Within != "" && !wholes[b.Within] {
+			t.Errorf("bandwidth %+v is a part of what is none, or a part", b)
+		}
 		ascending(t, "elastic IPs of a bandwidth", b.Elastic, netip.Addr.Compare)
 		if len(b.ID) == 0 || len(b.ID) > 64 || b.Outbound < 1 || b.Inbound < max(b.Outbound, 10) {
 			t.Errorf("bandwidth %+v", b)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
@@ -74,6 +75,7 @@ type Plane struct {
 	DB        *state.DB
 	Network   *network.Service
 	EIP       *eip.Service
+	Bandwidth *bandwidth.Service
 	Inventory *inventory.Service
 	NAT       *nat.Service
 	VPN       *vpn.Service
@@ -170,6 +172,7 @@ func (p *Plane) Rewire() {
 	log := slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p.Network = network.New(p.DB, p.Settings, now, log)
 	p.EIP = eip.New(p.DB, p.Settings, now, rand.Reader, log)
+	p.Bandwidth = bandwidth.New(p.DB, p.Settings, now, log)
 	p.Inventory = inventory.New(p.DB, p.Settings, now, log)
 	p.NAT = nat.New(p.DB, p.Settings, now, log)
 	p.Tags = tags.New(p.DB, p.Settings, now, log)

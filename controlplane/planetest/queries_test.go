@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/nat"
@@ -93,6 +94,22 @@ func TestQueries(t *testing.T) {
 				}
 				return e.Binding.ID
 			},
+			"Packages": func(e eip.ElasticIP) any {
+				if e.Shares == nil {
+					return nil
+				}
+				return e.Shares.ID
+			},
+		})
+	check(t, "Bandwidth.List", bandwidth.Query{Region: planetest.Region}, 5,
+		func(q bandwidth.Query, p state.Page) (state.Listing[bandwidth.Status], error) {
+			q.Page = p
+			return w.Bandwidth.List(alice, q)
+		},
+		func(p bandwidth.Status) string { return p.ID },
+		map[string]func(bandwidth.Status) any{
+			"IDs":   func(p bandwidth.Status) any { return p.ID },
+			"Names": func(p bandwidth.Status) any { return p.Name },
 		})
 	check(t, "NAT.Gateways", nat.GatewayQuery{Region: planetest.Region}, 5,
 		func(q nat.GatewayQuery, p state.Page) (state.Listing[nat.GatewayStatus], error) {
@@ -393,6 +410,9 @@ func newListings(t *testing.T) *planetest.Plane {
 		}
 		tables = append(tables, made.ID)
 	}
+	for i := range 5 {
+		put(&resource.CommonPackage{Meta: meta(planetest.Alice, fmt.Sprintf("cbwp-%d", i)), Name: fmt.Sprintf("name-%d", i%2), Bandwidth: 5})
+	}
 	for i := range 12 {
 		bound := ""
 		if i%5 < 2 && i < 8 {
@@ -406,6 +426,9 @@ func newListings(t *testing.T) *planetest.Plane {
 			e.VPC, e.Binding = vpcs[i%5], &resource.Binding{Type: resource.BoundToNATGateway, ID: fmt.Sprintf("ngw-%d", i%5)}
 		case 1:
 			e.VPC, e.Binding = vpcs[i%5], &resource.Binding{Type: resource.BoundToHost, ID: fmt.Sprintf("i-%d", i)}
+		}
+		if i%3 == 1 {
+			e.Package = fmt.Sprintf("cbwp-%d", i%2)
 		}
 		put(e)
 	}
@@ -448,6 +471,7 @@ func newListings(t *testing.T) *planetest.Plane {
 	file(t, w, v.VSwitches.All())
 	file(t, w, v.RouteTables.All())
 	file(t, w, v.ElasticIPs.All())
+	file(t, w, v.CommonPackages.All())
 	file(t, w, v.NATGateways.All())
 	file(t, w, v.VPNGateways.All())
 	file(t, w, v.CustomerGateways.All())

@@ -60,6 +60,11 @@ type ElasticIP struct {
 	// VPC is the network that the address works in, or, once unbound, the one
 	// that it worked in last: whose dataplane has to let it go.
 	VPC string `json:"vpc,omitempty"`
+	// Package is the common bandwidth package whose bandwidth holds in place of its own;
+	// empty: none.
+	Package      string `json:"package,omitempty"`
+	PackageSince int64  `json:"packageSince,omitempty"` // revision of the transaction that put it there
+	Cap          int    `json:"cap,omitempty"`          // Mbit/s that it may have of the package's; 0: all
 }
 
 // Kind implements Resource.

@@ -90,6 +90,7 @@ func testUpgrade(t *testing.T, from int) {
 		t.Fatal(err)
 	}
 	set := planetest.Settings()
+	set.Bandwidth.Held = false // as it was
 	connections := 0
 	for vpc := range db.View().VPCs.All() {
 		got, err := compile.Network(db.View(), set, vpc.ID, func(string, []byte) ([]byte, error) { return []byte("(secret)"), nil })

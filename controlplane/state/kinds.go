@@ -1,6 +1,8 @@
 package state
 
 import (
+	"slices"
+
 	"sluice/controlplane/fault"
 	"sluice/controlplane/resource"
 )
@@ -173,19 +175,39 @@ var kinds = []registered{
 			one(ByVPC, func(e *resource.ElasticIP) string { return e.VPC }),
 			one(ByAddress, func(e *resource.ElasticIP) string { return e.Address.String() }),
 			one(ByBinding, boundTo),
+			one(ByPackage, func(e *resource.ElasticIP) string { return e.Package }),
 			one(ByPublicNet, func(e *resource.ElasticIP) string { return e.PublicNetwork })},
 		NotFound: fault.ElasticIPNotFound, InTransition: fault.ElasticIPStatus, Tags: true,
 		Quotas: []Quota[*resource.ElasticIP]{
-			{Name: "elastic_ips", Default: 20, Counts: "elastic IPs of an account", Reason: fault.QuotaElasticIP, Index: ByAccount}}, // not documented
+			{Name: "elastic_ips", Default: 20, Counts: "elastic IPs of an account", Reason: fault.QuotaElasticIP, Index: ByAccount},                                      // not documented
+			{Name: "elastic_ips_per_package", Default: 100, Counts: "elastic IPs of a common bandwidth package", Reason: fault.QuotaPackageElasticIP, Index: ByPackage}}, // of today's API
 		Blocks: []Block[*resource.ElasticIP]{
-			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBinding}},
+			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBinding},
+			{Of: resource.KindCommonPackage, Reason: fault.PackageHasElasticIPs, Index: ByPackage}},
 		Refers: func(e *resource.ElasticIP, to func(resource.Kind, string)) {
+			to(resource.KindCommonPackage, e.Package)
 			if e.Binding == nil {
 				return // the VPC that it worked in last may be gone
 			}
 			to(resource.KindVPC, e.VPC)
 			to(e.Binding.Type.Kind(), e.Binding.ID)
 		},
+	},
+	Kind[*resource.CommonPackage]{
+		Name: resource.KindCommonPackage, Noun: "common bandwidth package", Table: func(v *View) **Table[*resource.CommonPackage] { return &v.CommonPackages },
+		Indexes:  []Index[*resource.CommonPackage]{byAccount[*resource.CommonPackage](), byRegion[*resource.CommonPackage]()},
+		NotFound: fault.PackageNotFound, Tags: true,
+		Quotas: []Quota[*resource.CommonPackage]{
+			{Name: "common_bandwidth_packages", Default: 20, Counts: "common bandwidth packages of an account", Reason: fault.QuotaPackage, Index: ByAccount}}, // not documented
+		Decides: func(v *View, p *resource.CommonPackage) (networks []string) {
+			for e := range v.ElasticIPs.By(ByPackage, p.ID).All() {
+				if e.Binding != nil && !slices.Contains(networks, e.VPC) {
+					networks = append(networks, e.VPC)
+				}
+			}
+			return networks
+		},
+		Barred: []fault.Reason{fault.PackageHasElasticIPs},
 	},
 	Kind[*resource.NATGateway]{
 		Name: resource.KindNATGateway, Noun: "NAT gateway", Table: func(v *View) **Table[*resource.NATGateway] { return &v.NATGateways },

@@ -26,6 +26,7 @@ const (
 	ByTableID   = "tableID"   // NAT gateway: its DNAT and its SNAT table id
 	ByNextHop   = "nextHop"   // route entry: id of each next hop
 	ByEntryID   = "entryID"   // route entry: resource.EntryID
+	ByPackage   = "package"   // elastic IP: id of the common bandwidth package that it is in
 	ByPublicNet = "publicNet" // elastic IP, VPN gateway: name of its public network
 
 	ByGateway         = "gateway"         // VPN connection, VPN route: VPN gateway id
@@ -69,6 +70,7 @@ type View struct {
 	VSwitches        *Table[*resource.VSwitch]
 	Instances        *Table[*resource.Instance]
 	ElasticIPs       *Table[*resource.ElasticIP]
+	CommonPackages   *Table[*resource.CommonPackage]
 	NATGateways      *Table[*resource.NATGateway]
 	ForwardEntries   *Table[*resource.ForwardEntry]
 	SNATEntries      *Table[*resource.SNATEntry]

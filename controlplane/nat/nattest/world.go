@@ -165,6 +165,11 @@ func ElasticIP(id, ip, vpc string, kind resource.BindingType, to string) *resour
 	return e
 }
 
+// CommonPackage returns a common bandwidth package.
+func CommonPackage(id string, mbit int) *resource.CommonPackage {
+	return &resource.CommonPackage{Meta: meta(id), Bandwidth: mbit, Charge: resource.ByBandwidth, Ratio: 100}
+}
+
 // Route returns a route entry of table vtb-x of vpc-x.
 func Route(vpc, destination string, hops ...resource.NextHop) *resource.RouteEntry {
 	table := "vtb-" + strings.TrimPrefix(vpc, "vpc-")

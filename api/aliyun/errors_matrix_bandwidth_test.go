@@ -1,0 +1,272 @@
+package aliyun
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"sluice/controlplane/eip"
+	"sluice/controlplane/identity"
+	"sluice/controlplane/planetest"
+	"sluice/controlplane/resource"
+)
+
+// bandwidthWorld has common bandwidth packages of Alice's, and elastic IPs for them.
+type bandwidthWorld struct {
+	*planetest.Plane
+	s       *Service
+	vpc     string // with an instance that has elastic IP inside
+	cbwp    string // common bandwidth package, 20 Mbit/s, that inside is in
+	empty   string // another one
+	inside  string // elastic IP in cbwp
+	free    string // elastic IP in no package
+	prepaid string // elastic IP
+	faraway string // elastic IP of another region
+}
+
+func newBandwidthWorld(t *testing.T) *bandwidthWorld {
+	t.Helper()
+	p := planetest.New(t)
+	a := planetest.Alice
+	w := &bandwidthWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Tags)}
+	w.vpc = p.VPC(a, "10.0.0.0/16").VPC
+	host := p.Instance(p.VSwitch(a, w.vpc, "10.0.1.0/24"), "10.0.1.1", resource.Host)
+	w.inside, w.free, w.faraway = p.NewEIP(a).ID, p.NewEIP(a).ID, p.EIPIn(a, planetest.Elsewhere).ID
+	p.Bind(a, w.inside, resource.BoundToHost, host)
+	bought, err := p.EIP.Allocate(context.Background(), a, eip.Request{Region: planetest.Region, Bandwidth: 5, Prepaid: true, Period: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.prepaid = bought.ID
+	for _, id := range []*string{&w.cbwp, &w.empty} {
+		*id = w.must(t, "CreateCommonBandwidthPackage", w.good("CreateCommonBandwidthPackage")).(*CreateCommonBandwidthPackageResponse).BandwidthPackageId
+	}
+	w.must(t, "AddCommonBandwidthPackageIp", w.good("AddCommonBandwidthPackageIp", "IpInstanceId", w.inside))
+	return w
+}
+
+// good returns parameters with which an action succeeds, changed by name and value; an
+// empty value leaves the parameter out.
+func (w *bandwidthWorld) good(action string, change ...string) map[string]string {
+	p := map[string]string{"RegionId": planetest.Region}
+	add := func(more ...string) {
+		for i := 0; i < len(more); i += 2 {
+			p[more[i]] = more[i+1]
+		}
+	}
+	switch action {
+	case "CreateCommonBandwidthPackage":
+		add("Bandwidth", "20")
+	case "ModifyCommonBandwidthPackageAttribute":
+		add("BandwidthPackageId", w.cbwp, "Name", "shared")
+	case "ModifyCommonBandwidthPackageSpec":
+		add("BandwidthPackageId", w.cbwp, "Bandwidth", "30")
+	case "AddCommonBandwidthPackageIp":
+		add("BandwidthPackageId", w.cbwp, "IpInstanceId", w.free)
+	case "RemoveCommonBandwidthPackageIp":
+		add("BandwidthPackageId", w.cbwp, "IpInstanceId", w.inside)
+	case "ModifyCommonBandwidthPackageIpBandwidth":
+		add("BandwidthPackageId", w.cbwp, "EipId", w.inside, "Bandwidth", "7")
+	case "CancelCommonBandwidthPackageIpBandwidth":
+		add("BandwidthPackageId", w.cbwp, "EipId", w.inside)
+	case "DeleteCommonBandwidthPackage":
+		add("BandwidthPackageId", w.empty)
+	}
+	add(change...)
+	return p
+}
+
+func (w *bandwidthWorld) call(action string, params map[string]string) (Response, *Error) {
+	return w.callAs(planetest.Alice, action, params)
+}
+
+func (w *bandwidthWorld) callAs(c identity.Caller, action string, params map[string]string) (Response, *Error) {
+	p := NewParams()
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		if params[name] != "" {
+			p.Add(name, params[name])
+		}
+	}
+	return Dispatch(context.Background(), w.s, c, action, p)
+}
+
+func (w *bandwidthWorld) must(t *testing.T, action string, params map[string]string) Response {
+	t.Helper()
+	r, err := w.call(action, params)
+	if err != nil {
+		t.Fatalf("%s: %v", action, err)
+	}
+	return r
+}
+
+// bandwidthActions are the actions that this matrix is about.
+var bandwidthActions = []string{
+	"CreateCommonBandwidthPackage", "DescribeCommonBandwidthPackages", "ModifyCommonBandwidthPackageAttribute", "ModifyCommonBandwidthPackageSpec",
+	"AddCommonBandwidthPackageIp", "RemoveCommonBandwidthPackageIp", "DeleteCommonBandwidthPackage",
+	"ModifyCommonBandwidthPackageIpBandwidth", "CancelCommonBandwidthPackageIpBandwidth",
+}
+
+type bandwidthCase struct {
+	action, code, message string
+	happened              func(*testing.T, *bandwidthWorld)
+	change                func(*bandwidthWorld) []string
+}
+
+func bandwidthWith(change ...string) func(*bandwidthWorld) []string {
+	return func(*bandwidthWorld) []string { return change }
+}
+
+// bandwidthQuota sets a quota.
+func bandwidthQuota(name string, most int) func(*testing.T, *bandwidthWorld) {
+	return func(_ *testing.T, w *bandwidthWorld) { w.Settings.Quotas[name] = most }
+}
+
+// bandwidthErrors provokes documented errors: a code, and where an action has several
+// messages for it a part of the right one.
+var bandwidthErrors = []bandwidthCase{
+	{"CreateCommonBandwidthPackage", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
+	{"DescribeCommonBandwidthPackages", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
+
+	{"ModifyCommonBandwidthPackageAttribute", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
+	{"ModifyCommonBandwidthPackageAttribute", "InvalidBandwidthPackageId.NotFound", "", nil, bandwidthWith("BandwidthPackageId", "cbwp-none")},
+	{"ModifyCommonBandwidthPackageAttribute", "InvalidBandwidthPackageId.NotFound", "", nil, bandwidthWith("RegionId", planetest.Elsewhere)},
+	{"ModifyCommonBandwidthPackageSpec", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
+	{"ModifyCommonBandwidthPackageSpec", "InvalidBandwidthPackageId.NotFound", "", nil, bandwidthWith("BandwidthPackageId", "cbwp-none")},
+
+	{"AddCommonBandwidthPackageIp", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
+	{"AddCommonBandwidthPackageIp", "InvalidBandwidthPackageId.NotFound", "", nil, bandwidthWith("BandwidthPackageId", "cbwp-none")},
+	{"AddCommonBandwidthPackageIp", "InvalidIpInstanceId.NotFound", "", nil, bandwidthWith("IpInstanceId", "eip-none")},
+	{"AddCommonBandwidthPackageIp", "InvalidIpInstanceId.NotFound", "", nil, func(w *bandwidthWorld) []string { return []string{"IpInstanceId", w.faraway} }},
+	{"AddCommonBandwidthPackageIp", "IpInstanceId.AlreadyInBandwidthPackage", "", nil, func(w *bandwidthWorld) []string { return []string{"IpInstanceId", w.inside} }},
+	{"AddCommonBandwidthPackageIp", "IpInstanceId.AlreadyInBandwidthPackage", "", nil, func(w *bandwidthWorld) []string {
+		return []string{"IpInstanceId", w.inside, "BandwidthPackageId", w.empty}
+	}},
+	{"AddCommonBandwidthPackageIp", "IpInstanceId.ChargeType.NotSupport", "", nil, func(w *bandwidthWorld) []string { return []string{"IpInstanceId", w.prepaid} }},
+	{"AddCommonBandwidthPackageIp", "IpInstanceId.QuotaExceeded", "", bandwidthQuota("elastic_ips_per_package", 1), bandwidthWith()},
+
+	{"RemoveCommonBandwidthPackageIp", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
+	{"RemoveCommonBandwidthPackageIp", "InvalidBandwidthPackageId.NotFound", "", nil, bandwidthWith("BandwidthPackageId", "cbwp-none")},
+	{"RemoveCommonBandwidthPackageIp", "InvalidIpInstanceId.NotFound", "", nil, bandwidthWith("IpInstanceId", "eip-none")},
+
+	{"DeleteCommonBandwidthPackage", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
+	{"DeleteCommonBandwidthPackage", "InvalidBandwidthPackageId.NotFound", "", nil, bandwidthWith("BandwidthPackageId", "cbwp-none")},
+	{"DeleteCommonBandwidthPackage", "DependencyViolation.ip", "", nil, func(w *bandwidthWorld) []string { return []string{"BandwidthPackageId", w.cbwp} }},
+
+	{"ModifyCommonBandwidthPackageIpBandwidth", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
+	{"ModifyCommonBandwidthPackageIpBandwidth", "InvalidBandwidthPackageId.NotFound", "", nil, bandwidthWith("BandwidthPackageId", "cbwp-none")},
+	{"ModifyCommonBandwidthPackageIpBandwidth", "InvalidIpInstanceId.NotFound", "", nil, bandwidthWith("EipId", "eip-none")},
+	{"CancelCommonBandwidthPackageIpBandwidth", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
+	{"CancelCommonBandwidthPackageIpBandwidth", "InvalidBandwidthPackageId.NotFound", "", nil, bandwidthWith("BandwidthPackageId", "cbwp-none")},
+	{"CancelCommonBandwidthPackageIpBandwidth", "InvalidIpInstanceId.NotFound", "", nil, bandwidthWith("EipId", "eip-none")},
+}
+
+// bandwidthUnprovoked says why nothing provokes a code of an action.
+var bandwidthUnprovoked = map[[2]string]string{
+	{"AddCommonBandwidthPackageIp", "IpInstanceId.BizStatusInvalid"}:       "nothing is locked here, for unpaid bills or otherwise",
+	{"AddCommonBandwidthPackageIp", "BandwidthPackageId.InvalidBizStatus"}: "nothing is locked here, for unpaid bills or otherwise",
+}
+
+// bandwidthOthers are refusals for which the action's document has no code: common ones,
+// and ours.
+var bandwidthOthers = []bandwidthCase{
+	{"CreateCommonBandwidthPackage", "MissingParameter", `"Bandwidth"`, nil, bandwidthWith("Bandwidth", "")},
+	{"CreateCommonBandwidthPackage", "InvalidParameter", `"Bandwidth"`, nil, bandwidthWith("Bandwidth", "0")},
+	{"CreateCommonBandwidthPackage", "InvalidParameter", `"Bandwidth"`, nil, bandwidthWith("Bandwidth", "5001")},
+	{"CreateCommonBandwidthPackage", "InvalidParameter", `"InternetChargeType"`, nil, bandwidthWith("InternetChargeType", "PayByGoodWill")},
+	{"CreateCommonBandwidthPackage", "InvalidParameter", `"Ratio"`, nil, bandwidthWith("Ratio", "9")},
+	{"CreateCommonBandwidthPackage", "InvalidParameter", `"Ratio"`, nil, bandwidthWith("Ratio", "20")},
+	{"CreateCommonBandwidthPackage", "InvalidParameter", `"Name"`, nil, bandwidthWith("Name", "http://x")},
+	{"CreateCommonBandwidthPackage", "InvalidParameter", `"Description"`, nil, bandwidthWith("Description", "https://x")},
+	{"CreateCommonBandwidthPackage", "UnsupportedParameter", `"ISP"`, nil, bandwidthWith("ISP", "BGP_PRO")},
+	{"CreateCommonBandwidthPackage", "UnsupportedParameter", `"Zone"`, nil, bandwidthWith("Zone", planetest.Zone)},
+	{"CreateCommonBandwidthPackage", "QuotaExceeded.CommonBandwidthPackage", "", bandwidthQuota("common_bandwidth_packages", 2), bandwidthWith()},
+	{"ModifyCommonBandwidthPackageSpec", "InvalidParameter", `"Bandwidth"`, nil, bandwidthWith("Bandwidth", "5001")},
+	{"AddCommonBandwidthPackageIp", "UnsupportedParameter", `"IpType"`, nil, bandwidthWith("IpType", "NAT")},
+	{"RemoveCommonBandwidthPackageIp", "OperationUnsupported.IpNotInCbwp", "", nil, func(w *bandwidthWorld) []string { return []string{"IpInstanceId", w.free} }},
+	{"RemoveCommonBandwidthPackageIp", "OperationUnsupported.IpNotInCbwp", "", nil, func(w *bandwidthWorld) []string { return []string{"BandwidthPackageId", w.empty} }},
+	{"ModifyCommonBandwidthPackageIpBandwidth", "InvalidParameter", "package", nil, bandwidthWith("Bandwidth", "21")},
+	{"ModifyCommonBandwidthPackageIpBandwidth", "InvalidParameter", `"Bandwidth"`, nil, bandwidthWith("Bandwidth", "0")},
+	{"ModifyCommonBandwidthPackageIpBandwidth", "OperationUnsupported.IpNotInCbwp", "", nil, func(w *bandwidthWorld) []string { return []string{"EipId", w.free} }},
+	{"DescribeCommonBandwidthPackages", "InvalidParameter", `"PageSize"`, nil, bandwidthWith("PageSize", "51")},
+	{"DeleteCommonBandwidthPackage", "OperationDenied.DeletionProtection", "", func(t *testing.T, w *bandwidthWorld) {
+		w.must(t, "DeletionProtection", map[string]string{"RegionId": planetest.Region, "Type": "CBWP", "InstanceId": w.empty, "ProtectionEnable": "true"})
+	}, bandwidthWith()},
+}
+
+func (c bandwidthCase) run(t *testing.T) *Error {
+	t.Helper()
+	w := newBandwidthWorld(t)
+	if c.happened != nil {
+		c.happened(t, w)
+	}
+	before := w.DB.View()
+	_, err := w.call(c.action, w.good(c.action, c.change(w)...))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if err.Code != c.code || !strings.Contains(err.Message, c.message) {
+		t.Fatalf("%v, want %s holding %q", err, c.code, c.message)
+	}
+	if w.DB.View() != before {
+		t.Error("a refused call changed something")
+	}
+	return err
+}
+
+func TestBandwidthErrors(t *testing.T) {
+	for _, c := range bandwidthErrors {
+		t.Run(c.action+"/"+c.code, func(t *testing.T) {
+			t.Parallel() // each waits for its own store's disk
+			if err := c.run(t); !slices.Contains(documentedErrors[c.action], *err) {
+				t.Errorf("%v is not as documented: %+v", err, documentedErrors[c.action])
+			}
+		})
+	}
+}
+
+func TestBandwidthRefusalsWithoutACode(t *testing.T) {
+	for _, c := range bandwidthOthers {
+		t.Run(c.action+"/"+c.code, func(t *testing.T) {
+			t.Parallel()
+			c.run(t)
+		})
+	}
+}
+
+func TestBandwidthErrorsAreComplete(t *testing.T) {
+	used := map[[2]string]bool{}
+	for _, action := range bandwidthActions {
+		for _, e := range documentedErrors[action] {
+			provoked := slices.ContainsFunc(bandwidthErrors, func(c bandwidthCase) bool {
+				return c.action == action && c.code == e.Code && strings.Contains(e.Message, c.message)
+			})
+			key := [2]string{action, e.Code}
+			_, excused := bandwidthUnprovoked[key]
+			used[key] = true
+			if provoked == excused {
+				t.Errorf("%s: %s (%s) has to be either provoked or excused", action, e.Code, e.Message)
+			}
+		}
+	}
+	for key := range bandwidthUnprovoked {
+		if !used[key] {
+			t.Errorf("%v is excused and not documented", key)
+		}
+	}
+}
+
+// The parameters that the matrix changes work unchanged.
+func TestBandwidthActionsSucceed(t *testing.T) {
+	for _, action := range bandwidthActions {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			w := newBandwidthWorld(t)
+			r := w.must(t, action, w.good(action))
+			for _, f := range []Format{FormatXML, FormatJSON} {
+				encoded(t, f, r)
+			}
+		})
+	}
+}
