@@ -14,7 +14,10 @@ import (
 // onAndOff runs a test with the shortcut and without: what passes is the same.
 func onAndOff(t *testing.T, test func(t *testing.T, shortcut bool)) {
 	for _, on := range []bool{true, false} {
-		t.Run(fmt.Sprintf("shortcut=%v", on), func(t *testing.T) { test(t, on) })
+		t.Run(fmt.Sprintf("shortcut=%v", on), func(t *testing.T) {
+			t.Parallel()
+			test(t, on)
+		})
 	}
 }
 

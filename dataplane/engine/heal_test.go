@@ -97,9 +97,10 @@ func (s *site) inflict(t *testing.T, id string, damage []string) {
 }
 
 func TestHeal(t *testing.T) {
-	s := newSite(t)
 	for _, test := range damages {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
 			n := s.network(t)
 			e := s.engine(t)
 			mustApply(t, e, n)
@@ -383,9 +384,10 @@ func TestCrashPoints(t *testing.T) {
 			// ns keeps it alive, as the kernel does for a while.
 		}},
 	}
-	s := newSite(t)
 	for _, point := range points {
 		t.Run(point.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
 			n, removed := s.network(t), s.network(t)
 			e := s.engine(t)
 			point.crash(t, e, n)

@@ -101,6 +101,7 @@ func linkSets(ctx context.Context, table *nft.Table) (map[string]bool, error) {
 // A link that is a VSwitch's, or leads into a tunnel, is in the set of such links as long
 // as it is up.
 func TestLinksAreKnownWhileTheyAreThere(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	n := s.network(t)

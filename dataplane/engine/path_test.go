@@ -169,6 +169,7 @@ func TestPathsEndWithTheApply(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			onAndOff(t, func(t *testing.T, on bool) { c.run(t, newPopulated(t, on)) })
 		})
 	}

@@ -98,6 +98,7 @@ func tunnelState(ns *netns.Namespace) string {
 // What a VPN gateway consists of comes with it, is put right when somebody breaks
 // it, outlives the engine, and goes with the gateway.
 func TestVPNGateway(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)

@@ -61,7 +61,21 @@ func (f *far) Close() error {
 func (f *far) block() string { return netip.PrefixFrom(f.lan, 24).Masked().String() }
 
 // addFar makes a remote site, and the customer gateway that it is.
-func (s *site) addFar(ctx context.Context, r *run, name string, lan netip.Addr) (_ *far, err error) {
+func (s *site) addFar(ctx context.Context, r *run, name string, lan netip.Addr) (*far, error) {
+	f, err := s.startFar(ctx, r, name, lan)
+	if err != nil {
+		return nil, err
+	}
+	var answer aliyun.CreateCustomerGatewayResponse
+	if err := s.call(ctx, "CreateCustomerGateway", &answer, "IpAddress", f.IP().String(), "Name", "site-"+name); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	f.customer = answer.CustomerGatewayId
+	return f, nil
+}
+
+// startFar makes a remote site of which Sluice knows nothing.
+func (s *site) startFar(ctx context.Context, r *run, name string, lan netip.Addr) (_ *far, err error) {
 	f := &far{lab: s.lab, lan: lan}
 	if f.Host, err = s.lab.InternetAdd(ctx, name, netip.Addr{}); err != nil {
 		return nil, err
@@ -81,11 +95,6 @@ func (s *site) addFar(ctx context.Context, r *run, name string, lan netip.Addr) 
 	if f.Peer, err = strongswan.StartAt(ctx, s.lab, f.Host, filepath.Join(r.dir, "peer-"+name), libipsec); err != nil {
 		return nil, err
 	}
-	var answer aliyun.CreateCustomerGatewayResponse
-	if err := s.call(ctx, "CreateCustomerGateway", &answer, "IpAddress", f.IP().String(), "Name", "site-"+name); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	f.customer = answer.CustomerGatewayId
 	return f, nil
 }
 
