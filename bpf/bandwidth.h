@@ -144,7 +144,7 @@ static __always_inline void let_pass(__u32 at, const struct bandwidth *b, struct
 /* within_limits says whether packets of a bandwidth may pass at once, and counts them then.
  * Else they are reckoned if they are led to the queue now.
  */
-static __always_inline bool within_limits(__u32 number, __u32 direction, __u32 bytes, __u32 packets, bool led)
+static __noinline bool within_limits(__u32 number, __u32 direction, __u32 bytes, __u32 packets, bool led)
 {
 	__u32 at = 2 * number + direction, at_whole = 0;
 	struct bandwidth *b = bpf_map_lookup_elem(&bandwidths, &at), *whole = NULL;

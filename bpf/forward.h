@@ -6,6 +6,7 @@
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bandwidth.h"
 #include "count.h"
 #include "parse.h"
 #include "path.h"
@@ -58,6 +59,16 @@ static __always_inline bool fits(struct __sk_buff *skb, const struct packet *p, 
 	return p->len <= mtu;
 }
 
+/* within_limit says whether a packet from the outside is within the limit of its elastic
+ * IP, and counts it then. One that is not is counted where it is led to the queue.
+ */
+static __always_inline bool within_limit(struct __sk_buff *skb, const struct packet *p, __u32 number, __u32 len)
+{
+	__u32 n = segments(skb, len, p->head);
+
+	return within_limits(number, INBOUND, (skb->gso_size ? len : p->len) + (n - 1) * p->head, n, false);
+}
+
 /* shortcut forwards a packet if its session has a path for it: TC_ACT_REDIRECT.
  * Else NEXT, and why is set.
  */
@@ -77,6 +88,9 @@ static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *
 		*why = STAT_MISS_MTU;
 	if (*why == STAT_HIT && (!(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &p->key, &t)))
 		*why = STAT_MISS_OTHER;
+	/* What leaves by the uplink meets its limit there, in the link's own filter. */
+	if (*why == STAT_HIT && public && s->bandwidth && !within_limit(skb, p, s->bandwidth, len))
+		*why = STAT_MISS_BANDWIDTH;
 	if (*why != STAT_HIT)
 		return NEXT;
 	place_skb(s, p, skb);

@@ -13,6 +13,7 @@
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bandwidth.h"
 #include "begin.h"
 #include "clock.h"
 #include "count.h"
@@ -322,6 +323,9 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 	else
 		check = (void *)ports + offsetof(struct udphdr, check);
 	if ((void *)(check + 1) > data_end || is_partial(&p, *check))
+		return XDP_PASS;
+	/* What has to wait does so behind the uplink's filters. */
+	if (s->bandwidth && !within_limits(s->bandwidth, public ? INBOUND : OUTBOUND, p.len, 1, false))
 		return XDP_PASS;
 	if (p.key.proto == IPPROTO_TCP || *check) {
 		*check = added(*check, t.l4_delta);

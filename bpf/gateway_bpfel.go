@@ -181,7 +181,7 @@ type GatewaySession struct {
 	State      uint32
 	Path       uint8
 	Scale      uint8
-	IpDelta    uint16
+	Bandwidth  uint16
 	L4Delta    uint16
 	Window     uint16
 	Acked      uint32
@@ -216,20 +216,21 @@ const (
 	GatewayStatSTAT_MISS_TTL            GatewayStat = 7
 	GatewayStatSTAT_MISS_MTU            GatewayStat = 8
 	GatewayStatSTAT_MISS_PROTOCOL       GatewayStat = 9
-	GatewayStatSTAT_MISS_OTHER          GatewayStat = 10
-	GatewayStatSTAT_OUT_OF_WINDOW       GatewayStat = 11
-	GatewayStatSTAT_REFUSED_CONNECTIONS GatewayStat = 12
-	GatewayStatSTAT_REFUSED_RATE        GatewayStat = 13
-	GatewayStatSTAT_REFUSED_MEMORY      GatewayStat = 14
-	GatewayStatSTAT_REFUSED_ENTRY       GatewayStat = 15
-	GatewayStatSTAT_REFUSED_ELASTIC_IP  GatewayStat = 16
-	GatewayStatSTAT_REFUSED_HOST        GatewayStat = 17
-	GatewayStatSTAT_REFUSED_TABLE       GatewayStat = 18
-	GatewayStatSTAT_REFUSED_SOURCE      GatewayStat = 19
-	GatewayStatSTAT_REFUSED_UNKNOWN     GatewayStat = 20
-	GatewayStatSTAT_REFUSED_SHARE       GatewayStat = 21
-	GatewayStatSTAT_REFUSED_SHARE_RATE  GatewayStat = 22
-	GatewayStatSTATS                    GatewayStat = 23
+	GatewayStatSTAT_MISS_BANDWIDTH      GatewayStat = 10
+	GatewayStatSTAT_MISS_OTHER          GatewayStat = 11
+	GatewayStatSTAT_OUT_OF_WINDOW       GatewayStat = 12
+	GatewayStatSTAT_REFUSED_CONNECTIONS GatewayStat = 13
+	GatewayStatSTAT_REFUSED_RATE        GatewayStat = 14
+	GatewayStatSTAT_REFUSED_MEMORY      GatewayStat = 15
+	GatewayStatSTAT_REFUSED_ENTRY       GatewayStat = 16
+	GatewayStatSTAT_REFUSED_ELASTIC_IP  GatewayStat = 17
+	GatewayStatSTAT_REFUSED_HOST        GatewayStat = 18
+	GatewayStatSTAT_REFUSED_TABLE       GatewayStat = 19
+	GatewayStatSTAT_REFUSED_SOURCE      GatewayStat = 20
+	GatewayStatSTAT_REFUSED_UNKNOWN     GatewayStat = 21
+	GatewayStatSTAT_REFUSED_SHARE       GatewayStat = 22
+	GatewayStatSTAT_REFUSED_SHARE_RATE  GatewayStat = 23
+	GatewayStatSTATS                    GatewayStat = 24
 )
 
 type GatewayVolume struct {
@@ -244,6 +245,9 @@ type GatewayVolume struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	GatewayMapAddresses          = "addresses"
+	GatewayMapBandwidthCounts    = "bandwidth_counts"
+	GatewayMapBandwidthStates    = "bandwidth_states"
+	GatewayMapBandwidths         = "bandwidths"
 	GatewayMapBounds             = "bounds"
 	GatewayMapDevices            = "devices"
 	GatewayMapElastic            = "elastic"
@@ -258,6 +262,7 @@ const (
 	GatewayMapReturned           = "returned"
 	GatewayMapSessions           = "sessions"
 	GatewayMapSettings           = "settings"
+	GatewayMapShaped             = "shaped"
 	GatewayMapShares             = "shares"
 	GatewayMapSlots              = "slots"
 	GatewayMapSourceReports      = "source_reports"
@@ -351,26 +356,30 @@ type GatewayProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type GatewayMapSpecs struct {
-	Addresses     *ebpf.MapSpec `ebpf:"addresses"`
-	Bounds        *ebpf.MapSpec `ebpf:"bounds"`
-	Devices       *ebpf.MapSpec `ebpf:"devices"`
-	Elastic       *ebpf.MapSpec `ebpf:"elastic"`
-	Entries       *ebpf.MapSpec `ebpf:"entries"`
-	FreeSlots     *ebpf.MapSpec `ebpf:"free_slots"`
-	Gateway       *ebpf.MapSpec `ebpf:"gateway"`
-	Hosts         *ebpf.MapSpec `ebpf:"hosts"`
-	Limits        *ebpf.MapSpec `ebpf:"limits"`
-	NatGateways   *ebpf.MapSpec `ebpf:"nat_gateways"`
-	NatRefused    *ebpf.MapSpec `ebpf:"nat_refused"`
-	NatStates     *ebpf.MapSpec `ebpf:"nat_states"`
-	Returned      *ebpf.MapSpec `ebpf:"returned"`
-	Sessions      *ebpf.MapSpec `ebpf:"sessions"`
-	Settings      *ebpf.MapSpec `ebpf:"settings"`
-	Shares        *ebpf.MapSpec `ebpf:"shares"`
-	Slots         *ebpf.MapSpec `ebpf:"slots"`
-	SourceReports *ebpf.MapSpec `ebpf:"source_reports"`
-	Stats         *ebpf.MapSpec `ebpf:"stats"`
-	Volumes       *ebpf.MapSpec `ebpf:"volumes"`
+	Addresses       *ebpf.MapSpec `ebpf:"addresses"`
+	BandwidthCounts *ebpf.MapSpec `ebpf:"bandwidth_counts"`
+	BandwidthStates *ebpf.MapSpec `ebpf:"bandwidth_states"`
+	Bandwidths      *ebpf.MapSpec `ebpf:"bandwidths"`
+	Bounds          *ebpf.MapSpec `ebpf:"bounds"`
+	Devices         *ebpf.MapSpec `ebpf:"devices"`
+	Elastic         *ebpf.MapSpec `ebpf:"elastic"`
+	Entries         *ebpf.MapSpec `ebpf:"entries"`
+	FreeSlots       *ebpf.MapSpec `ebpf:"free_slots"`
+	Gateway         *ebpf.MapSpec `ebpf:"gateway"`
+	Hosts           *ebpf.MapSpec `ebpf:"hosts"`
+	Limits          *ebpf.MapSpec `ebpf:"limits"`
+	NatGateways     *ebpf.MapSpec `ebpf:"nat_gateways"`
+	NatRefused      *ebpf.MapSpec `ebpf:"nat_refused"`
+	NatStates       *ebpf.MapSpec `ebpf:"nat_states"`
+	Returned        *ebpf.MapSpec `ebpf:"returned"`
+	Sessions        *ebpf.MapSpec `ebpf:"sessions"`
+	Settings        *ebpf.MapSpec `ebpf:"settings"`
+	Shaped          *ebpf.MapSpec `ebpf:"shaped"`
+	Shares          *ebpf.MapSpec `ebpf:"shares"`
+	Slots           *ebpf.MapSpec `ebpf:"slots"`
+	SourceReports   *ebpf.MapSpec `ebpf:"source_reports"`
+	Stats           *ebpf.MapSpec `ebpf:"stats"`
+	Volumes         *ebpf.MapSpec `ebpf:"volumes"`
 }
 
 // GatewayVariableSpecs contains global variables before they are loaded into the kernel.
@@ -419,31 +428,38 @@ func (o *GatewayObjects) Close() error {
 //
 // It can be passed to LoadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GatewayMaps struct {
-	Addresses     *ebpf.Map `ebpf:"addresses"`
-	Bounds        *ebpf.Map `ebpf:"bounds"`
-	Devices       *ebpf.Map `ebpf:"devices"`
-	Elastic       *ebpf.Map `ebpf:"elastic"`
-	Entries       *ebpf.Map `ebpf:"entries"`
-	FreeSlots     *ebpf.Map `ebpf:"free_slots"`
-	Gateway       *ebpf.Map `ebpf:"gateway"`
-	Hosts         *ebpf.Map `ebpf:"hosts"`
-	Limits        *ebpf.Map `ebpf:"limits"`
-	NatGateways   *ebpf.Map `ebpf:"nat_gateways"`
-	NatRefused    *ebpf.Map `ebpf:"nat_refused"`
-	NatStates     *ebpf.Map `ebpf:"nat_states"`
-	Returned      *ebpf.Map `ebpf:"returned"`
-	Sessions      *ebpf.Map `ebpf:"sessions"`
-	Settings      *ebpf.Map `ebpf:"settings"`
-	Shares        *ebpf.Map `ebpf:"shares"`
-	Slots         *ebpf.Map `ebpf:"slots"`
-	SourceReports *ebpf.Map `ebpf:"source_reports"`
-	Stats         *ebpf.Map `ebpf:"stats"`
-	Volumes       *ebpf.Map `ebpf:"volumes"`
+	Addresses       *ebpf.Map `ebpf:"addresses"`
+	BandwidthCounts *ebpf.Map `ebpf:"bandwidth_counts"`
+	BandwidthStates *ebpf.Map `ebpf:"bandwidth_states"`
+	Bandwidths      *ebpf.Map `ebpf:"bandwidths"`
+	Bounds          *ebpf.Map `ebpf:"bounds"`
+	Devices         *ebpf.Map `ebpf:"devices"`
+	Elastic         *ebpf.Map `ebpf:"elastic"`
+	Entries         *ebpf.Map `ebpf:"entries"`
+	FreeSlots       *ebpf.Map `ebpf:"free_slots"`
+	Gateway         *ebpf.Map `ebpf:"gateway"`
+	Hosts           *ebpf.Map `ebpf:"hosts"`
+	Limits          *ebpf.Map `ebpf:"limits"`
+	NatGateways     *ebpf.Map `ebpf:"nat_gateways"`
+	NatRefused      *ebpf.Map `ebpf:"nat_refused"`
+	NatStates       *ebpf.Map `ebpf:"nat_states"`
+	Returned        *ebpf.Map `ebpf:"returned"`
+	Sessions        *ebpf.Map `ebpf:"sessions"`
+	Settings        *ebpf.Map `ebpf:"settings"`
+	Shaped          *ebpf.Map `ebpf:"shaped"`
+	Shares          *ebpf.Map `ebpf:"shares"`
+	Slots           *ebpf.Map `ebpf:"slots"`
+	SourceReports   *ebpf.Map `ebpf:"source_reports"`
+	Stats           *ebpf.Map `ebpf:"stats"`
+	Volumes         *ebpf.Map `ebpf:"volumes"`
 }
 
 func (m *GatewayMaps) Close() error {
 	return _GatewayClose(
 		m.Addresses,
+		m.BandwidthCounts,
+		m.BandwidthStates,
+		m.Bandwidths,
 		m.Bounds,
 		m.Devices,
 		m.Elastic,
@@ -458,6 +474,7 @@ func (m *GatewayMaps) Close() error {
 		m.Returned,
 		m.Sessions,
 		m.Settings,
+		m.Shaped,
 		m.Shares,
 		m.Slots,
 		m.SourceReports,

@@ -6,6 +6,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bandwidth.h"
 #include "clock.h"
 #include "kernel.h"
 #include "network.h"
@@ -100,6 +101,16 @@ static __always_inline bool eventful(struct __sk_buff *skb, const struct packet 
 	return ct->proto.tcp.state != TCP_CONNTRACK_ESTABLISHED;
 }
 
+/* bandwidth_of returns the number of the bandwidth that limits the elastic IP of a
+ * connection one way; 0 if none does that is held at the network's own uplink.
+ */
+static __always_inline __u16 bandwidth_of(const struct flow_key *key, const struct flow_key *translated, bool in)
+{
+	struct shaped_address *of = bpf_map_lookup_elem(&shaped, in ? &key->daddr : &translated->saddr);
+
+	return of ? of->number[in ? INBOUND : OUTBOUND] : 0;
+}
+
 /* write_path notes how a packet leaves. */
 static __always_inline void write_path(struct __sk_buff *skb, const struct gateway_settings *set, struct session *s,
 				       const struct flow_key *key, const struct flow_key *translated, bool paired,
@@ -121,6 +132,7 @@ static __always_inline void write_path(struct __sk_buff *skb, const struct gatew
 	s->ifindex = ifindex;
 	s->mtu = mtu > 0xffff ? 0xffff : mtu;
 	set_deltas(s, key, translated);
+	s->bandwidth = bandwidth_of(key, translated, s->flow & FLOW_INBOUND);
 	s->until = until;
 	s->path = (paired ? PATH_PAIRED : 0) | (bpf_map_lookup_elem(&devices, &ifindex) ? PATH_XDP : 0) |
 		  (skb->ingress_ifindex == set->uplink ? PATH_PUBLIC : 0);

@@ -69,25 +69,6 @@ struct translation {
 	__sum16 ip_delta, l4_delta;
 };
 
-/* read_path reads what the path makes of packets with a key. Returns false if it
- * was changed meanwhile.
- */
-static __always_inline bool read_path(const struct session *s, const struct gateway_settings *set,
-				      const struct flow_key *key, struct translation *t)
-{
-	bool inbound = s->flow & FLOW_INBOUND;
-
-	__builtin_memcpy(t->macs, s->dmac, 12);
-	t->saddr = inbound ? key->saddr : s->addr;
-	t->daddr = inbound ? s->addr : key->daddr;
-	t->sport = inbound ? key->sport : s->port;
-	t->dport = inbound ? s->port : key->dport;
-	t->ifindex = s->ifindex;
-	t->ip_delta = s->ip_delta;
-	t->l4_delta = s->l4_delta;
-	return *(volatile const __u32 *)&s->generation == set->generation;
-}
-
 /* fold makes a one's complement sum of 16 bits of one of 32. */
 static __always_inline __u32 fold(__u32 sum)
 {
@@ -101,6 +82,26 @@ static __always_inline __u32 words(__be32 addr)
 	return (addr & 0xffff) + (addr >> 16);
 }
 
+/* read_path reads what the path makes of packets with a key. Of the IP header, the
+ * address and the TTL change, which is the first byte of its word. Returns false if the
+ * path was changed meanwhile.
+ */
+static __always_inline bool read_path(const struct session *s, const struct gateway_settings *set,
+				      const struct flow_key *key, struct translation *t)
+{
+	bool inbound = s->flow & FLOW_INBOUND;
+
+	__builtin_memcpy(t->macs, s->dmac, 12);
+	t->saddr = inbound ? key->saddr : s->addr;
+	t->daddr = inbound ? s->addr : key->daddr;
+	t->sport = inbound ? key->sport : s->port;
+	t->dport = inbound ? s->port : key->dport;
+	t->ifindex = s->ifindex;
+	t->ip_delta = fold(words(s->addr) + (__u16)~fold(words(inbound ? key->daddr : key->saddr)) + (__u16)~bpf_htons(0x0100));
+	t->l4_delta = s->l4_delta;
+	return *(volatile const __u32 *)&s->generation == set->generation;
+}
+
 /* added returns a checksum after its words' sum has changed by delta (RFC 1624,
  * equation 3).
  */
@@ -109,16 +110,14 @@ static __always_inline __sum16 added(__sum16 check, __sum16 delta)
 	return ~fold((__u16)~check + (__u32)delta);
 }
 
-/* set_deltas notes how the translation of a key changes the checksums. One's
- * complement takes away by adding the complement. The TTL is the first byte of
- * its word.
+/* set_deltas notes how the translation of a key changes the checksum of TCP and UDP. One's
+ * complement takes away by adding the complement.
  */
 static __always_inline void set_deltas(struct session *s, const struct flow_key *from, const struct flow_key *to)
 {
 	__u32 addresses = words(to->saddr) + words(to->daddr) + (__u16)~fold(words(from->saddr) + words(from->daddr));
 	__u32 ports = to->sport + to->dport + (__u16)~fold(from->sport + from->dport);
 
-	s->ip_delta = fold(addresses + (__u16)~bpf_htons(0x0100));
 	s->l4_delta = fold(addresses + ports);
 }
 

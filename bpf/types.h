@@ -104,8 +104,8 @@ struct session {
 	__u32 state; /* STATE_; of the original direction, but STATE_CLOSING of both */
 	__u8 path;    /* path: PATH_ */
 	__u8 scale;   /* TCP: of the sender's windows */
-	__sum16 ip_delta; /* path: what to add to the complement of the IP checksum, TTL included */
-	__sum16 l4_delta; /* path: the same for TCP and UDP */
+	__u16 bandwidth; /* path: number of what limits its packets where it is for these programs to look; 0 for nothing */
+	__sum16 l4_delta; /* path: what to add to the complement of the checksum of TCP and UDP */
 	__u16 window; /* TCP: what the sender said last, not scaled */
 	__u32 acked;  /* TCP: how far the sender has acknowledged; with end 0 if not known */
 	__u32 end;    /* TCP: how far the sender has sent: the sequence number after that */
@@ -249,6 +249,7 @@ enum stat {
 	STAT_MISS_TTL,	     /* would expire */
 	STAT_MISS_MTU,	     /* larger than the way out */
 	STAT_MISS_PROTOCOL,  /* neither TCP nor UDP */
+	STAT_MISS_BANDWIDTH, /* over the limit of its elastic IP: it has to wait */
 	STAT_MISS_OTHER,     /* malformed, without the flag ACK, or of a session that never takes the shortcut */
 	STAT_OUT_OF_WINDOW, /* dropped: a RST or FIN that is not where its connection is */
 	STAT_REFUSED_CONNECTIONS, /* this one and those after it are counted by gateway, too */

@@ -8,9 +8,8 @@ import (
 	"sluice/dataplane/shape"
 )
 
-// siteOf returns where a network crosses the public side; nil where it has none. The link is
-// the one at which packets have their public addresses, that all networks at a device have
-// in one namespace: that of the device.
+// siteOf returns where a network crosses the public side; nil where it has none. What several
+// networks share is held where all of them pass: in the namespace of the public device.
 func siteOf(n *dataplane.Network) *shape.Site {
 	u := n.Uplink
 	if u == nil {
@@ -25,11 +24,24 @@ func siteOf(n *dataplane.Network) *shape.Site {
 	return &shape.Site{Namespace: dataplane.Namespace(n.ID), Device: dataplane.UplinkName, Link: dataplane.UplinkName}
 }
 
+// own reports whether a network has its public device to itself. Then what the shortcut
+// forwards to it, or from it, does not all pass the filters of the link.
+func own(n *dataplane.Network) bool {
+	return n.Uplink != nil && n.Uplink.Mode == dataplane.UplinkDevice
+}
+
 // holdBandwidths makes what elastic IPs may send and get what it should be.
 func (j *job) holdBandwidths() {
 	reread := j.stale&staleBandwidths != 0 && j.n.applied != nil
-	r, err := j.e.shaper.Apply(j.n.id, siteOf(j.want), j.want.Bandwidths, reread)
+	site := siteOf(j.want)
+	if own(j.want) && j.n.sessions != nil {
+		site.Maps = j.n.sessions.BandwidthMaps()
+	}
+	r, err := j.e.shaper.Apply(j.n.id, site, j.want.Bandwidths, reread)
 	j.changes += r.Changes
+	if own(j.want) && r.Changes > 0 {
+		j.n.renewPaths() // what was learned before says of no bandwidth, or of another one
+	}
 	j.logRepairs(r.Repairs)
 	if err != nil {
 		j.runner.Add(err)
@@ -51,7 +63,7 @@ func (e *Engine) bandwidthsDiffer(n *network) []string {
 	if len(n.applied.Bandwidths) == 0 {
 		return nil
 	}
-	if n.applied.Uplink != nil && n.applied.Uplink.Mode == dataplane.UplinkDevice {
+	if own(n.applied) {
 		return e.shaper.Differs(n.id, 0) // the network's own, of whose changes events tell
 	}
 	return e.shaper.Differs(n.id, bandwidthsAgain)

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
+	"sluice/dataplane/netns"
 )
 
 // queues returns what traffic control has of bandwidths in the public namespace.
@@ -105,4 +107,57 @@ func TestBandwidths(t *testing.T) {
 func count(text string) string {
 	return fmt.Sprint(strings.Count(text, "class htb"), strings.Count(text, " leaf "), strings.Count(text, "ceil 5Mbit"),
 		strings.Count(text, "ceil 10Mbit"), strings.Count(text, "rate 50Mbit ceil 50Mbit"))
+}
+
+// Where the uplink is a device of its own, a limit holds for what the shortcut carries, in
+// the driver and elsewhere: nothing takes less time than the limit allows, however it goes.
+func TestBandwidthOfDevice(t *testing.T) {
+	const mbit, size = 80, 2 << 20
+	for _, c := range []struct {
+		shortcut, napi bool
+		mode           string
+	}{{true, true, "xdp"}, {true, false, "tcx"}, {false, true, "tcx"}} {
+		t.Run(fmt.Sprintf("shortcut=%v,%s", c.shortcut, c.mode), func(t *testing.T) {
+			w := newWired(t, c.shortcut, c.napi)
+			for ns, link := range map[*netns.Namespace]string{w.host: hostEnd, w.public: "pub0"} {
+				nstest.Switch(t, ns, link, nstest.Checksum, false)
+			}
+			w.n.Bandwidths = []dataplane.Bandwidth{{ID: "eip-1", Elastic: w.n.Elastic[:1], Outbound: mbit, Inbound: mbit}, {ID: "eip-2", Elastic: w.n.Elastic[1:2], Outbound: mbit, Inbound: mbit}}
+			mustApply(t, w.e, w.n)
+			if modes := w.mode(t); modes[0] != c.mode {
+				t.Fatalf("programs are attached by %v, want %s", modes, c.mode)
+			}
+			if again := mustApply(t, w.e, w.n); again.Changes != 0 {
+				t.Errorf("a second Apply changes %d", again.Changes)
+			}
+			for name, way := range map[string]struct {
+				from    *netns.Namespace
+				address string
+			}{"out": {w.host, outsideEcho}, "in": {w.public, serverStream}} {
+				began := time.Now()
+				nstest.Stream(t, way.from, way.address, size)
+				took := time.Since(began)
+				// Of payload alone, and with what may pass at once.
+				least := time.Duration(float64(size-mbit*1e6/8/100) * 8 / (mbit * 1e6) * float64(time.Second))
+				if took < least {
+					t.Errorf("%s: %d bytes took %v; at %d Mbit/s they take %v at least", name, size, took, mbit, least)
+				}
+			}
+			got, err := w.e.Bandwidths(t.Context())
+			if err != nil || len(got) != 2 {
+				t.Fatalf("counted were %+v, %v", got, err)
+			}
+			for _, b := range got {
+				// It was sent, and came back; what was repeated, and headers, come on top.
+				if b.Outbound.Bytes < size || b.Inbound.Bytes < size || b.Outbound.Bytes+b.Inbound.Bytes > 4*size {
+					t.Errorf("%s: counted are %+v", b.ID, b)
+				}
+			}
+			hits := traffic(t, w.e, w.n.ID).Shortcut
+			t.Logf("%+v %+v", got, hits)
+			if (hits.Hits > 100) != c.shortcut {
+				t.Errorf("%d packets took the shortcut", hits.Hits)
+			}
+		})
+	}
 }

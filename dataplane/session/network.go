@@ -15,6 +15,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
+	"sluice/bpf"
 	"sluice/dataplane/netns"
 )
 
@@ -183,6 +184,16 @@ func (n *Network) clear() error {
 		return nil
 	}
 	return err
+}
+
+// BandwidthMaps returns the maps by which the programs know bandwidths of elastic IPs that
+// are held at the uplink itself. They are open as long as n is.
+func (n *Network) BandwidthMaps() map[string]*ebpf.Map {
+	out := map[string]*ebpf.Map{}
+	for _, name := range []string{bpf.GatewayMapShaped, bpf.GatewayMapBandwidths, bpf.GatewayMapBandwidthStates, bpf.GatewayMapBandwidthCounts} {
+		out[name] = n.maps[name]
+	}
+	return out
 }
 
 // epoch identifies the set of maps.

@@ -180,7 +180,7 @@ func (f *fixture) learned(from, to packet, change ...func(*bpf.GatewaySession)) 
 		Dmac: to.destination, Smac: to.source,
 		Addr: k.Saddr, Port: k.Sport,
 		Ifindex: 1, Generation: 1, Until: f.now + 1<<20, Mtu: 1500, Slot: slot, Kind: uint8(kindSNAT), State: stateConfirmed,
-		Path: pathPaired | pathXDP, IpDelta: delta(ethernetHeader + 10), L4Delta: delta(from.checksumAt()),
+		Path: pathPaired | pathXDP, L4Delta: delta(from.checksumAt()),
 	}
 	for _, c := range change {
 		c(&s)

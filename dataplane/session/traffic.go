@@ -27,6 +27,7 @@ var misses = []struct {
 	{bpf.GatewayStatSTAT_MISS_TTL, "ttl"},
 	{bpf.GatewayStatSTAT_MISS_MTU, "mtu"},
 	{bpf.GatewayStatSTAT_MISS_PROTOCOL, "protocol"},
+	{bpf.GatewayStatSTAT_MISS_BANDWIDTH, "bandwidth"},
 	{bpf.GatewayStatSTAT_MISS_OTHER, "other"},
 }
 

@@ -49,6 +49,9 @@ func (p *public) counted(way int) (c counted, err error) {
 		return c, fmt.Errorf("list traffic classes in %s: %w", p.ns, err)
 	}
 	for _, o := range classes {
+		if o.handle>>16 != rootHandle>>16 {
+			continue // of a queue's own
+		}
 		c.classes[uint16(o.handle)] = o.sent
 	}
 	qdiscs, err := p.control.list(unix.RTM_GETQDISC, p.ifbs[way], 0)
