@@ -106,7 +106,8 @@ static __always_inline bool eventful(struct __sk_buff *skb, const struct packet 
  */
 static __always_inline __u16 bandwidth_of(const struct flow_key *key, const struct flow_key *translated, bool in)
 {
-	struct shaped_address *of = bpf_map_lookup_elem(&shaped, in ? &key->daddr : &translated->saddr);
+	__be32 elastic_ip = in ? key->daddr : translated->saddr;
+	struct shaped_address *of = bpf_map_lookup_elem(&shaped, &elastic_ip);
 
 	return of ? of->number[in ? INBOUND : OUTBOUND] : 0;
 }

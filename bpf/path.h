@@ -66,25 +66,11 @@ struct translation {
 	__be32 saddr, daddr;
 	__be16 sport, dport;
 	__u32 ifindex;
-	__sum16 ip_delta, l4_delta;
+	__sum16 l4_delta;
 };
 
-/* fold makes a one's complement sum of 16 bits of one of 32. */
-static __always_inline __u32 fold(__u32 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
-}
-
-/* words is the one's complement sum of the words of an address. */
-static __always_inline __u32 words(__be32 addr)
-{
-	return (addr & 0xffff) + (addr >> 16);
-}
-
-/* read_path reads what the path makes of packets with a key. Of the IP header, the
- * address and the TTL change, which is the first byte of its word. Returns false if the
- * path was changed meanwhile.
+/* read_path reads what the path makes of packets with a key. Returns false if it
+ * was changed meanwhile.
  */
 static __always_inline bool read_path(const struct session *s, const struct gateway_settings *set,
 				      const struct flow_key *key, struct translation *t)
@@ -97,9 +83,21 @@ static __always_inline bool read_path(const struct session *s, const struct gate
 	t->sport = inbound ? key->sport : s->port;
 	t->dport = inbound ? s->port : key->dport;
 	t->ifindex = s->ifindex;
-	t->ip_delta = fold(words(s->addr) + (__u16)~fold(words(inbound ? key->daddr : key->saddr)) + (__u16)~bpf_htons(0x0100));
 	t->l4_delta = s->l4_delta;
 	return *(volatile const __u32 *)&s->generation == set->generation;
+}
+
+/* fold makes a one's complement sum of 16 bits of one of 32. */
+static __always_inline __u32 fold(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
+/* words is the one's complement sum of the words of an address. */
+static __always_inline __u32 words(__be32 addr)
+{
+	return (addr & 0xffff) + (addr >> 16);
 }
 
 /* added returns a checksum after its words' sum has changed by delta (RFC 1624,
@@ -121,12 +119,16 @@ static __always_inline void set_deltas(struct session *s, const struct flow_key 
 	s->l4_delta = fold(addresses + ports);
 }
 
+/* translate_ip translates the header. The TTL is the first byte of its word. */
 static __always_inline void translate_ip(struct iphdr *ip, const struct translation *t)
 {
+	__u32 delta = words(t->saddr) + words(t->daddr) + (__u16)~fold(words(ip->saddr) + words(ip->daddr)) +
+		      (__u16)~bpf_htons(0x0100);
+
+	ip->check = added(ip->check, fold(delta));
 	ip->ttl--;
 	ip->saddr = t->saddr;
 	ip->daddr = t->daddr;
-	ip->check = added(ip->check, t->ip_delta);
 }
 
 /* tuple_key returns the key of the packets of a conntrack tuple. */

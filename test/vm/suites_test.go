@@ -12,8 +12,9 @@ var suites = []suite{
 	{pkg: "dataplane/egressfilter"},
 	{pkg: "dataplane/conntrack"},
 	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets)$`},
+	{pkg: "dataplane/shape", run: `^TestBandwidthsAreHeld$`},
 	{pkg: "dataplane/session", run: `^TestXDP`},
-	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways)$`},
+	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice)$`},
 	{pkg: "dataplane/ipsec", run: `^TestOnDemand$`},
 	{pkg: "test/bench", run: `^TestFlowtables$`},
 	// One through the uplink, and one through an XFRM interface.
