@@ -96,6 +96,9 @@ func recorded(known map[string]recordableParameter, name, value string) (m audit
 	}
 	members, ok := jsonMembers(value)
 	if !ok {
+		members, ok = jsonMembers(onlyItem(value))
+	}
+	if !ok {
 		return m, false // whatever it is: nobody knows what is a key in it
 	}
 	for _, name := range p.members {

@@ -52,7 +52,8 @@ func newClientSite(t *testing.T, action string) *clientSite {
 	var service *Service
 	if slices.Contains(monitorActions, action) {
 		w := newMonitorWorld(t)
-		service, s.good = w.s, map[string]string{"RegionId": planetest.Region, "NatGatewayId": w.ngw, "TimePoint": strconv.FormatInt(w.minute, 10), "OrderKey": "RxBps"}
+		w.volumes(t)
+		service, s.good = w.s, w.good(action)
 	} else {
 		w := subjectOf(t, action)
 		if w == nil {

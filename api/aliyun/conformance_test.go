@@ -143,15 +143,18 @@ var within = map[string]string{
 
 // withoutID are the actions whose parameters name no resource, or are given one elsewhere.
 var withoutID = map[string]string{
-	"CreateVpc":                             "its parameters name no resource",
-	"AllocateEipAddress":                    "its parameters name no resource",
-	"CreateCommonBandwidthPackage":          "its parameters name no resource",
-	"CreateCustomerGateway":                 "its parameters name no resource",
-	"DescribeRegions":                       "its parameters name no resource",
-	"DescribeZones":                         "its parameters name no resource",
-	"DescribeAccessPoints":                  "its parameters name no resource",
-	"ListEnhanhcedNatGatewayAvailableZones": "its parameters name no resource",
-	"ListNatGatewayEcsMetric":               "TestMetricErrors gives another account's gateway",
+	"CreateVpc":                                   "its parameters name no resource",
+	"AllocateEipAddress":                          "its parameters name no resource",
+	"CreateCommonBandwidthPackage":                "its parameters name no resource",
+	"CreateCustomerGateway":                       "its parameters name no resource",
+	"DescribeRegions":                             "its parameters name no resource",
+	"DescribeEipMonitorData":                      "TestVolumeErrors gives another account's elastic IP",
+	"DescribeBandwidthPackagePublicIpMonitorData": "TestVolumeErrors gives another account's elastic IP",
+	"QueryMetricList":                             "TestVolumeErrors gives another account's package",
+	"DescribeZones":                               "its parameters name no resource",
+	"DescribeAccessPoints":                        "its parameters name no resource",
+	"ListEnhanhcedNatGatewayAvailableZones":       "its parameters name no resource",
+	"ListNatGatewayEcsMetric":                     "TestMetricErrors gives another account's gateway",
 }
 
 // inside returns what a VPC has of a kind.

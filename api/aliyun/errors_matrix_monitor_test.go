@@ -23,7 +23,7 @@ import (
 )
 
 // monitorActions are the actions that this matrix is about.
-var monitorActions = []string{"ListNatGatewayEcsMetric"}
+var monitorActions = []string{"ListNatGatewayEcsMetric", "DescribeEipMonitorData", "DescribeBandwidthPackagePublicIpMonitorData", "QueryMetricList"}
 
 // monitorWorld is a gateway of Alice's with a minute of traffic of 25 hosts, an
 // hour before now.
@@ -33,6 +33,13 @@ type monitorWorld struct {
 	ngw    string
 	theirs string // a gateway of Bob's
 	minute int64
+
+	minutes *monitor.Minutes
+	eip     string // one of Alice's, alone
+	inside  string // one in the package
+	cbwp    string // a package of 5 Mbit/s
+	theirIP string
+	theirBP string
 }
 
 func newMonitorWorld(t *testing.T) *monitorWorld {
@@ -44,7 +51,7 @@ func newMonitorWorld(t *testing.T) *monitorWorld {
 	t.Cleanup(func() { _ = minutes.Close() })
 	p := planetest.New(t)
 	now := func() time.Time { return planetest.Now }
-	w := &monitorWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, monitor.New(p.DB, p.Settings, minutes, 24*time.Hour, now), p.VPN, p.Tags)}
+	w := &monitorWorld{Plane: p, minutes: minutes, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, monitor.New(p.DB, p.Settings, minutes, 24*time.Hour, now), p.VPN, p.Tags)}
 	w.ngw = p.Gateway(planetest.Alice, p.VPC(planetest.Alice, "192.168.0.0/16").VPC).ID
 	w.theirs = p.Gateway(planetest.Bob, p.VPC(planetest.Bob, "192.168.0.0/16").VPC).ID
 	w.minute = planetest.Now.Truncate(time.Minute).Add(-time.Hour).Unix()
@@ -234,6 +241,10 @@ func TestMetricOrder(t *testing.T) {
 
 // asAlice makes calls of whoever calls Alice's.
 type asAlice struct{ Actions }
+
+func (a asAlice) QueryMetricList(ctx context.Context, _ identity.Caller, r *QueryMetricListRequest) (*QueryMetricListResponse, error) {
+	return a.Actions.QueryMetricList(ctx, planetest.Alice, r)
+}
 
 func (a asAlice) ListNatGatewayEcsMetric(ctx context.Context, c identity.Caller, r *ListNatGatewayEcsMetricRequest) (*ListNatGatewayEcsMetricResponse, error) {
 	c.Account = planetest.Alice.Account

@@ -124,6 +124,8 @@ var faults = map[fault.Reason]refusal{
 	fault.NonceUsed:                {code: "SignatureNonceUsed"},
 	fault.BandwidthPackageMissing:  {code: "MissingParameter.BandwidthPackage"},
 	fault.TooManyBandwidthPackages: {code: "TooManyBandwidthPackages"},
+	fault.SpanInvalid:              {code: "InvalidEndTime.Malformed"},
+	fault.TooManyPoints:            {code: "OperationDenied.ToManyDataQueried"},
 	fault.TimePointInvalid:         {http: 400, code: "InvalidParameter", message: `The specified parameter "TimePoint" is not valid.`},
 	fault.PageTokenInvalid:         {http: 400, code: "InvalidParameter", message: `The specified parameter "NextToken" is not valid.`},
 	fault.VPNLocalSubnets:          {code: "InvalidParam.%s", fill: "LeftSubnet", why: true},
@@ -247,6 +249,11 @@ var explainedBlocks = map[fault.Reason]refusal{
 // actionFaults are the answers of single actions that document another code
 // for a reason than the rest does.
 var actionFaults = map[string]map[fault.Reason]refusal{
+	"DescribeBandwidthPackagePublicIpMonitorData": {
+		fault.TimePointInvalid: {http: 400, code: "InvalidParameter", message: `The specified parameter "StartTime" or "EndTime" is not valid.`},
+		fault.SpanInvalid:      {http: 400, code: "InvalidParameter", message: `The specified parameter "EndTime" is not valid.`},
+	},
+	"QueryMetricList":      {fault.SpanInvalid: {http: 400, code: "InvalidParameter", message: `The specified parameter "EndTime" is not valid.`}},
 	"CreateVpc":            {fault.CIDRMalformed: {code: "InvalidParameter", message: "CIDR block is not valid"}},
 	"DescribeVpcs":         {fault.RegionNotFound: {code: "Forbidden.RegionNotFound"}},
 	"DescribeVRouters":     {fault.RegionNotFound: {code: "Forbidden.RegionNotFound"}},

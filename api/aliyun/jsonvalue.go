@@ -48,6 +48,15 @@ func jsonMembers(text string) (p *Params, ok bool) {
 	return p, errors.Is(err, io.EOF)
 }
 
+// onlyItem returns the only item of a JSON list, as a text; the empty text of anything else.
+func onlyItem(text string) string {
+	var list []json.RawMessage
+	if json.Unmarshal([]byte(text), &list) != nil || len(list) != 1 {
+		return ""
+	}
+	return string(list[0])
+}
+
 // unknown returns the first of the members that is none of these names; empty if there is
 // none. A member of a JSON value that is not known is not passed over, as a parameter of
 // that name would be: it stands inside something that the action takes as a whole.

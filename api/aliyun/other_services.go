@@ -36,6 +36,9 @@ var otherServices = map[string]otherService{
 	"2015-04-01": {code: "sts", actions: map[string]otherAction{
 		"GetCallerIdentity": {answer: callerIdentity},
 	}},
+	"2017-03-01": {code: "cms", actions: map[string]otherAction{
+		"QueryMetricList": {answer: queryMetricList},
+	}},
 	"2015-06-12": {code: "location", actions: map[string]otherAction{
 		"DescribeEndpoints": {answer: describeEndpoints},
 		"DescribeEndpoint":  {answer: describeEndpoint},
@@ -192,6 +195,16 @@ func ecsAvailableResource(ctx context.Context, c *call, caller identity.Caller) 
 	return answer, nil
 }
 
+// queryMetricList answers an action that the documents of this service have, and that is
+// the monitoring service's.
+func queryMetricList(ctx context.Context, c *call, caller identity.Caller) (Response, error) {
+	r, refusal := decodeQueryMetricList(c.params)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return answer(c.actions.QueryMetricList(ctx, caller, r.(*QueryMetricListRequest)))
+}
+
 type callerIdentityResponse struct {
 	XMLName xml.Name `json:"-" xml:"GetCallerIdentityResponse"`
 	answered
@@ -226,7 +239,7 @@ type endpointResponse struct {
 
 // servedCodes are the codes of this service and of the others of which something is
 // answered.
-var servedCodes = []string{"vpc", "ecs", "sts", "location"}
+var servedCodes = []string{"vpc", "ecs", "sts", "location", "cms"}
 
 // openAPI is the type of endpoints that are not of a network of the cloud's own.
 const openAPI = "openAPI"

@@ -16,7 +16,8 @@ import (
 
 // sdkLacks are actions that the public client has no types for, and why: it makes any
 // call with its CommonRequest, and hands the answer's text on.
-var sdkLacks = map[string]string{"ListNatGatewayEcsMetric": "it is younger than the client", "ModifyEipForwardMode": "it is younger than the client"}
+var sdkLacks = map[string]string{"ListNatGatewayEcsMetric": "it is younger than the client", "ModifyEipForwardMode": "it is younger than the client",
+	"QueryMetricList": "it is the monitoring service's", "DescribeBandwidthPackagePublicIpMonitorData": "it is older than the client"}
 
 // sdkResponse makes what the public client reads an action's answer into: what its
 // method for the action returns. Names of methods differ in case only from the actions'.
@@ -43,6 +44,8 @@ var documentsOnly = map[string]bool{
 	"DescribeCommonBandwidthPackages.CommonBandwidthPackages.CommonBandwidthPackage.ZoneId":                            true,
 	"DescribeCommonBandwidthPackages.CommonBandwidthPackages.CommonBandwidthPackage.PublicIpAddresses.PublicIpAddress": true, // it reads PublicIpAddresse
 	"DescribeEipAddresses.EipAddresses.EipAddress.Descriptpion":                                                        true, // it reads Descritpion
+	"DescribeEipMonitorData.EipMonitorDatas.EipMonitorData.IntranetFlow":                                               true, // in the document's example
+	"DescribeEipMonitorData.EipMonitorDatas.EipMonitorData.IntranetBandwidth":                                          true, // likewise
 	"DescribeRouteTables.RouteTables.RouteTable.RouterType":                                                            true,
 	"DescribeRouteTables.RouteTables.RouteTable.RouterId":                                                              true,
 	"DescribeRouteTables.RouteTables.RouteTable.RouteEntrys.RouteEntry.NextHops.NextHopItem":                           true, // it reads NextHop

@@ -73,6 +73,13 @@ type Actions interface {
 	DescribeHighDefinitionMonitorLogAttribute(ctx context.Context, c identity.Caller, r *DescribeHighDefinitionMonitorLogAttributeRequest) (*DescribeHighDefinitionMonitorLogAttributeResponse, error)
 	// SetHighDefinitionMonitorLogStatus: Turns off fine-grained monitoring of an elastic IP, which is off.
 	SetHighDefinitionMonitorLogStatus(ctx context.Context, c identity.Caller, r *SetHighDefinitionMonitorLogStatusRequest) (*SetHighDefinitionMonitorLogStatusResponse, error)
+	// monitoring
+	// QueryMetricList: Reads monitoring data of a NAT bandwidth package or a common bandwidth package. It is an action of the cloud monitoring service, not of the VPC service.
+	QueryMetricList(ctx context.Context, c identity.Caller, r *QueryMetricListRequest) (*QueryMetricListResponse, error)
+	// DescribeBandwidthPackagePublicIpMonitorData: Reads the monitoring data of one public IP of a bandwidth package.
+	DescribeBandwidthPackagePublicIpMonitorData(ctx context.Context, c identity.Caller, r *DescribeBandwidthPackagePublicIpMonitorDataRequest) (*DescribeBandwidthPackagePublicIpMonitorDataResponse, error)
+	// DescribeEipMonitorData: Reads the monitoring data of an EIP.
+	DescribeEipMonitorData(ctx context.Context, c identity.Caller, r *DescribeEipMonitorDataRequest) (*DescribeEipMonitorDataResponse, error)
 	// nat-gateway
 	// CreateNatGateway: Creates a NAT gateway in a VPC; a DNAT table and an SNAT table come with it.
 	CreateNatGateway(ctx context.Context, c identity.Caller, r *CreateNatGatewayRequest) (*CreateNatGatewayResponse, error)
@@ -508,6 +515,36 @@ var actions = map[string]action{
 		decode: decodeSetHighDefinitionMonitorLogStatus,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.SetHighDefinitionMonitorLogStatus(ctx, c, r.(*SetHighDefinitionMonitorLogStatusRequest)))
+		},
+	},
+	"QueryMetricList": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeQueryMetricList,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.QueryMetricList(ctx, c, r.(*QueryMetricListRequest)))
+		},
+	},
+	"DescribeBandwidthPackagePublicIpMonitorData": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeBandwidthPackagePublicIpMonitorData,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeBandwidthPackagePublicIpMonitorData(ctx, c, r.(*DescribeBandwidthPackagePublicIpMonitorDataRequest)))
+		},
+	},
+	"DescribeEipMonitorData": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeEipMonitorData,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeEipMonitorData(ctx, c, r.(*DescribeEipMonitorDataRequest)))
 		},
 	},
 	"CreateNatGateway": {
@@ -1257,9 +1294,7 @@ var unsupportedActions = map[string]bool{
 	"DeleteSslVpnClientCert":                            true,
 	"DeleteSslVpnServer":                                true,
 	"DeleteVirtualBorderRouter":                         true,
-	"DescribeBandwidthPackagePublicIpMonitorData":       true,
 	"DescribeBandwidthPackages":                         true,
-	"DescribeEipMonitorData":                            true,
 	"DescribeGlobalAccelerationInstances":               true,
 	"DescribePhysicalConnections":                       true,
 	"DescribeRouterInterfaces":                          true,
@@ -1280,7 +1315,6 @@ var unsupportedActions = map[string]bool{
 	"ModifySslVpnClientCert":                            true,
 	"ModifySslVpnServer":                                true,
 	"ModifyVirtualBorderRouterAttribute":                true,
-	"QueryMetricList":                                   true,
 	"RecoverVirtualBorderRouter":                        true,
 	"RemoveBandwidthPackageIps":                         true,
 	"TerminatePhysicalConnection":                       true,

@@ -247,6 +247,15 @@ var documentedErrors = map[string][]Error{
 		{404, "InvalidRegionId.NotFound", "The specified RegionId does not exist in our records."},
 		{404, "InvalidAllocationId.NotFound", "Specified allocation ID is not found."},
 	},
+	"QueryMetricList": {},
+	"DescribeBandwidthPackagePublicIpMonitorData": {},
+	"DescribeEipMonitorData": {
+		{400, "InvalidAllocationId.NotFound", "Specified allocation id is not found."},
+		{400, "InvalidStartTime.Malformed", "Specified start time is malformed."},
+		{400, "InvalidEndTime.Malformed", "Specified end time is malformed."},
+		{400, "InvalidParameter", "Specified value of \"Period\" is not valid"},
+		{400, "OperationDenied.ToManyDataQueried", "Specified operation is denied as too many data to return."},
+	},
 	"CreateNatGateway": {
 		{404, "InvalidRegionId.NotFound", "Specified value of “RegionId” is not supported."},
 		{404, "InvalidZoneId.NotFound", "Specified value of ZoneId is not supported."},

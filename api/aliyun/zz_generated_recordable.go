@@ -283,6 +283,33 @@ var recordables = map[string]recordable{
 		},
 		elements: []string{"Success"},
 	},
+	"QueryMetricList": {
+		parameters: []recordableParameter{
+			{"Project", false, nil},
+			{"Metric", false, nil},
+			{"Dimensions", true, []string{"instanceId"}},
+			{"StartTime", false, nil},
+			{"EndTime", false, nil},
+			{"Period", false, nil},
+		},
+	},
+	"DescribeBandwidthPackagePublicIpMonitorData": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"AllocationId", false, nil},
+			{"StartTime", false, nil},
+			{"EndTime", false, nil},
+			{"Period", false, nil},
+		},
+	},
+	"DescribeEipMonitorData": {
+		parameters: []recordableParameter{
+			{"AllocationId", false, nil},
+			{"StartTime", false, nil},
+			{"EndTime", false, nil},
+			{"Period", false, nil},
+		},
+	},
 	"CreateNatGateway": {
 		parameters: []recordableParameter{
 			{"RegionId", false, nil},

@@ -1,6 +1,7 @@
 package bandwidth_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -129,20 +130,11 @@ func compare(t *testing.T, s *site, c *compile.VPC, i int, elastic map[string]*l
 		case e.bound != i+1:
 		case e.pkg == "":
 			want[id] = fmt.Sprint("", e.own, max(e.own, 10), []netip.Addr{address[id]})
-		case e.cap > 0:
-			want[id] = fmt.Sprint(e.pkg, e.cap, max(e.cap, 10), []netip.Addr{address[id]})
+		default: // of a package it has a part, by which it is counted
+			part := cmp.Or(e.cap, packages[e.pkg])
+			want[id] = fmt.Sprint(e.pkg, part, max(part, 10), []netip.Addr{address[id]})
+			want[e.pkg] = fmt.Sprint("", packages[e.pkg], max(packages[e.pkg], 10), []netip.Addr(nil))
 		}
-		if e.bound != i+1 || e.pkg == "" {
-			continue
-		}
-		shared := []netip.Addr{}
-		for other, o := range elastic {
-			if o.bound == i+1 && o.pkg == e.pkg && o.cap == 0 {
-				shared = append(shared, address[other])
-			}
-		}
-		slices.SortFunc(shared, netip.Addr.Compare)
-		want[e.pkg] = fmt.Sprint("", packages[e.pkg], max(packages[e.pkg], 10), shared)
 	}
 	got := map[string]string{}
 	for _, b := range n.Bandwidths {

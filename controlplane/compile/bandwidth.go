@@ -20,22 +20,20 @@ func (j *job) bandwidths() error {
 	limit := func(id, within string, mbit int, elastic ...netip.Addr) dataplane.Bandwidth {
 		return dataplane.Bandwidth{ID: id, Within: within, Elastic: elastic, Outbound: mbit, Inbound: held.Inbound(mbit)}
 	}
-	shared := map[*resource.CommonPackage][]netip.Addr{}
+	shared := map[*resource.CommonPackage]bool{}
 	for _, e := range j.public().bound {
 		p, ok := j.v.CommonPackages.Get(e.Package)
-		switch {
-		case !ok:
+		if !ok {
 			n.Bandwidths = append(n.Bandwidths, limit(e.ID, "", e.Bandwidth, e.Address))
-		case e.Cap > 0:
-			n.Bandwidths = append(n.Bandwidths, limit(e.ID, p.ID, e.Cap, e.Address))
-			shared[p] = append([]netip.Addr{}, shared[p]...) // it is there, though it may have no address
-		default:
-			shared[p] = append(shared[p], e.Address)
+			continue
 		}
+		// Each has a part of its own, by which it is counted: all of the package's where it
+		// has no less.
+		n.Bandwidths = append(n.Bandwidths, limit(e.ID, p.ID, cmp.Or(e.Cap, p.Bandwidth), e.Address))
+		shared[p] = true
 	}
-	for p, elastic := range shared {
-		slices.SortFunc(elastic, netip.Addr.Compare)
-		n.Bandwidths = append(n.Bandwidths, limit(p.ID, "", p.Bandwidth, elastic...))
+	for p := range shared {
+		n.Bandwidths = append(n.Bandwidths, limit(p.ID, "", p.Bandwidth))
 	}
 	slices.SortFunc(n.Bandwidths, func(a, b dataplane.Bandwidth) int { return cmp.Compare(a.ID, b.ID) })
 	return nil

@@ -74,6 +74,8 @@ const (
 	NonceUsed                Reason = "signature nonce used"
 	BandwidthPackageMissing  Reason = "bandwidth package incomplete"
 	TooManyBandwidthPackages Reason = "too many bandwidth packages"
+	SpanInvalid              Reason = "span of time ends before it begins"
+	TooManyPoints            Reason = "more points of time than one answer has"
 	TimePointInvalid         Reason = "time point is not a minute that is kept"
 	PageTokenInvalid         Reason = "page token does not belong to the query"
 	VPNLocalSubnets          Reason = "local subnets not allowed"

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -20,6 +21,9 @@ type Meter interface {
 	// Traffic returns what has been counted of a network. Any error means that
 	// it can't be told now.
 	Traffic(ctx context.Context, network string) (*dataplane.Traffic, error)
+	// Bandwidths returns what has passed the bandwidths of elastic IPs and packages, by
+	// their ids. Any error means likewise.
+	Bandwidths(ctx context.Context) ([]dataplane.BandwidthTraffic, error)
 }
 
 // Clock is the machine's clocks.
@@ -57,6 +61,10 @@ type Recorder struct {
 	read      map[string]time.Duration // gateway → when it was recorded last, as Running counts
 	complains map[string]bool          // gateways of which it has been said that they are left out
 	failing   bool                     // it has been said that the file can't be written
+	volumes   struct {
+		at        time.Duration // when the bandwidths were recorded last, as Running counts; 0: never
+		complains bool
+	}
 }
 
 // NewRecorder returns a recorder of the gateways in the networks of a machine, that
@@ -146,7 +154,10 @@ func (r *Recorder) record(ctx context.Context, end int64) {
 		}
 	}
 	there := func(id string) bool { _, ok := v.NATGateways.Get(id); return ok }
-	err := r.minutes.Record(end, readings, there, oldest(time.Unix(end, 0), r.keep))
+	err := errors.Join(
+		r.minutes.Record(end, readings, there, oldest(time.Unix(end, 0), r.keep)),
+		r.recordVolumes(reading, end),
+	)
 	r.forget(there)
 	if err != nil {
 		if !r.failing {
@@ -161,6 +172,34 @@ func (r *Recorder) record(ctx context.Context, end int64) {
 			r.read[o.Gateway] = o.at
 		}
 	}
+}
+
+// recordVolumes reads what has passed elastic IPs and packages, and records it. That it
+// cannot be read leaves the minute out.
+func (r *Recorder) recordVolumes(ctx context.Context, end int64) error {
+	all, err := r.meter.Bandwidths(ctx)
+	at := r.clock.Running()
+	if late := r.clock.Now().Sub(time.Unix(end, 0)); err == nil && late > slack {
+		err = fmt.Errorf("the counters were read %v after the end of the minute; at most %v is exact enough", late, slack)
+	}
+	if err != nil {
+		if !r.volumes.complains {
+			r.log.Warn("a minute of elastic IPs is left out", "error", err)
+		}
+		r.volumes.complains = true
+		return nil
+	}
+	r.volumes.complains = false
+	reading := make([]Volume, 0, len(all))
+	for _, b := range all {
+		reading = append(reading, Volume{ID: b.ID, Passed: Passed{Outbound: b.Outbound.Volume, Inbound: b.Inbound.Volume}})
+	}
+	fresh := r.volumes.at > 0 && (at-r.volumes.at-Minute*time.Second).Abs() > slack
+	if err := r.minutes.RecordVolumes(end, reading, fresh, oldest(time.Unix(end, 0), r.keep)); err != nil {
+		return err
+	}
+	r.volumes.at = at
+	return nil
 }
 
 // take reads the counters of one gateway.

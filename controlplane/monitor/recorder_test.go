@@ -80,6 +80,7 @@ type fakeMeter struct {
 	more    []string      // further addresses
 	gateway string
 	asked   []string
+	unread  error // of bandwidths
 }
 
 func (m *fakeMeter) Traffic(_ context.Context, network string) (*dataplane.Traffic, error) {
@@ -97,6 +98,19 @@ func (m *fakeMeter) Traffic(_ context.Context, network string) (*dataplane.Traff
 			Address: netip.MustParseAddr(a), Gateway: m.gateway, Outbound: dataplane.Volume{Bytes: 100 * n, Packets: n}, Inbound: dataplane.Volume{Bytes: n, Packets: n}, Open: 3, Opened: n})
 	}
 	return t, nil
+}
+
+// Bandwidths says that the elastic IP eip-a has passed as much as there have been seconds.
+func (m *fakeMeter) Bandwidths(context.Context) ([]dataplane.BandwidthTraffic, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.unread != nil {
+		return nil, m.unread
+	}
+	n := uint64(m.clock.Running() / time.Second)
+	b := dataplane.BandwidthTraffic{ID: "eip-a"}
+	b.Outbound.Volume, b.Inbound.Volume = dataplane.Volume{Bytes: 100 * n, Packets: n}, dataplane.Volume{Bytes: 1000 * n, Packets: n}
+	return []dataplane.BandwidthTraffic{b}, nil
 }
 
 // recording is a plane with a NAT gateway whose minutes are recorded.
@@ -155,6 +169,39 @@ func (r *recording) expect(t *testing.T, want map[int64]uint64) {
 	}
 }
 
+// expectVolumes does so of the elastic IP.
+func (r *recording) expectVolumes(t *testing.T, want map[int64]uint64) {
+	t.Helper()
+	got := map[int64]uint64{}
+	err := r.minutes.ReadVolumes("eip-a", begin-20*Minute, begin+100*Minute, func(at int64, p Passed) {
+		if p != passed(p.Outbound.Packets) {
+			t.Errorf("%+v", p)
+		}
+		got[(at-begin)/Minute] = p.Outbound.Packets
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("minutes of the elastic IP (-want +got):\n%s\n%s", d, r.log.String())
+	}
+}
+
+// TestRecorderVolumesUnread: a minute whose end could not be read is left out, and the one
+// after it, and that is said once.
+func TestRecorderVolumesUnread(t *testing.T) {
+	r := newRecording(t)
+	r.run(t, 150*time.Second) // ends at 0, 1 and 2 minutes, and 10 s
+	r.meter.unread = errors.New("no such device")
+	r.run(t, 2*time.Minute)
+	r.meter.unread = nil
+	r.run(t, 2*time.Minute)
+	r.expectVolumes(t, map[int64]uint64{0: 60, 1: 60, 5: 60})
+	if r.told("elastic IPs is left out") != 1 {
+		t.Error(r.log.String())
+	}
+}
+
 // told is how often the log says something.
 func (r *recording) told(text string) int { return strings.Count(r.log.String(), text) }
 
@@ -193,6 +240,7 @@ func TestRecorder(t *testing.T) {
 			c.change(r)
 			r.run(t, c.run)
 			r.expect(t, c.want)
+			r.expectVolumes(t, c.want)
 		})
 	}
 }

@@ -113,6 +113,8 @@ func scalar(word string) (string, error) {
 		return "int", nil
 	case "long":
 		return "int64", nil
+	case "double":
+		return "float64", nil
 	case "boolean":
 		return "bool", nil
 	}

@@ -42,7 +42,7 @@ type {{.Type}} struct {
 }
 
 func decode{{.Type}}(text string) (*{{.Type}}, *Error) {
-	p, ok := jsonMembers(text)
+	p, ok := jsonMembers({{if .InList}}onlyItem(text){{else}}text{{end}})
 	if !ok {
 		return nil, {{.Invalid}}
 	}

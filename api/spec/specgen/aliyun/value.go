@@ -10,6 +10,7 @@ import (
 // members.
 type jsonValue struct {
 	Wire, Type string
+	InList     bool   // it is the only item of a JSON list
 	Invalid    string // expression of the error for what is no such object
 	Params     []*param
 }
@@ -18,7 +19,7 @@ type jsonValue struct {
 // a parameter of its name would be; where it has no code of its own, the error
 // names it as Parameter.Member.
 func newJSONValue(r *resolver, p *param) (*jsonValue, error) {
-	v := &jsonValue{Wire: p.Name, Type: p.value, Invalid: p.refusal()}
+	v := &jsonValue{Wire: p.Name, Type: p.value, InList: p.MaxItems == 1, Invalid: p.refusal()}
 	for _, f := range p.Members {
 		if f.Required || f.Missing != "" || strings.Contains(f.Name, ".") || len(f.Members) > 0 {
 			return nil, fmt.Errorf("member %s: only optional members without members are generated so far", f.Name)
