@@ -122,7 +122,9 @@ func TestBandwidthOfDevice(t *testing.T) {
 			for ns, link := range map[*netns.Namespace]string{w.host: hostEnd, w.public: "pub0"} {
 				nstest.Switch(t, ns, link, nstest.Checksum, false)
 			}
-			w.n.Bandwidths = []dataplane.Bandwidth{{ID: "eip-1", Elastic: w.n.Elastic[:1], Outbound: mbit, Inbound: mbit}, {ID: "eip-2", Elastic: w.n.Elastic[1:2], Outbound: mbit, Inbound: mbit}}
+			n := *w.n
+			w.n = &n
+			n.Bandwidths = []dataplane.Bandwidth{{ID: "eip-1", Elastic: w.n.Elastic[:1], Outbound: mbit, Inbound: mbit}, {ID: "eip-2", Elastic: w.n.Elastic[1:2], Outbound: mbit, Inbound: mbit}}
 			mustApply(t, w.e, w.n)
 			if modes := w.mode(t); c.xdp && modes[0] != string(dataplane.ByXDP) {
 				t.Skipf("programs are attached by %v: this kernel does not say what links can do with XDP", modes)

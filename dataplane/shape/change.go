@@ -15,17 +15,16 @@ import (
 	"sluice/bpf"
 )
 
-// change makes the kernel hold a tree where it holds p.have: what packets wait in is there
+// change makes the kernel hold a tree where it holds another, which it changes to what it held last: what packets wait in is there
 // before they are led there, and goes after that. It returns how many objects it changed.
-func (p *public) change(want *tree) (changes int, err error) {
-	have := p.have
+func (p *public) change(have, want *tree) (changes int, err error) {
 	for way, index := range p.ifbs {
 		// The kernel moves no class to another parent. Children go first.
 		moved := func(minor uint16) bool {
 			k, wanted := want.classes[way][minor]
 			return wanted && k.parent != have.classes[way][minor].parent
 		}
-		n, err := p.removeClasses(way, moved)
+		n, err := p.removeClasses(have, way, moved)
 		if changes += n; err != nil {
 			return changes, err
 		}
@@ -47,12 +46,12 @@ func (p *public) change(want *tree) (changes int, err error) {
 			}
 		}
 	}
-	n, err := p.changeMaps(want)
+	n, err := p.changeMaps(have, want)
 	if changes += n; err != nil {
 		return changes, fmt.Errorf("tell the BPF programs of bandwidths: %w", err)
 	}
 	for way := range p.ifbs {
-		n, err := p.removeClasses(way, func(minor uint16) bool { _, wanted := want.classes[way][minor]; return !wanted })
+		n, err := p.removeClasses(have, way, func(minor uint16) bool { _, wanted := want.classes[way][minor]; return !wanted })
 		if changes += n; err != nil {
 			return changes, err
 		}
@@ -60,10 +59,9 @@ func (p *public) change(want *tree) (changes int, err error) {
 	return changes, nil
 }
 
-// removeClasses removes the classes for which which is true, with all below them, and notes in p.have that
+// removeClasses removes the classes for which which is true, with all below them, and notes in have that
 // they are gone. What their queues have dropped and sent is kept with their bandwidth.
-func (p *public) removeClasses(way int, which func(minor uint16) bool) (changes int, err error) {
-	have := p.have
+func (p *public) removeClasses(have *tree, way int, which func(minor uint16) bool) (changes int, err error) {
 	var going []uint16
 	for _, minor := range slices.Backward(have.downwards(way)) {
 		if which(minor) || have.belongs(way, minor, which) {
@@ -79,7 +77,7 @@ func (p *public) removeClasses(way int, which func(minor uint16) bool) (changes 
 	}
 	for _, minor := range going {
 		changes++
-		if err := p.remember(way, minor, c); err != nil {
+		if err := p.remember(have, way, minor, c); err != nil {
 			return changes, err
 		}
 		if err := p.control.removeClass(p.ifbs[way], minor); err != nil {
@@ -118,8 +116,8 @@ func (t *tree) downwards(way int) []uint16 {
 }
 
 // changeMaps changes what differs in the maps: what is asked of a bandwidth before who it is for.
-func (p *public) changeMaps(want *tree) (changes int, err error) {
-	have, configs, shaped := p.have, p.programs.maps[bpf.ShapeMapBandwidths], p.programs.maps[bpf.ShapeMapShaped]
+func (p *public) changeMaps(have, want *tree) (changes int, err error) {
+	configs, shaped := p.programs.maps[bpf.ShapeMapBandwidths], p.programs.maps[bpf.ShapeMapShaped]
 	for at, config := range want.configs {
 		old := have.configs[at]
 		if old.Id == config.Id {

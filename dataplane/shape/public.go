@@ -1,12 +1,12 @@
 package shape
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,7 +50,7 @@ func (k key) links() [ways]string {
 type wanted struct {
 	site       Site
 	bandwidths []dataplane.Bandwidth
-	age        uint64
+	ages       []uint64 // of each: when it was first said so
 }
 
 // public holds the bandwidths of the networks at one public device.
@@ -86,12 +86,25 @@ func (p *public) networks() []string {
 // apply makes the kernel hold what network id wants, nil for nothing. With reread, everything
 // is compared with the kernel.
 func (p *public) apply(id string, w *wanted, reread bool) (r Result, err error) {
+	unsaid := len(p.unsaid)
 	delete(p.unsaid, id)
+	var before, now []dataplane.Bandwidth
+	if old := p.wants[id]; old != nil {
+		before = old.bandwidths
+	}
 	if w == nil {
 		delete(p.wants, id)
 	} else {
+		now = w.bandwidths
 		p.clock++
-		w.age = p.clock
+		w.ages = make([]uint64, len(now))
+		for i := range now {
+			w.ages[i] = p.clock
+			k, found := slices.BinarySearchFunc(before, now[i].ID, func(b dataplane.Bandwidth, id string) int { return strings.Compare(b.ID, id) })
+			if found && before[k].Equal(now[i]) {
+				w.ages[i] = p.wants[id].ages[k] // it says nothing new
+			}
+		}
 		p.wants[id] = w
 	}
 	defer func() {
@@ -117,34 +130,60 @@ func (p *public) apply(id string, w *wanted, reread bool) (r Result, err error) 
 			r.Repairs = append(whats, known.damage(p.have, p.key)...)
 		}
 	}
-	want, numbers, err := p.tree()
+	// While others may have left something, what is one's is known only when all is.
+	if few, ok := families(before, now); ok && unsaid == 0 && p.have == known && known != nil {
+		r.Changes, err = p.follow(few)
+	} else {
+		n, e := p.follow(nil)
+		r.Changes, err = r.Changes+n, e
+	}
 	if err != nil {
 		return r, err
 	}
-	used := map[uint32]bool{}
-	for _, number := range p.numbers.numbers {
-		used[number] = true
-	}
-	for _, number := range numbers.numbers {
-		if used[number] {
-			continue
-		}
-		if err := p.programs.forget(number); err != nil {
-			return r, err
-		}
-	}
-	n, err := p.change(want)
-	r.Changes += n
-	if err != nil {
-		return r, err
-	}
-	p.have, p.numbers = want, numbers
 	whats, err := p.lead(reread)
 	r.Changes += len(whats)
 	if known != nil && reread {
 		r.Repairs = append(r.Repairs, whats...)
 	}
 	return r, err
+}
+
+// follow makes the kernel hold what the networks want of some families of bandwidths, nil
+// for all.
+func (p *public) follow(few map[string]bool) (changes int, err error) {
+	have, numbers := p.have, p.numbers
+	if few != nil {
+		numbers = p.numbers.of(few)
+		have = p.have.of(numbers)
+	}
+	want, next, err := p.tree(few)
+	if err != nil {
+		return 0, err
+	}
+	if few != nil && p.have.moved(want, numbers) {
+		return p.follow(nil)
+	}
+	used := map[uint32]bool{}
+	for _, number := range numbers.numbers {
+		used[number] = true
+	}
+	for _, number := range next.numbers {
+		if used[number] {
+			continue
+		}
+		if err := p.programs.forget(number); err != nil {
+			return 0, err
+		}
+	}
+	if few == nil {
+		changes, err = p.change(have, want)
+		p.have, p.numbers = want, next
+		return changes, err
+	}
+	changes, err = p.change(have, want)
+	p.have.replace(p.have.of(numbers), want)
+	p.numbers.replace(numbers, next)
+	return changes, err
 }
 
 // maps returns those that a network has given; nil if there are none.
@@ -158,16 +197,22 @@ func (p *public) maps() map[string]*ebpf.Map {
 }
 
 // tree returns what the kernel is to hold. As long as it is not known what all networks
-// want that had something here, what was left of them stays.
-func (p *public) tree() (*tree, *numbering, error) {
-	var lists [][]dataplane.Bandwidth
-	if len(p.unsaid) > 0 {
-		lists = append(lists, p.left)
-	} else {
+// want that had something here, what was left of them stays. With few, it is the part of the
+// tree that has those families.
+func (p *public) tree(few map[string]bool) (*tree, *numbering, error) {
+	var all []aged
+	if len(p.unsaid) == 0 {
 		p.left = nil
 	}
-	for _, w := range slices.SortedFunc(maps.Values(p.wants), func(a, b *wanted) int { return cmp.Compare(a.age, b.age) }) {
-		lists = append(lists, w.bandwidths)
+	for i := range p.left {
+		all = append(all, aged{&p.left[i], 0})
+	}
+	for _, w := range p.wants {
+		for i := range w.bandwidths {
+			if b := &w.bandwidths[i]; few == nil || few[b.ID] || few[b.Within] {
+				all = append(all, aged{b, w.ages[i]})
+			}
+		}
 	}
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
@@ -177,7 +222,7 @@ func (p *public) tree() (*tree, *numbering, error) {
 	if link, err := p.ns.Netlink().LinkByName(p.key.device); err == nil {
 		z.packet = link.Attrs().MTU + 64
 	}
-	return grow(merge(lists), p.numbers, z)
+	return grow(merge(all), p.numbers, z)
 }
 
 // open opens the device's namespace.

@@ -1,7 +1,10 @@
 package shape_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,5 +121,90 @@ func TestBandwidthsAreHeld(t *testing.T) {
 		if strings.Contains(text, "bw-") || strings.Contains(text, "clsact") {
 			t.Errorf("left behind:\n%s", text)
 		}
+	}
+}
+
+// Whatever networks want one after the other, in whole packages, parts and alone, is what
+// the kernel holds then, and what it would hold had it been asked for at first.
+func TestRandomBandwidths(t *testing.T) {
+	t.Parallel()
+	seed := uint64(20261129)
+	random := rand.New(rand.NewPCG(seed, 0))
+	ids := []string{"vpc-a", "vpc-b", "vpc-c"}
+	o := newOutside(t, ids...)
+	rate := func() int { return []int{0, 1, 5, 10, 200, 1000}[random.IntN(6)] }
+	// A network's bandwidths: those of its own, and of packages that others have, too.
+	packages := map[string]*dataplane.Bandwidth{}
+	for i := range 3 {
+		packages[fmt.Sprintf("pack-%d", i)] = &dataplane.Bandwidth{ID: fmt.Sprintf("pack-%d", i), Outbound: 50, Inbound: 50}
+	}
+	wants := func(n int) (all []dataplane.Bandwidth) {
+		free := random.Perm(12)
+		take := func(count int) (out []netip.Addr) {
+			count = min(count, len(free))
+			for _, i := range free[:count] {
+				out = append(out, elastic(byte(10+20*n+i))...)
+			}
+			free = free[count:]
+			slices.SortFunc(out, netip.Addr.Compare)
+			return out
+		}
+		for i := range random.IntN(4) {
+			all = append(all, dataplane.Bandwidth{ID: fmt.Sprintf("eip-%d-%d", n, i), Elastic: take(1), Outbound: rate(), Inbound: rate()})
+		}
+		for id, p := range packages {
+			if random.IntN(2) == 0 {
+				continue
+			}
+			whole := *p
+			whole.Elastic = take(random.IntN(4))
+			all = append(all, whole)
+			for i := range random.IntN(3) {
+				all = append(all, dataplane.Bandwidth{ID: fmt.Sprintf("part-%d-%d", n, i) + id, Within: id, Elastic: take(1), Outbound: rate(), Inbound: rate()})
+			}
+		}
+		slices.SortFunc(all, func(a, b dataplane.Bandwidth) int { return strings.Compare(a.ID, b.ID) })
+		return all
+	}
+	now := map[string][]dataplane.Bandwidth{}
+	for step := range 100 {
+		n := random.IntN(len(ids))
+		id := ids[n]
+		switch random.IntN(6) {
+		case 0: // one thing alone is another
+			if len(now[id]) > 0 {
+				now[id] = slices.Clone(now[id])
+				b := &now[id][random.IntN(len(now[id]))]
+				b.Outbound, b.Inbound = rate(), rate()
+			}
+		case 1:
+			p := packages[fmt.Sprintf("pack-%d", random.IntN(3))]
+			p.Outbound, p.Inbound = rate(), rate()
+			now[id] = wants(n)
+		case 2:
+			o.start(t)
+		default:
+			now[id] = wants(n)
+		}
+		if _, err := o.shaper.Apply(id, site(id), now[id], false); err != nil {
+			t.Fatalf("step %d: %v", step, err)
+		}
+		if len(now[id]) == 0 {
+			continue
+		}
+		if left := o.shaper.Differs(id, 0); len(left) > 0 {
+			t.Fatalf("step %d: after Apply of %+v there is still to do: %q", step, now[id], left)
+		}
+		if again, err := o.shaper.Apply(id, site(id), now[id], true); err != nil || again.Changes > 0 || len(again.Repairs) > 0 {
+			t.Fatalf("step %d: a second Apply of %+v: %+v, %v", step, now[id], again, err)
+		}
+	}
+	for _, id := range ids {
+		if err := o.shaper.Withdraw(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := nstest.Command(t, o.public, "ip", "-br", "link"); strings.Contains(left, "bw-") {
+		t.Errorf("left behind:\n%s", left)
 	}
 }

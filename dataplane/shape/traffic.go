@@ -142,8 +142,8 @@ func (p *public) passed() (map[uint32]dataplane.Volume, error) {
 
 // remember adds what was counted at a class or queue that is about to go to what is kept
 // with its bandwidths.
-func (p *public) remember(way int, minor uint16, c counted) error {
-	configs, have := p.programs.maps[bpf.ShapeMapBandwidths], p.have
+func (p *public) remember(have *tree, way int, minor uint16, c counted) error {
+	configs := p.programs.maps[bpf.ShapeMapBandwidths]
 	add := func(number uint32, f func(*bpf.ShapeBandwidth)) error {
 		at := number*ways + uint32(way)
 		config, ok := have.configs[at]

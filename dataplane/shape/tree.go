@@ -1,6 +1,7 @@
 package shape
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -77,24 +78,29 @@ func (n *numbering) minor(l leaf, taken map[uint16]bool) (uint16, error) {
 	return 0, fmt.Errorf("there are more elastic IPs with a bandwidth than %d", mostLeaves)
 }
 
+// aged is what a network said of a bandwidth, and when.
+type aged struct {
+	*dataplane.Bandwidth
+	age uint64
+}
+
 // merge returns the bandwidths of all networks, by ID, each with the elastic IPs of all.
-// wants are by age: where two say something else of one, the newer is right.
-func merge(wants [][]dataplane.Bandwidth) map[string]*shared {
-	all := map[string]*shared{}
-	owner := map[netip.Addr]*shared{}
-	for _, want := range slices.Backward(wants) {
-		for _, b := range want {
-			s := all[b.ID]
-			if s == nil {
-				s = &shared{Bandwidth: b}
-				s.Elastic = nil
-				all[b.ID] = s
-			}
-			for _, a := range b.Elastic {
-				if owner[a] == nil {
-					owner[a] = s
-					s.Elastic = append(s.Elastic, a)
-				}
+// Where two say something else of one, the newer is right.
+func merge(said []aged) map[string]*shared {
+	slices.SortFunc(said, func(a, b aged) int { return cmp.Or(cmp.Compare(b.age, a.age), strings.Compare(a.ID, b.ID)) })
+	all := make(map[string]*shared, len(said))
+	taken := make(map[netip.Addr]bool, len(said))
+	for _, b := range said {
+		s := all[b.ID]
+		if s == nil {
+			s = &shared{Bandwidth: *b.Bandwidth}
+			s.Elastic = nil
+			all[b.ID] = s
+		}
+		for _, a := range b.Elastic {
+			if !taken[a] {
+				taken[a] = true
+				s.Elastic = append(s.Elastic, a)
 			}
 		}
 	}

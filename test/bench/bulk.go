@@ -62,7 +62,12 @@ func (p *peers) iperf(ctx context.Context, seconds int) (float64, error) {
 
 // iperf has a client in one namespace send to a server in another, and returns
 // the bits that arrived in a second.
-func iperf(ctx context.Context, from, to string, at netip.Addr, seconds int, start func(namespace string, c *exec.Cmd) error) (_ float64, err error) {
+func iperf(ctx context.Context, from, to string, at netip.Addr, seconds int, start func(namespace string, c *exec.Cmd) error) (float64, error) {
+	return iperfWith(ctx, from, to, at, seconds, start, "-t", fmt.Sprint(seconds))
+}
+
+// iperfWith does so with arguments for the client, which takes so many seconds.
+func iperfWith(ctx context.Context, from, to string, at netip.Addr, seconds int, start func(namespace string, c *exec.Cmd) error, args ...string) (_ float64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds+20)*time.Second)
 	defer cancel()
 	// It ends after one client, or if none comes.
@@ -91,8 +96,7 @@ func iperf(ctx context.Context, from, to string, at netip.Addr, seconds int, sta
 		for lines.Scan() { // it must not wait for a reader
 		}
 	}()
-	client := exec.CommandContext(ctx, "iperf3", "-J", "-c", at.String(),
-		"-t", fmt.Sprint(seconds), "--connect-timeout", "5000")
+	client := exec.CommandContext(ctx, "iperf3", append([]string{"-J", "-c", at.String(), "--connect-timeout", "5000"}, args...)...)
 	var answer bytes.Buffer
 	client.Stdout = &answer
 	if err := start(from, client); err != nil {

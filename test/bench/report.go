@@ -146,6 +146,12 @@ var goals = map[string]goal{
 	"tcp_bulk_over_nft":         {"≥ 1.0", atLeast("tcp_bulk_over_nft", 1)},
 	"latency_p50_over_nft":      {"≤ 0.95", atMost("latency_p50_over_nft", 0.95)},
 
+	"limit_accuracy_pct_worst": {"≤ 8 %", atMost("limit_accuracy_pct_worst", 8)},
+	"limit_udp_pct_worst":      {"≤ 3 %", atMost("limit_udp_pct_worst", 3)},
+	"limit_rtt_ms_worst":       {"≤ 110 ms", atMost("limit_rtt_ms_worst", 110)},
+	"limit_overhead_pct":       {"≤ 5 %", atMost("limit_overhead_pct", 5)},
+	"limits_1000_apply_ms":     {"≤ 20 ms", atMost("limits_1000_apply_ms", 20)},
+
 	"tunnels_100_up_s":       {"≤ 30 s", atMost("tunnels_100_up_s", 30)},
 	"vpn_status_lag_ms":      {"≤ 200 ms", atMost("vpn_status_lag_ms", 200)},
 	"flow_follows_route_ms":  {"≤ 1000 ms", atMost("flow_follows_route_ms", 1000)},
