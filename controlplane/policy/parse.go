@@ -40,7 +40,7 @@ func Parse(text string) (*Document, error) {
 		switch m.name {
 		case "Version":
 			if v, err := text1(m.value); err != nil || v != "1" {
-				return nil, fmt.Errorf(`Version: it is %s; write "1"`, short(m.value))
+				return nil, fmt.Errorf(`the Version is %s; write "1"`, short(m.value))
 			}
 		case "Statement":
 			if err := d.parseStatements(m.value); err != nil {
@@ -62,7 +62,7 @@ func Parse(text string) (*Document, error) {
 func (d *Document) parseStatements(text json.RawMessage) error {
 	values, err := list(text)
 	if err != nil {
-		return fmt.Errorf("Statement: %w", err)
+		return fmt.Errorf("the Statement: %w", err)
 	}
 	for i, v := range values {
 		s, err := parseStatement(v)
