@@ -3,10 +3,13 @@ package shape_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
@@ -199,5 +202,96 @@ func TestRandomBandwidths(t *testing.T) {
 	}
 	if left := nstest.Command(t, o.public, "ip", "-br", "link"); strings.Contains(left, "bw-") {
 		t.Errorf("left behind:\n%s", left)
+	}
+}
+
+// In a package no address takes another's share by more connections, nor has a package
+// anything of another; together they have no more than the limit.
+func TestAddressesShare(t *testing.T) {
+	t.Parallel()
+	const mbit, took = 20, 2 * time.Second
+	o := newOutside(t, "vpc-a")
+	o.address(t, "vpc-a", elastic(10, 11, 12)...)
+	o.apply(t, "vpc-a",
+		dataplane.Bandwidth{ID: "pack-1", Elastic: elastic(10, 11), Outbound: mbit, Inbound: mbit},
+		dataplane.Bandwidth{ID: "pack-2", Elastic: elastic(12), Outbound: mbit, Inbound: mbit})
+	var mu sync.Mutex
+	got := map[string]int{}
+	var l net.Listener
+	err := o.public.Do(func() (err error) { l, err = net.Listen("tcp4", server+":0"); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	start := make(chan struct{}) // when all are connected: a full queue loses SYNs, too
+	var began time.Time
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer c.Close()
+				from := c.RemoteAddr().(*net.TCPAddr).IP.String()
+				<-start
+				_ = c.SetReadDeadline(began.Add(took))
+				for b := make([]byte, 1<<16); ; {
+					n, err := c.Read(b)
+					mu.Lock()
+					got[from] += n
+					mu.Unlock()
+					if err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	for source, flows := range map[string]int{"203.0.113.10": 1, "203.0.113.11": 12, "203.0.113.12": 4} {
+		for range flows {
+			var c net.Conn
+			err := o.networks["vpc-a"].Do(func() (err error) {
+				d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: 5 * time.Second}
+				c, err = d.Dial("tcp4", l.Addr().String())
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Go(func() {
+				defer c.Close()
+				<-start
+				_ = c.SetWriteDeadline(began.Add(took))
+				for b := make([]byte, 1<<14); ; {
+					if _, err := c.Write(b); err != nil {
+						return
+					}
+				}
+			})
+		}
+	}
+	began = time.Now()
+	close(start)
+	time.AfterFunc(took, func() { l.Close() })
+	all.Wait()
+	one, many, other := got["203.0.113.10"], got["203.0.113.11"], got["203.0.113.12"]
+	t.Logf("%d bytes by one connection, %d by twelve, %d by others", one, many, other)
+	for name, sum := range map[string]int{"pack-1": one + many, "pack-2": other} {
+		if most := mbit*1e6/8*time.Since(began).Seconds() + 16<<10 + mbit*1e6/8/100; float64(sum) > most {
+			t.Errorf("%s: %d bytes, of %.0f that may pass", name, sum, most)
+		}
+	}
+	// Of equal shares, but for who begins first and who else uses the machine.
+	if one < (one+many)/3 {
+		t.Errorf("one connection has %d bytes, and twelve of another address %d", one, many)
+	}
+	if other < (one+many)/2 {
+		t.Errorf("another package has %d bytes, of as many as may be as this one, which has %d", other, one+many)
+	}
+	counted, err := o.shaper.Traffic()
+	if err != nil || len(counted) != 2 || counted[0].Outbound.Bytes < uint64(one+many) || counted[0].Outbound.Dropped == 0 {
+		t.Errorf("counted are %+v, %v", counted, err)
 	}
 }
