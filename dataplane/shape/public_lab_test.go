@@ -63,6 +63,13 @@ func (o *outside) start(t *testing.T) {
 
 func site(id string) *shape.Site { return &shape.Site{Device: "pub0", Link: id, Outside: true} }
 
+func (o *outside) address(t *testing.T, id string, addresses ...netip.Addr) {
+	t.Helper()
+	for _, a := range addresses {
+		nstest.Address(t, o.networks[id], "public", a.String()+"/24")
+	}
+}
+
 // apply applies, and fails unless nothing is left to do then.
 func (o *outside) apply(t *testing.T, id string, want ...dataplane.Bandwidth) shape.Result {
 	t.Helper()
