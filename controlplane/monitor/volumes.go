@@ -66,6 +66,12 @@ type Volume struct {
 	Passed
 }
 
+// MinuteOf is what passed in a minute of an hour, 0 to 59.
+type MinuteOf struct {
+	Minute uint8
+	Passed
+}
+
 // numbered is a row of a minute, or of a reading.
 type numbered struct {
 	number uint32
@@ -256,11 +262,7 @@ func (v volumes) gather(end int64) error {
 
 func (v volumes) gatherHour(begin int64) error {
 	var watched uint64
-	type minuteOf struct {
-		minute uint8
-		Passed
-	}
-	of := map[uint32][]minuteOf{}
+	of := map[uint32][]MinuteOf{}
 	c := v.minutes.Cursor()
 	for key, b := c.Seek(stamp(begin)); key != nil && time8(key) < begin+hour; key, b = c.Seek(stamp(begin)) {
 		minute := (time8(key) - begin) / Minute
@@ -271,12 +273,17 @@ func (v volumes) gatherHour(begin int64) error {
 		}
 		for i := range len(rows) / rowSize {
 			r := rowAt(rows, i)
-			of[r.number] = append(of[r.number], minuteOf{uint8(minute), r.Passed})
+			of[r.number] = append(of[r.number], MinuteOf{uint8(minute), r.Passed})
 		}
 		if err := c.Delete(); err != nil {
 			return err
 		}
 	}
+	return v.putHour(begin, watched, of)
+}
+
+// putHour keeps an hour, of which the minutes that have a bit were watched.
+func (v volumes) putHour(begin int64, watched uint64, of map[uint32][]MinuteOf) error {
 	if err := v.hours.Put(hourKey(begin, 0), sealed(binary.BigEndian.AppendUint64(nil, watched))); err != nil {
 		return err
 	}
@@ -288,7 +295,7 @@ func (v volumes) gatherHour(begin int64) error {
 	for _, n := range numbers {
 		var b []byte
 		for _, at := range of[n] {
-			b = append(b, at.minute)
+			b = append(b, at.Minute)
 			for _, x := range [...]uint64{at.Outbound.Bytes, at.Outbound.Packets, at.Inbound.Bytes, at.Inbound.Packets} {
 				b = binary.AppendUvarint(b, x)
 			}
@@ -296,6 +303,31 @@ func (v volumes) gatherHour(begin int64) error {
 		if err := v.hours.Put(hourKey(begin, n), sealed(b)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// ImportHour keeps an hour that was recorded elsewhere, in place of one that is there: of
+// each id what passed in its minutes, all of which were watched. Times are in seconds since
+// 1970; begin is a whole hour.
+func (m *Minutes) ImportHour(begin int64, of map[string][]MinuteOf) error {
+	err := m.update(func(tx *bbolt.Tx) error {
+		v, err := volumesOf(tx)
+		if err != nil {
+			return err
+		}
+		numbers := make(map[uint32][]MinuteOf, len(of))
+		for id, minutes := range of {
+			n, _, err := v.number(id, begin+hour)
+			if err != nil {
+				return err
+			}
+			numbers[n] = minutes
+		}
+		return v.putHour(begin, 1<<minutesOf-1, numbers)
+	})
+	if err != nil {
+		return m.explain(err)
 	}
 	return nil
 }

@@ -90,6 +90,7 @@ type describer struct {
 	pages  []int
 	calls  int
 	marker []byte // in every answer
+	small  bool   // the table may have one page alone
 }
 
 func newDescriber(s *site) (*describer, error) {
@@ -125,7 +126,7 @@ func (d *describer) call(ctx context.Context) error {
 	if err := decode(body, &answer); err != nil {
 		return err
 	}
-	if answer.PageNumber != page || answer.TotalCount < tableSize || len(answer.ForwardTableEntries.ForwardTableEntry) != describePage {
+	if answer.PageNumber != page || answer.TotalCount < tableSize && !d.small || len(answer.ForwardTableEntries.ForwardTableEntry) != describePage {
 		return fmt.Errorf("page %d: the answer has page %d of %d entries, with %d", page,
 			answer.PageNumber, answer.TotalCount, len(answer.ForwardTableEntries.ForwardTableEntry))
 	}

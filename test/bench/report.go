@@ -117,6 +117,8 @@ var goals = map[string]goal{
 	"restore_10k_s":           {"≤ 3 s", atMost("restore_10k_s", 3)},
 	"api_p99_under_siege_ms":  {"≤ 50 ms", atMost("api_p99_under_siege_ms", 50)},
 	"ecs_metric_10k_ms":       {"≤ 50 ms", atMost("ecs_metric_10k_ms", 50)},
+	"monitor_query_ms":        {"≤ 50 ms", atMost("monitor_query_ms", 50)},
+	"audit_overhead_pct":      {"≤ 3 %", atMost("audit_overhead_pct", 3)},
 	"pps_10k_over_1":          {"≥ 0.95", atLeast("pps_10k_over_1", 0.95)},
 
 	"write_100k_over_1k":          {"≤ 1.3", atMost("write_100k_over_1k", 1.3)},

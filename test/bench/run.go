@@ -158,6 +158,8 @@ var measurements = []measurement{
 	{"api_write", writes},
 	{"api_describe", describes},
 	{"acs3_describe_over_hmac", describesByACS3},
+	{"audit_overhead_pct", auditOverhead},
+	{"monitor_query_ms", monitorQueries},
 	{"apply", applies},
 	{"api_p99_under_siege_ms", sieges},
 	{"fair_open_share", opensFairly},
