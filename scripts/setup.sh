@@ -25,6 +25,7 @@ needs=(
 	"test /usr/lib/ipsec/plugins/libstrongswan-openssl.so libstrongswan-standard-plugins"
 	"test /usr/lib/ipsec/plugins/libstrongswan-gcrypt.so libstrongswan-extra-plugins"
 	"test /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so libcharon-extra-plugins" # ESP where the kernel has none
+	"test promtool prometheus"                 # alerting rules and dashboards are tried by a real one
 	"clients node nodejs"                      # runs public clients,
 	"clients npm npm"                          # and fetches them
 	"lint clang-14 clang-14"                   # pinned: another version makes other objects
