@@ -322,7 +322,14 @@ func (k *checker) bandwidth() error {
 	if err := k.between("bandwidth.inbound_least", b.InboundLeast, 1, fastest); err != nil {
 		return err
 	}
-	k.config.Settings.Bandwidth = settings.Bandwidth{Held: b.Limits == "on", InboundLeast: b.InboundLeast}
+	for i, account := range b.NATPackages {
+		if at := fmt.Sprintf("bandwidth.nat_packages[%d]", i); account == "" {
+			return k.errorf(at, "is empty; write the id of an account, or all")
+		} else if slices.Contains(b.NATPackages[:i], account) {
+			return k.errorf(at, "%q stands there twice", account)
+		}
+	}
+	k.config.Settings.Bandwidth = settings.Bandwidth{Held: b.Limits == "on", InboundLeast: b.InboundLeast, NATPackages: b.NATPackages}
 	return nil
 }
 

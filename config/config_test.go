@@ -55,7 +55,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 			Refusal:  dataplane.RefuseDrop,
 			Shortcut: true, SourceCheck: true, HostShare: 50, PortSecurity: true,
 			ByUse:     dataplane.Limits{Connections: 500_000, NewPerSecond: 20_000},
-			Bandwidth: settings.Bandwidth{Held: true, InboundLeast: 10},
+			Bandwidth: settings.Bandwidth{Held: true, InboundLeast: 10, NATPackages: []string{"all"}},
 			Settle:    5 * time.Second,
 		},
 	}
@@ -127,7 +127,7 @@ hide_pre_shared_keys: true
 audit_interval: 250ms
 full_audit_interval: 1h
 regions: [{id: r1, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]}]
-quotas: {vpcs: 1, secondary_cidrs: 20, route_tables: 21, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6, elastic_ips_per_package: 61, common_bandwidth_packages: 62,
+quotas: {vpcs: 1, secondary_cidrs: 20, route_tables: 21, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6, elastic_ips_per_package: 61, common_bandwidth_packages: 62, addresses_per_bandwidth_package: 63, bandwidth_packages_per_gateway: 64,
   nat_gateways_per_vpc: 66, forward_entries: 7, forward_entry_ports: 77, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10,
   customer_gateways: 12, vpn_connections_per_gateway: 13, vpn_routes_per_gateway: 14, vpn_policy_routes_per_gateway: 15, tags: 16}
 accounts: {a1: {quotas: {vpcs: 11}}, a2: {}}
@@ -138,7 +138,7 @@ vswitches:
   - {vswitch: web, cidr: 10.0.0.0/24, mode: bridge, mtu: 9000}
   - {account: a1, vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
 nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tcp_reset: 4m}, sessions: 200000, addresses: 4000, bounds: {per_entry: 1, per_elastic_ip: 2, per_host: 3}}
-bandwidth: {limits: off, inbound_least: 30}
+bandwidth: {limits: off, inbound_least: 30, nat_packages: [a1, a2]}
 metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 `))
 	if err != nil {
@@ -151,8 +151,8 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 	if c.Settings.Bounds != (dataplane.Bounds{PerEntry: 1, PerElasticIP: 2, PerHost: 3}) {
 		t.Errorf("bounds: %+v", c.Settings.Bounds)
 	}
-	if c.Settings.Bandwidth != (settings.Bandwidth{InboundLeast: 30}) {
-		t.Errorf("bandwidth: %+v", c.Settings.Bandwidth)
+	if b := c.Settings.Bandwidth; b.Held || b.InboundLeast != 30 || !b.MayPackage("a2") || b.MayPackage("a3") {
+		t.Errorf("bandwidth: %+v", b)
 	}
 	if c.Throttle != (Throttle{Rate{0.5, 1}, Rate{0, 2}}) {
 		t.Errorf("throttle: %+v", c.Throttle)
@@ -160,7 +160,7 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 	if c.Metrics != (Metrics{Listen: "[::1]:8681", Keep: 24 * time.Hour}) {
 		t.Errorf("metrics: %+v", c.Metrics)
 	}
-	quotas := settings.Quotas{"vpcs": 1, "secondary_cidrs": 20, "route_tables": 21, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6, "elastic_ips_per_package": 61, "common_bandwidth_packages": 62,
+	quotas := settings.Quotas{"vpcs": 1, "secondary_cidrs": 20, "route_tables": 21, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6, "elastic_ips_per_package": 61, "common_bandwidth_packages": 62, "addresses_per_bandwidth_package": 63, "bandwidth_packages_per_gateway": 64,
 		"nat_gateways_per_vpc": 66, "forward_entries": 7, "forward_entry_ports": 77, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10,
 		"customer_gateways": 12, "vpn_connections_per_gateway": 13, "vpn_routes_per_gateway": 14, "vpn_policy_routes_per_gateway": 15, "tags": 16}
 	if !maps.Equal(c.Settings.Quotas, quotas) {

@@ -9,6 +9,7 @@ import (
 
 	"go4.org/netipx"
 
+	"sluice/controlplane/settings"
 	"sluice/dataplane"
 )
 
@@ -183,6 +184,8 @@ type timeoutsDoc struct {
 type bandwidthDoc struct {
 	Limits       string `yaml:"limits"`
 	InboundLeast int    `yaml:"inbound_least"`
+
+	NATPackages []string `yaml:"nat_packages"`
 }
 
 type metricsDoc struct {
@@ -247,6 +250,7 @@ func defaults() document {
 		Bandwidth: bandwidthDoc{
 			Limits:       "on",
 			InboundLeast: 10, // as the cloud documents
+			NATPackages:  []string{settings.AllAccounts},
 		},
 		Metrics:  metricsDoc{TopAddresses: 10, Keep: 31 * 24 * time.Hour},
 		AuditLog: auditLogDoc{Events: AuditAll, MaxSize: 100, Files: 10, Keep: 90 * 24 * time.Hour},

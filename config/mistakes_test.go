@@ -152,6 +152,8 @@ func TestMistakes(t *testing.T) {
 		{"refusal", "nat: {refuse: reset}", 1, "nat.refuse", "write drop or reject"},
 
 		{"limits", "bandwidth: {limits: some}", 1, "bandwidth.limits", "write on or off"},
+		{"account without an id", "bandwidth: {nat_packages: ['']}", 1, "bandwidth.nat_packages[0]", "is empty"},
+		{"account twice", "bandwidth: {nat_packages: [all, all]}", 1, "bandwidth.nat_packages[1]", "twice"},
 		{"nothing inbound", "bandwidth: {inbound_least: 0}", 1, "bandwidth.inbound_least", "from 1 to 5000"},
 
 		{"metrics without a port", "metrics: {listen: localhost}", 1, "metrics.listen", "write for example 127.0.0.1:8681 or [::]:8681"},

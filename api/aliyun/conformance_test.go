@@ -82,6 +82,7 @@ func (w *subject) owners(id string) (found []resource.Resource) {
 	add(get(v.Instances, id))
 	add(get(v.ElasticIPs, id))
 	add(get(v.CommonPackages, id))
+	add(get(v.NATPackages, id))
 	add(get(v.NATGateways, id))
 	add(get(v.VPNGateways, id))
 	add(get(v.CustomerGateways, id))
@@ -107,6 +108,7 @@ var filters = map[string]map[string]func(*state.View) string{
 	"DescribeRouteTableList":          {"RouteTableId": oldest(tables), "VpcId": oldest(vpcs)},
 	"DescribeEipAddresses":            {"AllocationId": oldest(func(v *state.View) *state.Table[*resource.ElasticIP] { return v.ElasticIPs })},
 	"DescribeCommonBandwidthPackages": {"BandwidthPackageId": oldest(func(v *state.View) *state.Table[*resource.CommonPackage] { return v.CommonPackages })},
+	"DescribeBandwidthPackages":       {"BandwidthPackageId": oldest(func(v *state.View) *state.Table[*resource.NATPackage] { return v.NATPackages }), "NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
 	"DescribeNatGateways":             {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways }), "VpcId": oldest(vpcs)},
 	"DescribeForwardTableEntries":     {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
 	"DescribeSnatTableEntries":        {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
@@ -162,6 +164,17 @@ func inside[R resource.Resource](t *state.Table[R], vpc string) iter.Seq[resourc
 	return func(yield func(resource.Resource) bool) {
 		for r := range t.By(state.ByVPC, vpc).All() {
 			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// packages returns the NAT bandwidth packages of a NAT gateway.
+func packages(v *state.View, gateway string) iter.Seq[resource.Resource] {
+	return func(yield func(resource.Resource) bool) {
+		for p := range v.NATPackages.By(state.ByGateway, gateway).All() {
+			if !yield(p) {
 				return
 			}
 		}
@@ -233,6 +246,7 @@ func testOwnAccountOnly(t *testing.T, action, name string) {
 			given = append(given, slices.Collect(inside(w.DB.View().RouteTables, id))...)
 		}
 	}
+	given = append(given, slices.Collect(packages(w.DB.View(), id))...)
 	for _, r := range given {
 		if err := w.Put(theirs(r)); err != nil {
 			t.Fatal(err)

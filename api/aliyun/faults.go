@@ -64,7 +64,7 @@ var faults = map[fault.Reason]refusal{
 	fault.InstanceNotFound:      {code: "InvalidInstanceId.NotFound"},
 	fault.HaVipNotFound:         {code: "InvalidHaVip.NotFound"},
 	fault.ElasticIPNotFound:     {code: "InvalidAllocationId.NotFound"},
-	fault.NATGatewayNotFound:    {code: "InvalidNatGatewayId.NotFound"},
+	fault.NATGatewayNotFound:    {code: "InvalidNatGatewayId.NotFound", message: "does not exist in our records"},
 	fault.ForwardTableNotFound:  {code: "InvalidForwardTableId.NotFound"},
 	fault.ForwardEntryNotFound:  {code: "InvalidForwardEntryId.NotFound"},
 	fault.SNATTableNotFound:     {code: "InvalidSnatTableId.NotFound"},
@@ -230,6 +230,17 @@ var faults = map[fault.Reason]refusal{
 	fault.QuotaPackage:          {http: 400, code: "QuotaExceeded.CommonBandwidthPackage", message: "Common bandwidth package quota exceeded."},
 	fault.QuotaPackageElasticIP: {code: "IpInstanceId.QuotaExceeded"},
 
+	// NAT bandwidth packages
+	fault.NATPackageNotFound:   {code: "InvalidBandwidthPackageId.NotFound", message: "not found in our record"},
+	fault.NATPackageBandwidth:  {code: "InvalidBandwidthValueNotSupported"},
+	fault.NATPackageIPCount:    {code: "InvalidIpCount.ValueNotSupported", message: "IpCount"},
+	fault.NATPackageNoAddress:  {code: "InvalidRemovedIpAddresses.NotFound", message: "natPublicIp"},
+	fault.NATPackageOtherIP:    {code: "invalidRemovedIpAddresses.NotFound"},
+	fault.NATPackageEmpty:      {code: "InvalidIpCount.ValueNotSupported", message: "remove all"},
+	fault.NATPackageUsedByDNAT: {code: "DependencyViolation.ForwardEntry"},
+	fault.NATPackageUsedBySNAT: {code: "DependencyViolation.SnatEntry"},
+	fault.QuotaNATPackageIPs:   {code: "QuotaExceeded.BandwidthPackageIps"},
+
 	// tags
 	fault.TagsMissing:         {http: 400, code: "MissingParameter", message: `The input parameter "Tag.1.Key" that is mandatory for processing this request is not supplied.`},
 	fault.TagDuplicate:        {http: 400, code: "InvalidParameter", message: `The specified parameter "Tag" is not valid. Reason: tags are Tag.1 to Tag.20 without a gap, and no key stands twice.`},
@@ -280,6 +291,16 @@ var actionFaults = map[string]map[fault.Reason]refusal{
 	},
 	"UntagResources": {
 		fault.TagsMissing: {http: 400, code: "MissingParameter", message: `The input parameter "TagKey.1" that is mandatory for processing this request is not supplied.`},
+	},
+	"CreateBandwidthPackage": {
+		fault.ZoneNotFound:             {code: "InvalidZoneId.NotFound", message: "not exists"},
+		fault.NATGatewayNotFound:       {code: "NATGW_NOT_EXIST"},
+		fault.TooManyBandwidthPackages: {code: "QuotaExceeded.BandwidthPackageCountOnNatGateway"},
+		fault.NoFreeElasticIP:          {code: "ZONE_NO_AVAILABLE_IP"},
+		fault.ParameterNotApplicable:   {http: 403, code: "Forbidden.BandwidthPackage", message: "This account may not make NAT bandwidth packages; bind elastic IPs to the NAT gateway instead."},
+	},
+	"DeleteBandwidthPackage": {
+		fault.NATPackageUsedBySNAT: {code: "DependencyViolation.SnateEntry"},
 	},
 	"DeleteNatGateway": {
 		// The documents' only code for something that hangs on the gateway.

@@ -54,7 +54,8 @@ func (s *Service) CreateNatGateway(ctx context.Context, c identity.Caller, r *Cr
 		in.Limits = *specWords.of(cmp.Or(r.Spec, &small))
 	}
 	for _, p := range r.BandwidthPackage {
-		in.BandwidthPackages = append(in.BandwidthPackages, nat.BandwidthPackage{Addresses: p.IpCount, Bandwidth: p.Bandwidth, Zone: given(p.Zone)})
+		charge := trafficChargeWords.of(p.InternetChargeType)
+		in.BandwidthPackages = append(in.BandwidthPackages, nat.BandwidthPackage{Addresses: p.IpCount, Bandwidth: p.Bandwidth, Zone: given(p.Zone), ByTraffic: charge == nil || *charge})
 	}
 	g, err := s.nat.CreateGateway(ctx, c, in)
 	if errors.Is(err, &fault.Error{Reason: fault.ParameterNotApplicable}) {
@@ -67,6 +68,8 @@ func (s *Service) CreateNatGateway(ctx context.Context, c identity.Caller, r *Cr
 		NatGatewayId:    g.ID,
 		ForwardTableIds: CreateNatGatewayForwardTableIds{ForwardTableId: []string{g.ForwardTable}},
 		SnatTableIds:    CreateNatGatewaySnatTableIds{SnatTableId: []string{g.SNATTable}},
+
+		BandwidthPackageIds: CreateNatGatewayBandwidthPackageIds{BandwidthPackageId: g.Packages},
 	}, nil
 }
 
@@ -140,6 +143,7 @@ func (s *Service) natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway 
 		ForwardTableIds:    DescribeNatGatewaysNatGatewayForwardTableIds{ForwardTableId: []string{g.ForwardTable}},
 		SnatTableIds:       DescribeNatGatewaysNatGatewaySnatTableIds{SnatTableId: []string{g.SNATTable}},
 	}
+	out.BandwidthPackageIds.BandwidthPackageId = g.Packages
 	for _, t := range s.tags.Of(g.ID) {
 		out.Tags.Tag = append(out.Tags.Tag, DescribeNatGatewaysNatGatewayTag{TagKey: t.Key, TagValue: t.Value})
 	}

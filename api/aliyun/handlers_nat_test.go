@@ -158,6 +158,7 @@ func TestNATStates(t *testing.T) {
 
 func TestBandwidthPackagesAreNamedInTheRefusal(t *testing.T) {
 	w := newNATWorld(t)
+	w.Settings.Bandwidth.NATPackages = nil // of an account that may not
 	_, err := w.call("CreateNatGateway", w.good("CreateNatGateway", "BandwidthPackage.1.IpCount", "5", "BandwidthPackage.1.Bandwidth", "150"))
 	if err == nil || *err != *unsupportedParameter("BandwidthPackage.1.IpCount") {
 		t.Errorf("%v, want UnsupportedParameter", err)

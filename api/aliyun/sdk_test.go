@@ -17,7 +17,11 @@ import (
 // sdkLacks are actions that the public client has no types for, and why: it makes any
 // call with its CommonRequest, and hands the answer's text on.
 var sdkLacks = map[string]string{"ListNatGatewayEcsMetric": "it is younger than the client", "ModifyEipForwardMode": "it is younger than the client",
-	"QueryMetricList": "it is the monitoring service's", "DescribeBandwidthPackagePublicIpMonitorData": "it is older than the client"}
+	"QueryMetricList": "it is the monitoring service's", "DescribeBandwidthPackagePublicIpMonitorData": "it is older than the client",
+	"CreateBandwidthPackage": older, "DescribeBandwidthPackages": older, "ModifyBandwidthPackageAttribute": older, "ModifyBandwidthPackageSpec": older,
+	"AddBandwidthPackageIps": older, "RemoveBandwidthPackageIps": older, "DeleteBandwidthPackage": older}
+
+const older = "the cloud has closed them, and the client does not know them any more"
 
 // sdkResponse makes what the public client reads an action's answer into: what its
 // method for the action returns. Names of methods differ in case only from the actions'.

@@ -46,7 +46,7 @@ func TestWords(t *testing.T) {
 			return func(w string) string { return natChargeWords.wire(*natChargeWords.of(&w)) }
 		case "AllocateEipAddress.InstanceChargeType":
 			return func(w string) string { return eipChargeWords.wire(*eipChargeWords.of(&w)) }
-		case "AllocateEipAddress.InternetChargeType":
+		case "AllocateEipAddress.InternetChargeType", "CreateBandwidthPackage.InternetChargeType", "BandwidthPackage.N.InternetChargeType":
 			return func(w string) string { return trafficChargeWords.wire(*trafficChargeWords.of(&w)) }
 		case "CreateCommonBandwidthPackage.InternetChargeType":
 			return func(w string) string { return packageChargeWords.wire(*packageChargeWords.of(&w)) }

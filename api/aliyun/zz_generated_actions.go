@@ -15,6 +15,23 @@ const Version = "2016-04-28"
 // response, or an error: *Error as it stands, *fault.Error by the table in
 // faults.go, anything else as an internal error.
 type Actions interface {
+	// bandwidth-package
+	// CreateBandwidthPackage: Creates a NAT bandwidth package, a group of public IPs that share one bandwidth, on a NAT gateway.
+	CreateBandwidthPackage(ctx context.Context, c identity.Caller, r *CreateBandwidthPackageRequest) (*CreateBandwidthPackageResponse, error)
+	// DescribeBandwidthPackages: Lists the NAT bandwidth packages of a region, filtered and in pages.
+	DescribeBandwidthPackages(ctx context.Context, c identity.Caller, r *DescribeBandwidthPackagesRequest) (*DescribeBandwidthPackagesResponse, error)
+	// ModifyBandwidthPackageAttribute: Changes a NAT bandwidth package's name and description.
+	ModifyBandwidthPackageAttribute(ctx context.Context, c identity.Caller, r *ModifyBandwidthPackageAttributeRequest) (*ModifyBandwidthPackageAttributeResponse, error)
+	// ModifyBandwidthPackageSpec: Changes the bandwidth of a NAT bandwidth package.
+	ModifyBandwidthPackageSpec(ctx context.Context, c identity.Caller, r *ModifyBandwidthPackageSpecRequest) (*ModifyBandwidthPackageSpecResponse, error)
+	// AddBandwidthPackageIps: Adds public IPs to a NAT bandwidth package.
+	AddBandwidthPackageIps(ctx context.Context, c identity.Caller, r *AddBandwidthPackageIpsRequest) (*AddBandwidthPackageIpsResponse, error)
+	// RemoveBandwidthPackageIps: Removes public IPs from a NAT bandwidth package.
+	RemoveBandwidthPackageIps(ctx context.Context, c identity.Caller, r *RemoveBandwidthPackageIpsRequest) (*RemoveBandwidthPackageIpsResponse, error)
+	// DeleteBandwidthPackage: Deletes a NAT bandwidth package.
+	DeleteBandwidthPackage(ctx context.Context, c identity.Caller, r *DeleteBandwidthPackageRequest) (*DeleteBandwidthPackageResponse, error)
+	// ConvertBandwidthPackage: Converts a NAT bandwidth package.
+	ConvertBandwidthPackage(ctx context.Context, c identity.Caller, r *ConvertBandwidthPackageRequest) (*ConvertBandwidthPackageResponse, error)
 	// common-bandwidth-package
 	// AddCommonBandwidthPackageIp: Adds an EIP to a shared bandwidth package.
 	AddCommonBandwidthPackageIp(ctx context.Context, c identity.Caller, r *AddCommonBandwidthPackageIpRequest) (*AddCommonBandwidthPackageIpResponse, error)
@@ -228,6 +245,86 @@ type Actions interface {
 }
 
 var actions = map[string]action{
+	"CreateBandwidthPackage": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCreateBandwidthPackage,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateBandwidthPackage(ctx, c, r.(*CreateBandwidthPackageRequest)))
+		},
+	},
+	"DescribeBandwidthPackages": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeBandwidthPackages,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeBandwidthPackages(ctx, c, r.(*DescribeBandwidthPackagesRequest)))
+		},
+	},
+	"ModifyBandwidthPackageAttribute": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyBandwidthPackageAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyBandwidthPackageAttribute(ctx, c, r.(*ModifyBandwidthPackageAttributeRequest)))
+		},
+	},
+	"ModifyBandwidthPackageSpec": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyBandwidthPackageSpec,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyBandwidthPackageSpec(ctx, c, r.(*ModifyBandwidthPackageSpecRequest)))
+		},
+	},
+	"AddBandwidthPackageIps": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeAddBandwidthPackageIps,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.AddBandwidthPackageIps(ctx, c, r.(*AddBandwidthPackageIpsRequest)))
+		},
+	},
+	"RemoveBandwidthPackageIps": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRemoveBandwidthPackageIps,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RemoveBandwidthPackageIps(ctx, c, r.(*RemoveBandwidthPackageIpsRequest)))
+		},
+	},
+	"DeleteBandwidthPackage": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeleteBandwidthPackage,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteBandwidthPackage(ctx, c, r.(*DeleteBandwidthPackageRequest)))
+		},
+	},
+	"ConvertBandwidthPackage": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeConvertBandwidthPackage,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ConvertBandwidthPackage(ctx, c, r.(*ConvertBandwidthPackageRequest)))
+		},
+	},
 	"AddCommonBandwidthPackageIp": {
 		writes: true, token: true,
 		unserved: []unserved{
@@ -557,8 +654,7 @@ var actions = map[string]action{
 			{"AccessMode", nil, "there is no PrivateLink"},
 			{"SecurityGroupId", nil, "a gateway is in no security group"},
 			{"SecurityProtectionEnabled", []string{"false"}, "there is no firewall to be bought"},
-			{"BandwidthPackage.N.ISP", nil, "bandwidth packages with a new gateway are refused, whatever they are"},
-			{"BandwidthPackage.N.InternetChargeType", nil, "bandwidth packages with a new gateway are refused, whatever they are"},
+			{"BandwidthPackage.N.ISP", []string{"BGP"}, "there is one line, the region's public network"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateNatGateway,
@@ -1274,12 +1370,9 @@ var actions = map[string]action{
 // unsupportedActions are documented, and not supported yet.
 var unsupportedActions = map[string]bool{
 	"ActivateRouterInterface":                           true,
-	"AddBandwidthPackageIps":                            true,
 	"AssociateGlobalAccelerationInstance":               true,
 	"CancelPhysicalConnection":                          true,
 	"ConnectRouterInterface":                            true,
-	"ConvertBandwidthPackage":                           true,
-	"CreateBandwidthPackage":                            true,
 	"CreateGlobalAccelerationInstance":                  true,
 	"CreatePhysicalConnection":                          true,
 	"CreateRouterInterface":                             true,
@@ -1287,14 +1380,12 @@ var unsupportedActions = map[string]bool{
 	"CreateSslVpnServer":                                true,
 	"CreateVirtualBorderRouter":                         true,
 	"DeactivateRouterInterface":                         true,
-	"DeleteBandwidthPackage":                            true,
 	"DeleteGlobalAccelerationInstance":                  true,
 	"DeletePhysicalConnection":                          true,
 	"DeleteRouterInterface":                             true,
 	"DeleteSslVpnClientCert":                            true,
 	"DeleteSslVpnServer":                                true,
 	"DeleteVirtualBorderRouter":                         true,
-	"DescribeBandwidthPackages":                         true,
 	"DescribeGlobalAccelerationInstances":               true,
 	"DescribePhysicalConnections":                       true,
 	"DescribeRouterInterfaces":                          true,
@@ -1305,8 +1396,6 @@ var unsupportedActions = map[string]bool{
 	"DescribeVirtualBorderRoutersForPhysicalConnection": true,
 	"DescribeVpnSslServerLogs":                          true,
 	"EnablePhysicalConnection":                          true,
-	"ModifyBandwidthPackageAttribute":                   true,
-	"ModifyBandwidthPackageSpec":                        true,
 	"ModifyGlobalAccelerationInstanceAttributes":        true,
 	"ModifyGlobalAccelerationInstanceSpec":              true,
 	"ModifyPhysicalConnectionAttribute":                 true,
@@ -1316,7 +1405,6 @@ var unsupportedActions = map[string]bool{
 	"ModifySslVpnServer":                                true,
 	"ModifyVirtualBorderRouterAttribute":                true,
 	"RecoverVirtualBorderRouter":                        true,
-	"RemoveBandwidthPackageIps":                         true,
 	"TerminatePhysicalConnection":                       true,
 	"TerminateVirtualBorderRouter":                      true,
 	"UnassociateGlobalAccelerationInstance":             true,

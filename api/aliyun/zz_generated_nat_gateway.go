@@ -48,6 +48,8 @@ type CreateNatGatewayBandwidthPackage struct {
 	Bandwidth int
 	// zone of the N-th package; without it the system picks one at random; a zone other than the ECS's affects latency only, not reachability; only for accounts that held a NAT bandwidth package before 2017-11-03 23:59; others bind EIPs to the gateway. Nil: not given.
 	Zone *string
+	// what the N-th package is charged by; shown. PayByTraffic, if it is left out. Nil: not given. Not in the documents.
+	InternetChargeType *string
 }
 
 // CreateNatGatewayTag is one item of Tag.N.
@@ -132,7 +134,7 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 		r.IsCreateDefaultRoute = b
 	}
 	{
-		n, ok := p.indexes("BandwidthPackage", "IpCount", "Bandwidth", "Zone")
+		n, ok := p.indexes("BandwidthPackage", "IpCount", "Bandwidth", "Zone", "InternetChargeType")
 		if !ok {
 			return nil, invalidParameter("BandwidthPackage")
 		}
@@ -167,6 +169,13 @@ func decodeCreateNatGateway(p *Params) (any, *Error) {
 			name = prefix + "Zone"
 			if v := p.Get(name); v != "" {
 				x.Zone = &v
+			}
+			name = prefix + "InternetChargeType"
+			if v := p.Get(name); v != "" {
+				if !oneOf(v, "PayByTraffic", "PayByBandwidth") {
+					return nil, invalidParameter(name).because("it is to be PayByTraffic or PayByBandwidth.")
+				}
+				x.InternetChargeType = &v
 			}
 			r.BandwidthPackage = append(r.BandwidthPackage, x)
 		}

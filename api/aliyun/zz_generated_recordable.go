@@ -4,6 +4,77 @@ package aliyun
 
 // recordables are what of each supported action may stand in the audit log.
 var recordables = map[string]recordable{
+	"CreateBandwidthPackage": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"NatGatewayId", false, nil},
+			{"Bandwidth", false, nil},
+			{"IpCount", false, nil},
+			{"Zone", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+			{"ISP", false, nil},
+			{"InternetChargeType", false, nil},
+			{"ClientToken", false, nil},
+		},
+		elements: []string{"BandwidthPackageId"},
+	},
+	"DescribeBandwidthPackages": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"NatGatewayId", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+		},
+	},
+	"ModifyBandwidthPackageAttribute": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+		},
+	},
+	"ModifyBandwidthPackageSpec": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"Bandwidth", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"AddBandwidthPackageIps": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"IpCount", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"RemoveBandwidthPackageIps": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"RemovedIpAddresses.N", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"DeleteBandwidthPackage": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"Force", false, nil},
+		},
+	},
+	"ConvertBandwidthPackage": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"ClientToken", false, nil},
+		},
+		elements: []string{"ConvertInstanceId"},
+	},
 	"AddCommonBandwidthPackageIp": {
 		parameters: []recordableParameter{
 			{"RegionId", false, nil},
@@ -318,6 +389,7 @@ var recordables = map[string]recordable{
 			{"BandwidthPackage.N.IpCount", false, nil},
 			{"BandwidthPackage.N.Bandwidth", false, nil},
 			{"BandwidthPackage.N.Zone", false, nil},
+			{"BandwidthPackage.N.InternetChargeType", false, nil},
 			{"Name", false, nil},
 			{"Description", false, nil},
 			{"ClientToken", false, nil},

@@ -24,7 +24,7 @@ func tellBandwidths(v *state.View, c *config.Config, log *slog.Logger) {
 			continue
 		}
 		bound++
-		if e.Bandwidth == eipDefault {
+		if e.Bandwidth == eipDefault && e.Package == "" && e.NATPackage == "" {
 			unasked++
 		}
 	}

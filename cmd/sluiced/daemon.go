@@ -227,7 +227,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		network.New(db, &c.Settings, time.Now, log),
 		eip.New(db, &c.Settings, time.Now, rand.Reader, log),
 		bandwidth.New(db, &c.Settings, time.Now, log),
-		nat.New(db, &c.Settings, time.Now, log),
+		nat.New(db, &c.Settings, time.Now, rand.Reader, log),
 		monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
 		tunnels,
 		tags.New(db, &c.Settings, time.Now, log),

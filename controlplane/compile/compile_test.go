@@ -160,6 +160,7 @@ var cases = []golden{
 	}},
 	{name: "bandwidths", resources: func() []resource.Resource {
 		with := func(mbit int, e *resource.ElasticIP) *resource.ElasticIP { e.Bandwidth = mbit; return e }
+		part := func(id string, e *resource.ElasticIP) *resource.ElasticIP { e.NATPackage = id; return e }
 		in := func(id string, most int, e *resource.ElasticIP) *resource.ElasticIP {
 			e.Package, e.Cap = id, most
 			return e
@@ -171,6 +172,7 @@ var cases = []golden{
 			with(7, nattest.ElasticIP("eip-was", "203.0.113.41", "vpc-a", "", "")),
 			nattest.CommonPackage("cbwp-1", 40), nattest.CommonPackage("cbwp-2", 15), nattest.CommonPackage("cbwp-3", 50),
 			in("cbwp-1", 0, onGateway("eip-4", "203.0.113.15")), in("cbwp-1", 0, onGateway("eip-3", "203.0.113.14")), in("cbwp-1", 3, onGateway("eip-5", "203.0.113.16")),
+			nattest.NATPackage("bwp-1", gateway(), 33), part("bwp-1", onGateway("nateip-1", "203.0.113.19")), part("bwp-1", onGateway("nateip-2", "203.0.113.18")),
 			in("cbwp-2", 30, onGateway("eip-6", "203.0.113.17")),
 			in("cbwp-3", 0, nattest.ElasticIP("eip-7", "203.0.113.42", "vpc-a", "", "")))
 	}, settings: func(s *settings.Settings) { s.Bandwidth.InboundLeast = 20 }},

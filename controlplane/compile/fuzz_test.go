@@ -68,7 +68,11 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		e.Bandwidth = 1 + r.IntN(20)
 		e.Package = pick("", "", "cbwp-0", "cbwp-1", "cbwp-gone")
 		e.Cap = max(0, r.IntN(20)-10)
+		e.NATPackage = pick("", "", "", "", "bwp-0", "bwp-1", "bwp-gone")
 		out = append(out, e)
+	}
+	for i := range r.IntN(3) {
+		out = append(out, nattest.NATPackage(fmt.Sprintf("bwp-%d", i), of(), 1+r.IntN(20)))
 	}
 	for i := range r.IntN(3) {
 		out = append(out, nattest.CommonPackage(fmt.Sprintf("cbwp-%d", i), 1+r.IntN(20)))

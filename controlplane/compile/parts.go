@@ -20,7 +20,7 @@ var parts = []struct {
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance}, (*job).bindings},
 	{publicKinds, (*job).uplink},
 	{publicKinds, (*job).gateways},
-	{append(publicKinds, resource.KindCommonPackage), (*job).bandwidths},
+	{append(publicKinds, resource.KindCommonPackage, resource.KindNATPackage), (*job).bandwidths},
 	{[]resource.Kind{resource.KindVPC, resource.KindInstance}, (*job).hostLimits},
 	{append(publicKinds, resource.KindVSwitch, resource.KindForwardEntry), (*job).dnat},
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindSNATEntry), (*job).snat},

@@ -151,7 +151,7 @@ func (s *Service) Unassociate(ctx context.Context, c identity.Caller, id string,
 			return fault.New(fault.NotAssociated, "elastic IP %s is bound to %s, not to %s", id, old.Binding.ID, b.ID)
 		}
 		if force {
-			withdraw(tx, old)
+			Withdraw(tx, old)
 		} else if err := unusedByGateway(tx.View, old); err != nil {
 			return err
 		}
@@ -179,8 +179,9 @@ func unusedByGateway(v *state.View, e *resource.ElasticIP) error {
 	return nil
 }
 
-// withdraw takes an elastic IP out of the tables of its NAT gateway.
-func withdraw(tx *change.Tx, e *resource.ElasticIP) {
+// Withdraw takes an elastic IP out of the tables of its NAT gateway: DNAT entries that are
+// called by it go, and SNAT entries that have no other.
+func Withdraw(tx *change.Tx, e *resource.ElasticIP) {
 	if e.Binding.Type != resource.BoundToNATGateway {
 		return
 	}

@@ -38,16 +38,16 @@ func (s *Service) ElasticIP(c identity.Caller, id string, span Span) ([]Point, e
 	return s.points(id, e.Meta, span)
 }
 
-// PackageAddress is ElasticIP for one that shares a bandwidth package; another one is not
-// found. A span that begins longer ago than minutes are kept, or in the future, is
+// PackageAddress is ElasticIP for one that shares a bandwidth package, or is an address of a
+// NAT bandwidth package; another one is not found. A span that begins longer ago than minutes are kept, or in the future, is
 // TimePointInvalid.
 func (s *Service) PackageAddress(c identity.Caller, region, id string, span Span) ([]Point, error) {
-	e, err := lookup.In(s.settings, c, s.db.View().ElasticIPs, region, id)
-	if err != nil {
+	if err := s.settings.CheckRegion(region); err != nil {
 		return nil, err
 	}
-	if e.Package == "" {
-		return nil, fault.New(fault.ElasticIPNotFound, "%s shares no bandwidth package", id)
+	e, ok := s.db.View().ElasticIPs.Get(id)
+	if !ok || e.Account != c.Account || e.Region != region || e.Package == "" && e.NATPackage == "" {
+		return nil, fault.New(fault.ElasticIPNotFound, "%q in region %s, as one that shares a bandwidth package", id, region)
 	}
 	now := s.now()
 	if first := oldest(now, s.keep); up(span.Start) < first || span.Start.After(now) || span.End.After(now) {
@@ -56,10 +56,14 @@ func (s *Service) PackageAddress(c identity.Caller, region, id string, span Span
 	return s.points(id, e.Meta, span)
 }
 
-// Package returns the points of a bandwidth package: what passed all its addresses
+// Package returns the points of a common or a NAT bandwidth package: what passed all its addresses
 // together; and its bandwidth in Mbit/s. The reasons are PackageNotFound, SpanInvalid and
 // TooManyPoints.
 func (s *Service) Package(c identity.Caller, id string, span Span) ([]Point, int, error) {
+	if p, err := lookup.Own(c, s.db.View().NATPackages, id); err == nil {
+		points, err := s.points(id, p.Meta, span)
+		return points, p.Bandwidth, err
+	}
 	p, err := lookup.Own(c, s.db.View().CommonPackages, id)
 	if err != nil {
 		return nil, 0, err

@@ -2,6 +2,7 @@ package nat_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -57,7 +58,7 @@ func newBench(t *testing.T) *bench {
 }
 
 func service(w *nattest.World) *nat.Service {
-	return nat.New(w.DB, w.Settings, func() time.Time { return nattest.Time }, slog.New(slog.DiscardHandler))
+	return nat.New(w.DB, w.Settings, func() time.Time { return nattest.Time }, rand.Reader, slog.New(slog.DiscardHandler))
 }
 
 func public(last string) netip.Addr { return netip.MustParseAddr("203.0.113." + last) }

@@ -16,35 +16,21 @@ import (
 // everywhere is the destination of a NAT gateway's route.
 var everywhere = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 
-// maxBandwidthPackages is how many shared bandwidth packages a gateway may be
-// made with (VPC API reference, CreateNatGateway).
-const maxBandwidthPackages = 4
-
 // Gateway is what a new NAT gateway should be.
 type Gateway struct {
-	Region      string
-	VPC         string
-	Enhanced    bool
-	VSwitch     string           // that an enhanced one is in
-	Limits      dataplane.Limits // zeros with ByUse
-	ByUse       bool
-	EchoReply   bool
-	AddressEach bool
-	NoRoute     bool   // without a route for 0.0.0.0/0; only an enhanced one
-	Name        string // empty: the gateway's id
-	Description string
-	// BandwidthPackages are documented for accounts that held one before
-	// 2017-11-03. There are no such accounts here: a request with any is
-	// refused, after what is documented about them has been checked.
+	Region            string
+	VPC               string
+	Enhanced          bool
+	VSwitch           string           // that an enhanced one is in
+	Limits            dataplane.Limits // zeros with ByUse
+	ByUse             bool
+	EchoReply         bool
+	AddressEach       bool
+	NoRoute           bool   // without a route for 0.0.0.0/0; only an enhanced one
+	Name              string // empty: the gateway's id
+	Description       string
 	BandwidthPackages []BandwidthPackage
 	Labels            resource.Labels
-}
-
-// BandwidthPackage is a shared bandwidth package asked for with a gateway.
-type BandwidthPackage struct {
-	Addresses int    // how many public addresses it should hold
-	Bandwidth int    // Mbit/s
-	Zone      string // empty: any
 }
 
 // NewGateway is what CreateGateway made.
@@ -52,6 +38,8 @@ type NewGateway struct {
 	ID           string `json:"id"`
 	ForwardTable string `json:"forwardTable"`
 	SNATTable    string `json:"snatTable"`
+
+	Packages []string `json:"packages,omitempty"` // ids of its NAT bandwidth packages
 }
 
 // CreateGateway makes a NAT gateway of a VPC, with its two tables and its
@@ -63,7 +51,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		if err != nil {
 			return NewGateway{}, err
 		}
-		if err := s.bandwidthPackages(in); err != nil {
+		if err := s.packagesWith(tx, c, in); err != nil {
 			return NewGateway{}, err
 		}
 		route, err := room(tx, vpc, in)
@@ -96,6 +84,14 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			return NewGateway{}, err
 		}
 		tx.Put(g)
+		made := NewGateway{ID: g.ID, ForwardTable: g.ForwardTable, SNATTable: g.SNATTable}
+		for _, x := range in.BandwidthPackages {
+			p, err := s.addPackage(tx, g, x)
+			if err != nil {
+				return NewGateway{}, err
+			}
+			made.Packages = append(made.Packages, p.ID)
+		}
 		if route {
 			tx.Put(&resource.RouteEntry{
 				Meta:        resource.Meta{ID: resource.RouteEntryID(vpc.RouteTable, everywhere), Account: c.Account, Region: vpc.Region, CreatedAt: g.CreatedAt},
@@ -107,25 +103,25 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			})
 		}
 		limits := s.limits(g)
-		tx.Done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "sessions", limits.Connections, "newASecond", limits.NewPerSecond)
-		return NewGateway{ID: g.ID, ForwardTable: g.ForwardTable, SNATTable: g.SNATTable}, nil
+		tx.Done("NAT gateway created", "gateway", g.ID, "vpc", vpc.ID, "sessions", limits.Connections, "newASecond", limits.NewPerSecond, "packages", len(made.Packages))
+		return made, nil
 	})
 }
 
-func (s *Service) bandwidthPackages(in Gateway) error {
-	if len(in.BandwidthPackages) > maxBandwidthPackages {
-		return fault.New(fault.TooManyBandwidthPackages, "%d bandwidth packages; at most %d", len(in.BandwidthPackages), maxBandwidthPackages)
+// packagesWith refuses NAT bandwidth packages that a new gateway can't have. Reasons:
+// TooManyBandwidthPackages, those of checkPackage.
+func (s *Service) packagesWith(tx *change.Tx, c identity.Caller, in Gateway) error {
+	asked := make([]resource.Resource, len(in.BandwidthPackages))
+	for i := range asked {
+		asked[i] = &resource.NATPackage{Meta: resource.Meta{Account: c.Account}, Gateway: "of the new gateway"}
+	}
+	if err := tx.Room(asked...); err != nil {
+		return err
 	}
 	for _, p := range in.BandwidthPackages {
-		if p.Zone == "" {
-			continue
+		if err := s.checkPackage(c, in.Region, p); err != nil {
+			return err
 		}
-		if region, ok := s.settings.ZoneRegion(p.Zone); !ok || region != in.Region {
-			return fault.New(fault.ZoneNotFound, "zone %q in region %s", p.Zone, in.Region)
-		}
-	}
-	if len(in.BandwidthPackages) > 0 {
-		return fault.New(fault.ParameterNotApplicable, "bandwidth packages with a new NAT gateway are for accounts that held one before 2017-11-03; bind elastic IPs to the gateway instead")
 	}
 	return nil
 }
@@ -203,8 +199,8 @@ func (s *Service) ModifyLimits(ctx context.Context, c identity.Caller, region, i
 
 // DeleteGateway deletes a gateway with its tables and its route. Without
 // force it is refused while the tables have entries, elastic IPs are bound
-// to the gateway or custom routes lead to it; with force the entries go too and the elastic
-// IPs are unbound (they stay the account's).
+// to the gateway, it has NAT bandwidth packages or custom routes lead to it; with force
+// entries and packages go too and the elastic IPs are unbound (they stay the account's).
 func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, id string, force bool) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, err := lookup.In(s.settings, c, tx.NATGateways, region, id)
@@ -220,8 +216,10 @@ func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, 
 		forward := tx.ForwardEntries.By(state.ByTable, g.ForwardTable)
 		snat := tx.SNATEntries.By(state.ByTable, g.SNATTable)
 		bound := tx.ElasticIPs.By(state.ByBinding, g.ID)
-		if n := forward.Len() + snat.Len() + bound.Len() + custom; n > 0 && !force {
-			return fault.New(fault.GatewayHasDependents, "NAT gateway %s has %d DNAT entries, %d SNAT entries, %d elastic IPs and %d custom route entries; remove them first, or delete it with force", g.ID, forward.Len(), snat.Len(), bound.Len(), custom)
+		packages := tx.NATPackages.By(state.ByGateway, g.ID)
+		if n := forward.Len() + snat.Len() + bound.Len() + packages.Len() + custom; n > 0 && !force {
+			return fault.New(fault.GatewayHasDependents, "NAT gateway %s has %d DNAT entries, %d SNAT entries, %d NAT bandwidth packages, %d public addresses and %d custom route entries; remove them first, or delete it with force",
+				g.ID, forward.Len(), snat.Len(), packages.Len(), bound.Len(), custom)
 		}
 		if !force {
 			if err := s.gatewayReady(tx.View, g); err != nil {
@@ -240,8 +238,15 @@ func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, 
 		for e := range tx.RouteEntries.By(state.ByNextHop, g.ID).All() {
 			gone = append(gone, e)
 		}
+		for p := range packages.All() {
+			gone = append(gone, p)
+		}
 		var unbound []*resource.ElasticIP
 		for e := range bound.All() {
+			if e.IsPart() {
+				gone = append(gone, e)
+				continue
+			}
 			u := e.Clone().(*resource.ElasticIP)
 			u.Binding = nil
 			unbound = append(unbound, u)

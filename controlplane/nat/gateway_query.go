@@ -19,7 +19,8 @@ const (
 	UsedByBoth
 )
 
-// GatewayAddress is an elastic IP bound to a gateway.
+// GatewayAddress is a public address of a gateway: an elastic IP that is bound to it, or one
+// of a NAT bandwidth package.
 type GatewayAddress struct {
 	*resource.ElasticIP
 	Use AddressUse
@@ -31,7 +32,8 @@ type GatewayAddress struct {
 type GatewayStatus struct {
 	*resource.NATGateway
 	Phase     resource.Phase
-	Addresses []GatewayAddress  // in the order in which they were allocated
+	Addresses []GatewayAddress  // elastic IPs, in the order in which they were allocated
+	Packages  []string          // ids of its NAT bandwidth packages, in the order in which they were made
 	Within    *resource.VSwitch // that an enhanced one is in; else nil
 	Holds     dataplane.Limits  // that hold for it
 	Forwards  int               // DNAT entries
@@ -107,19 +109,29 @@ func (s *Service) status(v *state.View, g *resource.NATGateway) GatewayStatus {
 		st.Within = x
 	}
 	for e := range v.ElasticIPs.By(state.ByBinding, g.ID).All() {
-		a := GatewayAddress{ElasticIP: e}
-		key := state.AddrKey(g.VPC, e.Address)
-		switch snat, dnat := v.SNATEntries.By(state.ByExternal, key).Len() > 0, v.ForwardEntries.By(state.ByExternal, key).Len() > 0; {
-		case snat && dnat:
-			a.Use = UsedByBoth
-		case snat:
-			a.Use = UsedBySNAT
-		case dnat:
-			a.Use = UsedByDNAT
+		if !e.IsPart() {
+			st.Addresses = append(st.Addresses, gatewayAddress(v, e))
 		}
-		_, alone := forwardsAlone(v, g.VPC, e.Address)
-		a.Shareable = !alone
-		st.Addresses = append(st.Addresses, a)
+	}
+	for p := range v.NATPackages.By(state.ByGateway, g.ID).All() {
+		st.Packages = append(st.Packages, p.ID)
 	}
 	return st
+}
+
+// gatewayAddress is an address that is bound to a gateway, with what it is used for.
+func gatewayAddress(v *state.View, e *resource.ElasticIP) GatewayAddress {
+	a := GatewayAddress{ElasticIP: e}
+	key := state.AddrKey(e.VPC, e.Address)
+	switch snat, dnat := v.SNATEntries.By(state.ByExternal, key).Len() > 0, v.ForwardEntries.By(state.ByExternal, key).Len() > 0; {
+	case snat && dnat:
+		a.Use = UsedByBoth
+	case snat:
+		a.Use = UsedBySNAT
+	case dnat:
+		a.Use = UsedByDNAT
+	}
+	_, alone := forwardsAlone(v, e.VPC, e.Address)
+	a.Shareable = !alone
+	return a
 }

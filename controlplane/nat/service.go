@@ -1,6 +1,7 @@
 package nat
 
 import (
+	"io"
 	"log/slog"
 	"time"
 
@@ -16,10 +17,12 @@ type Service struct {
 	settings *settings.Settings
 	now      func() time.Time
 	writer   change.Writer
+	random   io.Reader
 }
 
 // New returns the service over db. now is the clock that creation times and
-// receipts are taken from.
-func New(db *state.DB, set *settings.Settings, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{db: db, settings: set, now: now, writer: change.NewWriter(db, set, now, log)}
+// receipts are taken from; random is crypto/rand.Reader outside tests, and may be read
+// concurrently.
+func New(db *state.DB, set *settings.Settings, now func() time.Time, random io.Reader, log *slog.Logger) *Service {
+	return &Service{db: db, settings: set, now: now, random: random, writer: change.NewWriter(db, set, now, log)}
 }

@@ -232,7 +232,7 @@ func TestARepeatedCallAnswersTheSame(t *testing.T) {
 	refused(t, err, "")
 	two, err := b.s.CreateGateway(ctx, c, nat.Gateway{Region: nattest.Region, VPC: "vpc-b", Limits: nattest.Small})
 	refused(t, err, "")
-	if one != two {
+	if one.ID != two.ID || one.ForwardTable != two.ForwardTable || one.SNATTable != two.SNATTable {
 		t.Errorf("%+v and then %+v", one, two)
 	}
 }

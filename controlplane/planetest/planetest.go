@@ -146,7 +146,7 @@ func Settings() *settings.Settings {
 		Refusal:  dataplane.RefuseDrop,
 		Shortcut: true,
 
-		Bandwidth: settings.Bandwidth{Held: true, InboundLeast: 10},
+		Bandwidth: settings.Bandwidth{Held: true, InboundLeast: 10, NATPackages: []string{settings.AllAccounts}},
 	}
 }
 
@@ -174,7 +174,7 @@ func (p *Plane) Rewire() {
 	p.EIP = eip.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Bandwidth = bandwidth.New(p.DB, p.Settings, now, log)
 	p.Inventory = inventory.New(p.DB, p.Settings, now, log)
-	p.NAT = nat.New(p.DB, p.Settings, now, log)
+	p.NAT = nat.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Tags = tags.New(p.DB, p.Settings, now, log)
 	p.VPN = vpn.New(p.DB, p.Settings, p.sealer, &p.Tunnels, now, rand.Reader, log)
 }

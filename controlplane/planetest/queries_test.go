@@ -111,6 +111,16 @@ func TestQueries(t *testing.T) {
 			"IDs":   func(p bandwidth.Status) any { return p.ID },
 			"Names": func(p bandwidth.Status) any { return p.Name },
 		})
+	check(t, "NAT.Packages", nat.PackageQuery{Region: planetest.Region}, 7,
+		func(q nat.PackageQuery, p state.Page) (state.Listing[nat.PackageStatus], error) {
+			q.Page = p
+			return w.NAT.Packages(alice, q)
+		},
+		func(p nat.PackageStatus) string { return p.ID },
+		map[string]func(nat.PackageStatus) any{
+			"IDs":      func(p nat.PackageStatus) any { return p.ID },
+			"Gateways": func(p nat.PackageStatus) any { return p.Gateway },
+		})
 	check(t, "NAT.Gateways", nat.GatewayQuery{Region: planetest.Region}, 5,
 		func(q nat.GatewayQuery, p state.Page) (state.Listing[nat.GatewayStatus], error) {
 			q.Page = p
@@ -440,6 +450,14 @@ func newListings(t *testing.T) *planetest.Plane {
 		put(&resource.VPNGateway{Meta: meta(planetest.Alice, fmt.Sprintf("vpn-%d", i)), VPC: vpc, Address: address("203.0.113.%d", 100+i), PublicNetwork: "internet", Bandwidth: 10, IPsec: true})
 		put(&resource.CustomerGateway{Meta: meta(planetest.Alice, fmt.Sprintf("cgw-%d", i)), Address: address("198.51.100.%d", i+1)})
 	}
+	for i := range 7 {
+		gateway := i % 3
+		id := fmt.Sprintf("bwp-%d", i)
+		put(&resource.NATPackage{Meta: meta(planetest.Alice, id), VPC: vpcs[gateway], Gateway: fmt.Sprintf("ngw-%d", gateway), Bandwidth: 5})
+		// A part of the package: no listing of elastic IPs has it.
+		put(&resource.ElasticIP{Meta: meta(planetest.Alice, fmt.Sprintf("nateip-%d", i)), Address: address("192.0.2.%d", 200+i), PublicNetwork: "internet", Bandwidth: 5, VPC: vpcs[gateway],
+			Binding: &resource.Binding{Type: resource.BoundToNATGateway, ID: fmt.Sprintf("ngw-%d", gateway)}, NATPackage: id})
+	}
 	for i := range 24 {
 		gateway := 0
 		if i >= 20 {
@@ -486,7 +504,7 @@ func file[R resource.Resource](t *testing.T, w *planetest.Plane, all iter.Seq[R]
 	i := 0
 	for r := range all {
 		m := r.Metadata()
-		if m.Account != planetest.Alice.Account {
+		if !state.Owned(r, planetest.Alice.Account, "") {
 			continue
 		}
 		i++

@@ -33,3 +33,37 @@ func (*CommonPackage) Network() string { return "" }
 
 // Clone implements Resource.
 func (p *CommonPackage) Clone() Resource { c := *p; return &c }
+
+// KindNATPackage is the kind of NAT bandwidth packages.
+const KindNATPackage Kind = "nat-bandwidth-package"
+
+// NATPackage is a bandwidth that public addresses of a NAT gateway share. The addresses
+// are a part of it (ElasticIP.NATPackage): they come and go with it, bound to its gateway.
+type NATPackage struct {
+	Meta
+	VPC         string `json:"vpc"`
+	Gateway     string `json:"gateway"`
+	Name        string `json:"name,omitempty"`
+	Description string `json:"description,omitempty"`
+	Bandwidth   int    `json:"bandwidth"`           // Mbit/s
+	ByTraffic   bool   `json:"byTraffic,omitempty"` // charged by traffic, else by bandwidth; nothing is charged here
+	Zone        string `json:"zone,omitempty"`      // shown; empty: the region has none
+}
+
+// Kind implements Resource.
+func (*NATPackage) Kind() Kind { return KindNATPackage }
+
+// Network implements Resource.
+func (p *NATPackage) Network() string { return p.VPC }
+
+// Clone implements Resource.
+func (p *NATPackage) Clone() Resource { c := *p; return &c }
+
+// Part is implemented by resources of which some are a part of another: those have no
+// actions of their own, and are found and listed by the other alone.
+type Part interface {
+	IsPart() bool
+}
+
+// IsPart implements Part.
+func (e *ElasticIP) IsPart() bool { return e.NATPackage != "" }

@@ -65,6 +65,9 @@ type ElasticIP struct {
 	Package      string `json:"package,omitempty"`
 	PackageSince int64  `json:"packageSince,omitempty"` // revision of the transaction that put it there
 	Cap          int    `json:"cap,omitempty"`          // Mbit/s that it may have of the package's; 0: all
+	// NATPackage is the NAT bandwidth package that it is a part of; empty: none. Then it is
+	// bound to that one's gateway as long as it is there, and no elastic IP to clients.
+	NATPackage string `json:"natPackage,omitempty"`
 }
 
 // Kind implements Resource.

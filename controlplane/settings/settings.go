@@ -5,6 +5,7 @@ package settings
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"sluice/controlplane/fault"
@@ -40,6 +41,17 @@ type Settings struct {
 type Bandwidth struct {
 	Held         bool // else they are kept and shown, and hold for nothing
 	InboundLeast int  // Mbit/s that come in whatever the bandwidth is
+	// NATPackages are the ids of the accounts that may make NAT bandwidth packages; AllAccounts
+	// stands for all. What there is of them goes on in any case.
+	NATPackages []string
+}
+
+// AllAccounts stands for the ids of all accounts.
+const AllAccounts = "all"
+
+// MayPackage says whether an account may make NAT bandwidth packages.
+func (b Bandwidth) MayPackage(account string) bool {
+	return slices.Contains(b.NATPackages, AllAccounts) || slices.Contains(b.NATPackages, account)
 }
 
 // Inbound returns how many Mbit/s may come in where so many may go out.

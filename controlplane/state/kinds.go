@@ -176,16 +176,19 @@ var kinds = []registered{
 			one(ByAddress, func(e *resource.ElasticIP) string { return e.Address.String() }),
 			one(ByBinding, boundTo),
 			one(ByPackage, func(e *resource.ElasticIP) string { return e.Package }),
+			one(ByNATPackage, func(e *resource.ElasticIP) string { return e.NATPackage }),
 			one(ByPublicNet, func(e *resource.ElasticIP) string { return e.PublicNetwork })},
 		NotFound: fault.ElasticIPNotFound, InTransition: fault.ElasticIPStatus, Tags: true,
 		Quotas: []Quota[*resource.ElasticIP]{
-			{Name: "elastic_ips", Default: 20, Counts: "elastic IPs of an account", Reason: fault.QuotaElasticIP, Index: ByAccount},                                      // not documented
-			{Name: "elastic_ips_per_package", Default: 100, Counts: "elastic IPs of a common bandwidth package", Reason: fault.QuotaPackageElasticIP, Index: ByPackage}}, // of today's API
+			{Name: "elastic_ips", Default: 20, Counts: "elastic IPs of an account", Reason: fault.QuotaElasticIP, Index: ByAccount},                                         // not documented
+			{Name: "elastic_ips_per_package", Default: 100, Counts: "elastic IPs of a common bandwidth package", Reason: fault.QuotaPackageElasticIP, Index: ByPackage},     // of today's API
+			{Name: "addresses_per_bandwidth_package", Default: 50, Counts: "public IPs of a NAT bandwidth package", Reason: fault.QuotaNATPackageIPs, Index: ByNATPackage}}, // NAT Gateway API reference, CreateBandwidthPackage
 		Blocks: []Block[*resource.ElasticIP]{
 			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBinding},
 			{Of: resource.KindCommonPackage, Reason: fault.PackageHasElasticIPs, Index: ByPackage}},
 		Refers: func(e *resource.ElasticIP, to func(resource.Kind, string)) {
 			to(resource.KindCommonPackage, e.Package)
+			to(resource.KindNATPackage, e.NATPackage)
 			if e.Binding == nil {
 				return // the VPC that it worked in last may be gone
 			}
@@ -224,6 +227,19 @@ var kinds = []registered{
 		Refers: func(g *resource.NATGateway, to func(resource.Kind, string)) {
 			to(resource.KindVPC, g.VPC)
 			to(resource.KindVSwitch, g.VSwitch)
+		},
+	},
+	Kind[*resource.NATPackage]{
+		Name: resource.KindNATPackage, Noun: "NAT bandwidth package", Table: func(v *View) **Table[*resource.NATPackage] { return &v.NATPackages },
+		Indexes: []Index[*resource.NATPackage]{byAccount[*resource.NATPackage](), byRegion[*resource.NATPackage](),
+			one(ByVPC, func(p *resource.NATPackage) string { return p.VPC }),
+			one(ByGateway, func(p *resource.NATPackage) string { return p.Gateway })},
+		NotFound: fault.NATPackageNotFound,
+		Quotas: []Quota[*resource.NATPackage]{
+			{Name: "bandwidth_packages_per_gateway", Default: 4, Counts: "NAT bandwidth packages of a NAT gateway", Reason: fault.TooManyBandwidthPackages, Index: ByGateway}}, // NAT Gateway API reference, CreateBandwidthPackage
+		Refers: func(p *resource.NATPackage, to func(resource.Kind, string)) {
+			to(resource.KindVPC, p.VPC)
+			to(resource.KindNATGateway, p.Gateway)
 		},
 	},
 	Kind[*resource.ForwardEntry]{

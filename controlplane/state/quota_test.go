@@ -31,10 +31,16 @@ var samples = map[string]func(i int) resource.Resource{
 	"ha_vip_route_entries": func(i int) resource.Resource {
 		return &resource.RouteEntry{Meta: meta("rte", i), Table: "t", NextHops: toHaVip}
 	},
-	"vswitches_per_vpc":         func(i int) resource.Resource { return &resource.VSwitch{Meta: meta("vsw", i), VPC: "v"} },
-	"instances_per_vpc":         func(i int) resource.Resource { return &resource.Instance{Meta: meta("i", i), VPC: "v"} },
-	"elastic_ips":               func(i int) resource.Resource { return &resource.ElasticIP{Meta: meta("eip", i)} },
-	"elastic_ips_per_package":   func(i int) resource.Resource { return &resource.ElasticIP{Meta: meta("eip", i), Package: "p"} },
+	"vswitches_per_vpc":       func(i int) resource.Resource { return &resource.VSwitch{Meta: meta("vsw", i), VPC: "v"} },
+	"instances_per_vpc":       func(i int) resource.Resource { return &resource.Instance{Meta: meta("i", i), VPC: "v"} },
+	"elastic_ips":             func(i int) resource.Resource { return &resource.ElasticIP{Meta: meta("eip", i)} },
+	"elastic_ips_per_package": func(i int) resource.Resource { return &resource.ElasticIP{Meta: meta("eip", i), Package: "p"} },
+	"addresses_per_bandwidth_package": func(i int) resource.Resource {
+		return &resource.ElasticIP{Meta: meta("nateip", i), NATPackage: "p"}
+	},
+	"bandwidth_packages_per_gateway": func(i int) resource.Resource {
+		return &resource.NATPackage{Meta: meta("bwp", i), Gateway: "g"}
+	},
 	"common_bandwidth_packages": func(i int) resource.Resource { return &resource.CommonPackage{Meta: meta("cbwp", i)} },
 	"forward_entries":           func(i int) resource.Resource { return &resource.ForwardEntry{Meta: meta("fwd", i), Table: "t"} },
 	"forward_entry_ports": func(i int) resource.Resource {

@@ -103,8 +103,11 @@ func (t *Table[R]) Own(account, region, id string) (R, error) {
 }
 
 // Owned says whether a resource is an account's and in a region; the empty region is
-// any.
+// any. What is a part of another resource is found by that alone.
 func Owned(r resource.Resource, account, region string) bool {
+	if p, ok := r.(resource.Part); ok && p.IsPart() {
+		return false
+	}
 	m := r.Metadata()
 	return m.Account == account && (region == "" || m.Region == region)
 }

@@ -12,24 +12,25 @@ import (
 
 // Names of indexes. A key of several parts is made with Key.
 const (
-	ByID        = ""          // in a query: id, which is no index of its own
-	ByAccount   = "account"   // account id; of receipts, those of tokens
-	ByRegion    = "region"    // Key(account, region)
-	ByVPC       = "vpc"       // VPC id
-	ByVSwitch   = "vswitch"   // VSwitch id
-	ByTable     = "table"     // route, DNAT or SNAT table id; VSwitch: id of the custom route table that it is bound to
-	ByAddress   = "address"   // elastic IP, VPN gateway: its address; customer gateway: Key(account, region, address); instance: Key(VPC, private address)
-	ByBinding   = "binding"   // id of the object that an elastic IP is bound to
-	ByExternal  = "external"  // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
-	ByInternal  = "internal"  // DNAT entry: Key(VPC, internal IP)
-	ByTuple     = "tuple"     // DNAT entry: ExternalTuple and InternalTuple of each of its ports
-	ByTableID   = "tableID"   // NAT gateway: its DNAT and its SNAT table id
-	ByNextHop   = "nextHop"   // route entry: id of each next hop
-	ByEntryID   = "entryID"   // route entry: resource.EntryID
-	ByPackage   = "package"   // elastic IP: id of the common bandwidth package that it is in
-	ByPublicNet = "publicNet" // elastic IP, VPN gateway: name of its public network
+	ByID         = ""           // in a query: id, which is no index of its own
+	ByAccount    = "account"    // account id, but of parts; of receipts, those of tokens
+	ByRegion     = "region"     // Key(account, region), but of parts
+	ByVPC        = "vpc"        // VPC id
+	ByVSwitch    = "vswitch"    // VSwitch id
+	ByTable      = "table"      // route, DNAT or SNAT table id; VSwitch: id of the custom route table that it is bound to
+	ByAddress    = "address"    // elastic IP, VPN gateway: its address; customer gateway: Key(account, region, address); instance: Key(VPC, private address)
+	ByBinding    = "binding"    // id of the object that an elastic IP is bound to
+	ByExternal   = "external"   // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
+	ByInternal   = "internal"   // DNAT entry: Key(VPC, internal IP)
+	ByTuple      = "tuple"      // DNAT entry: ExternalTuple and InternalTuple of each of its ports
+	ByTableID    = "tableID"    // NAT gateway: its DNAT and its SNAT table id
+	ByNextHop    = "nextHop"    // route entry: id of each next hop
+	ByEntryID    = "entryID"    // route entry: resource.EntryID
+	ByPackage    = "package"    // elastic IP: id of the common bandwidth package that it is in
+	ByNATPackage = "natPackage" // elastic IP: id of the NAT bandwidth package that it is a part of
+	ByPublicNet  = "publicNet"  // elastic IP, VPN gateway: name of its public network
 
-	ByGateway         = "gateway"         // VPN connection, VPN route: VPN gateway id
+	ByGateway         = "gateway"         // VPN connection, VPN route: VPN gateway id; NAT bandwidth package: NAT gateway id
 	ByCustomerGateway = "customerGateway" // VPN connection: customer gateway id
 	ByConnection      = "connection"      // VPN route: VPN connection id
 	ByPublished       = "published"       // VPN route that is in the VPC's route table: Key(VPC, destination)
@@ -71,6 +72,7 @@ type View struct {
 	Instances        *Table[*resource.Instance]
 	ElasticIPs       *Table[*resource.ElasticIP]
 	CommonPackages   *Table[*resource.CommonPackage]
+	NATPackages      *Table[*resource.NATPackage]
 	NATGateways      *Table[*resource.NATGateway]
 	ForwardEntries   *Table[*resource.ForwardEntry]
 	SNATEntries      *Table[*resource.SNATEntry]
@@ -98,11 +100,19 @@ func one[R resource.Resource](name string, key func(R) string) Index[R] {
 }
 
 func byAccount[R resource.Resource]() Index[R] {
-	return one(ByAccount, func(r R) string { return r.Metadata().Account })
+	return one(ByAccount, func(r R) string { return whole(r, r.Metadata().Account) })
 }
 
 func byRegion[R resource.Resource]() Index[R] {
-	return one(ByRegion, func(r R) string { m := r.Metadata(); return Key(m.Account, m.Region) })
+	return one(ByRegion, func(r R) string { m := r.Metadata(); return whole(r, Key(m.Account, m.Region)) })
+}
+
+// whole returns the key of a resource, none of one that is a part of another.
+func whole(r resource.Resource, key string) string {
+	if p, ok := r.(resource.Part); ok && p.IsPart() {
+		return ""
+	}
+	return key
 }
 
 func boundTo(e *resource.ElasticIP) string {

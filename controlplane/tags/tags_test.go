@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
@@ -93,6 +94,14 @@ func (s *site) connection(t *testing.T) string {
 	return c.ID
 }
 
+// commonPackage makes a common bandwidth package and returns its id.
+func (s *site) commonPackage(t *testing.T) string {
+	t.Helper()
+	id, err := s.Bandwidth.Create(ctx, planetest.Alice, bandwidth.Package{Region: planetest.Region, Bandwidth: 5, Charge: resource.ByBandwidth})
+	succeeds(t, err)
+	return id
+}
+
 func TestTagEveryKind(t *testing.T) {
 	s := newSite(t)
 	vpc, _ := s.DB.View().VPCs.Get(s.vpc)
@@ -101,6 +110,7 @@ func TestTagEveryKind(t *testing.T) {
 		resource.KindVPC: s.vpc, resource.KindVSwitch: s.vswitch, resource.KindRouteTable: vpc.RouteTable,
 		resource.KindElasticIP: s.NewEIP(planetest.Alice).ID, resource.KindVPNGateway: s.gateway,
 		resource.KindNATGateway: s.Gateway(planetest.Alice, s.vpc).ID, resource.KindCustomerGateway: s.customerGateway(t), resource.KindVPNConnection: s.connection(t),
+		resource.KindCommonPackage: s.commonPackage(t),
 	} {
 		kinds = append(kinds, kind)
 		s.tag(t, of(kind, id), tags.Tag{Key: "Dept", Value: "Finance"}, tags.Tag{Key: "Empty", Value: ""})

@@ -170,6 +170,11 @@ func CommonPackage(id string, mbit int) *resource.CommonPackage {
 	return &resource.CommonPackage{Meta: meta(id), Bandwidth: mbit, Charge: resource.ByBandwidth, Ratio: 100}
 }
 
+// NATPackage returns a NAT bandwidth package of a gateway, without addresses.
+func NATPackage(id string, g *resource.NATGateway, mbit int) *resource.NATPackage {
+	return &resource.NATPackage{Meta: meta(id), VPC: g.VPC, Gateway: g.ID, Bandwidth: mbit}
+}
+
 // Route returns a route entry of table vtb-x of vpc-x.
 func Route(vpc, destination string, hops ...resource.NextHop) *resource.RouteEntry {
 	table := "vtb-" + strings.TrimPrefix(vpc, "vpc-")
