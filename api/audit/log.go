@@ -23,13 +23,14 @@ import (
 const Name = "audit.log"
 
 const (
-	maxPending  = 4 << 20         // bytes that wait for the disk
-	chunk       = 256 << 10       // of one write to the file
-	patience    = time.Second     // of a call whose line is being written
-	retry       = time.Second     // after a write that has failed
-	rotateAfter = 24 * time.Hour  // a file's first line is at most that much older than its last one
-	look        = time.Minute     // between looks whether that is so, and whether the file is where it was
-	strangers   = rate.Limit(100) // lines a second of calls that nobody has signed
+	maxPending  = 4 << 20               // bytes that wait for the disk
+	chunk       = 256 << 10             // of one write to the file
+	patience    = time.Second           // of a call whose line is being written
+	gather      = 50 * time.Millisecond // in which lines that nobody waits for come together
+	retry       = time.Second           // after a write that has failed
+	rotateAfter = 24 * time.Hour        // a file's first line is at most that much older than its last one
+	look        = time.Minute           // between looks whether that is so, and whether the file is where it was
+	strangers   = rate.Limit(100)       // lines a second of calls that nobody has signed
 	burst       = 1000
 )
 
@@ -46,9 +47,9 @@ type Config struct {
 
 // Log is the audit log. It is safe for concurrent use.
 //
-// Lines are gathered while the ones before are being written, so that many calls share
-// a write. A call that changes something waits until its line is in the file, for
-// patience at most; others don't wait at all. What the disk does not take is kept and
+// Lines are gathered for a moment, and while the ones before are being written, so that
+// many calls share a write. A call that changes something waits until its line is in the
+// file, which is at once, for patience at most; others don't wait at all. What the disk does not take is kept and
 // tried again, up to maxPending; beyond that, calls go on and are counted as missed, and
 // the next line says how many.
 type Log struct {
@@ -63,8 +64,9 @@ type Log struct {
 	stats   Stats
 	grown   chan struct{} // is closed when the file has grown
 
-	wake chan struct{}
-	disk sync.Mutex // while the file may get another name
+	wake chan struct{} // somebody waits
+	soon chan struct{} // there are lines
+	disk sync.Mutex    // while the file may get another name
 	// Of the goroutine that writes.
 	rest    []byte // of lines that could not be written
 	failing bool
@@ -99,7 +101,7 @@ func Open(c Config) (*Log, error) {
 			Filename: filepath.Join(c.Dir, Name),
 			MaxSize:  c.MaxSize, MaxBackups: c.Files, MaxAge: int(c.Keep / (24 * time.Hour)),
 		},
-		next: newBatch(), limit: rate.NewLimiter(strangers, burst), grown: make(chan struct{}), wake: make(chan struct{}, 1),
+		next: newBatch(), limit: rate.NewLimiter(strangers, burst), grown: make(chan struct{}), wake: make(chan struct{}, 1), soon: make(chan struct{}, 1),
 	}
 	torn, err := torn(l.file.Filename)
 	if err != nil {
@@ -139,15 +141,17 @@ func (l *Log) Record(e *Event) {
 	if l.Writes && !e.Writes && e.ErrorCode == "" {
 		return
 	}
-	b := l.add(e)
-	if b == nil {
+	b, first := l.add(e)
+	waits := e.Writes && e.Identity.Type != Unverified
+	switch {
+	case b == nil:
 		return
+	case waits:
+		signal(l.wake)
+	case first:
+		signal(l.soon)
 	}
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-	if !e.Writes || e.Identity.Type == Unverified {
+	if !waits {
 		return
 	}
 	t := time.NewTimer(patience)
@@ -158,27 +162,34 @@ func (l *Log) Record(e *Event) {
 	}
 }
 
-// add puts an event's line into the next batch, and returns that; nil if there is no
-// room for it.
-func (l *Log) add(e *Event) *batch {
+func signal(to chan<- struct{}) {
+	select {
+	case to <- struct{}{}:
+	default: // it is under way already
+	}
+}
+
+// add puts an event's line into the next batch, and returns that, and whether it is the
+// first there; nil if there is no room for it.
+func (l *Log) add(e *Event) (b *batch, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e.Identity.Type == Unverified && !l.limit.AllowN(l.Now(), 1) {
 		l.missed++
 		l.stats.Strangers++
-		return nil
+		return nil, false
 	}
 	if l.waiting > maxPending {
 		l.missed++
 		l.stats.Missed++
-		return nil
+		return nil, false
 	}
 	before := len(l.next.text)
 	l.next.text = e.appendTo(l.next.text, l.missed)
 	l.waiting += len(l.next.text) - before
 	l.missed = 0
 	l.stats.Recorded++
-	return l.next
+	return l.next, before == 0
 }
 
 // Stats returns what was done so far.
@@ -204,6 +215,11 @@ func (l *Log) Run(ctx context.Context) error {
 				close(l.take().tried) // whoever waits is let go: it is tried again when it is time
 				continue
 			}
+		case <-l.soon:
+			if !l.failing {
+				again.Reset(gather)
+			}
+			continue
 		case <-again.C:
 		case <-looks.C:
 			l.look()
