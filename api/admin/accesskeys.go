@@ -16,24 +16,26 @@ type AccessKey struct {
 	Secret       string    `json:"secret,omitempty"`
 	Account      string    `json:"account"`
 	AccountName  string    `json:"accountName"`
+	UserName     string    `json:"userName,omitempty"` // of the user that signs by it; empty: the account itself
 	Disabled     bool      `json:"disabled"`
 	DescribeOnly bool      `json:"describeOnly"`
 	CreatedAt    time.Time `json:"createdAt"`
 }
 
 func accessKey(k identity.Key) AccessKey {
-	return AccessKey{ID: k.ID, Account: k.Account, AccountName: k.AccountName, Disabled: k.Disabled, DescribeOnly: k.DescribeOnly, CreatedAt: k.CreatedAt}
+	return AccessKey{ID: k.ID, Account: k.Account, AccountName: k.AccountName, UserName: k.UserName, Disabled: k.Disabled, DescribeOnly: k.DescribeOnly, CreatedAt: k.CreatedAt}
 }
 
 // NewAccessKey is what a key is made of. All of it may be left out.
 type NewAccessKey struct {
 	Account      string `json:"account,omitempty"`      // id or name; empty: the account "default", which is made if there is none
+	User         string `json:"user,omitempty"`         // name of a user of the account; empty: the key has all of its rights
 	ID           string `json:"id,omitempty"`           // empty: drawn at random
 	Secret       string `json:"secret,omitempty"`       // empty: drawn at random
 	DescribeOnly bool   `json:"describeOnly,omitempty"` // the key may not call actions that write
 }
 
-func accessKeyRoutes(s Identity) map[string]handler {
+func accessKeyRoutes(s Identity, users RAM) map[string]handler {
 	change := func(fn func(context.Context, string) error) handler {
 		return func(r *http.Request) (any, error) { return done{}, fn(r.Context(), r.PathValue("id")) }
 	}
@@ -51,7 +53,7 @@ func accessKeyRoutes(s Identity) map[string]handler {
 			if err := read(r, &in); err != nil {
 				return nil, err
 			}
-			k, err := s.CreateKey(r.Context(), in.Account, identity.KeyOptions{ID: in.ID, Secret: in.Secret, DescribeOnly: in.DescribeOnly})
+			k, err := createKey(r.Context(), s, users, in)
 			if err != nil {
 				return nil, err
 			}
@@ -63,6 +65,18 @@ func accessKeyRoutes(s Identity) map[string]handler {
 		"POST /v1/access-keys/{id}/enable":  change(s.EnableKey),
 		"DELETE /v1/access-keys/{id}":       change(s.DeleteKey),
 	}
+}
+
+func createKey(ctx context.Context, s Identity, users RAM, in NewAccessKey) (identity.Key, error) {
+	o := identity.KeyOptions{ID: in.ID, Secret: in.Secret, DescribeOnly: in.DescribeOnly}
+	if in.User == "" {
+		return s.CreateKey(ctx, in.Account, o)
+	}
+	a, err := accountOf(s, in.Account)
+	if err != nil {
+		return identity.Key{}, err
+	}
+	return users.CreateKey(ctx, operator(a), in.User, o)
 }
 
 // AccessKeys returns the keys of the account of that id or name, or all keys

@@ -26,6 +26,7 @@ var recordable = map[string]bool{
 	"vpc": true, "vswitch": true, "privateIp": true, "mac": true, "kind": true, "state": true,
 	"sessions": true, "newPerSecond": true, "path": true, "format": true,
 	"since": true, "user": true, "resource": true, "follow": true,
+	"policy": true, "to": true, "userName": true, "document": true,
 }
 
 // eventKey is the key of a request's *audit.Event in its context.

@@ -20,6 +20,7 @@ import (
 // nothing is recorded.
 type Services struct {
 	Identity  Identity
+	RAM       RAM
 	Inventory Inventory
 	Networks  Networks
 	Traffic   Counters
@@ -39,7 +40,9 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 	serve := func(h handler) http.Handler { return recorded(h, s.Audit, log) }
 	for _, subject := range []map[string]handler{
 		accountRoutes(s.Identity),
-		accessKeyRoutes(s.Identity),
+		accessKeyRoutes(s.Identity, s.RAM),
+		userRoutes(s.Identity, s.RAM),
+		policyRoutes(s.Identity, s.RAM),
 		instanceRoutes(s.Inventory),
 		networkRoutes(s.Networks),
 		trafficRoutes(s.Traffic),
@@ -129,9 +132,10 @@ func refusal(err error) *Error {
 	}
 	status := http.StatusConflict
 	switch refused.Reason {
-	case fault.AccountNotFound, fault.AccessKeyNotFound, fault.InstanceNotFound, fault.VSwitchNotFound, fault.VPNConnectionNotFound:
+	case fault.AccountNotFound, fault.AccessKeyNotFound, fault.InstanceNotFound, fault.VSwitchNotFound, fault.VPNConnectionNotFound,
+		fault.UserNotFound, fault.PolicyNotFound, fault.PolicyVersionNotFound, fault.AttachmentNotFound:
 		status = http.StatusNotFound
-	case fault.ParameterInvalid, fault.AddressNotUsable:
+	case fault.ParameterInvalid, fault.AddressNotUsable, fault.PolicyMalformed:
 		status = http.StatusBadRequest
 	}
 	return &Error{Status: status, Reason: string(refused.Reason), Message: refused.Error()}

@@ -537,7 +537,7 @@ func BenchmarkACS3Verify(b *testing.B) {
 	s := &site{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	r := acs3Request(s, "DescribeForwardTableEntries", "/?RegionId=cn-hangzhou&ForwardTableId=ftb-11tc6xgmv&PageSize=50&PageNumber=3", "")
 	acs3Sign(b, r, "id", "secret")
-	f := NewFamily(nil)
+	f := NewFamily(nil, nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		c := f.Begin(&edge.Request{Request: r, Received: s.now}).(*call)

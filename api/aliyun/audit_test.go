@@ -37,7 +37,7 @@ func auditedSite(t *testing.T, actions Actions) (*site, *audit.Log) {
 		c.Audit = l
 		c.Log = slog.New(slog.DiscardHandler)
 		if actions != nil {
-			c.Families = []edge.Family{NewFamily(actions)}
+			c.Families = []edge.Family{NewFamily(actions, nil)}
 		}
 	}), l
 }

@@ -21,10 +21,12 @@ const timestampLayout = "2006-01-02T15:04:05Z"
 // call is one request on its way through. It implements edge.Call.
 type call struct {
 	actions Actions
+	access  Access
 	request *edge.Request
 	format  Format
 	params  *Params
 	at      time.Time // what the request says of when it was signed; zero: nothing that is a time
+	carried *Params   // to be carried out; nil: params
 	inQuery int       // so many of params are of the query; the rest is of the body
 	body    []byte
 	scheme  scheme
@@ -158,37 +160,23 @@ func (c *call) Refuse(r edge.Reason) *edge.Error {
 	return (*edge.Error)(reasonError(r))
 }
 
-// Authorize implements edge.Call.
-func (c *call) Authorize(key identity.Key) *edge.Error {
-	return (*edge.Error)(checkOwner(c.params, key))
-}
-
-// checkOwner accepts the parameters that name the owner of the resources when
-// they name the caller's own account: there is no delegation between accounts.
-func checkOwner(p *Params, key identity.Key) *Error {
-	for _, prefix := range []string{"", "Resource"} {
-		id, account := p.Get(prefix+"OwnerId"), p.Get(prefix+"OwnerAccount")
-		switch {
-		case id != "" && account != "" && prefix == "":
-			return documented("", "InvalidOwner", "")
-		case id != "" && id != key.Account:
-			return documented("", "InvalidOwnerId", "")
-		case account != "" && account != key.Account && account != key.AccountName:
-			return documented("", "InvalidOwnerAccount", "")
-		}
-	}
-	return nil
-}
-
 // Invoke implements edge.Call.
 func (c *call) Invoke(ctx context.Context, caller identity.Caller) *edge.Error {
 	var refusal *Error
 	if c.other != nil {
 		c.answer, refusal = c.other.invoke(ctx, c, caller)
 	} else {
-		c.answer, refusal = Dispatch(ctx, c.actions, caller, c.action, c.params)
+		c.answer, refusal = Dispatch(ctx, c.actions, caller, c.action, c.invoked())
 	}
 	return (*edge.Error)(refusal)
+}
+
+// invoked returns the parameters that are carried out.
+func (c *call) invoked() *Params {
+	if c.carried != nil {
+		return c.carried
+	}
+	return c.params
 }
 
 // Encode implements edge.Call.

@@ -63,7 +63,7 @@ func newClientSite(t *testing.T, action string) *clientSite {
 	}
 	maps.DeleteFunc(s.good, func(_, v string) bool { return v == "" })
 	server := edge.NewServer(edge.Config{
-		Families: []edge.Family{NewFamily(service)}, Log: slog.New(slog.DiscardHandler),
+		Families: []edge.Family{NewFamily(service, nil)}, Log: slog.New(slog.DiscardHandler),
 		Keys: keyTable{planetest.Alice.AccessKeyID: identity.Key{Account: planetest.Alice.Account, Secret: clientSecret}},
 	})
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -284,8 +284,8 @@ var natUnprovoked = map[string]map[string]string{
 	},
 	"DescribeForwardTableEntries": {
 		"IncorretForwardEntryStatus":   "a query is answered in every state; it shows the states",
-		"InvalidVRouterId.NotFound":    "of the check of sub-accounts' rights, which are not supported yet",
-		"InvalidForwardTable.NotFound": "of the check of sub-accounts' rights, which are not supported yet",
+		"InvalidVRouterId.NotFound":    "a user is not told whether what it has no right on is there: Forbidden.RAM",
+		"InvalidForwardTable.NotFound": "a user is not told whether what it has no right on is there: Forbidden.RAM",
 	},
 	"ModifySnatEntry": {
 		"Forbidden.SourceVSwitchId.Duplicated": "the source of an entry can't be changed",

@@ -229,10 +229,10 @@ var vpnConnectionErrors = []struct {
 }
 
 const (
-	ofSubAccounts = "of the check of sub-accounts' rights, which are not supported yet"
-	ofBilling     = "there is no billing, so that nothing is locked for want of money"
-	olderCode     = "older document; the newer one has its own code for the same"
-	addsNothing   = "the call adds no route"
+	ofRights    = "of who has no right: TestForbidden"
+	ofBilling   = "there is no billing, so that nothing is locked for want of money"
+	olderCode   = "older document; the newer one has its own code for the same"
+	addsNothing = "the call adds no route"
 )
 
 // vpnConnectionUnprovoked are the documented codes that no request brings
@@ -257,9 +257,9 @@ var vpnConnectionUnprovoked = map[string]map[string]string{
 }
 
 var vpnUnprovokedAnywhere = map[string]string{
-	"Forbidden":                  ofSubAccounts,
-	"Forbidden.SubUser":          ofSubAccounts,
-	"Forbbiden.SubUser":          ofSubAccounts,
+	"Forbidden":                  ofRights,
+	"Forbidden.SubUser":          ofRights,
+	"Forbbiden.SubUser":          ofRights,
 	"VpnGateway.FinancialLocked": ofBilling,
 }
 

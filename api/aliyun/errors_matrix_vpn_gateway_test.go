@@ -200,9 +200,9 @@ var vgwErrors = []vgwCase{
 // vgwUnprovoked says why nothing provokes a code, for one action, or with an
 // empty action for all.
 var vgwUnprovoked = map[[2]string]string{
-	{"", "Forbidden.SubUser"}: "there are no sub-accounts",
-	{"", "Forbbiden.SubUser"}: "there are no sub-accounts",
-	{"", "Forbidden"}:         "there are no rights to single resources; another account's are not found",
+	{"", "Forbidden.SubUser"}: "of who has no right: TestForbidden",
+	{"", "Forbbiden.SubUser"}: "of who has no right: TestForbidden",
+	{"", "Forbidden"}:         "of who has no right: TestForbidden",
 
 	{"CreateCustomerGateway", "InvalidIpAddress.AlreadyExsit"}:              "older document's spelling of InvalidIpAddress.AlreadyExist",
 	{"ModifyCustomerGatewayAttribute", "InvalidCustomerGatewayId.NotFound"}: "older document; the newer one answers InvalidCustomerGatewayInstanceId.NotFound",

@@ -9,12 +9,16 @@ import (
 
 // Family answers the actions in Alibaba Cloud's RPC format. It implements
 // edge.Family.
-type Family struct{ actions Actions }
+type Family struct {
+	actions Actions
+	access  Access
+}
 
 var _ edge.Family = (*Family)(nil)
 
-// NewFamily returns the family whose actions a answers.
-func NewFamily(a Actions) *Family { return &Family{actions: a} }
+// NewFamily returns the family whose actions a answers, if access lets them be called. With
+// nil an account's own keys alone may call, on what is the account's own.
+func NewFamily(a Actions, access Access) *Family { return &Family{a, access} }
 
 // Name implements edge.Family.
 func (*Family) Name() string { return spec.Aliyun }
@@ -24,7 +28,9 @@ func (*Family) Name() string { return spec.Aliyun }
 func (*Family) Recognises(*http.Request) bool { return true }
 
 // Begin implements edge.Family.
-func (f *Family) Begin(r *edge.Request) edge.Call { return &call{actions: f.actions, request: r} }
+func (f *Family) Begin(r *edge.Request) edge.Call {
+	return &call{actions: f.actions, access: f.access, request: r}
+}
 
 // Refuse implements edge.Family.
 func (*Family) Refuse(r edge.Reason) *edge.Error { return (*edge.Error)(reasonError(r)) }

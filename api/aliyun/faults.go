@@ -205,6 +205,28 @@ var faults = map[fault.Reason]refusal{
 	fault.QuotaSNATPool:      {code: "SNAT_IP_POOL_COUNT_TOO_MANY"},
 	fault.QuotaInstance:      {http: 400, code: "QuotaExceeded.Instance", message: "Instance quota exceeded in this VPC."},
 
+	// users and policies: codes as the RAM API has them
+	fault.NotAuthorized:         {code: "Forbidden.RAM"},
+	fault.UserNotFound:          {http: 404, code: "EntityNotExist.User", message: "The user does not exist."},
+	fault.UserExists:            {http: 409, code: "EntityAlreadyExists.User", message: "The user already exists."},
+	fault.UserHasAccessKeys:     {http: 409, code: "DeleteConflict.User.AccessKey", message: "The user still has access keys; delete them first."},
+	fault.UserHasPolicies:       {http: 409, code: "DeleteConflict.User.Policy", message: "The user still has policies; detach them first."},
+	fault.PolicyNotFound:        {http: 404, code: "EntityNotExist.Policy", message: "The policy does not exist."},
+	fault.PolicyExists:          {http: 409, code: "EntityAlreadyExists.Policy", message: "The policy already exists."},
+	fault.PolicyMalformed:       {http: 400, code: "MalformedPolicyDocument", message: "The policy document is malformed: %s."},
+	fault.PolicyAttached:        {http: 409, code: "DeleteConflict.Policy.User", message: "The policy is still attached; detach it first."},
+	fault.PolicyHasVersions:     {http: 409, code: "DeleteConflict.Policy.Version", message: "The policy still has other versions; delete them first."},
+	fault.PolicyVersionNotFound: {http: 404, code: "EntityNotExist.Policy.Version", message: "The policy version does not exist."},
+	fault.PolicyVersionInUse:    {http: 409, code: "DeleteConflict.PolicyVersion.Default", message: "The policy version is the default one; make another one that first."},
+	fault.AttachmentExists:      {http: 409, code: "EntityAlreadyExists.User.Policy", message: "The policy is attached already."},
+	fault.AttachmentNotFound:    {http: 404, code: "EntityNotExist.User.Policy", message: "The policy is not attached."},
+	fault.GrantNotFound:         {http: 404, code: "EntityNotExist.Grant", message: "The grant does not exist."},
+	fault.QuotaUser:             {http: 409, code: "LimitExceeded.User", message: "The account may not have more users."},
+	fault.QuotaAccessKey:        {http: 409, code: "LimitExceeded.User.AccessKey", message: "The user may not have more access keys."},
+	fault.QuotaPolicy:           {http: 409, code: "LimitExceeded.Policy", message: "The account may not have more policies."},
+	fault.QuotaPolicyVersion:    {http: 409, code: "LimitExceeded.Policy.Version", message: "The policy may not have more versions."},
+	fault.QuotaAttachedPolicy:   {http: 409, code: "LimitExceeded.User.Policy", message: "The user may not have more policies."},
+
 	// VPN gateways and customer gateways
 	fault.VPNGatewayNotFound:            {code: "InvalidVpnGatewayInstanceId.NotFound"},
 	fault.VPNGatewayExists:              {code: "Resource.QuotaFull"},

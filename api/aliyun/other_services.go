@@ -19,7 +19,8 @@ type otherService struct {
 
 // otherAction is an action of another service. None of them writes.
 type otherAction struct {
-	action // what it does not serve
+	action      // what it does not serve
+	anyone bool // may be called without any right: it tells nothing of an account's resources
 	answer func(context.Context, *call, identity.Caller) (Response, error)
 }
 
@@ -34,14 +35,14 @@ var otherServices = map[string]otherService{
 		"DescribeAvailableResource": {answer: ecsAvailableResource, action: action{unserved: noCompute}},
 	}},
 	"2015-04-01": {code: "sts", actions: map[string]otherAction{
-		"GetCallerIdentity": {answer: callerIdentity},
+		"GetCallerIdentity": {answer: callerIdentity, anyone: true},
 	}},
 	"2017-03-01": {code: "cms", actions: map[string]otherAction{
 		"QueryMetricList": {answer: queryMetricList},
 	}},
 	"2015-06-12": {code: "location", actions: map[string]otherAction{
-		"DescribeEndpoints": {answer: describeEndpoints},
-		"DescribeEndpoint":  {answer: describeEndpoint},
+		"DescribeEndpoints": {answer: describeEndpoints, anyone: true},
+		"DescribeEndpoint":  {answer: describeEndpoint, anyone: true},
 	}},
 }
 
@@ -211,9 +212,12 @@ type callerIdentityResponse struct {
 	AccountId, UserId, PrincipalId, Arn, IdentityType string
 }
 
-// callerIdentity says whose key it is: an account's, as there are no users in it.
+// callerIdentity says whose key it is: an account's, or a user's.
 func callerIdentity(_ context.Context, _ *call, caller identity.Caller) (Response, error) {
-	id := caller.Account
+	id := caller.KeyAccount
+	if u := caller.User; u != "" {
+		return &callerIdentityResponse{AccountId: id, UserId: u, PrincipalId: u, Arn: "acs:ram::" + id + ":user/" + caller.UserName, IdentityType: "RAMUser"}, nil
+	}
 	return &callerIdentityResponse{AccountId: id, UserId: id, PrincipalId: id, Arn: "acs:ram::" + id + ":root", IdentityType: "Account"}, nil
 }
 

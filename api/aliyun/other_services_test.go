@@ -63,7 +63,7 @@ var otherCalls = []struct {
 func TestOtherServices(t *testing.T) {
 	w := newVPCWorld(t)
 	s := newSite(t, nil)
-	s.Server = edge.NewServer(edge.Config{Families: []edge.Family{NewFamily(w.s)}, Keys: testKeys, Now: s.Now, NewRequestID: s.NewRequestID, Log: slog.New(slog.DiscardHandler)})
+	s.Server = edge.NewServer(edge.Config{Families: []edge.Family{NewFamily(w.s, nil)}, Keys: testKeys, Now: s.Now, NewRequestID: s.NewRequestID, Log: slog.New(slog.DiscardHandler)})
 	seen := map[string]bool{"2017-03-01 querymetriclist": true} // TestQueryMetricListOfItsService has it answered
 	for _, x := range otherCalls {
 		for _, a := range []Algorithm{HMACSHA1, ACS3} {

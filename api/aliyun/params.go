@@ -102,6 +102,18 @@ func (p *Params) Add(name, value string) {
 // request could choose. The signature itself has nothing to choose.
 func (p *Params) Ambiguous() string { return p.other }
 
+// with returns the parameters with another value of one.
+func (p *Params) with(name, value string) *Params {
+	c := &Params{}
+	for n, v := range p.All() {
+		if strings.EqualFold(n, name) {
+			v = value
+		}
+		c.Add(n, v)
+	}
+	return c
+}
+
 // Len returns the number of parameters, with those that came twice.
 func (p *Params) Len() int { return len(p.pairs) }
 

@@ -30,7 +30,7 @@ func BenchmarkSite(b *testing.B) {
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	s := &edge.Site{Listener: l, Log: log, Connections: edge.NewConnections(edge.Places{Total: 1024}, log),
-		Handler: edge.NewServer(edge.Config{Families: []edge.Family{NewFamily(&pageActions{page: page(50)})}, Keys: testKeys, Log: log,
+		Handler: edge.NewServer(edge.Config{Families: []edge.Family{NewFamily(&pageActions{page: page(50)}, nil)}, Keys: testKeys, Log: log,
 			PerKey: edge.Rate{PerSecond: 1e9, Burst: 1e9}, Total: edge.Rate{PerSecond: 1e9, Burst: 1e9}})}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -66,7 +66,7 @@ func (a *edgeActions) CreateVpc(_ context.Context, c identity.Caller, _ *CreateV
 }
 
 func realServer(actions Actions) *edge.Server {
-	return edge.NewServer(edge.Config{Families: []edge.Family{NewFamily(actions)}, Keys: testKeys, Log: slog.New(slog.DiscardHandler)})
+	return edge.NewServer(edge.Config{Families: []edge.Family{NewFamily(actions, nil)}, Keys: testKeys, Log: slog.New(slog.DiscardHandler)})
 }
 
 // site is a server under test with a clock that stands still.
@@ -83,7 +83,7 @@ func newSite(t testing.TB, change func(*edge.Config)) *site {
 	t.Helper()
 	s := &site{actions: &edgeActions{}, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	c := edge.Config{
-		Families:     []edge.Family{NewFamily(s.actions)},
+		Families:     []edge.Family{NewFamily(s.actions, nil)},
 		Keys:         testKeys,
 		Log:          slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:          func() time.Time { return s.now },

@@ -18,7 +18,11 @@ func (s *Server) audit(x *exchange, refusal *Error) {
 		e.SourceAddress = from.Addr().Unmap().String()
 	}
 	if x.account != "" {
-		e.Identity = audit.Identity{Type: audit.Root, PrincipalID: x.account, AccountID: x.account, AccessKeyID: x.keyID, UserName: x.accountName}
+		k := x.key
+		e.Identity = audit.Identity{Type: audit.Root, PrincipalID: k.Account, AccountID: k.Account, AccessKeyID: k.ID, UserName: k.AccountName}
+		if k.User != "" {
+			e.Identity.Type, e.Identity.PrincipalID, e.Identity.UserName = audit.User, k.User, k.UserName
+		}
 	}
 	if refusal != nil {
 		e.ErrorCode, e.ErrorMessage = refusal.Code, refusal.Message

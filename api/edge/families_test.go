@@ -96,11 +96,11 @@ func (c *textCall) Audit(e *audit.Event) {
 
 func (c *textCall) Refuse(r Reason) *Error { return c.family.Refuse(r) }
 
-func (c *textCall) Authorize(key identity.Key) *Error {
+func (c *textCall) Authorize(key identity.Key) (string, *Error) {
 	if owner := c.get("owner"); owner != "" && owner != key.Account {
-		return &Error{403, "TextOwner", "another's"}
+		return "", &Error{403, "TextOwner", "another's"}
 	}
-	return nil
+	return key.Account, nil
 }
 
 func (c *textCall) Invoke(ctx context.Context, caller identity.Caller) *Error {
@@ -171,7 +171,7 @@ func (c *jsonCall) Audit(e *audit.Event) {
 
 func (c *jsonCall) Refuse(r Reason) *Error { return c.family.Refuse(r) }
 
-func (c *jsonCall) Authorize(identity.Key) *Error { return nil }
+func (c *jsonCall) Authorize(key identity.Key) (string, *Error) { return key.Account, nil }
 
 func (c *jsonCall) Invoke(ctx context.Context, caller identity.Caller) *Error {
 	if err := c.family.call(ctx, caller, c.r.Header.Get("X-Action"), c.body.Thing); err != nil {

@@ -43,9 +43,10 @@ type Call interface {
 	// the family does, and may say more: what the request had, and what would be
 	// right. Claim has been called before. The caller owns what it gets.
 	Refuse(r Reason) *Error
-	// Authorize checks what the request says of the caller's account against the
-	// account of the key that it was signed with.
-	Authorize(key identity.Key) *Error
+	// Authorize says whether the action may be called with the key that the request was
+	// signed with, on what it names, and returns the id of the account that it is about.
+	// It has no effect, and a refusal does not tell whether what is named is there.
+	Authorize(key identity.Key) (account string, refusal *Error)
 	// Invoke carries the action out and keeps its answer. The family adds to the
 	// caller what Server does not know: Action, Token and Fingerprint.
 	Invoke(ctx context.Context, c identity.Caller) *Error

@@ -86,13 +86,9 @@ type exchange struct {
 	id      string
 	request *Request
 	claim   Claim
-	account string // once the signature has been verified
-	keyID   string
-
-	accountName string
-	guest       guest // the connection that it came on
-
-	describeOnly bool
+	key     identity.Key // once the signature has been verified; without its secret
+	account string       // that the call is about; until that is known, the key's
+	guest   guest        // the connection that it came on
 }
 
 // ServeHTTP implements http.Handler.
@@ -175,7 +171,10 @@ func (s *Server) serve(x *exchange) (refusal *Error) {
 	}
 	ctx, cancel := context.WithTimeout(x.request.Context(), s.Timeout)
 	defer cancel()
-	return x.Invoke(ctx, identity.Caller{Account: x.account, AccessKeyID: x.keyID, DescribeOnly: x.describeOnly, RequestID: x.id, Nonce: x.claim.Nonce, Signed: x.claim.Signed})
+	return x.Invoke(ctx, identity.Caller{
+		Account: x.account, KeyAccount: x.key.Account, User: x.key.User, UserName: x.key.UserName,
+		AccessKeyID: x.key.ID, DescribeOnly: x.key.DescribeOnly, RequestID: x.id, Nonce: x.claim.Nonce, Signed: x.claim.Signed,
+	})
 }
 
 // allow counts a call against the limit of all together. Those on a connection that has
@@ -209,14 +208,17 @@ func (s *Server) authenticate(x *exchange) (refusal *Error) {
 	case !x.Verify(key.Secret):
 		return x.Refuse(SignatureWrong)
 	}
-	x.account, x.accountName, x.keyID, x.describeOnly = key.Account, key.AccountName, c.KeyID, key.DescribeOnly
+	x.key, x.account = key, key.Account
+	x.key.ID, x.key.Secret = c.KeyID, ""
 	x.guest.vouch()
 	if refused, ok := s.keys.of(c.KeyID).admit(c.Nonce, c.Signed, now); !ok {
 		return x.Refuse(refused)
 	}
-	if refusal = x.Authorize(key); refusal != nil {
+	about, refusal := x.Authorize(x.key)
+	if refusal != nil {
 		return refusal
 	}
+	x.account = about
 	if c.Writes && key.DescribeOnly {
 		return x.Refuse(KeyDescribeOnly)
 	}
@@ -248,7 +250,8 @@ func (s *Server) log(x *exchange, status int, code string) {
 		slog.String("family", x.family.Name()),
 		slog.String("action", x.claim.Action),
 		slog.String("account", x.account),
-		slog.String("access_key", x.keyID),
+		slog.String("user", x.key.UserName),
+		slog.String("access_key", x.key.ID),
 		slog.String("code", code),
 		slog.Int("status", status),
 		slog.Duration("duration", s.Now().Sub(r.Received)),

@@ -131,8 +131,8 @@ func TestEachFamilyAnswersItsOwn(t *testing.T) {
 	expect(t, "text", w.text(t, w.request("read", "id", "1")), "OK")
 	expect(t, "JSON", w.json(t, w.request("write", "other", "1")), "OK")
 	want := []identity.Caller{
-		{Account: "1001", AccessKeyID: "id", RequestID: "1", Action: "read", Nonce: "1", Signed: time.Unix(w.now.Unix(), 0)},
-		{Account: "1002", AccessKeyID: "other", RequestID: "2", Action: "write", Nonce: "1", Signed: time.Unix(w.now.Unix(), 0)},
+		{Account: "1001", KeyAccount: "1001", AccessKeyID: "id", RequestID: "1", Action: "read", Nonce: "1", Signed: time.Unix(w.now.Unix(), 0)},
+		{Account: "1002", KeyAccount: "1002", AccessKeyID: "other", RequestID: "2", Action: "write", Nonce: "1", Signed: time.Unix(w.now.Unix(), 0)},
 	}
 	if !slices.Equal(w.actions.callers, want) {
 		t.Errorf("callers %+v, want %+v", w.actions.callers, want)

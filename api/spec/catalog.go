@@ -23,13 +23,14 @@ type Catalog struct {
 
 // Family is one wire format and the actions that are spoken in it.
 type Family struct {
-	Name         string
-	Groups       []*Group // sorted by name
-	CommonErrors []Error  // errors that every action may answer
-	Wire         *Wire    // nil where nothing is generated yet
-	Exclusions            // of all actions; a member without a dot is meant wherever it stands
-	types        map[string]*Type
-	actions      map[string]*Action
+	Name          string
+	Groups        []*Group       // sorted by name
+	CommonErrors  []Error        // errors that every action may answer
+	Wire          *Wire          // nil where nothing is generated yet
+	Exclusions                   // of all actions; a member without a dot is meant wherever it stands
+	Authorization *Authorization // nil: the family has none yet
+	types         map[string]*Type
+	actions       map[string]*Action
 }
 
 // Group is the content of one file: actions that belong together.

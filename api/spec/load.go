@@ -50,6 +50,9 @@ func LoadFS(fsys fs.FS) (*Catalog, error) {
 		if err := f.resolve(); err != nil {
 			return nil, fmt.Errorf("catalog family %s: %w", f.Name, err)
 		}
+		if err := f.checkAuthorization(); err != nil {
+			return nil, fmt.Errorf("catalog family %s: %w", f.Name, err)
+		}
 		sort.Slice(f.Groups, func(i, j int) bool { return f.Groups[i].Name < f.Groups[j].Name })
 	}
 	return c, nil
@@ -57,12 +60,13 @@ func LoadFS(fsys fs.FS) (*Catalog, error) {
 
 // file is one catalog file as it is written.
 type file struct {
-	Family       string        `json:"family"`
-	Group        string        `json:"group"`
-	Actions      rawActions    `json:"actions"`
-	Types        ordered[Type] `json:"types"`
-	CommonErrors []Error       `json:"common_errors"`
-	Wire         *Wire         `json:"wire"`
+	Family        string         `json:"family"`
+	Group         string         `json:"group"`
+	Actions       rawActions     `json:"actions"`
+	Types         ordered[Type]  `json:"types"`
+	CommonErrors  []Error        `json:"common_errors"`
+	Wire          *Wire          `json:"wire"`
+	Authorization *Authorization `json:"authorization"`
 	rawExclusions
 }
 
@@ -101,6 +105,9 @@ func (c *Catalog) add(family string, text []byte) error {
 			return fmt.Errorf("wire stands twice in the family")
 		}
 		f.Wire = d.Wire
+	}
+	if d.Authorization != nil {
+		f.Authorization = d.Authorization
 	}
 	e := d.exclusions()
 	f.Unserved = append(f.Unserved, e.Unserved...)

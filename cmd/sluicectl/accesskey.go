@@ -49,6 +49,7 @@ func newAccessKeyCreate(f *adminFlags) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&in.Account, "account", "", "id or name of the account (default: the account \"default\", which is made if there is none)")
+	c.Flags().StringVar(&in.User, "user", "", "name of a user of the account, whose rights the key has (default: all of the account's)")
 	c.Flags().StringVar(&in.ID, "id", "", "access key id (default: drawn at random)")
 	c.Flags().StringVar(&in.Secret, "secret", "", "its secret (default: drawn at random)")
 	c.Flags().BoolVar(&in.DescribeOnly, "describe-only", false, "the key may not call actions that write")
@@ -69,7 +70,7 @@ func newAccessKeyList(f *adminFlags) *cobra.Command {
 					return err
 				}
 				out := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-				fmt.Fprintln(out, "ACCESS KEY\tACCOUNT\tNAME\tSTATE\tMAY\tCREATED")
+				fmt.Fprintln(out, "ACCESS KEY\tACCOUNT\tNAME\tUSER\tSTATE\tMAY\tCREATED")
 				for _, k := range keys {
 					state, may := "enabled", "call everything"
 					if k.Disabled {
@@ -78,7 +79,10 @@ func newAccessKeyList(f *adminFlags) *cobra.Command {
 					if k.DescribeOnly {
 						may = "describe only"
 					}
-					fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Account, k.AccountName, state, may, date(k.CreatedAt))
+					if k.UserName != "" && !k.DescribeOnly {
+						may = "what policies allow"
+					}
+					fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Account, k.AccountName, dash(k.UserName), state, may, date(k.CreatedAt))
 				}
 				return out.Flush()
 			})
@@ -86,6 +90,14 @@ func newAccessKeyList(f *adminFlags) *cobra.Command {
 	}
 	c.Flags().StringVar(&account, "account", "", "only keys of this account, by id or name")
 	return c
+}
+
+// dash stands for what there is none of.
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
 }
 
 // date writes a time as the API does.

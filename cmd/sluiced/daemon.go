@@ -30,6 +30,7 @@ import (
 	"sluice/controlplane/monitor"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
+	"sluice/controlplane/ram"
 	"sluice/controlplane/reconcile"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
@@ -232,10 +233,11 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		tunnels,
 		tags.New(db, &c.Settings, time.Now, log),
 	)
+	rights := ram.New(db, &c.Settings, keys, time.Now, rand.Reader, log)
 	calls := metrics.NewCalls()
 	api := edge.Config{
 		// All families are served by one server, so that a key's calls and nonces count once.
-		Families: []edge.Family{aliyun.NewFamily(actions)},
+		Families: []edge.Family{aliyun.NewFamily(actions, rights)},
 		Keys:     keys,
 		Meter:    calls,
 		PerKey:   edge.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},
@@ -244,6 +246,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	}
 	site := admin.Services{
 		Identity:  keys,
+		RAM:       rights,
 		Inventory: inventory.New(db, &c.Settings, time.Now, log),
 		Networks:  admin.Status{DB: db},
 		Traffic:   counters{dp},

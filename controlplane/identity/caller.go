@@ -6,6 +6,9 @@ import "time"
 // the edge, once the signature has been verified.
 type Caller struct {
 	Account      string // id of the account that all resources of the call belong to
+	KeyAccount   string // id of the account whose key it is; another one only where that is let
+	User         string // id of the user whose key it is; empty: the account's own
+	UserName     string
 	AccessKeyID  string
 	DescribeOnly bool // the key may not call actions that write
 	RequestID    string

@@ -136,18 +136,27 @@ func (s *Service) CreateKey(ctx context.Context, account string, o KeyOptions) (
 				return err
 			}
 		}
-		if err := checkKeyOptions(tx.View, o); err != nil {
-			return err
-		}
-		record, secret, err := s.newKey(owner.ID, o)
-		if err != nil {
-			return err
-		}
-		tx.PutAttributes(record)
-		made = describe(record, owner.Name, secret)
-		return nil
+		var err error
+		made, err = s.PutKey(tx, owner, o)
+		return err
 	})
 	return made, err
+}
+
+// PutKey makes an access key of an account, or of a user of it, in a transaction. The
+// quota of a user's keys is for the caller to ask for.
+func (s *Service) PutKey(tx *state.Tx, owner *resource.Account, o KeyOptions) (Key, error) {
+	if err := checkKeyOptions(tx.View, o); err != nil {
+		return Key{}, err
+	}
+	record, secret, err := s.newKey(owner.ID, o)
+	if err != nil {
+		return Key{}, err
+	}
+	tx.PutAttributes(record)
+	k := describe(tx.View, record)
+	k.Secret = secret
+	return k, nil
 }
 
 // checkKeyOptions checks an id and a secret that were chosen by the operator.
@@ -191,13 +200,27 @@ func (s *Service) newKey(account string, o KeyOptions) (*resource.AccessKey, str
 	}
 	return &resource.AccessKey{
 		Meta:         resource.Meta{ID: id, Account: account, CreatedAt: s.now()},
+		User:         o.User,
 		Sealed:       sealed,
 		DescribeOnly: o.DescribeOnly,
 	}, secret, nil
 }
 
-func describe(k *resource.AccessKey, accountName, secret string) Key {
-	return Key{ID: k.ID, Account: k.Account, AccountName: accountName, Secret: secret, Disabled: k.Disabled, DescribeOnly: k.DescribeOnly, CreatedAt: k.CreatedAt}
+// describe returns the key of a record, without its secret.
+func describe(v *state.View, k *resource.AccessKey) Key {
+	d := Key{ID: k.ID, Account: k.Account, User: k.User, Disabled: k.Disabled, DescribeOnly: k.DescribeOnly, CreatedAt: k.CreatedAt}
+	if a, ok := v.Accounts.Get(k.Account); ok {
+		d.AccountName = a.Name
+	}
+	d.UserName = userName(v, k.User)
+	return d
+}
+
+func userName(v *state.View, id string) string {
+	if u, ok := v.Users.Get(id); ok {
+		return u.Name
+	}
+	return ""
 }
 
 // Keys returns the access keys of the account of that id or name, or of all
@@ -208,7 +231,7 @@ func (s *Service) Keys(account string) ([]Key, error) {
 	var list []Key
 	of := func(a *resource.Account) {
 		for k := range v.AccessKeys.By(state.ByAccount, a.ID).All() {
-			list = append(list, describe(k, a.Name, ""))
+			list = append(list, describe(v, k))
 		}
 	}
 	if account != "" {
@@ -266,18 +289,19 @@ func (s *Service) Key(id string) (Key, bool) {
 	}
 	// Records are never changed, only replaced: the same pointer is the same record.
 	if o, ok := s.opened.Load(id); ok && o.(*openedKey).record == record {
-		return o.(*openedKey).key, true
+		k := o.(*openedKey).key
+		if k.User != "" {
+			k.UserName = userName(v, k.User) // which may have changed
+		}
+		return k, true
 	}
 	secret, err := s.sealer.Open(id, record.Sealed)
 	if err != nil {
 		slog.Error("access key cannot be used", "key", id, "error", err)
 		return Key{}, false
 	}
-	name := ""
-	if a, ok := v.Accounts.Get(record.Account); ok {
-		name = a.Name
-	}
-	k := describe(record, name, string(secret))
+	k := describe(v, record)
+	k.Secret = string(secret)
 	s.opened.Store(id, &openedKey{record: record, key: k})
 	return k, true
 }

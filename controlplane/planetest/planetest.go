@@ -24,6 +24,7 @@ import (
 	"sluice/controlplane/inventory"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
+	"sluice/controlplane/ram"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/seal"
 	"sluice/controlplane/settings"
@@ -80,6 +81,8 @@ type Plane struct {
 	NAT       *nat.Service
 	VPN       *vpn.Service
 	Tags      *tags.Service
+	Keys      *identity.Service
+	RAM       *ram.Service
 	Tunnels   Tunnels
 	log       logged
 	close     func()
@@ -176,6 +179,11 @@ func (p *Plane) Rewire() {
 	p.Inventory = inventory.New(p.DB, p.Settings, now, log)
 	p.NAT = nat.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Tags = tags.New(p.DB, p.Settings, now, log)
+	keys, err := identity.Open(p.DB, p.sealer, rand.Reader, now)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.Keys, p.RAM = keys, ram.New(p.DB, p.Settings, keys, now, rand.Reader, log)
 	p.VPN = vpn.New(p.DB, p.Settings, p.sealer, &p.Tunnels, now, rand.Reader, log)
 }
 

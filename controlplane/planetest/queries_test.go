@@ -239,6 +239,14 @@ var otherwise = map[string]string{
 	"Network.RouteEntries": "its pages follow one another by tokens, see TestRouteEntryPages of package network",
 	"Tags.Of":              "the tags of one resource",
 	"Tags.List":            "its pages follow one another by tokens, see TestTagPages of package tags",
+	"Keys.Accounts":        "the operator's: it has no pages",
+	"Keys.Keys":            "the operator's: it has no pages",
+	"RAM.Grants":           "of RAM, whose listings have markers of their own at the edge",
+	"RAM.Having":           "of RAM, whose listings have markers of their own at the edge",
+	"RAM.Keys":             "of RAM, whose listings have markers of their own at the edge",
+	"RAM.Policies":         "of RAM, whose listings have markers of their own at the edge",
+	"RAM.PoliciesOf":       "of RAM, whose listings have markers of their own at the edge",
+	"RAM.Users":            "of RAM, whose listings have markers of their own at the edge",
 }
 
 // filed returns what a resource is filed under: its group and its tags.

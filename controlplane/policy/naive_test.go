@@ -315,7 +315,7 @@ func parseAll(t *testing.T, texts []string) (list []*policy.Document) {
 // TestNaive compares the decisions of random documents with those of naive.
 func TestNaive(t *testing.T) {
 	count := map[policy.Effect]int{}
-	for seed := range uint64(1500) {
+	for seed := range uint64(500) {
 		r := random{rand.New(rand.NewPCG(seed, 1))}
 		texts := []string{r.document()}
 		if r.IntN(2) == 0 {
@@ -336,7 +336,7 @@ func TestNaive(t *testing.T) {
 	}
 	t.Log(count)
 	for _, e := range []policy.Effect{policy.None, policy.Allow, policy.Deny} {
-		if count[e] < 500 {
+		if count[e] < 150 {
 			t.Errorf("%v came %s times", e, strconv.Itoa(count[e]))
 		}
 	}
@@ -346,7 +346,7 @@ func TestNaive(t *testing.T) {
 // is allowed for all is allowed for each, in each region.
 func TestWhole(t *testing.T) {
 	allowed, denied := 0, 0
-	for seed := range uint64(4000) {
+	for seed := range uint64(1500) {
 		r := random{rand.New(rand.NewPCG(seed, 2))}
 		documents := parseAll(t, []string{r.document()})
 		q := r.request()
@@ -379,7 +379,7 @@ func TestWhole(t *testing.T) {
 			denied++
 		}
 	}
-	if allowed < 100 || denied < 100 {
+	if allowed < 30 || denied < 30 {
 		t.Errorf("%d were allowed, %d denied", allowed, denied)
 	}
 }

@@ -28,10 +28,11 @@ func (*Account) Network() string { return "" }
 // Clone implements Resource.
 func (a *Account) Clone() Resource { c := *a; return &c }
 
-// AccessKey lets a client sign as an account.
+// AccessKey lets a client sign as an account, or as a user of it.
 type AccessKey struct {
 	Meta                // ID is the access key id
-	Sealed       []byte `json:"sealed"` // the secret, encrypted at rest
+	User         string `json:"user,omitempty"` // id of the user; empty: the account's own
+	Sealed       []byte `json:"sealed"`         // the secret, encrypted at rest
 	Disabled     bool   `json:"disabled,omitempty"`
 	DescribeOnly bool   `json:"describeOnly,omitempty"` // may not call actions that write
 }

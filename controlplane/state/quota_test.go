@@ -59,6 +59,15 @@ var samples = map[string]func(i int) resource.Resource{
 	"vpn_policy_routes_per_gateway": func(i int) resource.Resource {
 		return &resource.VPNRoute{Meta: meta("r", i), Gateway: "g", Source: anyBlock}
 	},
+	"ram_users":                func(i int) resource.Resource { return &resource.User{Meta: meta("u", i)} },
+	"ram_policies":             func(i int) resource.Resource { return &resource.Policy{Meta: meta("p", i)} },
+	"ram_access_keys_per_user": func(i int) resource.Resource { return &resource.AccessKey{Meta: meta("k", i), User: "u"} },
+	"ram_policies_per_user": func(i int) resource.Resource {
+		return &resource.User{Meta: meta("u", 0), Attached: make([]resource.Attachment, i)}
+	},
+	"ram_policy_versions": func(i int) resource.Resource {
+		return &resource.Policy{Meta: meta("p", 0), Versions: make([]resource.PolicyVersion, i)}
+	},
 	"tags": func(i int) resource.Resource {
 		t := &resource.TagSet{Meta: meta("vpc", 0), Tags: map[string]string{}}
 		for n := range i {

@@ -206,6 +206,15 @@ func TaggedKinds() (list []resource.Kind) {
 	return list
 }
 
+// Find returns the resource of a kind and id, whoever owns it.
+func (v *View) Find(kind resource.Kind, id string) (resource.Resource, bool) {
+	k, ok := byName[kind]
+	if !ok {
+		return nil, false
+	}
+	return k.rows(v).get(id)
+}
+
 // Taken says whether something has an id already.
 func (v *View) Taken(id string) bool {
 	for _, k := range kinds {

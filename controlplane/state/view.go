@@ -35,12 +35,19 @@ const (
 	ByConnection      = "connection"      // VPN route: VPN connection id
 	ByPublished       = "published"       // VPN route that is in the VPC's route table: Key(VPC, destination)
 	ByTag             = "tag"             // tag set: Key(account, region, tag key)
+	ByUser            = "user"            // access key: id of the user whose it is
+	ByName            = "name"            // user, policy: NameKey
+	ByPolicy          = "policy"          // user, grant: id of each policy of an account's own that is attached
+	ByGrantee         = "grantee"         // grant: Key(account, account that is let)
 	ByExpiry          = "expiry"          // receipt: MinuteKey of when it expires
 	ByAccessKey       = "accessKey"       // receipt of a nonce: access key id
 )
 
 // Key joins the parts of an index key.
 func Key(parts ...string) string { return strings.Join(parts, "\x00") }
+
+// NameKey is a key by a name of which case makes no difference.
+func NameKey(account, name string) string { return Key(account, strings.ToLower(name)) }
 
 // MinuteKey is a key by time: those of later minutes come later.
 func MinuteKey(at time.Time) string { return fmt.Sprintf("%016x", at.Unix()/60) }
@@ -83,6 +90,9 @@ type View struct {
 	TagSets          *Table[*resource.TagSet]
 	Accounts         *Table[*resource.Account]
 	AccessKeys       *Table[*resource.AccessKey]
+	Users            *Table[*resource.User]
+	Policies         *Table[*resource.Policy]
+	Grants           *Table[*resource.Grant]
 	Receipts         *Table[*resource.Receipt]
 }
 
@@ -167,4 +177,14 @@ func tagKeys(t *resource.TagSet) []string {
 		keys = append(keys, Key(t.Account, t.Region, k))
 	}
 	return keys
+}
+
+// ownPolicies returns the ids of those policies that are an account's own.
+func ownPolicies(attached ...resource.Attachment) (ids []string) {
+	for _, a := range attached {
+		if !a.System {
+			ids = append(ids, a.Policy)
+		}
+	}
+	return ids
 }

@@ -63,6 +63,13 @@ func (Emitter) Files(f *spec.Family) (map[string][]byte, error) {
 		}
 		files[name] = text
 	}
+	checked, err := rules(f)
+	if err == nil && len(checked) > 0 {
+		files["authorization.go"], err = gosource.Render(authorizationTemplate, checked)
+	}
+	if err != nil {
+		return nil, err
+	}
 	return files, nil
 }
 
