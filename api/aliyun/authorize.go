@@ -71,19 +71,20 @@ func (w when) holds(p *Params) bool {
 // located are the kinds that the types of the document's table are of, by which a
 // resource is found.
 var located = map[string]resource.Kind{
-	"vpc":             resource.KindVPC,
-	"vrouter":         resource.KindVRouter,
-	"vswitch":         resource.KindVSwitch,
-	"routetable":      resource.KindRouteTable,
-	"havip":           resource.KindInstance,
-	"instance":        resource.KindInstance,
-	"eip":             resource.KindElasticIP,
-	"natgateway":      resource.KindNATGateway,
-	"forwardtable":    resource.KindNATGateway,
-	"snattable":       resource.KindNATGateway,
-	"customergateway": resource.KindCustomerGateway,
-	"vpnconnection":   resource.KindVPNConnection,
-	"vpngateway":      resource.KindVPNGateway,
+	"vpc":              resource.KindVPC,
+	"vrouter":          resource.KindVRouter,
+	"vswitch":          resource.KindVSwitch,
+	"routetable":       resource.KindRouteTable,
+	"havip":            resource.KindInstance,
+	"instance":         resource.KindInstance,
+	"eip":              resource.KindElasticIP,
+	"natgateway":       resource.KindNATGateway,
+	"forwardtable":     resource.KindNATGateway,
+	"snattable":        resource.KindNATGateway,
+	"customergateway":  resource.KindCustomerGateway,
+	"vpnconnection":    resource.KindVPNConnection,
+	"vpngateway":       resource.KindVPNGateway,
+	"bandwidthpackage": resource.KindNATPackage,
 }
 
 // Authorize implements edge.Call. An account's own key may do all on what is the account's
