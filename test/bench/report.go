@@ -118,6 +118,7 @@ var goals = map[string]goal{
 	"api_p99_under_siege_ms":  {"≤ 50 ms", atMost("api_p99_under_siege_ms", 50)},
 	"ecs_metric_10k_ms":       {"≤ 50 ms", atMost("ecs_metric_10k_ms", 50)},
 	"monitor_query_ms":        {"≤ 50 ms", atMost("monitor_query_ms", 50)},
+	"authz_us":                {"≤ 50 µs", atMost("authz_us", 50)},
 	"audit_overhead_pct":      {"≤ 3 %", atMost("audit_overhead_pct", 3)},
 	"pps_10k_over_1":          {"≥ 0.95", atLeast("pps_10k_over_1", 0.95)},
 

@@ -160,6 +160,7 @@ var measurements = []measurement{
 	{"acs3_describe_over_hmac", describesByACS3},
 	{"audit_overhead_pct", auditOverhead},
 	{"monitor_query_ms", monitorQueries},
+	{"authz_us", authorize},
 	{"apply", applies},
 	{"api_p99_under_siege_ms", sieges},
 	{"fair_open_share", opensFairly},
