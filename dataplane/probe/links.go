@@ -107,6 +107,11 @@ func tryTBF(s *stage) (string, error) {
 	})
 }
 
+func tryIFB(s *stage) (string, error) {
+	_, err := s.add(&netlink.Ifb{LinkAttrs: named("q")})
+	return "", err
+}
+
 func tryConntrack(s *stage) (string, error) {
 	if _, err := s.nl.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET); err != nil {
 		return "", err

@@ -36,6 +36,7 @@ var configOf = map[string][]string{
 	"nftables flowtables":                        {"NF_FLOW_TABLE"},
 	"HTB":                                        {"NET_SCH_HTB"},
 	"TBF":                                        {"NET_SCH_TBF"},
+	"IFB":                                        {"IFB"},
 	"TUN":                                        {"TUN"},
 	"ESP":                                        {"INET_ESP"},
 	"XFRM interfaces":                            {"XFRM_INTERFACE"},

@@ -256,7 +256,7 @@ type queue struct {
 }
 
 // splitRate is so high that no packet takes longer than the kernel to come for the next.
-const splitRate = 1 << 35
+const splitRate = 1 << 40
 
 func (c *control) setQueue(ifindex int, minor uint16, q queue) error {
 	o := &object{ifindex: ifindex, handle: uint32(minor) << 16, parent: rootHandle | uint32(minor), kind: "tbf"}
