@@ -24,6 +24,7 @@ import (
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/inventory"
+	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
@@ -33,7 +34,8 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // fake answers as the services would, and notes what it was asked.
 type fake struct {
-	audit *audit.Log // nil: none is kept
+	plane *planetest.Plane // that has the accounts, keys, users and policies; nil: the fake has
+	audit *audit.Log       // nil: none is kept
 
 	full      bool // is the disk, for backups
 	accounts  []*resource.Account
@@ -120,6 +122,9 @@ func startStopped(t *testing.T, f *fake, allow func(uint32) bool) (*Client, stri
 	}
 	log := slog.New(slog.DiscardHandler)
 	services := Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, VPN: f, Process: f, Backups: f}
+	if f.plane != nil {
+		services.Identity, services.RAM = f.plane.Keys, f.plane.RAM
+	}
 	if f.audit != nil {
 		services.Audit = f.audit
 	}
