@@ -40,6 +40,8 @@ type monitorWorld struct {
 	cbwp    string // a package of 5 Mbit/s
 	theirIP string
 	theirBP string
+	bwp     string // a NAT bandwidth package of Alice's
+	part    string // an address of it
 }
 
 func newMonitorWorld(t *testing.T) *monitorWorld {

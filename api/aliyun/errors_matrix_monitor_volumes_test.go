@@ -46,6 +46,19 @@ func (w *monitorWorld) volumes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	g, _ := v.NATGateways.Get(w.ngw)
+	w.bwp, w.part = "bwp-1", "nateip-1"
+	old := resource.Meta{ID: w.bwp, Account: planetest.Alice.Account, Region: planetest.Region, CreatedAt: now.Add(-6 * time.Hour)}
+	if err := w.Put(&resource.NATPackage{Meta: old, VPC: g.VPC, Gateway: g.ID, Bandwidth: 5}); err != nil {
+		t.Fatal(err)
+	}
+	alone, _ := v.ElasticIPs.Get(w.eip)
+	part := alone.Clone().(*resource.ElasticIP)
+	old.ID = w.part
+	part.Meta, part.NATPackage, part.Address = old, w.bwp, part.Address.Next().Next().Next().Next()
+	if err := w.Put(part); err != nil {
+		t.Fatal(err)
+	}
 	n := uint64(0)
 	for at := now.Add(-5 * time.Hour); !at.After(now); at = at.Add(time.Minute) {
 		n += 1000
@@ -54,7 +67,7 @@ func (w *monitorWorld) volumes(t *testing.T) {
 		}
 		passed := monitor.Passed{Outbound: dataplane.Volume{Bytes: 100 * n, Packets: n}, Inbound: dataplane.Volume{Bytes: 400 * n, Packets: 2 * n}}
 		var all []monitor.Volume
-		for _, id := range []string{w.eip, w.inside, w.cbwp, w.theirIP, w.theirBP} {
+		for _, id := range []string{w.eip, w.inside, w.cbwp, w.theirIP, w.theirBP, w.bwp, w.part} {
 			all = append(all, monitor.Volume{ID: id, Passed: passed})
 		}
 		if err := w.minutes.RecordVolumes(at.Unix(), all, false, 0); err != nil {
@@ -122,6 +135,7 @@ func TestVolumeErrors(t *testing.T) {
 		{eip, []string{"AllocationId", ""}, *missingParameter("AllocationId")},
 		{eip, []string{"AllocationId", "eip-none"}, none},
 		{eip, []string{"AllocationId", w.theirIP}, none},
+		{eip, []string{"AllocationId", w.part}, none},
 		{eip, []string{"StartTime", ""}, *missingParameter("StartTime")},
 		{eip, []string{"StartTime", "yesterday"}, start},
 		{eip, []string{"StartTime", "2026-01-01 00:00:00"}, start},
@@ -136,6 +150,7 @@ func TestVolumeErrors(t *testing.T) {
 		{eip, []string{"StartTime", "0001-01-01T00:00:00Z", "EndTime", "9999-12-31T23:59:59Z"}, many},
 		{eip, []string{"StartTime", iso(ago(-time.Hour)), "EndTime", iso(ago(-2 * time.Hour))}, Error{}},
 		{public, nil, Error{}},
+		{public, []string{"AllocationId", w.part}, Error{}},
 		{public, []string{"RegionId", ""}, *missingParameter("RegionId")},
 		{public, []string{"AllocationId", w.eip}, noAllocation},
 		{public, []string{"AllocationId", w.theirIP}, noAllocation},
@@ -149,6 +164,7 @@ func TestVolumeErrors(t *testing.T) {
 		{public, []string{"StartTime", iso(ago(261 * time.Minute))}, many},
 		{public, []string{"StartTime", iso(ago(261 * time.Minute)), "Period", "600"}, Error{}},
 		{metric, nil, Error{}},
+		{metric, []string{"Dimensions", `[{"instanceId":"` + w.bwp + `"}]`}, Error{}},
 		{metric, []string{"Project", ""}, *missingParameter("Project")},
 		{metric, []string{"Project", "acs_ecs"}, bad("Project")},
 		{metric, []string{"Metric", ""}, *missingParameter("Metric")},
