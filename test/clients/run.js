@@ -111,7 +111,8 @@ async function main() {
       results.push({ error: { code: String(e.code), message: String(e.message) } });
     }
   }
-  process.stdout.write(JSON.stringify(results));
+  // A pipe takes what it has room for; the rest would be lost with the process.
+  await new Promise((done) => process.stdout.write(JSON.stringify(results), done));
 }
 
 main().then(() => process.exit(0), (e) => {
