@@ -18,11 +18,14 @@ func TestMetric(t *testing.T) {
 		t.Skip("it takes minutes")
 	}
 	t.Parallel()
-	g := gateways[0].another(t, "metric", "")
+	g := gateways[0].another(t, "metric", "\nbandwidth: {limits: on}\n")
 	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
 	h := n.host(t, 0, "172.16.1.10")
 	n.gateway(t)
-	n.snat(t, "SourceVSwitchId", n.switches[0], n.gatewayIP(t))
+	allocation, public := n.eip(t)
+	n.call(t, "ModifyEipAddressAttribute", "AllocationId", allocation, "Bandwidth", "100") // more than is sent: nothing waits
+	n.bind(t, allocation, "Nat", n.nat)
+	n.snat(t, "SourceVSwitchId", n.switches[0], public)
 	metric := func(minute time.Time) (got aliyun.ListNatGatewayEcsMetricResponse) {
 		t.Helper()
 		n.into(t, &got, "ListNatGatewayEcsMetric", "NatGatewayId", n.nat, "TimePoint", strconv.FormatInt(minute.Unix(), 10))
@@ -80,6 +83,18 @@ func TestMetric(t *testing.T) {
 	const length = payload + headers
 	if x.PrivateIpAddress != "172.16.1.10" || x.RxPps != datagrams/60 || x.RxBps != datagrams*length*8/60 || x.TxPps != x.RxPps || x.TxBps != int64(answered)*8/60 || x.ActiveSessionNum != 1 || x.NewSessionRate != 0 || x.Timestamp != minute.Unix() {
 		t.Errorf("%+v; %d packets of %d bytes were sent, and answered with %d bytes", x, datagrams, length, answered)
+	}
+	// All of it passed by the one elastic IP.
+	var passed aliyun.DescribeEipMonitorDataResponse
+	eventually(t, "the elastic IP's minute", func() string {
+		n.into(t, &passed, "DescribeEipMonitorData", "AllocationId", allocation, "StartTime", minute.UTC().Format(time.RFC3339), "EndTime", minute.Add(time.Minute).UTC().Format(time.RFC3339))
+		if len(passed.EipMonitorDatas.EipMonitorData) == 0 {
+			return "it is not recorded"
+		}
+		return ""
+	})
+	if p := passed.EipMonitorDatas.EipMonitorData; len(p) != 1 || p[0].EipTX != datagrams*length || p[0].EipRX != answered || p[0].EipPackets != 2*datagrams {
+		t.Errorf("of the elastic IP: %+v", p)
 	}
 	n.shortened(t, datagrams)
 	if got := metric(minute.Add(-time.Minute)); len(got.MetricDataList) != 0 {
