@@ -64,14 +64,19 @@ func (w way) accept(t *testing.T) (accepted <-chan *net.TCPConn) {
 // once each has heard the other.
 func (w way) connect(t *testing.T, accepted <-chan *net.TCPConn, port int) (near, far *net.TCPConn) {
 	t.Helper()
-	err := w.from.Do(func() error {
+	dial := func() error {
 		d := net.Dialer{Timeout: nstest.Deadline, LocalAddr: &net.TCPAddr{Port: port}, Control: reuse}
 		c, err := d.DialContext(t.Context(), "tcp4", w.dial)
 		if err == nil {
 			near = c.(*net.TCPConn)
 		}
 		return err
-	})
+	}
+	err := w.from.Do(dial)
+	for end := time.Now().Add(nstest.Deadline); errors.Is(err, unix.EADDRNOTAVAIL) && time.Now().Before(end); err = w.from.Do(dial) {
+		// The one before waits for the last acknowledgement yet (LAST_ACK).
+		time.Sleep(time.Millisecond)
+	}
 	if err != nil {
 		t.Fatalf("from port %d: %v", port, err)
 	}
