@@ -2,13 +2,11 @@ package aliyun
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
 
 	"sluice/controlplane/eip"
-	"sluice/controlplane/identity"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
@@ -16,8 +14,7 @@ import (
 
 // bandwidthWorld has common bandwidth packages of Alice's, and elastic IPs for them.
 type bandwidthWorld struct {
-	*planetest.Plane
-	s       *Service
+	planeWorld
 	vpc     string // with an instance that has elastic IP inside
 	cbwp    string // common bandwidth package, 20 Mbit/s, that inside is in
 	empty   string // another one
@@ -35,9 +32,9 @@ type bandwidthWorld struct {
 
 func newBandwidthWorld(t *testing.T) *bandwidthWorld {
 	t.Helper()
-	p := planetest.New(t)
 	a := planetest.Alice
-	w := &bandwidthWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Tags)}
+	w := &bandwidthWorld{planeWorld: newPlaneWorld(t)}
+	p := w.Plane
 	w.vpc = p.VPC(a, "10.0.0.0/16").VPC
 	vsw := p.VSwitch(a, w.vpc, "10.0.1.0/24")
 	host := p.Instance(vsw, "10.0.1.1", resource.Host)
@@ -113,29 +110,6 @@ func (w *bandwidthWorld) good(action string, change ...string) map[string]string
 	return p
 }
 
-func (w *bandwidthWorld) call(action string, params map[string]string) (Response, *Error) {
-	return w.callAs(planetest.Alice, action, params)
-}
-
-func (w *bandwidthWorld) callAs(c identity.Caller, action string, params map[string]string) (Response, *Error) {
-	p := NewParams()
-	for _, name := range slices.Sorted(maps.Keys(params)) {
-		if params[name] != "" {
-			p.Add(name, params[name])
-		}
-	}
-	return Dispatch(context.Background(), w.s, c, action, p)
-}
-
-func (w *bandwidthWorld) must(t *testing.T, action string, params map[string]string) Response {
-	t.Helper()
-	r, err := w.call(action, params)
-	if err != nil {
-		t.Fatalf("%s: %v", action, err)
-	}
-	return r
-}
-
 // bandwidthActions are the actions that this matrix is about.
 var bandwidthActions = []string{
 	"CreateCommonBandwidthPackage", "DescribeCommonBandwidthPackages", "ModifyCommonBandwidthPackageAttribute", "ModifyCommonBandwidthPackageSpec",
@@ -143,12 +117,6 @@ var bandwidthActions = []string{
 	"ModifyCommonBandwidthPackageIpBandwidth", "CancelCommonBandwidthPackageIpBandwidth",
 	"CreateBandwidthPackage", "DescribeBandwidthPackages", "ModifyBandwidthPackageAttribute", "ModifyBandwidthPackageSpec",
 	"AddBandwidthPackageIps", "RemoveBandwidthPackageIps", "DeleteBandwidthPackage", "ConvertBandwidthPackage",
-}
-
-type bandwidthCase struct {
-	action, code, message string
-	happened              func(*testing.T, *bandwidthWorld)
-	change                func(*bandwidthWorld) []string
 }
 
 func bandwidthWith(change ...string) func(*bandwidthWorld) []string {
@@ -162,7 +130,7 @@ func bandwidthQuota(name string, most int) func(*testing.T, *bandwidthWorld) {
 
 // bandwidthErrors provokes documented errors: a code, and where an action has several
 // messages for it a part of the right one.
-var bandwidthErrors = []bandwidthCase{
+var bandwidthErrors = []matrixCase[*bandwidthWorld]{
 	{"CreateCommonBandwidthPackage", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
 	{"DescribeCommonBandwidthPackages", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
 
@@ -278,7 +246,7 @@ var bandwidthUnprovoked = map[[3]string]string{
 
 // bandwidthOthers are refusals for which the action's document has no code: common ones,
 // and ours.
-var bandwidthOthers = []bandwidthCase{
+var bandwidthOthers = []matrixCase[*bandwidthWorld]{
 	{"CreateCommonBandwidthPackage", "MissingParameter", `"Bandwidth"`, nil, bandwidthWith("Bandwidth", "")},
 	{"CreateCommonBandwidthPackage", "InvalidParameter", `"Bandwidth"`, nil, bandwidthWith("Bandwidth", "0")},
 	{"CreateCommonBandwidthPackage", "InvalidParameter", `"Bandwidth"`, nil, bandwidthWith("Bandwidth", "5001")},
@@ -330,53 +298,17 @@ var bandwidthOthers = []bandwidthCase{
 	}, bandwidthWith()},
 }
 
-func (c bandwidthCase) run(t *testing.T) *Error {
-	t.Helper()
-	w := newBandwidthWorld(t)
-	if c.happened != nil {
-		c.happened(t, w)
-	}
-	before := w.DB.View()
-	_, err := w.call(c.action, w.good(c.action, c.change(w)...))
-	if err == nil {
-		t.Fatal("no error")
-	}
-	if err.Code != c.code || !strings.Contains(err.Message, c.message) {
-		t.Fatalf("%v, want %s holding %q", err, c.code, c.message)
-	}
-	if w.DB.View() != before {
-		t.Error("a refused call changed something")
-	}
-	return err
-}
-
-func TestBandwidthErrors(t *testing.T) {
-	for _, c := range bandwidthErrors {
-		t.Run(c.action+"/"+c.code, func(t *testing.T) {
-			t.Parallel() // each waits for its own store's disk
-			if err := c.run(t); !slices.Contains(documentedErrors[c.action], withoutReason(err)) {
-				t.Errorf("%v is not as documented: %+v", err, documentedErrors[c.action])
-			}
-		})
-	}
-}
+func TestBandwidthErrors(t *testing.T) { provokeAll(t, bandwidthErrors, newBandwidthWorld, true) }
 
 func TestBandwidthRefusalsWithoutACode(t *testing.T) {
-	for _, c := range bandwidthOthers {
-		t.Run(c.action+"/"+c.code, func(t *testing.T) {
-			t.Parallel()
-			c.run(t)
-		})
-	}
+	provokeAll(t, bandwidthOthers, newBandwidthWorld, false)
 }
 
 func TestBandwidthErrorsAreComplete(t *testing.T) {
 	used := map[[3]string]bool{}
 	for _, action := range bandwidthActions {
 		for _, e := range documentedErrors[action] {
-			provoked := slices.ContainsFunc(bandwidthErrors, func(c bandwidthCase) bool {
-				return c.action == action && c.code == e.Code && strings.Contains(e.Message, c.message)
-			})
+			provoked := slices.ContainsFunc(bandwidthErrors, func(c matrixCase[*bandwidthWorld]) bool { return c.documents(action, e) })
 			excused := false
 			for key := range bandwidthUnprovoked {
 				if key[0] == action && key[1] == e.Code && strings.Contains(e.Message, key[2]) {
@@ -396,15 +328,4 @@ func TestBandwidthErrorsAreComplete(t *testing.T) {
 }
 
 // The parameters that the matrix changes work unchanged.
-func TestBandwidthActionsSucceed(t *testing.T) {
-	for _, action := range bandwidthActions {
-		t.Run(action, func(t *testing.T) {
-			t.Parallel()
-			w := newBandwidthWorld(t)
-			r := w.must(t, action, w.good(action))
-			for _, f := range []Format{FormatXML, FormatJSON} {
-				encoded(t, f, r)
-			}
-		})
-	}
-}
+func TestBandwidthActionsSucceed(t *testing.T) { succeed(t, bandwidthActions, newBandwidthWorld) }

@@ -1,16 +1,13 @@
 package aliyun
 
 import (
-	"context"
 	"errors"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"sluice/controlplane/identity"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/settings"
@@ -20,8 +17,7 @@ import (
 // vgwWorld is a VPC of Alice's with a VPN gateway, a customer gateway, and what
 // the calls of the matrix need to go wrong.
 type vgwWorld struct {
-	*planetest.Plane
-	s       *Service
+	planeWorld
 	vpc     string // with gateway, 10.0.0.0/16
 	vswitch string // 10.0.1.0/24 of vpc
 	empty   string // a VPC without anything
@@ -32,9 +28,9 @@ type vgwWorld struct {
 
 func newVGWWorld(t *testing.T) *vgwWorld {
 	t.Helper()
-	p := planetest.New(t)
 	a := planetest.Alice
-	w := &vgwWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Tags)}
+	w := &vgwWorld{planeWorld: newPlaneWorld(t)}
+	p := w.Plane
 	w.vpc = p.VPC(a, "10.0.0.0/16").VPC
 	w.vswitch = p.VSwitch(a, w.vpc, "10.0.1.0/24")
 	w.empty = p.VPC(a, "10.0.0.0/16").VPC
@@ -82,29 +78,6 @@ func (w *vgwWorld) good(action string, change ...string) map[string]string {
 	return p
 }
 
-func (w *vgwWorld) call(action string, params map[string]string) (Response, *Error) {
-	return w.callAs(planetest.Alice, action, params)
-}
-
-func (w *vgwWorld) callAs(c identity.Caller, action string, params map[string]string) (Response, *Error) {
-	p := NewParams()
-	for _, name := range slices.Sorted(maps.Keys(params)) {
-		if params[name] != "" {
-			p.Add(name, params[name])
-		}
-	}
-	return Dispatch(context.Background(), w.s, c, action, p)
-}
-
-func (w *vgwWorld) must(t *testing.T, action string, params map[string]string) Response {
-	t.Helper()
-	r, err := w.call(action, params)
-	if err != nil {
-		t.Fatalf("%s: %v", action, err)
-	}
-	return r
-}
-
 // connect puts a connection between the gateway and the customer gateway.
 func connect(t *testing.T, w *vgwWorld) {
 	t.Helper()
@@ -142,15 +115,9 @@ var vgwActions = []string{
 	"CreateCustomerGateway", "ModifyCustomerGatewayAttribute", "DescribeCustomerGateways", "DescribeCustomerGateway", "DeleteCustomerGateway",
 }
 
-type vgwCase struct {
-	action, code, message string
-	happened              func(*testing.T, *vgwWorld)
-	change                func(*vgwWorld) []string
-}
-
 // vgwErrors provokes documented errors: a code, and where an action has several
 // messages for it a part of the right one.
-var vgwErrors = []vgwCase{
+var vgwErrors = []matrixCase[*vgwWorld]{
 	{"CreateVpnGateway", "Resource.QuotaFull", "", nil, func(w *vgwWorld) []string { return []string{"VpcId", w.vpc} }},
 
 	{"ModifyVpnGatewayAttribute", "InvalidRegionId.NotFound", "", nil, vgwWith("RegionId", "mars")},
@@ -212,7 +179,7 @@ var vgwUnprovoked = map[[2]string]string{
 
 // vgwOthers are refusals for which the action's document has no code: those of
 // other actions, and common ones, which name the parameter.
-var vgwOthers = []vgwCase{
+var vgwOthers = []matrixCase[*vgwWorld]{
 	{"CreateVpnGateway", "InvalidRegionId.NotFound", "", nil, vgwWith("RegionId", "mars")},
 	{"CreateVpnGateway", "InvalidVpcId.NotFound", "", nil, vgwWith("VpcId", "vpc-none")},
 	{"CreateVpnGateway", "InvalidVSwitchId.NotFound", "", nil, vgwWith("VSwitchId", "vsw-none")},
@@ -296,53 +263,15 @@ func numberedParams(name, value string, n int) []string {
 	return list
 }
 
-func (c vgwCase) run(t *testing.T) *Error {
-	t.Helper()
-	w := newVGWWorld(t)
-	if c.happened != nil {
-		c.happened(t, w)
-	}
-	before := w.DB.View()
-	_, err := w.call(c.action, w.good(c.action, c.change(w)...))
-	if err == nil {
-		t.Fatal("no error")
-	}
-	if err.Code != c.code || !strings.Contains(err.Message, c.message) {
-		t.Fatalf("%v, want %s holding %q", err, c.code, c.message)
-	}
-	if w.DB.View() != before {
-		t.Error("a refused call changed something")
-	}
-	return err
-}
+func TestVPNGatewayErrors(t *testing.T) { provokeAll(t, vgwErrors, newVGWWorld, true) }
 
-func TestVPNGatewayErrors(t *testing.T) {
-	for _, c := range vgwErrors {
-		t.Run(c.action+"/"+c.code, func(t *testing.T) {
-			t.Parallel() // each waits for its own store's disk
-			if err := c.run(t); !slices.Contains(documentedErrors[c.action], withoutReason(err)) {
-				t.Errorf("%v is not as documented: %+v", err, documentedErrors[c.action])
-			}
-		})
-	}
-}
-
-func TestVPNGatewayRefusalsWithoutACode(t *testing.T) {
-	for _, c := range vgwOthers {
-		t.Run(c.action+"/"+c.code, func(t *testing.T) {
-			t.Parallel()
-			c.run(t)
-		})
-	}
-}
+func TestVPNGatewayRefusalsWithoutACode(t *testing.T) { provokeAll(t, vgwOthers, newVGWWorld, false) }
 
 func TestVPNGatewayErrorsAreComplete(t *testing.T) {
 	used := map[[2]string]bool{}
 	for _, action := range vgwActions {
 		for _, e := range documentedErrors[action] {
-			provoked := slices.ContainsFunc(vgwErrors, func(c vgwCase) bool {
-				return c.action == action && c.code == e.Code && strings.Contains(e.Message, c.message)
-			})
+			provoked := slices.ContainsFunc(vgwErrors, func(c matrixCase[*vgwWorld]) bool { return c.documents(action, e) })
 			excused := false
 			for _, key := range [][2]string{{action, e.Code}, {"", e.Code}} {
 				if _, ok := vgwUnprovoked[key]; ok {
@@ -394,15 +323,4 @@ func TestVPNGatewaysOfOthersAreNotFound(t *testing.T) {
 }
 
 // The parameters that the matrix changes work unchanged.
-func TestVPNGatewayActionsSucceed(t *testing.T) {
-	for _, action := range vgwActions {
-		t.Run(action, func(t *testing.T) {
-			t.Parallel()
-			w := newVGWWorld(t)
-			r := w.must(t, action, w.good(action))
-			for _, f := range []Format{FormatXML, FormatJSON} {
-				encoded(t, f, r)
-			}
-		})
-	}
-}
+func TestVPNGatewayActionsSucceed(t *testing.T) { succeed(t, vgwActions, newVGWWorld) }
