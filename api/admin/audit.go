@@ -32,7 +32,7 @@ func auditRoutes(a Audit) map[string]handler {
 	return map[string]handler{
 		"GET /v1/audit": func(r *http.Request) (any, error) {
 			if a == nil {
-				return nil, &Error{Status: http.StatusNotFound, Message: "no audit log is kept; set audit.events in the configuration to all or writes"}
+				return nil, &Error{Status: http.StatusNotFound, Message: "no audit log is kept; set audit_log.events in the configuration to all or writes"}
 			}
 			q := r.URL.Query()
 			f := audit.Filter{User: q.Get("user"), Resource: q.Get("resource")}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/user"
 	"slices"
@@ -160,6 +162,14 @@ func TestAuditFollowEndsWithServer(t *testing.T) {
 func TestNoAudit(t *testing.T) {
 	c, _ := start(t, &fake{}, nil)
 	if err := c.AuditLog(t.Context(), AuditFilter{}, nil); status(err) != 404 {
+		t.Error(err)
+	}
+}
+
+// TestNoAuditLog: where none is kept, the answer names the setting that has one kept.
+func TestNoAuditLog(t *testing.T) {
+	_, err := auditRoutes(nil)["GET /v1/audit"](httptest.NewRequest(http.MethodGet, "/v1/audit", nil))
+	if err == nil || !strings.Contains(err.Error(), "audit_log.events") {
 		t.Error(err)
 	}
 }

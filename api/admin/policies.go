@@ -92,18 +92,7 @@ func policyRoutes(ids Identity, s RAM) map[string]handler {
 		"POST /v1/policies":       putPolicy(ids, s, false),
 		"PUT /v1/policies/{name}": putPolicy(ids, s, true),
 		"DELETE /v1/policies/{name}": about(ids, func(r *http.Request, a *resource.Account) (any, error) {
-			p, err := s.Policy(a.ID, r.PathValue("name"))
-			if err != nil {
-				return nil, err
-			}
-			for _, v := range p.Versions {
-				if v.Number != p.Default && s.Attachments(a.ID, p.Name, false) == 0 {
-					if err := s.DeleteVersion(r.Context(), operator(a), p.Name, v.Number); err != nil {
-						return nil, err
-					}
-				}
-			}
-			return done{}, s.DeletePolicy(r.Context(), operator(a), p.Name)
+			return done{}, s.DeletePolicy(r.Context(), operator(a), r.PathValue("name"), true)
 		}),
 		"GET /v1/grants": about(ids, func(_ *http.Request, a *resource.Account) (any, error) {
 			list := []Grant{}
@@ -208,7 +197,7 @@ func (c *Client) UpdatePolicy(ctx context.Context, in NewPolicy) error {
 	return c.call(ctx, http.MethodPut, "/v1/policies/"+url.PathEscape(in.Name), in, nil)
 }
 
-// DeletePolicy removes a policy that is attached nowhere.
+// DeletePolicy removes a policy that is attached nowhere, with all its versions.
 func (c *Client) DeletePolicy(ctx context.Context, account, name string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/policies/"+url.PathEscape(name)+"?account="+url.QueryEscape(account), nil, nil)
 }

@@ -65,10 +65,6 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 // handler answers a request with a value for JSON, or with a stream, or refuses.
 type handler func(*http.Request) (any, error)
 
-// stream is an answer that is written as it comes, one JSON object a line, until ctx ends
-// or what is written to fails.
-type stream func(ctx context.Context, w io.Writer) error
-
 // recorded serves what a handler answers, and records the call before it is told.
 func recorded(h handler, a Audit, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -24,8 +24,7 @@ type RAM interface {
 
 	CreatePolicy(ctx context.Context, c identity.Caller, name, description, document string) (*resource.Policy, error)
 	AddVersion(ctx context.Context, c identity.Caller, name, document string, holds, rotate bool) (*resource.Policy, error)
-	DeleteVersion(ctx context.Context, c identity.Caller, name string, number int) error
-	DeletePolicy(ctx context.Context, c identity.Caller, name string) error
+	DeletePolicy(ctx context.Context, c identity.Caller, name string, versions bool) error
 	Policy(account, name string) (*resource.Policy, error)
 	Policies(account string) []*resource.Policy
 	Attachments(account, name string, system bool) int

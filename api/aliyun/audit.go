@@ -141,16 +141,8 @@ func elements(names []string, answer Response) (list []audit.Member) {
 // elementText returns a member that is a value; empty if it is none.
 func elementText(of map[string]any, name string) string {
 	first, rest, nested := strings.Cut(name, ".")
-	switch v := of[first].(type) {
-	case string:
-		return v
-	case bool, float64:
-		text, _ := json.Marshal(v) // which always has a text
-		return string(text)
-	case map[string]any:
-		if nested {
-			return elementText(v, rest)
-		}
+	if v, ok := of[first].(map[string]any); ok && nested {
+		return elementText(v, rest)
 	}
-	return ""
+	return audit.Text(of[first])
 }

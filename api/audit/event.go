@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -48,6 +49,19 @@ type Identity struct {
 type Member struct {
 	Name, Value string
 	Members     []Member
+}
+
+// Text returns a value of decoded JSON as it stands in a Member; empty for what is no
+// value, or an empty one.
+func Text(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case bool, float64:
+		text, _ := json.Marshal(v) // which always has a text
+		return string(text)
+	}
+	return ""
 }
 
 // Most bytes of an event's texts as they are written, with what escapes need. The fixed

@@ -136,7 +136,7 @@ func TestQuote(t *testing.T) {
 }
 
 func TestStatusTellsWhatFailed(t *testing.T) {
-	info := admin.Info{Version: "v", Ready: true, Listen: "127.0.0.1:1"}
+	info := admin.Info{Version: "v", Ready: true, Listen: "127.0.0.1:1", Absent: []string{"192.0.2.77:8681"}}
 	well := admin.Network{ID: "vpc-a", CIDR: "10.0.0.0/16", Wanted: 7, Applied: 7}
 	behind := admin.Network{ID: "vpc-b", Wanted: 8, Applied: 7}
 	failed := admin.Network{ID: "vpc-c", Wanted: 9, Applied: 7, Error: "no bridge public0"}
@@ -144,7 +144,7 @@ func TestStatusTellsWhatFailed(t *testing.T) {
 	if err := printStatus(&out, info, []admin.Network{well, behind}); err != nil {
 		t.Error(err)
 	}
-	if s := out.String(); !strings.Contains(s, "in step") || !strings.Contains(s, "following") {
+	if s := out.String(); !strings.Contains(s, "in step") || !strings.Contains(s, "following") || !strings.Contains(s, "192.0.2.77:8681 is no address of this machine now") {
 		t.Errorf("printed:\n%s", s)
 	}
 	if err := printStatus(&out, info, []admin.Network{well, failed}); err == nil || !strings.Contains(out.String(), "no bridge public0") {

@@ -14,9 +14,9 @@ import (
 	"sluice/dataplane"
 )
 
-// Volumes of elastic IPs and bandwidth packages are asked for one by one, over long spans,
-// unlike the minutes of a gateway, which are asked for one by one with all addresses. They
-// have a bucket of their own in the file, with these in it:
+// Volumes are asked for by elastic IP or package, over long spans; what a gateway's addresses
+// did is asked for by minute, with all addresses. So volumes have a bucket of their own in
+// the file, with these in it:
 //
 //   - numbers: the number of each id that anything is kept of, and until when
 //   - reading: the volumes that the next minute is counted from

@@ -136,21 +136,6 @@ func (s *Service) PoliciesOf(account, name string) (list []Attached, err error) 
 	return list, nil
 }
 
-// Having returns the users of an account that have a policy. Reason: PolicyNotFound.
-func (s *Service) Having(account, name string, system bool) (list []*resource.User, err error) {
-	v := s.db.View()
-	a, err := attachable(v, account, name, system, s.writer.Now())
-	if err != nil {
-		return nil, err
-	}
-	for _, u := range s.Users(account) {
-		for range attachedAs(u.Attached, a) {
-			list = append(list, u)
-		}
-	}
-	return list, nil
-}
-
 // Granted is what another account has been let do.
 type Granted struct {
 	To string // id of the account

@@ -117,9 +117,10 @@ func (s *Service) changePolicy(ctx context.Context, c identity.Caller, name stri
 	})
 }
 
-// DeletePolicy removes a policy that is attached nowhere, with its only version. Reasons:
-// PolicyNotFound, PolicyAttached, PolicyHasVersions.
-func (s *Service) DeletePolicy(ctx context.Context, c identity.Caller, name string) error {
+// DeletePolicy removes a policy that is attached nowhere: one that has a single version, or,
+// with versions, all that it has. Reasons: PolicyNotFound, PolicyAttached,
+// PolicyHasVersions.
+func (s *Service) DeletePolicy(ctx context.Context, c identity.Caller, name string, versions bool) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		p, err := own(tx.View, c.Account, name)
 		if err != nil {
@@ -128,7 +129,7 @@ func (s *Service) DeletePolicy(ctx context.Context, c identity.Caller, name stri
 		if err := tx.View.Blocked(p); err != nil {
 			return err
 		}
-		if n := len(p.Versions); n > 1 {
+		if n := len(p.Versions); n > 1 && !versions {
 			return fault.New(fault.PolicyHasVersions, "policy %s has %d versions; delete those that do not hold first", p.Name, n)
 		}
 		tx.Delete(p)
