@@ -19,11 +19,14 @@ const VPNMTU = 1400
 // reserved (RFC 1112, section 4), so that no network and no site has them.
 var VPNHomes = netip.MustParsePrefix("240.0.0.0/16")
 
-// VPNGateway is an IPsec gateway of a network. All tunnels of a network are one's ways,
-// whichever gateway has them: of routes with the same prefixes one is used.
+// VPNGateway is a VPN gateway of a network: of IPsec, of SSL-VPN, or of both. All IPsec
+// tunnels of a network are one's ways, whichever gateway has them: of routes with the
+// same prefixes one is used.
 type VPNGateway struct {
 	ID          string          // VPN gateway id
 	Address     netip.Addr      // public; one of Network.Elastic
+	IPsec       bool            // it has a charon, whether there are connections or not
+	SSL         []SSLServer     // by ID
 	Bandwidth   int             // of all tunnels together, each way; Mbit/s; 0 for no limit
 	Propagate   bool            // routes learned by BGP lead hosts of the VPC, too
 	Announce    []netip.Prefix  // what BGP tells peers of: the VPC's block and its published routes' destinations; ascending

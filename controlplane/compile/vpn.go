@@ -39,7 +39,7 @@ func (j *job) vpn() error {
 // vpnGateway fails if a pre-shared key does not open, or if the customer gateway of
 // a connection is gone, which the services refuse.
 func vpnGateway(v *state.View, vpc *resource.VPC, g *resource.VPNGateway, open Opener) (*dataplane.VPNGateway, error) {
-	out := &dataplane.VPNGateway{ID: g.ID, Address: g.Address, Bandwidth: g.Bandwidth, Propagate: g.AutoPropagate}
+	out := &dataplane.VPNGateway{ID: g.ID, Address: g.Address, IPsec: g.IPsec, Bandwidth: g.Bandwidth, Propagate: g.AutoPropagate}
 	connected, bgp := make(map[string]bool), false
 	for c := range v.VPNConnections.By(state.ByGateway, g.ID).All() {
 		peer, ok := v.CustomerGateways.Get(c.CustomerGateway)

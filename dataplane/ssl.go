@@ -1,0 +1,90 @@
+package dataplane
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// SSLServer is an SSL-VPN server of a VPN gateway: an OpenVPN that lets remote users
+// into the network. It listens at the gateway's Address.
+type SSLServer struct {
+	ID       string         // SSL-VPN server id
+	Protocol uint8          // of the transport; IANA number: 6 TCP, 17 UDP
+	Port     uint16         // 1 to 65535
+	Pool     netip.Prefix   // addresses of the clients' ends of tunnels; its first is the server's own
+	Reach    []netip.Prefix // what clients are led to through the tunnel, and may reach; ascending
+	Cipher   SSLCipher      // for clients that negotiate none; others use AEAD
+	Clients  int            // most at once; 1 or more
+
+	CA, Certificate string // PEM: of the server's own authority, and of the server
+	Key             Secret // PEM: of Certificate
+	TLSCrypt        Secret // OpenVPN static key: of the control channel, shared with all clients
+
+	Certificates []SSLCertificate // that may log in, by ID
+	Revoked      []SSLSerial      // serial numbers of those that never may again, ascending
+}
+
+// SSLSerial is a certificate's serial number, in decimal.
+type SSLSerial string
+
+// SSLCertificate is a client's certificate. Its common name is its ID.
+type SSLCertificate struct {
+	ID     string // SSL-VPN client certificate id
+	Serial SSLSerial
+}
+
+// SSLCipher is a data channel's cipher in OpenVPN's notation.
+type SSLCipher string
+
+// The ciphers that a server may fall back on.
+const (
+	SSLAES128 SSLCipher = "AES-128-CBC"
+	SSLAES192 SSLCipher = "AES-192-CBC"
+	SSLAES256 SSLCipher = "AES-256-CBC"
+	SSLNone   SSLCipher = "none" // authenticated, not encrypted
+)
+
+// SSLCiphers returns all ciphers.
+func SSLCiphers() []SSLCipher { return []SSLCipher{SSLAES128, SSLAES192, SSLAES256, SSLNone} }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It refuses what is none of them.
+func (c *SSLCipher) UnmarshalText(text []byte) error {
+	if *c = SSLCipher(text); !slices.Contains(SSLCiphers(), *c) {
+		return fmt.Errorf("cipher %q is not known", text)
+	}
+	return nil
+}
+
+// SSLStatus is the live state of an SSL-VPN server.
+type SSLStatus struct {
+	Server   string
+	Running  bool              // OpenVPN runs and listens, with the settings that it should have
+	Error    string            // why it does not; else empty
+	Since    time.Time         // of the last change of Running
+	Starts   uint64            // of OpenVPN, so far
+	Limit    int               // most clients at once
+	Clients  []SSLSession      // that are connected, by Certificate
+	Refused  uint64            // clients beyond Limit
+	Failures map[string]uint64 // of handshakes and logins, by reason
+	Inbound  Volume            // from clients, inside tunnels; of all sessions so far
+	Outbound Volume            // to clients, likewise
+}
+
+// SSLSession is a client's session.
+type SSLSession struct {
+	Certificate string         // its id
+	Remote      netip.AddrPort // where the client is, as seen from here
+	Address     netip.Addr     // of the pool
+	Cipher      string         // of the data channel, in OpenVPN's notation
+	Since       time.Time
+	Inbound     Volume // from the client, inside the tunnel
+	Outbound    Volume // to the client, likewise
+}
+
+// SSLLine is a line of an SSL-VPN server's log.
+type SSLLine struct {
+	Time time.Time
+	Text string
+}
