@@ -34,7 +34,7 @@ const (
 var hashedNames = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
 // LinkName returns the name of the link that is made for an id: for a VSwitch, a VPN
-// connection, or a network, of whose uplink it is the outer end. It has 15 bytes at most.
+// connection, an SSL-VPN server, or a network, of whose uplink it is the outer end. It has 15 bytes at most.
 //
 // It is the id itself where that can be a link's name. Else, mostly since it is longer,
 // it is a + and 70 bits of its SHA-256; an id that begins with + has such a name, too, so

@@ -2,9 +2,12 @@ package dataplane
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // SSLServer is an SSL-VPN server of a VPN gateway: an OpenVPN that lets remote users
@@ -24,6 +27,41 @@ type SSLServer struct {
 
 	Certificates []SSLCertificate // that may log in, by ID
 	Revoked      []SSLSerial      // serial numbers of those that never may again, ascending
+}
+
+// Link returns the name of the server's TUN device. The engine makes it, persistent, with
+// Own as its address, of the length of Pool, and with MTU: it, its routes and what looks
+// after its packets outlive OpenVPN, which only opens it (--dev, --ifconfig-noexec).
+func (s *SSLServer) Link() string { return LinkName(s.ID) }
+
+// Own returns the server's own end of the tunnels: the first address in Pool that a host
+// can have.
+func (s *SSLServer) Own() netip.Addr { return s.Pool.Masked().Addr().Next() }
+
+// MTU returns the tunnels' MTU, in bytes. By UDP, a packet of that size fits into 1500
+// with all that is around it: as much as 100 bytes, with HMAC-SHA-512 and CBC. TCP cuts its
+// stream as it likes.
+func (s *SSLServer) MTU() int {
+	if s.Protocol == unix.IPPROTO_UDP {
+		return VPNMTU
+	}
+	return 1500
+}
+
+// AllSSL returns the SSL-VPN servers of the network's VPN gateways, each with its gateway.
+func (n *Network) AllSSL() iter.Seq2[*VPNGateway, *SSLServer] { return AllSSL(n.VPNGateways) }
+
+// AllSSL returns the SSL-VPN servers of these VPN gateways, each with its gateway.
+func AllSSL(gateways []VPNGateway) iter.Seq2[*VPNGateway, *SSLServer] {
+	return func(yield func(*VPNGateway, *SSLServer) bool) {
+		for i := range gateways {
+			for k := range gateways[i].SSL {
+				if !yield(&gateways[i], &gateways[i].SSL[k]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // SSLSerial is a certificate's serial number, in decimal.
