@@ -240,6 +240,24 @@ var faults = map[fault.Reason]refusal{
 	fault.CustomerGatewayHasConnections: {code: "DependencyViolation.VpnConnection", message: "CustomerGateway"},
 	fault.QuotaCustomerGateway:          {code: "Resource.QuotaFull"},
 
+	// SSL-VPN
+	fault.VPNNothingOn:            {http: 400, code: "InvalidParameter", message: `The specified parameter "EnableIpsec" is not valid: a VPN gateway has IPsec, SSL-VPN or both; one of EnableIpsec and EnableSsl is true.`},
+	fault.VPNGatewayHasSSLServers: {http: 400, code: "DependencyViolation.SslVpnServer", message: "There are SslVpnServers on specified VPNGateway not deleted"},
+	fault.SSLUnavailable:          {http: 400, code: "OperationUnsupported", message: "SSL-VPN cannot be had here: %s."},
+	fault.SSLOff:                  {http: 400, code: "InvalidParameter", message: `The specified parameter "VpnGatewayId" is not valid: SSL-VPN is off at this VPN gateway.`},
+	fault.SSLServerNotFound:       {http: 404, code: "InvalidSslVpnServerId.NotFound", message: "The specified SSL-VPN server does not exist."},
+	fault.SSLCertificateNotFound:  {http: 404, code: "InvalidSslVpnClientCertId.NotFound", message: "The specified SSL-VPN client certificate does not exist."},
+	fault.SSLCertificateMissing:   {http: 400, code: "MissingParameter", message: `The input parameter "SslVpnClientCertId" that is mandatory for processing this request is not supplied.`},
+	fault.SSLPort:                 {http: 400, code: "InvalidParameter", message: `The specified parameter "Port" is not valid: %s.`},
+	fault.SSLPool:                 {http: 400, code: "InvalidParameter", message: `The specified parameter "ClientIpPool" is not valid: %s.`},
+	fault.SSLLocalSubnets:         {http: 400, code: "InvalidParameter", message: `The specified parameter "LocalSubnet" is not valid: %s.`},
+	fault.SSLAuthorityExpired:     {http: 400, code: "OperationUnsupported", message: "No client certificate can be made: %s."},
+	fault.SSLLogSpan:              {http: 400, code: "MissingParameter", message: `The input parameter "MinutePeriod" that is mandatory for processing this request is not supplied.`},
+	fault.SSLClientNotConnected:   {http: 404, code: "InvalidSslVpnClient.NotFound", message: "The client is not connected."},
+	fault.QuotaSSLServer:          {code: "Resource.QuotaFull"},
+	fault.QuotaSSLCertificate:     {code: "Resource.QuotaFull"},
+	fault.QuotaSSLRevocations:     {code: "Resource.QuotaFull"},
+
 	// common bandwidth packages
 	fault.PackageNotFound:       {code: "InvalidBandwidthPackageId.NotFound"},
 	fault.PackageBandwidth:      {http: 400, code: "InvalidParameter", message: `The specified parameter "Bandwidth" is not valid: %s.`},

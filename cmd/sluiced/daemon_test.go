@@ -99,6 +99,22 @@ func (k *fakeKernel) VPNAbilities(context.Context) *dataplane.VPNAbilities {
 	return &dataplane.VPNAbilities{Path: dataplane.VPNByXFRM, NotKnownYet: true}
 }
 
+// SSLAvailable implements vpn.Plane.
+func (k *fakeKernel) SSLAvailable() error { return nil }
+
+// SSL implements vpn.Plane.
+func (k *fakeKernel) SSL(context.Context, string) (map[string]dataplane.SSLStatus, error) {
+	return nil, nil
+}
+
+// SSLLog implements vpn.Plane.
+func (k *fakeKernel) SSLLog(context.Context, string, string, time.Time, time.Time) ([]dataplane.SSLLine, error) {
+	return nil, nil
+}
+
+// SSLDisconnect implements vpn.Plane.
+func (k *fakeKernel) SSLDisconnect(context.Context, string, string, string) error { return nil }
+
 // Programs has the network's uplink on tcx.
 func (k *fakeKernel) Programs(_ context.Context, id string) ([]dataplane.Programs, error) {
 	k.mu.Lock()

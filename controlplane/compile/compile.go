@@ -10,7 +10,7 @@ import (
 )
 
 // Network returns what the dataplane of a VPC should hold by v; open decrypts
-// pre-shared keys, and may be nil where there are no VPN connections. It fails if
+// pre-shared and private keys, and may be nil where there are no VPN connections and no SSL-VPN servers. It fails if
 // the VPC is not in v, and if resources contradict one another in a way that
 // the services refuse: half of a contradiction is not put into the kernel.
 func Network(v *state.View, s *settings.Settings, vpc string, open Opener) (*dataplane.Network, error) {

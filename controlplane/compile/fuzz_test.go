@@ -151,6 +151,29 @@ func randomVPN(r *rand.Rand) []resource.Resource {
 		}
 		out = append(out, vpnRoute(source, fmt.Sprintf("192.168.%d.0/24", r.IntN(4)), fmt.Sprintf("vco-%d", r.IntN(n+2)), r.IntN(2) == 0, r.IntN(2) == 0))
 	}
+	return append(out, randomSSL(g, len(out))...)
+}
+
+// randomSSL returns what a VPN gateway has of SSL-VPN, which is switched on in it, or not. Its
+// randomness follows from what was drawn before.
+func randomSSL(g *resource.VPNGateway, drawn int) (out []resource.Resource) {
+	r := rand.New(rand.NewPCG(uint64(g.Address.As4()[3]), uint64(drawn)))
+	g.SSL, g.SSLConnections = r.IntN(2) == 0, r.IntN(20)
+	for i := range r.IntN(3) {
+		x := sslServer(fmt.Sprintf("vss-%d", 2-i))
+		x.Protocol, x.Port = []resource.Protocol{resource.TCP, resource.UDP}[r.IntN(2)], uint16(1+r.IntN(65535))
+		x.Local = nil
+		for range 1 + r.IntN(3) {
+			x.Local = append(x.Local, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(r.IntN(4)), 0}), 23+r.IntN(2)).Masked())
+		}
+		for n := range r.IntN(3) {
+			x.Revoked = append(x.Revoked, resource.RevokedCertificate{Serial: dataplane.SSLSerial(fmt.Sprint(90 - n))})
+		}
+		out = append(out, x)
+	}
+	for i := range r.IntN(5) {
+		out = append(out, sslCertificate(fmt.Sprintf("vsc-%d", 9-i), fmt.Sprintf("vss-%d", r.IntN(4)), dataplane.SSLSerial(fmt.Sprint(i))))
+	}
 	return out
 }
 
@@ -215,6 +238,25 @@ func checkVPN(t *testing.T, n *dataplane.Network, g *dataplane.VPNGateway) {
 	ascending(t, "VPN routes", g.Routes, func(a, b dataplane.VPNRoute) int {
 		return cmp.Or(a.Source.Compare(b.Source), a.Destination.Compare(b.Destination), cmp.Compare(a.Connection, b.Connection))
 	})
+	ascending(t, "SSL-VPN servers", g.SSL, func(a, b dataplane.SSLServer) int { return cmp.Compare(a.ID, b.ID) })
+	for _, s := range g.SSL {
+		ascending(t, "what clients reach", s.Reach, netip.Prefix.Compare)
+		ascending(t, "client certificates", s.Certificates, func(a, b dataplane.SSLCertificate) int { return cmp.Compare(a.ID, b.ID) })
+		ascending(t, "revoked certificates", s.Revoked, cmp.Compare)
+		if s.Clients < 1 || s.Key != dataplane.Secret("key of "+s.ID) || s.TLSCrypt != dataplane.Secret("static key of "+s.ID) || len(s.Reach) == 0 {
+			t.Errorf("SSL-VPN server %+v", s)
+		}
+		for i, p := range s.Reach {
+			for _, q := range s.Reach[:i] {
+				if p.Overlaps(q) {
+					t.Errorf("clients reach %s twice, by %s", p, q)
+				}
+			}
+		}
+	}
+	if !g.IPsec && len(g.Connections)+len(g.Routes) > 0 {
+		t.Errorf("connections and routes of VPN gateway %s without IPsec", g.ID)
+	}
 	bgp := false
 	for i := range g.Connections {
 		c := &g.Connections[i]

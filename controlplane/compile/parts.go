@@ -25,7 +25,7 @@ var parts = []struct {
 	{append(publicKinds, resource.KindVSwitch, resource.KindForwardEntry), (*job).dnat},
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindSNATEntry), (*job).snat},
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindForwardEntry, resource.KindSNATEntry), (*job).checkPools},
-	{append(publicKinds, resource.KindCustomerGateway, resource.KindVPNConnection, resource.KindVPNRoute), (*job).vpn},
+	{append(publicKinds, resource.KindCustomerGateway, resource.KindVPNConnection, resource.KindVPNRoute, resource.KindSSLServer, resource.KindSSLCertificate), (*job).vpn},
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry), (*job).routes},
 }
 

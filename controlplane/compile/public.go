@@ -17,7 +17,7 @@ type public struct {
 	own      map[netip.Addr]netip.Addr       // private address of an instance → its elastic IP
 	others   map[netip.Addr]bool             // private addresses of what is no ECS instance
 	bound    []*resource.ElasticIP           // all elastic IPs that are bound
-	vpn      []netip.Addr                    // of VPN gateways with IPsec on
+	vpn      []netip.Addr                    // of VPN gateways with IPsec or SSL-VPN on
 }
 
 // uplink is the way to the public network, with the addresses on it.
@@ -74,7 +74,7 @@ func readPublic(v *state.View, vpc string) *public {
 		p.gateways[g.ID] = g
 	}
 	for g := range v.VPNGateways.By(state.ByVPC, vpc).All() {
-		if g.IPsec {
+		if g.IPsec || g.SSL {
 			p.vpn = append(p.vpn, g.Address)
 		}
 	}

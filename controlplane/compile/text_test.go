@@ -11,6 +11,9 @@ import (
 // vpn writes a VPN gateway.
 func vpn(line func(string, ...any), g *dataplane.VPNGateway) {
 	line("vpn %s %s bandwidth %d propagate %t announce %s", g.ID, g.Address, g.Bandwidth, g.Propagate, g.Announce)
+	if !g.IPsec {
+		line("without IPsec")
+	}
 	proposal := func(p dataplane.Proposal, lifetime time.Duration) string {
 		return fmt.Sprintf("%s-%s group %d lifetime %s", p.Encryption, p.Integrity, p.Group, lifetime)
 	}
@@ -26,6 +29,14 @@ func vpn(line func(string, ...any), g *dataplane.VPNGateway) {
 		if b := c.BGP; b != nil {
 			line("  bgp %s local %s as %d peer as %d", b.Tunnel, b.LocalIP, b.LocalASN, b.PeerASN)
 		}
+	}
+	for _, s := range g.SSL {
+		line("ssl server %s proto %d port %d pool %s reach %s cipher %s clients %d", s.ID, s.Protocol, s.Port, s.Pool, s.Reach, s.Cipher, s.Clients)
+		line("  ca %q certificate %q key %q tls-crypt %q", s.CA, s.Certificate, string(s.Key), string(s.TLSCrypt))
+		for _, c := range s.Certificates {
+			line("  client %s serial %s", c.ID, c.Serial)
+		}
+		line("  revoked %s", s.Revoked)
 	}
 	for _, r := range g.Routes {
 		source := "any"

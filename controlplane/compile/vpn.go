@@ -16,14 +16,14 @@ import (
 // Opener decrypts the secret that was sealed for a name.
 type Opener func(name string, sealed []byte) ([]byte, error)
 
-// vpn are the VPC's VPN gateways that make IPsec connections, by id.
+// vpn are the VPC's VPN gateways, by id.
 func (j *job) vpn() error {
 	j.network.VPNGateways = nil
 	if j.network.Uplink == nil {
 		return nil
 	}
 	for g := range j.v.VPNGateways.By(state.ByVPC, j.id).All() {
-		if !g.IPsec {
+		if !g.IPsec && !g.SSL {
 			continue
 		}
 		made, err := vpnGateway(j.v, j.vpc, g, j.open)
@@ -36,10 +36,17 @@ func (j *job) vpn() error {
 	return nil
 }
 
-// vpnGateway fails if a pre-shared key does not open, or if the customer gateway of
+// vpnGateway fails if a pre-shared or private key does not open, or if the customer gateway of
 // a connection is gone, which the services refuse.
 func vpnGateway(v *state.View, vpc *resource.VPC, g *resource.VPNGateway, open Opener) (*dataplane.VPNGateway, error) {
 	out := &dataplane.VPNGateway{ID: g.ID, Address: g.Address, IPsec: g.IPsec, Bandwidth: g.Bandwidth, Propagate: g.AutoPropagate}
+	var err error
+	if out.SSL, err = sslServers(v, g, open); err != nil {
+		return nil, err
+	}
+	if !g.IPsec {
+		return out, nil
+	}
 	connected, bgp := make(map[string]bool), false
 	for c := range v.VPNConnections.By(state.ByGateway, g.ID).All() {
 		peer, ok := v.CustomerGateways.Get(c.CustomerGateway)

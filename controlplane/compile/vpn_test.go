@@ -58,6 +58,17 @@ func connection(id, peer string, change ...func(*resource.VPNConnection)) *resou
 	return c
 }
 
+func sslServer(id string) *resource.SSLServer {
+	return &resource.SSLServer{Meta: meta(id), VPC: "vpc-a", Gateway: "vpn-a", Protocol: resource.UDP, Port: 1194, Pool: netip.MustParsePrefix("192.168.100.0/24"),
+		Local: blocks("10.0.0.0/16"), Cipher: dataplane.SSLAES128, Compress: true,
+		Keys: resource.SSLKeys{Authority: "authority of " + id, AuthorityKey: seal(resource.SSLAuthorityName(id), "authority's key of "+id), Certificate: "certificate of " + id,
+			Key: seal(resource.SSLKeyName(id), "key of "+id), TLSCrypt: seal(resource.SSLTLSCryptName(id), "static key of "+id)}}
+}
+
+func sslCertificate(id, server string, serial dataplane.SSLSerial) *resource.SSLCertificate {
+	return &resource.SSLCertificate{Meta: meta(id), VPC: "vpc-a", Server: server, Serial: serial, Certificate: "certificate of " + id, Key: seal(id, "key of "+id)}
+}
+
 func vpnRoute(source, destination, connection string, standby, published bool) *resource.VPNRoute {
 	r := &resource.VPNRoute{VPC: "vpc-a", Gateway: "vpn-a", Destination: netip.MustParsePrefix(destination), Connection: connection, Standby: standby, Published: published}
 	if source != "" {
@@ -78,6 +89,24 @@ func init() {
 			g := vpnGateway()
 			g.IPsec, g.SSL = false, true
 			return append(vpc(), g)
+		}},
+		{name: "vpn-nothing-on", resources: func() []resource.Resource {
+			g := vpnGateway()
+			g.IPsec = false
+			return append(vpc(), g)
+		}},
+		{name: "ssl-off", resources: func() []resource.Resource {
+			return append(vpc(), vpnGateway(), sslServer("vss-1"), sslCertificate("vsc-1", "vss-1", "1"))
+		}},
+		{name: "ssl-servers", resources: func() []resource.Resource {
+			g := vpnGateway()
+			g.SSL, g.SSLConnections = true, 20
+			tcp := sslServer("vss-1")
+			tcp.Protocol, tcp.Port, tcp.Cipher, tcp.Pool = resource.TCP, 4433, dataplane.SSLNone, netip.MustParsePrefix("192.168.200.0/24")
+			tcp.Local = blocks("10.0.0.0/16", "192.168.0.0/24", "10.0.1.0/24", "10.0.2.0/24")
+			tcp.Revoked = []resource.RevokedCertificate{{Serial: "7"}, {Serial: "30"}, {Serial: "4"}}
+			return append(vpc(), g, sslServer("vss-2"), tcp, sslCertificate("vsc-2", "vss-1", "20"), sslCertificate("vsc-1", "vss-1", "10"), sslCertificate("vsc-3", "vss-gone", "30"),
+				customerGateway("cgw-1", "198.51.100.7", 0), connection("vco-1", "cgw-1"))
 		}},
 		{name: "vpn-gateway-next-hop", resources: func() []resource.Resource {
 			return append(vpc(), vpnGateway(), customerGateway("cgw-1", "198.51.100.7", 0), connection("vco-1", "cgw-1"),
@@ -126,6 +155,19 @@ func TestVPNContradictions(t *testing.T) {
 	if _, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal); err == nil || !strings.Contains(err.Error(), "vco-1: does not open") {
 		t.Errorf("with another's key: %v", err)
 	}
+	w.Put(connection("vco-1", "cgw-1"), func() resource.Resource {
+		g := vpnGateway()
+		g.SSL = true
+		return g
+	}(), func() resource.Resource {
+		x := sslServer("vss-1")
+		x.Keys.Key = seal(resource.SSLKeyName("vss-2"), "another's")
+		return x
+	}())
+	if _, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal); err == nil || !strings.Contains(err.Error(), "vss-1: does not open") {
+		t.Errorf("with another server's key: %v", err)
+	}
+	w.Put(sslServer("vss-1"))
 	w.Put(connection("vco-1", "cgw-gone"))
 	if _, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal); err == nil || !strings.Contains(err.Error(), "customer gateway cgw-gone is gone") {
 		t.Errorf("without its customer gateway: %v", err)

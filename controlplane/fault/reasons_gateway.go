@@ -15,6 +15,26 @@ const (
 	QuotaCustomerGateway          Reason = "customer gateway quota"
 )
 
+// SSL-VPN.
+const (
+	VPNNothingOn            Reason = "VPN gateway with neither IPsec nor SSL-VPN"
+	VPNGatewayHasSSLServers Reason = "VPN gateway has SSL-VPN servers"
+	SSLUnavailable          Reason = "dataplane can't run SSL-VPN servers"
+	SSLOff                  Reason = "SSL-VPN is off at the VPN gateway"
+	SSLServerNotFound       Reason = "SSL-VPN server not found"
+	SSLCertificateNotFound  Reason = "SSL-VPN client certificate not found"
+	SSLCertificateMissing   Reason = "SSL-VPN client certificate not named"
+	SSLPort                 Reason = "port not allowed for an SSL-VPN server"
+	SSLPool                 Reason = "client address pool not allowed"
+	SSLLocalSubnets         Reason = "local subnets of an SSL-VPN server not allowed"
+	SSLAuthorityExpired     Reason = "authority of the SSL-VPN server has expired"
+	SSLLogSpan              Reason = "span of an SSL-VPN server's log not given"
+	SSLClientNotConnected   Reason = "SSL-VPN client is not connected"
+	QuotaSSLServer          Reason = "SSL-VPN server quota"
+	QuotaSSLCertificate     Reason = "SSL-VPN client certificate quota"
+	QuotaSSLRevocations     Reason = "SSL-VPN server has too many deleted certificates"
+)
+
 // Tags.
 const (
 	TagsMissing   Reason = "no tag given"

@@ -46,12 +46,15 @@ func checkVPCBlock(p netip.Prefix, why fault.Reason) error {
 	if !canonical(p) || p.Bits() < vpcMaskMin || p.Bits() > vpcMaskMax {
 		return fault.New(why, "%s; write a network with a mask of %d to %d bits", p, vpcMaskMin, vpcMaskMax)
 	}
-	for _, n := range private {
-		if within(p, n) {
-			return nil
-		}
+	if !Private(p) {
+		return fault.New(why, "%s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
 	}
-	return fault.New(why, "%s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
+	return nil
+}
+
+// Private says whether a block lies in one of the networks that a VPC's may be taken from.
+func Private(p netip.Prefix) bool {
+	return slices.ContainsFunc(private, func(n netip.Prefix) bool { return within(p, n) })
 }
 
 // checkUserCIDRs checks the networks on the user's own side. One may lie within

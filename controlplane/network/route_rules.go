@@ -2,6 +2,7 @@ package network
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -22,27 +23,49 @@ var unroutable = []netip.Prefix{
 	netip.MustParsePrefix("224.0.0.0/3"),
 }
 
-// checkDestination refuses what no route of a client's may have, and what lies
-// in a VSwitch.
+// checkDestination refuses what no route of a client's may have, and what is reached
+// directly.
 func checkDestination(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
 	if err := Routable(p); err != nil {
 		return err
 	}
-	return OutsideVSwitches(v, vpc.ID, p)
+	return NotDirect(v, vpc.ID, p)
 }
 
-// OutsideVSwitches refuses a destination that equals the block of one of a VPC's
-// VSwitches or lies in it: what is there is reached directly, so that no packet
-// would ever take the route. A destination that contains a block is accepted, as
-// 0.0.0.0/0 is an example of the documents: the block has the longer prefix.
+// NotDirect refuses a destination that equals, or lies in, the block of one of a VPC's
+// VSwitches or the pool of the clients of an SSL-VPN server: what is there is reached
+// directly, so that no packet would ever take the route. A destination that contains one is
+// accepted, as 0.0.0.0/0 is an example of the documents: the block has the longer prefix.
 // Reason: RouteDestination.
-func OutsideVSwitches(v *state.View, vpc string, p netip.Prefix) error {
+func NotDirect(v *state.View, vpc string, p netip.Prefix) error {
 	for x := range v.VSwitches.By(state.ByVPC, vpc).All() {
 		if within(p, x.CIDR) {
 			return fault.Explained(fault.RouteDestination, "%s lies in %s of VSwitch %s, which no route leads away from", p, x.CIDR, x.ID)
 		}
 	}
+	for x := range v.SSLServers.By(state.ByVPC, vpc).All() {
+		if within(p, x.Pool) {
+			return fault.Explained(fault.RouteDestination, "%s lies in %s, the addresses of the clients of SSL-VPN server %s, which no route leads away from", p, x.Pool, x.ID)
+		}
+	}
 	return nil
+}
+
+// LedInto says which route of a VPC leads into a block, whole or a part of it, if one does:
+// a custom entry, or a VPN gateway's. Where the block is reached directly, no packet would
+// take that any more.
+func LedInto(v *state.View, vpc string, block netip.Prefix) (what string, found bool) {
+	for e := range v.RouteEntries.By(state.ByVPC, vpc).All() {
+		if within(e.Destination, block) {
+			return fmt.Sprintf("a route entry, %s", e.Destination), true
+		}
+	}
+	for r := range v.VPNRoutes.By(state.ByVPC, vpc).All() {
+		if within(r.Destination, block) {
+			return fmt.Sprintf("a route of VPN gateway %s, %s", r.Gateway, r.Destination), true
+		}
+	}
+	return "", false
 }
 
 // Routable refuses destinations that no route of a client's may have, whatever

@@ -14,7 +14,7 @@ import (
 
 // AssociateCIDR gives a VPC a further CIDR block, which VSwitches may be made in
 // (AssociateVpcCidrBlock). It is taken from the networks that a VPC's first one may be
-// taken from, and overlaps none of the VPC's.
+// taken from, and overlaps none of the VPC's, nor the addresses of SSL-VPN clients.
 //
 // Reasons, in this order: RegionNotFound, VPCNotFound, SecondaryCIDRInvalid, SecondaryCIDROverlap,
 // QuotaSecondaryCIDR, VPCInTransition.
@@ -30,6 +30,11 @@ func (s *Service) AssociateCIDR(ctx context.Context, c identity.Caller, region, 
 		for _, p := range old.Blocks() {
 			if p.Overlaps(block) {
 				return fault.New(fault.SecondaryCIDROverlap, "%s overlaps block %s of VPC %s", block, p, id)
+			}
+		}
+		for x := range tx.SSLServers.By(state.ByVPC, id).All() {
+			if x.Pool.Overlaps(block) {
+				return fault.New(fault.SecondaryCIDROverlap, "%s overlaps %s, the addresses of the clients of SSL-VPN server %s", block, x.Pool, x.ID)
 			}
 		}
 		vpc := old.Clone().(*resource.VPC)

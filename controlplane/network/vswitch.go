@@ -76,15 +76,8 @@ func freeBlock(v *state.View, vpc *resource.VPC, p netip.Prefix) error {
 			return fault.New(fault.VSwitchCIDROverlap, "%s overlaps %s of VSwitch %s", p, x.CIDR, x.ID)
 		}
 	}
-	for e := range v.RouteEntries.By(state.ByVPC, vpc.ID).All() {
-		if within(e.Destination, p) {
-			return fault.New(fault.VSwitchCIDRRoute, "%s contains the destination %s of a route entry", p, e.Destination)
-		}
-	}
-	for r := range v.VPNRoutes.By(state.ByVPC, vpc.ID).All() {
-		if within(r.Destination, p) {
-			return fault.New(fault.VSwitchCIDRRoute, "%s contains the destination %s of a route of VPN gateway %s", p, r.Destination, r.Gateway)
-		}
+	if what, ok := LedInto(v, vpc.ID, p); ok {
+		return fault.New(fault.VSwitchCIDRRoute, "%s contains the destination of %s", p, what)
 	}
 	return nil
 }

@@ -334,9 +334,10 @@ func (p *Plane) Route(c identity.Caller, table, destination string, kind resourc
 	}
 }
 
-// Tunnels is how the connections of all networks are; the zero value has none.
-// It implements vpn.Plane.
+// Tunnels is how the connections and SSL-VPN servers of all networks are; the zero value has
+// none. It implements vpn.Plane.
 type Tunnels struct {
+	SSLServers
 	mu     sync.Mutex
 	status map[string]dataplane.VPNStatus
 	lacks  dataplane.Encryption

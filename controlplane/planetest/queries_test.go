@@ -211,6 +211,28 @@ func TestQueries(t *testing.T) {
 			"Gateways":         func(x vpn.ConnectionStatus) any { return x.Gateway },
 			"CustomerGateways": func(x vpn.ConnectionStatus) any { return x.CustomerGateway },
 		})
+	check(t, "VPN.SSLServers", vpn.SSLServerQuery{Region: planetest.Region}, 4,
+		func(q vpn.SSLServerQuery, p state.Page) (state.Listing[vpn.SSLServerStatus], error) {
+			q.Page = p
+			return w.VPN.SSLServers(context.Background(), alice, q)
+		},
+		func(x vpn.SSLServerStatus) string { return x.ID },
+		map[string]func(vpn.SSLServerStatus) any{
+			"IDs":      func(x vpn.SSLServerStatus) any { return x.ID },
+			"Gateways": func(x vpn.SSLServerStatus) any { return x.Gateway },
+			"Names":    func(x vpn.SSLServerStatus) any { return x.Name },
+		})
+	check(t, "VPN.SSLCertificates", vpn.SSLCertificateQuery{Region: planetest.Region}, 9,
+		func(q vpn.SSLCertificateQuery, p state.Page) (state.Listing[vpn.SSLCertificateStatus], error) {
+			q.Page = p
+			return w.VPN.SSLCertificates(alice, q)
+		},
+		func(x vpn.SSLCertificateStatus) string { return x.ID },
+		map[string]func(vpn.SSLCertificateStatus) any{
+			"IDs":     func(x vpn.SSLCertificateStatus) any { return x.ID },
+			"Servers": func(x vpn.SSLCertificateStatus) any { return x.Server },
+			"Names":   func(x vpn.SSLCertificateStatus) any { return x.Name },
+		})
 	for _, kind := range []vpn.RouteKind{vpn.ByDestination, vpn.ByPolicy} {
 		check(t, "VPN.Routes", kind, 4,
 			func(k vpn.RouteKind, p state.Page) (state.Listing[*resource.VPNRoute], error) {
@@ -236,6 +258,9 @@ var otherwise = map[string]string{
 	"Network.AccessPoints": "there are none",
 	"Inventory.List":       "the operator's: it has no pages",
 	"VPN.Tunnels":          "the operator's: it has no pages",
+	"VPN.SSLEnds":          "the operator's: it has no pages",
+	"VPN.SSLServerLog":     "lines of a log, not resources: see TestSSLServerLog of package vpn",
+	"VPN.ClientConfig":     "the bytes of a file",
 	"Network.RouteEntries": "its pages follow one another by tokens, see TestRouteEntryPages of package network",
 	"Tags.Of":              "the tags of one resource",
 	"Tags.List":            "its pages follow one another by tokens, see TestTagPages of package tags",
@@ -490,6 +515,13 @@ func newListings(t *testing.T) *planetest.Plane {
 		gateway, destination := fmt.Sprintf("vpn-%d", i%3), netip.MustParsePrefix(fmt.Sprintf("192.168.%d.0/24", i))
 		// Beside the policy route that comes with it.
 		put(&resource.VPNRoute{Meta: meta(planetest.Alice, resource.VPNRouteID(gateway, netip.Prefix{}, destination, made.ID)), VPC: vpcs[i%3], Gateway: gateway, Destination: destination, Connection: made.ID})
+	}
+	for i := range 4 {
+		put(&resource.SSLServer{Meta: meta(planetest.Alice, fmt.Sprintf("vss-%d", 9-i)), VPC: vpcs[i%3], Gateway: fmt.Sprintf("vpn-%d", i%3), Name: fmt.Sprintf("name-%d", i%2),
+			Protocol: resource.UDP, Port: uint16(1194 + i), Pool: netip.MustParsePrefix(fmt.Sprintf("172.16.%d.0/24", i)), Cipher: dataplane.SSLAES128})
+	}
+	for i := range 9 {
+		put(&resource.SSLCertificate{Meta: meta(planetest.Alice, fmt.Sprintf("vsc-%d", 9-i)), VPC: vpcs[i%3], Server: fmt.Sprintf("vss-%d", 9-i%3), Name: fmt.Sprintf("name-%d", i%2)})
 	}
 	v := w.DB.View()
 	file(t, w, v.VPCs.All())

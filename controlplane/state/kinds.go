@@ -301,7 +301,7 @@ var kinds = []registered{
 			{Of: resource.KindVPC, Reason: fault.VPCHasVPNGateway, Index: ByVPC},
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVPC, Within: true,
 				Keep: func(g *resource.VPNGateway, of resource.Resource) bool { return g.VSwitch == of.Metadata().ID }}},
-		Barred: []fault.Reason{fault.VPNGatewayHasConnections},
+		Barred: []fault.Reason{fault.VPNGatewayHasConnections, fault.VPNGatewayHasSSLServers},
 		Refers: func(g *resource.VPNGateway, to func(resource.Kind, string)) {
 			to(resource.KindVPC, g.VPC)
 			to(resource.KindVSwitch, g.VSwitch)
@@ -358,6 +358,42 @@ var kinds = []registered{
 			to(resource.KindVPC, r.VPC)
 			to(resource.KindVPNGateway, r.Gateway)
 			to(resource.KindVPNConnection, r.Connection)
+		},
+	},
+	Kind[*resource.SSLServer]{
+		Name: resource.KindSSLServer, Noun: "SSL-VPN server", Table: func(v *View) **Table[*resource.SSLServer] { return &v.SSLServers },
+		Indexes: []Index[*resource.SSLServer]{byAccount[*resource.SSLServer](), byRegion[*resource.SSLServer](),
+			one(ByVPC, func(s *resource.SSLServer) string { return s.VPC }),
+			one(ByGateway, func(s *resource.SSLServer) string { return s.Gateway })},
+		NotFound: fault.SSLServerNotFound, InTransition: fault.VPNGatewayConfiguring,
+		GroupOf: func(v *View, s *resource.SSLServer) resource.Resource { return found(v.VPNGateways.Get(s.Gateway)) },
+		Quotas: []Quota[*resource.SSLServer]{
+			{Name: "ssl_vpn_servers_per_gateway", Default: 1, Counts: "SSL-VPN servers of a VPN gateway", Reason: fault.QuotaSSLServer, Index: ByGateway}}, // of today's API
+		Blocks: []Block[*resource.SSLServer]{
+			{Of: resource.KindVPNGateway, Reason: fault.VPNGatewayHasSSLServers, Index: ByGateway}},
+		Refers: func(s *resource.SSLServer, to func(resource.Kind, string)) {
+			to(resource.KindVPC, s.VPC)
+			to(resource.KindVPNGateway, s.Gateway)
+		},
+	},
+	Kind[*resource.SSLCertificate]{
+		Name: resource.KindSSLCertificate, Noun: "SSL-VPN client certificate", Table: func(v *View) **Table[*resource.SSLCertificate] { return &v.SSLCertificates },
+		Indexes: []Index[*resource.SSLCertificate]{byAccount[*resource.SSLCertificate](), byRegion[*resource.SSLCertificate](),
+			one(ByVPC, func(c *resource.SSLCertificate) string { return c.VPC }),
+			one(ByServer, func(c *resource.SSLCertificate) string { return c.Server })},
+		NotFound: fault.SSLCertificateNotFound, InTransition: fault.VPNGatewayConfiguring,
+		GroupOf: func(v *View, c *resource.SSLCertificate) resource.Resource {
+			s, ok := v.SSLServers.Get(c.Server)
+			if !ok {
+				return nil
+			}
+			return found(v.VPNGateways.Get(s.Gateway))
+		},
+		Quotas: []Quota[*resource.SSLCertificate]{ // not documented; a client needs one of its own
+			{Name: "ssl_vpn_certificates_per_server", Default: 1000, Counts: "client certificates of an SSL-VPN server", Reason: fault.QuotaSSLCertificate, Index: ByServer}},
+		Refers: func(c *resource.SSLCertificate, to func(resource.Kind, string)) {
+			to(resource.KindVPC, c.VPC)
+			to(resource.KindSSLServer, c.Server)
 		},
 	},
 	Kind[*resource.TagSet]{

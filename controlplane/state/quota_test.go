@@ -55,6 +55,12 @@ var samples = map[string]func(i int) resource.Resource{
 	"vpn_connections_per_gateway": func(i int) resource.Resource {
 		return &resource.VPNConnection{Meta: meta("vco", i), Gateway: "g", IKE: resource.IKEConfig{IKE: dataplane.IKE{Version: 1, Proposal: proposal}}, IPsec: dataplane.ESP{Proposal: proposal}}
 	},
+	"ssl_vpn_servers_per_gateway": func(i int) resource.Resource {
+		return &resource.SSLServer{Meta: meta("vss", i), Gateway: "g", Cipher: dataplane.SSLAES128}
+	},
+	"ssl_vpn_certificates_per_server": func(i int) resource.Resource {
+		return &resource.SSLCertificate{Meta: meta("vsc", i), Server: "s"}
+	},
 	"vpn_routes_per_gateway": func(i int) resource.Resource { return &resource.VPNRoute{Meta: meta("r", i), Gateway: "g"} },
 	"vpn_policy_routes_per_gateway": func(i int) resource.Resource {
 		return &resource.VPNRoute{Meta: meta("r", i), Gateway: "g", Source: anyBlock}

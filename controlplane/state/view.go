@@ -30,9 +30,10 @@ const (
 	ByNATPackage = "natPackage" // elastic IP: id of the NAT bandwidth package that it is a part of
 	ByPublicNet  = "publicNet"  // elastic IP, VPN gateway: name of its public network
 
-	ByGateway         = "gateway"         // VPN connection, VPN route: VPN gateway id; NAT bandwidth package: NAT gateway id
+	ByGateway         = "gateway"         // VPN connection, VPN route, SSL-VPN server: VPN gateway id; NAT bandwidth package: NAT gateway id
 	ByCustomerGateway = "customerGateway" // VPN connection: customer gateway id
 	ByConnection      = "connection"      // VPN route: VPN connection id
+	ByServer          = "server"          // SSL-VPN client certificate: SSL-VPN server id
 	ByPublished       = "published"       // VPN route that is in the VPC's route table: Key(VPC, destination)
 	ByTag             = "tag"             // tag set: Key(account, region, tag key)
 	ByUser            = "user"            // access key: id of the user whose it is
@@ -87,6 +88,8 @@ type View struct {
 	CustomerGateways *Table[*resource.CustomerGateway]
 	VPNConnections   *Table[*resource.VPNConnection]
 	VPNRoutes        *Table[*resource.VPNRoute]
+	SSLServers       *Table[*resource.SSLServer]
+	SSLCertificates  *Table[*resource.SSLCertificate]
 	TagSets          *Table[*resource.TagSet]
 	Accounts         *Table[*resource.Account]
 	AccessKeys       *Table[*resource.AccessKey]
@@ -97,7 +100,9 @@ type View struct {
 }
 
 // HoldsSecrets says whether there is anything sealed.
-func (v *View) HoldsSecrets() bool { return v.AccessKeys.Len() > 0 || v.VPNConnections.Len() > 0 }
+func (v *View) HoldsSecrets() bool {
+	return v.AccessKeys.Len() > 0 || v.VPNConnections.Len() > 0 || v.SSLServers.Len() > 0
+}
 
 // one is an index with a single key; a resource whose key is empty is not in it.
 func one[R resource.Resource](name string, key func(R) string) Index[R] {

@@ -26,7 +26,8 @@ var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 //
 // Subnets of the two sides may overlap, and those of other connections and the
 // VPC's blocks, too: what lies in a VSwitch stays there, and of tunnels the one
-// with the longer prefix is taken.
+// with the longer prefix is taken. Remote subnets do not overlap the addresses of
+// SSL-VPN clients.
 //
 // Reasons, in this order: VPNLocalSubnets, VPNRemoteSubnets,
 // VPNConnectionExists, ParameterInvalid, those of checkConflicts, VPNHealthCheck, VPNBGP,
@@ -36,6 +37,9 @@ func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resour
 		return err
 	}
 	if err := checkSubnets(x.RemoteSubnets, fault.VPNRemoteSubnets); err != nil {
+		return err
+	}
+	if err := outsidePools(v, x); err != nil {
 		return err
 	}
 	for other := range v.VPNConnections.By(state.ByGateway, x.Gateway).All() {

@@ -47,8 +47,8 @@ type NewGateway struct {
 // CreateVpnGateway). An order of a prepaid one counts as paid at once.
 //
 // Reasons, in this order: RegionNotFound, VPCNotFound, VSwitchNotFound,
-// PeriodMissing, VPNGatewayExists, VPNUnavailable, NoFreeElasticIP,
-// VPCInTransition, TagDuplicate, QuotaTag.
+// PeriodMissing, VPNNothingOn, VPNGatewayExists, VPNUnavailable, SSLUnavailable,
+// NoFreeElasticIP, VPCInTransition, TagDuplicate, QuotaTag.
 func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gateway) (NewGateway, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (NewGateway, error) {
 		vpc, err := lookup.In(s.settings, c, tx.VPCs, in.Region, in.VPC)
@@ -63,11 +63,21 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		if in.Prepaid && in.Period == 0 {
 			return NewGateway{}, fault.New(fault.PeriodMissing, "a prepaid gateway needs a period in months")
 		}
+		if !in.IPsec && !in.SSL {
+			return NewGateway{}, fault.New(fault.VPNNothingOn, "a VPN gateway has IPsec, SSL-VPN or both")
+		}
 		for other := range tx.VPNGateways.By(state.ByVPC, vpc.ID).All() {
 			return NewGateway{}, fault.New(fault.VPNGatewayExists, "VPC %s has VPN gateway %s; a VPC has at most one", vpc.ID, other.ID)
 		}
-		if _, err := s.plane.VPNPath(); err != nil {
-			return NewGateway{}, fault.Explained(fault.VPNUnavailable, "%v", err)
+		if in.IPsec {
+			if _, err := s.plane.VPNPath(); err != nil {
+				return NewGateway{}, fault.Explained(fault.VPNUnavailable, "%v", err)
+			}
+		}
+		if in.SSL {
+			if err := s.plane.SSLAvailable(); err != nil {
+				return NewGateway{}, fault.Explained(fault.SSLUnavailable, "%v", err)
+			}
 		}
 		public, ok := s.settings.PublicNetworkOf(vpc.Region)
 		if !ok {
@@ -170,11 +180,11 @@ func (s *Service) ModifyGateway(ctx context.Context, c identity.Caller, in Gatew
 	return s.gatewayStatus(s.db.View(), g), nil
 }
 
-// DeleteGateway deletes a gateway without connections, with its routes
-// (DeleteVpnGateway). Its public address goes back to the pool.
+// DeleteGateway deletes a gateway without connections and SSL-VPN servers, with its
+// routes (DeleteVpnGateway). Its public address goes back to the pool.
 //
-// Reasons, in this order: RegionNotFound, VPNGatewayNotFound,
-// VPNGatewayHasConnections, VPNGatewayPrepaid, VPNGatewayConfiguring.
+// Reasons, in this order: RegionNotFound, VPNGatewayNotFound, VPNGatewayHasConnections,
+// VPNGatewayHasSSLServers, VPNGatewayPrepaid, VPNGatewayConfiguring.
 func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, err := lookup.In(s.settings, c, tx.VPNGateways, region, id)

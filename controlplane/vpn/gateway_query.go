@@ -40,7 +40,7 @@ func (s *Service) Gateways(c identity.Caller, q GatewayQuery) (state.Listing[Gat
 	v := s.db.View()
 	var keep func(g *resource.VPNGateway) bool
 	if len(q.VPCs)+len(q.Phases) > 0 {
-		keep = func(g *resource.VPNGateway) bool { return q.VPCs.Allows(g.VPC) && q.Phases.Allows(s.phase(g)) }
+		keep = func(g *resource.VPNGateway) bool { return q.VPCs.Allows(g.VPC) && q.Phases.Allows(s.phase(v, g)) }
 	}
 	item := func(g *resource.VPNGateway) GatewayStatus { return s.gatewayStatus(v, g) }
 	return state.SelectOwn(v.VPNGateways, c.Account, q.Region, q.Page, state.Filed(v, q.Labelled, keep), item,
@@ -58,12 +58,31 @@ func (s *Service) Gateway(c identity.Caller, region, id string) (GatewayStatus, 
 	return s.gatewayStatus(v, g), nil
 }
 
-func (s *Service) phase(g *resource.VPNGateway) resource.Phase {
-	return g.Phase(s.db.Observed.Applied(g.VPC))
+// phase is that of a gateway with its SSL-VPN servers and their certificates, which have no
+// state of their own: it is changing as long as the dataplane makes, changes or deletes one.
+func (s *Service) phase(v *state.View, g *resource.VPNGateway) resource.Phase {
+	applied := s.db.Observed.Applied(g.VPC)
+	if p := g.Phase(applied); p != resource.Ready || !g.SSL {
+		return p
+	}
+	if s.db.Observed.Deleting(g.VPC, resource.KindSSLServer) || s.db.Observed.Deleting(g.VPC, resource.KindSSLCertificate) {
+		return resource.Changing
+	}
+	for x := range v.SSLServers.By(state.ByGateway, g.ID).All() {
+		if x.Phase(applied) != resource.Ready {
+			return resource.Changing
+		}
+		for c := range v.SSLCertificates.By(state.ByServer, x.ID).All() {
+			if c.Phase(applied) != resource.Ready {
+				return resource.Changing
+			}
+		}
+	}
+	return resource.Ready
 }
 
 func (s *Service) gatewayStatus(v *state.View, g *resource.VPNGateway) GatewayStatus {
-	st := GatewayStatus{VPNGateway: g, Phase: s.phase(g)}
+	st := GatewayStatus{VPNGateway: g, Phase: s.phase(v, g)}
 	for x := range v.VPNConnections.By(state.ByGateway, g.ID).All() {
 		st.BGP = st.BGP || x.BGP.Enabled
 	}

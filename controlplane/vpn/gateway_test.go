@@ -158,7 +158,7 @@ func TestAddressesAreDrawnOnce(t *testing.T) {
 			t.Fatalf("elastic IP %s has the gateway's address", e.ID)
 		}
 	}
-	_, err := s.VPN.CreateGateway(ctx, planetest.Alice, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC})
+	_, err := s.VPN.CreateGateway(ctx, planetest.Alice, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC, IPsec: true})
 	planetest.Refused(t, err, fault.NoFreeElasticIP)
 	succeeds(t, s.VPN.DeleteGateway(ctx, planetest.Alice, planetest.Region, s.gateway))
 	if e := s.NewEIP(planetest.Alice); e.Address != g {
@@ -192,7 +192,7 @@ func TestGatewayPhases(t *testing.T) {
 			t.Error("a change to what is there was written")
 		}
 
-		made := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.readyVPC()})
+		made := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.readyVPC(), IPsec: true})
 		if g, _ := s.VPN.Gateway(planetest.Alice, planetest.Region, made.ID); g.Phase != resource.Creating {
 			t.Errorf("a new gateway is in phase %v", g.Phase)
 		}
@@ -222,7 +222,7 @@ func (s *site) readyVPC() string {
 // A second gateway has to wait until the kernel has let the first one go.
 func TestCreateGatewayAfterAnother(t *testing.T) {
 	s := newSite(t)
-	in := vpn.Gateway{Region: planetest.Region, VPC: s.vpc}
+	in := vpn.Gateway{Region: planetest.Region, VPC: s.vpc, IPsec: true}
 	s.Stalled(func() {
 		succeeds(t, s.VPN.DeleteGateway(ctx, planetest.Alice, planetest.Region, s.gateway))
 		_, err := s.VPN.CreateGateway(ctx, planetest.Alice, in)
@@ -262,7 +262,7 @@ func TestDeleteGateway(t *testing.T) {
 
 func TestPrepaidGatewayStaysUntilItEnds(t *testing.T) {
 	s := newSite(t)
-	made := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC, Prepaid: true, Period: 3})
+	made := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC, IPsec: true, Prepaid: true, Period: 3})
 	remove := func() error { return s.VPN.DeleteGateway(ctx, planetest.Alice, planetest.Region, made.ID) }
 	planetest.Refused(t, remove(), fault.VPNGatewayPrepaid)
 	g, _ := s.DB.View().VPNGateways.Get(made.ID)
@@ -304,7 +304,7 @@ func TestGatewaysSurviveARestart(t *testing.T) {
 
 func TestGatewayQuery(t *testing.T) {
 	s := newSite(t)
-	second := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC}).ID
+	second := s.create(t, vpn.Gateway{Region: planetest.Region, VPC: s.VPC(planetest.Alice, "10.0.0.0/16").VPC, IPsec: true}).ID
 	ids := func(c identity.Caller, q vpn.GatewayQuery) string {
 		t.Helper()
 		if q.Region == "" {

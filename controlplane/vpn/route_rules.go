@@ -19,7 +19,7 @@ func checkRoute(v *state.View, r *resource.VPNRoute) error {
 	if err := network.Routable(r.Destination); err != nil {
 		return err
 	}
-	if err := network.OutsideVSwitches(v, r.VPC, r.Destination); err != nil {
+	if err := network.NotDirect(v, r.VPC, r.Destination); err != nil {
 		return err
 	}
 	if _, ok := v.VPNRoutes.Get(r.ID); ok {

@@ -12,7 +12,7 @@ func (s *Service) gatewayReady(v *state.View, g *resource.VPNGateway) error {
 }
 
 // configured refuses a change while the dataplane still follows one of the gateway,
-// of a connection of it, or of a route.
+// of a connection of it, of a route, an SSL-VPN server or a certificate of one.
 func (s *Service) configured(v *state.View, g *resource.VPNGateway) error {
 	if err := s.gatewayReady(v, g); err != nil {
 		return err
@@ -20,5 +20,17 @@ func (s *Service) configured(v *state.View, g *resource.VPNGateway) error {
 	if err := state.AllReady(s.db.Observed, v.VPNConnections, g.VPC, v.VPNConnections.By(state.ByGateway, g.ID)); err != nil {
 		return err
 	}
-	return state.AllReady(s.db.Observed, v.VPNRoutes, g.VPC, v.VPNRoutes.By(state.ByGateway, g.ID))
+	if err := state.AllReady(s.db.Observed, v.VPNRoutes, g.VPC, v.VPNRoutes.By(state.ByGateway, g.ID)); err != nil {
+		return err
+	}
+	servers := v.SSLServers.By(state.ByGateway, g.ID)
+	if err := state.AllReady(s.db.Observed, v.SSLServers, g.VPC, servers); err != nil {
+		return err
+	}
+	for x := range servers.All() {
+		if err := state.AllReady(s.db.Observed, v.SSLCertificates, g.VPC, v.SSLCertificates.By(state.ByServer, x.ID)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
