@@ -159,6 +159,9 @@ func assign(v reflect.Value, tag string, path []string, value string) bool {
 
 // TestClientsSDK calls by github.com/aliyun/alibaba-cloud-sdk-go, which signs by HMAC-SHA1.
 func TestClientsSDK(t *testing.T) {
+	if testing.Short() {
+		t.Skip("calls every action: make test-clients")
+	}
 	noProxy(t)
 	client, err := vpc.NewClientWithOptions(planetest.Region, sdk.NewConfig().WithScheme("HTTP").WithAutoRetry(false), credentials.NewAccessKeyCredential(planetest.Alice.AccessKeyID, clientSecret))
 	if err != nil {
@@ -204,6 +207,9 @@ func testCommonRequest(t *testing.T, client *vpc.Client, s *clientSite, action s
 // TestClientsSDKv6 calls by github.com/alibabacloud-go/vpc-20160428/v6, which signs by
 // ACS3-HMAC-SHA256.
 func TestClientsSDKv6(t *testing.T) {
+	if testing.Short() {
+		t.Skip("calls every action: make test-clients")
+	}
 	noProxy(t)
 	for _, action := range slices.Sorted(maps.Keys(actions)) {
 		t.Run(action, func(t *testing.T) {
@@ -394,6 +400,9 @@ type nodeResult struct {
 // TestClientsNode calls by the npm packages @alicloud/pop-core, which signs by HMAC-SHA1,
 // GET and POST, and @alicloud/vpc20160428, which signs by ACS3-HMAC-SHA256.
 func TestClientsNode(t *testing.T) {
+	if testing.Short() {
+		t.Skip("calls every action: make test-clients")
+	}
 	const root = "../.."
 	modules, err := filepath.Abs(root + "/build/clients/node_modules")
 	if err != nil {

@@ -11,9 +11,13 @@ import (
 	"sluice/dataplane/session"
 )
 
-// onAndOff runs a test with the shortcut and without: what passes is the same.
+// onAndOff runs a test with the shortcut and without: what passes is the same. A short run
+// has it only as gateways have it by default.
 func onAndOff(t *testing.T, test func(t *testing.T, shortcut bool)) {
 	for _, on := range []bool{true, false} {
+		if testing.Short() && !on {
+			continue
+		}
 		t.Run(fmt.Sprintf("shortcut=%v", on), func(t *testing.T) {
 			t.Parallel()
 			test(t, on)

@@ -101,6 +101,9 @@ func charonOf(t *testing.T, runDir, address string) int {
 // A network has two VPN gateways, each with a site. Both carry; when one dies, the other
 // goes on, and nothing that was for the dead one's site leaves in clear.
 func TestTwoVPNGateways(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	if _, err := os.Stat(strongswan.Program); err != nil {
 		t.Skip(err)

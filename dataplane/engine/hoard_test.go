@@ -55,6 +55,9 @@ func TestUnfinishedFragments(t *testing.T) {
 // However many senders a host makes up, its VSwitch remembers no more of them than it has
 // addresses, and others go on.
 func TestMadeUpSenders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	s := newSite(t)
 	e := s.engine(t)
 	n := s.network(t)

@@ -278,6 +278,9 @@ func TestFlushEndsPaths(t *testing.T) {
 // A flow that only the shortcut carries is not forgotten by conntrack, whether
 // it is answered or not.
 func TestConntrackIsKeptAwake(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	const lifetime, timeout = 1500 * time.Millisecond, 3 * time.Second
 	p := newPopulatedWith(t, true, session.Options{Lifetime: lifetime}, func(n *dataplane.Network) { n.Timeouts.UDP = timeout })
 	ns := inNetwork(t, p.n.ID)

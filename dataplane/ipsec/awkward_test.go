@@ -22,6 +22,9 @@ var awkwardIDs = []string{
 
 // Every key and every identity is taken as it is written.
 func TestAwkwardKeysAndIdentities(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		for version := 1; version <= 2; version++ {
 			for i, key := range awkwardKeys {

@@ -11,6 +11,9 @@ import (
 // Whatever somebody else has charon unload or change, by swanctl as operators do, what
 // is established goes on, and can be negotiated again.
 func TestOthersReload(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		c := usual()
 		l.answer(c)

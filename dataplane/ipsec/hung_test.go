@@ -15,6 +15,9 @@ import (
 // A charon that lives and does nothing any more is not waited for: it is ended, and
 // nobody says meanwhile that the tunnel is up, once it is known.
 func TestCharonHangs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		l.m.waits.answer = 2 * time.Second
 		c := usual()

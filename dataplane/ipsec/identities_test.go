@@ -416,6 +416,9 @@ func TestOwners(t *testing.T) {
 // has with the gateway; and what the gateway has begun does not notice when others
 // come, change and go.
 func TestSiblings(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		for _, version := range []int{1, 2} {
 			c := usual()

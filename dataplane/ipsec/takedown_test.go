@@ -86,6 +86,9 @@ var midways = []midway{
 // it is changed, and whichever answer is lost on the way: neither has an IKE_SA
 // of before afterwards, and it can be brought back at once. SLUICE_ROUNDS is how often, SLUICE_SEED what is tried.
 func TestRemovedMidway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	rounds, seed := 5, uint64(time.Now().UnixNano())
 	if n, err := strconv.Atoi(os.Getenv("SLUICE_ROUNDS")); err == nil {
 		rounds = n
@@ -205,6 +208,9 @@ func (l *lab) neitherHas() error {
 
 // A peer that is gone keeps nobody from being removed, or changed.
 func TestRemovedWithoutPeer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		l.hurry()
 		c := usual()

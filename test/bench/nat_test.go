@@ -49,6 +49,9 @@ func (l *lineup) forwards(t *testing.T) error {
 
 // Every contender forwards, and nothing is left of it.
 func TestContendersForward(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	r := newTestRun(t)
 	err := r.withLineup(t.Context(), append(r.natContenders(), bridged()...), func(l *lineup) error { return l.forwards(t) })
 	if err != nil {

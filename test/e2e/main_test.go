@@ -33,8 +33,8 @@ type gateway struct {
 	others   *labs
 }
 
-// gateways are those that all tests share, with the shortcut and without; each
-// test makes a VPC of its own on each.
+// gateways are those that all tests share, with the shortcut and without, which a short
+// run leaves out; each test makes a VPC of its own on each.
 var gateways []*gateway
 
 // onAndOff runs a test on both gateways, at the same time: what passes and what
@@ -94,6 +94,9 @@ func run(m *testing.M) (code int, err error) {
 	go labs.downOnSignal()
 	var watches []*watch
 	for _, shortcut := range []bool{true, false} {
+		if testing.Short() && !shortcut {
+			continue
+		}
 		g, err := labs.up(ctx, "e2e", shortcut, extraConfig)
 		if err != nil {
 			return 0, err

@@ -369,6 +369,9 @@ func (n *network) killSpeaker(t *testing.T) {
 // TestVPNLearnedIsHeld: what goes to a destination that a peer has told of does not leave
 // by the NAT gateway when the session is lost, on whichever side, or both.
 func TestVPNLearnedIsHeld(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	g := gateways[0].another(t, "held", "")
 	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")

@@ -48,6 +48,9 @@ func (n *network) masquerade(t *testing.T, s *site) (*endpoint, *site) {
 
 // TestVPNBehindNAT: a site behind a NAT begins; ESP goes in UDP, by port 4500.
 func TestVPNBehindNAT(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
 	h := n.host(t, 0, "172.16.1.10")

@@ -13,6 +13,9 @@ import (
 
 // TestDownAfterUpWasKilled kills sluicectl lab up at several points of its way.
 func TestDownAfterUpWasKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	requireRoot(t)
 	o := programs(t)
 	file := func(path ...string) func(l *Lab) bool {
