@@ -28,23 +28,27 @@ public:
     namespace: {{.Namespace}}
     prefix: {{.Prefix}}
     gateway: {{.Gateway}}
-    pool: [{{.First}}-{{.Last}}]
+    pool: [{{.First}}-{{.Last}}{{.More}}]
 `))
 
 // RunDir returns the directory of the daemon's sockets and ownership marks.
 func (l *Lab) RunDir() string { return filepath.Join(l.Dir, "run") }
 
-func (l *Lab) writeConfig(s *state, extra string) error {
+func (l *Lab) writeConfig(s *state, o Options) error {
 	var text strings.Builder
+	prefix, more := PublicPrefix, ""
+	if o.ManyPublic {
+		prefix, more = WidePrefix, ", 203.0.114.0-203.0.127.254"
+	}
 	err := configTemplate.Execute(&text, map[string]any{
 		"Lab": l, "Listen": s.Listen, "TLS": s.TLS, "Region": s.Region, "RunDir": l.RunDir(),
 		"Bridge": PublicBridge, "Namespace": l.namespace(InternetHost),
-		"Prefix": PublicPrefix, "Gateway": PublicGateway, "First": PoolFirst, "Last": PoolLast,
+		"Prefix": prefix, "Gateway": PublicGateway, "First": PoolFirst, "Last": PoolLast, "More": more,
 	})
 	if err != nil {
 		return err
 	}
-	text.WriteString(extra)
+	text.WriteString(o.ExtraConfig)
 	return os.WriteFile(l.ConfigFile(), []byte(text.String()), 0o600)
 }
 

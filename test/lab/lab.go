@@ -21,6 +21,7 @@ const (
 // The public network of every lab: documentation addresses, RFC 5737.
 var (
 	PublicPrefix  = netip.MustParsePrefix("203.0.113.0/24")
+	WidePrefix    = netip.MustParsePrefix("203.0.112.0/20") // PublicPrefix is in it
 	PublicGateway = netip.MustParseAddr("203.0.113.1")
 	PoolFirst     = netip.MustParseAddr("203.0.113.10") // elastic IPs are allocated from here
 	PoolLast      = netip.MustParseAddr("203.0.113.250")
@@ -42,6 +43,9 @@ type Options struct {
 	Listen    string // host:port of the API; default a free port of 127.0.0.1
 	Region    string // that clients are told; default DefaultRegion
 	TLS       bool   // the API speaks HTTPS, by certificates that sluiced makes
+	// ManyPublic has sluiced allocate 3,583 elastic IPs more, from WidePrefix. The Internet
+	// knows only those of PublicPrefix.
+	ManyPublic bool
 	// ExtraConfig is YAML that is put below the lab's own configuration of
 	// sluiced, which sets listen, data_dir, run_dir, admin_socket, regions and
 	// public.
@@ -166,7 +170,7 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 		err = l.makeInternet(ctx)
 	}
 	if err == nil {
-		err = l.writeConfig(s, o.ExtraConfig)
+		err = l.writeConfig(s, o)
 	}
 	if err == nil {
 		err = l.StartDaemon(ctx)
