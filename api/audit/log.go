@@ -3,35 +3,31 @@ package audit
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 	"gopkg.in/natefinch/lumberjack.v2"
-
-	"sluice/errtext"
 )
 
 // Name is that of the file that is written; older ones have the time of their end in it.
 const Name = "audit.log"
 
 const (
-	maxPending  = 4 << 20               // bytes that wait for the disk
-	chunk       = 256 << 10             // of one write to the file
-	patience    = time.Second           // of a call whose line is being written
-	gather      = 50 * time.Millisecond // in which lines that nobody waits for come together
-	retry       = time.Second           // after a write that has failed
-	rotateAfter = 24 * time.Hour        // a file's first line is at most that much older than its last one
-	look        = time.Minute           // between looks whether that is so, and whether the file is where it was
-	strangers   = rate.Limit(100)       // lines a second of calls that nobody has signed
-	burst       = 1000
+	maxPending = 4 << 20               // bytes that wait for the disk
+	chunk      = 256 << 10             // of one write to the file
+	patience   = time.Second           // of a call whose line is being written
+	gather     = 50 * time.Millisecond // in which lines that nobody waits for come together
+	retry      = time.Second           // after a write that has failed
+	strangers  = rate.Limit(100)       // lines a second of calls that nobody has signed
+	burst      = 1000
+	// Of all that the log has room for, calls that nobody has signed may fill this part in a
+	// day, so that who has something to hide does not push it out within days.
+	strangersPart = 10
 )
 
 // Config is what a Log needs.
@@ -49,7 +45,8 @@ type Config struct {
 //
 // Lines are gathered for a moment, and while the ones before are being written, so that
 // many calls share a write. A call that changes something waits until its line is in the
-// file, which is at once, for patience at most; others don't wait at all. What the disk does not take is kept and
+// file, which is at once, for patience at most; others don't wait at all, and nobody does while
+// a write takes longer than that. What the disk does not take is kept and
 // tried again, up to maxPending; beyond that, calls go on and are counted as missed, and
 // the next line says how many.
 type Log struct {
@@ -61,6 +58,8 @@ type Log struct {
 	waiting int    // bytes of next and of what could not be written so far
 	missed  uint64 // calls since the last line that are not in the log
 	limit   *rate.Limiter
+	room    *rate.Limiter // bytes of the same calls
+	stuck   uint64        // missed of stats, and one, when a write was found to last; 0 while none does
 	stats   Stats
 	grown   chan struct{} // is closed when the file has grown
 
@@ -68,6 +67,8 @@ type Log struct {
 	soon chan struct{} // there are lines
 	disk sync.Mutex    // while the file may get another name
 	// Of the goroutine that writes.
+	is      fs.FileInfo // the file after the last write to it; nil if that is not known
+	looks   int
 	rest    []byte // of lines that could not be written
 	failing bool
 	lost    uint64 // missed of stats when it began to fail
@@ -86,7 +87,7 @@ type Stats struct {
 	Recorded    uint64 // lines that were taken
 	Missed      uint64 // calls for which there was no room, since the disk takes no more
 	Strangers   uint64 // calls without a valid signature that were too many
-	Failing     bool   // the last write has failed
+	Failing     bool   // the last write has failed, or the present one lasts
 	WriteErrors uint64
 }
 
@@ -99,9 +100,11 @@ func Open(c Config) (*Log, error) {
 		Config: c,
 		file: &lumberjack.Logger{
 			Filename: filepath.Join(c.Dir, Name),
-			MaxSize:  c.MaxSize, MaxBackups: c.Files, MaxAge: int(c.Keep / (24 * time.Hour)),
+			MaxSize:  c.MaxSize, MaxBackups: c.Files,
 		},
-		next: newBatch(), limit: rate.NewLimiter(strangers, burst), grown: make(chan struct{}), wake: make(chan struct{}, 1), soon: make(chan struct{}, 1),
+		next: newBatch(), limit: rate.NewLimiter(strangers, burst),
+		room:  rate.NewLimiter(rate.Limit(float64(c.MaxSize<<20)*float64(c.Files)/strangersPart/(24*time.Hour).Seconds()), c.MaxSize<<20/2),
+		grown: make(chan struct{}), wake: make(chan struct{}, 1), soon: make(chan struct{}, 1),
 	}
 	torn, err := torn(l.file.Filename)
 	if err != nil {
@@ -113,25 +116,6 @@ func Open(c Config) (*Log, error) {
 	return l, nil
 }
 
-// torn says whether a file's last line has no end: the daemon was killed while it wrote.
-func torn(path string) (bool, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil || size == 0 {
-		return false, err
-	}
-	var last [1]byte
-	_, err = f.ReadAt(last[:], size-1)
-	return last[0] != '\n', err
-}
-
 // String names the task.
 func (*Log) String() string { return "audit log" }
 
@@ -141,7 +125,7 @@ func (l *Log) Record(e *Event) {
 	if l.Writes && !e.Writes && e.ErrorCode == "" {
 		return
 	}
-	b, first := l.add(e)
+	b, first, stuck := l.add(e)
 	waits := e.Writes && e.Identity.Type != Unverified
 	switch {
 	case b == nil:
@@ -151,7 +135,7 @@ func (l *Log) Record(e *Event) {
 	case first:
 		signal(l.soon)
 	}
-	if !waits {
+	if !waits || stuck {
 		return
 	}
 	t := time.NewTimer(patience)
@@ -159,6 +143,24 @@ func (l *Log) Record(e *Event) {
 	select {
 	case <-b.tried:
 	case <-t.C:
+		l.lasts(b)
+	}
+}
+
+// lasts notes that a batch waits for longer than is usual: the disk has taken the write
+// before, and does not come back.
+func (l *Log) lasts(b *batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-b.tried: // just now
+		return
+	default:
+	}
+	l.stats.Failing = true
+	if l.stuck == 0 {
+		l.stuck = l.stats.Missed + 1
+		l.Log.Error("the audit log is not written: the disk does not answer; calls are answered all the same, and recorded later as far as there is room", "dir", l.Dir)
 	}
 }
 
@@ -169,27 +171,34 @@ func signal(to chan<- struct{}) {
 	}
 }
 
-// add puts an event's line into the next batch, and returns that, and whether it is the
-// first there; nil if there is no room for it.
-func (l *Log) add(e *Event) (b *batch, first bool) {
+// add puts an event's line into the next batch, and returns that, whether it is the
+// first there, and whether the write before lasts; nil if there is no room for it.
+func (l *Log) add(e *Event) (b *batch, first, stuck bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e.Identity.Type == Unverified && !l.limit.AllowN(l.Now(), 1) {
+	stranger := e.Identity.Type == Unverified
+	if stranger && !l.limit.AllowN(l.Now(), 1) {
 		l.missed++
 		l.stats.Strangers++
-		return nil, false
+		return nil, false, false
 	}
 	if l.waiting > maxPending {
 		l.missed++
 		l.stats.Missed++
-		return nil, false
+		return nil, false, false
 	}
 	before := len(l.next.text)
-	l.next.text = e.appendTo(l.next.text, l.missed)
-	l.waiting += len(l.next.text) - before
+	text := e.appendTo(l.next.text, l.missed)
+	if stranger && !l.room.AllowN(l.Now(), len(text)-before) {
+		l.missed++
+		l.stats.Strangers++
+		return nil, false, false
+	}
+	l.next.text = text
+	l.waiting += len(text) - before
 	l.missed = 0
 	l.stats.Recorded++
-	return l.next, before == 0
+	return l.next, before == 0, l.stuck > 0
 }
 
 // Stats returns what was done so far.
@@ -241,7 +250,9 @@ func (l *Log) write() bool {
 		}
 		var n int
 		l.disk.Lock()
+		l.reopen()
 		n, err = l.file.Write(part)
+		l.is = l.stat()
 		l.disk.Unlock()
 		// A line that is in the file in part is gone on with where it ends.
 		l.rest = l.rest[n:]
@@ -279,32 +290,22 @@ func (l *Log) wrote(b *batch, err error) {
 	if len(l.rest) == 0 && cap(b.text) <= chunk && len(l.next.text) == 0 {
 		l.next.text = b.text[:0]
 	}
-	missed := l.stats.Missed
-	l.mu.Unlock()
+	missed, stuck := l.stats.Missed, l.stuck
+	l.stuck = 0
 	close(b.tried)
+	l.mu.Unlock()
+	failing := l.failing || stuck > 0 // as has been said
+	if !l.failing {
+		l.lost = missed
+		if stuck > 0 {
+			l.lost = stuck - 1
+		}
+	}
 	switch {
 	case err != nil && !l.failing:
-		l.lost = missed
 		l.Log.Error("the audit log cannot be written; calls are answered all the same, and recorded later as far as there is room", "dir", l.Dir, "error", err)
-	case err == nil && l.failing:
+	case err == nil && failing:
 		l.Log.Info("the audit log is written again", "dir", l.Dir, "calls_not_recorded", missed-l.lost)
 	}
 	l.failing = err != nil
-}
-
-// look begins a new file if the oldest line is too old, and opens the file anew, so that
-// one that somebody has moved away or removed is made again.
-func (l *Log) look() {
-	l.disk.Lock()
-	defer l.disk.Unlock()
-	first, err := begun(l.file.Filename)
-	switch {
-	case err == nil && l.Now().Sub(first) > rotateAfter:
-		err = l.file.Rotate()
-	case err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF):
-		err = l.file.Close()
-	}
-	if err != nil && !l.failing {
-		l.Log.Warn("the audit log cannot be looked after", "dir", l.Dir, "error", errtext.Of(err))
-	}
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -201,6 +202,152 @@ func TestLook(t *testing.T) {
 	w.Record(call(1))
 	if err := numbered(w.names(t, Filter{}), 0, 2); err != nil {
 		t.Error(err)
+	}
+}
+
+// What somebody does to the file while it is written costs no line that comes after: it goes
+// on under its name, for its owner alone, and what was done is said.
+func TestFileTaken(t *testing.T) {
+	for name, take := range map[string]func(path string) error{
+		"removed":         os.Remove,
+		"moved":           func(path string) error { return os.Rename(path, path+".1") },
+		"emptied":         func(path string) error { return os.Truncate(path, 0) },
+		"with its folder": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
+		"moved, and another made": func(path string) error {
+			return errors.Join(os.Rename(path, path+".1"), os.WriteFile(path, nil, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "audit")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			w := run(t, Config{Dir: dir})
+			for i := range 3 {
+				w.Record(call(i))
+			}
+			if err := take(filepath.Join(dir, Name)); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				w.Record(call(i))
+			}
+			if err := numbered(w.names(t, Filter{}), 0, 3); err != nil {
+				t.Error(err)
+			}
+			for path, mode := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, Name): 0o600} {
+				if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+					t.Errorf("%s: %v, %v", path, info.Mode(), err)
+				}
+			}
+			w.stop()
+			if said := w.said.String(); strings.Count(said, "\n") != 1 || !strings.Contains(said, "somebody has") {
+				t.Errorf("said: %s", said)
+			}
+		})
+	}
+}
+
+// A disk that does not answer holds up one call for a moment, and no other; that is said and
+// shown, and so is that it answers again. Nothing is lost.
+func TestDiskHangs(t *testing.T) {
+	dir := t.TempDir()
+	w := run(t, Config{Dir: dir})
+	path := filepath.Join(dir, Name)
+	if err := unix.Mkfifo(path, 0o600); err != nil { // nobody reads it: opening it takes forever
+		t.Fatal(err)
+	}
+	const calls = 300
+	for i := range calls {
+		w.Record(call(i))
+	}
+	if s := w.Stats(); !s.Failing || s.WriteErrors != 0 || s.Missed != 0 {
+		t.Errorf("while the disk hangs: %+v", s)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	in := bufio.NewScanner(f)
+	for i := range calls {
+		if !in.Scan() || nameOf(t, in.Bytes()) != fmt.Sprint(i) {
+			t.Fatalf("%q is in the place of %d", in.Text(), i)
+		}
+	}
+	w.Record(call(calls)) // waits for the one before
+	if s := w.Stats(); s.Failing {
+		t.Errorf("afterwards: %+v", s)
+	}
+	w.stop()
+	if said := w.said.String(); strings.Count(said, "\n") != 2 || !strings.Contains(said, "does not answer") || !strings.Contains(said, "calls_not_recorded=0") {
+		t.Errorf("said: %s", said)
+	}
+}
+
+// A clock that is wrong for a while takes the oldest file with it at most, whatever it says.
+func TestWrongClock(t *testing.T) {
+	dir := t.TempDir()
+	now := call(0).Time
+	for i := range 4 {
+		older := filepath.Join(dir, "audit-"+now.AddDate(0, 0, i-3).UTC().Format(stamp)+".log")
+		if err := os.WriteFile(older, []byte("{}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := run(t, Config{Dir: dir, MaxSize: 1, Files: 100, Keep: 90 * 24 * time.Hour, Now: func() time.Time { return now }})
+	w.Record(call(0))
+	at := now
+	for _, now = range []time.Time{at.AddDate(10, 0, 0), at} {
+		for range sweep {
+			w.Log.look()
+		}
+	}
+	w.Record(call(1))
+	if paths, err := files(dir); err != nil || len(paths) != 5 { // three of four, that of the jump, and the present one
+		t.Errorf("%v, %v", paths, err)
+	}
+	if err := numbered(w.names(t, Filter{}), 0, 2); err != nil {
+		t.Error(err)
+	}
+	now = at.AddDate(0, 0, 90)
+	for range 3 * sweep {
+		w.Log.look()
+	}
+	for _, path := range mustFiles(t, dir) {
+		if end := ended(path); !end.IsZero() && now.Sub(end) > 90*24*time.Hour {
+			t.Errorf("%s is kept", path)
+		}
+	}
+}
+
+func mustFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := files(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// Whatever those send who have no key, it does not push out what was recorded before.
+func TestStrangersFill(t *testing.T) {
+	now := call(0).Time
+	w := run(t, Config{Dir: t.TempDir(), MaxSize: 1, Files: 5, Keep: 24 * time.Hour, Now: func() time.Time { return now }})
+	w.Record(call(0))
+	long := strings.Repeat("x", 4000)
+	for range 24 { // a day
+		for range 1000 {
+			w.Record(&Event{Time: now, Name: "CreateVpc", UserAgent: long, ErrorCode: "IncompleteSignature", Identity: Identity{Type: Unverified}, Parameters: []Member{{Name: "a", Value: long}}})
+		}
+		now = now.Add(time.Hour)
+	}
+	w.stop()
+	if names := w.names(t, Filter{User: "1001"}); len(names) != 1 {
+		t.Errorf("of an account's calls there are %d lines", len(names))
+	}
+	if s := w.Stats(); s.Strangers == 0 || s.Recorded < 100 {
+		t.Errorf("%+v", s)
 	}
 }
 

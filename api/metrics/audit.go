@@ -21,7 +21,7 @@ func newAuditSeries(of Audit) auditSeries {
 	return auditSeries{
 		of:       of,
 		recorded: prometheus.NewDesc("sluice_audit_events_total", "Calls that were recorded in the audit log.", nil, nil),
-		missed:   prometheus.NewDesc("sluice_audit_events_missed_total", "Calls that are not in the audit log, by why: disk (it takes no more), unsigned (too many calls a second without a valid signature).", []string{"reason"}, nil),
+		missed:   prometheus.NewDesc("sluice_audit_events_missed_total", "Calls that are not in the audit log, by why: disk (it takes no more), unsigned (too many calls without a valid signature).", []string{"reason"}, nil),
 		errors:   prometheus.NewDesc("sluice_audit_write_errors_total", "Writes to the audit log that have failed.", nil, nil),
 		failing:  prometheus.NewDesc("sluice_audit_failing", "1 while the audit log cannot be written.", nil, nil),
 	}
