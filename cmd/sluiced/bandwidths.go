@@ -1,11 +1,31 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 
 	"sluice/config"
+	"sluice/controlplane/monitor"
 	"sluice/controlplane/state"
+	"sluice/dataplane"
 )
+
+// notHeld is the meter of a machine that holds no elastic IP to its bandwidth: nothing passes
+// what would count it.
+type notHeld struct{ monitor.Meter }
+
+// Bandwidths implements monitor.Meter.
+func (notHeld) Bandwidths(context.Context) ([]dataplane.BandwidthTraffic, error) {
+	return nil, monitor.ErrNotCounted
+}
+
+// meterOf returns what the minutes are counted by.
+func meterOf(c *config.Config, m monitor.Meter) monitor.Meter {
+	if c.Settings.Bandwidth.Held {
+		return m
+	}
+	return notHeld{m}
+}
 
 // eipDefault is the bandwidth in Mbit/s of an elastic IP for which none was asked: what
 // those have that were allocated when it held for nothing yet.

@@ -215,7 +215,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			&receiptSweep{db: db, log: log, now: time.Now, every: time.Minute},
 			copies,
 			&deletedSweep{db: db, marked: dp.Networks, machine: c.Settings.Machine, log: log, every: time.Minute},
-			monitor.NewRecorder(db, c.Settings.Machine, dp, minutes, c.Metrics.Keep, monitor.SystemClock(), log),
+			monitor.NewRecorder(db, c.Settings.Machine, meterOf(c, dp), minutes, c.Metrics.Keep, monitor.SystemClock(), log),
 		},
 		info: &process{info: admin.Info{
 			Version: versionText(), GoVersion: runtime.Version(), PID: os.Getpid(), Started: time.Now(),

@@ -172,6 +172,36 @@ func (m *Minutes) Record(end int64, readings []Reading, there func(gateway strin
 	return nil
 }
 
+// First returns the beginning of the oldest minute that is kept of anything, in seconds
+// since 1970; there is false if none is.
+func (m *Minutes) First() (begin int64, there bool, err error) {
+	least := func(b *bbolt.Bucket) {
+		if b == nil {
+			return
+		}
+		if key, _ := b.Cursor().First(); len(key) >= 8 {
+			if at := time8(key[:8]); !there || at < begin {
+				begin, there = at, true
+			}
+		}
+	}
+	err = m.view(func(tx *bbolt.Tx) error {
+		minutes := tx.Bucket(minutesBucket)
+		if all := tx.Bucket(volumesBucket); all != nil {
+			least(all.Bucket(minutesBucket))
+			least(all.Bucket(hourlyBucket))
+		}
+		return minutes.ForEachBucket(func(id []byte) error {
+			least(minutes.Bucket(id))
+			return nil
+		})
+	})
+	if err != nil {
+		return 0, false, m.explain(err)
+	}
+	return begin, there, nil
+}
+
 // idle says whether the file is empty: a transaction about nothing would write
 // to the disk all the same.
 func (m *Minutes) idle() (idle bool, err error) {

@@ -22,9 +22,13 @@ type Meter interface {
 	// it can't be told now.
 	Traffic(ctx context.Context, network string) (*dataplane.Traffic, error)
 	// Bandwidths returns what has passed the bandwidths of elastic IPs and packages, by
-	// their ids. Any error means likewise.
+	// their ids; of one that is not there nothing has passed. Any error means likewise;
+	// ErrNotCounted, that this is meant to be so.
 	Bandwidths(ctx context.Context) ([]dataplane.BandwidthTraffic, error)
 }
+
+// ErrNotCounted says that nothing is counted.
+var ErrNotCounted = errors.New("nothing is counted")
 
 // Clock is the machine's clocks.
 type Clock interface {
@@ -45,6 +49,11 @@ const slack = 5 * time.Second
 // taking up.
 const again = 200 * time.Millisecond
 
+// pruned is how much older what is kept longest gets in a minute at most, in minutes. It
+// makes up for a time in which the daemon was away; but a clock that is wrong for a while
+// costs little of what is kept.
+const pruned = 4
+
 // readers is how many networks are read at the same time.
 const readers = 4
 
@@ -61,6 +70,7 @@ type Recorder struct {
 	read      map[string]time.Duration // gateway → when it was recorded last, as Running counts
 	complains map[string]bool          // gateways of which it has been said that they are left out
 	failing   bool                     // it has been said that the file can't be written
+	oldest    int64                    // beginning of the oldest minute that is kept
 	volumes   struct {
 		at        time.Duration // when the bandwidths were recorded last, as Running counts; 0: never
 		complains bool
@@ -154,10 +164,10 @@ func (r *Recorder) record(ctx context.Context, end int64) {
 		}
 	}
 	there := func(id string) bool { _, ok := v.NATGateways.Get(id); return ok }
-	err := errors.Join(
-		r.minutes.Record(end, readings, there, oldest(time.Unix(end, 0), r.keep)),
-		r.recordVolumes(reading, end),
-	)
+	err := r.age(end)
+	if err == nil {
+		err = errors.Join(r.minutes.Record(end, readings, there, r.oldest), r.recordVolumes(reading, end))
+	}
 	r.forget(there)
 	if err != nil {
 		if !r.failing {
@@ -174,10 +184,27 @@ func (r *Recorder) record(ctx context.Context, end int64) {
 	}
 }
 
+// age sets what is kept longest, at the end of a minute.
+func (r *Recorder) age(end int64) error {
+	first, there, err := r.minutes.First()
+	if err != nil {
+		return err
+	}
+	limit := oldest(time.Unix(end, 0), r.keep)
+	if there {
+		limit = min(limit, max(r.oldest, first)+pruned*Minute)
+	}
+	r.oldest = limit
+	return nil
+}
+
 // recordVolumes reads what has passed elastic IPs and packages, and records it. That it
 // cannot be read leaves the minute out.
 func (r *Recorder) recordVolumes(ctx context.Context, end int64) error {
 	all, err := r.meter.Bandwidths(ctx)
+	if errors.Is(err, ErrNotCounted) {
+		return nil
+	}
 	at := r.clock.Running()
 	if late := r.clock.Now().Sub(time.Unix(end, 0)); err == nil && late > slack {
 		err = fmt.Errorf("the counters were read %v after the end of the minute; at most %v is exact enough", late, slack)
@@ -195,7 +222,7 @@ func (r *Recorder) recordVolumes(ctx context.Context, end int64) error {
 		reading = append(reading, Volume{ID: b.ID, Passed: Passed{Outbound: b.Outbound.Volume, Inbound: b.Inbound.Volume}})
 	}
 	fresh := r.volumes.at > 0 && (at-r.volumes.at-Minute*time.Second).Abs() > slack
-	if err := r.minutes.RecordVolumes(end, reading, fresh, oldest(time.Unix(end, 0), r.keep)); err != nil {
+	if err := r.minutes.RecordVolumes(end, reading, fresh, r.oldest); err != nil {
 		return err
 	}
 	r.volumes.at = at

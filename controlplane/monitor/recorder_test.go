@@ -202,6 +202,62 @@ func TestRecorderVolumesUnread(t *testing.T) {
 	}
 }
 
+// TestRecorderVolumesNotCounted: where nothing is meant to be counted no minute is kept, which
+// is another thing than a minute in which nothing passed; nothing is said. When it is counted
+// again, what had been kept is there still.
+func TestRecorderVolumesNotCounted(t *testing.T) {
+	r := newRecording(t)
+	r.run(t, 150*time.Second)
+	r.meter.unread = ErrNotCounted
+	r.run(t, 2*time.Minute)
+	r.meter.unread = nil
+	r.run(t, 2*time.Minute)
+	r.expectVolumes(t, map[int64]uint64{0: 60, 1: 60, 5: 60})
+	if r.told("left out") != 0 {
+		t.Error(r.log.String())
+	}
+}
+
+// TestRecorderWrongClock: a clock that is ahead for a while, by whatever, takes a few of the
+// oldest minutes with it, and no more; what the machine missed is made up for in time.
+func TestRecorderWrongClock(t *testing.T) {
+	const kept = 744 * 60 // minutes
+	r := newRecording(t)
+	r.run(t, 10*time.Minute)
+	for i := range int64(40) { // and older ones, up to the limit
+		of := map[string][]MinuteOf{"eip-a": {{Minute: 7, Passed: passed(60)}}}
+		if err := r.minutes.ImportHour(begin/hour*hour-(i+1)*hour, of); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.start()
+	count := func() (minutes, volumes int) {
+		begins := r.minutes.content(t, r.gateway, 0, 8)
+		err := r.minutes.ReadVolumes("eip-a", begin-42*hour, begin+9*Minute, func(_ int64, p Passed) {
+			if p != (Passed{}) {
+				volumes++
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(begins), volumes
+	}
+	minutes, volumes := count()
+	r.clock.set[r.clock.running+30*time.Second] = 10 * 365 * 24 * time.Hour
+	r.run(t, 20*time.Minute)
+	r.clock.set[r.clock.running+30*time.Second] = -10 * 365 * 24 * time.Hour
+	r.run(t, 2*time.Minute)
+	if m, v := count(); m != minutes || v < volumes-3 { // 19 minutes of the wrong time are worth 76
+		t.Errorf("of %d minutes of a gateway %d are left, of %d of an elastic IP %d", minutes, m, volumes, v)
+	}
+	r.clock.pass(kept * time.Minute)
+	r.run(t, 12*time.Hour) // 4 times as much as there were
+	if m, v := count(); m != 0 || v != 0 {
+		t.Errorf("after a month %d and %d are left, from %d minutes on\n%s", m, v, (r.oldest-begin)/Minute, r.log.String())
+	}
+}
+
 // told is how often the log says something.
 func (r *recording) told(text string) int { return strings.Count(r.log.String(), text) }
 

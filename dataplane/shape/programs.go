@@ -11,9 +11,9 @@ import (
 	"sluice/bpf"
 )
 
-// mostHeld is for how many bandwidths of a public device packets may pass without a queue,
-// where the maps are the device's own.
-const mostHeld = 4096
+// mostHeld is how many bandwidths of a public device the maps have room for, where these are
+// the device's own: all numbers that there are. What has no room waits always, and is not counted.
+const mostHeld = mostNumbers + 1
 
 // kernelName is how much of a name the kernel keeps.
 const kernelName = 15

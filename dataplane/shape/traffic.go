@@ -66,11 +66,14 @@ func (p *public) counted(way int) (c counted, err error) {
 	return c, nil
 }
 
-// count adds what was counted here, with p.mu held. Where nothing is held, or it is not known what,
-// nothing is added.
+// count adds what was counted here, with p.mu held. Where nothing is held, nothing is added;
+// where it is not known what is, that is an error: packets may pass all the same.
 func (p *public) count(all map[string]*dataplane.BandwidthTraffic) error {
 	if p.have == nil || p.programs == nil {
-		return nil
+		if len(p.networks()) == 0 {
+			return nil
+		}
+		return fmt.Errorf("what bandwidths at %s hold, and have counted, is not known just now", p.key.device)
 	}
 	passed, err := p.passed()
 	if err != nil {
