@@ -83,6 +83,8 @@ func (w *bandwidthWorld) good(action string, change ...string) map[string]string
 		add("BandwidthPackageId", w.cbwp, "Bandwidth", "30")
 	case "AddCommonBandwidthPackageIp":
 		add("BandwidthPackageId", w.cbwp, "IpInstanceId", w.free)
+	case "AddCommonBandwidthPackageIps":
+		add("BandwidthPackageId", w.cbwp, "IpInstanceIds.1", w.free)
 	case "RemoveCommonBandwidthPackageIp":
 		add("BandwidthPackageId", w.cbwp, "IpInstanceId", w.inside)
 	case "ModifyCommonBandwidthPackageIpBandwidth":
@@ -114,7 +116,7 @@ func (w *bandwidthWorld) good(action string, change ...string) map[string]string
 var bandwidthActions = []string{
 	"CreateCommonBandwidthPackage", "DescribeCommonBandwidthPackages", "ModifyCommonBandwidthPackageAttribute", "ModifyCommonBandwidthPackageSpec",
 	"AddCommonBandwidthPackageIp", "RemoveCommonBandwidthPackageIp", "DeleteCommonBandwidthPackage",
-	"ModifyCommonBandwidthPackageIpBandwidth", "CancelCommonBandwidthPackageIpBandwidth",
+	"AddCommonBandwidthPackageIps", "ModifyCommonBandwidthPackageIpBandwidth", "CancelCommonBandwidthPackageIpBandwidth",
 	"CreateBandwidthPackage", "DescribeBandwidthPackages", "ModifyBandwidthPackageAttribute", "ModifyBandwidthPackageSpec",
 	"AddBandwidthPackageIps", "RemoveBandwidthPackageIps", "DeleteBandwidthPackage", "ConvertBandwidthPackage",
 }
@@ -150,6 +152,13 @@ var bandwidthErrors = []matrixCase[*bandwidthWorld]{
 	}},
 	{"AddCommonBandwidthPackageIp", "IpInstanceId.ChargeType.NotSupport", "", nil, func(w *bandwidthWorld) []string { return []string{"IpInstanceId", w.prepaid} }},
 	{"AddCommonBandwidthPackageIp", "IpInstanceId.QuotaExceeded", "", bandwidthQuota("elastic_ips_per_package", 1), bandwidthWith()},
+
+	{"AddCommonBandwidthPackageIps", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
+	{"AddCommonBandwidthPackageIps", "InvalidBandwidthPackageId.NotFound", "", nil, bandwidthWith("BandwidthPackageId", "cbwp-none")},
+	{"AddCommonBandwidthPackageIps", "InvalidIpInstanceId.NotFound", "", nil, bandwidthWith("IpInstanceIds.2", "eip-none")},
+	{"AddCommonBandwidthPackageIps", "IpInstanceId.AlreadyInBandwidthPackage", "", nil, func(w *bandwidthWorld) []string { return []string{"IpInstanceIds.2", w.inside} }},
+	{"AddCommonBandwidthPackageIps", "IpInstanceId.ChargeType.NotSupport", "", nil, func(w *bandwidthWorld) []string { return []string{"IpInstanceIds.2", w.prepaid} }},
+	{"AddCommonBandwidthPackageIps", "IpInstanceId.QuotaExceeded", "", bandwidthQuota("elastic_ips_per_package", 1), bandwidthWith()},
 
 	{"RemoveCommonBandwidthPackageIp", "InvalidRegionId.NotFound", "", nil, bandwidthWith("RegionId", "mars")},
 	{"RemoveCommonBandwidthPackageIp", "InvalidBandwidthPackageId.NotFound", "", nil, bandwidthWith("BandwidthPackageId", "cbwp-none")},
@@ -260,6 +269,9 @@ var bandwidthOthers = []matrixCase[*bandwidthWorld]{
 	{"CreateCommonBandwidthPackage", "QuotaExceeded.CommonBandwidthPackage", "", bandwidthQuota("common_bandwidth_packages", 2), bandwidthWith()},
 	{"ModifyCommonBandwidthPackageSpec", "InvalidParameter", `"Bandwidth"`, nil, bandwidthWith("Bandwidth", "5001")},
 	{"AddCommonBandwidthPackageIp", "UnsupportedParameter", `"IpType"`, nil, bandwidthWith("IpType", "NAT")},
+	{"AddCommonBandwidthPackageIps", "UnsupportedParameter", `"IpType"`, nil, bandwidthWith("IpType", "NAT")},
+	{"AddCommonBandwidthPackageIps", "MissingParameter", `"IpInstanceIds.1"`, nil, bandwidthWith("IpInstanceIds.1", "")},
+	{"AddCommonBandwidthPackageIps", "InvalidParameter", "IpInstanceIds", nil, bandwidthWith("IpInstanceIds.11", "eip-11")},
 	{"RemoveCommonBandwidthPackageIp", "OperationUnsupported.IpNotInCbwp", "", nil, func(w *bandwidthWorld) []string { return []string{"IpInstanceId", w.free} }},
 	{"RemoveCommonBandwidthPackageIp", "OperationUnsupported.IpNotInCbwp", "", nil, func(w *bandwidthWorld) []string { return []string{"BandwidthPackageId", w.empty} }},
 	{"ModifyCommonBandwidthPackageIpBandwidth", "InvalidParameter", "package", nil, bandwidthWith("Bandwidth", "21")},

@@ -46,6 +46,11 @@ func (s *Service) AddCommonBandwidthPackageIp(ctx context.Context, c identity.Ca
 	return &AddCommonBandwidthPackageIpResponse{}, s.bandwidth.Add(ctx, c, r.RegionId, r.BandwidthPackageId, r.IpInstanceId)
 }
 
+// AddCommonBandwidthPackageIps implements Actions.
+func (s *Service) AddCommonBandwidthPackageIps(ctx context.Context, c identity.Caller, r *AddCommonBandwidthPackageIpsRequest) (*AddCommonBandwidthPackageIpsResponse, error) {
+	return &AddCommonBandwidthPackageIpsResponse{}, s.bandwidth.Add(ctx, c, r.RegionId, r.BandwidthPackageId, r.IpInstanceIds...)
+}
+
 // RemoveCommonBandwidthPackageIp implements Actions.
 func (s *Service) RemoveCommonBandwidthPackageIp(ctx context.Context, c identity.Caller, r *RemoveCommonBandwidthPackageIpRequest) (*RemoveCommonBandwidthPackageIpResponse, error) {
 	return &RemoveCommonBandwidthPackageIpResponse{}, s.bandwidth.Remove(ctx, c, r.RegionId, r.BandwidthPackageId, r.IpInstanceId)
@@ -92,7 +97,6 @@ func (s *Service) commonPackage(p bandwidth.Status) DescribeCommonBandwidthPacka
 		BusinessStatus:     eipNormal,
 		ISP:                eipLine,
 		DeletionProtection: p.Protected,
-		HasReservationData: "false",
 		ResourceGroupId:    s.tags.Group(p.CommonPackage),
 		Tags:               DescribeCommonBandwidthPackagesCommonBandwidthPackageTags{showTags[DescribeCommonBandwidthPackagesCommonBandwidthPackageTag](s.tags.Of(p.ID))},
 	}

@@ -1,6 +1,7 @@
 package aliyun
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ func TestCommonBandwidthPackageAnswers(t *testing.T) {
 	}
 	want := `{"CommonBandwidthPackages":{"CommonBandwidthPackage":[{"BandwidthPackageId":"PACKAGE","Name":"Büro","Description":"a, b","Bandwidth":50,"InternetChargeType":"PayBy95","Ratio":20,` +
 		`"RegionId":"cn-beijing","ZoneId":"","Status":"Available","CreationTime":"2026-11-23T12:30:15Z","InstanceChargeType":"PostPaid","BusinessStatus":"Normal",` +
-		`"PublicIpAddresses":` + address("BINDED") + `,"ISP":"BGP","DeletionProtection":true,"ExpiredTime":"","HasReservationData":"false","ServiceManaged":0,` +
+		`"PublicIpAddresses":` + address("BINDED") + `,"ISP":"BGP","DeletionProtection":true,"ExpiredTime":"","HasReservationData":false,"ServiceManaged":0,` +
 		`"ResourceGroupId":"rg-team","Tags":{"Tag":[{"Key":"Dept","Value":"IT"}]}}]},"TotalCount":1,"PageNumber":1,"PageSize":10,"RequestId":"R"}`
 	if got := show(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
@@ -68,4 +69,33 @@ func TestCommonBandwidthPackageAnswers(t *testing.T) {
 			t.Error(got)
 		}
 	})
+}
+
+// TestAddCommonBandwidthPackageIps adds all, or none where one cannot be added.
+func TestAddCommonBandwidthPackageIps(t *testing.T) {
+	w := newBandwidthWorld(t)
+	other := w.must(t, "AllocateEipAddress", map[string]string{"RegionId": planetest.Region}).(*AllocateEipAddressResponse).AllocationId
+	within := func() string {
+		var in []string
+		for _, id := range []string{w.free, other} {
+			if e, ok := w.DB.View().ElasticIPs.Get(id); ok && e.Package == w.empty {
+				in = append(in, id)
+			}
+		}
+		return strings.Join(in, " ")
+	}
+	add := func(ids ...string) *Error {
+		p := w.good("AddCommonBandwidthPackageIps", "BandwidthPackageId", w.empty, "IpType", "EIP", "IpInstanceIds.1", "")
+		for i, id := range ids {
+			p[fmt.Sprintf("IpInstanceIds.%d", i+1)] = id
+		}
+		_, e := w.call("AddCommonBandwidthPackageIps", p)
+		return e
+	}
+	if err := add(w.free, other, w.prepaid); err == nil || within() != "" {
+		t.Errorf("with one that cannot be added: %v; there are %q", err, within())
+	}
+	if err := add(w.free, other, w.free); err != nil || within() != w.free+" "+other {
+		t.Errorf("%v; there are %q", err, within())
+	}
 }

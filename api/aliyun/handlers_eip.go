@@ -142,6 +142,7 @@ func (s *Service) elasticIP(e eip.ElasticIP) DescribeEipAddressesEipAddress {
 		HDMonitorStatus:    eipMonitor,
 		DeletionProtection: e.Protected,
 		HasReservationData: "false",
+		AvailableRegions:   DescribeEipAddressesEipAddressAvailableRegions{[]string{e.Region}},
 		ResourceGroupId:    s.tags.Group(e.ElasticIP),
 		Tags:               DescribeEipAddressesEipAddressTags{showTags[DescribeEipAddressesEipAddressTag](s.tags.Of(e.ID))},
 	}

@@ -304,6 +304,11 @@ func TestElasticIPAnswers(t *testing.T) {
    {
     "AllocationId": "{bound}",
     "AllocationTime": "2026-11-23T12:30:15Z",
+    "AvailableRegions": {
+     "AvailableRegion": [
+      "cn-beijing"
+     ]
+    },
     "Bandwidth": 5,
     "BandwidthPackageBandwidth": "",
     "BandwidthPackageId": "",

@@ -35,6 +35,8 @@ type Actions interface {
 	// common-bandwidth-package
 	// AddCommonBandwidthPackageIp: Adds an EIP to a shared bandwidth package.
 	AddCommonBandwidthPackageIp(ctx context.Context, c identity.Caller, r *AddCommonBandwidthPackageIpRequest) (*AddCommonBandwidthPackageIpResponse, error)
+	// AddCommonBandwidthPackageIps: Adds several EIPs to a shared bandwidth package.
+	AddCommonBandwidthPackageIps(ctx context.Context, c identity.Caller, r *AddCommonBandwidthPackageIpsRequest) (*AddCommonBandwidthPackageIpsResponse, error)
 	// CreateCommonBandwidthPackage: Creates a shared bandwidth package for EIPs.
 	CreateCommonBandwidthPackage(ctx context.Context, c identity.Caller, r *CreateCommonBandwidthPackageRequest) (*CreateCommonBandwidthPackageResponse, error)
 	// DeleteCommonBandwidthPackage: Deletes a shared bandwidth package.
@@ -334,6 +336,17 @@ var actions = map[string]action{
 		decode: decodeAddCommonBandwidthPackageIp,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.AddCommonBandwidthPackageIp(ctx, c, r.(*AddCommonBandwidthPackageIpRequest)))
+		},
+	},
+	"AddCommonBandwidthPackageIps": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"IpType", []string{"EIP"}, "only elastic IPs share a bandwidth"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeAddCommonBandwidthPackageIps,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.AddCommonBandwidthPackageIps(ctx, c, r.(*AddCommonBandwidthPackageIpsRequest)))
 		},
 	},
 	"CreateCommonBandwidthPackage": {

@@ -10,6 +10,9 @@ var rules = map[string]rule{
 	"AddCommonBandwidthPackageIp": {
 		whole: "the documents' table has no row for it",
 	},
+	"AddCommonBandwidthPackageIps": {
+		whole: "of today's clients alone: no document has a rule",
+	},
 	"AllocateEipAddress": {
 		checked: []checked{{"vpc", "eip", ""}},
 	},

@@ -59,6 +59,71 @@ func (r *AddCommonBandwidthPackageIpResponse) SetRequestID(id string) { r.Reques
 
 func (r *AddCommonBandwidthPackageIpResponse) fill() {}
 
+// AddCommonBandwidthPackageIpsRequest holds the checked parameters of AddCommonBandwidthPackageIps.
+type AddCommonBandwidthPackageIpsRequest struct {
+	// region of the resource.
+	RegionId           string
+	BandwidthPackageId string
+	// Makes a repeated call idempotent, as with the actions that document it. Nil: not given.
+	ClientToken *string
+	// Nil: not given.
+	IpInstanceIds []string
+}
+
+func decodeAddCommonBandwidthPackageIps(p *Params) (any, *Error) {
+	r := &AddCommonBandwidthPackageIpsRequest{}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if p.Get("BandwidthPackageId") == "" {
+		return nil, missingParameter("BandwidthPackageId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	if v := p.Get("BandwidthPackageId"); v != "" {
+		r.BandwidthPackageId = v
+	}
+	if v := p.Get("ClientToken"); v != "" {
+		if !isToken(v, 64) {
+			return nil, invalidParameter("ClientToken").because("it is to be 1 to 64 printable ASCII characters.")
+		}
+		r.ClientToken = &v
+	}
+	{
+		n, ok := p.indexes("IpInstanceIds", "")
+		if !ok {
+			return nil, invalidParameter("IpInstanceIds")
+		}
+		if n > 10 {
+			return nil, invalidParameter("IpInstanceIds")
+		}
+		if n == 0 {
+			return nil, missingParameter("IpInstanceIds.1")
+		}
+		for i := range n {
+			name := "IpInstanceIds." + strconv.Itoa(i+1)
+			v := p.Get(name)
+			if v == "" {
+				return nil, missingParameter(name)
+			}
+			r.IpInstanceIds = append(r.IpInstanceIds, v)
+		}
+	}
+	return r, nil
+}
+
+// AddCommonBandwidthPackageIpsResponse is the answer of AddCommonBandwidthPackageIps.
+type AddCommonBandwidthPackageIpsResponse struct {
+	XMLName   xml.Name `json:"-" xml:"AddCommonBandwidthPackageIpsResponse"`
+	RequestId string   `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *AddCommonBandwidthPackageIpsResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *AddCommonBandwidthPackageIpsResponse) fill() {}
+
 // CreateCommonBandwidthPackageRequest holds the checked parameters of CreateCommonBandwidthPackage.
 type CreateCommonBandwidthPackageRequest struct {
 	// region of the resource.
@@ -391,8 +456,8 @@ type DescribeCommonBandwidthPackagesCommonBandwidthPackage struct {
 	DeletionProtection bool `json:"DeletionProtection" xml:"DeletionProtection"`
 	// empty: it does not expire. Not in the documents.
 	ExpiredTime string `json:"ExpiredTime" xml:"ExpiredTime"`
-	// false: there are no orders to come into effect. Not in the documents.
-	HasReservationData string `json:"HasReservationData" xml:"HasReservationData"`
+	// false: there are no orders to come into effect. Terraform takes no string for it. Not in the documents.
+	HasReservationData bool `json:"HasReservationData" xml:"HasReservationData"`
 	// 0: no other service manages it. Not in the documents.
 	ServiceManaged int `json:"ServiceManaged" xml:"ServiceManaged"`
 	// resource group that it is in. Not in the documents.

@@ -595,6 +595,8 @@ type DescribeEipAddressesEipAddress struct {
 	ServiceManaged int `json:"ServiceManaged" xml:"ServiceManaged"`
 	// false: there are no orders to come into effect. Not in the documents.
 	HasReservationData string `json:"HasReservationData" xml:"HasReservationData"`
+	// its region. Not in the documents.
+	AvailableRegions DescribeEipAddressesEipAddressAvailableRegions `json:"AvailableRegions" xml:"AvailableRegions"`
 	// resource group that it is in. Not in the documents.
 	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 	// Not in the documents.
@@ -604,6 +606,11 @@ type DescribeEipAddressesEipAddress struct {
 // DescribeEipAddressesEipAddressOperationLocks is the element around the items of a list.
 type DescribeEipAddressesEipAddressOperationLocks struct {
 	LockReason []DescribeEipAddressesEipAddressLockReason `json:"LockReason" xml:"LockReason"`
+}
+
+// DescribeEipAddressesEipAddressAvailableRegions is the element around the items of a list.
+type DescribeEipAddressesEipAddressAvailableRegions struct {
+	AvailableRegion []string `json:"AvailableRegion" xml:"AvailableRegion"`
 }
 
 // DescribeEipAddressesEipAddressTags is the element around the items of a list.
@@ -617,6 +624,9 @@ func (r *DescribeEipAddressesEipAddress) fill() {
 	}
 	r.Descritpion = r.Descriptpion
 	r.Description = r.Descriptpion
+	if r.AvailableRegions.AvailableRegion == nil {
+		r.AvailableRegions.AvailableRegion = []string{}
+	}
 	if r.Tags.Tag == nil {
 		r.Tags.Tag = []DescribeEipAddressesEipAddressTag{}
 	}

@@ -121,6 +121,14 @@ var documentedErrors = map[string][]Error{
 		{400, "BandwidthPackageId.InvalidBizStatus", "The specified BandwidthPackageId has been FinancialLocked, Cannot add Ip."},
 		{400, "IpInstanceId.QuotaExceeded", "The specified BandwidthPackageId has too many ip in it. exceed the quota , Cannot add more."},
 	},
+	"AddCommonBandwidthPackageIps": {
+		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
+		{404, "InvalidBandwidthPackageId.NotFound", "The specified BandwidthPackageId does not exist in our records."},
+		{404, "InvalidIpInstanceId.NotFound", "The specified Eip InstanceId does not exist in our records."},
+		{400, "IpInstanceId.AlreadyInBandwidthPackage", "The specified Eip InstanceId already in bandwidthPackage."},
+		{400, "IpInstanceId.ChargeType.NotSupport", "The specified Eip instance is PrePaid type, Cannot add to BandwidthPackage."},
+		{400, "IpInstanceId.QuotaExceeded", "The specified BandwidthPackageId has too many ip in it. exceed the quota , Cannot add more."},
+	},
 	"CreateCommonBandwidthPackage": {
 		{404, "InvalidRegionId.NotFound", "The RegionId provided does not exist in our records."},
 	},

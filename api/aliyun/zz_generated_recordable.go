@@ -83,6 +83,14 @@ var recordables = map[string]recordable{
 			{"ClientToken", false, nil},
 		},
 	},
+	"AddCommonBandwidthPackageIps": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"BandwidthPackageId", false, nil},
+			{"IpInstanceIds.N", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
 	"CreateCommonBandwidthPackage": {
 		parameters: []recordableParameter{
 			{"RegionId", false, nil},

@@ -47,33 +47,47 @@ func put(tx *change.Tx, e *resource.ElasticIP) {
 	tx.PutLive(e)
 }
 
-// Add puts a postpaid elastic IP of the package's region into it
-// (AddCommonBandwidthPackageIp): whether it is bound or not, and to what.
+// Add puts postpaid elastic IPs of the package's region into it
+// (AddCommonBandwidthPackageIp, AddCommonBandwidthPackageIps): whether they are bound or not,
+// and to what. All are put there, or none is; one that is given twice counts once.
 //
-// Reasons, in this order: RegionNotFound, PackageNotFound, PackageElasticIP, InPackage,
-// PackagePrepaid, QuotaPackageElasticIP.
-func (s *Service) Add(ctx context.Context, c identity.Caller, region, id, eip string) error {
+// Reasons, in this order: RegionNotFound, PackageNotFound; of each PackageElasticIP, InPackage,
+// PackagePrepaid; QuotaPackageElasticIP.
+func (s *Service) Add(ctx context.Context, c identity.Caller, region, id string, eips ...string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		p, err := lookup.In(s.settings, c, tx.CommonPackages, region, id)
 		if err != nil {
 			return err
 		}
-		old, err := elasticIP(tx, c, region, eip)
-		if err != nil {
-			return err
+		for i, eip := range eips {
+			if slices.Contains(eips[:i], eip) {
+				continue
+			}
+			if err := add(tx, c, region, eip, p); err != nil {
+				return err
+			}
 		}
-		if old.Package != "" {
-			return fault.New(fault.InPackage, "elastic IP %s is in package %s", eip, old.Package)
-		}
-		if old.Prepaid {
-			return fault.New(fault.PackagePrepaid, "elastic IP %s is prepaid; a package takes those that are charged by use", eip)
-		}
-		e := old.Clone().(*resource.ElasticIP)
-		e.Package, e.PackageSince = p.ID, tx.Revision()
-		put(tx, e)
-		tx.Done("elastic IP put into a common bandwidth package", "eip", eip, "address", e.Address, "package", id)
 		return nil
 	})
+}
+
+// add puts an elastic IP into a package.
+func add(tx *change.Tx, c identity.Caller, region, eip string, p *resource.CommonPackage) error {
+	old, err := elasticIP(tx, c, region, eip)
+	if err != nil {
+		return err
+	}
+	if old.Package != "" {
+		return fault.New(fault.InPackage, "elastic IP %s is in package %s", eip, old.Package)
+	}
+	if old.Prepaid {
+		return fault.New(fault.PackagePrepaid, "elastic IP %s is prepaid; a package takes those that are charged by use", eip)
+	}
+	e := old.Clone().(*resource.ElasticIP)
+	e.Package, e.PackageSince = p.ID, tx.Revision()
+	put(tx, e)
+	tx.Done("elastic IP put into a common bandwidth package", "eip", eip, "address", e.Address, "package", p.ID)
+	return nil
 }
 
 // Remove takes an elastic IP out of a package (RemoveCommonBandwidthPackageIp): its own
