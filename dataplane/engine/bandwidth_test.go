@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -59,9 +60,10 @@ func TestBandwidths(t *testing.T) {
 		"uplink":          {"ip", "link", "del", dataplane.LinkName(a.ID)},
 	} {
 		nstest.Command(t, s.public, damage[0], damage[1:]...)
-		if differs, _ := e.Audit(t.Context(), a.ID, true); !differs {
-			t.Errorf("%s: an audit sees nothing", name)
+		if len(e.shaper.Differs(a.ID, 0)) == 0 {
+			t.Errorf("%s: nobody sees it", name)
 		}
+		e.Invalidate(a.ID)
 		if again := mustApply(t, e, a); again.Changes == 0 {
 			t.Errorf("%s: nothing was put right", name)
 		}
@@ -132,29 +134,9 @@ func TestBandwidthOfDevice(t *testing.T) {
 			if again := mustApply(t, w.e, w.n); again.Changes != 0 {
 				t.Errorf("a second Apply changes %d", again.Changes)
 			}
-			for name, way := range map[string]struct {
-				from    *netns.Namespace
-				address string
-			}{"out": {w.host, outsideEcho}, "in": {w.public, serverStream}} {
-				began := time.Now()
-				nstest.Stream(t, way.from, way.address, size)
-				took := time.Since(began)
-				// Of payload alone, and with what may pass at once.
-				least := time.Duration(float64(size-mbit*1e6/8/100) * 8 / (mbit * 1e6) * float64(time.Second))
-				if took < least {
-					t.Errorf("%s: %d bytes took %v; at %d Mbit/s they take %v at least", name, size, took, mbit, least)
-				}
-			}
+			w.heldTo(t, mbit, size)
 			got, err := w.e.Bandwidths(t.Context())
-			if err != nil || len(got) != 2 {
-				t.Fatalf("counted were %+v, %v", got, err)
-			}
-			for _, b := range got {
-				// It was sent, and came back; what was repeated, and headers, come on top.
-				if b.Outbound.Bytes < size || b.Inbound.Bytes < size || b.Outbound.Bytes+b.Inbound.Bytes > 4*size {
-					t.Errorf("%s: counted are %+v", b.ID, b)
-				}
-			}
+			countedOnce(t, got, err, size)
 			hits := traffic(t, w.e, w.n.ID).Shortcut
 			t.Logf("%+v %+v", got, hits)
 			if (hits.Hits > 100) != c.shortcut {
@@ -162,4 +144,119 @@ func TestBandwidthOfDevice(t *testing.T) {
 			}
 		})
 	}
+}
+
+// heldTo sends so many bytes each way, and back, and fails if that takes less time than a
+// limit allows.
+func (w *wired) heldTo(t *testing.T, mbit, size int) {
+	t.Helper()
+	for name, way := range map[string]struct {
+		from    *netns.Namespace
+		address string
+	}{"out": {w.host, outsideEcho}, "in": {w.public, serverStream}} {
+		began := time.Now()
+		nstest.Stream(t, way.from, way.address, size)
+		took := time.Since(began)
+		// Of payload alone, and with what may pass at once.
+		rate := float64(mbit) * 1e6 / 8
+		least := time.Duration((float64(size) - rate/100) / rate * float64(time.Second))
+		if took < least {
+			t.Errorf("%s: %d bytes took %v; at %d Mbit/s they take %v at least", name, size, took, mbit, least)
+		}
+	}
+}
+
+// countedOnce fails unless two bandwidths have counted what heldTo has sent.
+func countedOnce(t *testing.T, got []dataplane.BandwidthTraffic, err error, size uint64) {
+	t.Helper()
+	if err != nil || len(got) != 2 {
+		t.Fatalf("counted were %+v, %v", got, err)
+	}
+	for _, b := range got {
+		// It was sent, and came back; what was repeated, and headers, come on top.
+		if b.Outbound.Bytes < size || b.Inbound.Bytes < size || b.Outbound.Bytes+b.Inbound.Bytes > 4*size {
+			t.Errorf("%s: counted are %+v", b.ID, b)
+		}
+	}
+}
+
+// Where networks have macvlans over a device, bandwidths are held at that device: both ways,
+// with the shortcut and without, for several networks together; what somebody changes is
+// put right, and with the last network the device is as it was.
+func TestBandwidthOfMacvlan(t *testing.T) {
+	onAndOff(t, func(t *testing.T, on bool) {
+		const mbit, size = 80, 2 << 20
+		w := newWiredBy(t, dataplane.UplinkMacvlan, on, false)
+		was := nstest.Command(t, w.public, "tc", "qdisc")
+		n := *w.n
+		w.n = &n
+		n.Bandwidths = []dataplane.Bandwidth{
+			{ID: "cbwp-1", Outbound: mbit, Inbound: mbit},
+			{ID: "eip-1", Elastic: n.Elastic[:1], Outbound: mbit, Inbound: mbit},
+			{ID: "eip-2", Elastic: n.Elastic[1:2], Outbound: mbit, Inbound: mbit},
+		}
+		other := w.network(t)
+		other.Uplink.Mode, other.Uplink.Device = dataplane.UplinkMacvlan, "wan0"
+		other.Elastic, other.SNAT, other.NATGateways = []netip.Addr{netip.MustParseAddr("203.0.113.30")}, nil, nil
+		other.DNAT = other.DNAT.Without(other.DNAT.Slice()...)
+		other.Bandwidths = []dataplane.Bandwidth{
+			{ID: "cbwp-1", Outbound: mbit, Inbound: mbit},
+			{ID: "eip-3", Within: "cbwp-1", Elastic: other.Elastic, Outbound: 5, Inbound: 5},
+		}
+		mustApply(t, w.e, w.n)
+		mustApply(t, w.e, other)
+		for _, id := range []string{n.ID, other.ID} {
+			if left := w.e.shaper.Differs(id, 0); len(left) > 0 {
+				t.Errorf("of %s is to be put right: %q", id, left)
+			}
+		}
+		before, err := w.e.Bandwidths(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(before) != 4 {
+			t.Errorf("held are %+v", before)
+		}
+		w.heldTo(t, mbit, size)
+		for name, damage := range map[string][]string{
+			"way out": {"tc", "filter", "del", "dev", "wan0", "egress"},
+			"way in":  {"tc", "filter", "del", "dev", "wan0", "ingress"},
+			"clsact":  {"tc", "qdisc", "del", "dev", "wan0", "clsact"},
+			"queues":  {"ip", "link", "del", "bw-in-wan0"},
+		} {
+			nstest.Command(t, w.public, damage[0], damage[1:]...)
+			if len(w.e.shaper.Differs(n.ID, 0)) == 0 {
+				t.Errorf("%s: nobody sees it", name)
+			}
+			w.e.Invalidate(n.ID)
+			if again := mustApply(t, w.e, w.n); again.Changes == 0 {
+				t.Errorf("%s: nothing was put right", name)
+			}
+		}
+		if err := w.e.Remove(t.Context(), other.ID); err != nil {
+			t.Fatal(err)
+		}
+		n.Bandwidths = n.Bandwidths[1:]
+		mustApply(t, w.e, w.n)
+		start, err := w.e.Bandwidths(t.Context())
+		if err != nil || len(start) != 2 {
+			t.Fatalf("held are %+v, %v", start, err)
+		}
+		w.heldTo(t, mbit, size)
+		got, err := w.e.Bandwidths(t.Context())
+		for i := range got {
+			got[i].Outbound.Bytes -= start[i].Outbound.Bytes
+			got[i].Inbound.Bytes -= start[i].Inbound.Bytes
+		}
+		countedOnce(t, got, err, size)
+		if err := w.e.Remove(t.Context(), n.ID); err != nil {
+			t.Fatal(err)
+		}
+		if left := nstest.Command(t, w.public, "tc", "qdisc"); left != was {
+			t.Errorf("of queueing disciplines there were\n%s\nand are\n%s", was, left)
+		}
+		if left := nstest.Command(t, w.public, "ip", "-br", "link"); strings.Contains(left, "bw-") {
+			t.Errorf("left behind:\n%s", left)
+		}
+	})
 }

@@ -29,14 +29,23 @@ var forms = []struct {
 }
 
 // What a packet may do does not depend on the frame that it comes in: none crosses the
-// gateway without a session, and none gets more than its host's share.
+// gateway without a session, none gets more than its host's share, and none passes the
+// bandwidth of an elastic IP by.
 func TestTagsHideNothing(t *testing.T) {
 	onAndOff(t, func(t *testing.T, on bool) {
 		const most, sent = 40, 60
 		c := newCrowd(t, func(n *dataplane.Network) {
 			n.Shortcut, n.HostShare = on, 50
 			n.NATGateways[0].Limits = dataplane.Limits{Connections: 2 * most}
+			n.Bandwidths = []dataplane.Bandwidth{{ID: "eip-1", Elastic: n.Elastic[1:], Outbound: 1000, Inbound: 1000}}
 		})
+		held := func() uint64 {
+			all, err := c.e.Bandwidths(t.Context())
+			if err != nil || len(all) != 1 {
+				t.Fatalf("%+v, %v", all, err)
+			}
+			return all[0].Inbound.Packets
+		}
 		outside := nstest.NewMeter(t, c.public, "pub0", false)
 		inside := nstest.NewMeter(t, c.client, "eth0", false)
 		stranger := netip.MustParseAddrPort("203.0.113.100:53")
@@ -83,6 +92,7 @@ func TestTagsHideNothing(t *testing.T) {
 			t.Run("from outside, "+form.name, func(t *testing.T) {
 				_, opened := open(traffic(t, c.e, c.n.ID), dataplane.SessionDNAT)
 				_, arrived := inside.Read()
+				passed := held()
 				c.outside.wrap = form.wrap
 				for k := range 10 {
 					c.outside.send(t, unix.IPPROTO_TCP, netip.AddrPortFrom(stranger.Addr(), uint16(3000+100*i+k)), service, flagSYN)
@@ -95,8 +105,8 @@ func TestTagsHideNothing(t *testing.T) {
 				}
 				nstest.Eventually(t, func() error {
 					_, now := open(traffic(t, c.e, c.n.ID), dataplane.SessionDNAT)
-					if _, got := inside.Read(); now-opened != want || got-arrived != want {
-						return fmt.Errorf("%d sessions were opened, %d packets arrived; want %d", now-opened, got-arrived, want)
+					if _, got := inside.Read(); now-opened != want || got-arrived != want || held()-passed != want {
+						return fmt.Errorf("%d sessions were opened, %d packets arrived, %d passed the bandwidth; want %d", now-opened, got-arrived, held()-passed, want)
 					}
 					return nil
 				})

@@ -30,6 +30,12 @@ const (
 // which a veth cannot be redirected to.
 func newWired(t *testing.T, shortcut, napi bool) *wired {
 	t.Helper()
+	return newWiredBy(t, dataplane.UplinkDevice, shortcut, napi)
+}
+
+// newWiredBy is newWired with the uplink's device used in another mode.
+func newWiredBy(t *testing.T, mode dataplane.UplinkMode, shortcut, napi bool) *wired {
+	t.Helper()
 	w := &wired{site: newSite(t), host: nstest.New(t)}
 	nstest.Veth(t, w.public, "wan0", w.public, publicEnd)
 	nstest.Command(t, w.public, "ip", "link", "set", publicEnd, "master", "pub0")
@@ -37,13 +43,14 @@ func newWired(t *testing.T, shortcut, napi bool) *wired {
 	nstest.Address(t, w.host, hostEnd, "10.0.1.5/24")
 	nstest.Default(t, w.host, "10.0.1.253")
 	nstest.Up(t, w.public, publicEnd)
+	nstest.Up(t, w.public, "wan0")
 	if napi {
 		nstest.Switch(t, w.host, hostEnd, nstest.GRO, true)
 		nstest.Switch(t, w.public, publicEnd, nstest.GRO, true)
 	}
 	w.n = w.network(t)
 	w.n.Shortcut = shortcut
-	w.n.Uplink.Mode, w.n.Uplink.Device = dataplane.UplinkDevice, "wan0"
+	w.n.Uplink.Mode, w.n.Uplink.Device = mode, "wan0"
 	w.n.Switches = w.n.Switches[:1]
 	w.n.Switches[0].Attachment = dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "lan0"}
 	w.n.Routes = w.n.Routes[:1]

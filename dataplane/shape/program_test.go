@@ -152,6 +152,37 @@ func TestCredit(t *testing.T) {
 	}
 }
 
+// A tag of priority in a frame hides nothing of what is in it; another tag leads elsewhere.
+func TestTaggedFrames(t *testing.T) {
+	f := newFixture(t)
+	f.put(bpf.ShapeMapShaped, limitedIP, bpf.ShapeShapedAddress{Number: [2]uint32{5, 5}, Class: [2]uint32{0x14000, 0x14001}})
+	f.limit(5, inbound, 1<<20, 1<<21, 0)
+	plain := frame(strange, limitedIP, 600)
+	tagged := func(b []byte, protocol, tci uint16) []byte {
+		out := append([]byte{}, b[:12]...)
+		out = binary.BigEndian.AppendUint16(out, protocol)
+		return append(binary.BigEndian.AppendUint16(out, tci), b[12:]...)
+	}
+	for name, c := range map[string]struct {
+		frame []byte
+		seen  bool
+	}{
+		"plain":       {plain, true},
+		"priority 5":  {tagged(plain, unix.ETH_P_8021Q, 5<<13), true},
+		"service tag": {tagged(plain, unix.ETH_P_8021AD, 0), true},
+		"VLAN 7":      {tagged(plain, unix.ETH_P_8021Q, 7), false},
+		"two tags":    {tagged(tagged(plain, unix.ETH_P_8021Q, 0), unix.ETH_P_8021Q, 0), false},
+	} {
+		bytes, packets := f.passed(5, inbound)
+		f.run(bpf.ShapeProgInbound, c.frame)
+		class := f.run(bpf.ShapeProgInboundClass, c.frame)
+		moreBytes, more := f.passed(5, inbound)
+		if seen := more == packets+1 && moreBytes == bytes+600 && class == 0x14001; seen != c.seen || !c.seen && (more != packets || class != 0) {
+			t.Errorf("%s: %d packets and %d bytes passed, class %x", name, more-packets, moreBytes-bytes, class)
+		}
+	}
+}
+
 // What is part of another bandwidth has to be within both, and counts with both.
 func TestCreditOfBoth(t *testing.T) {
 	f := newFixture(t)
