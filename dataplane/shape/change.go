@@ -24,7 +24,7 @@ func (p *public) change(have, want *tree) (changes int, err error) {
 			k, wanted := want.classes[way][minor]
 			return wanted && k.parent != have.classes[way][minor].parent
 		}
-		n, err := p.removeClasses(have, way, moved)
+		n, err := p.removeClasses(have, have, way, moved)
 		if changes += n; err != nil {
 			return changes, err
 		}
@@ -51,7 +51,7 @@ func (p *public) change(have, want *tree) (changes int, err error) {
 		return changes, fmt.Errorf("tell the BPF programs of bandwidths: %w", err)
 	}
 	for way := range p.ifbs {
-		n, err := p.removeClasses(have, way, func(minor uint16) bool { _, wanted := want.classes[way][minor]; return !wanted })
+		n, err := p.removeClasses(have, want, way, func(minor uint16) bool { _, wanted := want.classes[way][minor]; return !wanted })
 		if changes += n; err != nil {
 			return changes, err
 		}
@@ -60,8 +60,9 @@ func (p *public) change(have, want *tree) (changes int, err error) {
 }
 
 // removeClasses removes the classes for which which is true, with all below them, and notes in have that
-// they are gone. What their queues have dropped and sent is kept with their bandwidth.
-func (p *public) removeClasses(have *tree, way int, which func(minor uint16) bool) (changes int, err error) {
+// they are gone. What their queues have dropped and sent is kept with their bandwidth, in the tree told,
+// which has what the maps say now.
+func (p *public) removeClasses(have, told *tree, way int, which func(minor uint16) bool) (changes int, err error) {
 	var going []uint16
 	for _, minor := range slices.Backward(have.downwards(way)) {
 		if which(minor) || have.belongs(way, minor, which) {
@@ -77,7 +78,7 @@ func (p *public) removeClasses(have *tree, way int, which func(minor uint16) boo
 	}
 	for _, minor := range going {
 		changes++
-		if err := p.remember(have, way, minor, c); err != nil {
+		if err := p.remember(have, told, way, minor, c); err != nil {
 			return changes, err
 		}
 		if err := p.control.removeClass(p.ifbs[way], minor); err != nil {

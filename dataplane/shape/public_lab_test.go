@@ -212,6 +212,73 @@ func TestRandomBandwidths(t *testing.T) {
 	}
 }
 
+// What was counted of a package stays with it when addresses with packets that were dropped
+// leave it, while it gets another bandwidth, and when they come back; nothing is to be put
+// right then.
+func TestCountsStay(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t, "vpc-a")
+	o.address(t, "vpc-a", elastic(10, 11)...)
+	whole := dataplane.Bandwidth{ID: "cbwp-1", Outbound: 1, Inbound: 1}
+	part := func(n byte) dataplane.Bandwidth {
+		return dataplane.Bandwidth{ID: fmt.Sprintf("eip-%d", n), Within: "cbwp-1", Elastic: elastic(n), Outbound: 1, Inbound: 1}
+	}
+	alone := func(n byte) dataplane.Bandwidth {
+		b := part(n)
+		b.Within = ""
+		return b
+	}
+	o.apply(t, "vpc-a", whole, part(10), part(11))
+	counted := func(id string) dataplane.BandwidthCount {
+		t.Helper()
+		all, err := o.shaper.Traffic()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range all {
+			if b.ID == id {
+				return b.Outbound
+			}
+		}
+		t.Fatalf("%s is not among %+v", id, all)
+		return dataplane.BandwidthCount{}
+	}
+	flood := func(n byte) {
+		t.Helper()
+		before := counted("cbwp-1").Dropped
+		var c net.Conn
+		err := o.networks["vpc-a"].Do(func() (err error) {
+			d := net.Dialer{LocalAddr: &net.UDPAddr{IP: elastic(n)[0].AsSlice()}}
+			c, err = d.Dial("udp4", server+":9")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		nstest.Eventually(t, func() error {
+			for range 50 {
+				_, _ = c.Write(make([]byte, 1000)) // refusals are of the one before
+			}
+			if counted("cbwp-1").Dropped == before {
+				return fmt.Errorf("nothing was dropped")
+			}
+			return nil
+		})
+	}
+	for step, want := range [][]dataplane.Bandwidth{
+		{whole, alone(10), part(11)}, {whole, part(10), part(11)}, {whole, part(10)}, {whole, part(10), alone(11)}, {whole, part(10), part(11)},
+	} {
+		flood([]byte{10, 11, 10, 10, 10}[step]) // which is in the package then
+		before := counted("cbwp-1")
+		want[0].Outbound += step + 1
+		o.apply(t, "vpc-a", want...)
+		if after := counted("cbwp-1"); after.Dropped < before.Dropped || after.Bytes < before.Bytes || after.Packets < before.Packets || after.Limit != want[0].Outbound {
+			t.Errorf("step %d: counted were %+v, and are %+v", step, before, after)
+		}
+	}
+}
+
 // In a package no address takes another's share by more connections, nor has a package
 // anything of another; together they have no more than the limit.
 func TestAddressesShare(t *testing.T) {

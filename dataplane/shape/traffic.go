@@ -143,18 +143,19 @@ func (p *public) passed() (map[uint32]dataplane.Volume, error) {
 	return out, nil
 }
 
-// remember adds what was counted at a class or queue that is about to go to what is kept
-// with its bandwidths.
-func (p *public) remember(have *tree, way int, minor uint16, c counted) error {
+// remember adds what was counted at a class or queue of have that is about to go to what is
+// kept with its bandwidths, in told and in the maps. Of a bandwidth that is gone from there
+// nothing is kept.
+func (p *public) remember(have, told *tree, way int, minor uint16, c counted) error {
 	configs := p.programs.maps[bpf.ShapeMapBandwidths]
 	add := func(number uint32, f func(*bpf.ShapeBandwidth)) error {
 		at := number*ways + uint32(way)
-		config, ok := have.configs[at]
-		if !ok {
+		config, ok := told.configs[at]
+		if !ok || config.Id != have.configs[at].Id {
 			return nil
 		}
 		f(&config)
-		have.configs[at] = config
+		told.configs[at] = config
 		return configs.Put(at, config)
 	}
 	if v := c.classes[minor]; minor < firstLeaf && v.Packets > 0 {
