@@ -38,12 +38,13 @@ func (s *SSLServer) Link() string { return LinkName(s.ID) }
 // can have.
 func (s *SSLServer) Own() netip.Addr { return s.Pool.Masked().Addr().Next() }
 
-// MTU returns the tunnels' MTU, in bytes. By UDP, a packet of that size fits into 1500
-// with all that is around it: as much as 100 bytes, with HMAC-SHA-512 and CBC. TCP cuts its
-// stream as it likes.
+// MTU returns the tunnels' MTU, in bytes. By UDP, a packet of that size fits into 1492,
+// PPPoE's, with the headers of an AEAD cipher and UDP around it. With those of CBC it is
+// sent in two fragments, but for TCP, whose segments OpenVPN makes shorter (mssfix). TCP as
+// the transport cuts its stream as it likes.
 func (s *SSLServer) MTU() int {
 	if s.Protocol == unix.IPPROTO_UDP {
-		return VPNMTU
+		return 1440
 	}
 	return 1500
 }
@@ -106,7 +107,7 @@ type SSLStatus struct {
 	Clients  []SSLSession      // that are connected, by Certificate
 	Refused  uint64            // clients beyond Limit
 	Failures map[string]uint64 // of handshakes and logins, by reason
-	Inbound  Volume            // from clients, inside tunnels; of all sessions so far
+	Inbound  Volume            // from clients, inside tunnels; since the TUN device is there
 	Outbound Volume            // to clients, likewise
 }
 
@@ -117,7 +118,7 @@ type SSLSession struct {
 	Address     netip.Addr     // of the pool
 	Cipher      string         // of the data channel, in OpenVPN's notation
 	Since       time.Time
-	Inbound     Volume // from the client, inside the tunnel
+	Inbound     Volume // from the client, with what OpenVPN adds to packets; they are not counted
 	Outbound    Volume // to the client, likewise
 }
 

@@ -1,0 +1,226 @@
+package openvpn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sluice/dataplane"
+)
+
+// dial connects with OpenVPN's management interface.
+func (s *server) dial(ctx context.Context) error {
+	c, err := dial(ctx, s.socket(), func(m message) {
+		if m.source == "LOG" && !strings.Contains(m.text, ownWords) {
+			s.nudge()
+		}
+	})
+	if err == nil {
+		// What it logs is read from its file; this says when to.
+		if _, err = c.do(ctx, logCommand); err != nil {
+			c.close()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	s.control = c
+	return nil
+}
+
+// connect connects if that is not so already. Without, nobody's session can be ended and
+// no bytes are seen, but OpenVPN works, and tells by its log who comes and goes.
+func (s *server) connect(ctx context.Context) {
+	if s.control != nil {
+		select {
+		case <-s.control.closed:
+			s.control = nil
+		default:
+			return
+		}
+	}
+	err := s.dial(ctx)
+	switch {
+	case err == nil:
+		s.deaf = false
+	case !s.deaf && ctx.Err() == nil:
+		s.deaf = true
+		s.log.Warn("an SSL-VPN server's OpenVPN does not speak with us", "error", err)
+	}
+}
+
+// hear takes in what OpenVPN has logged.
+func (s *server) hear() {
+	lines, offset, err := s.journal.take(s.tracker.offset())
+	if err != nil {
+		s.log.Error("an SSL-VPN server's log cannot be taken in", "error", err)
+	}
+	turned := s.tracker.hear(lines, offset)
+	if err := s.tracker.save(); err != nil {
+		s.log.Error("what is known of an SSL-VPN server's clients cannot be kept", "error", err)
+	}
+	if turned {
+		s.m.changed(s.network)
+	}
+}
+
+// observe takes in what OpenVPN has logged and its clients.
+func (s *server) observe(ctx context.Context) error {
+	in, out := carried(s.ns, s.link)
+	s.seen.Lock()
+	s.seen.inbound, s.seen.outbound = in, out
+	s.seen.Unlock()
+	if s.control == nil {
+		s.hear()
+		return nil
+	}
+	asked := time.Now()
+	clients, err := s.control.clients(ctx)
+	s.hear()
+	if err != nil {
+		return fmt.Errorf("OpenVPN: %w", err)
+	}
+	s.looked = asked
+	turned := s.tracker.meet(asked, clients)
+	if err := s.tracker.save(); err != nil {
+		s.log.Error("what is known of an SSL-VPN server's clients cannot be kept", "error", err)
+	}
+	if turned {
+		s.m.changed(s.network)
+	}
+	return nil
+}
+
+// strangers returns who is connected and may not be.
+func (s *server) strangers() []string {
+	allowed := map[string]bool{}
+	revoked := map[dataplane.SSLSerial]bool{}
+	for _, serial := range s.want.server.Revoked {
+		revoked[serial] = true
+	}
+	for _, c := range s.want.server.Certificates {
+		allowed[c.ID] = !revoked[c.Serial]
+	}
+	var out []string
+	for _, name := range s.tracker.names() {
+		if !allowed[name] {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// expelTries is how often it is tried to end sessions by a word, before OpenVPN is started
+// anew.
+const expelTries = 3
+
+// expel throws out who is connected and may not be.
+func (s *server) expel(ctx context.Context) error {
+	for range expelTries {
+		who := s.strangers()
+		if len(who) == 0 {
+			return nil
+		}
+		if s.control == nil {
+			break
+		}
+		for _, name := range who {
+			s.tracker.leave(name, "its certificate may not log in any more")
+			if _, err := s.control.kill(ctx, name); err != nil {
+				s.log.Warn("an SSL-VPN client cannot be thrown out", "certificate", name, "error", err)
+			}
+		}
+		if err := s.observe(ctx); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
+	who := s.strangers()
+	if len(who) == 0 || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// It must not be left to whoever else speaks with OpenVPN.
+	s.log.Warn("an SSL-VPN server's OpenVPN is started anew, since clients cannot be thrown out otherwise", "certificates", who)
+	err := s.begin(ctx, settings(s.dir, s.want.at, &s.want.server, s.m.group), "")
+	s.set(err)
+	return err
+}
+
+// recall has clients that are connected come back, so that they learn what they are led to
+// now.
+func (s *server) recall(ctx context.Context, rerouted bool) error {
+	if !rerouted {
+		return nil
+	}
+	if s.control == nil {
+		s.log.Warn("an SSL-VPN server's clients learn only when they connect again what they are led to")
+		return nil
+	}
+	clients, err := s.control.clients(ctx)
+	if err != nil {
+		return err
+	}
+	s.log.Info("an SSL-VPN server's clients are led to something else, and told to come back", "clients", len(clients))
+	var errs []error
+	for i := range clients {
+		errs = append(errs, s.control.restart(ctx, clients[i].id))
+	}
+	return errors.Join(errs...)
+}
+
+// disconnect ends a client's session.
+func (s *server) disconnect(ctx context.Context, certificate string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !fileName(certificate) {
+		return fmt.Errorf("certificate %q: not an id", certificate)
+	}
+	if s.process == nil || s.control == nil {
+		return errors.New("OpenVPN cannot be spoken with")
+	}
+	if err := s.observe(ctx); err != nil {
+		return err
+	}
+	s.tracker.leave(certificate, "disconnected by the operator")
+	found, err := s.control.kill(ctx, certificate)
+	if err == nil && !found {
+		err = fmt.Errorf("%w of certificate %s", ErrNoSession, certificate)
+	}
+	if err != nil {
+		return err
+	}
+	s.log.Info("an SSL-VPN client is disconnected by the operator", "certificate", certificate)
+	return s.observe(ctx)
+}
+
+// ErrNoSession is what an error of Disconnect wraps where the client is not connected.
+var ErrNoSession = errors.New("there is no session")
+
+// refresh takes in clients, counters included, if that was not done just now.
+func (s *server) refresh() {
+	if !s.mu.lockWithin(time.Second) {
+		return // OpenVPN is being started, or slow
+	}
+	defer s.mu.Unlock()
+	if s.process == nil || s.stopped || time.Since(s.looked) < fresh {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	defer cancel()
+	_ = s.observe(ctx) // run finds out
+}
+
+// status returns what is known of the server.
+func (s *server) status() dataplane.SSLStatus {
+	out := dataplane.SSLStatus{Server: s.id}
+	s.tracker.fill(&out)
+	s.seen.Lock()
+	defer s.seen.Unlock()
+	out.Inbound, out.Outbound = s.seen.inbound, s.seen.outbound
+	out.Running, out.Since, out.Limit = s.seen.running, s.seen.since, s.seen.limit
+	if s.seen.err != nil {
+		out.Error = s.seen.err.Error()
+	}
+	return out
+}

@@ -1,0 +1,413 @@
+package openvpn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"sluice/dataplane"
+	"sluice/dataplane/internal/process"
+	"sluice/dataplane/netns"
+)
+
+const (
+	gatherFor  = 20 * time.Millisecond // lines, before they are taken in
+	lookEvery  = 5 * time.Second       // without a word from OpenVPN
+	fresh      = time.Second           // how old what is told of clients may be
+	retryFirst = 100 * time.Millisecond
+	retryMost  = 5 * time.Second
+)
+
+// mutex is a sync.Mutex for which one can wait a while only.
+type mutex chan struct{}
+
+func (m mutex) Lock() { m <- struct{}{} }
+
+func (m mutex) Unlock() { <-m }
+
+func (m mutex) lockWithin(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case m <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// server is an SSL-VPN server, its OpenVPN, and the goroutine that sees to it.
+type server struct {
+	m       *Servers
+	network string
+	id      string
+	link    string
+	dir     string
+	log     *slog.Logger
+	journal *journal
+	tracker *tracker
+	wake    chan struct{}
+
+	mu       mutex              // held by whoever speaks to OpenVPN
+	cancel   context.CancelFunc // ends the goroutine; nil: it does not run yet
+	done     chan struct{}      // closed when it has ended
+	stopped  bool
+	ns       *netns.Namespace
+	want     wanted
+	process  *process.Helper // nil: none
+	control  *management     // nil: none
+	deaf     bool            // it was said that there is none
+	looked   time.Time       // when clients were asked for
+	watching sync.WaitGroup
+	quit     chan struct{} // closed when it is stopped
+
+	seen struct {
+		sync.Mutex
+		running           bool
+		since             time.Time // of the last change of running
+		err               error
+		limit             int
+		inbound, outbound dataplane.Volume
+	}
+}
+
+// newServer returns a network's server, of which nothing is made yet.
+func (m *Servers) newServer(ns *netns.Namespace, network, id string) (*server, error) {
+	own, err := ns.Again()
+	if err != nil {
+		return nil, err
+	}
+	link := dataplane.LinkName(id)
+	dir := filepath.Join(m.dir(network), link)
+	s := &server{
+		m: m, network: network, id: id, link: link, dir: dir, log: m.log.With("network", network, "server", id),
+		journal: &journal{raw: filepath.Join(dir, logFile), dir: filepath.Join(m.logDir(network), link, "log")},
+		wake:    make(chan struct{}, 1), mu: make(mutex, 1), ns: own, quit: make(chan struct{}),
+	}
+	s.tracker = openTracker(filepath.Join(dir, stateFile), id, s.begun, s.over)
+	s.seen.since = time.Now()
+	return s, nil
+}
+
+func (s *server) socket() string { return filepath.Join(s.dir, socketFile) }
+
+func (s *server) begun(one session) {
+	s.log.Info("an SSL-VPN client is connected", "certificate", one.Certificate, "remote", one.Remote, "address", one.Address)
+}
+
+func (s *server) over(one session, at time.Time, why string) {
+	s.m.sessionOver(s.log, s.network, s.id, one, at, why)
+}
+
+func (m *Servers) sessionOver(log *slog.Logger, network, server string, one session, at time.Time, why string) {
+	log.Info("an SSL-VPN client is disconnected", "certificate", one.Certificate, "remote", one.Remote, "address", one.Address, "reason", why)
+	if err := m.ended.add(network, server, &one, at, why); err != nil {
+		log.Error("a session is not in the list of those that have ended", "certificate", one.Certificate, "error", err)
+	}
+}
+
+// finish writes down what sessions there were of a server that has ended, whoever has
+// looked after it.
+func (m *Servers) finish(network, dir string) {
+	log := m.log.With("network", network)
+	j := &journal{raw: filepath.Join(dir, logFile), dir: filepath.Join(m.logDir(network), filepath.Base(dir), "log")}
+	var t *tracker
+	t = openTracker(filepath.Join(dir, stateFile), "", func(session) {}, func(one session, at time.Time, why string) {
+		m.sessionOver(log, network, t.r.Server, one, at, why)
+	})
+	lines, offset, err := j.take(t.offset())
+	if err != nil {
+		log.Error("an SSL-VPN server's log cannot be taken in", "server", t.r.Server, "error", err)
+	}
+	t.hear(lines, offset)
+	t.lost(time.Now(), "the server was removed")
+}
+
+// apply makes the server what it shall be.
+func (s *server) apply(ctx context.Context, want wanted) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return errors.New("removed meanwhile")
+	}
+	s.want = want
+	s.seen.Lock()
+	s.seen.limit = limit(&want.server)
+	s.seen.Unlock()
+	err := s.sync(ctx)
+	if s.cancel == nil {
+		running, cancel := context.WithCancel(context.Background())
+		s.cancel, s.done = cancel, make(chan struct{})
+		go s.run(running)
+	}
+	s.nudge()
+	return err
+}
+
+// run keeps OpenVPN running, and takes in what it says, until ctx is done.
+func (s *server) run(ctx context.Context) {
+	defer close(s.done)
+	timer := time.NewTimer(lookEvery)
+	defer timer.Stop()
+	pauses, said := process.Pauses{First: s.m.retryFirst, Most: s.m.retryMost}, ""
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+			if !failing { // else it is looked at when its pause is over
+				timer.Reset(gatherFor)
+			}
+			continue
+		case <-timer.C:
+		}
+		s.mu.Lock()
+		err := s.sync(ctx)
+		s.mu.Unlock()
+		next := lookEvery
+		if failing = err != nil; failing {
+			if ctx.Err() == nil && err.Error() != said {
+				s.log.Error("an SSL-VPN server is not as it should be", "error", err)
+				said = err.Error()
+			}
+			next = pauses.Next()
+		} else {
+			said = ""
+			pauses.Reset()
+		}
+		timer.Reset(next)
+	}
+}
+
+func (s *server) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sync makes OpenVPN run as it shall, takes in what it has, and throws out who may not be
+// connected. The caller holds s.mu.
+func (s *server) sync(ctx context.Context) error {
+	rerouted, err := s.files()
+	if err == nil {
+		err = s.running(ctx)
+	}
+	s.set(err)
+	if s.process == nil {
+		return err
+	}
+	s.connect(ctx)
+	return errors.Join(err, s.observe(ctx), s.expel(ctx), s.recall(ctx, rerouted))
+}
+
+// files writes what OpenVPN looks at whenever somebody logs in.
+func (s *server) files() (rerouted bool, err error) {
+	if err := makeDirs(s.dir); err != nil {
+		return false, err
+	}
+	return admit(s.dir, &s.want.server)
+}
+
+// running makes OpenVPN run.
+func (s *server) running(ctx context.Context) error {
+	if s.process != nil && s.process.Ended(0) {
+		s.lose()
+	}
+	open, err := checkDevice(s.ns, &s.want.server)
+	if err != nil {
+		return err
+	}
+	conf := settings(s.dir, s.want.at, &s.want.server, s.m.group)
+	has, _ := os.ReadFile(filepath.Join(s.dir, settingsFile))
+	if s.process != nil && string(has) == conf && open {
+		return nil
+	}
+	pids, err := find(s.dir)
+	if err != nil {
+		return fmt.Errorf("look for OpenVPN: %w", err)
+	}
+	if s.process == nil && len(pids) == 1 && string(has) == conf && open && process.In(pids[0], s.ns) {
+		if h, err := process.Adopt(pids[0]); err == nil {
+			s.log.Info("adopted an SSL-VPN server's OpenVPN", "process", h.PID)
+			s.attend(h)
+			return nil
+		}
+	}
+	if len(pids) > 0 {
+		s.log.Info("an SSL-VPN server's OpenVPN is started anew, and its clients come back", "reason", differs(string(has), conf, open))
+	}
+	return s.begin(ctx, conf, string(has))
+}
+
+// differs says in what settings differ, without telling them. open is whether OpenVPN has
+// the TUN device, which has been made anew else.
+func differs(has, want string, open bool) string {
+	if !open {
+		return "it has lost its TUN device"
+	}
+	words := func(s string) map[string]string {
+		out := map[string]string{}
+		s, _, _ = strings.Cut(s, "\n<") // keys begin
+		for line := range strings.Lines(s) {
+			word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+			out[word] += rest + "\n"
+		}
+		return out
+	}
+	old, changed := words(has), []string(nil)
+	for word, rest := range words(want) {
+		if !strings.HasPrefix(word, "#") && old[word] != rest {
+			changed = append(changed, word)
+		}
+	}
+	slices.Sort(changed)
+	if changed == nil {
+		return "other keys, or it runs elsewhere"
+	}
+	return "settings: " + strings.Join(changed, ", ")
+}
+
+// begin starts OpenVPN, after ending what is there.
+func (s *server) begin(ctx context.Context, conf, before string) error {
+	s.drop()
+	if err := endAll(s.dir); err != nil {
+		return err
+	}
+	s.hear()
+	if s.tracker.lost(time.Now(), "OpenVPN was ended") {
+		s.m.changed(s.network)
+	}
+	if poolOf(conf) != poolOf(before) { // nobody has an address of another pool
+		if err := os.RemoveAll(filepath.Join(s.dir, poolFile)); err != nil {
+			return err
+		}
+	}
+	program, err := s.m.program()
+	if err != nil {
+		return err
+	}
+	s.tracker.started()
+	h, err := start(program, s.dir, conf, s.ns.Do)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", program, err)
+	}
+	within, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	err = h.Await(within, func(context.Context) error {
+		if s.hear(); !s.tracker.isReady() {
+			return errors.New("it does not listen yet")
+		}
+		return nil
+	})
+	if err == nil {
+		s.log.Info("started an SSL-VPN server's OpenVPN", "process", h.PID)
+		s.attend(h)
+		return nil
+	}
+	s.drop()
+	ended := errors.Is(err, process.ErrEnded)
+	err = errors.Join(fmt.Errorf("OpenVPN (process %d): %w", h.PID, err), h.End())
+	h.Close()
+	s.hear()
+	if words := s.tracker.lastWords(); ended && words != "" {
+		return fmt.Errorf("OpenVPN: %s", words)
+	}
+	return err
+}
+
+func poolOf(conf string) (out string) {
+	for line := range strings.Lines(conf) {
+		if strings.HasPrefix(line, "ifconfig-pool ") {
+			out = line
+		}
+	}
+	return out
+}
+
+// attend takes an OpenVPN to be the server's, and has it noticed when that ends.
+func (s *server) attend(h *process.Helper) {
+	s.process = h
+	watched, err := process.Adopt(h.PID)
+	if err != nil {
+		s.nudge()
+		return
+	}
+	s.watching.Go(func() {
+		defer watched.Close()
+		for !watched.Ended(time.Second) {
+			select {
+			case <-s.quit:
+				return
+			default:
+			}
+		}
+		s.nudge()
+	})
+}
+
+// lose forgets an OpenVPN that has ended by itself.
+func (s *server) lose() {
+	s.drop()
+	s.hear()
+	words := s.tracker.lastWords()
+	s.log.Warn("lost an SSL-VPN server's OpenVPN", "reason", words)
+	s.tracker.lost(time.Now(), "OpenVPN has ended")
+	s.m.changed(s.network)
+}
+
+// drop ends the connection with OpenVPN, which works on.
+func (s *server) drop() {
+	if s.control != nil {
+		s.control.close()
+		s.control = nil
+	}
+	if s.process != nil {
+		s.process.Close()
+		s.process = nil
+	}
+}
+
+// set notes whether OpenVPN runs as it should.
+func (s *server) set(err error) {
+	running := err == nil && s.process != nil
+	s.seen.Lock()
+	changed := running != s.seen.running
+	s.seen.running, s.seen.err = running, err
+	if changed {
+		s.seen.since = time.Now()
+	}
+	s.seen.Unlock()
+	if changed {
+		s.m.changed(s.network)
+	}
+}
+
+// stop ends the goroutine, and lets OpenVPN work on.
+func (s *server) stop() {
+	s.mu.Lock()
+	if !s.stopped {
+		close(s.quit)
+	}
+	s.stopped = true
+	cancel, done := s.cancel, s.done
+	s.mu.Unlock()
+	if cancel != nil {
+		cancel()
+		<-done
+	}
+	s.watching.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hear()
+	s.drop()
+	s.ns.Close()
+}
