@@ -25,6 +25,7 @@ needs=(
 	"test /usr/lib/ipsec/plugins/libstrongswan-openssl.so libstrongswan-standard-plugins"
 	"test /usr/lib/ipsec/plugins/libstrongswan-gcrypt.so libstrongswan-extra-plugins"
 	"test /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so libcharon-extra-plugins" # ESP where the kernel has none
+	"test openvpn openvpn"                     # SSL-VPN
 	"test promtool prometheus"                 # alerting rules and dashboards are tried by a real one
 	"clients node nodejs"                      # runs public clients,
 	"clients npm npm"                          # and fetches them
@@ -59,6 +60,10 @@ if [ ${#missing[@]} -gt 0 ]; then
 	apt-get update -q
 	# Somebody else may be installing something.
 	apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
+	if [[ " ${missing[*]} " == *" openvpn "* ]] && [ -d /run/systemd/system ]; then
+		# Its own service would run what is in /etc/openvpn; tests run theirs themselves.
+		systemctl disable --now -q openvpn.service || true
+	fi
 fi
 
 if [[ " $* " != *" test "* ]]; then
