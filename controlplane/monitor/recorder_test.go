@@ -286,6 +286,9 @@ func TestRecorder(t *testing.T) {
 			map[int64]uint64{0: 63, 1: 60, 2: 60, 3: 60}},
 		"set back by minutes, over what is kept": {func(r *recording) { r.clock.set[1150*time.Second] = -2 * time.Minute }, 7 * time.Minute,
 			map[int64]uint64{0: 60, 1: 60, 2: 60, 3: 60}},
+		"set forward by an hour for two minutes": {func(r *recording) {
+			r.clock.set[1110*time.Second], r.clock.set[1230*time.Second] = time.Hour, -time.Hour
+		}, 9 * time.Minute, map[int64]uint64{0: 60, 5: 60, 6: 60, 7: 60}},
 		"a machine that stood still": {func(r *recording) { r.clock.stands[1050*time.Second] = 40 * time.Second }, 5 * time.Minute,
 			map[int64]uint64{2: 60, 3: 60, 4: 60}},
 		"a machine that stood still for hours": {func(r *recording) { r.clock.stands[1050*time.Second] = time.Hour }, 5 * time.Minute,

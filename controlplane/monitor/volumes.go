@@ -203,7 +203,11 @@ func (v volumes) record(end int64, reading []Volume, fresh bool) error {
 		case end:
 			return nil // see record
 		case end - Minute:
-			if key := stamp(at); v.minutes.Get(key) == nil && v.hours.Get(hourKey(at/hour*hour, 0)) == nil {
+			together, err := v.watched(at / hour * hour)
+			if err != nil {
+				return err
+			}
+			if key := stamp(at); v.minutes.Get(key) == nil && together>>(at%hour/Minute)&1 == 0 {
 				var rows []numbered
 				for _, r := range now {
 					earlier, known := findRow(before[8:], r.number)
@@ -241,95 +245,6 @@ func (v volumes) number(id string, end int64) (_ uint32, unheardOf bool, _ error
 		return 0, false, fmt.Errorf("there have been more elastic IPs and packages than can be told apart")
 	}
 	return uint32(n), true, v.numbers.Put([]byte(id), binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, uint32(n)), uint64(end)))
-}
-
-// gather puts the minutes of hours that are over together by number.
-func (v volumes) gather(end int64) error {
-	for {
-		first, _ := v.minutes.Cursor().First()
-		if first == nil {
-			return nil
-		}
-		begin := time8(first) / hour * hour
-		if begin+hour > end {
-			return nil
-		}
-		if err := v.gatherHour(begin); err != nil {
-			return err
-		}
-	}
-}
-
-func (v volumes) gatherHour(begin int64) error {
-	var watched uint64
-	of := map[uint32][]MinuteOf{}
-	c := v.minutes.Cursor()
-	for key, b := c.Seek(stamp(begin)); key != nil && time8(key) < begin+hour; key, b = c.Seek(stamp(begin)) {
-		minute := (time8(key) - begin) / Minute
-		watched |= 1 << minute
-		rows, err := unsealed(b)
-		if err != nil {
-			return err
-		}
-		for i := range len(rows) / rowSize {
-			r := rowAt(rows, i)
-			of[r.number] = append(of[r.number], MinuteOf{uint8(minute), r.Passed})
-		}
-		if err := c.Delete(); err != nil {
-			return err
-		}
-	}
-	return v.putHour(begin, watched, of)
-}
-
-// putHour keeps an hour, of which the minutes that have a bit were watched.
-func (v volumes) putHour(begin int64, watched uint64, of map[uint32][]MinuteOf) error {
-	if err := v.hours.Put(hourKey(begin, 0), sealed(binary.BigEndian.AppendUint64(nil, watched))); err != nil {
-		return err
-	}
-	numbers := make([]uint32, 0, len(of))
-	for n := range of {
-		numbers = append(numbers, n)
-	}
-	slices.Sort(numbers)
-	for _, n := range numbers {
-		var b []byte
-		for _, at := range of[n] {
-			b = append(b, at.Minute)
-			for _, x := range [...]uint64{at.Outbound.Bytes, at.Outbound.Packets, at.Inbound.Bytes, at.Inbound.Packets} {
-				b = binary.AppendUvarint(b, x)
-			}
-		}
-		if err := v.hours.Put(hourKey(begin, n), sealed(b)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ImportHour keeps an hour that was recorded elsewhere, in place of one that is there: of
-// each id what passed in its minutes, all of which were watched. Times are in seconds since
-// 1970; begin is a whole hour.
-func (m *Minutes) ImportHour(begin int64, of map[string][]MinuteOf) error {
-	err := m.update(func(tx *bbolt.Tx) error {
-		v, err := volumesOf(tx)
-		if err != nil {
-			return err
-		}
-		numbers := make(map[uint32][]MinuteOf, len(of))
-		for id, minutes := range of {
-			n, _, err := v.number(id, begin+hour)
-			if err != nil {
-				return err
-			}
-			numbers[n] = minutes
-		}
-		return v.putHour(begin, 1<<minutesOf-1, numbers)
-	})
-	if err != nil {
-		return m.explain(err)
-	}
-	return nil
 }
 
 // prune deletes hours that began before oldest, and numbers of which nothing is left.

@@ -3,12 +3,13 @@ package monitor
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	bbolt "go.etcd.io/bbolt"
 )
 
 // ReadVolumes calls each with what passed an elastic IP or package in each minute that was
-// watched and begins from one time up to before another, in order; nothing passed in a
+// watched and begins from one time up to before another, hour by hour; nothing passed in a
 // minute that is not the id's. each must not call the file's methods.
 func (m *Minutes) ReadVolumes(id string, from, before int64, each func(begin int64, p Passed)) error {
 	err := m.view(func(tx *bbolt.Tx) error {
@@ -21,9 +22,13 @@ func (m *Minutes) ReadVolumes(id string, from, before int64, each func(begin int
 			number = binary.BigEndian.Uint32(b)
 		}
 		hours, minutes := all.Bucket(hourlyBucket), all.Bucket(minutesBucket)
+		loose := int64(math.MaxInt64) // where minutes begin that are not together
+		if key, _ := minutes.Cursor().First(); key != nil {
+			loose = time8(key)
+		}
 		for begin := from / hour * hour; begin < before; begin += hour {
-			gathered, err := readHour(hours, begin, number, from, before, each)
-			if err == nil && !gathered {
+			err := readHour(hours, begin, number, from, before, each)
+			if err == nil && begin+hour > loose {
 				err = readMinutes(minutes, begin, number, from, before, each)
 			}
 			if err != nil {
@@ -38,21 +43,29 @@ func (m *Minutes) ReadVolumes(id string, from, before int64, each func(begin int
 	return nil
 }
 
-// readHour reads an hour whose minutes are together, and says whether it is there.
-func readHour(hours *bbolt.Bucket, begin int64, number uint32, from, before int64, each func(int64, Passed)) (bool, error) {
+// watchedOf returns which minutes of an hour that are together were watched, a bit for each.
+func watchedOf(hours *bbolt.Bucket, begin int64) (uint64, error) {
 	b := hours.Get(hourKey(begin, 0))
 	if b == nil {
-		return false, nil
+		return 0, nil
 	}
 	b, err := unsealed(b)
 	if err != nil || len(b) != 8 {
-		return true, errBlock
+		return 0, errBlock
 	}
-	watched := binary.BigEndian.Uint64(b)
+	return binary.BigEndian.Uint64(b), nil
+}
+
+// readHour reads those minutes of an hour that are together.
+func readHour(hours *bbolt.Bucket, begin int64, number uint32, from, before int64, each func(int64, Passed)) error {
+	watched, err := watchedOf(hours, begin)
+	if err != nil || watched == 0 {
+		return err
+	}
 	var of [minutesOf]Passed
 	if b := hours.Get(hourKey(begin, number)); number > 0 && b != nil {
 		if err := parseHour(b, &of); err != nil {
-			return true, err
+			return err
 		}
 	}
 	for i := range int64(minutesOf) {
@@ -60,7 +73,7 @@ func readHour(hours *bbolt.Bucket, begin int64, number uint32, from, before int6
 			each(at, of[i])
 		}
 	}
-	return true, nil
+	return nil
 }
 
 func parseHour(b []byte, of *[minutesOf]Passed) error {
