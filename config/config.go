@@ -80,7 +80,7 @@ type AuditLog struct {
 	Events  string        // AuditAll, AuditWrites or AuditOff
 	Dir     string        // absolute
 	MaxSize int           // of a file, in MiB
-	Files   int           // older files that are kept
+	Files   int           // full older files that there is room for
 	Keep    time.Duration // how long they are; whole days
 }
 

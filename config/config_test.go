@@ -36,7 +36,7 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 		FullAuditInterval: 10 * time.Minute,
 		Addresses:         dataplane.MostAddresses,
 		Metrics:           Metrics{TopAddresses: 10, Keep: 744 * time.Hour},
-		AuditLog:          AuditLog{Events: AuditAll, Dir: "/var/lib/sluice/audit", MaxSize: 100, Files: 100, Keep: 2160 * time.Hour},
+		AuditLog:          AuditLog{Events: AuditAll, Dir: "/var/lib/sluice/audit", MaxSize: 100, Files: 10, Keep: 2160 * time.Hour},
 		Bridges:           []Bridge{{Name: "sluice-public", Address: netip.MustParsePrefix("203.0.113.1/24")}},
 		Settings: settings.Settings{
 			Machine: "local",

@@ -253,6 +253,6 @@ func defaults() document {
 			NATPackages:  []string{settings.AllAccounts},
 		},
 		Metrics:  metricsDoc{TopAddresses: 10, Keep: 31 * 24 * time.Hour},
-		AuditLog: auditLogDoc{Events: AuditAll, MaxSize: 100, Files: 100, Keep: 90 * 24 * time.Hour},
+		AuditLog: auditLogDoc{Events: AuditAll, MaxSize: 100, Files: 10, Keep: 90 * 24 * time.Hour},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"sluice/errtext"
@@ -77,6 +78,7 @@ func (l *Log) look() {
 	if l.looks++; l.looks%sweep == 0 {
 		err = errors.Join(err, l.removeOldest())
 	}
+	err = errors.Join(err, l.trim())
 	if err != nil && !l.failing {
 		l.Log.Warn("the audit log cannot be looked after", "dir", l.Dir, "error", errtext.Of(err))
 	}
@@ -93,4 +95,28 @@ func (l *Log) removeOldest() error {
 		err = os.Remove(paths[0])
 	}
 	return err
+}
+
+// trim removes the oldest files for which there is no room.
+func (l *Log) trim() error {
+	paths, err := files(l.Dir)
+	if err != nil {
+		return err
+	}
+	room := int64(l.MaxSize) << 20 * int64(l.Files)
+	var errs []error
+	for _, path := range slices.Backward(paths) {
+		if ended(path).IsZero() {
+			continue // it is written
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if room -= info.Size(); room < 0 {
+			errs = append(errs, os.Remove(path))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -35,7 +36,7 @@ type Config struct {
 	Dir     string        // absolute; is there
 	Writes  bool          // only calls that may change something, and those that were refused, are recorded
 	MaxSize int           // of a file, in MiB, from 1
-	Files   int           // older files that are kept, at most; from 1
+	Files   int           // full older files that there is room for; from 1
 	Keep    time.Duration // how long they are kept; whole days
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -100,7 +101,7 @@ func Open(c Config) (*Log, error) {
 		Config: c,
 		file: &lumberjack.Logger{
 			Filename: filepath.Join(c.Dir, Name),
-			MaxSize:  c.MaxSize, MaxBackups: c.Files,
+			MaxSize:  c.MaxSize,
 		},
 		next: newBatch(), limit: rate.NewLimiter(strangers, burst),
 		room:  rate.NewLimiter(rate.Limit(float64(c.MaxSize<<20)*float64(c.Files)/strangersPart/(24*time.Hour).Seconds()), c.MaxSize<<20/2),
@@ -252,7 +253,10 @@ func (l *Log) write() bool {
 		l.disk.Lock()
 		l.reopen()
 		n, err = l.file.Write(part)
-		l.is = l.stat()
+		before := l.is
+		if l.is = l.stat(); before != nil && l.is != nil && !os.SameFile(before, l.is) {
+			_ = l.trim() // else at the next look, which says what is wrong
+		}
 		l.disk.Unlock()
 		// A line that is in the file in part is gone on with where it ends.
 		l.rest = l.rest[n:]

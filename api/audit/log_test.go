@@ -155,16 +155,8 @@ func TestRotation(t *testing.T) {
 	if followed != nil {
 		t.Error(followed)
 	}
-	for {
-		// The oldest are removed by a goroutine of their own.
-		paths, err := files(dir)
-		if err != nil || len(paths) < 2 {
-			t.Fatalf("files %v, %v", paths, err)
-		}
-		if len(paths) == 2 {
-			break
-		}
-		time.Sleep(time.Millisecond)
+	if paths := mustFiles(t, dir); len(paths) != 2 {
+		t.Errorf("files %v", paths)
 	}
 	names := w.names(t, Filter{})
 	if err := numbered(names, calls-len(names), calls); err != nil {
@@ -202,6 +194,30 @@ func TestLook(t *testing.T) {
 	w.Record(call(1))
 	if err := numbered(w.names(t, Filter{}), 0, 2); err != nil {
 		t.Error(err)
+	}
+}
+
+// There is room for so much, in however many files: quiet days push out nothing.
+func TestQuietDays(t *testing.T) {
+	dir := t.TempDir()
+	now := call(0).Time
+	w := run(t, Config{Dir: dir, MaxSize: 1, Files: 2, Keep: 90 * 24 * time.Hour, Now: func() time.Time { return now }})
+	const days = 30
+	for i := range days {
+		e := call(i)
+		e.Time = now
+		w.Record(e)
+		now = now.Add(rotateAfter + time.Hour)
+		w.Log.look()
+		for at := time.Now().UnixMilli(); time.Now().UnixMilli() == at; { // by which older files are told apart
+			runtime.Gosched()
+		}
+	}
+	if err := numbered(w.names(t, Filter{}), 0, days); err != nil {
+		t.Error(err)
+	}
+	if n := len(mustFiles(t, dir)); n != days+1 {
+		t.Errorf("%d files", n)
 	}
 }
 
@@ -287,7 +303,10 @@ func TestDiskHangs(t *testing.T) {
 
 // A clock that is wrong for a while takes the oldest file with it at most, whatever it says.
 func TestWrongClock(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "audit [old]*") // nothing in its name means anything
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	now := call(0).Time
 	for i := range 4 {
 		older := filepath.Join(dir, "audit-"+now.AddDate(0, 0, i-3).UTC().Format(stamp)+".log")

@@ -206,12 +206,19 @@ const stamp = "2006-01-02T15-04-05.000"
 
 // files returns the files of the log, the oldest first.
 func files(dir string) ([]string, error) {
-	older, err := filepath.Glob(filepath.Join(dir, "audit-*.log"))
+	all, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	older = slices.DeleteFunc(older, func(path string) bool { return ended(path).IsZero() })
-	slices.Sort(older)
+	var older []string // by name, and so by time
+	for _, f := range all {
+		if path := filepath.Join(dir, f.Name()); !ended(path).IsZero() {
+			older = append(older, path)
+		}
+	}
 	newest := filepath.Join(dir, Name)
 	if _, err := os.Stat(newest); err == nil {
 		older = append(older, newest)
@@ -223,9 +230,10 @@ func files(dir string) ([]string, error) {
 
 // ended returns when an older file got its name; the zero time for any other.
 func ended(path string) time.Time {
-	name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "audit-"), ".log")
+	name, isOlder := strings.CutPrefix(filepath.Base(path), "audit-")
+	name, isLog := strings.CutSuffix(name, ".log")
 	t, err := time.Parse(stamp, name)
-	if err != nil {
+	if !isOlder || !isLog || err != nil {
 		return time.Time{}
 	}
 	return t
