@@ -36,7 +36,7 @@ type Network struct {
 	HostLimits  []HostLimit  // by Address
 	SourceCheck bool         // what a host sends begins a session only if its source address leads back to it
 	Shortcut    bool         // established TCP and UDP flows are forwarded by BPF, past netfilter
-	VPNGateways []VPNGateway // IPsec gateways, by ID
+	VPNGateways []VPNGateway // of IPsec and SSL-VPN, by ID
 
 	// PortSecurity has frames from VSwitches dropped whose sender claims a gateway's
 	// address, or that of a binding which is another's.

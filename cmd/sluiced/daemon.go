@@ -40,6 +40,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/engine"
 	"sluice/dataplane/link"
+	"sluice/dataplane/openvpn"
 	"sluice/dataplane/session"
 )
 
@@ -84,6 +85,7 @@ func openKernel(c *config.Config, log *slog.Logger) (kernel, error) {
 	return engine.New(engine.Config{
 		RunDir: c.RunDir, Logger: log,
 		Sessions: session.Options{Dir: c.BPFDir, Sessions: c.Sessions, Addresses: c.Addresses},
+		SSL:      openvpn.Options{LogDir: filepath.Join(c.DataDir, "ssl")},
 	})
 }
 

@@ -17,7 +17,23 @@ func Differ(a, b *dataplane.Network, ofA, ofB route.Tunnels) bool {
 	return !slices.Equal(a.Elastic, b.Elastic) || !slices.Equal(a.Mappings, b.Mappings) || withdrawn(a.DNAT, b.DNAT) ||
 		!slices.EqualFunc(a.SNAT, b.SNAT, func(x, y dataplane.SNAT) bool {
 			return x.Source == y.Source && (slices.Equal(x.Pool, y.Pool) || contains(y.Pool, x.Pool))
-		}) || !sameWays(a, b, ofA, ofB)
+		}) || closed(a, b) || !sameWays(a, b, ofA, ofB)
+}
+
+// closed reports whether an SSL-VPN server's clients may not reach any more what they may.
+func closed(a, b *dataplane.Network) bool {
+	for _, was := range a.AllSSL() {
+		open := false
+		for _, is := range b.AllSSL() {
+			open = open || is.ID == was.ID && is.Pool == was.Pool && !slices.ContainsFunc(was.Reach, func(p netip.Prefix) bool {
+				return !slices.ContainsFunc(is.Reach, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) })
+			})
+		}
+		if !open {
+			return true
+		}
+	}
+	return false
 }
 
 func contains(pool, all []netip.Addr) bool {

@@ -62,8 +62,16 @@ func randomly(r *rand.Rand, n *dataplane.Network, tunnels route.Tunnels) (*datap
 		v.Propagate = r.IntN(2) == 0
 	}
 	if anew() {
+		v.SSL = []dataplane.SSLServer{{ID: "ssl-t", Protocol: udp, Port: 1194, Pool: prefix("10.8.0.0/24")}}
+		for _, p := range []string{"10.0.0.0/16", "10.0.1.0/25", "10.8.0.0/24", "192.168.0.0/16", "198.51.100.0/26", "198.51.100.0/24", "203.0.113.0/24"} {
+			if r.IntN(2) == 0 {
+				v.SSL[0].Reach = append(v.SSL[0].Reach, prefix(p))
+			}
+		}
+	}
+	if anew() {
 		next.SNAT = nil
-		for _, source := range []string{"10.0.1.0/25", "10.0.1.128/25", "10.0.2.0/24"} {
+		for _, source := range []string{"10.0.1.0/25", "10.0.1.128/25", "10.0.2.0/24", "10.8.0.0/25"} {
 			if r.IntN(3) > 0 {
 				first := r.IntN(3)
 				next.SNAT = append(next.SNAT, dataplane.SNAT{Source: prefix(source), Pool: elastic[first : first+1+r.IntN(3-first)]})
@@ -123,7 +131,7 @@ func (w *wire) next(f *traffic) seen {
 
 // other is the flow that the host at the end of one from a site would begin.
 func (f *traffic) other(m *Model) traffic {
-	return traffic{protocol: f.protocol, from: m.vswitch(f.destination.Addr()), source: f.destination, destination: f.source}
+	return traffic{protocol: f.protocol, from: m.inside(f.destination.Addr()), source: f.destination, destination: f.source}
 }
 
 // answer sends an answer to a packet that came out, from where that went.
@@ -137,9 +145,9 @@ func flows(r *rand.Rand, m *Model) []traffic {
 	var out []traffic
 	for i := range 40 {
 		protocol := pick[uint8](r, udp, udp, tcp, icmp)
-		host := ip(pick(r, "10.0.1.7", "10.0.1.8", "10.0.1.200", "10.0.2.7", "10.0.2.8", "10.0.3.7"))
-		peer := ip(pick(r, "198.51.100.1", "198.51.100.99", "192.168.1.7", "192.168.9.9", "203.0.113.50"))
-		f := traffic{protocol: protocol, from: m.vswitch(host), answered: r.IntN(4) > 0}
+		host := ip(pick(r, "10.0.1.7", "10.0.1.8", "10.0.1.200", "10.0.2.7", "10.0.2.8", "10.0.3.7", "10.8.0.5"))
+		peer := ip(pick(r, "10.8.0.7", "198.51.100.1", "198.51.100.99", "192.168.1.7", "192.168.9.9", "203.0.113.50"))
+		f := traffic{protocol: protocol, from: m.inside(host), answered: r.IntN(4) > 0}
 		f.source, f.destination = netip.AddrPortFrom(host, uint16(1000+i)), netip.AddrPortFrom(peer, pick[uint16](r, 53, 5060))
 		if r.IntN(6) == 0 {
 			f.source = netip.AddrPortFrom(host, 1001) // one that DNAT entries may lead to
@@ -228,6 +236,7 @@ func TestFlowsFollow(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	n := network()
 	vpn(n)
+	server(n, "10.0.0.0/16", "192.168.0.0/16")
 	state := tunnels
 	count := map[string]int{}
 	for round := range rounds {
@@ -387,6 +396,6 @@ func TestFlowsFollowBackAndForth(t *testing.T) {
 
 // text is what a network consists of.
 func text(n *dataplane.Network, state route.Tunnels) string {
-	return fmt.Sprintf("routes %v, VPN routes %v, propagated: %v, tunnels %v, SNAT %v, mappings %v, DNAT %v",
-		n.Routes, n.VPNGateways[0].Routes, n.VPNGateways[0].Propagate, state, n.SNAT, n.Mappings, n.DNAT.Slice())
+	return fmt.Sprintf("routes %v, clients reach %v, VPN routes %v, propagated: %v, tunnels %v, SNAT %v, mappings %v, DNAT %v",
+		n.Routes, n.VPNGateways[0].SSL[0].Reach, n.VPNGateways[0].Routes, n.VPNGateways[0].Propagate, state, n.SNAT, n.Mappings, n.DNAT.Slice())
 }

@@ -19,6 +19,18 @@ type Model struct {
 	entries *entries
 	ways    *route.Ways
 	tunnels []string // their links
+	clients []clients
+}
+
+// clients are those of an SSL-VPN server.
+type clients struct {
+	*dataplane.SSLServer
+}
+
+// reach reports whether the clients may send to an address: what their server leads to,
+// and its own end of their tunnels.
+func (c clients) reach(a netip.Addr) bool {
+	return a == c.Own() || slices.ContainsFunc(c.Reach, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // NewModel returns the model of network n while its tunnels are in this state.
@@ -31,7 +43,19 @@ func NewModel(n *dataplane.Network, tunnels route.Tunnels) *Model {
 		}
 	}
 	slices.Sort(m.tunnels)
+	for _, s := range n.AllSSL() {
+		m.clients = append(m.clients, clients{s})
+	}
 	return m
+}
+
+// client returns those that an address is one of, or nil.
+func (m *Model) client(a netip.Addr) *clients {
+	i := slices.IndexFunc(m.clients, func(c clients) bool { return c.Pool.Contains(a) })
+	if i < 0 {
+		return nil
+	}
+	return &m.clients[i]
 }
 
 // Verdict is what the model says of a flow.
@@ -48,7 +72,7 @@ const (
 // Judge returns the verdict on a flow. hop is the link that the kernel says the
 // flow leaves by, for one on which the verdict was Ask; else it is empty.
 //
-// Kept are:
+// What an SSL-VPN client may not reach, or would by the uplink, is ended. Kept are:
 //
 //   - flows of the gateway itself: IKE, ESP, BGP, health checks;
 //   - flows that came in by the uplink, while an entry leads from the elastic IP
@@ -80,6 +104,9 @@ func (m *Model) Judge(f *Flow, hop string) Verdict {
 	if m.ways.Local(source) {
 		return Keep
 	}
+	if c := m.client(source); c != nil && !c.reach(f.Destination.Addr()) {
+		return End
+	}
 	if v := m.judgeSource(f, hop); v != Keep {
 		return v
 	}
@@ -109,6 +136,9 @@ func (m *Model) judgeSource(f *Flow, hop string) Verdict {
 		return End
 	}
 	agrees := func(link string) bool {
+		if link == dataplane.UplinkName && m.client(source) != nil {
+			return false // nothing of an SSL-VPN client leaves by it, translated or not
+		}
 		all := m.sources(f, link)
 		return len(all) == 0 && !f.sourceTranslated() || slices.Contains(all, seen)
 	}
@@ -143,7 +173,7 @@ func verdict(agrees bool) Verdict {
 // untranslated nothing leaves.
 func (m *Model) judgeAnswers(f *Flow) Verdict {
 	host, peer := f.Answerer.Addr(), f.Source.Addr()
-	if m.ways.Local(host) || f.destinationTranslated() || f.Protocol == unix.IPPROTO_ICMP {
+	if m.ways.Local(host) || m.client(host) != nil || f.destinationTranslated() || f.Protocol == unix.IPPROTO_ICMP {
 		return Keep // an answer to an echo request begins nothing
 	}
 	r := m.ways.Find(m.packet(m.comesFrom(host, peer), host, peer))
@@ -188,14 +218,14 @@ func (m *Model) packetOf(f *Flow) route.Packet {
 }
 
 // comesFrom returns the link that packets from an address to another come in by:
-// its VSwitch; for others the one by which they are answered, as far as that is
+// its VSwitch or SSL-VPN server's; for others the one by which they are answered, as far as that is
 // known.
 func (m *Model) comesFrom(source, destination netip.Addr) string {
-	if name := m.vswitch(source); name != "" {
+	if name := m.inside(source); name != "" {
 		return name
 	}
 	froms := m.tunnels
-	if name := m.vswitch(destination); name != "" {
+	if name := m.inside(destination); name != "" {
 		froms = []string{name}
 	}
 	for _, from := range froms {
@@ -206,7 +236,12 @@ func (m *Model) comesFrom(source, destination netip.Addr) string {
 	return ""
 }
 
-func (m *Model) vswitch(a netip.Addr) string {
+// inside returns the link that an address is behind, of a VSwitch or of an SSL-VPN server;
+// empty if none is.
+func (m *Model) inside(a netip.Addr) string {
+	if c := m.client(a); c != nil {
+		return c.Link()
+	}
 	for i := range m.network.Switches {
 		if sw := &m.network.Switches[i]; sw.Prefix.Contains(a) {
 			return sw.Link()

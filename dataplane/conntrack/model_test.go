@@ -55,6 +55,15 @@ func vpn(n *dataplane.Network, routes ...dataplane.VPNRoute) {
 	n.VPNGateways = []dataplane.VPNGateway{{ID: "vpn-1", Address: ip("203.0.113.9"), Connections: []dataplane.VPNConnection{{ID: "vco-a"}, {ID: "vco-b"}}, Routes: routes}}
 }
 
+// server adds an SSL-VPN server to the VPN gateway, whose clients may reach these.
+func server(n *dataplane.Network, reach ...string) {
+	s := dataplane.SSLServer{ID: "ssl-t", Protocol: udp, Port: 1194, Pool: netip.MustParsePrefix("10.8.0.0/24")}
+	for _, p := range reach {
+		s.Reach = append(s.Reach, netip.MustParsePrefix(p))
+	}
+	n.VPNGateways[0].SSL = []dataplane.SSLServer{s}
+}
+
 var tunnels = route.Tunnels{"vco-a": {Link: "vco-a", Up: true}, "vco-b": {Link: "vco-b", Up: true}}
 
 func into(connection, source, destination string) dataplane.VPNRoute {
@@ -100,7 +109,24 @@ func TestJudge(t *testing.T) {
 	ikeIn := inbound(flow(udp, "198.51.100.1:4500", "203.0.113.9:4500", "203.0.113.9:4500", "198.51.100.1:4500"))
 	probe := flow(icmp, "10.0.1.253:0", "198.51.100.1:0", "198.51.100.1:0", "10.0.1.253:0")
 
+	fromClient := flow(tcp, "10.8.0.5:999", "10.0.1.7:80", "10.0.1.7:80", "10.8.0.5:999")
+	toClient := flow(tcp, "10.0.1.7:999", "10.8.0.5:80", "10.8.0.5:80", "10.0.1.7:999")
+	clientToSite := flow(udp, "10.8.0.5:999", "198.51.100.1:53", "198.51.100.1:53", "10.8.0.5:999")
+	clientAsElastic := out("10.8.0.5", "203.0.113.2")
+	clientPings := flow(icmp, "10.8.0.5:0", "10.8.0.1:0", "10.8.0.1:0", "10.8.0.5:0")
+	clientHairpin := flow(tcp, "10.8.0.5:999", "203.0.113.1:80", "10.0.1.5:8080", "203.0.113.1:1024")
+
 	host := dataplane.NextHop{Via: ip("10.0.3.20")}
+	reaching := func(reach ...string) func(*dataplane.Network) {
+		return func(n *dataplane.Network) {
+			vpn(n, into("vco-a", "", "198.51.100.0/24"))
+			server(n, reach...)
+		}
+	}
+	noVPN := func(n *dataplane.Network) { n.VPNGateways[0].Routes = nil }
+	clientsListed := func(n *dataplane.Network) {
+		n.SNAT = append(n.SNAT, dataplane.SNAT{Source: netip.MustParsePrefix("10.8.0.0/24"), Pool: n.Elastic[1:2]})
+	}
 	noPort := func(n *dataplane.Network) { n.DNAT = n.DNAT.Without(n.DNAT.Slice()[1]) }
 	noAny := func(n *dataplane.Network) { n.DNAT = n.DNAT.Without(n.DNAT.Slice()[0]) }
 	noElastic := func(n *dataplane.Network) { n.Elastic = n.Elastic[1:] }
@@ -209,6 +235,19 @@ func TestJudge(t *testing.T) {
 		{"from a site, answers by a policy route", fromSite, policy, Keep},
 		{"from a site, whose route is gone", fromSite, nil, EndTurned},
 		{"from a site, whose route is gone, without SNAT", fromSite, noSNAT, Keep},
+
+		{"SSL client to a host", fromClient, reaching("10.0.0.0/16"), Keep},
+		{"SSL client to a host that it may not reach", fromClient, reaching("10.0.2.0/24", "198.51.100.0/24"), End},
+		{"SSL client to a host, the server is gone", fromClient, site, EndTurned},
+		{"SSL client to a host, the server is gone, without SNAT", fromClient, all(site, noSNAT), Keep},
+		{"host to an SSL client", toClient, reaching("10.0.2.0/24"), Keep},
+		{"SSL client to a site", clientToSite, reaching("198.51.100.0/24"), Keep},
+		{"SSL client to a site that it may not reach", clientToSite, reaching("10.0.0.0/16"), End},
+		{"SSL client to a site, now by the uplink", clientToSite, all(reaching("198.51.100.0/24"), noVPN), End},
+		{"SSL client that was a host before, by the uplink", clientAsElastic, all(reaching("198.51.100.0/24"), noVPN, clientsListed), End},
+		{"SSL client pings its server", clientPings, reaching(), Keep},
+		{"SSL client to an elastic IP", clientHairpin, reaching("203.0.113.0/24"), Keep},
+		{"SSL client to an elastic IP that it may not reach", clientHairpin, reaching("10.0.0.0/16"), End},
 
 		{"IKE", ike, site, Keep},
 		{"IKE from outside", ikeIn, site, Keep},
@@ -322,6 +361,15 @@ func TestDiffer(t *testing.T) {
 		{"standby VPN route", func(n *dataplane.Network) { n.VPNGateways[0].Routes = n.VPNGateways[0].Routes[:1] }, tunnels, false, false},
 		{"VPN gateway", func(n *dataplane.Network) { n.VPNGateways = nil }, tunnels, true, true},
 		{"uplink", func(n *dataplane.Network) { n.Uplink = nil }, tunnels, true, true},
+		{"SSL-VPN server", func(n *dataplane.Network) { n.VPNGateways[0].SSL = nil }, tunnels, true, true},
+		{"SSL-VPN server's pool", func(n *dataplane.Network) { n.VPNGateways[0].SSL[0].Pool = netip.MustParsePrefix("10.9.0.0/24") }, tunnels, true, true},
+		{"what SSL-VPN clients reach", func(n *dataplane.Network) { n.VPNGateways[0].SSL[0].Reach = n.VPNGateways[0].SSL[0].Reach[:1] }, tunnels, true, false},
+		{"a part of what SSL-VPN clients reach", func(n *dataplane.Network) {
+			n.VPNGateways[0].SSL[0].Reach[1] = netip.MustParsePrefix("10.0.2.0/25")
+		}, tunnels, true, false},
+		{"SSL-VPN certificates only", func(n *dataplane.Network) {
+			n.VPNGateways[0].SSL[0].Revoked = []dataplane.SSLSerial{"7"}
+		}, tunnels, false, false},
 		{"VSwitch", func(n *dataplane.Network) { n.Switches = n.Switches[:2] }, tunnels, true, true},
 		{"tunnel of an active route", func(*dataplane.Network) {}, down, true, true},
 		{"learned route", func(*dataplane.Network) {}, learned, true, true},
@@ -334,6 +382,7 @@ func TestDiffer(t *testing.T) {
 		fresh := func() *dataplane.Network {
 			n := network()
 			n.VPNGateways = slices.Clone(with.VPNGateways)
+			server(n, "10.0.1.0/24", "10.0.2.0/24")
 			return n
 		}
 		n := fresh()

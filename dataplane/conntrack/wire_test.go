@@ -42,8 +42,8 @@ type end struct {
 	buffer []byte
 }
 
-// wires are the links of a network: VSwitches, the uplink, and two tunnels.
-var wires = map[string]string{"vsw-a": "10.0.1.253/24", "vsw-b": "10.0.2.253/24", "vsw-c": "10.0.3.253/24", "public": "", "vco-a": "", "vco-b": ""}
+// wires are the links of a network: VSwitches, the uplink, two tunnels, and an SSL-VPN server.
+var wires = map[string]string{"vsw-a": "10.0.1.253/24", "vsw-b": "10.0.2.253/24", "vsw-c": "10.0.3.253/24", "public": "", "vco-a": "", "vco-b": "", "ssl-t": "10.8.0.1/24"}
 
 func newWire(t *testing.T) *wire {
 	t.Helper()

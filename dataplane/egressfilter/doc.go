@@ -11,7 +11,8 @@
 //     gateway itself has made. Without its ruleset the stack takes packets for
 //     an elastic IP as its own and would end the connections of hosts behind it
 //     (RFC 5382, REQ-4). The same packets from hosts pass, and so do the
-//     gateway's time exceeded and fragmentation needed messages;
+//     gateway's time exceeded and fragmentation needed messages, and its resets
+//     from where it listens itself (SSL-VPN by TCP);
 //   - what is neither IPv4 nor ARP, and frames with a VLAN tag.
 //
 // The program keeps no state; which one is attached is told by its tag, the

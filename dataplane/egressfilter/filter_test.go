@@ -181,6 +181,37 @@ func TestKindsOfPackets(t *testing.T) {
 	}
 }
 
+// Resets of the gateway's own leave from where it listens, and from nowhere else.
+func TestResetsOfServers(t *testing.T) {
+	at := netip.MustParseAddrPort
+	listening := []netip.AddrPort{at("203.0.113.20:443"), at("203.0.113.10:1194"), at("203.0.113.10:443"), at("203.0.113.10:65535"), at("203.0.113.10:443")}
+	for n := range len(listening) + 1 {
+		prog := load(t, egressfilter.Params{Public: netip.MustParsePrefix("203.0.113.0/24"), Servers: listening[:n]})
+		for _, from := range append([]netip.AddrPort{at("203.0.113.10:444"), at("203.0.113.20:1194"), at("203.0.113.11:443"), at("203.0.113.10:0")}, listening...) {
+			for _, options := range []int{0, 8} {
+				h := tcpHeader(0x04)
+				binary.BigEndian.PutUint16(h, from.Port())
+				b := ipPacket(unix.IPPROTO_TCP, options, h...)
+				copy(b[26:], from.Addr().AsSlice())
+				want := uint32(egressfilter.Drop)
+				if slices.Contains(listening[:n], from) {
+					want = egressfilter.Pass
+				}
+				if got := verdict(t, prog, b, false); got != want {
+					t.Errorf("%d servers, a reset from %s: verdict %d, want %d", n, from, int32(got), int32(want))
+				}
+				if got := verdict(t, prog, b, true); got != egressfilter.Pass {
+					t.Errorf("%d servers, a host's reset from %s: verdict %d", n, from, int32(got))
+				}
+			}
+		}
+		b := ipPacket(unix.IPPROTO_ICMP, 0, 3, 3, 0, 0, 0, 0, 0, 0)
+		if got := verdict(t, prog, b, false); got != egressfilter.Drop {
+			t.Errorf("%d servers, port unreachable: verdict %d", n, int32(got))
+		}
+	}
+}
+
 // A tag beside the packet, as a VLAN link on the uplink sets it.
 func TestTagBesideThePacket(t *testing.T) {
 	spec, err := egressfilter.Program(egressfilter.Params{})

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/cilium/ebpf"
@@ -20,6 +22,9 @@ const (
 // maxSpans keeps every jump within the 16 bits that an instruction has for it:
 // a span is two edges, and an edge is three instructions.
 const maxSpans = 5000
+
+// maxServers does so, too, behind them.
+const maxServers = 500
 
 // Offsets and constants of the kernel's user API.
 const (
@@ -52,6 +57,7 @@ const (
 const (
 	labelSource = "source"
 	labelICMP   = "icmp"
+	labelReset  = "reset"
 	labelPass   = "pass"
 	labelDrop   = "drop"
 )
@@ -66,6 +72,10 @@ func Program(p Params) (*ebpf.ProgramSpec, error) {
 	if err != nil {
 		return nil, err
 	}
+	servers, err := listening(p)
+	if err != nil {
+		return nil, err
+	}
 	insns := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R2, asm.R6, skbVLAN, asm.Word),
@@ -77,7 +87,7 @@ func Program(p Params) (*ebpf.ProgramSpec, error) {
 	// Relative to the network header, so that the link layer does not matter.
 	insns = append(insns, asm.Mov.Imm(asm.R2, 0))
 	insns = append(insns, copyToStack(stackHeader, ipHeader)...)
-	insns = append(insns, ownAnswers()...)
+	insns = append(insns, ownAnswers(servers)...)
 	insns = append(insns,
 		asm.LoadMem(asm.R2, asm.RFP, stackHeader+ipSource, asm.Word).WithSymbol(labelSource),
 		asm.HostTo(asm.BE, asm.R2, asm.Word),
@@ -93,8 +103,9 @@ func Program(p Params) (*ebpf.ProgramSpec, error) {
 	return &ebpf.ProgramSpec{Name: "sluice_guard", Type: ebpf.SchedCLS, Instructions: insns, License: "GPL"}, nil
 }
 
-// ownAnswers drops resets and some unreachable messages of the gateway itself.
-func ownAnswers() asm.Instructions {
+// ownAnswers drops resets and some unreachable messages of the gateway itself, but for
+// resets from servers.
+func ownAnswers(servers []netip.AddrPort) asm.Instructions {
 	insns := asm.Instructions{
 		asm.LoadMem(asm.R2, asm.R6, skbIngress, asm.Word),
 		asm.JNE.Imm(asm.R2, 0, labelSource),
@@ -113,12 +124,14 @@ func ownAnswers() asm.Instructions {
 		asm.Add.Imm(asm.R2, tcpFlags),
 	}
 	insns = append(insns, copyToStack(stackNext, 1)...)
-	insns = append(insns,
-		asm.LoadMem(asm.R2, asm.RFP, stackNext, asm.Byte),
-		asm.JSet.Imm(asm.R2, tcpReset, labelDrop),
-		asm.Ja.Label(labelSource),
-		asm.Mov.Reg(asm.R2, asm.R7).WithSymbol(labelICMP),
-	)
+	insns = append(insns, asm.LoadMem(asm.R2, asm.RFP, stackNext, asm.Byte))
+	if len(servers) == 0 {
+		insns = append(insns, asm.JSet.Imm(asm.R2, tcpReset, labelDrop), asm.Ja.Label(labelSource))
+	} else {
+		insns = append(insns, asm.JSet.Imm(asm.R2, tcpReset, labelReset), asm.Ja.Label(labelSource))
+		insns = append(insns, resets(servers)...)
+	}
+	insns = append(insns, asm.Mov.Reg(asm.R2, asm.R7).WithSymbol(labelICMP))
 	insns = append(insns, copyToStack(stackNext, 2)...)
 	return append(insns,
 		asm.LoadMem(asm.R2, asm.RFP, stackNext, asm.Byte),
@@ -127,6 +140,44 @@ func ownAnswers() asm.Instructions {
 		asm.JEq.Imm(asm.R2, icmpProtocol, labelDrop),
 		asm.JEq.Imm(asm.R2, icmpPort, labelDrop),
 	)
+}
+
+// resets drops a reset unless it is from one of the servers.
+func resets(servers []netip.AddrPort) asm.Instructions {
+	insns := append(asm.Instructions{asm.Mov.Reg(asm.R2, asm.R7).WithSymbol(labelReset)}, copyToStack(stackNext, 2)...)
+	// R2: the port that it comes from; R3: the address.
+	insns = append(insns,
+		asm.LoadMem(asm.R2, asm.RFP, stackNext, asm.Half),
+		asm.HostTo(asm.BE, asm.R2, asm.Half),
+		asm.LoadMem(asm.R3, asm.RFP, stackHeader+ipSource, asm.Word),
+		asm.HostTo(asm.BE, asm.R3, asm.Word))
+	for i, s := range servers {
+		next := labelDrop
+		if i+1 < len(servers) {
+			next = "server" + strconv.Itoa(i+1)
+		}
+		at := asm.JNE.Imm32(asm.R3, int32(number(s.Addr())), next)
+		if i > 0 {
+			at = at.WithSymbol("server" + strconv.Itoa(i))
+		}
+		insns = append(insns, at, asm.JEq.Imm(asm.R2, int32(s.Port()), labelSource), asm.Ja.Label(next))
+	}
+	return insns
+}
+
+// listening returns where the gateway itself listens, in order.
+func listening(p Params) ([]netip.AddrPort, error) {
+	all := slices.Clone(p.Servers)
+	slices.SortFunc(all, netip.AddrPort.Compare)
+	for _, s := range all {
+		if !s.Addr().Is4() {
+			return nil, fmt.Errorf("server %s of the egress filter is not IPv4", s)
+		}
+	}
+	if len(all) > maxServers {
+		return nil, fmt.Errorf("%d servers listen by TCP, and the egress filter can tell %d apart", len(all), maxServers)
+	}
+	return slices.Compact(all), nil
 }
 
 // copyToStack copies size bytes to the stack, from the offset in R2 after the start of

@@ -15,6 +15,9 @@ type Params struct {
 	// Elastic are further sources that may leave, in any order. Those outside
 	// the private blocks make no difference.
 	Elastic []netip.Addr
+	// Servers are where the gateway itself listens by TCP: the resets that it sends from
+	// there leave. In any order.
+	Servers []netip.AddrPort
 }
 
 // privateBlocks never are a source on a public network: RFC 1918, section 3,

@@ -36,11 +36,16 @@ func TestApplyAgain(t *testing.T) {
 	nstest.Up(t, s.public, "trunk")
 	id := "vpc-t" + nstest.Random(9)
 	t.Cleanup(func() { s.remove(t, id) })
-	e := s.engine(t)
+	open := func() *Engine {
+		e := s.engine(t)
+		e.vpn.ssl = &pipes{t: t}
+		return e
+	}
+	e := open()
 	_, err := e.VPNPath()
 	vpn := err == nil
 	r := rand.New(rand.NewPCG(*againSeed, 10))
-	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: netip.MustParsePrefix("203.0.113.0/24")}
+	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: netip.MustParsePrefix("203.0.113.0/24"), SSL: true}
 	for i := range *againCount {
 		n := networktest.Random(r, id, outside, vpn)
 		mustApply(t, e, n)
@@ -59,7 +64,7 @@ func TestApplyAgain(t *testing.T) {
 			if err := e.Close(); err != nil {
 				t.Fatal(err)
 			}
-			e = s.engine(t)
+			e = open()
 			if o := mustApply(t, e, n); o.Changes != 0 {
 				t.Errorf("network %d: %d changes by the next engine", i, o.Changes)
 			}

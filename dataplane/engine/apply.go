@@ -64,6 +64,9 @@ func checkNames(n *dataplane.Network) error {
 	for _, c := range n.AllConnections() {
 		ids = append(ids, c.ID)
 	}
+	for _, s := range n.AllSSL() {
+		ids = append(ids, s.ID)
+	}
 	for _, id := range append(ids, n.ID) {
 		if len(id) < 1 || len(id) > mostID || id == dataplane.UplinkName || id == "lo" || id[0] == '.' ||
 			slices.ContainsFunc([]byte(id), func(c byte) bool { return c <= ' ' || c == '/' || c == ':' || c > '~' }) {

@@ -15,6 +15,7 @@ import (
 	"sluice/dataplane/garp"
 	"sluice/dataplane/ipsec"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/openvpn"
 	"sluice/dataplane/session"
 	"sluice/dataplane/shape"
 )
@@ -41,6 +42,8 @@ type Config struct {
 	// VPN says how VPN gateways run charon; its Dir, Logger and Changed are set
 	// by the engine.
 	VPN ipsec.Options
+	// SSL says how SSL-VPN servers run OpenVPN; its Dir and Logger are set by the engine.
+	SSL openvpn.Options
 	// WithoutSessions leaves all of that out: only nftables translates, and
 	// the limits of NAT gateways and Network.Shortcut have no effect.
 	WithoutSessions bool

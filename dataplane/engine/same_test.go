@@ -22,7 +22,7 @@ func TestSame(t *testing.T) {
 	// the kernel depends on.
 	always := []string{"ID", "Revision", "NATGateways[].", "Bounds.", "Refusal", "SourceCheck", "HostShare", "HostLimits[]."}
 	r := rand.New(rand.NewPCG(1, 2))
-	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: netip.MustParsePrefix("203.0.113.0/24")}
+	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: netip.MustParsePrefix("203.0.113.0/24"), SSL: true}
 	changed := map[string]bool{}
 	for range 40 {
 		n := networktest.Random(r, "vpc-t", outside, true)
@@ -109,6 +109,9 @@ func copied(t *testing.T, n *dataplane.Network) *dataplane.Network {
 	for g := range n.VPNGateways {
 		for i := range n.VPNGateways[g].Connections { // which are not written
 			out.VPNGateways[g].Connections[i].PSK = n.VPNGateways[g].Connections[i].PSK
+		}
+		for i, s := range n.VPNGateways[g].SSL {
+			out.VPNGateways[g].SSL[i].Key, out.VPNGateways[g].SSL[i].TLSCrypt = s.Key, s.TLSCrypt
 		}
 	}
 	return out

@@ -3,25 +3,66 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"sluice/dataplane"
+	"sluice/dataplane/netns"
 )
 
-var errNoSSL = errors.New("this version runs no SSL-VPN servers")
-
-// SSLAvailable says what keeps this machine from running SSL-VPN servers.
-func (e *Engine) SSLAvailable() error { return errNoSSL }
-
-// SSL returns the state of a network's SSL-VPN servers, by id: none runs.
-func (e *Engine) SSL(context.Context, string) (map[string]dataplane.SSLStatus, error) {
-	return nil, nil
+// sslServers runs the OpenVPNs of SSL-VPN servers, which open the TUN devices that are there:
+// openvpn.Servers.
+type sslServers interface {
+	Apply(ctx context.Context, ns *netns.Namespace, network string, want []dataplane.VPNGateway) error
+	Close()
+	Available() error
+	Status(network string) map[string]dataplane.SSLStatus
+	Log(network, server string, from, to time.Time) ([]dataplane.SSLLine, error)
+	Disconnect(ctx context.Context, network, server, certificate string) error
 }
 
-// SSLLog returns what a server has logged.
-func (e *Engine) SSLLog(context.Context, string, string, time.Time, time.Time) ([]dataplane.SSLLine, error) {
-	return nil, errNoSSL
+// applySSL makes OpenVPNs what a network asks for. ns may be nil where that is none.
+func (v *vpn) applySSL(ctx context.Context, ns *netns.Namespace, id string, want *dataplane.Network) error {
+	if v.ssl != nil {
+		return v.ssl.Apply(ctx, ns, id, want.VPNGateways)
+	}
+	var errs []error
+	for _, s := range want.AllSSL() {
+		errs = append(errs, fmt.Errorf("SSL-VPN server %s: %w", s.ID, v.noSSL))
+	}
+	return errors.Join(errs...)
 }
 
-// SSLDisconnect ends a client's session.
-func (e *Engine) SSLDisconnect(context.Context, string, string, string) error { return errNoSSL }
+// SSLAvailable says what keeps this machine from running SSL-VPN servers, and what to do;
+// nil if nothing does.
+func (e *Engine) SSLAvailable() error {
+	if e.vpn.ssl == nil {
+		return e.vpn.noSSL
+	}
+	return e.vpn.ssl.Available()
+}
+
+// SSL returns the live state of the SSL-VPN servers of a network, by server id.
+func (e *Engine) SSL(_ context.Context, network string) (map[string]dataplane.SSLStatus, error) {
+	if e.vpn.ssl == nil {
+		return nil, e.vpn.noSSL
+	}
+	return e.vpn.ssl.Status(network), nil
+}
+
+// SSLLog returns what an SSL-VPN server has logged, from one time until before another.
+func (e *Engine) SSLLog(_ context.Context, network, server string, from, to time.Time) ([]dataplane.SSLLine, error) {
+	if e.vpn.ssl == nil {
+		return nil, e.vpn.noSSL
+	}
+	return e.vpn.ssl.Log(network, server, from, to)
+}
+
+// SSLDisconnect ends the session of a client of an SSL-VPN server, if it has one. It may
+// log in again.
+func (e *Engine) SSLDisconnect(ctx context.Context, network, server, certificate string) error {
+	if e.vpn.ssl == nil {
+		return e.vpn.noSSL
+	}
+	return e.vpn.ssl.Disconnect(ctx, network, server, certificate)
+}

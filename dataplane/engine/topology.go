@@ -122,6 +122,9 @@ func (n *network) linksThere(want *dataplane.Network) []string {
 	for i := range want.Switches {
 		names = append(names, want.Switches[i].Link())
 	}
+	for _, s := range want.AllSSL() {
+		names = append(names, s.Link())
+	}
 	if want.Uplink != nil {
 		names = append(names, dataplane.UplinkName)
 	}

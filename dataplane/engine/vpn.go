@@ -17,6 +17,7 @@ import (
 	"sluice/dataplane/health"
 	"sluice/dataplane/ipsec"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/openvpn"
 	"sluice/dataplane/plan"
 	"sluice/dataplane/route"
 	"sluice/dataplane/shape"
@@ -28,6 +29,8 @@ type vpn struct {
 	why    error           // why not
 	health *health.Checks
 	bgp    *bgp.Speakers
+	ssl    sslServers // nil where the machine cannot run them
+	noSSL  error      // why not
 }
 
 func (e *Engine) openVPN() {
@@ -36,7 +39,15 @@ func (e *Engine) openVPN() {
 	opt.Dir, opt.Logger, opt.Changed = filepath.Join(e.cfg.RunDir, "vpn"), e.log, changed
 	e.vpn.ipsec, e.vpn.why = ipsec.New(opt)
 	if e.vpn.why != nil {
-		e.log.Warn("no VPN gateways", "error", e.vpn.why)
+		e.log.Warn("no VPN gateways with IPsec", "error", e.vpn.why)
+	}
+	ssl := e.cfg.SSL
+	ssl.Dir, ssl.Logger = filepath.Join(e.cfg.RunDir, "ssl"), e.log
+	if servers, err := openvpn.New(ssl); err != nil {
+		e.vpn.noSSL = err
+		e.log.Warn("no SSL-VPN servers", "error", err)
+	} else {
+		e.vpn.ssl = servers
 	}
 	e.vpn.health = health.New(health.Options{Logger: e.log, Changed: changed})
 	e.vpn.bgp = bgp.New(bgp.Options{Dir: filepath.Join(e.cfg.RunDir, "bgp"), Logger: e.log, Changed: changed})
@@ -48,6 +59,9 @@ func (e *Engine) closeVPN() {
 	e.vpn.bgp.Close()
 	if e.vpn.ipsec != nil {
 		e.vpn.ipsec.Close()
+	}
+	if e.vpn.ssl != nil {
+		e.vpn.ssl.Close()
 	}
 }
 
@@ -62,22 +76,32 @@ func (e *Engine) tunnelsChanged(id string) {
 	}
 }
 
-// applyVPN makes charon, health checks, BGP and the bandwidth what is wanted,
-// and finds out how the tunnels are. It returns what it did to links.
+// withIPsec returns those VPN gateways that have a charon.
+func withIPsec(all []dataplane.VPNGateway) (out []dataplane.VPNGateway) {
+	for i := range all {
+		if all[i].IPsec {
+			out = append(out, all[i])
+		}
+	}
+	return out
+}
+
+// applyVPN makes charon, health checks, BGP, SSL-VPN servers and the bandwidth what is
+// wanted, and finds out how the tunnels are. It returns what it did to links.
 func (j *job) applyVPN(ctx context.Context) (whats []string) {
-	v, n, want := &j.e.vpn, j.n, j.want.VPNGateways
+	v, n := &j.e.vpn, j.n
 	before := n.tunnels
 	defer func() { j.turned = !reflect.DeepEqual(n.tunnels, before) }()
-	if v.ipsec == nil {
+	j.runner.Add(v.applySSL(ctx, n.ns, n.id, j.want))
+	switch want := withIPsec(j.want.VPNGateways); {
+	case len(want) == 0:
+		j.runner.Add(v.removeIPsec(ctx, n.id, n.ns))
+		n.tunnels = nil
+	case v.ipsec == nil:
 		for i := range want {
 			j.runner.Add(fmt.Errorf("VPN gateway %s: %w", want[i].ID, v.why))
 		}
-		return nil
-	}
-	if len(want) == 0 {
-		j.runner.Add(j.e.removeVPN(ctx, n.id, n.ns))
-		n.tunnels = nil
-	} else {
+	default:
 		j.runner.Add(v.ipsec.Apply(ctx, n.ns, n.id, want))
 		n.tunnels = v.tunnels(n.id, want)
 		a := planTunnelAddresses(n.ns, want, n.tunnels)
@@ -87,10 +111,10 @@ func (j *job) applyVPN(ctx context.Context) (whats []string) {
 		whats = a.Whats()
 		j.runner.Add(v.health.Apply(ctx, n.ns, n.id, checks(want)))
 		j.runner.Add(v.bgp.Remember(n.id, speaking(want)))
-		j.runner.Add(v.bgp.Apply(ctx, n.ns, n.id, peers(want, n.tunnels), announced(want)))
+		j.runner.Add(v.bgp.Apply(ctx, n.ns, n.id, peers(want, n.tunnels), announced(j.want.VPNGateways)))
 		n.tunnels = v.tunnels(n.id, want) // with what an adopted speaker has learned
 	}
-	p := shape.Plan(n.ns, bandwidths(want, n.tunnels)...)
+	p := shape.Plan(n.ns, bandwidths(j.want.VPNGateways, n.tunnels)...)
 	j.runner.Add(p.Err)
 	j.runner.Run(ctx, p.Add)
 	j.runner.Run(ctx, p.Remove)
@@ -101,9 +125,9 @@ func (j *job) applyVPN(ctx context.Context) (whats []string) {
 // whether they are others. Where that cannot be known none can be made either.
 func (j *job) nameTunnels() (others bool) {
 	var names []string
-	if v := &j.e.vpn; v.ipsec != nil && len(j.want.VPNGateways) > 0 {
+	if v, want := &j.e.vpn, withIPsec(j.want.VPNGateways); v.ipsec != nil && len(want) > 0 {
 		var err error
-		if names, err = v.ipsec.Links(j.n.id, j.want.VPNGateways); err != nil {
+		if names, err = v.ipsec.Links(j.n.id, want); err != nil {
 			j.runner.Add(fmt.Errorf("VPN gateways: %w", err))
 			return false
 		}
@@ -113,12 +137,16 @@ func (j *job) nameTunnels() (others bool) {
 	return others
 }
 
-// removeVPN ends what a network's VPN gateway runs; ns may be nil.
+// removeVPN ends what a network's VPN gateways run; ns may be nil.
 func (e *Engine) removeVPN(ctx context.Context, id string, ns *netns.Namespace) error {
-	if e.vpn.ipsec == nil {
+	return errors.Join(e.vpn.removeIPsec(ctx, id, ns), e.vpn.applySSL(ctx, ns, id, &dataplane.Network{}))
+}
+
+func (v *vpn) removeIPsec(ctx context.Context, id string, ns *netns.Namespace) error {
+	if v.ipsec == nil {
 		return nil
 	}
-	return errors.Join(e.vpn.health.Apply(ctx, ns, id, nil), e.vpn.bgp.Apply(ctx, ns, id, nil, nil), e.vpn.bgp.Remember(id, nil), e.vpn.ipsec.Apply(ctx, ns, id, nil))
+	return errors.Join(v.health.Apply(ctx, ns, id, nil), v.bgp.Apply(ctx, ns, id, nil, nil), v.bgp.Remember(id, nil), v.ipsec.Apply(ctx, ns, id, nil))
 }
 
 // tunnels returns how the tunnels of a network are. Where charon carries them
@@ -145,22 +173,31 @@ func tunnelLinks(tunnels route.Tunnels) []string {
 	return out
 }
 
-// bandwidths returns the bandwidth of each gateway, and the links of its tunnels.
+// bandwidths returns the bandwidth of each gateway, and the links of its tunnels, of IPsec
+// and SSL-VPN.
 func bandwidths(want []dataplane.VPNGateway, tunnels route.Tunnels) (all []shape.Bandwidth) {
 	for i := range want {
 		of := route.Tunnels{}
 		for _, c := range want[i].Connections {
 			of[c.ID] = tunnels[c.ID]
 		}
-		all = append(all, shape.Bandwidth{Links: tunnelLinks(of), Mbit: want[i].Bandwidth})
+		links := tunnelLinks(of)
+		for k := range want[i].SSL {
+			links = append(links, want[i].SSL[k].Link())
+		}
+		all = append(all, shape.Bandwidth{Links: links, Mbit: want[i].Bandwidth})
 	}
 	return all
 }
 
-// announced is what BGP tells peers of: what all gateways have to tell.
+// announced is what BGP tells peers of: what all gateways have to tell, and where clients
+// of SSL-VPN servers are.
 func announced(want []dataplane.VPNGateway) (all []netip.Prefix) {
 	for i := range want {
 		all = append(all, want[i].Announce...)
+	}
+	for _, s := range dataplane.AllSSL(want) {
+		all = append(all, s.Pool.Masked())
 	}
 	slices.SortFunc(all, netip.Prefix.Compare)
 	return slices.Compact(all)
@@ -259,15 +296,17 @@ func prefixOf(a *netlink.Addr) netip.Prefix {
 // tunnelsDiffer returns what there is to do because tunnels are other than the routes
 // were made for, or something else of the VPN gateway is not as it should be.
 func (e *Engine) tunnelsDiffer(n *network) (whats []string) {
-	want := n.applied.VPNGateways
-	if len(want) == 0 || e.vpn.ipsec == nil {
+	all := n.applied.VPNGateways
+	if want := withIPsec(all); len(want) > 0 && e.vpn.ipsec != nil {
+		if !reflect.DeepEqual(n.tunnels, e.vpn.tunnels(n.id, want)) {
+			whats = append(whats, "follow the tunnels")
+		}
+		whats = append(whats, planTunnelAddresses(n.ns, want, n.tunnels).Whats()...)
+	}
+	if len(all) == 0 {
 		return nil
 	}
-	if !reflect.DeepEqual(n.tunnels, e.vpn.tunnels(n.id, want)) {
-		whats = append(whats, "follow the tunnels")
-	}
-	whats = append(whats, planTunnelAddresses(n.ns, want, n.tunnels).Whats()...)
-	return append(whats, shape.Plan(n.ns, bandwidths(want, n.tunnels)...).Whats()...)
+	return append(whats, shape.Plan(n.ns, bandwidths(all, n.tunnels)...).Whats()...)
 }
 
 // VPN returns the live state of the connections of a network, by connection id.

@@ -40,7 +40,7 @@ func withVPN(t *testing.T, e *Engine, n *dataplane.Network) *dataplane.Network {
 	with := *n
 	with.Revision++
 	with.VPNGateways = []dataplane.VPNGateway{{
-		ID: "vpn-t", Address: addr("203.0.113.10"), Bandwidth: 10, Announce: []netip.Prefix{prefix("10.0.0.0/8")},
+		ID: "vpn-t", IPsec: true, Address: addr("203.0.113.10"), Bandwidth: 10, Announce: []netip.Prefix{prefix("10.0.0.0/8")},
 		Connections: []dataplane.VPNConnection{{
 			ID: "vco-t", Remote: addr("203.0.113.77"), LocalID: "203.0.113.10", RemoteID: "203.0.113.77", PSK: "secret",
 			IKE:          dataplane.IKE{Version: 2, Proposal: p, Lifetime: 3600},

@@ -1,7 +1,8 @@
 // Package link makes the links of a network's namespace and puts addresses on
 // them: one link for each VSwitch, by the name that dataplane.LinkName has for it,
-// with the gateway address; and the uplink, named dataplane.UplinkName, with the
-// elastic IPs.
+// with the gateway address; the uplink, named dataplane.UplinkName, with the
+// elastic IPs; and a TUN device for each SSL-VPN server, with the server's end of its
+// clients' tunnels. It stays when nobody has it open.
 //
 // Read takes in what a namespace holds, Plan compares it with a
 // dataplane.Network and says what to change, without changing anything.

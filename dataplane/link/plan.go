@@ -54,6 +54,10 @@ func (l *Links) Plan(s *State, n *dataplane.Network) *Plan {
 		wanted[sw.Link()] = true
 		l.planSwitch(p, s, n, sw)
 	}
+	for _, server := range n.AllSSL() {
+		wanted[server.Link()] = true
+		l.planServer(p, s, server)
+	}
 	if n.Uplink != nil {
 		wanted[dataplane.UplinkName] = true
 		l.planUplink(p, s, n)

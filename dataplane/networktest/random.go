@@ -19,6 +19,7 @@ type Outside struct {
 	Bridge    string // of the public network
 	Device    string // that carries macvlans and the packets of VXLAN; empty for neither
 	Prefix    netip.Prefix
+	SSL       bool // VPN gateways may have SSL-VPN servers, whose certificates are none
 }
 
 // Random returns a network of that id. It asks for what the control plane may ask for,

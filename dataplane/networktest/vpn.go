@@ -15,6 +15,14 @@ func (g *generator) gateway(at int, address netip.Addr) {
 	v := &dataplane.VPNGateway{
 		ID: fmt.Sprintf("vpn-%d", at), Address: address, Bandwidth: pick(g.Rand, 0, 1, 5, 10, 33, 100, 500, 1000), Propagate: g.IntN(2) == 0,
 	}
+	v.IPsec = !g.o.SSL || g.IntN(4) > 0
+	for i := 0; g.o.SSL && i < 2 && (g.IntN(2) == 0 || !v.IPsec && i == 0); i++ {
+		v.SSL = append(v.SSL, g.server(2*at+i))
+	}
+	defer func() { g.n.VPNGateways = append(g.n.VPNGateways, *v) }()
+	if !v.IPsec {
+		return
+	}
 	bgp := g.IntN(4) == 0
 	for i := range 1 + g.IntN(3) {
 		v.Connections = append(v.Connections, g.connection(fmt.Sprintf("vco-%d%d", at, i), netip.AddrFrom4([4]byte{198, 51, 100, byte(7 + i)}), v, bgp && i == 0))
@@ -34,7 +42,28 @@ func (g *generator) gateway(at int, address netip.Addr) {
 	slices.SortFunc(v.Routes, func(a, b dataplane.VPNRoute) int {
 		return cmp.Or(a.Source.Compare(b.Source), a.Destination.Compare(b.Destination), cmp.Compare(a.Connection, b.Connection))
 	})
-	g.n.VPNGateways = append(g.n.VPNGateways, *v)
+}
+
+// server is an SSL-VPN server; at is how many there may be before it.
+func (g *generator) server(at int) dataplane.SSLServer {
+	s := dataplane.SSLServer{
+		ID: fmt.Sprintf("ssl-%d", at), Protocol: pick[uint8](g.Rand, 6, 17), Port: pick[uint16](g.Rand, 443, 1194) + uint16(at), Cipher: pick(g.Rand, dataplane.SSLCiphers()...), Clients: 1 + g.IntN(20),
+		Pool: netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 29, byte(16 * at), 0}), 20+g.IntN(10)),
+	}
+	for range g.IntN(5) {
+		s.Reach = append(s.Reach, g.destination().Masked())
+	}
+	slices.SortFunc(s.Reach, netip.Prefix.Compare)
+	s.Reach = slices.Compact(s.Reach)
+	for i := range g.IntN(4) {
+		c := dataplane.SSLCertificate{ID: fmt.Sprintf("vsc-%d%d", at, i), Serial: dataplane.SSLSerial(fmt.Sprint(1 + i))}
+		if g.IntN(3) == 0 {
+			s.Revoked = append(s.Revoked, c.Serial)
+		} else {
+			s.Certificates = append(s.Certificates, c)
+		}
+	}
+	return s
 }
 
 // source is one of a policy route.

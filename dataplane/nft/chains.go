@@ -2,6 +2,7 @@ package nft
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -19,10 +20,16 @@ const uplink = dataplane.UplinkName
 // headers of IP and TCP.
 const tunnelMSS = dataplane.VPNMTU - 40
 
+// sslMSS is that of an SSL-VPN client's tunnel. One for the least MTU that such have is
+// next to nothing less than what would fit into others.
+var sslMSS = uint16((&dataplane.SSLServer{Protocol: unix.IPPROTO_UDP}).MTU() - 40)
+
 const (
 	ctDirectionReply = 1
 	ctStatusDNAT     = 1 << 5 // IPS_DST_NAT
 	icmpEchoRequest  = 8
+	icmpUnreachable  = 3
+	icmpFragNeeded   = 4 // a code of it
 
 	portIKE     = 500  // RFC 7296, section 2
 	portIKENATT = 4500 // RFC 3947
@@ -63,13 +70,19 @@ func chains() []chainSpec {
 
 // refuseRules, before conntrack (-200) makes an entry: they answer what was
 // marked as a connection too many (RFC 5508 REQ-8), and drop what comes out of a
-// tunnel and claims to be from a VSwitch, which lies at the VPC however far the
-// site's range reaches (RFC 3704, section 2).
+// tunnel and claims to be from a VSwitch or an SSL-VPN client, who are at the VPC however far
+// the site's range reaches (RFC 3704, section 2). An SSL-VPN client reaches what its server
+// leads to, the server's own end, and nothing else.
 func refuseRules() []ruleSpec {
 	return []ruleSpec{
 		rule(`iifname @tunnels fib saddr oifname @switches counter name "spoofed" drop`,
 			fromTunnel(), &expr.Fib{Register: reg1, FlagSADDR: true, ResultOIFNAME: true}, inSet(SetSwitches, false),
 			count(CounterSpoofed), drop()),
+		rule(`iifname @ssl fib saddr . iif oif 0 counter name "spoofed" drop`,
+			fromSSL(), &expr.Fib{Register: reg1, FlagSADDR: true, FlagIIF: true, ResultOIF: true},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: make([]byte, 4)}, count(CounterSpoofed), drop()),
+		rule(`iifname @ssl ip saddr . ip daddr != @reach counter name "unreached" drop`,
+			fromSSL(), loadSource(reg1), loadDestination(reg1b), inSet(SetReach, true), count(CounterUnreached), drop()),
 		rule(`meta mark 0x00000004 counter name "refused" reject with icmp admin-prohibited`,
 			&expr.Meta{Key: expr.MetaKeyMARK, Register: reg1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkRefused)},
@@ -77,19 +90,21 @@ func refuseRules() []ruleSpec {
 			&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: icmpAdminProhibited}),
 		// What peers of the VPN gateway send, or whoever claims to be one, makes no
 		// entry: it is let in by address, protocol and port alone.
-		rule(`iifname "public" ip daddr @vpn udp dport 500 notrack`, toVPN(), udpTo(portIKE), &expr.Notrack{}),
-		rule(`iifname "public" ip daddr @vpn udp dport 4500 notrack`, toVPN(), udpTo(portIKENATT), &expr.Notrack{}),
-		rule(`iifname "public" ip daddr @vpn meta l4proto esp notrack`, toVPN(), isProtocol(unix.IPPROTO_ESP), &expr.Notrack{}),
+		rule(`iifname "public" ip daddr @ike udp dport 500 notrack`, toIKE(), udpTo(portIKE), &expr.Notrack{}),
+		rule(`iifname "public" ip daddr @ike udp dport 4500 notrack`, toIKE(), udpTo(portIKENATT), &expr.Notrack{}),
+		rule(`iifname "public" ip daddr @ike meta l4proto esp notrack`, toIKE(), isProtocol(unix.IPPROTO_ESP), &expr.Notrack{}),
+		rule(`iifname "public" ip daddr . meta l4proto . th dport @listen notrack`, toServer(), &expr.Notrack{}),
 	}
 }
 
 // ownRules do the same for what the VPN gateway sends.
 func ownRules() []ruleSpec {
-	fromVPN := exprs{loadSource(reg1), inSet(SetVPN, false)}
+	fromIKE := exprs{loadSource(reg1), inSet(SetIKE, false)}
 	return []ruleSpec{
-		rule(`ip saddr @vpn udp sport 500 notrack`, fromVPN, udpFrom(portIKE), &expr.Notrack{}),
-		rule(`ip saddr @vpn udp sport 4500 notrack`, fromVPN, udpFrom(portIKENATT), &expr.Notrack{}),
-		rule(`ip saddr @vpn meta l4proto esp notrack`, fromVPN, isProtocol(unix.IPPROTO_ESP), &expr.Notrack{}),
+		rule(`ip saddr @ike udp sport 500 notrack`, fromIKE, udpFrom(portIKE), &expr.Notrack{}),
+		rule(`ip saddr @ike udp sport 4500 notrack`, fromIKE, udpFrom(portIKENATT), &expr.Notrack{}),
+		rule(`ip saddr @ike meta l4proto esp notrack`, fromIKE, isProtocol(unix.IPPROTO_ESP), &expr.Notrack{}),
+		rule(`ip saddr . meta l4proto . th sport @listen notrack`, fromServer(), &expr.Notrack{}),
 	}
 }
 
@@ -174,12 +189,23 @@ func inputRules() []ruleSpec {
 		// Answers to what the gateway itself asked, and errors about it.
 		rule(`ct state established,related accept`,
 			ctHas(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), accept()),
+		// A client of an SSL-VPN server may ask whether that is there, and has no business
+		// with the gateway besides.
+		rule(`iifname @ssl fib daddr . iif type local icmp type echo-request accept`,
+			fromSSL(), &expr.Fib{Register: reg1, FlagDADDR: true, FlagIIF: true, ResultADDRTYPE: true},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)}, echoRequest(), accept()),
+		rule(`iifname @ssl counter name "unreached" drop`, fromSSL(), count(CounterUnreached), drop()),
 		rule(`iifname != "public" ip daddr != @elastic icmp type echo-request accept`,
 			notFromLink(uplink), loadDestination(reg1), inSet(SetElastic, true), echoRequest(), accept()),
 		// What the peers of the VPN gateway send: IKE, and ESP, bare and in UDP.
-		rule(`iifname "public" ip daddr @vpn udp dport 500 accept`, toVPN(), udpTo(portIKE), accept()),
-		rule(`iifname "public" ip daddr @vpn udp dport 4500 accept`, toVPN(), udpTo(portIKENATT), accept()),
-		rule(`iifname "public" ip daddr @vpn meta l4proto esp accept`, toVPN(), isProtocol(unix.IPPROTO_ESP), accept()),
+		rule(`iifname "public" ip daddr @ike udp dport 500 accept`, toIKE(), udpTo(portIKE), accept()),
+		rule(`iifname "public" ip daddr @ike udp dport 4500 accept`, toIKE(), udpTo(portIKENATT), accept()),
+		rule(`iifname "public" ip daddr @ike meta l4proto esp accept`, toIKE(), isProtocol(unix.IPPROTO_ESP), accept()),
+		// What clients of SSL-VPN servers send; and, of what is sent back without conntrack's
+		// knowing, that it was too large (RFC 1191).
+		rule(`iifname "public" ip daddr . meta l4proto . th dport @listen accept`, toServer(), accept()),
+		rule(`iifname "public" ip daddr @vpn icmp type destination-unreachable icmp code frag-needed accept`,
+			fromLink(uplink), loadDestination(reg1), inSet(SetVPN, false), icmpIs(icmpUnreachable, icmpFragNeeded), accept()),
 		// BGP between the ends of a tunnel.
 		rule(`iifname @tunnels tcp dport 179 accept`, fromTunnel(), tcpTo(portBGP), accept()),
 		rule(`counter name "unmatched" drop`, count(CounterUnmatched), drop()),
@@ -196,12 +222,17 @@ func clampRules() []ruleSpec {
 		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
 		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 1, Mask: []byte{tcpFlagSYN | tcpFlagRST}, Xor: []byte{0}},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{tcpFlagSYN}},
-		&expr.Immediate{Register: reg1, Data: binaryutil.BigEndian.PutUint16(tunnelMSS)},
-		&expr.Exthdr{SourceRegister: reg1, Type: tcpOptMSS, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt},
 	)
+	to := func(mss uint16) exprs {
+		return append(slices.Clone(clamp),
+			&expr.Immediate{Register: reg1, Data: binaryutil.BigEndian.PutUint16(mss)},
+			&expr.Exthdr{SourceRegister: reg1, Type: tcpOptMSS, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt})
+	}
 	return []ruleSpec{
-		rule(fmt.Sprintf(`iifname @tunnels tcp flags syn / syn,rst tcp option maxseg size set %d`, tunnelMSS), fromTunnel(), clamp),
-		rule(fmt.Sprintf(`oifname @tunnels tcp flags syn / syn,rst tcp option maxseg size set %d`, tunnelMSS), toTunnel(), clamp),
+		rule(fmt.Sprintf(`iifname @tunnels tcp flags syn / syn,rst tcp option maxseg size set %d`, tunnelMSS), fromTunnel(), to(tunnelMSS)),
+		rule(fmt.Sprintf(`oifname @tunnels tcp flags syn / syn,rst tcp option maxseg size set %d`, tunnelMSS), toTunnel(), to(tunnelMSS)),
+		rule(fmt.Sprintf(`iifname @ssl tcp flags syn / syn,rst tcp option maxseg size set %d`, sslMSS), fromSSL(), to(sslMSS)),
+		rule(fmt.Sprintf(`oifname @ssl tcp flags syn / syn,rst tcp option maxseg size set %d`, sslMSS), toSSL(), to(sslMSS)),
 	}
 }
 
@@ -211,6 +242,10 @@ func clampRules() []ruleSpec {
 func forwardRules() []ruleSpec {
 	established := expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED
 	return []ruleSpec{
+		// However a client of an SSL-VPN server would be translated, or not: what it may reach
+		// lies in the VPC or behind other tunnels.
+		rule(`iifname @ssl oifname "public" counter name "unreached" drop`,
+			fromSSL(), toLink(uplink), count(CounterUnreached), drop()),
 		rule(`ct state established,related accept`, ctHas(expr.CtKeySTATE, established), accept()),
 		rule(`iifname "public" oifname "public" counter name "transit" drop`,
 			fromLink(uplink), toLink(uplink), count(CounterTransit), drop()),

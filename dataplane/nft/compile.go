@@ -76,17 +76,23 @@ var parts = []struct {
 	}, []SetID{SetSNAT, SetSNATPool, SetPool}, (*compiler).addSNAT},
 	{func(a, b *dataplane.Network) bool {
 		return sameElastic(a, b) && slices.Equal(vpnAddresses(a), vpnAddresses(b))
-	}, []SetID{SetVPN}, (*compiler).addVPN},
+	}, []SetID{SetVPN, SetIKE}, (*compiler).addVPN},
+	{sameSSL, []SetID{SetListen, SetSSL, SetReach}, (*compiler).addSSL},
 	{func(a, b *dataplane.Network) bool { return slices.Equal(answering(a), answering(b)) }, []SetID{SetEchoReply}, (*compiler).addEchoReply},
 	{sameSwitches, []SetID{SetSwitches}, (*compiler).addSwitches},
 }
 
 func sameElastic(a, b *dataplane.Network) bool { return slices.Equal(a.Elastic, b.Elastic) }
 
-// vpnAddresses returns the public addresses of a network's VPN gateways.
-func vpnAddresses(n *dataplane.Network) (all []netip.Addr) {
+// vpnAddress is the public address of a VPN gateway.
+type vpnAddress struct {
+	address netip.Addr
+	ipsec   bool
+}
+
+func vpnAddresses(n *dataplane.Network) (all []vpnAddress) {
 	for i := range n.VPNGateways {
-		all = append(all, n.VPNGateways[i].Address)
+		all = append(all, vpnAddress{n.VPNGateways[i].Address, n.VPNGateways[i].IPsec})
 	}
 	return all
 }
@@ -277,6 +283,9 @@ func (c *compiler) addVPN(n *dataplane.Network) error {
 			return fmt.Errorf("VPN gateway %s: %w", g.ID, err)
 		}
 		c.add(SetVPN, pair(g.Address, netip.Addr{}))
+		if g.IPsec {
+			c.add(SetIKE, pair(g.Address, netip.Addr{}))
+		}
 	}
 	return nil
 }

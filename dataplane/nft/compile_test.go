@@ -224,7 +224,7 @@ func networkFrom(data []byte) *dataplane.Network {
 // and each from nothing.
 func TestCompileFromPrior(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: prefix("203.0.113.0/24")}
+	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: prefix("203.0.113.0/24"), SSL: true}
 	var prior *Ruleset
 	last, refused := &dataplane.Network{}, 0
 	for range 300 {

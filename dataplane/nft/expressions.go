@@ -55,6 +55,27 @@ func toTunnel() exprs {
 	return exprs{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg1}, inSet(SetTunnels, false)}
 }
 
+func fromSSL() exprs {
+	return exprs{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1}, inSet(SetSSL, false)}
+}
+func toSSL() exprs {
+	return exprs{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg1}, inSet(SetSSL, false)}
+}
+
+// ofServer matches what is for an SSL-VPN server, or from one, by the offsets of the
+// address and of the port.
+func ofServer(address, port uint32) exprs {
+	return exprs{
+		loadAddr(reg1, address),
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1b},
+		&expr.Payload{DestRegister: reg1c, Base: expr.PayloadBaseTransportHeader, Offset: port, Len: 2},
+		inSet(SetListen, false),
+	}
+}
+
+func toServer() exprs   { return append(fromLink(uplink), ofServer(16, 2)...) }
+func fromServer() exprs { return ofServer(12, 0) }
+
 // toCharon matches what goes to a charon with a namespace of its own.
 func toCharon() exprs {
 	return exprs{
@@ -63,9 +84,9 @@ func toCharon() exprs {
 	}
 }
 
-// toVPN matches what comes in by the uplink for the VPN gateway.
-func toVPN() exprs {
-	return append(fromLink(uplink), loadDestination(reg1), inSet(SetVPN, false))
+// toIKE matches what comes in by the uplink for a VPN gateway with a charon.
+func toIKE() exprs {
+	return append(fromLink(uplink), loadDestination(reg1), inSet(SetIKE, false))
 }
 
 func isProtocol(p byte) exprs {
@@ -161,7 +182,7 @@ func fingerprint(e expr.Any) string {
 	case *expr.Exthdr:
 		return fmt.Sprintf("exthdr %d %d %d %d", e.Op, e.Type, e.Offset, e.Len)
 	case *expr.Fib:
-		return fmt.Sprintf("fib saddr %t oifname %t", e.FlagSADDR, e.ResultOIFNAME)
+		return fmt.Sprintf("fib saddr %t daddr %t iif %t oif %t oifname %t type %t", e.FlagSADDR, e.FlagDADDR, e.FlagIIF, e.ResultOIF, e.ResultOIFNAME, e.ResultADDRTYPE)
 	case *expr.Hash:
 		return fmt.Sprintf("hash %d %d %x", e.Type, e.Modulus, e.Seed)
 	case *expr.Objref:
@@ -173,8 +194,11 @@ func fingerprint(e expr.Any) string {
 }
 
 // echoRequest matches ICMP echo requests.
-func echoRequest() exprs {
+func echoRequest() exprs { return icmpIs(icmpEchoRequest) }
+
+// icmpIs matches ICMP by its type, or by type and code.
+func icmpIs(typeAndCode ...byte) exprs {
 	return append(isProtocol(unix.IPPROTO_ICMP),
-		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{icmpEchoRequest}})
+		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: uint32(len(typeAndCode))},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: typeAndCode})
 }

@@ -9,14 +9,19 @@ import (
 	"sluice/dataplane"
 )
 
-// sameSwitches reports whether two versions of a network have VSwitches at the same links.
+// sameSwitches reports whether two versions of a network have VSwitches and SSL-VPN servers
+// at the same links.
 func sameSwitches(a, b *dataplane.Network) bool {
-	return slices.EqualFunc(a.Switches, b.Switches, func(x, y dataplane.Switch) bool { return x.ID == y.ID })
+	return slices.EqualFunc(a.Switches, b.Switches, func(x, y dataplane.Switch) bool { return x.ID == y.ID }) &&
+		slices.EqualFunc(servers(a), servers(b), func(x, y server) bool { return x.ID == y.ID })
 }
 
 func (c *compiler) addSwitches(n *dataplane.Network) error {
 	for i := range n.Switches {
 		c.add(SetSwitches, ofLink(n.Switches[i].Link()))
+	}
+	for _, s := range n.AllSSL() {
+		c.add(SetSwitches, ofLink(s.Link()))
 	}
 	return nil
 }
@@ -43,7 +48,7 @@ func ofLink(name string) Element {
 // link is in its set before it can carry anything, and until it is gone.
 func (r *Ruleset) WithLinks(o *Ruleset) *Ruleset {
 	out := r
-	for _, id := range []SetID{SetSwitches, SetTunnels} {
+	for _, id := range []SetID{SetSwitches, SetTunnels, SetSSL} {
 		lacks := diffSet(r.Sets[id], o.Sets[id]).add
 		if len(lacks) == 0 {
 			continue

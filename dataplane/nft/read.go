@@ -139,7 +139,7 @@ func readSet(c *conn, table *nftables.Table, id SetID) (elements []Element, malf
 			continue
 		case err != nil:
 			return nil, err.Error(), nil
-		case setSpecs[id].interval: // a tree, not a hash table
+		case setSpecs[id].single(): // a tree, not a hash table
 			return elements, "", nil
 		case previous != nil && slices.Equal(elements, previous):
 			return elements, "", nil

@@ -27,10 +27,14 @@ const (
 	SetPool                   // pool, bucket -> address
 	SetEIPMark                // elastic IP -> mark that stands for it
 	SetMarkEIP                // and back
-	SetVPN                    // addresses that charon listens at
+	SetVPN                    // addresses of VPN gateways
+	SetIKE                    // those that charon listens at
+	SetListen                 // address, protocol, port that an SSL-VPN server listens at
 	SetEchoReply              // elastic IPs that answer echo requests
-	SetSwitches               // links of VSwitches
-	SetTunnels                // links into tunnels
+	SetSwitches               // links of VSwitches, and of SSL-VPN servers
+	SetTunnels                // links into tunnels of IPsec
+	SetSSL                    // links of SSL-VPN servers
+	SetReach                  // addresses of an SSL-VPN server's clients, what they may reach
 	setCount
 )
 
@@ -52,12 +56,12 @@ const (
 type setSpec struct {
 	name     string
 	key, val []fieldKind
-	interval bool // one fieldAddr key, stored as first and last address
+	interval bool // key of fieldAddr, stored as first addresses, and then last ones
 }
 
 // setSpecs is constant; it is indexed by SetID.
 //
-// Intervals live in maps of their own with a single-address key, not in a
+// Intervals of SNAT entries live in maps of their own with a single-address key, not in a
 // concatenation of block and bucket: a pool of many addresses would need some
 // two hundred interval elements for every source block that uses it.
 var setSpecs = [setCount]setSpec{
@@ -72,13 +76,21 @@ var setSpecs = [setCount]setSpec{
 	SetEIPMark:   {name: "eip_mark", key: []fieldKind{fieldAddr}, val: []fieldKind{fieldMark}},
 	SetMarkEIP:   {name: "mark_eip", key: []fieldKind{fieldMark}, val: []fieldKind{fieldAddr}},
 	SetVPN:       {name: "vpn", key: []fieldKind{fieldAddr}},
+	SetIKE:       {name: "ike", key: []fieldKind{fieldAddr}},
+	SetListen:    {name: "listen", key: []fieldKind{fieldAddr, fieldProto, fieldPort}},
 	SetEchoReply: {name: "echo_reply", key: []fieldKind{fieldAddr}},
 	SetSwitches:  {name: "switches", key: []fieldKind{fieldLink}},
 	SetTunnels:   {name: "tunnels", key: []fieldKind{fieldLink}},
+	SetSSL:       {name: "ssl", key: []fieldKind{fieldLink}},
+	SetReach:     {name: "reach", key: []fieldKind{fieldAddr, fieldAddr}, interval: true},
 }
 
 func (s *setSpec) keyLen() int { return sizeOf(s.key) }
 func (s *setSpec) valLen() int { return sizeOf(s.val) }
+
+// single reports whether the kernel has each end of an interval as an element of its own:
+// those of a concatenation are one.
+func (s *setSpec) single() bool { return s.interval && len(s.key) == 1 }
 
 // size returns the bytes that a field takes.
 func (f fieldKind) size() int {
@@ -149,18 +161,21 @@ func kernelSet(t *nftables.Table, id SetID) *nftables.Set {
 func kernelElements(id SetID, elements []Element) []nftables.SetElement {
 	s := &setSpecs[id]
 	n := len(elements)
-	if s.interval {
+	if s.single() {
 		n *= 2
 	}
 	out := make([]nftables.SetElement, 0, n)
 	for i := range elements {
 		e := &elements[i]
 		k := nftables.SetElement{Key: e.Key[:s.keyLen()]}
+		if s.interval && !s.single() {
+			k.KeyEnd = e.Key[s.keyLen() : 2*s.keyLen()]
+		}
 		if len(s.val) > 0 {
 			k.Val = e.Value[:s.valLen()]
 		}
 		out = append(out, k)
-		if !s.interval {
+		if !s.single() {
 			continue
 		}
 		if last := binary.BigEndian.Uint32(e.Key[4:8]); last != ^uint32(0) {
@@ -202,6 +217,12 @@ func fromKernel(id SetID, ks []nftables.SetElement) ([]Element, error) {
 		var e Element
 		copy(e.Key[:], k.Key)
 		copy(e.Value[:], k.Val)
+		if s.interval && !s.single() {
+			if len(k.KeyEnd) != s.keyLen() {
+				return nil, fmt.Errorf("an element of set %s has an end of %d bytes, not %d", s.name, len(k.KeyEnd), s.keyLen())
+			}
+			copy(e.Key[s.keyLen():], k.KeyEnd)
+		}
 		out = append(out, e)
 	}
 	slices.SortFunc(out, Element.Compare)
@@ -210,7 +231,7 @@ func fromKernel(id SetID, ks []nftables.SetElement) ([]Element, error) {
 			return nil, fmt.Errorf("set %s: %w", s.name, errTwice)
 		}
 	}
-	if !s.interval {
+	if !s.single() {
 		return out, nil
 	}
 	slices.Sort(ends)

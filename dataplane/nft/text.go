@@ -42,10 +42,15 @@ func elementText(id SetID, e *Element) string {
 }
 
 func keyText(id SetID, e *Element) string {
-	if setSpecs[id].interval {
-		return addrAt(e.Key[0:]).String() + "-" + addrAt(e.Key[4:]).String()
+	s := &setSpecs[id]
+	if !s.interval {
+		return fieldsText(s.key, e.Key[:])
 	}
-	return fieldsText(setSpecs[id].key, e.Key[:])
+	parts := make([]string, len(s.key))
+	for i := range parts {
+		parts[i] = addrAt(e.Key[4*i:]).String() + "-" + addrAt(e.Key[s.keyLen()+4*i:]).String()
+	}
+	return strings.Join(parts, " . ")
 }
 
 func fieldsText(fields []fieldKind, b []byte) string {

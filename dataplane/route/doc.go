@@ -9,10 +9,10 @@
 //	513   from 240.0.0.0/16 lookup 400
 //	514   to 240.0.0.0/16 lookup main               and what they are sent
 //	515   to 240.0.0.0/16 lookup 400
-//	1000  lookup main                               the VSwitches
+//	1000  lookup main                               the VSwitches, and clients of SSL-VPN servers
 //	1005  fwmark 0x8 iif lo lookup 200              the gateway's ICMP errors about what came in by the public side
 //	1010  fwmark 0x1 lookup 200                     replies leave the way the connection came in
-//	1095  iif TUNNEL lookup 300                     out of one VPN tunnel into another
+//	1095  iif TUNNEL lookup 300                     out of one VPN tunnel, an SSL-VPN client's among them, into another
 //	1100… from SOURCE to DESTINATION lookup TABLE   policy routes of the VPN gateway, the most specific first
 //	2200  iif lo lookup 310                         the gateway's ICMP errors to what is behind tunnels
 //	2210  iif VSWITCH lookup TABLE suppress_prefixlength 0
@@ -27,7 +27,7 @@
 //	32766 lookup main, 32767 lookup default         the kernel's own; nothing more is found there
 //
 // The marks are put on packets by package nft. Table main has the kernel's
-// routes to the VSwitches, and must not have a default route, since it is asked
+// routes to the VSwitches and SSL-VPN servers' pools, and must not have a default route, since it is asked
 // early. Table VPCTable has the entries of the VPC's own route table, PublicTable the
 // way to the public side; each other route table of the VPC has one numbered by a hash
 // of its id. The public prefix is in these, too, where their default route leads to the

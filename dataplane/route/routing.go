@@ -47,6 +47,13 @@ func ofAddresses(n *dataplane.Network) []Route {
 			Hops: []Hop{{Link: sw.Link(), Weight: 1}}, Source: sw.Gateway,
 		})
 	}
+	for _, server := range n.AllSSL() {
+		local(server.Own(), server.Link())
+		out = append(out, Route{
+			Table: unix.RT_TABLE_MAIN, Destination: server.Pool.Masked(),
+			Hops: []Hop{{Link: server.Link(), Weight: 1}}, Source: server.Own(),
+		})
+	}
 	if n.Uplink != nil {
 		for _, a := range n.Elastic {
 			local(a, dataplane.UplinkName)

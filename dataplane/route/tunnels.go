@@ -113,6 +113,10 @@ func throughTunnels(s *routes, n *dataplane.Network, vpc []vpcTable, tunnels Tun
 			rules = append(rules, Rule{Priority: tunnelToNext, From: link, Table: TunnelTable})
 		}
 	}
+	for _, server := range n.AllSSL() {
+		s.through(unix.RT_TABLE_MAIN, server.Pool, nil, netip.Addr{}) // likewise
+		rules = append(rules, Rule{Priority: tunnelToNext, From: server.Link(), Table: TunnelTable})
+	}
 	return rules
 }
 

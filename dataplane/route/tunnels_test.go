@@ -433,3 +433,39 @@ func TestTablesOfTheSameNumber(t *testing.T) {
 		}
 	}
 }
+
+// What is for an SSL-VPN server's clients goes nowhere else when its link is gone, and they
+// go where other tunnels lead.
+func TestSSLPool(t *testing.T) {
+	ns := links(t)
+	n := vpnNetwork(through("vco-a", "", "192.168.0.0/16", false, false))
+	n.Routes = []dataplane.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), NextHops: []dataplane.NextHop{{Uplink: true}}}}
+	n.VPNGateways[0].SSL = []dataplane.SSLServer{{ID: "ssl-t", Pool: netip.MustParsePrefix("172.29.0.0/24")}}
+	for _, name := range []string{"ssl-t", "vco-a"} {
+		nstest.Veth(t, ns, name, ns, "peer-"+name)
+		nstest.Up(t, ns, "peer-"+name)
+		nstest.Up(t, ns, name)
+	}
+	nstest.Address(t, ns, "ssl-t", "172.29.0.1/24")
+	nstest.Command(t, ns, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.vsw-a.rp_filter=0", "net.ipv4.conf.ssl-t.rp_filter=0")
+	tunnels := route.Tunnels{"vco-a": {Link: "vco-a", Up: true}}
+	applyErr(t, ns, n, tunnels)
+	packet := func(from, source, destination string) route.Packet {
+		return route.Packet{From: from, Source: netip.MustParseAddr(source), Destination: netip.MustParseAddr(destination)}
+	}
+	toClient := packet("vsw-a", "10.0.1.5", "172.29.0.9")
+	for p, want := range map[route.Packet]string{
+		toClient: "ssl-t",
+		packet("ssl-t", "172.29.0.9", "10.0.1.5"):    "vsw-a",
+		packet("ssl-t", "172.29.0.9", "192.168.7.1"): "vco-a",
+		packet("vsw-a", "10.0.1.5", "192.168.7.1"):   "public", // not published
+	} {
+		if got := asked(t, ns, p); got != want {
+			t.Errorf("%+v goes to %s, not %s", p, got, want)
+		}
+	}
+	nstest.Command(t, ns, "ip", "link", "del", "ssl-t")
+	if got := asked(t, ns, toClient); got != "unreachable" {
+		t.Errorf("without the link, what is for a client goes to %s", got)
+	}
+}

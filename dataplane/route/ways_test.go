@@ -40,6 +40,9 @@ func randomNetwork(r *rand.Rand) (*dataplane.Network, route.Tunnels) {
 	for i := range n.VPNGateways {
 		n.VPNGateways[i].Propagate = r.IntN(2) == 0
 	}
+	if r.IntN(2) == 0 {
+		n.VPNGateways[len(n.VPNGateways)-1].SSL = []dataplane.SSLServer{{ID: "ssl-t", Pool: netip.MustParsePrefix("10.0.9.0/25")}}
+	}
 	hops := []dataplane.NextHop{{Uplink: true}, {Uplink: true}, {VPN: "vpn-1"}, {VPN: "vpn-2"}}
 	hops = append(hops, via(1, "10.0.1.5", "10.0.2.5", "10.0.3.5")...) // the last is nowhere
 	entries := func() (out []dataplane.Route) {
@@ -126,7 +129,7 @@ func TestWaysAreTheKernels(t *testing.T) {
 	nstest.Address(t, ns, "public", "203.0.113.11/32")
 	nstest.Command(t, ns, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0",
 		"net.ipv4.conf.vsw-a.rp_filter=0", "net.ipv4.conf.vsw-b.rp_filter=0", "net.ipv4.conf.public.rp_filter=0")
-	for _, name := range []string{"vco-a", "vco-b"} {
+	for _, name := range []string{"vco-a", "vco-b", "ssl-t"} {
 		nstest.Veth(t, ns, name, ns, "peer-"+name)
 		nstest.Up(t, ns, "peer-"+name)
 		nstest.Up(t, ns, name)
@@ -143,6 +146,10 @@ func TestWaysAreTheKernels(t *testing.T) {
 				nstest.Address(t, ns, name, netip.PrefixFrom(b.LocalIP, 30).String())
 			}
 		}
+		nstest.Command(t, ns, "ip", "addr", "flush", "dev", "ssl-t")
+		for _, s := range n.AllSSL() {
+			nstest.Address(t, ns, s.Link(), netip.PrefixFrom(s.Own(), s.Pool.Bits()).String())
+		}
 		applyErr(t, ns, n, tunnels)
 		if again := route.Plan(ns, read(t, ns), n, tunnels); !again.Empty() {
 			t.Fatalf("seed %d: applied, and still there is to do: %v", seed, again.Whats())
@@ -156,6 +163,14 @@ func TestWaysAreTheKernels(t *testing.T) {
 			for name, tunnel := range tunnels {
 				if tunnel.Link != "" && r.IntN(3) == 0 {
 					p.From = name
+				}
+			}
+			for _, s := range n.AllSSL() {
+				if r.IntN(5) == 0 {
+					p.From, p.Source = s.Link(), s.Own().Next()
+				}
+				if r.IntN(5) == 0 {
+					p.Destination = s.Own().Next().Next()
 				}
 			}
 			if w.Local(p.Source) || p.Source.IsMulticast() || p.Source.IsLoopback() || p.Destination.IsMulticast() || p.Destination.IsLoopback() {
@@ -178,7 +193,7 @@ func TestWaysAreTheKernels(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"local", "unreachable", "public", "vsw-a", "vsw-b", "vco-a", "vco-b"} {
+	for _, what := range []string{"local", "unreachable", "public", "vsw-a", "vsw-b", "vco-a", "vco-b", "ssl-t"} {
 		if seen[what] < 5 {
 			t.Errorf("only %d packets of %v went to %s", seen[what], seen, what)
 		}

@@ -13,7 +13,7 @@ type Link struct {
 }
 
 // Links returns the links of n that programs belong on: none without a public
-// side. tunnels are the links into tunnels; index returns the index of a link, 0
+// side. tunnels are the links into tunnels of IPsec; index returns the index of a link, 0
 // where there is none.
 func Links(n *dataplane.Network, tunnels []string, index func(name string) int) []Link {
 	if n.Uplink == nil {
@@ -23,6 +23,9 @@ func Links(n *dataplane.Network, tunnels []string, index func(name string) int) 
 	for i := range n.Switches {
 		sw := &n.Switches[i]
 		out = append(out, Link{Name: sw.Link(), Index: index(sw.Link()), Moved: sw.Attachment.Kind == dataplane.AttachDevice})
+	}
+	for _, s := range n.AllSSL() {
+		out = append(out, Link{Name: s.Link(), Index: index(s.Link()), Tunnel: true})
 	}
 	for _, t := range tunnels {
 		out = append(out, Link{Name: t, Index: index(t), Tunnel: true})
