@@ -39,6 +39,9 @@ func subjectOf(t *testing.T, action string) *subject {
 	case slices.Contains(vgwActions, action):
 		w := newVGWWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
+	case slices.Contains(sslActions, action):
+		w := newSSLWorld(t)
+		return &subject{w.Plane, w.s, w.good(action)}
 	case slices.Contains(bandwidthActions, action):
 		w := newBandwidthWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
@@ -87,6 +90,8 @@ func (w *subject) owners(id string) (found []resource.Resource) {
 	add(get(v.VPNGateways, id))
 	add(get(v.CustomerGateways, id))
 	add(get(v.VPNConnections, id))
+	add(get(v.SSLServers, id))
+	add(get(v.SSLCertificates, id))
 	for g := range v.NATGateways.By(state.ByTableID, id).All() {
 		add(g, true)
 	}
@@ -114,13 +119,18 @@ var filters = map[string]map[string]func(*state.View) string{
 	"DescribeSnatTableEntries":        {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
 	"DescribeVpnGateways":             {"VpcId": oldest(vpcs)},
 	"DescribeCustomerGateways":        {"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
+	"DescribeSslVpnServers":           {"SslVpnServerId": oldest(sslServers), "VpnGatewayId": oldest(vpnGateways)},
+	"DescribeSslVpnClientCerts": {"SslVpnServerId": oldest(sslServers),
+		"SslVpnClientCertId": oldest(func(v *state.View) *state.Table[*resource.SSLCertificate] { return v.SSLCertificates })},
 	"DescribeVpnConnections": {"VpnGatewayId": oldest(func(v *state.View) *state.Table[*resource.VPNGateway] { return v.VPNGateways }),
 		"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
 }
 
-func tables(v *state.View) *state.Table[*resource.RouteTable] { return v.RouteTables }
-func vpcs(v *state.View) *state.Table[*resource.VPC]          { return v.VPCs }
-func vswitches(v *state.View) *state.Table[*resource.VSwitch] { return v.VSwitches }
+func sslServers(v *state.View) *state.Table[*resource.SSLServer]   { return v.SSLServers }
+func vpnGateways(v *state.View) *state.Table[*resource.VPNGateway] { return v.VPNGateways }
+func tables(v *state.View) *state.Table[*resource.RouteTable]      { return v.RouteTables }
+func vpcs(v *state.View) *state.Table[*resource.VPC]               { return v.VPCs }
+func vswitches(v *state.View) *state.Table[*resource.VSwitch]      { return v.VSwitches }
 
 // oldest returns what gives the id of Alice's oldest resource of a kind.
 func oldest[R resource.Resource](table func(*state.View) *state.Table[R]) func(*state.View) string {
@@ -133,14 +143,15 @@ func oldest[R resource.Resource](table func(*state.View) *state.Table[R]) func(*
 // within are id parameters that are looked up in something of the caller's own, so that
 // what they name cannot be another account's, and why.
 var within = map[string]string{
-	"ModifyVpnRouteEntryWeight NextHop":    "names a route of the gateway",
-	"ModifyVpnPbrRouteEntryWeight NextHop": "names a route of the gateway",
-	"DeleteVpnRouteEntry NextHop":          "names a route of the gateway",
-	"DeleteVpnPbrRouteEntry NextHop":       "names a route of the gateway",
-	"PublishVpnRouteEntry NextHop":         "names a route of the gateway",
-	"DeleteRouteEntry NextHopId":           "names an entry of the route table",
-	"DescribeVpnRouteEntries NextHop":      "is no parameter of it",
-	"DescribeVpnPbrRouteEntries NextHop":   "is no parameter of it",
+	"ModifyVpnRouteEntryWeight NextHop":           "names a route of the gateway",
+	"ModifyVpnPbrRouteEntryWeight NextHop":        "names a route of the gateway",
+	"DeleteVpnRouteEntry NextHop":                 "names a route of the gateway",
+	"DeleteVpnPbrRouteEntry NextHop":              "names a route of the gateway",
+	"PublishVpnRouteEntry NextHop":                "names a route of the gateway",
+	"DeleteRouteEntry NextHopId":                  "names an entry of the route table",
+	"DescribeVpnRouteEntries NextHop":             "is no parameter of it",
+	"DescribeVpnSslServerLogs SslVpnClientCertId": "chooses among the lines of a server's log",
+	"DescribeVpnPbrRouteEntries NextHop":          "is no parameter of it",
 }
 
 // withoutID are the actions whose parameters name no resource, or are given one elsewhere.
@@ -161,20 +172,19 @@ var withoutID = map[string]string{
 
 // inside returns what a VPC has of a kind.
 func inside[R resource.Resource](t *state.Table[R], vpc string) iter.Seq[resource.Resource] {
-	return func(yield func(resource.Resource) bool) {
-		for r := range t.By(state.ByVPC, vpc).All() {
-			if !yield(r) {
-				return
-			}
-		}
-	}
+	return under(t, state.ByVPC, vpc)
 }
 
 // packages returns the NAT bandwidth packages of a NAT gateway.
 func packages(v *state.View, gateway string) iter.Seq[resource.Resource] {
+	return under(v.NATPackages, state.ByGateway, gateway)
+}
+
+// under returns what an index has under a key.
+func under[R resource.Resource](t *state.Table[R], index, key string) iter.Seq[resource.Resource] {
 	return func(yield func(resource.Resource) bool) {
-		for p := range v.NATPackages.By(state.ByGateway, gateway).All() {
-			if !yield(p) {
+		for r := range t.By(index, key).All() {
+			if !yield(r) {
 				return
 			}
 		}
@@ -190,6 +200,10 @@ func theirs(r resource.Resource) resource.Resource {
 		c.VPC, c.VSwitch = "vpc-theirs", "vsw-theirs"
 	case *resource.VPNConnection:
 		c.VPC, c.Gateway, c.CustomerGateway = "vpc-theirs", "vpn-theirs", "cgw-theirs"
+	case *resource.SSLServer:
+		c.VPC, c.Gateway = "vpc-theirs", "vpn-theirs"
+	case *resource.SSLCertificate:
+		c.VPC, c.Server = "vpc-theirs", "vss-theirs"
 	}
 	return c
 }
@@ -247,6 +261,8 @@ func testOwnAccountOnly(t *testing.T, action, name string) {
 		}
 	}
 	given = append(given, slices.Collect(packages(w.DB.View(), id))...)
+	given = append(given, slices.Collect(under(w.DB.View().SSLServers, state.ByGateway, id))...)
+	given = append(given, slices.Collect(under(w.DB.View().SSLCertificates, state.ByServer, id))...)
 	for _, r := range given {
 		if err := w.Put(theirs(r)); err != nil {
 			t.Fatal(err)

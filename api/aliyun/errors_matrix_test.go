@@ -320,7 +320,7 @@ func TestGoodCalls(t *testing.T) {
 
 // TestEveryActionIsInAMatrix keeps a new action from being forgotten.
 func TestEveryActionIsInAMatrix(t *testing.T) {
-	matrices := map[string][]string{"vpcActions": vpcActions, "natActions": natActions, "monitorActions": monitorActions, "vgwActions": vgwActions, "bandwidthActions": bandwidthActions, "vpnConnectionActions": vpnConnectionActions}
+	matrices := map[string][]string{"vpcActions": vpcActions, "natActions": natActions, "monitorActions": monitorActions, "vgwActions": vgwActions, "bandwidthActions": bandwidthActions, "vpnConnectionActions": vpnConnectionActions, "sslActions": sslActions}
 	for action := range actions {
 		n := 0
 		for _, list := range matrices {

@@ -59,21 +59,22 @@ func (s *Service) ModifyVpnGatewayAttribute(ctx context.Context, c identity.Call
 		return nil, err
 	}
 	return &ModifyVpnGatewayAttributeResponse{
-		VpnGatewayId:    g.ID,
-		VpcId:           g.VPC,
-		VSwitchId:       g.VSwitch,
-		InternetIp:      g.Address.String(),
-		CreateTime:      epochMs(g.CreatedAt),
-		EndTime:         epochMs(g.Expires),
-		Spec:            vpnSpec(g.Bandwidth),
-		Name:            g.Name,
-		Description:     g.Description,
-		Status:          vpnGatewayStatus(g.Phase),
-		BusinessStatus:  businessNormal,
-		AutoPropagate:   g.AutoPropagate,
-		EnableBgp:       g.BGP,
-		ResourceGroupId: s.tags.Group(g.VPNGateway),
-		IntranetIp:      addressText(g.Private),
+		VpnGatewayId:     g.ID,
+		VpcId:            g.VPC,
+		VSwitchId:        g.VSwitch,
+		InternetIp:       g.Address.String(),
+		CreateTime:       epochMs(g.CreatedAt),
+		EndTime:          epochMs(g.Expires),
+		Spec:             vpnSpec(g.Bandwidth),
+		Name:             g.Name,
+		Description:      g.Description,
+		Status:           vpnGatewayStatus(g.Phase),
+		BusinessStatus:   businessNormal,
+		AutoPropagate:    g.AutoPropagate,
+		EnableBgp:        g.BGP,
+		ResourceGroupId:  s.tags.Group(g.VPNGateway),
+		IntranetIp:       addressText(g.Private),
+		SslVpnInternetIp: sslAddress(g),
 	}, nil
 }
 
@@ -130,7 +131,16 @@ func (s *Service) vpnGateway(g vpn.GatewayStatus) DescribeVpnGatewaysVpnGateway 
 		EnableBgp:         g.BGP,
 		NetworkType:       networkPublic,
 		VpnType:           vpnTypeNormal,
+		SslVpnInternetIp:  sslAddress(g),
 	}
+}
+
+// sslAddress is where SSL-VPN servers of a gateway listen; empty where it has SSL-VPN off.
+func sslAddress(g vpn.GatewayStatus) string {
+	if !g.SSL {
+		return ""
+	}
+	return g.Address.String()
 }
 
 // DescribeVpnGateway implements Actions.
@@ -162,6 +172,7 @@ func (s *Service) DescribeVpnGateway(_ context.Context, c identity.Caller, r *De
 		EnableBgp:         x.EnableBgp,
 		NetworkType:       x.NetworkType,
 		VpnType:           x.VpnType,
+		SslVpnInternetIp:  x.SslVpnInternetIp,
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"sluice/controlplane/resource"
+	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 )
 
@@ -56,6 +57,10 @@ var (
 	groupWords      = words[dataplane.DHGroup]{{"group1", 1}, {"group2", 2}, {"group5", 5}, {"group14", 14}, {"group24", 24}, {"disabled", 0}}
 	ikeVersionWords = words[int]{{"ikev1", 1}, {"ikev2", 2}}
 	ikeModeWords    = words[bool]{{"main", false}, {"aggressive", true}}
+
+	sslCipherWords = words[dataplane.SSLCipher]{
+		{"AES-128-CBC", dataplane.SSLAES128}, {"AES-192-CBC", dataplane.SSLAES192}, {"AES-256-CBC", dataplane.SSLAES256}, {"none", dataplane.SSLNone}}
+	validityWords = words[vpn.Validity]{{"normal", vpn.Valid}, {"expiring-soon", vpn.ExpiringSoon}, {"expired", vpn.Expired}}
 
 	protocolWords = words[resource.Protocol]{{"TCP", resource.TCP}, {"UDP", resource.UDP}, {"Any", resource.AnyProtocol}}
 	// As today's clients compare them; the documents' examples have both.

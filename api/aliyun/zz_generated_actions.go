@@ -164,6 +164,27 @@ type Actions interface {
 	DescribeSnatTableEntries(ctx context.Context, c identity.Caller, r *DescribeSnatTableEntriesRequest) (*DescribeSnatTableEntriesResponse, error)
 	// DeleteSnatEntry: Deletes an SNAT entry.
 	DeleteSnatEntry(ctx context.Context, c identity.Caller, r *DeleteSnatEntryRequest) (*DeleteSnatEntryResponse, error)
+	// ssl-vpn
+	// CreateSslVpnServer: Creates an SSL-VPN server on a VPN gateway, with a pool of client addresses.
+	CreateSslVpnServer(ctx context.Context, c identity.Caller, r *CreateSslVpnServerRequest) (*CreateSslVpnServerResponse, error)
+	// ModifySslVpnServer: Changes the settings of an SSL-VPN server.
+	ModifySslVpnServer(ctx context.Context, c identity.Caller, r *ModifySslVpnServerRequest) (*ModifySslVpnServerResponse, error)
+	// DescribeSslVpnServers: Lists SSL-VPN servers of a region, filtered and paged.
+	DescribeSslVpnServers(ctx context.Context, c identity.Caller, r *DescribeSslVpnServersRequest) (*DescribeSslVpnServersResponse, error)
+	// DeleteSslVpnServer: Deletes an SSL-VPN server.
+	DeleteSslVpnServer(ctx context.Context, c identity.Caller, r *DeleteSslVpnServerRequest) (*DeleteSslVpnServerResponse, error)
+	// CreateSslVpnClientCert: Issues a client certificate for an SSL-VPN server.
+	CreateSslVpnClientCert(ctx context.Context, c identity.Caller, r *CreateSslVpnClientCertRequest) (*CreateSslVpnClientCertResponse, error)
+	// ModifySslVpnClientCert: Renames an SSL-VPN client certificate.
+	ModifySslVpnClientCert(ctx context.Context, c identity.Caller, r *ModifySslVpnClientCertRequest) (*ModifySslVpnClientCertResponse, error)
+	// DescribeSslVpnClientCerts: Lists SSL-VPN client certificates of a region, filtered and paged.
+	DescribeSslVpnClientCerts(ctx context.Context, c identity.Caller, r *DescribeSslVpnClientCertsRequest) (*DescribeSslVpnClientCertsResponse, error)
+	// DescribeVpnSslServerLogs: Returns the logs of an SSL-VPN server for a span of time, paged.
+	DescribeVpnSslServerLogs(ctx context.Context, c identity.Caller, r *DescribeVpnSslServerLogsRequest) (*DescribeVpnSslServerLogsResponse, error)
+	// DeleteSslVpnClientCert: Deletes an SSL-VPN client certificate.
+	DeleteSslVpnClientCert(ctx context.Context, c identity.Caller, r *DeleteSslVpnClientCertRequest) (*DeleteSslVpnClientCertResponse, error)
+	// DescribeSslVpnClientCert: Returns an SSL-VPN client certificate with its private key and the configuration that its holder runs.
+	DescribeSslVpnClientCert(ctx context.Context, c identity.Caller, r *DescribeSslVpnClientCertRequest) (*DescribeSslVpnClientCertResponse, error)
 	// vpc
 	// CreateVpc: Creates one VPC in a region, together with its one virtual router and its one route table.
 	CreateVpc(ctx context.Context, c identity.Caller, r *CreateVpcRequest) (*CreateVpcResponse, error)
@@ -968,6 +989,114 @@ var actions = map[string]action{
 			return answer(h.DeleteSnatEntry(ctx, c, r.(*DeleteSnatEntryRequest)))
 		},
 	},
+	"CreateSslVpnServer": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"EnableMultiFactorAuth", []string{"false"}, "clients log in by their certificates alone"},
+			{"IDaaSApplicationId", nil, "clients log in by their certificates alone"},
+			{"IDaaSInstanceId", nil, "clients log in by their certificates alone"},
+			{"IDaaSRegionId", nil, "clients log in by their certificates alone"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCreateSslVpnServer,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateSslVpnServer(ctx, c, r.(*CreateSslVpnServerRequest)))
+		},
+	},
+	"ModifySslVpnServer": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"EnableMultiFactorAuth", []string{"false"}, "clients log in by their certificates alone"},
+			{"IDaaSApplicationId", nil, "clients log in by their certificates alone"},
+			{"IDaaSInstanceId", nil, "clients log in by their certificates alone"},
+			{"IDaaSRegionId", nil, "clients log in by their certificates alone"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifySslVpnServer,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifySslVpnServer(ctx, c, r.(*ModifySslVpnServerRequest)))
+		},
+	},
+	"DescribeSslVpnServers": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeSslVpnServers,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeSslVpnServers(ctx, c, r.(*DescribeSslVpnServersRequest)))
+		},
+	},
+	"DeleteSslVpnServer": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeleteSslVpnServer,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteSslVpnServer(ctx, c, r.(*DeleteSslVpnServerRequest)))
+		},
+	},
+	"CreateSslVpnClientCert": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCreateSslVpnClientCert,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateSslVpnClientCert(ctx, c, r.(*CreateSslVpnClientCertRequest)))
+		},
+	},
+	"ModifySslVpnClientCert": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifySslVpnClientCert,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifySslVpnClientCert(ctx, c, r.(*ModifySslVpnClientCertRequest)))
+		},
+	},
+	"DescribeSslVpnClientCerts": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeSslVpnClientCerts,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeSslVpnClientCerts(ctx, c, r.(*DescribeSslVpnClientCertsRequest)))
+		},
+	},
+	"DescribeVpnSslServerLogs": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeVpnSslServerLogs,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVpnSslServerLogs(ctx, c, r.(*DescribeVpnSslServerLogsRequest)))
+		},
+	},
+	"DeleteSslVpnClientCert": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeleteSslVpnClientCert,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteSslVpnClientCert(ctx, c, r.(*DeleteSslVpnClientCertRequest)))
+		},
+	},
+	"DescribeSslVpnClientCert": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeSslVpnClientCert,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeSslVpnClientCert(ctx, c, r.(*DescribeSslVpnClientCertRequest)))
+		},
+	},
 	"CreateVpc": {
 		writes: true, token: true,
 		unserved: []unserved{
@@ -1389,33 +1518,24 @@ var unsupportedActions = map[string]bool{
 	"CreateGlobalAccelerationInstance":                  true,
 	"CreatePhysicalConnection":                          true,
 	"CreateRouterInterface":                             true,
-	"CreateSslVpnClientCert":                            true,
-	"CreateSslVpnServer":                                true,
 	"CreateVirtualBorderRouter":                         true,
 	"DeactivateRouterInterface":                         true,
 	"DeleteGlobalAccelerationInstance":                  true,
 	"DeletePhysicalConnection":                          true,
 	"DeleteRouterInterface":                             true,
-	"DeleteSslVpnClientCert":                            true,
-	"DeleteSslVpnServer":                                true,
 	"DeleteVirtualBorderRouter":                         true,
 	"DescribeGlobalAccelerationInstances":               true,
 	"DescribePhysicalConnections":                       true,
 	"DescribeRouterInterfaces":                          true,
 	"DescribeServerRelatedGlobalAccelerationInstances":  true,
-	"DescribeSslVpnClientCerts":                         true,
-	"DescribeSslVpnServers":                             true,
 	"DescribeVirtualBorderRouters":                      true,
 	"DescribeVirtualBorderRoutersForPhysicalConnection": true,
-	"DescribeVpnSslServerLogs":                          true,
 	"EnablePhysicalConnection":                          true,
 	"ModifyGlobalAccelerationInstanceAttributes":        true,
 	"ModifyGlobalAccelerationInstanceSpec":              true,
 	"ModifyPhysicalConnectionAttribute":                 true,
 	"ModifyRouterInterfaceAttribute":                    true,
 	"ModifyRouterInterfaceSpec":                         true,
-	"ModifySslVpnClientCert":                            true,
-	"ModifySslVpnServer":                                true,
 	"ModifyVirtualBorderRouterAttribute":                true,
 	"RecoverVirtualBorderRouter":                        true,
 	"TerminatePhysicalConnection":                       true,

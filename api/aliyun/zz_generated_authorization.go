@@ -59,6 +59,12 @@ var rules = map[string]rule{
 	"CreateSnatEntry": {
 		checked: []checked{{"vpc", "snattable", ""}},
 	},
+	"CreateSslVpnClientCert": {
+		whole: "the documents' table has no row for it",
+	},
+	"CreateSslVpnServer": {
+		whole: "the documents' table has no row for it",
+	},
 	"CreateVSwitch": {
 		checked: []checked{{"vpc", "vswitch", ""}, {"vpc", "vpc", "VpcId"}},
 	},
@@ -100,6 +106,12 @@ var rules = map[string]rule{
 	},
 	"DeleteSnatEntry": {
 		checked: []checked{{"vpc", "snattable", "SnatTableId"}},
+	},
+	"DeleteSslVpnClientCert": {
+		whole: "the documents' table has no row for it",
+	},
+	"DeleteSslVpnServer": {
+		whole: "the documents' table has no row for it",
 	},
 	"DeleteVSwitch": {
 		checked: []checked{{"vpc", "vswitch", "VSwitchId"}},
@@ -179,6 +191,15 @@ var rules = map[string]rule{
 	"DescribeSnatTableEntries": {
 		checked: []checked{{"vpc", "snattable", "SnatTableId"}},
 	},
+	"DescribeSslVpnClientCert": {
+		whole: "of today's clients alone: no document has a rule",
+	},
+	"DescribeSslVpnClientCerts": {
+		whole: "the documents' table has no row for it",
+	},
+	"DescribeSslVpnServers": {
+		whole: "the documents' table has no row for it",
+	},
 	"DescribeVRouters": {
 		checked: []checked{{"vpc", "vrouter", ""}},
 		keys: []keyRule{
@@ -217,6 +238,9 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"DescribeVpnRouteEntries": {
+		whole: "the documents' table has no row for it",
+	},
+	"DescribeVpnSslServerLogs": {
 		whole: "the documents' table has no row for it",
 	},
 	"DescribeZones": {
@@ -278,6 +302,12 @@ var rules = map[string]rule{
 	},
 	"ModifySnatEntry": {
 		checked: []checked{{"vpc", "snattable", "SnatTableId"}},
+	},
+	"ModifySslVpnClientCert": {
+		whole: "the documents' table has no row for it",
+	},
+	"ModifySslVpnServer": {
+		whole: "the documents' table has no row for it",
 	},
 	"ModifyVRouterAttribute": {
 		checked: []checked{{"vpc", "vrouter", "VRouterId"}},

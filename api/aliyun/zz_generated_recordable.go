@@ -707,6 +707,109 @@ var recordables = map[string]recordable{
 			{"ClientToken", false, nil},
 		},
 	},
+	"CreateSslVpnServer": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"VpnGatewayId", false, nil},
+			{"ClientIpPool", false, nil},
+			{"LocalSubnet", false, nil},
+			{"ClientToken", false, nil},
+			{"Name", false, nil},
+			{"Proto", false, nil},
+			{"Cipher", false, nil},
+			{"Port", false, nil},
+			{"Compress", false, nil},
+		},
+		elements: []string{"SslVpnServerId", "Name"},
+	},
+	"ModifySslVpnServer": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"SslVpnServerId", false, nil},
+			{"ClientToken", false, nil},
+			{"Name", false, nil},
+			{"ClientIpPool", false, nil},
+			{"LocalSubnet", false, nil},
+			{"Proto", false, nil},
+			{"Cipher", false, nil},
+			{"Port", false, nil},
+			{"Compress", false, nil},
+		},
+		elements: []string{"RegionId", "SslVpnServerId", "VpnGatewayId", "Name", "ClientIpPool", "LocalSubnet", "Proto", "Port", "Cipher", "Compress", "CreateTime", "Connections", "MaxConnections", "InternetIp", "EnableMultiFactorAuth", "ResourceGroupId"},
+	},
+	"DescribeSslVpnServers": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"Name", false, nil},
+			{"SslVpnServerId", false, nil},
+			{"VpnGatewayId", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+			{"ResourceGroupId", false, nil},
+		},
+	},
+	"DeleteSslVpnServer": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"SslVpnServerId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"CreateSslVpnClientCert": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"SslVpnServerId", false, nil},
+			{"ClientToken", false, nil},
+			{"Name", false, nil},
+		},
+		elements: []string{"SslVpnClientCertId", "Name"},
+	},
+	"ModifySslVpnClientCert": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"SslVpnClientCertId", false, nil},
+			{"ClientToken", false, nil},
+			{"Name", false, nil},
+		},
+		elements: []string{"SslVpnClientCertId", "Name"},
+	},
+	"DescribeSslVpnClientCerts": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"Name", false, nil},
+			{"SslVpnClientCertId", false, nil},
+			{"SslVpnServerId", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+			{"ResourceGroupId", false, nil},
+		},
+	},
+	"DescribeVpnSslServerLogs": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"VpnSslServerId", false, nil},
+			{"From", false, nil},
+			{"To", false, nil},
+			{"MinutePeriod", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+			{"SslVpnClientCertId", false, nil},
+		},
+	},
+	"DeleteSslVpnClientCert": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"SslVpnClientId", false, nil},
+			{"SslVpnClientCertId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"DescribeSslVpnClientCert": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"SslVpnClientCertId", false, nil},
+		},
+	},
 	"CreateVpc": {
 		parameters: []recordableParameter{
 			{"RegionId", false, nil},
@@ -872,7 +975,7 @@ var recordables = map[string]recordable{
 			{"Description", false, nil},
 			{"AutoPropagate", false, nil},
 		},
-		elements: []string{"VpnGatewayId", "VpcId", "VSwitchId", "InternetIp", "CreateTime", "EndTime", "Spec", "Name", "Description", "Status", "BusinessStatus", "AutoPropagate", "EnableBgp", "IntranetIp", "ResourceGroupId"},
+		elements: []string{"VpnGatewayId", "VpcId", "VSwitchId", "InternetIp", "CreateTime", "EndTime", "Spec", "Name", "Description", "Status", "BusinessStatus", "AutoPropagate", "EnableBgp", "IntranetIp", "ResourceGroupId", "SslVpnInternetIp"},
 	},
 	"DescribeVpnGateways": {
 		parameters: []recordableParameter{

@@ -27,7 +27,7 @@ type CreateVpnGatewayRequest struct {
 	EnableIpsec bool
 	// whether SSL-VPN is enabled.
 	EnableSsl bool
-	// most clients that may be connected at the same time; no default is stated. Nil: not given.
+	// most clients that may be connected at the same time; the document has 5, 10 and 20, today's API the rest; no default is stated. Nil: not given.
 	SslConnections *int
 	// VSwitch the gateway belongs to. Nil: not given.
 	VSwitchId *string
@@ -113,8 +113,8 @@ func decodeCreateVpnGateway(p *Params) (any, *Error) {
 	}
 	if v := p.Get("SslConnections"); v != "" {
 		n, ok := parseInt(v, 0, 2147483647)
-		if !ok || !oneOf(n, 5, 10, 20) {
-			return nil, invalidParameter("SslConnections").because("it is to be 5, 10 or 20.")
+		if !ok || !oneOf(n, 5, 10, 20, 50, 100, 200, 500, 1000) {
+			return nil, invalidParameter("SslConnections").because("it is to be 5, 10, 20, 50, 100, 200, 500 or 1000.")
 		}
 		r.SslConnections = &n
 	}
@@ -270,6 +270,8 @@ type ModifyVpnGatewayAttributeResponse struct {
 	IntranetIp string `json:"IntranetIp" xml:"IntranetIp"`
 	// resource group that it is in. Not in the documents.
 	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
+	// public address at which SSL-VPN servers listen, where SSL-VPN is on. Not in the documents.
+	SslVpnInternetIp string `json:"SslVpnInternetIp,omitempty" xml:"SslVpnInternetIp,omitempty"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
 }
@@ -458,6 +460,8 @@ type DescribeVpnGatewaysVpnGateway struct {
 	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 	// Not in the documents.
 	Tags DescribeVpnGatewaysVpnGatewayTags `json:"Tags" xml:"Tags"`
+	// public address at which SSL-VPN servers listen, where SSL-VPN is on. Not in the documents.
+	SslVpnInternetIp string `json:"SslVpnInternetIp,omitempty" xml:"SslVpnInternetIp,omitempty"`
 }
 
 // DescribeVpnGatewaysVpnGatewayTags is the element around the items of a list.
@@ -543,6 +547,8 @@ type DescribeVpnGatewayResponse struct {
 	ResourceGroupId string `json:"ResourceGroupId" xml:"ResourceGroupId"`
 	// Not in the documents.
 	Tags DescribeVpnGatewayTags `json:"Tags" xml:"Tags"`
+	// public address at which SSL-VPN servers listen, where SSL-VPN is on. Not in the documents.
+	SslVpnInternetIp string `json:"SslVpnInternetIp,omitempty" xml:"SslVpnInternetIp,omitempty"`
 	// ID of this request; common to every answer.
 	RequestId string `json:"RequestId" xml:"RequestId"`
 }

@@ -15,6 +15,7 @@ var secretive = regexp.MustCompile(`(?i)psk|secret|passw|pwd|private_?key|pre_?s
 var harmless = []string{
 	"ClientToken", "NextToken", "OrderKey", "Key", "TagKey", "TagKey.N", "AccessKeyId", "UserAccessKeyId", "IkeAuthAlg", "IpsecAuthAlg",
 	"PropoAuthenAlgorithm", "propoAuthenAlgorithm", "SignatureNonce", "SignatureMethod", "SignatureVersion", "SslVpnClientCertId", "SslVpnClientCertificateKeys",
+	"CaCert", "ClientCert", "EnableMultiFactorAuth",
 }
 
 // TestSecrets goes over all parameters and members of all families, whether they are
