@@ -40,13 +40,12 @@ const (
 	reasonCipher      = "cipher"      // none in common
 	reasonTLS         = "tls"         // any other failure of TLS: version, no certificate, garbage
 	reasonTimeout     = "timeout"     // no end of the handshake within a minute
-	reasonAddress     = "no_address"  // no address of the pool is free
 	reasonOther       = "login"       // any other refusal of a login
 )
 
 // Reasons returns all of them.
 func Reasons() []string {
-	return []string{reasonKey, reasonExpired, reasonRevoked, reasonCertificate, reasonUnknown, reasonCipher, reasonTLS, reasonTimeout, reasonAddress, reasonOther}
+	return []string{reasonKey, reasonExpired, reasonRevoked, reasonCertificate, reasonUnknown, reasonCipher, reasonTLS, reasonTimeout, reasonOther}
 }
 
 // patterns are how OpenVPN 2.6 words it, behind who it is about; the first that matches
@@ -70,7 +69,7 @@ var patterns = []struct {
 	{failed, reasonUnknown, regexp.MustCompile(`^TLS Auth Error: --client-config-dir authentication failed`)},
 	{failed, reasonOther, regexp.MustCompile(`^TLS Auth Error: `)},
 	{failed, reasonCipher, regexp.MustCompile(`^PUSH: No common cipher between server and client`)},
-	{failed, reasonAddress, regexp.MustCompile(`^MULTI: no dynamic or static remote`)},
+	{refusal, "", regexp.MustCompile(`^MULTI: no dynamic or static remote`)},
 	{reason, reasonTimeout, regexp.MustCompile(`^TLS Error: TLS key negotiation failed to occur within`)},
 	{failed, "", regexp.MustCompile(`^TLS Error: TLS handshake failed`)},
 }

@@ -326,7 +326,7 @@ func (s *server) begin(ctx context.Context, conf, before string) error {
 
 func poolOf(conf string) (out string) {
 	for line := range strings.Lines(conf) {
-		if strings.HasPrefix(line, "ifconfig-pool ") {
+		if strings.HasPrefix(line, "server ") {
 			out = line
 		}
 	}

@@ -36,6 +36,8 @@ const (
 	mutedAfter     = 200       // messages of the same kind in a row
 	outerPacket    = 1492      // bytes with all headers: as long as PPPoE lets through
 	persistedEvery = 2         // s
+	smallestLease  = 2         // addresses: OpenVPN refuses fewer
+	spare          = 256       // connections beside those of clients who are logged in
 )
 
 // aead are the ciphers that clients of today negotiate, best first.
@@ -84,13 +86,28 @@ func fileName(s string) bool {
 // limit returns how many clients a server can have at once: no more than its pool has
 // addresses for.
 func limit(s *dataplane.SSLServer) int {
-	first, last := leased(s)
-	return min(s.Clients, int(number(last)-number(first))+1)
+	return min(s.Clients, int(number(netipx.PrefixLastIP(s.Pool))-number(s.Own()))-1)
 }
 
-// leased returns the first and the last address of the pool that clients may get.
+// leased returns the first and the last address of the pool that clients may get: as many
+// as clients may be connected, so that one too many gets none, whoever looks. It is not
+// for max-clients to count them: that counts who is about to log in, too, so that whoever
+// can reach the port could keep everybody out, and a client that comes back from elsewhere
+// would have to wait until its session from before is over.
 func leased(s *dataplane.SSLServer) (first, last netip.Addr) {
-	return s.Own().Next(), netipx.PrefixLastIP(s.Pool).Prev()
+	first = s.Own().Next()
+	b := first.As4()
+	n := number(first) + uint32(max(limit(s), smallestLease)) - 1
+	b[0], b[1], b[2], b[3] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+	return first, netip.AddrFrom4(b)
+}
+
+// mostConnections returns how many connections there may be at once, logged in or not.
+func mostConnections(s *dataplane.SSLServer) int {
+	if limit(s) < smallestLease {
+		return limit(s)
+	}
+	return limit(s) + spare
 }
 
 func number(a netip.Addr) uint32 {
@@ -152,7 +169,7 @@ func settings(dir string, at netip.Addr, s *dataplane.SSLServer, group string) s
 	line("tls-version-min", "1.2")
 	line("remote-cert-tls", "client")
 	line("verify-client-cert", "require")
-	line("max-clients", number(limit(s)))
+	line("max-clients", number(mostConnections(s)))
 	line("keepalive", number(pingEvery), number(pingRestart))
 	line("persist-key")
 	line("persist-tun")

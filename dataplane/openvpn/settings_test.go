@@ -98,7 +98,7 @@ func TestDiffers(t *testing.T) {
 		"settings: proto, push, socket-flags, tun-mtu":  func(s *dataplane.SSLServer) { s.Protocol = unix.IPPROTO_TCP },
 		"settings: data-ciphers, data-ciphers-fallback": func(s *dataplane.SSLServer) { s.Cipher = dataplane.SSLNone },
 		"settings: ifconfig-pool, server":               func(s *dataplane.SSLServer) { s.Pool = netip.MustParsePrefix("10.98.0.0/24") },
-		"settings: max-clients":                         func(s *dataplane.SSLServer) { s.Clients = 6 },
+		"settings: ifconfig-pool, max-clients":          func(s *dataplane.SSLServer) { s.Clients = 6 },
 		"other keys, or it runs elsewhere":              func(s *dataplane.SSLServer) { s.Key = "another" },
 	} {
 		after := before

@@ -40,16 +40,17 @@ type tracker struct {
 	r        record
 	saved    []byte                       // what the file has
 	reasons  map[netip.AddrPort]string    // of handshakes that are failing
-	attempts map[netip.AddrPort]time.Time // that were counted as failed or refused
+	attempts map[netip.AddrPort]time.Time // that were counted as failed
 	ciphers  map[netip.AddrPort]string    // of those that are logging in
 	ending   map[string]string            // why sessions are about to end, by name
+	excess   map[string]bool              // who has logged in, and is one too many
 	ready    bool                         // OpenVPN listens
 	fault    string                       // what OpenVPN has said last when it ended
 }
 
 // openTracker returns the tracker of a server, with what an earlier one knew.
 func openTracker(file, server string, begin func(session), end func(session, time.Time, string)) *tracker {
-	t := &tracker{file: file, begin: begin, end: end, reasons: map[netip.AddrPort]string{}, attempts: map[netip.AddrPort]time.Time{}, ciphers: map[netip.AddrPort]string{}, ending: map[string]string{}}
+	t := &tracker{file: file, begin: begin, end: end, reasons: map[netip.AddrPort]string{}, attempts: map[netip.AddrPort]time.Time{}, ciphers: map[netip.AddrPort]string{}, ending: map[string]string{}, excess: map[string]bool{}}
 	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &t.r) == nil {
 		t.saved = b
 	} else {
@@ -118,8 +119,9 @@ func (t *tracker) line(l logLine, e event) (turned bool) {
 			return true
 		}
 	case refusal:
-		if t.counts(e.remote, l.time) {
-			t.r.Refused++
+		t.r.Refused++
+		if e.name != "" {
+			t.excess[e.name] = true
 		}
 	case reason:
 		if _, has := t.reasons[e.remote]; !has { // what is told first is the cause
@@ -167,6 +169,7 @@ func remember[T any](in map[netip.AddrPort]T, remote netip.AddrPort, what T) {
 }
 
 func (t *tracker) begun(l logLine, e event) bool {
+	delete(t.excess, e.name)
 	address, err := netip.ParseAddr(e.text)
 	if err != nil || e.name == "" {
 		return false
@@ -285,6 +288,15 @@ func (t *tracker) list() []*session {
 	for _, name := range slices.Sorted(maps.Keys(t.r.Sessions)) {
 		out = append(out, t.r.Sessions[name])
 	}
+	return out
+}
+
+// tooMany returns who has logged in and got no address, and forgets them.
+func (t *tracker) tooMany() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := slices.Sorted(maps.Keys(t.excess))
+	clear(t.excess)
 	return out
 }
 
