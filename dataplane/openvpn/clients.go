@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sluice/dataplane"
 )
 
@@ -31,24 +33,41 @@ func (s *server) dial(ctx context.Context) error {
 }
 
 // connect connects if that is not so already. Without, nobody's session can be ended and
-// no bytes are seen, but OpenVPN works, and tells by its log who comes and goes.
-func (s *server) connect(ctx context.Context) {
+// no bytes are seen, but OpenVPN works, and tells by its log who comes and goes. One that
+// does not speak though nobody else is connected hangs, and is ended.
+func (s *server) connect(ctx context.Context) error {
 	if s.control != nil {
 		select {
 		case <-s.control.closed:
 			s.control = nil
 		default:
-			return
+			return nil
 		}
 	}
 	err := s.dial(ctx)
-	switch {
-	case err == nil:
-		s.deaf = false
-	case !s.deaf && ctx.Err() == nil:
-		s.deaf = true
+	if err == nil || ctx.Err() != nil {
+		s.silent = time.Time{}
+		return ctx.Err()
+	}
+	if s.silent.IsZero() {
+		s.silent = time.Now()
 		s.log.Warn("an SSL-VPN server's OpenVPN does not speak with us", "error", err)
 	}
+	if occupied(s.process.PID, s.socket()) {
+		s.silent = time.Now()
+	}
+	if time.Since(s.silent) < s.m.hungAfter {
+		return nil
+	}
+	pid := s.process.PID
+	s.silent = time.Time{}
+	s.log.Warn("an SSL-VPN server's OpenVPN hangs; it is ended and started anew", "process", pid, "error", err)
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		return err
+	}
+	s.process.Ended(time.Second)
+	s.nudge()
+	return errors.New("OpenVPN hangs")
 }
 
 // hear takes in what OpenVPN has logged.

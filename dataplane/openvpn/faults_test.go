@@ -263,8 +263,11 @@ func TestHijacked(t *testing.T) {
 	}
 	defer thief.close()
 	l.m = l.open()
+	l.m.hungAfter = 0 // it is not taken for one that hangs
+	pid := l.pid()
 	l.apply(one, two)
-	if s := l.status(); !s.Running || len(s.Clients) != 2 {
+	l.apply(one, two)
+	if s := l.status(); !s.Running || len(s.Clients) != 2 || l.pid() != pid {
 		t.Errorf("with somebody else there the status is %+v", s)
 	}
 	contains(t, l.log.String(), "another client is connected to its management interface")
@@ -278,6 +281,128 @@ func TestHijacked(t *testing.T) {
 	l.through(other)
 	l.eventually(failures(reasonRevoked, 1))
 	l.eventually(connected("vsc-2"))
+}
+
+// An OpenVPN that hangs is ended and started anew.
+func TestHangs(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.m.hungAfter = 0 // at once
+	one := l.authority.Client("vsc-1")
+	l.apply(one)
+	ns := l.home()
+	l.connect(ns, one)
+	pid := l.pid()
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	l.eventually(func(s *dataplane.SSLStatus) error {
+		if s.Starts != 2 || !s.Running {
+			return fmt.Errorf("status is %+v", s)
+		}
+		return nil
+	})
+	contains(t, l.log.String(), "OpenVPN hangs; it is ended")
+	l.through(ns)
+}
+
+// Who has been let in while that was still so, but is through only afterwards, is thrown
+// out when that is seen.
+func TestLateLogin(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	late := l.authority.Client("vsc-2")
+	l.apply(l.authority.Client("vsc-1"))
+	s, err := l.m.server(vpc, l.server.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := l.home()
+	func() {
+		s.mu.Lock() // nobody looks
+		defer s.mu.Unlock()
+		if err := os.WriteFile(filepath.Join(s.dir, rootDir, clientsDir, "vsc-2"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		k := openvpntest.Connect(t, ns, l.config(late))
+		l.until(func() error {
+			if !strings.Contains(k.Log(), "Initialization Sequence Completed") {
+				return errors.New("it has not logged in")
+			}
+			return nil
+		})
+	}()
+	l.until(func() error {
+		if !strings.Contains(l.ended(), `"certificate":"vsc-2"`) {
+			return fmt.Errorf("sessions that have ended: %s", l.ended())
+		}
+		return nil
+	})
+	contains(t, l.ended(), "its certificate may not log in any more")
+	l.eventually(connected())
+}
+
+// Keys are in a file that only root can read, and neither in the log nor in what others see
+// of a process.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	one := l.authority.Client("vsc-1")
+	l.apply(one)
+	l.connect(l.home(), one)
+	l.server.Cipher = dataplane.SSLAES256
+	l.apply(one) // it says in what settings differ
+	dir := filepath.Join(l.m.dir(vpc), l.server.Link())
+	secret := func(text string) bool {
+		for _, key := range []string{l.authority.Key, l.authority.TLSCrypt} {
+			for _, line := range strings.Split(key, "\n") {
+				if len(line) > 20 && !strings.HasPrefix(line, "-----") && strings.Contains(text, line) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	for name, private := range map[string]bool{settingsFile: true, stateFile: true, logFile: true, poolFile: true} {
+		file := filepath.Join(dir, name)
+		b, err := os.ReadFile(file)
+		st, err2 := os.Stat(file)
+		if errors.Join(err, err2) != nil || private && st.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", name, st, errors.Join(err, err2))
+		}
+		if secret(string(b)) != (name == settingsFile) {
+			t.Errorf("%s has a key, or none", name)
+		}
+	}
+	for _, d := range []string{dir, l.m.logDir(vpc)} {
+		if st, err := os.Stat(d); err != nil || st.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v", d, st, err)
+		}
+	}
+	lines, err := l.m.Log(vpc, l.server.ID, time.Unix(0, 0), time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := l.log.String() + fmt.Sprint(lines) + fmt.Sprintf("%+v", l.server)
+	for _, name := range []string{"cmdline", "environ"} {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", l.pid(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen += string(b)
+	}
+	if secret(seen) {
+		t.Error("a key can be seen")
+	}
+	// It has given up what it does not need.
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.pid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(status), "Uid:\t65534\t65534")
+	if root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", l.pid())); err != nil || root != filepath.Join(dir, rootDir) {
+		t.Errorf("its root directory is %s, %v", root, err)
+	}
 }
 
 // Files that are none of ours, or have others' ways, are put right.

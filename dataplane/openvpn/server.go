@@ -21,6 +21,7 @@ const (
 	gatherFor  = 20 * time.Millisecond // lines, before they are taken in
 	lookEvery  = 5 * time.Second       // without a word from OpenVPN
 	fresh      = time.Second           // how old what is told of clients may be
+	hungAfter  = 10 * time.Second      // without a word, when it is asked for one
 	retryFirst = 100 * time.Millisecond
 	retryMost  = 5 * time.Second
 )
@@ -63,7 +64,7 @@ type server struct {
 	want     wanted
 	process  *process.Helper // nil: none
 	control  *management     // nil: none
-	deaf     bool            // it was said that there is none
+	silent   time.Time       // since when OpenVPN does not speak; zero: it does
 	looked   time.Time       // when clients were asked for
 	watching sync.WaitGroup
 	quit     chan struct{} // closed when it is stopped
@@ -205,8 +206,10 @@ func (s *server) sync(ctx context.Context) error {
 	if s.process == nil {
 		return err
 	}
-	s.connect(ctx)
-	return errors.Join(err, s.observe(ctx), s.expel(ctx), s.recall(ctx, rerouted))
+	if err := errors.Join(err, s.connect(ctx)); err != nil {
+		return err
+	}
+	return errors.Join(s.observe(ctx), s.expel(ctx), s.recall(ctx, rerouted))
 }
 
 // files writes what OpenVPN looks at whenever somebody logs in.

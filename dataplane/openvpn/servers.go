@@ -38,7 +38,7 @@ type Servers struct {
 	group   string // that OpenVPN runs as
 	ended   *sessionFile
 
-	retryFirst, retryMost time.Duration // the constants, but in tests
+	retryFirst, retryMost, hungAfter time.Duration // the constants, but in tests
 
 	mu       sync.Mutex
 	networks map[string]*network
@@ -64,7 +64,7 @@ func New(o Options) (*Servers, error) {
 			return nil, fmt.Errorf("%s directory of SSL-VPN servers %q: must be an absolute path", name, dir)
 		}
 	}
-	m := &Servers{options: o, log: o.Logger, networks: map[string]*network{}, retryFirst: retryFirst, retryMost: retryMost}
+	m := &Servers{options: o, log: o.Logger, networks: map[string]*network{}, retryFirst: retryFirst, retryMost: retryMost, hungAfter: hungAfter}
 	if m.log == nil {
 		m.log = slog.Default()
 	}
