@@ -140,7 +140,7 @@ func tunnels(w io.Writer, path dataplane.VPNPath, err error) error {
 	text := "VPN gateways' tunnels are carried by "
 	switch {
 	case err != nil:
-		text = "There can be no VPN gateways: " + errtext.Of(err)
+		text = "There can be no IPsec: " + errtext.Of(err)
 	case path == dataplane.VPNByXFRM:
 		text += "the kernel."
 	default:

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"sluice/dataplane/openvpn"
 )
 
 // largestSpec is how many connections the largest specification of a NAT
@@ -33,7 +36,7 @@ func machineFeatures() []Feature {
 			fmt.Sprintf("a host that tries all addresses of its VSwitch keeps new hosts of other VPCs from being found: the kernel remembers fewer than %d neighbours in all; install deploy/sysctl/90-sluice.conf, or raise net.ipv4.neigh.default.gc_thresh3", enoughNeighbours), tryNeighbours},
 		program("charon-systemd", VPN, "no IPsec; apt-get install charon-systemd", "/usr/sbin", "/usr/lib/ipsec"),
 		program("swanctl", VPN, "no looking into IPsec; apt-get install strongswan-swanctl", "/usr/sbin"),
-		program("openvpn", VPN, "no SSL-VPN; apt-get install openvpn", "/usr/sbin"),
+		{"openvpn", VPN, "", "no SSL-VPN; apt-get install openvpn", tryOpenVPN},
 		program("nft", Looking, "none at run time; apt-get install nftables", "/usr/sbin"),
 		program("ip", Looking, "none at run time; apt-get install iproute2", "/usr/sbin", "/sbin"),
 	}
@@ -84,6 +87,22 @@ func setting(file string) (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(strings.TrimSpace(string(text)))
+}
+
+// tryOpenVPN looks for one that is new enough.
+func tryOpenVPN(*stage) (string, error) {
+	program, err := openvpn.Find()
+	version := ""
+	if err == nil {
+		version, err = openvpn.Version(context.Background(), program)
+	}
+	if errors.Is(err, openvpn.ErrUnsupported) {
+		return "", lacking("%v", err)
+	}
+	if err != nil {
+		return "", err
+	}
+	return version + ", " + program, nil
 }
 
 func findProgram(name string, dirs []string) (string, error) {
