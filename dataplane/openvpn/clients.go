@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func (s *server) dial(ctx context.Context) error {
 
 // connect connects if that is not so already. Without, nobody's session can be ended and
 // no bytes are seen, but OpenVPN works, and tells by its log who comes and goes. One that
-// does not speak though nobody else is connected hangs, and is ended.
+// does not speak, not even in its log, hangs, and is ended.
 func (s *server) connect(ctx context.Context) error {
 	if s.control != nil {
 		select {
@@ -53,11 +54,15 @@ func (s *server) connect(ctx context.Context) error {
 		s.silent = time.Now()
 		s.log.Warn("an SSL-VPN server's OpenVPN does not speak with us", "error", err)
 	}
-	if occupied(s.process.PID, s.socket()) {
-		s.silent = time.Now()
-	}
 	if time.Since(s.silent) < s.m.hungAfter {
 		return nil
+	}
+	if s.lives(ctx) {
+		s.silent = time.Now()
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	pid := s.process.PID
 	s.silent = time.Time{}
@@ -68,6 +73,30 @@ func (s *server) connect(ctx context.Context) error {
 	s.process.Ended(time.Second)
 	s.nudge()
 	return errors.New("OpenVPN hangs")
+}
+
+// lives says whether OpenVPN does what it is told by a signal: SIGUSR2 has it log its
+// clients.
+func (s *server) lives(ctx context.Context) bool {
+	size := func() int64 {
+		st, err := os.Stat(s.journal.raw)
+		if err != nil {
+			return 0
+		}
+		return st.Size()
+	}
+	before := size()
+	if err := unix.Kill(s.process.PID, unix.SIGUSR2); err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	return s.process.Await(ctx, func(context.Context) error {
+		if size() == before {
+			return errors.New("it does not log its clients")
+		}
+		return nil
+	}) == nil
 }
 
 // hear takes in what OpenVPN has logged.

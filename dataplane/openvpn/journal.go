@@ -91,7 +91,11 @@ func (j *journal) take(offset int64) ([]logLine, int64, error) {
 
 // some takes what is there, but not all of it if that is much.
 func (j *journal) some(f *os.File, offset int64) ([]logLine, int64, error) {
-	buf := make([]byte, atOnce)
+	st, err := f.Stat()
+	if err != nil || st.Size() <= offset {
+		return nil, offset, err
+	}
+	buf := make([]byte, min(st.Size()-offset, atOnce))
 	n, err := f.ReadAt(buf, offset)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, offset, err

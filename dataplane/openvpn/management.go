@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -25,23 +24,6 @@ const (
 // errBusy says that the management interface is somebody else's: OpenVPN speaks with one
 // at a time, and lets the next one wait without a word.
 var errBusy = errors.New("another client is connected to its management interface")
-
-// occupied says whether somebody is connected with a process's management interface: not who
-// waits to be. The kernel lists who was accepted with an inode.
-func occupied(pid int, path string) bool {
-	const flags, state, inode, name = 3, 5, 6, 7
-	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/unix", pid))
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(list)) {
-		f := strings.Fields(line)
-		if len(f) > name && f[name] == path && f[flags] == "00000000" && f[state] == "03" && f[inode] != "0" {
-			return true
-		}
-	}
-	return false
-}
 
 // management is a connection with an OpenVPN's management interface
 // (doc/management-notes.txt in its sources).

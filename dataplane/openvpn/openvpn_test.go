@@ -2,6 +2,8 @@ package openvpn
 
 import (
 	"fmt"
+	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -72,6 +74,35 @@ func TestAdopt(t *testing.T) {
 	}
 	c.Kill()
 	l.eventually(connected())
+}
+
+// A daemon that may not look into others' processes finds its OpenVPN, which is another
+// user's, all the same.
+func TestFindWithoutPtrace(t *testing.T) {
+	l := newLab(t)
+	l.apply()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and it ends with the goroutine
+		head, sets := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+		if err := unix.Capget(&head, &sets[0]); err != nil {
+			done <- err
+			return
+		}
+		sets[0].Effective &^= 1 << unix.CAP_SYS_PTRACE
+		if err := unix.Capset(&head, &sets[0]); err != nil {
+			done <- err
+			return
+		}
+		pids, err := find(filepath.Join(l.m.dir(vpc), l.server.Link()))
+		if err == nil && len(pids) != 1 {
+			err = fmt.Errorf("processes found: %v", pids)
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 // A certificate that is taken out of those that may log in, or revoked, is thrown out when

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -108,14 +111,33 @@ func (m *Servers) program() (string, error) {
 // find returns the processes that are OpenVPN with that directory's settings.
 func find(dir string) ([]int, error) { return process.Find(isOpenVPN(dir)) }
 
+// isOpenVPN tells by what everybody may see: what else there is in /proc of a process that
+// is another user's by now, its program and its namespace, needs CAP_SYS_PTRACE, which a
+// daemon need not have.
 func isOpenVPN(dir string) func(pid int) bool {
 	return func(pid int) bool {
-		if !strings.HasPrefix(filepath.Base(process.Program(pid)), "openvpn") {
+		if !slices.Contains(process.Arguments(pid), filepath.Join(dir, settingsFile)) {
 			return false
 		}
-		return slices.Contains(process.Arguments(pid), filepath.Join(dir, settingsFile))
+		// The directory is root's while the process may not be looked into, else its user's:
+		// nobody else can have it taken for ours by calling it so.
+		st, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid)))
+		if err != nil {
+			return false
+		}
+		owner := st.Sys().(*syscall.Stat_t).Uid
+		return owner == 0 || strconv.Itoa(int(owner)) == nobody()
 	}
 }
+
+// nobody is the number of the user that OpenVPN goes on as.
+var nobody = sync.OnceValue(func() string {
+	u, err := user.Lookup(unprivileged)
+	if err != nil {
+		return ""
+	}
+	return u.Uid
+})
 
 // start runs OpenVPN with a configuration file in the namespace that enter enters.
 func start(program, dir, conf string, enter func(func() error) error) (*process.Helper, error) {

@@ -199,17 +199,16 @@ func (s *server) nudge() {
 // connected. The caller holds s.mu.
 func (s *server) sync(ctx context.Context) error {
 	rerouted, err := s.files()
-	if err == nil {
-		err = s.running(ctx)
-	}
+	// A directory without room is no reason to let those who are there without a server.
+	err = errors.Join(err, s.running(ctx))
 	s.set(err)
 	if s.process == nil {
 		return err
 	}
-	if err := errors.Join(err, s.connect(ctx)); err != nil {
-		return err
-	}
-	return errors.Join(s.observe(ctx), s.expel(ctx), s.recall(ctx, rerouted))
+	err = errors.Join(err, s.connect(ctx))
+	err = errors.Join(err, s.observe(ctx))
+	err = errors.Join(err, s.expel(ctx))
+	return errors.Join(err, s.recall(ctx, rerouted))
 }
 
 // files writes what OpenVPN looks at whenever somebody logs in.
@@ -238,7 +237,7 @@ func (s *server) running(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for OpenVPN: %w", err)
 	}
-	if s.process == nil && len(pids) == 1 && string(has) == conf && open && process.In(pids[0], s.ns) {
+	if s.process == nil && len(pids) == 1 && string(has) == conf && open { // who has it open is in its namespace
 		if h, err := process.Adopt(pids[0]); err == nil {
 			s.log.Info("adopted an SSL-VPN server's OpenVPN", "process", h.PID)
 			s.attend(h)

@@ -186,9 +186,6 @@ const startsAtOnce = 4
 
 // fits says what keeps a server from being run.
 func (m *Servers) fits(network string, w *wanted) error {
-	if !fileName(w.server.ID) && dataplane.LinkName(w.server.ID) == w.server.ID {
-		return fmt.Errorf("%q cannot be the name of a file", w.server.ID)
-	}
 	if !w.at.Is4() {
 		return fmt.Errorf("address %s: must be an IPv4 one", w.at)
 	}

@@ -44,13 +44,14 @@ type tracker struct {
 	ciphers  map[netip.AddrPort]string    // of those that are logging in
 	ending   map[string]string            // why sessions are about to end, by name
 	excess   map[string]bool              // who has logged in, and is one too many
+	left     map[string]time.Time         // when sessions have ended, since the last status
 	ready    bool                         // OpenVPN listens
 	fault    string                       // what OpenVPN has said last when it ended
 }
 
 // openTracker returns the tracker of a server, with what an earlier one knew.
 func openTracker(file, server string, begin func(session), end func(session, time.Time, string)) *tracker {
-	t := &tracker{file: file, begin: begin, end: end, reasons: map[netip.AddrPort]string{}, attempts: map[netip.AddrPort]time.Time{}, ciphers: map[netip.AddrPort]string{}, ending: map[string]string{}, excess: map[string]bool{}}
+	t := &tracker{file: file, begin: begin, end: end, reasons: map[netip.AddrPort]string{}, attempts: map[netip.AddrPort]time.Time{}, ciphers: map[netip.AddrPort]string{}, ending: map[string]string{}, excess: map[string]bool{}, left: map[string]time.Time{}}
 	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &t.r) == nil {
 		t.saved = b
 	} else {
@@ -195,6 +196,7 @@ func (t *tracker) over(s *session, at time.Time, why string) {
 		why = known
 	}
 	delete(t.ending, s.Certificate)
+	t.left[s.Certificate] = at
 	delete(t.r.Sessions, s.Certificate)
 	t.end(*s, at, why)
 }
@@ -212,6 +214,9 @@ func (t *tracker) meet(asked time.Time, clients []client) (turned bool) {
 		}
 		there[c.name] = true
 		s := t.r.Sessions[c.name]
+		if s != nil && !s.Since.Before(asked) || s == nil && !t.left[c.name].Before(asked) {
+			continue // lines tell of what was later
+		}
 		if s != nil && s.Met && s.ID != c.id {
 			t.over(s, asked, "")
 			s, turned = nil, true
@@ -230,6 +235,7 @@ func (t *tracker) meet(asked time.Time, clients []client) (turned bool) {
 			turned = true
 		}
 	}
+	clear(t.left)
 	return turned
 }
 

@@ -88,10 +88,14 @@ func TestSessions(t *testing.T) {
 	// One that no line has told of.
 	two.name, two.id = "vsc-4", 9
 	s.meet(time.Unix(207, 0), []client{two})
-	s.lost(time.Unix(208, 0), "OpenVPN has ended")
+	// What was so when the status was asked for is not so any more when it is here.
+	s.says(220, "1 vsc-4/"+b+" SIGTERM[soft,remote-exit] received, client-instance exiting", "1 vsc-5/"+a+" MULTI: primary virtual IP for vsc-5/"+a+": 10.99.0.5")
+	five := client{name: "vsc-5", remote: netip.MustParseAddrPort("198.51.100.9:9"), address: netip.MustParseAddr("10.99.0.9"), id: 10}
+	s.meet(time.Unix(220, 0), []client{two, five})
+	s.lost(time.Unix(230, 0), "OpenVPN has ended")
 	want := []string{
 		"-vsc-1 taken over by another login 200", "+vsc-1 10.99.0.2", "-vsc-2 ping-restart 203", "+vsc-3 10.99.0.4", "-vsc-1 thrown out 206",
-		"+vsc-4 10.99.0.3", "-vsc-3  207", "-vsc-4 OpenVPN has ended 208",
+		"+vsc-4 10.99.0.3", "-vsc-3  207", "-vsc-4 remote-exit 220", "+vsc-5 10.99.0.5", "-vsc-5 OpenVPN has ended 230",
 	}
 	if !slices.Equal(s.told, want) {
 		t.Errorf("it has told\n%s\nwant\n%s", strings.Join(s.told, "\n"), strings.Join(want, "\n"))
