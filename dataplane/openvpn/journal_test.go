@@ -11,6 +11,7 @@ import (
 // What OpenVPN logs is taken once, is kept across many files, and is found by its time; its
 // own file stays small.
 func TestJournal(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	j := &journal{raw: filepath.Join(dir, "raw"), dir: filepath.Join(dir, "kept")}
 	if lines, offset, err := j.take(5); err != nil || len(lines) > 0 || offset != 0 {

@@ -15,8 +15,10 @@ import (
 // A client logs in, is told what it is led to, is seen with its addresses, and its session
 // is written down when it is over.
 func TestConnect(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []uint8{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
 		t.Run(fmt.Sprint(protocol), func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t)
 			l.server.Protocol = protocol
 			one, two := l.authority.Client("vsc-1"), l.authority.Client("vsc-2")
@@ -53,6 +55,7 @@ func TestConnect(t *testing.T) {
 
 // Other Servers take over an OpenVPN with its clients, and what was counted.
 func TestAdopt(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	one := l.authority.Client("vsc-1")
 	l.apply(one)
@@ -79,6 +82,7 @@ func TestAdopt(t *testing.T) {
 // A daemon that may not look into others' processes finds its OpenVPN, which is another
 // user's, all the same.
 func TestFindWithoutPtrace(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	l.apply()
 	done := make(chan error)
@@ -108,6 +112,7 @@ func TestFindWithoutPtrace(t *testing.T) {
 // A certificate that is taken out of those that may log in, or revoked, is thrown out when
 // Apply returns, and does not get in again; another client does not notice.
 func TestRevoke(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	one, two := l.authority.Client("vsc-1"), l.authority.Client("vsc-2")
 	l.apply(one, two)
@@ -135,6 +140,7 @@ func ptr[T any](v T) *T { return &v }
 
 // An OpenVPN that dies is started again, with its clients.
 func TestDies(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	one := l.authority.Client("vsc-1")
 	l.apply(one)
