@@ -99,6 +99,35 @@ func (f *fake) Tunnels(_ context.Context, connection string) ([]vpn.Tunnel, erro
 	return f.tunnels, f.err
 }
 
+func (f *fake) SSLEnds(context.Context) ([]vpn.SSLEnd, error) {
+	return []vpn.SSLEnd{{
+		SSLServerStatus: vpn.SSLServerStatus{
+			SSLServer: &resource.SSLServer{Meta: resource.Meta{ID: "vss-1", Account: "a"}, VPC: "vpc-1", Gateway: "vpn-1", Protocol: resource.UDP, Port: 1194, Cipher: dataplane.SSLAES128,
+				Keys: resource.SSLKeys{Key: []byte("the server's key"), Certificate: "the server's"}},
+			At: &resource.VPNGateway{SSLConnections: 5},
+			Live: dataplane.SSLStatus{Server: "vss-1", Running: true, Refused: 2, Failures: map[string]uint64{"revoked": 1},
+				Clients: []dataplane.SSLSession{{Certificate: "vsc-1", Inbound: dataplane.Volume{Bytes: 7}}}},
+		},
+		Certificates: []vpn.SSLCertificateStatus{{SSLCertificate: &resource.SSLCertificate{Meta: resource.Meta{ID: "vsc-1"}, Name: "laptop", Key: []byte("the client's key")}, Validity: vpn.ExpiringSoon}},
+		Phase:        resource.Ready,
+	}}, nil
+}
+
+func (f *fake) ClientConfig(certificate, format string) ([]byte, error) {
+	if certificate != "vsc-1" {
+		return nil, fault.New(fault.SSLCertificateNotFound, "certificate %q", certificate)
+	}
+	return []byte("a file in " + format), nil
+}
+
+func (f *fake) DisconnectSSL(_ context.Context, certificate string) error {
+	f.calls = append(f.calls, "disconnect "+certificate)
+	if certificate != "vsc-1" {
+		return fault.New(fault.SSLClientNotConnected, "client %q", certificate)
+	}
+	return nil
+}
+
 func (f *fake) PeerConfig(connection, format string) (string, error) {
 	return "for " + connection + "\n", f.note("peer", connection, format)
 }
@@ -318,6 +347,31 @@ func TestPeerConfig(t *testing.T) {
 }
 
 // What is known of a tunnel arrives, and a connection's state is told from it.
+func TestSSL(t *testing.T) {
+	f := &fake{}
+	c, _ := start(t, f, nil)
+	list, err := c.SSLServers(t.Context())
+	if err != nil || len(list) != 1 || list[0].State != SSLRunning || list[0].Limit != 5 || list[0].Refused != 2 || list[0].Failures["revoked"] != 1 ||
+		len(list[0].Clients) != 1 || list[0].Clients[0].Name != "laptop" || list[0].Clients[0].Inbound.Bytes != 7 || list[0].Certificates[0].State != "expiring-soon" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if text := fmt.Sprintf("%+v", list); strings.Contains(text, "key") {
+		t.Errorf("keys are in what the operator is shown: %s", text)
+	}
+	if text, err := c.ClientConfig(t.Context(), "vsc-1", "zip"); err != nil || string(text) != "a file in zip" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := c.ClientConfig(t.Context(), "vsc-2", "ovpn"); status(err) != 404 {
+		t.Error(err)
+	}
+	if err := c.DisconnectSSL(t.Context(), "vsc-1"); err != nil {
+		t.Error(err)
+	}
+	if err := c.DisconnectSSL(t.Context(), "vsc-2"); status(err) != 404 {
+		t.Error(err)
+	}
+}
+
 func TestTunnels(t *testing.T) {
 	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	f := &fake{}

@@ -48,6 +48,7 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		trafficRoutes(s.Traffic),
 		programRoutes(s.Programs),
 		vpnRoutes(s.VPN),
+		sslRoutes(s.VPN),
 		processRoutes(s.Process),
 		backupRoutes(s.Backups),
 		auditRoutes(s.Audit),
@@ -128,7 +129,7 @@ func refusal(err error) *Error {
 	}
 	status := http.StatusConflict
 	switch refused.Reason {
-	case fault.AccountNotFound, fault.AccessKeyNotFound, fault.InstanceNotFound, fault.VSwitchNotFound, fault.VPNConnectionNotFound,
+	case fault.AccountNotFound, fault.AccessKeyNotFound, fault.InstanceNotFound, fault.VSwitchNotFound, fault.VPNConnectionNotFound, fault.SSLCertificateNotFound, fault.SSLClientNotConnected,
 		fault.UserNotFound, fault.PolicyNotFound, fault.PolicyVersionNotFound, fault.AttachmentNotFound:
 		status = http.StatusNotFound
 	case fault.ParameterInvalid, fault.AddressNotUsable, fault.PolicyMalformed:

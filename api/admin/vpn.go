@@ -8,9 +8,10 @@ import (
 	"sluice/controlplane/vpn"
 )
 
-// VPN tells how IPsec connections are, and what their peers have to be configured
-// with.
+// VPN tells how IPsec connections and SSL-VPN servers are, and what their peers have to be
+// configured with.
 type VPN interface {
+	SSL
 	// Tunnels returns a connection, or all of them if connection is empty, by id.
 	Tunnels(ctx context.Context, connection string) ([]vpn.Tunnel, error)
 	PeerConfig(connection, format string) (string, error)

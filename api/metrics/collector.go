@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -55,6 +56,7 @@ type collector struct {
 	log      *slog.Logger
 	series   *allSeries
 	vpn      *vpnSeries
+	ssl      *sslSeries
 
 	mu   sync.Mutex
 	kept map[string]*kept // VPC id → what is kept of it between two scrapes
@@ -69,7 +71,7 @@ type kept struct {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, s := range append(c.series.list(), c.vpn.list()...) {
+	for _, s := range slices.Concat(c.series.list(), c.vpn.list(), c.ssl.list()) {
 		out <- s.desc
 	}
 }
@@ -104,6 +106,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			c.network(out, n, t, err)
 			if len(n.Connections) > 0 {
 				c.connections(ctx, out, n)
+			}
+			if len(n.SSLServers) > 0 {
+				c.sslServers(ctx, out, n)
 			}
 			return nil
 		})

@@ -36,7 +36,7 @@ type Config struct {
 func NewHandler(c Config) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
-		&collector{networks: c.Networks, traffic: c.Traffic, tunnels: c.Tunnels, machine: c.Machine, top: c.TopAddresses, now: c.Now, log: c.Log, series: newSeries(), vpn: newVPNSeries()},
+		&collector{networks: c.Networks, traffic: c.Traffic, tunnels: c.Tunnels, machine: c.Machine, top: c.TopAddresses, now: c.Now, log: c.Log, series: newSeries(), vpn: newVPNSeries(), ssl: newSSLSeries()},
 		c.Calls,
 		newConnectionSeries(c.Connections),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -82,6 +82,14 @@ func (f *fake) VPN(context.Context, string) (map[string]dataplane.VPNStatus, err
 	}, nil
 }
 
+// SSL returns a server with two clients; the other one is not there.
+func (f *fake) SSL(context.Context, string) (map[string]dataplane.SSLStatus, error) {
+	return map[string]dataplane.SSLStatus{
+		"vss-1": {Running: true, Limit: 5, Clients: make([]dataplane.SSLSession, 2), Starts: 1, Refused: 3, Failures: map[string]uint64{"revoked": 4},
+			Outbound: dataplane.Volume{Bytes: 3_000, Packets: 30}, Inbound: dataplane.Volume{Bytes: 4_000, Packets: 40}},
+	}, nil
+}
+
 // set replaces what the next reading of a network gives.
 func (f *fake) set(network string, t *dataplane.Traffic, err error) {
 	f.mu.Lock()
@@ -113,7 +121,11 @@ func busy() *fake {
 				{ID: "vco-1", Gateway: "vpn-b", Account: "1001", Region: "cn-hangzhou", Name: "office \xff", Peer: "198.51.100.1", BGP: true},
 				{ID: "vco-2", Gateway: "vpn-b", Account: "1001", Region: "cn-hangzhou", Name: "depot", Peer: "198.51.100.2"},
 			}},
-			{VPC: "vpc-c", Stage: Pending},
+			{VPC: "vpc-c", Stage: Pending, SSLServers: []SSLServer{
+				{ID: "vss-1", Gateway: "vpn-c", Account: "1001", Region: "cn-hangzhou", Name: "staff", Limit: 10, Expires: time.Unix(2_000_000_000, 0),
+					Certificates: []SSLCertificate{{ID: "vsc-1", Name: "laptop \xff", Expires: time.Unix(1_900_000_000, 0)}}},
+				{ID: "vss-2", Gateway: "vpn-c", Account: "1001", Region: "cn-hangzhou", Limit: 10, Expires: time.Unix(2_000_000_000, 0)},
+			}},
 			{VPC: "vpc-d", Stage: Failed, Gateways: []Gateway{{ID: "ngw-d", Account: "1001", Region: "cn-hangzhou", Spec: "Large"}}},
 		},
 		traffic: map[string]*dataplane.Traffic{
@@ -253,7 +265,7 @@ func TestScrape(t *testing.T) {
 
 func TestLintOfWhatIsRegistered(t *testing.T) {
 	f := busy()
-	c := &collector{networks: f, traffic: f, tunnels: f, machine: f, top: 2, now: time.Now, log: slog.New(slog.DiscardHandler), series: newSeries(), vpn: newVPNSeries()}
+	c := &collector{networks: f, traffic: f, tunnels: f, machine: f, top: 2, now: time.Now, log: slog.New(slog.DiscardHandler), series: newSeries(), vpn: newVPNSeries(), ssl: newSSLSeries()}
 	problems, err := testutil.CollectAndLint(c)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)

@@ -16,6 +16,7 @@ type Network struct {
 	Stage       Stage
 	Gateways    []Gateway       // by id
 	Connections []VPNConnection // of its VPN gateways, by id
+	SSLServers  []SSLServer     // likewise
 }
 
 // Gateway is a NAT gateway.
@@ -71,6 +72,16 @@ func (s Status) Networks() []Network {
 				x.Peer = peer.Address.String()
 			}
 			out.Connections = append(out.Connections, x)
+		}
+		for x := range v.SSLServers.By(state.ByVPC, n.Network).All() {
+			server := SSLServer{ID: x.ID, Gateway: x.Gateway, Account: x.Account, Region: x.Region, Name: x.Name, Expires: x.Keys.Expires}
+			if g, ok := v.VPNGateways.Get(x.Gateway); ok {
+				server.Limit = g.SSLConnections
+			}
+			for c := range v.SSLCertificates.By(state.ByServer, x.ID).All() {
+				server.Certificates = append(server.Certificates, SSLCertificate{c.ID, c.Name, c.Expires})
+			}
+			out.SSLServers = append(out.SSLServers, server)
 		}
 		list = append(list, out)
 	}

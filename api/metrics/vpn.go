@@ -10,8 +10,10 @@ import (
 	"sluice/dataplane"
 )
 
-// Tunnels reads how VPN connections are.
+// Tunnels reads how VPN connections and SSL-VPN servers are.
 type Tunnels interface {
+	// SSL returns the live state of the SSL-VPN servers of a network, by id.
+	SSL(ctx context.Context, network string) (map[string]dataplane.SSLStatus, error)
 	// VPN returns the live state of the connections of a network, by id.
 	VPN(ctx context.Context, network string) (map[string]dataplane.VPNStatus, error)
 }

@@ -11,7 +11,7 @@ import (
 
 func newVPN() *cobra.Command {
 	var f adminFlags
-	c := group("vpn", "IPsec connections: how they are, and what the other end has to know", "", newVPNStatus(&f), newPeerConfig(&f))
+	c := group("vpn", "IPsec connections and SSL-VPN: how they are, and what the other end has to know", "", newVPNStatus(&f), newPeerConfig(&f), newVPNSSL(&f))
 	f.register(c)
 	return c
 }

@@ -19,7 +19,8 @@ func newVPNStatus(f *adminFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [CONNECTION]",
 		Short: "Show how IPsec connections are, and what keeps them from being up",
-		Long: `Show all IPsec connections, one a line, or all that is known of one: what its SAs
+		Long: `Show all IPsec connections and SSL-VPN servers, one a line, or all that is known of
+one connection: what its SAs
 have negotiated and since when, where the peer is seen, which pairs of subnets
 are carried, what was carried, which routes lead to it, and what failed last, how
 often, and where to look first.`,
@@ -43,7 +44,15 @@ often, and where to look first.`,
 					_, err = fmt.Fprintf(w, "%s\n", text)
 					return err
 				case connection == "":
-					return printTunnels(w, list, time.Now())
+					if err := printTunnels(w, list, time.Now()); err != nil {
+						return err
+					}
+					servers, err := client.SSLServers(c.Context())
+					if err != nil || len(servers) == 0 {
+						return err
+					}
+					fmt.Fprintln(w)
+					return printSSLServers(w, servers, time.Now())
 				}
 				for i := range list {
 					printTunnel(w, &list[i], time.Now())
