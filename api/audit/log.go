@@ -60,6 +60,7 @@ type Log struct {
 	missed  uint64 // calls since the last line that are not in the log
 	limit   *rate.Limiter
 	room    *rate.Limiter // bytes of the same calls
+	since   time.Time     // when the write under way began; the zero time if none is
 	stuck   uint64        // missed of stats, and one, when a write was found to last; 0 while none does
 	stats   Stats
 	grown   chan struct{} // is closed when the file has grown
@@ -144,22 +145,16 @@ func (l *Log) Record(e *Event) {
 	select {
 	case <-b.tried:
 	case <-t.C:
-		l.lasts(b)
+		l.mu.Lock()
+		l.lasts()
+		l.mu.Unlock()
 	}
 }
 
-// lasts notes that a batch waits for longer than is usual: the disk has taken the write
-// before, and does not come back.
-func (l *Log) lasts(b *batch) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case <-b.tried: // just now
-		return
-	default:
-	}
-	l.stats.Failing = true
-	if l.stuck == 0 {
+// lasts notes that a write lasts for longer than is usual: the disk has taken it, and does
+// not come back. With l.mu held.
+func (l *Log) lasts() {
+	if !l.since.IsZero() && time.Since(l.since) > patience && l.stuck == 0 {
 		l.stuck = l.stats.Missed + 1
 		l.Log.Error("the audit log is not written: the disk does not answer; calls are answered all the same, and recorded later as far as there is room", "dir", l.Dir)
 	}
@@ -177,6 +172,7 @@ func signal(to chan<- struct{}) {
 func (l *Log) add(e *Event) (b *batch, first, stuck bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.lasts()
 	stranger := e.Identity.Type == Unverified
 	if stranger && !l.limit.AllowN(l.Now(), 1) {
 		l.missed++
@@ -206,7 +202,10 @@ func (l *Log) add(e *Event) (b *batch, first, stuck bool) {
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.stats
+	l.lasts()
+	s := l.stats
+	s.Failing = s.Failing || l.stuck > 0
+	return s
 }
 
 // Run writes what is recorded until ctx ends, and what has been recorded by then.
@@ -243,6 +242,9 @@ func (l *Log) Run(ctx context.Context) error {
 // write writes what is waiting, and says whether that could be done.
 func (l *Log) write() bool {
 	b := l.take()
+	l.mu.Lock()
+	l.since = time.Now()
+	l.mu.Unlock()
 	var err error
 	for len(l.rest) > 0 && err == nil {
 		part := l.rest
@@ -295,7 +297,7 @@ func (l *Log) wrote(b *batch, err error) {
 		l.next.text = b.text[:0]
 	}
 	missed, stuck := l.stats.Missed, l.stuck
-	l.stuck = 0
+	l.since, l.stuck = time.Time{}, 0
 	close(b.tried)
 	l.mu.Unlock()
 	failing := l.failing || stuck > 0 // as has been said
