@@ -102,13 +102,9 @@ func (s *server) lives(ctx context.Context) bool {
 // hear takes in what OpenVPN has logged.
 func (s *server) hear() {
 	lines, offset, err := s.journal.take(s.tracker.offset())
-	if err != nil {
-		s.log.Error("an SSL-VPN server's log cannot be taken in", "error", err)
-	}
+	s.complain("an SSL-VPN server's log cannot be taken in", err)
 	turned := s.tracker.hear(lines, offset)
-	if err := s.tracker.save(); err != nil {
-		s.log.Error("what is known of an SSL-VPN server's clients cannot be kept", "error", err)
-	}
+	s.complain("what is known of an SSL-VPN server's clients cannot be kept", s.tracker.save())
 	if turned {
 		s.m.changed(s.network)
 	}
@@ -132,9 +128,7 @@ func (s *server) observe(ctx context.Context) error {
 	}
 	s.looked = asked
 	turned := s.tracker.meet(asked, clients)
-	if err := s.tracker.save(); err != nil {
-		s.log.Error("what is known of an SSL-VPN server's clients cannot be kept", "error", err)
-	}
+	s.complain("what is known of an SSL-VPN server's clients cannot be kept", s.tracker.save())
 	if turned {
 		s.m.changed(s.network)
 	}

@@ -47,7 +47,7 @@ func (j *journal) path(n int) string {
 }
 
 // take returns the lines that OpenVPN has logged since an offset of its file, and that of
-// what comes next.
+// what comes next; also with an error, which may be of what could not be kept.
 func (j *journal) take(offset int64) ([]logLine, int64, error) {
 	f, err := os.OpenFile(j.raw, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -65,19 +65,18 @@ func (j *journal) take(offset int64) ([]logLine, int64, error) {
 		offset = 0 // somebody has emptied it
 	}
 	var lines []logLine
+	var kept error
 	for {
 		more, next, err := j.some(f, offset)
 		lines = append(lines, more...)
-		if err != nil {
-			return lines, offset, err
-		}
+		kept = errors.Join(kept, err)
 		if next == offset {
 			break
 		}
 		offset = next
 	}
 	if offset < rawLimit {
-		return lines, offset, nil
+		return lines, offset, kept
 	}
 	// OpenVPN appends, so it goes on at the beginning. Had it logged something since, that
 	// is for the next time; what it logs between these two calls is lost.
@@ -86,7 +85,7 @@ func (j *journal) take(offset int64) ([]logLine, int64, error) {
 			offset = 0
 		}
 	}
-	return lines, offset, err
+	return lines, offset, errors.Join(kept, err)
 }
 
 // some takes what is there, but not all of it if that is much.
@@ -127,10 +126,11 @@ func (j *journal) some(f *os.File, offset int64) ([]logLine, int64, error) {
 		lines = append(lines, l)
 		fmt.Fprintf(&out, "%s %s\n", l.time.UTC().Format(stampForm), l.text)
 	}
-	if err := j.keep(out.Bytes()); err != nil {
-		return nil, offset, fmt.Errorf("keep OpenVPN's log: %w", err)
+	// What cannot be kept is lost to whoever reads the log, but not to who counts sessions.
+	if err = j.keep(out.Bytes()); err != nil {
+		err = fmt.Errorf("keep OpenVPN's log: %w", err)
 	}
-	return lines, offset + int64(whole), nil
+	return lines, offset + int64(whole), err
 }
 
 // keep appends to the file that is kept, and begins a new one if it is long.

@@ -91,5 +91,14 @@ func TestJournal(t *testing.T) {
 	fmt.Fprintf(out, "%d.000000 1 again\n", at)
 	if lines, _, err := j.take(offset + 1000); err != nil || len(lines) != 1 || lines[0].text != "again" {
 		t.Errorf("after that: %v, %v", lines, err)
+	} // Where there is no room to keep anything, lines are heard all the same.
+	if err := os.RemoveAll(j.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(j.dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if lines, offset, err := j.take(0); err == nil || len(lines) != 1 || offset == 0 {
+		t.Errorf("without room: %v, %d, %v", lines, offset, err)
 	}
 }
