@@ -161,6 +161,12 @@ const expelTries = 3
 // expel throws out who is connected and may not be.
 func (s *server) expel(ctx context.Context) error {
 	if s.control != nil {
+		// OpenVPN would keep their addresses for 5 s.
+		for _, remote := range s.tracker.goodbyes() {
+			if _, err := s.control.kill(ctx, remote.String()); err != nil {
+				return err
+			}
+		}
 		for _, name := range s.tracker.tooMany() {
 			s.log.Warn("an SSL-VPN client is refused: all addresses are taken, of as many as clients may be connected", "certificate", name, "limit", limit(&s.want.server))
 			if _, err := s.control.kill(ctx, name); err != nil {

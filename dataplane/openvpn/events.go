@@ -15,6 +15,7 @@ const (
 	ciphered      // its data channel has a cipher
 	over          // its session is over
 	taken         // it is so since the client has logged in anew
+	goodbye       // a client ends
 	refusal       // a client is one too many
 	failed        // a handshake, or a login, has failed, for the reason told before, or for none
 	reason        // why one is going to
@@ -60,6 +61,7 @@ var patterns = []struct {
 	{ciphered, "", regexp.MustCompile(`^Data Channel: cipher '([^']+)'`)},
 	{taken, "", regexp.MustCompile(`^MULTI: new connection by client '([^']*)' will cause previous active sessions`)},
 	{over, "", regexp.MustCompile(`^(?:SIG\w+)\[\w+,([^\]]*)\] received, client-instance (?:exiting|restarting)`)},
+	{goodbye, "", regexp.MustCompile(`^CC-EEN exit message received by peer`)},
 	{refusal, "", regexp.MustCompile(`^MULTI: new incoming connection would exceed maximum number of clients`)},
 	{failed, reasonKey, regexp.MustCompile(`^TLS Error: tls-crypt unwrapping failed from`)},
 	{failed, reasonKey, regexp.MustCompile(`^TLS Error: could not determine wrapping from`)},

@@ -157,10 +157,10 @@ func (m *management) clients(ctx context.Context) ([]client, error) {
 	return parseStatus(lines)
 }
 
-// kill ends all sessions of a common name at once, without a word to the client, and says
-// whether there was one.
-func (m *management) kill(ctx context.Context, name string) (bool, error) {
-	_, err := m.do(ctx, "kill "+name)
+// kill ends all sessions of a common name, or that from a transport address, at once,
+// without a word to the client, and says whether there was one.
+func (m *management) kill(ctx context.Context, who string) (bool, error) {
+	_, err := m.do(ctx, "kill "+who)
 	if errors.As(err, new(refused)) {
 		return false, nil
 	}

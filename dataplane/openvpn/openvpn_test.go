@@ -24,7 +24,11 @@ func TestConnect(t *testing.T) {
 			one, two := l.authority.Client("vsc-1"), l.authority.Client("vsc-2")
 			l.apply(one, two)
 			ns := l.home()
-			c := l.connect(ns, one)
+			var lines []string
+			if protocol == unix.IPPROTO_UDP {
+				lines = append(lines, "explicit-exit-notify 1")
+			}
+			c := l.connect(ns, one, lines...)
 			l.connect(l.home(), two)
 			l.eventually(connected("vsc-1", "vsc-2"))
 			s := l.status()
@@ -38,15 +42,18 @@ func TestConnect(t *testing.T) {
 			if k := s.Clients[0]; k.Address != seen || !k.Remote.IsValid() || k.Cipher != "AES-256-GCM" || k.Since.IsZero() || k.Inbound.Bytes == 0 || k.Outbound.Bytes == 0 {
 				t.Errorf("the client is seen as %s, and its session is %+v", seen, k)
 			}
-			c.Kill()
+			c.Stop() // by UDP it says so
 			l.eventually(connected("vsc-2"))
 			contains(t, l.ended(), `"certificate":"vsc-1"`, `"address":"`+seen.String(), `"cipher":"AES-256-GCM"`)
-			lines, err := l.m.Log(vpc, l.server.ID, s.Since.Add(-time.Minute), time.Now())
-			if err != nil || len(lines) == 0 {
-				t.Fatalf("log: %v, %v", lines, err)
+			if protocol == unix.IPPROTO_UDP {
+				contains(t, l.ended(), `"why":"the client has said goodbye"`)
 			}
-			contains(t, fmt.Sprint(lines), "VERIFY OK: depth=0, CN=vsc-2", "Peer Connection Initiated")
-			if none, err := l.m.Log(vpc, l.server.ID, lines[len(lines)-1].Time.Add(time.Microsecond), time.Now().Add(time.Hour)); err != nil || len(none) > 10 {
+			logged, err := l.m.Log(vpc, l.server.ID, s.Since.Add(-time.Minute), time.Now())
+			if err != nil || len(logged) == 0 {
+				t.Fatalf("log: %v, %v", logged, err)
+			}
+			contains(t, fmt.Sprint(logged), "VERIFY OK: depth=0, CN=vsc-2", "Peer Connection Initiated")
+			if none, err := l.m.Log(vpc, l.server.ID, logged[len(logged)-1].Time.Add(time.Microsecond), time.Now().Add(time.Hour)); err != nil || len(none) > 10 {
 				t.Errorf("log of the time after that: %v, %v", none, err)
 			}
 		})

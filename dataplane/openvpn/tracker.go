@@ -43,6 +43,7 @@ type tracker struct {
 	attempts map[netip.AddrPort]time.Time // that were counted as failed
 	ciphers  map[netip.AddrPort]string    // of those that are logging in
 	ending   map[string]string            // why sessions are about to end, by name
+	leaving  map[netip.AddrPort]bool      // who has said goodbye
 	excess   map[string]bool              // who has logged in, and is one too many
 	left     map[string]time.Time         // when sessions have ended, since the last status
 	ready    bool                         // OpenVPN listens
@@ -51,7 +52,7 @@ type tracker struct {
 
 // openTracker returns the tracker of a server, with what an earlier one knew.
 func openTracker(file, server string, begin func(session), end func(session, time.Time, string)) *tracker {
-	t := &tracker{file: file, begin: begin, end: end, reasons: map[netip.AddrPort]string{}, attempts: map[netip.AddrPort]time.Time{}, ciphers: map[netip.AddrPort]string{}, ending: map[string]string{}, excess: map[string]bool{}, left: map[string]time.Time{}}
+	t := &tracker{file: file, begin: begin, end: end, reasons: map[netip.AddrPort]string{}, attempts: map[netip.AddrPort]time.Time{}, ciphers: map[netip.AddrPort]string{}, ending: map[string]string{}, leaving: map[netip.AddrPort]bool{}, excess: map[string]bool{}, left: map[string]time.Time{}}
 	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &t.r) == nil {
 		t.saved = b
 	} else {
@@ -118,6 +119,11 @@ func (t *tracker) line(l logLine, e event) (turned bool) {
 		if s := t.r.Sessions[e.name]; s != nil && s.Remote == e.remote {
 			t.over(s, l.time, e.text)
 			return true
+		}
+	case goodbye:
+		if s := t.r.Sessions[e.name]; s != nil && s.Remote == e.remote {
+			t.leaving[e.remote] = true
+			t.ending[e.name] = "the client has said goodbye"
 		}
 	case refusal:
 		t.r.Refused++
@@ -257,6 +263,7 @@ func (t *tracker) lost(at time.Time, why string) (turned bool) {
 		turned = true
 	}
 	clear(t.reasons)
+	clear(t.leaving)
 	return turned
 }
 
@@ -294,6 +301,15 @@ func (t *tracker) list() []*session {
 	for _, name := range slices.Sorted(maps.Keys(t.r.Sessions)) {
 		out = append(out, t.r.Sessions[name])
 	}
+	return out
+}
+
+// goodbyes returns who has said so, and forgets them.
+func (t *tracker) goodbyes() []netip.AddrPort {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := slices.Collect(maps.Keys(t.leaving))
+	clear(t.leaving)
 	return out
 }
 
