@@ -47,13 +47,23 @@ type Call struct {
 //go:embed forty.json
 var forty []byte
 
+//go:embed bandwidth.json
+var bandwidth []byte
+
 // Forty returns what was called for a configuration of forty resources: apply, plan,
 // apply with other names and numbers, destroy. It was recorded one resource after the
 // other (-parallelism=1).
-func Forty() (*Recording, error) {
+func Forty() (*Recording, error) { return read("forty.json", forty) }
+
+// Bandwidth returns likewise what was called for elastic IPs with bandwidths, common
+// bandwidth packages that some share, one of these with a limit of its own in there, and the data
+// sources of both.
+func Bandwidth() (*Recording, error) { return read("bandwidth.json", bandwidth) }
+
+func read(name string, text []byte) (*Recording, error) {
 	r := &Recording{}
-	if err := json.Unmarshal(forty, r); err != nil {
-		return nil, fmt.Errorf("forty.json: %w", err)
+	if err := json.Unmarshal(text, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return r, nil
 }
