@@ -101,9 +101,12 @@ func (s *server) lives(ctx context.Context) bool {
 
 // hear takes in what OpenVPN has logged.
 func (s *server) hear() {
-	lines, offset, err := s.journal.take(s.tracker.offset())
+	turned := false
+	offset, err := s.journal.take(s.tracker.offset(), func(lines []logLine, offset int64) {
+		turned = s.tracker.hear(lines, offset) || turned
+	})
+	s.tracker.hear(nil, offset)
 	s.complain("an SSL-VPN server's log cannot be taken in", err)
-	turned := s.tracker.hear(lines, offset)
 	s.complain("what is known of an SSL-VPN server's clients cannot be kept", s.tracker.save())
 	if turned {
 		s.m.changed(s.network)

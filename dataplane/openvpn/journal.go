@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"sluice/dataplane"
 )
 
@@ -21,9 +23,17 @@ const (
 	rawLimit   = 1 << 20 // bytes that OpenVPN's own log may have, while it is looked after
 	keptSize   = 4 << 20 // of a file of the log that is kept
 	keptFiles  = 4       // older ones
+	rawMost    = 8 << 20 // when it logs more than can be taken
 	atOnce     = 1 << 20 // bytes that are taken from OpenVPN's log at once
 	longestLog = 1 << 13 // of a line; OpenVPN writes none that long
 	stampForm  = "2006-01-02T15:04:05.000000Z"
+)
+
+// How many lines about packets of whoever has not the server's key are kept in a second:
+// they would be all that there is of the log.
+const (
+	strangers      = rate.Limit(2)
+	strangersBurst = 100
 )
 
 // ownWords is how OpenVPN logs what it is told over its management interface.
@@ -36,6 +46,9 @@ type journal struct {
 	raw string // OpenVPN's
 	dir string // of those that are kept
 
+	limit *rate.Limiter // of lines about strangers
+	left  int           // of them that were left out
+
 	mu sync.Mutex // while files get other names
 }
 
@@ -46,46 +59,52 @@ func (j *journal) path(n int) string {
 	return filepath.Join(j.dir, logFile+"."+strconv.Itoa(n))
 }
 
-// take returns the lines that OpenVPN has logged since an offset of its file, and that of
-// what comes next; also with an error, which may be of what could not be kept.
-func (j *journal) take(offset int64) ([]logLine, int64, error) {
+// newJournal returns that of a server with files in dir, which keeps the log in another one.
+func newJournal(dir, kept string) *journal {
+	return &journal{raw: filepath.Join(dir, logFile), dir: kept, limit: rate.NewLimiter(strangers, strangersBurst)}
+}
+
+// take hands over the lines that OpenVPN has logged since an offset of its file, with the
+// offset of what comes next, and returns the last one. An error may be of what could not be
+// kept, and was handed over all the same.
+func (j *journal) take(offset int64, hear func([]logLine, int64)) (int64, error) {
 	f, err := os.OpenFile(j.raw, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, nil
+		return 0, nil
 	}
 	if err != nil {
-		return nil, offset, err
+		return offset, err
 	}
 	defer f.Close()
 	st, err := f.Stat()
 	if err != nil {
-		return nil, offset, err
+		return offset, err
 	}
 	if st.Size() < offset {
 		offset = 0 // somebody has emptied it
 	}
-	var lines []logLine
 	var kept error
-	for {
-		more, next, err := j.some(f, offset)
-		lines = append(lines, more...)
+	for offset < st.Size() { // and not what comes meanwhile, which may be without an end
+		lines, next, err := j.some(f, offset)
 		kept = errors.Join(kept, err)
 		if next == offset {
 			break
 		}
 		offset = next
+		hear(lines, offset)
 	}
 	if offset < rawLimit {
-		return lines, offset, kept
+		return offset, kept
 	}
 	// OpenVPN appends, so it goes on at the beginning. Had it logged something since, that
-	// is for the next time; what it logs between these two calls is lost.
-	if st, err = f.Stat(); err == nil && st.Size() == offset {
+	// is for the next time; what it logs between these two calls is lost. So is what it
+	// logs without a pause, when there is no room for that any more.
+	if st, err = f.Stat(); err == nil && (st.Size() == offset || st.Size() > rawMost) {
 		if err = f.Truncate(0); err == nil {
 			offset = 0
 		}
 	}
-	return lines, offset, errors.Join(kept, err)
+	return offset, errors.Join(kept, err)
 }
 
 // some takes what is there, but not all of it if that is much.
@@ -124,13 +143,28 @@ func (j *journal) some(f *os.File, offset int64) ([]logLine, int64, error) {
 			continue // it is us, again and again
 		}
 		lines = append(lines, l)
-		fmt.Fprintf(&out, "%s %s\n", l.time.UTC().Format(stampForm), l.text)
+		stamp := l.time.UTC().Format(stampForm)
+		if ofStranger(l.text) && !j.limit.AllowN(l.time, 1) {
+			j.left++
+			continue
+		}
+		if j.left > 0 {
+			fmt.Fprintf(&out, "%s sluiced: %d lines about packets without the server's tls-crypt key are left out\n", stamp, j.left)
+			j.left = 0
+		}
+		fmt.Fprintf(&out, "%s %s\n", stamp, l.text)
 	}
 	// What cannot be kept is lost to whoever reads the log, but not to who counts sessions.
 	if err = j.keep(out.Bytes()); err != nil {
 		err = fmt.Errorf("keep OpenVPN's log: %w", err)
 	}
 	return lines, offset + int64(whole), err
+}
+
+// ofStranger says whether a line is about a packet that anybody may have sent: OpenVPN
+// writes two for each.
+func ofStranger(text string) bool {
+	return strings.Contains(text, "tls-crypt unwrap error: ") || strings.Contains(text, "TLS Error: tls-crypt unwrapping failed")
 }
 
 // keep appends to the file that is kept, and begins a new one if it is long.

@@ -13,8 +13,12 @@ import (
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	j := &journal{raw: filepath.Join(dir, "raw"), dir: filepath.Join(dir, "kept")}
-	if lines, offset, err := j.take(5); err != nil || len(lines) > 0 || offset != 0 {
+	j := newJournal(dir, filepath.Join(dir, "kept"))
+	take := func(offset int64) (all []logLine, next int64, err error) {
+		next, err = j.take(offset, func(lines []logLine, _ int64) { all = append(all, lines...) })
+		return all, next, err
+	}
+	if lines, offset, err := take(5); err != nil || len(lines) > 0 || offset != 0 {
 		t.Fatalf("of no log: %v, %d, %v", lines, offset, err)
 	}
 	out, err := os.OpenFile(j.raw, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -41,7 +45,7 @@ func TestJournal(t *testing.T) {
 		}
 		largest = max(largest, st.Size())
 		var lines []logLine
-		if lines, offset, err = j.take(offset); err != nil {
+		if lines, offset, err = take(offset); err != nil {
 			t.Fatal(err)
 		}
 		for _, l := range lines {
@@ -89,16 +93,31 @@ func TestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(out, "%d.000000 1 again\n", at)
-	if lines, _, err := j.take(offset + 1000); err != nil || len(lines) != 1 || lines[0].text != "again" {
+	if lines, _, err := take(offset + 1000); err != nil || len(lines) != 1 || lines[0].text != "again" {
 		t.Errorf("after that: %v, %v", lines, err)
-	} // Where there is no room to keep anything, lines are heard all the same.
+	}
+	// Whoever sends packets without a key does not wash away the rest, nor fill the disk.
+	for i := range 100_000 {
+		fmt.Fprintf(out, "%d.%06d 21000002 tls-crypt unwrap error: packet authentication failed\n%[1]d.%06[2]d 21000003 TLS Error: tls-crypt unwrapping failed from [AF_INET]198.51.100.6:%d\n", at+1000+i/10_000, i%10_000, i%60_000)
+	}
+	fmt.Fprintf(out, "%d.000000 1 after that\n", at+2000)
+	if lines, offset, err := take(0); err != nil || len(lines) < 199_000 || offset != 0 {
+		t.Errorf("of a flood %d lines were heard, up to %d, %v", len(lines), offset, err)
+	}
+	got, err = j.lines(time.Unix(at+1000, 0), time.Unix(at+3000, 0))
+	if err != nil || len(got) < strangersBurst || len(got) > 2*strangersBurst || got[len(got)-1].Text != "after that" {
+		t.Errorf("of a flood %d lines are kept, %v, %v", len(got), got, err)
+	}
+	contains(t, fmt.Sprint(got), "lines about packets without the server's tls-crypt key are left out")
+	// Where there is no room to keep anything, lines are heard all the same.
 	if err := os.RemoveAll(j.dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(j.dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if lines, offset, err := j.take(0); err == nil || len(lines) != 1 || offset == 0 {
+	fmt.Fprintf(out, "%d.000000 1 again\n", at)
+	if lines, offset, err := take(0); err == nil || len(lines) != 1 || offset == 0 {
 		t.Errorf("without room: %v, %d, %v", lines, offset, err)
 	}
 }

@@ -86,7 +86,7 @@ func (m *Servers) newServer(ns *netns.Namespace, network, id string) (*server, e
 	dir := filepath.Join(m.dir(network), link)
 	s := &server{
 		m: m, network: network, id: id, link: link, dir: dir, log: m.log.With("network", network, "server", id),
-		journal: &journal{raw: filepath.Join(dir, logFile), dir: filepath.Join(m.logDir(network), link, "log")},
+		journal: newJournal(dir, filepath.Join(m.logDir(network), link, "log")),
 		wake:    make(chan struct{}, 1), mu: make(mutex, 1), ns: own, complaints: map[string]string{}, quit: make(chan struct{}),
 	}
 	s.tracker = openTracker(filepath.Join(dir, stateFile), id, s.begun, s.over)
@@ -115,16 +115,15 @@ func (m *Servers) sessionOver(log *slog.Logger, network, server string, one sess
 // looked after it.
 func (m *Servers) finish(network, dir string) {
 	log := m.log.With("network", network)
-	j := &journal{raw: filepath.Join(dir, logFile), dir: filepath.Join(m.logDir(network), filepath.Base(dir), "log")}
+	j := newJournal(dir, filepath.Join(m.logDir(network), filepath.Base(dir), "log"))
 	var t *tracker
 	t = openTracker(filepath.Join(dir, stateFile), "", func(session) {}, func(one session, at time.Time, why string) {
 		m.sessionOver(log, network, t.r.Server, one, at, why)
 	})
-	lines, offset, err := j.take(t.offset())
+	_, err := j.take(t.offset(), func(lines []logLine, offset int64) { t.hear(lines, offset) })
 	if err != nil {
 		log.Error("an SSL-VPN server's log cannot be taken in", "server", t.r.Server, "error", err)
 	}
-	t.hear(lines, offset)
 	t.lost(time.Now(), "the server was removed")
 }
 
