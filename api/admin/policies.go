@@ -83,7 +83,7 @@ func policyRoutes(ids Identity, s RAM) map[string]handler {
 			if p, ok := ram.System(r.PathValue("name")); ok {
 				return showSystem(a, p), nil
 			}
-			p, err := s.Policy(a.ID, r.PathValue("name"))
+			p, err := s.Policy(a.ID, r.PathValue("name"), false)
 			if err != nil {
 				return nil, err
 			}

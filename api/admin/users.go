@@ -25,7 +25,7 @@ type RAM interface {
 	CreatePolicy(ctx context.Context, c identity.Caller, name, description, document string) (*resource.Policy, error)
 	AddVersion(ctx context.Context, c identity.Caller, name, document string, holds, rotate bool) (*resource.Policy, error)
 	DeletePolicy(ctx context.Context, c identity.Caller, name string, versions bool) error
-	Policy(account, name string) (*resource.Policy, error)
+	Policy(account, name string, system bool) (*resource.Policy, error)
 	Policies(account string) []*resource.Policy
 	Attachments(account, name string, system bool) int
 
@@ -88,7 +88,7 @@ func about(s Identity, h func(r *http.Request, a *resource.Account) (any, error)
 
 func showUser(s RAM, a *resource.Account, u *resource.User) (User, error) {
 	out := User{ID: u.ID, Name: u.Name, Account: a.ID, AccountName: a.Name, Comments: u.Comments, Policies: []string{}, CreatedAt: u.CreatedAt}
-	list, err := s.PoliciesOf(a.ID, u.ID)
+	list, err := s.PoliciesOf(a.ID, u.Name)
 	for _, p := range list {
 		out.Policies = append(out.Policies, p.Name)
 	}

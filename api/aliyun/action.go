@@ -63,8 +63,8 @@ func answer[R Response](r R, err error) (Response, error) {
 	return r, nil
 }
 
-// lookupAction finds an action by its name, exactly first and then without
-// regard to case. Its errors are UnsupportedOperation for an action that is
+// lookupAction finds an action by its name, or, of another service, <service>:<name>,
+// exactly first and then without regard to case. Its errors are UnsupportedOperation for an action that is
 // documented and not yet supported, and InvalidParameter otherwise.
 func lookupAction(name string) (string, *action, *Error) {
 	if a, ok := actions[name]; ok {

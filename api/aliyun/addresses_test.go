@@ -71,8 +71,8 @@ func checkAddress(t *testing.T, a *spec.Action, f, in *spec.Field) {
 			}
 			p, name = request(a, in.Name, string(text)), in.Name+"."+f.Name
 		}
-		where := fmt.Sprintf("%s %s=%q", a.Name, name, v)
-		got, refusal := actions[a.Name].decode(p)
+		where := fmt.Sprintf("%s %s=%q", a.Key(), name, v)
+		got, refusal := actions[a.Key()].decode(p)
 		want, ok := expected(f, v)
 		switch {
 		case ok && refusal != nil:

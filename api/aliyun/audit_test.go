@@ -97,7 +97,10 @@ func TestAuditParameters(t *testing.T) {
 	checks := map[string]func(auditLine){} // by request
 	for _, a := range catalog.Family(spec.Aliyun).Actions() {
 		next := 0
-		mark := func() string { next++; return fmt.Sprintf("mark%d.%s", next, strings.ToLower(a.Name)) }
+		mark := func() string {
+			next++
+			return fmt.Sprintf("mark%d.%s", next, strings.ToLower(strings.ReplaceAll(a.Key(), ":", "-")))
+		}
 		params, token := map[string]string{"Strange": mark(), "Psk": mark()}, mark()
 		never := []string{params["Strange"], params["Psk"], token, "nonce-of-it", testKeys["id"].Secret}
 		want := map[string]any{}
@@ -145,12 +148,12 @@ func TestAuditParameters(t *testing.T) {
 			algorithm Algorithm
 		}{{"id", HMACSHA1}, {"id", ACS3}, {"wrong", HMACSHA1}} {
 			c := s.client(as.key)
-			c.Algorithm, c.NewNonce = as.algorithm, func() string { return "nonce-of-it" + a.Name + as.key + string(as.algorithm) }
+			c.Algorithm, c.NewNonce = as.algorithm, func() string { return "nonce-of-it" + a.Key() + as.key + string(as.algorithm) }
 			sent := maps.Clone(params)
 			if as.key == "wrong" {
 				sent["SecurityToken"] = token
 			}
-			_, err := c.Call(t.Context(), a.Name, sent)
+			_, err := c.Call(t.Context(), a.Key(), sent)
 			checks[fmt.Sprintf("REQUEST-%d", s.ids)] = func(got auditLine) {
 				for _, text := range never {
 					if strings.Contains(got.text, text) {
@@ -160,7 +163,7 @@ func TestAuditParameters(t *testing.T) {
 				if diff := fmt.Sprint(got.RequestParameters); diff != fmt.Sprint(want) {
 					t.Errorf("%s by %v: %s, want %s", a.Name, as, diff, want)
 				}
-				if got.EventName != a.Name || (got.ErrorCode == "") != (err == nil) || a.Supported() && as.key == "id" && (got.EventRW == "Write") != a.Writes() {
+				if got.EventName != a.Key() || (got.ErrorCode == "") != (err == nil) || a.Supported() && as.key == "id" && (got.EventRW == "Write") != a.Writes() {
 					t.Errorf("%s", got.text)
 				}
 			}

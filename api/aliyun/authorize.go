@@ -39,6 +39,7 @@ type rule struct {
 type checked struct {
 	service, kind string
 	parameter     string // that has the id; empty: *
+	system        bool   // it is no account's, but the system's
 }
 
 type variant struct {
@@ -146,15 +147,18 @@ func (c *call) authorize(asked ram.Asked) *Error {
 		return refused(errors.New("nobody decides about rights"))
 	}
 	r, ok := rules[c.action]
-	service, action := "vpc", c.action
+	service, action, own := "vpc", c.action, true
+	if code, name, other := strings.Cut(c.action, ":"); other {
+		service, action, own = code, name, false
+	}
 	if c.other != nil {
-		service, action, _ = strings.Cut(c.action, ":")
 		r, ok = rule{whole: "of another service"}, true
 	}
-	if !ok || r.whole != "" && asked.Owner != asked.Account {
+	// An account's users and their rights are not another one's matter.
+	if !ok || (r.whole != "" || !own) && asked.Owner != asked.Account {
 		return documented("", "Forbidden.NotSupportRAM", "")
 	}
-	a := &rights{call: c, rule: r, owner: asked.Owner}
+	a := &rights{call: c, rule: r, owner: asked.Owner, user: asked.UserName}
 	requests := a.requests(service, action)
 	if err := c.access.Authorize(asked, requests); err != nil {
 		return refused(err)
@@ -164,6 +168,9 @@ func (c *call) authorize(asked ram.Asked) *Error {
 
 // forbidden is the refusal of who has no right.
 func (c *call) forbidden(asked ram.Asked) *Error {
+	if e := choose(documentedErrors[c.action], "NoPermission", ""); e != nil { // as RAM's own actions have it
+		return e
+	}
 	for _, code := range []string{"Forbidden.SubUser", "Forbbiden.SubUser"} { // as the documents spell it
 		if e := choose(documentedErrors[c.action], code, ""); e != nil && asked.User != "" {
 			return e
@@ -187,6 +194,7 @@ type rights struct {
 	*call
 	rule
 	owner string
+	user  string // name of the user who asks; empty: an account
 	named []named
 }
 
@@ -212,8 +220,8 @@ func (a *rights) requests(service, action string) (list []policy.Request) {
 	}
 	for i, x := range what {
 		id := a.params.Get(x.parameter)
-		if x.parameter == "" || id == "" {
-			continue
+		if x.parameter == "" || id == "" || x.service == "ram" {
+			continue // or is in no region
 		}
 		n := named{request: i, parameter: x.parameter, id: id, checked: x}
 		n.region, n.found = a.access.Where(a.owner, located[x.kind], id)
@@ -222,7 +230,7 @@ func (a *rights) requests(service, action string) (list []policy.Request) {
 			region = n.region // all of a call is in one
 		}
 	}
-	if region == "" {
+	if region == "" || service == "ram" {
 		region = policy.Everything
 	}
 	values := a.values(region)
@@ -237,12 +245,25 @@ func (a *rights) requests(service, action string) (list []policy.Request) {
 		r := policy.Resource{Of: x.service, Region: region, Account: a.owner, ID: x.kind + "/*"}
 		if x.parameter != "" {
 			// Which one is not said: it may be any.
-			id := a.params.Get(x.parameter)
+			id := a.id(x)
 			r.ID, r.Whole = x.kind+"/"+id, id == ""
+		}
+		if x.system {
+			r.Account = policy.System
 		}
 		add(r)
 	}
 	return list
+}
+
+// id returns the id that a call gives of a resource; empty: none. A user who names none
+// means itself.
+func (a *rights) id(x checked) string {
+	id := a.params.Get(x.parameter)
+	if id == "" && x.service == "ram" && x.parameter == "UserName" {
+		return a.user
+	}
+	return id
 }
 
 // elsewhere has what is named, and is in another region than the one that the call names,

@@ -116,9 +116,6 @@ func (c *call) claim() (claim edge.Claim, refusal *Error) {
 		return claim, refusal
 	}
 	claim = edge.Claim{Action: c.action, Writes: a.writes, KeyID: in.keyID, Nonce: in.nonce}
-	if c.other == nil && in.version != Version {
-		return claim, invalidAction()
-	}
 	if refusal = c.scheme.check(); refusal != nil {
 		return claim, refusal
 	}
@@ -135,15 +132,23 @@ func (c *call) claim() (claim edge.Claim, refusal *Error) {
 
 // find finds the action that is called, of this service or another one.
 func (c *call) find(in common) (a *action, refusal *Error) {
-	s, ok := otherServices[in.version]
-	if !ok {
-		c.action, a, refusal = lookupAction(in.action)
-		return a, refusal
+	if s, ok := otherServices[in.version]; ok {
+		if c.action, c.other = s.find(in.action); c.other == nil {
+			return nil, invalidAction()
+		}
+		return &c.other.action, nil
 	}
-	if c.action, c.other = s.find(in.action); c.other == nil {
+	code, ok := services[in.version]
+	switch {
+	case strings.Contains(in.action, ":"):
 		return nil, invalidAction()
+	case ok:
+		in.action = code + ":" + in.action
 	}
-	return &c.other.action, nil
+	if c.action, a, refusal = lookupAction(in.action); refusal == nil && !ok && in.version != Version {
+		refusal = invalidAction()
+	}
+	return a, refusal
 }
 
 // Verify implements edge.Call.

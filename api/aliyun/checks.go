@@ -103,8 +103,11 @@ func isName(v string, low, high int) bool { return isDescription(v, low, high) &
 
 // isDescription checks a description: from low to high printable characters,
 // not beginning with http:// or https://.
-func isDescription(v string, low, high int) bool {
-	return utf8.ValidString(v) && lengthIn(v, low, high) && !hasURLPrefix(v) && !strings.ContainsFunc(v, func(c rune) bool {
+func isDescription(v string, low, high int) bool { return isText(v, low, high) && !hasURLPrefix(v) }
+
+// isText checks a text of from low to high printable characters.
+func isText(v string, low, high int) bool {
+	return utf8.ValidString(v) && lengthIn(v, low, high) && !strings.ContainsFunc(v, func(c rune) bool {
 		return unicode.IsControl(c) && c != '\n' && c != '\r' && c != '\t' || unicode.Is(unicode.Noncharacter_Code_Point, c) // XML has no way to write it
 	})
 }

@@ -75,7 +75,8 @@ func (e *CallError) Error() string {
 // Unwrap returns the *Error.
 func (e *CallError) Unwrap() error { return e.Refusal }
 
-// Call sends an action with its own parameters and returns the answer as JSON.
+// Call sends an action with its own parameters and returns the answer as JSON. That of
+// another service is named with the service: ram:CreateUser.
 // The error is a *CallError if the service refused. Common parameters are
 // added; but for ACS3, one that is given among params replaces the usual value, and
 // with an empty value is left out: so a test can send what it likes.
@@ -120,6 +121,18 @@ func (c *Client) CallInto(ctx context.Context, action string, params map[string]
 	return nil
 }
 
+// versionOf returns the version of the service whose action it is, and the action's name.
+func versionOf(action string) (version, name string) {
+	if code, name, ok := strings.Cut(action, ":"); ok {
+		for version, other := range services {
+			if other == code {
+				return version, name
+			}
+		}
+	}
+	return Version, action
+}
+
 // Sign returns all parameters of a call, the signature included.
 func (c *Client) Sign(action string, params map[string]string) *Params {
 	algorithm := c.Algorithm
@@ -131,9 +144,10 @@ func (c *Client) Sign(action string, params map[string]string) *Params {
 	for name, value := range params {
 		given.Add(name, value)
 	}
+	version, name := versionOf(action)
 	for _, common := range [...]param{
-		{"Action", action},
-		{"Version", Version},
+		{"Action", name},
+		{"Version", version},
 		{"Format", "JSON"},
 		{"AccessKeyId", c.AccessKeyID},
 		{"SignatureMethod", string(algorithm)},
@@ -203,8 +217,9 @@ func (c *Client) acs3Request(ctx context.Context, action string, params map[stri
 	if err != nil {
 		return nil, err
 	}
+	version, action := versionOf(action)
 	for name, value := range map[string]string{
-		headerAction: action, headerVersion: Version, headerDate: c.timestamp(), headerNonce: c.nonce(), "accept": "application/json",
+		headerAction: action, headerVersion: version, headerDate: c.timestamp(), headerNonce: c.nonce(), "accept": "application/json",
 	} {
 		req.Header.Set(name, value)
 	}

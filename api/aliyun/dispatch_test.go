@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -95,7 +96,7 @@ func TestActionTable(t *testing.T) {
 	if all := len(catalog.Family(spec.Aliyun).Actions()); len(actions)+len(unsupportedActions) != all {
 		t.Errorf("%d actions and %d unsupported ones; the family has %d", len(actions), len(unsupportedActions), all)
 	}
-	if len(emptyAnswers()) != len(actions) {
+	if len(emptyAnswers()) != len(actions) || reflect.TypeFor[Actions]().NumMethod() != len(actions) {
 		t.Errorf("%d methods for %d actions", len(emptyAnswers()), len(actions))
 	}
 }

@@ -101,9 +101,14 @@ func TestParseFormat(t *testing.T) {
 func emptyAnswers() map[string]Response {
 	out := map[string]Response{}
 	methods := reflect.TypeFor[Actions]()
-	for i := range methods.NumMethod() {
-		m := methods.Method(i)
-		out[m.Name] = reflect.New(m.Type.Out(0).Elem()).Interface().(Response)
+	for action := range actions {
+		service, name, ok := strings.Cut(action, ":")
+		if !ok {
+			service, name = "", action
+		}
+		if m, ok := methods.MethodByName(strings.ToUpper(service) + name); ok {
+			out[action] = reflect.New(m.Type.Out(0).Elem()).Interface().(Response)
+		}
 	}
 	return out
 }
@@ -155,14 +160,14 @@ func TestEveryMemberIsEncoded(t *testing.T) {
 		if !a.Supported() {
 			continue
 		}
-		r := all[a.Name]
+		r := all[a.Key()]
 		if r == nil {
-			t.Errorf("no response type for %s", a.Name)
+			t.Errorf("no response type for %s", a.Key())
 			continue
 		}
-		checkMembers(t, a.Name+" empty", a.Response, encoded(t, FormatJSON, r), false)
+		checkMembers(t, a.Key()+" empty", a.Response, encoded(t, FormatJSON, r), false)
 		populate(reflect.ValueOf(r), nil)
-		checkMembers(t, a.Name+" with empty items", a.Response, encoded(t, FormatJSON, r), true)
+		checkMembers(t, a.Key()+" with empty items", a.Response, encoded(t, FormatJSON, r), true)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sluice/controlplane/monitor"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
+	"sluice/controlplane/ram"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 	"sluice/controlplane/tags"
@@ -24,6 +25,7 @@ type Service struct {
 	monitor *monitor.Service
 	vpn     *vpn.Service
 	tags    *tags.Service
+	ram     *ram.Service
 
 	bandwidth *bandwidth.Service
 }
@@ -31,8 +33,8 @@ type Service struct {
 var _ Actions = (*Service)(nil)
 
 // NewService returns what answers the actions.
-func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, t *tags.Service) *Service {
-	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, tags: t}
+func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, t *tags.Service, r *ram.Service) *Service {
+	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, tags: t, ram: r}
 }
 
 // timestamp writes a time as the documents' examples do: UTC, to the second.

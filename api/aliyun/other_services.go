@@ -25,7 +25,8 @@ type otherAction struct {
 }
 
 // otherServices are they by their version, which tells services apart. What they answer
-// is what this service's own actions say, and whose key it was.
+// is what this service's own actions say, and whose key it was. A service that keeps
+// something of its own has its actions in the catalog: see services.
 //
 // Source: the types of the public SDKs, and what the public Terraform provider reads.
 var otherServices = map[string]otherService{
@@ -243,7 +244,7 @@ type endpointResponse struct {
 
 // servedCodes are the codes of this service and of the others of which something is
 // answered.
-var servedCodes = []string{"vpc", "ecs", "sts", "location", "cms"}
+var servedCodes = []string{"vpc", "ecs", "sts", "location", "cms", "ram"}
 
 // openAPI is the type of endpoints that are not of a network of the cloud's own.
 const openAPI = "openAPI"

@@ -123,6 +123,9 @@ func TestOtherServices(t *testing.T) {
 			}
 		}
 	}
+	for _, code := range services {
+		codes[code] = true
+	}
 	for _, code := range servedCodes {
 		if !codes[code] {
 			t.Errorf("%s has an endpoint, and no service", code)

@@ -11,22 +11,33 @@ import (
 	"testing"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/responses"
+	"github.com/aliyun/alibaba-cloud-sdk-go/services/ram"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/vpc"
 )
 
 // sdkLacks are actions that the public client has no types for, and why: it makes any
 // call with its CommonRequest, and hands the answer's text on.
 var sdkLacks = map[string]string{"ListNatGatewayEcsMetric": "it is younger than the client", "ModifyEipForwardMode": "it is younger than the client",
-	"QueryMetricList": "it is the monitoring service's", "DescribeBandwidthPackagePublicIpMonitorData": "it is older than the client",
+	"ram:ListTagResources": "it is younger than the client",
+	"QueryMetricList":      "it is the monitoring service's", "DescribeBandwidthPackagePublicIpMonitorData": "it is older than the client",
 	"CreateBandwidthPackage": older, "DescribeBandwidthPackages": older, "ModifyBandwidthPackageAttribute": older, "ModifyBandwidthPackageSpec": older,
 	"AddBandwidthPackageIps": older, "RemoveBandwidthPackageIps": older, "DeleteBandwidthPackage": older}
 
 const older = "the cloud has closed them, and the client does not know them any more"
 
+// sdkClient returns the type of the public client that has an action.
+func sdkClient(action string) (client reflect.Type, name string) {
+	version, name := versionOf(action)
+	if services[version] == "ram" {
+		return reflect.TypeFor[*ram.Client](), name
+	}
+	return reflect.TypeFor[*vpc.Client](), name
+}
+
 // sdkResponse makes what the public client reads an action's answer into: what its
 // method for the action returns. Names of methods differ in case only from the actions'.
 func sdkResponse(action string) responses.AcsResponse {
-	client := reflect.TypeFor[*vpc.Client]()
+	client, action := sdkClient(action)
 	for i := range client.NumMethod() {
 		m := client.Method(i)
 		if !strings.EqualFold(m.Name, action) || m.Type.NumOut() == 0 {

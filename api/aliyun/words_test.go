@@ -86,7 +86,7 @@ func TestWords(t *testing.T) {
 	for _, a := range c.Family(spec.Aliyun).Actions() {
 		// A query may ask for what nothing is (XLarge.1), and finds nothing.
 		if a.Supported() && !strings.HasPrefix(a.Name, "Describe") {
-			walk(a.Name, a.Request)
+			walk(a.Key(), a.Request)
 		}
 	}
 	if len(seen) < 15 {

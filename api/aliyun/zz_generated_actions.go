@@ -11,6 +11,12 @@ import (
 // Version is the version of the API that this package speaks.
 const Version = "2016-04-28"
 
+// services are those beside this package's own whose actions are in actions, as
+// <service>:<action>: their codes by their versions, which tell them apart.
+var services = map[string]string{
+	"2015-05-01": "ram",
+}
+
 // Actions is what answers the supported actions. A method returns a typed
 // response, or an error: *Error as it stands, *fault.Error by the table in
 // faults.go, anything else as an internal error.
@@ -120,6 +126,67 @@ type Actions interface {
 	ListEnhanhcedNatGatewayAvailableZones(ctx context.Context, c identity.Caller, r *ListEnhanhcedNatGatewayAvailableZonesRequest) (*ListEnhanhcedNatGatewayAvailableZonesResponse, error)
 	// DeletionProtection: Protects an elastic IP or a NAT gateway from deletion, or no longer.
 	DeletionProtection(ctx context.Context, c identity.Caller, r *DeletionProtectionRequest) (*DeletionProtectionResponse, error)
+	// ram-access-key
+	// RAMCreateAccessKey: Makes an access key of a user; its secret is answered this once.
+	RAMCreateAccessKey(ctx context.Context, c identity.Caller, r *RAMCreateAccessKeyRequest) (*RAMCreateAccessKeyResponse, error)
+	// RAMUpdateAccessKey: Has an access key of a user be taken, or no longer.
+	RAMUpdateAccessKey(ctx context.Context, c identity.Caller, r *RAMUpdateAccessKeyRequest) (*RAMUpdateAccessKeyResponse, error)
+	// RAMDeleteAccessKey: Deletes an access key of a user.
+	RAMDeleteAccessKey(ctx context.Context, c identity.Caller, r *RAMDeleteAccessKeyRequest) (*RAMDeleteAccessKeyResponse, error)
+	// RAMListAccessKeys: Lists the access keys of a user, without their secrets.
+	RAMListAccessKeys(ctx context.Context, c identity.Caller, r *RAMListAccessKeysRequest) (*RAMListAccessKeysResponse, error)
+	// ram-policy
+	// RAMCreatePolicy: Makes a policy of the account's own, with its first version.
+	RAMCreatePolicy(ctx context.Context, c identity.Caller, r *RAMCreatePolicyRequest) (*RAMCreatePolicyResponse, error)
+	// RAMGetPolicy: Tells what is known of a policy, and the version that holds.
+	RAMGetPolicy(ctx context.Context, c identity.Caller, r *RAMGetPolicyRequest) (*RAMGetPolicyResponse, error)
+	// RAMUpdatePolicyDescription: Changes the description of a policy.
+	RAMUpdatePolicyDescription(ctx context.Context, c identity.Caller, r *RAMUpdatePolicyDescriptionRequest) (*RAMUpdatePolicyDescriptionResponse, error)
+	// RAMDeletePolicy: Deletes a policy that is attached nowhere.
+	RAMDeletePolicy(ctx context.Context, c identity.Caller, r *RAMDeletePolicyRequest) (*RAMDeletePolicyResponse, error)
+	// RAMListPolicies: Lists the policies of the account's own and of the system, by name.
+	RAMListPolicies(ctx context.Context, c identity.Caller, r *RAMListPoliciesRequest) (*RAMListPoliciesResponse, error)
+	// RAMCreatePolicyVersion: Adds a version to a policy.
+	RAMCreatePolicyVersion(ctx context.Context, c identity.Caller, r *RAMCreatePolicyVersionRequest) (*RAMCreatePolicyVersionResponse, error)
+	// RAMGetPolicyVersion: Tells a version of a policy.
+	RAMGetPolicyVersion(ctx context.Context, c identity.Caller, r *RAMGetPolicyVersionRequest) (*RAMGetPolicyVersionResponse, error)
+	// RAMDeletePolicyVersion: Deletes a version of a policy that does not hold.
+	RAMDeletePolicyVersion(ctx context.Context, c identity.Caller, r *RAMDeletePolicyVersionRequest) (*RAMDeletePolicyVersionResponse, error)
+	// RAMSetDefaultPolicyVersion: Has another version of a policy hold.
+	RAMSetDefaultPolicyVersion(ctx context.Context, c identity.Caller, r *RAMSetDefaultPolicyVersionRequest) (*RAMSetDefaultPolicyVersionResponse, error)
+	// RAMListPolicyVersions: Lists the versions of a policy, the oldest first.
+	RAMListPolicyVersions(ctx context.Context, c identity.Caller, r *RAMListPolicyVersionsRequest) (*RAMListPolicyVersionsResponse, error)
+	// RAMAttachPolicyToUser: Gives a user the rights of a policy.
+	RAMAttachPolicyToUser(ctx context.Context, c identity.Caller, r *RAMAttachPolicyToUserRequest) (*RAMAttachPolicyToUserResponse, error)
+	// RAMDetachPolicyFromUser: Takes the rights of a policy from a user.
+	RAMDetachPolicyFromUser(ctx context.Context, c identity.Caller, r *RAMDetachPolicyFromUserRequest) (*RAMDetachPolicyFromUserResponse, error)
+	// RAMListPoliciesForUser: Lists the policies of a user.
+	RAMListPoliciesForUser(ctx context.Context, c identity.Caller, r *RAMListPoliciesForUserRequest) (*RAMListPoliciesForUserResponse, error)
+	// RAMListEntitiesForPolicy: Lists to what a policy is attached.
+	RAMListEntitiesForPolicy(ctx context.Context, c identity.Caller, r *RAMListEntitiesForPolicyRequest) (*RAMListEntitiesForPolicyResponse, error)
+	// RAMListTagResources: Lists tags of users and policies: none.
+	RAMListTagResources(ctx context.Context, c identity.Caller, r *RAMListTagResourcesRequest) (*RAMListTagResourcesResponse, error)
+	// ram-user
+	// RAMCreateUser: Makes a user, without access keys and without rights.
+	RAMCreateUser(ctx context.Context, c identity.Caller, r *RAMCreateUserRequest) (*RAMCreateUserResponse, error)
+	// RAMGetUser: Tells what is known of a user.
+	RAMGetUser(ctx context.Context, c identity.Caller, r *RAMGetUserRequest) (*RAMGetUserResponse, error)
+	// RAMUpdateUser: Changes what is known of a user.
+	RAMUpdateUser(ctx context.Context, c identity.Caller, r *RAMUpdateUserRequest) (*RAMUpdateUserResponse, error)
+	// RAMDeleteUser: Deletes a user that has neither access keys nor policies.
+	RAMDeleteUser(ctx context.Context, c identity.Caller, r *RAMDeleteUserRequest) (*RAMDeleteUserResponse, error)
+	// RAMListUsers: Lists the users of the account, by name.
+	RAMListUsers(ctx context.Context, c identity.Caller, r *RAMListUsersRequest) (*RAMListUsersResponse, error)
+	// RAMListGroupsForUser: Lists the groups of a user: none.
+	RAMListGroupsForUser(ctx context.Context, c identity.Caller, r *RAMListGroupsForUserRequest) (*RAMListGroupsForUserResponse, error)
+	// RAMGetLoginProfile: Tells the login profile of a user, which has none.
+	RAMGetLoginProfile(ctx context.Context, c identity.Caller, r *RAMGetLoginProfileRequest) (*RAMGetLoginProfileResponse, error)
+	// RAMDeleteLoginProfile: Deletes the login profile of a user, which has none.
+	RAMDeleteLoginProfile(ctx context.Context, c identity.Caller, r *RAMDeleteLoginProfileRequest) (*RAMDeleteLoginProfileResponse, error)
+	// RAMGetUserMFAInfo: Tells the MFA device of a user, which has none.
+	RAMGetUserMFAInfo(ctx context.Context, c identity.Caller, r *RAMGetUserMFAInfoRequest) (*RAMGetUserMFAInfoResponse, error)
+	// RAMUnbindMFADevice: Unbinds the MFA device of a user, which has none.
+	RAMUnbindMFADevice(ctx context.Context, c identity.Caller, r *RAMUnbindMFADeviceRequest) (*RAMUnbindMFADeviceResponse, error)
 	// region
 	// DescribeRegions: Lists the available regions.
 	DescribeRegions(ctx context.Context, c identity.Caller, r *DescribeRegionsRequest) (*DescribeRegionsResponse, error)
@@ -782,6 +849,298 @@ var actions = map[string]action{
 		decode: decodeDeletionProtection,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeletionProtection(ctx, c, r.(*DeletionProtectionRequest)))
+		},
+	},
+	"ram:CreateAccessKey": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMCreateAccessKey,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMCreateAccessKey(ctx, c, r.(*RAMCreateAccessKeyRequest)))
+		},
+	},
+	"ram:UpdateAccessKey": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMUpdateAccessKey,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMUpdateAccessKey(ctx, c, r.(*RAMUpdateAccessKeyRequest)))
+		},
+	},
+	"ram:DeleteAccessKey": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMDeleteAccessKey,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMDeleteAccessKey(ctx, c, r.(*RAMDeleteAccessKeyRequest)))
+		},
+	},
+	"ram:ListAccessKeys": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMListAccessKeys,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMListAccessKeys(ctx, c, r.(*RAMListAccessKeysRequest)))
+		},
+	},
+	"ram:CreatePolicy": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"Tag", nil, "policies have no tags here"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMCreatePolicy,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMCreatePolicy(ctx, c, r.(*RAMCreatePolicyRequest)))
+		},
+	},
+	"ram:GetPolicy": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMGetPolicy,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMGetPolicy(ctx, c, r.(*RAMGetPolicyRequest)))
+		},
+	},
+	"ram:UpdatePolicyDescription": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMUpdatePolicyDescription,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMUpdatePolicyDescription(ctx, c, r.(*RAMUpdatePolicyDescriptionRequest)))
+		},
+	},
+	"ram:DeletePolicy": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMDeletePolicy,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMDeletePolicy(ctx, c, r.(*RAMDeletePolicyRequest)))
+		},
+	},
+	"ram:ListPolicies": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"Tag", nil, "policies have no tags here"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMListPolicies,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMListPolicies(ctx, c, r.(*RAMListPoliciesRequest)))
+		},
+	},
+	"ram:CreatePolicyVersion": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMCreatePolicyVersion,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMCreatePolicyVersion(ctx, c, r.(*RAMCreatePolicyVersionRequest)))
+		},
+	},
+	"ram:GetPolicyVersion": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMGetPolicyVersion,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMGetPolicyVersion(ctx, c, r.(*RAMGetPolicyVersionRequest)))
+		},
+	},
+	"ram:DeletePolicyVersion": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMDeletePolicyVersion,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMDeletePolicyVersion(ctx, c, r.(*RAMDeletePolicyVersionRequest)))
+		},
+	},
+	"ram:SetDefaultPolicyVersion": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMSetDefaultPolicyVersion,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMSetDefaultPolicyVersion(ctx, c, r.(*RAMSetDefaultPolicyVersionRequest)))
+		},
+	},
+	"ram:ListPolicyVersions": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMListPolicyVersions,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMListPolicyVersions(ctx, c, r.(*RAMListPolicyVersionsRequest)))
+		},
+	},
+	"ram:AttachPolicyToUser": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMAttachPolicyToUser,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMAttachPolicyToUser(ctx, c, r.(*RAMAttachPolicyToUserRequest)))
+		},
+	},
+	"ram:DetachPolicyFromUser": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMDetachPolicyFromUser,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMDetachPolicyFromUser(ctx, c, r.(*RAMDetachPolicyFromUserRequest)))
+		},
+	},
+	"ram:ListPoliciesForUser": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMListPoliciesForUser,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMListPoliciesForUser(ctx, c, r.(*RAMListPoliciesForUserRequest)))
+		},
+	},
+	"ram:ListEntitiesForPolicy": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMListEntitiesForPolicy,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMListEntitiesForPolicy(ctx, c, r.(*RAMListEntitiesForPolicyRequest)))
+		},
+	},
+	"ram:ListTagResources": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMListTagResources,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMListTagResources(ctx, c, r.(*RAMListTagResourcesRequest)))
+		},
+	},
+	"ram:CreateUser": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMCreateUser,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMCreateUser(ctx, c, r.(*RAMCreateUserRequest)))
+		},
+	},
+	"ram:GetUser": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMGetUser,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMGetUser(ctx, c, r.(*RAMGetUserRequest)))
+		},
+	},
+	"ram:UpdateUser": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMUpdateUser,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMUpdateUser(ctx, c, r.(*RAMUpdateUserRequest)))
+		},
+	},
+	"ram:DeleteUser": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMDeleteUser,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMDeleteUser(ctx, c, r.(*RAMDeleteUserRequest)))
+		},
+	},
+	"ram:ListUsers": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMListUsers,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMListUsers(ctx, c, r.(*RAMListUsersRequest)))
+		},
+	},
+	"ram:ListGroupsForUser": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMListGroupsForUser,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMListGroupsForUser(ctx, c, r.(*RAMListGroupsForUserRequest)))
+		},
+	},
+	"ram:GetLoginProfile": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMGetLoginProfile,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMGetLoginProfile(ctx, c, r.(*RAMGetLoginProfileRequest)))
+		},
+	},
+	"ram:DeleteLoginProfile": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMDeleteLoginProfile,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMDeleteLoginProfile(ctx, c, r.(*RAMDeleteLoginProfileRequest)))
+		},
+	},
+	"ram:GetUserMFAInfo": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMGetUserMFAInfo,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMGetUserMFAInfo(ctx, c, r.(*RAMGetUserMFAInfoRequest)))
+		},
+	},
+	"ram:UnbindMFADevice": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRAMUnbindMFADevice,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RAMUnbindMFADevice(ctx, c, r.(*RAMUnbindMFADeviceRequest)))
 		},
 	},
 	"DescribeRegions": {
@@ -1541,4 +1900,41 @@ var unsupportedActions = map[string]bool{
 	"TerminatePhysicalConnection":                       true,
 	"TerminateVirtualBorderRouter":                      true,
 	"UnassociateGlobalAccelerationInstance":             true,
+	"ram:AddUserToGroup":                                true,
+	"ram:AttachPolicyToGroup":                           true,
+	"ram:AttachPolicyToRole":                            true,
+	"ram:BindMFADevice":                                 true,
+	"ram:ChangePassword":                                true,
+	"ram:ClearAccountAlias":                             true,
+	"ram:CreateGroup":                                   true,
+	"ram:CreateLoginProfile":                            true,
+	"ram:CreateRole":                                    true,
+	"ram:CreateVirtualMFADevice":                        true,
+	"ram:DecodeDiagnosticMessage":                       true,
+	"ram:DeleteGroup":                                   true,
+	"ram:DeleteRole":                                    true,
+	"ram:DeleteVirtualMFADevice":                        true,
+	"ram:DetachPolicyFromGroup":                         true,
+	"ram:DetachPolicyFromRole":                          true,
+	"ram:GetAccessKeyLastUsed":                          true,
+	"ram:GetAccountAlias":                               true,
+	"ram:GetGroup":                                      true,
+	"ram:GetPasswordPolicy":                             true,
+	"ram:GetRole":                                       true,
+	"ram:GetSecurityPreference":                         true,
+	"ram:ListGroups":                                    true,
+	"ram:ListPoliciesForGroup":                          true,
+	"ram:ListPoliciesForRole":                           true,
+	"ram:ListRoles":                                     true,
+	"ram:ListUsersForGroup":                             true,
+	"ram:ListVirtualMFADevices":                         true,
+	"ram:RemoveUserFromGroup":                           true,
+	"ram:SetAccountAlias":                               true,
+	"ram:SetPasswordPolicy":                             true,
+	"ram:SetSecurityPreference":                         true,
+	"ram:TagResources":                                  true,
+	"ram:UntagResources":                                true,
+	"ram:UpdateGroup":                                   true,
+	"ram:UpdateLoginProfile":                            true,
+	"ram:UpdateRole":                                    true,
 }

@@ -5,7 +5,7 @@ package aliyun
 // rules are the resources on which the supported actions need a right.
 var rules = map[string]rule{
 	"AddBandwidthPackageIps": {
-		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId"}},
+		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId", false}},
 	},
 	"AddCommonBandwidthPackageIp": {
 		whole: "the documents' table has no row for it",
@@ -14,13 +14,13 @@ var rules = map[string]rule{
 		whole: "of today's clients alone: no document has a rule",
 	},
 	"AllocateEipAddress": {
-		checked: []checked{{"vpc", "eip", ""}},
+		checked: []checked{{"vpc", "eip", "", false}},
 	},
 	"AssociateEipAddress": {
-		checked: []checked{{"vpc", "eip", "AllocationId"}},
+		checked: []checked{{"vpc", "eip", "AllocationId", false}},
 		variants: []variant{
-			{when{"InstanceType", "EcsInstance", false, true}, []checked{{"vpc", "eip", "AllocationId"}, {"ecs", "instance", "InstanceId"}}},
-			{when{"InstanceType", "HaVip", false, false}, []checked{{"vpc", "eip", "AllocationId"}, {"vpc", "havip", "InstanceId"}}},
+			{when{"InstanceType", "EcsInstance", false, true}, []checked{{"vpc", "eip", "AllocationId", false}, {"ecs", "instance", "InstanceId", false}}},
+			{when{"InstanceType", "HaVip", false, false}, []checked{{"vpc", "eip", "AllocationId", false}, {"vpc", "havip", "InstanceId", false}}},
 		},
 	},
 	"AssociateRouteTable": {
@@ -36,28 +36,28 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"CreateBandwidthPackage": {
-		checked: []checked{{"vpc", "bandwidthpackage", ""}},
+		checked: []checked{{"vpc", "bandwidthpackage", "", false}},
 	},
 	"CreateCommonBandwidthPackage": {
 		whole: "the documents' table has no row for it",
 	},
 	"CreateCustomerGateway": {
-		checked: []checked{{"vpc", "customergateway", ""}},
+		checked: []checked{{"vpc", "customergateway", "", false}},
 	},
 	"CreateForwardEntry": {
-		checked: []checked{{"vpc", "forwardtable", "ForwardTableId"}},
+		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
 	},
 	"CreateNatGateway": {
-		checked: []checked{{"vpc", "natgateway", ""}},
+		checked: []checked{{"vpc", "natgateway", "", false}},
 	},
 	"CreateRouteEntry": {
-		checked: []checked{{"vpc", "routetable", "RouteTableId"}},
+		checked: []checked{{"vpc", "routetable", "RouteTableId", false}},
 	},
 	"CreateRouteTable": {
 		whole: "of today's clients alone: no document has a rule",
 	},
 	"CreateSnatEntry": {
-		checked: []checked{{"vpc", "snattable", ""}},
+		checked: []checked{{"vpc", "snattable", "", false}},
 	},
 	"CreateSslVpnClientCert": {
 		whole: "the documents' table has no row for it",
@@ -66,13 +66,13 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"CreateVSwitch": {
-		checked: []checked{{"vpc", "vswitch", ""}, {"vpc", "vpc", "VpcId"}},
+		checked: []checked{{"vpc", "vswitch", "", false}, {"vpc", "vpc", "VpcId", false}},
 	},
 	"CreateVpc": {
-		checked: []checked{{"vpc", "vpc", ""}},
+		checked: []checked{{"vpc", "vpc", "", false}},
 	},
 	"CreateVpnConnection": {
-		checked: []checked{{"vpc", "vpnconnection", ""}},
+		checked: []checked{{"vpc", "vpnconnection", "", false}},
 	},
 	"CreateVpnGateway": {
 		whole: "the documents' table has no row for it",
@@ -84,28 +84,28 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"DeleteBandwidthPackage": {
-		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId"}},
+		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId", false}},
 	},
 	"DeleteCommonBandwidthPackage": {
 		whole: "the documents' table has no row for it",
 	},
 	"DeleteCustomerGateway": {
-		checked: []checked{{"vpc", "customergateway", "CustomerGatewayId"}},
+		checked: []checked{{"vpc", "customergateway", "CustomerGatewayId", false}},
 	},
 	"DeleteForwardEntry": {
-		checked: []checked{{"vpc", "forwardtable", "ForwardTableId"}},
+		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
 	},
 	"DeleteNatGateway": {
-		checked: []checked{{"vpc", "natgateway", "NatGatewayId"}},
+		checked: []checked{{"vpc", "natgateway", "NatGatewayId", false}},
 	},
 	"DeleteRouteEntry": {
-		checked: []checked{{"vpc", "routetable", "RouteTableId"}},
+		checked: []checked{{"vpc", "routetable", "RouteTableId", false}},
 	},
 	"DeleteRouteTable": {
 		whole: "of today's clients alone: no document has a rule",
 	},
 	"DeleteSnatEntry": {
-		checked: []checked{{"vpc", "snattable", "SnatTableId"}},
+		checked: []checked{{"vpc", "snattable", "SnatTableId", false}},
 	},
 	"DeleteSslVpnClientCert": {
 		whole: "the documents' table has no row for it",
@@ -114,16 +114,16 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"DeleteVSwitch": {
-		checked: []checked{{"vpc", "vswitch", "VSwitchId"}},
+		checked: []checked{{"vpc", "vswitch", "VSwitchId", false}},
 	},
 	"DeleteVpc": {
-		checked: []checked{{"vpc", "vpc", "VpcId"}},
+		checked: []checked{{"vpc", "vpc", "VpcId", false}},
 	},
 	"DeleteVpnConnection": {
-		checked: []checked{{"vpc", "vpnconnection", "VpnConnectionId"}},
+		checked: []checked{{"vpc", "vpnconnection", "VpnConnectionId", false}},
 	},
 	"DeleteVpnGateway": {
-		checked: []checked{{"vpc", "vpngateway", "VpnGatewayId"}},
+		checked: []checked{{"vpc", "vpngateway", "VpnGatewayId", false}},
 	},
 	"DeleteVpnPbrRouteEntry": {
 		whole: "the documents' table has no row for it",
@@ -142,35 +142,35 @@ var rules = map[string]rule{
 	},
 	"DescribeBandwidthPackages": {
 		variants: []variant{
-			{when{"BandwidthPackageId", "", true, false}, []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId"}}},
-			{when{"BandwidthPackageId", "", false, true}, []checked{{"vpc", "bandwidthpackage", ""}}},
+			{when{"BandwidthPackageId", "", true, false}, []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId", false}}},
+			{when{"BandwidthPackageId", "", false, true}, []checked{{"vpc", "bandwidthpackage", "", false}}},
 		},
 	},
 	"DescribeCommonBandwidthPackages": {
 		whole: "the documents' table has no row for it",
 	},
 	"DescribeCustomerGateway": {
-		checked: []checked{{"vpc", "customergateway", "CustomerGatewayId"}},
+		checked: []checked{{"vpc", "customergateway", "CustomerGatewayId", false}},
 	},
 	"DescribeCustomerGateways": {
-		checked: []checked{{"vpc", "customergateway", ""}},
+		checked: []checked{{"vpc", "customergateway", "", false}},
 	},
 	"DescribeEipAddresses": {
-		checked: []checked{{"vpc", "eip", ""}},
+		checked: []checked{{"vpc", "eip", "", false}},
 	},
 	"DescribeEipMonitorData": {
-		checked: []checked{{"vpc", "eip", "AllocationId"}},
+		checked: []checked{{"vpc", "eip", "AllocationId", false}},
 	},
 	"DescribeForwardTableEntries": {
-		checked: []checked{{"vpc", "forwardtable", "ForwardTableId"}},
+		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
 	},
 	"DescribeHighDefinitionMonitorLogAttribute": {
 		whole: "of today's clients alone: no document has a rule",
 	},
 	"DescribeNatGateways": {
 		variants: []variant{
-			{when{"NatGatewayId", "", true, false}, []checked{{"vpc", "natgateway", "NatGatewayId"}}},
-			{when{"NatGatewayId", "", false, true}, []checked{{"vpc", "natgateway", ""}}},
+			{when{"NatGatewayId", "", true, false}, []checked{{"vpc", "natgateway", "NatGatewayId", false}}},
+			{when{"NatGatewayId", "", false, true}, []checked{{"vpc", "natgateway", "", false}}},
 		},
 	},
 	"DescribeRegions": {
@@ -183,13 +183,13 @@ var rules = map[string]rule{
 		whole: "of today's clients alone: no document has a rule",
 	},
 	"DescribeRouteTables": {
-		checked: []checked{{"vpc", "routetable", ""}},
+		checked: []checked{{"vpc", "routetable", "", false}},
 		keys: []keyRule{
-			{when{"VRouterId", "", true, false}, "vpc:vrouter", checked{"vpc", "vrouter", "VRouterId"}, ""},
+			{when{"VRouterId", "", true, false}, "vpc:vrouter", checked{"vpc", "vrouter", "VRouterId", false}, ""},
 		},
 	},
 	"DescribeSnatTableEntries": {
-		checked: []checked{{"vpc", "snattable", "SnatTableId"}},
+		checked: []checked{{"vpc", "snattable", "SnatTableId", false}},
 	},
 	"DescribeSslVpnClientCert": {
 		whole: "of today's clients alone: no document has a rule",
@@ -201,38 +201,38 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"DescribeVRouters": {
-		checked: []checked{{"vpc", "vrouter", ""}},
+		checked: []checked{{"vpc", "vrouter", "", false}},
 		keys: []keyRule{
-			{when{"VRouterId", "", true, false}, "vpc:vpc", checked{"vpc", "vpc", "VRouterId"}, "vrouter"},
-			{when{"VRouterId", "", false, true}, "vpc:vpc", checked{"vpc", "vpc", ""}, ""},
+			{when{"VRouterId", "", true, false}, "vpc:vpc", checked{"vpc", "vpc", "VRouterId", false}, "vrouter"},
+			{when{"VRouterId", "", false, true}, "vpc:vpc", checked{"vpc", "vpc", "", false}, ""},
 		},
 	},
 	"DescribeVSwitchAttributes": {
 		whole: "of today's clients alone: no document has a rule",
 	},
 	"DescribeVSwitches": {
-		checked: []checked{{"vpc", "vswitch", ""}},
+		checked: []checked{{"vpc", "vswitch", "", false}},
 		keys: []keyRule{
-			{when{"VpcId", "", true, false}, "vpc:vpc", checked{"vpc", "vpc", "VpcId"}, ""},
+			{when{"VpcId", "", true, false}, "vpc:vpc", checked{"vpc", "vpc", "VpcId", false}, ""},
 		},
 	},
 	"DescribeVpcAttribute": {
 		whole: "of today's clients alone: no document has a rule",
 	},
 	"DescribeVpcs": {
-		checked: []checked{{"vpc", "vpc", ""}},
+		checked: []checked{{"vpc", "vpc", "", false}},
 	},
 	"DescribeVpnConnection": {
-		checked: []checked{{"vpc", "vpnconnection", "VpnConnectionId"}},
+		checked: []checked{{"vpc", "vpnconnection", "VpnConnectionId", false}},
 	},
 	"DescribeVpnConnections": {
-		checked: []checked{{"vpc", "vpnconnection", ""}},
+		checked: []checked{{"vpc", "vpnconnection", "", false}},
 	},
 	"DescribeVpnGateway": {
-		checked: []checked{{"vpc", "vpngateway", "VpnGatewayId"}},
+		checked: []checked{{"vpc", "vpngateway", "VpnGatewayId", false}},
 	},
 	"DescribeVpnGateways": {
-		checked: []checked{{"vpc", "vpngateway", ""}},
+		checked: []checked{{"vpc", "vpngateway", "", false}},
 	},
 	"DescribeVpnPbrRouteEntries": {
 		whole: "the documents' table has no row for it",
@@ -247,7 +247,7 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"DownloadVpnConnectionConfig": {
-		checked: []checked{{"vpc", "vpnconnection", "VpnConnectionId"}},
+		checked: []checked{{"vpc", "vpnconnection", "VpnConnectionId", false}},
 	},
 	"GetNatGatewayAttribute": {
 		whole: "the documents' table has no row for it",
@@ -262,10 +262,10 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"ModifyBandwidthPackageAttribute": {
-		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId"}},
+		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId", false}},
 	},
 	"ModifyBandwidthPackageSpec": {
-		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId"}},
+		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId", false}},
 	},
 	"ModifyCommonBandwidthPackageAttribute": {
 		whole: "the documents' table has no row for it",
@@ -277,22 +277,22 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"ModifyCustomerGatewayAttribute": {
-		checked: []checked{{"vpc", "customergateway", "CustomerGatewayId"}},
+		checked: []checked{{"vpc", "customergateway", "CustomerGatewayId", false}},
 	},
 	"ModifyEipAddressAttribute": {
-		checked: []checked{{"vpc", "eip", "AllocationId"}},
+		checked: []checked{{"vpc", "eip", "AllocationId", false}},
 	},
 	"ModifyEipForwardMode": {
 		whole: "of today's clients alone: no document has a rule",
 	},
 	"ModifyForwardEntry": {
-		checked: []checked{{"vpc", "forwardtable", "ForwardTableId"}},
+		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
 	},
 	"ModifyNatGatewayAttribute": {
-		checked: []checked{{"vpc", "natgateway", "NatGatewayId"}},
+		checked: []checked{{"vpc", "natgateway", "NatGatewayId", false}},
 	},
 	"ModifyNatGatewaySpec": {
-		checked: []checked{{"vpc", "natgateway", "NatGatewayId"}},
+		checked: []checked{{"vpc", "natgateway", "NatGatewayId", false}},
 	},
 	"ModifyRouteEntry": {
 		whole: "of today's clients alone: no document has a rule",
@@ -301,7 +301,7 @@ var rules = map[string]rule{
 		whole: "of today's clients alone: no document has a rule",
 	},
 	"ModifySnatEntry": {
-		checked: []checked{{"vpc", "snattable", "SnatTableId"}},
+		checked: []checked{{"vpc", "snattable", "SnatTableId", false}},
 	},
 	"ModifySslVpnClientCert": {
 		whole: "the documents' table has no row for it",
@@ -310,19 +310,19 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"ModifyVRouterAttribute": {
-		checked: []checked{{"vpc", "vrouter", "VRouterId"}},
+		checked: []checked{{"vpc", "vrouter", "VRouterId", false}},
 	},
 	"ModifyVSwitchAttribute": {
-		checked: []checked{{"vpc", "vswitch", "VSwitchId"}},
+		checked: []checked{{"vpc", "vswitch", "VSwitchId", false}},
 	},
 	"ModifyVpcAttribute": {
-		checked: []checked{{"vpc", "vpc", "VpcId"}},
+		checked: []checked{{"vpc", "vpc", "VpcId", false}},
 	},
 	"ModifyVpnConnectionAttribute": {
-		checked: []checked{{"vpc", "vpnconnection", "VpnConnectionId"}},
+		checked: []checked{{"vpc", "vpnconnection", "VpnConnectionId", false}},
 	},
 	"ModifyVpnGatewayAttribute": {
-		checked: []checked{{"vpc", "vpngateway", "VpnGatewayId"}},
+		checked: []checked{{"vpc", "vpngateway", "VpnGatewayId", false}},
 	},
 	"ModifyVpnPbrRouteEntryWeight": {
 		whole: "the documents' table has no row for it",
@@ -343,10 +343,10 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"ReleaseEipAddress": {
-		checked: []checked{{"vpc", "eip", "AllocationId"}},
+		checked: []checked{{"vpc", "eip", "AllocationId", false}},
 	},
 	"RemoveBandwidthPackageIps": {
-		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId"}},
+		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId", false}},
 	},
 	"RemoveCommonBandwidthPackageIp": {
 		whole: "the documents' table has no row for it",
@@ -358,10 +358,10 @@ var rules = map[string]rule{
 		whole: "the documents' table has no row for it",
 	},
 	"UnassociateEipAddress": {
-		checked: []checked{{"vpc", "eip", "AllocationId"}},
+		checked: []checked{{"vpc", "eip", "AllocationId", false}},
 		variants: []variant{
-			{when{"InstanceType", "EcsInstance", false, true}, []checked{{"vpc", "eip", "AllocationId"}, {"ecs", "instance", "InstanceId"}}},
-			{when{"InstanceType", "HaVip", false, false}, []checked{{"vpc", "eip", "AllocationId"}, {"vpc", "havip", "InstanceId"}}},
+			{when{"InstanceType", "EcsInstance", false, true}, []checked{{"vpc", "eip", "AllocationId", false}, {"ecs", "instance", "InstanceId", false}}},
+			{when{"InstanceType", "HaVip", false, false}, []checked{{"vpc", "eip", "AllocationId", false}, {"vpc", "havip", "InstanceId", false}}},
 		},
 	},
 	"UnassociateRouteTable": {
@@ -375,5 +375,113 @@ var rules = map[string]rule{
 	},
 	"UpdateNatGatewayNatType": {
 		whole: "of today's clients alone: no document has a rule",
+	},
+	"ram:AttachPolicyToUser": {
+		checked: []checked{{"ram", "user", "UserName", false}, {"ram", "policy", "PolicyName", false}},
+		variants: []variant{
+			{when{"PolicyType", "System", false, false}, []checked{{"ram", "user", "UserName", false}, {"ram", "policy", "PolicyName", true}}},
+		},
+	},
+	"ram:CreateAccessKey": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:CreatePolicy": {
+		checked: []checked{{"ram", "policy", "", false}},
+	},
+	"ram:CreatePolicyVersion": {
+		checked: []checked{{"ram", "policy", "PolicyName", false}},
+	},
+	"ram:CreateUser": {
+		checked: []checked{{"ram", "user", "", false}},
+	},
+	"ram:DeleteAccessKey": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:DeleteLoginProfile": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:DeletePolicy": {
+		checked: []checked{{"ram", "policy", "PolicyName", false}},
+	},
+	"ram:DeletePolicyVersion": {
+		checked: []checked{{"ram", "policy", "PolicyName", false}},
+	},
+	"ram:DeleteUser": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:DetachPolicyFromUser": {
+		checked: []checked{{"ram", "user", "UserName", false}, {"ram", "policy", "PolicyName", false}},
+		variants: []variant{
+			{when{"PolicyType", "System", false, false}, []checked{{"ram", "user", "UserName", false}, {"ram", "policy", "PolicyName", true}}},
+		},
+	},
+	"ram:GetLoginProfile": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:GetPolicy": {
+		checked: []checked{{"ram", "policy", "PolicyName", false}},
+		variants: []variant{
+			{when{"PolicyType", "System", false, false}, []checked{{"ram", "policy", "PolicyName", true}}},
+		},
+	},
+	"ram:GetPolicyVersion": {
+		checked: []checked{{"ram", "policy", "PolicyName", false}},
+		variants: []variant{
+			{when{"PolicyType", "System", false, false}, []checked{{"ram", "policy", "PolicyName", true}}},
+		},
+	},
+	"ram:GetUser": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:GetUserMFAInfo": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:ListAccessKeys": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:ListEntitiesForPolicy": {
+		checked: []checked{{"ram", "policy", "PolicyName", false}},
+		variants: []variant{
+			{when{"PolicyType", "System", false, false}, []checked{{"ram", "policy", "PolicyName", true}}},
+		},
+	},
+	"ram:ListGroupsForUser": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:ListPolicies": {
+		checked: []checked{{"ram", "policy", "", false}},
+	},
+	"ram:ListPoliciesForUser": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:ListPolicyVersions": {
+		checked: []checked{{"ram", "policy", "PolicyName", false}},
+		variants: []variant{
+			{when{"PolicyType", "System", false, false}, []checked{{"ram", "policy", "PolicyName", true}}},
+		},
+	},
+	"ram:ListTagResources": {
+		whole: "it is younger than the table of RAM's own actions",
+	},
+	"ram:ListUsers": {
+		checked: []checked{{"ram", "user", "", false}},
+	},
+	"ram:SetDefaultPolicyVersion": {
+		checked: []checked{{"ram", "policy", "PolicyName", false}},
+	},
+	"ram:UnbindMFADevice": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:UpdateAccessKey": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+	},
+	"ram:UpdatePolicyDescription": {
+		checked: []checked{{"ram", "policy", "PolicyName", false}},
+	},
+	"ram:UpdateUser": {
+		checked: []checked{{"ram", "user", "UserName", false}},
+		variants: []variant{
+			{when{"NewUserName", "", true, false}, []checked{{"ram", "user", "UserName", false}, {"ram", "user", "NewUserName", false}}},
+		},
 	},
 }

@@ -504,6 +504,190 @@ var recordables = map[string]recordable{
 			{"ClientToken", false, nil},
 		},
 	},
+	"ram:CreateAccessKey": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+		},
+		elements: []string{"AccessKey.AccessKeyId", "AccessKey.Status", "AccessKey.CreateDate"},
+	},
+	"ram:UpdateAccessKey": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+			{"UserAccessKeyId", false, nil},
+			{"Status", false, nil},
+		},
+	},
+	"ram:DeleteAccessKey": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+			{"UserAccessKeyId", false, nil},
+		},
+	},
+	"ram:ListAccessKeys": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+		},
+	},
+	"ram:CreatePolicy": {
+		parameters: []recordableParameter{
+			{"PolicyName", false, nil},
+			{"PolicyDocument", false, nil},
+			{"Description", false, nil},
+		},
+		elements: []string{"Policy.PolicyName", "Policy.PolicyType", "Policy.Description", "Policy.DefaultVersion", "Policy.CreateDate", "Policy.UpdateDate", "Policy.AttachmentCount"},
+	},
+	"ram:GetPolicy": {
+		parameters: []recordableParameter{
+			{"PolicyType", false, nil},
+			{"PolicyName", false, nil},
+		},
+	},
+	"ram:UpdatePolicyDescription": {
+		parameters: []recordableParameter{
+			{"PolicyName", false, nil},
+			{"NewDescription", false, nil},
+		},
+		elements: []string{"Policy.PolicyName", "Policy.PolicyType", "Policy.Description", "Policy.DefaultVersion", "Policy.CreateDate", "Policy.UpdateDate", "Policy.AttachmentCount"},
+	},
+	"ram:DeletePolicy": {
+		parameters: []recordableParameter{
+			{"PolicyName", false, nil},
+			{"CascadingDelete", false, nil},
+		},
+	},
+	"ram:ListPolicies": {
+		parameters: []recordableParameter{
+			{"PolicyType", false, nil},
+			{"Marker", false, nil},
+			{"MaxItems", false, nil},
+		},
+	},
+	"ram:CreatePolicyVersion": {
+		parameters: []recordableParameter{
+			{"PolicyName", false, nil},
+			{"PolicyDocument", false, nil},
+			{"SetAsDefault", false, nil},
+			{"RotateStrategy", false, nil},
+		},
+		elements: []string{"PolicyVersion.VersionId", "PolicyVersion.IsDefaultVersion", "PolicyVersion.CreateDate", "PolicyVersion.PolicyDocument"},
+	},
+	"ram:GetPolicyVersion": {
+		parameters: []recordableParameter{
+			{"PolicyType", false, nil},
+			{"PolicyName", false, nil},
+			{"VersionId", false, nil},
+		},
+	},
+	"ram:DeletePolicyVersion": {
+		parameters: []recordableParameter{
+			{"PolicyName", false, nil},
+			{"VersionId", false, nil},
+		},
+	},
+	"ram:SetDefaultPolicyVersion": {
+		parameters: []recordableParameter{
+			{"PolicyName", false, nil},
+			{"VersionId", false, nil},
+		},
+	},
+	"ram:ListPolicyVersions": {
+		parameters: []recordableParameter{
+			{"PolicyType", false, nil},
+			{"PolicyName", false, nil},
+		},
+	},
+	"ram:AttachPolicyToUser": {
+		parameters: []recordableParameter{
+			{"PolicyType", false, nil},
+			{"PolicyName", false, nil},
+			{"UserName", false, nil},
+		},
+	},
+	"ram:DetachPolicyFromUser": {
+		parameters: []recordableParameter{
+			{"PolicyType", false, nil},
+			{"PolicyName", false, nil},
+			{"UserName", false, nil},
+		},
+	},
+	"ram:ListPoliciesForUser": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+		},
+	},
+	"ram:ListEntitiesForPolicy": {
+		parameters: []recordableParameter{
+			{"PolicyType", false, nil},
+			{"PolicyName", false, nil},
+		},
+	},
+	"ram:ListTagResources": {
+		parameters: []recordableParameter{
+			{"ResourceType", false, nil},
+		},
+	},
+	"ram:CreateUser": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+			{"DisplayName", false, nil},
+			{"MobilePhone", false, nil},
+			{"Email", false, nil},
+			{"Comments", false, nil},
+		},
+		elements: []string{"User.UserId", "User.UserName", "User.DisplayName", "User.MobilePhone", "User.Email", "User.Comments", "User.CreateDate", "User.UpdateDate"},
+	},
+	"ram:GetUser": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+		},
+	},
+	"ram:UpdateUser": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+			{"NewUserName", false, nil},
+			{"NewDisplayName", false, nil},
+			{"NewMobilePhone", false, nil},
+			{"NewEmail", false, nil},
+			{"NewComments", false, nil},
+		},
+		elements: []string{"User.UserId", "User.UserName", "User.DisplayName", "User.MobilePhone", "User.Email", "User.Comments", "User.CreateDate", "User.UpdateDate"},
+	},
+	"ram:DeleteUser": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+		},
+	},
+	"ram:ListUsers": {
+		parameters: []recordableParameter{
+			{"Marker", false, nil},
+			{"MaxItems", false, nil},
+		},
+	},
+	"ram:ListGroupsForUser": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+		},
+	},
+	"ram:GetLoginProfile": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+		},
+	},
+	"ram:DeleteLoginProfile": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+		},
+	},
+	"ram:GetUserMFAInfo": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+		},
+	},
+	"ram:UnbindMFADevice": {
+		parameters: []recordableParameter{
+			{"UserName", false, nil},
+		},
+	},
 	"DescribeRegions": {
 		parameters: []recordableParameter{},
 	},

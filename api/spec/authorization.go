@@ -48,9 +48,10 @@ type ConditionRule struct {
 }
 
 // Pattern is one resource of a rule, in its parts:
-// acs:<service>:$regionid:$accountid:<type>/<variable, or *>.
+// acs:<service>:<$regionid, or *>:<$accountid, or system>:<type>/<variable, or *>.
 type Pattern struct {
 	Service   string
+	System    bool // it is the system's, and no account's
 	Type      string
 	Parameter string // that has the id; empty: all, written *
 }
@@ -58,14 +59,18 @@ type Pattern struct {
 // Pattern reads a resource that a rule of an action checks.
 func (r *Rule) Pattern(a *Action, text string) (p Pattern, err error) {
 	fields := strings.SplitN(text, ":", 5)
-	if len(fields) != 5 || fields[0] != "acs" || fields[2] != "$regionid" || fields[3] != "$accountid" {
-		return p, fmt.Errorf("%s is not acs:<service>:$regionid:$accountid:<type>/<id>", text)
+	region := "$regionid"
+	if a.Service != "" {
+		region = "*" // what such a service keeps is in no region
+	}
+	if len(fields) != 5 || fields[0] != "acs" || fields[2] != region || fields[3] != "$accountid" && fields[3] != "system" {
+		return p, fmt.Errorf("%s is not acs:<service>:%s:<$accountid, or system>:<type>/<id>", text, region)
 	}
 	kind, id, ok := strings.Cut(fields[4], "/")
 	if !ok {
 		return p, fmt.Errorf("%s has no id", text)
 	}
-	p = Pattern{Service: fields[1], Type: kind}
+	p = Pattern{Service: fields[1], System: fields[3] == "system", Type: kind}
 	if id == "*" {
 		return p, nil
 	}
@@ -87,13 +92,13 @@ func (f *Family) checkAuthorization() error {
 		return nil
 	}
 	for _, a := range f.Actions() {
-		_, ruled := f.Authorization.Rules[a.Name]
-		_, full := f.Authorization.FullAccess[a.Name]
+		_, ruled := f.Authorization.Rules[a.Key()]
+		_, full := f.Authorization.FullAccess[a.Key()]
 		switch {
 		case a.Supported() && !ruled && !full:
-			return fmt.Errorf("action %s: ram.json has no rule for it; write its documented one, or why there is none under full_access", a.Name)
+			return fmt.Errorf("action %s: ram.json has no rule for it; write its documented one, or why there is none under full_access", a.Key())
 		case ruled && full:
-			return fmt.Errorf("action %s: ram.json has a rule for it, and says that it needs full access", a.Name)
+			return fmt.Errorf("action %s: ram.json has a rule for it, and says that it needs full access", a.Key())
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Authorization.FullAccess)) {

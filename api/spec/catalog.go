@@ -27,16 +27,26 @@ type Family struct {
 	Groups        []*Group       // sorted by name
 	CommonErrors  []Error        // errors that every action may answer
 	Wire          *Wire          // nil where nothing is generated yet
+	Services      []Service      // others than the family's own, whose actions are written in the same way
 	Exclusions                   // of all actions; a member without a dot is meant wherever it stands
 	Authorization *Authorization // nil: the family has none yet
 	types         map[string]*Type
-	actions       map[string]*Action
+	actions       map[string]*Action // by Key
+}
+
+// Service is a service whose actions are spoken in a family beside the family's own, told
+// apart by their version.
+type Service struct {
+	Code    string // ram
+	Version string `json:"version"`
+	Title   string `json:"title"`
 }
 
 // Group is the content of one file: actions that belong together.
 type Group struct {
 	Family  string
 	Name    string
+	Service string    // code of the service whose they are; empty: the family's own
 	Actions []*Action // in the order of the file
 }
 
@@ -44,6 +54,7 @@ type Group struct {
 type Action struct {
 	Family     string
 	Group      string
+	Service    string // as the group's
 	Name       string
 	Summary    string
 	State      string // Supported, or empty: not yet
@@ -156,29 +167,48 @@ type Field struct {
 // Family returns the family of that name, or nil.
 func (c *Catalog) Family(name string) *Family { return c.Families[name] }
 
-// Action returns the action of that name, or nil. Names are matched exactly.
-func (f *Family) Action(name string) *Action { return f.actions[name] }
+// Action returns the action of that key, or nil. Keys are matched exactly.
+func (f *Family) Action(key string) *Action { return f.actions[key] }
 
-// Find returns the action whose name matches without regard to case, or nil.
-func (f *Family) Find(name string) *Action {
-	if a := f.actions[name]; a != nil {
+// Key is what the action is known by in its family: its name, and in front of it, with a
+// colon, the service, where that is not the family's own: ram:CreateUser.
+func (a *Action) Key() string {
+	if a.Service == "" {
+		return a.Name
+	}
+	return a.Service + ":" + a.Name
+}
+
+// Service returns the service of that code; false: the family has none.
+func (f *Family) Service(code string) (Service, bool) {
+	for _, s := range f.Services {
+		if s.Code == code {
+			return s, true
+		}
+	}
+	return Service{}, false
+}
+
+// Find returns the action whose key matches without regard to case, or nil.
+func (f *Family) Find(key string) *Action {
+	if a := f.actions[key]; a != nil {
 		return a
 	}
-	for n, a := range f.actions {
-		if strings.EqualFold(n, name) {
+	for k, a := range f.actions {
+		if strings.EqualFold(k, key) {
 			return a
 		}
 	}
 	return nil
 }
 
-// Actions returns all actions of the family, sorted by name.
+// Actions returns all actions of the family, sorted by key.
 func (f *Family) Actions() []*Action {
 	out := make([]*Action, 0, len(f.actions))
 	for _, a := range f.actions {
 		out = append(out, a)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	sort.Slice(out, func(i, j int) bool { return out[i].Key() < out[j].Key() })
 	return out
 }
 

@@ -11,7 +11,7 @@ import (
 
 // formats are the values of the key "format".
 var formats = set("ipv4", "cidr", "cidr-list", "ip-list", "port", "port-range", "name", "description",
-	"id", "iso8601", "epoch-ms", "epoch-s", "json", "client-token", "tag", "resource-group", "printable", "ike-id")
+	"id", "iso8601", "epoch-ms", "epoch-s", "json", "client-token", "tag", "resource-group", "printable", "ike-id", "text")
 
 // fieldKeys are the keys that a field may carry, with the JSON type of each.
 var fieldKeys = map[string]string{
@@ -141,10 +141,11 @@ func (c *checker) file(name string, d map[string]any) {
 				c.bad("%s: error without code", w)
 			}
 		}
-		if other, ok := c.actions[family+"/"+a]; ok {
+		key := fmt.Sprintf("%s/%v:%s", family, d["service"], a)
+		if other, ok := c.actions[key]; ok {
 			c.bad("%s: stands in %s too", w, other)
 		}
-		c.actions[family+"/"+a] = name
+		c.actions[key] = name
 	}
 }
 

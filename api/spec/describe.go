@@ -33,7 +33,7 @@ func describe(w io.Writer, a *Action) error {
 	if a.Supported() {
 		state = Supported
 	}
-	fmt.Fprintf(out, "%s (%s, %s): %s\n%s\n", a.Name, a.Family, a.Group, state, a.Summary)
+	fmt.Fprintf(out, "%s (%s, %s): %s\n%s\n", a.Key(), a.Family, a.Group, state, a.Summary)
 
 	fmt.Fprint(out, "\nParameters:\n")
 	if len(a.Request) == 0 {

@@ -47,6 +47,9 @@ func LoadFS(fsys fs.FS) (*Catalog, error) {
 		}
 	}
 	for _, f := range c.Families {
+		if err := f.checkServices(); err != nil {
+			return nil, fmt.Errorf("catalog family %s: %w", f.Name, err)
+		}
 		if err := f.resolve(); err != nil {
 			return nil, fmt.Errorf("catalog family %s: %w", f.Name, err)
 		}
@@ -60,13 +63,15 @@ func LoadFS(fsys fs.FS) (*Catalog, error) {
 
 // file is one catalog file as it is written.
 type file struct {
-	Family        string         `json:"family"`
-	Group         string         `json:"group"`
-	Actions       rawActions     `json:"actions"`
-	Types         ordered[Type]  `json:"types"`
-	CommonErrors  []Error        `json:"common_errors"`
-	Wire          *Wire          `json:"wire"`
-	Authorization *Authorization `json:"authorization"`
+	Family        string           `json:"family"`
+	Group         string           `json:"group"`
+	Service       string           `json:"service"`
+	Services      ordered[Service] `json:"services"`
+	Actions       rawActions       `json:"actions"`
+	Types         ordered[Type]    `json:"types"`
+	CommonErrors  []Error          `json:"common_errors"`
+	Wire          *Wire            `json:"wire"`
+	Authorization *Authorization   `json:"authorization"`
 	rawExclusions
 }
 
@@ -109,6 +114,10 @@ func (c *Catalog) add(family string, text []byte) error {
 	if d.Authorization != nil {
 		f.Authorization = d.Authorization
 	}
+	for _, s := range d.Services {
+		s.value.Code = s.name
+		f.Services = append(f.Services, *s.value)
+	}
 	e := d.exclusions()
 	f.Unserved = append(f.Unserved, e.Unserved...)
 	f.Ignored = append(f.Ignored, e.Ignored...)
@@ -123,22 +132,46 @@ func (c *Catalog) add(family string, text []byte) error {
 	if len(d.Actions) == 0 {
 		return nil
 	}
-	g := &Group{Family: family, Name: d.Group}
+	g := &Group{Family: family, Name: d.Group, Service: d.Service}
 	for _, a := range d.Actions {
-		if f.actions[a.name] != nil {
-			return fmt.Errorf("action %s stands twice in the family", a.name)
-		}
 		v := a.value
 		x := &Action{
-			Family: family, Group: d.Group, Name: a.name, Summary: v.Summary, State: v.State,
+			Family: family, Group: d.Group, Service: d.Service, Name: a.name, Summary: v.Summary, State: v.State,
 			Source: v.Source, Request: v.Request, Response: v.Response, Errors: v.Errors,
 			Rules: v.Rules, States: v.States, DocDefects: v.DocDefects,
 			Extension: v.Extension, Exclusions: v.exclusions(),
 		}
-		f.actions[a.name] = x
+		if f.actions[x.Key()] != nil {
+			return fmt.Errorf("action %s stands twice in the family", x.Key())
+		}
+		f.actions[x.Key()] = x
 		g.Actions = append(g.Actions, x)
 	}
 	f.Groups = append(f.Groups, g)
+	return nil
+}
+
+// checkServices refuses a group of a service that the family does not have, and services
+// that could not be told apart.
+func (f *Family) checkServices() error {
+	versions := map[string]string{}
+	if f.Wire != nil {
+		versions[f.Wire.Version] = "the family's own"
+	}
+	for _, s := range f.Services {
+		if s.Version == "" || s.Title == "" {
+			return fmt.Errorf("service %s has no version, or no title", s.Code)
+		}
+		if other := versions[s.Version]; other != "" {
+			return fmt.Errorf("service %s has the version %s, which is that of %s", s.Code, s.Version, other)
+		}
+		versions[s.Version] = s.Code
+	}
+	for _, g := range f.Groups {
+		if _, ok := f.Service(g.Service); g.Service != "" && !ok {
+			return fmt.Errorf("group %s is of the service %s, which services does not have", g.Name, g.Service)
+		}
+	}
 	return nil
 }
 

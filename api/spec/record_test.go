@@ -13,7 +13,7 @@ var secretive = regexp.MustCompile(`(?i)psk|secret|passw|pwd|private_?key|pre_?s
 // harmless are names that sound so, and are none: what follows the last dot, or all of a
 // name.
 var harmless = []string{
-	"ClientToken", "NextToken", "OrderKey", "Key", "TagKey", "TagKey.N", "AccessKeyId", "UserAccessKeyId", "IkeAuthAlg", "IpsecAuthAlg",
+	"ClientToken", "NextToken", "OrderKey", "Key", "TagKey", "TagKey.N", "AccessKeyId", "UserAccessKeyId", "AccessKey", "AccessKeys", "IkeAuthAlg", "IpsecAuthAlg",
 	"PropoAuthenAlgorithm", "propoAuthenAlgorithm", "SignatureNonce", "SignatureMethod", "SignatureVersion", "SslVpnClientCertId", "SslVpnClientCertificateKeys",
 	"CaCert", "ClientCert", "EnableMultiFactorAuth",
 }

@@ -27,7 +27,7 @@ func TestCatalogIsComplete(t *testing.T) {
 	for family, want := range map[string]int{Aliyun: 121, Tencent3: 87, Tencent2: 140} {
 		got := 0
 		for _, a := range c.Family(family).Actions() {
-			if !a.Extension {
+			if !a.Extension && a.Service == "" {
 				got++
 			}
 		}
@@ -40,6 +40,37 @@ func TestCatalogIsComplete(t *testing.T) {
 			if a.Summary == "" || len(a.Source) == 0 || a.Group == "" || a.Family != f.Name {
 				t.Errorf("%s %s lacks its summary, source, group or family", f.Name, a.Name)
 			}
+		}
+	}
+}
+
+// TestServices: actions of another service are counted, found and written apart.
+func TestServices(t *testing.T) {
+	f := load(t).Family(Aliyun)
+	n := 0
+	for _, a := range f.Actions() {
+		if a.Service == "ram" {
+			n++
+		}
+	}
+	if s, ok := f.Service("ram"); n != 66 || !ok || s.Version != "2015-05-01" {
+		t.Errorf("%d actions of RAM, %+v", n, s)
+	}
+	own, other := f.Find("ListTagResources"), f.Find("RAM:listtagresources")
+	if own == nil || other == nil || own.Key() != "ListTagResources" || other.Key() != "ram:ListTagResources" {
+		t.Errorf("%+v, %+v", own, other)
+	}
+	if f.Find("CreateUser") != nil {
+		t.Error("an action of another service is found as one of the family's own")
+	}
+	action := `{"source":[{"document":"d"}],"summary":"s","request":{},"response":{},"errors":[]}`
+	for text, want := range map[string]string{
+		`{"family":"x","group":"a","service":"none","actions":{"A":` + action + `}}`:                              "services does not have",
+		`{"family":"x","group":"a","services":{"s":{"version":"1"}},"actions":{}}`:                                "no title",
+		`{"family":"x","group":"a","services":{"s":{"version":"1","title":"S"},"r":{"version":"1","title":"R"}}}`: "which is that of s",
+	} {
+		if _, err := LoadFS(fstest.MapFS{"x/a.json": {Data: []byte(text)}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }

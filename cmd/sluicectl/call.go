@@ -138,7 +138,7 @@ func call(ctx context.Context, out io.Writer, f *callFlags, name string, params 
 		return err
 	}
 	if action != nil {
-		name = action.Name
+		name = action.Key()
 		if _, given := params["RegionId"]; !given && action.Request.Get("RegionId") != nil {
 			params["RegionId"] = p.Region
 		}
@@ -195,7 +195,7 @@ func checkCall(name string, params map[string]string, force bool) (*spec.Action,
 	for given := range params {
 		if !knows(action, given) {
 			return nil, usagef("%s has no parameter %s; see: sluicectl describe %[1]s, or send it anyway with --force%[3]s",
-				action.Name, given, didYouMean(given, parameterNames(action)))
+				action.Key(), given, didYouMean(given, parameterNames(action)))
 		}
 	}
 	return action, nil
@@ -209,7 +209,7 @@ func unknownAction(catalog *spec.Catalog, name string) string {
 	}
 	var names []string
 	for _, a := range catalog.Family(spec.Aliyun).Actions() {
-		names = append(names, a.Name)
+		names = append(names, a.Key())
 	}
 	return fmt.Sprintf("there is no action %s; see: sluicectl actions%s", name, didYouMean(name, names))
 }

@@ -21,7 +21,7 @@ func completeActions(_ *cobra.Command, args []string, _ string) ([]string, cobra
 	}
 	var out []string
 	for _, a := range catalog.Family(spec.Aliyun).Actions() {
-		out = append(out, cobra.CompletionWithDesc(a.Name, a.Summary))
+		out = append(out, cobra.CompletionWithDesc(a.Key(), a.Summary))
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
 }

@@ -85,7 +85,7 @@ func newActions() *cobra.Command {
 						state = spec.Supported
 					}
 					if !supported || a.Supported() {
-						fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", f, a.Group, a.Name, state)
+						fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", f, a.Group, a.Key(), state)
 					}
 				}
 			}

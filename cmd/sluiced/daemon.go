@@ -226,6 +226,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	}
 	tellBandwidths(db.View(), c, log)
 	tunnels := vpn.New(db, &c.Settings, sealer, dp, time.Now, rand.Reader, log)
+	rights := ram.New(db, &c.Settings, keys, time.Now, rand.Reader, log)
 	actions := aliyun.NewService(
 		network.New(db, &c.Settings, time.Now, log),
 		eip.New(db, &c.Settings, time.Now, rand.Reader, log),
@@ -234,8 +235,8 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
 		tunnels,
 		tags.New(db, &c.Settings, time.Now, log),
+		rights,
 	)
-	rights := ram.New(db, &c.Settings, keys, time.Now, rand.Reader, log)
 	calls := metrics.NewCalls()
 	api := edge.Config{
 		// All families are served by one server, so that a key's calls and nonces count once.

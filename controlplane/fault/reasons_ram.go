@@ -3,6 +3,12 @@ package fault
 // Users and their rights.
 const (
 	NotAuthorized         Reason = "not authorized" // with Why, which names what was missing
+	UserNameInvalid       Reason = "user name"
+	UserEmail             Reason = "e-mail address of a user"
+	UserMobilePhone       Reason = "mobile phone of a user"
+	PolicyNameInvalid     Reason = "policy name"
+	LoginProfileNotFound  Reason = "login profile not found"
+	MFADeviceNotFound     Reason = "MFA device not found"
 	UserNotFound          Reason = "user not found"
 	UserExists            Reason = "user exists"
 	UserHasAccessKeys     Reason = "user has access keys"

@@ -267,6 +267,7 @@ var otherwise = map[string]string{
 	"Keys.Accounts":        "the operator's: it has no pages",
 	"Keys.Keys":            "the operator's: it has no pages",
 	"RAM.Grants":           "of RAM, whose listings have markers of their own at the edge",
+	"RAM.Having":           "of RAM, whose listings have markers of their own at the edge",
 	"RAM.Keys":             "of RAM, whose listings have markers of their own at the edge",
 	"RAM.Policies":         "of RAM, whose listings have markers of their own at the edge",
 	"RAM.PoliciesOf":       "of RAM, whose listings have markers of their own at the edge",

@@ -22,6 +22,9 @@ type Resource struct {
 	Whole bool
 }
 
+// System is the Account of a Resource that every account has: a policy of the system.
+const System = "system"
+
 // Everything is a Resource's Region where it is not known which one, or is all.
 const Everything = "*"
 

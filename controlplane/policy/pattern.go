@@ -121,8 +121,8 @@ func parseResource(text string) (p resourcePattern, err error) {
 			*part = newPattern(fields[i])
 		}
 	}
-	if strings.Trim(p.account.text, "0123456789*") != "" {
-		return p, fmt.Errorf(`%q has %q in the place of the account's id, which is digits or *; write acs:<service>:<region>:<account>:<id>`, text, p.account.text)
+	if strings.Trim(p.account.text, "0123456789*") != "" && p.account.text != System {
+		return p, fmt.Errorf(`%q has %q in the place of the account's id, which is digits, system or *; write acs:<service>:<region>:<account>:<id>`, text, p.account.text)
 	}
 	if strings.ContainsAny(p.service.text+p.region.text, "/") {
 		return p, fmt.Errorf(`%q has a / before the resource's id; write acs:<service>:<region>:<account>:<id>`, text)

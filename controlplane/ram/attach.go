@@ -111,14 +111,15 @@ type Attached struct {
 	resource.Attachment
 	Name        string
 	Description string
+	Default     int // number of the version that holds
 }
 
 func (s *Service) attached(v *state.View, a resource.Attachment) Attached {
 	x := Attached{Attachment: a, Name: title(v, a)}
 	if p, ok := System(a.Policy); ok && a.System {
-		x.Description = p.Description
+		x.Description, x.Default = p.Description, 1
 	} else if p, ok := v.Policies.Get(a.Policy); ok {
-		x.Description = p.Description
+		x.Description, x.Default = p.Description, p.Default
 	}
 	return x
 }

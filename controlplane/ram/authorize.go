@@ -13,13 +13,14 @@ import (
 
 // Asked is who asks, and for whose resources.
 type Asked struct {
-	Account string // id of the account whose key it is
-	User    string // id of the user whose key it is; empty: the account's own
-	Owner   string // id of the account that the resources are of
+	Account  string // id of the account whose key it is
+	User     string // id of the user whose key it is; empty: the account's own
+	UserName string
+	Owner    string // id of the account that the resources are of
 }
 
 // Of returns who asks with a key.
-func Of(k identity.Key, owner string) Asked { return Asked{k.Account, k.User, owner} }
+func Of(k identity.Key, owner string) Asked { return Asked{k.Account, k.User, k.UserName, owner} }
 
 // Free says that nothing limits who asks: the account itself, on what is its own.
 func (a Asked) Free() bool { return a.User == "" && a.Owner == a.Account }

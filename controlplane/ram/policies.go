@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
@@ -14,9 +15,9 @@ import (
 
 // CreatePolicy makes a policy of the account's own, with its first version. The name is 1
 // to 128 Latin letters, digits and '-', and not that of a policy of the system. Reasons:
-// ParameterInvalid, PolicyMalformed, PolicyExists, QuotaPolicy.
+// ParameterInvalid, PolicyNameInvalid, PolicyMalformed, PolicyExists, QuotaPolicy.
 func (s *Service) CreatePolicy(ctx context.Context, c identity.Caller, name, description, document string) (*resource.Policy, error) {
-	if err := checkName("policy name", name, "-", 128); err != nil {
+	if err := checkName(fault.PolicyNameInvalid, "policy name", name, "-", 128); err != nil {
 		return nil, err
 	}
 	if err := checkText("description", description, 1024); err != nil {
@@ -60,8 +61,13 @@ func (s *Service) AddVersion(ctx context.Context, c identity.Caller, name, docum
 		}
 		err := tx.Fits(p)
 		if err != nil && rotate {
-			i := slices.IndexFunc(p.Versions, func(v resource.PolicyVersion) bool { return v.Number != p.Default })
-			p.Versions = slices.Delete(p.Versions, i, i+1)
+			p.Versions = slices.DeleteFunc(p.Versions, func(v resource.PolicyVersion) bool {
+				oldest := err != nil && v.Number != p.Default && v.Number != p.Last
+				if oldest {
+					err = nil
+				}
+				return oldest
+			})
 			err = tx.Fits(p)
 		}
 		tx.Done("policy version created", "policy", p.ID, "name", p.Name, "version", p.Last, "holds", holds)
@@ -117,6 +123,18 @@ func (s *Service) changePolicy(ctx context.Context, c identity.Caller, name stri
 	})
 }
 
+// Describe changes the description of a policy. Reasons: ParameterInvalid, PolicyNotFound.
+func (s *Service) Describe(ctx context.Context, c identity.Caller, name, description string) (*resource.Policy, error) {
+	if err := checkText("description", description, 1024); err != nil {
+		return nil, err
+	}
+	return s.changePolicy(ctx, c, name, func(tx *change.Tx, p *resource.Policy) error {
+		p.Description = description
+		tx.Done("policy changed", "policy", p.ID, "name", p.Name)
+		return nil
+	})
+}
+
 // DeletePolicy removes a policy that is attached nowhere: one that has a single version, or,
 // with versions, all that it has. Reasons: PolicyNotFound, PolicyAttached,
 // PolicyHasVersions.
@@ -139,9 +157,16 @@ func (s *Service) DeletePolicy(ctx context.Context, c identity.Caller, name stri
 	})
 }
 
-// Policy returns a policy of the account's own. Reason: PolicyNotFound.
-func (s *Service) Policy(account, name string) (*resource.Policy, error) {
-	return own(s.db.View(), account, name)
+// Policy returns a policy of the account's own, or of the system. Reason: PolicyNotFound.
+func (s *Service) Policy(account, name string, system bool) (*resource.Policy, error) {
+	if !system {
+		return own(s.db.View(), account, name)
+	}
+	p, ok := System(name)
+	if !ok {
+		return nil, fault.New(fault.PolicyNotFound, "policy %q of the system", name)
+	}
+	return p.Record(), nil
 }
 
 // Policies returns the policies of the account's own, by name.
@@ -161,13 +186,41 @@ func (s *Service) Attachments(account, name string, system bool) (n int) {
 	if !system {
 		return v.Users.By(state.ByPolicy, a.Policy).Len() + v.Grants.By(state.ByPolicy, a.Policy).Len()
 	}
-	for u := range v.Users.By(state.ByAccount, account).All() {
-		n += len(slices.Collect(attachedAs(u.Attached, a)))
-	}
 	for g := range v.Grants.By(state.ByAccount, account).All() {
 		if same(g.Attachment, a) {
 			n++
 		}
 	}
-	return n
+	return n + len(having(v, account, a))
+}
+
+// Having is a user that has a policy, since when.
+type Having struct {
+	*resource.User
+	Since time.Time
+}
+
+// Having returns the users of the account that have a policy, by name. Reason:
+// PolicyNotFound.
+func (s *Service) Having(account, name string, system bool) ([]Having, error) {
+	v := s.db.View()
+	a, err := attachable(v, account, name, system, s.writer.Now())
+	if err != nil {
+		return nil, err
+	}
+	return having(v, account, a), nil
+}
+
+func having(v *state.View, account string, a resource.Attachment) (list []Having) {
+	users := v.Users.By(state.ByAccount, account)
+	if !a.System {
+		users = v.Users.By(state.ByPolicy, a.Policy)
+	}
+	for u := range users.All() {
+		for i := range attachedAs(u.Attached, a) {
+			list = append(list, Having{u, u.Attached[i].At})
+		}
+	}
+	slices.SortFunc(list, func(a, b Having) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }

@@ -73,13 +73,13 @@ func TestUsers(t *testing.T) {
 	refused(t, err, fault.UserExists)
 	for _, bad := range []string{"", "a b", "é", "-a", "a/b", strings.Repeat("a", 65)} {
 		_, err = p.RAM.CreateUser(ctx, planetest.Alice, name(bad))
-		refused(t, err, fault.ParameterInvalid)
+		refused(t, err, fault.UserNameInvalid)
 	}
 	if _, err = p.RAM.CreateUser(ctx, planetest.Bob, name("carol")); err != nil {
 		t.Errorf("a name of another account: %v", err)
 	}
-	_, err = p.RAM.User(planetest.Bob.Account, u.ID)
-	refused(t, err, fault.UserNotFound)
+	_, err = p.RAM.User(planetest.Alice.Account, u.ID)
+	refused(t, err, fault.UserNotFound) // what policies say is said of names
 
 	k, err := p.RAM.CreateKey(ctx, planetest.Alice, "CAROL", identity.KeyOptions{})
 	must(t, err)
@@ -134,7 +134,7 @@ func TestPolicies(t *testing.T) {
 	_, err = p.RAM.CreatePolicy(ctx, a, "administratoraccess", "", document("Allow", "*", "*"))
 	refused(t, err, fault.PolicyExists)
 	_, err = p.RAM.CreatePolicy(ctx, a, "no name", "", document("Allow", "*", "*"))
-	refused(t, err, fault.ParameterInvalid)
+	refused(t, err, fault.PolicyNameInvalid)
 	text := " " + document("Allow", "vpc:DescribeVpcs", "*") + "\n"
 	_, err = p.RAM.CreatePolicy(ctx, a, "p", "d", text)
 	must(t, err)
@@ -149,7 +149,7 @@ func TestPolicies(t *testing.T) {
 	_, err = p.RAM.AddVersion(ctx, a, "p", text, true, true)
 	must(t, err)
 	p.Restart()
-	got, err := p.RAM.Policy(a.Account, "p")
+	got, err := p.RAM.Policy(a.Account, "p", false)
 	must(t, err)
 	if got.Document() != text || got.Default != 6 || len(got.Versions) != 5 || got.Versions[0].Number != 2 {
 		t.Errorf("%+v", got)
@@ -178,14 +178,14 @@ func TestPolicies(t *testing.T) {
 	refused(t, p.RAM.DeletePolicy(ctx, a, "p", true), fault.PolicyAttached)
 	must(t, p.RAM.Revoke(ctx, a, planetest.Bob.Account, "p", false))
 	must(t, p.RAM.DeletePolicy(ctx, a, "p", false))
-	_, err = p.RAM.Policy(a.Account, "p")
+	_, err = p.RAM.Policy(a.Account, "p", false)
 	refused(t, err, fault.PolicyNotFound)
 	_, err = p.RAM.CreatePolicy(ctx, a, "p", "", text)
 	must(t, err)
 	_, err = p.RAM.AddVersion(ctx, a, "p", text, false, false)
 	must(t, err)
 	must(t, p.RAM.DeletePolicy(ctx, a, "p", true))
-	_, err = p.RAM.Policy(a.Account, "p")
+	_, err = p.RAM.Policy(a.Account, "p", false)
 	refused(t, err, fault.PolicyNotFound)
 }
 
@@ -196,7 +196,7 @@ func TestAtOnce(t *testing.T) {
 	a := planetest.Alice
 	u, err := p.RAM.CreateUser(ctx, a, name("carol"))
 	must(t, err)
-	asked := ram.Asked{Account: a.Account, User: u.ID, Owner: a.Account}
+	asked := ram.Asked{Account: a.Account, User: u.ID, UserName: u.Name, Owner: a.Account}
 	says := func(want bool) {
 		t.Helper()
 		for range 2 {

@@ -46,16 +46,13 @@ func once(c identity.Caller) identity.Caller {
 	return c
 }
 
-// user returns the user of an account of that name, of which case makes no difference, or
-// id. Reason: UserNotFound.
-func user(v *state.View, account, nameOrID string) (*resource.User, error) {
-	if u, ok := v.Users.Get(nameOrID); ok && u.Account == account {
+// user returns the user of an account of that name, of which case makes no difference. An
+// id is no name: what policies allow is said of names. Reason: UserNotFound.
+func user(v *state.View, account, name string) (*resource.User, error) {
+	if u, ok := v.Users.By(state.ByName, state.NameKey(account, name)).First(); ok {
 		return u, nil
 	}
-	if u, ok := v.Users.By(state.ByName, state.NameKey(account, nameOrID)).First(); ok {
-		return u, nil
-	}
-	return nil, fault.New(fault.UserNotFound, "user %q of account %s", nameOrID, account)
+	return nil, fault.New(fault.UserNotFound, "user %q of account %s", name, account)
 }
 
 // own returns the policy of an account's own of that name. Reason: PolicyNotFound.
@@ -124,12 +121,12 @@ func parse(document string) error {
 	return nil
 }
 
-// checkName refuses what is no name: letters, digits and what extra has, as many as most
-// at most, the first a letter or digit.
-func checkName(what, name, extra string, most int) error {
+// checkName refuses, for a reason, what is no name: letters, digits and what extra has, as
+// many as most at most, the first a letter or digit.
+func checkName(r fault.Reason, what, name, extra string, most int) error {
 	const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	if name == "" || len(name) > most || strings.Trim(name, alphanumeric+extra) != "" || !strings.Contains(alphanumeric, name[:1]) {
-		return fault.Explained(fault.ParameterInvalid, "%s %q: write 1 to %d Latin letters, digits, and any of %s; the first is a letter or a digit", what, name, most, extra)
+		return fault.Explained(r, "%s %q: write 1 to %d Latin letters, digits, and any of %s; the first is a letter or a digit", what, name, most, extra)
 	}
 	return nil
 }

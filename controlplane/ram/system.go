@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/controlplane/policy"
+	"sluice/controlplane/resource"
 )
 
 // SystemPolicy is a policy that every account has, and nobody changes.
@@ -16,6 +17,12 @@ type SystemPolicy struct {
 	Text        string // the document
 	Since       time.Time
 	document    *policy.Document
+}
+
+// Record returns the policy as one of an account's own would be, with its only version.
+func (p *SystemPolicy) Record() *resource.Policy {
+	return &resource.Policy{Meta: resource.Meta{CreatedAt: p.Since}, Name: p.Name, Description: p.Description, Updated: p.Since,
+		Versions: []resource.PolicyVersion{{Number: 1, Document: p.Text, CreatedAt: p.Since}}, Default: 1, Last: 1}
 }
 
 // System returns the policy of the system of that name, of which case makes no

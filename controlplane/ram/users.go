@@ -1,7 +1,9 @@
 package ram
 
 import (
+	"cmp"
 	"context"
+	"net/mail"
 	"slices"
 	"strings"
 
@@ -31,11 +33,24 @@ func (o UserSettings) check() error {
 			}
 		}
 	}
+	if o.Email != nil && *o.Email != "" {
+		// As it stands in an address's header, but without a name in front.
+		if a, err := mail.ParseAddress(*o.Email); err != nil || a.Address != *o.Email {
+			return fault.Explained(fault.UserEmail, "e-mail address %q: write one such as zhangqiang@example.com", *o.Email)
+		}
+	}
+	if o.MobilePhone != nil && *o.MobilePhone != "" {
+		if country, number, ok := strings.Cut(*o.MobilePhone, "-"); !ok || !isNumber(country) || !isNumber(number) {
+			return fault.Explained(fault.UserMobilePhone, "mobile phone %q: write the country's code, a hyphen and the number, such as 86-18688888888", *o.MobilePhone)
+		}
+	}
 	if o.Name != nil {
-		return checkName("user name", *o.Name, "._-", 64)
+		return checkName(fault.UserNameInvalid, "user name", *o.Name, "._-", 64)
 	}
 	return nil
 }
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 func (o UserSettings) apply(u *resource.User) {
 	for _, f := range []struct{ from, to *string }{
@@ -48,7 +63,8 @@ func (o UserSettings) apply(u *resource.User) {
 }
 
 // CreateUser makes a user without keys and without rights. The name is 1 to 64 Latin
-// letters, digits, '.', '_' and '-'. Reasons: ParameterInvalid, UserExists, QuotaUser.
+// letters, digits, '.', '_' and '-'. Reasons: ParameterInvalid, UserNameInvalid, UserEmail,
+// UserMobilePhone, UserExists, QuotaUser.
 func (s *Service) CreateUser(ctx context.Context, c identity.Caller, o UserSettings) (*resource.User, error) {
 	if o.Name == nil {
 		o.Name = new(string)
@@ -81,8 +97,8 @@ func (s *Service) CreateUser(ctx context.Context, c identity.Caller, o UserSetti
 	})
 }
 
-// ChangeUser changes what is known of a user. Reasons: ParameterInvalid, UserNotFound,
-// UserExists.
+// ChangeUser changes what is known of a user. Reasons: those of CreateUser but QuotaUser,
+// UserNotFound.
 func (s *Service) ChangeUser(ctx context.Context, c identity.Caller, name string, o UserSettings) (*resource.User, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -135,7 +151,7 @@ func (s *Service) DeleteUser(ctx context.Context, c identity.Caller, name string
 	})
 }
 
-// User returns the user of that name or id. Reason: UserNotFound.
+// User returns the user of that name. Reason: UserNotFound.
 func (s *Service) User(account, name string) (*resource.User, error) {
 	return user(s.db.View(), account, name)
 }
@@ -172,14 +188,18 @@ func (s *Service) CreateKey(ctx context.Context, c identity.Caller, name string,
 	})
 }
 
-// Keys returns the access keys of a user, without their secrets. Reason: UserNotFound.
+// Keys returns the access keys of a user, the oldest first. Reason: UserNotFound.
 func (s *Service) Keys(account, name string) ([]*resource.AccessKey, error) {
 	v := s.db.View()
 	u, err := user(v, account, name)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Collect(v.AccessKeys.By(state.ByUser, u.ID).All()), nil
+	keys := slices.Collect(v.AccessKeys.By(state.ByUser, u.ID).All())
+	slices.SortFunc(keys, func(a, b *resource.AccessKey) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
+	})
+	return keys, nil
 }
 
 // DisableKey makes signatures by a user's key be refused, or no longer. Reasons:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/aliyun/alibaba-cloud-sdk-go/services/ram"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/vpc"
 
 	vpcv6 "github.com/alibabacloud-go/vpc-20160428/v6/client"
@@ -21,10 +22,20 @@ type Known struct {
 }
 
 // Aliyun returns what the public Go SDKs of Alibaba Cloud know of an action of version
-// 2016-04-28, an entry for each SDK that has it. Names of actions are compared without
-// regard to case.
+// 2016-04-28, or, as ram:CreateUser, of RAM's, an entry for each SDK that has it. Names of
+// actions are compared without regard to case.
 func Aliyun(action string) []Known {
 	var out []Known
+	if name, ok := strings.CutPrefix(action, "ram:"); ok {
+		if m, ok := method(reflect.TypeFor[*ram.Client](), name); ok {
+			out = append(out, Known{
+				Client:     "github.com/aliyun/alibaba-cloud-sdk-go/services/ram",
+				Parameters: paths(m.Type.In(1).Elem(), "name", ".N"),
+				Members:    paths(m.Type.Out(0).Elem(), "json", ""),
+			})
+		}
+		return out
+	}
 	if m, ok := method(reflect.TypeFor[*vpc.Client](), action); ok {
 		out = append(out, Known{
 			Client:     "github.com/aliyun/alibaba-cloud-sdk-go/services/vpc",

@@ -21,7 +21,7 @@ func Unexplained() ([]string, error) {
 		if !a.Supported() {
 			continue
 		}
-		for _, k := range Aliyun(a.Name) {
+		for _, k := range Aliyun(a.Key()) {
 			parameters, members := family.Unexplained(a, k.Parameters, k.Members)
 			for _, p := range parameters {
 				lines = append(lines, fmt.Sprintf("%s/%s.json: %s: parameter %s", spec.Aliyun, a.Group, a.Name, p))

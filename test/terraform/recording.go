@@ -50,6 +50,9 @@ var forty []byte
 //go:embed bandwidth.json
 var bandwidth []byte
 
+//go:embed ram.json
+var ram []byte
+
 // Forty returns what was called for a configuration of forty resources: apply, plan,
 // apply with other names and numbers, destroy. It was recorded one resource after the
 // other (-parallelism=1).
@@ -59,6 +62,10 @@ func Forty() (*Recording, error) { return read("forty.json", forty) }
 // bandwidth packages that some share, one of these with a limit of its own in there, and the data
 // sources of both.
 func Bandwidth() (*Recording, error) { return read("bandwidth.json", bandwidth) }
+
+// RAM returns likewise what was called for a RAM user with an access key, a policy of its
+// own and one of the system: the second apply changes name, document and the key's state.
+func RAM() (*Recording, error) { return read("ram.json", ram) }
 
 func read(name string, text []byte) (*Recording, error) {
 	r := &Recording{}

@@ -27,40 +27,64 @@ func actionsPage(c *spec.Catalog) []byte {
 		if family == nil {
 			continue
 		}
-		var documented, supported, beyond int
-		for _, a := range family.Actions() {
-			switch {
-			case a.Extension:
-				beyond++
-				continue
-			case a.Supported():
-				supported++
-			}
-			documented++
+		counts(&b, "`"+f.name+"`", family, "")
+		for _, s := range family.Services {
+			counts(&b, fmt.Sprintf("`%s`, service `%s`", f.name, s.Code), family, s.Code)
 		}
-		fmt.Fprintf(&b, "| `%s` | %d | %d | %d |\n", f.name, documented, supported, beyond)
 	}
 	for _, f := range families {
 		family := c.Family(f.name)
 		if family == nil {
 			continue
 		}
-		fmt.Fprintf(&b, "\n## %s: %s\n\n| action | group | state | what it does |\n| --- | --- | --- | --- |\n", f.name, f.title)
-		for _, g := range family.Groups {
-			for _, a := range g.Actions {
-				state := "not yet"
-				switch {
-				case a.Extension:
-					state = "supported, in no document"
-				case a.Supported():
-					state = "supported"
-				}
-				fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", a.Name, g.Name, state, cell(a.Summary))
-			}
+		fmt.Fprintf(&b, "\n## %s: %s\n\n", f.name, f.title)
+		table(&b, family, "", "not yet")
+		for _, s := range family.Services {
+			fmt.Fprintf(&b, "\n### %s, Version=%s\n\n", s.Title, s.Version)
+			table(&b, family, s.Code, "no")
 		}
 		b.WriteString(extensions(family))
 	}
 	return b.Bytes()
+}
+
+// counts writes the row of a family's own actions, or of one of its services'.
+func counts(b *bytes.Buffer, title string, f *spec.Family, service string) {
+	var documented, supported, beyond int
+	for _, a := range f.Actions() {
+		switch {
+		case a.Service != service:
+			continue
+		case a.Extension:
+			beyond++
+			continue
+		case a.Supported():
+			supported++
+		}
+		documented++
+	}
+	fmt.Fprintf(b, "| %s | %d | %d | %d |\n", title, documented, supported, beyond)
+}
+
+// table writes the actions of a family's own, or of one of its services. absent is said of
+// what is not supported.
+func table(b *bytes.Buffer, f *spec.Family, service, absent string) {
+	b.WriteString("| action | group | state | what it does |\n| --- | --- | --- | --- |\n")
+	for _, g := range f.Groups {
+		if g.Service != service {
+			continue
+		}
+		for _, a := range g.Actions {
+			state := absent
+			switch {
+			case a.Extension:
+				state = "supported, in no document"
+			case a.Supported():
+				state = "supported"
+			}
+			fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", a.Key(), g.Name, state, cell(a.Summary))
+		}
+	}
 }
 
 // extensions lists what the supported actions take or give beyond the
@@ -75,11 +99,11 @@ func extensions(f *spec.Family) string {
 			}
 			for _, x := range a.Request {
 				if x.Extension {
-					fmt.Fprintf(&b, "| `%s` | parameter | `%s` | %s |\n", a.Name, x.Name, cell(x.Notes))
+					fmt.Fprintf(&b, "| `%s` | parameter | `%s` | %s |\n", a.Key(), x.Name, cell(x.Notes))
 				}
 			}
-			b.WriteString(responseExtensions(a.Name, "", a.Response))
-			exclusions(&b, "`"+a.Name+"`", a.Exclusions)
+			b.WriteString(responseExtensions(a.Key(), "", a.Response))
+			exclusions(&b, "`"+a.Key()+"`", a.Exclusions)
 		}
 	}
 	if b.Len() == 0 {

@@ -16,5 +16,6 @@ provider "alicloud" {
     vpc = var.endpoint
     ecs = var.endpoint
     sts = var.endpoint
+    ram = var.endpoint
   }
 }

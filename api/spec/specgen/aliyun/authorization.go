@@ -45,10 +45,10 @@ func rules(f *spec.Family) (list []ruleModel, err error) {
 		if !a.Supported() {
 			continue
 		}
-		m := ruleModel{Name: a.Name, Why: f.Authorization.FullAccess[a.Name]}
-		if r := f.Authorization.Rules[a.Name]; r != nil {
+		m := ruleModel{Name: a.Key(), Why: f.Authorization.FullAccess[a.Key()]}
+		if r := f.Authorization.Rules[a.Key()]; r != nil {
 			if err := m.read(a, r); err != nil {
-				return nil, fmt.Errorf("authorization of %s: %w", a.Name, err)
+				return nil, fmt.Errorf("authorization of %s: %w", a.Key(), err)
 			}
 		}
 		list = append(list, m)
@@ -122,24 +122,25 @@ var rules = map[string]rule{
 		whole: {{printf "%q" .Why}},
 		{{- end}}
 		{{- with .Checked}}
-		checked: []checked{ {{- range .}}{ {{printf "%q, %q, %q" .Service .Type .Parameter}} },{{end}} },
+		checked: []checked{ {{- range .}}{ {{template "checked" .}} },{{end}} },
 		{{- end}}
 		{{- with .Variants}}
 		variants: []variant{
 		{{- range .}}
-			{ {{template "case" .}}, []checked{ {{- range .Checked}}{ {{printf "%q, %q, %q" .Service .Type .Parameter}} },{{end}} } },
+			{ {{template "case" .}}, []checked{ {{- range .Checked}}{ {{template "checked" .}} },{{end}} } },
 		{{- end}}
 		},
 		{{- end}}
 		{{- with .Keys}}
 		keys: []keyRule{
 		{{- range .}}
-			{ {{template "case" .}}, {{printf "%q" .Key}}, checked{ {{printf "%q, %q, %q" .Value.Service .Value.Type .Value.Parameter}} }, {{printf "%q" .Through}} },
+			{ {{template "case" .}}, {{printf "%q" .Key}}, checked{ {{template "checked" .Value}} }, {{printf "%q" .Through}} },
 		{{- end}}
 		},
 		{{- end}}
 	},
 {{- end}}
 }
+{{define "checked"}}{{printf "%q, %q, %q, %v" .Service .Type .Parameter .System}}{{end}}
 {{define "case"}}when{ {{printf "%q, %q, %v, %v" .Parameter .Is .Given .Absent}} }{{end}}
 `)

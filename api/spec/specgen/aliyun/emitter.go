@@ -40,7 +40,7 @@ func (Emitter) Files(f *spec.Family) (map[string][]byte, error) {
 			}
 			m, err := newAction(f, a)
 			if err != nil {
-				return nil, fmt.Errorf("action %s: %w", a.Name, err)
+				return nil, fmt.Errorf("action %s: %w", a.Key(), err)
 			}
 			group.Actions = append(group.Actions, m)
 		}
@@ -55,7 +55,7 @@ func (Emitter) Files(f *spec.Family) (map[string][]byte, error) {
 		}
 		files[name] = text
 	}
-	slices.SortFunc(all.Unsupported, func(a, b *spec.Action) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all.Unsupported, func(a, b *spec.Action) int { return strings.Compare(a.Key(), b.Key()) })
 	for name, t := range map[string]*template.Template{"actions.go": actionsTemplate, "errors.go": errorsTemplate, "recordable.go": recordableTemplate} {
 		text, err := gosource.Render(t, all)
 		if err != nil {

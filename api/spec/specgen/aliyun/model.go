@@ -13,6 +13,7 @@ import (
 // actionModel is what the templates need to know of one action.
 type actionModel struct {
 	*spec.Action
+	Go       string        // name of its types and of its method
 	Params   []*param      // of the request, without the indexed ones
 	Lists    []*paramList  // indexed parameters
 	Values   []*jsonValue  // JSON-valued parameters
@@ -26,7 +27,7 @@ func newAction(f *spec.Family, a *spec.Action) (*actionModel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parameter %w", err)
 	}
-	m := &actionModel{Action: a, Refused: f.Refused(a)}
+	m := &actionModel{Action: a, Go: goName(a), Refused: f.Refused(a)}
 	r := &resolver{family: f, action: a}
 	for _, in := range inputs {
 		switch in.Shape {
@@ -42,13 +43,16 @@ func newAction(f *spec.Family, a *spec.Action) (*actionModel, error) {
 		}
 	}
 	b := &structBuilder{action: a.Name}
-	if _, err := b.build(a.Name+"Response", a.Response); err != nil {
+	if _, err := b.build(m.Go+"Response", a.Response); err != nil {
 		return nil, fmt.Errorf("response: %w", err)
 	}
 	m.Structs = b.structs
 	m.Structs[0].Root = a.Name + "Response"
 	return m, nil
 }
+
+// goName is the action's name in Go: services have actions of the same name.
+func goName(a *spec.Action) string { return strings.ToUpper(a.Service) + a.Name }
 
 // addParam adds a parameter that is a value.
 func (m *actionModel) addParam(r *resolver, f *spec.Field) error {
@@ -72,7 +76,7 @@ func (m *actionModel) addParam(r *resolver, f *spec.Field) error {
 
 // addList adds a list of values, or of objects whose members are values.
 func (m *actionModel) addList(r *resolver, in *spec.Input) error {
-	l := &paramList{Wire: in.Name, Go: gosource.Name(in.Name), Type: m.Name + gosource.Name(in.Name), Excess: fmt.Sprintf("invalidParameter(%q)", in.Name)}
+	l := &paramList{Wire: in.Name, Go: gosource.Name(in.Name), Type: m.Go + gosource.Name(in.Name), Excess: fmt.Sprintf("invalidParameter(%q)", in.Name)}
 	members := in.Item.Members
 	if in.Item.Shape == spec.Value {
 		members = []*spec.Input{in.Item}

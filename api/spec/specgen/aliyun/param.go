@@ -63,7 +63,7 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 			return nil, err
 		}
 	}
-	p.empty = r.action.Writes() && (f.Format == "name" || f.Format == "description")
+	p.empty = r.action.Writes() && (f.Format == "name" || f.Format == "description" || f.Format == "text")
 	p.Type = goTypes[p.kind]
 	switch words := len(f.Literals); {
 	case (p.kind == spec.Address || p.kind == spec.Block) && words > 0:
@@ -75,7 +75,7 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 		if indexed || p.Missing != "" {
 			return nil, fmt.Errorf("only an optional parameter that is not indexed may have members so far")
 		}
-		p.value = r.action.Name + "Request" + p.Go
+		p.value = goName(r.action) + "Request" + p.Go
 		p.Type = "*" + p.value
 		return p, nil
 	}
@@ -283,6 +283,8 @@ func (p *param) textCheck(refuse string) string {
 		test = fmt.Sprintf("!isName(v, %d, %d)", p.MinLength, p.MaxLength)
 	case p.Format == "description":
 		test = fmt.Sprintf("!isDescription(v, %d, %d)", p.MinLength, p.MaxLength)
+	case p.Format == "text":
+		test = fmt.Sprintf("!isText(v, %d, %d)", p.MinLength, p.MaxLength)
 	case p.Format == "tag":
 		test = fmt.Sprintf("!isTag(v, %d)", p.MaxLength)
 	case p.Format == "resource-group":

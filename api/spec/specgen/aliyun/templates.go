@@ -12,8 +12,8 @@ import (
 {{- end}}
 )
 {{range $a := .Actions}}
-// {{.Name}}Request holds the checked parameters of {{.Name}}.
-type {{.Name}}Request struct {
+// {{.Go}}Request holds the checked parameters of {{.Key}}.
+type {{.Go}}Request struct {
 {{- range .Params}}
 	{{.Comment}}
 	{{.Go}} {{.Type}}
@@ -58,8 +58,8 @@ func decode{{.Type}}(text string) (*{{.Type}}, *Error) {
 	return r, nil
 }
 {{end}}
-func decode{{.Name}}(p *Params) (any, *Error) {
-	r := &{{.Name}}Request{ {{.Defaults}} }
+func decode{{.Go}}(p *Params) (any, *Error) {
+	r := &{{.Go}}Request{ {{.Defaults}} }
 {{- range .Params}}{{if .Missing}}
 	if p.Get("{{.Name}}") == "" {
 		return nil, {{.Missing}}
@@ -117,9 +117,9 @@ func decode{{.Name}}(p *Params) (any, *Error) {
 }
 {{range .Structs}}
 {{- if .Root}}
-// {{.Name}} is the answer of {{$a.Name}}.
+// {{.Name}} is the answer of {{$a.Key}}.
 {{- else}}
-// {{.Name}} is a part of the answer of {{$a.Name}}.
+// {{.Name}} is a part of the answer of {{$a.Key}}.
 {{- end}}
 type {{.Name}} struct {
 {{- if .Root}}
@@ -165,6 +165,15 @@ import (
 // Version is the version of the API that this package speaks.
 const Version = {{printf "%q" .Family.Wire.Version}}
 
+{{with .Family.Services}}
+// services are those beside this package's own whose actions are in actions, as
+// <service>:<action>: their codes by their versions, which tell them apart.
+var services = map[string]string{
+{{- range .}}
+	{{printf "%q: %q" .Version .Code}},
+{{- end}}
+}
+{{end}}
 // Actions is what answers the supported actions. A method returns a typed
 // response, or an error: *Error as it stands, *fault.Error by the table in
 // faults.go, anything else as an internal error.
@@ -174,15 +183,15 @@ type Actions interface {
 
 {{- range .Actions}}
 
-	{{comment (printf "%s: %s" .Name .Summary)}}
-	{{.Name}}(ctx context.Context, c identity.Caller, r *{{.Name}}Request) (*{{.Name}}Response, error)
+	{{comment (printf "%s: %s" .Go .Summary)}}
+	{{.Go}}(ctx context.Context, c identity.Caller, r *{{.Go}}Request) (*{{.Go}}Response, error)
 {{- end}}
 {{end}}
 }
 
 var actions = map[string]action{
 {{- range .Groups}}{{range .Actions}}
-	"{{.Name}}": {
+	"{{.Key}}": {
 		writes: {{.Writes}}, token: {{.HasToken}},
 		{{- with .Refused}}
 		unserved: []unserved{
@@ -191,9 +200,9 @@ var actions = map[string]action{
 		{{- end}}
 		},
 		{{- end}}
-		decode: decode{{.Name}},
+		decode: decode{{.Go}},
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
-			return answer(h.{{.Name}}(ctx, c, r.(*{{.Name}}Request)))
+			return answer(h.{{.Go}}(ctx, c, r.(*{{.Go}}Request)))
 		},
 	},
 {{- end}}{{end}}
@@ -202,7 +211,7 @@ var actions = map[string]action{
 // unsupportedActions are documented, and not supported yet.
 var unsupportedActions = map[string]bool{
 {{- range .Unsupported}}
-	"{{.Name}}": true,
+	"{{.Key}}": true,
 {{- end}}
 }
 `)
@@ -221,7 +230,7 @@ var commonErrors = []Error{
 // documentedErrors are the errors that each supported action lists itself.
 var documentedErrors = map[string][]Error{
 {{- range .Groups}}{{range .Actions}}
-	"{{.Name}}": {
+	"{{.Key}}": {
 	{{- range .Errors}}
 		{ {{.HTTP}}, {{printf "%q" .Code}}, {{printf "%q" .Message}} },
 	{{- end}}
@@ -237,7 +246,7 @@ package aliyun
 // recordables are what of each supported action may stand in the audit log.
 var recordables = map[string]recordable{
 {{- range .Groups}}{{range .Actions}}
-	"{{.Name}}": {
+	"{{.Key}}": {
 		parameters: []recordableParameter{
 		{{- range .Recordable}}
 			{ {{printf "%q" .Name}}, {{.JSON}}, {{if .Members}}{{printf "%#v" .Members}}{{else}}nil{{end}} },
