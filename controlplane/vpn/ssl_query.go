@@ -213,7 +213,7 @@ func (s *Service) profile(v *state.View, x *resource.SSLCertificate) (client.Pro
 		return client.Profile{}, err
 	}
 	return client.Profile{
-		Server: server.ID, Certificate: x.ID, Address: g.Address, Port: server.Port, Protocol: uint8(server.Protocol), Cipher: server.Cipher, Expires: x.Expires,
+		Server: server.ID, Certificate: x.ID, Address: g.Address, Port: server.Port, Protocol: uint8(server.Protocol), Cipher: server.Cipher, Made: x.CreatedAt, Expires: x.Expires,
 		CA: server.Keys.Authority, Cert: x.Certificate, Key: dataplane.Secret(key), TLSCrypt: dataplane.Secret(crypt),
 	}, nil
 }

@@ -77,7 +77,7 @@ func TestTerraform(t *testing.T) {
 		name string
 		read func() (*terraform.Recording, error)
 		left map[string]int
-	}{{"forty", terraform.Forty, nil}, {"bandwidth", terraform.Bandwidth, map[string]int{"DescribeCommonBandwidthPackages": 1}}} {
+	}{{"forty", terraform.Forty, nil}, {"bandwidth", terraform.Bandwidth, map[string]int{"DescribeCommonBandwidthPackages": 1}}, {"ssl-vpn", terraform.SSL, nil}} {
 		t.Run(c.name, func(t *testing.T) {
 			recording, err := c.read()
 			if err != nil {
@@ -90,7 +90,7 @@ func TestTerraform(t *testing.T) {
 				}
 			}
 			for _, action := range []string{
-				"DescribeVpcs", "DescribeEipAddresses", "DescribeNatGateways", "DescribeVpnGateways", "DescribeVpnConnections", "DescribeCustomerGateways",
+				"DescribeVpcs", "DescribeEipAddresses", "DescribeNatGateways", "DescribeVpnGateways", "DescribeVpnConnections", "DescribeCustomerGateways", "DescribeSslVpnServers", "DescribeSslVpnClientCerts",
 				"DescribeCommonBandwidthPackages",
 			} {
 				text, err := g.client.Call(t.Context(), action, map[string]string{"RegionId": "cn-hangzhou"})

@@ -53,6 +53,9 @@ var bandwidth []byte
 //go:embed ram.json
 var ram []byte
 
+//go:embed ssl-vpn.json
+var ssl []byte
+
 // Forty returns what was called for a configuration of forty resources: apply, plan,
 // apply with other names and numbers, destroy. It was recorded one resource after the
 // other (-parallelism=1).
@@ -66,6 +69,10 @@ func Bandwidth() (*Recording, error) { return read("bandwidth.json", bandwidth) 
 // RAM returns likewise what was called for a RAM user with an access key, a policy of its
 // own and one of the system: the second apply changes name, document and the key's state.
 func RAM() (*Recording, error) { return read("ram.json", ram) }
+
+// SSL returns likewise what was called for a VPN gateway with SSL-VPN, its server, two client
+// certificates and the data sources of both: the second apply changes names and the port.
+func SSL() (*Recording, error) { return read("ssl-vpn.json", ssl) }
 
 func read(name string, text []byte) (*Recording, error) {
 	r := &Recording{}

@@ -27,7 +27,8 @@ type Profile struct {
 	Port        uint16
 	Protocol    uint8 // IANA number: 6 TCP, 17 UDP
 	Cipher      dataplane.SSLCipher
-	Expires     time.Time // of the client's certificate
+	Made        time.Time // when the client's certificate was
+	Expires     time.Time // when it ends
 
 	CA, Cert string // PEM
 	Key      dataplane.Secret
@@ -66,6 +67,9 @@ func (p Profile) Render(format string) ([]byte, error) {
 // UDP says whether the client speaks UDP.
 func (p Profile) UDP() bool { return p.Protocol == 17 }
 
+// MTU is that of the tunnel, in bytes: the server's. OpenVPN 2.6 is told it by the server.
+func (p Profile) MTU() int { return (&dataplane.SSLServer{Protocol: p.Protocol}).MTU() }
+
 // DataCiphers is the list of ciphers that the client offers.
 func (p Profile) DataCiphers() string { return "AES-256-GCM:AES-128-GCM:" + string(p.Cipher) }
 
@@ -84,6 +88,7 @@ explicit-exit-notify 1
 remote-cert-tls server
 verify-x509-name {{.Server}} name
 tls-version-min 1.2
+tun-mtu {{.MTU}}
 ignore-unknown-option data-ciphers data-ciphers-fallback
 data-ciphers {{.DataCiphers}}
 data-ciphers-fallback {{.Cipher}}
@@ -123,7 +128,7 @@ func (p Profile) archive() ([]byte, error) {
 	}{
 		{configFile, named, false}, {caFile, p.CA, false}, {certFile, p.Cert, false}, {keyFile, string(p.Key), true}, {tlsCryptFile, string(p.TLSCrypt), true},
 	} {
-		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate}
+		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: p.Made.UTC()}
 		h.SetMode(0o644)
 		if f.private {
 			h.SetMode(0o600)

@@ -22,6 +22,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func profile() Profile {
 	return Profile{
 		Server: "vss-1", Certificate: "vsc-1", Address: netip.MustParseAddr("203.0.113.45"), Port: 1194, Protocol: 17, Cipher: dataplane.SSLAES128,
+		Made:    time.Date(2026, 11, 29, 23, 0, 0, 0, time.UTC),
 		Expires: time.Date(2029, 11, 29, 23, 0, 0, 0, time.FixedZone("", -3600)),
 		CA:      "the authority\n", Cert: "the certificate\n", Key: "the key\n", TLSCrypt: "# the control channel's\n",
 	}
@@ -72,6 +73,9 @@ func TestArchive(t *testing.T) {
 			t.Fatal(err)
 		}
 		files[f.Name] = string(text)
+		if !f.Modified.Equal(p.Made) {
+			t.Errorf("%s was made at %s", f.Name, f.Modified)
+		}
 		private := f.Name == "vsclient.key" || f.Name == "ta.key"
 		if (f.Mode().Perm() == 0o600) != private {
 			t.Errorf("%s has mode %s", f.Name, f.Mode())
