@@ -90,10 +90,13 @@ func begin(ctx context.Context, namespace, dir string, libipsec bool, more strin
 	}
 	p := &Peer{Namespace: namespace, dir: dir, process: cmd.Process, ended: make(chan struct{})}
 	go func() { defer close(p.ended); _ = cmd.Wait() }()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute) // an emulated processor is slow
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // an emulated processor is slow
 	defer cancel()
 	err := lab.Await(ctx, "charon in "+namespace, func() error {
-		_, err := p.Swanctl(ctx, "--stats")
+		// What is asked while it begins may never be answered.
+		once, cancel := context.WithTimeout(ctx, 15*time.Second)
+		defer cancel()
+		_, err := p.Swanctl(once, "--stats")
 		return err
 	})
 	if err != nil {
