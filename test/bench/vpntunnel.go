@@ -218,7 +218,8 @@ func (p *pair) bulk(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	limited, err := p.limitHand()
+	// Where charon carries both over a TUN device.
+	limited, err := limitLike(p.gateway.vpc, p.hand.Host.Namespace, strongswan.LibipsecDevice)
 	if err != nil {
 		return err
 	}
@@ -241,12 +242,11 @@ func (p *pair) bulk(ctx context.Context, r *run) error {
 	)
 }
 
-// limitHand gives the tunnel made by hand the queue of the gateway's, where
-// charon carries both over a TUN device. It reports whether the gateway's has
-// one.
-func (p *pair) limitHand() (bool, error) {
+// limitLike gives a device of a namespace the queue that the bandwidth of a VPC's VPN
+// gateway is, where it is one of the VPC's links. It reports whether there is one.
+func limitLike(vpc, namespace, device string) (bool, error) {
 	var tbf *netlink.Tbf
-	err := lab.In(dataplane.Namespace(p.gateway.vpc), func() error {
+	err := lab.In(dataplane.Namespace(vpc), func() error {
 		all, err := netlink.QdiscList(nil)
 		for _, q := range all {
 			if t, ok := q.(*netlink.Tbf); ok {
@@ -258,8 +258,8 @@ func (p *pair) limitHand() (bool, error) {
 	if err != nil || tbf == nil {
 		return false, err
 	}
-	return true, lab.In(p.hand.Host.Namespace, func() error {
-		l, err := netlink.LinkByName(strongswan.LibipsecDevice)
+	return true, lab.In(namespace, func() error {
+		l, err := netlink.LinkByName(device)
 		if err != nil {
 			return err
 		}
