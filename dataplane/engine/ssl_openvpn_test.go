@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -112,7 +113,8 @@ func TestOpenVPN(t *testing.T) {
 			openvpntest.Connect(t, bobAt, authority.Config(at, protocol, bob))
 			through := func(ns *netns.Namespace, certificate string) {
 				t.Helper()
-				nstest.Eventually(t, func() error {
+				// A client that finds its server gone pings for seconds first.
+				nstest.EventuallyWithin(t, time.Minute, func() error {
 					seen, err := nstest.Seen(ns, "tcp4", "10.0.1.5:7")
 					if is := sessions(t, e, n.ID, "ssl-t")[certificate].Address.String(); err == nil && seen != is {
 						return fmt.Errorf("%s is seen as %s, not %s", certificate, seen, is)

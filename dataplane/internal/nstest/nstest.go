@@ -140,10 +140,16 @@ func TryCommand(ns *netns.Namespace, name string, args ...string) (string, error
 	return string(out), err
 }
 
-// Eventually waits until f returns nil.
+// Eventually waits until f returns nil, at most Deadline.
 func Eventually(t testing.TB, f func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), Deadline)
+	EventuallyWithin(t, Deadline, f)
+}
+
+// EventuallyWithin waits until f returns nil, for what has timers of its own.
+func EventuallyWithin(t testing.TB, limit time.Duration, f func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for {
 		began := time.Now()
@@ -156,7 +162,7 @@ func Eventually(t testing.TB, f func() error) {
 		pause := min(max(5*time.Millisecond, 3*time.Since(began)), 100*time.Millisecond)
 		select {
 		case <-ctx.Done():
-			t.Fatalf("after %s still: %v", Deadline, err)
+			t.Fatalf("after %s still: %v", limit, err)
 		case <-time.After(pause):
 		}
 	}
