@@ -386,6 +386,15 @@ func sslMany(ctx context.Context, r *run, m *remote) (failed error) {
 		}
 	}
 	r.say("%d clients of one server", n)
+	var all []openvpn
+	defer func() {
+		for _, o := range all { // at once: each takes a second to say goodbye
+			failed = errors.Join(failed, o.Process.Signal(unix.SIGTERM))
+		}
+		for _, o := range all {
+			_ = o.Wait()
+		}
+	}()
 	began := time.Now()
 	for i, file := range files {
 		// All are on one machine: no two may lead its packets into their tunnels.
@@ -393,7 +402,7 @@ func sslMany(ctx context.Context, r *run, m *remote) (failed error) {
 		if err != nil {
 			return err
 		}
-		defer func() { failed = errors.Join(failed, o.end()) }()
+		all = append(all, o)
 	}
 	for i := range files {
 		if err := m.through(ctx, fmt.Sprintf("tun%d", i)); err != nil {
