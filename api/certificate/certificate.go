@@ -2,7 +2,6 @@ package certificate
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,12 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
+
+	"sluice/controlplane/pki"
 )
 
 // How long certificates are valid, and how long before their end they are made anew.
@@ -204,22 +204,15 @@ func newServer(authority *pair, names []string, now time.Time) (*pair, error) {
 
 // issue makes a key and signs its certificate by an authority, or by itself.
 func issue(by *pair, c *x509.Certificate) (*pair, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	if c.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
-		return nil, err
-	}
-	parent, signer := c, key
+	var authority pair
 	if by != nil {
-		parent, signer = by.leaf, by.key
+		authority = *by
 	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
+	leaf, key, err := pki.Issue(rand.Reader, authority.leaf, authority.key, *c)
 	if err != nil {
 		return nil, err
 	}
-	chain := [][]byte{der}
+	chain := [][]byte{leaf.Raw}
 	if by != nil {
 		chain = append(chain, by.leaf.Raw)
 	}

@@ -61,7 +61,7 @@ func newSSLStatus(f *adminFlags) *cobra.Command {
 				case err != nil:
 					return err
 				case asJSON:
-					return printSSLJSON(c.OutOrStdout(), list)
+					return printIndented(c.OutOrStdout(), list)
 				}
 				return printSSLServers(c.OutOrStdout(), list, time.Now())
 			})
@@ -93,7 +93,7 @@ delete the certificate (DeleteSslVpnClientCert).`,
 				case err != nil:
 					return err
 				case asJSON:
-					return printSSLJSON(c.OutOrStdout(), list)
+					return printIndented(c.OutOrStdout(), list)
 				}
 				return printSSLClients(c.OutOrStdout(), list, time.Now())
 			})
@@ -104,7 +104,8 @@ delete the certificate (DeleteSslVpnClientCert).`,
 	return c
 }
 
-func printSSLJSON(w io.Writer, list []admin.SSLServer) error {
+// printIndented prints a list as JSON, for programs.
+func printIndented[T any](w io.Writer, list []T) error {
 	text, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -37,12 +36,7 @@ often, and where to look first.`,
 				w := c.OutOrStdout()
 				switch {
 				case asJSON:
-					text, err := json.MarshalIndent(list, "", "  ")
-					if err != nil {
-						return err
-					}
-					_, err = fmt.Fprintf(w, "%s\n", text)
-					return err
+					return printIndented(w, list)
 				case connection == "":
 					if err := printTunnels(w, list, time.Now()); err != nil {
 						return err

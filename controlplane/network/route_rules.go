@@ -23,6 +23,9 @@ var unroutable = []netip.Prefix{
 	netip.MustParsePrefix("224.0.0.0/3"),
 }
 
+// Unroutable returns them.
+func Unroutable() []netip.Prefix { return slices.Clone(unroutable) }
+
 // checkDestination refuses what no route of a client's may have, and what is reached
 // directly.
 func checkDestination(v *state.View, vpc *resource.VPC, p netip.Prefix) error {

@@ -65,18 +65,8 @@ func (s *Service) phase(v *state.View, g *resource.VPNGateway) resource.Phase {
 	if p := g.Phase(applied); p != resource.Ready || !g.SSL {
 		return p
 	}
-	if s.db.Observed.Deleting(g.VPC, resource.KindSSLServer) || s.db.Observed.Deleting(g.VPC, resource.KindSSLCertificate) {
+	if s.sslReady(v, g) != nil {
 		return resource.Changing
-	}
-	for x := range v.SSLServers.By(state.ByGateway, g.ID).All() {
-		if x.Phase(applied) != resource.Ready {
-			return resource.Changing
-		}
-		for c := range v.SSLCertificates.By(state.ByServer, x.ID).All() {
-			if c.Phase(applied) != resource.Ready {
-				return resource.Changing
-			}
-		}
 	}
 	return resource.Ready
 }

@@ -9,9 +9,9 @@ import (
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/lookup"
+	"sluice/controlplane/pki"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
-	"sluice/controlplane/vpn/pki"
 )
 
 // maxRevoked is how many deleted certificates a server keeps until they would have expired:

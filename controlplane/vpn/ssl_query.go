@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/lookup"
 	"sluice/controlplane/resource"
@@ -175,23 +174,6 @@ func (s *Service) SSLClient(c identity.Caller, region, id string) (SSLClient, er
 		p.Key, p.TLSCrypt = hidden, hidden
 	}
 	return SSLClient{SSLCertificateStatus{x, validity(x.Expires, s.now())}, p}, nil
-}
-
-// ClientConfig writes what a client runs, its private key included, in one of
-// client.Formats. It is for the operator: whose the certificate is does not count.
-//
-// Reasons: SSLCertificateNotFound, ParameterInvalid.
-func (s *Service) ClientConfig(id, format string) ([]byte, error) {
-	v := s.db.View()
-	x, ok := v.SSLCertificates.Get(id)
-	if !ok {
-		return nil, fault.New(fault.SSLCertificateNotFound, "SSL-VPN client certificate %q", id)
-	}
-	p, err := s.profile(v, x)
-	if err != nil {
-		return nil, err
-	}
-	return p.Render(format)
 }
 
 // profile opens what a client has to know.

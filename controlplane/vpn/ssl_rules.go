@@ -25,15 +25,6 @@ const poolTaken = 3
 // CreateSslVpnServer).
 var sslPorts = []uint16{22, 2222, 22222, 9000, 9001, 9002, 7505, 80, 443, 53, 68, 123, 4510, 4560, 500, 4500}
 
-// loopbackAndSuch are never at the other end of a tunnel.
-var loopbackAndSuch = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("127.0.0.0/8"),
-	linkLocal,
-	netip.MustParsePrefix("224.0.0.0/4"),
-	netip.MustParsePrefix("240.0.0.0/4"),
-}
-
 // checkSSLServer refuses a server as a whole: x as it should come to be.
 //
 // Reasons, in this order: SSLPort, SSLLocalSubnets, SSLPool.
@@ -79,7 +70,7 @@ func checkReach(list []netip.Prefix, g *resource.VPNGateway) error {
 		case p.Contains(g.Address):
 			return refuse("%s holds %s, by which clients reach the VPN gateway itself", p, g.Address)
 		}
-		if n, ok := overlapping(p, loopbackAndSuch); ok {
+		if n, ok := overlapping(p, network.Unroutable()); ok {
 			return refuse("%s overlaps %s, where nothing can be routed", p, n)
 		}
 	}
@@ -103,7 +94,7 @@ func (s *Service) checkPool(v *state.View, x *resource.SSLServer, g *resource.VP
 	if n := 1<<(32-p.Bits()) - poolTaken; n < g.SSLConnections {
 		return refuse("%s has addresses for %d clients, and %d may be connected", p, n, g.SSLConnections)
 	}
-	if n, ok := overlapping(p, append([]netip.Prefix{network.CarrierGrade}, loopbackAndSuch...)); ok {
+	if n, ok := overlapping(p, append(network.Unroutable(), network.CarrierGrade)); ok {
 		return refuse("%s overlaps %s, which is not for clients", p, n)
 	}
 	if !network.Private(p) && !slices.ContainsFunc(vpc.UserCIDRs, func(u netip.Prefix) bool { return within(p, u) }) {

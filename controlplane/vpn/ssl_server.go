@@ -4,15 +4,14 @@ import (
 	"context"
 	"net/netip"
 	"reflect"
-	"slices"
 
 	"sluice/controlplane/change"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/lookup"
+	"sluice/controlplane/pki"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
-	"sluice/controlplane/vpn/pki"
 	"sluice/dataplane"
 )
 
@@ -200,13 +199,12 @@ func (s *Service) DeleteSSLServer(ctx context.Context, c identity.Caller, region
 		if err := s.configured(tx.View, g); err != nil {
 			return err
 		}
-		// Collected before the first change: ranges don't stand still under it.
-		certificates := slices.Collect(tx.SSLCertificates.By(state.ByServer, x.ID).All())
-		for _, cert := range certificates {
+		issued := certificates(tx.View, x.ID)
+		for _, cert := range issued {
 			tx.Delete(cert)
 		}
 		tx.Delete(x)
-		tx.Done("SSL-VPN server deleted", append(sslServerAttrs(x), "certificates", len(certificates))...)
+		tx.Done("SSL-VPN server deleted", append(sslServerAttrs(x), "certificates", len(issued))...)
 		return nil
 	})
 }

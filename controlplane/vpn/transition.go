@@ -23,6 +23,12 @@ func (s *Service) configured(v *state.View, g *resource.VPNGateway) error {
 	if err := state.AllReady(s.db.Observed, v.VPNRoutes, g.VPC, v.VPNRoutes.By(state.ByGateway, g.ID)); err != nil {
 		return err
 	}
+	return s.sslReady(v, g)
+}
+
+// sslReady refuses a change while the dataplane still follows one of an SSL-VPN server of the
+// gateway, or of a certificate of one.
+func (s *Service) sslReady(v *state.View, g *resource.VPNGateway) error {
 	servers := v.SSLServers.By(state.ByGateway, g.ID)
 	if err := state.AllReady(s.db.Observed, v.SSLServers, g.VPC, servers); err != nil {
 		return err

@@ -175,7 +175,7 @@ func TestAuditFindsWhatEventsMissed(t *testing.T) {
 			if differs(false) {
 				t.Error("an audit finds something that nobody has changed")
 			}
-			s.log.reset()
+			s.log.Reset()
 			s.inflict(t, n.ID, d.damage)
 			// The kernel takes down links a little later.
 			nstest.Eventually(t, func() error {

@@ -129,7 +129,7 @@ func TestManyClaims(t *testing.T) {
 		a.send(t, arp(broadcast, made, 1, made, fmt.Sprintf("10.0.1.%d", 10+i%200), "10.0.1.1"))
 	}
 	a.send(t, arp(broadcast, a.mac, 1, a.mac, "10.0.1.253", "10.0.1.1"))
-	s.log.reset()
+	s.log.Reset()
 	nstest.Eventually(t, func() error {
 		e.Audit(t.Context(), n.ID, false)
 		counts := e.Claims(n.ID)

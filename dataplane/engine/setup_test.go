@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net/netip"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"sluice/dataplane"
@@ -25,35 +23,12 @@ import (
 type site struct {
 	public *netns.Namespace // has bridge pub0 with 203.0.113.1, the internet's host
 	runDir string
-	log    *logBuffer
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *logBuffer) reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
+	log    *nstest.Log
 }
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{public: nstest.New(t), runDir: t.TempDir(), log: &logBuffer{}}
+	s := &site{public: nstest.New(t), runDir: t.TempDir(), log: &nstest.Log{}}
 	if err := link.EnsureBridge(s.public.Name(), "pub0", netip.MustParsePrefix("203.0.113.1/24")); err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func (e *Engine) SSL(_ context.Context, network string) (map[string]dataplane.SS
 	return e.vpn.ssl.Status(network), nil
 }
 
-// SSLLog returns what an SSL-VPN server has logged, from one time until before another.
+// SSLLog returns what an SSL-VPN server has logged from one time until another, both included.
 func (e *Engine) SSLLog(_ context.Context, network, server string, from, to time.Time) ([]dataplane.SSLLine, error) {
 	if e.vpn.ssl == nil {
 		return nil, e.vpn.noSSL

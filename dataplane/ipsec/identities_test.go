@@ -290,7 +290,7 @@ func comeUp(t *testing.T, path dataplane.VPNPath, set []dataplane.VPNConnection)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	log := &lockedBuffer{}
+	log := &nstest.Log{}
 	m, err := New(Options{Dir: dir, Path: path, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -36,24 +35,6 @@ const (
 	patience    = 60 * time.Second // also on a slow machine
 )
 
-// lockedBuffer gathers what Gateways logs.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // lab is a gateway and a peer, which is a strongSwan of its own, with a host
 // behind each, that share a link.
 type lab struct {
@@ -65,7 +46,7 @@ type lab struct {
 	stopPeer       func()
 	endPeer        func() // stopPeer, with leave taken of the gateway
 	m              *Gateways
-	log            *lockedBuffer
+	log            *nstest.Log
 	asked          uint64 // probes of carries
 	gateway        *dataplane.VPNGateway
 	at             string // the gateway's address; empty for gatewayAddr
@@ -82,7 +63,7 @@ func each(t *testing.T, f func(t *testing.T, l *lab)) {
 func newLab(t *testing.T, path dataplane.VPNPath) *lab {
 	t.Helper()
 	needs(t, path)
-	l := &lab{t: t, path: path, log: &lockedBuffer{}}
+	l := &lab{t: t, path: path, log: &nstest.Log{}}
 	l.gw, l.peer, l.a, l.b = nstest.New(t), nstest.New(t), nstest.New(t), nstest.New(t)
 	nstest.Veth(t, l.gw, "public", l.peer, "public")
 	nstest.Address(t, l.gw, "public", gatewayAddr+"/24")

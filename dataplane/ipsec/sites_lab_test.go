@@ -36,7 +36,7 @@ type sitesLab struct {
 	path  dataplane.VPNPath
 	gw    *netns.Namespace
 	dir   string
-	log   *lockedBuffer
+	log   *nstest.Log
 	m     atomic.Pointer[Gateways]
 	sites []*siteLab
 	to    []*target
@@ -122,7 +122,7 @@ func newSitesLab(t *testing.T, path dataplane.VPNPath, plan *sitePlan, r *rand.R
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	l := &sitesLab{t: t, path: path, log: &lockedBuffer{}, dir: filepath.Join(dir, "g"), want: map[string]dataplane.VPNConnection{}}
+	l := &sitesLab{t: t, path: path, log: &nstest.Log{}, dir: filepath.Join(dir, "g"), want: map[string]dataplane.VPNConnection{}}
 	lan := nstest.New(t)
 	l.gw = nstest.New(t)
 	nstest.Command(t, lan, "ip", "link", "add", "lan", "up", "type", "bridge")

@@ -140,14 +140,7 @@ func (s *server) observe(ctx context.Context) error {
 
 // strangers returns who is connected and may not be.
 func (s *server) strangers() []string {
-	allowed := map[string]bool{}
-	revoked := map[dataplane.SSLSerial]bool{}
-	for _, serial := range s.want.server.Revoked {
-		revoked[serial] = true
-	}
-	for _, c := range s.want.server.Certificates {
-		allowed[c.ID] = !revoked[c.Serial]
-	}
+	allowed := admitted(&s.want.server)
 	var out []string
 	for _, name := range s.tracker.names() {
 		if !allowed[name] {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"sluice/dataplane"
 )
@@ -85,6 +86,17 @@ func fill(dir string, names map[string]bool, text string) (changed bool, err err
 	return changed, errors.Join(errs...)
 }
 
+// admitted returns whose certificates may log in, by their ids.
+func admitted(s *dataplane.SSLServer) map[string]bool {
+	out := map[string]bool{}
+	for _, c := range s.Certificates {
+		if !slices.Contains(s.Revoked, c.Serial) {
+			out[c.ID] = true
+		}
+	}
+	return out
+}
+
 // admit makes the directories say who may log in, and whether those who are connected are
 // led to something else than they were told.
 func admit(dir string, s *dataplane.SSLServer) (rerouted bool, err error) {
@@ -92,19 +104,13 @@ func admit(dir string, s *dataplane.SSLServer) (rerouted bool, err error) {
 	for _, serial := range s.Revoked {
 		revoked[string(serial)] = true
 	}
-	allowed := map[string]bool{}
-	for _, c := range s.Certificates {
-		if !revoked[string(c.Serial)] {
-			allowed[c.ID] = true
-		}
-	}
 	root := filepath.Join(dir, rootDir)
 	// Both refuse: a serial number before its client may be missed.
 	_, err = fill(filepath.Join(root, revokedDir), revoked, "")
 	if err != nil {
 		return false, fmt.Errorf("write who is revoked: %w", err)
 	}
-	if rerouted, err = fill(filepath.Join(root, clientsDir), allowed, clientFile(s)); err != nil {
+	if rerouted, err = fill(filepath.Join(root, clientsDir), admitted(s), clientFile(s)); err != nil {
 		return rerouted, fmt.Errorf("write who may log in: %w", err)
 	}
 	return rerouted, nil

@@ -32,8 +32,8 @@ const (
 // How many lines about packets of whoever has not the server's key are kept in a second:
 // they would be all that there is of the log.
 const (
-	strangers      = rate.Limit(2)
-	strangersBurst = 100
+	keylessRate  = rate.Limit(2)
+	keylessBurst = 100
 )
 
 // ownWords is how OpenVPN logs what it is told over its management interface.
@@ -46,7 +46,7 @@ type journal struct {
 	raw string // OpenVPN's
 	dir string // of those that are kept
 
-	limit *rate.Limiter // of lines about strangers
+	limit *rate.Limiter // of lines about packets without the key
 	left  int           // of them that were left out
 
 	mu sync.Mutex // while files get other names
@@ -61,7 +61,7 @@ func (j *journal) path(n int) string {
 
 // newJournal returns that of a server with files in dir, which keeps the log in another one.
 func newJournal(dir, kept string) *journal {
-	return &journal{raw: filepath.Join(dir, logFile), dir: kept, limit: rate.NewLimiter(strangers, strangersBurst)}
+	return &journal{raw: filepath.Join(dir, logFile), dir: kept, limit: rate.NewLimiter(keylessRate, keylessBurst)}
 }
 
 // take hands over the lines that OpenVPN has logged since an offset of its file, with the
@@ -144,7 +144,7 @@ func (j *journal) some(f *os.File, offset int64) ([]logLine, int64, error) {
 		}
 		lines = append(lines, l)
 		stamp := l.time.UTC().Format(stampForm)
-		if ofStranger(l.text) && !j.limit.AllowN(l.time, 1) {
+		if keyless(l.text) && !j.limit.AllowN(l.time, 1) {
 			j.left++
 			continue
 		}
@@ -161,9 +161,9 @@ func (j *journal) some(f *os.File, offset int64) ([]logLine, int64, error) {
 	return lines, offset + int64(whole), err
 }
 
-// ofStranger says whether a line is about a packet that anybody may have sent: OpenVPN
+// keyless says whether a line is about a packet of whoever has not the server's key: OpenVPN
 // writes two for each.
-func ofStranger(text string) bool {
+func keyless(text string) bool {
 	return strings.Contains(text, "tls-crypt unwrap error: ") || strings.Contains(text, "TLS Error: tls-crypt unwrapping failed")
 }
 
@@ -192,7 +192,7 @@ func (j *journal) keep(text []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// lines returns what is kept of a span of time: from its beginning until before its end.
+// lines returns what is kept of a span of time, both ends included.
 func (j *journal) lines(from, to time.Time) ([]dataplane.SSLLine, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -210,7 +210,7 @@ func (j *journal) lines(from, to time.Time) ([]dataplane.SSLLine, error) {
 		for in.Scan() {
 			stamp, text, _ := strings.Cut(in.Text(), " ")
 			t, err := time.Parse(stampForm, stamp)
-			if err == nil && !t.Before(from) && t.Before(to) {
+			if err == nil && !t.Before(from) && !t.After(to) {
 				out = append(out, dataplane.SSLLine{Time: t, Text: text})
 			}
 		}

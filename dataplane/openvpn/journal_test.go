@@ -105,7 +105,7 @@ func TestJournal(t *testing.T) {
 		t.Errorf("of a flood %d lines were heard, up to %d, %v", len(lines), offset, err)
 	}
 	got, err = j.lines(time.Unix(at+1000, 0), time.Unix(at+3000, 0))
-	if err != nil || len(got) < strangersBurst || len(got) > 2*strangersBurst || got[len(got)-1].Text != "after that" {
+	if err != nil || len(got) < keylessBurst || len(got) > 2*keylessBurst || got[len(got)-1].Text != "after that" {
 		t.Errorf("of a flood %d lines are kept, %v, %v", len(got), got, err)
 	}
 	contains(t, fmt.Sprint(got), "lines about packets without the server's tls-crypt key are left out")

@@ -1,7 +1,6 @@
 package openvpn
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,31 +34,13 @@ var (
 	port    = uint16(1194)
 )
 
-// lockedBuffer gathers what Servers log.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // lab is a gateway with a server, and clients' namespaces that reach it.
 type lab struct {
 	t         *testing.T
 	gw        *netns.Namespace
 	authority *openvpntest.Authority
 	dir       string
-	log       *lockedBuffer
+	log       *nstest.Log
 	m         *Servers
 	changes   atomic.Int64
 	server    dataplane.SSLServer
@@ -75,7 +55,7 @@ func newLab(t *testing.T) *lab {
 	if _, err := Find(); err != nil {
 		t.Skip(err)
 	}
-	l := &lab{t: t, gw: nstest.New(t), authority: openvpntest.NewAuthority(t), log: &lockedBuffer{}}
+	l := &lab{t: t, gw: nstest.New(t), authority: openvpntest.NewAuthority(t), log: &nstest.Log{}}
 	nstest.Up(t, l.gw, "lo")
 	nstest.Address(t, l.gw, "lo", address.String()+"/32")
 	nstest.Address(t, l.gw, "lo", inside.Addr().Next().String()+"/32")

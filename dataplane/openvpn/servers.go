@@ -300,8 +300,8 @@ func (m *Servers) Status(network string) map[string]dataplane.SSLStatus {
 	return out
 }
 
-// Log returns what a server's OpenVPN has logged from one time until before another one,
-// in that order.
+// Log returns what a server's OpenVPN has logged from one time until another, both
+// included, in that order.
 func (m *Servers) Log(network, id string, from, to time.Time) ([]dataplane.SSLLine, error) {
 	s, err := m.server(network, id)
 	if err != nil {

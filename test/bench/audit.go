@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"sluice/test/lab"
@@ -13,36 +12,35 @@ import (
 // auditOverhead compares how many describing calls a second are answered that are recorded
 // in the audit log with how many by a sluiced that keeps none: labs in turns, of which a
 // third keeps none either, so that it shows what two equal ones differ by.
-func auditOverhead(ctx context.Context, r *run) (failed error) {
+func auditOverhead(ctx context.Context, r *run) error {
 	rounds, length := 12, time.Second
 	if r.quick {
 		rounds, length = 2, 300*time.Millisecond
 	}
-	sites := make([]*site, 3)
-	for i, events := range []string{"off", "all", "off"} {
-		r.say("bringing up a lab, audit log: %s", events)
-		name := fmt.Sprintf("audit%d", i)
-		o, err := lab.Build(ctx, filepath.Join(r.dir, "bin"))
-		if err != nil {
-			return err
-		}
-		o.Name, o.Dir, o.ExtraConfig = r.name(name), filepath.Join(r.dir, name), siteConfig+"audit_log: {events: "+events+"}\n"
-		s := &site{}
-		if s.lab, err = lab.Up(ctx, o); err != nil {
-			return err
-		}
-		defer func() { failed = errors.Join(failed, lab.Remove(context.WithoutCancel(ctx), o)) }()
-		if s.client, err = s.lab.Client(); err != nil {
-			return err
-		}
+	return r.withAudited(ctx, []string{"off", "all", "off"}, nil, func(sites []*site) error {
+		return readsAPage(ctx, r, sites, rounds, length)
+	})
+}
+
+// withAudited brings up a site for each of what the audit log may have.
+func (r *run) withAudited(ctx context.Context, events []string, up []*site, f func([]*site) error) error {
+	if len(events) == 0 {
+		return f(up)
+	}
+	r.say("bringing up a lab, audit log: %s", events[0])
+	vary := func(o *lab.Options) { o.ExtraConfig += "audit_log: {events: " + events[0] + "}\n" }
+	return r.withSite(ctx, fmt.Sprintf("audit%d", len(up)), vary, func(s *site) (err error) {
 		if s.natVPC, err = s.addNATVPC(ctx); err != nil {
 			return err
 		}
 		if err := s.page(ctx); err != nil {
 			return err
 		}
-		sites[i] = s
-	}
+		return r.withAudited(ctx, events[1:], append(up, s), f)
+	})
+}
+
+func readsAPage(ctx context.Context, r *run, sites []*site, rounds int, length time.Duration) error {
 	sides := make([]slot, len(sites))
 	for i, s := range sites {
 		clients := make([]*describer, describeConns)

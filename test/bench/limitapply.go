@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -18,27 +18,20 @@ import (
 
 // limitsApply measures how long after the call another bandwidth of an elastic IP is the
 // kernel's, of a thousand that have one. The kernel tells of its traffic classes itself.
-func limitsApply(ctx context.Context, r *run) (failed error) {
+func limitsApply(ctx context.Context, r *run) error {
 	limited, changes := 1000, 500
 	if r.quick {
 		limited, changes = 50, 20
 	}
 	r.say("bringing up a lab with %d elastic IPs that have a bandwidth", limited)
-	o, err := lab.Build(ctx, filepath.Join(r.dir, "bin"))
-	if err != nil {
-		return err
+	vary := func(o *lab.Options) {
+		o.ManyPublic = true
+		o.ExtraConfig = strings.NewReplacer("elastic_ips: 200", "elastic_ips: 2000", "bandwidth: {limits: off}\n", "").Replace(o.ExtraConfig)
 	}
-	o.Name, o.Dir = r.name("limits"), filepath.Join(r.dir, "limits")
-	o.ManyPublic = true
-	o.ExtraConfig = "quotas: {elastic_ips: 2000}\nthrottle: {per_key: {rate: 0, burst: 1000000}, total: {rate: 0, burst: 1000000}}\nlog_level: warn\n"
-	s := &site{}
-	if s.lab, err = lab.Up(ctx, o); err != nil {
-		return err
-	}
-	defer func() { failed = errors.Join(failed, lab.Remove(context.WithoutCancel(ctx), o)) }()
-	if s.client, err = s.lab.Client(); err != nil {
-		return err
-	}
+	return r.withSite(ctx, "limits", vary, func(s *site) error { return changesLimits(ctx, r, s, limited, changes) })
+}
+
+func changesLimits(ctx context.Context, r *run, s *site, limited, changes int) (failed error) {
 	v, err := s.addNATVPC(ctx)
 	if err != nil {
 		return err

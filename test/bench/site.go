@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -94,6 +95,28 @@ func (r *run) siteFor(ctx context.Context, purpose string, fill func(*site) erro
 	}
 	r.site = s
 	return s, nil
+}
+
+// withSite brings up a lab that is one measurement's own, beside the one that others share,
+// and takes it down when f returns. vary changes its options, which begin with siteConfig.
+func (r *run) withSite(ctx context.Context, name string, vary func(*lab.Options), f func(*site) error) (failed error) {
+	o, err := lab.Build(ctx, filepath.Join(r.dir, "bin"))
+	if err != nil {
+		return err
+	}
+	o.Name, o.Dir, o.ExtraConfig = r.name(name), filepath.Join(r.dir, name), siteConfig
+	if vary != nil {
+		vary(&o)
+	}
+	s := &site{}
+	if s.lab, err = lab.Up(ctx, o); err != nil {
+		return err
+	}
+	defer func() { failed = errors.Join(failed, lab.Remove(context.WithoutCancel(ctx), o)) }()
+	if s.client, err = s.lab.Client(); err != nil {
+		return err
+	}
+	return f(s)
 }
 
 // addNATVPC makes a VPC with a NAT gateway and an elastic IP.

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/api/aliyun"
+	"sluice/controlplane/pki"
 	profile "sluice/controlplane/vpn/client"
-	"sluice/controlplane/vpn/pki"
 	"sluice/dataplane"
 	"sluice/test/lab"
 )
@@ -39,35 +39,24 @@ type remote struct {
 
 // ssl returns what measures SSL-VPN against OpenVPN set up by hand.
 func ssl(measure func(context.Context, *run, *remote) error) func(context.Context, *run) error {
-	return func(ctx context.Context, r *run) (failed error) {
+	return func(ctx context.Context, r *run) error {
 		if !r.installed("openvpn") {
 			return nil
 		}
 		r.say("bringing up a lab with an SSL-VPN server")
-		o, err := lab.Build(ctx, filepath.Join(r.dir, "bin"))
-		if err != nil {
-			return err
-		}
-		o.Name, o.Dir, o.ExtraConfig = r.name("ssl"), filepath.Join(r.dir, "ssl"), siteConfig
-		s := &site{}
-		if s.lab, err = lab.Up(ctx, o); err != nil {
-			return err
-		}
-		defer func() { failed = errors.Join(failed, lab.Remove(context.WithoutCancel(ctx), o)) }()
-		if s.client, err = s.lab.Client(); err != nil {
-			return err
-		}
-		m := &remote{s: s, dir: filepath.Join(r.dir, "sslclients")}
-		if err := errors.Join(os.MkdirAll(m.dir, 0o700), m.build(ctx)); err != nil {
-			return err
-		}
-		to, stop, err := echo(m.host.Namespace, m.host.IP())
-		if err != nil {
-			return err
-		}
-		defer func() { failed = errors.Join(failed, stop()) }()
-		m.echo = to
-		return measure(ctx, r, m)
+		return r.withSite(ctx, "ssl", nil, func(s *site) (failed error) {
+			m := &remote{s: s, dir: filepath.Join(r.dir, "sslclients")}
+			if err := errors.Join(os.MkdirAll(m.dir, 0o700), m.build(ctx)); err != nil {
+				return err
+			}
+			to, stop, err := echo(m.host.Namespace, m.host.IP())
+			if err != nil {
+				return err
+			}
+			defer func() { failed = errors.Join(failed, stop()) }()
+			m.echo = to
+			return measure(ctx, r, m)
+		})
 	}
 }
 

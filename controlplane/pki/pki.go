@@ -1,8 +1,9 @@
-// Package pki makes the certificates and keys of SSL-VPN servers and their clients: for each
-// server an authority of its own, whose certificates nobody else accepts.
+// Package pki issues certificates of private authorities, with ECDSA keys over P-256. Of SSL-VPN
+// servers and their clients it knows what is in them: for each server an authority of its own,
+// whose certificates nobody else accepts.
 //
-// All keys are ECDSA over P-256, in PKCS #8. Certificates begin an hour early, since clients'
-// clocks may be behind. Everything is in PEM; what is private is for the caller to seal.
+// Those certificates begin an hour early, since clients' clocks may be behind. They are in PEM,
+// keys in PKCS #8; what is private is for the caller to seal.
 package pki
 
 import (
@@ -109,24 +110,31 @@ func end(id string, from, until time.Time, usage x509.ExtKeyUsage) x509.Certific
 	}
 }
 
-// issue makes a key and the certificate for it, signed by an authority or, without one, by
-// itself.
-func issue(random io.Reader, authority *x509.Certificate, by *ecdsa.PrivateKey, c x509.Certificate) (*Pair, error) {
+// Issue makes a key and the certificate for it that a template describes, signed by an
+// authority or, where that is nil, by itself. The serial number is drawn; random is
+// crypto/rand.Reader outside tests.
+func Issue(random io.Reader, authority *x509.Certificate, by *ecdsa.PrivateKey, template x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), random)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if c.SerialNumber, err = serial(random); err != nil {
-		return nil, err
+	if template.SerialNumber, err = serial(random); err != nil {
+		return nil, nil, err
 	}
 	if authority == nil {
-		authority, by = &c, key
+		authority, by = &template, key
 	}
-	der, err := x509.CreateCertificate(random, &c, authority, &key.PublicKey, by)
+	der, err := x509.CreateCertificate(random, &template, authority, key.Public(), by)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	leaf, err := x509.ParseCertificate(der)
+	return leaf, key, err
+}
+
+// issue makes a pair.
+func issue(random io.Reader, authority *x509.Certificate, by *ecdsa.PrivateKey, template x509.Certificate) (*Pair, error) {
+	leaf, key, err := Issue(random, authority, by, template)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +143,7 @@ func issue(random io.Reader, authority *x509.Certificate, by *ecdsa.PrivateKey, 
 		return nil, err
 	}
 	return &Pair{
-		Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw})),
 		Key:         pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
 		Serial:      dataplane.SSLSerial(leaf.SerialNumber.String()),
 		Expires:     leaf.NotAfter,
