@@ -15,28 +15,29 @@ import (
 // free of duplicates, so that two Networks compiled from the same resources
 // are equal.
 type Network struct {
-	ID          string         // VPC id, for example vpc-257gq642n; see LinkName
-	Revision    int64          // store revision that this was compiled from; repeated in Observed
-	Prefix      netip.Prefix   // the VPC's CIDR block
-	Secondary   []netip.Prefix // its further CIDR blocks, ascending; no two blocks overlap
-	Switches    []Switch       // by ID
-	Routes      []Route        // of the main route table, by destination; without the switches' own prefixes
-	Tables      []RouteTable   // besides the main one, by ID
-	Uplink      *Uplink        // nil while nothing in the VPC has a public side
-	Elastic     []netip.Addr   // elastic IPs of this VPC, ascending: the addresses of the uplink
-	Mappings    []Mapping      // 1:1 elastic IPs, by External
-	DNAT        sorted.Set[DNAT]
-	SNAT        []SNAT       // by Source; sources do not overlap
-	Bandwidths  []Bandwidth  // of elastic IPs, by ID
-	NATGateways []NATGateway // by ID; those of the DNAT and SNAT entries are whose elastic IPs they name
-	Timeouts    Timeouts
-	Bounds      Bounds       // of connections that no gateway's Limits hold for
-	Refusal     Refusal      // what becomes of a host's packet beyond Limits or Bounds; the outside's is dropped
-	HostShare   int          // percent of a NAT gateway's Limits that a private address may have, where HostLimits says nothing; 0 and 100: all
-	HostLimits  []HostLimit  // by Address
-	SourceCheck bool         // what a host sends begins a session only if its source address leads back to it
-	Shortcut    bool         // established TCP and UDP flows are forwarded by BPF, past netfilter
-	VPNGateways []VPNGateway // of IPsec and SSL-VPN, by ID
+	ID               string         // VPC id, for example vpc-257gq642n; see LinkName
+	Revision         int64          // store revision that this was compiled from; repeated in Observed
+	Prefix           netip.Prefix   // the VPC's CIDR block
+	Secondary        []netip.Prefix // its further CIDR blocks, ascending; no two blocks overlap
+	Switches         []Switch       // by ID
+	Routes           []Route        // of the main route table, by destination; without the switches' own prefixes
+	Tables           []RouteTable   // besides the main one, by ID
+	Uplink           *Uplink        // nil while nothing in the VPC has a public side
+	Elastic          []netip.Addr   // elastic IPs of this VPC, ascending: the addresses of the uplink
+	Mappings         []Mapping      // 1:1 elastic IPs, by External
+	DNAT             sorted.Set[DNAT]
+	SNAT             []SNAT       // by Source; sources do not overlap
+	Bandwidths       []Bandwidth  // of elastic IPs, by ID
+	NATGateways      []NATGateway // by ID; those of the DNAT and SNAT entries are whose elastic IPs they name
+	Timeouts         Timeouts
+	Bounds           Bounds            // of connections that no gateway's Limits hold for
+	Refusal          Refusal           // what becomes of a host's packet beyond Limits or Bounds; the outside's is dropped
+	HostShare        int               // percent of a NAT gateway's Limits that a private address may have, where HostLimits says nothing; 0 and 100: all
+	HostLimits       []HostLimit       // by Address
+	SourceCheck      bool              // what a host sends begins a session only if its source address leads back to it
+	Shortcut         bool              // established TCP and UDP flows are forwarded by BPF, past netfilter
+	VPNGateways      []VPNGateway      // of IPsec and SSL-VPN, by ID
+	RouterInterfaces []RouterInterface // to other networks' routers, by ID
 
 	// PortSecurity has frames from VSwitches dropped whose sender claims a gateway's
 	// address, or that of a binding which is another's.
@@ -128,13 +129,14 @@ type Route struct {
 	NextHops    []NextHop // one, or several for ECMP; by Via
 }
 
-// NextHop is where a route leads: the uplink, the VPN gateway, or a host of a
-// switch.
+// NextHop is where a route leads: the uplink, the VPN gateway, another network's router,
+// or a host of a switch.
 type NextHop struct {
-	Uplink bool       // through the public side (a NAT gateway's 0.0.0.0/0)
-	VPN    string     // into the tunnels of the VPN gateway with that id, by its destination routes
-	Via    netip.Addr // else: address of the instance in one of the switches
-	Weight int        // ECMP share, 1 to 255; 0 means 1
+	Uplink    bool       // through the public side (a NAT gateway's 0.0.0.0/0)
+	VPN       string     // into the tunnels of the VPN gateway with that id, by its destination routes
+	Interface string     // out of the router interface with that id; nowhere while it is not linked to its peer
+	Via       netip.Addr // else: address of the instance in one of the switches
+	Weight    int        // ECMP share, 1 to 255; 0 means 1
 }
 
 // UplinkMode says how a network is connected to the public side.

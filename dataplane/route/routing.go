@@ -182,6 +182,9 @@ func resolve(n *dataplane.Network, h dataplane.NextHop) (Hop, error) {
 		}
 		return publicHop(n.Uplink, weight), nil
 	}
+	if h.Interface != "" {
+		return Hop{}, nil
+	}
 	for i := range n.Switches {
 		sw := &n.Switches[i]
 		if !sw.Prefix.Contains(h.Via) {

@@ -1,0 +1,44 @@
+package dataplane
+
+import "net/netip"
+
+// RouterInterface is a network's end of a link to another network's router. Packets cross
+// it as they are, untranslated, and only by route entries that lead out of it (NextHop). What
+// comes in by it is dropped if none of the network's route tables leads its source back
+// there. The link is there once both networks ask for their ends of it.
+type RouterInterface struct {
+	ID        string // of this end
+	Peer      string // of the other end
+	Network   string // id of the network that has the other end
+	Bandwidth int    // of what leaves by it: Mbit/s; 0 for no limit
+	// Check says how to find out whether what is behind the other end can be reached; nil: it
+	// is taken for reached while the link is there.
+	Check *InterfaceCheck
+}
+
+// InterfaceCheck is a health check of what is behind a router interface: ICMP echo requests
+// from an address that no host of the network has, sent out of the interface. While they
+// are not answered, routes lead nowhere by that interface, or by the others of an ECMP route.
+type InterfaceCheck struct {
+	Source, Target netip.Addr
+}
+
+// Link returns the name of the interface's link in the network's namespace.
+func (r *RouterInterface) Link() string { return LinkName(r.ID) }
+
+// InterfaceStatus is what the kernel has of a router interface.
+type InterfaceStatus struct {
+	ID       string
+	Linked   bool // its link leads to its peer, and is up at both ends
+	Reached  bool // its check, if it has one, is answered
+	Outbound InterfaceTraffic
+	Inbound  InterfaceTraffic
+	Spoofed  uint64 // packets that came in by it and were dropped for their source
+	Dropped  uint64 // packets that were to leave by it and found its queue full
+}
+
+// InterfaceTraffic is what has crossed a router interface in one direction since it was
+// linked, bytes at layer 3.
+type InterfaceTraffic struct {
+	Packets, Bytes uint64
+}
