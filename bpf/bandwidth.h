@@ -126,10 +126,9 @@ static __always_inline void reckon(const struct bandwidth *b, struct bandwidth_s
 }
 
 /* let_pass counts what passes at once. A CPU reckons it when it is worth it. */
-static __always_inline void let_pass(__u32 at, const struct bandwidth *b, struct bandwidth_state *st, __u32 bytes, __u32 packets)
+static __always_inline void let_pass(struct bandwidth_count *c, const struct bandwidth *b, struct bandwidth_state *st,
+				     __u32 bytes, __u32 packets)
 {
-	struct bandwidth_count *c = bpf_map_lookup_elem(&bandwidth_counts, &at);
-
 	if (!c)
 		return;
 	c->bytes += bytes;
@@ -167,8 +166,8 @@ static __noinline bool within_limits(__u32 number, __u32 direction, __u32 bytes,
 		}
 		return false;
 	}
-	let_pass(at, b, st, bytes, packets);
+	let_pass(bpf_map_lookup_elem(&bandwidth_counts, &at), b, st, bytes, packets);
 	if (whole && st_whole)
-		let_pass(at_whole, whole, st_whole, bytes, packets);
+		let_pass(bpf_map_lookup_elem(&bandwidth_counts, &at_whole), whole, st_whole, bytes, packets);
 	return true;
 }

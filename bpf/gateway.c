@@ -8,6 +8,11 @@
  *	egress   counts what took the kernel's path, and learns from it
  *	xdp      forwards what has a path, where the links can do that; the rest
  *	         goes on to ingress
+ *
+ * and, where there are router interfaces, at their links and those of VSwitches:
+ *
+ *	flow_ingress  forwards what belongs to a cached flow
+ *	flow_egress   counts what leaves by a router interface, and learns flows
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -17,6 +22,7 @@
 #include "begin.h"
 #include "clock.h"
 #include "count.h"
+#include "flows.h"
 #include "forward.h"
 #include "kernel.h"
 #include "learn.h"
@@ -356,6 +362,49 @@ int uplink_xdp(struct xdp_md *ctx)
 	return xdp(ctx, true);
 }
 
+/* From a VSwitch or a router interface. It may come before the network's other program, which
+ * has no session of such a flow, or after it: what that has marked is to be refused.
+ */
+SEC("tc")
+int flow_ingress(struct __sk_buff *skb)
+{
+	struct gateway_settings *set = get_settings();
+	struct cached_flow *f;
+	struct flow_id id = {};
+	struct packet p;
+	__u32 len;
+
+	if (!set || !(set->flags & SET_SHORTCUT) || skb->mark || !read_packet(skb, &p) || why_not(&p) != STAT_HIT)
+		return NEXT;
+	id.key = p.key;
+	id.ifindex = skb->ifindex;
+	f = bpf_map_lookup_elem(&flows, &id);
+	if (!f || f->generation != set->generation || (__s32)(f->until - ticks()) < 0)
+		return NEXT;
+	len = skb->len - sizeof(struct ethhdr);
+	if (!(skb->gso_size ? p.head <= len : whole(&p, len)) || !fits(skb, &p, f->mtu))
+		return NEXT;
+	return use_flow(skb, &p, f);
+}
+
+/* To a VSwitch or a router interface. */
+SEC("tc")
+int flow_egress(struct __sk_buff *skb)
+{
+	struct gateway_settings *set = get_settings();
+	__u32 out = interface_of(skb->ifindex);
+	struct packet p;
+
+	if (!set || (!out && (skb->mark == MARK_SHORTCUT || !interface_of(skb->ingress_ifindex))) || !read_packet(skb, &p))
+		return NEXT;
+	if (out)
+		pass_interface(skb, &p, out, true);
+	if ((set->flags & SET_SHORTCUT) && skb->mark != MARK_SHORTCUT && skb->ingress_ifindex)
+		learn_flow(skb, &p, out);
+	skb->tc_index = 0;
+	return NEXT;
+}
+
 /* User space runs this, in the network's namespace, with a frame of an Ethernet
  * header and up to ENTRIES of struct entry: sessions that conntrack has told
  * it of, or that it found amiss; or connections that are to make room. Only here
@@ -419,6 +468,11 @@ EXPORT(struct host_key, host_key);
 EXPORT(struct host_limits, host_limits);
 EXPORT(struct entry, entry);
 EXPORT(struct source_report, source_report);
+EXPORT(struct cached_flow, cached_flow);
+EXPORT(struct flow_id, flow_id);
+EXPORT(struct bandwidth, bandwidth);
+EXPORT(struct bandwidth_count, bandwidth_count);
+EXPORT(struct bandwidth_state, bandwidth_state);
 EXPORT(struct bound_key, bound_key);
 EXPORT(struct bound, bound);
 EXPORT(enum class, class);

@@ -26,6 +26,34 @@ type GatewayAddress struct {
 	Owner   uint64
 }
 
+type GatewayBandwidth struct {
+	_          structs.HostLayout
+	Cost       uint64
+	Credit     uint64
+	Most       uint64
+	Batch      uint32
+	Within     uint32
+	Mbit       uint32
+	Pad        uint32
+	Dropped    uint64
+	Led        uint64
+	LedPackets uint64
+	Id         [64]uint8
+}
+
+type GatewayBandwidthCount struct {
+	_          structs.HostLayout
+	Bytes      uint64
+	Packets    uint64
+	Unreckoned uint64
+}
+
+type GatewayBandwidthState struct {
+	_       structs.HostLayout
+	Due     uint64
+	Waiting uint64
+}
+
 type GatewayBound struct {
 	_       structs.HostLayout
 	Open    uint64
@@ -38,6 +66,16 @@ type GatewayBoundKey struct {
 	Port  uint16
 	Proto uint8
 	Of    uint8
+}
+
+type GatewayCachedFlow struct {
+	_          structs.HostLayout
+	Macs       [12]uint8
+	Ifindex    uint32
+	Generation uint32
+	Until      uint32
+	Mtu        uint16
+	Interface  uint16
 }
 
 type GatewayClass uint32
@@ -59,6 +97,12 @@ type GatewayEntry struct {
 	Spare      uint8
 	Unanswered uint8
 	Pad        uint8
+}
+
+type GatewayFlowId struct {
+	_       structs.HostLayout
+	Key     GatewayFlowKey
+	Ifindex uint32
 }
 
 type GatewayFlowKey struct {
@@ -252,9 +296,14 @@ const (
 	GatewayMapDevices            = "devices"
 	GatewayMapElastic            = "elastic"
 	GatewayMapEntries            = "entries"
+	GatewayMapFlows              = "flows"
 	GatewayMapFreeSlots          = "free_slots"
 	GatewayMapGateway            = "gateway"
 	GatewayMapHosts              = "hosts"
+	GatewayMapInterfaceCounts    = "interface_counts"
+	GatewayMapInterfaceLimits    = "interface_limits"
+	GatewayMapInterfaceStates    = "interface_states"
+	GatewayMapInterfaces         = "interfaces"
 	GatewayMapLimits             = "limits"
 	GatewayMapNatGateways        = "nat_gateways"
 	GatewayMapNatRefused         = "nat_refused"
@@ -268,6 +317,8 @@ const (
 	GatewayMapSourceReports      = "source_reports"
 	GatewayMapStats              = "stats"
 	GatewayMapVolumes            = "volumes"
+	GatewayProgFlowEgress        = "flow_egress"
+	GatewayProgFlowIngress       = "flow_ingress"
 	GatewayProgLocate            = "locate"
 	GatewayProgSwitchEgress      = "switch_egress"
 	GatewayProgSwitchIngress     = "switch_ingress"
@@ -278,10 +329,15 @@ const (
 	GatewayProgUplinkIngress     = "uplink_ingress"
 	GatewayProgUplinkXdp         = "uplink_xdp"
 	GatewayVarAddressType        = "address_type"
+	GatewayVarBandwidthCountType = "bandwidth_count_type"
+	GatewayVarBandwidthStateType = "bandwidth_state_type"
+	GatewayVarBandwidthType      = "bandwidth_type"
 	GatewayVarBoundKeyType       = "bound_key_type"
 	GatewayVarBoundType          = "bound_type"
+	GatewayVarCachedFlowType     = "cached_flow_type"
 	GatewayVarClassType          = "class_type"
 	GatewayVarEntryType          = "entry_type"
+	GatewayVarFlowIdType         = "flow_id_type"
 	GatewayVarFlowKeyType        = "flow_key_type"
 	GatewayVarHostKeyType        = "host_key_type"
 	GatewayVarHostLimitsType     = "host_limits_type"
@@ -341,6 +397,8 @@ type GatewaySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type GatewayProgramSpecs struct {
+	FlowEgress    *ebpf.ProgramSpec `ebpf:"flow_egress"`
+	FlowIngress   *ebpf.ProgramSpec `ebpf:"flow_ingress"`
 	Locate        *ebpf.ProgramSpec `ebpf:"locate"`
 	SwitchEgress  *ebpf.ProgramSpec `ebpf:"switch_egress"`
 	SwitchIngress *ebpf.ProgramSpec `ebpf:"switch_ingress"`
@@ -364,9 +422,14 @@ type GatewayMapSpecs struct {
 	Devices         *ebpf.MapSpec `ebpf:"devices"`
 	Elastic         *ebpf.MapSpec `ebpf:"elastic"`
 	Entries         *ebpf.MapSpec `ebpf:"entries"`
+	Flows           *ebpf.MapSpec `ebpf:"flows"`
 	FreeSlots       *ebpf.MapSpec `ebpf:"free_slots"`
 	Gateway         *ebpf.MapSpec `ebpf:"gateway"`
 	Hosts           *ebpf.MapSpec `ebpf:"hosts"`
+	InterfaceCounts *ebpf.MapSpec `ebpf:"interface_counts"`
+	InterfaceLimits *ebpf.MapSpec `ebpf:"interface_limits"`
+	InterfaceStates *ebpf.MapSpec `ebpf:"interface_states"`
+	Interfaces      *ebpf.MapSpec `ebpf:"interfaces"`
 	Limits          *ebpf.MapSpec `ebpf:"limits"`
 	NatGateways     *ebpf.MapSpec `ebpf:"nat_gateways"`
 	NatRefused      *ebpf.MapSpec `ebpf:"nat_refused"`
@@ -387,10 +450,15 @@ type GatewayMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type GatewayVariableSpecs struct {
 	AddressType        *ebpf.VariableSpec `ebpf:"address_type"`
+	BandwidthCountType *ebpf.VariableSpec `ebpf:"bandwidth_count_type"`
+	BandwidthStateType *ebpf.VariableSpec `ebpf:"bandwidth_state_type"`
+	BandwidthType      *ebpf.VariableSpec `ebpf:"bandwidth_type"`
 	BoundKeyType       *ebpf.VariableSpec `ebpf:"bound_key_type"`
 	BoundType          *ebpf.VariableSpec `ebpf:"bound_type"`
+	CachedFlowType     *ebpf.VariableSpec `ebpf:"cached_flow_type"`
 	ClassType          *ebpf.VariableSpec `ebpf:"class_type"`
 	EntryType          *ebpf.VariableSpec `ebpf:"entry_type"`
+	FlowIdType         *ebpf.VariableSpec `ebpf:"flow_id_type"`
 	FlowKeyType        *ebpf.VariableSpec `ebpf:"flow_key_type"`
 	HostKeyType        *ebpf.VariableSpec `ebpf:"host_key_type"`
 	HostLimitsType     *ebpf.VariableSpec `ebpf:"host_limits_type"`
@@ -436,9 +504,14 @@ type GatewayMaps struct {
 	Devices         *ebpf.Map `ebpf:"devices"`
 	Elastic         *ebpf.Map `ebpf:"elastic"`
 	Entries         *ebpf.Map `ebpf:"entries"`
+	Flows           *ebpf.Map `ebpf:"flows"`
 	FreeSlots       *ebpf.Map `ebpf:"free_slots"`
 	Gateway         *ebpf.Map `ebpf:"gateway"`
 	Hosts           *ebpf.Map `ebpf:"hosts"`
+	InterfaceCounts *ebpf.Map `ebpf:"interface_counts"`
+	InterfaceLimits *ebpf.Map `ebpf:"interface_limits"`
+	InterfaceStates *ebpf.Map `ebpf:"interface_states"`
+	Interfaces      *ebpf.Map `ebpf:"interfaces"`
 	Limits          *ebpf.Map `ebpf:"limits"`
 	NatGateways     *ebpf.Map `ebpf:"nat_gateways"`
 	NatRefused      *ebpf.Map `ebpf:"nat_refused"`
@@ -464,9 +537,14 @@ func (m *GatewayMaps) Close() error {
 		m.Devices,
 		m.Elastic,
 		m.Entries,
+		m.Flows,
 		m.FreeSlots,
 		m.Gateway,
 		m.Hosts,
+		m.InterfaceCounts,
+		m.InterfaceLimits,
+		m.InterfaceStates,
+		m.Interfaces,
 		m.Limits,
 		m.NatGateways,
 		m.NatRefused,
@@ -488,10 +566,15 @@ func (m *GatewayMaps) Close() error {
 // It can be passed to LoadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GatewayVariables struct {
 	AddressType        *ebpf.Variable `ebpf:"address_type"`
+	BandwidthCountType *ebpf.Variable `ebpf:"bandwidth_count_type"`
+	BandwidthStateType *ebpf.Variable `ebpf:"bandwidth_state_type"`
+	BandwidthType      *ebpf.Variable `ebpf:"bandwidth_type"`
 	BoundKeyType       *ebpf.Variable `ebpf:"bound_key_type"`
 	BoundType          *ebpf.Variable `ebpf:"bound_type"`
+	CachedFlowType     *ebpf.Variable `ebpf:"cached_flow_type"`
 	ClassType          *ebpf.Variable `ebpf:"class_type"`
 	EntryType          *ebpf.Variable `ebpf:"entry_type"`
+	FlowIdType         *ebpf.Variable `ebpf:"flow_id_type"`
 	FlowKeyType        *ebpf.Variable `ebpf:"flow_key_type"`
 	HostKeyType        *ebpf.Variable `ebpf:"host_key_type"`
 	HostLimitsType     *ebpf.Variable `ebpf:"host_limits_type"`
@@ -513,6 +596,8 @@ type GatewayVariables struct {
 //
 // It can be passed to LoadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GatewayPrograms struct {
+	FlowEgress    *ebpf.Program `ebpf:"flow_egress"`
+	FlowIngress   *ebpf.Program `ebpf:"flow_ingress"`
 	Locate        *ebpf.Program `ebpf:"locate"`
 	SwitchEgress  *ebpf.Program `ebpf:"switch_egress"`
 	SwitchIngress *ebpf.Program `ebpf:"switch_ingress"`
@@ -526,6 +611,8 @@ type GatewayPrograms struct {
 
 func (p *GatewayPrograms) Close() error {
 	return _GatewayClose(
+		p.FlowEgress,
+		p.FlowIngress,
 		p.Locate,
 		p.SwitchEgress,
 		p.SwitchIngress,

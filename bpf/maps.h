@@ -203,3 +203,45 @@ struct devices_map {
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
 };
+
+/* Flows that cross a router interface. User space takes out those that are over. */
+struct flows_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__uint(key_size, sizeof(struct flow_id));
+	__uint(value_size, sizeof(struct cached_flow));
+};
+
+/* The number of a router interface, by its link (ifindex). */
+struct interfaces_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, INTERFACES);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+};
+
+/* The limit of what leaves by a router interface, by number; without one it costs nothing. */
+struct interface_limits_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, INTERFACES + 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct bandwidth));
+};
+
+/* Likewise. */
+struct interface_states_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, INTERFACES + 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct bandwidth_state));
+};
+
+/* Likewise. */
+struct interface_counts_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, INTERFACES + 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct bandwidth_count));
+};

@@ -2,6 +2,7 @@
 /* The maps of the network that the programs at its links are for. */
 #pragma once
 
+#include "bandwidth.h"
 #include "maps.h"
 
 struct sessions_map sessions SEC(".maps");
@@ -24,6 +25,11 @@ struct entries_map entries SEC(".maps");
 struct bounds_map bounds SEC(".maps");
 struct devices_map devices SEC(".maps");
 struct source_reports_map source_reports SEC(".maps");
+struct flows_map flows SEC(".maps");
+struct interfaces_map interfaces SEC(".maps");
+struct interface_limits_map interface_limits SEC(".maps");
+struct interface_states_map interface_states SEC(".maps");
+struct interface_counts_map interface_counts SEC(".maps");
 
 static __always_inline struct gateway_settings *get_settings(void)
 {

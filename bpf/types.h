@@ -291,6 +291,27 @@ struct source_report {
 	__u8 believed;	/* and it may begin a session all the same, until nobody answers for it */
 };
 
+/* flow_id is a flow, and the link that its packets come in by. */
+struct flow_id {
+	struct flow_key key;
+	__u32 ifindex;
+};
+
+/* cached_flow is how packets leave that cross a router interface, untranslated: learned from
+ * what the kernel did with one of them, and replaced as a whole.
+ */
+struct cached_flow {
+	__u8 macs[12];	  /* of the frame: destination, source */
+	__u32 ifindex;	  /* the link that they leave by */
+	__u32 generation; /* the network's when this was learned */
+	__u32 until;	  /* when it has to be learned anew; ticks */
+	__u16 mtu;	  /* of that link */
+	__u16 interface;  /* number of the router interface that it is; 0 for a VSwitch */
+};
+
+/* Router interfaces of a network have numbers, from 1 on. */
+#define INTERFACES 64
+
 #define SPARE_CLOSED 1	   /* if it is closed */
 #define SPARE_UNANSWERED 2 /* if it was never answered */
 

@@ -33,7 +33,6 @@ type InterfaceStatus struct {
 	Reached  bool // its check, if it has one, is answered
 	Outbound InterfaceTraffic
 	Inbound  InterfaceTraffic
-	Spoofed  uint64 // packets that came in by it and were dropped for their source
 	Dropped  uint64 // packets that were to leave by it and found its queue full
 }
 

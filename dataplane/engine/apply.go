@@ -33,6 +33,7 @@ func (e *Engine) Apply(ctx context.Context, want *dataplane.Network) (dataplane.
 		return dataplane.Observed{}, fmt.Errorf("apply network %s: %w", want.ID, err)
 	}
 	defer n.mu.Unlock()
+	n.wanted.Store(want)
 	j := &job{e: e, n: n, want: want, stale: n.stale.Swap(0)}
 	err = j.run(ctx)
 	var observed dataplane.Observed
@@ -66,6 +67,9 @@ func checkNames(n *dataplane.Network) error {
 	}
 	for _, s := range n.AllSSL() {
 		ids = append(ids, s.ID)
+	}
+	for i := range n.RouterInterfaces {
+		ids = append(ids, n.RouterInterfaces[i].ID)
 	}
 	for _, id := range append(ids, n.ID) {
 		if len(id) < 1 || len(id) > mostID || id == dataplane.UplinkName || id == "lo" || id[0] == '.' ||

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"sluice/dataplane/link"
 	"sluice/dataplane/plan"
 	"sluice/dataplane/route"
 )
@@ -189,7 +188,7 @@ func (e *Engine) differing(n *network, parts uint32) (differs uint32, whats []st
 const unread = "read it again"
 
 func (e *Engine) topologyDiffers(ctx context.Context, n *network) []string {
-	links := link.New(n.ns, e.self)
+	links := e.linksOf(n)
 	state, err := links.Read(ctx, n.applied)
 	if err != nil {
 		return []string{unread}

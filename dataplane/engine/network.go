@@ -35,12 +35,13 @@ type network struct {
 	ns          *netns.Namespace
 	table       *nft.Table
 	watch       *watch
-	applied     *dataplane.Network    // what the kernel holds completely, nil before the first success
-	rules       *nft.Ruleset          // what the kernel's table holds, nil where that is not known
-	compiled    *nft.Ruleset          // what was compiled last; nil before
-	unsupported bool                  // it was said that the kernel cannot run the session programs
-	held        *portsecurity.Holding // what the tables of port security hold, nil where that is not known
-	unheld      bool                  // it was said that the kernel cannot have them
+	wanted      atomic.Pointer[dataplane.Network] // what the last Apply was for, also if it failed; nil before the first
+	applied     *dataplane.Network                // what the kernel holds completely, nil before the first success
+	rules       *nft.Ruleset                      // what the kernel's table holds, nil where that is not known
+	compiled    *nft.Ruleset                      // what was compiled last; nil before
+	unsupported bool                              // it was said that the kernel cannot run the session programs
+	held        *portsecurity.Holding             // what the tables of port security hold, nil where that is not known
+	unheld      bool                              // it was said that the kernel cannot have them
 	claims      claims
 	followed    *decided      // what connections follow, nil where that is not known
 	tunnels     route.Tunnels // of the VPN gateway, as its routes were last made for

@@ -42,6 +42,7 @@ func (e *Engine) remove(ctx context.Context, n *network) error {
 	name := dataplane.Namespace(n.id)
 	// What it held is not known any more, whatever happens.
 	n.release()
+	n.wanted.Store(nil)
 	if err := e.shaper.Withdraw(n.id); err != nil {
 		return err
 	}

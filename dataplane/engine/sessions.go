@@ -15,13 +15,13 @@ import (
 // side, is not there, or the kernel cannot count it.
 var ErrNotCounted = errors.New("its traffic is not counted")
 
-// openSessions opens the sessions of a network that has a public side, and
-// removes those of one that has none.
+// openSessions opens the sessions of a network that has a public side or router interfaces, and
+// removes those of one that has neither.
 func (e *Engine) openSessions(n *network, want *dataplane.Network, s *link.State) error {
 	if e.sessions == nil {
 		return nil
 	}
-	if want.Uplink == nil {
+	if want.Uplink == nil && len(want.RouterInterfaces) == 0 {
 		if n.sessions != nil {
 			if err := n.sessions.Detach(); err != nil {
 				return err
@@ -43,6 +43,9 @@ func (e *Engine) openSessions(n *network, want *dataplane.Network, s *link.State
 			return err
 		}
 		n.setSessions(opened)
+	}
+	if err := n.sessions.ApplyInterfaces(interfacesFor(want, s.Index)); err != nil {
+		return err
 	}
 	return n.sessions.Apply(want, s.Index(dataplane.UplinkName))
 }

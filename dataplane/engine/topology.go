@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"sluice/dataplane"
-	"sluice/dataplane/link"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/plan"
 	"sluice/dataplane/route"
@@ -15,7 +14,7 @@ import (
 // routes and rules.
 func (j *job) addTopology(ctx context.Context) error {
 	n := j.n
-	j.links = link.New(n.ns, j.e.self)
+	j.links = j.e.linksOf(n)
 	state, err := j.links.Read(ctx, j.want)
 	if err != nil {
 		return err
@@ -124,6 +123,9 @@ func (n *network) linksThere(want *dataplane.Network) []string {
 	}
 	for _, s := range want.AllSSL() {
 		names = append(names, s.Link())
+	}
+	for i := range want.RouterInterfaces {
+		names = append(names, want.RouterInterfaces[i].Link())
 	}
 	if want.Uplink != nil {
 		names = append(names, dataplane.UplinkName)

@@ -96,7 +96,6 @@ func (j *job) applyVPN(ctx context.Context) (whats []string) {
 	switch want := withIPsec(j.want.VPNGateways); {
 	case len(want) == 0:
 		j.runner.Add(v.removeIPsec(ctx, n.id, n.ns))
-		n.tunnels = nil
 	case v.ipsec == nil:
 		for i := range want {
 			j.runner.Add(fmt.Errorf("VPN gateway %s: %w", want[i].ID, v.why))
@@ -112,13 +111,15 @@ func (j *job) applyVPN(ctx context.Context) (whats []string) {
 		j.runner.Add(v.health.Apply(ctx, n.ns, n.id, checks(want)))
 		j.runner.Add(v.bgp.Remember(n.id, speaking(want)))
 		j.runner.Add(v.bgp.Apply(ctx, n.ns, n.id, peers(want, n.tunnels), announced(j.want.VPNGateways)))
-		n.tunnels = v.tunnels(n.id, want) // with what an adopted speaker has learned
 	}
-	p := shape.Plan(n.ns, bandwidths(j.want.VPNGateways, n.tunnels)...)
-	j.runner.Add(p.Err)
-	j.runner.Run(ctx, p.Add)
-	j.runner.Run(ctx, p.Remove)
-	return append(whats, p.Whats()...)
+	n.tunnels = j.e.tunnels(n, j.want) // with what an adopted speaker has learned
+	for _, p := range []*plan.Plan{shape.Plan(n.ns, bandwidths(j.want.VPNGateways, n.tunnels)...), queuesOf(n, j.want)} {
+		j.runner.Add(p.Err)
+		j.runner.Run(ctx, p.Add)
+		j.runner.Run(ctx, p.Remove)
+		whats = append(whats, p.Whats()...)
+	}
+	return whats
 }
 
 // nameTunnels finds out which links will lead into the network's tunnels, and reports
@@ -149,7 +150,24 @@ func (v *vpn) removeIPsec(ctx context.Context, id string, ns *netns.Namespace) e
 	return errors.Join(v.health.Apply(ctx, ns, id, nil), v.bgp.Apply(ctx, ns, id, nil, nil), v.bgp.Remember(id, nil), v.ipsec.Apply(ctx, ns, id, nil))
 }
 
-// tunnels returns how the tunnels of a network are. Where charon carries them
+// tunnels returns how the tunnels of a network are, and its router interfaces; nil if it has
+// neither.
+func (e *Engine) tunnels(n *network, want *dataplane.Network) route.Tunnels {
+	var out route.Tunnels
+	if vpn := withIPsec(want.VPNGateways); len(vpn) > 0 && e.vpn.ipsec != nil {
+		out = e.vpn.tunnels(n.id, vpn)
+	}
+	for i := range want.RouterInterfaces {
+		if out == nil {
+			out = route.Tunnels{}
+		}
+		r := &want.RouterInterfaces[i]
+		out[r.ID] = e.interfaceState(n, r)
+	}
+	return out
+}
+
+// tunnels returns how the tunnels of VPN gateways are. Where charon carries them
 // all in one device, it decides by its policies which is used.
 func (v *vpn) tunnels(id string, want []dataplane.VPNGateway) route.Tunnels {
 	out := route.Tunnels{}
@@ -297,14 +315,15 @@ func prefixOf(a *netlink.Addr) netip.Prefix {
 // were made for, or something else of the VPN gateway is not as it should be.
 func (e *Engine) tunnelsDiffer(n *network) (whats []string) {
 	all := n.applied.VPNGateways
+	if !reflect.DeepEqual(n.tunnels, e.tunnels(n, n.applied)) {
+		whats = append(whats, "follow the tunnels")
+	}
 	if want := withIPsec(all); len(want) > 0 && e.vpn.ipsec != nil {
-		if !reflect.DeepEqual(n.tunnels, e.vpn.tunnels(n.id, want)) {
-			whats = append(whats, "follow the tunnels")
-		}
 		whats = append(whats, planTunnelAddresses(n.ns, want, n.tunnels).Whats()...)
 	}
+	whats = append(whats, queuesOf(n, n.applied).Whats()...)
 	if len(all) == 0 {
-		return nil
+		return whats
 	}
 	return append(whats, shape.Plan(n.ns, bandwidths(all, n.tunnels)...).Whats()...)
 }

@@ -58,6 +58,11 @@ func (l *Links) Plan(s *State, n *dataplane.Network) *Plan {
 		wanted[server.Link()] = true
 		l.planServer(p, s, server)
 	}
+	for i := range n.RouterInterfaces {
+		r := &n.RouterInterfaces[i]
+		wanted[r.Link()] = true
+		l.planInterface(p, s, r)
+	}
 	if n.Uplink != nil {
 		wanted[dataplane.UplinkName] = true
 		l.planUplink(p, s, n)

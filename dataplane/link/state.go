@@ -24,6 +24,7 @@ type Link struct {
 	Alias     string
 	Group     uint32
 	Up        bool
+	NoARP     bool
 	MTU       int
 	MAC       string
 	Master    int // index of the bridge that it is a port of, or 0
@@ -55,6 +56,12 @@ type outside struct {
 type Links struct {
 	ns   *netns.Namespace
 	self *netns.Namespace
+
+	// Asked says whether the network with the other end of a router interface asks for its
+	// end, too: only then it may be linked. nil: none is.
+	Asked func(*dataplane.RouterInterface) bool
+	// Linked is told of each that has been linked; nil: nobody is.
+	Linked func(*dataplane.RouterInterface)
 }
 
 // New returns the links of namespace ns; self is the daemon's own namespace,
@@ -173,7 +180,7 @@ func fromKernel(k netlink.Link) *Link {
 	a := k.Attrs()
 	return &Link{
 		Name: a.Name, Index: a.Index, Kind: k.Type(), Alias: a.Alias, Group: a.Group,
-		Up: a.RawFlags&unix.IFF_UP != 0, MTU: a.MTU, MAC: a.HardwareAddr.String(),
+		Up: a.RawFlags&unix.IFF_UP != 0, NoARP: a.RawFlags&unix.IFF_NOARP != 0, MTU: a.MTU, MAC: a.HardwareAddr.String(),
 		Master: a.MasterIndex, Parent: a.ParentIndex, ParentNS: a.NetNsID, kernel: k,
 	}
 }

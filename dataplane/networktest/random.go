@@ -43,6 +43,7 @@ func Random(r *rand.Rand, id string, o Outside, vpn bool) *dataplane.Network {
 		free = free[1:]
 	}
 	g.translation(free)
+	g.interfaces()
 	g.routes()
 	g.bindings()
 	return g.n
@@ -213,6 +214,15 @@ func (g *generator) translation(free []netip.Addr) {
 	}
 }
 
+// interfaces adds router interfaces, whose peers are not there.
+func (g *generator) interfaces() {
+	for i := range g.IntN(3) {
+		g.n.RouterInterfaces = append(g.n.RouterInterfaces, dataplane.RouterInterface{
+			ID: fmt.Sprintf("ri-%d", i), Peer: fmt.Sprintf("ri-%d-peer", i), Network: "vpc-peer", Bandwidth: pick(g.Rand, 0, 2, 1000),
+		})
+	}
+}
+
 // destinations that a route may have; the network's own blocks come on top.
 var destinations = []string{
 	"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1", "8.0.0.0/8", "10.0.0.0/8", "10.128.0.0/9", "172.16.0.0/12", "172.16.3.4/16",
@@ -262,6 +272,10 @@ func (g *generator) entries() (all []dataplane.Route) {
 			e.NextHops = []dataplane.NextHop{{Uplink: true}}
 		case k == 1 && len(n.VPNGateways) > 0:
 			e.NextHops = []dataplane.NextHop{{VPN: pick(g.Rand, n.VPNGateways...).ID}}
+		case k == 2 && len(n.RouterInterfaces) > 0:
+			for i := range n.RouterInterfaces[:1+g.IntN(len(n.RouterInterfaces))] {
+				e.NextHops = append(e.NextHops, dataplane.NextHop{Interface: n.RouterInterfaces[i].ID, Weight: pick(g.Rand, 0, 1, 100, 255)})
+			}
 		default:
 			for _, h := range g.hosts(1 + g.IntN(4)) {
 				e.NextHops = append(e.NextHops, dataplane.NextHop{Via: h, Weight: pick(g.Rand, 0, 1, 2, 100, 255)})

@@ -72,7 +72,8 @@ func chains() []chainSpec {
 // marked as a connection too many (RFC 5508 REQ-8), and drop what comes out of a
 // tunnel and claims to be from a VSwitch or an SSL-VPN client, who are at the VPC however far
 // the site's range reaches (RFC 3704, section 2). An SSL-VPN client reaches what its server
-// leads to, the server's own end, and nothing else.
+// leads to, the server's own end, and nothing else. What comes in by a router interface is
+// from where the network's routes lead to by it.
 func refuseRules() []ruleSpec {
 	return []ruleSpec{
 		rule(`iifname @tunnels fib saddr oifname @switches counter name "spoofed" drop`,
@@ -83,6 +84,8 @@ func refuseRules() []ruleSpec {
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: make([]byte, 4)}, count(CounterSpoofed), drop()),
 		rule(`iifname @ssl ip saddr . ip daddr != @reach counter name "unreached" drop`,
 			fromSSL(), loadSource(reg1), loadDestination(reg1b), inSet(SetReach, true), count(CounterUnreached), drop()),
+		rule(`iifname @router_interfaces fib saddr . iif oif 0 iifname . ip saddr != @returned counter name "unreturned" drop`,
+			fromUnreturned(), count(CounterUnreturned), drop()),
 		rule(`meta mark 0x00000004 counter name "refused" reject with icmp admin-prohibited`,
 			&expr.Meta{Key: expr.MetaKeyMARK, Register: reg1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkRefused)},

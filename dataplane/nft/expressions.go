@@ -62,6 +62,18 @@ func toSSL() exprs {
 	return exprs{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg1}, inSet(SetSSL, false)}
 }
 
+// fromUnreturned matches what came in by a router interface and has a source that is led
+// back there neither by the kernel's routes nor by a route table of some VSwitches (source
+// address validation, RFC 3704, section 2.3).
+func fromUnreturned() exprs {
+	return exprs{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1}, inSet(SetInterfaces, false),
+		&expr.Fib{Register: reg1, FlagSADDR: true, FlagIIF: true, ResultOIF: true},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: make([]byte, 4)},
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1}, loadSource(reg2), inSet(SetReturned, true),
+	}
+}
+
 // ofServer matches what is for an SSL-VPN server, or from one, by the offsets of the
 // address and of the port.
 func ofServer(address, port uint32) exprs {

@@ -44,7 +44,7 @@ type salvage struct {
 // the bytes mean, and how many of them count, depends on the set; the rest is
 // zero.
 type Element struct {
-	Key   [16]byte // for a set of intervals: first and last addresses, 4 bytes each
+	Key   [40]byte // for a set of intervals: the first key, then the last
 	Value [8]byte  // zero for a set that is not a map
 }
 

@@ -17,24 +17,26 @@ type SetID int
 
 // The sets and maps of table ip sluice.
 const (
-	SetElastic   SetID = iota // elastic IPs of the network
-	SetEIPHosts               // hosts with a 1:1 elastic IP
-	SetDNATPort               // elastic IP, protocol, port -> host, port
-	SetDNATAddr               // elastic IP -> host: DNAT of a whole address, and 1:1 mappings inbound
-	SetEIPSrc                 // host -> elastic IP: 1:1 mappings outbound
-	SetSNAT                   // source block -> address, for pools of one address
-	SetSNATPool               // source block -> pool, for pools of several addresses
-	SetPool                   // pool, bucket -> address
-	SetEIPMark                // elastic IP -> mark that stands for it
-	SetMarkEIP                // and back
-	SetVPN                    // addresses of VPN gateways
-	SetIKE                    // those that charon listens at
-	SetListen                 // address, protocol, port that an SSL-VPN server listens at
-	SetEchoReply              // elastic IPs that answer echo requests
-	SetSwitches               // links of VSwitches, and of SSL-VPN servers
-	SetTunnels                // links into tunnels of IPsec
-	SetSSL                    // links of SSL-VPN servers
-	SetReach                  // addresses of an SSL-VPN server's clients, what they may reach
+	SetElastic    SetID = iota // elastic IPs of the network
+	SetEIPHosts                // hosts with a 1:1 elastic IP
+	SetDNATPort                // elastic IP, protocol, port -> host, port
+	SetDNATAddr                // elastic IP -> host: DNAT of a whole address, and 1:1 mappings inbound
+	SetEIPSrc                  // host -> elastic IP: 1:1 mappings outbound
+	SetSNAT                    // source block -> address, for pools of one address
+	SetSNATPool                // source block -> pool, for pools of several addresses
+	SetPool                    // pool, bucket -> address
+	SetEIPMark                 // elastic IP -> mark that stands for it
+	SetMarkEIP                 // and back
+	SetVPN                     // addresses of VPN gateways
+	SetIKE                     // those that charon listens at
+	SetListen                  // address, protocol, port that an SSL-VPN server listens at
+	SetEchoReply               // elastic IPs that answer echo requests
+	SetSwitches                // links of VSwitches, and of SSL-VPN servers
+	SetTunnels                 // links into tunnels of IPsec
+	SetSSL                     // links of SSL-VPN servers
+	SetReach                   // addresses of an SSL-VPN server's clients, what they may reach
+	SetInterfaces              // links of router interfaces
+	SetReturned                // link of a router interface, sources that some VSwitches' route tables lead back there
 	setCount
 )
 
@@ -56,7 +58,7 @@ const (
 type setSpec struct {
 	name     string
 	key, val []fieldKind
-	interval bool // key of fieldAddr, stored as first addresses, and then last ones
+	interval bool // the key is stored as its first value, and then the last; of a link both are the same
 }
 
 // setSpecs is constant; it is indexed by SetID.
@@ -83,6 +85,9 @@ var setSpecs = [setCount]setSpec{
 	SetTunnels:   {name: "tunnels", key: []fieldKind{fieldLink}},
 	SetSSL:       {name: "ssl", key: []fieldKind{fieldLink}},
 	SetReach:     {name: "reach", key: []fieldKind{fieldAddr, fieldAddr}, interval: true},
+
+	SetInterfaces: {name: "router_interfaces", key: []fieldKind{fieldLink}},
+	SetReturned:   {name: "returned", key: []fieldKind{fieldLink, fieldAddr}, interval: true},
 }
 
 func (s *setSpec) keyLen() int { return sizeOf(s.key) }

@@ -50,11 +50,12 @@ const (
 	CounterRefused       = "refused"        // opens a connection too many, and was answered
 	CounterCrowded       = "crowded"        // opens a connection for which conntrack's table has no room
 	CounterSpoofed       = "spoofed"        // comes from a VSwitch with an elastic IP as its source, from a tunnel with the address of a VSwitch or an SSL-VPN client, or from such a client with another than one of its server's pool
+	CounterUnreturned    = "unreturned"     // comes in by a router interface, and no route table of the VPC leads its source back there
 	CounterUnreached     = "unreached"      // comes from an SSL-VPN client, for what it may not reach
 )
 
 func counterNames() []string {
-	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterRefused, CounterCrowded, CounterSpoofed, CounterUnreached}
+	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterRefused, CounterCrowded, CounterSpoofed, CounterUnreached, CounterUnreturned}
 }
 
 // chainSpec is one chain with its rules. A chain without a hook is only

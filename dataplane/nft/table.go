@@ -146,7 +146,7 @@ func stages(diffs *[setCount]setDiff) (before, after *[setCount]setDiff) {
 		*pools = setDiff{}
 	}
 	for _, move := range []struct{ from, to SetID }{{SetSNAT, SetSNATPool}, {SetSNATPool, SetSNAT}} {
-		leaving := make(map[[16]byte]bool)
+		leaving := make(map[[40]byte]bool)
 		for i := range diffs[move.from].del {
 			leaving[diffs[move.from].del[i].Key] = true
 		}

@@ -46,9 +46,13 @@ func keyText(id SetID, e *Element) string {
 	if !s.interval {
 		return fieldsText(s.key, e.Key[:])
 	}
-	parts := make([]string, len(s.key))
-	for i := range parts {
-		parts[i] = addrAt(e.Key[4*i:]).String() + "-" + addrAt(e.Key[s.keyLen()+4*i:]).String()
+	parts, at := make([]string, len(s.key)), 0
+	for i, f := range s.key {
+		parts[i] = fieldsText(s.key[i:i+1], e.Key[at:])
+		if f == fieldAddr {
+			parts[i] += "-" + addrAt(e.Key[s.keyLen()+at:]).String()
+		}
+		at += f.size()
 	}
 	return strings.Join(parts, " . ")
 }

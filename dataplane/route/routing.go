@@ -74,7 +74,7 @@ func Routing(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
 	vpc, err := vpcTables(n)
 	rules := throughTunnels(s, n, vpc, tunnels)
 	for i := range vpc {
-		err = errors.Join(err, s.entries(n, &vpc[i]))
+		err = errors.Join(err, s.entries(n, &vpc[i], tunnels))
 		rules = append(rules, vpc[i].boundRules()...)
 		if vpc[i].number == NowhereTable {
 			s.add(Route{Table: NowhereTable, Destination: everything})
@@ -126,7 +126,10 @@ func (s *routes) all() []Route {
 
 // entries adds the entries of a route table of the VPC that do not lead to the VPN
 // gateway.
-func (s *routes) entries(n *dataplane.Network, t *vpcTable) error {
+//
+// One that leads out of router interfaces leads nowhere while none of them works, and not
+// by a shorter entry: what is meant for another network would be translated.
+func (s *routes) entries(n *dataplane.Network, t *vpcTable, tunnels Tunnels) error {
 	var errs []error
 	for i := range t.entries {
 		r := &t.entries[i]
@@ -135,12 +138,16 @@ func (s *routes) entries(n *dataplane.Network, t *vpcTable) error {
 		}
 		want := Route{Table: t.number, Destination: r.Destination}
 		for _, h := range r.NextHops {
-			hop, err := resolve(n, h)
+			hop, err := resolve(n, h, tunnels)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("route %s of %s: %w", r.Destination, n.ID, err))
 			} else if hop.Link != "" {
 				want.Hops = append(want.Hops, hop)
 			}
+		}
+		if slices.ContainsFunc(r.NextHops, func(h dataplane.NextHop) bool { return h.Interface != "" }) {
+			s.through(t.number, want.Destination, want.Hops, netip.Addr{})
+			continue
 		}
 		if len(want.Hops) == 0 && want.Destination.Bits() == 0 {
 			continue
@@ -173,8 +180,8 @@ func publicHop(u *dataplane.Uplink, weight int) Hop {
 }
 
 // resolve returns the hop, or an empty one where the network has no way to the
-// public side (yet).
-func resolve(n *dataplane.Network, h dataplane.NextHop) (Hop, error) {
+// public side, or to another network (yet).
+func resolve(n *dataplane.Network, h dataplane.NextHop, tunnels Tunnels) (Hop, error) {
 	weight := max(h.Weight, 1)
 	if h.Uplink {
 		if n.Uplink == nil || !n.Uplink.Gateway.IsValid() {
@@ -183,7 +190,11 @@ func resolve(n *dataplane.Network, h dataplane.NextHop) (Hop, error) {
 		return publicHop(n.Uplink, weight), nil
 	}
 	if h.Interface != "" {
-		return Hop{}, nil
+		t := tunnels[h.Interface]
+		if t.Link == "" || !t.Up {
+			return Hop{}, nil
+		}
+		return Hop{Link: t.Link, Via: Neighbour, Weight: weight, OnLink: true}, nil
 	}
 	for i := range n.Switches {
 		sw := &n.Switches[i]

@@ -27,6 +27,10 @@ const (
 	routeTables      = 1 << 29
 )
 
+// Neighbour is what routes out of router interfaces have as their next hop: the router at the
+// other end, which needs no address (192.0.0.8, the IPv4 dummy address, RFC 7600).
+var Neighbour = netip.AddrFrom4([4]byte{192, 0, 0, 8})
+
 // HoldMetric is the metric of an unreachable route that stands behind one into a
 // tunnel: when that goes with its link, packets end here, whoever is or is not
 // there to look after it, instead of leaving by a shorter prefix or another table.

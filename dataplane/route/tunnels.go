@@ -11,7 +11,7 @@ import (
 	"sluice/dataplane"
 )
 
-// Tunnel is the state of a VPN connection's tunnel.
+// Tunnel is the state of a VPN connection's tunnel, or of a router interface's link.
 type Tunnel struct {
 	Link    string         // that leads into it; empty while there is none
 	Up      bool           // packets get through, as far as is known
@@ -19,7 +19,8 @@ type Tunnel struct {
 	Held    []netip.Prefix // destinations that it had told of when its session was lost
 }
 
-// Tunnels are the tunnels of a network by connection id.
+// Tunnels are the tunnels of a network by connection id, and, as far as routes are
+// concerned the same, its router interfaces by their ids.
 type Tunnels map[string]Tunnel
 
 // Priorities of the rules of a VPN gateway.

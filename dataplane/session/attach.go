@@ -20,12 +20,6 @@ import (
 	"sluice/dataplane/plan"
 )
 
-const (
-	ingress hook = "ingress"
-	egress  hook = "egress"
-	xdp     hook = "xdp"
-)
-
 // attachments decides how each link gets its programs. XDP is worth it only
 // where packets both come in and leave by it, so it takes the uplink and one
 // VSwitch at least.
@@ -67,6 +61,8 @@ func (n *Network) attachments(links []Link, shortcut bool) ([]dataplane.Programs
 // whyNoXDP says why a link cannot have XDP, or nothing where it can.
 func (n *Network) whyNoXDP(l Link, shortcut bool) (string, error) {
 	switch {
+	case !l.Sessions:
+		return "the network has no public side", nil
 	case !shortcut:
 		return "the shortcut is off", nil
 	case n.s.opt.WithoutXDP:
@@ -127,7 +123,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 		if n.s.tcx {
 			continue
 		}
-		for _, h := range []hook{ingress, egress} {
+		for _, h := range classifiers {
 			if f, err := n.filter(l, h); err != nil || f == nil || wanted[l.Name+"-"+string(h)] {
 				continue
 			}
@@ -219,13 +215,16 @@ func (n *Network) attachLink(l Link, h hook, p *ebpf.Program) error {
 }
 
 func newLink(l Link, h hook, p *ebpf.Program) (link.Link, error) {
+	o := link.TCXOptions{Interface: l.Index, Program: p, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()}
 	switch h {
 	case xdp:
 		return link.AttachXDP(link.XDPOptions{Program: p, Interface: l.Index, Flags: link.XDPDriverMode})
 	case egress:
-		return link.AttachTCX(link.TCXOptions{Interface: l.Index, Program: p, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()})
+		o.Attach = ebpf.AttachTCXEgress
+	case flowEgress: // after the program of sessions, to which it leaves what that wants to know
+		o.Attach, o.Anchor = ebpf.AttachTCXEgress, link.Tail()
 	}
-	return link.AttachTCX(link.TCXOptions{Interface: l.Index, Program: p, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
+	return link.AttachTCX(o)
 }
 
 const (
@@ -236,8 +235,18 @@ const (
 	filterHandle   = 1
 )
 
+func (h hook) priority() uint16 {
+	switch h {
+	case flowIngress:
+		return filterPriority - 1
+	case flowEgress:
+		return filterPriority + 1
+	}
+	return filterPriority
+}
+
 func parent(h hook) uint32 {
-	if h == egress {
+	if h.out() {
 		return netlink.HANDLE_MIN_EGRESS
 	}
 	return netlink.HANDLE_MIN_INGRESS
@@ -250,7 +259,7 @@ func (n *Network) filter(l Link, h hook) (*netlink.BpfFilter, error) {
 		return nil, err
 	}
 	for _, f := range list {
-		if b, ok := f.(*netlink.BpfFilter); ok && b.Attrs().Priority == filterPriority && strings.HasPrefix(b.Name, filterName) {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Attrs().Priority == h.priority() && strings.HasPrefix(b.Name, filterName) {
 			return b, nil
 		}
 	}
@@ -268,7 +277,7 @@ func (n *Network) Detach() error {
 	}
 	errs := []error{os.RemoveAll(n.links())}
 	for _, k := range links {
-		for _, h := range []hook{ingress, egress} {
+		for _, h := range classifiers {
 			errs = append(errs, n.detachFilter(Link{Name: k.Attrs().Name, Index: k.Attrs().Index}, h))
 		}
 	}
@@ -294,7 +303,7 @@ func (n *Network) attachFilter(l Link, h hook, p *ebpf.Program) error {
 	}
 	return n.ns.Netlink().FilterReplace(&netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
-			LinkIndex: l.Index, Parent: parent(h), Handle: filterHandle, Priority: filterPriority, Protocol: unix.ETH_P_ALL,
+			LinkIndex: l.Index, Parent: parent(h), Handle: filterHandle, Priority: h.priority(), Protocol: unix.ETH_P_ALL,
 		},
 		Fd: p.FD(), Name: filterName, DirectAction: true,
 	})

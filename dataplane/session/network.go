@@ -38,6 +38,7 @@ type Network struct {
 	uplink        int
 	generation    uint32
 	boundsDropped *rules // of which no counter is left that is not theirs
+	interfaces    bool   // there are router interfaces
 	tooMany       uint32 // the specifications' connections, of which it was said that they do not fit
 	files         tableFiles
 	table         table  // conntrack's, as of the last look

@@ -197,7 +197,7 @@ func (w *watch) compare(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-sweep.C:
-			w.report(ctx, w.n.sweepSlots(now))
+			w.report(ctx, errors.Join(w.n.sweepSlots(now), w.n.sweepFlows()))
 		case <-again.C:
 			w.look(ctx, w.n.Look, again)
 		case <-w.compareNow:

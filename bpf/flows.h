@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The shortcut of what crosses a router interface: untranslated, from one namespace into the
+ * next. Its flows have no sessions, but are cached with the way that the kernel has sent one
+ * of their packets: by routes, neighbours, the choice among several next hops, and the check
+ * of its source, all of which make the cache void when they change (the network's
+ * generation). conntrack sees a packet of each flow whenever it is learned anew.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bandwidth.h"
+#include "clock.h"
+#include "count.h"
+#include "forward.h"
+#include "learn.h"
+#include "network.h"
+#include "parse.h"
+#include "path.h"
+#include "types.h"
+
+/* within_interface says whether packets may leave by a router interface at once, and counts
+ * them then. Those that have to wait are reckoned and counted where they are led to the
+ * queue of its link.
+ */
+static __always_inline bool within_interface(__u32 number, __u32 bytes, __u32 packets, bool led)
+{
+	struct bandwidth *b = bpf_map_lookup_elem(&interface_limits, &number);
+	struct bandwidth_state *st = bpf_map_lookup_elem(&interface_states, &number);
+	struct bandwidth_count *c = bpf_map_lookup_elem(&interface_counts, &number);
+
+	if (!b || !st || !c)
+		return false;
+	if (b->cost && !waits(st)) {
+		let_pass(c, b, st, bytes, packets);
+		return true;
+	}
+	if (b->cost && !led)
+		return false;
+	c->bytes += bytes;
+	c->packets += packets;
+	if (b->cost)
+		reckon(b, st, bytes);
+	return !b->cost;
+}
+
+/* pass_interface does so for an skb. */
+static __always_inline bool pass_interface(struct __sk_buff *skb, const struct packet *p, __u32 number, bool led)
+{
+	__u32 len = skb->gso_size ? skb->len - sizeof(struct ethhdr) : p->len;
+	__u32 n = segments(skb, len, p->head);
+
+	return within_interface(number, len + (n - 1) * p->head, n, led);
+}
+
+/* use_flow sends a packet out by the way of its flow: TC_ACT_REDIRECT. Else NEXT. */
+static __always_inline int use_flow(struct __sk_buff *skb, const struct packet *p, const struct cached_flow *f)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = (void *)(eth + 1);
+
+	if ((void *)(ip + 1) > data_end)
+		return NEXT;
+	__builtin_memcpy(eth, f->macs, sizeof(f->macs));
+	ip->check = added(ip->check, (__u16)~bpf_htons(0x0100));
+	ip->ttl--;
+	/* What the programs of this network know of the packet is nothing to the next's. */
+	skb->tc_index = 0;
+	if (!f->interface) {
+		skb->mark = MARK_SHORTCUT;
+		return bpf_redirect(f->ifindex, 0);
+	}
+	if (pass_interface(skb, p, f->interface, false)) {
+		skb->mark = 0;
+		return bpf_redirect_peer(f->ifindex, 0);
+	}
+	return bpf_redirect(f->ifindex, 0);
+}
+
+/* learn_flow notes how a packet leaves that conntrack has for one of an open connection, in
+ * which it changes nothing.
+ */
+__noinline int learn_flow(struct __sk_buff *skb, struct packet *p, __u32 interface)
+{
+	struct gateway_settings *set = get_settings();
+	struct cached_flow f = {};
+	struct connection c = {};
+	struct flow_id id = {};
+	__u32 mtu = 0;
+
+	if (!set || !p || why_not(p) != STAT_HIT)
+		return 0;
+	if (connection_of(skb, p, &c) < 0 || !(c.status & IPS_CONFIRMED) || !(c.status & IPS_SEEN_REPLY) ||
+	    (c.status & (IPS_DYING | IPS_SRC_NAT | IPS_DST_NAT)))
+		return 0;
+	if (p->key.proto == IPPROTO_TCP && c.tcp_state != TCP_CONNTRACK_ESTABLISHED)
+		return 0;
+	if (bpf_skb_load_bytes(skb, 0, f.macs, sizeof(f.macs)))
+		return 0;
+	bpf_check_mtu(skb, 0, &mtu, 0, 0);
+	if (!mtu)
+		return 0;
+	id.key = p->key;
+	id.ifindex = skb->ingress_ifindex;
+	f.ifindex = skb->ifindex;
+	f.generation = set->generation;
+	f.until = ticks() + set->lifetime - (bpf_get_prandom_u32() & (set->lifetime >> 2));
+	f.mtu = mtu > 0xffff ? 0xffff : mtu;
+	f.interface = interface;
+	bpf_map_update_elem(&flows, &id, &f, BPF_ANY);
+	return 0;
+}
+
+/* interface_of returns the number of the router interface that a link is; 0 for others. */
+static __always_inline __u32 interface_of(__u32 ifindex)
+{
+	__u32 *number = bpf_map_lookup_elem(&interfaces, &ifindex);
+
+	return number ? *number : 0;
+}

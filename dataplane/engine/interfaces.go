@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cilium/ebpf"
+
+	"sluice/dataplane"
+	"sluice/dataplane/link"
+	"sluice/dataplane/plan"
+	"sluice/dataplane/route"
+	"sluice/dataplane/session"
+	"sluice/dataplane/shape"
+)
+
+// linksOf returns the links of a network, which are linked with other networks' where these
+// ask for that.
+func (e *Engine) linksOf(n *network) *link.Links {
+	l := link.New(n.ns, e.self)
+	l.Asked = e.asked(n.id)
+	l.Linked = func(r *dataplane.RouterInterface) { e.tunnelsChanged(r.Network) }
+	return l
+}
+
+// asked returns whether the network with the other end of a router interface of network id
+// asks for it, in the newest version that it was to be applied in. So a network which has given it up
+// is not linked by one that has not heard of it yet.
+func (e *Engine) asked(id string) func(*dataplane.RouterInterface) bool {
+	return func(r *dataplane.RouterInterface) bool {
+		e.mu.Lock()
+		other := e.networks[r.Network]
+		e.mu.Unlock()
+		if other == nil {
+			return false
+		}
+		want := other.wanted.Load()
+		return want != nil && slices.ContainsFunc(want.RouterInterfaces, func(o dataplane.RouterInterface) bool {
+			return o.ID == r.Peer && o.Peer == r.ID && o.Network == id
+		})
+	}
+}
+
+// interfacesFor returns what the programs are told of router interfaces; index returns the
+// index of a link, 0 where there is none.
+func interfacesFor(want *dataplane.Network, index func(name string) int) (all []session.Interface) {
+	cpus, _ := ebpf.PossibleCPU()
+	for i := range want.RouterInterfaces {
+		r := &want.RouterInterfaces[i]
+		all = append(all, session.Interface{ID: r.ID, Index: index(r.Link()), Limit: shape.Reckoned(r.Bandwidth, cpus)})
+	}
+	return all
+}
+
+// queuesOf compares the queues of a network's router interfaces with their bandwidths.
+func queuesOf(n *network, want *dataplane.Network) *plan.Plan {
+	mbit := map[string]int{}
+	for i := range want.RouterInterfaces {
+		if r := &want.RouterInterfaces[i]; link.Works(n.ns, r) {
+			mbit[r.Link()] = r.Bandwidth
+		}
+	}
+	return shape.Interfaces(n.ns, mbit)
+}
+
+// Interfaces returns how the router interfaces of a network are, by id. What has come in by one is
+// what has left by its peer.
+func (e *Engine) Interfaces(_ context.Context, id string) ([]dataplane.InterfaceStatus, error) {
+	n, err := e.lock(id)
+	if err != nil {
+		return nil, err
+	}
+	want := n.wanted.Load()
+	n.mu.Unlock()
+	if want == nil {
+		return nil, nil
+	}
+	own, err := e.leftBy(id)
+	if err != nil {
+		return nil, err
+	}
+	var all []dataplane.InterfaceStatus
+	for i := range want.RouterInterfaces {
+		r := &want.RouterInterfaces[i]
+		s := own[r.ID]
+		s.ID = r.ID
+		others, err := e.leftBy(r.Network)
+		if err != nil {
+			return nil, err
+		}
+		peer := others[r.Peer]
+		s.Inbound = peer.Outbound
+		s.Inbound.Packets -= min(s.Inbound.Packets, peer.Dropped)
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// leftBy returns what is known of a network's own ends of router interfaces.
+func (e *Engine) leftBy(id string) (map[string]dataplane.InterfaceStatus, error) {
+	e.mu.Lock()
+	n := e.networks[id]
+	e.mu.Unlock()
+	if n == nil {
+		return nil, nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	want := n.wanted.Load()
+	if n.over || n.ns == nil || want == nil {
+		return nil, nil
+	}
+	var traffic map[string]dataplane.InterfaceTraffic
+	if n.sessions != nil {
+		var err error
+		if traffic, err = n.sessions.Interfaces(); err != nil {
+			return nil, err
+		}
+	}
+	out := map[string]dataplane.InterfaceStatus{}
+	for i := range want.RouterInterfaces {
+		r := &want.RouterInterfaces[i]
+		s := dataplane.InterfaceStatus{Linked: link.Works(n.ns, r), Reached: n.tunnels[r.ID].Up, Outbound: traffic[r.ID]}
+		if s.Linked {
+			s.Dropped, _ = shape.Dropped(n.ns, r.Link())
+		}
+		out[r.ID] = s
+	}
+	return out, nil
+}
+
+// interfaceState returns how a router interface is, for routes.
+func (e *Engine) interfaceState(n *network, r *dataplane.RouterInterface) route.Tunnel {
+	if !link.Works(n.ns, r) {
+		return route.Tunnel{}
+	}
+	return route.Tunnel{Link: r.Link(), Up: true}
+}
