@@ -42,7 +42,8 @@ type Network struct {
 	// PortSecurity has frames from VSwitches dropped whose sender claims a gateway's
 	// address, or that of a binding which is another's.
 	PortSecurity bool
-	Bindings     []Binding // by Address, each once
+	Bindings     []Binding // by Address, each once; none of a HaVip's
+	HaVips       []HaVip   // by Address, each once
 }
 
 // Binding ties an address of a VSwitch to the only Ethernet address that may use it.

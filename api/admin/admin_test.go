@@ -152,7 +152,7 @@ func startStopped(t *testing.T, f *fake, allow func(uint32) bool) (*Client, stri
 	log := slog.New(slog.DiscardHandler)
 	services := Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, VPN: f, Process: f, Backups: f}
 	if f.plane != nil {
-		services.Identity, services.RAM = f.plane.Keys, f.plane.RAM
+		services.Identity, services.RAM, services.HaVips = f.plane.Keys, f.plane.RAM, f.plane.HaVip
 	}
 	if f.audit != nil {
 		services.Audit = f.audit
@@ -217,8 +217,8 @@ func TestInstances(t *testing.T) {
 	f := &fake{}
 	c, _ := start(t, f, nil)
 	ctx := t.Context()
-	got, err := c.AddInstance(ctx, NewInstance{ID: "i-1", VSwitch: "vsw-1", PrivateIP: "10.0.0.1", MAC: "m", Kind: "HaVip", State: "Available"})
-	want := Instance{ID: "i-1", VSwitch: "vsw-1", PrivateIP: "10.0.0.1", MAC: "m", Kind: "HaVip", State: "Available", CreatedAt: epoch}
+	got, err := c.AddInstance(ctx, NewInstance{ID: "i-1", VSwitch: "vsw-1", PrivateIP: "10.0.0.1", MAC: "m", Kind: "SlbInstance", State: "Stopped"})
+	want := Instance{ID: "i-1", VSwitch: "vsw-1", PrivateIP: "10.0.0.1", MAC: "m", Kind: "SlbInstance", State: "Stopped", CreatedAt: epoch}
 	equal(t, got, want, err)
 	list, err := c.Instances(ctx, InstanceFilter{VPC: "v", VSwitch: "s"})
 	equal(t, list, []Instance{}, err)

@@ -34,7 +34,7 @@ type Instance struct {
 	VSwitch   string    `json:"vswitch"`
 	PrivateIP string    `json:"privateIp"`
 	MAC       string    `json:"mac,omitempty"`
-	Kind      string    `json:"kind"` // EcsInstance, SlbInstance, HaVip or RdsInstance
+	Kind      string    `json:"kind"` // EcsInstance, SlbInstance or RdsInstance
 	State     string    `json:"state"`
 	Limits    *Limits   `json:"limits,omitempty"` // nil: what each host may have
 	CreatedAt time.Time `json:"createdAt"`
@@ -50,12 +50,12 @@ type Limits struct {
 // kindWords are what the inventory's commands call the kinds: as the VPC API reference
 // does.
 var kindWords = map[resource.InstanceKind]string{
-	resource.Host: "EcsInstance", resource.LoadBalancer: "SlbInstance", resource.VirtualIP: "HaVip", resource.Database: "RdsInstance",
+	resource.Host: "EcsInstance", resource.LoadBalancer: "SlbInstance", resource.Database: "RdsInstance",
 }
 
 // KindWords returns them, that of an ordinary instance first.
 func KindWords() []string {
-	return []string{kindWords[resource.Host], kindWords[resource.LoadBalancer], kindWords[resource.VirtualIP], kindWords[resource.Database]}
+	return []string{kindWords[resource.Host], kindWords[resource.LoadBalancer], kindWords[resource.Database]}
 }
 
 // kindOf returns the kind that a word stands for; none if it is empty.
@@ -67,6 +67,9 @@ func kindOf(word string) (resource.InstanceKind, error) {
 		if w == word {
 			return kind, nil
 		}
+	}
+	if word == "HaVip" {
+		return "", fault.New(fault.ParameterInvalid, "a HaVip is no instance; it is made by sluicectl havip add, or by CreateHaVip")
 	}
 	return "", fault.New(fault.ParameterInvalid, "kind %q; write %s", word, strings.Join(KindWords(), ", "))
 }
@@ -89,7 +92,7 @@ type NewInstance struct {
 	PrivateIP string `json:"privateIp,omitempty"` // empty: the lowest that is free in the VSwitch
 	MAC       string `json:"mac,omitempty"`
 	Kind      string `json:"kind,omitempty"`  // empty: EcsInstance
-	State     string `json:"state,omitempty"` // empty: Running, or Available for a HaVip
+	State     string `json:"state,omitempty"` // empty: Running
 }
 
 // InstanceFilter says which instances a listing shows. What is empty does not
@@ -181,7 +184,7 @@ func (c *Client) AddInstance(ctx context.Context, in NewInstance) (i Instance, e
 }
 
 // SetInstanceState notes that an instance is in another state: Running,
-// Stopped, Starting or Stopping; a HaVip: Available, InUse or Pending.
+// Stopped, Starting or Stopping.
 func (c *Client) SetInstanceState(ctx context.Context, id, state string) error {
 	return c.call(ctx, http.MethodPut, "/v1/instances/"+url.PathEscape(id)+"/state", newState{state}, nil)
 }

@@ -22,6 +22,7 @@ type Services struct {
 	Identity  Identity
 	RAM       RAM
 	Inventory Inventory
+	HaVips    HaVips
 	Networks  Networks
 	Traffic   Counters
 	Programs  Programs
@@ -44,6 +45,7 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		userRoutes(s.Identity, s.RAM),
 		policyRoutes(s.Identity, s.RAM),
 		instanceRoutes(s.Inventory),
+		haVipRoutes(s.HaVips),
 		networkRoutes(s.Networks),
 		trafficRoutes(s.Traffic),
 		programRoutes(s.Programs),

@@ -76,7 +76,7 @@ var located = map[string]resource.Kind{
 	"vrouter":          resource.KindVRouter,
 	"vswitch":          resource.KindVSwitch,
 	"routetable":       resource.KindRouteTable,
-	"havip":            resource.KindInstance,
+	"havip":            resource.KindHaVip,
 	"instance":         resource.KindInstance,
 	"eip":              resource.KindElasticIP,
 	"natgateway":       resource.KindNATGateway,

@@ -42,6 +42,9 @@ func subjectOf(t *testing.T, action string) *subject {
 	case slices.Contains(sslActions, action):
 		w := newSSLWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
+	case slices.Contains(haVipActions, action):
+		w := newHaVipWorld(t)
+		return &subject{w.Plane, w.s, w.good(action)}
 	case slices.Contains(bandwidthActions, action):
 		w := newBandwidthWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
@@ -86,6 +89,7 @@ func (w *subject) owners(id string) (found []resource.Resource) {
 	add(get(v.RouteTables, id))
 	add(get(v.VSwitches, id))
 	add(get(v.Instances, id))
+	add(get(v.HaVips, id))
 	add(get(v.ElasticIPs, id))
 	add(get(v.CommonPackages, id))
 	add(get(v.NATPackages, id))

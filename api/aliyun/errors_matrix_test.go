@@ -40,13 +40,13 @@ func newVPCWorld(t *testing.T) *vpcWorld {
 	t.Helper()
 	p := planetest.New(t)
 	a := planetest.Alice
-	w := &vpcWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Tags, p.RAM)}
+	w := &vpcWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Tags, p.RAM, p.HaVip)}
 	w.vpc = p.VPC(a, "10.0.0.0/8")
 	w.vsw = p.VSwitch(a, w.vpc.VPC, "10.1.0.0/16")
 	w.ecs = p.Instance(w.vsw, "10.1.0.1", resource.Host)
 	w.ecs2 = p.Instance(w.vsw, "10.1.0.2", resource.Host)
 	w.slb = p.Instance(w.vsw, "10.1.0.3", resource.LoadBalancer)
-	w.vip = p.Instance(w.vsw, "10.1.0.4", resource.VirtualIP)
+	w.vip = p.NewHaVip(a, w.vsw, "10.1.0.4")
 	p.Route(a, w.vpc.RouteTable, "192.168.0.0/16", resource.NextHopHost, w.ecs)
 	w.empty = p.VPC(a, "10.0.0.0/8")
 	w.ngw = p.Gateway(a, w.empty.VPC).ID
@@ -247,7 +247,12 @@ func instanceIs(which func(*vpcWorld) string, state string) happening {
 
 func ecs(w *vpcWorld) string  { return w.ecs }
 func ecs2(w *vpcWorld) string { return w.ecs2 }
-func vip(w *vpcWorld) string  { return w.vip }
+
+// vipChanges is a HaVip that the dataplane has not followed yet.
+func vipChanges(t *testing.T, w *vpcWorld) {
+	stalled(t, w)
+	w.ChangeHaVip(w.vip)
+}
 
 func theVPC(w *vpcWorld) []string   { return []string{"VpcId", w.vpc.VPC} }
 func theEmpty(w *vpcWorld) []string { return []string{"VpcId", w.empty.VPC} }
@@ -320,7 +325,7 @@ func TestGoodCalls(t *testing.T) {
 
 // TestEveryActionIsInAMatrix keeps a new action from being forgotten.
 func TestEveryActionIsInAMatrix(t *testing.T) {
-	matrices := map[string][]string{"vpcActions": vpcActions, "natActions": natActions, "monitorActions": monitorActions, "vgwActions": vgwActions, "bandwidthActions": bandwidthActions, "vpnConnectionActions": vpnConnectionActions, "sslActions": sslActions, "ramActions": ramActions}
+	matrices := map[string][]string{"vpcActions": vpcActions, "natActions": natActions, "monitorActions": monitorActions, "vgwActions": vgwActions, "bandwidthActions": bandwidthActions, "haVipActions": haVipActions, "vpnConnectionActions": vpnConnectionActions, "sslActions": sslActions, "ramActions": ramActions}
 	for action := range actions {
 		n := 0
 		for _, list := range matrices {

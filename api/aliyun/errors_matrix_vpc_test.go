@@ -75,7 +75,11 @@ var vpcErrors = []struct {
 	{"CreateVSwitch", "IncorrectVpcStatus", "", and(stalled, newVPC), theVPC},
 
 	{"DeleteVSwitch", "IncorrectVSwitchStatus", "", and(unusedVSwitch, stalled, newVSwitch), theVSW},
-	{"DeleteVSwitch", "DependencyViolation", "", func(t *testing.T, w *vpcWorld) { remove(t, w, w.vip) }, theVSW},
+	{"DeleteVSwitch", "DependencyViolation", "", func(t *testing.T, w *vpcWorld) {
+		if err := w.HaVip.Delete(context.Background(), planetest.Alice, planetest.Region, w.vip); err != nil {
+			t.Fatal(err)
+		}
+	}, theVSW},
 	{"DeleteVSwitch", "DependencyViolation.HaVip", "", nil, theVSW},
 	{"DeleteVSwitch", "IncorrectRouteEntryStatus", "", and(unusedVSwitch, stalled, newRouteEntry), theVSW},
 
@@ -118,7 +122,7 @@ var vpcErrors = []struct {
 			w.add(fmt.Sprintf("10.8.%d.0/24", i), resource.NextHopVirtualIP, w.vip)
 		}
 	}, func(w *vpcWorld) []string { return []string{"NextHopType", "HaVip", "NextHopId", w.vip} }},
-	{"CreateRouteEntry", "IncorrectHaVipStatus", "", instanceIs(vip, resource.Pending), func(w *vpcWorld) []string {
+	{"CreateRouteEntry", "IncorrectHaVipStatus", "", vipChanges, func(w *vpcWorld) []string {
 		return []string{"NextHopType", "HaVip", "NextHopId", w.vip}
 	}},
 	{"CreateRouteEntry", "InvalidRouteEntry.Duplicate", "", nil, fixed("DestinationCidrBlock", "192.168.0.0/16")},
@@ -202,7 +206,7 @@ var vpcErrors = []struct {
 	{"AssociateEipAddress", "CountLimitExceed.EIPOnHaVip", "", func(_ *testing.T, w *vpcWorld) {
 		w.Bind(planetest.Alice, w.NewEIP(planetest.Alice).ID, resource.BoundToVirtualIP, w.vip)
 	}, func(w *vpcWorld) []string { return []string{"InstanceType", "HaVip", "InstanceId", w.vip} }},
-	{"AssociateEipAddress", "IncorrectHaVipStatus", "", instanceIs(vip, resource.Pending), func(w *vpcWorld) []string {
+	{"AssociateEipAddress", "IncorrectHaVipStatus", "", vipChanges, func(w *vpcWorld) []string {
 		return []string{"InstanceType", "HaVip", "InstanceId", w.vip}
 	}},
 
@@ -214,7 +218,7 @@ var vpcErrors = []struct {
 	{"UnassociateEipAddress", "InvalidInstanceType.ValueNotSupported", "", nil, fixed("InstanceType", "ecsinstance")},
 	{"UnassociateEipAddress", "InvalidHaVip.NotFound", "", nil, fixed("InstanceType", "HaVip", "InstanceId", "havip-none")},
 	{"UnassociateEipAddress", "ResourceNotAssociated", "", nil, func(w *vpcWorld) []string { return []string{"InstanceId", w.ecs2} }},
-	{"UnassociateEipAddress", "IncorrectHaVipStatus", "", instanceIs(vip, resource.Pending), func(w *vpcWorld) []string {
+	{"UnassociateEipAddress", "IncorrectHaVipStatus", "", vipChanges, func(w *vpcWorld) []string {
 		return []string{"InstanceType", "HaVip", "InstanceId", w.vip}
 	}},
 
@@ -264,14 +268,6 @@ func changedVPCThereStalls(t *testing.T, w *vpcWorld) {
 	t.Helper()
 	w.Dataplane(planetest.Stalls)
 	w.must(t, "ModifyVpcAttribute", "VpcId", w.withTables().vpc, "UserCidr", "1.0.0.0/8")
-}
-
-// remove takes an instance out of the inventory.
-func remove(t *testing.T, w *vpcWorld, id string) {
-	t.Helper()
-	if err := w.Inventory.Remove(context.Background(), id); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // hops is a list of next hops in place of one.

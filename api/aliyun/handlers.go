@@ -5,6 +5,7 @@ import (
 
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
+	"sluice/controlplane/havip"
 	"sluice/controlplane/monitor"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
@@ -28,13 +29,14 @@ type Service struct {
 	ram     *ram.Service
 
 	bandwidth *bandwidth.Service
+	havip     *havip.Service
 }
 
 var _ Actions = (*Service)(nil)
 
 // NewService returns what answers the actions.
-func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, t *tags.Service, r *ram.Service) *Service {
-	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, tags: t, ram: r}
+func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, t *tags.Service, r *ram.Service, h *havip.Service) *Service {
+	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, tags: t, ram: r, havip: h}
 }
 
 // timestamp writes a time as the documents' examples do: UTC, to the second.

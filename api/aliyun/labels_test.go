@@ -21,6 +21,7 @@ var labelledKinds = map[string]struct{ id, listing, kind string }{
 	"CreateVSwitch":                {"VSwitchId", "DescribeVSwitches", "VSwitch"},
 	"CreateRouteTable":             {"RouteTableId", "DescribeRouteTableList", "RouteTable"},
 	"AllocateEipAddress":           {"AllocationId", "DescribeEipAddresses", "Eip"},
+	"CreateHaVip":                  {"HaVipId", "DescribeHaVips", "HaVip"}, // whose listing has Tags in the place of Tag
 	"CreateCommonBandwidthPackage": {"BandwidthPackageId", "DescribeCommonBandwidthPackages", "CommonBandwidthPackage"},
 	"CreateNatGateway":             {"NatGatewayId", "DescribeNatGateways", "NatGateway"},
 	"CreateVpnGateway":             {"VpnGatewayId", "DescribeVpnGateways", "VpnGateWay"},
@@ -81,7 +82,11 @@ func TestLabels(t *testing.T) {
 				p := NewParams()
 				p.Add("RegionId", planetest.Region)
 				for i := 0; i < len(change); i += 2 {
-					p.Add(change[i], change[i+1])
+					name := change[i]
+					if rest, ok := strings.CutPrefix(name, "Tag."); ok && kind.listing == "DescribeHaVips" {
+						name = "Tags." + rest
+					}
+					p.Add(name, change[i+1])
 				}
 				r, e := Dispatch(context.Background(), w.s, planetest.Alice, kind.listing, p)
 				if e != nil {

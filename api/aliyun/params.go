@@ -178,7 +178,8 @@ func (p *Params) Fingerprint() string {
 // indexes returns how many items an indexed parameter has: "List.1.Member",
 // "List.2.Member" give 2. ok is false if an index is not a decimal number
 // from 1, or if one is left out. member says which names may follow the
-// index; others are unknown parameters and not looked at.
+// index, one with a dot at its end that an index follows it; others are unknown
+// parameters and not looked at.
 func (p *Params) indexes(list string, members ...string) (n int, ok bool) {
 	prefix := strings.ToLower(list) + "."
 	var seen map[int]bool
@@ -206,7 +207,7 @@ func (p *Params) indexes(list string, members ...string) (n int, ok bool) {
 
 func anyFold(list []string, s string) bool {
 	for _, x := range list {
-		if strings.EqualFold(x, s) {
+		if strings.HasSuffix(x, ".") && len(s) > len(x) && strings.EqualFold(x, s[:len(x)]) || strings.EqualFold(x, s) {
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"sluice/controlplane/havip"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
@@ -75,12 +76,15 @@ var (
 		{"VPC", resource.KindVPC}, {"VSWITCH", resource.KindVSwitch}, {"ROUTETABLE", resource.KindRouteTable},
 		{"EIP", resource.KindElasticIP}, {"NATGATEWAY", resource.KindNATGateway}, {"VpnGateway", resource.KindVPNGateway},
 		{"CUSTOMERGATEWAY", resource.KindCustomerGateway}, {"VPNCONNECTION", resource.KindVPNConnection},
-		{"COMMONBANDWIDTHPACKAGE", resource.KindCommonPackage}}
+		{"COMMONBANDWIDTHPACKAGE", resource.KindCommonPackage}, {"HAVIP", resource.KindHaVip}}
 	// Those of which one has a resource group of its own.
 	groupedWords = words[resource.Kind]{
 		{"vpc", resource.KindVPC}, {"eip", resource.KindElasticIP}, {"natgateway", resource.KindNATGateway},
 		{"VpnGateway", resource.KindVPNGateway}, {"CustomerGateway", resource.KindCustomerGateway},
-		{"bandwidthpackage", resource.KindCommonPackage}}
+		{"bandwidthpackage", resource.KindCommonPackage}, {"havip", resource.KindHaVip}}
+
+	haVipStatusWords = words[havip.Status]{
+		{"Creating", havip.Creating}, {"Available", havip.Available}, {"InUse", havip.InUse}, {"Associating", havip.Associating}, {"Unassociating", havip.Unassociating}}
 
 	// The specifications of a NAT gateway (NAT Gateway API reference, CreateNatGateway), and
 	// XLarge.1, of which the documents know only the name.

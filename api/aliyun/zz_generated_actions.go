@@ -98,6 +98,19 @@ type Actions interface {
 	DescribeHighDefinitionMonitorLogAttribute(ctx context.Context, c identity.Caller, r *DescribeHighDefinitionMonitorLogAttributeRequest) (*DescribeHighDefinitionMonitorLogAttributeResponse, error)
 	// SetHighDefinitionMonitorLogStatus: Turns off fine-grained monitoring of an elastic IP, which is off.
 	SetHighDefinitionMonitorLogStatus(ctx context.Context, c identity.Caller, r *SetHighDefinitionMonitorLogStatusRequest) (*SetHighDefinitionMonitorLogStatusResponse, error)
+	// ha-vip
+	// CreateHaVip: Makes a HaVip: a private address of a VSwitch that moves between ECS instances.
+	CreateHaVip(ctx context.Context, c identity.Caller, r *CreateHaVipRequest) (*CreateHaVipResponse, error)
+	// DescribeHaVips: Lists HaVips, paged.
+	DescribeHaVips(ctx context.Context, c identity.Caller, r *DescribeHaVipsRequest) (*DescribeHaVipsResponse, error)
+	// AssociateHaVip: Lets an ECS instance have the address of a HaVip.
+	AssociateHaVip(ctx context.Context, c identity.Caller, r *AssociateHaVipRequest) (*AssociateHaVipResponse, error)
+	// UnassociateHaVip: Takes the right to a HaVip's address from an ECS instance.
+	UnassociateHaVip(ctx context.Context, c identity.Caller, r *UnassociateHaVipRequest) (*UnassociateHaVipResponse, error)
+	// ModifyHaVipAttribute: Changes the name and the description of a HaVip.
+	ModifyHaVipAttribute(ctx context.Context, c identity.Caller, r *ModifyHaVipAttributeRequest) (*ModifyHaVipAttributeResponse, error)
+	// DeleteHaVip: Deletes a HaVip that is bound to nothing.
+	DeleteHaVip(ctx context.Context, c identity.Caller, r *DeleteHaVipRequest) (*DeleteHaVipResponse, error)
 	// monitoring
 	// QueryMetricList: Reads monitoring data of a NAT bandwidth package or a common bandwidth package. It is an action of the cloud monitoring service, not of the VPC service.
 	QueryMetricList(ctx context.Context, c identity.Caller, r *QueryMetricListRequest) (*QueryMetricListResponse, error)
@@ -713,6 +726,68 @@ var actions = map[string]action{
 		decode: decodeSetHighDefinitionMonitorLogStatus,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.SetHighDefinitionMonitorLogStatus(ctx, c, r.(*SetHighDefinitionMonitorLogStatusRequest)))
+		},
+	},
+	"CreateHaVip": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCreateHaVip,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateHaVip(ctx, c, r.(*CreateHaVipRequest)))
+		},
+	},
+	"DescribeHaVips": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeHaVips,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeHaVips(ctx, c, r.(*DescribeHaVipsRequest)))
+		},
+	},
+	"AssociateHaVip": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"InstanceType", []string{"EcsInstance"}, "a HaVip is bound to ECS instances; there are no network interfaces apart from them"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeAssociateHaVip,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.AssociateHaVip(ctx, c, r.(*AssociateHaVipRequest)))
+		},
+	},
+	"UnassociateHaVip": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"InstanceType", []string{"EcsInstance"}, "a HaVip is bound to ECS instances; there are no network interfaces apart from them"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeUnassociateHaVip,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.UnassociateHaVip(ctx, c, r.(*UnassociateHaVipRequest)))
+		},
+	},
+	"ModifyHaVipAttribute": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyHaVipAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyHaVipAttribute(ctx, c, r.(*ModifyHaVipAttributeRequest)))
+		},
+	},
+	"DeleteHaVip": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeleteHaVip,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteHaVip(ctx, c, r.(*DeleteHaVipRequest)))
 		},
 	},
 	"QueryMetricList": {

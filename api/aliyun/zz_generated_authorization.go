@@ -23,6 +23,9 @@ var rules = map[string]rule{
 			{when{"InstanceType", "HaVip", false, false}, []checked{{"vpc", "eip", "AllocationId", false}, {"vpc", "havip", "InstanceId", false}}},
 		},
 	},
+	"AssociateHaVip": {
+		checked: []checked{{"vpc", "havip", "HaVipId", false}, {"ecs", "instance", "InstanceId", false}},
+	},
 	"AssociateRouteTable": {
 		whole: "of today's clients alone: no document has a rule",
 	},
@@ -46,6 +49,9 @@ var rules = map[string]rule{
 	},
 	"CreateForwardEntry": {
 		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
+	},
+	"CreateHaVip": {
+		checked: []checked{{"vpc", "havip", "", false}, {"vpc", "vswitch", "VSwitchId", false}},
 	},
 	"CreateNatGateway": {
 		checked: []checked{{"vpc", "natgateway", "", false}},
@@ -94,6 +100,9 @@ var rules = map[string]rule{
 	},
 	"DeleteForwardEntry": {
 		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
+	},
+	"DeleteHaVip": {
+		checked: []checked{{"vpc", "havip", "HaVipId", false}},
 	},
 	"DeleteNatGateway": {
 		checked: []checked{{"vpc", "natgateway", "NatGatewayId", false}},
@@ -163,6 +172,9 @@ var rules = map[string]rule{
 	},
 	"DescribeForwardTableEntries": {
 		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
+	},
+	"DescribeHaVips": {
+		checked: []checked{{"vpc", "havip", "", false}},
 	},
 	"DescribeHighDefinitionMonitorLogAttribute": {
 		whole: "of today's clients alone: no document has a rule",
@@ -288,6 +300,9 @@ var rules = map[string]rule{
 	"ModifyForwardEntry": {
 		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
 	},
+	"ModifyHaVipAttribute": {
+		whole: "of today's clients alone: no document has a rule",
+	},
 	"ModifyNatGatewayAttribute": {
 		checked: []checked{{"vpc", "natgateway", "NatGatewayId", false}},
 	},
@@ -363,6 +378,9 @@ var rules = map[string]rule{
 			{when{"InstanceType", "EcsInstance", false, true}, []checked{{"vpc", "eip", "AllocationId", false}, {"ecs", "instance", "InstanceId", false}}},
 			{when{"InstanceType", "HaVip", false, false}, []checked{{"vpc", "eip", "AllocationId", false}, {"vpc", "havip", "InstanceId", false}}},
 		},
+	},
+	"UnassociateHaVip": {
+		checked: []checked{{"vpc", "havip", "HaVipId", false}, {"ecs", "instance", "InstanceId", false}},
 	},
 	"UnassociateRouteTable": {
 		whole: "of today's clients alone: no document has a rule",

@@ -362,6 +362,65 @@ var recordables = map[string]recordable{
 		},
 		elements: []string{"Success"},
 	},
+	"CreateHaVip": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"VSwitchId", false, nil},
+			{"IpAddress", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+			{"ClientToken", false, nil},
+			{"Tag.N.Key", false, nil},
+			{"Tag.N.Value", false, nil},
+			{"ResourceGroupId", false, nil},
+		},
+		elements: []string{"HaVipId", "IpAddress"},
+	},
+	"DescribeHaVips": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"Filter.N.Key", false, nil},
+			{"Filter.N.Value.N", false, nil},
+			{"Tags.N.Key", false, nil},
+			{"Tags.N.Value", false, nil},
+			{"ResourceGroupId", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+		},
+	},
+	"AssociateHaVip": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"HaVipId", false, nil},
+			{"InstanceId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"UnassociateHaVip": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"HaVipId", false, nil},
+			{"InstanceId", false, nil},
+			{"Force", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"ModifyHaVipAttribute": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"HaVipId", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"DeleteHaVip": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"HaVipId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
 	"QueryMetricList": {
 		parameters: []recordableParameter{
 			{"Project", false, nil},

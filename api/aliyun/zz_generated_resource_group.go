@@ -33,9 +33,9 @@ func decodeMoveResourceGroup(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		v = spelled(v, "vpc", "eip", "natgateway", "VpnGateway", "CustomerGateway", "bandwidthpackage")
-		if !oneOf(v, "vpc", "eip", "natgateway", "VpnGateway", "CustomerGateway", "bandwidthpackage") {
-			return nil, invalidParameter("ResourceType").because("it is to be vpc, eip, natgateway, VpnGateway, CustomerGateway or bandwidthpackage.")
+		v = spelled(v, "vpc", "eip", "natgateway", "VpnGateway", "CustomerGateway", "bandwidthpackage", "havip")
+		if !oneOf(v, "vpc", "eip", "natgateway", "VpnGateway", "CustomerGateway", "bandwidthpackage", "havip") {
+			return nil, invalidParameter("ResourceType").because("it is to be vpc, eip, natgateway, VpnGateway, CustomerGateway, bandwidthpackage or havip.")
 		}
 		r.ResourceType = v
 	}

@@ -10,7 +10,7 @@ import (
 	"sluice/api/admin"
 )
 
-var instanceStates = []string{"Running", "Stopped", "Starting", "Stopping", "Available", "InUse", "Pending"}
+var instanceStates = []string{"Running", "Stopped", "Starting", "Stopping"}
 
 func newInstance() *cobra.Command {
 	var f adminFlags
@@ -45,8 +45,8 @@ func newInstanceAdd(f *adminFlags) *cobra.Command {
 	c.Flags().StringVar(&in.PrivateIP, "ip", "", "private address (default: the lowest that is free)")
 	c.Flags().StringVar(&in.ID, "id", "", "id (default: drawn at random)")
 	c.Flags().StringVar(&in.MAC, "mac", "", "hardware address")
-	c.Flags().StringVar(&in.Kind, "kind", "", "EcsInstance, SlbInstance, HaVip or RdsInstance (default EcsInstance)")
-	c.Flags().StringVar(&in.State, "state", "", "state (default Running, or Available for a HaVip)")
+	c.Flags().StringVar(&in.Kind, "kind", "", "EcsInstance, SlbInstance or RdsInstance (default EcsInstance)")
+	c.Flags().StringVar(&in.State, "state", "", "state (default Running)")
 	_ = c.MarkFlagRequired("vswitch")
 	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(admin.KindWords(), cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(instanceStates, cobra.ShellCompDirectiveNoFileComp))
@@ -96,8 +96,7 @@ func newInstanceSetState(f *adminFlags) *cobra.Command {
 		Use:   "set-state ID STATE",
 		Short: "Note that an instance is in another state",
 		Long: `Note that an instance is in another state: Running, Stopped, Starting or
-Stopping; a HaVip: Available, InUse or Pending. Actions refuse instances in the
-wrong state as the documents say.`,
+Stopping. Actions refuse instances in the wrong state as the documents say.`,
 		Args: cobra.ExactArgs(2),
 		ValidArgsFunction: func(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 1 {

@@ -115,7 +115,8 @@ func TestCompletion(t *testing.T) {
 		{"call CreateRouteEntry --Next", "--NextHopList.1.NextHopId\t", ".N."},
 		{"describe ", "CreateVpc\t", ""},
 		{"actions --family ", "tencent3\n", ""},
-		{"instance add --kind ", "HaVip\n", ""},
+		{"instance add --kind ", "SlbInstance\n", ""},
+		{"havip any-host havip-1 ", "off\n", ""},
 		{"instance set-state i-1 ", "Stopped\n", ""},
 		{"top --sort ", "sessions\n", ""},
 	} {

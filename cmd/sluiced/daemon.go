@@ -25,6 +25,7 @@ import (
 	"sluice/controlplane/applied"
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
+	"sluice/controlplane/havip"
 	"sluice/controlplane/inventory"
 	"sluice/controlplane/local"
 	"sluice/controlplane/monitor"
@@ -71,6 +72,7 @@ type kernel interface {
 	reconcile.Dataplane
 	monitor.Meter
 	vpn.Plane
+	havip.Plane
 	// Programs returns how the BPF programs of a network's links are attached;
 	// the error wraps engine.ErrNotCounted where there are none.
 	Programs(ctx context.Context, network string) ([]dataplane.Programs, error)
@@ -227,6 +229,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	tellBandwidths(db.View(), c, log)
 	tunnels := vpn.New(db, &c.Settings, sealer, dp, time.Now, rand.Reader, log)
 	rights := ram.New(db, &c.Settings, keys, time.Now, rand.Reader, log)
+	haVips := havip.New(db, &c.Settings, dp, time.Now, log)
 	actions := aliyun.NewService(
 		network.New(db, &c.Settings, time.Now, log),
 		eip.New(db, &c.Settings, time.Now, rand.Reader, log),
@@ -236,6 +239,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		tunnels,
 		tags.New(db, &c.Settings, time.Now, log),
 		rights,
+		haVips,
 	)
 	calls := metrics.NewCalls()
 	api := edge.Config{
@@ -251,6 +255,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		Identity:  keys,
 		RAM:       rights,
 		Inventory: inventory.New(db, &c.Settings, time.Now, log),
+		HaVips:    haVips,
 		Networks:  admin.Status{DB: db},
 		Traffic:   counters{dp},
 		Programs:  counters{dp},

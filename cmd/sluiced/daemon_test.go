@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,9 @@ func (k *fakeKernel) Apply(ctx context.Context, n *dataplane.Network) (dataplane
 }
 
 func (k *fakeKernel) Repairs(string) dataplane.Repairs { return dataplane.Repairs{} }
+
+// HaVips implements havip.Plane.
+func (k *fakeKernel) HaVips(string) map[netip.Addr]dataplane.HaVipHolder { return nil }
 
 func (k *fakeKernel) Claims(string) dataplane.ClaimCounts { return nil }
 

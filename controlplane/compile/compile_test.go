@@ -58,8 +58,12 @@ var cases = []golden{
 			known("i-1", "vsw-1", "10.0.1.9", resource.Host, "02:00:00:00:00:09", &dataplane.Limits{Connections: 500, NewPerSecond: 50}),
 			known("i-2", "vsw-1", "10.0.1.8", resource.Host, "02:00:00:00:00:08", nil),
 			known("i-3", "vsw-1", "10.0.1.7", resource.Host, "", &dataplane.Limits{}),
-			known("havip-1", "vsw-1", "10.0.1.6", resource.VirtualIP, "02:00:00:00:00:06", nil), // moves
-			known("i-4", "vsw-2", "10.0.2.5", resource.Host, "02:00:00:00:00:05", nil),          // may move
+			known("i-4", "vsw-2", "10.0.2.5", resource.Host, "02:00:00:00:00:05", nil), // may move
+			nattest.HaVip("havip-1", "vpc-a", "vsw-1", "10.0.1.6", "i-2", "i-1"),
+			nattest.HaVip("havip-2", "vpc-a", "vsw-1", "10.0.1.5", "i-1", "i-3"), // of i-3 it is not known where it is
+			nattest.HaVip("havip-3", "vpc-a", "vsw-1", "10.0.1.4"),
+			nattest.HaVip("havip-4", "vpc-a", "vsw-2", "10.0.2.6", "i-4"),
+			nattest.HaVip("havip-5", "vpc-a", "vsw-2", "10.0.9.6", "i-4"), // in no VSwitch
 		)
 	}, settings: func(s *settings.Settings) {
 		s.PortSecurity, s.SourceCheck, s.HostShare = true, true, 50
@@ -107,7 +111,7 @@ var cases = []golden{
 	{name: "dnat", resources: func() []resource.Resource {
 		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"),
 			nattest.Instance("i-slb", "vpc-a", "vsw-1", "10.0.1.50", resource.LoadBalancer),
-			nattest.Instance("i-ha", "vpc-a", "vsw-1", "10.0.1.51", resource.VirtualIP),
+			nattest.HaVip("i-ha", "vpc-a", "vsw-1", "10.0.1.51"),
 			nattest.Instance("i-rds", "vpc-a", "vsw-1", "10.0.1.52", resource.Database),
 			nattest.Instance("i-ecs", "vpc-a", "vsw-1", "10.0.1.53", resource.Host),
 			nattest.Forward("fwd-1", gateway(), resource.TCP, "203.0.113.12:80", "10.0.1.5:8080"),
@@ -118,6 +122,8 @@ var cases = []golden{
 			// Without effect: no ECS instance can be there.
 			nattest.Forward("fwd-6", gateway(), resource.TCP, "203.0.113.12:1", "10.0.1.50:1"),
 			nattest.Forward("fwd-7", gateway(), resource.TCP, "203.0.113.12:2", "10.0.1.51:1"),
+			nattest.HaVip("i-ha2", "vpc-a", "vsw-1", "10.0.1.54", "i-ecs"), // one can
+			nattest.Forward("fwd-90", gateway(), resource.TCP, "203.0.113.12:9", "10.0.1.54:9"),
 			nattest.Forward("fwd-8", gateway(), resource.TCP, "203.0.113.12:3", "10.0.1.52:1"),
 			nattest.Forward("fwd-9", gateway(), resource.TCP, "203.0.113.12:4", "10.0.3.1:1"),   // no VSwitch
 			nattest.Forward("fwd-a", gateway(), resource.TCP, "203.0.113.12:5", "10.0.1.253:1"), // the VSwitch's gateway
@@ -141,7 +147,7 @@ var cases = []golden{
 		return append(vpc(), gateway(), defaultRoute, onGateway("eip-1", "203.0.113.12"), onGateway("eip-2", "203.0.113.11"),
 			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.Host),
 			nattest.Instance("i-2", "vpc-a", "vsw-2", "10.0.2.5", resource.Host),
-			nattest.Instance("i-ha", "vpc-a", "vsw-2", "10.0.2.6", resource.VirtualIP),
+			nattest.HaVip("i-ha", "vpc-a", "vsw-2", "10.0.2.6"),
 			nattest.ElasticIP("eip-own", "203.0.113.30", "vpc-a", resource.BoundToHost, "i-1"),
 			nattest.ElasticIP("eip-own2", "203.0.113.20", "vpc-a", resource.BoundToHost, "i-2"),
 			nattest.ElasticIP("eip-ha", "203.0.113.25", "vpc-a", resource.BoundToVirtualIP, "i-ha"),
@@ -183,7 +189,7 @@ var cases = []golden{
 		return append(vpc(), gateway(), defaultRoute,
 			nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.5", resource.Host),
 			nattest.Instance("i-2", "vpc-a", "vsw-2", "10.0.2.4", resource.Host),
-			nattest.Instance("i-ha", "vpc-a", "vsw-2", "10.0.2.6", resource.VirtualIP),
+			nattest.HaVip("i-ha", "vpc-a", "vsw-2", "10.0.2.6"),
 			nattest.Instance("i-lost", "vpc-a", "vsw-9", "10.0.9.6", resource.Host),
 			nattest.Route("vpc-a", "172.16.0.0/12", nextHop(resource.NextHopHost, "i-1", 0)),
 			nattest.Route("vpc-a", "172.16.0.0/16", nextHop(resource.NextHopVirtualIP, "i-ha", 0)),

@@ -52,7 +52,16 @@ func randomResources(r *rand.Rand) []resource.Resource {
 	of := func() *resource.NATGateway { return gateways[r.IntN(4)] }
 	for i := range r.IntN(12) {
 		ip := private()
-		kind := resource.InstanceKind(pick("host", "host", "load-balancer", "virtual-ip", "database"))
+		if r.IntN(5) == 0 {
+			h := nattest.HaVip(fmt.Sprintf("i-%d", i), "vpc-a", "vsw-x", ip)
+			for range r.IntN(3) {
+				h.Instances = append(h.Instances, fmt.Sprintf("i-%d", r.IntN(14)))
+			}
+			h.AnyHost = r.IntN(4) == 0
+			out = append(out, h)
+			continue
+		}
+		kind := resource.InstanceKind(pick("host", "host", "load-balancer", "database"))
 		instance := nattest.Instance(fmt.Sprintf("i-%d", i), "vpc-a", "vsw-x", ip, kind)
 		if r.IntN(3) == 0 {
 			instance.Limits = &dataplane.Limits{Connections: r.IntN(3), NewPerSecond: r.IntN(3)}
@@ -62,7 +71,7 @@ func randomResources(r *rand.Rand) []resource.Resource {
 	for i := range r.IntN(12) {
 		to, kind := pick("", "ngw-a", "ngw-a", "ngw-a", "ngw-b", "ngw-x"), resource.BoundToNATGateway
 		if r.IntN(5) == 0 {
-			to, kind = fmt.Sprintf("i-%d", r.IntN(14)), resource.BoundToHost
+			to, kind = fmt.Sprintf("i-%d", r.IntN(14)), resource.BindingType(pick("host", "virtual-ip"))
 		}
 		e := nattest.ElasticIP(fmt.Sprintf("eip-%d", i), fmt.Sprintf("203.0.113.%d", 10+i), "vpc-a", kind, to)
 		e.Bandwidth = 1 + r.IntN(20)

@@ -17,7 +17,8 @@ import (
 // does so while its public address is on its gateway, and an ECS instance
 // without an elastic IP of its own holds its private address (NAT Gateway API
 // reference, CreateForwardEntry); an address of a VSwitch that the inventory
-// doesn't know counts as an ordinary ECS instance.
+// doesn't know counts as an ordinary ECS instance, and that of a HaVip is held by one
+// once it is bound to any.
 func (j *job) dnat() error {
 	n := j.network
 	if j.old.Network != nil && (j.old.Uplink == nil) == (n.Uplink == nil) && !j.dirty.any(resource.KindVPC, resource.KindVSwitch, resource.KindNATGateway) {
@@ -84,13 +85,14 @@ func (j *job) dirtyDNAT() map[dataplane.DNAT]bool {
 	}
 	versions(j.dirty, add)
 	versions(j.dirty, func(i *resource.Instance) { of(state.ByInternal, i.PrivateIP) })
+	versions(j.dirty, func(h *resource.HaVip) { of(state.ByInternal, h.PrivateIP) })
 	versions(j.dirty, func(e *resource.ElasticIP) {
 		of(state.ByExternal, e.Address)
 		if e.Binding == nil {
 			return
 		}
-		if i, ok := j.v.Instances.Get(e.Binding.ID); ok {
-			of(state.ByInternal, i.PrivateIP)
+		if a, ok := boundTo(j.v, j.id, e.Binding); ok {
+			of(state.ByInternal, a)
 		}
 	})
 	return all

@@ -18,6 +18,7 @@ var parts = []struct {
 	{[]resource.Kind{resource.KindVPC}, (*job).constants},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch}, (*job).switches},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance}, (*job).bindings},
+	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance, resource.KindHaVip}, (*job).haVips},
 	{publicKinds, (*job).uplink},
 	{publicKinds, (*job).gateways},
 	{append(publicKinds, resource.KindCommonPackage, resource.KindNATPackage), (*job).bandwidths},
@@ -30,7 +31,7 @@ var parts = []struct {
 }
 
 // publicKinds decide what a VPC has on the public side.
-var publicKinds = []resource.Kind{resource.KindVPC, resource.KindNATGateway, resource.KindElasticIP, resource.KindInstance, resource.KindVPNGateway}
+var publicKinds = []resource.Kind{resource.KindVPC, resource.KindNATGateway, resource.KindElasticIP, resource.KindInstance, resource.KindHaVip, resource.KindVPNGateway}
 
 // job is one compilation.
 type job struct {

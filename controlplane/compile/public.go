@@ -89,11 +89,11 @@ func readPublic(v *state.View, vpc string) *public {
 			}
 			continue
 		}
-		i, ok := v.Instances.Get(e.Binding.ID)
-		if !ok || i.VPC != vpc {
+		private, ok := boundTo(v, vpc, e.Binding)
+		if !ok {
 			continue // the instance has left the inventory
 		}
-		p.own[i.PrivateIP] = e.Address
+		p.own[private] = e.Address
 		p.bound = append(p.bound, e)
 	}
 	for i := range v.Instances.By(state.ByVPC, vpc).All() {
@@ -101,7 +101,27 @@ func readPublic(v *state.View, vpc string) *public {
 			p.others[i.PrivateIP] = true
 		}
 	}
+	for h := range v.HaVips.By(state.ByVPC, vpc).All() {
+		if len(h.Instances) == 0 {
+			p.others[h.PrivateIP] = true // it is not known to be at an ECS instance
+		}
+	}
 	return p
+}
+
+// boundTo returns the private address of the instance or HaVip of a VPC that an elastic IP
+// is bound to.
+func boundTo(v *state.View, vpc string, b *resource.Binding) (netip.Addr, bool) {
+	if b.Type == resource.BoundToVirtualIP {
+		if h, ok := v.HaVips.Get(b.ID); ok && h.VPC == vpc {
+			return h.PrivateIP, true
+		}
+		return netip.Addr{}, false
+	}
+	if i, ok := v.Instances.Get(b.ID); ok && i.VPC == vpc {
+		return i.PrivateIP, true
+	}
+	return netip.Addr{}, false
 }
 
 // used says whether the VPC needs an uplink.

@@ -3,6 +3,7 @@ package compile
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"sluice/controlplane/resource"
@@ -58,19 +59,25 @@ func nextHop(v *state.View, n *dataplane.Network, h resource.NextHop) (dataplane
 		return dataplane.NextHop{Uplink: true}, ok && g.VPC == n.ID && n.Uplink != nil
 	case resource.NextHopVPNGateway:
 		return dataplane.NextHop{VPN: h.ID}, slices.ContainsFunc(n.VPNGateways, func(g dataplane.VPNGateway) bool { return g.ID == h.ID })
-	case resource.NextHopHost, resource.NextHopVirtualIP:
+	case resource.NextHopHost:
 		i, ok := v.Instances.Get(h.ID)
-		if !ok || i.VPC != n.ID || !onLink(n, i) {
+		if !ok || i.VPC != n.ID || !onLink(n, i.PrivateIP) {
 			return dataplane.NextHop{}, false
 		}
 		return dataplane.NextHop{Via: i.PrivateIP, Weight: h.Weight}, true
+	case resource.NextHopVirtualIP:
+		x, ok := v.HaVips.Get(h.ID)
+		if !ok || x.VPC != n.ID || !onLink(n, x.PrivateIP) {
+			return dataplane.NextHop{}, false
+		}
+		return dataplane.NextHop{Via: x.PrivateIP, Weight: h.Weight}, true
 	}
 	return dataplane.NextHop{}, false
 }
 
-// onLink says whether the instance's address is in one of the switches: the
-// kernel refuses a next hop that it can't reach directly.
-func onLink(n *dataplane.Network, i *resource.Instance) bool {
+// onLink says whether an address is in one of the switches: the kernel refuses a next hop
+// that it can't reach directly.
+func onLink(n *dataplane.Network, a netip.Addr) bool {
 	h := hosts{switches: n.Switches}
-	return h.contains(i.PrivateIP)
+	return h.contains(a)
 }

@@ -27,26 +27,56 @@ func (j *job) switches() error {
 	return nil
 }
 
-// bindings tie addresses to the Ethernet addresses that the inventory knows. An address
-// that moves between hosts is nobody's, nor are those of VSwitches whose hosts are said to
-// move theirs by themselves.
+// bindings tie addresses to the Ethernet addresses that the inventory knows, but for those
+// of VSwitches whose hosts are said to move theirs by themselves.
 func (j *job) bindings() error {
 	n := j.network
 	n.Bindings = nil
 	if !j.settings.PortSecurity {
 		return nil
 	}
-	free := map[string]bool{}
-	for sw := range j.v.VSwitches.By(state.ByVPC, j.id).All() {
-		a := setting(j.settings, sw)
-		free[sw.ID] = a != nil && a.MovesAddresses
-	}
+	free := j.freeSwitches()
 	for i := range j.v.Instances.By(state.ByVPC, j.id).All() {
-		if i.MAC != "" && i.Type != resource.VirtualIP && !free[i.VSwitch] {
+		if i.MAC != "" && !free[i.VSwitch] {
 			n.Bindings = append(n.Bindings, dataplane.Binding{Address: i.PrivateIP, MAC: i.MAC})
 		}
 	}
 	slices.SortFunc(n.Bindings, func(a, b dataplane.Binding) int { return a.Address.Compare(b.Address) })
+	return nil
+}
+
+// freeSwitches are the VSwitches whose hosts move addresses among themselves, by id.
+func (j *job) freeSwitches() map[string]bool {
+	free := map[string]bool{}
+	for sw := range j.v.VSwitches.By(state.ByVPC, j.id).All() {
+		if a := setting(j.settings, sw); a != nil && a.MovesAddresses {
+			free[sw.ID] = true
+		}
+	}
+	return free
+}
+
+// haVips are the addresses that move, with the instances that may have them. What lies in
+// no VSwitch is left out.
+func (j *job) haVips() error {
+	n := j.network
+	n.HaVips = nil
+	free, on := j.freeSwitches(), hosts{switches: n.Switches}
+	for h := range j.v.HaVips.By(state.ByVPC, j.id).All() {
+		if !on.contains(h.PrivateIP) {
+			continue
+		}
+		out := dataplane.HaVip{Address: h.PrivateIP, AnyHost: h.AnyHost || free[h.VSwitch]}
+		for _, id := range h.Instances {
+			if i, ok := j.v.Instances.Get(id); ok && i.VPC == j.id {
+				out.Hosts = append(out.Hosts, dataplane.HaVipHost{Address: i.PrivateIP, MAC: i.MAC})
+			}
+		}
+		slices.SortFunc(out.Hosts, func(a, b dataplane.HaVipHost) int { return a.Address.Compare(b.Address) })
+		n.HaVips = append(n.HaVips, out)
+	}
+	slices.SortFunc(n.HaVips, func(a, b dataplane.HaVip) int { return a.Address.Compare(b.Address) })
+	n.HaVips = slices.CompactFunc(n.HaVips, func(a, b dataplane.HaVip) bool { return a.Address == b.Address })
 	return nil
 }
 

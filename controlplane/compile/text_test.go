@@ -139,6 +139,9 @@ func text(n *dataplane.Network) string {
 	for _, b := range n.Bindings {
 		line("%s is bound to %s", b.Address, b.MAC)
 	}
+	for _, h := range n.HaVips {
+		line("HaVip %s of %v, any host %t, held %t", h.Address, h.Hosts, h.AnyHost, h.Held())
+	}
 	t := n.Timeouts
 	line("timeouts udp %s tcp %s transitory %s icmp %s reset %s", t.UDP, t.TCPEstablished, t.TCPTransitory, t.ICMP, t.TCPReset)
 	return b.String()

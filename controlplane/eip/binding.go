@@ -18,7 +18,6 @@ import (
 var kinds = map[resource.BindingType]resource.InstanceKind{
 	resource.BoundToHost:         resource.Host,
 	resource.BoundToLoadBalancer: resource.LoadBalancer,
-	resource.BoundToVirtualIP:    resource.VirtualIP,
 }
 
 // target is what an elastic IP is bound to, or may be.
@@ -26,8 +25,9 @@ type target struct {
 	binding resource.Binding
 	region  string
 	vpc     string
-	// instance is nil for a NAT gateway.
+	// Of a NAT gateway neither is set.
 	instance *resource.Instance
+	havip    *resource.HaVip
 }
 
 // find returns what the caller named. Reasons: NATGatewayNotFound,
@@ -42,25 +42,30 @@ func find(v *state.View, c identity.Caller, b resource.Binding) (target, error) 
 		t.region, t.vpc = g.Region, g.VPC
 		return t, nil
 	}
+	if b.Type == resource.BoundToVirtualIP {
+		h, err := lookup.Own(c, v.HaVips, b.ID)
+		if err != nil {
+			return t, err
+		}
+		t.region, t.vpc, t.havip = h.Region, h.VPC, h
+		return t, nil
+	}
 	i, ok := v.Instances.Get(b.ID)
 	if !ok || i.Account != c.Account || i.Type != kinds[b.Type] {
-		if b.Type == resource.BoundToVirtualIP {
-			return t, fault.New(fault.HaVipNotFound, "HaVip %q", b.ID)
-		}
 		return t, fault.New(fault.InstanceNotFound, "%s %q", b.Type, b.ID)
 	}
 	t.region, t.vpc, t.instance = i.Region, i.VPC, i
 	return t, nil
 }
 
-// usable refuses an instance that is between two states. Reasons:
+// usable refuses an instance or a HaVip that is between two states. Reasons:
 // InstanceStatus, HaVipStatus.
-func (t target) usable() error {
+func (t target) usable(o *state.Observed, v *state.View) error {
 	switch {
+	case t.havip != nil:
+		return state.Ready(o, v.HaVips, t.havip)
 	case t.instance == nil || t.instance.Usable():
 		return nil
-	case t.instance.Type == resource.VirtualIP:
-		return fault.New(fault.HaVipStatus, "HaVip %s is %s, not Available or InUse", t.instance.ID, t.instance.State)
 	default:
 		return fault.New(fault.InstanceStatus, "instance %s is %s, not Running or Stopped", t.instance.ID, t.instance.State)
 	}
@@ -86,7 +91,7 @@ func (s *Service) Associate(ctx context.Context, c identity.Caller, id string, b
 		if t.region != old.Region {
 			return fault.New(fault.RegionMismatch, "elastic IP %s is in %s, %s in %s", id, old.Region, b.ID, t.region)
 		}
-		if err := t.usable(); err != nil {
+		if err := t.usable(s.db.Observed, tx.View); err != nil {
 			return err
 		}
 		if err := s.available(old); err != nil {
@@ -103,14 +108,14 @@ func (s *Service) Associate(ctx context.Context, c identity.Caller, id string, b
 	})
 }
 
-// unbound refuses an instance that has an elastic IP already. A NAT gateway may
+// unbound refuses an instance or a HaVip that has an elastic IP already. A NAT gateway may
 // have several.
 func (t target) unbound(v *state.View) error {
-	if t.instance == nil {
+	if t.instance == nil && t.havip == nil {
 		return nil
 	}
 	for other := range v.ElasticIPs.By(state.ByBinding, t.binding.ID).All() {
-		if t.instance.Type == resource.VirtualIP {
+		if t.havip != nil {
 			return fault.New(fault.HaVipAssociated, "HaVip %s has elastic IP %s", t.binding.ID, other.ID)
 		}
 		return fault.New(fault.InstanceAssociated, "instance %s has elastic IP %s", t.binding.ID, other.ID)
@@ -136,7 +141,7 @@ func (s *Service) Unassociate(ctx context.Context, c identity.Caller, id string,
 		if err != nil {
 			return err
 		}
-		if err := t.usable(); err != nil {
+		if err := t.usable(s.db.Observed, tx.View); err != nil {
 			return err
 		}
 		switch StatusOf(s.db.Observed, old) {

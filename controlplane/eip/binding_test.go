@@ -23,7 +23,7 @@ func newSite(t *testing.T) *site {
 	s.sw = p.VSwitch(alice, s.vpc, "10.1.0.0/16")
 	s.ecs = p.Instance(s.sw, "10.1.0.1", resource.Host)
 	s.slb = p.Instance(s.sw, "10.1.0.2", resource.LoadBalancer)
-	s.vip = p.Instance(s.sw, "10.1.0.3", resource.VirtualIP)
+	s.vip = p.NewHaVip(alice, s.sw, "10.1.0.3")
 	s.ngw = p.Gateway(alice, s.vpc).ID
 	return s
 }
@@ -118,12 +118,13 @@ func TestAssociateRefused(t *testing.T) {
 		s.InstanceState(s.ecs, st)
 		planetest.Refused(t, s.bind(id, resource.BoundToHost, s.ecs), fault.InstanceStatus)
 	}
-	s.InstanceState(s.vip, resource.Pending)
-	planetest.Refused(t, s.bind(id, resource.BoundToVirtualIP, s.vip), fault.HaVipStatus)
+	s.Stalled(func() {
+		s.ChangeHaVip(s.vip)
+		planetest.Refused(t, s.bind(id, resource.BoundToVirtualIP, s.vip), fault.HaVipStatus)
+	})
 
 	// One for an instance, several for a gateway.
 	s.InstanceState(s.ecs, resource.Stopped)
-	s.InstanceState(s.vip, resource.InUse)
 	for kind, to := range map[resource.BindingType]string{resource.BoundToHost: s.ecs, resource.BoundToLoadBalancer: s.slb, resource.BoundToVirtualIP: s.vip} {
 		s.Bind(alice, s.NewEIP(alice).ID, kind, to)
 		want := fault.InstanceAssociated
@@ -160,8 +161,10 @@ func TestUnassociateRefused(t *testing.T) {
 	}
 	s.InstanceState(s.ecs, resource.Stopping)
 	planetest.Refused(t, s.unbind(id, resource.BoundToHost, s.ecs), fault.InstanceStatus)
-	s.InstanceState(s.vip, resource.Pending)
-	planetest.Refused(t, s.unbind(id, resource.BoundToVirtualIP, s.vip), fault.HaVipStatus)
+	s.Stalled(func() {
+		s.ChangeHaVip(s.vip)
+		planetest.Refused(t, s.unbind(id, resource.BoundToVirtualIP, s.vip), fault.HaVipStatus)
+	})
 	planetest.Refused(t, s.EIP.Unassociate(ctx, bob, id, resource.Binding{Type: resource.BoundToHost, ID: s.ecs}, false), fault.ElasticIPNotFound)
 }
 

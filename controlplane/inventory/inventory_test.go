@@ -69,7 +69,6 @@ func TestKinds(t *testing.T) {
 		resource.Host:         {"i-", resource.Running},
 		resource.LoadBalancer: {"lb-", resource.Running},
 		resource.Database:     {"rm-", resource.Running},
-		resource.VirtualIP:    {"havip-", resource.Available},
 	} {
 		i, err := p.Inventory.Add(ctx, inventory.NewInstance{VSwitch: sw, Type: kind})
 		if err != nil {
@@ -78,7 +77,7 @@ func TestKinds(t *testing.T) {
 		if !strings.HasPrefix(i.ID, want.prefix) || i.State != want.state {
 			t.Errorf("%s: %+v", kind, i)
 		}
-		for _, st := range resource.InstanceStates(kind) {
+		for _, st := range resource.InstanceStates() {
 			if err := p.Inventory.SetState(ctx, i.ID, st); err != nil {
 				t.Errorf("%s: %v", kind, err)
 			}
@@ -97,6 +96,7 @@ func TestAddRefused(t *testing.T) {
 	sw := p.VSwitch(alice, vpc, "10.1.0.0/24")
 	gateway := p.Gateway(alice, vpc).ID
 	taken := p.Instance(sw, "10.1.0.9", resource.Host)
+	havip := p.NewHaVip(alice, sw, "10.1.0.10")
 	for _, c := range []struct {
 		name string
 		in   inventory.NewInstance
@@ -120,7 +120,8 @@ func TestAddRefused(t *testing.T) {
 		{"MAC of eight bytes", inventory.NewInstance{VSwitch: sw, MAC: "02:00:5e:10:00:00:00:01"}, fault.ParameterInvalid},
 		{"multicast MAC", inventory.NewInstance{VSwitch: sw, MAC: "01:00:5e:00:00:01"}, fault.ParameterInvalid},
 		{"state", inventory.NewInstance{VSwitch: sw, State: "Asleep"}, fault.ParameterInvalid},
-		{"state of another kind", inventory.NewInstance{VSwitch: sw, Type: resource.VirtualIP, State: resource.Running}, fault.ParameterInvalid},
+		{"address of a HaVip", inventory.NewInstance{VSwitch: sw, PrivateIP: address("10.1.0.10")}, fault.AddressInUse},
+		{"id of a HaVip", inventory.NewInstance{VSwitch: sw, ID: havip}, fault.InstanceExists},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := p.Inventory.Add(ctx, c.in)

@@ -82,7 +82,7 @@ func (s *Service) complete(tx *change.Tx, i *resource.Instance, mac string) erro
 	}
 	prefix, ok := prefixes[i.Type]
 	if !ok {
-		return fault.New(fault.ParameterInvalid, "kind %q; it is none of host, load-balancer, virtual-ip and database", i.Type)
+		return fault.New(fault.ParameterInvalid, "kind %q; it is none of host, load-balancer and database", i.Type)
 	}
 	if i.ID == "" {
 		i.ID = tx.NewID(prefix)
@@ -90,16 +90,17 @@ func (s *Service) complete(tx *change.Tx, i *resource.Instance, mac string) erro
 	if !isID(i.ID) {
 		return fault.New(fault.ParameterInvalid, "instance id %q; write 2 to 64 Latin letters, digits, '-', '_' and '.', the first a letter", i.ID)
 	}
-	// Elastic IPs are bound to instances and to NAT gateways, by id.
+	// Elastic IPs are bound to instances, HaVips and NAT gateways, by id.
 	_, gateway := tx.NATGateways.Get(i.ID)
-	if _, taken := tx.Instances.Get(i.ID); taken || gateway {
+	_, havip := tx.HaVips.Get(i.ID)
+	if _, taken := tx.Instances.Get(i.ID); taken || gateway || havip {
 		return fault.New(fault.InstanceExists, "there is a resource with the id %s", i.ID)
 	}
 	if err := setMAC(i, mac); err != nil {
 		return err
 	}
 	if i.State == "" {
-		i.State = resource.InstanceStates(i.Type)[0]
+		i.State = resource.InstanceStates()[0]
 	}
 	return checkState(i)
 }
@@ -108,7 +109,6 @@ func (s *Service) complete(tx *change.Tx, i *resource.Instance, mac string) erro
 var prefixes = map[resource.InstanceKind]string{
 	resource.Host:         "i",
 	resource.LoadBalancer: "lb",
-	resource.VirtualIP:    "havip",
 	resource.Database:     "rm",
 }
 
@@ -129,7 +129,7 @@ func parseMAC(text string) (string, error) {
 }
 
 func checkState(i *resource.Instance) error {
-	if states := resource.InstanceStates(i.Type); !slices.Contains(states, i.State) {
+	if states := resource.InstanceStates(); !slices.Contains(states, i.State) {
 		return fault.New(fault.ParameterInvalid, "state %q of a %s; write one of %s", i.State, i.Type, strings.Join(states, ", "))
 	}
 	return nil
@@ -142,7 +142,7 @@ func place(tx *change.Tx, i *resource.Instance, x *resource.VSwitch) error {
 	}
 	v := tx.View
 	if !i.PrivateIP.IsValid() {
-		a, ok := freeAddress(v, x)
+		a, ok := FreeAddress(v, x)
 		if !ok {
 			return fault.New(fault.NoFreeAddress, "every address of VSwitch %s is taken", x.ID)
 		}
@@ -152,16 +152,18 @@ func place(tx *change.Tx, i *resource.Instance, x *resource.VSwitch) error {
 	if !x.CIDR.Contains(i.PrivateIP) || resource.ReservedAddress(x.CIDR, i.PrivateIP) {
 		return fault.New(fault.AddressNotUsable, "%s; take one of %s but for its first and its last three", i.PrivateIP, x.CIDR)
 	}
-	if other, ok := At(v, x.VPC, i.PrivateIP); ok {
-		return fault.New(fault.AddressInUse, "%s is instance %s's", i.PrivateIP, other.ID)
+	if other, ok := Holder(v, x.VPC, i.PrivateIP); ok {
+		return fault.New(fault.AddressInUse, "%s is that of %s", i.PrivateIP, other)
 	}
 	return nil
 }
 
-func freeAddress(v *state.View, x *resource.VSwitch) (netip.Addr, bool) {
+// FreeAddress returns the lowest address of a VSwitch that neither an instance nor a HaVip
+// has; false if there is none.
+func FreeAddress(v *state.View, x *resource.VSwitch) (netip.Addr, bool) {
 	a := resource.FirstUsableAddress(x.CIDR)
 	for range resource.UsableAddresses(x.CIDR) {
-		if _, taken := At(v, x.VPC, a); !taken {
+		if _, taken := Holder(v, x.VPC, a); !taken {
 			return a, true
 		}
 		a = a.Next()
@@ -176,6 +178,18 @@ func At(v *state.View, vpc string, a netip.Addr) (*resource.Instance, bool) {
 		return nil, false
 	}
 	return r.At(0), true
+}
+
+// Holder returns the id of the instance or HaVip that is known to hold an address of a VPC.
+func Holder(v *state.View, vpc string, a netip.Addr) (id string, ok bool) {
+	if i, ok := At(v, vpc, a); ok {
+		return i.ID, true
+	}
+	h, ok := v.HaVips.By(state.ByAddress, state.AddrKey(vpc, a)).First()
+	if !ok {
+		return "", false
+	}
+	return h.ID, true
 }
 
 // Filter says which instances a listing shows. All conditions apply at once;

@@ -268,6 +268,9 @@ func elastic(v *state.View, vpc string) map[netip.Addr]bool {
 		if i, ok := v.Instances.Get(e.Binding.ID); ok && i.VPC == vpc {
 			out[i.PrivateIP] = true
 		}
+		if h, ok := v.HaVips.Get(e.Binding.ID); ok && h.VPC == vpc {
+			out[h.PrivateIP] = true
+		}
 	}
 	return out
 }

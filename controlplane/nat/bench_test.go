@@ -40,7 +40,7 @@ func newBench(t *testing.T) *bench {
 		nattest.Instance("i-own", "vpc-a", "vsw-1", "10.0.1.20", resource.Host),
 		nattest.Instance("i-ecs", "vpc-a", "vsw-1", "10.0.1.21", resource.Host),
 		nattest.Instance("i-slb", "vpc-a", "vsw-1", "10.0.1.22", resource.LoadBalancer),
-		nattest.Instance("i-ha", "vpc-a", "vsw-ha", "10.0.3.5", resource.VirtualIP),
+		nattest.HaVip("havip-1", "vpc-a", "vsw-ha", "10.0.3.5"),
 		nattest.ElasticIP("eip-own", "203.0.113.20", "vpc-a", resource.BoundToHost, "i-own"),
 		nattest.ElasticIP("eip-free", "203.0.113.30", "", "", ""),
 	)

@@ -49,10 +49,8 @@ func snatSource(v *state.View, g *resource.NATGateway, in SNATEntry) (*resource.
 
 // withoutHaVips refuses a VSwitch in which there is a HaVip.
 func withoutHaVips(v *state.View, s *resource.VSwitch) error {
-	for i := range v.Instances.By(state.ByVSwitch, s.ID).All() {
-		if i.Type == resource.VirtualIP {
-			return fault.New(fault.VSwitchHasHaVips, "VSwitch %s holds HaVip %s", s.ID, i.ID)
-		}
+	if h, ok := v.HaVips.By(state.ByVSwitch, s.ID).First(); ok {
+		return fault.New(fault.VSwitchHasHaVips, "VSwitch %s holds HaVip %s", s.ID, h.ID)
 	}
 	return nil
 }
@@ -60,18 +58,18 @@ func withoutHaVips(v *state.View, s *resource.VSwitch) error {
 // snatInstance refuses an address that is not an ECS instance's, or whose
 // instance goes out by an elastic IP of its own.
 func snatInstance(v *state.View, g *resource.NATGateway, a netip.Addr) error {
+	if h, ok := v.HaVips.By(state.ByAddress, state.AddrKey(g.VPC, a)).First(); ok {
+		return fault.New(fault.VSwitchHasHaVips, "%s is the address of HaVip %s", a, h.ID)
+	}
 	i, known := instanceAt(v, g.VPC, a)
 	if !known {
 		return nil
 	}
-	switch i.Type {
-	case resource.Host:
+	if i.Type == resource.Host {
 		if _, own := hasElasticIP(v, g.VPC, a); own {
 			return fault.New(fault.InternalIPHasElasticIP, "instance %s at %s has an elastic IP of its own; unbind it first", i.ID, a)
 		}
 		return nil
-	case resource.VirtualIP:
-		return fault.New(fault.VSwitchHasHaVips, "%s is the address of HaVip %s", a, i.ID)
 	}
 	return fault.New(fault.ParameterInvalid, "%s is the address of %s %s; a single address has to be that of an ECS instance", a, i.Type, i.ID)
 }

@@ -35,7 +35,7 @@ type CreatedRouteEntry struct {
 //
 // Reasons, in this order: RouteTableNotFound, CIDRMalformed, those of the next
 // hops (see nextHops), RouteDestination, RouteSame, RouteDuplicate,
-// QuotaRouteEntry, HaVipRouteQuota, VPCInTransition, VSwitchInTransition,
+// QuotaRouteEntry, HaVipRouteQuota, HaVipStatus, VPCInTransition, VSwitchInTransition,
 // RouteInTransition.
 func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in NewRouteEntry) (made CreatedRouteEntry, err error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (CreatedRouteEntry, error) {
@@ -71,6 +71,9 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in Ne
 			return made, err
 		}
 		if err := tx.Room(e); err != nil {
+			return made, err
+		}
+		if err := s.haVipsReady(tx.View, hops); err != nil {
 			return made, err
 		}
 		if err := s.ready(tx.View, vpc); err != nil {
@@ -175,7 +178,7 @@ type RouteEntryChange struct {
 // (ModifyRouteEntry).
 //
 // Reasons, in this order: RouteTableNotFound, RouteSystem, RouteEntryNotFound, those of
-// nextHop, HaVipRouteQuota, VPCInTransition, VSwitchInTransition, RouteInTransition.
+// nextHop, HaVipRouteQuota, HaVipStatus, VPCInTransition, VSwitchInTransition, RouteInTransition.
 func (s *Service) ModifyRouteEntry(ctx context.Context, c identity.Caller, in RouteEntryChange) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, vpc, err := s.customEntry(tx.View, c, in.ID, in.Table, in.Destination)
@@ -193,6 +196,9 @@ func (s *Service) ModifyRouteEntry(ctx context.Context, c identity.Caller, in Ro
 			tx.PutAttributes(e)
 		} else {
 			if err := oneNATGateway(tx.View, e); err != nil {
+				return err
+			}
+			if err := s.haVipsReady(tx.View, e.NextHops); err != nil {
 				return err
 			}
 			if err := s.ready(tx.View, vpc); err != nil {

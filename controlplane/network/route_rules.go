@@ -149,25 +149,20 @@ func hopList(v *state.View, vpc *resource.VPC, hops []resource.NextHop) error {
 // nextHop refuses a next hop that is not there, not in the VPC, or not in a
 // state to forward.
 //
-// Reasons: InstanceNotFound, InstanceStatus, HaVipNotFound, HaVipStatus,
-// NextHopNotFound.
+// Reasons: InstanceNotFound, InstanceStatus, HaVipNotFound, NextHopNotFound.
 func nextHop(v *state.View, vpc *resource.VPC, h resource.NextHop) error {
-	i, ok := v.Instances.Get(h.ID)
-	ok = ok && i.VPC == vpc.ID
 	switch h.Type {
 	case resource.NextHopHost:
-		if !ok || i.Type != resource.Host {
+		i, ok := v.Instances.Get(h.ID)
+		if !ok || i.VPC != vpc.ID || i.Type != resource.Host {
 			return fault.New(fault.InstanceNotFound, "instance %q in VPC %s", h.ID, vpc.ID)
 		}
 		if !i.Usable() {
 			return fault.New(fault.InstanceStatus, "instance %s is %s, not Running or Stopped", i.ID, i.State)
 		}
 	case resource.NextHopVirtualIP:
-		if !ok || i.Type != resource.VirtualIP {
+		if x, ok := v.HaVips.Get(h.ID); !ok || x.VPC != vpc.ID {
 			return fault.New(fault.HaVipNotFound, "HaVip %q in VPC %s", h.ID, vpc.ID)
-		}
-		if !i.Usable() {
-			return fault.New(fault.HaVipStatus, "HaVip %s is %s, not Available or InUse", i.ID, i.State)
 		}
 	case resource.NextHopNATGateway:
 		if g, ok := v.NATGateways.Get(h.ID); !ok || g.VPC != vpc.ID {

@@ -27,7 +27,7 @@ func newSite(t *testing.T) *site {
 	s := &site{Plane: p, vpc: made.VPC, router: made.VRouter, table: made.RouteTable}
 	s.sw = p.VSwitch(alice, s.vpc, "10.1.0.0/16")
 	s.ecs = p.Instance(s.sw, "10.1.0.1", resource.Host)
-	s.vip = p.Instance(s.sw, "10.1.0.2", resource.VirtualIP)
+	s.vip = p.NewHaVip(alice, s.sw, "10.1.0.2")
 	s.slb = p.Instance(s.sw, "10.1.0.3", resource.LoadBalancer)
 	return s
 }
@@ -84,7 +84,7 @@ func TestNextHops(t *testing.T) {
 	s := newSite(t)
 	other := s.VSwitch(alice, s.VPC(alice, "10.0.0.0/8").VPC, "10.1.0.0/16")
 	foreign := s.Instance(other, "", resource.Host)
-	foreignVip := s.Instance(other, "", resource.VirtualIP)
+	foreignVip := s.NewHaVip(alice, other, "")
 	ri := func(id string) resource.NextHop {
 		return resource.NextHop{Type: resource.NextHopRouterInterface, ID: id}
 	}
@@ -122,10 +122,11 @@ func TestNextHops(t *testing.T) {
 		s.InstanceState(s.ecs, st)
 		planetest.Refused(t, s.add("1.0.0.0/8", resource.NextHopHost, s.ecs), fault.InstanceStatus)
 	}
-	s.InstanceState(s.vip, resource.Pending)
-	planetest.Refused(t, s.add("1.0.0.0/8", resource.NextHopVirtualIP, s.vip), fault.HaVipStatus)
+	s.Stalled(func() {
+		s.ChangeHaVip(s.vip)
+		planetest.Refused(t, s.add("1.0.0.0/8", resource.NextHopVirtualIP, s.vip), fault.HaVipStatus)
+	})
 	s.InstanceState(s.ecs, resource.Stopped)
-	s.InstanceState(s.vip, resource.InUse)
 	if err := s.add("1.0.0.0/8", "", s.ecs); err != nil {
 		t.Error(err)
 	}

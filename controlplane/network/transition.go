@@ -26,3 +26,16 @@ func (s *Service) shapeReady(v *state.View, vpc string) error {
 func (s *Service) phase(m *resource.Meta, vpc string) resource.Phase {
 	return m.Phase(s.db.Observed.Applied(vpc))
 }
+
+// haVipsReady refuses to lead to a HaVip that the dataplane has not followed yet. Reason:
+// HaVipStatus.
+func (s *Service) haVipsReady(v *state.View, hops []resource.NextHop) error {
+	for _, hop := range hops {
+		if h, ok := v.HaVips.Get(hop.ID); ok && hop.Type == resource.NextHopVirtualIP {
+			if err := state.Ready(s.db.Observed, v.HaVips, h); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -143,7 +143,7 @@ func (s *Service) ModifyVSwitch(ctx context.Context, c identity.Caller, id strin
 type VSwitch struct {
 	*resource.VSwitch
 	Phase resource.Phase
-	Free  int                  // addresses that no instance of the inventory has
+	Free  int                  // addresses that neither an instance of the inventory nor a HaVip has
 	Table *resource.RouteTable // that it goes by
 }
 
@@ -191,6 +191,6 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 func (s *Service) showVSwitch(v *state.View, x *resource.VSwitch) VSwitch {
 	return VSwitch{
 		VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Table: tableOf(v, x),
-		Free: resource.UsableAddresses(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len(),
+		Free: resource.UsableAddresses(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len() - v.HaVips.By(state.ByVSwitch, x.ID).Len(),
 	}
 }

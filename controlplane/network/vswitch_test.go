@@ -134,12 +134,13 @@ func TestDeleteVSwitch(t *testing.T) {
 
 	ecs := p.Instance(sw, "", resource.Host)
 	planetest.Refused(t, remove(), fault.VSwitchHasDependents)
-	vip := p.Instance(sw, "", resource.VirtualIP)
+	vip := p.NewHaVip(alice, sw, "")
 	planetest.Refused(t, remove(), fault.VSwitchHasHaVips)
-	for _, id := range []string{ecs, vip} {
-		if err := p.Inventory.Remove(ctx, id); err != nil {
-			t.Fatal(err)
-		}
+	if err := p.Inventory.Remove(ctx, ecs); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.HaVip.Delete(ctx, alice, planetest.Region, vip); err != nil {
+		t.Fatal(err)
 	}
 
 	gateway := p.Gateway(alice, vpc)

@@ -20,6 +20,7 @@ import (
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/fault"
+	"sluice/controlplane/havip"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/inventory"
 	"sluice/controlplane/nat"
@@ -78,12 +79,14 @@ type Plane struct {
 	EIP       *eip.Service
 	Bandwidth *bandwidth.Service
 	Inventory *inventory.Service
+	HaVip     *havip.Service
 	NAT       *nat.Service
 	VPN       *vpn.Service
 	Tags      *tags.Service
 	Keys      *identity.Service
 	RAM       *ram.Service
 	Tunnels   Tunnels
+	Holders   Holders
 	log       logged
 	close     func()
 }
@@ -177,6 +180,7 @@ func (p *Plane) Rewire() {
 	p.EIP = eip.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Bandwidth = bandwidth.New(p.DB, p.Settings, now, log)
 	p.Inventory = inventory.New(p.DB, p.Settings, now, log)
+	p.HaVip = havip.New(p.DB, p.Settings, &p.Holders, now, log)
 	p.NAT = nat.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Tags = tags.New(p.DB, p.Settings, now, log)
 	keys, err := identity.Open(p.DB, p.sealer, rand.Reader, now)
@@ -277,6 +281,44 @@ func (p *Plane) Instance(vswitch, address string, kind resource.InstanceKind) st
 		p.t.Fatalf("add instance: %v", err)
 	}
 	return i.ID
+}
+
+// NewHaVip makes a HaVip of c's and returns its id. An empty address takes the next free
+// one.
+func (p *Plane) NewHaVip(c identity.Caller, vswitch, address string) string {
+	p.t.Helper()
+	in := havip.NewHaVip{Region: Region, VSwitch: vswitch}
+	if x, ok := p.DB.View().VSwitches.Get(vswitch); ok {
+		in.Region = x.Region
+	}
+	if address != "" {
+		in.PrivateIP = netip.MustParseAddr(address)
+	}
+	h, err := p.HaVip.Create(context.Background(), c, in)
+	if err != nil {
+		p.t.Fatalf("create HaVip: %v", err)
+	}
+	return h.ID
+}
+
+// BindHaVip lets an instance have the address of a HaVip in Region.
+func (p *Plane) BindHaVip(c identity.Caller, id, instance string) {
+	p.t.Helper()
+	if err := p.HaVip.Associate(context.Background(), c, Region, id, instance); err != nil {
+		p.t.Fatalf("bind HaVip %s to %s: %v", id, instance, err)
+	}
+}
+
+// ChangeHaVip changes something of a HaVip that the dataplane has to follow.
+func (p *Plane) ChangeHaVip(id string) {
+	p.t.Helper()
+	h, ok := p.DB.View().HaVips.Get(id)
+	if !ok {
+		p.t.Fatalf("there is no HaVip %s", id)
+	}
+	if err := p.HaVip.LetAnyHost(context.Background(), id, !h.AnyHost); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // InstanceState puts an instance into a state.

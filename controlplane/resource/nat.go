@@ -31,8 +31,10 @@ const (
 // Kind returns the kind of resource that an object of that type is; empty for an unknown one.
 func (t BindingType) Kind() Kind {
 	switch t {
-	case BoundToHost, BoundToLoadBalancer, BoundToVirtualIP:
+	case BoundToHost, BoundToLoadBalancer:
 		return KindInstance
+	case BoundToVirtualIP:
+		return KindHaVip
 	case BoundToNATGateway:
 		return KindNATGateway
 	}

@@ -130,8 +130,10 @@ const (
 // there are none of yet.
 func (t NextHopType) Kind() Kind {
 	switch t {
-	case NextHopHost, NextHopVirtualIP:
+	case NextHopHost:
 		return KindInstance
+	case NextHopVirtualIP:
+		return KindHaVip
 	case NextHopVPNGateway:
 		return KindVPNGateway
 	case NextHopNATGateway:
@@ -218,7 +220,6 @@ type InstanceKind string
 const (
 	Host         InstanceKind = "host" // a machine, virtual or not
 	LoadBalancer InstanceKind = "load-balancer"
-	VirtualIP    InstanceKind = "virtual-ip" // an address that moves between hosts
 	Database     InstanceKind = "database"
 )
 
@@ -233,38 +234,25 @@ type Instance struct {
 	// Limits are what it may have of its NAT gateway's; nil: what each host may have. Zeros
 	// are no limit but the gateway's.
 	Limits *dataplane.Limits `json:"limits,omitempty"`
-	State  string            `json:"state"` // host: Running, Stopped, Starting, Stopping; virtual IP: Available, InUse, Pending
+	State  string            `json:"state"` // Running, Stopped, Starting or Stopping
 }
 
-// The states of an instance. Of a host, a load balancer and a database: Running,
-// Stopped, Starting, Stopping; of a virtual IP: Available, InUse, Pending.
+// The states of an instance.
 const (
-	Running   = "Running"
-	Stopped   = "Stopped"
-	Starting  = "Starting"
-	Stopping  = "Stopping"
-	Available = "Available"
-	InUse     = "InUse"
-	Pending   = "Pending"
+	Running  = "Running"
+	Stopped  = "Stopped"
+	Starting = "Starting"
+	Stopping = "Stopping"
 )
 
-// InstanceStates returns the states that an instance of a kind may be in, the
-// one of a new instance first.
-func InstanceStates(k InstanceKind) []string {
-	if k == VirtualIP {
-		return []string{Available, InUse, Pending}
-	}
-	return []string{Running, Stopped, Starting, Stopping}
-}
+// InstanceStates returns the states that an instance may be in, the one of a new
+// instance first.
+func InstanceStates() []string { return []string{Running, Stopped, Starting, Stopping} }
 
 // Usable says whether the instance is in a state in which elastic IPs may be
 // bound to it and routes may lead to it.
 func (i *Instance) Usable() bool {
-	switch i.State {
-	case Running, Stopped, Available, InUse:
-		return true
-	}
-	return false
+	return i.State == Running || i.State == Stopped
 }
 
 // Kind implements Resource.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sluice/controlplane/resource"
+	"sluice/controlplane/schema"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store"
 	"sluice/controlplane/store/memory"
@@ -33,6 +34,9 @@ func texts(v any, list []string) []string {
 // missing does not start if another one names that.
 func TestMissingRecords(t *testing.T) {
 	s, _ := stored(t, "testdata/2/store.db")
+	if err := schema.Upgrade(ctx, s, "here", func(int) (string, error) { return "", nil }, quiet); err != nil {
+		t.Fatal(err)
+	}
 	all := records(t, s)
 	named := map[string][]store.Key{} // by whom
 	for key, value := range all {

@@ -18,16 +18,17 @@ import (
 )
 
 // Version is the schema of this version of Sluice.
-const Version = 2
+const Version = 3
 
 // key is where the schema stands in the store.
 var key = store.Key{Kind: store.KindSchema, ID: "version"}
 
 // steps lead from one schema to the next: steps[0] from 0 to 1. machine is the name of
-// this machine.
-var steps = [Version]func(machine, kind string, r record) error{
-	func(_, kind string, r record) error { return fieldWords(kind, r) },
-	owners,
+// this machine. A step returns the kind that the record is of then.
+var steps = [Version]func(machine, kind string, r record) (string, error){
+	func(_, kind string, r record) (string, error) { return kind, fieldWords(kind, r) },
+	func(machine, kind string, r record) (string, error) { return kind, owners(machine, kind, r) },
+	func(_, kind string, r record) (string, error) { return haVips(kind, r) },
 }
 
 // record is a record's members, as they are stored.
@@ -75,8 +76,9 @@ func upgrade(ctx context.Context, s store.Store, machine string, backup func(sch
 	writes := []store.Write{{Key: key, Value: []byte(fmt.Sprint(Version))}}
 	if len(records) > 0 {
 		for _, x := range records {
+			kind := x.Kind
 			for at := have; at < Version; at++ {
-				if err := steps[at](machine, x.Kind, x.record); err != nil {
+				if kind, err = steps[at](machine, kind, x.record); err != nil {
 					return fmt.Errorf("bring record %s %q to schema %d: %w", x.Kind, x.ID, at+1, err)
 				}
 			}
@@ -84,7 +86,10 @@ func upgrade(ctx context.Context, s store.Store, machine string, backup func(sch
 			if err != nil {
 				return err
 			}
-			writes = append(writes, store.Write{Key: x.Key, Value: value})
+			if kind != x.Kind {
+				writes = append(writes, store.Write{Key: x.Key})
+			}
+			writes = append(writes, store.Write{Key: store.Key{Kind: kind, ID: x.ID}, Value: value})
 		}
 		// Last: a store that cannot be brought over is not copied at each start.
 		path, err := backup(have)

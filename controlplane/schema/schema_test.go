@@ -91,7 +91,7 @@ func testUpgrade(t *testing.T, from int) {
 	}
 	set := planetest.Settings()
 	set.Bandwidth.Held = false // as it was
-	connections := 0
+	connections, havips := 0, 0
 	for vpc := range db.View().VPCs.All() {
 		got, err := compile.Network(db.View(), set, vpc.ID, func(string, []byte) ([]byte, error) { return []byte("(secret)"), nil })
 		if err != nil {
@@ -102,6 +102,14 @@ func testUpgrade(t *testing.T, from int) {
 			t.Fatalf("%s was not there", vpc.ID)
 		}
 		got.Revision = w.Revision // the upgrade is a commit of its own
+		for i, h := range got.HaVips {
+			// They were instances, of which the dataplane was not told.
+			if !h.AnyHost || len(h.Hosts) > 0 {
+				t.Errorf("HaVip %d of %s: %+v", i, vpc.ID, h)
+			}
+		}
+		havips += len(got.HaVips)
+		got.HaVips = nil
 		for i := range w.VPNGateways {
 			w.VPNGateways[i].IPsec = true // of which the dataplane was given no others
 		}
@@ -117,8 +125,8 @@ func testUpgrade(t *testing.T, from int) {
 			connections += len(got.VPNGateways[0].Connections)
 		}
 	}
-	if len(want) != db.View().VPCs.Len() || connections != 17 {
-		t.Errorf("%d networks with %d connections", db.View().VPCs.Len(), connections)
+	if len(want) != db.View().VPCs.Len() || connections != 17 || havips == 0 || havips != db.View().HaVips.Len() {
+		t.Errorf("%d networks with %d connections and %d HaVips", db.View().VPCs.Len(), connections, havips)
 	}
 	for e := range db.View().ElasticIPs.All() {
 		if e.Prepaid != !e.Expires.IsZero() || e.ByTraffic != e.Prepaid {

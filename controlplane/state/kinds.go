@@ -122,7 +122,8 @@ var kinds = []registered{
 			{Of: resource.KindVPC, Reason: fault.VPCHasRouteEntries, Index: ByVPC,
 				Keep: func(e *resource.RouteEntry, _ resource.Resource) bool { return !e.System }},
 			{Of: resource.KindRouteTable, Reason: fault.RouteTableHasEntries, Index: ByTable},
-			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByNextHop}},
+			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByNextHop},
+			{Of: resource.KindHaVip, Reason: fault.HaVipHasRouteEntries, Index: ByNextHop}},
 		Refers: func(e *resource.RouteEntry, to func(resource.Kind, string)) {
 			to(resource.KindVPC, e.VPC)
 			to(resource.KindRouteTable, e.Table)
@@ -160,13 +161,36 @@ var kinds = []registered{
 			{Name: "instances_per_vpc", Default: 10000, Counts: "instances in the inventory of a VPC", Reason: fault.QuotaInstance, Index: ByVPC}},
 		Blocks: []Block[*resource.Instance]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasInstances, Index: ByVPC},
-			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasHaVips, Index: ByVSwitch,
-				Keep: func(i *resource.Instance, _ resource.Resource) bool { return i.Type == resource.VirtualIP }},
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVSwitch}},
 		Barred: []fault.Reason{fault.InstanceHasDependents},
 		Refers: func(i *resource.Instance, to func(resource.Kind, string)) {
 			to(resource.KindVPC, i.VPC)
 			to(resource.KindVSwitch, i.VSwitch)
+		},
+	},
+	Kind[*resource.HaVip]{
+		Name: resource.KindHaVip, Noun: "HaVip", Table: func(v *View) **Table[*resource.HaVip] { return &v.HaVips },
+		Indexes: []Index[*resource.HaVip]{byAccount[*resource.HaVip](), byRegion[*resource.HaVip](),
+			one(ByVPC, func(h *resource.HaVip) string { return h.VPC }),
+			one(ByVSwitch, func(h *resource.HaVip) string { return h.VSwitch }),
+			one(ByAddress, func(h *resource.HaVip) string { return AddrKey(h.VPC, h.PrivateIP) }),
+			{ByInstance, func(h *resource.HaVip) []string { return h.Instances }}},
+		NotFound: fault.HaVipNotFound, InTransition: fault.HaVipStatus, Tags: true,
+		Quotas: []Quota[*resource.HaVip]{ // of today's API
+			{Name: "ha_vips", Default: 50, Counts: "HaVips of an account", Reason: fault.QuotaHaVip, Index: ByAccount},
+			{Name: "instances_per_ha_vip", Default: 10, Counts: "instances that a HaVip is bound to", Reason: fault.QuotaHaVipInstances,
+				Parts: func(h *resource.HaVip) int { return len(h.Instances) }}},
+		Blocks: []Block[*resource.HaVip]{
+			{Of: resource.KindVPC, Reason: fault.VPCHasInstances, Index: ByVPC},
+			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasHaVips, Index: ByVSwitch},
+			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByInstance}},
+		Barred: []fault.Reason{fault.HaVipHasRouteEntries, fault.HaVipHasElasticIP},
+		Refers: func(h *resource.HaVip, to func(resource.Kind, string)) {
+			to(resource.KindVPC, h.VPC)
+			to(resource.KindVSwitch, h.VSwitch)
+			for _, id := range h.Instances {
+				to(resource.KindInstance, id)
+			}
 		},
 	},
 	Kind[*resource.ElasticIP]{
@@ -185,6 +209,7 @@ var kinds = []registered{
 			{Name: "addresses_per_bandwidth_package", Default: 50, Counts: "public IPs of a NAT bandwidth package", Reason: fault.QuotaNATPackageIPs, Index: ByNATPackage}}, // NAT Gateway API reference, CreateBandwidthPackage
 		Blocks: []Block[*resource.ElasticIP]{
 			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBinding},
+			{Of: resource.KindHaVip, Reason: fault.HaVipHasElasticIP, Index: ByBinding},
 			{Of: resource.KindCommonPackage, Reason: fault.PackageHasElasticIPs, Index: ByPackage}},
 		Refers: func(e *resource.ElasticIP, to func(resource.Kind, string)) {
 			to(resource.KindCommonPackage, e.Package)

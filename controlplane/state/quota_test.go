@@ -31,8 +31,12 @@ var samples = map[string]func(i int) resource.Resource{
 	"ha_vip_route_entries": func(i int) resource.Resource {
 		return &resource.RouteEntry{Meta: meta("rte", i), Table: "t", NextHops: toHaVip}
 	},
-	"vswitches_per_vpc":       func(i int) resource.Resource { return &resource.VSwitch{Meta: meta("vsw", i), VPC: "v"} },
-	"instances_per_vpc":       func(i int) resource.Resource { return &resource.Instance{Meta: meta("i", i), VPC: "v"} },
+	"vswitches_per_vpc": func(i int) resource.Resource { return &resource.VSwitch{Meta: meta("vsw", i), VPC: "v"} },
+	"instances_per_vpc": func(i int) resource.Resource { return &resource.Instance{Meta: meta("i", i), VPC: "v"} },
+	"ha_vips":           func(i int) resource.Resource { return &resource.HaVip{Meta: meta("havip", i)} },
+	"instances_per_ha_vip": func(i int) resource.Resource {
+		return &resource.HaVip{Meta: meta("havip", 0), Instances: make([]string, i)}
+	},
 	"elastic_ips":             func(i int) resource.Resource { return &resource.ElasticIP{Meta: meta("eip", i)} },
 	"elastic_ips_per_package": func(i int) resource.Resource { return &resource.ElasticIP{Meta: meta("eip", i), Package: "p"} },
 	"addresses_per_bandwidth_package": func(i int) resource.Resource {

@@ -18,7 +18,7 @@ const (
 	ByVPC        = "vpc"        // VPC id
 	ByVSwitch    = "vswitch"    // VSwitch id
 	ByTable      = "table"      // route, DNAT or SNAT table id; VSwitch: id of the custom route table that it is bound to
-	ByAddress    = "address"    // elastic IP, VPN gateway: its address; customer gateway: Key(account, region, address); instance: Key(VPC, private address)
+	ByAddress    = "address"    // elastic IP, VPN gateway: its address; customer gateway: Key(account, region, address); instance, HaVip: Key(VPC, private address)
 	ByBinding    = "binding"    // id of the object that an elastic IP is bound to
 	ByExternal   = "external"   // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
 	ByInternal   = "internal"   // DNAT entry: Key(VPC, internal IP)
@@ -36,6 +36,7 @@ const (
 	ByServer          = "server"          // SSL-VPN client certificate: SSL-VPN server id
 	ByPublished       = "published"       // VPN route that is in the VPC's route table: Key(VPC, destination)
 	ByTag             = "tag"             // tag set: Key(account, region, tag key)
+	ByInstance        = "instance"        // HaVip: id of each instance that may have it
 	ByUser            = "user"            // access key: id of the user whose it is
 	ByName            = "name"            // user, policy: NameKey
 	ByPolicy          = "policy"          // user, grant: id of each policy of an account's own that is attached
@@ -78,6 +79,7 @@ type View struct {
 	RouteEntries     *Table[*resource.RouteEntry]
 	VSwitches        *Table[*resource.VSwitch]
 	Instances        *Table[*resource.Instance]
+	HaVips           *Table[*resource.HaVip]
 	ElasticIPs       *Table[*resource.ElasticIP]
 	CommonPackages   *Table[*resource.CommonPackage]
 	NATPackages      *Table[*resource.NATPackage]

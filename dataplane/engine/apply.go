@@ -164,6 +164,10 @@ func (j *job) run(ctx context.Context) error {
 		// After the links, of which some are looked at one by one.
 		j.runner.Add(j.holdAddresses())
 	}
+	if err := j.followHaVips(); err != nil {
+		// Packets follow what is announced all the same; who announces it is not known.
+		j.e.log.Warn("who has the HaVips of a network is not known", "network", n.id, "error", err)
+	}
 	// Whose connections count is known before they are translated, and so is what elastic
 	// IPs may send.
 	j.runner.Add(n.applySessions(j.want))

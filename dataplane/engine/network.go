@@ -43,6 +43,7 @@ type network struct {
 	held        *portsecurity.Holding             // what the tables of port security hold, nil where that is not known
 	unheld      bool                              // it was said that the kernel cannot have them
 	claims      claims
+	haVips      haVips
 	followed    *decided      // what connections follow, nil where that is not known
 	tunnels     route.Tunnels // of the VPN gateway, as its routes were last made for
 	tunnelLinks []string      // names of the links that lead into them, once they are there
@@ -76,6 +77,7 @@ func (n *network) close() {
 }
 
 func (n *network) release() {
+	n.closeHaVips()
 	n.closeSessions()
 	if n.watch != nil {
 		n.watch.close()

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"sluice/dataplane"
@@ -152,6 +153,16 @@ func belongsTo(n *dataplane.Network, c dataplane.Claim) string {
 		if b.Address == c.Address {
 			return b.MAC
 		}
+	}
+	for _, h := range n.HaVips {
+		if h.Address != c.Address {
+			continue
+		}
+		var hosts []string
+		for _, o := range h.Hosts {
+			hosts = append(hosts, o.MAC)
+		}
+		return "a HaVip, and may be at: " + cmp.Or(strings.Join(hosts, ", "), "none, as it is bound to no instance")
 	}
 	return ""
 }

@@ -31,7 +31,7 @@ const (
 	gateways   set = iota // addresses of gateways
 	bound                 // addresses that are bound
 	sources               // those of them that count as the source of IPv4 packets as well
-	pairs                 // bound address . Ethernet address
+	pairs                 // bound address . Ethernet address; of a HaVip one for each host
 	forwarders            // Ethernet addresses that send packets of others
 	routing               // types of ICMPv6 that only those may send
 	setCount
@@ -56,6 +56,24 @@ func Of(n *dataplane.Network) (*Holding, error) {
 		elements[bound] = append(elements[bound], a)
 		elements[pairs] = append(elements[pairs], a+string(mac)+"\x00\x00")
 	}
+	several := make(map[netip.Addr][]string, len(n.HaVips))
+	for i := range n.HaVips {
+		h := &n.HaVips[i]
+		if !h.Held() {
+			continue
+		}
+		a := string(h.Address.AsSlice())
+		elements[bound] = append(elements[bound], a)
+		several[h.Address] = nil
+		for _, o := range h.Hosts {
+			mac, err := net.ParseMAC(o.MAC)
+			if err != nil || len(mac) != 6 {
+				return nil, fmt.Errorf("hold HaVip %s to Ethernet address %q: it must have six bytes", h.Address, o.MAC)
+			}
+			several[h.Address] = append(several[h.Address], string(mac))
+			elements[pairs] = append(elements[pairs], a+string(mac)+"\x00\x00")
+		}
+	}
 	var links []string
 	bridges := false
 	for i := range n.Switches {
@@ -76,9 +94,13 @@ func Of(n *dataplane.Network) (*Holding, error) {
 				continue
 			}
 			mac, ok := macs[hop.Via]
-			if known = known && ok; ok {
+			if ok {
 				elements[forwarders] = append(elements[forwarders], mac)
+				continue
 			}
+			list, ok := several[hop.Via]
+			elements[forwarders] = append(elements[forwarders], list...)
+			known = known && ok
 		}
 	}
 	if known {
@@ -100,7 +122,8 @@ func Of(n *dataplane.Network) (*Holding, error) {
 
 // Same reports whether the tables of two versions of a network hold the same.
 func Same(a, b *dataplane.Network) bool {
-	return a.PortSecurity == b.PortSecurity && slices.Equal(a.Switches, b.Switches) && sameBindings(a.Bindings, b.Bindings) && slices.Equal(hops(a), hops(b))
+	return a.PortSecurity == b.PortSecurity && slices.Equal(a.Switches, b.Switches) && sameBindings(a.Bindings, b.Bindings) &&
+		slices.EqualFunc(a.HaVips, b.HaVips, dataplane.HaVip.Equal) && slices.Equal(hops(a), hops(b))
 }
 
 // sameBindings does not look at ten thousand that nobody has touched.

@@ -150,6 +150,11 @@ func Instance(id, vpc, vswitch, ip string, kind resource.InstanceKind) *resource
 	return &resource.Instance{Meta: meta(id), VPC: vpc, VSwitch: vswitch, PrivateIP: netip.MustParseAddr(ip), Type: kind, State: "Running"}
 }
 
+// HaVip returns a HaVip, bound to instances.
+func HaVip(id, vpc, vswitch, ip string, instances ...string) *resource.HaVip {
+	return &resource.HaVip{Meta: meta(id), VPC: vpc, VSwitch: vswitch, PrivateIP: netip.MustParseAddr(ip), Instances: instances}
+}
+
 // Gateway returns the NAT gateway ngw-x with the tables ftb-x and stb-x.
 func Gateway(id, vpc string) *resource.NATGateway {
 	x := strings.TrimPrefix(id, "ngw-")

@@ -74,7 +74,7 @@ func (m *actionModel) addParam(r *resolver, f *spec.Field) error {
 	return nil
 }
 
-// addList adds a list of values, or of objects whose members are values.
+// addList adds a list of values, or of objects whose members are values or lists of texts.
 func (m *actionModel) addList(r *resolver, in *spec.Input) error {
 	l := &paramList{Wire: in.Name, Go: gosource.Name(in.Name), Type: m.Go + gosource.Name(in.Name), Excess: fmt.Sprintf("invalidParameter(%q)", in.Name)}
 	members := in.Item.Members
@@ -82,12 +82,20 @@ func (m *actionModel) addList(r *resolver, in *spec.Input) error {
 		members = []*spec.Input{in.Item}
 	}
 	for _, x := range members {
-		if x.Shape != spec.Value {
-			return fmt.Errorf("only the forms List.N and List.N.Member are generated so far")
+		several := x.Shape == spec.List && x.Item.Shape == spec.Value
+		if several {
+			x.Field = x.Item.Field
+		} else if x.Shape != spec.Value {
+			return fmt.Errorf("only the forms List.N, List.N.Member and List.N.Member.N are generated so far")
 		}
 		p, err := newParam(r, x.Field, true)
 		if err != nil {
 			return fmt.Errorf("%s: %w", x.Path, err)
+		}
+		if several {
+			if err := p.several(); err != nil {
+				return fmt.Errorf("%s: %w", x.Path, err)
+			}
 		}
 		l.Params = append(l.Params, p)
 		if x == in.Item {
@@ -97,7 +105,7 @@ func (m *actionModel) addList(r *resolver, in *spec.Input) error {
 		} else {
 			p.Go, p.Member = gosource.Name(x.Name), x.Name
 		}
-		if x.Field.MaxItems > 0 {
+		if x.Field.MaxItems > 0 && !several {
 			l.MaxItems = x.Field.MaxItems
 		}
 		if x.Field.Excess != "" {
@@ -147,7 +155,11 @@ func (l *paramList) plain(p *param) error {
 func (l *paramList) Names() string {
 	var q []string
 	for _, p := range l.Params {
-		q = append(q, strconv.Quote(p.Member))
+		name := p.Member
+		if p.Several {
+			name += "."
+		}
+		q = append(q, strconv.Quote(name))
 	}
 	return strings.Join(q, ", ")
 }

@@ -20,6 +20,7 @@ type param struct {
 	Initial string // value before decoding, where it is not the zero value
 	Missing string // expression of the error when it is left out; empty: optional
 	kind    spec.Kind
+	Several bool // it is a list of texts within an item: List.N.Member.N
 	pointer bool
 	empty   bool // an empty value is a value
 	invalid string
@@ -90,6 +91,15 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 	return p, p.setInitial()
 }
 
+// several makes p a list of texts.
+func (p *param) several() error {
+	if p.kind != spec.Text || p.Missing != "" || len(p.Literals) > 0 {
+		return fmt.Errorf("within an item only an optional list of texts is generated so far")
+	}
+	p.Several, p.pointer, p.Type = true, false, "[]string"
+	return nil
+}
+
 func (p *param) setInitial() error {
 	s := fmt.Sprint(p.Default)
 	switch p.kind {
@@ -132,7 +142,7 @@ func (p *param) Comment() string {
 	if p.kind.List() && len(p.Literals) == 1 {
 		s = append(s, fmt.Sprintf("Empty: %s.", p.Literals[0]))
 	}
-	if p.pointer || p.kind == spec.JSONObject || p.kind.List() && p.Missing == "" {
+	if p.pointer || p.Several || p.kind == spec.JSONObject || p.kind.List() && p.Missing == "" {
 		s = append(s, "Nil: not given.")
 	}
 	if p.Extension {
@@ -189,6 +199,20 @@ func (p *param) Item() string {
 		return p.textCheck(refuse) + target + " = append(" + target + ", v)\n"
 	}
 	return p.parse(refuse) + target + " = append(" + target + ", a)\n"
+}
+
+// Values returns the checks of the values of a list within an item, and their addition.
+func (p *param) Values(target string) string {
+	var b strings.Builder
+	b.WriteString("m, ok := p.indexes(name, \"\")\nif !ok { return nil, invalidParameter(name) }\n")
+	if p.MaxItems > 0 {
+		fmt.Fprintf(&b, "if m > %d { return nil, %s }\n", p.MaxItems, because(p.excess, fmt.Sprintf("%d values are the most.", p.MaxItems)))
+	}
+	b.WriteString("for j := range m {\nv := p.Get(name + \".\" + strconv.Itoa(j+1))\n")
+	b.WriteString("if v == \"\" { return nil, missingParameter(name + \".\" + strconv.Itoa(j+1)) }\n")
+	b.WriteString(p.textCheck("{ return nil, " + p.refusal() + " }\n"))
+	fmt.Fprintf(&b, "%s.%s = append(%s.%s, v)\n}\n", target, p.Go, target, p.Go)
+	return b.String()
 }
 
 // parse returns the statements that read an address or a CIDR block a of the

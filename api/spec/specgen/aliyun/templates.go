@@ -104,9 +104,15 @@ func decode{{.Go}}(p *Params) (any, *Error) {
 				return nil, {{.Missing}}
 			}
 			{{- end}}
+			{{- if .Several}}
+			{
+				{{.Values "x"}}
+			}
+			{{- else}}
 			{{.Present}} {
 				{{.Body "x"}}
 			}
+			{{- end}}
 			{{- end}}
 			r.{{.Go}} = append(r.{{.Go}}, x)
 			{{- end}}
