@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,6 +71,8 @@ type gateway struct {
 	inside     *wire
 	outside    *wire
 	port       string // the link at the gateway's end of inside
+	second     string // namespace that has the outside wire, as uplink, where that is another one
+	uplink     string // the link at the gateway's end of outside
 	links      links
 	hostSink   *sink          // at the hosts' end: what came in
 	netSink    *sink          // at the next hop's end: what went out
@@ -92,7 +95,7 @@ func (t *rig) newWiredGateway(ctx context.Context, build builder) (_ *gateway, e
 	g := &gateway{id: t.run.name(string(rune('a' + t.gateways))), ns: netns.None()}
 	t.gateways++
 	g.namespace = dataplane.Namespace(g.id)
-	g.port = vswitchID
+	g.port, g.uplink = vswitchID, dataplane.UplinkName
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("set up gateway %s: %w", g.id, err), g.close())
@@ -158,6 +161,18 @@ func (g *gateway) prepareEnds() error {
 		return fmt.Errorf("open netlink in its namespace: %w", err)
 	}
 	defer h.Close()
+	far := h
+	if g.second != "" {
+		ns, err := netns.GetFromName(g.second)
+		if err != nil {
+			return fmt.Errorf("open its second namespace: %w", err)
+		}
+		defer ns.Close()
+		if far, err = netlink.NewHandleAt(ns); err != nil {
+			return fmt.Errorf("open netlink in its second namespace: %w", err)
+		}
+		defer far.Close()
+	}
 	here, err := netlink.NewHandle()
 	if err != nil {
 		return fmt.Errorf("open netlink: %w", err)
@@ -171,7 +186,7 @@ func (g *gateway) prepareEnds() error {
 		{here, g.inside.outer, (*[]byte)(&g.links.host)},
 		{here, g.outside.outer, (*[]byte)(&g.links.router)},
 		{h, vswitchID, (*[]byte)(&g.links.vswitch)},
-		{h, dataplane.UplinkName, (*[]byte)(&g.links.uplink)},
+		{far, g.uplink, (*[]byte)(&g.links.uplink)},
 	} {
 		dev, err := end.h.LinkByName(end.name)
 		if err != nil {
@@ -180,10 +195,9 @@ func (g *gateway) prepareEnds() error {
 		*end.mac = dev.Attrs().HardwareAddr
 	}
 	return errors.Join(
-		lab.In(g.namespace, func() error {
-			return errors.Join(lab.EnableGRO(g.port), lab.EnableGRO(dataplane.UplinkName))
-		}),
-		neighbour(h, dataplane.UplinkName, netlink.Neigh{IP: publicGateway.AsSlice(), HardwareAddr: g.links.router}),
+		lab.In(g.namespace, func() error { return lab.EnableGRO(g.port) }),
+		lab.In(cmp.Or(g.second, g.namespace), func() error { return lab.EnableGRO(g.uplink) }),
+		neighbour(far, g.uplink, netlink.Neigh{IP: publicGateway.AsSlice(), HardwareAddr: g.links.router}),
 		neighbour(h, vswitchID, netlink.Neigh{IP: server.AsSlice(), HardwareAddr: g.links.host}),
 		neighbour(h, vswitchID, g.hosts()...),
 	)

@@ -171,6 +171,7 @@ var measurements = []measurement{
 	{"pps", forwarding},
 	{"nat_pps", natRates},
 	{"nat_pps_tc", natTC},
+	{"ri_pps_over_route", interfaceRates},
 	{"nat_pps_1m", natMillion},
 	{"nat_cps", natNewFlows},
 	{"nat_ct_count", natCount},
