@@ -21,6 +21,51 @@
 #include "path.h"
 #include "types.h"
 
+/* flow_packet is what of a packet is asked before its flow is looked for. */
+struct flow_packet {
+	struct flow_id id;
+	__u16 len;  /* at layer 3, by the header */
+	__u16 head; /* length of the headers at layers 3 and 4 */
+};
+
+/* parse_flow reads a packet that may take the shortcut: whole, not a fragment, without IP
+ * options, of TCP (with nothing that opens or ends a connection) or UDP. False for others.
+ */
+static __always_inline bool parse_flow(struct __sk_buff *skb, struct flow_packet *p)
+{
+	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct tcphdr *tcp = (void *)(ip + 1);
+	struct udphdr *udp = (void *)tcp;
+	__u32 len = skb->len - sizeof(*eth);
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present || (void *)(tcp + 1) > data_end ||
+	    *(__u8 *)ip != 0x45 || (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET)) || ip->ttl <= 1)
+		return false;
+	p->len = bpf_ntohs(ip->tot_len);
+	p->head = sizeof(*ip);
+	if (ip->protocol == IPPROTO_TCP) {
+		if (tcp->doff < 5 || tcp->syn || tcp->fin || tcp->rst || !tcp->ack)
+			return false;
+		p->head += tcp->doff * 4;
+	} else if (ip->protocol == IPPROTO_UDP) {
+		if (bpf_ntohs(udp->len) < sizeof(*udp) || bpf_ntohs(udp->len) > p->len - sizeof(*ip))
+			return false;
+		p->head += sizeof(*udp);
+	} else {
+		return false;
+	}
+	p->id.key.saddr = ip->saddr;
+	p->id.key.daddr = ip->daddr;
+	p->id.key.sport = udp->source;
+	p->id.key.dport = udp->dest;
+	p->id.key.proto = ip->protocol;
+	p->id.ifindex = skb->ifindex;
+	/* The IP header need not say how long an skb is that stands for several. */
+	return skb->gso_size ? p->head <= len : p->len >= p->head && p->len <= len;
+}
+
 /* within_interface says whether packets may leave by a router interface at once, and counts
  * them then. Those that have to wait are reckoned and counted where they are led to the
  * queue of its link.
@@ -46,17 +91,21 @@ static __always_inline bool within_interface(__u32 number, __u32 bytes, __u32 pa
 	return !b->cost;
 }
 
-/* pass_interface does so for an skb. */
-static __always_inline bool pass_interface(struct __sk_buff *skb, const struct packet *p, __u32 number, bool led)
+/* pass_interface does so for an skb, with headers of that length. */
+static __always_inline bool pass_interface(struct __sk_buff *skb, __u32 len, __u32 head, __u32 number, bool led)
 {
-	__u32 len = skb->gso_size ? skb->len - sizeof(struct ethhdr) : p->len;
-	__u32 n = segments(skb, len, p->head);
+	__u32 n = 1;
 
-	return within_interface(number, len + (n - 1) * p->head, n, led);
+	if (skb->gso_size) {
+		len = skb->len - sizeof(struct ethhdr);
+		n = segments(skb, len, head);
+		len += (n - 1) * head;
+	}
+	return within_interface(number, len, n, led);
 }
 
 /* use_flow sends a packet out by the way of its flow: TC_ACT_REDIRECT. Else NEXT. */
-static __always_inline int use_flow(struct __sk_buff *skb, const struct packet *p, const struct cached_flow *f)
+static __always_inline int use_flow(struct __sk_buff *skb, const struct flow_packet *p, const struct cached_flow *f)
 {
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	struct ethhdr *eth = data;
@@ -73,10 +122,9 @@ static __always_inline int use_flow(struct __sk_buff *skb, const struct packet *
 		skb->mark = MARK_SHORTCUT;
 		return bpf_redirect(f->ifindex, 0);
 	}
-	if (pass_interface(skb, p, f->interface, false)) {
-		skb->mark = 0;
+	/* What has to wait is counted where it leaves. */
+	if (pass_interface(skb, p->len, p->head, f->interface, false))
 		return bpf_redirect_peer(f->ifindex, 0);
-	}
 	return bpf_redirect(f->ifindex, 0);
 }
 

@@ -369,20 +369,14 @@ SEC("tc")
 int flow_ingress(struct __sk_buff *skb)
 {
 	struct gateway_settings *set = get_settings();
+	struct flow_packet p = {};
 	struct cached_flow *f;
-	struct flow_id id = {};
-	struct packet p;
-	__u32 len;
 
-	if (!set || !(set->flags & SET_SHORTCUT) || skb->mark || !read_packet(skb, &p) || why_not(&p) != STAT_HIT)
+	if (!set || !(set->flags & SET_SHORTCUT) || skb->mark || !parse_flow(skb, &p))
 		return NEXT;
-	id.key = p.key;
-	id.ifindex = skb->ifindex;
-	f = bpf_map_lookup_elem(&flows, &id);
-	if (!f || f->generation != set->generation || (__s32)(f->until - ticks()) < 0)
-		return NEXT;
-	len = skb->len - sizeof(struct ethhdr);
-	if (!(skb->gso_size ? p.head <= len : whole(&p, len)) || !fits(skb, &p, f->mtu))
+	f = bpf_map_lookup_elem(&flows, &p.id);
+	if (!f || f->generation != set->generation || (__s32)(f->until - ticks()) < 0 ||
+	    (skb->gso_size ? skb->gso_size + p.head : p.len) > f->mtu)
 		return NEXT;
 	return use_flow(skb, &p, f);
 }
@@ -391,15 +385,20 @@ int flow_ingress(struct __sk_buff *skb)
 SEC("tc")
 int flow_egress(struct __sk_buff *skb)
 {
-	struct gateway_settings *set = get_settings();
-	__u32 out = interface_of(skb->ifindex);
+	struct gateway_settings *set;
 	struct packet p;
+	__u32 out;
 
-	if (!set || (!out && (skb->mark == MARK_SHORTCUT || !interface_of(skb->ingress_ifindex))) || !read_packet(skb, &p))
+	if (skb->mark == MARK_SHORTCUT)
+		return NEXT;
+	set = get_settings();
+	out = interface_of(skb->ifindex);
+	if (!set || (!out && !interface_of(skb->ingress_ifindex)) || !read_packet(skb, &p))
 		return NEXT;
 	if (out)
-		pass_interface(skb, &p, out, true);
-	if ((set->flags & SET_SHORTCUT) && skb->mark != MARK_SHORTCUT && skb->ingress_ifindex)
+		pass_interface(skb, p.len, p.head, out, true);
+	/* Of what was sent here by the shortcut conntrack knows nothing. */
+	if ((set->flags & SET_SHORTCUT) && skb->ingress_ifindex)
 		learn_flow(skb, &p, out);
 	skb->tc_index = 0;
 	return NEXT;

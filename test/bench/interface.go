@@ -144,6 +144,7 @@ func interfaceRates(ctx context.Context, r *run) error {
 	contenders := []contender{
 		{"route", "two namespaces that forward by the kernel's routes, a veth pair between them", joinedByHand()},
 		{"ri", "two VPCs of Sluice and a router interface of 10 Gbit/s, with the shortcut", joined(true, 10_000)},
+		{"ri_free", "the same without a limit", joined(true, 0)},
 		{"ri_kernel", "the same without the shortcut", joined(false, 10_000)},
 	}
 	r.say("router interfaces: %d ways, %d rounds", len(contenders), size.rounds)
