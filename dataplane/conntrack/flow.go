@@ -6,6 +6,7 @@ import (
 	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
+	"sluice/dataplane"
 	"sluice/dataplane/nft"
 )
 
@@ -15,7 +16,8 @@ type Flow struct {
 	Protocol               uint8
 	Source, Destination    netip.AddrPort // of the first packet, before translation
 	Answerer, AnswerReturn netip.AddrPort // source and destination of answers, before they are translated back
-	Inbound                bool           // the first packet came in by the uplink
+	Inbound                bool           // the first packet came in by the uplink, or by a public router interface
+	By                     uint32         // the mark of that router interface; 0 of the uplink
 }
 
 func (f *Flow) destinationTranslated() bool { return f.Answerer != f.Destination }
@@ -28,7 +30,10 @@ func fromKernel(k *conntrack.Flow) (Flow, bool) {
 	if !o.IP.SourceAddress.Is4() {
 		return Flow{}, false
 	}
-	f := Flow{Protocol: o.Proto.Protocol, Inbound: k.Mark == nft.MarkPublic}
+	f := Flow{Protocol: o.Proto.Protocol, Inbound: k.Mark == nft.MarkPublic || dataplane.IsInterfaceMark(k.Mark)}
+	if f.Inbound && k.Mark != nft.MarkPublic {
+		f.By = k.Mark
+	}
 	port := func(p uint16) uint16 {
 		if hasPorts(f.Protocol) {
 			return p

@@ -77,6 +77,7 @@ const (
 //   - flows of the gateway itself: IKE, ESP, BGP, health checks;
 //   - flows that came in by the uplink, while an entry leads from the elastic IP
 //     to the host that has them. Their answers leave the way they came;
+//   - flows that came in by a public router interface, while there is one;
 //   - flows whose source is an address that the model could give them, though it
 //     might give a new one another of the pool;
 //   - untranslated flows that would be untranslated, whichever way they take, and
@@ -94,6 +95,9 @@ func (m *Model) Judge(f *Flow, hop string) Verdict {
 		if _, ok := m.entries.inward(f.Protocol, f.Destination); ok {
 			return End // it went to that address when it was somebody else's, or the gateway's
 		}
+	}
+	if f.By != 0 && !slices.ContainsFunc(m.network.RouterInterfaces, func(r dataplane.RouterInterface) bool { return r.Public && r.Mark() == f.By }) {
+		return End // nothing answers by that way any more
 	}
 	if f.Inbound {
 		if translated {

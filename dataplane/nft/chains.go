@@ -86,6 +86,9 @@ func refuseRules() []ruleSpec {
 			fromSSL(), loadSource(reg1), loadDestination(reg1b), inSet(SetReach, true), count(CounterUnreached), drop()),
 		rule(`iifname @router_interfaces fib saddr . iif oif 0 iifname . ip saddr != @returned counter name "unreturned" drop`,
 			fromUnreturned(), count(CounterUnreturned), drop()),
+		rule(`iifname @public_interfaces fib saddr oifname @switches counter name "spoofed" drop`,
+			fromPublicInterface(), &expr.Fib{Register: reg1, FlagSADDR: true, ResultOIFNAME: true}, inSet(SetSwitches, false),
+			count(CounterSpoofed), drop()),
 		rule(`meta mark 0x00000004 counter name "refused" reject with icmp admin-prohibited`,
 			&expr.Meta{Key: expr.MetaKeyMARK, Register: reg1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkRefused)},
@@ -141,6 +144,18 @@ func markRules() []ruleSpec {
 			&expr.Ct{Key: expr.CtKeyMARK, Register: reg1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkPublic)},
 			setMark(MarkPublic), accept()),
+		// The same of those that came in by a router interface by which the outside calls: the
+		// mark of their packets is one more than that of their answers, which are routed by it.
+		rule(`ct state new ct mark set iifname map @interface_mark`,
+			ctHas(expr.CtKeySTATE, expr.CtStateBitNEW), markOfInterface(),
+			&expr.Ct{Key: expr.CtKeyMARK, SourceRegister: true, Register: reg1}),
+		rule(`meta mark set iifname map @interface_mark | 0x00000001 accept`,
+			markOfInterface(), orOne(), &expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1}, accept()),
+		rule(`ct direction reply ct mark & 0x80000000 != 0x00000000 meta mark set ct mark accept`,
+			&expr.Ct{Key: expr.CtKeyDIRECTION, Register: reg1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{ctDirectionReply}},
+			ctHas(expr.CtKeyMARK, 1<<31), &expr.Ct{Key: expr.CtKeyMARK, Register: reg1},
+			&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1}, accept()),
 		// Remember which elastic IP a host of the VPC calls: after DNAT only
 		// conntrack knows, and postrouting needs it (hairpin).
 		rule(`iifname != "public" ct state new meta mark set ip daddr map @eip_mark`,

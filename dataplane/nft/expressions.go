@@ -74,6 +74,17 @@ func fromUnreturned() exprs {
 	}
 }
 
+// fromPublicInterface matches what came in by a router interface by which the outside calls.
+func fromPublicInterface() exprs {
+	return exprs{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1}, inSet(SetPublicInterfaces, false)}
+}
+
+// markOfInterface replaces reg1 by the mark of the public router interface that a packet
+// came in by, or ends the rule.
+func markOfInterface() exprs {
+	return exprs{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1}, lookUp(SetInterfaceMark)}
+}
+
 // ofServer matches what is for an SSL-VPN server, or from one, by the offsets of the
 // address and of the port.
 func ofServer(address, port uint32) exprs {
@@ -145,6 +156,12 @@ func lookUp(id SetID) expr.Any {
 
 func snatToReg1() expr.Any {
 	return &expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg1}
+}
+
+// orOne sets the lowest bit of reg1.
+func orOne() expr.Any {
+	return &expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4,
+		Mask: binaryutil.NativeEndian.PutUint32(^uint32(1)), Xor: binaryutil.NativeEndian.PutUint32(1)}
 }
 
 func setMark(v uint32) exprs {

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -15,14 +16,26 @@ import (
 // sameInterfaces reports whether two versions of a network have router interfaces at the
 // same links, to which the same sources are led back by route tables besides the main one.
 func sameInterfaces(a, b *dataplane.Network) bool {
-	return slices.EqualFunc(a.RouterInterfaces, b.RouterInterfaces, func(x, y dataplane.RouterInterface) bool { return x.ID == y.ID }) &&
+	return slices.EqualFunc(a.RouterInterfaces, b.RouterInterfaces, func(x, y dataplane.RouterInterface) bool { return x.ID == y.ID && x.Public == y.Public }) &&
 		(len(a.RouterInterfaces) == 0 || reflect.DeepEqual(a.Tables, b.Tables) &&
 			slices.EqualFunc(a.Switches, b.Switches, func(x, y dataplane.Switch) bool { return x.Prefix == y.Prefix }))
 }
 
 func (c *compiler) addInterfaces(n *dataplane.Network) error {
+	marks := map[uint32]string{}
 	for i := range n.RouterInterfaces {
 		r := &n.RouterInterfaces[i]
+		if r.Public {
+			if other, taken := marks[r.Mark()]; taken {
+				return fmt.Errorf("router interface %s would have the mark of %s; make it anew, which gives it another id", r.ID, other)
+			}
+			marks[r.Mark()] = r.ID
+			e := ofLink(r.Link())
+			c.add(SetPublicInterfaces, e)
+			binary.NativeEndian.PutUint32(e.Value[:], r.Mark())
+			c.add(SetInterfaceMark, e)
+			continue
+		}
 		c.add(SetInterfaces, ofLink(r.Link()))
 		back, err := ledBack(n, r.ID)
 		if err != nil {

@@ -17,26 +17,28 @@ type SetID int
 
 // The sets and maps of table ip sluice.
 const (
-	SetElastic    SetID = iota // elastic IPs of the network
-	SetEIPHosts                // hosts with a 1:1 elastic IP
-	SetDNATPort                // elastic IP, protocol, port -> host, port
-	SetDNATAddr                // elastic IP -> host: DNAT of a whole address, and 1:1 mappings inbound
-	SetEIPSrc                  // host -> elastic IP: 1:1 mappings outbound
-	SetSNAT                    // source block -> address, for pools of one address
-	SetSNATPool                // source block -> pool, for pools of several addresses
-	SetPool                    // pool, bucket -> address
-	SetEIPMark                 // elastic IP -> mark that stands for it
-	SetMarkEIP                 // and back
-	SetVPN                     // addresses of VPN gateways
-	SetIKE                     // those that charon listens at
-	SetListen                  // address, protocol, port that an SSL-VPN server listens at
-	SetEchoReply               // elastic IPs that answer echo requests
-	SetSwitches                // links of VSwitches, and of SSL-VPN servers
-	SetTunnels                 // links into tunnels of IPsec
-	SetSSL                     // links of SSL-VPN servers
-	SetReach                   // addresses of an SSL-VPN server's clients, what they may reach
-	SetInterfaces              // links of router interfaces
-	SetReturned                // link of a router interface, sources that some VSwitches' route tables lead back there
+	SetElastic          SetID = iota // elastic IPs of the network
+	SetEIPHosts                      // hosts with a 1:1 elastic IP
+	SetDNATPort                      // elastic IP, protocol, port -> host, port
+	SetDNATAddr                      // elastic IP -> host: DNAT of a whole address, and 1:1 mappings inbound
+	SetEIPSrc                        // host -> elastic IP: 1:1 mappings outbound
+	SetSNAT                          // source block -> address, for pools of one address
+	SetSNATPool                      // source block -> pool, for pools of several addresses
+	SetPool                          // pool, bucket -> address
+	SetEIPMark                       // elastic IP -> mark that stands for it
+	SetMarkEIP                       // and back
+	SetVPN                           // addresses of VPN gateways
+	SetIKE                           // those that charon listens at
+	SetListen                        // address, protocol, port that an SSL-VPN server listens at
+	SetEchoReply                     // elastic IPs that answer echo requests
+	SetSwitches                      // links of VSwitches, and of SSL-VPN servers
+	SetTunnels                       // links into tunnels of IPsec
+	SetSSL                           // links of SSL-VPN servers
+	SetReach                         // addresses of an SSL-VPN server's clients, what they may reach
+	SetInterfaces                    // links of router interfaces, but for those by which the outside calls
+	SetPublicInterfaces              // those
+	SetInterfaceMark                 // link of one of them -> mark of its connections
+	SetReturned                      // link of a router interface, sources that some VSwitches' route tables lead back there
 	setCount
 )
 
@@ -86,8 +88,10 @@ var setSpecs = [setCount]setSpec{
 	SetSSL:       {name: "ssl", key: []fieldKind{fieldLink}},
 	SetReach:     {name: "reach", key: []fieldKind{fieldAddr, fieldAddr}, interval: true},
 
-	SetInterfaces: {name: "router_interfaces", key: []fieldKind{fieldLink}},
-	SetReturned:   {name: "returned", key: []fieldKind{fieldLink, fieldAddr}, interval: true},
+	SetInterfaces:       {name: "router_interfaces", key: []fieldKind{fieldLink}},
+	SetPublicInterfaces: {name: "public_interfaces", key: []fieldKind{fieldLink}},
+	SetInterfaceMark:    {name: "interface_mark", key: []fieldKind{fieldLink}, val: []fieldKind{fieldMark}},
+	SetReturned:         {name: "returned", key: []fieldKind{fieldLink, fieldAddr}, interval: true},
 }
 
 func (s *setSpec) keyLen() int { return sizeOf(s.key) }

@@ -80,6 +80,7 @@ func Routing(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
 			s.add(Route{Table: NowhereTable, Destination: everything})
 		}
 	}
+	rules = append(rules, answers(s, n, tunnels)...)
 	_, clash := tablesOf(n.VPNGateways)
 	err = errors.Join(err, clash)
 	if u := n.Uplink; u != nil {

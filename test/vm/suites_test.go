@@ -14,7 +14,7 @@ var suites = []suite{
 	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets)$`},
 	{pkg: "dataplane/shape", run: `^TestBandwidthsAreHeld$`},
 	{pkg: "dataplane/session", run: `^TestXDP`},
-	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice)$`},
+	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice|RouterInterfaces)$`},
 	{pkg: "dataplane/ipsec", run: `^TestOnDemand$`},
 	{pkg: "test/bench", run: `^TestFlowtables$`},
 	// One through the uplink, and one through an XFRM interface.
