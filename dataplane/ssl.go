@@ -70,8 +70,9 @@ type SSLSerial string
 
 // SSLCertificate is a client's certificate. Its common name is its ID.
 type SSLCertificate struct {
-	ID     string // SSL-VPN client certificate id
-	Serial SSLSerial
+	ID      string // SSL-VPN client certificate id
+	Serial  SSLSerial
+	Expires time.Time // from then on it may not log in, and its session ends; zero: never
 }
 
 // SSLCipher is a data channel's cipher in OpenVPN's notation.

@@ -32,7 +32,7 @@ func sslServers(v *state.View, g *resource.VPNGateway, open Opener) (list []data
 			return nil, fmt.Errorf("SSL-VPN server %s: %w", x.ID, err)
 		}
 		for c := range v.SSLCertificates.By(state.ByServer, x.ID).All() {
-			out.Certificates = append(out.Certificates, dataplane.SSLCertificate{ID: c.ID, Serial: c.Serial})
+			out.Certificates = append(out.Certificates, dataplane.SSLCertificate{ID: c.ID, Serial: c.Serial, Expires: c.Expires.UTC()})
 		}
 		slices.SortFunc(out.Certificates, func(a, b dataplane.SSLCertificate) int { return strings.Compare(a.ID, b.ID) })
 		for _, r := range x.Revoked {

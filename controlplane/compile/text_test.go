@@ -34,7 +34,7 @@ func vpn(line func(string, ...any), g *dataplane.VPNGateway) {
 		line("ssl server %s proto %d port %d pool %s reach %s cipher %s clients %d", s.ID, s.Protocol, s.Port, s.Pool, s.Reach, s.Cipher, s.Clients)
 		line("  ca %q certificate %q key %q tls-crypt %q", s.CA, s.Certificate, string(s.Key), string(s.TLSCrypt))
 		for _, c := range s.Certificates {
-			line("  client %s serial %s", c.ID, c.Serial)
+			line("  client %s serial %s until %s", c.ID, c.Serial, c.Expires.UTC().Format(time.DateTime))
 		}
 		line("  revoked %s", s.Revoked)
 	}

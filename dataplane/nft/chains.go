@@ -37,6 +37,7 @@ const (
 
 	tcpFlagSYN = 0x02
 	tcpFlagRST = 0x04
+	tcpFlagACK = 0x10
 	tcpOptMSS  = 2 // RFC 9293, section 3.2
 
 	icmpAdminProhibited = 13 // a code of destination unreachable (RFC 1812, section 5.2.7.1)
@@ -50,6 +51,8 @@ func chains() []chainSpec {
 			priority: nftables.ChainPriorityRaw, policy: nftables.ChainPolicyAccept, rules: refuseRules()},
 		{name: "own", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookOutput,
 			priority: nftables.ChainPriorityRaw, policy: nftables.ChainPolicyAccept, rules: ownRules()},
+		{name: "called", rules: calledRules()},
+		{name: "answers", rules: answerRules()},
 		{name: "route_mark", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting,
 			priority: nftables.ChainPriorityMangle, policy: nftables.ChainPolicyAccept, rules: markRules()},
 		{name: "prerouting", kind: nftables.ChainTypeNAT, hook: nftables.ChainHookPrerouting,
@@ -99,7 +102,7 @@ func refuseRules() []ruleSpec {
 		rule(`iifname "public" ip daddr @ike udp dport 500 notrack`, toIKE(), udpTo(portIKE), &expr.Notrack{}),
 		rule(`iifname "public" ip daddr @ike udp dport 4500 notrack`, toIKE(), udpTo(portIKENATT), &expr.Notrack{}),
 		rule(`iifname "public" ip daddr @ike meta l4proto esp notrack`, toIKE(), isProtocol(unix.IPPROTO_ESP), &expr.Notrack{}),
-		rule(`iifname "public" ip daddr . meta l4proto . th dport @listen notrack`, toServer(), &expr.Notrack{}),
+		rule(`iifname "public" ip daddr . meta l4proto . th dport @listen jump called`, toServer(), jump("called")),
 	}
 }
 
@@ -110,9 +113,52 @@ func ownRules() []ruleSpec {
 		rule(`ip saddr @ike udp sport 500 notrack`, fromIKE, udpFrom(portIKE), &expr.Notrack{}),
 		rule(`ip saddr @ike udp sport 4500 notrack`, fromIKE, udpFrom(portIKENATT), &expr.Notrack{}),
 		rule(`ip saddr @ike meta l4proto esp notrack`, fromIKE, isProtocol(unix.IPPROTO_ESP), &expr.Notrack{}),
-		rule(`ip saddr . meta l4proto . th sport @listen notrack`, fromServer(), &expr.Notrack{}),
+		rule(`ip saddr . meta l4proto . th sport @listen jump answers`, fromServer(), jump("answers")),
 	}
 }
+
+// How often an address may call SSL-VPN servers that they have not answered, by a packet of
+// UDP or by opening a connection of TCP, and how many packets of UDP all such may send
+// together. One that has the server's key is answered to its first packet. The first is less
+// than the connections beyond those of its clients that an OpenVPN has room for in the minute
+// after which it gives up one that says nothing.
+const (
+	callRate, callBurst           = 2, 100
+	strangersRate, strangersBurst = 5000, 5000
+)
+
+// calledRules are for what SSL-VPN servers are sent. OpenVPN answers nobody who does not know
+// the server's key (tls-crypt), but has to try, and logs that it has: so others are held to a
+// rate. Whom it has answered lately is not, nor who shares an address with such a client.
+func calledRules() []ruleSpec {
+	var (
+		meter   = fmt.Sprintf(`update @callers { ip saddr limit rate over %d/second burst %d packets } counter name "flooded" drop`, callRate, callBurst)
+		metered = exprs{loadSource(reg1), learn(SetCallers, limit(callRate, callBurst)), count(CounterFlooded), drop()}
+	)
+	return []ruleSpec{
+		rule(`notrack`, &expr.Notrack{}),
+		rule(`ip saddr @answered accept`, loadSource(reg1), inSet(SetAnswered, false), accept()),
+		rule(`meta l4proto udp `+meter, isProtocol(unix.IPPROTO_UDP), metered),
+		rule(`tcp flags syn / syn,ack `+meter, tcpFlags(tcpFlagSYN, tcpFlagSYN|tcpFlagACK), metered),
+		rule(fmt.Sprintf(`meta l4proto udp limit rate over %d/second burst %d packets counter name "flooded" drop`, strangersRate, strangersBurst),
+			isProtocol(unix.IPPROTO_UDP), limit(strangersRate, strangersBurst), count(CounterFlooded), drop()),
+	}
+}
+
+// answerRules are for what SSL-VPN servers send. A packet of TCP without data is the kernel's:
+// such is at most headersOfTCP long.
+func answerRules() []ruleSpec {
+	return []ruleSpec{
+		rule(`notrack`, &expr.Notrack{}),
+		rule(`meta l4proto udp update @answered { ip daddr }`, isProtocol(unix.IPPROTO_UDP), loadDestination(reg1), learn(SetAnswered)),
+		rule(fmt.Sprintf(`meta l4proto tcp ip length > %d update @answered { ip daddr }`, headersOfTCP),
+			isProtocol(unix.IPPROTO_TCP), longerThan(headersOfTCP), loadDestination(reg1), learn(SetAnswered)),
+	}
+}
+
+// headersOfTCP is the most that IP and TCP put before data, in bytes: 20 without options of IP,
+// and 60.
+const headersOfTCP = 80
 
 // markRules choose the way out before the packet is routed: after conntrack
 // knows it (-200), before DNAT (-100).
@@ -234,13 +280,7 @@ func inputRules() []ruleSpec {
 // what a SYN says is the most that the other side may send. A smaller size is
 // left as it is.
 func clampRules() []ruleSpec {
-	clamp := exprs{}
-	clamp = append(clamp, isProtocol(unix.IPPROTO_TCP)...)
-	clamp = append(clamp,
-		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
-		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 1, Mask: []byte{tcpFlagSYN | tcpFlagRST}, Xor: []byte{0}},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{tcpFlagSYN}},
-	)
+	clamp := tcpFlags(tcpFlagSYN, tcpFlagSYN|tcpFlagRST)
 	to := func(mss uint16) exprs {
 		return append(slices.Clone(clamp),
 			&expr.Immediate{Register: reg1, Data: binaryutil.BigEndian.PutUint16(mss)},

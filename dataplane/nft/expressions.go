@@ -164,6 +164,34 @@ func orOne() expr.Any {
 		Mask: binaryutil.NativeEndian.PutUint32(^uint32(1)), Xor: binaryutil.NativeEndian.PutUint32(1)}
 }
 
+// learn adds what is at reg1 to a set of learned elements, or has it stay for longer. With
+// more, an expression that each element has a state of its own of, the rule goes on as that
+// says; but for an element that finds no room, where it ends.
+func learn(id SetID, more ...expr.Any) expr.Any {
+	return &expr.Dynset{SrcRegKey: reg1, SetName: id.String(), SetID: uint32(id) + 1, Operation: unix.NFT_DYNSET_OP_UPDATE, Exprs: more}
+}
+
+// limit matches packets beyond a rate a second.
+func limit(rate uint64, burst uint32) expr.Any {
+	return &expr.Limit{Type: expr.LimitTypePkts, Rate: rate, Over: true, Unit: expr.LimitTimeSecond, Burst: burst}
+}
+
+// tcpFlags matches TCP by those of its flags that are in a mask.
+func tcpFlags(flags, mask byte) exprs {
+	return append(isProtocol(unix.IPPROTO_TCP),
+		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{flags}})
+}
+
+// longerThan matches packets of more bytes, with their IP header.
+func longerThan(bytes uint16) exprs {
+	return exprs{
+		&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseNetworkHeader, Offset: 2, Len: 2},
+		&expr.Cmp{Op: expr.CmpOpGt, Register: reg1, Data: binaryutil.BigEndian.PutUint16(bytes)},
+	}
+}
+
 func setMark(v uint32) exprs {
 	return exprs{
 		&expr.Immediate{Register: reg1, Data: binaryutil.NativeEndian.PutUint32(v)},
@@ -214,6 +242,14 @@ func fingerprint(e expr.Any) string {
 		return fmt.Sprintf("fib saddr %t daddr %t iif %t oif %t oifname %t type %t", e.FlagSADDR, e.FlagDADDR, e.FlagIIF, e.ResultOIF, e.ResultOIFNAME, e.ResultADDRTYPE)
 	case *expr.Hash:
 		return fmt.Sprintf("hash %d %d %x", e.Type, e.Modulus, e.Seed)
+	case *expr.Limit:
+		return fmt.Sprintf("limit %d over %t %d/%d burst %d", e.Type, e.Over, e.Rate, e.Unit, e.Burst)
+	case *expr.Dynset:
+		text := fmt.Sprintf("dynset %d %s invert %t", e.Operation, e.SetName, e.Invert)
+		for _, more := range e.Exprs {
+			text += " " + fingerprint(more)
+		}
+		return text
 	case *expr.Objref:
 		return fmt.Sprintf("objref %d %s", e.Type, e.Name)
 	case *expr.Verdict:

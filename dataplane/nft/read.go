@@ -91,7 +91,7 @@ func readOnce(c *conn) (*Ruleset, error) {
 	}
 	r := &Ruleset{}
 	for id := range setCount {
-		if slices.Contains(s.noSets, id) {
+		if slices.Contains(s.noSets, id) || setSpecs[id].learned > 0 {
 			continue
 		}
 		elements, malformed, err := readSet(c, table, id)
@@ -179,7 +179,7 @@ func inspectSets(c *conn, table *nftables.Table, s *salvage) (string, error) {
 		switch {
 		case got == nil:
 			s.noSets = append(s.noSets, id)
-		case got.IsMap != want.IsMap, got.Interval != want.Interval, got.HasTimeout, got.Dynamic, got.Constant, got.Anonymous,
+		case got.IsMap != want.IsMap, got.Interval != want.Interval, got.HasTimeout != want.HasTimeout, got.Dynamic != want.Dynamic, got.Constant, got.Anonymous,
 			got.KeyType.Name != want.KeyType.Name, got.DataType.Name != want.DataType.Name:
 			return fmt.Sprintf("set %s is of another type", id), nil
 		}

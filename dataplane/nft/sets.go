@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -39,8 +40,13 @@ const (
 	SetPublicInterfaces              // those
 	SetInterfaceMark                 // link of one of them -> mark of its connections
 	SetReturned                      // link of a router interface, sources that some VSwitches' route tables lead back there
+	SetAnswered                      // whom SSL-VPN servers have answered lately; by packets
+	SetCallers                       // whom they have not, each with how often it called; by packets
 	setCount
 )
+
+// mostLearned is how many elements packets can add to a set. Each takes some 150 bytes.
+const mostLearned = 1 << 16
 
 // String returns the set's name in the kernel.
 func (id SetID) String() string { return setSpecs[id].name }
@@ -61,6 +67,10 @@ type setSpec struct {
 	name     string
 	key, val []fieldKind
 	interval bool // the key is stored as its first value, and then the last; of a link both are the same
+
+	// Where packets add the elements: how long after the last one an element goes. A Ruleset
+	// has no such elements, and nothing is compared or changed but the set itself.
+	learned time.Duration
 }
 
 // setSpecs is constant; it is indexed by SetID.
@@ -92,6 +102,8 @@ var setSpecs = [setCount]setSpec{
 	SetPublicInterfaces: {name: "public_interfaces", key: []fieldKind{fieldLink}},
 	SetInterfaceMark:    {name: "interface_mark", key: []fieldKind{fieldLink}, val: []fieldKind{fieldMark}},
 	SetReturned:         {name: "returned", key: []fieldKind{fieldLink, fieldAddr}, interval: true},
+	SetAnswered:         {name: "answered", key: []fieldKind{fieldAddr}, learned: 10 * time.Minute},
+	SetCallers:          {name: "callers", key: []fieldKind{fieldAddr}, learned: time.Minute},
 }
 
 func (s *setSpec) keyLen() int { return sizeOf(s.key) }
@@ -155,6 +167,9 @@ func kernelSet(t *nftables.Table, id SetID) *nftables.Set {
 	}
 	if s.key[0] == fieldMark || s.key[0] == fieldLink {
 		set.KeyByteOrder = binaryutil.NativeEndian
+	}
+	if s.learned > 0 {
+		set.Dynamic, set.HasTimeout, set.Timeout, set.Size = true, true, s.learned, mostLearned
 	}
 	if set.IsMap {
 		set.DataType = datatype(s.val)

@@ -52,10 +52,11 @@ const (
 	CounterSpoofed       = "spoofed"        // comes from a VSwitch with an elastic IP as its source, from a tunnel with the address of a VSwitch or an SSL-VPN client, or from such a client with another than one of its server's pool
 	CounterUnreturned    = "unreturned"     // comes in by a router interface, and no route table of the VPC leads its source back there
 	CounterUnreached     = "unreached"      // comes from an SSL-VPN client, for what it may not reach
+	CounterFlooded       = "flooded"        // calls an SSL-VPN server more often than whom it has not answered may
 )
 
 func counterNames() []string {
-	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterRefused, CounterCrowded, CounterSpoofed, CounterUnreached, CounterUnreturned}
+	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterRefused, CounterCrowded, CounterSpoofed, CounterUnreached, CounterUnreturned, CounterFlooded}
 }
 
 // chainSpec is one chain with its rules. A chain without a hook is only
@@ -104,6 +105,9 @@ func skeletonText() string {
 		fmt.Fprintf(&b, "\t%s %s { type %s", kind, id, typ)
 		if s.Interval {
 			b.WriteString("; flags interval")
+		}
+		if s.Dynamic {
+			fmt.Fprintf(&b, "; size %d; flags dynamic,timeout; timeout %.0fs", s.Size, s.Timeout.Seconds())
 		}
 		b.WriteString(" }\n")
 	}

@@ -140,7 +140,7 @@ func (s *server) observe(ctx context.Context) error {
 
 // strangers returns who is connected and may not be.
 func (s *server) strangers() []string {
-	allowed := admitted(&s.want.server)
+	allowed := admitted(&s.want.server, s.m.now())
 	var out []string
 	for _, name := range s.tracker.names() {
 		if !allowed[name] {
@@ -148,6 +148,16 @@ func (s *server) strangers() []string {
 		}
 	}
 	return out
+}
+
+// unwanted says why a client may not be connected.
+func (s *server) unwanted(name string) string {
+	for _, c := range s.want.server.Certificates {
+		if c.ID == name && expired(c, s.m.now()) {
+			return "its certificate has expired"
+		}
+	}
+	return "its certificate may not log in any more"
 }
 
 // expelTries is how often it is tried to end sessions by a word, before OpenVPN is started
@@ -179,7 +189,7 @@ func (s *server) expel(ctx context.Context) error {
 			break
 		}
 		for _, name := range who {
-			s.tracker.leave(name, "its certificate may not log in any more")
+			s.tracker.leave(name, s.unwanted(name))
 			if _, err := s.control.kill(ctx, name); err != nil {
 				s.log.Warn("an SSL-VPN client cannot be thrown out", "certificate", name, "error", err)
 			}

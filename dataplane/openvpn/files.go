@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"sluice/dataplane"
 )
@@ -87,19 +88,23 @@ func fill(dir string, names map[string]bool, text string) (changed bool, err err
 }
 
 // admitted returns whose certificates may log in, by their ids.
-func admitted(s *dataplane.SSLServer) map[string]bool {
+func admitted(s *dataplane.SSLServer, now time.Time) map[string]bool {
 	out := map[string]bool{}
 	for _, c := range s.Certificates {
-		if !slices.Contains(s.Revoked, c.Serial) {
+		if !slices.Contains(s.Revoked, c.Serial) && !expired(c, now) {
 			out[c.ID] = true
 		}
 	}
 	return out
 }
 
-// admit makes the directories say who may log in, and whether those who are connected are
+func expired(c dataplane.SSLCertificate, now time.Time) bool {
+	return !c.Expires.IsZero() && !now.Before(c.Expires)
+}
+
+// admit makes the directories say who may log in now, and whether those who are connected are
 // led to something else than they were told.
-func admit(dir string, s *dataplane.SSLServer) (rerouted bool, err error) {
+func admit(dir string, s *dataplane.SSLServer, now time.Time) (rerouted bool, err error) {
 	revoked := map[string]bool{}
 	for _, serial := range s.Revoked {
 		revoked[string(serial)] = true
@@ -110,7 +115,7 @@ func admit(dir string, s *dataplane.SSLServer) (rerouted bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("write who is revoked: %w", err)
 	}
-	if rerouted, err = fill(filepath.Join(root, clientsDir), admitted(s), clientFile(s)); err != nil {
+	if rerouted, err = fill(filepath.Join(root, clientsDir), admitted(s, now), clientFile(s)); err != nil {
 		return rerouted, fmt.Errorf("write who may log in: %w", err)
 	}
 	return rerouted, nil

@@ -20,12 +20,13 @@ import (
 )
 
 const (
-	rawLimit   = 1 << 20 // bytes that OpenVPN's own log may have, while it is looked after
-	keptSize   = 4 << 20 // of a file of the log that is kept
-	keptFiles  = 4       // older ones
-	rawMost    = 8 << 20 // when it logs more than can be taken
-	atOnce     = 1 << 20 // bytes that are taken from OpenVPN's log at once
-	longestLog = 1 << 13 // of a line; OpenVPN writes none that long
+	rawLimit   = 1 << 20  // bytes that OpenVPN's own log may have, while it is looked after
+	keptSize   = 4 << 20  // of a file of the log that is kept
+	keptFiles  = 4        // older ones
+	rawMost    = 8 << 20  // when it logs more than can be taken
+	rawFull    = 32 << 20 // when nobody takes it; it is in memory, mostly
+	atOnce     = 1 << 20  // bytes that are taken from OpenVPN's log at once
+	longestLog = 1 << 13  // of a line; OpenVPN writes none that long
 	stampForm  = "2006-01-02T15:04:05.000000Z"
 )
 
@@ -46,6 +47,7 @@ type journal struct {
 	raw string // OpenVPN's
 	dir string // of those that are kept
 
+	full  int64         // bytes that OpenVPN's may have
 	limit *rate.Limiter // of lines about packets without the key
 	left  int           // of them that were left out
 
@@ -60,8 +62,9 @@ func (j *journal) path(n int) string {
 }
 
 // newJournal returns that of a server with files in dir, which keeps the log in another one.
-func newJournal(dir, kept string) *journal {
-	return &journal{raw: filepath.Join(dir, logFile), dir: kept, limit: rate.NewLimiter(keylessRate, keylessBurst)}
+// OpenVPN's own has full bytes at most.
+func newJournal(dir, kept string, full int64) *journal {
+	return &journal{raw: filepath.Join(dir, logFile), dir: kept, full: full, limit: rate.NewLimiter(keylessRate, keylessBurst)}
 }
 
 // take hands over the lines that OpenVPN has logged since an offset of its file, with the
@@ -99,7 +102,10 @@ func (j *journal) take(offset int64, hear func([]logLine, int64)) (int64, error)
 	// OpenVPN appends, so it goes on at the beginning. Had it logged something since, that
 	// is for the next time; what it logs between these two calls is lost. So is what it
 	// logs without a pause, when there is no room for that any more.
-	if st, err = f.Stat(); err == nil && (st.Size() == offset || st.Size() > rawMost) {
+	if st, err = f.Stat(); err == nil && (st.Size() == offset || st.Size() > min(rawMost, j.full-1)) {
+		if st.Size() >= j.full {
+			kept = errors.Join(kept, j.keep(fmt.Appendf(nil, "%s sluiced: OpenVPN's log was full, of %d bytes; what came after is lost\n", time.Now().UTC().Format(stampForm), st.Size())))
+		}
 		if err = f.Truncate(0); err == nil {
 			offset = 0
 		}

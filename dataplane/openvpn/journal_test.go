@@ -13,7 +13,7 @@ import (
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	j := newJournal(dir, filepath.Join(dir, "kept"))
+	j := newJournal(dir, filepath.Join(dir, "kept"), rawFull)
 	take := func(offset int64) (all []logLine, next int64, err error) {
 		next, err = j.take(offset, func(lines []logLine, _ int64) { all = append(all, lines...) })
 		return all, next, err

@@ -45,6 +45,8 @@ type lab struct {
 	changes   atomic.Int64
 	server    dataplane.SSLServer
 	clients   int
+	ahead     atomic.Int64 // by how many ns the daemon's clock is ahead
+	rawFull   int64        // bytes that OpenVPN's log may have; 0: as many as it has outside tests
 }
 
 func newLab(t *testing.T) *lab {
@@ -92,9 +94,13 @@ func (l *lab) open() *Servers {
 	m, err := New(Options{
 		Dir: filepath.Join(l.dir, "run"), LogDir: filepath.Join(l.dir, "log"), Logger: slog.New(slog.NewTextHandler(l.log, nil)),
 		Changed: func(string) { l.changes.Add(1) },
+		Now:     func() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) },
 	})
 	if err != nil {
 		l.t.Fatal(err)
+	}
+	if l.rawFull > 0 {
+		m.rawFull = l.rawFull
 	}
 	return m
 }

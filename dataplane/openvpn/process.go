@@ -139,8 +139,15 @@ var nobody = sync.OnceValue(func() string {
 	return u.Uid
 })
 
-// start runs OpenVPN with a configuration file in the namespace that enter enters.
-func start(program, dir, conf string, enter func(func() error) error) (*process.Helper, error) {
+// capped runs a program whose files may not get longer than so many blocks of 512 bytes: what
+// it writes beyond is not written, and the signal that would end it then (setrlimit(2)) is
+// ignored.
+const capped = `trap '' XFSZ; ulimit -f "$1" && shift && exec "$@"`
+
+// start runs OpenVPN with a configuration file in the namespace that enter enters. Its log
+// gets no longer than full bytes: somebody has to take it, and while nobody does whoever can
+// reach the port can have it log.
+func start(program, dir, conf string, full int64, enter func(func() error) error) (*process.Helper, error) {
 	if _, err := write(filepath.Join(dir, settingsFile), []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
@@ -148,7 +155,7 @@ func start(program, dir, conf string, enter func(func() error) error) (*process.
 	if err := os.RemoveAll(filepath.Join(dir, socketFile)); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, "--config", filepath.Join(dir, settingsFile))
+	cmd := exec.Command("/bin/sh", "-c", capped, "sh", strconv.FormatInt(full/512, 10), program, "--config", filepath.Join(dir, settingsFile))
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"} // without NOTIFY_SOCKET
 	return process.Start(cmd, enter)
 }

@@ -15,7 +15,7 @@ import (
 
 const (
 	gatherFor  = 20 * time.Millisecond // lines, before they are taken in
-	lookEvery  = 5 * time.Second       // without a word from OpenVPN
+	lookEvery  = 5 * time.Second       // without a word from OpenVPN; as long may a session outlive its certificate
 	fresh      = time.Second           // how old what is told of clients may be
 	hungAfter  = 10 * time.Second      // without a word, when it is asked for one
 	retryFirst = 100 * time.Millisecond
@@ -86,7 +86,7 @@ func (m *Servers) newServer(ns *netns.Namespace, network, id string) (*server, e
 	dir := filepath.Join(m.dir(network), link)
 	s := &server{
 		m: m, network: network, id: id, link: link, dir: dir, log: m.log.With("network", network, "server", id),
-		journal: newJournal(dir, filepath.Join(m.logDir(network), link, "log")),
+		journal: newJournal(dir, filepath.Join(m.logDir(network), link, "log"), m.rawFull),
 		wake:    make(chan struct{}, 1), mu: make(mutex, 1), ns: own, complaints: map[string]string{}, quit: make(chan struct{}),
 	}
 	s.tracker = openTracker(filepath.Join(dir, stateFile), id, s.begun, s.over)
@@ -115,7 +115,7 @@ func (m *Servers) sessionOver(log *slog.Logger, network, server string, one sess
 // looked after it.
 func (m *Servers) finish(network, dir string) {
 	log := m.log.With("network", network)
-	j := newJournal(dir, filepath.Join(m.logDir(network), filepath.Base(dir), "log"))
+	j := newJournal(dir, filepath.Join(m.logDir(network), filepath.Base(dir), "log"), m.rawFull)
 	var t *tracker
 	t = openTracker(filepath.Join(dir, stateFile), "", func(session) {}, func(one session, at time.Time, why string) {
 		m.sessionOver(log, network, t.r.Server, one, at, why)
@@ -212,7 +212,7 @@ func (s *server) files() (rerouted bool, err error) {
 	if err := makeDirs(s.dir); err != nil {
 		return false, err
 	}
-	return admit(s.dir, &s.want.server)
+	return admit(s.dir, &s.want.server, s.m.now())
 }
 
 // set notes whether OpenVPN runs as it should.

@@ -27,6 +27,7 @@ type Options struct {
 	LogDir  string               // of what is kept beyond a reboot: servers' logs, and the sessions that have ended; absolute; empty: Dir
 	Logger  *slog.Logger         // nil: the default one
 	Program string               // openvpn; empty: it is looked for
+	Now     func() time.Time     // what certificates' ends are compared with; nil: time.Now
 	Changed func(network string) // called when a server, or a client, of a network has come or gone; must not block, or call the Servers; may be nil
 }
 
@@ -37,8 +38,10 @@ type Servers struct {
 	log     *slog.Logger
 	group   string // that OpenVPN runs as
 	ended   *sessionFile
+	now     func() time.Time
 
 	retryFirst, retryMost, hungAfter time.Duration // the constants, but in tests
+	rawFull                          int64         // likewise
 
 	mu       sync.Mutex
 	networks map[string]*network
@@ -64,9 +67,12 @@ func New(o Options) (*Servers, error) {
 			return nil, fmt.Errorf("%s directory of SSL-VPN servers %q: must be an absolute path", name, dir)
 		}
 	}
-	m := &Servers{options: o, log: o.Logger, networks: map[string]*network{}, retryFirst: retryFirst, retryMost: retryMost, hungAfter: hungAfter}
+	m := &Servers{options: o, log: o.Logger, networks: map[string]*network{}, retryFirst: retryFirst, retryMost: retryMost, hungAfter: hungAfter, rawFull: rawFull, now: o.Now}
 	if m.log == nil {
 		m.log = slog.Default()
+	}
+	if m.now == nil {
+		m.now = time.Now
 	}
 	m.group = "nogroup"
 	if u, err := user.Lookup(unprivileged); err == nil {

@@ -92,7 +92,7 @@ func (s *server) begin(ctx context.Context, conf, before string) error {
 		return err
 	}
 	s.tracker.started()
-	h, err := start(program, s.dir, conf, s.ns.Do)
+	h, err := start(program, s.dir, conf, s.m.rawFull, s.ns.Do)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", program, err)
 	}

@@ -31,6 +31,7 @@ type Authority struct {
 type Pair struct {
 	ID               string
 	Serial           dataplane.SSLSerial
+	Expires          time.Time
 	Certificate, Key string // PEM
 }
 
@@ -88,7 +89,7 @@ func (a *Authority) issue(name string, until time.Time, use x509.ExtKeyUsage) Pa
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	return Pair{name, dataplane.SSLSerial(serial.String()), block("CERTIFICATE", der), block("PRIVATE KEY", private)}
+	return Pair{name, dataplane.SSLSerial(serial.String()), until, block("CERTIFICATE", der), block("PRIVATE KEY", private)}
 }
 
 // Put has a server use the authority, and let these clients in.
@@ -96,7 +97,7 @@ func (a *Authority) Put(s *dataplane.SSLServer, clients ...Pair) {
 	s.CA, s.Certificate, s.Key, s.TLSCrypt = a.CA, a.Certificate, dataplane.Secret(a.Key), dataplane.Secret(a.TLSCrypt)
 	s.Certificates = nil
 	for _, c := range clients {
-		s.Certificates = append(s.Certificates, dataplane.SSLCertificate{ID: c.ID, Serial: c.Serial})
+		s.Certificates = append(s.Certificates, dataplane.SSLCertificate{ID: c.ID, Serial: c.Serial, Expires: c.Expires})
 	}
 }
 
