@@ -234,8 +234,14 @@ func (n *network) short(name string) string { return strings.TrimPrefix(n.vpc, "
 // machine adds a machine on the Internet until the test ends.
 func (n *network) machine(t *testing.T, name string) *endpoint {
 	t.Helper()
+	return n.machineAt(t, name, netip.Addr{})
+}
+
+// machineAt is machine with an address.
+func (n *network) machineAt(t *testing.T, name string, a netip.Addr) *endpoint {
+	t.Helper()
 	name = n.short(name)
-	h, err := n.g.InternetAdd(t.Context(), name, netip.Addr{})
+	h, err := n.g.InternetAdd(t.Context(), name, a)
 	if err != nil {
 		t.Fatal(err)
 	}

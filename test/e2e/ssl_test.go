@@ -55,30 +55,40 @@ func (n *network) sslConfig(t *testing.T, certificate string) string {
 	return got.ClientConfig
 }
 
-// openvpn runs Debian's openvpn with a configuration, until the test ends or the function
-// that it returns is called.
-func (e *endpoint) openvpn(t *testing.T, conf string) (stop func()) {
+// openvpn runs Debian's openvpn with a configuration, and more options, until the test ends or
+// the function that it returns is called.
+func (e *endpoint) openvpn(t *testing.T, conf string, more ...string) (stop func()) {
 	t.Helper()
-	dir := t.TempDir()
-	file, log := filepath.Join(dir, "client.ovpn"), filepath.Join(dir, "client.log")
+	file := filepath.Join(t.TempDir(), "client.ovpn")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("openvpn", "--config", file, "--log-append", log, "--connect-retry", "1", "2")
+	stop, _ = e.runOpenVPN(t, file, more...)
+	return stop
+}
+
+// runOpenVPN is openvpn with a configuration in a file; log is what it logs.
+func (e *endpoint) runOpenVPN(t *testing.T, file string, more ...string) (stop func(), log func() string) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "client.log")
+	cmd := exec.Command("openvpn", append([]string{"--cd", filepath.Dir(file), "--config", file, "--log-append", name, "--connect-retry", "1", "2"}, more...)...)
 	if err := lab.In(e.namespace, cmd.Start); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
 	stop = func() { _ = cmd.Process.Kill(); <-ended }
+	log = func() string {
+		text, _ := os.ReadFile(name)
+		return string(text)
+	}
 	t.Cleanup(func() {
 		stop()
 		if t.Failed() {
-			text, _ := os.ReadFile(log)
-			t.Logf("openvpn at %s:\n%s", e.addr, text)
+			t.Logf("openvpn at %s:\n%s", e.addr, log())
 		}
 	})
-	return stop
+	return stop, log
 }
 
 // clientSeen waits until a service of a host sees a client with an address of a pool, which

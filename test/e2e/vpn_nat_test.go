@@ -22,10 +22,20 @@ import (
 // and the site as the gateway knows it: by the router's address.
 func (n *network) masquerade(t *testing.T, s *site) (*endpoint, *site) {
 	t.Helper()
-	router := n.machine(t, "r")
+	router := n.natted(t, s.endpoint)
+	public := *s
+	public.customer = n.call(t, "CreateCustomerGateway", "IpAddress", router.addr.String(), "Name", "router")["CustomerGatewayId"].(string)
+	t.Cleanup(func() { n.call(t, "DeleteCustomerGateway", "CustomerGatewayId", public.customer) })
+	return router, &public
+}
+
+// natted puts a machine behind a router that masquerades, which it returns.
+func (n *network) natted(t *testing.T, e *endpoint) (router *endpoint) {
+	t.Helper()
+	router = n.machine(t, "r")
 	inside, private := netip.MustParsePrefix("192.168.99.1/24"), netip.MustParsePrefix("192.168.99.2/24")
-	s.unplug(t)
-	cable(t, plug{s.namespace, "private", private}, plug{router.namespace, "inside", inside})
+	e.unplug(t)
+	cable(t, plug{e.namespace, "private", private}, plug{router.namespace, "inside", inside})
 	inNamespace(t, router.namespace, func() error {
 		if err := writeSysctl("net/ipv4/ip_forward", "1"); err != nil {
 			return err
@@ -36,14 +46,11 @@ func (n *network) masquerade(t *testing.T, s *site) (*endpoint, *site) {
 		}
 		return nil
 	})
-	inNamespace(t, s.namespace, func() error {
+	inNamespace(t, e.namespace, func() error {
 		return netlink.RouteAdd(&netlink.Route{Gw: inside.Addr().AsSlice()})
 	})
-	s.addr = private.Addr()
-	public := *s
-	public.customer = n.call(t, "CreateCustomerGateway", "IpAddress", router.addr.String(), "Name", "router")["CustomerGatewayId"].(string)
-	t.Cleanup(func() { n.call(t, "DeleteCustomerGateway", "CustomerGatewayId", public.customer) })
-	return router, &public
+	e.addr = private.Addr()
+	return router
 }
 
 // TestVPNBehindNAT: a site behind a NAT begins; ESP goes in UDP, by port 4500.
