@@ -29,7 +29,7 @@ type checker struct {
 func (k *checker) check() error {
 	for _, step := range []func() error{
 		k.machine, k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
-		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat, k.bandwidth, k.metrics, k.auditLog,
+		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat, k.bandwidth, k.routerInterfaces, k.metrics, k.auditLog,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -322,15 +322,28 @@ func (k *checker) bandwidth() error {
 	if err := k.between("bandwidth.inbound_least", b.InboundLeast, 1, fastest); err != nil {
 		return err
 	}
-	for i, account := range b.NATPackages {
-		if at := fmt.Sprintf("bandwidth.nat_packages[%d]", i); account == "" {
-			return k.errorf(at, "is empty; write the id of an account, or all")
-		} else if slices.Contains(b.NATPackages[:i], account) {
-			return k.errorf(at, "%q stands there twice", account)
-		}
+	if err := k.allowed("bandwidth.nat_packages", b.NATPackages); err != nil {
+		return err
 	}
 	k.config.Settings.Bandwidth = settings.Bandwidth{Held: b.Limits == "on", InboundLeast: b.InboundLeast, NATPackages: b.NATPackages}
 	return nil
+}
+
+// allowed refuses a list of accounts that may do something if one stands there twice, or none.
+func (k *checker) allowed(field string, accounts []string) error {
+	for i, account := range accounts {
+		if at := fmt.Sprintf("%s[%d]", field, i); account == "" {
+			return k.errorf(at, "is empty; write the id of an account, or all")
+		} else if slices.Contains(accounts[:i], account) {
+			return k.errorf(at, "%q stands there twice", account)
+		}
+	}
+	return nil
+}
+
+func (k *checker) routerInterfaces() error {
+	k.config.Settings.RouterInterfaces = k.doc.RouterInterfaces.Accounts
+	return k.allowed("router_interfaces.accounts", k.doc.RouterInterfaces.Accounts)
 }
 
 func (k *checker) metrics() error {

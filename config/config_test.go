@@ -54,9 +54,10 @@ func TestDefaultRunsOnOneMachine(t *testing.T) {
 			Timeouts: dataplane.DefaultTimeouts(),
 			Refusal:  dataplane.RefuseDrop,
 			Shortcut: true, SourceCheck: true, HostShare: 50, PortSecurity: true,
-			ByUse:     dataplane.Limits{Connections: 500_000, NewPerSecond: 20_000},
-			Bandwidth: settings.Bandwidth{Held: true, InboundLeast: 10, NATPackages: []string{"all"}},
-			Settle:    5 * time.Second,
+			ByUse:            dataplane.Limits{Connections: 500_000, NewPerSecond: 20_000},
+			Bandwidth:        settings.Bandwidth{Held: true, InboundLeast: 10, NATPackages: []string{"all"}},
+			RouterInterfaces: []string{"all"},
+			Settle:           5 * time.Second,
 		},
 	}
 	if diff := cmp.Diff(want, c, compareAddresses, comparePrefixes); diff != "" {
@@ -127,7 +128,7 @@ hide_pre_shared_keys: true
 audit_interval: 250ms
 full_audit_interval: 1h
 regions: [{id: r1, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]}]
-quotas: {vpcs: 1, secondary_cidrs: 20, route_tables: 21, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6, elastic_ips_per_package: 61, common_bandwidth_packages: 62, addresses_per_bandwidth_package: 63, bandwidth_packages_per_gateway: 64,
+quotas: {vpcs: 1, router_interfaces: 24, router_interfaces_per_router: 25, secondary_cidrs: 20, route_tables: 21, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6, elastic_ips_per_package: 61, common_bandwidth_packages: 62, addresses_per_bandwidth_package: 63, bandwidth_packages_per_gateway: 64,
   nat_gateways_per_vpc: 66, forward_entries: 7, forward_entry_ports: 77, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10, ha_vips: 67, instances_per_ha_vip: 68,
   customer_gateways: 12, vpn_connections_per_gateway: 13, vpn_routes_per_gateway: 14, vpn_policy_routes_per_gateway: 15, tags: 16, ssl_vpn_servers_per_gateway: 67, ssl_vpn_certificates_per_server: 68,
   ram_users: 17, ram_policies: 18, ram_access_keys_per_user: 19, ram_policies_per_user: 22, ram_policy_versions: 23}
@@ -140,6 +141,7 @@ vswitches:
   - {account: a1, vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
 nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tcp_reset: 4m}, sessions: 200000, addresses: 4000, bounds: {per_entry: 1, per_elastic_ip: 2, per_host: 3}}
 bandwidth: {limits: off, inbound_least: 30, nat_packages: [a1, a2]}
+router_interfaces: {accounts: [a2]}
 metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 `))
 	if err != nil {
@@ -155,13 +157,16 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 	if b := c.Settings.Bandwidth; b.Held || b.InboundLeast != 30 || !b.MayPackage("a2") || b.MayPackage("a3") {
 		t.Errorf("bandwidth: %+v", b)
 	}
+	if s := c.Settings; s.MayConnect("a1") || !s.MayConnect("a2") {
+		t.Errorf("router interfaces: %q", s.RouterInterfaces)
+	}
 	if c.Throttle != (Throttle{Rate{0.5, 1}, Rate{0, 2}}) {
 		t.Errorf("throttle: %+v", c.Throttle)
 	}
 	if c.Metrics != (Metrics{Listen: "[::1]:8681", Keep: 24 * time.Hour}) {
 		t.Errorf("metrics: %+v", c.Metrics)
 	}
-	quotas := settings.Quotas{"vpcs": 1, "secondary_cidrs": 20, "route_tables": 21, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6, "elastic_ips_per_package": 61, "common_bandwidth_packages": 62, "addresses_per_bandwidth_package": 63, "bandwidth_packages_per_gateway": 64,
+	quotas := settings.Quotas{"vpcs": 1, "router_interfaces": 24, "router_interfaces_per_router": 25, "secondary_cidrs": 20, "route_tables": 21, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6, "elastic_ips_per_package": 61, "common_bandwidth_packages": 62, "addresses_per_bandwidth_package": 63, "bandwidth_packages_per_gateway": 64,
 		"nat_gateways_per_vpc": 66, "forward_entries": 7, "forward_entry_ports": 77, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10, "ha_vips": 67, "instances_per_ha_vip": 68,
 		"customer_gateways": 12, "vpn_connections_per_gateway": 13, "vpn_routes_per_gateway": 14, "vpn_policy_routes_per_gateway": 15, "tags": 16, "ssl_vpn_servers_per_gateway": 67, "ssl_vpn_certificates_per_server": 68,
 		"ram_users": 17, "ram_policies": 18, "ram_access_keys_per_user": 19, "ram_policies_per_user": 22, "ram_policy_versions": 23}

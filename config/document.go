@@ -41,6 +41,7 @@ type document struct {
 	PortSecurity      string             `yaml:"port_security"`
 	NAT               natDoc             `yaml:"nat"`
 	Bandwidth         bandwidthDoc       `yaml:"bandwidth"`
+	RouterInterfaces  interfacesDoc      `yaml:"router_interfaces"`
 	Metrics           metricsDoc         `yaml:"metrics"`
 	AuditLog          auditLogDoc        `yaml:"audit_log"`
 }
@@ -188,6 +189,10 @@ type bandwidthDoc struct {
 	NATPackages []string `yaml:"nat_packages"`
 }
 
+type interfacesDoc struct {
+	Accounts []string `yaml:"accounts"`
+}
+
 type metricsDoc struct {
 	Listen       string        `yaml:"listen"`
 	TopAddresses int           `yaml:"top_addresses"`
@@ -252,6 +257,8 @@ func defaults() document {
 			InboundLeast: 10, // as the cloud documents
 			NATPackages:  []string{settings.AllAccounts},
 		},
+		RouterInterfaces: interfacesDoc{Accounts: []string{settings.AllAccounts}},
+
 		Metrics:  metricsDoc{TopAddresses: 10, Keep: 31 * 24 * time.Hour},
 		AuditLog: auditLogDoc{Events: AuditAll, MaxSize: 100, Files: 10, Keep: 90 * 24 * time.Hour},
 	}

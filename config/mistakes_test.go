@@ -154,6 +154,7 @@ func TestMistakes(t *testing.T) {
 		{"limits", "bandwidth: {limits: some}", 1, "bandwidth.limits", "write on or off"},
 		{"account without an id", "bandwidth: {nat_packages: ['']}", 1, "bandwidth.nat_packages[0]", "is empty"},
 		{"account twice", "bandwidth: {nat_packages: [all, all]}", 1, "bandwidth.nat_packages[1]", "twice"},
+		{"account twice for router interfaces", "router_interfaces: {accounts: [a1, a1]}", 1, "router_interfaces.accounts[1]", "twice"},
 		{"nothing inbound", "bandwidth: {inbound_least: 0}", 1, "bandwidth.inbound_least", "from 1 to 5000"},
 
 		{"metrics without a port", "metrics: {listen: localhost}", 1, "metrics.listen", "write for example 127.0.0.1:8681 or [::]:8681"},

@@ -39,6 +39,9 @@ func subjectOf(t *testing.T, action string) *subject {
 	case slices.Contains(vgwActions, action):
 		w := newVGWWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
+	case slices.Contains(linkActions, action):
+		w := newLinkWorld(t)
+		return &subject{w.Plane, w.s, w.good(action)}
 	case slices.Contains(sslActions, action):
 		w := newSSLWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
@@ -97,6 +100,7 @@ func (w *subject) owners(id string) (found []resource.Resource) {
 	add(get(v.VPNGateways, id))
 	add(get(v.CustomerGateways, id))
 	add(get(v.VPNConnections, id))
+	add(get(v.RouterInterfaces, id))
 	add(get(v.SSLServers, id))
 	add(get(v.SSLCertificates, id))
 	for g := range v.NATGateways.By(state.ByTableID, id).All() {
@@ -171,6 +175,7 @@ var withoutID = map[string]string{
 	"DescribeEipMonitorData":                      "TestVolumeErrors gives another account's elastic IP",
 	"DescribeBandwidthPackagePublicIpMonitorData": "TestVolumeErrors gives another account's elastic IP",
 	"QueryMetricList":                             "TestVolumeErrors gives another account's package",
+	"DescribeRouterInterfaces":                    "TestLinkFilters gives another account's interface",
 	"DescribeZones":                               "its parameters name no resource",
 	"DescribeAccessPoints":                        "its parameters name no resource",
 	"ListEnhanhcedNatGatewayAvailableZones":       "its parameters name no resource",

@@ -41,7 +41,7 @@ func TestDecode(t *testing.T) {
 			&CreateRouteEntryRequest{RouteTableId: "t", DestinationCidrBlock: netip.MustParsePrefix("1.2.3.4/32"), NextHopId: ptr("i-1")}},
 		{"CreateRouteEntry", "RouteTableId=t DestinationCidrBlock=0.0.0.0/0 nexthoplist.2.nexthopid=b NextHopList.1.NextHopId=a NextHopList.1.NextHopType=RouterInterface NextHopList.1.Weight=100",
 			&CreateRouteEntryRequest{RouteTableId: "t", DestinationCidrBlock: netip.MustParsePrefix("0.0.0.0/0"),
-				NextHopList: []CreateRouteEntryNextHopList{{NextHopId: "a", NextHopType: ptr("RouterInterface")}, {NextHopId: "b"}}}},
+				NextHopList: []CreateRouteEntryNextHopList{{NextHopId: "a", NextHopType: ptr("RouterInterface"), Weight: ptr(100)}, {NextHopId: "b"}}}},
 		{"AllocateEipAddress", "RegionId=r", &AllocateEipAddressRequest{RegionId: "r", Bandwidth: 5,
 			InternetChargeType: "PayByBandwidth", InstanceChargeType: "PostPaid", PricingCycle: "Month"}},
 		{"AllocateEipAddress", "RegionId=r Bandwidth=100 InstanceChargeType=PrePaid Period=9 AutoPay=True",

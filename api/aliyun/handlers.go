@@ -11,6 +11,7 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/ram"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/routerinterface"
 	"sluice/controlplane/state"
 	"sluice/controlplane/tags"
 	"sluice/controlplane/vpn"
@@ -27,6 +28,7 @@ type Service struct {
 	vpn     *vpn.Service
 	tags    *tags.Service
 	ram     *ram.Service
+	links   *routerinterface.Service
 
 	bandwidth *bandwidth.Service
 	havip     *havip.Service
@@ -35,8 +37,8 @@ type Service struct {
 var _ Actions = (*Service)(nil)
 
 // NewService returns what answers the actions.
-func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, t *tags.Service, r *ram.Service, h *havip.Service) *Service {
-	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, tags: t, ram: r, havip: h}
+func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, l *routerinterface.Service, t *tags.Service, r *ram.Service, h *havip.Service) *Service {
+	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, links: l, tags: t, ram: r, havip: h}
 }
 
 // timestamp writes a time as the documents' examples do: UTC, to the second.
@@ -62,6 +64,17 @@ func is(v *bool) bool { return v != nil && *v }
 // pageOf returns the page of that number, from 1, of a size of at least 1. A number of 31
 // bits times any size that is allowed does not overflow.
 func pageOf(number, size int) state.Page { return state.Page{Offset: (number - 1) * size, Limit: size} }
+
+// lastPage returns the page of that number, or the last one if there are fewer, and its number:
+// so some of the documents' listings do.
+func lastPage[T any](number, size int, list func(state.Page) (state.Listing[T], error)) (state.Listing[T], int, error) {
+	l, err := list(pageOf(number, size))
+	if last := max(1, (l.Total+size-1)/size); err == nil && number > last {
+		l, err = list(pageOf(last, size))
+		number = last
+	}
+	return l, number, err
+}
 
 // one is the condition that a parameter makes, which has one value or was not
 // given.

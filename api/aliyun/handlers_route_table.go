@@ -3,6 +3,7 @@ package aliyun
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/network"
@@ -21,7 +22,11 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, r *Cr
 		Description: r.Description,
 	}
 	for _, h := range r.NextHopList {
-		in.NextHops = append(in.NextHops, resource.NextHop{Type: nextHopType(h.NextHopType), ID: h.NextHopId})
+		hop := resource.NextHop{Type: nextHopType(h.NextHopType), ID: h.NextHopId}
+		if h.Weight != nil {
+			hop.Weight = *h.Weight
+		}
+		in.NextHops = append(in.NextHops, hop)
 	}
 	made, err := s.network.CreateRouteEntry(ctx, c, in)
 	if err != nil {
@@ -155,10 +160,18 @@ func routeEntry(e network.RouteEntry) DescribeRouteTablesRouteTableRouteEntry {
 	}
 	for _, h := range e.NextHops {
 		x.NextHops.NextHopItem = append(x.NextHops.NextHopItem, DescribeRouteTablesRouteTableRouteEntryNextHopItem{
-			NextHopType: nextHopWords.wire(h.Type), NextHopId: h.ID, Enabled: 1, Weight: h.Weight,
+			NextHopType: nextHopWords.wire(h.Type), NextHopId: h.ID, Enabled: leads(e, h), Weight: max(1, h.Weight),
 		})
 	}
 	return x
+}
+
+// leads is 1 of a next hop of an entry that leads anywhere, else 0.
+func leads(e network.RouteEntry, h resource.NextHop) int {
+	if slices.Contains(e.Nowhere, h.ID) {
+		return 0
+	}
+	return 1
 }
 
 // DescribeRouteEntryList implements Actions. All entries are of IPv4.
@@ -192,7 +205,7 @@ func (s *Service) DescribeRouteEntryList(_ context.Context, c identity.Caller, r
 		}
 		for _, h := range e.NextHops {
 			x.NextHops.NextHop = append(x.NextHops.NextHop, DescribeRouteEntryListRouteEntryNextHop{
-				NextHopType: nextHopWords.wire(h.Type), NextHopId: h.ID, Enabled: 1, Weight: h.Weight,
+				NextHopType: nextHopWords.wire(h.Type), NextHopId: h.ID, Enabled: leads(e, h), Weight: h.Weight,
 			})
 		}
 		answer.RouteEntrys.RouteEntry = append(answer.RouteEntrys.RouteEntry, x)

@@ -290,7 +290,7 @@ func TestRouteTableAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := encoded(t, FormatXML, w.must(t, "DescribeRouteTables", "RouteTableId", w.vpc.RouteTable))
-	if want := "<NextHopItem><NextHopType>RouterInterface</NextHopType><NextHopId>ri-1</NextHopId><Enabled>1</Enabled><Weight>2</Weight></NextHopItem>"; !strings.Contains(x, want) {
+	if want := "<NextHopItem><NextHopType>RouterInterface</NextHopType><NextHopId>ri-1</NextHopId><Enabled>0</Enabled><Weight>2</Weight></NextHopItem>"; !strings.Contains(x, want) {
 		t.Errorf("no %s in %s", want, x)
 	}
 	w.must(t, "DeleteRouteEntry", "DestinationCidrBlock", "3.0.0.0/8", "NextHopId", "", "NextHopList.1.NextHopId", "ri-1", "NextHopList.2.NextHopId", "ri-2")

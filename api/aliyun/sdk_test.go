@@ -64,6 +64,7 @@ var documentsOnly = map[string]bool{
 	"DescribeRouteTables.RouteTables.RouteTable.RouterType":                                                            true,
 	"DescribeRouteTables.RouteTables.RouteTable.RouterId":                                                              true,
 	"DescribeRouteTables.RouteTables.RouteTable.RouteEntrys.RouteEntry.NextHops.NextHopItem":                           true, // it reads NextHop
+	"DescribeRouterInterfaces.Instances":                                                                               true, // it reads RouterInterfaceSet
 	"DescribeSslVpnClientCerts.SslVpnClientCertificateKeys":                                                            true, // it reads SslVpnClientCertKeys
 	"DescribeZones.Zones.Zone.AvailableResourceCreation":                                                               true,
 	"DescribeZones.Zones.Zone.AvailableDiskCategories":                                                                 true,

@@ -6,6 +6,7 @@ import (
 
 	"sluice/controlplane/havip"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/routerinterface"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 )
@@ -71,17 +72,27 @@ var (
 	nextHopWords = words[resource.NextHopType]{
 		{"Instance", resource.NextHopHost}, {"Tunnel", resource.NextHopTunnel}, {"HaVip", resource.NextHopVirtualIP},
 		{"RouterInterface", resource.NextHopRouterInterface}, {"VpnGateway", resource.NextHopVPNGateway}, {"NatGateway", resource.NextHopNATGateway}}
+	routerWords = words[resource.RouterKind]{{routerVPC, resource.VPCRouter}, {routerVBR, resource.BorderRouter}}
+	// Whether a router interface is the one that initiates.
+	roleWords = words[bool]{{"InitiatingSide", true}, {"AcceptingSide", false}}
+	// The specifications of router interfaces in Mbit/s.
+	interfaceSpecWords = words[int]{
+		{"Mini.2", 2}, {"Mini.5", 5}, {"Small.1", 10}, {"Small.2", 20}, {"Small.5", 50}, {"Middle.1", 100}, {"Middle.2", 200}, {"Middle.5", 500},
+		{"Large.1", 1_000}, {"Large.2", 2_000}, {"Large.5", 5_000}, {"Xlarge.1", 10_000}, {"Negative", 0}}
+	interfaceStateWords = words[routerinterface.State]{
+		{"Idle", routerinterface.Idle}, {"Connecting", routerinterface.Connecting}, {"AcceptingConnect", routerinterface.Accepting}, {"Active", routerinterface.Active},
+		{"Deactivating", routerinterface.Deactivating}, {"Inactive", routerinterface.Inactive}, {"Activating", routerinterface.Activating}}
 	// The kinds of resources that package state has registered to have tags.
 	taggedWords = words[resource.Kind]{
 		{"VPC", resource.KindVPC}, {"VSWITCH", resource.KindVSwitch}, {"ROUTETABLE", resource.KindRouteTable},
 		{"EIP", resource.KindElasticIP}, {"NATGATEWAY", resource.KindNATGateway}, {"VpnGateway", resource.KindVPNGateway},
 		{"CUSTOMERGATEWAY", resource.KindCustomerGateway}, {"VPNCONNECTION", resource.KindVPNConnection},
-		{"COMMONBANDWIDTHPACKAGE", resource.KindCommonPackage}, {"HAVIP", resource.KindHaVip}}
+		{"COMMONBANDWIDTHPACKAGE", resource.KindCommonPackage}, {"HAVIP", resource.KindHaVip}, {"ROUTERINTERFACE", resource.KindRouterInterface}}
 	// Those of which one has a resource group of its own.
 	groupedWords = words[resource.Kind]{
 		{"vpc", resource.KindVPC}, {"eip", resource.KindElasticIP}, {"natgateway", resource.KindNATGateway},
 		{"VpnGateway", resource.KindVPNGateway}, {"CustomerGateway", resource.KindCustomerGateway},
-		{"bandwidthpackage", resource.KindCommonPackage}, {"havip", resource.KindHaVip}}
+		{"bandwidthpackage", resource.KindCommonPackage}, {"havip", resource.KindHaVip}, {"routerinterface", resource.KindRouterInterface}}
 
 	haVipStatusWords = words[havip.Status]{
 		{"Creating", havip.Creating}, {"Available", havip.Available}, {"InUse", havip.InUse}, {"Associating", havip.Associating}, {"Unassociating", havip.Unassociating}}

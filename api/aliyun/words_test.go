@@ -36,7 +36,13 @@ func TestWords(t *testing.T) {
 			return func(w string) string { return nextHopWords.wire(nextHopType(&w)) }
 		case "AssociateEipAddress.InstanceType", "UnassociateEipAddress.InstanceType":
 			return func(w string) string { return bindingWords.wire(*bindingWords.of(&w)) }
-		case "Spec":
+		case "CreateRouterInterface.Spec", "ModifyRouterInterfaceSpec.Spec":
+			return func(w string) string { return interfaceSpecWords.wire(*interfaceSpecWords.of(&w)) }
+		case "Role":
+			return func(w string) string { return roleWords.wire(*roleWords.of(&w)) }
+		case "RouterType", "OppositeRouterType":
+			return func(w string) string { return routerWords.wire(*routerWords.of(&w)) }
+		case "CreateNatGateway.Spec", "ModifyNatGatewaySpec.Spec":
 			return func(w string) string { return specWords.wire(*specWords.of(&w)) }
 		case "NatType":
 			return func(w string) string { return natTypeWords.wire(*natTypeWords.of(&w)) }

@@ -235,6 +235,25 @@ type Actions interface {
 	AssociateRouteTable(ctx context.Context, c identity.Caller, r *AssociateRouteTableRequest) (*AssociateRouteTableResponse, error)
 	// UnassociateRouteTable: Gives a VSwitch the route table of its VPC again.
 	UnassociateRouteTable(ctx context.Context, c identity.Caller, r *UnassociateRouteTableRequest) (*UnassociateRouteTableResponse, error)
+	// router-interface
+	// CreateRouterInterface: Creates a router interface on a VRouter or a virtual border router, without connecting it.
+	CreateRouterInterface(ctx context.Context, c identity.Caller, r *CreateRouterInterfaceRequest) (*CreateRouterInterfaceResponse, error)
+	// DescribeRouterInterfaces: Lists the caller's router interfaces, filtered and paged.
+	DescribeRouterInterfaces(ctx context.Context, c identity.Caller, r *DescribeRouterInterfacesRequest) (*DescribeRouterInterfacesResponse, error)
+	// DescribeRouterInterfaceAttribute: Shows one router interface.
+	DescribeRouterInterfaceAttribute(ctx context.Context, c identity.Caller, r *DescribeRouterInterfaceAttributeRequest) (*DescribeRouterInterfaceAttributeResponse, error)
+	// ConnectRouterInterface: Starts connecting an initiating router interface with its opposite interface.
+	ConnectRouterInterface(ctx context.Context, c identity.Caller, r *ConnectRouterInterfaceRequest) (*ConnectRouterInterfaceResponse, error)
+	// ActivateRouterInterface: Puts an inactive router interface back into service.
+	ActivateRouterInterface(ctx context.Context, c identity.Caller, r *ActivateRouterInterfaceRequest) (*ActivateRouterInterfaceResponse, error)
+	// DeactivateRouterInterface: Takes an active router interface out of service.
+	DeactivateRouterInterface(ctx context.Context, c identity.Caller, r *DeactivateRouterInterfaceRequest) (*DeactivateRouterInterfaceResponse, error)
+	// ModifyRouterInterfaceSpec: Changes a router interface's specification, through a change order.
+	ModifyRouterInterfaceSpec(ctx context.Context, c identity.Caller, r *ModifyRouterInterfaceSpecRequest) (*ModifyRouterInterfaceSpecResponse, error)
+	// ModifyRouterInterfaceAttribute: Changes a router interface's name, description, peer data and health check addresses.
+	ModifyRouterInterfaceAttribute(ctx context.Context, c identity.Caller, r *ModifyRouterInterfaceAttributeRequest) (*ModifyRouterInterfaceAttributeResponse, error)
+	// DeleteRouterInterface: Deletes a router interface.
+	DeleteRouterInterface(ctx context.Context, c identity.Caller, r *DeleteRouterInterfaceRequest) (*DeleteRouterInterfaceResponse, error)
 	// snat-table
 	// CreateSnatEntry: Adds an SNAT entry that lets a VSwitch or one ECS instance reach the Internet through given public IPs.
 	CreateSnatEntry(ctx context.Context, c identity.Caller, r *CreateSnatEntryRequest) (*CreateSnatEntryResponse, error)
@@ -1272,7 +1291,6 @@ var actions = map[string]action{
 		writes: true, token: true,
 		unserved: []unserved{
 			{"PrivateIpAddress", nil, "a next hop has one address"},
-			{"NextHopList.N.Weight", nil, "lists of next hops are for router interfaces, of which there are none"},
 			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
 		},
 		decode: decodeCreateRouteEntry,
@@ -1379,6 +1397,101 @@ var actions = map[string]action{
 		decode: decodeUnassociateRouteTable,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.UnassociateRouteTable(ctx, c, r.(*UnassociateRouteTableRequest)))
+		},
+	},
+	"CreateRouterInterface": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"InstanceChargeType", []string{"PostPaid"}, "an interface is paid as it is used"},
+			{"FastLinkMode", []string{"false"}, "the interface at the other router is made by its owner"},
+			{"AvailableZoneId", nil, "interfaces are of a region"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCreateRouterInterface,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateRouterInterface(ctx, c, r.(*CreateRouterInterfaceRequest)))
+		},
+	},
+	"DescribeRouterInterfaces": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeRouterInterfaces,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeRouterInterfaces(ctx, c, r.(*DescribeRouterInterfacesRequest)))
+		},
+	},
+	"DescribeRouterInterfaceAttribute": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeRouterInterfaceAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeRouterInterfaceAttribute(ctx, c, r.(*DescribeRouterInterfaceAttributeRequest)))
+		},
+	},
+	"ConnectRouterInterface": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeConnectRouterInterface,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ConnectRouterInterface(ctx, c, r.(*ConnectRouterInterfaceRequest)))
+		},
+	},
+	"ActivateRouterInterface": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeActivateRouterInterface,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ActivateRouterInterface(ctx, c, r.(*ActivateRouterInterfaceRequest)))
+		},
+	},
+	"DeactivateRouterInterface": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeactivateRouterInterface,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeactivateRouterInterface(ctx, c, r.(*DeactivateRouterInterfaceRequest)))
+		},
+	},
+	"ModifyRouterInterfaceSpec": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyRouterInterfaceSpec,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyRouterInterfaceSpec(ctx, c, r.(*ModifyRouterInterfaceSpecRequest)))
+		},
+	},
+	"ModifyRouterInterfaceAttribute": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"HcRate", nil, "a health check has one pace"},
+			{"HcThreshold", nil, "a health check has one pace"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyRouterInterfaceAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyRouterInterfaceAttribute(ctx, c, r.(*ModifyRouterInterfaceAttributeRequest)))
+		},
+	},
+	"DeleteRouterInterface": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeleteRouterInterface,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteRouterInterface(ctx, c, r.(*DeleteRouterInterfaceRequest)))
 		},
 	},
 	"CreateSnatEntry": {
@@ -1945,22 +2058,16 @@ var actions = map[string]action{
 
 // unsupportedActions are documented, and not supported yet.
 var unsupportedActions = map[string]bool{
-	"ActivateRouterInterface":                           true,
 	"AssociateGlobalAccelerationInstance":               true,
 	"CancelPhysicalConnection":                          true,
-	"ConnectRouterInterface":                            true,
 	"CreateGlobalAccelerationInstance":                  true,
 	"CreatePhysicalConnection":                          true,
-	"CreateRouterInterface":                             true,
 	"CreateVirtualBorderRouter":                         true,
-	"DeactivateRouterInterface":                         true,
 	"DeleteGlobalAccelerationInstance":                  true,
 	"DeletePhysicalConnection":                          true,
-	"DeleteRouterInterface":                             true,
 	"DeleteVirtualBorderRouter":                         true,
 	"DescribeGlobalAccelerationInstances":               true,
 	"DescribePhysicalConnections":                       true,
-	"DescribeRouterInterfaces":                          true,
 	"DescribeServerRelatedGlobalAccelerationInstances":  true,
 	"DescribeVirtualBorderRouters":                      true,
 	"DescribeVirtualBorderRoutersForPhysicalConnection": true,
@@ -1968,8 +2075,6 @@ var unsupportedActions = map[string]bool{
 	"ModifyGlobalAccelerationInstanceAttributes":        true,
 	"ModifyGlobalAccelerationInstanceSpec":              true,
 	"ModifyPhysicalConnectionAttribute":                 true,
-	"ModifyRouterInterfaceAttribute":                    true,
-	"ModifyRouterInterfaceSpec":                         true,
 	"ModifyVirtualBorderRouterAttribute":                true,
 	"RecoverVirtualBorderRouter":                        true,
 	"TerminatePhysicalConnection":                       true,

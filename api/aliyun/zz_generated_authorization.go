@@ -4,6 +4,9 @@ package aliyun
 
 // rules are the resources on which the supported actions need a right.
 var rules = map[string]rule{
+	"ActivateRouterInterface": {
+		whole: "the documents' table has no row for it",
+	},
 	"AddBandwidthPackageIps": {
 		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId", false}},
 	},
@@ -35,6 +38,9 @@ var rules = map[string]rule{
 	"CancelCommonBandwidthPackageIpBandwidth": {
 		whole: "of today's clients alone: no document has a rule",
 	},
+	"ConnectRouterInterface": {
+		whole: "the documents' table has no row for it",
+	},
 	"ConvertBandwidthPackage": {
 		whole: "the documents' table has no row for it",
 	},
@@ -61,6 +67,9 @@ var rules = map[string]rule{
 	},
 	"CreateRouteTable": {
 		whole: "of today's clients alone: no document has a rule",
+	},
+	"CreateRouterInterface": {
+		whole: "the documents' table has no row for it",
 	},
 	"CreateSnatEntry": {
 		checked: []checked{{"vpc", "snattable", "", false}},
@@ -89,6 +98,9 @@ var rules = map[string]rule{
 	"CreateVpnRouteEntry": {
 		whole: "the documents' table has no row for it",
 	},
+	"DeactivateRouterInterface": {
+		whole: "the documents' table has no row for it",
+	},
 	"DeleteBandwidthPackage": {
 		checked: []checked{{"vpc", "bandwidthpackage", "BandwidthPackageId", false}},
 	},
@@ -112,6 +124,9 @@ var rules = map[string]rule{
 	},
 	"DeleteRouteTable": {
 		whole: "of today's clients alone: no document has a rule",
+	},
+	"DeleteRouterInterface": {
+		whole: "the documents' table has no row for it",
 	},
 	"DeleteSnatEntry": {
 		checked: []checked{{"vpc", "snattable", "SnatTableId", false}},
@@ -199,6 +214,12 @@ var rules = map[string]rule{
 		keys: []keyRule{
 			{when{"VRouterId", "", true, false}, "vpc:vrouter", checked{"vpc", "vrouter", "VRouterId", false}, ""},
 		},
+	},
+	"DescribeRouterInterfaceAttribute": {
+		whole: "of today's clients alone: no document has a rule",
+	},
+	"DescribeRouterInterfaces": {
+		whole: "the documents' table has no row for it",
 	},
 	"DescribeSnatTableEntries": {
 		checked: []checked{{"vpc", "snattable", "SnatTableId", false}},
@@ -314,6 +335,12 @@ var rules = map[string]rule{
 	},
 	"ModifyRouteTableAttributes": {
 		whole: "of today's clients alone: no document has a rule",
+	},
+	"ModifyRouterInterfaceAttribute": {
+		whole: "the documents' table has no row for it",
+	},
+	"ModifyRouterInterfaceSpec": {
+		whole: "the documents' table has no row for it",
 	},
 	"ModifySnatEntry": {
 		checked: []checked{{"vpc", "snattable", "SnatTableId", false}},

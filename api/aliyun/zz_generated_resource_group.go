@@ -33,9 +33,9 @@ func decodeMoveResourceGroup(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		v = spelled(v, "vpc", "eip", "natgateway", "VpnGateway", "CustomerGateway", "bandwidthpackage", "havip")
-		if !oneOf(v, "vpc", "eip", "natgateway", "VpnGateway", "CustomerGateway", "bandwidthpackage", "havip") {
-			return nil, invalidParameter("ResourceType").because("it is to be vpc, eip, natgateway, VpnGateway, CustomerGateway, bandwidthpackage or havip.")
+		v = spelled(v, "vpc", "eip", "natgateway", "VpnGateway", "CustomerGateway", "bandwidthpackage", "havip", "routerinterface")
+		if !oneOf(v, "vpc", "eip", "natgateway", "VpnGateway", "CustomerGateway", "bandwidthpackage", "havip", "routerinterface") {
+			return nil, invalidParameter("ResourceType").because("it is to be vpc, eip, natgateway, VpnGateway, CustomerGateway, bandwidthpackage, havip or routerinterface.")
 		}
 		r.ResourceType = v
 	}

@@ -34,6 +34,8 @@ type CreateRouteEntryNextHopList struct {
 	NextHopType *string
 	// Member of NextHopList (type NextHopListType): id of the Nth hop. Giving a list of two to four hops makes the entry an ECMP entry; only in the table of a VRouter.
 	NextHopId string
+	// share of the Nth hop; left out: as much as others that have none. Nil: not given. Not in the documents.
+	Weight *int
 }
 
 func decodeCreateRouteEntry(p *Params) (any, *Error) {
@@ -82,7 +84,7 @@ func decodeCreateRouteEntry(p *Params) (any, *Error) {
 		r.Description = v
 	}
 	{
-		n, ok := p.indexes("NextHopList", "NextHopType", "NextHopId")
+		n, ok := p.indexes("NextHopList", "NextHopType", "NextHopId", "Weight")
 		if !ok {
 			return nil, invalidParameter("NextHopList")
 		}
@@ -105,6 +107,14 @@ func decodeCreateRouteEntry(p *Params) (any, *Error) {
 			}
 			if v := p.Get(name); v != "" {
 				x.NextHopId = v
+			}
+			name = prefix + "Weight"
+			if v := p.Get(name); v != "" {
+				n, ok := parseInt(v, 1, 255)
+				if !ok {
+					return nil, invalidParameter(name).because("it is to be a whole number from 1 to 255.")
+				}
+				x.Weight = &n
 			}
 			r.NextHopList = append(r.NextHopList, x)
 		}

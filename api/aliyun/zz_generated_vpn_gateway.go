@@ -649,9 +649,9 @@ func decodeTagResources(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP")
-		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP") {
-			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY, VPNCONNECTION, COMMONBANDWIDTHPACKAGE or HAVIP.")
+		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP", "ROUTERINTERFACE")
+		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP", "ROUTERINTERFACE") {
+			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY, VPNCONNECTION, COMMONBANDWIDTHPACKAGE, HAVIP or ROUTERINTERFACE.")
 		}
 		r.ResourceType = v
 	}
@@ -756,9 +756,9 @@ func decodeListTagResources(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP")
-		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP") {
-			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY, VPNCONNECTION, COMMONBANDWIDTHPACKAGE or HAVIP.")
+		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP", "ROUTERINTERFACE")
+		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP", "ROUTERINTERFACE") {
+			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY, VPNCONNECTION, COMMONBANDWIDTHPACKAGE, HAVIP or ROUTERINTERFACE.")
 		}
 		r.ResourceType = v
 	}
@@ -890,9 +890,9 @@ func decodeUntagResources(p *Params) (any, *Error) {
 		r.RegionId = v
 	}
 	if v := p.Get("ResourceType"); v != "" {
-		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP")
-		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP") {
-			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY, VPNCONNECTION, COMMONBANDWIDTHPACKAGE or HAVIP.")
+		v = spelled(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP", "ROUTERINTERFACE")
+		if !oneOf(v, "VPC", "VSWITCH", "ROUTETABLE", "EIP", "VpnGateway", "NATGATEWAY", "CUSTOMERGATEWAY", "VPNCONNECTION", "COMMONBANDWIDTHPACKAGE", "HAVIP", "ROUTERINTERFACE") {
+			return nil, invalidParameter("ResourceType").because("it is to be VPC, VSWITCH, ROUTETABLE, EIP, VpnGateway, NATGATEWAY, CUSTOMERGATEWAY, VPNCONNECTION, COMMONBANDWIDTHPACKAGE, HAVIP or ROUTERINTERFACE.")
 		}
 		r.ResourceType = v
 	}

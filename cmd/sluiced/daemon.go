@@ -33,6 +33,7 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/ram"
 	"sluice/controlplane/reconcile"
+	"sluice/controlplane/routerinterface"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
 	"sluice/controlplane/store/boltfile"
@@ -237,6 +238,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		nat.New(db, &c.Settings, time.Now, rand.Reader, log),
 		monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
 		tunnels,
+		routerinterface.New(db, &c.Settings, time.Now, log),
 		tags.New(db, &c.Settings, time.Now, log),
 		rights,
 		haVips,

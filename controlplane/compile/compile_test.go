@@ -240,6 +240,44 @@ var cases = []golden{
 	}},
 }
 
+// linked are the two ends of a link from vpc-a to vpc-b: the first initiates with 50 Mbit/s, if
+// that is said, else the second.
+func linked(id, peer string, initiates bool, here, there resource.LinkStep) []resource.Resource {
+	ends := []*resource.RouterInterface{nattest.RouterInterface(id, "vpc-a"), nattest.RouterInterface(peer, "vpc-b")}
+	for i, step := range []resource.LinkStep{here, there} {
+		r := ends[i]
+		if r.Initiates = initiates == (i == 0); r.Initiates {
+			r.Bandwidth = 50
+		}
+		if step != "" {
+			r.Link = &resource.InterfaceLink{Peer: ends[1-i].ID, Network: ends[1-i].VPC, Step: step}
+		}
+	}
+	return []resource.Resource{ends[0], ends[1]}
+}
+
+func init() {
+	const up, down = resource.LinkConnected, resource.LinkDeactivated
+	cases = append(cases, golden{name: "router-interfaces", resources: func() []resource.Resource {
+		list := append(vpc(), nattest.Route("vpc-a", "192.168.0.0/16", nextHop(resource.NextHopRouterInterface, "ri-up", 0)),
+			nattest.Route("vpc-a", "192.168.1.0/24", nextHop(resource.NextHopRouterInterface, "ri-down", 0)),
+			nattest.Route("vpc-a", "192.168.2.0/24", nextHop(resource.NextHopRouterInterface, "ri-idle", 3), nextHop(resource.NextHopRouterInterface, "ri-accepts", 2)),
+			nattest.Route("vpc-a", "192.168.3.0/24", nextHop(resource.NextHopRouterInterface, "ri-gone", 0)))
+		list = append(list, linked("ri-up", "ri-up-b", true, up, resource.LinkActivated)...)
+		list = append(list, linked("ri-accepts", "ri-accepts-b", false, up, up)...)
+		list = append(list, linked("ri-down", "ri-down-b", true, down, up)...)
+		list = append(list, linked("ri-peer-down", "ri-peer-down-b", true, up, down)...)
+		list = append(list, linked("ri-idle", "ri-idle-b", true, "", "")...)
+		list = append(list, linked("ri-one-sided", "ri-one-sided-b", true, up, "")...)
+		for _, r := range list {
+			if r, ok := r.(*resource.RouterInterface); ok && r.ID == "ri-accepts" {
+				r.Check = &resource.InterfaceCheck{Source: netip.MustParseAddr("10.0.1.99"), Target: netip.MustParseAddr("192.168.2.1")}
+			}
+		}
+		return list
+	}})
+}
+
 func TestGolden(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

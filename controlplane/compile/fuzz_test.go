@@ -124,7 +124,30 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		}
 		out = append(out, e)
 	}
+	out = append(out, randomLinks(len(out))...)
 	return append(out, randomVPN(r)...)
+}
+
+// randomLinks returns router interfaces of vpc-a, what some are connected with, and routes to
+// some. Its randomness follows from what was drawn before.
+func randomLinks(drawn int) (out []resource.Resource) {
+	r := rand.New(rand.NewPCG(uint64(drawn), 7))
+	step := func() resource.LinkStep {
+		return []resource.LinkStep{resource.LinkConnected, resource.LinkActivated, resource.LinkDeactivated, ""}[r.IntN(4)]
+	}
+	for i := range r.IntN(4) {
+		out = append(out, linked(fmt.Sprintf("ri-%d", 9-i), fmt.Sprintf("ri-b%d", i), r.IntN(2) == 0, step(), step())...)
+	}
+	if len(out) > 0 && r.IntN(5) == 0 {
+		out = out[1:]
+	}
+	for i := range r.IntN(3) {
+		hop := func() resource.NextHop {
+			return nextHop(resource.NextHopRouterInterface, fmt.Sprintf("ri-%d", 6+r.IntN(4)), r.IntN(3))
+		}
+		out = append(out, nattest.Route("vpc-a", fmt.Sprintf("172.%d.0.0/16", 30+i), hop(), hop()))
+	}
+	return out
 }
 
 // randomVPN returns a VPN gateway of vpc-a and what it has, or nothing.
@@ -304,6 +327,13 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 		t.Error("translation without an uplink")
 	}
 
+	ascending(t, "router interfaces", n.RouterInterfaces, func(a, b dataplane.RouterInterface) int { return cmp.Compare(a.ID, b.ID) })
+	for _, r := range n.RouterInterfaces {
+		if r.ID == "" || r.Peer == "" || r.Network != "vpc-b" || r.Bandwidth != 50 {
+			t.Errorf("router interface %+v", r)
+		}
+	}
+
 	checkBandwidths(t, n)
 	of := checkGateways(t, n)
 	elastic, onLink := set(n.Elastic), func(a netip.Addr) bool {
@@ -358,7 +388,7 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 		}
 		for _, h := range r.NextHops {
 			ways := 0
-			for _, is := range []bool{h.Uplink, h.VPN != "", h.Via.IsValid()} {
+			for _, is := range []bool{h.Uplink, h.VPN != "", h.Interface != "", h.Via.IsValid()} {
 				if is {
 					ways++
 				}

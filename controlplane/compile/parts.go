@@ -27,6 +27,7 @@ var parts = []struct {
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindSNATEntry), (*job).snat},
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindForwardEntry, resource.KindSNATEntry), (*job).checkPools},
 	{append(publicKinds, resource.KindCustomerGateway, resource.KindVPNConnection, resource.KindVPNRoute, resource.KindSSLServer, resource.KindSSLCertificate), (*job).vpn},
+	{[]resource.Kind{resource.KindVPC, resource.KindRouterInterface}, (*job).routerInterfaces},
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry), (*job).routes},
 }
 

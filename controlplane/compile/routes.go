@@ -13,7 +13,8 @@ import (
 
 // routes are the entries of the VPC's route tables: of its own one, and of those that a
 // VSwitch is bound to. A next hop that is not there (any more) is left out, and with its
-// last one the entry.
+// last one the entry; but not a router interface: what it leads to may not be reached by
+// another entry while it is not connected.
 func (j *job) routes() error {
 	v, n := j.v, j.network
 	entries, bound := map[string][]dataplane.Route{}, map[string][]string{}
@@ -33,9 +34,9 @@ func (j *job) routes() error {
 			continue
 		}
 		slices.SortFunc(r.NextHops, func(a, b dataplane.NextHop) int {
-			return cmp.Or(a.Via.Compare(b.Via), cmp.Compare(a.Weight, b.Weight))
+			return cmp.Or(cmp.Compare(a.Interface, b.Interface), a.Via.Compare(b.Via), cmp.Compare(a.Weight, b.Weight))
 		})
-		r.NextHops = slices.CompactFunc(r.NextHops, func(a, b dataplane.NextHop) bool { return a.Via == b.Via })
+		r.NextHops = slices.CompactFunc(r.NextHops, func(a, b dataplane.NextHop) bool { return a.Interface == b.Interface && a.Via == b.Via })
 		entries[e.Table] = append(entries[e.Table], r)
 	}
 	n.Routes, n.Tables = byDestination(entries[j.vpc.RouteTable]), nil
@@ -59,6 +60,8 @@ func nextHop(v *state.View, n *dataplane.Network, h resource.NextHop) (dataplane
 		return dataplane.NextHop{Uplink: true}, ok && g.VPC == n.ID && n.Uplink != nil
 	case resource.NextHopVPNGateway:
 		return dataplane.NextHop{VPN: h.ID}, slices.ContainsFunc(n.VPNGateways, func(g dataplane.VPNGateway) bool { return g.ID == h.ID })
+	case resource.NextHopRouterInterface:
+		return dataplane.NextHop{Interface: h.ID, Weight: h.Weight}, true
 	case resource.NextHopHost:
 		i, ok := v.Instances.Get(h.ID)
 		if !ok || i.VPC != n.ID || !onLink(n, i.PrivateIP) {

@@ -75,6 +75,9 @@ func text(n *dataplane.Network) string {
 					continue
 				}
 				hop := "via " + h.Via.String()
+				if h.Interface != "" {
+					hop = "out of " + h.Interface
+				}
 				if h.Weight != 0 {
 					hop += fmt.Sprintf(" weight %d", h.Weight)
 				}
@@ -110,6 +113,13 @@ func text(n *dataplane.Network) string {
 	}
 	for i := range n.VPNGateways {
 		vpn(line, &n.VPNGateways[i])
+	}
+	for _, r := range n.RouterInterfaces {
+		check := ""
+		if r.Check != nil {
+			check = fmt.Sprintf(", checked from %s to %s", r.Check.Source, r.Check.Target)
+		}
+		line("router interface %s to %s of %s, %d Mbit/s%s", r.ID, r.Peer, r.Network, r.Bandwidth, check)
 	}
 	if n.Bounds != (dataplane.Bounds{}) {
 		line("bounds %+v", n.Bounds)

@@ -180,16 +180,20 @@ func At(v *state.View, vpc string, a netip.Addr) (*resource.Instance, bool) {
 	return r.At(0), true
 }
 
-// Holder returns the id of the instance or HaVip that is known to hold an address of a VPC.
+// Holder returns the id of what is known to hold an address of a VPC: an instance, a HaVip, or
+// a router interface whose health check comes from there.
 func Holder(v *state.View, vpc string, a netip.Addr) (id string, ok bool) {
 	if i, ok := At(v, vpc, a); ok {
 		return i.ID, true
 	}
-	h, ok := v.HaVips.By(state.ByAddress, state.AddrKey(vpc, a)).First()
+	if h, ok := v.HaVips.By(state.ByAddress, state.AddrKey(vpc, a)).First(); ok {
+		return h.ID, true
+	}
+	r, ok := v.RouterInterfaces.By(state.ByAddress, state.AddrKey(vpc, a)).First()
 	if !ok {
 		return "", false
 	}
-	return h.ID, true
+	return r.ID, true
 }
 
 // Filter says which instances a listing shows. All conditions apply at once;

@@ -42,6 +42,7 @@ type RouteEntry struct {
 	Name        string
 	Description string
 	NextHops    []resource.NextHop // none: an entry that comes with a VSwitch or the VPC
+	Nowhere     []string           // ids of those that lead nowhere now: router interfaces that are not connected and active
 	Phase       resource.Phase
 }
 
@@ -115,7 +116,7 @@ func (s *Service) entries(v *state.View, t *resource.RouteTable) []RouteEntry {
 	for e := range v.RouteEntries.By(state.ByTable, t.ID).All() {
 		list = append(list, RouteEntry{
 			ID: resource.EntryID(t.ID, e.Destination, e.Created), Table: t.ID, Destination: e.Destination, System: e.System,
-			Name: e.Name, Description: e.Description, NextHops: e.NextHops, Phase: s.phase(&e.Meta, t.VPC)})
+			Name: e.Name, Description: e.Description, NextHops: e.NextHops, Nowhere: s.nowhere(v, e), Phase: s.phase(&e.Meta, t.VPC)})
 	}
 	published := make(map[netip.Prefix]bool)
 	if !t.Custom {
@@ -133,6 +134,35 @@ func (s *Service) entries(v *state.View, t *resource.RouteTable) []RouteEntry {
 		system(&vpc.Meta, CarrierGrade)
 	}
 	return list
+}
+
+// nowhere returns the ids of the next hops of an entry that lead nowhere.
+func (s *Service) nowhere(v *state.View, e *resource.RouteEntry) (ids []string) {
+	for _, h := range e.NextHops {
+		if h.Type == resource.NextHopRouterInterface && !s.crosses(v, h.ID) {
+			ids = append(ids, h.ID)
+		}
+	}
+	return ids
+}
+
+// crosses says whether packets cross the link of a router interface: both ends are active, and
+// the dataplanes of both networks have followed that.
+func (s *Service) crosses(v *state.View, id string) bool {
+	r, ok := v.RouterInterfaces.Get(id)
+	if !ok || !r.Up() {
+		return false
+	}
+	peer, ok := v.RouterInterfaces.Get(r.Link.Peer)
+	if !ok || !peer.Up() || !r.Connects(peer) {
+		return false
+	}
+	for _, network := range r.Networks() {
+		if s.phase(&r.Meta, network) != resource.Ready || s.phase(&peer.Meta, network) != resource.Ready {
+			return false
+		}
+	}
+	return true
 }
 
 // RouteEntryQuery selects entries of a route table.

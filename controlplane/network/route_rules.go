@@ -113,7 +113,11 @@ func nextHops(v *state.View, vpc *resource.VPC, in NewRouteEntry) ([]resource.Ne
 		if in.NextHopType != "" || in.NextHopID != "" {
 			return nil, fault.New(fault.ParameterNotApplicable, "name one next hop or a list of them, not both")
 		}
-		return nil, hopList(v, vpc, in.NextHops)
+		hops := slices.Clone(in.NextHops)
+		for i := range hops {
+			hops[i].Type = resource.NextHopRouterInterface
+		}
+		return hops, hopList(v, vpc, in.NextHops)
 	}
 	if in.NextHopID == "" {
 		if in.NextHopType == "" {
@@ -125,8 +129,8 @@ func nextHops(v *state.View, vpc *resource.VPC, in NewRouteEntry) ([]resource.Ne
 	return []resource.NextHop{h}, nextHop(v, vpc, h)
 }
 
-// hopList says why a list of next hops is refused. Only router interfaces to
-// VBRs may be listed, and there is none, so that every list is.
+// hopList refuses a list of next hops that are not router interfaces of the VPC which lead
+// to border routers.
 func hopList(v *state.View, vpc *resource.VPC, hops []resource.NextHop) error {
 	if len(hops) < hopsMin || len(hops) > hopsMax {
 		return fault.New(fault.NextHopListSize, "%d next hops; a list has %d to %d", len(hops), hopsMin, hopsMax)
@@ -143,7 +147,16 @@ func hopList(v *state.View, vpc *resource.VPC, hops []resource.NextHop) error {
 			return fault.New(fault.NextHopOpposite, "next hop %s is no router interface to a VBR", h.ID)
 		}
 	}
-	return fault.New(fault.NextHopListed, "router interface %q", hops[0].ID)
+	for _, h := range hops {
+		r, ok := v.RouterInterfaces.Get(h.ID)
+		if !ok || r.VPC != vpc.ID {
+			return fault.New(fault.NextHopListed, "router interface %q in VPC %s", h.ID, vpc.ID)
+		}
+		if r.Opposite.RouterKind != resource.BorderRouter {
+			return fault.New(fault.NextHopOpposite, "router interface %s leads to a VPC's router, not to a VBR", h.ID)
+		}
+	}
+	return nil
 }
 
 // nextHop refuses a next hop that is not there, not in the VPC, or not in a
@@ -172,8 +185,11 @@ func nextHop(v *state.View, vpc *resource.VPC, h resource.NextHop) error {
 		if g, ok := v.VPNGateways.Get(h.ID); !ok || g.VPC != vpc.ID {
 			return fault.New(fault.NextHopNotFound, "VPN gateway %q in VPC %s", h.ID, vpc.ID)
 		}
-	default:
-		// Tunnels and router interfaces do not exist yet.
+	case resource.NextHopRouterInterface:
+		if r, ok := v.RouterInterfaces.Get(h.ID); !ok || r.VPC != vpc.ID {
+			return fault.New(fault.NextHopNotFound, "router interface %q in VPC %s", h.ID, vpc.ID)
+		}
+	default: // tunnels: there is no such thing
 		return fault.New(fault.NextHopNotFound, "%s %q", h.Type, h.ID)
 	}
 	return nil

@@ -27,6 +27,7 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/ram"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/routerinterface"
 	"sluice/controlplane/seal"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
@@ -83,6 +84,7 @@ type Plane struct {
 	NAT       *nat.Service
 	VPN       *vpn.Service
 	Tags      *tags.Service
+	Links     *routerinterface.Service
 	Keys      *identity.Service
 	RAM       *ram.Service
 	Tunnels   Tunnels
@@ -152,7 +154,8 @@ func Settings() *settings.Settings {
 		Refusal:  dataplane.RefuseDrop,
 		Shortcut: true,
 
-		Bandwidth: settings.Bandwidth{Held: true, InboundLeast: 10, NATPackages: []string{settings.AllAccounts}},
+		RouterInterfaces: []string{settings.AllAccounts},
+		Bandwidth:        settings.Bandwidth{Held: true, InboundLeast: 10, NATPackages: []string{settings.AllAccounts}},
 	}
 }
 
@@ -183,6 +186,7 @@ func (p *Plane) Rewire() {
 	p.HaVip = havip.New(p.DB, p.Settings, &p.Holders, now, log)
 	p.NAT = nat.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Tags = tags.New(p.DB, p.Settings, now, log)
+	p.Links = routerinterface.New(p.DB, p.Settings, now, log)
 	keys, err := identity.Open(p.DB, p.sealer, rand.Reader, now)
 	if err != nil {
 		p.t.Fatal(err)

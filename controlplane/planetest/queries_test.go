@@ -18,6 +18,7 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/routerinterface"
 	"sluice/controlplane/state"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
@@ -72,6 +73,24 @@ func TestQueries(t *testing.T) {
 			"VPCs":     func(x network.RouteTable) any { return x.VPC },
 			"Names":    func(x network.RouteTable) any { return x.Name },
 			"Custom":   func(x network.RouteTable) any { return x.Custom },
+		})
+	check(t, "Links.List", routerinterface.Query{Region: planetest.Region}, 11,
+		func(q routerinterface.Query, p state.Page) (state.Listing[routerinterface.Status], error) {
+			q.Page = p
+			return w.Links.List(alice, q)
+		},
+		func(x routerinterface.Status) string { return x.ID },
+		map[string]func(routerinterface.Status) any{
+			"IDs":                func(x routerinterface.Status) any { return x.ID },
+			"Routers":            func(x routerinterface.Status) any { return x.Router },
+			"RouterKinds":        func(x routerinterface.Status) any { return x.RouterKind },
+			"Accounts":           func(x routerinterface.Status) any { return x.Account },
+			"OppositeInterfaces": func(x routerinterface.Status) any { return x.Opposite.Interface },
+			"OppositeRouters":    func(x routerinterface.Status) any { return x.Opposite.Router },
+			"OppositeKinds":      func(x routerinterface.Status) any { return x.Opposite.RouterKind },
+			"OppositeAccounts":   func(x routerinterface.Status) any { return x.Opposite.Account },
+			"States":             func(x routerinterface.Status) any { return x.State },
+			"Names":              func(x routerinterface.Status) any { return x.Name },
 		})
 	check(t, "EIP.List", eip.Filter{Region: planetest.Region}, 12,
 		func(f eip.Filter, p state.Page) (state.Listing[eip.ElasticIP], error) { return w.EIP.List(alice, f, p) },
@@ -524,8 +543,21 @@ func newListings(t *testing.T) *planetest.Plane {
 	for i := range 9 {
 		put(&resource.SSLCertificate{Meta: meta(planetest.Alice, fmt.Sprintf("vsc-%d", 9-i)), VPC: vpcs[i%3], Server: fmt.Sprintf("vss-%d", 9-i%3), Name: fmt.Sprintf("name-%d", i%2)})
 	}
+	for i := range 11 {
+		r := &resource.RouterInterface{Meta: meta(planetest.Alice, fmt.Sprintf("ri-%d", 20-i)), Name: fmt.Sprintf("name-%d", i%3), RouterKind: resource.VPCRouter, Router: fmt.Sprintf("vrt-%d", i%4), VPC: vpcs[i%4],
+			Initiates: i%2 == 0, Opposite: resource.Opposite{Region: planetest.Region, RouterKind: resource.VPCRouter, Router: fmt.Sprintf("vrt-%d", i%3), Interface: fmt.Sprintf("ri-%d", 20-i^1), Account: planetest.Alice.Account}}
+		if i%5 == 4 {
+			r.Opposite.RouterKind, r.Opposite.Account = resource.BorderRouter, planetest.Bob.Account
+		}
+		if i < 8 {
+			r.Link = &resource.InterfaceLink{Peer: fmt.Sprintf("ri-%d", 20-i^1), Network: vpcs[i%3], Step: []resource.LinkStep{resource.LinkConnected, resource.LinkDeactivated, resource.LinkActivated}[i%3]}
+		}
+		put(r)
+	}
+	put(&resource.RouterInterface{Meta: meta(planetest.Bob, "ri-bob"), RouterKind: resource.VPCRouter, Router: "vrt-0", VPC: theirs})
 	v := w.DB.View()
 	file(t, w, v.VPCs.All())
+	file(t, w, v.RouterInterfaces.All())
 	file(t, w, v.VSwitches.All())
 	file(t, w, v.RouteTables.All())
 	file(t, w, v.ElasticIPs.All())

@@ -134,6 +134,8 @@ func (t NextHopType) Kind() Kind {
 		return KindInstance
 	case NextHopVirtualIP:
 		return KindHaVip
+	case NextHopRouterInterface:
+		return KindRouterInterface
 	case NextHopVPNGateway:
 		return KindVPNGateway
 	case NextHopNATGateway:

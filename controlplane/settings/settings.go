@@ -28,6 +28,9 @@ type Settings struct {
 	HostShare   int               // percent; see dataplane.Network
 	ByUse       dataplane.Limits  // of a NAT gateway that is charged by what goes through it
 	Bandwidth   Bandwidth
+	// RouterInterfaces are the ids of the accounts that may make router interfaces; AllAccounts
+	// stands for all. Those that there are go on in any case.
+	RouterInterfaces []string
 	// PortSecurity holds addresses of VSwitches to those that they belong to; see dataplane.Network.
 	PortSecurity bool
 	// HidePSKs keeps pre-shared keys from access keys that may only describe.
@@ -50,8 +53,13 @@ type Bandwidth struct {
 const AllAccounts = "all"
 
 // MayPackage says whether an account may make NAT bandwidth packages.
-func (b Bandwidth) MayPackage(account string) bool {
-	return slices.Contains(b.NATPackages, AllAccounts) || slices.Contains(b.NATPackages, account)
+func (b Bandwidth) MayPackage(account string) bool { return among(b.NATPackages, account) }
+
+// MayConnect says whether an account may make router interfaces.
+func (s *Settings) MayConnect(account string) bool { return among(s.RouterInterfaces, account) }
+
+func among(accounts []string, account string) bool {
+	return slices.Contains(accounts, AllAccounts) || slices.Contains(accounts, account)
 }
 
 // Inbound returns how many Mbit/s may come in where so many may go out.

@@ -66,7 +66,7 @@ var kinds = []registered{
 				Parts: func(v *resource.VPC) int { return len(v.Secondary) }},
 			{Name: "user_cidrs", Default: 3, Counts: "user-side networks of a VPC", Reason: fault.UserCIDRQuota, // VPC API reference, CreateVpc
 				Parts: func(v *resource.VPC) int { return len(v.UserCIDRs) }}},
-		Barred: []fault.Reason{fault.VPCHasRouteEntries, fault.VPCHasNATGateway, fault.VPCHasVPNGateway, fault.VPCHasInstances, fault.VPCHasVSwitches, fault.VPCHasRouteTables},
+		Barred: []fault.Reason{fault.VPCHasRouteEntries, fault.VPCHasNATGateway, fault.VPCHasVPNGateway, fault.VPCHasRouterInterfaces, fault.VPCHasInstances, fault.VPCHasVSwitches, fault.VPCHasRouteTables},
 		Refers: func(v *resource.VPC, to func(resource.Kind, string)) {
 			to(resource.KindVRouter, v.VRouter)
 			to(resource.KindRouteTable, v.RouteTable)
@@ -123,12 +123,38 @@ var kinds = []registered{
 				Keep: func(e *resource.RouteEntry, _ resource.Resource) bool { return !e.System }},
 			{Of: resource.KindRouteTable, Reason: fault.RouteTableHasEntries, Index: ByTable},
 			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByNextHop},
-			{Of: resource.KindHaVip, Reason: fault.HaVipHasRouteEntries, Index: ByNextHop}},
+			{Of: resource.KindHaVip, Reason: fault.HaVipHasRouteEntries, Index: ByNextHop},
+			{Of: resource.KindRouterInterface, Reason: fault.RouterInterfaceHasRoutes, Index: ByNextHop}},
 		Refers: func(e *resource.RouteEntry, to func(resource.Kind, string)) {
 			to(resource.KindVPC, e.VPC)
 			to(resource.KindRouteTable, e.Table)
 			for _, h := range e.NextHops {
 				to(h.Type.Kind(), h.ID)
+			}
+		},
+	},
+	Kind[*resource.RouterInterface]{
+		Name: resource.KindRouterInterface, Noun: "router interface", Table: func(v *View) **Table[*resource.RouterInterface] { return &v.RouterInterfaces },
+		Indexes: []Index[*resource.RouterInterface]{byAccount[*resource.RouterInterface](), byRegion[*resource.RouterInterface](),
+			one(ByRouter, func(r *resource.RouterInterface) string { return r.Router }),
+			one(ByVPC, func(r *resource.RouterInterface) string { return r.VPC }),
+			one(ByOpposite, func(r *resource.RouterInterface) string { return r.Opposite.Interface }),
+			one(ByAddress, checkSource)},
+		NotFound: fault.RouterInterfaceNotFound, InTransition: fault.RouterInterfaceInTransition, Tags: true,
+		Quotas: []Quota[*resource.RouterInterface]{ // VPC API reference, CreateRouterInterface
+			{Name: "router_interfaces", Default: 5, Counts: "router interfaces of an account", Reason: fault.QuotaRouterInterface, Index: ByAccount},
+			{Name: "router_interfaces_per_router", Default: 5, Counts: "interfaces of a router", Reason: fault.QuotaRouterOfInterfaces, Index: ByRouter}},
+		Decides: func(_ *View, r *resource.RouterInterface) []string { return r.Networks() },
+		Blocks: []Block[*resource.RouterInterface]{
+			{Of: resource.KindVPC, Reason: fault.VPCHasRouterInterfaces, Index: ByVPC}},
+		Barred: []fault.Reason{fault.RouterInterfaceHasRoutes},
+		Refers: func(r *resource.RouterInterface, to func(resource.Kind, string)) {
+			to(resource.KindVPC, r.VPC)
+			if r.RouterKind == resource.VPCRouter {
+				to(resource.KindVRouter, r.Router)
+			}
+			if r.Link != nil {
+				to(resource.KindRouterInterface, r.Link.Peer)
 			}
 		},
 	},

@@ -31,6 +31,12 @@ var samples = map[string]func(i int) resource.Resource{
 	"ha_vip_route_entries": func(i int) resource.Resource {
 		return &resource.RouteEntry{Meta: meta("rte", i), Table: "t", NextHops: toHaVip}
 	},
+	"router_interfaces": func(i int) resource.Resource {
+		return &resource.RouterInterface{Meta: meta("ri", i), Router: strconv.Itoa(i)}
+	},
+	"router_interfaces_per_router": func(i int) resource.Resource {
+		return &resource.RouterInterface{Meta: meta("ri", i), Router: "r"}
+	},
 	"vswitches_per_vpc": func(i int) resource.Resource { return &resource.VSwitch{Meta: meta("vsw", i), VPC: "v"} },
 	"instances_per_vpc": func(i int) resource.Resource { return &resource.Instance{Meta: meta("i", i), VPC: "v"} },
 	"ha_vips":           func(i int) resource.Resource { return &resource.HaVip{Meta: meta("havip", i)} },

@@ -18,13 +18,15 @@ const (
 	ByVPC        = "vpc"        // VPC id
 	ByVSwitch    = "vswitch"    // VSwitch id
 	ByTable      = "table"      // route, DNAT or SNAT table id; VSwitch: id of the custom route table that it is bound to
-	ByAddress    = "address"    // elastic IP, VPN gateway: its address; customer gateway: Key(account, region, address); instance, HaVip: Key(VPC, private address)
+	ByAddress    = "address"    // elastic IP, VPN gateway: its address; customer gateway: Key(account, region, address); instance, HaVip: Key(VPC, private address); router interface: Key(VPC, source address of its health check)
 	ByBinding    = "binding"    // id of the object that an elastic IP is bound to
 	ByExternal   = "external"   // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
 	ByInternal   = "internal"   // DNAT entry: Key(VPC, internal IP)
 	ByTuple      = "tuple"      // DNAT entry: ExternalTuple and InternalTuple of each of its ports
 	ByTableID    = "tableID"    // NAT gateway: its DNAT and its SNAT table id
 	ByNextHop    = "nextHop"    // route entry: id of each next hop
+	ByRouter     = "router"     // router interface: id of its router
+	ByOpposite   = "opposite"   // router interface: id of the one that it is to be connected with, which may not be there
 	ByEntryID    = "entryID"    // route entry: resource.EntryID
 	ByPackage    = "package"    // elastic IP: id of the common bandwidth package that it is in
 	ByNATPackage = "natPackage" // elastic IP: id of the NAT bandwidth package that it is a part of
@@ -78,6 +80,7 @@ type View struct {
 	RouteTables      *Table[*resource.RouteTable]
 	RouteEntries     *Table[*resource.RouteEntry]
 	VSwitches        *Table[*resource.VSwitch]
+	RouterInterfaces *Table[*resource.RouterInterface]
 	Instances        *Table[*resource.Instance]
 	HaVips           *Table[*resource.HaVip]
 	ElasticIPs       *Table[*resource.ElasticIP]
@@ -137,6 +140,14 @@ func boundTo(e *resource.ElasticIP) string {
 		return ""
 	}
 	return e.Binding.ID
+}
+
+// checkSource is the ByAddress key of a router interface.
+func checkSource(r *resource.RouterInterface) string {
+	if r.Check == nil {
+		return ""
+	}
+	return AddrKey(r.VPC, r.Check.Source)
 }
 
 func nextHopIDs(e *resource.RouteEntry) []string {

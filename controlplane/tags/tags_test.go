@@ -12,6 +12,7 @@ import (
 	"sluice/controlplane/fault"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/routerinterface"
 	"sluice/controlplane/state"
 	"sluice/controlplane/tags"
 	"sluice/controlplane/vpn"
@@ -102,6 +103,14 @@ func (s *site) commonPackage(t *testing.T) string {
 	return id
 }
 
+func (s *site) routerInterface(t *testing.T, router string) string {
+	t.Helper()
+	id, err := s.Links.Create(ctx, planetest.Alice, routerinterface.NewInterface{Region: planetest.Region, RouterKind: resource.VPCRouter, Router: router,
+		Opposite: resource.Opposite{Region: planetest.Region, RouterKind: resource.VPCRouter}})
+	succeeds(t, err)
+	return id
+}
+
 func TestTagEveryKind(t *testing.T) {
 	s := newSite(t)
 	vpc, _ := s.DB.View().VPCs.Get(s.vpc)
@@ -110,7 +119,7 @@ func TestTagEveryKind(t *testing.T) {
 		resource.KindVPC: s.vpc, resource.KindVSwitch: s.vswitch, resource.KindRouteTable: vpc.RouteTable,
 		resource.KindElasticIP: s.NewEIP(planetest.Alice).ID, resource.KindVPNGateway: s.gateway,
 		resource.KindNATGateway: s.Gateway(planetest.Alice, s.vpc).ID, resource.KindCustomerGateway: s.customerGateway(t), resource.KindVPNConnection: s.connection(t),
-		resource.KindCommonPackage: s.commonPackage(t),
+		resource.KindCommonPackage: s.commonPackage(t), resource.KindRouterInterface: s.routerInterface(t, vpc.VRouter),
 	} {
 		kinds = append(kinds, kind)
 		s.tag(t, of(kind, id), tags.Tag{Key: "Dept", Value: "Finance"}, tags.Tag{Key: "Empty", Value: ""})

@@ -187,6 +187,13 @@ func Route(vpc, destination string, hops ...resource.NextHop) *resource.RouteEnt
 	return &resource.RouteEntry{Meta: meta(resource.RouteEntryID(table, d)), VPC: vpc, Table: table, Destination: d, NextHops: hops}
 }
 
+// RouterInterface returns an interface of a VPC's router that accepts a connection, and is not
+// connected.
+func RouterInterface(id, vpc string) *resource.RouterInterface {
+	return &resource.RouterInterface{Meta: meta(id), RouterKind: resource.VPCRouter, Router: "vrt-" + strings.TrimPrefix(vpc, "vpc-"), VPC: vpc,
+		Opposite: resource.Opposite{Region: Region, RouterKind: resource.VPCRouter}}
+}
+
 // Forward returns a DNAT entry of a gateway; "0.0.0.0:0" style pairs, port 0
 // being Any.
 func Forward(id string, g *resource.NATGateway, p resource.Protocol, external, internal string) *resource.ForwardEntry {

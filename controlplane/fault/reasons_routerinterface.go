@@ -1,0 +1,31 @@
+package fault
+
+// Router interfaces.
+const (
+	RouterInterfaceNotFound     Reason = "router interface not found"
+	RouterNotFound              Reason = "router not found"
+	OppositeRegionNotFound      Reason = "opposite region not found"
+	RouterInterfaceNotAllowed   Reason = "account may not make router interfaces"
+	RouterInterfaceRole         Reason = "role not allowed for the router interface"
+	RouterInterfaceSpec         Reason = "specification of a router interface does not go with its role"
+	RouterInterfaceAccessPoint  Reason = "access point of a router that is no border router"
+	OppositeAccessPoint         Reason = "access point of an opposite router that is no border router"
+	AccessPointMissing          Reason = "access point missing"
+	OppositeAccessPointMissing  Reason = "access point of the opposite border router missing"
+	AccessPointNotFound         Reason = "access point not found"
+	AccessPointMismatch         Reason = "border router is at another access point"
+	OppositeRouterKind          Reason = "kind of the opposite router not allowed"
+	OppositeRouterKindFixed     Reason = "opposite router is a border router, and stays one"
+	InterfaceCheckInvalid       Reason = "health check of a router interface not allowed"
+	InterfaceCheckRole          Reason = "health check of a router interface that initiates"
+	RouterInterfaceInitiates    Reason = "router interface is not the initiating one"
+	RouterInterfaceStatus       Reason = "router interface is in another state"
+	RouterInterfaceInTransition Reason = "router interface in transition"
+	OppositeNotSet              Reason = "opposite router interface not named in full"
+	OppositeInvalid             Reason = "opposite router interface is not as it was named"
+	OppositeRejects             Reason = "opposite router interface does not name this one"
+	RouterInterfaceHasRoutes    Reason = "route entries lead to the router interface"
+	VPCHasRouterInterfaces      Reason = "VPC has router interfaces"
+	QuotaRouterInterface        Reason = "router interface quota"
+	QuotaRouterOfInterfaces     Reason = "quota of a router's interfaces"
+)
