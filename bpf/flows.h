@@ -154,7 +154,7 @@ __noinline int learn_flow(struct __sk_buff *skb, struct packet *p, __u32 interfa
 	id.key = p->key;
 	id.ifindex = skb->ingress_ifindex;
 	f.ifindex = skb->ifindex;
-	f.generation = set->generation;
+	f.generation = generation_of(set);
 	f.until = ticks() + set->lifetime - (bpf_get_prandom_u32() & (set->lifetime >> 2));
 	f.mtu = mtu > 0xffff ? 0xffff : mtu;
 	f.interface = interface;

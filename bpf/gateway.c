@@ -61,6 +61,31 @@ static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
 	return parse(data, data_end, p);
 }
 
+/* hear_arp makes all paths void when an address that moves between hosts is announced by
+ * gratuitous ARP (RFC 5227, section 3): what they hold of it may be where it was. The kernel
+ * takes the new host in after that, and announcements come several at a time, so that what
+ * is learned in between is void as well.
+ */
+static __always_inline void hear_arp(struct __sk_buff *skb)
+{
+	struct {
+		__be32 sender;
+		__u8 target_mac[6];
+		__be32 target;
+	} __attribute__((packed)) arp;
+	__u32 zero = 0, *n;
+	__be32 sender;
+
+	if (skb->protocol != bpf_htons(ETH_P_ARP) || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + 14, &arp, sizeof(arp)))
+		return;
+	sender = arp.sender;
+	if (sender != arp.target || !bpf_map_lookup_elem(&moving, &sender))
+		return;
+	n = bpf_map_lookup_elem(&moves, &zero);
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
 /* session_index returns what egress is told of a packet that has a session. With
  * the shortcut, there is always something to learn: few packets get that far. UDP
  * from outside may not have been answered yet.
@@ -118,6 +143,7 @@ int switch_ingress(struct __sk_buff *skb)
 
 	if (!untag(skb))
 		return TC_ACT_SHOT;
+	hear_arp(skb);
 	if (!set || !g || !read_packet(skb, &p))
 		return NEXT;
 	/* Within the VPC nothing is translated. */
@@ -372,10 +398,11 @@ int flow_ingress(struct __sk_buff *skb)
 	struct flow_packet p = {};
 	struct cached_flow *f;
 
+	hear_arp(skb);
 	if (!set || !(set->flags & SET_SHORTCUT) || skb->mark || !parse_flow(skb, &p))
 		return NEXT;
 	f = bpf_map_lookup_elem(&flows, &p.id);
-	if (!f || f->generation != set->generation || (__s32)(f->until - ticks()) < 0 ||
+	if (!f || f->generation != generation_of(set) || (__s32)(f->until - ticks()) < 0 ||
 	    (skb->gso_size ? skb->gso_size + p.head : p.len) > f->mtu)
 		return NEXT;
 	return use_flow(skb, &p, f);

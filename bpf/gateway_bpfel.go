@@ -305,6 +305,8 @@ const (
 	GatewayMapInterfaceStates    = "interface_states"
 	GatewayMapInterfaces         = "interfaces"
 	GatewayMapLimits             = "limits"
+	GatewayMapMoves              = "moves"
+	GatewayMapMoving             = "moving"
 	GatewayMapNatGateways        = "nat_gateways"
 	GatewayMapNatRefused         = "nat_refused"
 	GatewayMapNatStates          = "nat_states"
@@ -431,6 +433,8 @@ type GatewayMapSpecs struct {
 	InterfaceStates *ebpf.MapSpec `ebpf:"interface_states"`
 	Interfaces      *ebpf.MapSpec `ebpf:"interfaces"`
 	Limits          *ebpf.MapSpec `ebpf:"limits"`
+	Moves           *ebpf.MapSpec `ebpf:"moves"`
+	Moving          *ebpf.MapSpec `ebpf:"moving"`
 	NatGateways     *ebpf.MapSpec `ebpf:"nat_gateways"`
 	NatRefused      *ebpf.MapSpec `ebpf:"nat_refused"`
 	NatStates       *ebpf.MapSpec `ebpf:"nat_states"`
@@ -513,6 +517,8 @@ type GatewayMaps struct {
 	InterfaceStates *ebpf.Map `ebpf:"interface_states"`
 	Interfaces      *ebpf.Map `ebpf:"interfaces"`
 	Limits          *ebpf.Map `ebpf:"limits"`
+	Moves           *ebpf.Map `ebpf:"moves"`
+	Moving          *ebpf.Map `ebpf:"moving"`
 	NatGateways     *ebpf.Map `ebpf:"nat_gateways"`
 	NatRefused      *ebpf.Map `ebpf:"nat_refused"`
 	NatStates       *ebpf.Map `ebpf:"nat_states"`
@@ -546,6 +552,8 @@ func (m *GatewayMaps) Close() error {
 		m.InterfaceStates,
 		m.Interfaces,
 		m.Limits,
+		m.Moves,
+		m.Moving,
 		m.NatGateways,
 		m.NatRefused,
 		m.NatStates,

@@ -117,7 +117,7 @@ static __always_inline void write_path(struct __sk_buff *skb, const struct gatew
 				       const struct flow_key *key, const struct flow_key *translated, bool paired,
 				       __u32 until)
 {
-	__u32 mtu = 0, ifindex = skb->ifindex;
+	__u32 mtu = 0, ifindex = skb->ifindex, generation = generation_of(set);
 	__u8 macs[12];
 
 	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)))
@@ -138,7 +138,7 @@ static __always_inline void write_path(struct __sk_buff *skb, const struct gatew
 	s->path = (paired ? PATH_PAIRED : 0) | (bpf_map_lookup_elem(&devices, &ifindex) ? PATH_XDP : 0) |
 		  (skb->ingress_ifindex == set->uplink ? PATH_PUBLIC : 0);
 	barrier();
-	*(volatile __u32 *)&s->generation = set->generation;
+	*(volatile __u32 *)&s->generation = generation;
 }
 
 /* settle_timeout makes conntrack keep a TCP connection that it has for

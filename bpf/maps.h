@@ -53,6 +53,23 @@ struct nat_states_map {
 	__uint(value_size, sizeof(struct nat_state));
 };
 
+/* Addresses that move between hosts. */
+struct moving_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MOVING);
+	__uint(key_size, sizeof(__be32));
+	__uint(value_size, sizeof(__u32));
+};
+
+/* How often one of them was announced; see generation_of. */
+struct moves_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+};
+
 /* Sessions refused, by number * REFUSED + reason. */
 struct nat_refused_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

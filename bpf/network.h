@@ -8,6 +8,8 @@
 struct sessions_map sessions SEC(".maps");
 struct settings_map settings SEC(".maps");
 struct gateway_map gateway SEC(".maps");
+struct moving_map moving SEC(".maps");
+struct moves_map moves SEC(".maps");
 struct limits_map limits SEC(".maps");
 struct nat_states_map nat_states SEC(".maps");
 struct nat_refused_map nat_refused SEC(".maps");
@@ -36,6 +38,19 @@ static __always_inline struct gateway_settings *get_settings(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&settings, &zero);
+}
+
+/* generation_of returns the generation of paths that counts: user space's, and one more for
+ * each time that an address which moves between hosts was announced. Never 0.
+ */
+static __always_inline __u32 generation_of(const struct gateway_settings *set)
+{
+	__u32 zero = 0, generation = set->generation;
+	__u32 *n = bpf_map_lookup_elem(&moves, &zero);
+
+	if (n)
+		generation += *(volatile __u32 *)n;
+	return generation ? generation : 1;
 }
 
 static __always_inline struct gateway_state *get_gateway(void)

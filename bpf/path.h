@@ -55,7 +55,7 @@ static __always_inline __u32 unusable(const struct session *s, const struct gate
 		return STAT_MISS_OTHER;
 	if (!generation || !(s->path & PATH_PAIRED))
 		return STAT_MISS_UNLEARNED;
-	if (generation != set->generation || (__s32)(s->until - ticks()) < 0)
+	if (generation != generation_of(set) || (__s32)(s->until - ticks()) < 0)
 		return STAT_MISS_STALE;
 	return STAT_HIT;
 }
@@ -84,7 +84,7 @@ static __always_inline bool read_path(const struct session *s, const struct gate
 	t->dport = inbound ? s->port : key->dport;
 	t->ifindex = s->ifindex;
 	t->l4_delta = s->l4_delta;
-	return *(volatile const __u32 *)&s->generation == set->generation;
+	return *(volatile const __u32 *)&s->generation == generation_of(set);
 }
 
 /* fold makes a one's complement sum of 16 bits of one of 32. */

@@ -14,6 +14,9 @@
 #define GATEWAYS 64
 #define GATEWAY_NONE 1
 
+/* How many addresses there may be that move between hosts. */
+#define MOVING 4096
+
 /* Private addresses are counted one by one, for each gateway that they go by. The first
  * slots, by the gateways' numbers, are for all others.
  */

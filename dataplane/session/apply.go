@@ -50,13 +50,14 @@ func (n *Network) putRules(r *rules) error {
 		return err
 	}
 	if n.rules == nil {
-		return errors.Join(fill(n.maps["hosts"], r.hosts), fill(n.maps["shares"], r.shares), fill(n.maps["elastic"], r.elastic), fill(n.maps["entries"], r.entries()))
+		return errors.Join(fill(n.maps["hosts"], r.hosts), fill(n.maps["shares"], r.shares), fill(n.maps["elastic"], r.elastic), fill(n.maps["entries"], r.entries()), fill(n.maps["moving"], r.moving))
 	}
 	return errors.Join(
 		change(n.maps["hosts"], differing(n.rules.hosts, r.hosts)),
 		change(n.maps["shares"], differing(n.rules.shares, r.shares)),
 		change(n.maps["elastic"], differing(n.rules.elastic, r.elastic)),
 		change(n.maps["entries"], r.changedEntries(n.rules)),
+		change(n.maps["moving"], differing(n.rules.moving, r.moving)),
 	)
 }
 

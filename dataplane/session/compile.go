@@ -67,6 +67,7 @@ type rules struct {
 	hosts    map[hostKey]uint32     // kind, and number of the gateway (hostOf)
 	elastic  map[uint32]uint32      // number of the gateway
 	mapped   map[uint32]uint32      // elastic IP of a host → private address
+	moving   map[uint32]uint32      // addresses that move between hosts → 1
 	dnat     sorted.Set[dataplane.DNAT]
 	bounds   dataplane.Bounds
 
@@ -84,6 +85,7 @@ func compile(n *dataplane.Network, numbers map[string]uint32) *rules {
 		gateways: make(map[string]uint32, len(n.NATGateways)), limits: make(map[uint32]natLimits, len(n.NATGateways)),
 		hosts: make(map[hostKey]uint32, len(n.SNAT)+len(n.Mappings)), elastic: make(map[uint32]uint32, len(n.Elastic)),
 		mapped: make(map[uint32]uint32, len(n.Mappings)), dnat: n.DNAT, shares: make(map[hostKey]hostLimits, len(n.HostLimits)),
+		moving: movingOf(n),
 		bounds: n.Bounds, snat: len(n.SNAT) > 0, elasticHosts: len(n.Mappings) > 0,
 	}
 	s := &r.settings
@@ -143,6 +145,19 @@ func compile(n *dataplane.Network, numbers map[string]uint32) *rules {
 	}
 	r.connections = r.allConnections()
 	return r
+}
+
+// mostMoving is how many addresses that move between hosts the programs know (MOVING in
+// bpf/types.h). Of more, paths follow what user space hears.
+const mostMoving = 4096
+
+func movingOf(n *dataplane.Network) map[uint32]uint32 {
+	list := n.HaVips[:min(len(n.HaVips), mostMoving)]
+	out := make(map[uint32]uint32, len(list))
+	for i := range list {
+		out[word(list[i].Address)] = 1
+	}
+	return out
 }
 
 // gatewayOf returns the number of the gateway that an elastic IP is of.

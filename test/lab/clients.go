@@ -124,6 +124,15 @@ func (l *Lab) usedAddresses(ctx context.Context, vswitch string) (map[netip.Addr
 				used[a] = true
 			}
 		}
+		havips, err := c.HaVips(ctx)
+		if err != nil {
+			return fmt.Errorf("read the HaVips: %w", err)
+		}
+		for _, h := range havips {
+			if a, err := netip.ParseAddr(h.PrivateIP); err == nil && h.VSwitch == vswitch {
+				used[a] = true
+			}
+		}
 		return nil
 	})
 	return used, err
