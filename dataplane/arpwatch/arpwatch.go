@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ethernet"
@@ -32,9 +33,10 @@ type Heard struct {
 
 // Listener hears of some addresses on a link. Its methods may be called concurrently.
 type Listener struct {
-	link Link
-	conn *packet.Conn
-	done sync.WaitGroup
+	link   Link
+	conn   *packet.Conn
+	closed atomic.Bool
+	done   sync.WaitGroup
 }
 
 // mostFiltered is how many addresses the kernel can look for: a jump of its filters reaches
@@ -69,7 +71,7 @@ func Listen(ns *netns.Namespace, link Link, addrs []netip.Addr, heard func(Heard
 		of[a] = true
 	}
 	l.done.Go(func() {
-		if err := l.read(of, heard); !errors.Is(err, net.ErrClosed) {
+		if err := l.read(of, heard); !l.closed.Load() {
 			failed(err)
 		}
 	})
@@ -150,6 +152,7 @@ func (l *Listener) Ask(addr netip.Addr, of net.HardwareAddr) error {
 
 // Close ends it, and waits until nobody is told of anything any more.
 func (l *Listener) Close() {
+	l.closed.Store(true)
 	l.conn.Close()
 	l.done.Wait()
 }

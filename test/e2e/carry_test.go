@@ -8,6 +8,7 @@ import (
 	"os"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -97,6 +98,7 @@ func (c *carried) moveTo(t *testing.T, h *host) {
 		t.Fatal(err)
 	}
 	seqs := map[int]int{}
+	var windows [20]byte // struct tcp_repair_window
 	check := func(what string, err error) {
 		t.Helper()
 		if err != nil {
@@ -112,6 +114,13 @@ func (c *carried) moveTo(t *testing.T, h *host) {
 			}
 			if failed == nil {
 				seqs[q], failed = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUEUE_SEQ)
+			}
+		}
+		size := uint32(len(windows))
+		if failed == nil {
+			_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_REPAIR_WINDOW, uintptr(unsafe.Pointer(&windows)), uintptr(unsafe.Pointer(&size)), 0)
+			if errno != 0 {
+				failed = errno
 			}
 		}
 	}))
@@ -140,6 +149,9 @@ func (c *carried) moveTo(t *testing.T, h *host) {
 		}
 		if err == nil {
 			err = unix.Connect(fd, sockaddr(remote))
+		}
+		if err == nil {
+			err = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR_WINDOW, string(windows[:]))
 		}
 		set(unix.IPPROTO_TCP, unix.TCP_REPAIR, -1) // on, without a probe
 		if err != nil {

@@ -83,9 +83,11 @@ vrrp_instance web {
 	advert_int 0.2
 	garp_master_delay 1
 	%s
-	virtual_ipaddress { %s }
+	virtual_ipaddress {
+		%s
+	}
 }
-`, h.name, lab.HostInterface, priority, more, strings.Join(list, " "))
+`, h.name, lab.HostInterface, priority, more, strings.Join(list, "\n\t\t"))
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +228,7 @@ func newHaVipLab(t *testing.T, g *gateway, unicast bool) *haVipLab {
 		if !unicast {
 			return ""
 		}
-		return fmt.Sprintf("unicast_src_ip %s\n\tunicast_peer { %s }", h.addr, other.addr)
+		return fmt.Sprintf("unicast_src_ip %s\n\tunicast_peer {\n\t\t%s\n\t}", h.addr, other.addr)
 	}
 	l.killA = l.a.keepalived(t, 150, peer(l.a, l.b), l.byEIP, l.byDNAT)
 	l.master(t, l.idEIP, l.a)
