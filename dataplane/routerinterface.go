@@ -50,15 +50,9 @@ func IsInterfaceMark(mark uint32) bool { return mark&interfaceMarks != 0 }
 // InterfaceStatus is what the kernel has of a router interface.
 type InterfaceStatus struct {
 	ID       string
-	Linked   bool // its link leads to its peer, and is up at both ends
-	Reached  bool // its check, if it has one, is answered
-	Outbound InterfaceTraffic
-	Inbound  InterfaceTraffic
+	Linked   bool   // its link leads to its peer, and is up at both ends
+	Reached  bool   // its check, if it has one, is answered
+	Outbound Volume // since it was linked
+	Inbound  Volume
 	Dropped  uint64 // packets that were to leave by it and found its queue full
-}
-
-// InterfaceTraffic is what has crossed a router interface in one direction since it was
-// linked, bytes at layer 3.
-type InterfaceTraffic struct {
-	Packets, Bytes uint64
 }

@@ -27,6 +27,7 @@ type Services struct {
 	Traffic   Counters
 	Programs  Programs
 	VPN       VPN
+	Topology  Topology
 	Process   Process
 	Backups   Backups
 	Audit     Audit
@@ -51,6 +52,7 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		programRoutes(s.Programs),
 		vpnRoutes(s.VPN),
 		sslRoutes(s.VPN),
+		topologyRoutes(s.Topology),
 		processRoutes(s.Process),
 		backupRoutes(s.Backups),
 		auditRoutes(s.Audit),

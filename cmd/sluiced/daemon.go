@@ -78,8 +78,23 @@ type kernel interface {
 	// the error wraps engine.ErrNotCounted where there are none.
 	Programs(ctx context.Context, network string) ([]dataplane.Programs, error)
 	metrics.Machine
+	// Network returns a network as it was to be applied last; nil if it is not known.
+	Network(id string) *dataplane.Network
+	// Interfaces returns how the router interfaces of a network are.
+	Interfaces(ctx context.Context, id string) ([]dataplane.InterfaceStatus, error)
 	// Close ends the watching; what is in the kernel stays.
 	Close() error
+}
+
+// routing is where the admin socket looks at routers.
+type routing struct {
+	kernel
+	counters
+}
+
+// Traffic returns what was counted of a network; nil if it is not counted.
+func (r routing) Traffic(ctx context.Context, network string) (*dataplane.Traffic, error) {
+	return r.counters.Traffic(ctx, network)
 }
 
 // openKernel opens the machine's dataplane. RunDir, which does not outlive a
@@ -262,6 +277,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		Traffic:   counters{dp},
 		Programs:  counters{dp},
 		VPN:       tunnels,
+		Topology:  admin.TopologyOf{DB: db, Dataplane: routing{dp, counters{dp}}, Now: time.Now},
 		Process:   d.info,
 		Backups:   copies,
 	}

@@ -90,6 +90,14 @@ func (k *fakeKernel) Traffic(_ context.Context, id string) (*dataplane.Traffic, 
 	return nil, fmt.Errorf("network %s: %w", id, engine.ErrNotCounted)
 }
 
+// Network implements admin.Routing.
+func (k *fakeKernel) Network(string) *dataplane.Network { return nil }
+
+// Interfaces implements admin.Routing.
+func (k *fakeKernel) Interfaces(context.Context, string) ([]dataplane.InterfaceStatus, error) {
+	return nil, nil
+}
+
 // VPN implements vpn.Plane.
 func (k *fakeKernel) VPN(context.Context, string) (map[string]dataplane.VPNStatus, error) {
 	return nil, nil

@@ -110,7 +110,7 @@ func (e *Engine) leftBy(id string) (map[string]dataplane.InterfaceStatus, error)
 	if n.over || n.ns == nil || want == nil {
 		return nil, nil
 	}
-	var traffic map[string]dataplane.InterfaceTraffic
+	var traffic map[string]dataplane.Volume
 	if n.sessions != nil {
 		var err error
 		if traffic, err = n.sessions.Interfaces(); err != nil {
@@ -135,4 +135,16 @@ func (e *Engine) interfaceState(n *network, r *dataplane.RouterInterface) route.
 		return route.Tunnel{}
 	}
 	return route.Tunnel{Link: r.Link(), Up: true}
+}
+
+// Network returns the network as it was to be applied last, which must not be changed; nil
+// if it is not known.
+func (e *Engine) Network(id string) *dataplane.Network {
+	e.mu.Lock()
+	n := e.networks[id]
+	e.mu.Unlock()
+	if n == nil {
+		return nil
+	}
+	return n.wanted.Load()
 }

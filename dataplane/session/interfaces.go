@@ -107,7 +107,7 @@ func (n *Network) numberInterface(have []bpf.GatewayBandwidth, i *Interface, wan
 }
 
 // Interfaces returns what has left by each router interface that is known, by id.
-func (n *Network) Interfaces() (map[string]dataplane.InterfaceTraffic, error) {
+func (n *Network) Interfaces() (map[string]dataplane.Volume, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	known, err := n.readInterfaces()
@@ -122,13 +122,13 @@ func (n *Network) Interfaces() (map[string]dataplane.InterfaceTraffic, error) {
 	if err := batch(n.maps["interface_counts"], counts, cpus); err != nil {
 		return nil, fmt.Errorf("read what has left by the router interfaces of network %s: %w", n.id, err)
 	}
-	out := map[string]dataplane.InterfaceTraffic{}
+	out := map[string]dataplane.Volume{}
 	for number := range known {
 		id := interfaceID(&known[number])
 		if id == "" {
 			continue
 		}
-		var sum dataplane.InterfaceTraffic
+		var sum dataplane.Volume
 		for _, c := range counts[number*cpus : (number+1)*cpus] {
 			sum.Bytes += c.Bytes
 			sum.Packets += c.Packets
