@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -24,39 +25,49 @@ var (
 // VSwitch of the one, the next hop to their peers in one of the other. Both are devices.
 func joined(shortcut bool, mbit int) builder {
 	return untouching(func(ctx context.Context, t *rig, g *gateway) error {
-		other := g.id + "f"
-		g.second, g.uplink = dataplane.Namespace(other), dataplane.LinkName("vsw-far")
-		near := interfaceNetwork(g.id, dataplane.RouterInterface{ID: "ri-near", Peer: "ri-far", Network: other, Bandwidth: mbit}, peersPrefix)
-		near.Prefix = vpcPrefix
-		near.Switches = []dataplane.Switch{{ID: vswitchID, Prefix: switchPrefix, Gateway: switchGateway,
-			Attachment: dataplane.Attachment{Kind: dataplane.AttachDevice, Device: g.inside.inner}}}
-		far := interfaceNetwork(other, dataplane.RouterInterface{ID: "ri-far", Peer: "ri-near", Network: g.id, Bandwidth: mbit}, switchPrefix)
-		far.Prefix = publicPrefix
-		far.Switches = []dataplane.Switch{{ID: "vsw-far", Prefix: publicPrefix, Gateway: elasticSNAT,
-			Attachment: dataplane.Attachment{Kind: dataplane.AttachDevice, Device: g.outside.inner}}}
-		far.Routes = append(far.Routes, dataplane.Route{Destination: peersPrefix, NextHops: []dataplane.NextHop{{Via: publicGateway}}})
+		g.second, g.uplink = dataplane.Namespace(farNetwork(g)), dataplane.LinkName(farSwitch)
 		if err := errors.Join(handOver(g.inside.inner, t.root), handOver(g.outside.inner, t.root)); err != nil {
 			return err
 		}
-		return elsewhere(func() error {
-			// The first has its routes when the second has linked it.
-			for _, n := range []*dataplane.Network{near, far, near} {
-				n.Shortcut = shortcut
-				if _, err := t.engines[withPrograms].Apply(ctx, n); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		return t.join(ctx, g, shortcut, mbit, 1)
 	})
 }
 
-// interfaceNetwork is a network with a router interface to which a block is led.
-func interfaceNetwork(id string, r dataplane.RouterInterface, to netip.Prefix) *dataplane.Network {
-	return &dataplane.Network{
-		ID: id, Revision: 1, Timeouts: dataplane.DefaultTimeouts(), RouterInterfaces: []dataplane.RouterInterface{r},
-		Routes: []dataplane.Route{{Destination: to, NextHops: []dataplane.NextHop{{Interface: r.ID}}}},
+const farSwitch = "vsw-far"
+
+func farNetwork(g *gateway) string { return g.id + "f" }
+
+// join applies both networks, with a bandwidth in Mbit/s each way.
+func (t *rig) join(ctx context.Context, g *gateway, shortcut bool, mbit, revision int) error {
+	device := func(name string) dataplane.Attachment {
+		return dataplane.Attachment{Kind: dataplane.AttachDevice, Device: name}
 	}
+	near := interfaceNetwork(g.id, dataplane.RouterInterface{ID: "ri-near", Peer: "ri-far", Network: farNetwork(g), Bandwidth: mbit}, peersPrefix, publicPrefix)
+	near.Prefix = vpcPrefix
+	near.Switches = []dataplane.Switch{{ID: vswitchID, Prefix: switchPrefix, Gateway: switchGateway, Attachment: device(g.inside.inner)}}
+	far := interfaceNetwork(farNetwork(g), dataplane.RouterInterface{ID: "ri-far", Peer: "ri-near", Network: g.id, Bandwidth: mbit}, switchPrefix)
+	far.Prefix = publicPrefix
+	far.Switches = []dataplane.Switch{{ID: farSwitch, Prefix: publicPrefix, Gateway: elasticSNAT, Attachment: device(g.outside.inner)}}
+	far.Routes = append(far.Routes, dataplane.Route{Destination: peersPrefix, NextHops: []dataplane.NextHop{{Via: publicGateway}}})
+	return elsewhere(func() error {
+		// The first has its routes when the second has linked it.
+		for _, n := range []*dataplane.Network{near, far, near} {
+			n.Shortcut, n.Revision = shortcut, int64(revision)
+			if _, err := t.engines[withPrograms].Apply(ctx, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// interfaceNetwork is a network with a router interface to which blocks are led.
+func interfaceNetwork(id string, r dataplane.RouterInterface, to ...netip.Prefix) *dataplane.Network {
+	n := &dataplane.Network{ID: id, Timeouts: dataplane.DefaultTimeouts(), RouterInterfaces: []dataplane.RouterInterface{r}}
+	for _, p := range to {
+		n.Routes = append(n.Routes, dataplane.Route{Destination: p, NextHops: []dataplane.NextHop{{Interface: r.ID}}})
+	}
+	return n
 }
 
 // joinedByHand builds two namespaces with a veth pair between them, which forward by the
@@ -165,5 +176,51 @@ func interfaceRates(ctx context.Context, r *run) error {
 			errs = append(errs, r.report.add("pps_"+c.name, median(rates[c.name]), packets, c.what+"; "+lost(l.traffics[i])))
 		}
 		return errors.Join(errs...)
+	})
+}
+
+// interfaceSpecs are the bandwidths of the specifications of router interfaces up to 1
+// Gbit/s, in Mbit/s.
+var interfaceSpecs = []int{2, 5, 10, 20, 50, 100, 200, 500, 1000}
+
+// interfaceAccuracy measures how much a router interface lets pass, over its specification.
+func interfaceAccuracy(ctx context.Context, r *run) error {
+	if !r.installed("iperf3") {
+		return nil
+	}
+	seconds, specs := 6, interfaceSpecs
+	if r.quick {
+		seconds, specs = 2, specs[3:5]
+	}
+	return r.withRig(ctx, func(t *rig) (err error) {
+		p, err := t.newPeers(ctx, joined(true, specs[0]))
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, p.gateway.close()) }()
+		server, err := netns.Open(p.server)
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		if err := via(server, switchPrefix, elasticSNAT); err != nil {
+			return err
+		}
+		var accuracy worst
+		for revision, mbit := range specs {
+			r.say("a router interface of %d Mbit/s", mbit)
+			if err := t.join(ctx, p.gateway, true, mbit, revision+2); err != nil {
+				return err
+			}
+			for _, c := range []load{{flows: 1}, {flows: 1, reverse: true}, {flows: 10}} {
+				c.seconds = seconds
+				got, _, err := p.loaded(ctx, c)
+				if err != nil {
+					return fmt.Errorf("%d Mbit/s, %v: %w", mbit, c, err)
+				}
+				accuracy.note(100*math.Abs(got/(float64(mbit)*1e6)-1), "%d Mbit/s, %v: %.4g Mbit/s", mbit, c, got/1e6)
+			}
+		}
+		return r.report.add("ri_spec_accuracy_pct_worst", accuracy.value, percent, "TCP payload; "+accuracy.String())
 	})
 }
