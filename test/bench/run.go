@@ -173,6 +173,7 @@ var measurements = []measurement{
 	{"nat_pps_tc", natTC},
 	{"ri_pps_over_route", interfaceRates},
 	{"ri_spec_accuracy", interfaceAccuracy},
+	{"topology_100_s", topologyTime},
 	{"nat_pps_1m", natMillion},
 	{"nat_cps", natNewFlows},
 	{"nat_ct_count", natCount},
