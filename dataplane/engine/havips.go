@@ -19,12 +19,13 @@ import (
 	"sluice/dataplane/arpwatch"
 )
 
-// Who has a HaVip's address is asked of who had it last, and of all where nobody answers.
-// One that was not heard of for a time has it no longer. The kernel's own neighbours, and
-// with them packets, follow what is announced without any of this.
+// Who has a HaVip's address is asked of who had it last, and of all where that one does not
+// answer. One that was not heard of for a time has it no longer. Packets follow what is
+// announced without any of this; they follow it, too, where an announcement is lost, or none
+// is made: two masters find one another again, and the one that stays it says nothing.
 const (
-	askEvery  = 5 * time.Second
-	forgetOne = 16 * time.Second // three questions were not answered
+	askEvery  = time.Second
+	forgetOne = 5*askEvery + askEvery/2
 )
 
 // haVips is what was seen of a network's HaVips.
@@ -260,14 +261,14 @@ func (e *Engine) listenToHaVips(n *network, id string, l *haVipListener) error {
 	return nil
 }
 
-// askForHaVips asks who has the addresses of a switch: of who had one last, if it was heard
-// since the last question but one, so that two that both believe to have it do not take it
-// from one another by answering.
+// askForHaVips asks who has the addresses of a switch: of who had one last, if it has
+// answered the last question, so that two that both believe to have it do not take it from one
+// another by answering.
 func (e *Engine) askForHaVips(n *network, l *haVipListener, now time.Time) {
 	for _, a := range l.addrs {
 		var of net.HardwareAddr
 		n.haVips.mu.Lock()
-		if holder, ok := n.haVips.seen[a]; ok && now.Sub(holder.Seen) < 2*askEvery+askEvery/2 {
+		if holder, ok := n.haVips.seen[a]; ok && now.Sub(holder.Seen) < askEvery+askEvery/2 {
 			of, _ = net.ParseMAC(holder.MAC)
 		}
 		n.haVips.mu.Unlock()

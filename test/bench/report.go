@@ -165,6 +165,7 @@ var goals = map[string]goal{
 	"tunnel_up_over_swanctl": {"≤ 1.25", atMost("tunnel_up_over_swanctl", 1.25)},
 	"ipsec_tcp_over_swanctl": {"≥ 0.98", atLeast("ipsec_tcp_over_swanctl", 0.98)},
 	"vpn_leaked_packets":     {"0", atMost("vpn_leaked_packets", 0)},
+	"havip_failover_s":       {"≤ 2 s", atMost("havip_failover_s", 2)},
 	"vpn_charon_kill_gap_ms": {"≤ 3000 ms", atMost("vpn_charon_kill_gap_ms", 3000)},
 
 	"ssl_tcp_over_openvpn": {"≥ 0.98", atLeast("ssl_tcp_over_openvpn", 0.98)},

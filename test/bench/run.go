@@ -183,6 +183,7 @@ var measurements = []measurement{
 	{"limit_accuracy", limits},
 	{"limits_1000_apply_ms", limitsApply},
 	{"flowtable", natFlowtable},
+	{"havip_failover_s", haVipFailover},
 	{"vpn_mesh", vpn(meshUp)},
 	{"vpn_tunnel", vpn(againstSwanctl)},
 	{"flow_follows", vpn(follows)},
