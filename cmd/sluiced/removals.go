@@ -25,12 +25,12 @@ func refuseRemovals(v *state.View, dp kernel, c *config.Config) error {
 	}
 	var lost []string
 	for _, id := range marked {
-		vpc, there := v.VPCs.Get(id)
-		if there && vpc.Owner != c.Settings.Machine {
+		n, there := v.Network(id)
+		if there && n.Carrier() != c.Settings.Machine {
 			return fmt.Errorf("network %s is on this machine, and in the store it belongs to machine %q, while the configuration calls this one %q; set machine to %[2]q",
-				id, vpc.Owner, c.Settings.Machine)
+				id, n.Carrier(), c.Settings.Machine)
 		}
-		if _, deleted := v.DeletedVPCs.Get(id); !there && !deleted {
+		if _, deleted := v.DeletedNetworks.Get(id); !there && !deleted {
 			lost = append(lost, id)
 		}
 	}
@@ -45,8 +45,8 @@ func refuseRemovals(v *state.View, dp kernel, c *config.Config) error {
 		c.DataDir, store, len(lost), c.RunDir, lost[0])
 }
 
-// deletedSweep forgets VPCs that were deleted, and of which nothing is left on this
-// machine.
+// deletedSweep forgets networks whose resources were deleted, and of which nothing is left
+// on this machine.
 type deletedSweep struct {
 	db      *state.DB
 	marked  func() ([]string, error) // networks of which there is something
@@ -56,19 +56,19 @@ type deletedSweep struct {
 }
 
 // String names the task.
-func (s *deletedSweep) String() string { return "deleted VPC sweep" }
+func (s *deletedSweep) String() string { return "deleted network sweep" }
 
 // Run sweeps until ctx ends. A sweep that fails is tried again at the next turn.
 func (s *deletedSweep) Run(ctx context.Context) error {
 	return repeat(ctx, s.every, func() {
 		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("VPCs that were deleted cannot be forgotten", "error", err)
+			s.log.Warn("networks that were deleted cannot be forgotten", "error", err)
 		}
 	})
 }
 
 func (s *deletedSweep) sweep(ctx context.Context) error {
-	if s.db.View().DeletedVPCs.Len() == 0 {
+	if s.db.View().DeletedNetworks.Len() == 0 {
 		return nil
 	}
 	marked, err := s.marked()
@@ -76,8 +76,8 @@ func (s *deletedSweep) sweep(ctx context.Context) error {
 		return err
 	}
 	return s.db.Update(ctx, func(tx *state.Tx) error {
-		var over []*resource.DeletedVPC
-		for d := range tx.DeletedVPCs.All() {
+		var over []*resource.DeletedNetwork
+		for d := range tx.DeletedNetworks.All() {
 			// Of what this process is removing Observed knows, of what an earlier one has
 			// left the marks tell.
 			if d.Owner == s.machine && !s.db.Observed.Holds(d.ID) && !slices.Contains(marked, d.ID) && len(over) < sweepBatch {

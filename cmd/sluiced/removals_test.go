@@ -135,7 +135,7 @@ func TestDeletedSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, want := range map[string]bool{"vpc-marked": true, "vpc-following": true, "vpc-elsewhere": true, "vpc-gone": false} {
-		if _, is := db.View().DeletedVPCs.Get(id); is != want {
+		if _, is := db.View().DeletedNetworks.Get(id); is != want {
 			t.Errorf("%s is remembered: %v", id, is)
 		}
 	}

@@ -167,7 +167,7 @@ func (r *Recorder) gone(network string, x state.Observation) {
 		return
 	}
 	v := r.db.View()
-	if _, wanted := v.VPCs.Get(network); wanted {
+	if _, wanted := v.Network(network); wanted {
 		r.db.Observed.Take(network, state.Observation{Owner: x.Owner})
 		return
 	}
@@ -191,7 +191,7 @@ func (r *Recorder) write(ctx context.Context) bool {
 		if x != nil {
 			value, err := json.Marshal(x)
 			if err != nil {
-				r.log.Error("what is applied cannot be recorded", "vpc", id, "error", err)
+				r.log.Error("what is applied cannot be recorded", "network", id, "error", err)
 				delete(r.pending, id)
 				continue
 			}

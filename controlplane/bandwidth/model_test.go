@@ -39,7 +39,7 @@ func TestModel(t *testing.T) {
 		made := s.NewEIP(alice)
 		elastic[made.ID], address[made.ID] = &limit{own: 5}, made.Address
 	}
-	compilers := [2]*compile.VPC{compile.New(s.Settings, s.vpc[0], nil), compile.New(s.Settings, s.vpc[1], nil)}
+	compilers := [2]*compile.Compiler{compile.New(s.Settings, s.vpc[0], nil), compile.New(s.Settings, s.vpc[1], nil)}
 	done, refused := map[string]int{}, 0
 	for range 500 {
 		ids := slices.Sorted(maps.Keys(elastic))
@@ -114,7 +114,7 @@ func TestModel(t *testing.T) {
 }
 
 // compare compares the bandwidths that a VPC is compiled to with the model.
-func compare(t *testing.T, s *site, c *compile.VPC, i int, elastic map[string]*limit, packages map[string]int, address map[string]netip.Addr) {
+func compare(t *testing.T, s *site, c *compile.Compiler, i int, elastic map[string]*limit, packages map[string]int, address map[string]netip.Addr) {
 	t.Helper()
 	v := s.DB.View()
 	n, err := c.Network(v, s.DB.Changes)

@@ -9,17 +9,17 @@ import (
 	"sluice/dataplane"
 )
 
-// Network returns what the dataplane of a VPC should hold by v; open decrypts
+// Network returns what the dataplane of a network should hold by v; open decrypts
 // pre-shared and private keys, and may be nil where there are no VPN connections and no SSL-VPN servers. It fails if
-// the VPC is not in v, and if resources contradict one another in a way that
+// nothing in v has that network, and if resources contradict one another in a way that
 // the services refuse: half of a contradiction is not put into the kernel.
-func Network(v *state.View, s *settings.Settings, vpc string, open Opener) (*dataplane.Network, error) {
-	return New(s, vpc, open).Network(v, nil)
+func Network(v *state.View, s *settings.Settings, id string, open Opener) (*dataplane.Network, error) {
+	return New(s, id, open).Network(v, nil)
 }
 
-// VPC compiles one VPC again and again. What has not changed since it was compiled last
-// is not looked at.
-type VPC struct {
+// Compiler compiles one network again and again. What has not changed since it was
+// compiled last is not looked at.
+type Compiler struct {
 	id       string
 	settings *settings.Settings
 	open     Opener
@@ -32,9 +32,9 @@ type compiled struct {
 	public *public
 }
 
-// New returns what compiles a VPC; see Network.
-func New(s *settings.Settings, vpc string, open Opener) *VPC {
-	return &VPC{id: vpc, settings: s, open: open}
+// New returns what compiles the network of an id; see Network.
+func New(s *settings.Settings, id string, open Opener) *Compiler {
+	return &Compiler{id: id, settings: s, open: open}
 }
 
 // Changes returns what was changed of a network after one revision and until another,
@@ -42,14 +42,18 @@ func New(s *settings.Settings, vpc string, open Opener) *VPC {
 type Changes func(network string, after, until int64) (list []state.Change, known bool)
 
 // Network returns what function Network does. changes says what v has that the view
-// before had not; nil if nobody knows. The views of one VPC come in order. The Networks
+// before had not; nil if nobody knows. The views of one network come in order. The Networks
 // that it returns are not changed afterwards, and share what they have in common.
-func (c *VPC) Network(v *state.View, changes Changes) (*dataplane.Network, error) {
-	r, ok := v.VPCs.Get(c.id)
+func (c *Compiler) Network(v *state.View, changes Changes) (*dataplane.Network, error) {
+	of, ok := v.Network(c.id)
 	if !ok {
-		return nil, fmt.Errorf("compile network %s: there is no such VPC", c.id)
+		return nil, fmt.Errorf("compile network %s: there is nothing that has it", c.id)
 	}
-	j := &job{VPC: c, v: v, vpc: r, network: &dataplane.Network{}}
+	j := &job{Compiler: c, v: v, network: &dataplane.Network{}}
+	made, err := j.made(of)
+	if err != nil {
+		return nil, fmt.Errorf("compile network %s: %w", c.id, err)
+	}
 	if c.last.Network != nil && changes != nil {
 		list, known := changes(c.id, c.last.Revision, v.Revision)
 		if j.dirty = newDirty(list); known {
@@ -58,8 +62,8 @@ func (c *VPC) Network(v *state.View, changes Changes) (*dataplane.Network, error
 		}
 	}
 	n := j.network
-	n.ID, n.Revision = r.ID, v.Revision
-	for _, p := range parts {
+	n.ID, n.Revision = c.id, v.Revision
+	for _, p := range made {
 		if j.old.Network != nil && !j.dirty.any(p.of...) {
 			continue
 		}
@@ -69,6 +73,16 @@ func (c *VPC) Network(v *state.View, changes Changes) (*dataplane.Network, error
 	}
 	c.last = compiled{n, j.public()}
 	return n, nil
+}
+
+// made returns the parts that the network of a resource is made of.
+func (j *job) made(of resource.Networked) ([]part, error) {
+	switch of := of.(type) {
+	case *resource.VPC:
+		j.vpc = of
+		return parts, nil
+	}
+	return nil, fmt.Errorf("nobody knows what the network of a %s is made of", of.Kind())
 }
 
 // isECS says whether an instance of the inventory is an ECS instance, the only

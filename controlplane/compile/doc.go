@@ -1,4 +1,4 @@
-// Package compile turns the resources of one VPC into the dataplane's input.
+// Package compile turns the resources of one network into the dataplane's input.
 //
 // Network is pure and deterministic: the same resources and settings give the
 // same Network, byte for byte, so that "what should the kernel hold" can be

@@ -23,7 +23,7 @@ func Undeclared(v *state.View, s *settings.Settings, vpc string, open Opener) ma
 	for i, p := range parts {
 		for _, old := range []compiled{{}, {before, readPublic(v, vpc)}} {
 			network := *before // what the parts before this one have made
-			j := &job{VPC: New(s, vpc, open), v: only(v, p.of), vpc: r, old: old, network: &network, read: readPublic(v, vpc), dirty: everything(v, p.of)}
+			j := &job{Compiler: New(s, vpc, open), v: only(v, p.of), vpc: r, old: old, network: &network, read: readPublic(v, vpc), dirty: everything(v, p.of)}
 			func() {
 				defer func() {
 					if cause := recover(); cause != nil {

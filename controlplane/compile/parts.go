@@ -8,13 +8,16 @@ import (
 	"sluice/dataplane"
 )
 
-// parts are what a Network is made of, in order, each with the kinds of resource that
-// decide about it: where none of those has changed, it stays as it is. What one part
-// looks at of those before it is made of kinds that are named with it too.
-var parts = []struct {
+// part is a part of a Network with the kinds of resource that decide about it: where none
+// of those has changed, it stays as it is. What it looks at of the parts before it is made
+// of kinds that are named with it too.
+type part struct {
 	of      []resource.Kind
 	compile func(*job) error
-}{
+}
+
+// parts are what the Network of a VPC is made of, in order.
+var parts = []part{
 	{[]resource.Kind{resource.KindVPC}, (*job).constants},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch}, (*job).switches},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance}, (*job).bindings},
@@ -36,10 +39,10 @@ var publicKinds = []resource.Kind{resource.KindVPC, resource.KindNATGateway, res
 
 // job is one compilation.
 type job struct {
-	*VPC
+	*Compiler
 	v       *state.View
-	vpc     *resource.VPC
-	old     compiled // of the view before; without a Network everything is made anew
+	vpc     *resource.VPC // whose network it is
+	old     compiled      // of the view before; without a Network everything is made anew
 	dirty   dirty
 	network *dataplane.Network
 	read    *public

@@ -216,7 +216,7 @@ func (p *Plane) committed(c state.Commit) {
 
 func (p *Plane) follow(network string) {
 	v := p.DB.View()
-	if _, ok := v.VPCs.Get(network); !ok {
+	if _, ok := v.Network(network); !ok {
 		p.DB.Observed.Forget(network, v.Revision)
 		return
 	}

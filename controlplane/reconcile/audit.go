@@ -19,8 +19,8 @@ func (r *Reconciler) audit(ctx context.Context) {
 	full := make(map[string]time.Time) // when a network is next to be compared wholly
 	for {
 		var ids []string
-		for vpc := range r.db.View().VPCs.All() {
-			ids = append(ids, vpc.ID)
+		for n := range r.db.View().Networks() {
+			ids = append(ids, n.Network())
 		}
 		full = r.planFull(full, ids)
 		step := r.opt.Audit / time.Duration(max(1, len(ids)))
@@ -67,7 +67,7 @@ func (r *Reconciler) auditOne(ctx context.Context, id string, full bool) {
 	case <-r.audited: // of an earlier one, that took too long
 	default:
 	}
-	if _, wanted := r.db.View().VPCs.Get(id); !wanted {
+	if _, wanted := r.db.View().Network(id); !wanted {
 		return // it has gone since the round began
 	}
 	if differs, seen := r.dp.Audit(ctx, id, full); !differs {

@@ -13,10 +13,10 @@ import (
 // look makes the dataplane match one network as it is wanted now.
 func (r *Reconciler) look(ctx context.Context, id string, why reason) {
 	v := r.db.View()
-	vpc, wanted := v.VPCs.Get(id)
+	n, wanted := v.Network(id)
 	owner := r.db.Observed.Owner(id) // also of one that is to go
 	if wanted {
-		owner = vpc.Owner
+		owner = n.Carrier()
 	}
 	if owner != "" && owner != r.settings.Machine {
 		return // another machine's: neither is it made here, nor is what its owner reports another's to tell
@@ -59,7 +59,7 @@ func (r *Reconciler) apply(ctx context.Context, v *state.View, id string, why re
 // logApplied writes one line for what has changed in the kernel, and none in
 // the log proper when nothing has.
 func (r *Reconciler) logApplied(n *dataplane.Network, o dataplane.Observed, why reason, took time.Duration) {
-	attrs := []any{"vpc", n.ID, "revision", n.Revision, "why", why.String(), "changes", o.Changes, "took", took,
+	attrs := []any{"network", n.ID, "revision", n.Revision, "why", why.String(), "changes", o.Changes, "took", took,
 		"vswitches", len(n.Switches), "routes", len(n.Routes), "elasticIPs", len(n.Elastic), "dnat", n.DNAT.Len(), "snat", len(n.SNAT)}
 	switch {
 	case o.Changes == 0:
@@ -74,7 +74,7 @@ func (r *Reconciler) logApplied(n *dataplane.Network, o dataplane.Observed, why 
 	}
 }
 
-// remove takes away a network whose VPC is gone, and then forgets it: after
+// remove takes away a network whose resource is gone, and then forgets it: after
 // that nothing of it is left to wait for.
 func (r *Reconciler) remove(ctx context.Context, v *state.View, id string) error {
 	if err := r.dp.Remove(ctx, id); err != nil {
@@ -90,7 +90,7 @@ func (r *Reconciler) remove(ctx context.Context, v *state.View, id string) error
 	known := n != nil && n.present
 	r.mu.Unlock()
 	if known {
-		r.log.Info("network removed", "vpc", id)
+		r.log.Info("network removed", "network", id)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (r *Reconciler) network(id string) *network {
 
 // compilerOf returns what compiles a network, of which the dataplane may have something
 // from now on.
-func (r *Reconciler) compilerOf(id string) *compile.VPC {
+func (r *Reconciler) compilerOf(id string) *compile.Compiler {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := r.network(id)
@@ -130,7 +130,7 @@ func (r *Reconciler) outcome(id string, wanted bool, err error) {
 	}
 	if err == nil {
 		if n.attempts > 0 {
-			r.log.Info("network is well again", "vpc", id, "attempts", n.attempts, "failing", r.now().Sub(n.since))
+			r.log.Info("network is well again", "network", id, "attempts", n.attempts, "failing", r.now().Sub(n.since))
 		}
 		n.attempts = 0
 		n.backoff.Reset()
@@ -141,9 +141,9 @@ func (r *Reconciler) outcome(id string, wanted bool, err error) {
 	}
 	if n.attempts == 0 {
 		n.since = r.now()
-		r.log.Error("network can't be brought up to date; trying again until it can", "vpc", id, "error", err)
+		r.log.Error("network can't be brought up to date; trying again until it can", "network", id, "error", err)
 	} else {
-		r.log.Debug("network still can't be brought up to date", "vpc", id, "attempts", n.attempts, "error", err)
+		r.log.Debug("network still can't be brought up to date", "network", id, "attempts", n.attempts, "error", err)
 	}
 	n.attempts++
 	n.retry = time.AfterFunc(n.backoff.NextBackOff(), func() { r.queue.add(id, retried) })

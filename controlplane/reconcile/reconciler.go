@@ -78,7 +78,7 @@ type Reconciler struct {
 // network is what the reconciler remembers of a network between looks.
 type network struct {
 	present  bool // the dataplane has, or may have, something of it
-	compiler *compile.VPC
+	compiler *compile.Compiler
 	attempts int // that have failed, since the last that did not
 	since    time.Time
 	backoff  *backoff.ExponentialBackOff
@@ -127,8 +127,8 @@ func (r *Reconciler) Ready() <-chan struct{} { return r.ready }
 func (r *Reconciler) Run(ctx context.Context) error {
 	defer r.stopRetries()
 	r.mu.Lock()
-	for vpc := range r.db.View().VPCs.All() {
-		r.first[vpc.ID] = true
+	for n := range r.db.View().Networks() {
+		r.first[n.Network()] = true
 	}
 	for id := range r.first {
 		r.queue.add(id, started)
@@ -166,7 +166,7 @@ func (r *Reconciler) work(ctx context.Context) {
 }
 
 // adopt asks for what an earlier process left. What of it is wanted is in the
-// queue already; the rest is queued, and goes because no VPC is found for it.
+// queue already; the rest is queued, and goes because nothing is found whose it is.
 func (r *Reconciler) adopt(ctx context.Context) {
 	wait := newBackOff()
 	for failing := false; ; failing = true {
@@ -175,7 +175,7 @@ func (r *Reconciler) adopt(ctx context.Context) {
 		if err == nil {
 			for _, id := range ids {
 				r.network(id).present = true
-				if _, wanted := r.db.View().VPCs.Get(id); wanted {
+				if _, wanted := r.db.View().Network(id); wanted {
 					continue
 				}
 				if !r.closed {

@@ -31,11 +31,19 @@ func (m *Meta) Metadata() *Meta { return m }
 type Resource interface {
 	Metadata() *Meta
 	Kind() Kind
-	// Network returns the id of the VPC whose dataplane follows this resource,
+	// Network returns the id of the network whose dataplane follows this resource,
 	// or "" if none does.
 	Network() string
 	// Clone returns a deep copy that may be changed.
 	Clone() Resource
+}
+
+// Networked is a resource of a kind that may have a network of its own in the dataplane. It
+// has one, under its own id, while Network returns that.
+type Networked interface {
+	Resource
+	// Carrier returns the name of the machine whose dataplane carries the network.
+	Carrier() string
 }
 
 // Phase says how far the dataplane has followed a resource.

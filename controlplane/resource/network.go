@@ -13,13 +13,13 @@ import (
 
 // Kinds of the network resources.
 const (
-	KindVPC        Kind = "vpc"
-	KindDeletedVPC Kind = "deleted-vpc"
-	KindVRouter    Kind = "vrouter"
-	KindRouteTable Kind = "route-table"
-	KindRouteEntry Kind = "route-entry"
-	KindVSwitch    Kind = "vswitch"
-	KindInstance   Kind = "instance"
+	KindVPC            Kind = "vpc"
+	KindDeletedNetwork Kind = "deleted-vpc" // what stores call it, from when only VPCs had a network
+	KindVRouter        Kind = "vrouter"
+	KindRouteTable     Kind = "route-table"
+	KindRouteEntry     Kind = "route-entry"
+	KindVSwitch        Kind = "vswitch"
+	KindInstance       Kind = "instance"
 )
 
 // VPC is a private network with a CIDR block, and others beside it, one router and a
@@ -42,6 +42,9 @@ func (*VPC) Kind() Kind { return KindVPC }
 // Network implements Resource.
 func (v *VPC) Network() string { return v.ID }
 
+// Carrier implements Networked.
+func (v *VPC) Carrier() string { return v.Owner }
+
 // Clone implements Resource.
 func (v *VPC) Clone() Resource {
 	c := *v
@@ -58,22 +61,22 @@ func (v *VPC) Contains(a netip.Addr) bool {
 	return slices.ContainsFunc(v.Blocks(), func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// DeletedVPC says that there was a VPC, until nothing of its network is left on the
-// machine that carried it. It is written with the deletion: a network that the store does
-// not know, and of which it does not know this, was lost.
-type DeletedVPC struct {
-	Meta         // ID is that of the VPC
-	Owner string `json:"owner"` // the VPC's
+// DeletedNetwork says that there was a resource with a network of its own, until nothing of
+// that is left on the machine that carried it. It is written with the deletion: a network
+// that the store does not know, and of which it does not know this, was lost.
+type DeletedNetwork struct {
+	Meta         // ID is that of the resource
+	Owner string `json:"owner"` // name of the machine that carried the network
 }
 
 // Kind implements Resource.
-func (*DeletedVPC) Kind() Kind { return KindDeletedVPC }
+func (*DeletedNetwork) Kind() Kind { return KindDeletedNetwork }
 
-// Network implements Resource: what follows the deletion is the VPC's network.
-func (*DeletedVPC) Network() string { return "" }
+// Network implements Resource: what follows the deletion is the network itself.
+func (*DeletedNetwork) Network() string { return "" }
 
 // Clone implements Resource.
-func (d *DeletedVPC) Clone() Resource { c := *d; return &c }
+func (d *DeletedNetwork) Clone() Resource { c := *d; return &c }
 
 // VRouter is the virtual router of a VPC.
 type VRouter struct {

@@ -78,15 +78,16 @@ func (c *changes) note(tx *Tx, revision int64) {
 		}
 	}
 	for _, change := range tx.changes {
-		if vpc, ok := change.New.(*resource.VPC); ok && change.Old == nil {
-			*c.log(vpc.ID) = changeLog{after: revision} // nobody knows it by an earlier one
+		n, now := ownNetwork(change.New)
+		if _, before := ownNetwork(change.Old); now && !before {
+			*c.log(n.Network()) = changeLog{after: revision} // nobody knows it by an earlier one
 		}
 	}
 	for network := range tx.dirty {
 		*c.log(network) = changeLog{after: revision}
 	}
 	for network := range tx.networks {
-		if _, ok := tx.VPCs.Get(network); !ok {
+		if _, ok := tx.Network(network); !ok {
 			delete(c.networks, network)
 		}
 	}

@@ -32,7 +32,7 @@ type DB struct {
 // Commit tells a listener what a transaction changed.
 type Commit struct {
 	Revision int64
-	Networks []string // VPCs whose dataplane has to follow, sorted
+	Networks []string // those whose dataplane has to follow, sorted
 }
 
 // Open loads everything in the store.
@@ -44,8 +44,8 @@ func Open(ctx context.Context, s store.Store) (*DB, error) {
 	db := &DB{store: s, schema: schema, Observed: newObserved()}
 	db.view.Store(v)
 	db.changes.forget(v.Revision)
-	for vpc := range v.VPCs.All() {
-		db.Observed.want(vpc.ID, vpc.Owner, v.Revision)
+	for n := range v.Networks() {
+		db.Observed.want(n.Network(), n.Carrier(), v.Revision)
 	}
 	return db, nil
 }
@@ -141,8 +141,8 @@ func (db *DB) publish(tx *Tx, revision int64) {
 		// Before the view is published: whoever sees the change in the view sees
 		// the network as unsettled.
 		owner := ""
-		if vpc, ok := tx.VPCs.Get(id); ok {
-			owner = vpc.Owner
+		if n, ok := tx.Network(id); ok {
+			owner = n.Carrier()
 		}
 		db.Observed.want(id, owner, revision)
 	}
@@ -236,8 +236,8 @@ func (tx *Tx) follows(r resource.Resource) {
 // new name.
 func (tx *Tx) PutAttributes(r resource.Resource) { tx.write(r) }
 
-// Delete removes a resource, and with it its tags. Of a VPC it leaves a DeletedVPC,
-// which is deleted when nothing is left of its network.
+// Delete removes a resource, and with it its tags. Of one with a network of its own it
+// leaves a DeletedNetwork, which is deleted when nothing is left of that.
 func (tx *Tx) Delete(r resource.Resource) {
 	id := r.Metadata().ID
 	if t, ok := tx.TagSets.Get(id); ok && r.Kind() == t.Of {
@@ -248,9 +248,9 @@ func (tx *Tx) Delete(r resource.Resource) {
 	tx.note(r.Kind(), id, nil)
 	tx.table(r.Kind()).remove(id, tx.touched)
 	tx.writes[store.Key{Kind: string(r.Kind()), ID: id}] = nil
-	if vpc, ok := r.(*resource.VPC); ok {
-		d := &resource.DeletedVPC{Meta: resource.Meta{ID: id, Account: vpc.Account, Region: vpc.Region}, Owner: vpc.Owner}
-		if before, again := tx.DeletedVPCs.Get(id); again {
+	if n, ok := ownNetwork(r); ok {
+		d := &resource.DeletedNetwork{Meta: resource.Meta{ID: id, Account: r.Metadata().Account, Region: r.Metadata().Region}, Owner: n.Carrier()}
+		if before, again := tx.DeletedNetworks.Get(id); again {
 			d.Created = before.Created
 		}
 		tx.PutAttributes(d)
@@ -328,8 +328,8 @@ func (tx *Tx) encode() ([]store.Write, error) {
 // were gone before the transaction, since nobody would ever report them.
 func (tx *Tx) dropUnknownNetworks() {
 	known := func(id string) bool {
-		_, now := tx.VPCs.Get(id)
-		_, before := tx.base.VPCs.Get(id)
+		_, now := tx.Network(id)
+		_, before := tx.base.Network(id)
 		return now || before
 	}
 	for id, dirty := range tx.networks {

@@ -148,10 +148,10 @@ func (db *DB) reload(ctx context.Context) error {
 	tx := begin(base)
 	tx.View = fresh
 	for _, v := range []*View{base, fresh} {
-		for vpc := range v.VPCs.All() {
-			tx.networks[vpc.ID] = true
+		for n := range v.Networks() {
+			tx.networks[n.Network()] = true
 			for _, k := range kinds {
-				tx.deleted[gone{vpc.ID, k.name()}] = true
+				tx.deleted[gone{n.Network(), k.name()}] = true
 			}
 		}
 	}

@@ -72,9 +72,9 @@ var kinds = []registered{
 			to(resource.KindRouteTable, v.RouteTable)
 		},
 	},
-	Kind[*resource.DeletedVPC]{
-		Name: resource.KindDeletedVPC, Noun: "deleted VPC", Table: func(v *View) **Table[*resource.DeletedVPC] { return &v.DeletedVPCs },
-		Bounded: "one goes with what is left of its VPC's network",
+	Kind[*resource.DeletedNetwork]{
+		Name: resource.KindDeletedNetwork, Noun: "deleted network", Table: func(v *View) **Table[*resource.DeletedNetwork] { return &v.DeletedNetworks },
+		Bounded: "one goes with what is left of its network",
 	},
 	Kind[*resource.VRouter]{
 		Name: resource.KindVRouter, Noun: "VRouter", Table: func(v *View) **Table[*resource.VRouter] { return &v.VRouters },

@@ -12,6 +12,7 @@ import (
 type registered interface {
 	name() resource.Kind
 	tags() bool
+	networked() bool
 	// grouped says whether one has a resource group of its own; groupOf returns the
 	// resource whose group it is in, nil if that is its own.
 	grouped() bool

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 
 	"sluice/controlplane/resource"
 )
@@ -11,6 +12,7 @@ import (
 // rows is a Table without its type, for what works on any kind.
 type rows interface {
 	get(id string) (resource.Resource, bool)
+	all() iter.Seq[resource.Resource] // by id
 	put(r resource.Resource, touched map[string]bool)
 	remove(id string, touched map[string]bool)
 	// decode reads the record of an id.
@@ -25,6 +27,12 @@ func (t *Table[R]) get(id string) (resource.Resource, bool) {
 		return nil, false
 	}
 	return r, true
+}
+
+func (t *Table[R]) all() iter.Seq[resource.Resource] {
+	return func(yield func(resource.Resource) bool) {
+		t.byID.Scan(func(_ string, r R) bool { return yield(r) })
+	}
 }
 
 func (t *Table[R]) put(r resource.Resource, touched map[string]bool) {

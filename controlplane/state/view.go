@@ -75,7 +75,7 @@ type View struct {
 
 	// A table each, with the indexes that kinds.go gives it.
 	VPCs             *Table[*resource.VPC]
-	DeletedVPCs      *Table[*resource.DeletedVPC]
+	DeletedNetworks  *Table[*resource.DeletedNetwork]
 	VRouters         *Table[*resource.VRouter]
 	RouteTables      *Table[*resource.RouteTable]
 	RouteEntries     *Table[*resource.RouteEntry]
