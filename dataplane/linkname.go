@@ -65,8 +65,15 @@ const (
 	BandwidthInbound  = "bw-in-"
 )
 
+// How the names of devices begin at which the bandwidth of a leased line is held, both ways.
+// No id's link has such a name.
+const (
+	LineOutbound = "ln-out-"
+	LineInbound  = "ln-in-"
+)
+
 // BandwidthLink returns the name of such a device, which begins with one of them, for a
-// public device: its name, or a hash of it where there is no room for that.
+// public device or that of a line: its name, or a hash of it where there is no room for that.
 func BandwidthLink(begin, device string) string {
 	if len(begin)+len(device) <= linkNameSize && !strings.HasPrefix(device, hashedName) {
 		return begin + device
@@ -79,6 +86,7 @@ func canName(id string) bool {
 	return len(id) >= 1 && len(id) <= linkNameSize && id[0] != '.' && !strings.HasPrefix(id, hashedName) &&
 		!strings.HasPrefix(id, CharonLinks) && !strings.HasPrefix(id, TUNLinks) &&
 		!strings.HasPrefix(id, BandwidthOutbound) && !strings.HasPrefix(id, BandwidthInbound) &&
+		!strings.HasPrefix(id, LineOutbound) && !strings.HasPrefix(id, LineInbound) &&
 		!strings.HasPrefix(id, ShapedInbound) && !strings.HasPrefix(id, ShapedOutbound) && !slices.Contains(takenNames, id) &&
 		!strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("/:%*", c) })
 }

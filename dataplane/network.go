@@ -10,14 +10,14 @@ import (
 	"sluice/dataplane/sorted"
 )
 
-// Network is the whole desired dataplane of one VPC: everything that its
-// namespace sluice-<ID> holds. All slices are sorted as their comments say and
+// Network is the whole desired dataplane of one VPC, or of another router with a network of
+// its own: everything that its namespace sluice-<ID> holds. All slices are sorted as their comments say and
 // free of duplicates, so that two Networks compiled from the same resources
 // are equal.
 type Network struct {
-	ID               string         // VPC id, for example vpc-257gq642n; see LinkName
+	ID               string         // of the VPC, for example vpc-257gq642n, or the border router; see LinkName
 	Revision         int64          // store revision that this was compiled from; repeated in Observed
-	Prefix           netip.Prefix   // the VPC's CIDR block
+	Prefix           netip.Prefix   // the VPC's CIDR block; of a border router its subnet on the line
 	Secondary        []netip.Prefix // its further CIDR blocks, ascending; no two blocks overlap
 	Switches         []Switch       // by ID
 	Routes           []Route        // of the main route table, by destination; without the switches' own prefixes
@@ -38,6 +38,7 @@ type Network struct {
 	Shortcut         bool              // established TCP and UDP flows are forwarded by BPF, past netfilter
 	VPNGateways      []VPNGateway      // of IPsec and SSL-VPN, by ID
 	RouterInterfaces []RouterInterface // to other networks' routers, by ID
+	Line             *Line             // that the Switch is on; nil for none
 
 	// PortSecurity has frames from VSwitches dropped whose sender claims a gateway's
 	// address, or that of a binding which is another's.
@@ -81,12 +82,16 @@ const (
 	AttachDevice AttachmentKind = "device" // an existing device, moved into the namespace
 	AttachVLAN   AttachmentKind = "vlan"   // an 802.1Q link on an existing device
 	AttachVXLAN  AttachmentKind = "vxlan"  // a VXLAN link whose underlay stays outside (RFC 7348)
+
+	// AttachMacvlan is a macvlan on an existing device, for its frames without a VLAN: the
+	// device stays outside, where its link and what passes it can be seen.
+	AttachMacvlan AttachmentKind = "macvlan"
 )
 
 // Attachment is how a VSwitch reaches its hosts.
 type Attachment struct {
 	Kind   AttachmentKind
-	Device string     // device, VLAN parent or VXLAN underlay device, in the daemon's namespace
+	Device string     // device, parent of the VLAN or macvlan, or VXLAN underlay device, in the daemon's namespace
 	VLAN   uint16     // 1 to 4094, kind vlan
 	VNI    uint32     // 1 to 16777215, kind vxlan
 	Local  netip.Addr // underlay source address, kind vxlan; optional

@@ -172,6 +172,7 @@ func (j *job) run(ctx context.Context) error {
 	// IPs may send.
 	j.runner.Add(n.applySessions(j.want))
 	j.holdBandwidths()
+	j.holdLine(ctx)
 	if translation && !first {
 		if err := j.applyRules(ctx, j.rules.WithLinks(n.rules)); err != nil {
 			// What is withdrawn must not lose its address while it translates.

@@ -44,6 +44,8 @@ type Config struct {
 	VPN ipsec.Options
 	// SSL says how SSL-VPN servers run OpenVPN; its Dir and Logger are set by the engine.
 	SSL openvpn.Options
+	// LineDevices are the devices of leased lines, in the daemon's namespace: they are watched.
+	LineDevices []string
 	// WithoutSessions leaves all of that out: only nftables translates, and
 	// the limits of NAT gateways and Network.Shortcut have no effect.
 	WithoutSessions bool
@@ -61,6 +63,7 @@ type Engine struct {
 	sessions  *session.Sessions    // nil where the kernel cannot have them, or they are left out
 	vpn       vpn
 	shaper    *shape.Shaper
+	lines     *lines
 	announcer *garp.Announcer
 	events    *events
 
@@ -126,6 +129,10 @@ func New(cfg Config) (*Engine, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.events = newEvents(ctx, &e.done)
+	if err := e.openLines(ctx); err != nil {
+		stop()
+		return nil, fmt.Errorf("start dataplane: read which networks are on leased lines: %w", errors.Join(err, self.Close(), marks.Close()))
+	}
 	e.openVPN()
 	e.done.Go(func() {
 		if err := netns.Watch(ctx, e.nameChanged); err != nil {
@@ -177,7 +184,7 @@ func (e *Engine) Close() error {
 	if e.sessions != nil {
 		e.sessions.Close()
 	}
-	return errors.Join(e.self.Close(), e.marks.Close())
+	return errors.Join(e.self.Close(), e.marks.Close(), e.lines.marks.Close())
 }
 
 // lock returns the record of a network, locked. It is made where there is none.

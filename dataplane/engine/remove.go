@@ -43,7 +43,7 @@ func (e *Engine) remove(ctx context.Context, n *network) error {
 	// What it held is not known any more, whatever happens.
 	n.release()
 	n.wanted.Store(nil)
-	if err := e.shaper.Withdraw(n.id); err != nil {
+	if err := errors.Join(e.shaper.Withdraw(n.id), e.withdrawLine(ctx, n.id)); err != nil {
 		return err
 	}
 	ns, err := netns.Open(name)

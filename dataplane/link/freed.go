@@ -36,6 +36,8 @@ func (s *State) asks(a *dataplane.Attachment) []string {
 		return []string{deviceOf(a.Device, "")}
 	case dataplane.AttachVXLAN:
 		return []string{vniOf(int(a.VNI), int(a.Port)), deviceOf(a.Device, "")}
+	case dataplane.AttachMacvlan:
+		return []string{deviceOf(a.Device, "")}
 	case dataplane.AttachVLAN:
 		all := []string{deviceOf(a.Device, "")}
 		if under := s.underlay[a.Device]; under != nil {

@@ -94,7 +94,7 @@ func (l *Links) Read(ctx context.Context, n *dataplane.Network) (*State, error) 
 		}
 	}
 	for i := range n.Switches {
-		if a := &n.Switches[i].Attachment; a.Kind == dataplane.AttachVLAN || a.Kind == dataplane.AttachVXLAN {
+		if a := &n.Switches[i].Attachment; a.Kind == dataplane.AttachVLAN || a.Kind == dataplane.AttachVXLAN || a.Kind == dataplane.AttachMacvlan {
 			if s.underlay[a.Device], err = find(l.self, a.Device); err != nil {
 				return nil, err
 			}

@@ -22,9 +22,9 @@ func (l *Links) planSwitch(p *Plan, s *State, n *dataplane.Network, sw *dataplan
 	have := s.Links[name]
 	a := &sw.Attachment
 	var mac net.HardwareAddr
-	if a.Kind == dataplane.AttachBridge {
+	if a.Kind == dataplane.AttachBridge || a.Kind == dataplane.AttachMacvlan {
 		// A bridge without an address of its own takes that of a port, and
-		// changes it as ports come and go.
+		// changes it as ports come and go; a macvlan's is drawn anew each time.
 		mac = MAC(n.ID, sw.ID)
 	}
 	alias := switchAlias(sw.ID)
@@ -70,6 +70,8 @@ func (l *Links) isSwitch(s *State, have *Link, sw *dataplane.Switch) bool {
 	switch k := have.kernel.(type) {
 	case *netlink.Vlan:
 		return under != nil && k.VlanId == int(a.VLAN) && have.Parent == under.Index
+	case *netlink.Macvlan:
+		return under != nil && have.Parent == under.Index && k.Mode == netlink.MACVLAN_MODE_PRIVATE
 	case *netlink.Vxlan:
 		port := int(a.Port)
 		if port == 0 {
@@ -105,7 +107,7 @@ func (l *Links) makeSwitch(s *State, sw *dataplane.Switch, alias string, mac net
 			return nil
 		}
 		return l.onLink(sw.Link(), func(k netlink.Link) error { return l.ns.Netlink().LinkSetMTU(k, a.MTU) })(nil)
-	case dataplane.AttachVLAN, dataplane.AttachVXLAN:
+	case dataplane.AttachVLAN, dataplane.AttachVXLAN, dataplane.AttachMacvlan:
 		// It may have come back only now.
 		under, err := find(l.self, a.Device)
 		if err != nil {
@@ -116,8 +118,8 @@ func (l *Links) makeSwitch(s *State, sw *dataplane.Switch, alias string, mac net
 		}
 		return l.makeOn(under, attrs, a, alias)
 	}
-	return fmt.Errorf("attachment kind %q is not known; it must be %s, %s, %s or %s", a.Kind,
-		dataplane.AttachBridge, dataplane.AttachDevice, dataplane.AttachVLAN, dataplane.AttachVXLAN)
+	return fmt.Errorf("attachment kind %q is not known; it must be %s, %s, %s, %s or %s", a.Kind,
+		dataplane.AttachBridge, dataplane.AttachDevice, dataplane.AttachVLAN, dataplane.AttachVXLAN, dataplane.AttachMacvlan)
 }
 
 // makeBridge makes a bridge without spanning tree: hosts are plugged into it,
@@ -148,6 +150,13 @@ func (l *Links) makeOn(under *Link, attrs netlink.LinkAttrs, a *dataplane.Attach
 		err = l.self.Netlink().LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: int(a.VLAN), VlanProtocol: netlink.VLAN_PROTOCOL_8021Q})
 		if errors.Is(err, unix.EOPNOTSUPP) {
 			return fmt.Errorf("this kernel has no 802.1Q links (CONFIG_VLAN_8021Q, module 8021q); load the module, or attach the VSwitch by a bridge, device or VXLAN: %w", err)
+		}
+	case dataplane.AttachMacvlan:
+		// Nothing else is on the device but VLANs, with which it has nothing to do.
+		attrs.ParentIndex = under.Index
+		err = l.self.Netlink().LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_PRIVATE})
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			return fmt.Errorf("this kernel has no macvlan links (CONFIG_MACVLAN, module macvlan); load the module: %w", err)
 		}
 	case dataplane.AttachVXLAN:
 		vxlan := &netlink.Vxlan{LinkAttrs: attrs, VxlanId: int(a.VNI), VtepDevIndex: under.Index, Learning: true, Port: int(a.Port)}
