@@ -29,7 +29,7 @@ type checker struct {
 func (k *checker) check() error {
 	for _, step := range []func() error{
 		k.machine, k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
-		k.regions, k.quotas, k.public, k.vswitches, k.devices, k.timeouts, k.nat, k.bandwidth, k.routerInterfaces, k.metrics, k.auditLog,
+		k.regions, k.quotas, k.public, k.vswitches, k.accessPoints, k.devices, k.timeouts, k.nat, k.bandwidth, k.routerInterfaces, k.metrics, k.auditLog,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -405,7 +405,8 @@ func (k *checker) mtu(field string, mtu int) error {
 }
 
 // devices makes sure that a device that is handed over is handed over once,
-// and is nobody's parent: once moved, it is gone for everyone else.
+// and is nobody's parent: once moved, it is gone for everyone else. A line's device is its
+// own: what is held at it would hold for others, and its VLANs are the border routers'.
 func (k *checker) devices() error {
 	type use struct {
 		field, namespace, device string
@@ -420,12 +421,17 @@ func (k *checker) devices() error {
 			uses = append(uses, use{fmt.Sprintf("vswitches[%d].device", i), "", v.Device, v.Mode == string(dataplane.AttachDevice)})
 		}
 	}
+	for i, a := range k.doc.AccessPoints {
+		for j, p := range a.Ports {
+			uses = append(uses, use{fmt.Sprintf("access_points[%d].ports[%d].device", i, j), "", p.Device, true})
+		}
+	}
 	for i, u := range uses {
 		j := slices.IndexFunc(uses[:i], func(o use) bool {
 			return o.device == u.device && o.namespace == u.namespace && (o.exclusive || u.exclusive)
 		})
 		if j >= 0 {
-			return k.errorf(u.field, "%s is used by %s already; a device in mode device serves one network alone", u.device, uses[j].field)
+			return k.errorf(u.field, "%s is used by %s already; a device in mode device serves one network alone, and a port's device one line", u.device, uses[j].field)
 		}
 	}
 	return nil

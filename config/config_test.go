@@ -131,11 +131,14 @@ regions: [{id: r1, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]
 quotas: {vpcs: 1, router_interfaces: 24, router_interfaces_per_router: 25, secondary_cidrs: 20, route_tables: 21, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6, elastic_ips_per_package: 61, common_bandwidth_packages: 62, addresses_per_bandwidth_package: 63, bandwidth_packages_per_gateway: 64,
   nat_gateways_per_vpc: 66, forward_entries: 7, forward_entry_ports: 77, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10, ha_vips: 67, instances_per_ha_vip: 68,
   customer_gateways: 12, vpn_connections_per_gateway: 13, vpn_routes_per_gateway: 14, vpn_policy_routes_per_gateway: 15, tags: 16, ssl_vpn_servers_per_gateway: 67, ssl_vpn_certificates_per_server: 68,
+  physical_connections_per_access_point: 69, physical_connections_not_enabled: 70, border_routers_per_physical_connection: 71, border_routers: 72,
   ram_users: 17, ram_policies: 18, ram_access_keys_per_user: 19, ram_policies_per_user: 22, ram_policy_versions: 23}
 accounts: {a1: {quotas: {vpcs: 11}}, a2: {}}
 public:
   - {name: one, mode: bridge, device: b0, namespace: outer, create: true, address: 192.0.2.1, prefix: 192.0.2.0/24, mtu: 1400, pool: [192.0.2.7], regions: [r1]}
   - {name: two, mode: macvlan, device: eth0, prefix: 198.51.100.0/31, pool: [198.51.100.0/31], regions: [r2]}
+access_points:
+  - {id: ap-1, region: r1, name: East, description: d, location: hall 1, host_operator: Telehouse, use: hot, ports: [{number: "7", device: eth7, location: rack 3}, eth8]}
 vswitches:
   - {vswitch: web, cidr: 10.0.0.0/24, mode: bridge, mtu: 9000}
   - {account: a1, vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
@@ -169,6 +172,7 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 	quotas := settings.Quotas{"vpcs": 1, "router_interfaces": 24, "router_interfaces_per_router": 25, "secondary_cidrs": 20, "route_tables": 21, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6, "elastic_ips_per_package": 61, "common_bandwidth_packages": 62, "addresses_per_bandwidth_package": 63, "bandwidth_packages_per_gateway": 64,
 		"nat_gateways_per_vpc": 66, "forward_entries": 7, "forward_entry_ports": 77, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10, "ha_vips": 67, "instances_per_ha_vip": 68,
 		"customer_gateways": 12, "vpn_connections_per_gateway": 13, "vpn_routes_per_gateway": 14, "vpn_policy_routes_per_gateway": 15, "tags": 16, "ssl_vpn_servers_per_gateway": 67, "ssl_vpn_certificates_per_server": 68,
+		"physical_connections_per_access_point": 69, "physical_connections_not_enabled": 70, "border_routers_per_physical_connection": 71, "border_routers": 72,
 		"ram_users": 17, "ram_policies": 18, "ram_access_keys_per_user": 19, "ram_policies_per_user": 22, "ram_policy_versions": 23}
 	if !maps.Equal(c.Settings.Quotas, quotas) {
 		t.Errorf("quotas: %+v", c.Settings.Quotas)
@@ -187,6 +191,11 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 	}
 	if p, _ := c.Settings.PublicNetworkOf("r2"); p.Name != "two" || p.Uplink.Gateway.IsValid() {
 		t.Errorf("public network of r2: %+v", p)
+	}
+	wantPoints := []settings.AccessPoint{{ID: "ap-1", Region: "r1", Name: "East", Description: "d", Location: "hall 1", HostOperator: "Telehouse", Use: settings.AccessPointHot,
+		Ports: []settings.Port{{Number: "7", Device: "eth7", Location: "rack 3"}, {Number: "eth8", Device: "eth8", Location: "hall 1"}}}}
+	if diff := cmp.Diff(wantPoints, c.Settings.AccessPoints); diff != "" {
+		t.Error(diff)
 	}
 	wantTimeouts := dataplane.Timeouts{UDP: 2 * time.Minute, TCPEstablished: 3 * time.Hour, TCPTransitory: 5 * time.Minute, ICMP: 90 * time.Second, TCPReset: 4 * time.Minute}
 	if c.Settings.Timeouts != wantTimeouts {

@@ -38,6 +38,7 @@ type document struct {
 	Accounts          map[string]account `yaml:"accounts"`
 	Public            []publicDoc        `yaml:"public"`
 	VSwitches         []vswitchDoc       `yaml:"vswitches"`
+	AccessPoints      []accessPointDoc   `yaml:"access_points"`
 	PortSecurity      string             `yaml:"port_security"`
 	NAT               natDoc             `yaml:"nat"`
 	Bandwidth         bandwidthDoc       `yaml:"bandwidth"`
@@ -149,6 +150,29 @@ type vswitchDoc struct {
 	MTU     int          `yaml:"mtu"`
 
 	MovesAddresses bool `yaml:"moves_addresses"`
+}
+
+type accessPointDoc struct {
+	ID           string    `yaml:"id"`
+	Region       string    `yaml:"region"`
+	Name         string    `yaml:"name"`
+	Description  string    `yaml:"description"`
+	Location     string    `yaml:"location"`
+	HostOperator string    `yaml:"host_operator"`
+	Use          string    `yaml:"use"`
+	Ports        []portDoc `yaml:"ports"`
+}
+
+type portDoc struct {
+	Number   string `yaml:"number"`
+	Device   string `yaml:"device"`
+	Location string `yaml:"location"`
+}
+
+// UnmarshalText reads the short form of a port: its device, whose name is the number, too.
+func (p *portDoc) UnmarshalText(text []byte) error {
+	p.Number, p.Device = string(text), string(text)
+	return nil
 }
 
 type natDoc struct {

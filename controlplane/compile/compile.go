@@ -81,6 +81,9 @@ func (j *job) made(of resource.Networked) ([]part, error) {
 	case *resource.VPC:
 		j.vpc = of
 		return parts, nil
+	case *resource.VirtualBorderRouter:
+		j.border = of
+		return borderParts, nil
 	}
 	return nil, fmt.Errorf("nobody knows what the network of a %s is made of", of.Kind())
 }

@@ -41,8 +41,9 @@ var publicKinds = []resource.Kind{resource.KindVPC, resource.KindNATGateway, res
 type job struct {
 	*Compiler
 	v       *state.View
-	vpc     *resource.VPC // whose network it is
-	old     compiled      // of the view before; without a Network everything is made anew
+	vpc     *resource.VPC                 // whose network it is; else
+	border  *resource.VirtualBorderRouter // whose it is
+	old     compiled                      // of the view before; without a Network everything is made anew
 	dirty   dirty
 	network *dataplane.Network
 	read    *public

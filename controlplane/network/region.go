@@ -5,17 +5,6 @@ import (
 	"sluice/controlplane/settings"
 )
 
-// AccessPoint is a place where a physical connection may end.
-type AccessPoint struct {
-	ID             string
-	Status         string // Recommended, Hot or Full
-	Name           string
-	Description    string
-	AttachedRegion string
-	Location       string
-	HostOperator   string
-}
-
 // Regions returns the configured regions (DescribeRegions).
 func (s *Service) Regions() []settings.Region { return s.settings.Regions }
 
@@ -25,10 +14,18 @@ func (s *Service) Zones(region string) ([]settings.Zone, error) {
 	return r.Zones, err
 }
 
-// AccessPoints returns the access points of a region (DescribeAccessPoints):
-// none, since physical connections end in machine rooms, and this is a machine.
-func (s *Service) AccessPoints(region string) ([]AccessPoint, error) {
-	return nil, s.settings.CheckRegion(region)
+// AccessPoints returns the access points of a region, in the order of the configuration
+// (DescribeAccessPoints). Reason: RegionNotFound.
+func (s *Service) AccessPoints(region string) (list []settings.AccessPoint, err error) {
+	if err := s.settings.CheckRegion(region); err != nil {
+		return nil, err
+	}
+	for _, a := range s.settings.AccessPoints {
+		if a.Region == region {
+			list = append(list, a)
+		}
+	}
+	return list, nil
 }
 
 func (s *Service) region(id string) (settings.Region, error) {

@@ -39,7 +39,14 @@ type CreatedRouteEntry struct {
 // RouteInTransition.
 func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in NewRouteEntry) (made CreatedRouteEntry, err error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (CreatedRouteEntry, error) {
-		vpc, err := vpcOfTable(tx.View, c, in.Table)
+		t, err := lookup.Own(c, tx.RouteTables, in.Table)
+		if err != nil {
+			return made, err
+		}
+		if t.BorderRouter != "" {
+			return s.createBorderRoute(tx, c, t, in)
+		}
+		vpc, err := lookup.Own(c, tx.VPCs, t.VPC)
 		if err != nil {
 			return made, err
 		}
@@ -109,20 +116,22 @@ func (s *Service) DeleteRouteEntry(ctx context.Context, c identity.Caller, in Ol
 		if err := in.matches(e); err != nil {
 			return err
 		}
-		if err := s.routesReady(tx.View, vpc.ID); err != nil {
-			return err
+		if vpc == nil {
+			err = s.borderRoutesReady(tx.View, e.BorderRouter)
+		} else if err = s.routesReady(tx.View, vpc.ID); err == nil {
+			err = s.vswitchesReady(tx.View, vpc.ID)
 		}
-		if err := s.vswitchesReady(tx.View, vpc.ID); err != nil {
+		if err != nil {
 			return err
 		}
 		tx.Delete(e)
-		tx.Done("route entry deleted", "vpc", vpc.ID, "table", e.Table, "destination", e.Destination)
+		tx.Done("route entry deleted", "network", e.Network(), "table", e.Table, "destination", e.Destination)
 		return nil
 	})
 }
 
 // customEntry returns the caller's custom entry of that id, or where there is none that of
-// a table for a destination, and its VPC. Reasons: RouteTableNotFound, RouteSystem,
+// a table for a destination, and its VPC, nil of a border router's. Reasons: RouteTableNotFound, RouteSystem,
 // RouteEntryNotFound.
 func (s *Service) customEntry(v *state.View, c identity.Caller, id, table string, destination netip.Prefix) (*resource.RouteEntry, *resource.VPC, error) {
 	if id != "" {
@@ -132,11 +141,21 @@ func (s *Service) customEntry(v *state.View, c identity.Caller, id, table string
 		}
 		table, destination = e.Table, e.Destination
 	}
-	vpc, err := vpcOfTable(v, c, table)
+	t, err := lookup.Own(c, v.RouteTables, table)
 	if err != nil {
 		return nil, nil, err
 	}
 	e, ok := v.RouteEntries.Get(resource.RouteEntryID(table, destination))
+	if t.BorderRouter != "" {
+		if !ok {
+			return nil, nil, fault.New(fault.RouteEntryNotFound, "route table %s has no entry for %s", table, destination)
+		}
+		return e, nil, nil
+	}
+	vpc, err := lookup.Own(c, v.VPCs, t.VPC)
+	if err != nil {
+		return nil, nil, err
+	}
 	if ok && e.System || !ok && isDerived(v, vpc, table, destination) {
 		return nil, nil, fault.New(fault.RouteSystem, "the entry for %s is a system entry", destination)
 	}
@@ -187,6 +206,9 @@ func (s *Service) ModifyRouteEntry(ctx context.Context, c identity.Caller, in Ro
 		}
 		e := old.Clone().(*resource.RouteEntry)
 		in.Naming.Apply(&e.Name, &e.Description, "")
+		if vpc == nil {
+			return s.modifyBorderRoute(tx, old, e, in)
+		}
 		if in.NextHopID != "" {
 			if e.NextHops, err = nextHops(tx.View, vpc, NewRouteEntry{NextHopType: in.NextHopType, NextHopID: in.NextHopID}); err != nil {
 				return err
@@ -209,13 +231,4 @@ func (s *Service) ModifyRouteEntry(ctx context.Context, c identity.Caller, in Ro
 		tx.Done("route entry changed", "vpc", vpc.ID, "table", e.Table, "destination", e.Destination)
 		return nil
 	})
-}
-
-// vpcOfTable returns the VPC of one of the caller's route tables.
-func vpcOfTable(v *state.View, c identity.Caller, table string) (*resource.VPC, error) {
-	t, err := lookup.Own(c, v.RouteTables, table)
-	if err != nil {
-		return nil, err
-	}
-	return lookup.Own(c, v.VPCs, t.VPC)
 }

@@ -21,7 +21,7 @@ type RouteTableFilter struct {
 	Routers  state.OneOf[string] // ids of VRouters or of VBRs
 	Names    state.OneOf[string]
 	Custom   state.OneOf[bool]
-	VBR      bool // only the tables of VBRs, of which there are none
+	VBR      state.OneOf[bool] // whether it is a border router's
 	state.Labelled
 }
 
@@ -56,13 +56,10 @@ func (s *Service) RouteTables(c identity.Caller, f RouteTableFilter, p state.Pag
 			return state.Listing[RouteTable]{}, err
 		}
 	}
-	if f.VBR {
-		return state.Listing[RouteTable]{}, nil
-	}
 	v := s.db.View()
 	item := func(t *resource.RouteTable) RouteTable { return s.routeTable(v, t) }
 	keep := state.Filed(v, f.Labelled, func(t *resource.RouteTable) bool {
-		return state.Owned(t, c.Account, f.Region) && f.IDs.Allows(t.ID) && f.VPCs.Allows(t.VPC) && f.VRouters.Allows(t.VRouter) && f.Routers.Allows(t.VRouter) &&
+		return f.VBR.Allows(t.BorderRouter != "") && state.Owned(t, c.Account, f.Region) && f.IDs.Allows(t.ID) && f.VPCs.Allows(t.VPC) && f.VRouters.Allows(t.VRouter) && f.Routers.Allows(t.Router()) &&
 			f.Names.Allows(t.Name) && f.Custom.Allows(t.Custom)
 	})
 	switch {
@@ -72,7 +69,7 @@ func (s *Service) RouteTables(c identity.Caller, f RouteTableFilter, p state.Pag
 		return state.Select(v.RouteTables.ByAny(state.ByVPC, f.VPCs...), p, keep, item), nil
 	case len(f.VRouters) > 0:
 		return state.Select(v.RouteTables.ByAny(state.ByVPC, vpcsOf(v, f.VRouters)...), p, keep, item), nil
-	case len(f.Routers) > 0:
+	case len(f.Routers) > 0 && len(vpcsOf(v, f.Routers)) == len(f.Routers):
 		return state.Select(v.RouteTables.ByAny(state.ByVPC, vpcsOf(v, f.Routers)...), p, keep, item), nil
 	}
 	return state.Select(v.RouteTables.By(state.ByAccount, c.Account), p, keep, item), nil
@@ -91,6 +88,9 @@ func vpcsOf(v *state.View, routers []string) []string {
 
 func (s *Service) routeTable(v *state.View, t *resource.RouteTable) RouteTable {
 	out := RouteTable{RouteTable: t, Phase: resource.Ready, Entries: s.entries(v, t)}
+	if t.BorderRouter != "" {
+		return out
+	}
 	for x := range v.VSwitches.By(state.ByVPC, t.VPC).All() {
 		if x.RouteTable != t.ID && (x.RouteTable != "" || t.Custom) {
 			continue
@@ -116,7 +116,15 @@ func (s *Service) entries(v *state.View, t *resource.RouteTable) []RouteEntry {
 	for e := range v.RouteEntries.By(state.ByTable, t.ID).All() {
 		list = append(list, RouteEntry{
 			ID: resource.EntryID(t.ID, e.Destination, e.Created), Table: t.ID, Destination: e.Destination, System: e.System,
-			Name: e.Name, Description: e.Description, NextHops: e.NextHops, Nowhere: s.nowhere(v, e), Phase: s.phase(&e.Meta, t.VPC)})
+			Name: e.Name, Description: e.Description, NextHops: e.NextHops, Nowhere: s.nowhere(v, e), Phase: s.phase(&e.Meta, e.Network())})
+	}
+	if b, ok := v.BorderRouters.Get(t.BorderRouter); ok {
+		if b.Confirmed() {
+			list = append(list, RouteEntry{
+				ID: resource.EntryID(t.ID, b.Subnet, b.Created), Table: t.ID, Destination: b.Subnet, System: true,
+				NextHops: []resource.NextHop{{Type: resource.NextHopLine, ID: b.LineInterface}}, Phase: s.phase(&b.Meta, b.ID)})
+		}
+		return list
 	}
 	published := make(map[netip.Prefix]bool)
 	if !t.Custom {

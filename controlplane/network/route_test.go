@@ -247,8 +247,8 @@ func TestRouteTables(t *testing.T) {
 		{"none", network.RouteTableFilter{IDs: []string{"vtb-none"}}, 1, 0, nil},
 		{"another account's", network.RouteTableFilter{IDs: []string{theirs.RouteTable}}, 1, 0, nil},
 		{"another account's router's", network.RouteTableFilter{Routers: []string{theirs.VRouter}}, 1, 0, nil},
-		{"of VBRs", network.RouteTableFilter{VBR: true}, 1, 0, nil},
-		{"of VBRs, one", network.RouteTableFilter{VBR: true, IDs: []string{s.table}}, 1, 0, nil},
+		{"of VBRs", network.RouteTableFilter{VBR: state.OneOf[bool]{true}}, 1, 0, nil},
+		{"of VBRs, one", network.RouteTableFilter{VBR: state.OneOf[bool]{true}, IDs: []string{s.table}}, 1, 0, nil},
 	} {
 		l := s.tables(t, c.filter, page(c.number, 1))
 		var got []string

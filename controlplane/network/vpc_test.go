@@ -342,7 +342,7 @@ func TestRegions(t *testing.T) {
 	_, err = p.Network.Zones("cn-nowhere")
 	planetest.Refused(t, err, fault.RegionNotFound)
 	points, err := p.Network.AccessPoints(planetest.Region)
-	if err != nil || len(points) != 0 {
+	if err != nil || len(points) != 2 || points[0].ID != planetest.AccessPoint {
 		t.Errorf("%+v, %v", points, err)
 	}
 	_, err = p.Network.AccessPoints("cn-nowhere")

@@ -23,6 +23,7 @@ import (
 	"sluice/controlplane/havip"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/inventory"
+	"sluice/controlplane/leasedline"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
 	"sluice/controlplane/ram"
@@ -47,10 +48,17 @@ const (
 	Zoneless   = "cn-empty"    // a region without zones
 	Unserved   = "cn-unserved" // a region without a public network
 	UnservedZn = "cn-unserved-a"
+
+	AccessPoint = "ap-east" // of Region, with ports 1 to 3
+	FullPoint   = "ap-west" // likewise, and takes no lines
+	PointThere  = "ap-far"  // of Elsewhere
 )
 
 // Now is the clock.
 var Now = time.Date(2026, 11, 23, 12, 30, 15, 0, time.UTC)
+
+// errNoVLANs is what a dataplane without 802.1Q lacks.
+var errNoVLANs = errors.New("this kernel has no 802.1Q links")
 
 // Callers of two accounts.
 var (
@@ -74,6 +82,7 @@ type Plane struct {
 	file      string
 	sealer    *seal.Sealer
 	mode      atomic.Int32
+	ahead     atomic.Int64 // of Now, in ns
 	Settings  *settings.Settings
 	DB        *state.DB
 	Network   *network.Service
@@ -89,6 +98,8 @@ type Plane struct {
 	RAM       *ram.Service
 	Tunnels   Tunnels
 	Holders   Holders
+	Lines     *leasedline.Service
+	Devices   Devices
 	log       logged
 	close     func()
 }
@@ -148,6 +159,12 @@ func Settings() *settings.Settings {
 				{First: netip.MustParseAddr("203.0.113.40"), Last: netip.MustParseAddr("203.0.113.49")},
 			},
 		}},
+		AccessPoints: []settings.AccessPoint{
+			{ID: AccessPoint, Region: Region, Name: "East gate", Location: "hall 1", HostOperator: "Telehouse", Use: settings.AccessPointRecommended,
+				Ports: []settings.Port{{Number: "1", Device: "eth1", Location: "rack 1"}, {Number: "2", Device: "eth2", Location: "rack 1"}, {Number: "3", Device: "eth3", Location: "rack 2"}}},
+			{ID: FullPoint, Region: Region, Name: "West gate", Use: settings.AccessPointFull},
+			{ID: PointThere, Region: Elsewhere, Name: "Far gate", Use: settings.AccessPointHot, Ports: []settings.Port{{Number: "1", Device: "eth9"}}},
+		},
 		Quotas:   state.DefaultQuotas(),
 		Timeouts: dataplane.DefaultTimeouts(),
 		ByUse:    dataplane.Limits{Connections: 500_000, NewPerSecond: 20_000},
@@ -177,7 +194,7 @@ func (p *Plane) open() {
 
 // Rewire makes the services anew, for a change of the settings.
 func (p *Plane) Rewire() {
-	now := func() time.Time { return Now }
+	now := func() time.Time { return Now.Add(time.Duration(p.ahead.Load())) }
 	log := slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p.Network = network.New(p.DB, p.Settings, now, log)
 	p.EIP = eip.New(p.DB, p.Settings, now, rand.Reader, log)
@@ -185,6 +202,7 @@ func (p *Plane) Rewire() {
 	p.Inventory = inventory.New(p.DB, p.Settings, now, log)
 	p.HaVip = havip.New(p.DB, p.Settings, &p.Holders, now, log)
 	p.NAT = nat.New(p.DB, p.Settings, now, rand.Reader, log)
+	p.Lines = leasedline.New(p.DB, p.Settings, &p.Devices, now, log)
 	p.Tags = tags.New(p.DB, p.Settings, now, log)
 	p.Links = routerinterface.New(p.DB, p.Settings, now, log)
 	keys, err := identity.Open(p.DB, p.sealer, rand.Reader, now)

@@ -14,6 +14,7 @@ import (
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/identity"
+	"sluice/controlplane/leasedline"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
 	"sluice/controlplane/planetest"
@@ -69,7 +70,8 @@ func TestQueries(t *testing.T) {
 		map[string]func(network.RouteTable) any{
 			"IDs":      func(x network.RouteTable) any { return x.ID },
 			"VRouters": func(x network.RouteTable) any { return x.VRouter },
-			"Routers":  func(x network.RouteTable) any { return x.VRouter },
+			"Routers":  func(x network.RouteTable) any { return x.Router() },
+			"VBR":      func(x network.RouteTable) any { return x.BorderRouter != "" },
 			"VPCs":     func(x network.RouteTable) any { return x.VPC },
 			"Names":    func(x network.RouteTable) any { return x.Name },
 			"Custom":   func(x network.RouteTable) any { return x.Custom },
@@ -91,6 +93,31 @@ func TestQueries(t *testing.T) {
 			"OppositeAccounts":   func(x routerinterface.Status) any { return x.Opposite.Account },
 			"States":             func(x routerinterface.Status) any { return x.State },
 			"Names":              func(x routerinterface.Status) any { return x.Name },
+		})
+	check(t, "Lines.Lines", leasedline.LineFilter{Region: planetest.Region}, 9,
+		func(f leasedline.LineFilter, p state.Page) (state.Listing[leasedline.Line], error) {
+			return w.Lines.Lines(alice, f, p)
+		},
+		func(l leasedline.Line) string { return l.ID },
+		map[string]func(leasedline.Line) any{
+			"IDs":          func(l leasedline.Line) any { return l.ID },
+			"AccessPoints": func(l leasedline.Line) any { return l.AccessPoint },
+			"Carriers":     func(l leasedline.Line) any { return l.Carrier },
+			"Bandwidths":   func(l leasedline.Line) any { return l.Bandwidth },
+			"States":       func(l leasedline.Line) any { return l.Shown },
+			"Names":        func(l leasedline.Line) any { return l.Name },
+		})
+	check(t, "Lines.BorderRouters", leasedline.BorderRouterFilter{Region: planetest.Region}, 9,
+		func(f leasedline.BorderRouterFilter, p state.Page) (state.Listing[leasedline.BorderRouter], error) {
+			return w.Lines.BorderRouters(alice, f, p)
+		},
+		func(b leasedline.BorderRouter) string { return b.ID },
+		map[string]func(leasedline.BorderRouter) any{
+			"IDs":          func(b leasedline.BorderRouter) any { return b.ID },
+			"Lines":        func(b leasedline.BorderRouter) any { return b.VirtualBorderRouter.Line },
+			"AccessPoints": func(b leasedline.BorderRouter) any { return b.AccessPoint },
+			"States":       func(b leasedline.BorderRouter) any { return b.Shown },
+			"Names":        func(b leasedline.BorderRouter) any { return b.Name },
 		})
 	check(t, "EIP.List", eip.Filter{Region: planetest.Region}, 12,
 		func(f eip.Filter, p state.Page) (state.Listing[eip.ElasticIP], error) { return w.EIP.List(alice, f, p) },
@@ -272,25 +299,29 @@ func TestQueries(t *testing.T) {
 
 // otherwise are the listings that are no queries of this form.
 var otherwise = map[string]string{
-	"Network.Regions":      "it shows the settings, all of them",
-	"Network.Zones":        "it shows the settings, all of them",
-	"Network.AccessPoints": "there are none",
-	"Inventory.List":       "the operator's: it has no pages",
-	"VPN.Tunnels":          "the operator's: it has no pages",
-	"VPN.SSLEnds":          "the operator's: it has no pages",
-	"VPN.SSLServerLog":     "lines of a log, not resources: see TestSSLServerLog of package vpn",
-	"VPN.ClientConfig":     "the bytes of a file",
-	"Network.RouteEntries": "its pages follow one another by tokens, see TestRouteEntryPages of package network",
-	"Tags.Of":              "the tags of one resource",
-	"Tags.List":            "its pages follow one another by tokens, see TestTagPages of package tags",
-	"Keys.Accounts":        "the operator's: it has no pages",
-	"Keys.Keys":            "the operator's: it has no pages",
-	"RAM.Grants":           "of RAM, whose listings have markers of their own at the edge",
-	"RAM.Having":           "of RAM, whose listings have markers of their own at the edge",
-	"RAM.Keys":             "of RAM, whose listings have markers of their own at the edge",
-	"RAM.Policies":         "of RAM, whose listings have markers of their own at the edge",
-	"RAM.PoliciesOf":       "of RAM, whose listings have markers of their own at the edge",
-	"RAM.Users":            "of RAM, whose listings have markers of their own at the edge",
+	"Network.Regions":       "it shows the settings, all of them",
+	"Network.Zones":         "it shows the settings, all of them",
+	"Network.AccessPoints":  "it shows the settings, all of them",
+	"Lines.All":             "the operator's: it has no pages",
+	"Lines.OnLine":          "the operator's: it has no pages",
+	"Lines.Ports":           "the operator's: it has no pages",
+	"Lines.BorderRoutersOf": "its only condition is the line",
+	"Inventory.List":        "the operator's: it has no pages",
+	"VPN.Tunnels":           "the operator's: it has no pages",
+	"VPN.SSLEnds":           "the operator's: it has no pages",
+	"VPN.SSLServerLog":      "lines of a log, not resources: see TestSSLServerLog of package vpn",
+	"VPN.ClientConfig":      "the bytes of a file",
+	"Network.RouteEntries":  "its pages follow one another by tokens, see TestRouteEntryPages of package network",
+	"Tags.Of":               "the tags of one resource",
+	"Tags.List":             "its pages follow one another by tokens, see TestTagPages of package tags",
+	"Keys.Accounts":         "the operator's: it has no pages",
+	"Keys.Keys":             "the operator's: it has no pages",
+	"RAM.Grants":            "of RAM, whose listings have markers of their own at the edge",
+	"RAM.Having":            "of RAM, whose listings have markers of their own at the edge",
+	"RAM.Keys":              "of RAM, whose listings have markers of their own at the edge",
+	"RAM.Policies":          "of RAM, whose listings have markers of their own at the edge",
+	"RAM.PoliciesOf":        "of RAM, whose listings have markers of their own at the edge",
+	"RAM.Users":             "of RAM, whose listings have markers of their own at the edge",
 }
 
 // filed returns what a resource is filed under: its group and its tags.
@@ -464,6 +495,13 @@ func newListings(t *testing.T) *planetest.Plane {
 	theirs := w.VPC(planetest.Bob, "10.0.0.0/8").VPC
 	w.VSwitch(planetest.Bob, theirs, "10.1.0.0/16")
 	w.VSwitch(planetest.Alice, w.VPCIn(planetest.Alice, planetest.Elsewhere, "10.0.0.0/8").VPC, "10.1.0.0/16")
+	for i := range 9 {
+		id := fmt.Sprintf("pc-%d", i)
+		put(&resource.PhysicalConnection{Meta: meta(planetest.Alice, id), AccessPoint: []string{planetest.AccessPoint, planetest.FullPoint}[i%2], Bandwidth: 100 * (1 + i%3),
+			State: []resource.LineState{resource.LineApplied, resource.LineEnabled, resource.LineCanceled}[i%3], Carrier: []resource.Carrier{resource.ChinaTelecom, resource.Equinix}[i%2], Name: fmt.Sprintf("name-%d", i%2)})
+		put(&resource.VirtualBorderRouter{Meta: meta(planetest.Alice, fmt.Sprintf("vbr-%d", i)), Line: fmt.Sprintf("pc-%d", i%3), LineOwner: planetest.Alice.Account, AccessPoint: []string{planetest.AccessPoint, planetest.FullPoint}[i%2],
+			State: []resource.BorderState{resource.BorderUnconfirmed, resource.BorderEnabled, resource.BorderTerminated}[i%3], VLAN: i, Name: fmt.Sprintf("name-%d", i%2)})
+	}
 	var tables []string
 	for i := range 3 {
 		made, err := w.Network.CreateRouteTable(context.Background(), planetest.Alice, network.NewRouteTable{Region: planetest.Region, VPC: vpcs[i%2], Name: fmt.Sprintf("name-%d", i%2)})

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
@@ -97,15 +98,19 @@ func (*VRouter) Network() string { return "" }
 func (r *VRouter) Clone() Resource { c := *r; return &c }
 
 // RouteTable is a route table of a VPC's router: the one that comes with the VPC, or a
-// custom one, which VSwitches are bound to.
+// custom one, which VSwitches are bound to; or the one of a border router.
 type RouteTable struct {
 	Meta
-	VPC         string `json:"vpc"`
-	VRouter     string `json:"vrouter"`
-	Name        string `json:"name,omitempty"`
-	Description string `json:"description,omitempty"`
-	Custom      bool   `json:"custom,omitempty"`
+	VPC          string `json:"vpc"`     // empty: a border router's
+	VRouter      string `json:"vrouter"` // likewise
+	BorderRouter string `json:"borderRouter,omitempty"`
+	Name         string `json:"name,omitempty"`
+	Description  string `json:"description,omitempty"`
+	Custom       bool   `json:"custom,omitempty"`
 }
+
+// Router returns the id of the router whose table it is.
+func (t *RouteTable) Router() string { return cmp.Or(t.VRouter, t.BorderRouter) }
 
 // Kind implements Resource.
 func (*RouteTable) Kind() Kind { return KindRouteTable }
@@ -127,6 +132,7 @@ const (
 	NextHopRouterInterface NextHopType = "router-interface"
 	NextHopVPNGateway      NextHopType = "vpn-gateway"
 	NextHopNATGateway      NextHopType = "nat-gateway" // of a NAT gateway's own route
+	NextHopLine            NextHopType = "line"        // of a border router: its interface to the line, by that the customer's device
 )
 
 // Kind returns the kind of resource that a next hop of that type is; empty for those that
@@ -157,14 +163,15 @@ type NextHop struct {
 // RouteEntry is a stored entry of a route table: a custom one, or the NAT
 // gateway's 0.0.0.0/0. Entries for VSwitches are derived, not stored.
 type RouteEntry struct {
-	Meta                     // ID is RouteEntryID(table, destination)
-	VPC         string       `json:"vpc"`
-	Table       string       `json:"table"`
-	Destination netip.Prefix `json:"destination"`
-	NextHops    []NextHop    `json:"nextHops"` // more than one: ECMP
-	System      bool         `json:"system,omitempty"`
-	Name        string       `json:"name,omitempty"`
-	Description string       `json:"description,omitempty"`
+	Meta                      // ID is RouteEntryID(table, destination)
+	VPC          string       `json:"vpc"` // empty: a border router's
+	BorderRouter string       `json:"borderRouter,omitempty"`
+	Table        string       `json:"table"`
+	Destination  netip.Prefix `json:"destination"`
+	NextHops     []NextHop    `json:"nextHops"` // more than one: ECMP
+	System       bool         `json:"system,omitempty"`
+	Name         string       `json:"name,omitempty"`
+	Description  string       `json:"description,omitempty"`
 }
 
 // RouteEntryID returns the id of the entry of a table for a destination.
@@ -189,7 +196,7 @@ func (e *RouteEntry) LeadsTo(t NextHopType) bool {
 func (*RouteEntry) Kind() Kind { return KindRouteEntry }
 
 // Network implements Resource.
-func (e *RouteEntry) Network() string { return e.VPC }
+func (e *RouteEntry) Network() string { return cmp.Or(e.VPC, e.BorderRouter) }
 
 // Clone implements Resource.
 func (e *RouteEntry) Clone() Resource {

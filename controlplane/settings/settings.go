@@ -14,20 +14,21 @@ import (
 
 // Settings is the part of the configuration that the control plane follows.
 type Settings struct {
-	Machine     string // name of this machine, which owns the networks that are made here
-	Regions     []Region
-	Public      []PublicNetwork
-	Attachments []Attachment
-	Quotas      Quotas            // for every account
-	Accounts    map[string]Quotas // account id → its own quotas, complete
-	Timeouts    dataplane.Timeouts
-	Bounds      dataplane.Bounds  // of sessions by DNAT entries and elastic IPs
-	Refusal     dataplane.Refusal // of connections beyond a specification's limits, or Bounds
-	Shortcut    bool              // see dataplane.Network
-	SourceCheck bool              // see dataplane.Network
-	HostShare   int               // percent; see dataplane.Network
-	ByUse       dataplane.Limits  // of a NAT gateway that is charged by what goes through it
-	Bandwidth   Bandwidth
+	Machine      string // name of this machine, which owns the networks that are made here
+	Regions      []Region
+	Public       []PublicNetwork
+	Attachments  []Attachment
+	AccessPoints []AccessPoint
+	Quotas       Quotas            // for every account
+	Accounts     map[string]Quotas // account id → its own quotas, complete
+	Timeouts     dataplane.Timeouts
+	Bounds       dataplane.Bounds  // of sessions by DNAT entries and elastic IPs
+	Refusal      dataplane.Refusal // of connections beyond a specification's limits, or Bounds
+	Shortcut     bool              // see dataplane.Network
+	SourceCheck  bool              // see dataplane.Network
+	HostShare    int               // percent; see dataplane.Network
+	ByUse        dataplane.Limits  // of a NAT gateway that is charged by what goes through it
+	Bandwidth    Bandwidth
 	// RouterInterfaces are the ids of the accounts that may make router interfaces; AllAccounts
 	// stands for all. Those that there are go on in any case.
 	RouterInterfaces []string
@@ -85,6 +86,76 @@ type PublicNetwork struct {
 	Regions []string // ids of the regions whose elastic IPs it provides; empty: all
 	Uplink  dataplane.Uplink
 	Pool    []Range // addresses to allocate from
+}
+
+// AccessPoint is a place where leased lines end: some ports of this machine.
+type AccessPoint struct {
+	ID           string
+	Region       string // id of the region that it serves
+	Name         string
+	Description  string
+	Location     string // where it is
+	HostOperator string // who runs the place
+	Use          AccessPointUse
+	Ports        []Port
+}
+
+// AccessPointUse says whether an access point takes new lines.
+type AccessPointUse string
+
+// How much an access point is used. A full one takes no more lines.
+const (
+	AccessPointRecommended AccessPointUse = "recommended"
+	AccessPointHot         AccessPointUse = "hot"
+	AccessPointFull        AccessPointUse = "full"
+)
+
+// Port is a port of an access point, which one line may have.
+type Port struct {
+	Number   string // by which it is known, unique in its access point
+	Device   string // network device (or bond) of the daemon's namespace
+	Location string // of the access device, down to the rack
+}
+
+// Port returns the port of that number.
+func (a *AccessPoint) Port(number string) (Port, bool) {
+	for _, p := range a.Ports {
+		if p.Number == number {
+			return p, true
+		}
+	}
+	return Port{}, false
+}
+
+// AccessPoint returns the access point of that id.
+func (s *Settings) AccessPoint(id string) (AccessPoint, bool) {
+	for _, a := range s.AccessPoints {
+		if a.ID == id {
+			return a, true
+		}
+	}
+	return AccessPoint{}, false
+}
+
+// LineDevices returns the devices behind all ports, in the order of the configuration.
+func (s *Settings) LineDevices() (list []string) {
+	for _, a := range s.AccessPoints {
+		for _, p := range a.Ports {
+			list = append(list, p.Device)
+		}
+	}
+	return list
+}
+
+// LineDevice returns the device behind a port of an access point; empty where the
+// configuration has none (any more).
+func (s *Settings) LineDevice(accessPoint, port string) string {
+	a, ok := s.AccessPoint(accessPoint)
+	if !ok {
+		return ""
+	}
+	p, _ := a.Port(port)
+	return p.Device
 }
 
 // Range is a run of addresses, both ends included.

@@ -90,7 +90,8 @@ var kinds = []registered{
 	Kind[*resource.RouteTable]{
 		Name: resource.KindRouteTable, Noun: "route table", Table: func(v *View) **Table[*resource.RouteTable] { return &v.RouteTables },
 		Indexes: []Index[*resource.RouteTable]{byAccount[*resource.RouteTable](),
-			one(ByVPC, func(t *resource.RouteTable) string { return t.VPC })},
+			one(ByVPC, func(t *resource.RouteTable) string { return t.VPC }),
+			one(ByBorderRouter, func(t *resource.RouteTable) string { return t.BorderRouter })},
 		NotFound: fault.RouteTableNotFound, Tags: true,
 		GroupOf: func(v *View, t *resource.RouteTable) resource.Resource { return found(v.VPCs.Get(t.VPC)) },
 		Quotas: []Quota[*resource.RouteTable]{
@@ -103,6 +104,7 @@ var kinds = []registered{
 		Refers: func(t *resource.RouteTable, to func(resource.Kind, string)) {
 			to(resource.KindVPC, t.VPC)
 			to(resource.KindVRouter, t.VRouter)
+			to(resource.KindBorderRouter, t.BorderRouter)
 		},
 	},
 	Kind[*resource.RouteEntry]{
@@ -110,6 +112,7 @@ var kinds = []registered{
 		Indexes: []Index[*resource.RouteEntry]{
 			one(ByTable, func(e *resource.RouteEntry) string { return e.Table }),
 			one(ByVPC, func(e *resource.RouteEntry) string { return e.VPC }),
+			one(ByBorderRouter, func(e *resource.RouteEntry) string { return e.BorderRouter }),
 			{ByNextHop, nextHopIDs},
 			one(ByEntryID, func(e *resource.RouteEntry) string { return resource.EntryID(e.Table, e.Destination, e.Created) })},
 		NotFound: fault.RouteEntryNotFound, InTransition: fault.RouteInTransition,
@@ -122,14 +125,18 @@ var kinds = []registered{
 			{Of: resource.KindVPC, Reason: fault.VPCHasRouteEntries, Index: ByVPC,
 				Keep: func(e *resource.RouteEntry, _ resource.Resource) bool { return !e.System }},
 			{Of: resource.KindRouteTable, Reason: fault.RouteTableHasEntries, Index: ByTable},
+			{Of: resource.KindBorderRouter, Reason: fault.BorderRouterHasRoutes, Index: ByBorderRouter},
 			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByNextHop},
 			{Of: resource.KindHaVip, Reason: fault.HaVipHasRouteEntries, Index: ByNextHop},
 			{Of: resource.KindRouterInterface, Reason: fault.RouterInterfaceHasRoutes, Index: ByNextHop}},
 		Refers: func(e *resource.RouteEntry, to func(resource.Kind, string)) {
 			to(resource.KindVPC, e.VPC)
+			to(resource.KindBorderRouter, e.BorderRouter)
 			to(resource.KindRouteTable, e.Table)
 			for _, h := range e.NextHops {
-				to(h.Type.Kind(), h.ID)
+				if h.Type != resource.NextHopLine { // of the border router itself
+					to(h.Type.Kind(), h.ID)
+				}
 			}
 		},
 	},
@@ -445,6 +452,50 @@ var kinds = []registered{
 		Refers: func(c *resource.SSLCertificate, to func(resource.Kind, string)) {
 			to(resource.KindVPC, c.VPC)
 			to(resource.KindSSLServer, c.Server)
+		},
+	},
+	Kind[*resource.PhysicalConnection]{
+		Name: resource.KindPhysicalConnection, Noun: "physical connection", Table: func(v *View) **Table[*resource.PhysicalConnection] { return &v.PhysicalConnections },
+		Indexes: []Index[*resource.PhysicalConnection]{byAccount[*resource.PhysicalConnection](), byRegion[*resource.PhysicalConnection](),
+			one(ByAccessPoint, func(l *resource.PhysicalConnection) string { return Key(l.Account, l.AccessPoint) }),
+			one(ByPort, portOf)},
+		NotFound: fault.LineNotFound,
+		Quotas: []Quota[*resource.PhysicalConnection]{
+			{Name: "physical_connections_per_access_point", Default: 20, Counts: "physical connections of an account at an access point", Reason: fault.QuotaLine, Index: ByAccessPoint}, // not documented
+			{Name: "physical_connections_not_enabled", Default: 5, Counts: "physical connections of an account that are not enabled yet", Reason: fault.QuotaLineNotEnabled, Index: ByAccount, // VPC API reference, CreatePhysicalConnection
+				Only: func(l *resource.PhysicalConnection) bool { return l.State != resource.LineEnabled && !l.Over() }}},
+		Decides: func(v *View, l *resource.PhysicalConnection) (networks []string) {
+			for b := range v.BorderRouters.By(ByLine, l.ID).All() {
+				if network := b.Network(); network != "" {
+					networks = append(networks, network)
+				}
+			}
+			return networks
+		},
+		Barred: []fault.Reason{fault.LineHasOwnRouters, fault.LineHasOthersRouters},
+	},
+	Kind[*resource.VirtualBorderRouter]{
+		Name: resource.KindBorderRouter, Noun: "border router", Table: func(v *View) **Table[*resource.VirtualBorderRouter] { return &v.BorderRouters },
+		Indexes: []Index[*resource.VirtualBorderRouter]{byAccount[*resource.VirtualBorderRouter](), byRegion[*resource.VirtualBorderRouter](),
+			one(ByLine, func(b *resource.VirtualBorderRouter) string { return b.Line })},
+		NotFound: fault.BorderRouterNotFound, InTransition: fault.BorderRouterInTransition,
+		Quotas: []Quota[*resource.VirtualBorderRouter]{
+			{Name: "border_routers_per_physical_connection", Default: 2, Counts: "border routers of a physical connection", Reason: fault.QuotaBorderRouter, Index: ByLine}, // VPC API reference, CreateVirtualBorderRouter
+			{Name: "border_routers", Default: 20, Counts: "border routers of an account", Reason: fault.QuotaBorderRouterOfAccount, Index: ByAccount}},                      // not documented
+		Blocks: []Block[*resource.VirtualBorderRouter]{
+			{Of: resource.KindPhysicalConnection, Reason: fault.LineHasOwnRouters, Index: ByLine,
+				Keep: func(b *resource.VirtualBorderRouter, of resource.Resource) bool {
+					return b.Account == of.Metadata().Account
+				}},
+			{Of: resource.KindPhysicalConnection, Reason: fault.LineHasOthersRouters, Index: ByLine,
+				Keep: func(b *resource.VirtualBorderRouter, of resource.Resource) bool {
+					return b.Account != of.Metadata().Account
+				}}},
+		Barred: []fault.Reason{fault.BorderRouterHasRoutes},
+		Refers: func(b *resource.VirtualBorderRouter, to func(resource.Kind, string)) {
+			to(resource.KindPhysicalConnection, b.Line)
+			to(resource.KindAccount, b.LineOwner)
+			to(resource.KindRouteTable, b.RouteTable)
 		},
 	},
 	Kind[*resource.TagSet]{

@@ -75,6 +75,18 @@ var samples = map[string]func(i int) resource.Resource{
 	"vpn_policy_routes_per_gateway": func(i int) resource.Resource {
 		return &resource.VPNRoute{Meta: meta("r", i), Gateway: "g", Source: anyBlock}
 	},
+	"physical_connections_per_access_point": func(i int) resource.Resource {
+		return &resource.PhysicalConnection{Meta: meta("pc", i), AccessPoint: "ap", State: resource.LineEnabled}
+	},
+	"physical_connections_not_enabled": func(i int) resource.Resource {
+		return &resource.PhysicalConnection{Meta: meta("pc", i), AccessPoint: "ap", State: resource.LineApproved}
+	},
+	"border_routers_per_physical_connection": func(i int) resource.Resource {
+		return &resource.VirtualBorderRouter{Meta: meta("vbr", i), Line: "pc"}
+	},
+	"border_routers": func(i int) resource.Resource {
+		return &resource.VirtualBorderRouter{Meta: meta("vbr", i), Line: "pc-" + strconv.Itoa(i)}
+	},
 	"ram_users":                func(i int) resource.Resource { return &resource.User{Meta: meta("u", i)} },
 	"ram_policies":             func(i int) resource.Resource { return &resource.Policy{Meta: meta("p", i)} },
 	"ram_access_keys_per_user": func(i int) resource.Resource { return &resource.AccessKey{Meta: meta("k", i), User: "u"} },

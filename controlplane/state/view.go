@@ -37,6 +37,10 @@ const (
 	ByConnection      = "connection"      // VPN route: VPN connection id
 	ByServer          = "server"          // SSL-VPN client certificate: SSL-VPN server id
 	ByPublished       = "published"       // VPN route that is in the VPC's route table: Key(VPC, destination)
+	ByAccessPoint     = "accessPoint"     // physical connection: Key(account, access point id)
+	ByPort            = "port"            // physical connection that has a port: Key(access point id, number)
+	ByLine            = "line"            // border router: physical connection id
+	ByBorderRouter    = "borderRouter"    // route table, route entry: border router id
 	ByTag             = "tag"             // tag set: Key(account, region, tag key)
 	ByInstance        = "instance"        // HaVip: id of each instance that may have it
 	ByUser            = "user"            // access key: id of the user whose it is
@@ -74,34 +78,36 @@ type View struct {
 	Revision int64 // of the newest commit that it shows
 
 	// A table each, with the indexes that kinds.go gives it.
-	VPCs             *Table[*resource.VPC]
-	DeletedNetworks  *Table[*resource.DeletedNetwork]
-	VRouters         *Table[*resource.VRouter]
-	RouteTables      *Table[*resource.RouteTable]
-	RouteEntries     *Table[*resource.RouteEntry]
-	VSwitches        *Table[*resource.VSwitch]
-	RouterInterfaces *Table[*resource.RouterInterface]
-	Instances        *Table[*resource.Instance]
-	HaVips           *Table[*resource.HaVip]
-	ElasticIPs       *Table[*resource.ElasticIP]
-	CommonPackages   *Table[*resource.CommonPackage]
-	NATPackages      *Table[*resource.NATPackage]
-	NATGateways      *Table[*resource.NATGateway]
-	ForwardEntries   *Table[*resource.ForwardEntry]
-	SNATEntries      *Table[*resource.SNATEntry]
-	VPNGateways      *Table[*resource.VPNGateway]
-	CustomerGateways *Table[*resource.CustomerGateway]
-	VPNConnections   *Table[*resource.VPNConnection]
-	VPNRoutes        *Table[*resource.VPNRoute]
-	SSLServers       *Table[*resource.SSLServer]
-	SSLCertificates  *Table[*resource.SSLCertificate]
-	TagSets          *Table[*resource.TagSet]
-	Accounts         *Table[*resource.Account]
-	AccessKeys       *Table[*resource.AccessKey]
-	Users            *Table[*resource.User]
-	Policies         *Table[*resource.Policy]
-	Grants           *Table[*resource.Grant]
-	Receipts         *Table[*resource.Receipt]
+	VPCs                *Table[*resource.VPC]
+	DeletedNetworks     *Table[*resource.DeletedNetwork]
+	VRouters            *Table[*resource.VRouter]
+	RouteTables         *Table[*resource.RouteTable]
+	RouteEntries        *Table[*resource.RouteEntry]
+	VSwitches           *Table[*resource.VSwitch]
+	RouterInterfaces    *Table[*resource.RouterInterface]
+	Instances           *Table[*resource.Instance]
+	HaVips              *Table[*resource.HaVip]
+	ElasticIPs          *Table[*resource.ElasticIP]
+	CommonPackages      *Table[*resource.CommonPackage]
+	NATPackages         *Table[*resource.NATPackage]
+	NATGateways         *Table[*resource.NATGateway]
+	ForwardEntries      *Table[*resource.ForwardEntry]
+	SNATEntries         *Table[*resource.SNATEntry]
+	VPNGateways         *Table[*resource.VPNGateway]
+	CustomerGateways    *Table[*resource.CustomerGateway]
+	VPNConnections      *Table[*resource.VPNConnection]
+	VPNRoutes           *Table[*resource.VPNRoute]
+	SSLServers          *Table[*resource.SSLServer]
+	SSLCertificates     *Table[*resource.SSLCertificate]
+	PhysicalConnections *Table[*resource.PhysicalConnection]
+	BorderRouters       *Table[*resource.VirtualBorderRouter]
+	TagSets             *Table[*resource.TagSet]
+	Accounts            *Table[*resource.Account]
+	AccessKeys          *Table[*resource.AccessKey]
+	Users               *Table[*resource.User]
+	Policies            *Table[*resource.Policy]
+	Grants              *Table[*resource.Grant]
+	Receipts            *Table[*resource.Receipt]
 }
 
 // HoldsSecrets says whether there is anything sealed.
@@ -148,6 +154,16 @@ func checkSource(r *resource.RouterInterface) string {
 		return ""
 	}
 	return AddrKey(r.VPC, r.Check.Source)
+}
+
+// PortKey is the ByPort key of a port of an access point.
+func PortKey(accessPoint, number string) string { return Key(accessPoint, number) }
+
+func portOf(l *resource.PhysicalConnection) string {
+	if !l.HoldsPort() {
+		return ""
+	}
+	return PortKey(l.AccessPoint, l.Port)
 }
 
 func nextHopIDs(e *resource.RouteEntry) []string {

@@ -1,0 +1,53 @@
+package fault
+
+// Physical connections.
+const (
+	AccessPointFull       Reason = "access point takes no more lines"
+	LineNotFound          Reason = "physical connection not found"
+	LineWrongState        Reason = "physical connection is in another state"
+	LineUnchangeable      Reason = "physical connection can't be changed in its state"
+	LineRedundantNotFound Reason = "redundant physical connection not found"
+	LineRedundantState    Reason = "redundant physical connection is in another state"
+	LineRedundantFixed    Reason = "redundant physical connection can't be changed any more"
+	LineHasRouters        Reason = "physical connection has border routers in use"
+	LineHasOwnRouters     Reason = "physical connection has border routers of its owner's"
+	LineHasOthersRouters  Reason = "physical connection has border routers of other accounts"
+	LinePortUnknown       Reason = "access point has no such port"
+	LinePortTaken         Reason = "port has another line"
+	QuotaLine             Reason = "physical connection quota of an access point"
+	QuotaLineNotEnabled   Reason = "quota of physical connections that are not enabled yet"
+)
+
+// Border routers.
+const (
+	BorderRouterNotFound        Reason = "border router not found"
+	BorderRouterWrongState      Reason = "border router is in another state"
+	BorderRouterInTransition    Reason = "border router in transition"
+	BorderRouterNotAllowed      Reason = "border router is not the caller's to change so"
+	BorderRouterUnavailable     Reason = "dataplane can't carry the border router"
+	BorderRouterLineNotEnabled  Reason = "physical connection of a border router is not enabled"
+	BorderRouterOwnerNotFound   Reason = "account for a border router not found"
+	BorderRouterVLANUsed        Reason = "VLAN of the line is used"
+	BorderRouterVLANReused      Reason = "VLAN of the border router has been given to another"
+	BorderRouterLocalMissing    Reason = "local gateway address of a border router is missing"
+	BorderRouterPeerMissing     Reason = "peer gateway address of a border router is missing"
+	BorderRouterSubnetMissing   Reason = "peering subnet of a border router is missing"
+	BorderRouterAddressMissing  Reason = "addresses of a border router are missing"
+	BorderRouterAddressInvalid  Reason = "address of a border router not allowed"
+	BorderRouterSubnetInvalid   Reason = "peering subnet of a border router not allowed"
+	BorderRouterSubnetMismatch  Reason = "addresses of a border router lie in different subnets"
+	BorderRouterSubnetRouted    Reason = "route of the border router lies in its peering subnet"
+	BorderRouterVLANNotYours    Reason = "VLAN is the line owner's to set"
+	BorderRouterCircuitNotYours Reason = "circuit code is the line owner's to set"
+	BorderRouterLocalNotYours   Reason = "local gateway address is the border router owner's to set"
+	BorderRouterPeerNotYours    Reason = "peer gateway address is the border router owner's to set"
+	BorderRouterSubnetNotYours  Reason = "peering subnet is the border router owner's to set"
+	BorderRouterNameNotYours    Reason = "name is the border router owner's to set"
+	BorderRouterDescNotYours    Reason = "description is the border router owner's to set"
+	BorderRouterHasInterfaces   Reason = "border router has router interfaces"
+	BorderRouterHasRoutes       Reason = "border router has route entries"
+	BorderRouteState            Reason = "border router does not take route entries in its state"
+	BorderRouteListed           Reason = "route entry of a border router with a list of next hops"
+	QuotaBorderRouter           Reason = "border router quota of a physical connection"
+	QuotaBorderRouterOfAccount  Reason = "border router quota of an account"
+)
