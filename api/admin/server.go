@@ -28,6 +28,7 @@ type Services struct {
 	Programs  Programs
 	VPN       VPN
 	Topology  Topology
+	Lines     Lines
 	Process   Process
 	Backups   Backups
 	Audit     Audit
@@ -53,6 +54,7 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		vpnRoutes(s.VPN),
 		sslRoutes(s.VPN),
 		topologyRoutes(s.Topology),
+		lineRoutes(s.Lines),
 		processRoutes(s.Process),
 		backupRoutes(s.Backups),
 		auditRoutes(s.Audit),
@@ -133,7 +135,7 @@ func refusal(err error) *Error {
 	}
 	status := http.StatusConflict
 	switch refused.Reason {
-	case fault.AccountNotFound, fault.AccessKeyNotFound, fault.InstanceNotFound, fault.VSwitchNotFound, fault.VPNConnectionNotFound, fault.SSLCertificateNotFound, fault.SSLClientNotConnected,
+	case fault.AccountNotFound, fault.AccessKeyNotFound, fault.InstanceNotFound, fault.VSwitchNotFound, fault.VPNConnectionNotFound, fault.LineNotFound, fault.LinePortUnknown, fault.SSLCertificateNotFound, fault.SSLClientNotConnected,
 		fault.UserNotFound, fault.PolicyNotFound, fault.PolicyVersionNotFound, fault.AttachmentNotFound:
 		status = http.StatusNotFound
 	case fault.ParameterInvalid, fault.AddressNotUsable, fault.PolicyMalformed:

@@ -345,6 +345,7 @@ func TestClientsSDKv6ReadsEveryMember(t *testing.T) {
 			if order, ok := r.(*AllocateEipAddressResponse); ok {
 				order.OrderId = "12345" // a string in the document, a number to the client, which reads either
 			}
+			asNumbers(r)
 			var sent map[string]any
 			body := []byte(encoded(t, FormatJSON, r))
 			d := json.NewDecoder(bytes.NewReader(body))

@@ -51,6 +51,9 @@ func subjectOf(t *testing.T, action string) *subject {
 	case slices.Contains(bandwidthActions, action):
 		w := newBandwidthWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
+	case slices.Contains(lineActions, action):
+		w := newLineWorld(t)
+		return &subject{w.Plane, w.s, w.good(action)}
 	case slices.Contains(ramActions, action):
 		w := newRAMWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
@@ -102,6 +105,8 @@ func (w *subject) owners(id string) (found []resource.Resource) {
 	add(get(v.VPNConnections, id))
 	add(get(v.RouterInterfaces, id))
 	add(get(v.SSLServers, id))
+	add(get(v.PhysicalConnections, id))
+	add(get(v.BorderRouters, id))
 	add(get(v.SSLCertificates, id))
 	for g := range v.NATGateways.By(state.ByTableID, id).All() {
 		add(g, true)
@@ -128,6 +133,8 @@ var filters = map[string]map[string]func(*state.View) string{
 	"DescribeNatGateways":             {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways }), "VpcId": oldest(vpcs)},
 	"DescribeForwardTableEntries":     {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
 	"DescribeSnatTableEntries":        {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
+	"DescribePhysicalConnections":     {"Filter.1.Value.1": oldest(func(v *state.View) *state.Table[*resource.PhysicalConnection] { return v.PhysicalConnections })},
+	"DescribeVirtualBorderRouters":    {"Filter.1.Value.1": oldest(func(v *state.View) *state.Table[*resource.VirtualBorderRouter] { return v.BorderRouters })},
 	"DescribeVpnGateways":             {"VpcId": oldest(vpcs)},
 	"DescribeCustomerGateways":        {"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
 	"DescribeSslVpnServers":           {"SslVpnServerId": oldest(sslServers), "VpnGatewayId": oldest(vpnGateways)},
@@ -171,6 +178,7 @@ var withoutID = map[string]string{
 	"AllocateEipAddress":                          "its parameters name no resource",
 	"CreateCommonBandwidthPackage":                "its parameters name no resource",
 	"CreateCustomerGateway":                       "its parameters name no resource",
+	"CreatePhysicalConnection":                    "its parameters name no resource",
 	"DescribeRegions":                             "its parameters name no resource",
 	"DescribeEipMonitorData":                      "TestVolumeErrors gives another account's elastic IP",
 	"DescribeBandwidthPackagePublicIpMonitorData": "TestVolumeErrors gives another account's elastic IP",
@@ -212,6 +220,8 @@ func theirs(r resource.Resource) resource.Resource {
 		c.VPC, c.VSwitch = "vpc-theirs", "vsw-theirs"
 	case *resource.VPNConnection:
 		c.VPC, c.Gateway, c.CustomerGateway = "vpc-theirs", "vpn-theirs", "cgw-theirs"
+	case *resource.VirtualBorderRouter:
+		c.LineOwner, c.Line = planetest.Bob.Account, "pc-theirs"
 	case *resource.SSLServer:
 		c.VPC, c.Gateway = "vpc-theirs", "vpn-theirs"
 	case *resource.SSLCertificate:

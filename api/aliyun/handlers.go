@@ -6,6 +6,7 @@ import (
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/havip"
+	"sluice/controlplane/leasedline"
 	"sluice/controlplane/monitor"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
@@ -29,6 +30,7 @@ type Service struct {
 	tags    *tags.Service
 	ram     *ram.Service
 	links   *routerinterface.Service
+	lines   *leasedline.Service
 
 	bandwidth *bandwidth.Service
 	havip     *havip.Service
@@ -37,8 +39,8 @@ type Service struct {
 var _ Actions = (*Service)(nil)
 
 // NewService returns what answers the actions.
-func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, l *routerinterface.Service, t *tags.Service, r *ram.Service, h *havip.Service) *Service {
-	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, links: l, tags: t, ram: r, havip: h}
+func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, l *routerinterface.Service, t *tags.Service, r *ram.Service, h *havip.Service, lines *leasedline.Service) *Service {
+	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, links: l, tags: t, ram: r, havip: h, lines: lines}
 }
 
 // timestamp writes a time as the documents' examples do: UTC, to the second.

@@ -47,7 +47,7 @@ func (s *Service) UnassociateRouteTable(ctx context.Context, c identity.Caller, 
 func (s *Service) DescribeRouteTableList(_ context.Context, c identity.Caller, r *DescribeRouteTableListRequest) (*DescribeRouteTableListResponse, error) {
 	list, err := s.network.RouteTables(c, network.RouteTableFilter{
 		Region: given(r.RegionId), IDs: one(r.RouteTableId), VPCs: one(r.VpcId), Routers: one(r.RouterId), Names: one(r.RouteTableName),
-		Custom: one(routeTableWords.of(r.RouteTableType)), VBR: given(r.RouterType) == routerVBR, Labelled: labelled(r.ResourceGroupId, r.Tag),
+		Custom: one(routeTableWords.of(r.RouteTableType)), VBR: borderRouters(r.RouterType), Labelled: labelled(r.ResourceGroupId, r.Tag),
 	}, pageOf(r.PageNumber, r.PageSize))
 	if err != nil {
 		return nil, err
@@ -56,8 +56,8 @@ func (s *Service) DescribeRouteTableList(_ context.Context, c identity.Caller, r
 	for _, t := range list.Items {
 		answer.RouterTableList.RouterTableListType = append(answer.RouterTableList.RouterTableListType, DescribeRouteTableListRouterTableListType{
 			VpcId:                  t.VPC,
-			RouterType:             routerVPC,
-			RouterId:               t.VRouter,
+			RouterType:             routerType(t.RouteTable),
+			RouterId:               t.Router(),
 			RouteTableId:           t.ID,
 			RouteTableName:         t.Name,
 			RouteTableType:         routeTableWords.wire(t.Custom),

@@ -2,8 +2,10 @@ package aliyun
 
 import (
 	"context"
+	"slices"
 
 	"sluice/controlplane/identity"
+	"sluice/controlplane/settings"
 )
 
 // DescribeRegions implements Actions.
@@ -42,21 +44,44 @@ func (s *Service) DescribeAccessPoints(_ context.Context, _ identity.Caller, r *
 	if err != nil {
 		return nil, err
 	}
+	wanted := func(key, value string) {
+		points = slices.DeleteFunc(points, func(p settings.AccessPoint) bool { return accessPointFilters[key](p) != value })
+	}
+	if r.HostOperator != nil {
+		wanted("HostOperator", *r.HostOperator)
+	}
+	if r.Name != nil {
+		wanted("Name", *r.Name)
+	}
+	for _, f := range r.Filter {
+		points = slices.DeleteFunc(points, func(p settings.AccessPoint) bool {
+			return len(f.Value) > 0 && !slices.Contains(f.Value, accessPointFilters[f.Key](p))
+		})
+	}
 	shown, page := lastOf(points, r.PageNumber, r.PageSize)
 	answer := &DescribeAccessPointsResponse{TotalCount: len(points), PageNumber: page, PageSize: r.PageSize}
 	for _, p := range shown {
 		answer.AccessPointSet.AccessPointType = append(answer.AccessPointSet.AccessPointType, DescribeAccessPointsAccessPointType{
 			AccessPointId:    p.ID,
 			Type:             "VPC",
-			Status:           p.Status,
+			Status:           accessPointWords.wire(p.Use),
 			Name:             p.Name,
 			Description:      p.Description,
-			AttachedRegionId: p.AttachedRegion,
+			AttachedRegionId: p.Region,
 			Location:         p.Location,
 			HostOperator:     p.HostOperator,
 		})
 	}
 	return answer, nil
+}
+
+// accessPointFilters say what of an access point a filter of DescribeAccessPoints is about.
+var accessPointFilters = map[string]func(settings.AccessPoint) string{
+	"AccessPointId": func(p settings.AccessPoint) string { return p.ID },
+	"Name":          func(p settings.AccessPoint) string { return p.Name },
+	"Status":        func(p settings.AccessPoint) string { return accessPointWords.wire(p.Use) },
+	"HostOperator":  func(p settings.AccessPoint) string { return p.HostOperator },
+	"Location":      func(p settings.AccessPoint) string { return p.Location },
 }
 
 // lastOf returns a page of list and its number; for a number beyond the last

@@ -115,7 +115,9 @@ func (s *Service) DescribeRouteTables(_ context.Context, c identity.Caller, r *D
 		Labelled: state.Labelled{Groups: one(r.ResourceGroupId)},
 	}
 	// VRouterId implies the router's type, whatever RouterType says.
-	f.VBR = given(r.RouterType) == routerVBR && r.VRouterId == nil
+	if f.VBR = borderRouters(r.RouterType); r.VRouterId != nil {
+		f.VBR = state.OneOf[bool]{false}
+	}
 	list, err := s.network.RouteTables(c, f, pageOf(r.PageNumber, r.PageSize))
 	if err != nil {
 		return nil, err
@@ -124,8 +126,8 @@ func (s *Service) DescribeRouteTables(_ context.Context, c identity.Caller, r *D
 	answer := &DescribeRouteTablesResponse{TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
 	for _, t := range list.Items {
 		x := DescribeRouteTablesRouteTable{
-			RouterType:      routerVPC,
-			RouterId:        t.VRouter,
+			RouterType:      routerType(t.RouteTable),
+			RouterId:        t.Router(),
 			VRouterId:       t.VRouter,
 			RouteTableId:    t.ID,
 			RouteTableType:  routeTableWords.wire(t.Custom),
@@ -142,6 +144,22 @@ func (s *Service) DescribeRouteTables(_ context.Context, c identity.Caller, r *D
 		answer.RouteTables.RouteTable = append(answer.RouteTables.RouteTable, x)
 	}
 	return answer, nil
+}
+
+// borderRouters is the condition that a router's type makes.
+func borderRouters(kind *string) state.OneOf[bool] {
+	if kind == nil {
+		return nil
+	}
+	return state.OneOf[bool]{*kind == routerVBR}
+}
+
+// routerType returns the document's word for whose a route table is.
+func routerType(t *resource.RouteTable) string {
+	if t.BorderRouter != "" {
+		return routerVBR
+	}
+	return routerVPC
 }
 
 func routeEntry(e network.RouteEntry) DescribeRouteTablesRouteTableRouteEntry {

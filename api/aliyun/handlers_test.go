@@ -184,13 +184,30 @@ func TestAnswers(t *testing.T) {
 
 	w.expect(t, `{
  "AccessPointSet": {
-  "AccessPointType": []
+  "AccessPointType": [
+   {
+    "AccessPointId": "ap-west",
+    "AttachedRegionId": "cn-beijing",
+    "AttachedRegionNo": "cn-beijing",
+    "Description": "",
+    "HostOperator": "",
+    "Location": "",
+    "Name": "West gate",
+    "Status": "Full",
+    "Type": "VPC"
+   }
+  ]
  },
- "PageNumber": 1,
- "PageSize": 20,
+ "PageNumber": 2,
+ "PageSize": 1,
  "RequestId": "R",
- "TotalCount": 0
-}`, "DescribeAccessPoints", "Type", "VPC", "PageNumber", "7", "PageSize", "20")
+ "TotalCount": 2
+}`, "DescribeAccessPoints", "Type", "VPC", "PageNumber", "7", "PageSize", "1")
+	for _, filter := range [][]string{{"Name", "East gate"}, {"HostOperator", "Telehouse"}, {"Filter.1.Key", "Status", "Filter.1.Value.1", "Recommended", "Filter.2.Key", "Location", "Filter.2.Value.1", "hall 1"}} {
+		if got := w.shown(t, w.must(t, "DescribeAccessPoints", filter...)); !strings.Contains(got, "ap-east") || strings.Contains(got, "ap-west") {
+			t.Errorf("%v: %s", filter, got)
+		}
+	}
 
 	if got := w.shown(t, w.must(t, "DescribeRegions")); !strings.Contains(got, `"LocalName": "North",
     "RegionId": "cn-beijing"`) {

@@ -5,8 +5,10 @@ import (
 	"slices"
 
 	"sluice/controlplane/havip"
+	"sluice/controlplane/leasedline"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/routerinterface"
+	"sluice/controlplane/settings"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 )
@@ -71,7 +73,7 @@ var (
 		{"EcsInstance", resource.BoundToHost}, {"SlbInstance", resource.BoundToLoadBalancer}, {"Nat", resource.BoundToNATGateway}, {"HaVip", resource.BoundToVirtualIP}}
 	nextHopWords = words[resource.NextHopType]{
 		{"Instance", resource.NextHopHost}, {"Tunnel", resource.NextHopTunnel}, {"HaVip", resource.NextHopVirtualIP},
-		{"RouterInterface", resource.NextHopRouterInterface}, {"VpnGateway", resource.NextHopVPNGateway}, {"NatGateway", resource.NextHopNATGateway}}
+		{"RouterInterface", resource.NextHopRouterInterface}, {"RouterInterface", resource.NextHopLine}, {"VpnGateway", resource.NextHopVPNGateway}, {"NatGateway", resource.NextHopNATGateway}}
 	routerWords = words[resource.RouterKind]{{routerVPC, resource.VPCRouter}, {routerVBR, resource.BorderRouter}}
 	// Whether a router interface is the one that initiates.
 	roleWords = words[bool]{{"InitiatingSide", true}, {"AcceptingSide", false}}
@@ -109,6 +111,24 @@ var (
 	natTypeWords   = words[bool]{{"Normal", false}, {"Enhanced", true}}
 	natChargeWords = words[bool]{{"PayBySpec", false}, {"PayByLcu", true}}
 	natBindWords   = words[bool]{{"MULTI_BINDED", false}, {"NAT", true}}
+
+	// Who operates a leased line, what it ends in, and how far it and its border routers have
+	// come. The data type writes "Allocation Failed", the actions AllocationFailed.
+	carrierWords = words[resource.Carrier]{
+		{"CT", resource.ChinaTelecom}, {"CU", resource.ChinaUnicom}, {"CM", resource.ChinaMobile}, {"CO", resource.OtherInChina},
+		{"Equinix", resource.Equinix}, {"Other", resource.OtherCarriers}}
+	portTypeWords = words[resource.PortType]{
+		{"E1", resource.PortE1}, {"100Base-T", resource.Port100BaseT}, {"1000Base-T", resource.Port1000BaseT}, {"1000Base-LX", resource.Port1000BaseLX},
+		{"10GBase-T", resource.Port10GBaseT}, {"10GBase-LR", resource.Port10GBaseLR}, {"Other", resource.PortOther}}
+	lineStateWords = words[resource.LineState]{
+		{"Initial", resource.LineApplied}, {"Approved", resource.LineApproved}, {"Allocating", leasedline.Allocating}, {"Allocated", resource.LineAllocated},
+		{"Confirmed", resource.LineConfirmed}, {"Enabled", resource.LineEnabled}, {"Rejected", resource.LineRejected}, {"Canceled", resource.LineCanceled},
+		{"AllocationFailed", resource.LineFailed}, {"Terminating", leasedline.Terminating}, {"Terminated", resource.LineTerminated}}
+	borderStateWords = words[resource.BorderState]{
+		{"Unconfirmed", resource.BorderUnconfirmed}, {"Enabled", resource.BorderEnabled}, {"Terminating", leasedline.BorderTerminating},
+		{"Terminated", resource.BorderTerminated}, {"Recovering", leasedline.BorderRecovering}}
+	accessPointWords = words[settings.AccessPointUse]{
+		{"Recommended", settings.AccessPointRecommended}, {"Hot", settings.AccessPointHot}, {"Full", settings.AccessPointFull}}
 
 	// Whether something is prepaid: an elastic IP, a VPN gateway that is made, and one
 	// that is shown, as today's clients compare it.

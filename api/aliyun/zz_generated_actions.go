@@ -139,6 +139,21 @@ type Actions interface {
 	ListEnhanhcedNatGatewayAvailableZones(ctx context.Context, c identity.Caller, r *ListEnhanhcedNatGatewayAvailableZonesRequest) (*ListEnhanhcedNatGatewayAvailableZonesResponse, error)
 	// DeletionProtection: Protects an elastic IP or a NAT gateway from deletion, or no longer.
 	DeletionProtection(ctx context.Context, c identity.Caller, r *DeletionProtectionRequest) (*DeletionProtectionResponse, error)
+	// physical-connection
+	// CreatePhysicalConnection: Applies for a physical leased line at an access point.
+	CreatePhysicalConnection(ctx context.Context, c identity.Caller, r *CreatePhysicalConnectionRequest) (*CreatePhysicalConnectionResponse, error)
+	// CancelPhysicalConnection: Cancels the application for a line before it is enabled.
+	CancelPhysicalConnection(ctx context.Context, c identity.Caller, r *CancelPhysicalConnectionRequest) (*CancelPhysicalConnectionResponse, error)
+	// DescribePhysicalConnections: Lists the caller's physical connections, filtered and paged.
+	DescribePhysicalConnections(ctx context.Context, c identity.Caller, r *DescribePhysicalConnectionsRequest) (*DescribePhysicalConnectionsResponse, error)
+	// ModifyPhysicalConnectionAttribute: Changes attributes of a physical connection.
+	ModifyPhysicalConnectionAttribute(ctx context.Context, c identity.Caller, r *ModifyPhysicalConnectionAttributeRequest) (*ModifyPhysicalConnectionAttributeResponse, error)
+	// TerminatePhysicalConnection: Ends the service of an enabled physical connection.
+	TerminatePhysicalConnection(ctx context.Context, c identity.Caller, r *TerminatePhysicalConnectionRequest) (*TerminatePhysicalConnectionResponse, error)
+	// EnablePhysicalConnection: Enables a confirmed physical connection, after which it can be used.
+	EnablePhysicalConnection(ctx context.Context, c identity.Caller, r *EnablePhysicalConnectionRequest) (*EnablePhysicalConnectionResponse, error)
+	// DeletePhysicalConnection: Deletes a physical connection that is not in use.
+	DeletePhysicalConnection(ctx context.Context, c identity.Caller, r *DeletePhysicalConnectionRequest) (*DeletePhysicalConnectionResponse, error)
 	// ram-access-key
 	// RAMCreateAccessKey: Makes an access key of a user; its secret is answered this once.
 	RAMCreateAccessKey(ctx context.Context, c identity.Caller, r *RAMCreateAccessKeyRequest) (*RAMCreateAccessKeyResponse, error)
@@ -284,6 +299,21 @@ type Actions interface {
 	DeleteSslVpnClientCert(ctx context.Context, c identity.Caller, r *DeleteSslVpnClientCertRequest) (*DeleteSslVpnClientCertResponse, error)
 	// DescribeSslVpnClientCert: Returns an SSL-VPN client certificate with its private key and the configuration that its holder runs.
 	DescribeSslVpnClientCert(ctx context.Context, c identity.Caller, r *DescribeSslVpnClientCertRequest) (*DescribeSslVpnClientCertResponse, error)
+	// virtual-border-router
+	// CreateVirtualBorderRouter: Creates a virtual border router on a physical connection, for its owner or another account.
+	CreateVirtualBorderRouter(ctx context.Context, c identity.Caller, r *CreateVirtualBorderRouterRequest) (*CreateVirtualBorderRouterResponse, error)
+	// DeleteVirtualBorderRouter: Deletes a virtual border router.
+	DeleteVirtualBorderRouter(ctx context.Context, c identity.Caller, r *DeleteVirtualBorderRouterRequest) (*DeleteVirtualBorderRouterResponse, error)
+	// DescribeVirtualBorderRouters: Lists the virtual border routers that the caller owns, filtered and paged.
+	DescribeVirtualBorderRouters(ctx context.Context, c identity.Caller, r *DescribeVirtualBorderRoutersRequest) (*DescribeVirtualBorderRoutersResponse, error)
+	// DescribeVirtualBorderRoutersForPhysicalConnection: Lists the virtual border routers that exist on one of the caller's physical connections.
+	DescribeVirtualBorderRoutersForPhysicalConnection(ctx context.Context, c identity.Caller, r *DescribeVirtualBorderRoutersForPhysicalConnectionRequest) (*DescribeVirtualBorderRoutersForPhysicalConnectionResponse, error)
+	// ModifyVirtualBorderRouterAttribute: Changes a virtual border router's VLAN, addresses, name and description.
+	ModifyVirtualBorderRouterAttribute(ctx context.Context, c identity.Caller, r *ModifyVirtualBorderRouterAttributeRequest) (*ModifyVirtualBorderRouterAttributeResponse, error)
+	// RecoverVirtualBorderRouter: Gives a terminated virtual border router its use of the line back.
+	RecoverVirtualBorderRouter(ctx context.Context, c identity.Caller, r *RecoverVirtualBorderRouterRequest) (*RecoverVirtualBorderRouterResponse, error)
+	// TerminateVirtualBorderRouter: Ends a virtual border router's use of the line without deleting it.
+	TerminateVirtualBorderRouter(ctx context.Context, c identity.Caller, r *TerminateVirtualBorderRouterRequest) (*TerminateVirtualBorderRouterResponse, error)
 	// vpc
 	// CreateVpc: Creates one VPC in a region, together with its one virtual router and its one route table.
 	CreateVpc(ctx context.Context, c identity.Caller, r *CreateVpcRequest) (*CreateVpcResponse, error)
@@ -943,6 +973,81 @@ var actions = map[string]action{
 		decode: decodeDeletionProtection,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DeletionProtection(ctx, c, r.(*DeletionProtectionRequest)))
+		},
+	},
+	"CreatePhysicalConnection": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"CloudBoxInstanceId", nil, "there are no cloud boxes"},
+			{"ResourceGroupId", nil, "physical connections and border routers are in no resource group"},
+			{"Tag", nil, "physical connections and border routers have no tags"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCreatePhysicalConnection,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreatePhysicalConnection(ctx, c, r.(*CreatePhysicalConnectionRequest)))
+		},
+	},
+	"CancelPhysicalConnection": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCancelPhysicalConnection,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CancelPhysicalConnection(ctx, c, r.(*CancelPhysicalConnectionRequest)))
+		},
+	},
+	"DescribePhysicalConnections": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"ResourceGroupId", nil, "physical connections and border routers are in no resource group"},
+			{"Tags", nil, "physical connections and border routers have no tags"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribePhysicalConnections,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribePhysicalConnections(ctx, c, r.(*DescribePhysicalConnectionsRequest)))
+		},
+	},
+	"ModifyPhysicalConnectionAttribute": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyPhysicalConnectionAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyPhysicalConnectionAttribute(ctx, c, r.(*ModifyPhysicalConnectionAttributeRequest)))
+		},
+	},
+	"TerminatePhysicalConnection": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeTerminatePhysicalConnection,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.TerminatePhysicalConnection(ctx, c, r.(*TerminatePhysicalConnectionRequest)))
+		},
+	},
+	"EnablePhysicalConnection": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeEnablePhysicalConnection,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.EnablePhysicalConnection(ctx, c, r.(*EnablePhysicalConnectionRequest)))
+		},
+	},
+	"DeletePhysicalConnection": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeletePhysicalConnection,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeletePhysicalConnection(ctx, c, r.(*DeletePhysicalConnectionRequest)))
 		},
 	},
 	"ram:CreateAccessKey": {
@@ -1644,6 +1749,96 @@ var actions = map[string]action{
 			return answer(h.DescribeSslVpnClientCert(ctx, c, r.(*DescribeSslVpnClientCertRequest)))
 		},
 	},
+	"CreateVirtualBorderRouter": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"Bandwidth", nil, "the bandwidth of the physical connection holds for its border routers together"},
+			{"EnableIpv6", []string{"false"}, "IPv6 is not carried"},
+			{"LocalIpv6GatewayIp", nil, "IPv6 is not carried"},
+			{"PeerIpv6GatewayIp", nil, "IPv6 is not carried"},
+			{"PeeringIpv6SubnetMask", nil, "IPv6 is not carried"},
+			{"ResourceGroupId", nil, "physical connections and border routers are in no resource group"},
+			{"Tags", nil, "physical connections and border routers have no tags"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCreateVirtualBorderRouter,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateVirtualBorderRouter(ctx, c, r.(*CreateVirtualBorderRouterRequest)))
+		},
+	},
+	"DeleteVirtualBorderRouter": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeleteVirtualBorderRouter,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteVirtualBorderRouter(ctx, c, r.(*DeleteVirtualBorderRouterRequest)))
+		},
+	},
+	"DescribeVirtualBorderRouters": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"ResourceGroupId", nil, "physical connections and border routers are in no resource group"},
+			{"Tags", nil, "physical connections and border routers have no tags"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeVirtualBorderRouters,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVirtualBorderRouters(ctx, c, r.(*DescribeVirtualBorderRoutersRequest)))
+		},
+	},
+	"DescribeVirtualBorderRoutersForPhysicalConnection": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"Filter", nil, "a line has few border routers; all are listed"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeVirtualBorderRoutersForPhysicalConnection,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeVirtualBorderRoutersForPhysicalConnection(ctx, c, r.(*DescribeVirtualBorderRoutersForPhysicalConnectionRequest)))
+		},
+	},
+	"ModifyVirtualBorderRouterAttribute": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"AssociatedPhysicalConnections", nil, "a border router has one physical connection"},
+			{"Bandwidth", nil, "the bandwidth of the physical connection holds for its border routers together"},
+			{"DetectMultiplier", nil, "BFD is not run; health checks of router interfaces find out whether the customer's device answers"},
+			{"MinRxInterval", nil, "BFD is not run; health checks of router interfaces find out whether the customer's device answers"},
+			{"MinTxInterval", nil, "BFD is not run; health checks of router interfaces find out whether the customer's device answers"},
+			{"EnableIpv6", []string{"false"}, "IPv6 is not carried"},
+			{"LocalIpv6GatewayIp", nil, "IPv6 is not carried"},
+			{"PeerIpv6GatewayIp", nil, "IPv6 is not carried"},
+			{"PeeringIpv6SubnetMask", nil, "IPv6 is not carried"},
+			{"SitelinkEnable", []string{"false"}, "border routers are connected by router interfaces alone"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyVirtualBorderRouterAttribute,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyVirtualBorderRouterAttribute(ctx, c, r.(*ModifyVirtualBorderRouterAttributeRequest)))
+		},
+	},
+	"RecoverVirtualBorderRouter": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeRecoverVirtualBorderRouter,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.RecoverVirtualBorderRouter(ctx, c, r.(*RecoverVirtualBorderRouterRequest)))
+		},
+	},
+	"TerminateVirtualBorderRouter": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeTerminateVirtualBorderRouter,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.TerminateVirtualBorderRouter(ctx, c, r.(*TerminateVirtualBorderRouterRequest)))
+		},
+	},
 	"CreateVpc": {
 		writes: true, token: true,
 		unserved: []unserved{
@@ -2058,63 +2253,49 @@ var actions = map[string]action{
 
 // unsupportedActions are documented, and not supported yet.
 var unsupportedActions = map[string]bool{
-	"AssociateGlobalAccelerationInstance":               true,
-	"CancelPhysicalConnection":                          true,
-	"CreateGlobalAccelerationInstance":                  true,
-	"CreatePhysicalConnection":                          true,
-	"CreateVirtualBorderRouter":                         true,
-	"DeleteGlobalAccelerationInstance":                  true,
-	"DeletePhysicalConnection":                          true,
-	"DeleteVirtualBorderRouter":                         true,
-	"DescribeGlobalAccelerationInstances":               true,
-	"DescribePhysicalConnections":                       true,
-	"DescribeServerRelatedGlobalAccelerationInstances":  true,
-	"DescribeVirtualBorderRouters":                      true,
-	"DescribeVirtualBorderRoutersForPhysicalConnection": true,
-	"EnablePhysicalConnection":                          true,
-	"ModifyGlobalAccelerationInstanceAttributes":        true,
-	"ModifyGlobalAccelerationInstanceSpec":              true,
-	"ModifyPhysicalConnectionAttribute":                 true,
-	"ModifyVirtualBorderRouterAttribute":                true,
-	"RecoverVirtualBorderRouter":                        true,
-	"TerminatePhysicalConnection":                       true,
-	"TerminateVirtualBorderRouter":                      true,
-	"UnassociateGlobalAccelerationInstance":             true,
-	"ram:AddUserToGroup":                                true,
-	"ram:AttachPolicyToGroup":                           true,
-	"ram:AttachPolicyToRole":                            true,
-	"ram:BindMFADevice":                                 true,
-	"ram:ChangePassword":                                true,
-	"ram:ClearAccountAlias":                             true,
-	"ram:CreateGroup":                                   true,
-	"ram:CreateLoginProfile":                            true,
-	"ram:CreateRole":                                    true,
-	"ram:CreateVirtualMFADevice":                        true,
-	"ram:DecodeDiagnosticMessage":                       true,
-	"ram:DeleteGroup":                                   true,
-	"ram:DeleteRole":                                    true,
-	"ram:DeleteVirtualMFADevice":                        true,
-	"ram:DetachPolicyFromGroup":                         true,
-	"ram:DetachPolicyFromRole":                          true,
-	"ram:GetAccessKeyLastUsed":                          true,
-	"ram:GetAccountAlias":                               true,
-	"ram:GetGroup":                                      true,
-	"ram:GetPasswordPolicy":                             true,
-	"ram:GetRole":                                       true,
-	"ram:GetSecurityPreference":                         true,
-	"ram:ListGroups":                                    true,
-	"ram:ListPoliciesForGroup":                          true,
-	"ram:ListPoliciesForRole":                           true,
-	"ram:ListRoles":                                     true,
-	"ram:ListUsersForGroup":                             true,
-	"ram:ListVirtualMFADevices":                         true,
-	"ram:RemoveUserFromGroup":                           true,
-	"ram:SetAccountAlias":                               true,
-	"ram:SetPasswordPolicy":                             true,
-	"ram:SetSecurityPreference":                         true,
-	"ram:TagResources":                                  true,
-	"ram:UntagResources":                                true,
-	"ram:UpdateGroup":                                   true,
-	"ram:UpdateLoginProfile":                            true,
-	"ram:UpdateRole":                                    true,
+	"AssociateGlobalAccelerationInstance":              true,
+	"CreateGlobalAccelerationInstance":                 true,
+	"DeleteGlobalAccelerationInstance":                 true,
+	"DescribeGlobalAccelerationInstances":              true,
+	"DescribeServerRelatedGlobalAccelerationInstances": true,
+	"ModifyGlobalAccelerationInstanceAttributes":       true,
+	"ModifyGlobalAccelerationInstanceSpec":             true,
+	"UnassociateGlobalAccelerationInstance":            true,
+	"ram:AddUserToGroup":                               true,
+	"ram:AttachPolicyToGroup":                          true,
+	"ram:AttachPolicyToRole":                           true,
+	"ram:BindMFADevice":                                true,
+	"ram:ChangePassword":                               true,
+	"ram:ClearAccountAlias":                            true,
+	"ram:CreateGroup":                                  true,
+	"ram:CreateLoginProfile":                           true,
+	"ram:CreateRole":                                   true,
+	"ram:CreateVirtualMFADevice":                       true,
+	"ram:DecodeDiagnosticMessage":                      true,
+	"ram:DeleteGroup":                                  true,
+	"ram:DeleteRole":                                   true,
+	"ram:DeleteVirtualMFADevice":                       true,
+	"ram:DetachPolicyFromGroup":                        true,
+	"ram:DetachPolicyFromRole":                         true,
+	"ram:GetAccessKeyLastUsed":                         true,
+	"ram:GetAccountAlias":                              true,
+	"ram:GetGroup":                                     true,
+	"ram:GetPasswordPolicy":                            true,
+	"ram:GetRole":                                      true,
+	"ram:GetSecurityPreference":                        true,
+	"ram:ListGroups":                                   true,
+	"ram:ListPoliciesForGroup":                         true,
+	"ram:ListPoliciesForRole":                          true,
+	"ram:ListRoles":                                    true,
+	"ram:ListUsersForGroup":                            true,
+	"ram:ListVirtualMFADevices":                        true,
+	"ram:RemoveUserFromGroup":                          true,
+	"ram:SetAccountAlias":                              true,
+	"ram:SetPasswordPolicy":                            true,
+	"ram:SetSecurityPreference":                        true,
+	"ram:TagResources":                                 true,
+	"ram:UntagResources":                               true,
+	"ram:UpdateGroup":                                  true,
+	"ram:UpdateLoginProfile":                           true,
+	"ram:UpdateRole":                                   true,
 }

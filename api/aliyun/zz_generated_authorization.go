@@ -38,6 +38,9 @@ var rules = map[string]rule{
 	"CancelCommonBandwidthPackageIpBandwidth": {
 		whole: "of today's clients alone: no document has a rule",
 	},
+	"CancelPhysicalConnection": {
+		whole: "the documents' table has no row for it",
+	},
 	"ConnectRouterInterface": {
 		whole: "the documents' table has no row for it",
 	},
@@ -62,6 +65,9 @@ var rules = map[string]rule{
 	"CreateNatGateway": {
 		checked: []checked{{"vpc", "natgateway", "", false}},
 	},
+	"CreatePhysicalConnection": {
+		whole: "the documents' table has no row for it",
+	},
 	"CreateRouteEntry": {
 		checked: []checked{{"vpc", "routetable", "RouteTableId", false}},
 	},
@@ -82,6 +88,9 @@ var rules = map[string]rule{
 	},
 	"CreateVSwitch": {
 		checked: []checked{{"vpc", "vswitch", "", false}, {"vpc", "vpc", "VpcId", false}},
+	},
+	"CreateVirtualBorderRouter": {
+		whole: "the documents' table has no row for it",
 	},
 	"CreateVpc": {
 		checked: []checked{{"vpc", "vpc", "", false}},
@@ -119,6 +128,9 @@ var rules = map[string]rule{
 	"DeleteNatGateway": {
 		checked: []checked{{"vpc", "natgateway", "NatGatewayId", false}},
 	},
+	"DeletePhysicalConnection": {
+		whole: "the documents' table has no row for it",
+	},
 	"DeleteRouteEntry": {
 		checked: []checked{{"vpc", "routetable", "RouteTableId", false}},
 	},
@@ -139,6 +151,9 @@ var rules = map[string]rule{
 	},
 	"DeleteVSwitch": {
 		checked: []checked{{"vpc", "vswitch", "VSwitchId", false}},
+	},
+	"DeleteVirtualBorderRouter": {
+		whole: "the documents' table has no row for it",
 	},
 	"DeleteVpc": {
 		checked: []checked{{"vpc", "vpc", "VpcId", false}},
@@ -200,6 +215,9 @@ var rules = map[string]rule{
 			{when{"NatGatewayId", "", false, true}, []checked{{"vpc", "natgateway", "", false}}},
 		},
 	},
+	"DescribePhysicalConnections": {
+		whole: "the documents' table has no row for it",
+	},
 	"DescribeRegions": {
 		whole: "the documents' table has no row for it",
 	},
@@ -249,6 +267,12 @@ var rules = map[string]rule{
 			{when{"VpcId", "", true, false}, "vpc:vpc", checked{"vpc", "vpc", "VpcId", false}, ""},
 		},
 	},
+	"DescribeVirtualBorderRouters": {
+		whole: "the documents' table has no row for it",
+	},
+	"DescribeVirtualBorderRoutersForPhysicalConnection": {
+		whole: "the documents' table has no row for it",
+	},
 	"DescribeVpcAttribute": {
 		whole: "of today's clients alone: no document has a rule",
 	},
@@ -281,6 +305,9 @@ var rules = map[string]rule{
 	},
 	"DownloadVpnConnectionConfig": {
 		checked: []checked{{"vpc", "vpnconnection", "VpnConnectionId", false}},
+	},
+	"EnablePhysicalConnection": {
+		whole: "the documents' table has no row for it",
 	},
 	"GetNatGatewayAttribute": {
 		whole: "the documents' table has no row for it",
@@ -330,6 +357,9 @@ var rules = map[string]rule{
 	"ModifyNatGatewaySpec": {
 		checked: []checked{{"vpc", "natgateway", "NatGatewayId", false}},
 	},
+	"ModifyPhysicalConnectionAttribute": {
+		whole: "the documents' table has no row for it",
+	},
 	"ModifyRouteEntry": {
 		whole: "of today's clients alone: no document has a rule",
 	},
@@ -356,6 +386,9 @@ var rules = map[string]rule{
 	},
 	"ModifyVSwitchAttribute": {
 		checked: []checked{{"vpc", "vswitch", "VSwitchId", false}},
+	},
+	"ModifyVirtualBorderRouterAttribute": {
+		whole: "the documents' table has no row for it",
 	},
 	"ModifyVpcAttribute": {
 		checked: []checked{{"vpc", "vpc", "VpcId", false}},
@@ -384,6 +417,9 @@ var rules = map[string]rule{
 	"QueryMetricList": {
 		whole: "the documents' table has no row for it",
 	},
+	"RecoverVirtualBorderRouter": {
+		whole: "the documents' table has no row for it",
+	},
 	"ReleaseEipAddress": {
 		checked: []checked{{"vpc", "eip", "AllocationId", false}},
 	},
@@ -397,6 +433,12 @@ var rules = map[string]rule{
 		whole: "of today's clients alone: no document has a rule",
 	},
 	"TagResources": {
+		whole: "the documents' table has no row for it",
+	},
+	"TerminatePhysicalConnection": {
+		whole: "the documents' table has no row for it",
+	},
+	"TerminateVirtualBorderRouter": {
 		whole: "the documents' table has no row for it",
 	},
 	"UnassociateEipAddress": {

@@ -563,6 +563,75 @@ var recordables = map[string]recordable{
 			{"ClientToken", false, nil},
 		},
 	},
+	"CreatePhysicalConnection": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"AccessPointId", false, nil},
+			{"Type", false, nil},
+			{"CircuitCode", false, nil},
+			{"LineOperator", false, nil},
+			{"PeerLocation", false, nil},
+			{"Bandwidth", false, nil},
+			{"PortType", false, nil},
+			{"RedundantPhysicalConnectionId", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+			{"ClientToken", false, nil},
+		},
+		elements: []string{"PhysicalConnectionId"},
+	},
+	"CancelPhysicalConnection": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"PhysicalConnectionId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"DescribePhysicalConnections": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"Filter.N.Key", false, nil},
+			{"Filter.N.Value.N", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+		},
+	},
+	"ModifyPhysicalConnectionAttribute": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"PhysicalConnectionId", false, nil},
+			{"LineOperator", false, nil},
+			{"bandwidth", false, nil},
+			{"PeerLocation", false, nil},
+			{"PortType", false, nil},
+			{"RedundantPhysicalConnectionId", false, nil},
+			{"CircuitCode", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"TerminatePhysicalConnection": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"PhysicalConnectionId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"EnablePhysicalConnection": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"PhysicalConnectionId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"DeletePhysicalConnection": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"PhysicalConnectionId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
 	"ram:CreateAccessKey": {
 		parameters: []recordableParameter{
 			{"UserName", false, nil},
@@ -761,6 +830,10 @@ var recordables = map[string]recordable{
 			{"Type", false, nil},
 			{"PageNumber", false, nil},
 			{"PageSize", false, nil},
+			{"HostOperator", false, nil},
+			{"Name", false, nil},
+			{"Filter.N.Key", false, nil},
+			{"Filter.N.Value.N", false, nil},
 		},
 	},
 	"MoveResourceGroup": {
@@ -1144,6 +1217,74 @@ var recordables = map[string]recordable{
 		parameters: []recordableParameter{
 			{"RegionId", false, nil},
 			{"SslVpnClientCertId", false, nil},
+		},
+	},
+	"CreateVirtualBorderRouter": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"PhysicalConnectionId", false, nil},
+			{"VbrOwnerId", false, nil},
+			{"VlanId", false, nil},
+			{"CircuitCode", false, nil},
+			{"LocalGatewayIp", false, nil},
+			{"PeerGatewayIp", false, nil},
+			{"PeeringSubnetMask", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+			{"ClientToken", false, nil},
+		},
+		elements: []string{"VbrId"},
+	},
+	"DeleteVirtualBorderRouter": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"VbrId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"DescribeVirtualBorderRouters": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"Filter.N.Key", false, nil},
+			{"Filter.N.Value.N", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+		},
+	},
+	"DescribeVirtualBorderRoutersForPhysicalConnection": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"PhysicalConnectionId", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+		},
+	},
+	"ModifyVirtualBorderRouterAttribute": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"VbrId", false, nil},
+			{"VlanId", false, nil},
+			{"CircuitCode", false, nil},
+			{"LocalGatewayIp", false, nil},
+			{"PeerGatewayIp", false, nil},
+			{"PeeringSubnetMask", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"RecoverVirtualBorderRouter": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"VbrId", false, nil},
+			{"ClientToken", false, nil},
+		},
+	},
+	"TerminateVirtualBorderRouter": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"VbrId", false, nil},
+			{"ClientToken", false, nil},
 		},
 	},
 	"CreateVpc": {

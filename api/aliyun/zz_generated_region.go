@@ -4,6 +4,7 @@ package aliyun
 
 import (
 	"encoding/xml"
+	"strconv"
 )
 
 // DescribeRegionsRequest holds the checked parameters of DescribeRegions.
@@ -138,6 +139,20 @@ type DescribeAccessPointsRequest struct {
 	PageNumber int
 	// Rows per page.
 	PageSize int
+	// Filter: who runs the place. Nil: not given. Not in the documents.
+	HostOperator *string
+	// Filter: the access point's name. Nil: not given. Not in the documents.
+	Name *string
+	// Nil: not given.
+	Filter []DescribeAccessPointsFilter
+}
+
+// DescribeAccessPointsFilter is one item of Filter.N.
+type DescribeAccessPointsFilter struct {
+	// Name of the Nth filter. Not in the documents.
+	Key string
+	// A value of the Nth filter; values of one filter are alternatives. Nil: not given. Not in the documents.
+	Value []string
 }
 
 func decodeDescribeAccessPoints(p *Params) (any, *Error) {
@@ -167,6 +182,53 @@ func decodeDescribeAccessPoints(p *Params) (any, *Error) {
 			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 100.")
 		}
 		r.PageSize = n
+	}
+	if v := p.Get("HostOperator"); v != "" {
+		r.HostOperator = &v
+	}
+	if v := p.Get("Name"); v != "" {
+		r.Name = &v
+	}
+	{
+		n, ok := p.indexes("Filter", "Key", "Value.")
+		if !ok {
+			return nil, invalidParameter("Filter")
+		}
+		if n > 5 {
+			return nil, invalidParameter("Filter")
+		}
+		for i := range n {
+			var x DescribeAccessPointsFilter
+			prefix := "Filter." + strconv.Itoa(i+1) + "."
+			name := prefix + "Key"
+			if p.Get(name) == "" {
+				return nil, missingParameter(name)
+			}
+			if v := p.Get(name); v != "" {
+				if !oneOf(v, "AccessPointId", "Name", "Status", "HostOperator", "Location") {
+					return nil, invalidParameter(name).because("it is to be AccessPointId, Name, Status, HostOperator or Location.")
+				}
+				x.Key = v
+			}
+			name = prefix + "Value"
+			{
+				m, ok := p.indexes(name, "")
+				if !ok {
+					return nil, invalidParameter(name)
+				}
+				if m > 5 {
+					return nil, invalidParameter(name).because("5 values are the most.")
+				}
+				for j := range m {
+					v := p.Get(name + "." + strconv.Itoa(j+1))
+					if v == "" {
+						return nil, missingParameter(name + "." + strconv.Itoa(j+1))
+					}
+					x.Value = append(x.Value, v)
+				}
+			}
+			r.Filter = append(r.Filter, x)
+		}
 	}
 	return r, nil
 }

@@ -14,13 +14,16 @@ import (
 // maxScrapes is how many scrapes may run at once; more are answered with 503.
 const maxScrapes = 4
 
-// Config is what a handler shows. Every field is needed but TopAddresses and Audit.
+// Config is what a handler shows. Every field is needed but TopAddresses, Lines and Audit.
 type Config struct {
 	Networks Networks
 	Traffic  Traffic
 	Tunnels  Tunnels
 	Machine  Machine
 	Calls    *Calls
+	// Lines and LineMeter tell of leased lines; nil: they are not shown.
+	Lines     Lines
+	LineMeter LineMeter
 	// Connections are shown, too.
 	Connections Connections
 	Audit       Audit // nil: no audit log is kept
@@ -46,6 +49,9 @@ func NewHandler(c Config) http.Handler {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	if c.Lines != nil {
+		registry.MustRegister(newLineSeries(c.Lines, c.LineMeter, c.Log))
+	}
 	if c.Audit != nil {
 		registry.MustRegister(newAuditSeries(c.Audit))
 	}

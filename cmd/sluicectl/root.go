@@ -36,7 +36,7 @@ over the admin socket of the sluiced of this machine, by root only.`)
 		}
 	}
 	add("api", newCall(), newDescribe(), newActions(), newDraw())
-	add("admin", newAccessKey(), newAccount(), newRAM(), newInstance(), newHaVip(), newVPN(), newInit(), newStatus(), newTop(), newTopology(), newDoctor(), newBackup(), newAudit())
+	add("admin", newAccessKey(), newAccount(), newRAM(), newInstance(), newHaVip(), newLine(), newVPN(), newInit(), newStatus(), newTop(), newTopology(), newDoctor(), newBackup(), newAudit())
 	add("lab", newLab())
 	root.AddCommand(newVersion(), newMan())
 	wrapArgs(root)

@@ -27,6 +27,7 @@ import (
 	"sluice/controlplane/eip"
 	"sluice/controlplane/havip"
 	"sluice/controlplane/inventory"
+	"sluice/controlplane/leasedline"
 	"sluice/controlplane/local"
 	"sluice/controlplane/monitor"
 	"sluice/controlplane/nat"
@@ -74,6 +75,8 @@ type kernel interface {
 	monitor.Meter
 	vpn.Plane
 	havip.Plane
+	leasedline.Plane
+	metrics.LineMeter
 	// Programs returns how the BPF programs of a network's links are attached;
 	// the error wraps engine.ErrNotCounted where there are none.
 	Programs(ctx context.Context, network string) ([]dataplane.Programs, error)
@@ -104,6 +107,8 @@ func openKernel(c *config.Config, log *slog.Logger) (kernel, error) {
 		RunDir: c.RunDir, Logger: log,
 		Sessions: session.Options{Dir: c.BPFDir, Sessions: c.Sessions, Addresses: c.Addresses},
 		SSL:      openvpn.Options{LogDir: filepath.Join(c.DataDir, "ssl")},
+
+		LineDevices: c.Settings.LineDevices(),
 	})
 }
 
@@ -244,6 +249,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	}
 	tellBandwidths(db.View(), c, log)
 	tunnels := vpn.New(db, &c.Settings, sealer, dp, time.Now, rand.Reader, log)
+	lines := leasedline.New(db, &c.Settings, dp, time.Now, log)
 	rights := ram.New(db, &c.Settings, keys, time.Now, rand.Reader, log)
 	haVips := havip.New(db, &c.Settings, dp, time.Now, log)
 	actions := aliyun.NewService(
@@ -257,6 +263,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		tags.New(db, &c.Settings, time.Now, log),
 		rights,
 		haVips,
+		lines,
 	)
 	calls := metrics.NewCalls()
 	api := edge.Config{
@@ -278,11 +285,12 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		Programs:  counters{dp},
 		VPN:       tunnels,
 		Topology:  admin.TopologyOf{DB: db, Dataplane: routing{dp, counters{dp}}, Now: time.Now},
+		Lines:     lines,
 		Process:   d.info,
 		Backups:   copies,
 	}
 	shown := metrics.Config{
-		Networks: metrics.Status{DB: db, Spec: aliyun.Spec}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, Calls: calls, TopAddresses: c.Metrics.TopAddresses,
+		Networks: metrics.Status{DB: db, Spec: aliyun.Spec}, Traffic: counters{dp}, Tunnels: dp, Machine: dp, Lines: lines, LineMeter: dp, Calls: calls, TopAddresses: c.Metrics.TopAddresses,
 		Version: versionText(), Now: time.Now, Log: log,
 	}
 	if record != nil {

@@ -47,7 +47,11 @@ func newParam(r *resolver, f *spec.Field, indexed bool) (*param, error) {
 	if f.Required && !indexed || f.Missing != "" {
 		p.Missing = "missingParameter(" + name + ")"
 		if f.Missing != "" && (f.Missing != "MissingParameter" || len(r.action.Documented(f.Missing)) > 0) {
-			if p.Missing, err = r.errorExpr(f.Missing, "", index); err != nil {
+			message := ""
+			if len(r.action.Documented(f.Missing)) > 1 {
+				message = "'" + f.Name + "'" // of several messages that which names the parameter
+			}
+			if p.Missing, err = r.errorExpr(f.Missing, message, index); err != nil {
 				return nil, err
 			}
 		}
