@@ -22,15 +22,22 @@ const (
 )
 
 // lineEngine starts an engine that knows of device line0, at the far end of which is the
-// customer's router: a plain Linux that echoes at port 8080 of siteHost.
-func (s *site) lineEngine(t testing.TB) (*Engine, *netns.Namespace) {
+// customer's router: a plain Linux, which echoes at port 8080, and so does siteHost behind it.
+func (s *site) lineEngine(t testing.TB) (e *Engine, far, host *netns.Namespace) {
 	t.Helper()
-	far := nstest.New(t)
+	far, host = nstest.New(t), nstest.New(t)
 	nstest.Veth(t, s.public, "line0", far, "eth0")
 	nstest.Address(t, far, "eth0", sitePeer+"/29")
-	nstest.Address(t, far, "eth0", siteHost+"/32")
 	nstest.Echo(t, far, 8080)
-	return s.lineEngineOn(t), far
+	nstest.Veth(t, far, "lan0", host, "eth0")
+	nstest.Address(t, far, "lan0", "10.200.0.1/16")
+	nstest.Address(t, host, "eth0", siteHost+"/16")
+	nstest.Default(t, host, "10.200.0.1")
+	nstest.Echo(t, host, 8080)
+	if err := far.Set(netns.Sysctl{Path: "ipv4/ip_forward", Value: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	return s.lineEngineOn(t), far, host
 }
 
 func (s *site) lineEngineOn(t testing.TB) *Engine {
@@ -77,7 +84,7 @@ func (s *site) held(t testing.TB) string {
 // gone with the last network on the line.
 func TestBorderRouter(t *testing.T) {
 	s := newSite(t)
-	e, far := s.lineEngine(t)
+	e, far, host := s.lineEngine(t)
 	was := s.held(t)
 	v, b := s.vpc(t, e, 7, true), s.border(t, 50)
 	mustApply(t, e, b.Network)
@@ -92,7 +99,7 @@ func TestBorderRouter(t *testing.T) {
 	reaches(t, e, v.host, siteHost, v, b)
 	nstest.Stream(t, v.host, siteHost+":8080", 1<<20)
 	nstest.Datagrams(t, v.host, siteHost+":8080", 100, 1400)
-	nstest.Ping(t, far, v.at(), 56, 1400)
+	nstest.Ping(t, host, v.at(), 56, 1400)
 
 	traffic, err := e.LineTraffic("line0")
 	if err != nil || traffic.Outbound.Limit != 50 || traffic.Inbound.Limit != 50 || traffic.Outbound.Bytes < 1<<20 || traffic.Inbound.Bytes < 1<<20 {
@@ -152,22 +159,12 @@ func TestBorderRouter(t *testing.T) {
 // to another while it flows, and the last one to go takes the queues along.
 func TestLineBandwidth(t *testing.T) {
 	s := newSite(t)
-	e, far := s.lineEngine(t)
+	e, far, _ := s.lineEngine(t)
 	b := s.border(t, 40)
 	mustApply(t, e, b.Network)
 	in := inNetwork(t, b.ID)
-	nstest.Echo(t, in, 8081)
-	carriers := func(from *netns.Namespace, address string) {
-		nstest.Eventually(t, func() error {
-			c, err := nstest.Dial(from, "tcp4", address)
-			if err != nil {
-				return err
-			}
-			return c.Close()
-		})
-	}
-	carriers(in, sitePeer+":8080")
-	carriers(far, "192.168.50.17:8081")
+	reaches(t, e, in, sitePeer, b)
+	nstest.Ping(t, far, "192.168.50.17", 56)
 	for _, mbit := range []int{40, 10} {
 		n := b.renew()
 		n.Line = &dataplane.Line{Device: "line0", Bandwidth: mbit}
