@@ -30,7 +30,9 @@ func accounts(t *testing.T, p *planetest.Plane) identity.Key {
 	}
 	err := p.DB.Update(context.Background(), func(tx *state.Tx) error {
 		for name, c := range map[string]identity.Caller{"alice": planetest.Alice, "bob": planetest.Bob} {
-			tx.PutAttributes(&resource.Account{Meta: resource.Meta{ID: c.Account, Account: c.Account}, Name: name})
+			if _, there := tx.Accounts.Get(c.Account); !there { // of a world that has it
+				tx.PutAttributes(&resource.Account{Meta: resource.Meta{ID: c.Account, Account: c.Account}, Name: name})
+			}
 		}
 		return nil
 	})
