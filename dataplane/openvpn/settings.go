@@ -148,6 +148,9 @@ func settings(dir string, at netip.Addr, s *dataplane.SSLServer, group string) s
 	} else {
 		line("proto", "udp4")
 		line("explicit-exit-notify", "1")
+		// Packets that are longer than a path takes are cut on the way. Linux would forbid that, and
+		// lose them where nobody tells it, or is let through to tell.
+		line("mtu-disc", "no")
 	}
 	line("dev", s.Link())
 	line("dev-type", "tun")
