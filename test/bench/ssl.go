@@ -30,6 +30,7 @@ const sslClients = 200
 type remote struct {
 	s       *site
 	vpc     string
+	gateway string // VPN gateway
 	server  string
 	host    lab.Host
 	machine lab.Host
@@ -78,6 +79,7 @@ func (m *remote) build(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	m.gateway = gw.VpnGatewayId
 	var server aliyun.CreateSslVpnServerResponse
 	err = m.s.insist(ctx, "CreateSslVpnServer", &server, "VpnGatewayId", gw.VpnGatewayId, "ClientIpPool", "172.29.0.0/16", "LocalSubnet", "10.0.1.0/24")
 	if err != nil {
@@ -95,6 +97,22 @@ func (m *remote) build(ctx context.Context) (err error) {
 func (m *remote) certificate(ctx context.Context) (id, file string, err error) {
 	var made aliyun.CreateSslVpnClientCertResponse
 	if err := m.s.insist(ctx, "CreateSslVpnClientCert", &made, "SslVpnServerId", m.server); err != nil {
+		return "", "", err
+	}
+	// A client that comes before the server knows of it is refused, and ends.
+	within, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	err = lab.Await(within, "wait for the certificate", func() error {
+		var gw aliyun.DescribeVpnGatewayResponse
+		if err := m.s.call(within, "DescribeVpnGateway", &gw, "VpnGatewayId", m.gateway); err != nil {
+			return err
+		}
+		if gw.Status != "active" {
+			return fmt.Errorf("VPN gateway %s is %s", m.gateway, gw.Status)
+		}
+		return nil
+	})
+	if err != nil {
 		return "", "", err
 	}
 	var got aliyun.DescribeSslVpnClientCertResponse

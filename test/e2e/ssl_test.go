@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -11,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sluice/api/aliyun"
 	"sluice/test/lab"
@@ -264,5 +268,91 @@ func TestSSLVPNOverlap(t *testing.T) {
 		if err := c.tryEcho("tcp", netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf("172.16.1.%d", 11-i)), service.Port()), 300*time.Millisecond); err == nil {
 			t.Error("a client reaches the other VPC's host")
 		}
+	}
+}
+
+// pours writes so many bytes to whoever connects with a host.
+func (e *endpoint) pours(t *testing.T, bytes int) netip.AddrPort {
+	t.Helper()
+	var l net.Listener
+	inNamespace(t, e.namespace, func() (err error) { l, err = net.Listen("tcp4", e.addr.String()+":0"); return err })
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = c.Write(make([]byte, bytes))
+				c.Close()
+			}()
+		}
+	}()
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+// TestSSLVPNBandwidth: a client and a site have the bandwidth of a VPN gateway together.
+func TestSSLVPNBandwidth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
+	t.Parallel()
+	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
+	h := n.host(t, 0, "172.16.1.10")
+	id := n.sslGateway(t, "EnableIpsec", "true")
+	const (
+		pool   = "172.29.0.0/24"
+		limit  = 10_000_000 // bit/s: the gateway's
+		size   = 5 << 20    // bytes, to each
+		atOnce = 1 << 20    // bytes that may pass at first, with what queues hold
+		asked  = 2 * size * 8
+	)
+	server := n.sslServer(t, id, pool, "172.16.0.0/16")
+	_, conf := n.sslCertificate(t, server)
+	var gateway aliyun.DescribeVpnGatewayResponse
+	n.into(t, &gateway, "DescribeVpnGateway", "VpnGatewayId", id)
+	s := n.site(t, "s", "192.168.77.1")
+	w := modern("172.16.1.0/24", "192.168.77.0/24")
+	s.answer(t, netip.MustParseAddr(gateway.InternetIp), w)
+	n.status(t, n.connect(t, id, s, w, ikeModern, ipsecModern), "ipsec_sa_established")
+	user := n.machine(t, "u")
+	user.openvpn(t, conf)
+	user.clientSeen(t, h.serve(t, "tcp", h.addr.String()+":0"), pool)
+	h.reaches(t, s.open(t, "tcp", "-"))
+
+	from := h.pours(t, size)
+	began := time.Now()
+	took := make([]time.Duration, 2)
+	var all errgroup.Group
+	for i, get := range []func() (net.Conn, error){
+		func() (net.Conn, error) { return user.dial("tcp", netip.Addr{}, from, answerTimeout) },
+		func() (net.Conn, error) { return s.dial("tcp", s.lan, from, answerTimeout) },
+	} {
+		all.Go(func() error {
+			c, err := get()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if got, err := io.Copy(io.Discard, c); err != nil || got != size {
+				return fmt.Errorf("%d bytes have come: %w", got, err)
+			}
+			took[i] = time.Since(began)
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	// What is measured inside the tunnels is less than the limit, which counts their packets.
+	least := time.Duration(float64(asked-8*atOnce) / limit * float64(time.Second))
+	t.Logf("%d bytes to each: a client %s, a site %s; at the limit at least %s", size, took[0], took[1], least)
+	if last := max(took[0], took[1]); last < least {
+		t.Errorf("both had %d bytes within %s, which is more than the gateway's bandwidth", size, last)
+	}
+	// Neither takes all of it.
+	if first := min(took[0], took[1]); first < least/2 {
+		t.Errorf("one had all of its bytes within %s", first)
 	}
 }

@@ -136,7 +136,7 @@ func TestVPNBGP(t *testing.T) {
 	g := gateways[0].another(t, "bgp", "")
 	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24")
 	h := n.host(t, 0, "172.16.1.10")
-	id, _ := n.vpnGateway(t, "10")
+	id := n.sslGateway(t, "EnableIpsec", "true")
 	n.call(t, "ModifyVpnGatewayAttribute", "VpnGatewayId", id, "AutoPropagate", "true")
 	n.settled(t)
 	s := n.place(t, "g", "192.168.77.1", "Asn", "65010")
@@ -148,13 +148,17 @@ func TestVPNBGP(t *testing.T) {
 	n.status(t, c, "ipsec_sa_established")
 	n.bgpStatus(t, c, "success")
 	learned := map[string]string{"172.16.0.0/16": "169.254.11.1 65001"}
-	eventually(t, "the site's router", func() string {
-		got, err := r.Learned(context.Background())
-		if err != nil || !maps.Equal(got, learned) {
-			return fmt.Sprintf("has learned %v, not %v (%v)", got, learned, err)
-		}
-		return ""
-	})
+	learns := func() {
+		t.Helper()
+		eventually(t, "the site's router", func() string {
+			got, err := r.Learned(context.Background())
+			if err != nil || !maps.Equal(got, learned) {
+				return fmt.Sprintf("has learned %v, not %v (%v)", got, learned, err)
+			}
+			return ""
+		})
+	}
+	learns()
 
 	far := behind.listen(t, "tcp")
 	if err := h.tryEcho("tcp", far, time.Second); err == nil {
@@ -172,6 +176,25 @@ func TestVPNBGP(t *testing.T) {
 	if seen := behind.seenAs(t, "tcp", near); seen.Addr() != behind.addr {
 		t.Errorf("the host behind the site is seen as %s", seen)
 	}
+
+	// The site hears of the clients of an SSL-VPN server while there is one, and reaches them.
+	const pool = "172.29.0.0/24"
+	server := n.call(t, "CreateSslVpnServer", "VpnGatewayId", id, "ClientIpPool", pool, "LocalSubnet", "172.16.0.0/16,192.168.78.0/24")["SslVpnServerId"].(string)
+	n.settled(t)
+	learned[pool] = "169.254.11.1 65001"
+	learns()
+	_, conf := n.sslCertificate(t, server)
+	user := n.machine(t, "u")
+	user.openvpn(t, conf)
+	as := user.clientSeen(t, h.serve(t, "tcp", h.addr.String()+":0"), pool)
+	at := user.serve(t, "tcp", as.String()+":0")
+	if seen := behind.seenAs(t, "tcp", netip.AddrPortFrom(as, at.Port())); seen.Addr() != behind.addr {
+		t.Errorf("a client sees the host behind the site as %s", seen)
+	}
+	n.call(t, "DeleteSslVpnServer", "SslVpnServerId", server)
+	n.settled(t)
+	delete(learned, pool)
+	learns()
 
 	announce("no network")
 	h.cut(t, far)
