@@ -229,6 +229,7 @@ const extraConfig = `
 quotas:
   vpcs: 100
   elastic_ips: 200
+  router_interfaces: 40
 `
 
 // clientEnv is what a client needs.
@@ -291,7 +292,7 @@ func (g *gateway) addHost(t *testing.T, name, vswitch string, ip netip.Addr) *ho
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	h, err := g.HostAdd(ctx, lab.HostOptions{Name: name, VSwitch: vswitch, IP: ip})
+	h, err := g.HostAdd(ctx, lab.HostOptions{Name: name, VSwitch: vswitch, IP: ip, Client: g.client})
 	if err != nil {
 		t.Fatal(err)
 	}
