@@ -17,9 +17,9 @@ const (
 	meshGroup = 10
 )
 
-// mesh returns the VPCs of a topology in groups, each a full mesh: a router interface and a
+// meshes returns the VPCs of a topology in groups, each a full mesh: a router interface and a
 // route from each to each other one, 10.<VPC>.0.0/16.
-func mesh(r *run) (all []*dataplane.Network) {
+func meshes(r *run) (all []*dataplane.Network) {
 	id := func(i int) string { return r.name(fmt.Sprintf("m%02d", i)) }
 	block := func(i int) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 16)
@@ -47,7 +47,7 @@ func mesh(r *run) (all []*dataplane.Network) {
 // meshes of ten, and all their routes with them, as the reconciler has it done: four at a
 // time, and again what has something new to follow.
 func topologyTime(ctx context.Context, r *run) (err error) {
-	all := mesh(r)
+	all := meshes(r)
 	if r.quick {
 		all = all[:2*meshGroup]
 	}
