@@ -13,6 +13,7 @@ import (
 
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
+	"sluice/controlplane/havip"
 	"sluice/controlplane/identity"
 	"sluice/controlplane/leasedline"
 	"sluice/controlplane/nat"
@@ -118,6 +119,19 @@ func TestQueries(t *testing.T) {
 			"AccessPoints": func(b leasedline.BorderRouter) any { return b.AccessPoint },
 			"States":       func(b leasedline.BorderRouter) any { return b.Shown },
 			"Names":        func(b leasedline.BorderRouter) any { return b.Name },
+		})
+	check(t, "HaVip.List", havip.Query{Region: planetest.Region}, 6,
+		func(q havip.Query, p state.Page) (state.Listing[havip.HaVip], error) {
+			q.Page = p
+			return w.HaVip.List(alice, q)
+		},
+		func(h havip.HaVip) string { return h.ID },
+		map[string]func(havip.HaVip) any{
+			"IDs":       func(h havip.HaVip) any { return h.ID },
+			"VPCs":      func(h havip.HaVip) any { return h.VPC },
+			"VSwitches": func(h havip.HaVip) any { return h.VSwitch },
+			"Addresses": func(h havip.HaVip) any { return h.PrivateIP.String() },
+			"Statuses":  func(h havip.HaVip) any { return h.Status },
 		})
 	check(t, "EIP.List", eip.Filter{Region: planetest.Region}, 12,
 		func(f eip.Filter, p state.Page) (state.Listing[eip.ElasticIP], error) { return w.EIP.List(alice, f, p) },
@@ -307,6 +321,7 @@ var otherwise = map[string]string{
 	"Lines.Ports":           "the operator's: it has no pages",
 	"Lines.BorderRoutersOf": "its only condition is the line",
 	"Inventory.List":        "the operator's: it has no pages",
+	"HaVip.All":             "the operator's: it has no pages",
 	"VPN.Tunnels":           "the operator's: it has no pages",
 	"VPN.SSLEnds":           "the operator's: it has no pages",
 	"VPN.SSLServerLog":      "lines of a log, not resources: see TestSSLServerLog of package vpn",
@@ -581,6 +596,14 @@ func newListings(t *testing.T) *planetest.Plane {
 	for i := range 9 {
 		put(&resource.SSLCertificate{Meta: meta(planetest.Alice, fmt.Sprintf("vsc-%d", 9-i)), VPC: vpcs[i%3], Server: fmt.Sprintf("vss-%d", 9-i%3), Name: fmt.Sprintf("name-%d", i%2)})
 	}
+	for i := range 6 {
+		h := &resource.HaVip{Meta: meta(planetest.Alice, fmt.Sprintf("havip-%d", 9-i)), VPC: vpcs[i%3], VSwitch: fmt.Sprintf("vsw-%d", 20-i%2), PrivateIP: address("10.9.0.%d", 1+i%4)}
+		if i%2 == 1 {
+			h.Instances = []string{"i-1"}
+		}
+		put(h)
+	}
+	put(&resource.HaVip{Meta: meta(planetest.Bob, "havip-bob"), VPC: theirs, VSwitch: "vsw-theirs", PrivateIP: address("10.9.0.%d", 1)})
 	for i := range 11 {
 		r := &resource.RouterInterface{Meta: meta(planetest.Alice, fmt.Sprintf("ri-%d", 20-i)), Name: fmt.Sprintf("name-%d", i%3), RouterKind: resource.VPCRouter, Router: fmt.Sprintf("vrt-%d", i%4), VPC: vpcs[i%4],
 			Initiates: i%2 == 0, Opposite: resource.Opposite{Region: planetest.Region, RouterKind: resource.VPCRouter, Router: fmt.Sprintf("vrt-%d", i%3), Interface: fmt.Sprintf("ri-%d", 20-i^1), Account: planetest.Alice.Account}}
@@ -596,6 +619,7 @@ func newListings(t *testing.T) *planetest.Plane {
 	v := w.DB.View()
 	file(t, w, v.VPCs.All())
 	file(t, w, v.RouterInterfaces.All())
+	file(t, w, v.HaVips.All())
 	file(t, w, v.VSwitches.All())
 	file(t, w, v.RouteTables.All())
 	file(t, w, v.ElasticIPs.All())

@@ -10,6 +10,7 @@ import (
 
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/fault"
+	"sluice/controlplane/havip"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/routerinterface"
@@ -111,6 +112,13 @@ func (s *site) routerInterface(t *testing.T, router string) string {
 	return id
 }
 
+func (s *site) haVip(t *testing.T) string {
+	t.Helper()
+	h, err := s.HaVip.Create(ctx, planetest.Alice, havip.NewHaVip{Region: planetest.Region, VSwitch: s.vswitch})
+	succeeds(t, err)
+	return h.ID
+}
+
 func TestTagEveryKind(t *testing.T) {
 	s := newSite(t)
 	vpc, _ := s.DB.View().VPCs.Get(s.vpc)
@@ -119,7 +127,7 @@ func TestTagEveryKind(t *testing.T) {
 		resource.KindVPC: s.vpc, resource.KindVSwitch: s.vswitch, resource.KindRouteTable: vpc.RouteTable,
 		resource.KindElasticIP: s.NewEIP(planetest.Alice).ID, resource.KindVPNGateway: s.gateway,
 		resource.KindNATGateway: s.Gateway(planetest.Alice, s.vpc).ID, resource.KindCustomerGateway: s.customerGateway(t), resource.KindVPNConnection: s.connection(t),
-		resource.KindCommonPackage: s.commonPackage(t), resource.KindRouterInterface: s.routerInterface(t, vpc.VRouter),
+		resource.KindCommonPackage: s.commonPackage(t), resource.KindRouterInterface: s.routerInterface(t, vpc.VRouter), resource.KindHaVip: s.haVip(t),
 	} {
 		kinds = append(kinds, kind)
 		s.tag(t, of(kind, id), tags.Tag{Key: "Dept", Value: "Finance"}, tags.Tag{Key: "Empty", Value: ""})
