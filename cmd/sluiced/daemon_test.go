@@ -98,6 +98,19 @@ func (k *fakeKernel) Interfaces(context.Context, string) ([]dataplane.InterfaceS
 	return nil, nil
 }
 
+// Line implements leasedline.Plane.
+func (k *fakeKernel) Line(device string) dataplane.LineStatus {
+	return dataplane.LineStatus{Device: device}
+}
+
+// LineAvailable implements leasedline.Plane.
+func (k *fakeKernel) LineAvailable(bool) error { return nil }
+
+// LineTraffic implements metrics.LineMeter.
+func (k *fakeKernel) LineTraffic(string) (dataplane.LineTraffic, error) {
+	return dataplane.LineTraffic{}, nil
+}
+
 // VPN implements vpn.Plane.
 func (k *fakeKernel) VPN(context.Context, string) (map[string]dataplane.VPNStatus, error) {
 	return nil, nil
