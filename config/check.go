@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"sluice/controlplane/resource"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
 	"sluice/dataplane"
@@ -180,7 +181,10 @@ func (k *checker) regions() error {
 		if len(r.Zones) == 0 {
 			return k.errorf(field+".zones", "is empty; a region needs at least one zone, for example %s-a", r.ID)
 		}
-		region := settings.Region{ID: r.ID, LocalName: or(r.LocalName, r.ID)}
+		region := settings.Region{ID: r.ID, LocalName: or(r.LocalName, r.ID), Area: resource.Area(r.Area)}
+		if r.Area != "" && !slices.Contains(resource.Areas, region.Area) {
+			return k.errorf(field+".area", "%q is no area that global acceleration knows; write one of %v, or leave it out", r.Area, resource.Areas)
+		}
 		for j, z := range r.Zones {
 			if err := name(fmt.Sprintf("%s.zones[%d]", field, j), z.ID); err != nil {
 				return err

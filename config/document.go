@@ -75,6 +75,7 @@ type rateDoc struct {
 type regionDoc struct {
 	ID        string    `yaml:"id"`
 	LocalName string    `yaml:"local_name"`
+	Area      string    `yaml:"area"`
 	Zones     []zoneDoc `yaml:"zones"`
 }
 

@@ -73,6 +73,7 @@ func TestMistakes(t *testing.T) {
 		{"duplicate region", "regions:\n- {id: r, zones: [a]}\n- {id: r, zones: [b]}", 3, "regions[1].id", "stands already at regions[0].id"},
 		{"duplicate zone", "regions:\n- {id: r, zones: [a]}\n- {id: s, zones: [a]}", 3, "regions[1].zones[0]", "stands already at regions[0].zones[0]"},
 		{"region without zones", "regions: [{id: r}]", 1, "regions[0].zones", "at least one zone"},
+		{"area of a region", "regions:\n- {id: r, area: mars, zones: [a]}", 2, "regions[0].area", "no area"},
 		{"unknown field of a zone", "regions: [{id: r, zones: [{name: z}]}]", 1, "regions[0].zones[0].name", "local_name"},
 
 		{"negative quota", "quotas: {vpcs: -1}", 1, "quotas.vpcs", "out of range"},

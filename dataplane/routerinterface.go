@@ -23,6 +23,9 @@ type RouterInterface struct {
 	Check *InterfaceCheck
 }
 
+// MostRouterInterfaces is how many a network may have (INTERFACES in bpf/types.h).
+const MostRouterInterfaces = 64
+
 // InterfaceCheck is a health check of what is behind a router interface: ICMP echo requests
 // from an address that no host of the network has, sent out of the interface. While they
 // are not answered, routes lead nowhere by that interface, or by the others of an ECMP route.

@@ -197,7 +197,7 @@ var acs3Refused = []struct {
 	{name: "nonce used", before: set(headerNonce, "once"), happened: nonceUsed(ACS3), want: nonceUsedError},
 	{name: "nonce used by the older signature", before: set(headerNonce, "once"), happened: nonceUsed(HMACSHA1), want: nonceUsedError},
 	{name: "unknown action", action: "NoSuchAction", want: unknownAction},
-	{name: "unsupported action", action: "CreateGlobalAccelerationInstance", want: *unsupportedOperation()},
+	{name: "unsupported action", action: "CreateGroup", before: set(headerVersion, "2015-05-01"), want: *unsupportedOperation()},
 	{name: "another version", before: set(headerVersion, "2016-04-29"), want: unknownAction},
 	{name: "two actions", before: target("POST", "Action=DeleteVpc&VpcId=v"), want: invalid("Action")},
 	{name: "two versions", before: target("POST", "version=2014-05-26"), want: invalid("Version")},

@@ -34,7 +34,7 @@ var provoked = []struct {
 	{name: "no SignatureVersion", params: map[string]string{"SignatureVersion": ""}, want: Error{400, "MissingParameter", `The input parameter "SignatureVersion" that is mandatory for processing this request is not supplied.`}},
 	{name: "no SignatureNonce", params: map[string]string{"SignatureNonce": ""}, want: Error{400, "MissingParameter", `The input parameter "SignatureNonce" that is mandatory for processing this request is not supplied.`}},
 	{name: "unknown Action", action: "NoSuchAction", want: Error{400, "InvalidParameter", `The specified parameter "Action or Version" is not valid.`}},
-	{name: "unsupported Action", action: "CreateGlobalAccelerationInstance", want: Error{400, "UnsupportedOperation", "The specified action is not supported."}},
+	{name: "unsupported Action", action: "CreateGroup", params: map[string]string{"Version": "2015-05-01"}, want: Error{400, "UnsupportedOperation", "The specified action is not supported."}},
 	{name: "other Version", params: map[string]string{"Version": "2014-05-15"}, want: Error{400, "InvalidParameter", `The specified parameter "Action or Version" is not valid.`}},
 	{name: "unknown key", key: "nobody", want: Error{400, "InvalidAccessKeyId.NotFound", "The Access Key ID provided does not exist in our records."}},
 	{name: "disabled key", key: "disabled", want: Error{403, "Forbidden.AccessKeyDisabled", "The Access Key is disabled."}},

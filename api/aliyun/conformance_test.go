@@ -54,6 +54,9 @@ func subjectOf(t *testing.T, action string) *subject {
 	case slices.Contains(lineActions, action):
 		w := newLineWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
+	case slices.Contains(accelerationActions, action):
+		w := newAccelerationWorld(t)
+		return &subject{w.Plane, w.s, w.good(action)}
 	case slices.Contains(ramActions, action):
 		w := newRAMWorld(t)
 		return &subject{w.Plane, w.s, w.good(action)}
@@ -104,6 +107,7 @@ func (w *subject) owners(id string) (found []resource.Resource) {
 	add(get(v.CustomerGateways, id))
 	add(get(v.VPNConnections, id))
 	add(get(v.RouterInterfaces, id))
+	add(get(v.Accelerations, id))
 	add(get(v.SSLServers, id))
 	add(get(v.PhysicalConnections, id))
 	add(get(v.BorderRouters, id))
@@ -122,22 +126,23 @@ func get[R resource.Resource](t *state.Table[R], id string) (resource.Resource, 
 // filters are id parameters that no good call has: with them a listing is asked for what
 // is there of the kind.
 var filters = map[string]map[string]func(*state.View) string{
-	"DescribeVpcs":                    {"VpcId": oldest(func(v *state.View) *state.Table[*resource.VPC] { return v.VPCs })},
-	"DescribeVRouters":                {"VRouterId": oldest(func(v *state.View) *state.Table[*resource.VRouter] { return v.VRouters })},
-	"DescribeVSwitches":               {"VSwitchId": oldest(vswitches), "VpcId": oldest(vpcs)},
-	"DescribeRouteTables":             {"RouteTableId": oldest(tables)},
-	"DescribeRouteTableList":          {"RouteTableId": oldest(tables), "VpcId": oldest(vpcs)},
-	"DescribeEipAddresses":            {"AllocationId": oldest(func(v *state.View) *state.Table[*resource.ElasticIP] { return v.ElasticIPs })},
-	"DescribeCommonBandwidthPackages": {"BandwidthPackageId": oldest(func(v *state.View) *state.Table[*resource.CommonPackage] { return v.CommonPackages })},
-	"DescribeBandwidthPackages":       {"BandwidthPackageId": oldest(func(v *state.View) *state.Table[*resource.NATPackage] { return v.NATPackages }), "NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
-	"DescribeNatGateways":             {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways }), "VpcId": oldest(vpcs)},
-	"DescribeForwardTableEntries":     {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
-	"DescribeSnatTableEntries":        {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
-	"DescribePhysicalConnections":     {"Filter.1.Value.1": oldest(func(v *state.View) *state.Table[*resource.PhysicalConnection] { return v.PhysicalConnections })},
-	"DescribeVirtualBorderRouters":    {"Filter.1.Value.1": oldest(func(v *state.View) *state.Table[*resource.VirtualBorderRouter] { return v.BorderRouters })},
-	"DescribeVpnGateways":             {"VpcId": oldest(vpcs)},
-	"DescribeCustomerGateways":        {"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
-	"DescribeSslVpnServers":           {"SslVpnServerId": oldest(sslServers), "VpnGatewayId": oldest(vpnGateways)},
+	"DescribeVpcs":                        {"VpcId": oldest(func(v *state.View) *state.Table[*resource.VPC] { return v.VPCs })},
+	"DescribeVRouters":                    {"VRouterId": oldest(func(v *state.View) *state.Table[*resource.VRouter] { return v.VRouters })},
+	"DescribeVSwitches":                   {"VSwitchId": oldest(vswitches), "VpcId": oldest(vpcs)},
+	"DescribeRouteTables":                 {"RouteTableId": oldest(tables)},
+	"DescribeRouteTableList":              {"RouteTableId": oldest(tables), "VpcId": oldest(vpcs)},
+	"DescribeEipAddresses":                {"AllocationId": oldest(func(v *state.View) *state.Table[*resource.ElasticIP] { return v.ElasticIPs })},
+	"DescribeCommonBandwidthPackages":     {"BandwidthPackageId": oldest(func(v *state.View) *state.Table[*resource.CommonPackage] { return v.CommonPackages })},
+	"DescribeBandwidthPackages":           {"BandwidthPackageId": oldest(func(v *state.View) *state.Table[*resource.NATPackage] { return v.NATPackages }), "NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
+	"DescribeNatGateways":                 {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways }), "VpcId": oldest(vpcs)},
+	"DescribeForwardTableEntries":         {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
+	"DescribeSnatTableEntries":            {"NatGatewayId": oldest(func(v *state.View) *state.Table[*resource.NATGateway] { return v.NATGateways })},
+	"DescribePhysicalConnections":         {"Filter.1.Value.1": oldest(func(v *state.View) *state.Table[*resource.PhysicalConnection] { return v.PhysicalConnections })},
+	"DescribeVirtualBorderRouters":        {"Filter.1.Value.1": oldest(func(v *state.View) *state.Table[*resource.VirtualBorderRouter] { return v.BorderRouters })},
+	"DescribeVpnGateways":                 {"VpcId": oldest(vpcs)},
+	"DescribeCustomerGateways":            {"CustomerGatewayId": oldest(func(v *state.View) *state.Table[*resource.CustomerGateway] { return v.CustomerGateways })},
+	"DescribeSslVpnServers":               {"SslVpnServerId": oldest(sslServers), "VpnGatewayId": oldest(vpnGateways)},
+	"DescribeGlobalAccelerationInstances": {"GlobalAccelerationInstanceId": oldest(func(v *state.View) *state.Table[*resource.AccelerationInstance] { return v.Accelerations })},
 	"DescribeSslVpnClientCerts": {"SslVpnServerId": oldest(sslServers),
 		"SslVpnClientCertId": oldest(func(v *state.View) *state.Table[*resource.SSLCertificate] { return v.SSLCertificates })},
 	"DescribeVpnConnections": {"VpnGatewayId": oldest(func(v *state.View) *state.Table[*resource.VPNGateway] { return v.VPNGateways }),
@@ -179,6 +184,7 @@ var withoutID = map[string]string{
 	"CreateCommonBandwidthPackage":                "its parameters name no resource",
 	"CreateCustomerGateway":                       "its parameters name no resource",
 	"CreatePhysicalConnection":                    "its parameters name no resource",
+	"CreateGlobalAccelerationInstance":            "its parameters name no resource",
 	"DescribeRegions":                             "its parameters name no resource",
 	"DescribeEipMonitorData":                      "TestVolumeErrors gives another account's elastic IP",
 	"DescribeBandwidthPackagePublicIpMonitorData": "TestVolumeErrors gives another account's elastic IP",

@@ -53,7 +53,7 @@ func newMonitorWorld(t *testing.T) *monitorWorld {
 	t.Cleanup(func() { _ = minutes.Close() })
 	p := planetest.New(t)
 	now := func() time.Time { return planetest.Now }
-	w := &monitorWorld{Plane: p, minutes: minutes, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, monitor.New(p.DB, p.Settings, minutes, 24*time.Hour, now), p.VPN, p.Links, p.Tags, p.RAM, p.HaVip, p.Lines)}
+	w := &monitorWorld{Plane: p, minutes: minutes, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, monitor.New(p.DB, p.Settings, minutes, 24*time.Hour, now), p.VPN, p.Links, p.Tags, p.RAM, p.HaVip, p.Lines, p.Acceleration)}
 	w.ngw = p.Gateway(planetest.Alice, p.VPC(planetest.Alice, "192.168.0.0/16").VPC).ID
 	w.theirs = p.Gateway(planetest.Bob, p.VPC(planetest.Bob, "192.168.0.0/16").VPC).ID
 	w.minute = planetest.Now.Truncate(time.Minute).Add(-time.Hour).Unix()

@@ -35,7 +35,7 @@ func newNATWorld(t *testing.T) *natWorld {
 	t.Helper()
 	p := planetest.New(t)
 	a := planetest.Alice
-	w := &natWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Links, p.Tags, p.RAM, p.HaVip, p.Lines), ip: map[string]string{}, owned: "10.0.1.20"}
+	w := &natWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Links, p.Tags, p.RAM, p.HaVip, p.Lines, p.Acceleration), ip: map[string]string{}, owned: "10.0.1.20"}
 	w.vpc = p.VPC(a, "10.0.0.0/16").VPC
 	w.vswitch, w.vswitch2 = p.VSwitch(a, w.vpc, "10.0.1.0/24"), p.VSwitch(a, w.vpc, "10.0.2.0/24")
 	w.haSwitch = p.VSwitch(a, w.vpc, "10.0.3.0/24")

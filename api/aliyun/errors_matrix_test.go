@@ -40,7 +40,7 @@ func newVPCWorld(t *testing.T) *vpcWorld {
 	t.Helper()
 	p := planetest.New(t)
 	a := planetest.Alice
-	w := &vpcWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Links, p.Tags, p.RAM, p.HaVip, p.Lines)}
+	w := &vpcWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Links, p.Tags, p.RAM, p.HaVip, p.Lines, p.Acceleration)}
 	w.vpc = p.VPC(a, "10.0.0.0/8")
 	w.vsw = p.VSwitch(a, w.vpc.VPC, "10.1.0.0/16")
 	w.ecs = p.Instance(w.vsw, "10.1.0.1", resource.Host)
@@ -325,7 +325,7 @@ func TestGoodCalls(t *testing.T) {
 
 // TestEveryActionIsInAMatrix keeps a new action from being forgotten.
 func TestEveryActionIsInAMatrix(t *testing.T) {
-	matrices := map[string][]string{"vpcActions": vpcActions, "natActions": natActions, "monitorActions": monitorActions, "vgwActions": vgwActions, "bandwidthActions": bandwidthActions, "haVipActions": haVipActions, "vpnConnectionActions": vpnConnectionActions, "sslActions": sslActions, "linkActions": linkActions, "ramActions": ramActions, "lineActions": lineActions}
+	matrices := map[string][]string{"vpcActions": vpcActions, "natActions": natActions, "monitorActions": monitorActions, "vgwActions": vgwActions, "bandwidthActions": bandwidthActions, "haVipActions": haVipActions, "vpnConnectionActions": vpnConnectionActions, "sslActions": sslActions, "linkActions": linkActions, "ramActions": ramActions, "lineActions": lineActions, "accelerationActions": accelerationActions}
 	for action := range actions {
 		n := 0
 		for _, list := range matrices {

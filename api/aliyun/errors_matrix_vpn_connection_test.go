@@ -32,7 +32,7 @@ func newVPNWorld(t *testing.T) *vpnWorld {
 	t.Helper()
 	p := planetest.New(t)
 	a := planetest.Alice
-	w := &vpnWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Links, p.Tags, p.RAM, p.HaVip, p.Lines)}
+	w := &vpnWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Links, p.Tags, p.RAM, p.HaVip, p.Lines, p.Acceleration)}
 	vpc := p.VPC(a, "10.0.0.0/16")
 	w.vpc, w.table = vpc.VPC, vpc.RouteTable
 	p.VSwitch(a, w.vpc, "10.0.1.0/24")

@@ -20,7 +20,7 @@ type planeWorld struct {
 
 func newPlaneWorld(t *testing.T) planeWorld {
 	p := planetest.New(t)
-	return planeWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Links, p.Tags, p.RAM, p.HaVip, p.Lines)}
+	return planeWorld{Plane: p, s: NewService(p.Network, p.EIP, p.Bandwidth, p.NAT, nil, p.VPN, p.Links, p.Tags, p.RAM, p.HaVip, p.Lines, p.Acceleration)}
 }
 
 func (w planeWorld) view() *state.View { return w.DB.View() }

@@ -377,6 +377,19 @@ var faults = map[fault.Reason]refusal{
 	fault.QuotaBorderRouter:           {code: "QuotaExceeded.vbrPerConn"},
 	fault.QuotaBorderRouterOfAccount:  {code: "QuotaExceeded.freevbr"},
 
+	// global acceleration
+	fault.AccelerationNotFound:       {code: "InvalidGlobalAccelerationInstanceId.NotFound"},
+	fault.AccelerationService:        {code: "InvalidServiceLocation.Mismatch"},
+	fault.AccelerationBandwidth:      {code: "InvalidBandwidth.ValueNotSupported"},
+	fault.AccelerationStatus:         {code: "IncorrectGlobalAccelerationInstanceIdStatus"},
+	fault.AccelerationInTransition:   {code: "IncorrectGlobalAccelerationInstanceIdStatus"},
+	fault.BackendNotFound:            {code: "InvalidBackendServerId.NotFound"},
+	fault.BackendRegionNotFound:      {code: "InvalidBackendServerRegionId.NotFound"},
+	fault.BackendRegionOutside:       {code: "InvalidBackendServerRegionId.Mismatch"},
+	fault.BackendRegionSame:          {code: "InvalidBackendServerRegionId.EqualRegionId"},
+	fault.QuotaAcceleration:          {http: 400, code: "QuotaExceeded.GlobalAccelerationInstance", message: "Global acceleration instance quota exceeded."},
+	fault.QuotaAccelerationsOfServer: {code: "CountLimitExceeded.AssociatedGlobalAccelerationInstanceIdOnBackendServer"},
+
 	// tags
 	fault.TagsMissing:         {http: 400, code: "MissingParameter", message: `The input parameter "Tag.1.Key" that is mandatory for processing this request is not supplied.`},
 	fault.TagDuplicate:        {http: 400, code: "InvalidParameter", message: `The specified parameter "Tag" is not valid. Reason: tags are Tag.1 to Tag.20 without a gap, and no key stands twice.`},
@@ -445,6 +458,9 @@ var actionFaults = map[string]map[fault.Reason]refusal{
 	"DescribeCustomerGateways": {
 		// Of the older document, which alone knows the case.
 		fault.CustomerGatewayNotFound: {code: "InvalidCustomerGatewayId.NotFound"},
+	},
+	"AssociateGlobalAccelerationInstance": {
+		fault.AccelerationInTransition: {code: "TaskConflict.AssociateGlobalAccelerationInstance"},
 	},
 	"UntagResources": {
 		fault.TagsMissing: {http: 400, code: "MissingParameter", message: `The input parameter "TagKey.1" that is mandatory for processing this request is not supplied.`},

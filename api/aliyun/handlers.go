@@ -3,6 +3,7 @@ package aliyun
 import (
 	"time"
 
+	"sluice/controlplane/acceleration"
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/havip"
@@ -34,13 +35,15 @@ type Service struct {
 
 	bandwidth *bandwidth.Service
 	havip     *havip.Service
+
+	acceleration *acceleration.Service
 }
 
 var _ Actions = (*Service)(nil)
 
 // NewService returns what answers the actions.
-func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, l *routerinterface.Service, t *tags.Service, r *ram.Service, h *havip.Service, lines *leasedline.Service) *Service {
-	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, links: l, tags: t, ram: r, havip: h, lines: lines}
+func NewService(n *network.Service, e *eip.Service, b *bandwidth.Service, g *nat.Service, m *monitor.Service, v *vpn.Service, l *routerinterface.Service, t *tags.Service, r *ram.Service, h *havip.Service, lines *leasedline.Service, a *acceleration.Service) *Service {
+	return &Service{network: n, eip: e, bandwidth: b, nat: g, monitor: m, vpn: v, links: l, tags: t, ram: r, havip: h, lines: lines, acceleration: a}
 }
 
 // timestamp writes a time as the documents' examples do: UTC, to the second.

@@ -18,8 +18,9 @@ import (
 // sdkLacks are actions that the public client has no types for, and why: it makes any
 // call with its CommonRequest, and hands the answer's text on.
 var sdkLacks = map[string]string{"ListNatGatewayEcsMetric": "it is younger than the client", "ModifyEipForwardMode": "it is younger than the client",
-	"ram:ListTagResources": "it is younger than the client",
-	"QueryMetricList":      "it is the monitoring service's", "DescribeBandwidthPackagePublicIpMonitorData": "it is older than the client",
+	"AssociateGlobalAccelerationInstance": "the client does not know it, though the action that undoes it",
+	"ram:ListTagResources":                "it is younger than the client",
+	"QueryMetricList":                     "it is the monitoring service's", "DescribeBandwidthPackagePublicIpMonitorData": "it is older than the client",
 	"CreateBandwidthPackage": older, "DescribeBandwidthPackages": older, "ModifyBandwidthPackageAttribute": older, "ModifyBandwidthPackageSpec": older,
 	"AddBandwidthPackageIps": older, "RemoveBandwidthPackageIps": older, "DeleteBandwidthPackage": older}
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"sluice/controlplane/acceleration"
 	"sluice/controlplane/havip"
 	"sluice/controlplane/leasedline"
 	"sluice/controlplane/resource"
@@ -98,6 +99,11 @@ var (
 
 	haVipStatusWords = words[havip.Status]{
 		{"Creating", havip.Creating}, {"Available", havip.Available}, {"InUse", havip.InUse}, {"Associating", havip.Associating}, {"Unassociating", havip.Unassociating}}
+	areaWords = words[resource.Area]{
+		{"china-mainland", resource.ChinaMainland}, {"north-america", resource.NorthAmerica}, {"asia-pacific", resource.AsiaPacific}, {"europe", resource.Europe}}
+	backendWords       = words[resource.InstanceKind]{{"EcsInstance", resource.Host}, {"SlbInstance", resource.LoadBalancer}}
+	accelerationStates = words[acceleration.Status]{
+		{"Available", acceleration.Available}, {"Associating", acceleration.Associating}, {"InUse", acceleration.InUse}, {"Unassociating", acceleration.Unassociating}}
 
 	// The specifications of a NAT gateway (NAT Gateway API reference, CreateNatGateway), and
 	// XLarge.1, of which the documents know only the name.

@@ -98,6 +98,23 @@ type Actions interface {
 	DescribeHighDefinitionMonitorLogAttribute(ctx context.Context, c identity.Caller, r *DescribeHighDefinitionMonitorLogAttributeRequest) (*DescribeHighDefinitionMonitorLogAttributeResponse, error)
 	// SetHighDefinitionMonitorLogStatus: Turns off fine-grained monitoring of an elastic IP, which is off.
 	SetHighDefinitionMonitorLogStatus(ctx context.Context, c identity.Caller, r *SetHighDefinitionMonitorLogStatusRequest) (*SetHighDefinitionMonitorLogStatusResponse, error)
+	// global-acceleration
+	// CreateGlobalAccelerationInstance: Creates a postpaid global acceleration instance with a public address in its region.
+	CreateGlobalAccelerationInstance(ctx context.Context, c identity.Caller, r *CreateGlobalAccelerationInstanceRequest) (*CreateGlobalAccelerationInstanceResponse, error)
+	// DescribeGlobalAccelerationInstances: Lists global acceleration instances, filtered and paged.
+	DescribeGlobalAccelerationInstances(ctx context.Context, c identity.Caller, r *DescribeGlobalAccelerationInstancesRequest) (*DescribeGlobalAccelerationInstancesResponse, error)
+	// ModifyGlobalAccelerationInstanceAttributes: Changes a global acceleration instance's name and description.
+	ModifyGlobalAccelerationInstanceAttributes(ctx context.Context, c identity.Caller, r *ModifyGlobalAccelerationInstanceAttributesRequest) (*ModifyGlobalAccelerationInstanceAttributesResponse, error)
+	// ModifyGlobalAccelerationInstanceSpec: Changes a postpaid global acceleration instance's bandwidth at once.
+	ModifyGlobalAccelerationInstanceSpec(ctx context.Context, c identity.Caller, r *ModifyGlobalAccelerationInstanceSpecRequest) (*ModifyGlobalAccelerationInstanceSpecResponse, error)
+	// DeleteGlobalAccelerationInstance: Deletes a postpaid global acceleration instance.
+	DeleteGlobalAccelerationInstance(ctx context.Context, c identity.Caller, r *DeleteGlobalAccelerationInstanceRequest) (*DeleteGlobalAccelerationInstanceResponse, error)
+	// AssociateGlobalAccelerationInstance: Binds a backend server to a global acceleration instance.
+	AssociateGlobalAccelerationInstance(ctx context.Context, c identity.Caller, r *AssociateGlobalAccelerationInstanceRequest) (*AssociateGlobalAccelerationInstanceResponse, error)
+	// UnassociateGlobalAccelerationInstance: Removes the backend server from a global acceleration instance.
+	UnassociateGlobalAccelerationInstance(ctx context.Context, c identity.Caller, r *UnassociateGlobalAccelerationInstanceRequest) (*UnassociateGlobalAccelerationInstanceResponse, error)
+	// DescribeServerRelatedGlobalAccelerationInstances: Lists the global acceleration instances that a backend server is bound to.
+	DescribeServerRelatedGlobalAccelerationInstances(ctx context.Context, c identity.Caller, r *DescribeServerRelatedGlobalAccelerationInstancesRequest) (*DescribeServerRelatedGlobalAccelerationInstancesResponse, error)
 	// ha-vip
 	// CreateHaVip: Makes a HaVip: a private address of a VSwitch that moves between ECS instances.
 	CreateHaVip(ctx context.Context, c identity.Caller, r *CreateHaVipRequest) (*CreateHaVipResponse, error)
@@ -775,6 +792,87 @@ var actions = map[string]action{
 		decode: decodeSetHighDefinitionMonitorLogStatus,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.SetHighDefinitionMonitorLogStatus(ctx, c, r.(*SetHighDefinitionMonitorLogStatusRequest)))
+		},
+	},
+	"CreateGlobalAccelerationInstance": {
+		writes: true, token: true,
+		unserved: []unserved{
+			{"BandwidthType", []string{"Exclusive"}, "instances share no bandwidth, and no other address leads to one"},
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeCreateGlobalAccelerationInstance,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.CreateGlobalAccelerationInstance(ctx, c, r.(*CreateGlobalAccelerationInstanceRequest)))
+		},
+	},
+	"DescribeGlobalAccelerationInstances": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeGlobalAccelerationInstances,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeGlobalAccelerationInstances(ctx, c, r.(*DescribeGlobalAccelerationInstancesRequest)))
+		},
+	},
+	"ModifyGlobalAccelerationInstanceAttributes": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyGlobalAccelerationInstanceAttributes,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyGlobalAccelerationInstanceAttributes(ctx, c, r.(*ModifyGlobalAccelerationInstanceAttributesRequest)))
+		},
+	},
+	"ModifyGlobalAccelerationInstanceSpec": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeModifyGlobalAccelerationInstanceSpec,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.ModifyGlobalAccelerationInstanceSpec(ctx, c, r.(*ModifyGlobalAccelerationInstanceSpecRequest)))
+		},
+	},
+	"DeleteGlobalAccelerationInstance": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDeleteGlobalAccelerationInstance,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DeleteGlobalAccelerationInstance(ctx, c, r.(*DeleteGlobalAccelerationInstanceRequest)))
+		},
+	},
+	"AssociateGlobalAccelerationInstance": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeAssociateGlobalAccelerationInstance,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.AssociateGlobalAccelerationInstance(ctx, c, r.(*AssociateGlobalAccelerationInstanceRequest)))
+		},
+	},
+	"UnassociateGlobalAccelerationInstance": {
+		writes: true, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeUnassociateGlobalAccelerationInstance,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.UnassociateGlobalAccelerationInstance(ctx, c, r.(*UnassociateGlobalAccelerationInstanceRequest)))
+		},
+	},
+	"DescribeServerRelatedGlobalAccelerationInstances": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeServerRelatedGlobalAccelerationInstances,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeServerRelatedGlobalAccelerationInstances(ctx, c, r.(*DescribeServerRelatedGlobalAccelerationInstancesRequest)))
 		},
 	},
 	"CreateHaVip": {
@@ -2253,49 +2351,41 @@ var actions = map[string]action{
 
 // unsupportedActions are documented, and not supported yet.
 var unsupportedActions = map[string]bool{
-	"AssociateGlobalAccelerationInstance":              true,
-	"CreateGlobalAccelerationInstance":                 true,
-	"DeleteGlobalAccelerationInstance":                 true,
-	"DescribeGlobalAccelerationInstances":              true,
-	"DescribeServerRelatedGlobalAccelerationInstances": true,
-	"ModifyGlobalAccelerationInstanceAttributes":       true,
-	"ModifyGlobalAccelerationInstanceSpec":             true,
-	"UnassociateGlobalAccelerationInstance":            true,
-	"ram:AddUserToGroup":                               true,
-	"ram:AttachPolicyToGroup":                          true,
-	"ram:AttachPolicyToRole":                           true,
-	"ram:BindMFADevice":                                true,
-	"ram:ChangePassword":                               true,
-	"ram:ClearAccountAlias":                            true,
-	"ram:CreateGroup":                                  true,
-	"ram:CreateLoginProfile":                           true,
-	"ram:CreateRole":                                   true,
-	"ram:CreateVirtualMFADevice":                       true,
-	"ram:DecodeDiagnosticMessage":                      true,
-	"ram:DeleteGroup":                                  true,
-	"ram:DeleteRole":                                   true,
-	"ram:DeleteVirtualMFADevice":                       true,
-	"ram:DetachPolicyFromGroup":                        true,
-	"ram:DetachPolicyFromRole":                         true,
-	"ram:GetAccessKeyLastUsed":                         true,
-	"ram:GetAccountAlias":                              true,
-	"ram:GetGroup":                                     true,
-	"ram:GetPasswordPolicy":                            true,
-	"ram:GetRole":                                      true,
-	"ram:GetSecurityPreference":                        true,
-	"ram:ListGroups":                                   true,
-	"ram:ListPoliciesForGroup":                         true,
-	"ram:ListPoliciesForRole":                          true,
-	"ram:ListRoles":                                    true,
-	"ram:ListUsersForGroup":                            true,
-	"ram:ListVirtualMFADevices":                        true,
-	"ram:RemoveUserFromGroup":                          true,
-	"ram:SetAccountAlias":                              true,
-	"ram:SetPasswordPolicy":                            true,
-	"ram:SetSecurityPreference":                        true,
-	"ram:TagResources":                                 true,
-	"ram:UntagResources":                               true,
-	"ram:UpdateGroup":                                  true,
-	"ram:UpdateLoginProfile":                           true,
-	"ram:UpdateRole":                                   true,
+	"ram:AddUserToGroup":          true,
+	"ram:AttachPolicyToGroup":     true,
+	"ram:AttachPolicyToRole":      true,
+	"ram:BindMFADevice":           true,
+	"ram:ChangePassword":          true,
+	"ram:ClearAccountAlias":       true,
+	"ram:CreateGroup":             true,
+	"ram:CreateLoginProfile":      true,
+	"ram:CreateRole":              true,
+	"ram:CreateVirtualMFADevice":  true,
+	"ram:DecodeDiagnosticMessage": true,
+	"ram:DeleteGroup":             true,
+	"ram:DeleteRole":              true,
+	"ram:DeleteVirtualMFADevice":  true,
+	"ram:DetachPolicyFromGroup":   true,
+	"ram:DetachPolicyFromRole":    true,
+	"ram:GetAccessKeyLastUsed":    true,
+	"ram:GetAccountAlias":         true,
+	"ram:GetGroup":                true,
+	"ram:GetPasswordPolicy":       true,
+	"ram:GetRole":                 true,
+	"ram:GetSecurityPreference":   true,
+	"ram:ListGroups":              true,
+	"ram:ListPoliciesForGroup":    true,
+	"ram:ListPoliciesForRole":     true,
+	"ram:ListRoles":               true,
+	"ram:ListUsersForGroup":       true,
+	"ram:ListVirtualMFADevices":   true,
+	"ram:RemoveUserFromGroup":     true,
+	"ram:SetAccountAlias":         true,
+	"ram:SetPasswordPolicy":       true,
+	"ram:SetSecurityPreference":   true,
+	"ram:TagResources":            true,
+	"ram:UntagResources":          true,
+	"ram:UpdateGroup":             true,
+	"ram:UpdateLoginProfile":      true,
+	"ram:UpdateRole":              true,
 }

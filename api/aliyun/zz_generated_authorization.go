@@ -26,6 +26,9 @@ var rules = map[string]rule{
 			{when{"InstanceType", "HaVip", false, false}, []checked{{"vpc", "eip", "AllocationId", false}, {"vpc", "havip", "InstanceId", false}}},
 		},
 	},
+	"AssociateGlobalAccelerationInstance": {
+		checked: []checked{{"vpc", "globalaccelerationinstance", "GlobalAccelerationInstanceId", false}, {"ecs", "instance", "BackendServerId", false}},
+	},
 	"AssociateHaVip": {
 		checked: []checked{{"vpc", "havip", "HaVipId", false}, {"ecs", "instance", "InstanceId", false}},
 	},
@@ -58,6 +61,9 @@ var rules = map[string]rule{
 	},
 	"CreateForwardEntry": {
 		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
+	},
+	"CreateGlobalAccelerationInstance": {
+		checked: []checked{{"vpc", "globalaccelerationinstance", "", false}},
 	},
 	"CreateHaVip": {
 		checked: []checked{{"vpc", "havip", "", false}, {"vpc", "vswitch", "VSwitchId", false}},
@@ -121,6 +127,9 @@ var rules = map[string]rule{
 	},
 	"DeleteForwardEntry": {
 		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
+	},
+	"DeleteGlobalAccelerationInstance": {
+		checked: []checked{{"vpc", "globalaccelerationinstance", "GlobalAccelerationInstanceId", false}},
 	},
 	"DeleteHaVip": {
 		checked: []checked{{"vpc", "havip", "HaVipId", false}},
@@ -203,6 +212,9 @@ var rules = map[string]rule{
 	"DescribeForwardTableEntries": {
 		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
 	},
+	"DescribeGlobalAccelerationInstances": {
+		checked: []checked{{"vpc", "globalaccelerationinstance", "", false}},
+	},
 	"DescribeHaVips": {
 		checked: []checked{{"vpc", "havip", "", false}},
 	},
@@ -238,6 +250,9 @@ var rules = map[string]rule{
 	},
 	"DescribeRouterInterfaces": {
 		whole: "the documents' table has no row for it",
+	},
+	"DescribeServerRelatedGlobalAccelerationInstances": {
+		checked: []checked{{"vpc", "globalaccelerationinstance", "", false}, {"ecs", "instance", "ServerId", false}},
 	},
 	"DescribeSnatTableEntries": {
 		checked: []checked{{"vpc", "snattable", "SnatTableId", false}},
@@ -348,6 +363,12 @@ var rules = map[string]rule{
 	"ModifyForwardEntry": {
 		checked: []checked{{"vpc", "forwardtable", "ForwardTableId", false}},
 	},
+	"ModifyGlobalAccelerationInstanceAttributes": {
+		checked: []checked{{"vpc", "globalaccelerationinstance", "GlobalAccelerationInstanceId", false}},
+	},
+	"ModifyGlobalAccelerationInstanceSpec": {
+		checked: []checked{{"vpc", "globalaccelerationinstance", "GlobalAccelerationInstanceId", false}},
+	},
 	"ModifyHaVipAttribute": {
 		whole: "of today's clients alone: no document has a rule",
 	},
@@ -447,6 +468,9 @@ var rules = map[string]rule{
 			{when{"InstanceType", "EcsInstance", false, true}, []checked{{"vpc", "eip", "AllocationId", false}, {"ecs", "instance", "InstanceId", false}}},
 			{when{"InstanceType", "HaVip", false, false}, []checked{{"vpc", "eip", "AllocationId", false}, {"vpc", "havip", "InstanceId", false}}},
 		},
+	},
+	"UnassociateGlobalAccelerationInstance": {
+		checked: []checked{{"vpc", "globalaccelerationinstance", "GlobalAccelerationInstanceId", false}},
 	},
 	"UnassociateHaVip": {
 		checked: []checked{{"vpc", "havip", "HaVipId", false}, {"ecs", "instance", "InstanceId", false}},

@@ -362,6 +362,74 @@ var recordables = map[string]recordable{
 		},
 		elements: []string{"Success"},
 	},
+	"CreateGlobalAccelerationInstance": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"ServiceLocation", false, nil},
+			{"Bandwidth", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+			{"ClientToken", false, nil},
+		},
+		elements: []string{"GlobalAccelerationInstanceId", "IpAddress"},
+	},
+	"DescribeGlobalAccelerationInstances": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"GlobalAccelerationInstanceId", false, nil},
+			{"Name", false, nil},
+			{"Status", false, nil},
+			{"ServiceLocation", false, nil},
+			{"ServerId", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+			{"IpAddress", false, nil},
+			{"BandwidthType", false, nil},
+		},
+	},
+	"ModifyGlobalAccelerationInstanceAttributes": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"GlobalAccelerationInstanceId", false, nil},
+			{"Name", false, nil},
+			{"Description", false, nil},
+		},
+	},
+	"ModifyGlobalAccelerationInstanceSpec": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"GlobalAccelerationInstanceId", false, nil},
+			{"Bandwidth", false, nil},
+		},
+	},
+	"DeleteGlobalAccelerationInstance": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"GlobalAccelerationInstanceId", false, nil},
+		},
+	},
+	"AssociateGlobalAccelerationInstance": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"GlobalAccelerationInstanceId", false, nil},
+			{"BackendServerRegionId", false, nil},
+			{"BackendServerType", false, nil},
+			{"BackendServerId", false, nil},
+		},
+	},
+	"UnassociateGlobalAccelerationInstance": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"GlobalAccelerationInstanceId", false, nil},
+		},
+	},
+	"DescribeServerRelatedGlobalAccelerationInstances": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"ServerType", false, nil},
+			{"ServerId", false, nil},
+		},
+	},
 	"CreateHaVip": {
 		parameters: []recordableParameter{
 			{"RegionId", false, nil},

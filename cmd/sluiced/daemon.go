@@ -22,6 +22,7 @@ import (
 	"sluice/api/edge"
 	"sluice/api/metrics"
 	"sluice/config"
+	"sluice/controlplane/acceleration"
 	"sluice/controlplane/applied"
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
@@ -264,6 +265,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		rights,
 		haVips,
 		lines,
+		acceleration.New(db, &c.Settings, time.Now, rand.Reader, log),
 	)
 	calls := metrics.NewCalls()
 	api := edge.Config{

@@ -36,7 +36,7 @@ func TestChanges(t *testing.T) {
 			w.Put(fresh...)
 		}
 		put(randomResources(r))
-		c := compile.New(w.Settings, "vpc-a", unseal)
+		c, g := compile.New(w.Settings, "vpc-a", unseal), compile.New(w.Settings, "ga-2", unseal)
 		for range 40 {
 			switch others := randomResources(r)[1:]; r.IntN(6) {
 			case 0: // goes
@@ -60,6 +60,12 @@ func TestChanges(t *testing.T) {
 				}
 			}
 			v := w.DB.View()
+			if _, there := v.Network("ga-2"); there {
+				want, errNothing := compile.Network(v, w.Settings, "ga-2", unseal)
+				if got, err := g.Network(v, w.DB.Changes); err != nil || errNothing != nil || !reflect.DeepEqual(got, want) {
+					t.Fatalf("seed %d: from the network before:\n%s%v\nfrom nothing:\n%s%v", seed, given(got), err, given(want), errNothing)
+				}
+			}
 			want, errNothing := compile.Network(v, w.Settings, "vpc-a", unseal)
 			got, err := c.Network(v, w.DB.Changes)
 			if (err == nil) != (errNothing == nil) || !reflect.DeepEqual(got, want) {
@@ -113,13 +119,14 @@ func TestPartsNameWhatTheyRead(t *testing.T) {
 		for _, x := range list {
 			delete(missing, x.Kind())
 		}
-		undeclared := compile.Undeclared(w.DB.View(), w.Settings, "vpc-a", unseal)
-		if undeclared == nil {
-			continue
-		}
-		compiled++
-		for i, what := range undeclared {
-			t.Fatalf("seed %d: part %d reads a kind of resource that it does not name in parts: %s", seed, i, what)
+		for n := range w.DB.View().Networks() {
+			undeclared := compile.Undeclared(w.DB.View(), w.Settings, n.Network(), unseal)
+			if undeclared != nil && n.Network() == "vpc-a" {
+				compiled++
+			}
+			for i, what := range undeclared {
+				t.Fatalf("seed %d: part %d of %s reads a kind of resource that it does not name: %s", seed, i, n.Network(), what)
+			}
 		}
 	}
 	if compiled < 50 {

@@ -84,6 +84,9 @@ func (j *job) made(of resource.Networked) ([]part, error) {
 	case *resource.VirtualBorderRouter:
 		j.border = of
 		return borderParts, nil
+	case *resource.AccelerationInstance:
+		j.instance = of
+		return accelerationParts, nil
 	}
 	return nil, fmt.Errorf("nobody knows what the network of a %s is made of", of.Kind())
 }

@@ -1,7 +1,9 @@
 package compile_test
 
 import (
+	"cmp"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -42,6 +44,7 @@ func onGateway(id, ip string) *resource.ElasticIP {
 // golden is a world and the name of the file that holds its network.
 type golden struct {
 	name      string
+	network   string // empty: that of vpc-a
 	resources func() []resource.Resource
 	settings  func(*settings.Settings)
 }
@@ -69,6 +72,11 @@ var cases = []golden{
 		s.PortSecurity, s.SourceCheck, s.HostShare = true, true, 50
 		s.Attachments = append(s.Attachments, settings.Attachment{VSwitch: "vsw-2", MovesAddresses: true, Link: dataplane.Attachment{Kind: dataplane.AttachBridge}})
 	}},
+	{name: "accelerated", resources: accelerated},
+	{name: "acceleration", network: "ga-5", resources: accelerated, settings: func(s *settings.Settings) { s.SourceCheck, s.HostShare, s.PortSecurity = true, 50, true }},
+	{name: "acceleration-not-held", network: "ga-4", resources: accelerated, settings: func(s *settings.Settings) { s.Bandwidth.Held = false }},
+	{name: "acceleration-without-backend", network: "ga-1", resources: accelerated},
+	{name: "acceleration-without-public-network", network: "ga-5", resources: accelerated, settings: func(s *settings.Settings) { s.Public[0].Regions = []string{"cn-beijing"} }},
 	{name: "vpc-without-vswitch", resources: func() []resource.Resource {
 		return []resource.Resource{nattest.VPC("vpc-a", "192.168.0.0/16")}
 	}},
@@ -278,6 +286,25 @@ func init() {
 	}})
 }
 
+// accelerated returns a VPC with the backends of global acceleration instances, of
+// which the last has left its one, and the one before that has never had any.
+func accelerated() []resource.Resource {
+	out := append(vpc(), nattest.Instance("i-1", "vpc-a", "vsw-1", "10.0.1.9", resource.Host), nattest.Instance("lb-1", "vpc-a", "vsw-2", "10.0.2.9", resource.LoadBalancer))
+	for i, backend := range []*resource.AccelerationBackend{
+		{Type: resource.Host, ID: "i-1", Region: nattest.Region, Address: netip.MustParseAddr("10.0.1.9")},
+		{Type: resource.LoadBalancer, ID: "lb-1", Region: nattest.Region, Address: netip.MustParseAddr("10.0.2.9")},
+		{Type: resource.Host, ID: "i-1", Region: nattest.Region, Address: netip.MustParseAddr("10.0.1.9")},
+		nil, nil,
+	} {
+		a := nattest.Acceleration(fmt.Sprintf("ga-%d", 5-i), fmt.Sprintf("203.0.113.%d", 100+i))
+		if a.Backend = backend; i != 3 {
+			a.VPC = "vpc-a"
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
 func TestGolden(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -289,7 +316,8 @@ func TestGolden(t *testing.T) {
 			// Another VPC with the same addresses leaves no trace.
 			w.Put(nattest.VPC("vpc-b", "10.0.0.0/16"), nattest.VSwitch("vsw-b", "vpc-b", "10.0.1.0/24"), nattest.Gateway("ngw-b", "vpc-b"),
 				nattest.Instance("i-b", "vpc-b", "vsw-b", "10.0.1.6", resource.Database))
-			n, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal)
+			id := cmp.Or(c.network, "vpc-a")
+			n, err := compile.Network(w.DB.View(), w.Settings, id, unseal)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -312,7 +340,7 @@ func TestGolden(t *testing.T) {
 
 			// The same again from a store that was loaded anew, in whatever order.
 			w.Reopen()
-			again, err := compile.Network(w.DB.View(), w.Settings, "vpc-a", unseal)
+			again, err := compile.Network(w.DB.View(), w.Settings, id, unseal)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,20 +10,24 @@ import (
 	"sluice/controlplane/state"
 )
 
-// Undeclared compiles each part of a VPC from a view that has the tables of the kinds
+// Undeclared compiles each part of a network from a view that has the tables of the kinds
 // only that the part names, once from nothing and once from the network before, and
-// returns which part read another; nil where the VPC does not compile.
-func Undeclared(v *state.View, s *settings.Settings, vpc string, open Opener) map[int]string {
+// returns which part read another; nil where the network does not compile.
+func Undeclared(v *state.View, s *settings.Settings, id string, open Opener) map[int]string {
 	undeclared := make(map[int]string)
-	r, _ := v.VPCs.Get(vpc)
-	before, err := Network(v, s, vpc, open)
+	of, _ := v.Network(id)
+	before, err := Network(v, s, id, open)
 	if err != nil {
 		return nil
 	}
-	for i, p := range parts {
-		for _, old := range []compiled{{}, {before, readPublic(v, vpc)}} {
+	made, _ := new(job).made(of)
+	for i, p := range made {
+		for _, old := range []compiled{{}, {before, readPublic(v, id)}} {
 			network := *before // what the parts before this one have made
-			j := &job{Compiler: New(s, vpc, open), v: only(v, p.of), vpc: r, old: old, network: &network, read: readPublic(v, vpc), dirty: everything(v, p.of)}
+			j := &job{Compiler: New(s, id, open), v: only(v, p.of), old: old, network: &network, read: readPublic(v, id), dirty: everything(v, p.of)}
+			if _, err := j.made(of); err != nil {
+				panic(err)
+			}
 			func() {
 				defer func() {
 					if cause := recover(); cause != nil {
@@ -41,7 +45,7 @@ func Undeclared(v *state.View, s *settings.Settings, vpc string, open Opener) ma
 
 // Kinds returns the kinds that the parts name.
 func Kinds() (all []resource.Kind) {
-	for _, p := range parts {
+	for _, p := range slices.Concat(parts, accelerationParts) {
 		for _, k := range p.of {
 			if !slices.Contains(all, k) {
 				all = append(all, k)

@@ -34,7 +34,8 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		if r.IntN(4) == 0 {
 			bits += r.IntN(6)
 		}
-		x := nattest.VSwitch(fmt.Sprintf("vsw-%d%d", r.IntN(100), i), "vpc-a", fmt.Sprintf("10.0.%d.0/%d", i, bits))
+		// One id for a block: drawn again it takes its own place, and none overlaps another.
+		x := nattest.VSwitch(fmt.Sprintf("vsw-%d%d", i*7%10, i), "vpc-a", fmt.Sprintf("10.0.%d.0/%d", i, bits))
 		if len(vpc.Secondary) > 0 && r.IntN(3) == 0 {
 			x.CIDR = netip.MustParsePrefix(fmt.Sprintf("%s.%d/27", strings.TrimSuffix(vpc.Secondary[0].Addr().String(), ".0"), i*32))
 		}
@@ -125,6 +126,7 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		out = append(out, e)
 	}
 	out = append(out, randomLinks(len(out))...)
+	out = append(out, randomAccelerations(len(out))...)
 	return append(out, randomVPN(r)...)
 }
 
@@ -146,6 +148,21 @@ func randomLinks(drawn int) (out []resource.Resource) {
 			return nextHop(resource.NextHopRouterInterface, fmt.Sprintf("ri-%d", 6+r.IntN(4)), r.IntN(3))
 		}
 		out = append(out, nattest.Route("vpc-a", fmt.Sprintf("172.%d.0.0/16", 30+i), hop(), hop()))
+	}
+	return out
+}
+
+// randomAccelerations returns global acceleration instances whose backends are in vpc-a, or
+// were. Their randomness follows from how much was drawn before.
+func randomAccelerations(drawn int) (out []resource.Resource) {
+	r := rand.New(rand.NewPCG(uint64(drawn), 16))
+	for i := range r.IntN(4) {
+		a := nattest.Acceleration(fmt.Sprintf("ga-%d", 3-i), fmt.Sprintf("203.0.113.%d", 200+i))
+		a.Bandwidth = 10 * (1 + r.IntN(10))
+		if a.VPC = []string{"", "vpc-a", "vpc-a", "vpc-gone"}[r.IntN(4)]; a.VPC != "" && r.IntN(3) > 0 {
+			a.Backend = &resource.AccelerationBackend{Type: resource.Host, ID: fmt.Sprintf("i-%d", r.IntN(14)), Region: nattest.Region, Address: netip.MustParseAddr(fmt.Sprintf("10.0.0.%d", 1+r.IntN(24)))}
+		}
+		out = append(out, a)
 	}
 	return out
 }
@@ -329,7 +346,7 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 
 	ascending(t, "router interfaces", n.RouterInterfaces, func(a, b dataplane.RouterInterface) int { return cmp.Compare(a.ID, b.ID) })
 	for _, r := range n.RouterInterfaces {
-		if r.ID == "" || r.Peer == "" || r.Network != "vpc-b" || r.Bandwidth != 50 {
+		if r.ID == "" || r.Peer == "" || r.Public != strings.HasPrefix(r.Network, "ga-") || !r.Public && (r.Network != "vpc-b" || r.Bandwidth != 50) {
 			t.Errorf("router interface %+v", r)
 		}
 	}

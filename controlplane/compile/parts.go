@@ -30,7 +30,7 @@ var parts = []part{
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindSNATEntry), (*job).snat},
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindForwardEntry, resource.KindSNATEntry), (*job).checkPools},
 	{append(publicKinds, resource.KindCustomerGateway, resource.KindVPNConnection, resource.KindVPNRoute, resource.KindSSLServer, resource.KindSSLCertificate), (*job).vpn},
-	{[]resource.Kind{resource.KindVPC, resource.KindRouterInterface}, (*job).routerInterfaces},
+	{[]resource.Kind{resource.KindVPC, resource.KindRouterInterface, resource.KindAcceleration}, (*job).routerInterfaces},
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry), (*job).routes},
 }
 
@@ -40,13 +40,14 @@ var publicKinds = []resource.Kind{resource.KindVPC, resource.KindNATGateway, res
 // job is one compilation.
 type job struct {
 	*Compiler
-	v       *state.View
-	vpc     *resource.VPC                 // whose network it is; else
-	border  *resource.VirtualBorderRouter // whose it is
-	old     compiled                      // of the view before; without a Network everything is made anew
-	dirty   dirty
-	network *dataplane.Network
-	read    *public
+	v        *state.View
+	vpc      *resource.VPC                  // whose network it is; else
+	border   *resource.VirtualBorderRouter  // whose it is
+	instance *resource.AccelerationInstance // likewise
+	old      compiled                       // of the view before; without a Network everything is made anew
+	dirty    dirty
+	network  *dataplane.Network
+	read     *public
 }
 
 // public returns what the VPC has on the public side.

@@ -13,7 +13,7 @@ import (
 // has initiated the connection, of which there is one.
 func (j *job) routerInterfaces() error {
 	v, n := j.v, j.network
-	n.RouterInterfaces = nil
+	n.RouterInterfaces = j.accelerated()
 	for r := range v.RouterInterfaces.By(state.ByVPC, n.ID).All() {
 		if r.Link == nil {
 			continue

@@ -119,6 +119,9 @@ func text(n *dataplane.Network) string {
 		if r.Check != nil {
 			check = fmt.Sprintf(", checked from %s to %s", r.Check.Source, r.Check.Target)
 		}
+		if r.Public {
+			check += ", by which the outside calls"
+		}
 		line("router interface %s to %s of %s, %d Mbit/s%s", r.ID, r.Peer, r.Network, r.Bandwidth, check)
 	}
 	if n.Bounds != (dataplane.Bounds{}) {

@@ -35,7 +35,7 @@ func pick(v *state.View, p settings.PublicNetwork, asked netip.Addr, random io.R
 // free says whether an address of the pool can be allocated.
 func free(v *state.View, p settings.PublicNetwork, a netip.Addr) bool {
 	return a != p.Uplink.Gateway && v.ElasticIPs.By(state.ByAddress, a.String()).Len() == 0 &&
-		v.VPNGateways.By(state.ByAddress, a.String()).Len() == 0
+		v.VPNGateways.By(state.ByAddress, a.String()).Len() == 0 && v.Accelerations.By(state.ByAddress, a.String()).Len() == 0
 }
 
 // Draw picks a free address of a public network at random.

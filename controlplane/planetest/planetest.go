@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/controlplane/acceleration"
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/fault"
@@ -102,6 +103,8 @@ type Plane struct {
 	Devices   Devices
 	log       logged
 	close     func()
+
+	Acceleration *acceleration.Service
 }
 
 // logged is what the services have logged.
@@ -200,6 +203,7 @@ func (p *Plane) Rewire() {
 	p.EIP = eip.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Bandwidth = bandwidth.New(p.DB, p.Settings, now, log)
 	p.Inventory = inventory.New(p.DB, p.Settings, now, log)
+	p.Acceleration = acceleration.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.HaVip = havip.New(p.DB, p.Settings, &p.Holders, now, log)
 	p.NAT = nat.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Lines = leasedline.New(p.DB, p.Settings, &p.Devices, now, log)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/controlplane/acceleration"
 	"sluice/controlplane/bandwidth"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/havip"
@@ -171,6 +172,25 @@ func TestQueries(t *testing.T) {
 			"IDs":   func(p bandwidth.Status) any { return p.ID },
 			"Names": func(p bandwidth.Status) any { return p.Name },
 		})
+	check(t, "Acceleration.List", acceleration.Query{Region: planetest.Region}, 9,
+		func(q acceleration.Query, p state.Page) (state.Listing[acceleration.Instance], error) {
+			q.Page = p
+			return w.Acceleration.List(alice, q)
+		},
+		func(a acceleration.Instance) string { return a.ID },
+		map[string]func(acceleration.Instance) any{
+			"IDs":       func(a acceleration.Instance) any { return a.ID },
+			"Names":     func(a acceleration.Instance) any { return a.Name },
+			"Statuses":  func(a acceleration.Instance) any { return a.Status },
+			"Services":  func(a acceleration.Instance) any { return a.Service },
+			"Addresses": func(a acceleration.Instance) any { return a.Address },
+			"Backends": func(a acceleration.Instance) any {
+				if a.Backend == nil {
+					return nil
+				}
+				return a.Backend.ID
+			},
+		})
 	check(t, "NAT.Packages", nat.PackageQuery{Region: planetest.Region}, 7,
 		func(q nat.PackageQuery, p state.Page) (state.Listing[nat.PackageStatus], error) {
 			q.Page = p
@@ -320,6 +340,7 @@ var otherwise = map[string]string{
 	"Lines.OnLine":          "the operator's: it has no pages",
 	"Lines.Ports":           "the operator's: it has no pages",
 	"Lines.BorderRoutersOf": "its only condition is the line",
+	"Acceleration.OfServer": "it has no pages",
 	"Inventory.List":        "the operator's: it has no pages",
 	"HaVip.All":             "the operator's: it has no pages",
 	"VPN.Tunnels":           "the operator's: it has no pages",
@@ -555,6 +576,18 @@ func newListings(t *testing.T) *planetest.Plane {
 		put(&resource.VPNGateway{Meta: meta(planetest.Alice, fmt.Sprintf("vpn-%d", i)), VPC: vpc, Address: address("203.0.113.%d", 100+i), PublicNetwork: "internet", Bandwidth: 10, IPsec: true})
 		put(&resource.CustomerGateway{Meta: meta(planetest.Alice, fmt.Sprintf("cgw-%d", i)), Address: address("198.51.100.%d", i+1)})
 	}
+	for i := range 9 {
+		a := &resource.AccelerationInstance{Meta: meta(planetest.Alice, fmt.Sprintf("ga-%d", 20-i)), Address: address("192.0.2.%d", 50+i), PublicNetwork: "internet", Bandwidth: 10,
+			Name: fmt.Sprintf("name-%d", i%2), Service: resource.Areas[i%3]}
+		if i%3 > 0 {
+			a.VPC = vpcs[i%5]
+		}
+		if i%3 == 1 {
+			a.Backend = &resource.AccelerationBackend{Type: resource.Host, ID: fmt.Sprintf("i-%d", i%2), Region: planetest.Elsewhere, Address: address("10.0.0.%d", i+1)}
+		}
+		put(a)
+	}
+	put(&resource.AccelerationInstance{Meta: meta(planetest.Bob, "ga-bob"), Address: address("192.0.2.%d", 70), PublicNetwork: "internet", Bandwidth: 10})
 	for i := range 7 {
 		gateway := i % 3
 		id := fmt.Sprintf("bwp-%d", i)

@@ -6,9 +6,11 @@ package settings
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"sluice/controlplane/fault"
+	"sluice/controlplane/resource"
 	"sluice/dataplane"
 )
 
@@ -71,6 +73,30 @@ type Region struct {
 	ID        string
 	LocalName string
 	Zones     []Zone
+	Area      resource.Area // that it lies in; empty: the one that its id tells
+}
+
+// areas are the areas of regions, by the beginnings of their ids (Alibaba Cloud, "Regions
+// and zones"). The first that fits counts.
+var areas = []struct {
+	prefix string
+	area   resource.Area
+}{
+	{"cn-hongkong", resource.AsiaPacific}, {"cn-", resource.ChinaMainland}, {"ap-", resource.AsiaPacific},
+	{"us-", resource.NorthAmerica}, {"na-", resource.NorthAmerica}, {"eu-", resource.Europe},
+}
+
+// Lies returns the area that the region lies in; empty: in none that is known.
+func (r Region) Lies() resource.Area {
+	if r.Area != "" {
+		return r.Area
+	}
+	for _, a := range areas {
+		if strings.HasPrefix(r.ID, a.prefix) {
+			return a.area
+		}
+	}
+	return ""
 }
 
 // Zone is a zone of a region.

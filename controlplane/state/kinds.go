@@ -498,6 +498,33 @@ var kinds = []registered{
 			to(resource.KindRouteTable, b.RouteTable)
 		},
 	},
+	Kind[*resource.AccelerationInstance]{
+		Name: resource.KindAcceleration, Noun: "global acceleration instance", Table: func(v *View) **Table[*resource.AccelerationInstance] { return &v.Accelerations },
+		Indexes: []Index[*resource.AccelerationInstance]{byAccount[*resource.AccelerationInstance](), byRegion[*resource.AccelerationInstance](),
+			one(ByVPC, func(a *resource.AccelerationInstance) string { return a.VPC }),
+			one(ByAddress, func(a *resource.AccelerationInstance) string { return a.Address.String() }),
+			one(ByBackend, backendOf),
+			one(ByPublicNet, func(a *resource.AccelerationInstance) string { return a.PublicNetwork })},
+		NotFound: fault.AccelerationNotFound, InTransition: fault.AccelerationInTransition,
+		Quotas: []Quota[*resource.AccelerationInstance]{ // not documented
+			{Name: "global_acceleration_instances", Default: 10, Counts: "global acceleration instances of an account", Reason: fault.QuotaAcceleration, Index: ByAccount},
+			{Name: "global_acceleration_instances_per_backend", Default: 5, Counts: "global acceleration instances of a backend server", Reason: fault.QuotaAccelerationsOfServer, Index: ByBackend}},
+		// Both ends of its link follow it, also that of a backend which it has left.
+		Decides: func(v *View, a *resource.AccelerationInstance) []string {
+			if _, ok := v.VPCs.Get(a.VPC); !ok {
+				return []string{a.ID}
+			}
+			return []string{a.ID, a.VPC}
+		},
+		Blocks: []Block[*resource.AccelerationInstance]{
+			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBackend}},
+		Refers: func(a *resource.AccelerationInstance, to func(resource.Kind, string)) {
+			if a.Backend != nil { // the VPC of one that it has left may be gone
+				to(resource.KindVPC, a.VPC)
+				to(resource.KindInstance, a.Backend.ID)
+			}
+		},
+	},
 	Kind[*resource.TagSet]{
 		Name: resource.KindTagSet, Noun: "tag set", Table: func(v *View) **Table[*resource.TagSet] { return &v.TagSets },
 		Indexes: []Index[*resource.TagSet]{byAccount[*resource.TagSet](), byRegion[*resource.TagSet](), {ByTag, tagKeys}},

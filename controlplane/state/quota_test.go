@@ -61,6 +61,12 @@ var samples = map[string]func(i int) resource.Resource{
 	"snat_pool_addresses": func(i int) resource.Resource {
 		return &resource.SNATEntry{Meta: meta("snat", 0), Pool: make([]netip.Addr, i)}
 	},
+	"global_acceleration_instances": func(i int) resource.Resource {
+		return &resource.AccelerationInstance{Meta: meta("ga", i)}
+	},
+	"global_acceleration_instances_per_backend": func(i int) resource.Resource {
+		return &resource.AccelerationInstance{Meta: meta("ga", i), Backend: &resource.AccelerationBackend{ID: "i"}}
+	},
 	"customer_gateways": func(i int) resource.Resource { return &resource.CustomerGateway{Meta: meta("cgw", i)} },
 	"vpn_connections_per_gateway": func(i int) resource.Resource {
 		return &resource.VPNConnection{Meta: meta("vco", i), Gateway: "g", IKE: resource.IKEConfig{IKE: dataplane.IKE{Version: 1, Proposal: proposal}}, IPsec: dataplane.ESP{Proposal: proposal}}

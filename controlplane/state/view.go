@@ -15,10 +15,10 @@ const (
 	ByID         = ""           // in a query: id, which is no index of its own
 	ByAccount    = "account"    // account id, but of parts; of receipts, those of tokens
 	ByRegion     = "region"     // Key(account, region), but of parts
-	ByVPC        = "vpc"        // VPC id
+	ByVPC        = "vpc"        // VPC id; of a global acceleration instance without a backend, that of the last one's
 	ByVSwitch    = "vswitch"    // VSwitch id
 	ByTable      = "table"      // route, DNAT or SNAT table id; VSwitch: id of the custom route table that it is bound to
-	ByAddress    = "address"    // elastic IP, VPN gateway: its address; customer gateway: Key(account, region, address); instance, HaVip: Key(VPC, private address); router interface: Key(VPC, source address of its health check)
+	ByAddress    = "address"    // elastic IP, VPN gateway, global acceleration instance: its address; customer gateway: Key(account, region, address); instance, HaVip: Key(VPC, private address); router interface: Key(VPC, source address of its health check)
 	ByBinding    = "binding"    // id of the object that an elastic IP is bound to
 	ByExternal   = "external"   // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
 	ByInternal   = "internal"   // DNAT entry: Key(VPC, internal IP)
@@ -30,7 +30,8 @@ const (
 	ByEntryID    = "entryID"    // route entry: resource.EntryID
 	ByPackage    = "package"    // elastic IP: id of the common bandwidth package that it is in
 	ByNATPackage = "natPackage" // elastic IP: id of the NAT bandwidth package that it is a part of
-	ByPublicNet  = "publicNet"  // elastic IP, VPN gateway: name of its public network
+	ByPublicNet  = "publicNet"  // elastic IP, VPN gateway, global acceleration instance: name of its public network
+	ByBackend    = "backend"    // global acceleration instance: id of its backend
 
 	ByGateway         = "gateway"         // VPN connection, VPN route, SSL-VPN server: VPN gateway id; NAT bandwidth package: NAT gateway id
 	ByCustomerGateway = "customerGateway" // VPN connection: customer gateway id
@@ -101,6 +102,7 @@ type View struct {
 	SSLCertificates     *Table[*resource.SSLCertificate]
 	PhysicalConnections *Table[*resource.PhysicalConnection]
 	BorderRouters       *Table[*resource.VirtualBorderRouter]
+	Accelerations       *Table[*resource.AccelerationInstance]
 	TagSets             *Table[*resource.TagSet]
 	Accounts            *Table[*resource.Account]
 	AccessKeys          *Table[*resource.AccessKey]
@@ -164,6 +166,13 @@ func portOf(l *resource.PhysicalConnection) string {
 		return ""
 	}
 	return PortKey(l.AccessPoint, l.Port)
+}
+
+func backendOf(a *resource.AccelerationInstance) string {
+	if a.Backend == nil {
+		return ""
+	}
+	return a.Backend.ID
 }
 
 func nextHopIDs(e *resource.RouteEntry) []string {

@@ -24,9 +24,7 @@ type Interface struct {
 	Limit bpf.GatewayBandwidth
 }
 
-// mostInterfaces is how many router interfaces a network may have (INTERFACES in
-// bpf/types.h).
-const mostInterfaces = 64
+const mostInterfaces = dataplane.MostRouterInterfaces
 
 func interfaceID(b *bpf.GatewayBandwidth) string {
 	return string(bytes.TrimRight(b.Id[:], "\x00"))

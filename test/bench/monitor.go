@@ -74,7 +74,7 @@ func monitorQueries(ctx context.Context, r *run) (err error) {
 	if err != nil {
 		return err
 	}
-	service := aliyun.NewService(nil, nil, nil, nil, monitor.New(db, &planesettings.Settings{}, minutes, time.Duration(days)*24*time.Hour, func() time.Time { return now }), nil, nil, nil, nil, nil, nil)
+	service := aliyun.NewService(nil, nil, nil, nil, monitor.New(db, &planesettings.Settings{}, minutes, time.Duration(days)*24*time.Hour, func() time.Time { return now }), nil, nil, nil, nil, nil, nil, nil)
 	periods := []int{60, 300, 900, 3600}
 	r.say("asking %d times", calls)
 	var took []time.Duration

@@ -99,10 +99,11 @@ func number(t *testing.T, variable string, usual uint64) uint64 {
 	return n
 }
 
-// another brings up another gateway of the same kind, for one test.
-func (g *gateway) another(t *testing.T, name, extra string) *gateway {
+// another brings up another gateway of the same kind, for one test, with regions beside its
+// own.
+func (g *gateway) another(t *testing.T, name, extra string, beside ...string) *gateway {
 	t.Helper()
-	own, err := g.others.up(context.Background(), name, g.shortcut, extra)
+	own, err := g.others.up(context.Background(), name, g.shortcut, extra, beside...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -175,8 +175,9 @@ type labs struct {
 
 // up brings up a lab. The configuration goes on with config, from within its
 // section nat. One host may take its gateway's limits, so that one is enough to
-// measure them, and elastic IPs are held to no bandwidth unless config says more of it.
-func (s *labs) up(ctx context.Context, name string, shortcut bool, config string) (*gateway, error) {
+// measure them, and elastic IPs are held to no bandwidth unless config says more of it. There
+// are further regions beside the lab's own.
+func (s *labs) up(ctx context.Context, name string, shortcut bool, config string, beside ...string) (*gateway, error) {
 	name = fmt.Sprintf("%s-%s-%d", name, onOff(shortcut), os.Getpid())
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,6 +186,7 @@ func (s *labs) up(ctx context.Context, name string, shortcut bool, config string
 	}
 	l, err := lab.Up(ctx, lab.Options{
 		Name: name, Dir: filepath.Join(s.dir, name),
+		Beside:  beside,
 		Sluiced: filepath.Join(s.programs, "sluiced"), Sluicectl: filepath.Join(s.programs, "sluicectl"),
 		ExtraConfig: "nat:\n  shortcut: " + onOff(shortcut) + "\n  host_share: 100\n" + config,
 	})

@@ -21,7 +21,9 @@ admin_socket: {{.Lab.AdminSocket}}
 regions:
   - id: {{.Region}}
     zones: [{{.Region}}-a, {{.Region}}-b]
-public:
+{{range .Beside}}  - id: {{.}}
+    zones: [{{.}}-a]
+{{end}}public:
   - name: internet
     mode: bridge
     device: {{.Bridge}}
@@ -41,7 +43,7 @@ func (l *Lab) writeConfig(s *state, o Options) error {
 		prefix, more = WidePrefix, ", 203.0.114.0-203.0.127.254"
 	}
 	err := configTemplate.Execute(&text, map[string]any{
-		"Lab": l, "Listen": s.Listen, "TLS": s.TLS, "Region": s.Region, "RunDir": l.RunDir(),
+		"Lab": l, "Listen": s.Listen, "TLS": s.TLS, "Region": s.Region, "Beside": o.Beside, "RunDir": l.RunDir(),
 		"Bridge": PublicBridge, "Namespace": l.namespace(InternetHost),
 		"Prefix": prefix, "Gateway": PublicGateway, "First": PoolFirst, "Last": PoolLast, "More": more,
 	})

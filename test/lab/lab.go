@@ -36,13 +36,14 @@ const (
 // Options say what lab to bring up. The zero value is the default lab with the
 // programs that lie beside the running one.
 type Options struct {
-	Name      string // prefix of its namespaces; default DefaultName
-	Dir       string // of its own; default DefaultDir(Name)
-	Sluiced   string // program; default: beside the running program, else by PATH
-	Sluicectl string // program that runs the HTTP servers; default likewise
-	Listen    string // host:port of the API; default a free port of 127.0.0.1
-	Region    string // that clients are told; default DefaultRegion
-	TLS       bool   // the API speaks HTTPS, by certificates that sluiced makes
+	Name      string   // prefix of its namespaces; default DefaultName
+	Dir       string   // of its own; default DefaultDir(Name)
+	Sluiced   string   // program; default: beside the running program, else by PATH
+	Sluicectl string   // program that runs the HTTP servers; default likewise
+	Listen    string   // host:port of the API; default a free port of 127.0.0.1
+	Region    string   // that clients are told; default DefaultRegion
+	Beside    []string // ids of regions beside it, on the same public network
+	TLS       bool     // the API speaks HTTPS, by certificates that sluiced makes
 	// ManyPublic has sluiced allocate 3,583 elastic IPs more, from WidePrefix. The Internet
 	// knows only those of PublicPrefix.
 	ManyPublic bool

@@ -194,6 +194,11 @@ func RouterInterface(id, vpc string) *resource.RouterInterface {
 		Opposite: resource.Opposite{Region: Region, RouterKind: resource.VPCRouter}}
 }
 
+// Acceleration returns a global acceleration instance without a backend.
+func Acceleration(id, address string) *resource.AccelerationInstance {
+	return &resource.AccelerationInstance{Meta: meta(id), Address: netip.MustParseAddr(address), PublicNetwork: "internet", Service: resource.AsiaPacific, Bandwidth: 10}
+}
+
 // Forward returns a DNAT entry of a gateway; "0.0.0.0:0" style pairs, port 0
 // being Any.
 func Forward(id string, g *resource.NATGateway, p resource.Protocol, external, internal string) *resource.ForwardEntry {
