@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -146,6 +147,12 @@ func (h *haVips) serve(i int) error {
 }
 
 func (h *haVips) start(i int) error {
+	// One that was killed has left its files, and keepalived believes them.
+	for _, suffix := range []string{".pid", ".vrrp"} {
+		if err := os.Remove(h.conf[i] + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	cmd := exec.Command("keepalived", "--dont-fork", "--vrrp", "--log-console", "--use-file", h.conf[i], "--pid", h.conf[i]+".pid", "--vrrp_pid", h.conf[i]+".vrrp")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	h.run[i] = cmd
