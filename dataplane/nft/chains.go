@@ -193,14 +193,14 @@ func markRules() []ruleSpec {
 		// The same of those that came in by a router interface by which the outside calls: the
 		// mark of their packets is one more than that of their answers, which are routed by it.
 		rule(`ct state new ct mark set iifname map @interface_mark`,
-			ctHas(expr.CtKeySTATE, expr.CtStateBitNEW), markOfInterface(),
+			ctHas(expr.CtKeySTATE, expr.CtStateBitNEW), markOfInterface(SetInterfaceMark),
 			&expr.Ct{Key: expr.CtKeyMARK, SourceRegister: true, Register: reg1}),
-		rule(`meta mark set iifname map @interface_mark | 0x00000001 accept`,
-			markOfInterface(), orOne(), &expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1}, accept()),
-		rule(`ct direction reply ct mark & 0x80000000 != 0x00000000 meta mark set ct mark accept`,
+		rule(`meta mark set iifname map @interface_packet_mark accept`,
+			markOfInterface(SetInterfacePacketMark), &expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1}, accept()),
+		rule(`ct direction reply meta mark set ct mark map @answer_mark accept`,
 			&expr.Ct{Key: expr.CtKeyDIRECTION, Register: reg1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{ctDirectionReply}},
-			ctHas(expr.CtKeyMARK, 1<<31), &expr.Ct{Key: expr.CtKeyMARK, Register: reg1},
+			&expr.Ct{Key: expr.CtKeyMARK, Register: reg1}, lookUp(SetAnswerMark),
 			&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: reg1}, accept()),
 		// Remember which elastic IP a host of the VPC calls: after DNAT only
 		// conntrack knows, and postrouting needs it (hairpin).

@@ -79,10 +79,10 @@ func fromPublicInterface() exprs {
 	return exprs{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1}, inSet(SetPublicInterfaces, false)}
 }
 
-// markOfInterface replaces reg1 by the mark of the public router interface that a packet
-// came in by, or ends the rule.
-func markOfInterface() exprs {
-	return exprs{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1}, lookUp(SetInterfaceMark)}
+// markOfInterface replaces reg1 by what a map has for the public router interface that a
+// packet came in by, or ends the rule.
+func markOfInterface(in SetID) exprs {
+	return exprs{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg1}, lookUp(in)}
 }
 
 // ofServer matches what is for an SSL-VPN server, or from one, by the offsets of the
@@ -156,12 +156,6 @@ func lookUp(id SetID) expr.Any {
 
 func snatToReg1() expr.Any {
 	return &expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg1}
-}
-
-// orOne sets the lowest bit of reg1.
-func orOne() expr.Any {
-	return &expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4,
-		Mask: binaryutil.NativeEndian.PutUint32(^uint32(1)), Xor: binaryutil.NativeEndian.PutUint32(1)}
 }
 
 // learn adds what is at reg1 to a set of learned elements, or has it stay for longer. With

@@ -34,6 +34,12 @@ func (c *compiler) addInterfaces(n *dataplane.Network) error {
 			c.add(SetPublicInterfaces, e)
 			binary.NativeEndian.PutUint32(e.Value[:], r.Mark())
 			c.add(SetInterfaceMark, e)
+			binary.NativeEndian.PutUint32(e.Value[:], r.Mark()|1)
+			c.add(SetInterfacePacketMark, e)
+			var answer Element
+			binary.NativeEndian.PutUint32(answer.Key[:], r.Mark())
+			binary.NativeEndian.PutUint32(answer.Value[:], r.Mark())
+			c.add(SetAnswerMark, answer)
 			continue
 		}
 		c.add(SetInterfaces, ofLink(r.Link()))

@@ -48,7 +48,7 @@ func ofLink(name string) Element {
 // link is in its set before it can carry anything, and until it is gone.
 func (r *Ruleset) WithLinks(o *Ruleset) *Ruleset {
 	out := r
-	for _, id := range []SetID{SetSwitches, SetTunnels, SetSSL, SetInterfaces, SetPublicInterfaces, SetInterfaceMark} {
+	for _, id := range []SetID{SetSwitches, SetTunnels, SetSSL, SetInterfaces, SetPublicInterfaces, SetInterfaceMark, SetInterfacePacketMark, SetAnswerMark} {
 		lacks := diffSet(r.Sets[id], o.Sets[id]).add
 		if len(lacks) == 0 {
 			continue

@@ -18,30 +18,32 @@ type SetID int
 
 // The sets and maps of table ip sluice.
 const (
-	SetElastic          SetID = iota // elastic IPs of the network
-	SetEIPHosts                      // hosts with a 1:1 elastic IP
-	SetDNATPort                      // elastic IP, protocol, port -> host, port
-	SetDNATAddr                      // elastic IP -> host: DNAT of a whole address, and 1:1 mappings inbound
-	SetEIPSrc                        // host -> elastic IP: 1:1 mappings outbound
-	SetSNAT                          // source block -> address, for pools of one address
-	SetSNATPool                      // source block -> pool, for pools of several addresses
-	SetPool                          // pool, bucket -> address
-	SetEIPMark                       // elastic IP -> mark that stands for it
-	SetMarkEIP                       // and back
-	SetVPN                           // addresses of VPN gateways
-	SetIKE                           // those that charon listens at
-	SetListen                        // address, protocol, port that an SSL-VPN server listens at
-	SetEchoReply                     // elastic IPs that answer echo requests
-	SetSwitches                      // links of VSwitches, and of SSL-VPN servers
-	SetTunnels                       // links into tunnels of IPsec
-	SetSSL                           // links of SSL-VPN servers
-	SetReach                         // addresses of an SSL-VPN server's clients, what they may reach
-	SetInterfaces                    // links of router interfaces, but for those by which the outside calls
-	SetPublicInterfaces              // those
-	SetInterfaceMark                 // link of one of them -> mark of its connections
-	SetReturned                      // link of a router interface, sources that some VSwitches' route tables lead back there
-	SetAnswered                      // whom SSL-VPN servers have answered lately; by packets
-	SetCallers                       // whom they have not, each with how often it called; by packets
+	SetElastic             SetID = iota // elastic IPs of the network
+	SetEIPHosts                         // hosts with a 1:1 elastic IP
+	SetDNATPort                         // elastic IP, protocol, port -> host, port
+	SetDNATAddr                         // elastic IP -> host: DNAT of a whole address, and 1:1 mappings inbound
+	SetEIPSrc                           // host -> elastic IP: 1:1 mappings outbound
+	SetSNAT                             // source block -> address, for pools of one address
+	SetSNATPool                         // source block -> pool, for pools of several addresses
+	SetPool                             // pool, bucket -> address
+	SetEIPMark                          // elastic IP -> mark that stands for it
+	SetMarkEIP                          // and back
+	SetVPN                              // addresses of VPN gateways
+	SetIKE                              // those that charon listens at
+	SetListen                           // address, protocol, port that an SSL-VPN server listens at
+	SetEchoReply                        // elastic IPs that answer echo requests
+	SetSwitches                         // links of VSwitches, and of SSL-VPN servers
+	SetTunnels                          // links into tunnels of IPsec
+	SetSSL                              // links of SSL-VPN servers
+	SetReach                            // addresses of an SSL-VPN server's clients, what they may reach
+	SetInterfaces                       // links of router interfaces, but for those by which the outside calls
+	SetPublicInterfaces                 // those
+	SetInterfaceMark                    // link of one of them -> mark of its connections
+	SetInterfacePacketMark              // and of the packets that come in by it
+	SetAnswerMark                       // mark of connections that came in by one -> mark by which their answers are routed
+	SetReturned                         // link of a router interface, sources that some VSwitches' route tables lead back there
+	SetAnswered                         // whom SSL-VPN servers have answered lately; by packets
+	SetCallers                          // whom they have not, each with how often it called; by packets
 	setCount
 )
 
@@ -98,12 +100,14 @@ var setSpecs = [setCount]setSpec{
 	SetSSL:       {name: "ssl", key: []fieldKind{fieldLink}},
 	SetReach:     {name: "reach", key: []fieldKind{fieldAddr, fieldAddr}, interval: true},
 
-	SetInterfaces:       {name: "router_interfaces", key: []fieldKind{fieldLink}},
-	SetPublicInterfaces: {name: "public_interfaces", key: []fieldKind{fieldLink}},
-	SetInterfaceMark:    {name: "interface_mark", key: []fieldKind{fieldLink}, val: []fieldKind{fieldMark}},
-	SetReturned:         {name: "returned", key: []fieldKind{fieldLink, fieldAddr}, interval: true},
-	SetAnswered:         {name: "answered", key: []fieldKind{fieldAddr}, learned: 10 * time.Minute},
-	SetCallers:          {name: "callers", key: []fieldKind{fieldAddr}, learned: time.Minute},
+	SetInterfaces:          {name: "router_interfaces", key: []fieldKind{fieldLink}},
+	SetPublicInterfaces:    {name: "public_interfaces", key: []fieldKind{fieldLink}},
+	SetInterfaceMark:       {name: "interface_mark", key: []fieldKind{fieldLink}, val: []fieldKind{fieldMark}},
+	SetInterfacePacketMark: {name: "interface_packet_mark", key: []fieldKind{fieldLink}, val: []fieldKind{fieldMark}},
+	SetAnswerMark:          {name: "answer_mark", key: []fieldKind{fieldMark}, val: []fieldKind{fieldMark}},
+	SetReturned:            {name: "returned", key: []fieldKind{fieldLink, fieldAddr}, interval: true},
+	SetAnswered:            {name: "answered", key: []fieldKind{fieldAddr}, learned: 10 * time.Minute},
+	SetCallers:             {name: "callers", key: []fieldKind{fieldAddr}, learned: time.Minute},
 }
 
 func (s *setSpec) keyLen() int { return sizeOf(s.key) }
