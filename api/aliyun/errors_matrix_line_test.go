@@ -3,10 +3,12 @@ package aliyun
 import (
 	"context"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"sluice/controlplane/compile"
 	"sluice/controlplane/leasedline"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
@@ -114,6 +116,21 @@ func (w *lineWorld) good(action string, change ...string) map[string]string {
 	}
 	add(change...)
 	return p
+}
+
+// connect joins the own border router and a VPC of Alice's by router interfaces, and returns
+// their ids.
+func (w *lineWorld) connect(t *testing.T) (border, vpc string) {
+	t.Helper()
+	alice := planetest.Alice
+	v := w.VPC(alice, "10.0.0.0/8")
+	border = w.must(t, "CreateRouterInterface", map[string]string{"RegionId": planetest.Region, "RouterType": "VBR", "RouterId": w.own, "AccessPointId": planetest.AccessPoint, "Role": "InitiatingSide",
+		"Spec": "Small.1", "OppositeRegionId": planetest.Region, "OppositeRouterType": "VRouter", "OppositeRouterId": v.VRouter}).(*CreateRouterInterfaceResponse).RouterInterfaceId
+	vpc = w.must(t, "CreateRouterInterface", map[string]string{"RegionId": planetest.Region, "RouterType": "VRouter", "RouterId": v.VRouter, "Role": "AcceptingSide", "Spec": "Negative",
+		"OppositeRegionId": planetest.Region, "OppositeRouterType": "VBR", "OppositeAccessPointId": planetest.AccessPoint, "OppositeRouterId": w.own, "OppositeInterfaceId": border, "OppositeInterfaceOwnerId": alice.Account}).(*CreateRouterInterfaceResponse).RouterInterfaceId
+	w.must(t, "ModifyRouterInterfaceAttribute", map[string]string{"RegionId": planetest.Region, "RouterInterfaceId": border, "OppositeInterfaceId": vpc, "OppositeInterfaceOwnerId": alice.Account})
+	w.must(t, "ConnectRouterInterface", map[string]string{"RegionId": planetest.Region, "RouterInterfaceId": border})
+	return border, vpc
 }
 
 // lineActions are the actions that this matrix is about.
@@ -277,6 +294,7 @@ var lineErrors = []matrixCase[*lineWorld]{
 	{"DeleteVirtualBorderRouter", "InvalidVbrId.NotFound", "", nil, lineWith("VbrId", "vbr-none")},
 	{"DeleteVirtualBorderRouter", "InvalidOperation.OperationNotAllowedInState", "", stalledRouter, lineWith()},
 	{"DeleteVirtualBorderRouter", "Forbidden.OperationNotAllowedByUser", "", nil, lineOf("VbrId", theAccepted)},
+	{"DeleteVirtualBorderRouter", "InvalidOperation.RouterInterfaceNotDeleted", "", func(t *testing.T, w *lineWorld) { w.connect(t) }, lineWith()},
 
 	{"DescribeVirtualBorderRouters", "InvalidRegionId.NotFound", "", nil, lineWith("RegionId", "mars")},
 	{"DescribeVirtualBorderRouters", "InvalidFilterKey.ValueNotSupported", "", nil, lineWith("Filter.1.Key", "Colour", "Filter.1.Value.1", "red")},
@@ -329,7 +347,6 @@ var lineErrors = []matrixCase[*lineWorld]{
 var lineUnprovoked = map[string]string{
 	"CreatePhysicalConnection InvalidRedundantPhysicalConnection":                       "another account's line is none that there is, whatever it is named for",
 	"ModifyPhysicalConnectionAttribute InvalidRedundantPhysicalConnection":              "likewise",
-	"DeleteVirtualBorderRouter InvalidOperation.RouterInterfaceNotDeleted":              "of what router interfaces bar",
 	"ModifyVirtualBorderRouterAttribute Forbidden.CircuitCodeNotAllowedByCaller modify": "the document has two messages for one case; the other is told",
 }
 
@@ -536,5 +553,47 @@ func TestBorderRoutes(t *testing.T) {
 	w.must(t, "DeleteVirtualBorderRouter", w.good("DeleteVirtualBorderRouter"))
 	if _, there := w.view().RouteTables.Get(w.table); there {
 		t.Error("its route table is left")
+	}
+}
+
+// A border router and a VPC that are connected are in the dataplane's input as one link, and
+// the router's routes lead over it and to the line.
+func TestBorderRouterIsConnected(t *testing.T) {
+	w := newLineWorld(t)
+	border, vpc := w.connect(t)
+	w.Settings.AccessPoints = append(w.Settings.AccessPoints, settings.AccessPoint{ID: "ap-other", Region: planetest.Region})
+	if _, e := w.call("CreateRouterInterface", map[string]string{"RegionId": planetest.Region, "RouterType": "VBR", "RouterId": w.own, "AccessPointId": "ap-other", "Role": "InitiatingSide",
+		"Spec": "Small.1", "OppositeRegionId": planetest.Region, "OppositeRouterType": "VRouter"}); e == nil || e.Code != "InvalidAccessPoint.NotMatch" {
+		t.Errorf("an interface of a border router at another access point: %v", e)
+	}
+	for destination, hop := range map[string]string{"10.0.0.0/8": border, "172.16.0.0/12": w.port} {
+		w.must(t, "CreateRouteEntry", map[string]string{"RouteTableId": w.table, "DestinationCidrBlock": destination, "NextHopType": "RouterInterface", "NextHopId": hop})
+	}
+	n, err := compile.Network(w.view(), w.Settings, w.own, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := w.view().BorderRouters.Get(w.own)
+	peer, _ := w.view().RouterInterfaces.Get(vpc)
+	want := dataplane.Network{
+		ID: w.own, Revision: w.view().Revision, Prefix: b.Subnet, Timeouts: w.Settings.Timeouts, Line: &dataplane.Line{Device: "eth1", Bandwidth: 100},
+		Switches:         []dataplane.Switch{{ID: w.port, Prefix: b.Subnet, Gateway: b.Local, Attachment: dataplane.Attachment{Kind: dataplane.AttachVLAN, Device: "eth1", VLAN: 10}}},
+		RouterInterfaces: []dataplane.RouterInterface{{ID: border, Peer: vpc, Network: peer.VPC, Bandwidth: 10}},
+		Routes: []dataplane.Route{
+			{Destination: netip.MustParsePrefix("10.0.0.0/8"), NextHops: []dataplane.NextHop{{Interface: border}}},
+			{Destination: netip.MustParsePrefix("172.16.0.0/12"), NextHops: []dataplane.NextHop{{Via: b.Peer}}},
+		},
+	}
+	if !reflect.DeepEqual(*n, want) {
+		t.Errorf("%+v\nwant\n%+v", *n, want)
+	}
+	there, err := compile.Network(w.view(), w.Settings, peer.VPC, nil)
+	if err != nil || len(there.RouterInterfaces) != 1 || there.RouterInterfaces[0].Network != w.own || there.RouterInterfaces[0].Peer != border {
+		t.Errorf("%+v, %v", there, err)
+	}
+	// Terminated, it keeps all but the line.
+	w.must(t, "TerminateVirtualBorderRouter", w.good("TerminateVirtualBorderRouter"))
+	if n, err = compile.Network(w.view(), w.Settings, w.own, nil); err != nil || n.Line != nil || len(n.Switches) != 0 || len(n.RouterInterfaces) != 1 || len(n.Routes) != 1 {
+		t.Errorf("%+v, %v", n, err)
 	}
 }

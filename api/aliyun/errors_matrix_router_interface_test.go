@@ -236,7 +236,7 @@ var linkUnprovoked = map[string]string{
 	"Forbidden.FinancileLocked":                                 "nothing is paid here",
 	"Forbidden.FinancialLocked":                                 "nothing is paid here",
 	"RI_CREATE_ONE_LIMIT_BY_SYNC":                               "one call does not bar another: they come one after the other",
-	"InvalidAccessPoint.NotMatch":                               "there are no access points yet",
+	"InvalidAccessPoint.NotMatch":                               "of a border router at another access point: TestBorderRouterIsConnected",
 	"DescribeRouterInterfaces InvalidOppositeRegionId.NotFound": "no opposite region can be asked for",
 	"ModifyRouterInterfaceSpec InvalidInstanceOwner.Error":      "another account's interface is not found",
 	"ModifyRouterInterfaceSpec InvalidOpposite.NotFound":        "what is connected has its opposite; before, what is named is looked for only when it is connected",

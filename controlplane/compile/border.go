@@ -13,7 +13,8 @@ import (
 var borderParts = []part{
 	{[]resource.Kind{resource.KindBorderRouter}, (*job).borderConstants},
 	{[]resource.Kind{resource.KindBorderRouter, resource.KindPhysicalConnection}, (*job).line},
-	{[]resource.Kind{resource.KindBorderRouter, resource.KindPhysicalConnection, resource.KindRouteEntry}, (*job).borderRoutes},
+	{[]resource.Kind{resource.KindBorderRouter, resource.KindRouterInterface}, (*job).routerInterfaces},
+	{[]resource.Kind{resource.KindBorderRouter, resource.KindPhysicalConnection, resource.KindRouterInterface, resource.KindRouteEntry}, (*job).borderRoutes},
 }
 
 func (j *job) borderConstants() error {
@@ -48,7 +49,8 @@ func (j *job) line() error {
 }
 
 // borderRoutes are the entries of the router's route table: to the line they lead to the
-// customer's device.
+// customer's device. One to a router interface is there while that is not linked, too: it
+// leads nowhere then.
 func (j *job) borderRoutes() error {
 	var list []dataplane.Route
 	for e := range j.v.RouteEntries.By(state.ByBorderRouter, j.id).All() {
@@ -69,6 +71,10 @@ func (j *job) borderRoutes() error {
 func (j *job) borderHop(h resource.NextHop) (dataplane.NextHop, bool) {
 	if h.Type == resource.NextHopLine {
 		return dataplane.NextHop{Via: j.border.Peer}, j.border.Peer != (netip.Addr{}) && len(j.network.Switches) > 0
+	}
+	if h.Type == resource.NextHopRouterInterface {
+		r, ok := j.v.RouterInterfaces.Get(h.ID)
+		return dataplane.NextHop{Interface: h.ID}, ok && r.Router == j.id
 	}
 	return dataplane.NextHop{}, false
 }

@@ -8,13 +8,17 @@ import (
 	"sluice/dataplane"
 )
 
-// routerInterfaces are the VPC's ends of the links to other routers: those that are connected,
+// routerInterfaces are the network's ends of the links to other routers: those that are connected,
 // while neither end is deactivated. What leaves by either has the bandwidth of the one that
 // has initiated the connection, of which there is one.
 func (j *job) routerInterfaces() error {
 	v, n := j.v, j.network
 	n.RouterInterfaces = j.accelerated()
-	for r := range v.RouterInterfaces.By(state.ByVPC, n.ID).All() {
+	own := v.RouterInterfaces.By(state.ByVPC, n.ID)
+	if j.border != nil {
+		own = v.RouterInterfaces.By(state.ByRouter, n.ID)
+	}
+	for r := range own.All() {
 		if r.Link == nil {
 			continue
 		}

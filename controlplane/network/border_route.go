@@ -28,7 +28,7 @@ func (s *Service) createBorderRoute(tx *change.Tx, c identity.Caller, t *resourc
 	if !canonical(in.Destination) {
 		return made, fault.New(fault.CIDRMalformed, "%s; write a network without host bits", in.Destination)
 	}
-	hop, err := borderHop(b, in)
+	hop, err := borderHop(tx.View, b, in)
 	if err != nil {
 		return made, err
 	}
@@ -70,7 +70,7 @@ func (s *Service) modifyBorderRoute(tx *change.Tx, old, e *resource.RouteEntry, 
 		if !ok {
 			return fault.New(fault.BorderRouterNotFound, "border router %s", old.BorderRouter)
 		}
-		hop, err := borderHop(b, NewRouteEntry{NextHopType: in.NextHopType, NextHopID: in.NextHopID})
+		hop, err := borderHop(tx.View, b, NewRouteEntry{NextHopType: in.NextHopType, NextHopID: in.NextHopID})
 		if err != nil {
 			return err
 		}
@@ -88,9 +88,10 @@ func (s *Service) modifyBorderRoute(tx *change.Tx, old, e *resource.RouteEntry, 
 	return nil
 }
 
-// borderHop returns the next hop of an entry of a border router: its interface to the line.
+// borderHop returns the next hop of an entry of a border router: its interface to the line, or
+// one of its router interfaces.
 // Reasons: BorderRouteListed, NextHopBothNull, NextHopMissing, NextHopNotFound.
-func borderHop(b *resource.VirtualBorderRouter, in NewRouteEntry) (resource.NextHop, error) {
+func borderHop(v *state.View, b *resource.VirtualBorderRouter, in NewRouteEntry) (resource.NextHop, error) {
 	none := resource.NextHop{}
 	switch {
 	case len(in.NextHops) > 0:
@@ -101,6 +102,10 @@ func borderHop(b *resource.VirtualBorderRouter, in NewRouteEntry) (resource.Next
 		return none, fault.New(fault.NextHopMissing, "name the next hop of type %s", in.NextHopType)
 	case in.NextHopType == resource.NextHopRouterInterface && in.NextHopID == b.LineInterface:
 		return resource.NextHop{Type: resource.NextHopLine, ID: b.LineInterface}, nil
+	case in.NextHopType == resource.NextHopRouterInterface:
+		if r, ok := v.RouterInterfaces.Get(in.NextHopID); ok && r.Router == b.ID {
+			return resource.NextHop{Type: resource.NextHopRouterInterface, ID: r.ID}, nil
+		}
 	}
 	return none, fault.New(fault.NextHopNotFound, "%s %q of border router %s", in.NextHopType, in.NextHopID, b.ID)
 }

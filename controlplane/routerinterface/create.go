@@ -91,7 +91,7 @@ func (s *Service) oppositeRegion(id string) error {
 // a border router initiates, towards a VPC's router, and alone has an access point.
 //
 // Reasons: OppositeRouterKind, RouterInterfaceRole, RouterInterfaceAccessPoint,
-// OppositeAccessPoint, AccessPointMissing, OppositeAccessPointMissing, AccessPointNotFound.
+// OppositeAccessPoint, AccessPointMissing, OppositeAccessPointMissing.
 func checkKinds(in NewInterface) error {
 	border, opposite := in.RouterKind == resource.BorderRouter, in.Opposite.RouterKind == resource.BorderRouter
 	switch {
@@ -109,19 +109,41 @@ func checkKinds(in NewInterface) error {
 		return fault.New(fault.AccessPointMissing, "name the access point of the border router")
 	case opposite && in.Opposite.AccessPoint == "":
 		return fault.New(fault.OppositeAccessPointMissing, "name the access point of the opposite border router")
-	case border:
-		return fault.New(fault.AccessPointNotFound, "access point %q", in.AccessPoint)
 	}
 	return nil
 }
 
-// atRouter finds the caller's router that a new interface is at. Reason: RouterNotFound.
+// atRouter finds the caller's router that a new interface is at. A border router is used only
+// while it is enabled.
+//
+// Reasons, in this order: AccessPointNotFound, RouterNotFound, AccessPointMismatch,
+// BorderRouterWrongState.
 func (s *Service) atRouter(v *state.View, c identity.Caller, r *resource.RouterInterface) error {
+	if r.RouterKind == resource.BorderRouter {
+		return s.atBorderRouter(v, c, r)
+	}
 	router, err := lookup.In(s.settings, c, v.VRouters, r.Region, r.Router)
 	if err != nil {
 		return fault.New(fault.RouterNotFound, "router %q of region %s", r.Router, r.Region)
 	}
 	r.VPC = router.VPC
+	return nil
+}
+
+func (s *Service) atBorderRouter(v *state.View, c identity.Caller, r *resource.RouterInterface) error {
+	if _, ok := s.settings.AccessPoint(r.AccessPoint); !ok {
+		return fault.New(fault.AccessPointNotFound, "access point %q", r.AccessPoint)
+	}
+	b, err := lookup.In(s.settings, c, v.BorderRouters, r.Region, r.Router)
+	if err != nil {
+		return fault.New(fault.RouterNotFound, "border router %q of region %s", r.Router, r.Region)
+	}
+	if b.AccessPoint != r.AccessPoint {
+		return fault.New(fault.AccessPointMismatch, "border router %s is at access point %s", b.ID, b.AccessPoint)
+	}
+	if b.State != resource.BorderEnabled {
+		return fault.New(fault.BorderRouterWrongState, "border router %s is %s", b.ID, b.State)
+	}
 	return nil
 }
 

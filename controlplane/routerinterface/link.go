@@ -88,8 +88,8 @@ func named(o resource.Opposite, r *resource.RouterInterface) bool {
 
 // owner returns the machine that carries the network of an interface's router.
 func owner(v *state.View, r *resource.RouterInterface) string {
-	if vpc, ok := v.VPCs.Get(r.VPC); ok {
-		return vpc.Owner
+	if n, ok := v.Network(r.Network()); ok {
+		return n.Carrier()
 	}
 	return ""
 }

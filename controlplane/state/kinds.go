@@ -153,12 +153,15 @@ var kinds = []registered{
 			{Name: "router_interfaces_per_router", Default: 5, Counts: "interfaces of a router", Reason: fault.QuotaRouterOfInterfaces, Index: ByRouter}},
 		Decides: func(_ *View, r *resource.RouterInterface) []string { return r.Networks() },
 		Blocks: []Block[*resource.RouterInterface]{
-			{Of: resource.KindVPC, Reason: fault.VPCHasRouterInterfaces, Index: ByVPC}},
+			{Of: resource.KindVPC, Reason: fault.VPCHasRouterInterfaces, Index: ByVPC},
+			{Of: resource.KindBorderRouter, Reason: fault.BorderRouterHasInterfaces, Index: ByRouter}},
 		Barred: []fault.Reason{fault.RouterInterfaceHasRoutes},
 		Refers: func(r *resource.RouterInterface, to func(resource.Kind, string)) {
 			to(resource.KindVPC, r.VPC)
 			if r.RouterKind == resource.VPCRouter {
 				to(resource.KindVRouter, r.Router)
+			} else {
+				to(resource.KindBorderRouter, r.Router)
 			}
 			if r.Link != nil {
 				to(resource.KindRouterInterface, r.Link.Peer)
@@ -491,7 +494,7 @@ var kinds = []registered{
 				Keep: func(b *resource.VirtualBorderRouter, of resource.Resource) bool {
 					return b.Account != of.Metadata().Account
 				}}},
-		Barred: []fault.Reason{fault.BorderRouterHasRoutes},
+		Barred: []fault.Reason{fault.BorderRouterHasInterfaces, fault.BorderRouterHasRoutes},
 		Refers: func(b *resource.VirtualBorderRouter, to func(resource.Kind, string)) {
 			to(resource.KindPhysicalConnection, b.Line)
 			to(resource.KindAccount, b.LineOwner)
