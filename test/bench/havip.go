@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -154,6 +153,12 @@ func (h *haVips) start(i int) error {
 		}
 	}
 	cmd := exec.Command("keepalived", "--dont-fork", "--vrrp", "--log-console", "--use-file", h.conf[i], "--pid", h.conf[i]+".pid", "--vrrp_pid", h.conf[i]+".vrrp")
+	log, err := os.OpenFile(h.conf[i]+".log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // keepalived has it
+	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	h.run[i] = cmd
 	return lab.In(h.hosts[i].Namespace, cmd.Start)
@@ -199,7 +204,7 @@ func (h *haVips) answered(ctx context.Context, than int) (by int, err error) {
 // round takes the master away, and puts it back when the other one has taken over.
 func (h *haVips) round(ctx context.Context, kill bool) (gap time.Duration, err error) {
 	master := 0
-	for range 300 { // while the one that was away before hears the master
+	for range 600 { // while the one that was away before hears the master
 		if master, err = h.answered(ctx, -1); err != nil {
 			return 0, err
 		}
@@ -218,9 +223,9 @@ func (h *haVips) round(ctx context.Context, kill bool) (gap time.Duration, err e
 		if err := h.forget(master); err != nil {
 			return 0, err
 		}
-		return gap, errors.Join(h.start(master), h.ready(ctx, master))
+		return gap, h.start(master)
 	}
-	return gap, errors.Join(h.link(master, true), h.ready(ctx, master))
+	return gap, h.link(master, true)
 }
 
 func (h *haVips) link(i int, up bool) error {
@@ -247,22 +252,6 @@ func (h *haVips) forget(i int) error {
 			return err
 		}
 		return netlink.AddrDel(link, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(10, 0, 0, 100), Mask: net.CIDRMask(16, 32)}})
-	})
-}
-
-// ready waits until a host's keepalived has heard the other one: it takes part again.
-func (h *haVips) ready(ctx context.Context, i int) error {
-	return poll(ctx, "wait for keepalived", func() error {
-		var listening bool
-		err := lab.In(h.hosts[i].Namespace, func() error {
-			b, err := os.ReadFile("/proc/thread-self/net/raw")
-			listening = strings.Count(string(b), "\n") > 1
-			return err
-		})
-		if err == nil && !listening {
-			err = errors.New("it does not listen to VRRP yet")
-		}
-		return err
 	})
 }
 
