@@ -1,6 +1,7 @@
 package aliyun
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net"
@@ -86,6 +87,8 @@ var located = map[string]resource.Kind{
 	"vpnconnection":    resource.KindVPNConnection,
 	"vpngateway":       resource.KindVPNGateway,
 	"bandwidthpackage": resource.KindNATPackage,
+
+	"globalaccelerationinstance": resource.KindAcceleration,
 }
 
 // Authorize implements edge.Call. An account's own key may do all on what is the account's
@@ -242,7 +245,7 @@ func (a *rights) requests(service, action string) (list []policy.Request) {
 		return list
 	}
 	for _, x := range what {
-		r := policy.Resource{Of: x.service, Region: region, Account: a.owner, ID: x.kind + "/*"}
+		r := policy.Resource{Of: x.service, Region: a.regionOf(x, region), Account: a.owner, ID: x.kind + "/*"}
 		if x.parameter != "" {
 			// Which one is not said: it may be any.
 			id := a.id(x)
@@ -254,6 +257,15 @@ func (a *rights) requests(service, action string) (list []policy.Request) {
 		add(r)
 	}
 	return list
+}
+
+// regionOf returns the region that a call says a resource is in: region, but for the backend of
+// a global acceleration instance, which is in another one.
+func (a *rights) regionOf(x checked, region string) string {
+	if x.parameter == "BackendServerId" {
+		return cmp.Or(a.params.Get("BackendServerRegionId"), region)
+	}
+	return region
 }
 
 // id returns the id that a call gives of a resource; empty: none. A user who names none

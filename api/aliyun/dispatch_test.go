@@ -59,7 +59,7 @@ func TestDispatchRefuses(t *testing.T) {
 	}{
 		{"NoSuchAction", "", nil, Error{400, "InvalidParameter", `The specified parameter "Action or Version" is not valid.`}},
 		{slices.Min(slices.Collect(maps.Keys(unsupportedActions))), "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
-		{"createglobalaccelerationinstance", "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
+		{"ram:creategroup", "", nil, Error{400, "UnsupportedOperation", "The specified action is not supported."}},
 		{"CreateVpc", "RegionId=r dryrun=TRUE", nil, Error{400, "UnsupportedParameter", `The parameter "dryrun" is not supported. Reason: it would do for real what was only to be tried. Leave it out, or give it as false.`}},
 		{"CreateVpc", "", nil, Error{400, "MissingParameter", `The input parameter "RegionId" that is mandatory for processing this request is not supplied.`}},
 		{"CreateVpc", "RegionId=r", fmt.Errorf("create: %w", fault.New(fault.QuotaVPC, "10 VPCs")), Error{400, "QuotaExceeded.Vpc", "VPC quota exceeded."}},
