@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -134,7 +135,25 @@ func (e *Engine) interfaceState(n *network, r *dataplane.RouterInterface) route.
 	if !link.Works(n.ns, r) {
 		return route.Tunnel{}
 	}
-	return route.Tunnel{Link: r.Link(), Up: true}
+	return route.Tunnel{Link: r.Link(), Up: r.Check == nil || !e.vpn.health.Status(n.id)[r.ID].Failed}
+}
+
+// A router interface's health check: an echo request every 2 s. It fails with the third that
+// is lost in a row.
+const (
+	interfaceCheckEvery  = 2 * time.Second
+	interfaceCheckLosses = 3
+)
+
+// checksOf returns all health checks of a network, by the id of what each is of.
+func checksOf(n *dataplane.Network) map[string]dataplane.VPNHealth {
+	out := checks(withIPsec(n.VPNGateways))
+	for i := range n.RouterInterfaces {
+		if r := &n.RouterInterfaces[i]; r.Check != nil {
+			out[r.ID] = dataplane.VPNHealth{Source: r.Check.Source, Destination: r.Check.Target, Interval: interfaceCheckEvery, Retries: interfaceCheckLosses}
+		}
+	}
+	return out
 }
 
 // Network returns the network as it was to be applied last, which must not be changed; nil

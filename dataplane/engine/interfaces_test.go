@@ -240,3 +240,41 @@ func dropped(t testing.TB, id, reason string) uint64 {
 	t.Fatalf("no counter in %s", out)
 	return 0
 }
+
+// While the health check of a router interface is not answered nothing is led there, and
+// when it is again, so are packets.
+func TestRouterInterfaceCheck(t *testing.T) {
+	s := newSite(t)
+	e := s.engine(t)
+	a, b := s.vpc(t, e, 1, true), s.vpc(t, e, 2, true)
+	connect(a, b, "ab", 0)
+	a.RouterInterfaces[0].Check = &dataplane.InterfaceCheck{Source: netip.MustParseAddr("10.1.200.1"), Target: netip.MustParseAddr(b.at())}
+	mustApply(t, e, a.Network)
+	mustApply(t, e, b.Network)
+	reached := func(want bool) {
+		t.Helper()
+		nstest.EventuallyWithin(t, time.Minute, func() error {
+			followChanges(t, e, a, b)
+			status, err := e.Interfaces(t.Context(), a.ID)
+			if err == nil && (len(status) != 1 || !status[0].Linked || status[0].Reached != want) {
+				err = fmt.Errorf("%+v, want reached %v", status, want)
+			}
+			if leads := strings.Contains(dump(t, a.ID), "10.2.0.0/16 via 192.0.0.8"); err == nil && leads != want {
+				err = fmt.Errorf("the route is there: %v, want %v", leads, want)
+			}
+			return err
+		})
+	}
+	reaches(t, e, a.host, b.at(), a, b)
+	reached(true)
+	nstest.Command(t, b.host, "ip", "link", "set", "eth0", "down")
+	reached(false)
+	unreachable(t, a.host, b.at())
+	nstest.Command(t, b.host, "ip", "link", "set", "eth0", "up")
+	nstest.Default(t, b.host, "10.2.1.253")
+	reached(true)
+	reaches(t, e, a.host, b.at(), a, b)
+	if o := mustApply(t, e, a.renew()); o.Changes != 0 {
+		t.Errorf("%d changes where nothing has changed", o.Changes)
+	}
+}

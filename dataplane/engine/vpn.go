@@ -108,10 +108,10 @@ func (j *job) applyVPN(ctx context.Context) (whats []string) {
 		j.runner.Run(ctx, a.Add)
 		j.runner.Run(ctx, a.Remove)
 		whats = a.Whats()
-		j.runner.Add(v.health.Apply(ctx, n.ns, n.id, checks(want)))
 		j.runner.Add(v.bgp.Remember(n.id, speaking(want)))
 		j.runner.Add(v.bgp.Apply(ctx, n.ns, n.id, peers(want, n.tunnels), announced(j.want.VPNGateways)))
 	}
+	j.runner.Add(v.health.Apply(ctx, n.ns, n.id, checksOf(j.want)))
 	n.tunnels = j.e.tunnels(n, j.want) // with what an adopted speaker has learned
 	for _, p := range []*plan.Plan{shape.Plan(n.ns, bandwidths(j.want.VPNGateways, n.tunnels)...), queuesOf(n, j.want)} {
 		j.runner.Add(p.Err)
@@ -140,14 +140,14 @@ func (j *job) nameTunnels() (others bool) {
 
 // removeVPN ends what a network's VPN gateways run; ns may be nil.
 func (e *Engine) removeVPN(ctx context.Context, id string, ns *netns.Namespace) error {
-	return errors.Join(e.vpn.removeIPsec(ctx, id, ns), e.vpn.applySSL(ctx, ns, id, &dataplane.Network{}))
+	return errors.Join(e.vpn.health.Apply(ctx, ns, id, nil), e.vpn.removeIPsec(ctx, id, ns), e.vpn.applySSL(ctx, ns, id, &dataplane.Network{}))
 }
 
 func (v *vpn) removeIPsec(ctx context.Context, id string, ns *netns.Namespace) error {
 	if v.ipsec == nil {
 		return nil
 	}
-	return errors.Join(v.health.Apply(ctx, ns, id, nil), v.bgp.Apply(ctx, ns, id, nil, nil), v.bgp.Remember(id, nil), v.ipsec.Apply(ctx, ns, id, nil))
+	return errors.Join(v.bgp.Apply(ctx, ns, id, nil, nil), v.bgp.Remember(id, nil), v.ipsec.Apply(ctx, ns, id, nil))
 }
 
 // tunnels returns how the tunnels of a network are, and its router interfaces; nil if it has

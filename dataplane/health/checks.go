@@ -28,7 +28,8 @@ type Options struct {
 	Changed func(network string)
 }
 
-// Checks are the health checks of networks. Its methods may be called from
+// Checks are the health checks of networks: of tunnels, by the ids of their connections, and
+// of what is behind router interfaces, by theirs. Its methods may be called from
 // several goroutines.
 type Checks struct {
 	opt Options
@@ -116,7 +117,7 @@ func (c *Checks) Apply(ctx context.Context, ns *netns.Namespace, id string, want
 
 // start opens a check's socket and begins to probe.
 func (c *Checks) start(n *network, id, connection string, want dataplane.VPNHealth) (*check, error) {
-	k := &check{want: want, link: connection, ns: n.ns, tell: n.tell, done: make(chan struct{}),
+	k := &check{want: want, link: dataplane.LinkName(connection), ns: n.ns, tell: n.tell, done: make(chan struct{}),
 		log: c.opt.Logger.With("network", id, "connection", connection)}
 	err := n.ns.Do(func() (err error) {
 		k.conn, err = icmp.ListenPacket("ip4:icmp", "0.0.0.0")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -17,7 +18,7 @@ import (
 )
 
 // A router interface and its peer are a veth pair, an end in each network's namespace. The
-// ends have no addresses and do not ask for any: both have one hardware address, so that
+// ends have no addresses, but for one that a health check comes from, and do not ask for any: both have one hardware address, so that
 // a frame from the one is for the other, whatever its next hop is (IFF_NOARP).
 
 // interfaceMTU is as much as the kernel lets a veth have: the way out of the other network
@@ -70,7 +71,15 @@ func (l *Links) planInterface(p *Plan, s *State, r *dataplane.RouterInterface) {
 				Do: l.onLink(name, func(k netlink.Link) error { return l.ns.Netlink().LinkSetARPOff(k) })})
 		}
 	}
-	l.planAddresses(p, have, name, nil)
+	l.planAddresses(p, have, name, ofInterface(r))
+}
+
+// ofInterface returns the addresses of a router interface: the one that its health check comes from.
+func ofInterface(r *dataplane.RouterInterface) []netip.Prefix {
+	if r.Check == nil {
+		return nil
+	}
+	return []netip.Prefix{netip.PrefixFrom(r.Check.Source, r.Check.Source.BitLen())}
 }
 
 // making is held while a pair is made: both networks may be about to.

@@ -16,7 +16,9 @@ import (
 // sameInterfaces reports whether two versions of a network have router interfaces at the
 // same links, to which the same sources are led back by route tables besides the main one.
 func sameInterfaces(a, b *dataplane.Network) bool {
-	return slices.EqualFunc(a.RouterInterfaces, b.RouterInterfaces, func(x, y dataplane.RouterInterface) bool { return x.ID == y.ID && x.Public == y.Public }) &&
+	return slices.EqualFunc(a.RouterInterfaces, b.RouterInterfaces, func(x, y dataplane.RouterInterface) bool {
+		return x.ID == y.ID && x.Public == y.Public && reflect.DeepEqual(x.Check, y.Check)
+	}) &&
 		(len(a.RouterInterfaces) == 0 || reflect.DeepEqual(a.Tables, b.Tables) &&
 			slices.EqualFunc(a.Switches, b.Switches, func(x, y dataplane.Switch) bool { return x.Prefix == y.Prefix }))
 }
@@ -43,7 +45,7 @@ func (c *compiler) addInterfaces(n *dataplane.Network) error {
 			continue
 		}
 		c.add(SetInterfaces, ofLink(r.Link()))
-		back, err := ledBack(n, r.ID)
+		back, err := ledBack(n, r)
 		if err != nil {
 			return fmt.Errorf("router interface %s: %w", r.ID, err)
 		}
@@ -60,8 +62,9 @@ func (c *compiler) addInterfaces(n *dataplane.Network) error {
 
 // ledBack returns the addresses that route tables besides the main one lead to a router
 // interface, alone or with others: of what the main one leads the kernel is asked. Those of VSwitches
-// are behind these, whatever a table says.
-func ledBack(n *dataplane.Network, id string) (*netipx.IPSet, error) {
+// are behind these, whatever a table says. The target of a health check answers also while the
+// check fails, and its routes lead nowhere.
+func ledBack(n *dataplane.Network, r *dataplane.RouterInterface) (*netipx.IPSet, error) {
 	var all netipx.IPSetBuilder
 	for i := range n.Tables {
 		var led netipx.IPSetBuilder
@@ -72,7 +75,7 @@ func ledBack(n *dataplane.Network, id string) (*netipx.IPSet, error) {
 			if !to.IsValid() || !to.Addr().Is4() {
 				return nil, fmt.Errorf("destination %s of route table %s is not an IPv4 prefix", routes[k].Destination, n.Tables[i].ID)
 			}
-			if slices.ContainsFunc(routes[k].NextHops, func(h dataplane.NextHop) bool { return h.Interface == id }) {
+			if slices.ContainsFunc(routes[k].NextHops, func(h dataplane.NextHop) bool { return h.Interface == r.ID }) {
 				led.AddPrefix(to)
 			} else {
 				led.RemovePrefix(to)
@@ -83,6 +86,9 @@ func ledBack(n *dataplane.Network, id string) (*netipx.IPSet, error) {
 			return nil, err
 		}
 		all.AddSet(set)
+	}
+	if r.Check != nil {
+		all.Add(r.Check.Target)
 	}
 	for i := range n.Switches {
 		all.RemovePrefix(n.Switches[i].Prefix.Masked())

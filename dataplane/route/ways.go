@@ -81,7 +81,7 @@ func (t *table) find(a netip.Addr) *Route {
 }
 
 // ofTunnels returns the routes that the kernel makes of the addresses of tunnels'
-// ends.
+// ends, and of those that router interfaces have for health checks.
 func ofTunnels(n *dataplane.Network, tunnels Tunnels) []Route {
 	var out []Route
 	for _, c := range n.AllConnections() {
@@ -93,6 +93,13 @@ func ofTunnels(n *dataplane.Network, tunnels Tunnels) []Route {
 		out = append(out,
 			Route{Table: unix.RT_TABLE_LOCAL, Destination: netip.PrefixFrom(c.BGP.LocalIP, c.BGP.LocalIP.BitLen()), Hops: hops, Local: true, Source: c.BGP.LocalIP},
 			Route{Table: unix.RT_TABLE_MAIN, Destination: c.BGP.Tunnel.Masked(), Hops: hops, Source: c.BGP.LocalIP})
+	}
+	for i := range n.RouterInterfaces {
+		r := &n.RouterInterfaces[i]
+		if t := tunnels[r.ID]; r.Check != nil && t.Link != "" {
+			a := r.Check.Source
+			out = append(out, Route{Table: unix.RT_TABLE_LOCAL, Destination: netip.PrefixFrom(a, a.BitLen()), Hops: []Hop{{Link: t.Link, Weight: 1}}, Local: true, Source: a})
+		}
 	}
 	return out
 }
