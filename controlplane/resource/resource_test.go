@@ -120,7 +120,7 @@ func TestCloneAndJSON(t *testing.T) {
 }
 
 func TestUsable(t *testing.T) {
-	for state, want := range map[string]bool{"Running": true, "Stopped": true, "Available": true, "InUse": true, "Starting": false, "Stopping": false, "Pending": false, "": false} {
+	for state, want := range map[string]bool{"Running": true, "Stopped": true, "Available": false, "InUse": false, "Starting": false, "Stopping": false, "Pending": false, "": false} {
 		if got := (&resource.Instance{State: state}).Usable(); got != want {
 			t.Errorf("%q: usable %v", state, got)
 		}
