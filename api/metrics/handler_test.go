@@ -23,6 +23,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"sluice/api/audit"
+	"sluice/controlplane/leasedline"
+	"sluice/controlplane/settings"
 	"sluice/dataplane"
 )
 
@@ -188,8 +190,28 @@ func config(f *fake) Config {
 	calls.Answered("aliyun", "", "InvalidParameter", false, time.Minute)
 	return Config{
 		Networks: f, Traffic: f, Tunnels: f, Machine: f, Calls: calls, Connections: fakeConnections{}, Audit: fakeAudit{}, TopAddresses: 1, Version: "v1",
+		Lines: fakeLines{}, LineMeter: fakeLines{},
 		Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}
+}
+
+// fakeLines is a port with a line on it, and one without a device.
+type fakeLines struct{}
+
+func (fakeLines) Ports() []leasedline.Port {
+	return []leasedline.Port{
+		{AccessPoint: "ap-1", Port: settings.Port{Number: "1", Device: "eth7"}, Line: "pc-1", Account: "1001",
+			Link: dataplane.LineStatus{Device: "eth7", Present: true, Up: true, Carrier: true, Speed: 10_000, Since: time.Unix(1_900_000_000, 0)}},
+		{AccessPoint: "ap-1", Port: settings.Port{Number: "2", Device: "eth8"}, Link: dataplane.LineStatus{Device: "eth8"}},
+	}
+}
+
+func (fakeLines) LineTraffic(device string) (dataplane.LineTraffic, error) {
+	if device != "eth7" {
+		return dataplane.LineTraffic{}, nil
+	}
+	n := dataplane.BandwidthCount{Limit: 100, Volume: dataplane.Volume{Bytes: 8_000, Packets: 80}, Dropped: 8}
+	return dataplane.LineTraffic{Outbound: n, Inbound: n}, nil
 }
 
 type fakeAudit struct{}

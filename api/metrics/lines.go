@@ -67,7 +67,9 @@ func (s *lineSeries) Collect(out chan<- prometheus.Metric) {
 		if p.Link.Speed > 0 {
 			s.speed.send(out, float64(p.Link.Speed)*1e6/8, p.Device)
 		}
-		s.changed.send(out, float64(p.Link.Since.Unix()), p.Device)
+		if !p.Link.Since.IsZero() {
+			s.changed.send(out, float64(p.Link.Since.Unix()), p.Device)
+		}
 		t, err := s.meter.LineTraffic(p.Device)
 		if err != nil {
 			s.log.Debug("what passes a line cannot be read for /metrics", "device", p.Device, "error", err)
