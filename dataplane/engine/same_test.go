@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/dataplane"
 	"sluice/dataplane/networktest"
@@ -121,7 +122,7 @@ func copied(t *testing.T, n *dataplane.Network) *dataplane.Network {
 func each(v reflect.Value, path string, f func(string, reflect.Value)) {
 	switch {
 	case v.Type() == reflect.TypeFor[sorted.Set[dataplane.DNAT]]():
-	case v.Type() == reflect.TypeFor[netip.Addr](), v.Type() == reflect.TypeFor[netip.Prefix]():
+	case v.Type() == reflect.TypeFor[netip.Addr](), v.Type() == reflect.TypeFor[netip.Prefix](), v.Type() == reflect.TypeFor[time.Time]():
 		f(path, v)
 	case v.Kind() == reflect.Pointer:
 		if !v.IsNil() {
@@ -147,6 +148,9 @@ func each(v reflect.Value, path string, f func(string, reflect.Value)) {
 func alter(t *testing.T, path string, v reflect.Value) {
 	t.Helper()
 	switch x := v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(x.Add(time.Second)))
+		return
 	case netip.Addr:
 		if !x.IsValid() {
 			x = netip.IPv4Unspecified()

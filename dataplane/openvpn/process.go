@@ -148,6 +148,10 @@ const capped = `trap '' XFSZ; ulimit -f "$1" && shift && exec "$@"`
 // gets no longer than full bytes: somebody has to take it, and while nobody does whoever can
 // reach the port can have it log.
 func start(program, dir, conf string, full int64, enter func(func() error) error) (*process.Helper, error) {
+	// The shell could only say that it has ended.
+	if _, err := exec.LookPath(program); err != nil {
+		return nil, err
+	}
 	if _, err := write(filepath.Join(dir, settingsFile), []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
