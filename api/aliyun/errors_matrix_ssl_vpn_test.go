@@ -3,6 +3,7 @@ package aliyun
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -66,6 +67,8 @@ func (w *sslWorld) good(action string, change ...string) map[string]string {
 		add("SslVpnClientCertId", w.cert, "Name", "phone")
 	case "DescribeSslVpnClientCert":
 		add("SslVpnClientCertId", w.cert)
+	case "DescribeSslVpnClients":
+		add("VpnGatewayId", w.vpn)
 	case "DeleteSslVpnClientCert":
 		add("SslVpnClientId", w.cert)
 	case "DescribeVpnSslServerLogs":
@@ -94,6 +97,7 @@ func sslQuotas(set func(settings.Quotas)) func(*testing.T, *sslWorld) {
 var sslActions = []string{
 	"CreateSslVpnServer", "ModifySslVpnServer", "DescribeSslVpnServers", "DeleteSslVpnServer",
 	"CreateSslVpnClientCert", "ModifySslVpnClientCert", "DescribeSslVpnClientCerts", "DescribeSslVpnClientCert", "DeleteSslVpnClientCert",
+	"DescribeSslVpnClients",
 	"DescribeVpnSslServerLogs",
 }
 
@@ -164,6 +168,10 @@ var sslOthers = []matrixCase[*sslWorld]{
 	{"CreateSslVpnClientCert", "InvalidSslVpnServerId.NotFound", "", nil, sslWith("SslVpnServerId", "vss-none")},
 	{"ModifySslVpnClientCert", "InvalidSslVpnClientCertId.NotFound", "", nil, sslWith("SslVpnClientCertId", "vsc-none")},
 	{"DescribeSslVpnClientCert", "InvalidSslVpnClientCertId.NotFound", "", nil, sslWith("SslVpnClientCertId", "vsc-none")},
+	{"DescribeSslVpnClients", "InvalidVpnGatewayInstanceId.NotFound", "", nil, sslWith("VpnGatewayId", "vpn-none")},
+	{"DescribeSslVpnClients", "InvalidVpnGatewayInstanceId.NotFound", "", nil, sslWith("RegionId", planetest.Elsewhere)},
+	{"DescribeSslVpnClients", "InvalidRegionId.NotFound", "", nil, sslWith("RegionId", "mars")},
+	{"DescribeSslVpnClients", "MissingParameter", `"VpnGatewayId"`, nil, sslWith("VpnGatewayId", "")},
 	{"DeleteSslVpnClientCert", "InvalidSslVpnClientCertId.NotFound", "", nil, sslWith("SslVpnClientId", "vsc-none")},
 	{"DeleteSslVpnClientCert", "MissingParameter", `"SslVpnClientCertId"`, nil, sslWith("SslVpnClientId", "")},
 	{"DeleteSslVpnClientCert", "InvalidParameter", "", nil, sslWith("SslVpnClientCertId", "vsc-other")},
@@ -252,6 +260,44 @@ func TestSSLCertificateIsReadBack(t *testing.T) {
 	w.must(t, "DeleteSslVpnClientCert", w.good("DeleteSslVpnClientCert", "SslVpnClientId", "", "SslVpnClientCertId", w.cert))
 	if _, err := w.call("DescribeSslVpnClientCert", w.good("DescribeSslVpnClientCert")); err == nil {
 		t.Error("a certificate that was deleted is there")
+	}
+}
+
+// Who is connected is listed by server, whichever page is asked for, in the shape that public
+// clients read.
+func TestSSLClientsAreListed(t *testing.T) {
+	w := newSSLWorld(t)
+	list := func(more ...string) *DescribeSslVpnClientsResponse {
+		return w.must(t, "DescribeSslVpnClients", w.good("DescribeSslVpnClients", more...)).(*DescribeSslVpnClientsResponse)
+	}
+	if r := list(); r.TotalCount != 0 || !strings.Contains(encoded(t, FormatJSON, r), `"ClientInfoList":[]`) {
+		t.Errorf("nobody is connected: %s", encoded(t, FormatJSON, r))
+	}
+	second := w.must(t, "CreateSslVpnServer", w.good("CreateSslVpnServer")).(*CreateSslVpnServerResponse).SslVpnServerId
+	client := func(certificate, remote, address string, in, out uint64) dataplane.SSLSession {
+		return dataplane.SSLSession{Certificate: certificate, Remote: netip.MustParseAddrPort(remote), Address: netip.MustParseAddr(address), Since: planetest.Now,
+			Inbound: dataplane.Volume{Bytes: in}, Outbound: dataplane.Volume{Bytes: out}}
+	}
+	w.Tunnels.SetSSL(dataplane.SSLStatus{Server: second, Clients: []dataplane.SSLSession{client("vsc-c", "192.0.2.3:3333", "192.168.101.3", 5, 6)}})
+	w.Tunnels.SetSSL(dataplane.SSLStatus{Server: w.server, Clients: []dataplane.SSLSession{
+		client("vsc-a", "192.0.2.1:1111", "192.168.100.2", 1, 2), client("vsc-b", "192.0.2.2:2222", "192.168.100.3", 3, 4),
+	}})
+	r := list()
+	var names []string
+	for _, x := range r.ClientInfoList {
+		names = append(names, x.CommonName)
+	}
+	if r.TotalCount != 3 || r.VpnGatewayId != w.vpn || r.RegionId != planetest.Region || !slices.Equal(names, []string{"CN=vsc-a", "CN=vsc-b", "CN=vsc-c"}) {
+		t.Errorf("%+v", r)
+	}
+	r = list("PageSize", "1", "PageNumber", "2")
+	if want := []DescribeSslVpnClientsClientInfoListItem{{
+		Status: "online", CommonName: "CN=vsc-b", Ip: "192.0.2.2", Port: "2222", PrivateIp: "192.168.100.3", ConnectedTime: planetest.Now.UnixMilli(), SendBytes: 4, ReceiveBytes: 3,
+	}}; r.TotalCount != 3 || r.PageNumber != 2 || r.PageSize != 1 || !slices.Equal(r.ClientInfoList, want) {
+		t.Errorf("the second page: %+v, want %+v", r, want)
+	}
+	if r = list("VpnGatewayId", w.ipsec); r.TotalCount != 0 || len(r.ClientInfoList) != 0 {
+		t.Errorf("a gateway without SSL-VPN: %+v", r)
 	}
 }
 

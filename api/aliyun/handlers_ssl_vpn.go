@@ -3,6 +3,7 @@ package aliyun
 import (
 	"cmp"
 	"context"
+	"strconv"
 	"time"
 
 	"sluice/controlplane/fault"
@@ -164,6 +165,28 @@ func (s *Service) DescribeSslVpnClientCert(_ context.Context, c identity.Caller,
 		ClientConfig:       x.Profile.Inline(),
 		ResourceGroupId:    s.tags.Group(x.SSLCertificate),
 	}, nil
+}
+
+// DescribeSslVpnClients implements Actions.
+func (s *Service) DescribeSslVpnClients(ctx context.Context, c identity.Caller, r *DescribeSslVpnClientsRequest) (*DescribeSslVpnClientsResponse, error) {
+	list, err := s.vpn.SSLClients(ctx, c, vpn.SSLClientQuery{Region: r.RegionId, Gateway: r.VpnGatewayId, Page: pageOf(r.PageNumber, r.PageSize)})
+	if err != nil {
+		return nil, err
+	}
+	out := &DescribeSslVpnClientsResponse{VpnGatewayId: r.VpnGatewayId, RegionId: r.RegionId, TotalCount: list.Total, PageNumber: r.PageNumber, PageSize: r.PageSize}
+	for _, x := range list.Items {
+		out.ClientInfoList = append(out.ClientInfoList, DescribeSslVpnClientsClientInfoListItem{
+			Status:        "online",
+			CommonName:    "CN=" + x.Certificate,
+			Ip:            x.Remote.Addr().String(),
+			Port:          strconv.Itoa(int(x.Remote.Port())),
+			PrivateIp:     x.Address.String(),
+			ConnectedTime: epochMs(x.Since),
+			SendBytes:     int64(x.Outbound.Bytes),
+			ReceiveBytes:  int64(x.Inbound.Bytes),
+		})
+	}
+	return out, nil
 }
 
 // DeleteSslVpnClientCert implements Actions. The document calls the id otherwise than the

@@ -316,6 +316,8 @@ type Actions interface {
 	DeleteSslVpnClientCert(ctx context.Context, c identity.Caller, r *DeleteSslVpnClientCertRequest) (*DeleteSslVpnClientCertResponse, error)
 	// DescribeSslVpnClientCert: Returns an SSL-VPN client certificate with its private key and the configuration that its holder runs.
 	DescribeSslVpnClientCert(ctx context.Context, c identity.Caller, r *DescribeSslVpnClientCertRequest) (*DescribeSslVpnClientCertResponse, error)
+	// DescribeSslVpnClients: Lists the clients that are connected to the SSL-VPN servers of a VPN gateway, paged.
+	DescribeSslVpnClients(ctx context.Context, c identity.Caller, r *DescribeSslVpnClientsRequest) (*DescribeSslVpnClientsResponse, error)
 	// virtual-border-router
 	// CreateVirtualBorderRouter: Creates a virtual border router on a physical connection, for its owner or another account.
 	CreateVirtualBorderRouter(ctx context.Context, c identity.Caller, r *CreateVirtualBorderRouterRequest) (*CreateVirtualBorderRouterResponse, error)
@@ -1845,6 +1847,16 @@ var actions = map[string]action{
 		decode: decodeDescribeSslVpnClientCert,
 		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
 			return answer(h.DescribeSslVpnClientCert(ctx, c, r.(*DescribeSslVpnClientCertRequest)))
+		},
+	},
+	"DescribeSslVpnClients": {
+		writes: false, token: false,
+		unserved: []unserved{
+			{"DryRun", []string{"false"}, "it would do for real what was only to be tried"},
+		},
+		decode: decodeDescribeSslVpnClients,
+		invoke: func(ctx context.Context, h Actions, c identity.Caller, r any) (Response, error) {
+			return answer(h.DescribeSslVpnClients(ctx, c, r.(*DescribeSslVpnClientsRequest)))
 		},
 	},
 	"CreateVirtualBorderRouter": {

@@ -263,6 +263,9 @@ var rules = map[string]rule{
 	"DescribeSslVpnClientCerts": {
 		whole: "the documents' table has no row for it",
 	},
+	"DescribeSslVpnClients": {
+		whole: "of today's clients alone: no document has a rule",
+	},
 	"DescribeSslVpnServers": {
 		whole: "the documents' table has no row for it",
 	},

@@ -992,6 +992,7 @@ var documentedErrors = map[string][]Error{
 		{400, "VpnGateway.Configuring", "The specified service is configuring."},
 	},
 	"DescribeSslVpnClientCert": {},
+	"DescribeSslVpnClients":    {},
 	"CreateVirtualBorderRouter": {
 		{404, "InvalidRegionId.NotFound", "The specified RegionId is not found."},
 		{400, "InvalidPhysicalConnectionId.NotFound", "The specified PhysicalConnectionId is not found."},

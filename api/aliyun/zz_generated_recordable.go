@@ -1287,6 +1287,14 @@ var recordables = map[string]recordable{
 			{"SslVpnClientCertId", false, nil},
 		},
 	},
+	"DescribeSslVpnClients": {
+		parameters: []recordableParameter{
+			{"RegionId", false, nil},
+			{"VpnGatewayId", false, nil},
+			{"PageNumber", false, nil},
+			{"PageSize", false, nil},
+		},
+	},
 	"CreateVirtualBorderRouter": {
 		parameters: []recordableParameter{
 			{"RegionId", false, nil},

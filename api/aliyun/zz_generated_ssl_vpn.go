@@ -817,3 +817,89 @@ type DescribeSslVpnClientCertResponse struct {
 func (r *DescribeSslVpnClientCertResponse) SetRequestID(id string) { r.RequestId = id }
 
 func (r *DescribeSslVpnClientCertResponse) fill() {}
+
+// DescribeSslVpnClientsRequest holds the checked parameters of DescribeSslVpnClients.
+type DescribeSslVpnClientsRequest struct {
+	// region of the gateway.
+	RegionId     string
+	VpnGatewayId string
+	// page to return.
+	PageNumber int
+	// rows per page.
+	PageSize int
+}
+
+func decodeDescribeSslVpnClients(p *Params) (any, *Error) {
+	r := &DescribeSslVpnClientsRequest{PageNumber: 1, PageSize: 10}
+	if p.Get("RegionId") == "" {
+		return nil, missingParameter("RegionId")
+	}
+	if p.Get("VpnGatewayId") == "" {
+		return nil, missingParameter("VpnGatewayId")
+	}
+	if v := p.Get("RegionId"); v != "" {
+		r.RegionId = v
+	}
+	if v := p.Get("VpnGatewayId"); v != "" {
+		r.VpnGatewayId = v
+	}
+	if v := p.Get("PageNumber"); v != "" {
+		n, ok := parseInt(v, 1, 2147483647)
+		if !ok {
+			return nil, invalidParameter("PageNumber").because("it is to be a whole number, 1 or more.")
+		}
+		r.PageNumber = n
+	}
+	if v := p.Get("PageSize"); v != "" {
+		n, ok := parseInt(v, 1, 50)
+		if !ok {
+			return nil, invalidParameter("PageSize").because("it is to be a whole number from 1 to 50.")
+		}
+		r.PageSize = n
+	}
+	return r, nil
+}
+
+// DescribeSslVpnClientsResponse is the answer of DescribeSslVpnClients.
+type DescribeSslVpnClientsResponse struct {
+	XMLName      xml.Name `json:"-" xml:"DescribeSslVpnClientsResponse"`
+	VpnGatewayId string   `json:"VpnGatewayId" xml:"VpnGatewayId"`
+	RegionId     string   `json:"RegionId" xml:"RegionId"`
+	// by server in the order in which these were made, and by certificate.
+	ClientInfoList []DescribeSslVpnClientsClientInfoListItem `json:"ClientInfoList" xml:"ClientInfoList"`
+	// entries found in all.
+	TotalCount int `json:"TotalCount" xml:"TotalCount"`
+	// current page.
+	PageNumber int `json:"PageNumber" xml:"PageNumber"`
+	// entries per page.
+	PageSize int `json:"PageSize" xml:"PageSize"`
+	// ID of this request; common to every answer.
+	RequestId string `json:"RequestId" xml:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *DescribeSslVpnClientsResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *DescribeSslVpnClientsResponse) fill() {
+	if r.ClientInfoList == nil {
+		r.ClientInfoList = []DescribeSslVpnClientsClientInfoListItem{}
+	}
+}
+
+// DescribeSslVpnClientsClientInfoListItem is a part of the answer of DescribeSslVpnClients.
+type DescribeSslVpnClientsClientInfoListItem struct {
+	Status string `json:"Status" xml:"Status"`
+	// of the client's certificate: CN= and its id.
+	CommonName string `json:"CommonName" xml:"CommonName"`
+	// where the client is, as seen from here.
+	Ip string `json:"Ip" xml:"Ip"`
+	// likewise.
+	Port string `json:"Port" xml:"Port"`
+	// address of the pool that it has.
+	PrivateIp     string `json:"PrivateIp" xml:"PrivateIp"`
+	ConnectedTime int64  `json:"ConnectedTime" xml:"ConnectedTime"`
+	// from the gateway to the client, with what OpenVPN adds to packets.
+	SendBytes int64 `json:"SendBytes" xml:"SendBytes"`
+	// from the client to the gateway, likewise.
+	ReceiveBytes int64 `json:"ReceiveBytes" xml:"ReceiveBytes"`
+}

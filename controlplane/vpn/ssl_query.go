@@ -176,6 +176,36 @@ func (s *Service) SSLClient(c identity.Caller, region, id string) (SSLClient, er
 	return SSLClient{SSLCertificateStatus{x, validity(x.Expires, s.now())}, p}, nil
 }
 
+// SSLClientQuery selects the clients that are connected to the SSL-VPN servers of a gateway.
+type SSLClientQuery struct {
+	Region  string
+	Gateway string
+	Page    state.Page
+}
+
+// SSLClients lists the clients that are connected to the SSL-VPN servers of one of the
+// caller's gateways, by server in the order in which these were made, and by certificate
+// (DescribeSslVpnClients). A gateway without SSL-VPN has none. Reasons: RegionNotFound,
+// VPNGatewayNotFound.
+func (s *Service) SSLClients(ctx context.Context, c identity.Caller, q SSLClientQuery) (state.Listing[dataplane.SSLSession], error) {
+	var out state.Listing[dataplane.SSLSession]
+	v := s.db.View()
+	g, err := lookup.In(s.settings, c, v.VPNGateways, q.Region, q.Gateway)
+	if err != nil {
+		return out, err
+	}
+	live := s.liveSSL(ctx)
+	for x := range v.SSLServers.By(state.ByGateway, g.ID).All() {
+		for _, session := range live(x.VPC)[x.ID].Clients {
+			if out.Total >= q.Page.Offset && len(out.Items) < q.Page.Limit {
+				out.Items = append(out.Items, session)
+			}
+			out.Total++
+		}
+	}
+	return out, nil
+}
+
 // profile opens what a client has to know.
 func (s *Service) profile(v *state.View, x *resource.SSLCertificate) (client.Profile, error) {
 	server, ok := v.SSLServers.Get(x.Server)
