@@ -49,10 +49,13 @@ sluicectl call AssociateEipAddress --AllocationId $eip --InstanceType Nat --Inst
 ip=$(sluicectl call DescribeEipAddresses --AllocationId $eip --get EipAddresses.EipAddress.0.IpAddress)
 snat=$(sluicectl call DescribeNatGateways --NatGatewayId $gateway --get NatGateways.NatGateway.0.SnatTableIds.SnatTableId.0)
 sluicectl call CreateSnatEntry --SnatTableId $snat --SourceVSwitchId $vswitch --SnatIp $ip
-vpn=$(sluicectl call CreateVpnGateway --VpcId $vpc --Bandwidth 100 --get VpnGatewayId)
+vpn=$(sluicectl call CreateVpnGateway --VpcId $vpc --Bandwidth 100 --EnableSsl true --SslConnections 5 --get VpnGatewayId)
 peer=$(sluicectl call CreateCustomerGateway --IpAddress 192.0.2.99 --get CustomerGatewayId)
 sluicectl call CreateVpnConnection --VpnGatewayId $vpn --CustomerGatewayId $peer --LocalSubnet 10.0.1.0/24 --RemoteSubnet 10.9.0.0/24 --IkeConfig '{"Psk":"secret-of-both"}'
-echo vpc=$vpc vswitch=$vswitch >/root/ids`
+echo vpc=$vpc vswitch=$vswitch >/root/ids
+server=$(sluicectl call CreateSslVpnServer --VpnGatewayId $vpn --ClientIpPool 172.29.0.0/24 --LocalSubnet 10.0.0.0/16 --get SslVpnServerId)
+certificate=$(sluicectl call CreateSslVpnClientCert --SslVpnServerId $server --get SslVpnClientCertId)
+sluicectl vpn ssl client-config $certificate >/root/laptop.ovpn`
 
 // host plugs a host into the VSwitch, as docs/operations.md says.
 const host = `
@@ -65,6 +68,13 @@ ip -n host address add 10.0.1.10/24 dev eth0
 ip -n host link set lo up
 ip -n host link set eth0 up
 ip -n host route add default via 10.0.1.253`
+
+// openvpn says as whom the service's OpenVPN runs, by numbers of user and group, and whether
+// its files may grow without end.
+const openvpn = `for p in $(cat /sys/fs/cgroup/system.slice/sluiced.service/cgroup.procs); do
+	[ "$(cat /proc/$p/comm)" = openvpn ] || continue
+	echo $(grep -E '^[UG]id:' /proc/$p/status | cut -f3) $(grep -q '^Max file size *[0-9]' /proc/$p/limits && echo bounded)
+done`
 
 // described is all that clients know of it.
 const described = `for a in Vpcs VSwitches NatGateways EipAddresses CustomerGateways VpnGateways; do sluicectl call Describe$a | grep -v RequestId; done; cat /etc/sluice/sluiced.yaml; sluicectl accesskey list`
@@ -94,6 +104,9 @@ func TestPackage(t *testing.T) {
 	}
 
 	m := start(t, debian, shared)
+	if got := m.run("dpkg-deb -f /shared/1.deb Recommends"); !regexp.MustCompile(`\bopenvpn\b`).MatchString(got) {
+		t.Errorf("the package recommends %s, and not what runs SSL-VPN servers", got)
+	}
 	m.run(network)
 	m.run("dpkg -i /shared/1.deb")
 	m.run("systemd-analyze verify /usr/lib/systemd/system/sluiced.service")
@@ -115,8 +128,20 @@ func TestPackage(t *testing.T) {
 	m.await("sluicectl call DescribeNatGateways --get NatGateways.NatGateway.0.Status", "Available")
 	m.run(host)
 	m.await("ip netns exec host ping -q -c 1 -W 1 192.0.2.99 >/dev/null && echo passes", "passes")
-	// The machine's own strongSwan is another service.
-	m.await("for p in $(cat /sys/fs/cgroup/system.slice/sluiced.service/cgroup.procs); do cat /proc/$p/comm; done | grep -c ^charon", "1")
+	// The machine's own strongSwan is another service, and its OpenVPN.
+	m.await("for p in $(cat /sys/fs/cgroup/system.slice/sluiced.service/cgroup.procs); do cat /proc/$p/comm; done | grep -E '^(charon|openvpn)' | cut -c1-6 | sort", "charon\nopenvp")
+	// It has given up root, and its log is bounded by the limit that it was started with.
+	m.await(openvpn, "65534 65534 bounded")
+	m.run("ip netns exec internet openvpn --config /root/laptop.ovpn --connect-retry 1 2 --daemon --writepid /root/laptop.pid --log /root/laptop.log")
+	client := func(when string) {
+		t.Helper()
+		m.await("ip netns exec internet ping -q -c 1 -W 1 -I tun0 10.0.1.10 >/dev/null && echo passes", "passes")
+		if got := m.run("sluicectl vpn ssl clients | grep -c AES-256-GCM"); got != "1" {
+			t.Errorf("%s %s clients", when, got)
+		}
+	}
+	client("at first")
+	session := m.run("sluicectl vpn ssl clients --json | grep since | tail -1")
 
 	t.Log("upgrade")
 	before := m.run(described)
@@ -151,6 +176,10 @@ func TestPackage(t *testing.T) {
 	m.await("systemctl show -p NRestarts --value sluiced", "1")
 	m.await("systemctl is-active sluiced", "active")
 	same("being killed")
+	client("after a kill")
+	if now := m.run("sluicectl vpn ssl clients --json | grep since | tail -1"); now != session {
+		t.Errorf("the client's session was %s, is %s", session, now)
+	}
 
 	t.Log("upgrade to a version that refuses the configuration")
 	m.run("echo 'no_such_setting: 1' >>/etc/sluice/sluiced.yaml")
@@ -184,6 +213,8 @@ func TestPackage(t *testing.T) {
 	if got := m.run("journalctl -q -u sluiced --no-pager | grep -E 'level=ERROR|SECCOMP|not permitted' || true"); got != "" {
 		t.Errorf("under systemd it complains:\n%s", got)
 	}
+
+	m.run("kill $(cat /root/laptop.pid)")
 
 	t.Log("remove")
 	m.run("dpkg -r sluice")

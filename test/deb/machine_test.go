@@ -15,7 +15,7 @@ import (
 // depends on and recommends, and what the test looks with.
 var packages = []string{
 	"systemd", "init-system-helpers", "iproute2", "nftables", "iputils-ping",
-	"charon-systemd", "libstrongswan-standard-plugins", "libcharon-extra-plugins",
+	"charon-systemd", "libstrongswan-standard-plugins", "libcharon-extra-plugins", "openvpn",
 }
 
 // tree returns the directory of a Debian 12, which is made once, and never written to.
