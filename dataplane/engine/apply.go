@@ -40,7 +40,7 @@ func (e *Engine) Apply(ctx context.Context, want *dataplane.Network) (dataplane.
 	if err == nil {
 		n.applied = want
 	} else {
-		n.stale.Or(staleAll)
+		n.stale.Or(staleAll | j.stale&staleLinked)
 		err = fmt.Errorf("apply network %s: %w", want.ID, err)
 	}
 	if n.applied != nil {
@@ -292,10 +292,10 @@ func (j *job) repairing() bool {
 	return j.n.applied != nil && !j.follows() && sameTopology(j.n.applied, j.want)
 }
 
-// follows reports whether routes may differ because tunnels do, which is nobody's
-// doing. An audit may be the first to see that.
+// follows reports whether routes may differ because tunnels do, or a link because another
+// network has made it, which is nobody's doing. An audit may be the first to see that.
 func (j *job) follows() bool {
-	return j.turned || j.stale&(staleLinks|staleTunnels) == staleTunnels
+	return j.turned || j.stale&staleLinked != 0 || j.stale&(staleLinks|staleTunnels) == staleTunnels
 }
 
 func (j *job) logRepairs(whats []string) {

@@ -20,8 +20,19 @@ import (
 func (e *Engine) linksOf(n *network) *link.Links {
 	l := link.New(n.ns, e.self)
 	l.Asked = e.asked(n.id)
-	l.Linked = func(r *dataplane.RouterInterface) { e.tunnelsChanged(r.Network) }
+	l.Linked = func(r *dataplane.RouterInterface) { e.linked(r.Network) }
 	return l
+}
+
+// linked has a network see to its end of a router interface that another one has just linked.
+func (e *Engine) linked(id string) {
+	e.mu.Lock()
+	n := e.networks[id]
+	e.mu.Unlock()
+	if n != nil {
+		n.stale.Or(staleLinked)
+		e.tunnelsChanged(id)
+	}
 }
 
 // asked returns whether the network with the other end of a router interface of network id
@@ -76,29 +87,35 @@ func (e *Engine) Interfaces(_ context.Context, id string) ([]dataplane.Interface
 	if want == nil {
 		return nil, nil
 	}
-	own, err := e.leftBy(id)
+	all := make([]dataplane.InterfaceStatus, len(want.RouterInterfaces))
+	peers := map[string][]string{} // by network
+	for i := range want.RouterInterfaces {
+		r := &want.RouterInterfaces[i]
+		peers[r.Network] = append(peers[r.Network], r.Peer)
+	}
+	own, err := e.leftBy(id, nil)
 	if err != nil {
 		return nil, err
 	}
-	var all []dataplane.InterfaceStatus
-	for i := range want.RouterInterfaces {
-		r := &want.RouterInterfaces[i]
-		s := own[r.ID]
-		s.ID = r.ID
-		others, err := e.leftBy(r.Network)
-		if err != nil {
+	left := map[string]map[string]dataplane.InterfaceStatus{}
+	for network, ids := range peers {
+		if left[network], err = e.leftBy(network, ids); err != nil {
 			return nil, err
 		}
-		peer := others[r.Peer]
-		s.Inbound = peer.Outbound
+	}
+	for i := range want.RouterInterfaces {
+		r := &want.RouterInterfaces[i]
+		s, peer := own[r.ID], left[r.Network][r.Peer]
+		s.ID, s.Inbound = r.ID, peer.Outbound
 		s.Inbound.Packets -= min(s.Inbound.Packets, peer.Dropped)
-		all = append(all, s)
+		all[i] = s
 	}
 	return all, nil
 }
 
-// leftBy returns what is known of a network's own ends of router interfaces.
-func (e *Engine) leftBy(id string) (map[string]dataplane.InterfaceStatus, error) {
+// leftBy returns what is known of a network's own ends of router interfaces: of those with some ids, or of
+// all if there are none.
+func (e *Engine) leftBy(id string, ids []string) (map[string]dataplane.InterfaceStatus, error) {
 	e.mu.Lock()
 	n := e.networks[id]
 	e.mu.Unlock()
@@ -121,6 +138,9 @@ func (e *Engine) leftBy(id string) (map[string]dataplane.InterfaceStatus, error)
 	out := map[string]dataplane.InterfaceStatus{}
 	for i := range want.RouterInterfaces {
 		r := &want.RouterInterfaces[i]
+		if len(ids) > 0 && !slices.Contains(ids, r.ID) {
+			continue
+		}
 		s := dataplane.InterfaceStatus{Linked: link.Works(n.ns, r), Reached: n.tunnels[r.ID].Up, Outbound: traffic[r.ID]}
 		if s.Linked {
 			s.Dropped, _ = shape.Dropped(n.ns, r.Link())

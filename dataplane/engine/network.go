@@ -23,6 +23,7 @@ const (
 	staleSysctls                // found by audits only: the kernel reports no changes
 	staleTunnels                // how the VPN gateway's tunnels are
 	staleBandwidths             // of elastic IPs; found by audits only, mostly
+	staleLinked                 // another network has linked a router interface, as it should
 	staleAll        = staleName | staleLinks | staleRules | staleSysctls | staleTunnels | staleBandwidths
 )
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,4 +141,51 @@ func classifies(t *testing.T, id string, by dataplane.ProgramsBy, link, hook str
 	}
 	out := nstest.Command(t, inNetwork(t, id), "tc", "filter", "show", "dev", link, hook)
 	return strings.Contains(out, "sluice-session")
+}
+
+// Of the programs those are loaded that a network has links for, and are there when it gets others; a later
+// process takes them over as they are.
+func TestProgramsAsNeeded(t *testing.T) {
+	s := newSite(t)
+	e := s.engine(t)
+	a, b := s.vpc(t, e, 1, true), s.vpc(t, e, 2, true)
+	connect(a, b, "x", 0)
+	for _, v := range []*vpc{a, b, a} {
+		mustApply(t, e, v.Network)
+	}
+	loaded := func(want ...string) {
+		t.Helper()
+		pins, err := filepath.Glob(filepath.Join(session.DefaultDir, a.ID, "programs-*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, pin := range pins {
+			names = append(names, filepath.Base(pin))
+		}
+		slices.Sort(names)
+		slices.Sort(want)
+		if !slices.Equal(names, want) {
+			t.Errorf("loaded are %v, want %v", names, want)
+		}
+	}
+	crossing := []string{"flow_egress", "flow_ingress", "locate", "sync_sessions"}
+	loaded(crossing...)
+	for _, hook := range []string{"ingress", "egress"} {
+		if !classifies(t, a.ID, dataplane.ByClsact, "ri-x-a", hook) {
+			t.Errorf("no program at the %s of the router interface", hook)
+		}
+	}
+	public := a.renew()
+	public.Uplink = s.network(t).Uplink
+	mustApply(t, e, public)
+	translating := append(slices.Clone(crossing), "switch_egress", "switch_ingress", "uplink_egress", "uplink_ingress")
+	loaded(translating...)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := mustApply(t, s.engine(t), public); got.Changes != 0 {
+		t.Errorf("a later process changed %d objects", got.Changes)
+	}
+	loaded(translating...)
 }

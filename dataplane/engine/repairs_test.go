@@ -91,3 +91,27 @@ func TestSomethingKeepsChanging(t *testing.T) {
 	nstest.Eventually(t, has("default", "route", "show", "table", "200"))
 	nstest.Eventually(t, rule)
 }
+
+// That another network links a router interface is no repair, though what is to be done at this
+// end may be seen before it is told.
+func TestLinkedIsNoRepair(t *testing.T) {
+	s := newSite(t)
+	e := s.engine(t)
+	a, b := s.vpc(t, e, 1, true), s.vpc(t, e, 2, true)
+	connect(a, b, "x", 10)
+	mustApply(t, e, a.Network)
+	mustApply(t, e, b.Network)
+	n, err := e.lock(a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.mu.Unlock()
+	e.enqueue(n, staleLinks)
+	e.look(n)
+	if got := mustApply(t, e, a.Network); got.Changes == 0 {
+		t.Error("there was nothing to do at the end of the first network")
+	}
+	if got := e.Repairs(a.ID); got != (dataplane.Repairs{}) {
+		t.Errorf("repairs: %+v", got)
+	}
+}

@@ -30,24 +30,45 @@ func (e *Engine) openSessions(n *network, want *dataplane.Network, s *link.State
 		}
 		return e.sessions.Remove(n.id)
 	}
-	if n.sessions == nil {
-		opened, err := e.sessions.Open(n.id, n.ns)
-		if errors.Is(err, session.ErrUnsupported) {
-			if !n.unsupported {
-				e.log.Warn("no limits, no traffic counters and no shortcut: nftables alone translates", "network", n.id, "error", err)
-			}
-			n.unsupported = true
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		n.setSessions(opened)
+	opened, err := n.sessions, error(nil)
+	if opened == nil {
+		opened, err = e.sessions.Open(n.id, n.ns)
 	}
+	if err == nil {
+		err = opened.Load(want.Uplink != nil, len(want.RouterInterfaces) > 0)
+	}
+	if err != nil {
+		return e.withoutSessions(n, opened, err)
+	}
+	n.setSessions(opened)
 	if err := n.sessions.ApplyInterfaces(interfacesFor(want, s.Index)); err != nil {
 		return err
 	}
 	return n.sessions.Apply(want, s.Index(dataplane.UplinkName))
+}
+
+// withoutSessions has a network go without what could not be opened, or loaded then. That the
+// kernel cannot run the programs is no error: nftables translates without them.
+func (e *Engine) withoutSessions(n *network, opened *session.Network, err error) error {
+	unsupported := errors.Is(err, session.ErrUnsupported)
+	switch {
+	case opened == nil:
+	case n.sessions == nil:
+		opened.Close()
+	case unsupported:
+		if err := errors.Join(n.sessions.Detach(), e.sessions.Remove(n.id)); err != nil {
+			return err
+		}
+		n.closeSessions()
+	}
+	if !unsupported {
+		return err
+	}
+	if !n.unsupported {
+		e.log.Warn("no limits, no traffic counters and no shortcut: nftables alone translates", "network", n.id, "error", err)
+	}
+	n.unsupported = true
+	return nil
 }
 
 // planSessions compares the programs on the network's links, of which tunnels lead

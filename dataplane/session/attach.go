@@ -24,17 +24,13 @@ import (
 // where packets both come in and leave by it, so it takes the uplink and one
 // VSwitch at least.
 func (n *Network) attachments(links []Link, shortcut bool) ([]dataplane.Programs, error) {
-	base := dataplane.ByClsact
-	if n.s.tcx {
-		base = dataplane.ByTCX
-	}
 	out := make([]dataplane.Programs, len(links))
 	able, switches := 0, 0
 	var errs []error
 	for i, l := range links {
 		why, err := n.whyNoXDP(l, shortcut)
 		errs = append(errs, err)
-		out[i] = dataplane.Programs{Link: l.Name, By: base, Why: why}
+		out[i] = dataplane.Programs{Link: l.Name, By: n.classifiersBy(l), Why: why}
 		if why == "" {
 			able++
 			if l.Name != dataplane.UplinkName {
@@ -56,6 +52,19 @@ func (n *Network) attachments(links []Link, shortcut bool) ([]dataplane.Programs
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+// classifiersBy returns how a link's programs are attached, but for XDP's.
+func (n *Network) classifiersBy(l Link) dataplane.ProgramsBy {
+	if n.s.tcx && !l.Clsact {
+		return dataplane.ByTCX
+	}
+	return dataplane.ByClsact
+}
+
+// byFilter reports whether the program for a hook of a link is a filter of clsact.
+func (n *Network) byFilter(l Link, h hook) bool {
+	return h != xdp && n.classifiersBy(l) == dataplane.ByClsact
 }
 
 // whyNoXDP says why a link cannot have XDP, or nothing where it can.
@@ -93,7 +102,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 	p := &plan.Plan{}
 	modes, err := n.attachments(links, shortcut)
 	p.Err = err
-	wanted := map[string]bool{}
+	pinned := map[string]bool{} // that are wanted
 	targets := map[uint32]uint32{}
 	for i, l := range links {
 		if modes[i].By == dataplane.ByXDP {
@@ -110,26 +119,25 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 		if l.Index == 0 {
 			continue
 		}
-		for _, h := range hooks(l, modes[i].By) {
-			wanted[l.Name+"-"+string(h)] = true
-			if n.attached(l, h) {
+		filters, wanted := n.filters(l), hooks(l, modes[i].By)
+		for _, h := range wanted {
+			pinned[filepath.Base(n.pin(l, h))] = !n.byFilter(l, h)
+			if n.attached(l, h, filters) {
 				continue
 			}
 			p.Add = append(p.Add, plan.Change{
-				What: fmt.Sprintf("attach %s program to %s by %s", h, l.Name, n.means(h)), Makes: l.Name,
+				What: fmt.Sprintf("attach %s program to %s by %s", h, l.Name, n.means(l, h)), Makes: l.Name,
 				Do: func(context.Context) error { return n.attach(l, h) },
 			})
 		}
-		if n.s.tcx {
-			continue
-		}
 		for _, h := range classifiers {
-			if f, err := n.filter(l, h); err != nil || f == nil || wanted[l.Name+"-"+string(h)] {
+			f := filters[h]
+			if f == nil || slices.Contains(wanted, h) {
 				continue
 			}
 			p.Remove = append(p.Remove, plan.Change{
 				What: fmt.Sprintf("detach %s program from %s", h, l.Name),
-				Do:   func(context.Context) error { return n.detachFilter(l, h) },
+				Do:   func(context.Context) error { return n.removeFilter(f) },
 			})
 		}
 	}
@@ -138,7 +146,7 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 		p.Err = errors.Join(p.Err, err)
 	}
 	for _, pin := range pins {
-		if wanted[pin.Name()] {
+		if pinned[pin.Name()] {
 			continue
 		}
 		p.Remove = append(p.Remove, plan.Change{
@@ -155,20 +163,21 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 	return p
 }
 
-func (n *Network) means(h hook) string {
-	switch {
-	case h == xdp:
+func (n *Network) means(l Link, h hook) string {
+	if h == xdp {
 		return "XDP"
-	case n.s.tcx:
-		return "tcx"
 	}
-	return "clsact"
+	return string(n.classifiersBy(l))
 }
 
 // attach puts our program at a hook: in the place of an earlier one of ours in
 // one step.
 func (n *Network) attach(l Link, h hook) error {
-	p := n.prog[program(l, h)]
+	name := program(l, h)
+	if err := n.load(name); err != nil {
+		return err
+	}
+	p := n.loaded(name)
 	return n.ns.Do(func() error {
 		k, err := n.ns.Netlink().LinkByName(l.Name)
 		if _, gone := errors.AsType[netlink.LinkNotFoundError](err); gone && l.Tunnel {
@@ -178,7 +187,7 @@ func (n *Network) attach(l Link, h hook) error {
 			return err
 		}
 		l.Index = k.Attrs().Index
-		if h != xdp && !n.s.tcx {
+		if n.byFilter(l, h) {
 			return n.attachFilter(l, h, p)
 		}
 		return n.attachLink(l, h, p)
@@ -252,45 +261,52 @@ func parent(h hook) uint32 {
 	return netlink.HANDLE_MIN_INGRESS
 }
 
-// filter returns our classifier at a hook, or nil.
-func (n *Network) filter(l Link, h hook) (*netlink.BpfFilter, error) {
-	list, err := n.ns.Netlink().FilterList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.Index}}, parent(h))
-	if err != nil {
-		return nil, err
+// filters returns our classifiers that are filters of a link which has its programs by clsact. Those that
+// cannot be read are taken for missing.
+func (n *Network) filters(l Link) map[hook]*netlink.BpfFilter {
+	if n.classifiersBy(l) != dataplane.ByClsact {
+		return nil
 	}
-	for _, f := range list {
-		if b, ok := f.(*netlink.BpfFilter); ok && b.Attrs().Priority == h.priority() && strings.HasPrefix(b.Name, filterName) {
-			return b, nil
+	out := map[hook]*netlink.BpfFilter{}
+	for _, side := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+		list, _ := n.ns.Netlink().FilterList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.Index}}, side)
+		for _, f := range list {
+			b, ok := f.(*netlink.BpfFilter)
+			if !ok || !strings.HasPrefix(b.Name, filterName) {
+				continue
+			}
+			for _, h := range classifiers {
+				if parent(h) == side && h.priority() == b.Attrs().Priority {
+					out[h] = b
+				}
+			}
 		}
 	}
-	return nil, nil
+	return out
 }
 
 // Detach takes all programs off the network's links.
 func (n *Network) Detach() error {
-	if n.s.tcx {
-		return os.RemoveAll(n.links())
-	}
 	links, err := n.ns.Netlink().LinkList()
 	if err != nil {
 		return fmt.Errorf("list the links in %s: %w", n.ns, err)
 	}
 	errs := []error{os.RemoveAll(n.links())}
 	for _, k := range links {
-		for _, h := range classifiers {
-			errs = append(errs, n.detachFilter(Link{Name: k.Attrs().Name, Index: k.Attrs().Index}, h))
+		for _, f := range n.filters(Link{Name: k.Attrs().Name, Index: k.Attrs().Index, Clsact: true}) {
+			errs = append(errs, n.removeFilter(f))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// detachFilter removes our classifier from a hook, if it is there.
-func (n *Network) detachFilter(l Link, h hook) error {
-	f, err := n.filter(l, h)
-	if err != nil || f == nil {
-		return nil // the link is gone, or has none
+// removeFilter removes a classifier, if it is still there.
+func (n *Network) removeFilter(f *netlink.BpfFilter) error {
+	err := n.ns.Netlink().FilterDel(f)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) {
+		return nil // the filter, its link or the qdisc is gone
 	}
-	return n.ns.Netlink().FilterDel(f)
+	return err
 }
 
 func (n *Network) attachFilter(l Link, h hook, p *ebpf.Program) error {
@@ -314,7 +330,7 @@ func (n *Network) attachFilter(l Link, h hook, p *ebpf.Program) error {
 func (n *Network) Attachments(links []Link, shortcut bool) []dataplane.Programs {
 	out, _ := n.attachments(links, shortcut)
 	for i, l := range links {
-		if l.Index == 0 || slices.ContainsFunc(hooks(l, out[i].By), func(h hook) bool { return !n.attached(l, h) }) {
+		if l.Index == 0 || !n.allAttached(l, out[i].By) {
 			out[i].By, out[i].Why = dataplane.ByNothing, "not attached; the next comparison with the kernel tries again"
 		}
 	}

@@ -8,12 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 
 	"sluice/bpf"
 	"sluice/dataplane/netns"
@@ -28,8 +26,10 @@ type Network struct {
 	ns     *netns.Namespace // its own descriptor
 	number uint32           // of the namespace; 0 without exhausted
 	maps   map[string]*ebpf.Map
-	prog   map[string]*ebpf.Program
-	ids    map[string]ebpf.ProgramID // of prog
+
+	programsMu sync.RWMutex
+	prog       map[string]*ebpf.Program  // those that are loaded
+	ids        map[string]ebpf.ProgramID // of prog
 
 	mu            sync.Mutex
 	rules         *rules
@@ -55,13 +55,15 @@ type Network struct {
 }
 
 // Open opens the sessions of a network, whose namespace is ns, adopts what is
-// pinned of it, and makes what is missing. Nothing is attached yet.
+// pinned of it, and makes what is missing. Nothing is attached yet, and programs for links
+// are loaded by Load.
 func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) {
 	own, err := ns.Again()
 	if err != nil {
 		return nil, err
 	}
-	n := &Network{s: s, id: id, ns: own, dir: filepath.Join(s.opt.Dir, id), maps: map[string]*ebpf.Map{}, prog: map[string]*ebpf.Program{}}
+	n := &Network{s: s, id: id, ns: own, dir: filepath.Join(s.opt.Dir, id), maps: map[string]*ebpf.Map{},
+		prog: map[string]*ebpf.Program{}, ids: map[string]ebpf.ProgramID{}}
 	defer func() {
 		if err != nil {
 			n.close()
@@ -74,7 +76,7 @@ func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) 
 	if err := n.openMaps(); err != nil {
 		return nil, err
 	}
-	if err := n.openPrograms(); err != nil {
+	if err := errors.Join(n.adopt(), n.load(ownPrograms...)); err != nil {
 		return nil, err
 	}
 	var have settings
@@ -208,90 +210,10 @@ func (n *Network) epoch() (uint64, error) {
 	return e, err
 }
 
-// programs is the directory of the pinned programs of this version.
-func (n *Network) programs() string { return filepath.Join(n.dir, "programs-"+n.s.object) }
-
-// openPrograms opens the pinned programs, or loads them for the maps.
-func (n *Network) openPrograms() error {
-	for name := range n.s.spec.Programs {
-		p, err := ebpf.LoadPinnedProgram(filepath.Join(n.programs(), name), nil)
-		if err != nil {
-			n.closePrograms()
-			if err := n.loadPrograms(); err != nil {
-				return err
-			}
-			break
-		}
-		n.prog[name] = p
-	}
-	return n.readIDs()
-}
-
-// readIDs notes the kernel's numbers of the programs, which audits compare.
-func (n *Network) readIDs() error {
-	n.ids = map[string]ebpf.ProgramID{}
-	for name, p := range n.prog {
-		info, err := p.Info()
-		if err != nil {
-			return fmt.Errorf("ask for the number of BPF program %s: %w", name, err)
-		}
-		n.ids[name], _ = info.ID()
-	}
-	return nil
-}
-
-// loadPrograms loads all programs and pins them. A crash before the last leaves
-// some, and the next Open loads them again.
-func (n *Network) loadPrograms() error {
-	spec := n.s.spec.Copy()
-	spec.Maps["sessions"].MaxEntries = n.maps["sessions"].MaxEntries()
-	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: n.maps, Cache: kernelTypes.Load()})
-	if err != nil {
-		kernelTypes.Store(btf.NewCache()) // what is lacking may come with a module, as conntrack does
-		return fmt.Errorf("%w (Linux 6.1 with CONFIG_DEBUG_INFO_BTF and conntrack is needed): %w", ErrUnsupported, err)
-	}
-	defer c.Close()
-	dir := n.programs()
-	if err := errors.Join(os.RemoveAll(dir), mkdir(dir)); err != nil {
-		return err
-	}
-	for name, p := range c.Programs {
-		if err := p.Pin(filepath.Join(dir, name)); err != nil {
-			return fmt.Errorf("pin BPF program %s: %w", name, err)
-		}
-		n.prog[name] = p
-		delete(c.Programs, name) // it is ours now
-	}
-	return nil
-}
-
-// oldPrograms returns the directories of the pinned programs of other versions.
-func (n *Network) oldPrograms() []string {
-	dirs, _ := filepath.Glob(filepath.Join(n.dir, "programs-*")) // the pattern is well-formed
-	return slices.DeleteFunc(dirs, func(d string) bool { return d == n.programs() })
-}
-
-// dropOldPrograms removes the pins of other versions. What is still attached of
-// them works on until it is replaced.
-func (n *Network) dropOldPrograms() error {
-	var errs []error
-	for _, d := range n.oldPrograms() {
-		errs = append(errs, os.RemoveAll(d))
-	}
-	return errors.Join(errs...)
-}
-
 func (n *Network) closeMaps() {
 	for name, m := range n.maps {
 		m.Close()
 		delete(n.maps, name)
-	}
-}
-
-func (n *Network) closePrograms() {
-	for name, p := range n.prog {
-		p.Close()
-		delete(n.prog, name)
 	}
 }
 

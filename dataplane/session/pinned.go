@@ -2,8 +2,12 @@ package session
 
 import (
 	"path/filepath"
+	"slices"
 
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+
+	"sluice/dataplane"
 )
 
 // links is the directory of the pinned links.
@@ -11,12 +15,21 @@ func (n *Network) links() string { return filepath.Join(n.dir, "links") }
 
 func (n *Network) pin(l Link, h hook) string { return filepath.Join(n.links(), l.Name+"-"+string(h)) }
 
-// attached reports whether our program is at the hook.
-func (n *Network) attached(l Link, h hook) bool {
-	want := n.ids[program(l, h)]
-	if h != xdp && !n.s.tcx {
-		f, err := n.filter(l, h)
-		return err == nil && f != nil && f.Id == int(want)
+// allAttached reports whether a link has all its programs.
+func (n *Network) allAttached(l Link, by dataplane.ProgramsBy) bool {
+	filters := n.filters(l)
+	return !slices.ContainsFunc(hooks(l, by), func(h hook) bool { return !n.attached(l, h, filters) })
+}
+
+// attached reports whether our program is at the hook of a link, which has those filters.
+func (n *Network) attached(l Link, h hook, filters map[hook]*netlink.BpfFilter) bool {
+	want := n.numberOf(program(l, h))
+	if want == 0 {
+		return false
+	}
+	if n.byFilter(l, h) {
+		f := filters[h]
+		return f != nil && f.Id == int(want)
 	}
 	pinned, err := link.LoadPinnedLink(n.pin(l, h), nil)
 	if err != nil {

@@ -29,7 +29,7 @@ const ethernetHeader = 14
 func (n *Network) syncSessions(entries []entry) error {
 	if len(entries) == 0 {
 		// Conntrack is not asked: it may run in any namespace.
-		if _, err := n.prog["sync_sessions"].Run(&ebpf.RunOptions{Data: make([]byte, ethernetHeader)}); err != nil {
+		if _, err := n.loaded("sync_sessions").Run(&ebpf.RunOptions{Data: make([]byte, ethernetHeader)}); err != nil {
 			return fmt.Errorf("have the programs of network %s know that somebody is there: %w", n.id, err)
 		}
 		return nil
@@ -42,7 +42,7 @@ func (n *Network) syncSessions(entries []entry) error {
 			for i := range some {
 				frame = append(frame, unsafe.Slice((*byte)(unsafe.Pointer(&some[i])), unsafe.Sizeof(entry{}))...)
 			}
-			if _, err := n.prog["sync_sessions"].Run(&ebpf.RunOptions{Data: frame}); err != nil {
+			if _, err := n.loaded("sync_sessions").Run(&ebpf.RunOptions{Data: frame}); err != nil {
 				return fmt.Errorf("look after the sessions of network %s: %w", n.id, err)
 			}
 		}

@@ -174,12 +174,12 @@ func (n *Network) locate() error {
 	partNumber.Lock()
 	defer partNumber.Unlock()
 	if partNumber.known == 0 && partNumber.failed == nil {
-		partNumber.known, partNumber.failed = findPart(n.prog["locate"])
+		partNumber.known, partNumber.failed = findPart(n.loaded("locate"))
 		if partNumber.failed != nil {
 			n.s.opt.Logger.Warn("what is not translated is held to its share of conntrack's table by the second only", "error", partNumber.failed)
 		}
 	}
-	_, err := countAt(n.prog["locate"], n.ns, partNumber.known)
+	_, err := countAt(n.loaded("locate"), n.ns, partNumber.known)
 	return err
 }
 
