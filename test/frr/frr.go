@@ -1,5 +1,5 @@
-// Package frr runs FRRouting in a network namespace: a BGP router that is not
-// this project's.
+// Package frr runs FRRouting in a network namespace: a BGP router, or one with static
+// routes, that is not this project's.
 //
 // It knows nothing of labs or of what is tested, so that tests of any package
 // can use it.
@@ -37,10 +37,11 @@ type Options struct {
 	Config string                   // its frr.conf
 	In     func(func() error) error // runs a function in the router's namespace
 	Kernel bool                     // zebra gives routes that were learned to the kernel
+	Static bool                     // instead of bgpd it is staticd that gives routes to zebra, and by that to the kernel
 	Log    io.Writer                // takes what the daemons log; nil for nobody
 }
 
-// Router is a running bgpd, and zebra.
+// Router is a running bgpd or staticd, and zebra.
 type Router struct {
 	options Options
 	daemons []*exec.Cmd // the first one started first
@@ -49,7 +50,10 @@ type Router struct {
 // Start starts a router and waits until it answers.
 func Start(ctx context.Context, o Options) (*Router, error) {
 	r := &Router{options: o}
-	if err := os.WriteFile(r.file("frr.conf"), []byte(o.Config+says), 0o600); err != nil {
+	if !o.Static {
+		o.Config += says
+	}
+	if err := os.WriteFile(r.file("frr.conf"), []byte(o.Config), 0o600); err != nil {
 		return nil, err
 	}
 	if err := r.Start(ctx); err != nil {
@@ -62,20 +66,29 @@ func (r *Router) file(name string) string { return filepath.Join(r.options.Dir, 
 
 // Start starts a router again that was killed.
 func (r *Router) Start(ctx context.Context) error {
-	if !r.options.Kernel {
+	if !r.options.Kernel && !r.options.Static {
 		return r.begin(ctx, "bgpd", r.command("bgpd", "-f", r.file("frr.conf"), "--vty_socket", r.options.Dir, "-u", "root", "-g", "root", "-S", "-n", "-Z"))
 	}
 	if err := r.beginZebra(ctx); err != nil {
 		return err
 	}
+	if r.options.Static {
+		return r.begin(ctx, "staticd", r.asUser("staticd", "-f", seen+"/frr.conf"))
+	}
 	return r.begin(ctx, "bgpd", r.command("bgpd", "-f", r.file("frr.conf"), "--vty_socket", r.options.Dir, "-u", "root", "-g", "root", "-S", "-z", r.file(zebraSocket)))
+}
+
+// protocol is the daemon that has the routes.
+func (r *Router) protocol() string {
+	if r.options.Static {
+		return "staticd"
+	}
+	return "bgpd"
 }
 
 const zebraSocket = "zebra.api"
 
-// beginZebra starts zebra. It runs as FRR's user whatever one says, who may not
-// enter the router's directory: it sees that by another name, in a mount namespace
-// of its own.
+// beginZebra starts zebra.
 func (r *Router) beginZebra(ctx context.Context) error {
 	owner, err := user.Lookup("frr")
 	if err != nil {
@@ -85,13 +98,21 @@ func (r *Router) beginZebra(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Chown(r.options.Dir, uid, -1); err != nil {
+	if err := errors.Join(os.Chown(r.options.Dir, uid, -1), os.Chown(r.file("frr.conf"), uid, -1)); err != nil {
 		return err
 	}
-	const seen = "/mnt"
-	zebra := r.command("zebra", "-f", "/dev/null", "--vty_socket", seen, "-i", seen+"/zebra.pid", "-z", seen+"/"+zebraSocket)
-	cmd := exec.Command("unshare", append([]string{"--mount", "sh", "-c", `mount --bind "$0" ` + seen + ` && exec "$@"`, r.options.Dir}, zebra.Args...)...)
-	return r.begin(ctx, "zebra", cmd)
+	return r.begin(ctx, "zebra", r.asUser("zebra", "-f", "/dev/null"))
+}
+
+// seen is where a daemon that asUser starts sees the router's directory.
+const seen = "/mnt"
+
+// asUser is the command that starts a daemon which runs as FRR's user whatever one says, who
+// may not enter the router's directory: it sees that by another name, in a mount namespace of
+// its own.
+func (r *Router) asUser(daemon string, args ...string) *exec.Cmd {
+	c := r.command(daemon, append(args, "--vty_socket", seen, "-i", seen+"/"+daemon+".pid", "-z", seen+"/"+zebraSocket)...)
+	return exec.Command("unshare", append([]string{"--mount", "sh", "-c", `mount --bind "$0" ` + seen + ` && exec "$@"`, r.options.Dir}, c.Args...)...)
 }
 
 // command is the one that starts a daemon.
@@ -133,9 +154,9 @@ func (r *Router) Kill() (err error) {
 	return err
 }
 
-// Vtysh gives bgpd commands, one after the other, and returns what it printed.
+// Vtysh gives bgpd, or staticd, commands, one after the other, and returns what it printed.
 func (r *Router) Vtysh(ctx context.Context, commands ...string) (string, error) {
-	return r.ask(ctx, "bgpd", commands...)
+	return r.ask(ctx, r.protocol(), commands...)
 }
 
 func (r *Router) ask(ctx context.Context, daemon string, commands ...string) (string, error) {
@@ -150,7 +171,7 @@ func (r *Router) ask(ctx context.Context, daemon string, commands ...string) (st
 	return string(out), nil
 }
 
-// Configure gives bgpd commands of its configuration.
+// Configure gives bgpd, or staticd, commands of its configuration.
 func (r *Router) Configure(ctx context.Context, commands ...string) error {
 	_, err := r.Vtysh(ctx, append([]string{"configure terminal"}, commands...)...)
 	return err
