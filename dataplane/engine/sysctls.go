@@ -43,6 +43,11 @@ func earlySysctls() []netns.Sysctl {
 	return append(out,
 		// An ICMP error goes back the way that the packet came: its mark says so.
 		netns.Sysctl{Path: "ipv4/fwmark_reflect", Value: "1"},
+		// Which of several next hops a packet takes its addresses, protocol and ports say, not
+		// its addresses alone: two machines can use all of them, and a connection keeps to one.
+		// Fragments have been put together before. A kernel without multipath has no such
+		// routes.
+		netns.Sysctl{Path: "ipv4/fib_multipath_hash_policy", Value: "1", Optional: true},
 		// Fragments wait in memory that all hosts of the network share, and strangers: with
 		// the kernel's 4 MiB and 30 s, seventy fragments a second that are never completed
 		// keep everybody else's from being put together. Those of a packet come together.

@@ -98,6 +98,7 @@ type answers struct {
 	names []string // each other than the one before
 	since time.Time
 	count int
+	mute  int // questions that nobody has answered
 }
 
 // asks has a machine ask at an address until the test ends, always in the same flow.
@@ -116,6 +117,8 @@ func (e *endpoint) asks(t *testing.T, to netip.AddrPort) *answers {
 		for i := 0; ; i++ {
 			if _, name, err := exchange(c, fmt.Sprint("n", i), time.Second/4); err == nil {
 				a.note(name)
+			} else {
+				a.noteNone()
 			}
 			select {
 			case <-stop:
@@ -135,6 +138,19 @@ func (a *answers) note(name string) {
 	if len(a.names) == 0 || a.names[len(a.names)-1] != name {
 		a.names, a.since = append(a.names, name), time.Now()
 	}
+}
+
+func (a *answers) noteNone() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mute++
+}
+
+// lost returns how many questions nobody has answered.
+func (a *answers) lost() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mute
 }
 
 // keep waits for so many more answers, whoever gives them.
