@@ -292,20 +292,26 @@ func (g *gateway) logged(t *testing.T, words ...string) {
 // addHost plugs a host into a VSwitch, until the test ends.
 func (g *gateway) addHost(t *testing.T, name, vswitch string, ip netip.Addr) *host {
 	t.Helper()
+	return g.plugHost(t, lab.HostOptions{Name: name, VSwitch: vswitch, IP: ip})
+}
+
+func (g *gateway) plugHost(t *testing.T, o lab.HostOptions) *host {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	h, err := g.HostAdd(ctx, lab.HostOptions{Name: name, VSwitch: vswitch, IP: ip, Client: g.client})
+	o.Client = g.client
+	h, err := g.HostAdd(ctx, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		if err := g.HostRemove(ctx, name); err != nil {
-			t.Errorf("remove host %s: %v", name, err)
+		if err := g.HostRemove(ctx, o.Name); err != nil {
+			t.Errorf("remove host %s: %v", o.Name, err)
 		}
 	})
-	return &host{endpoint: endpoint{g: g, namespace: h.Namespace, addr: h.IP()}, name: name, instance: h.InstanceID}
+	return &host{endpoint: endpoint{g: g, namespace: h.Namespace, addr: h.IP()}, name: o.Name, instance: h.InstanceID}
 }
 
 func (g *gateway) admin() (*admin.Client, error) { return admin.Dial(g.AdminSocket()) }

@@ -27,6 +27,7 @@ import (
 // is deleted through the API when the test ends, which has to work too.
 type network struct {
 	g                            *gateway
+	region                       string
 	vpc, routeTable              string
 	switches                     []string
 	nat, forwardTable, snatTable string
@@ -43,13 +44,19 @@ type host struct {
 // newNetwork makes a VPC with VSwitches and waits until they are there.
 func (g *gateway) newNetwork(t *testing.T, cidr string, vswitches ...string) *network {
 	t.Helper()
-	n := &network{g: g}
+	return g.newNetworkIn(t, lab.DefaultRegion, cidr, vswitches...)
+}
+
+// newNetworkIn is newNetwork in one of the lab's regions.
+func (g *gateway) newNetworkIn(t *testing.T, region, cidr string, vswitches ...string) *network {
+	t.Helper()
+	n := &network{g: g, region: region}
 	made := n.call(t, "CreateVpc", "CidrBlock", cidr)
 	n.vpc, n.routeTable = made["VpcId"].(string), made["RouteTableId"].(string)
 	t.Cleanup(func() { n.call(t, "DeleteVpc", "VpcId", n.vpc) })
 	n.settled(t)
 	for _, block := range vswitches {
-		id := n.call(t, "CreateVSwitch", "VpcId", n.vpc, "ZoneId", lab.DefaultRegion+"-a", "CidrBlock", block)["VSwitchId"].(string)
+		id := n.call(t, "CreateVSwitch", "VpcId", n.vpc, "ZoneId", region+"-a", "CidrBlock", block)["VSwitchId"].(string)
 		n.switches = append(n.switches, id)
 		t.Cleanup(func() { n.call(t, "DeleteVSwitch", "VSwitchId", id) })
 	}
@@ -61,7 +68,7 @@ func (g *gateway) newNetwork(t *testing.T, cidr string, vswitches ...string) *ne
 func (n *network) host(t *testing.T, i int, ip string) *host {
 	t.Helper()
 	n.hosts++
-	return n.g.addHost(t, fmt.Sprintf("%s-%d", strings.TrimPrefix(n.vpc, "vpc-"), n.hosts), n.switches[i], netip.MustParseAddr(ip))
+	return n.g.plugHost(t, lab.HostOptions{Name: fmt.Sprintf("%s-%d", strings.TrimPrefix(n.vpc, "vpc-"), n.hosts), VSwitch: n.switches[i], Region: n.region, IP: netip.MustParseAddr(ip)})
 }
 
 // gateway makes the NAT gateway.
@@ -134,10 +141,18 @@ func params(kv []string) map[string]string {
 	return p
 }
 
+// params are those of an action in the network's region, unless they name another one.
+func (n *network) params(kv []string) map[string]string {
+	if n.region == "" {
+		return params(kv)
+	}
+	return params(append([]string{"RegionId", n.region}, kv...))
+}
+
 func (n *network) try(action string, kv ...string) (map[string]any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	body, err := n.g.client.Call(ctx, action, params(kv))
+	body, err := n.g.client.Call(ctx, action, n.params(kv))
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +172,7 @@ func (n *network) call(t *testing.T, action string, kv ...string) map[string]any
 
 func (n *network) into(t *testing.T, result any, action string, kv ...string) {
 	t.Helper()
-	if err := n.g.client.CallInto(context.Background(), action, params(kv), result); err != nil {
+	if err := n.g.client.CallInto(context.Background(), action, n.params(kv), result); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -63,7 +63,7 @@ func (n *network) vrouter(t *testing.T) string {
 func (n *network) peer(t *testing.T, to *network) (here, there string) {
 	t.Helper()
 	make := func(n, other *network, opposite, role, spec string) string {
-		id := n.call(t, "CreateRouterInterface", "RouterType", "VRouter", "RouterId", n.vrouter(t), "Role", role, "Spec", spec, "OppositeRegionId", "cn-hangzhou",
+		id := n.call(t, "CreateRouterInterface", "RouterType", "VRouter", "RouterId", n.vrouter(t), "Role", role, "Spec", spec, "OppositeRegionId", other.region,
 			"OppositeRouterId", other.vrouter(t), "OppositeInterfaceOwnerId", other.g.account(t), "OppositeInterfaceId", opposite)["RouterInterfaceId"].(string)
 		t.Cleanup(func() { n.call(t, "DeleteRouterInterface", "RouterInterfaceId", id) })
 		return id
@@ -216,5 +216,46 @@ func testRouterInterfaces(t *testing.T, g *gateway) {
 	crosses("round the other way", a, atD, udpD)
 	if code := office.refused(t, "DeleteVpc", "VpcId", office.vpc); code != "DependencyViolation.RouteEntry" {
 		t.Errorf("deleted with routes: %s", code)
+	}
+}
+
+// TestRouterInterfacesBetweenRegions: VPCs of two regions, whose routers are joined, see each
+// other's hosts as they are, and go on while the daemon is killed; a third VPC, of the second
+// region and with the first one's range, is not in the way.
+func TestRouterInterfacesBetweenRegions(t *testing.T) {
+	t.Parallel()
+	g := gateways[0].another(t, "regions", extraConfig, afar)
+	home, abroad := g.newNetwork(t, "10.1.0.0/16", "10.1.1.0/24"), g.newNetworkIn(t, afar, "172.16.0.0/16", "172.16.1.0/24")
+	twin := g.newNetworkIn(t, afar, "10.1.0.0/16", "10.1.1.0/24")
+	a, b, same := home.host(t, 0, "10.1.1.10"), abroad.host(t, 0, "172.16.1.10"), twin.host(t, 0, "10.1.1.10")
+	here, there := home.peer(t, abroad)
+	if code := home.refused(t, "CreateRouteEntry", "RouteTableId", home.routeTable, "DestinationCidrBlock", "172.16.0.0/16", "NextHopType", "RouterInterface", "NextHopId", there); code != "InvalidNextHopId.NotFound" {
+		t.Errorf("the other end as a next hop: %s", code)
+	}
+	home.leads(t, "172.16.0.0/16", here)
+	if err := a.tryEcho("tcp", b.listen(t, "tcp"), 300*time.Millisecond); err == nil {
+		t.Error("crosses without a route back")
+	}
+	abroad.leads(t, "10.1.0.0/16", there)
+	for _, way := range []struct{ from, to *host }{{a, b}, {b, a}} {
+		for _, proto := range []string{"tcp", "udp"} {
+			if got := way.from.seenAs(t, proto, way.to.listen(t, proto)); got.Addr() != way.from.addr {
+				t.Errorf("%s: %s is seen by %s as %s", proto, way.from.addr, way.to.addr, got)
+			}
+		}
+	}
+	over := a.flow(t, b.listen(t, "tcp"))
+	g.killDaemon(t)
+	over.more(t, 20)
+	g.startDaemon(t)
+	over.more(t, 20)
+	over.lost(t, 0)
+	if err := same.tryEcho("tcp", b.listen(t, "tcp"), 300*time.Millisecond); err == nil {
+		t.Error("a VPC that is joined to none reaches another one")
+	}
+	var got aliyun.DescribeRouterInterfacesResponse
+	abroad.into(t, &got, "DescribeRouterInterfaces", "Filter.1.Key", "RouterInterfaceId", "Filter.1.Value.1", there)
+	if list := got.Instances.RouterInterfaceType; len(list) != 1 || list[0].OppositeRegionId != home.region || list[0].OppositeInterfaceId != here {
+		t.Errorf("the far end is %+v", list)
 	}
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,12 +41,13 @@ func (l *Lab) client(s *state) (*aliyun.Client, error) {
 // vswitchWait is how long HostAdd waits for a VSwitch to become Available.
 const vswitchWait = 20 * time.Second
 
-// awaitVSwitch returns the VPC and the CIDR block of a VSwitch once it is there.
-func (l *Lab) awaitVSwitch(ctx context.Context, c *aliyun.Client, id string) (vpc string, block netip.Prefix, err error) {
+// awaitVSwitch returns the VPC and the CIDR block of a host's VSwitch once it is there.
+func (l *Lab) awaitVSwitch(ctx context.Context, o HostOptions) (vpc string, block netip.Prefix, err error) {
 	s, err := l.state()
 	if err != nil {
 		return "", block, err
 	}
+	c, id := o.Client, o.VSwitch
 	if c == nil {
 		if c, err = l.client(s); err != nil {
 			return "", block, err
@@ -57,7 +59,7 @@ func (l *Lab) awaitVSwitch(ctx context.Context, c *aliyun.Client, id string) (vp
 	var final error
 	err = Await(ctx, "wait for VSwitch "+id, func() error {
 		var answer aliyun.DescribeVSwitchesResponse
-		if err := c.CallInto(ctx, "DescribeVSwitches", map[string]string{"RegionId": s.Region, "VSwitchId": id}, &answer); err != nil {
+		if err := c.CallInto(ctx, "DescribeVSwitches", map[string]string{"RegionId": cmp.Or(o.Region, s.Region), "VSwitchId": id}, &answer); err != nil {
 			final = err
 			cancel()
 			return err

@@ -23,6 +23,7 @@ const HostInterface = "eth0"
 type HostOptions struct {
 	Name       string
 	VSwitch    string     // id
+	Region     string     // of the VSwitch; default the lab's own
 	IP         netip.Addr // the zero Addr is the next free one of the VSwitch
 	InstanceID string     // in the inventory; default i-<Name>
 	// Unregistered keeps the host out of the inventory.
@@ -51,7 +52,7 @@ func (l *Lab) hostAdd(ctx context.Context, o HostOptions) (*Host, error) {
 	if o.InstanceID == "" {
 		o.InstanceID = "i-" + o.Name
 	}
-	vpc, block, err := l.awaitVSwitch(ctx, o.Client, o.VSwitch)
+	vpc, block, err := l.awaitVSwitch(ctx, o)
 	if err != nil {
 		return nil, err
 	}
