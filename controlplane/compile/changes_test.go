@@ -18,6 +18,7 @@ import (
 // depends on a kind that it does not name shows here.
 func TestChanges(t *testing.T) {
 	compiled, refused := 0, 0
+	onLines := map[bool]int{}
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		w := nattest.New(t)
@@ -37,6 +38,10 @@ func TestChanges(t *testing.T) {
 		}
 		put(randomResources(r))
 		c, g := compile.New(w.Settings, "vpc-a", unseal), compile.New(w.Settings, "ga-2", unseal)
+		var borders []*compile.Compiler
+		for _, id := range borderRouters {
+			borders = append(borders, compile.New(w.Settings, id, unseal))
+		}
 		for range 40 {
 			switch others := randomResources(r)[1:]; r.IntN(6) {
 			case 0: // goes
@@ -66,6 +71,20 @@ func TestChanges(t *testing.T) {
 					t.Fatalf("seed %d: from the network before:\n%s%v\nfrom nothing:\n%s%v", seed, given(got), err, given(want), errNothing)
 				}
 			}
+			for i, id := range borderRouters {
+				if _, there := v.Network(id); !there {
+					continue
+				}
+				want, errNothing := compile.Network(v, w.Settings, id, unseal)
+				got, err := borders[i].Network(v, w.DB.Changes)
+				if (err == nil) != (errNothing == nil) || !reflect.DeepEqual(got, want) {
+					t.Fatalf("seed %d: from the network before:\n%s%v\nfrom nothing:\n%s%v", seed, given(got), err, given(want), errNothing)
+				}
+				if err == nil {
+					onLines[got.Line != nil]++
+					checkBorder(t, got)
+				}
+			}
 			want, errNothing := compile.Network(v, w.Settings, "vpc-a", unseal)
 			got, err := c.Network(v, w.DB.Changes)
 			if (err == nil) != (errNothing == nil) || !reflect.DeepEqual(got, want) {
@@ -87,6 +106,9 @@ func TestChanges(t *testing.T) {
 			checkNetwork(t, got)
 			checkPorts(t, v, got)
 		}
+	}
+	if onLines[true] < 100 || onLines[false] < 100 {
+		t.Errorf("border routers on a line and without one: %v", onLines)
 	}
 	if t.Logf("%d compiled, %d refused", compiled, refused); compiled < 300 {
 		t.Errorf("only %d of %d were no contradiction", compiled, compiled+refused)

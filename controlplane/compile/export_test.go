@@ -45,7 +45,7 @@ func Undeclared(v *state.View, s *settings.Settings, id string, open Opener) map
 
 // Kinds returns the kinds that the parts name.
 func Kinds() (all []resource.Kind) {
-	for _, p := range slices.Concat(parts, accelerationParts) {
+	for _, p := range slices.Concat(parts, borderParts, accelerationParts) {
 		for _, k := range p.of {
 			if !slices.Contains(all, k) {
 				all = append(all, k)

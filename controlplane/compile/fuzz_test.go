@@ -127,6 +127,7 @@ func randomResources(r *rand.Rand) []resource.Resource {
 	}
 	out = append(out, randomLinks(len(out))...)
 	out = append(out, randomAccelerations(len(out))...)
+	out = append(out, randomBorders(len(out))...)
 	return append(out, randomVPN(r)...)
 }
 
@@ -346,7 +347,7 @@ func checkNetwork(t *testing.T, n *dataplane.Network) {
 
 	ascending(t, "router interfaces", n.RouterInterfaces, func(a, b dataplane.RouterInterface) int { return cmp.Compare(a.ID, b.ID) })
 	for _, r := range n.RouterInterfaces {
-		if r.ID == "" || r.Peer == "" || r.Public != strings.HasPrefix(r.Network, "ga-") || !r.Public && (r.Network != "vpc-b" || r.Bandwidth != 50) {
+		if r.ID == "" || r.Peer == "" || r.Public != strings.HasPrefix(r.Network, "ga-") || !r.Public && (!slices.Contains(append(borderRouters, "vpc-a", "vpc-b"), r.Network) || r.Bandwidth != 50) {
 			t.Errorf("router interface %+v", r)
 		}
 	}

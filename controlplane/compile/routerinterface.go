@@ -13,10 +13,11 @@ import (
 // has initiated the connection, of which there is one.
 func (j *job) routerInterfaces() error {
 	v, n := j.v, j.network
-	n.RouterInterfaces = j.accelerated()
-	own := v.RouterInterfaces.By(state.ByVPC, n.ID)
-	if j.border != nil {
-		own = v.RouterInterfaces.By(state.ByRouter, n.ID)
+	n.RouterInterfaces = nil
+	own := v.RouterInterfaces.By(state.ByRouter, n.ID)
+	if j.border == nil {
+		n.RouterInterfaces = j.accelerated()
+		own = v.RouterInterfaces.By(state.ByVPC, n.ID)
 	}
 	for r := range own.All() {
 		if r.Link == nil {

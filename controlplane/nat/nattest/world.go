@@ -20,6 +20,8 @@ const (
 	Account = "1000000000000001"
 	Region  = "cn-hangzhou"
 	Zone    = "cn-hangzhou-a"
+
+	AccessPoint = "ap-a" // with two ports, 1 and 2
 )
 
 // Time is when everything in a world is made.
@@ -69,6 +71,8 @@ func Settings() *settings.Settings {
 			},
 			Pool: []settings.Range{{First: netip.MustParseAddr("203.0.113.10"), Last: netip.MustParseAddr("203.0.113.250")}},
 		}},
+		AccessPoints: []settings.AccessPoint{{ID: AccessPoint, Region: Region, Ports: []settings.Port{{Number: "1", Device: "line1"}, {Number: "2", Device: "line2"}}}},
+
 		Quotas:   state.DefaultQuotas(),
 		Timeouts: dataplane.DefaultTimeouts(),
 		ByUse:    dataplane.Limits{Connections: 500_000, NewPerSecond: 20_000},
