@@ -16,6 +16,7 @@
 #include "count.h"
 #include "forward.h"
 #include "learn.h"
+#include "near.h"
 #include "network.h"
 #include "parse.h"
 #include "path.h"
@@ -128,6 +129,32 @@ static __always_inline int use_flow(struct __sk_buff *skb, const struct flow_pac
 	return bpf_redirect(f->ifindex, 0);
 }
 
+/* is_void says whether what was learned of a flow counts no longer. */
+static __always_inline bool is_void(const struct cached_flow *f, __u32 generation, __u32 now)
+{
+	return f->generation != generation || (__s32)(f->until - now) < 0;
+}
+
+/* find_flow finds how packets of a flow leave, near or in the table. False if that is not known, or
+ * counts no longer.
+ */
+static __always_inline bool find_flow(const struct flow_id *id, const struct gateway_settings *set, struct cached_flow *f)
+{
+	__u32 place = near_place(id), generation = generation_of(set), now = ticks();
+	struct cached_flow *known;
+
+	if (read_near(id, place, f) && !is_void(f, generation, now))
+		return true;
+	known = bpf_map_lookup_elem(&flows, id);
+	if (!known)
+		return false;
+	*f = *known;
+	if (is_void(f, generation, now))
+		return false;
+	settle_near(id, place, f, now);
+	return true;
+}
+
 /* learn_flow notes how a packet leaves that conntrack has for one of an open connection, in
  * which it changes nothing.
  */
@@ -159,6 +186,7 @@ __noinline int learn_flow(struct __sk_buff *skb, struct packet *p, __u32 interfa
 	f.mtu = mtu > 0xffff ? 0xffff : mtu;
 	f.interface = interface;
 	bpf_map_update_elem(&flows, &id, &f, BPF_ANY);
+	settle_near(&id, near_place(&id), &f, ticks());
 	return 0;
 }
 

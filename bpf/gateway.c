@@ -396,16 +396,13 @@ int flow_ingress(struct __sk_buff *skb)
 {
 	struct gateway_settings *set = get_settings();
 	struct flow_packet p = {};
-	struct cached_flow *f;
+	struct cached_flow f;
 
 	hear_arp(skb);
-	if (!set || !(set->flags & SET_SHORTCUT) || skb->mark || !parse_flow(skb, &p))
+	if (!set || !(set->flags & SET_SHORTCUT) || skb->mark || !parse_flow(skb, &p) || !find_flow(&p.id, set, &f) ||
+	    (skb->gso_size ? skb->gso_size + p.head : p.len) > f.mtu)
 		return NEXT;
-	f = bpf_map_lookup_elem(&flows, &p.id);
-	if (!f || f->generation != generation_of(set) || (__s32)(f->until - ticks()) < 0 ||
-	    (skb->gso_size ? skb->gso_size + p.head : p.len) > f->mtu)
-		return NEXT;
-	return use_flow(skb, &p, f);
+	return use_flow(skb, &p, &f);
 }
 
 /* To a VSwitch or a router interface. */

@@ -310,6 +310,7 @@ const (
 	GatewayMapNatGateways        = "nat_gateways"
 	GatewayMapNatRefused         = "nat_refused"
 	GatewayMapNatStates          = "nat_states"
+	GatewayMapNearFlows          = "near_flows"
 	GatewayMapReturned           = "returned"
 	GatewayMapSessions           = "sessions"
 	GatewayMapSettings           = "settings"
@@ -438,6 +439,7 @@ type GatewayMapSpecs struct {
 	NatGateways     *ebpf.MapSpec `ebpf:"nat_gateways"`
 	NatRefused      *ebpf.MapSpec `ebpf:"nat_refused"`
 	NatStates       *ebpf.MapSpec `ebpf:"nat_states"`
+	NearFlows       *ebpf.MapSpec `ebpf:"near_flows"`
 	Returned        *ebpf.MapSpec `ebpf:"returned"`
 	Sessions        *ebpf.MapSpec `ebpf:"sessions"`
 	Settings        *ebpf.MapSpec `ebpf:"settings"`
@@ -522,6 +524,7 @@ type GatewayMaps struct {
 	NatGateways     *ebpf.Map `ebpf:"nat_gateways"`
 	NatRefused      *ebpf.Map `ebpf:"nat_refused"`
 	NatStates       *ebpf.Map `ebpf:"nat_states"`
+	NearFlows       *ebpf.Map `ebpf:"near_flows"`
 	Returned        *ebpf.Map `ebpf:"returned"`
 	Sessions        *ebpf.Map `ebpf:"sessions"`
 	Settings        *ebpf.Map `ebpf:"settings"`
@@ -557,6 +560,7 @@ func (m *GatewayMaps) Close() error {
 		m.NatGateways,
 		m.NatRefused,
 		m.NatStates,
+		m.NearFlows,
 		m.Returned,
 		m.Sessions,
 		m.Settings,

@@ -230,6 +230,17 @@ struct flows_map {
 	__uint(value_size, sizeof(struct cached_flow));
 };
 
+/* Copies of some of them, by near_place. An array that may be mapped begins at a page, and so
+ * each of its elements at a line of the processor's cache.
+ */
+struct near_flows_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1 << NEAR_FLOWS_BITS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct near_flow));
+};
+
 /* The number of a router interface, by its link (ifindex). */
 struct interfaces_map {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -28,6 +28,7 @@ struct bounds_map bounds SEC(".maps");
 struct devices_map devices SEC(".maps");
 struct source_reports_map source_reports SEC(".maps");
 struct flows_map flows SEC(".maps");
+struct near_flows_map near_flows SEC(".maps");
 struct interfaces_map interfaces SEC(".maps");
 struct interface_limits_map interface_limits SEC(".maps");
 struct interface_states_map interface_states SEC(".maps");

@@ -312,6 +312,21 @@ struct cached_flow {
 	__u16 interface;  /* number of the router interface that it is; 0 for a VSwitch */
 };
 
+/* near_flow is a copy of a cached flow, at a place that its id says: what is there takes one
+ * line of the processor's cache, where the table of flows takes three. Two flows may have the
+ * same place; the other one is then found in the table alone.
+ */
+struct near_flow {
+	struct flow_id id;
+	__u32 turn; /* odd while somebody writes, and another one afterwards */
+	struct cached_flow flow;
+	__u64 pad;
+};
+
+#define NEAR_FLOWS_BITS 13
+
+_Static_assert(sizeof(struct near_flow) == 64, "near_flow");
+
 /* Router interfaces of a network have numbers, from 1 on. */
 #define INTERFACES 64
 

@@ -121,7 +121,13 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 		}
 		filters, wanted := n.filters(l), hooks(l, modes[i].By)
 		for _, h := range wanted {
-			pinned[filepath.Base(n.pin(l, h))] = !n.byFilter(l, h)
+			byLink := !n.byFilter(l, h) || n.mayBePinned(l, h) && n.attachedByLink(l, h, n.numberOf(program(l, h)))
+			pinned[filepath.Base(n.pin(l, h))] = byLink
+			if byLink && filters[h] != nil {
+				// Of the two ways this one stays.
+				wanted = slices.DeleteFunc(slices.Clone(wanted), func(o hook) bool { return o == h })
+				continue
+			}
 			if n.attached(l, h, filters) {
 				continue
 			}

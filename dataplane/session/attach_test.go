@@ -1,19 +1,23 @@
 package session
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 
+	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/plan"
 )
 
-// A link whose programs an earlier version has attached by tcx gets them by clsact, and has each once
-// afterwards.
-func TestFromTCXToClsact(t *testing.T) {
+// A router interface has each of its programs once, wherever it comes from: an earlier version, which has
+// attached them by tcx, a busy hour, a crash.
+func TestClsactAndTCX(t *testing.T) {
 	ns := nstest.New(t)
 	s, err := New(Options{Dir: fmt.Sprintf("%s-attach-%d", DefaultDir, os.Getpid())})
 	if err != nil {
@@ -61,7 +65,7 @@ func TestFromTCXToClsact(t *testing.T) {
 	has := func(pins, filters int) {
 		t.Helper()
 		names, err := os.ReadDir(n.links())
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 		found := n.filters(Link{Name: l.Name, Index: l.Index, Clsact: true})
@@ -69,18 +73,53 @@ func TestFromTCXToClsact(t *testing.T) {
 			t.Errorf("%d by tcx and %d by clsact, want %d and %d", len(names), len(found), pins, filters)
 		}
 	}
+	again := func() {
+		t.Helper()
+		if p := run(l); !p.Empty() {
+			t.Errorf("once more: %v", p.Whats())
+		}
+	}
 	run(l)
 	has(2, 0)
 	l.Clsact = true
 	run(l)
+	has(1, 1) // as one that has been busy
+	again()
+	if err := n.Detach(); err != nil {
+		t.Fatal(err)
+	}
+	run(l)
 	has(0, 2)
-	if p := run(l); !p.Empty() {
-		t.Errorf("once more: %v", p.Whats())
+	again()
+	if err := n.toTCX(l.Name); err != nil {
+		t.Fatal(err)
+	}
+	has(1, 1)
+	again()
+	if err := n.attach(l, flowIngress); err != nil {
+		t.Fatal(err)
+	}
+	has(1, 2) // what a crash leaves
+	run(l)
+	has(1, 1)
+	again()
+	if err := n.toTCX("ri-2"); err != nil {
+		t.Errorf("a link that is gone: %v", err)
 	}
 	if err := n.Detach(); err != nil {
 		t.Fatal(err)
 	}
 	if found := n.filters(l); len(found) != 0 {
 		t.Errorf("detached, it has %v", found)
+	}
+}
+
+func TestBusyInterfaces(t *testing.T) {
+	before := map[string]dataplane.Volume{"ri-idle": {Packets: 5}, "ri-busy": {Packets: 5}}
+	now := map[string]dataplane.Volume{
+		"ri-idle": {Packets: 5 + busyInterface - 1}, "ri-busy": {Packets: 5 + busyInterface}, "ri-new": {Packets: busyInterface},
+	}
+	if got := busyInterfaces(before, now); !slices.Equal(got, []string{"ri-busy"}) {
+		t.Errorf("busy are %v", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 
@@ -27,10 +28,23 @@ func (n *Network) attached(l Link, h hook, filters map[hook]*netlink.BpfFilter) 
 	if want == 0 {
 		return false
 	}
-	if n.byFilter(l, h) {
-		f := filters[h]
-		return f != nil && f.Id == int(want)
+	if f := filters[h]; n.byFilter(l, h) && f != nil {
+		return f.Id == int(want)
 	}
+	if n.byFilter(l, h) && !n.mayBePinned(l, h) {
+		return false
+	}
+	return n.attachedByLink(l, h, want)
+}
+
+// mayBePinned reports whether the program for a hook of a link can be at it by a pinned link: by tcx, or as XDP. A
+// router interface's may be there for what comes in, once it was busy.
+func (n *Network) mayBePinned(l Link, h hook) bool {
+	return !n.byFilter(l, h) || n.s.tcx && h == flowIngress
+}
+
+// attachedByLink reports whether a program is at a hook of a link by a pinned link.
+func (n *Network) attachedByLink(l Link, h hook, want ebpf.ProgramID) bool {
 	pinned, err := link.LoadPinnedLink(n.pin(l, h), nil)
 	if err != nil {
 		return false

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/bpf"
+	"sluice/dataplane"
 )
 
 // How often things are looked after.
@@ -172,12 +173,18 @@ func receive(ctx context.Context, c *netlink.Conn, ended *atomic.Uint64, over ch
 // supervise looks after the limits each second, and has the programs know that somebody
 // is there, until ctx ends.
 func (w *watch) supervise(ctx context.Context) {
+	var left map[string]dataplane.Volume // by router interfaces
 	for i := 0; ; i++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.n.s.beat.wait():
 			w.report(ctx, w.tick(i%heartbeatEvery == 0))
+		}
+		if i%lookForBusyEvery == 0 {
+			var err error
+			left, err = w.n.hasten(left)
+			w.report(ctx, err)
 		}
 	}
 }
