@@ -2,7 +2,6 @@ package nft
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -278,19 +277,19 @@ func inputRules() []ruleSpec {
 
 // clampRules keep TCP segments small enough for a tunnel, in both directions:
 // what a SYN says is the most that the other side may send. A smaller size is
-// left as it is.
+// left as it is. Most packets are none, and are not looked up by their links.
 func clampRules() []ruleSpec {
 	clamp := tcpFlags(tcpFlagSYN, tcpFlagSYN|tcpFlagRST)
-	to := func(mss uint16) exprs {
-		return append(slices.Clone(clamp),
+	set := func(mss uint16) exprs {
+		return exprs{
 			&expr.Immediate{Register: reg1, Data: binaryutil.BigEndian.PutUint16(mss)},
-			&expr.Exthdr{SourceRegister: reg1, Type: tcpOptMSS, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt})
+			&expr.Exthdr{SourceRegister: reg1, Type: tcpOptMSS, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt}}
 	}
 	return []ruleSpec{
-		rule(fmt.Sprintf(`iifname @tunnels tcp flags syn / syn,rst tcp option maxseg size set %d`, tunnelMSS), fromTunnel(), to(tunnelMSS)),
-		rule(fmt.Sprintf(`oifname @tunnels tcp flags syn / syn,rst tcp option maxseg size set %d`, tunnelMSS), toTunnel(), to(tunnelMSS)),
-		rule(fmt.Sprintf(`iifname @ssl tcp flags syn / syn,rst tcp option maxseg size set %d`, sslMSS), fromSSL(), to(sslMSS)),
-		rule(fmt.Sprintf(`oifname @ssl tcp flags syn / syn,rst tcp option maxseg size set %d`, sslMSS), toSSL(), to(sslMSS)),
+		rule(fmt.Sprintf(`tcp flags syn / syn,rst iifname @tunnels tcp option maxseg size set %d`, tunnelMSS), clamp, fromTunnel(), set(tunnelMSS)),
+		rule(fmt.Sprintf(`tcp flags syn / syn,rst oifname @tunnels tcp option maxseg size set %d`, tunnelMSS), clamp, toTunnel(), set(tunnelMSS)),
+		rule(fmt.Sprintf(`tcp flags syn / syn,rst iifname @ssl tcp option maxseg size set %d`, sslMSS), clamp, fromSSL(), set(sslMSS)),
+		rule(fmt.Sprintf(`tcp flags syn / syn,rst oifname @ssl tcp option maxseg size set %d`, sslMSS), clamp, toSSL(), set(sslMSS)),
 	}
 }
 
@@ -302,8 +301,8 @@ func forwardRules() []ruleSpec {
 	return []ruleSpec{
 		// However a client of an SSL-VPN server would be translated, or not: what it may reach
 		// lies in the VPC or behind other tunnels.
-		rule(`iifname @ssl oifname "public" counter name "unreached" drop`,
-			fromSSL(), toLink(uplink), count(CounterUnreached), drop()),
+		rule(`oifname "public" iifname @ssl counter name "unreached" drop`,
+			toLink(uplink), fromSSL(), count(CounterUnreached), drop()),
 		rule(`ct state established,related accept`, ctHas(expr.CtKeySTATE, established), accept()),
 		rule(`iifname "public" oifname "public" counter name "transit" drop`,
 			fromLink(uplink), toLink(uplink), count(CounterTransit), drop()),
