@@ -27,9 +27,9 @@ func busyInterfaces(before, now map[string]dataplane.Volume) (ids []string) {
 // to look takes the slower one away.
 func (n *Network) hasten(before map[string]dataplane.Volume) (map[string]dataplane.Volume, error) {
 	n.mu.Lock()
-	any := n.interfaces && n.s.tcx
+	can := n.interfaces && n.s.tcx
 	n.mu.Unlock()
-	if !any {
+	if !can {
 		return nil, nil
 	}
 	now, err := n.Interfaces()
