@@ -29,14 +29,25 @@ func main() {
 }
 
 func run(root string, check bool) error {
+	files, err := generate()
+	if err != nil {
+		return err
+	}
+	return update(root, files, check)
+}
+
+// generate returns what the catalog says, by file.
+func generate() (map[string][]byte, error) {
 	catalog, err := spec.Load()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	files, err := Generate(catalog, emitters)
-	if err != nil {
-		return err
-	}
+	return Generate(catalog, emitters)
+}
+
+// update writes those of the files that differ, and removes what is no longer
+// generated; with check set it writes nothing, and fails if it would.
+func update(root string, files map[string][]byte, check bool) error {
 	stale, err := Stale(root, emitters, files)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -13,7 +14,11 @@ import (
 	"sluice/api/spec/specgen/aliyun"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+var rewrite = flag.Bool("update", false, "rewrite the golden files")
+
+// generated is what the catalog says, by file: generated once for all tests, which do
+// not change it.
+var generated = sync.OnceValues(generate)
 
 // TestGolden generates from a tiny catalog that uses every key of the form, and
 // from a sample of another family, which an emitter of this test writes.
@@ -30,7 +35,7 @@ func TestGolden(t *testing.T) {
 	for name, text := range files {
 		golden := filepath.Join("testdata", "golden", filepath.Base(name)+".txt")
 		names = append(names, filepath.Base(golden))
-		if *update {
+		if *rewrite {
 			if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -54,15 +59,14 @@ func TestGolden(t *testing.T) {
 }
 
 func TestGenerateIsDeterministic(t *testing.T) {
-	c, err := spec.Load()
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
+	first, err := generated()
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := Generate(c, emitters)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := Generate(c, emitters)
+	second, err := generate()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,20 +78,28 @@ func TestGenerateIsDeterministic(t *testing.T) {
 }
 
 func TestNothingIsStale(t *testing.T) {
-	if err := run("../../..", true); err != nil {
+	files, err := generated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := update("../../..", files, true); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestStaleFilesAreFoundAndWritten(t *testing.T) {
-	root := t.TempDir()
-	if err := run(root, true); err == nil {
-		t.Fatal("an empty tree counts as up to date")
-	}
-	if err := run(root, false); err != nil {
+	files, err := generated()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := run(root, true); err != nil {
+	root := t.TempDir()
+	if err := update(root, files, true); err == nil {
+		t.Fatal("an empty tree counts as up to date")
+	}
+	if err := update(root, files, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := update(root, files, true); err != nil {
 		t.Fatalf("stale right after writing: %v", err)
 	}
 	changed := filepath.Join(root, "api/aliyun/zz_generated_vpc.go")
@@ -97,14 +109,6 @@ func TestStaleFilesAreFoundAndWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c, err := spec.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := Generate(c, emitters)
-	if err != nil {
-		t.Fatal(err)
-	}
 	stale, err := Stale(root, emitters, files)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +116,7 @@ func TestStaleFilesAreFoundAndWritten(t *testing.T) {
 	if want := []string{"api/aliyun/zz_generated_gone.go", "api/aliyun/zz_generated_vpc.go"}; !slices.Equal(stale, want) {
 		t.Errorf("stale: %v, want %v", stale, want)
 	}
-	if err := run(root, false); err != nil {
+	if err := update(root, files, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(left); !os.IsNotExist(err) {
