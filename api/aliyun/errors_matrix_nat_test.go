@@ -11,6 +11,7 @@ import (
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
 )
 
 // natWorld is a VPC of Alice's with a NAT gateway, one DNAT and one SNAT entry,
@@ -30,6 +31,8 @@ type natWorld struct {
 	snat     string            // vswitch → snat
 	owned    string            // private address of the instance with an elastic IP
 }
+
+func (w *natWorld) view() *state.View { return w.DB.View() }
 
 func newNATWorld(t *testing.T) *natWorld {
 	t.Helper()
@@ -321,10 +324,12 @@ func anotherForward(t *testing.T, w *natWorld) {
 }
 
 func TestNATErrors(t *testing.T) {
+	worlds := &shared[*natWorld]{t: t, world: newNATWorld}
 	for _, c := range natErrors {
 		t.Run(c.action+"/"+c.code, func(t *testing.T) {
 			t.Parallel() // each waits for its own store's disk
-			w := newNATWorld(t)
+			w, back := worlds.take(t, c.happened != nil)
+			defer back()
 			if c.happened != nil {
 				c.happened(t, w)
 			}

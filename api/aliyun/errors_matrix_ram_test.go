@@ -213,10 +213,11 @@ var ramOthers = []matrixCase[*ramWorld]{
 }
 
 func TestRAMErrors(t *testing.T) {
+	worlds := &shared[*ramWorld]{t: t, world: newRAMWorld}
 	for _, c := range ramMatrix() {
 		t.Run(c.action+"/"+c.code, func(t *testing.T) {
 			t.Parallel()
-			err := c.run(t, newRAMWorld)
+			err := c.run(t, worlds)
 			want := choose(documentedErrors[c.action], c.code, "")
 			if want == nil || err.HTTP != want.HTTP || !strings.HasPrefix(withoutReason(err).Message, strings.TrimSuffix(want.Message, "%s.")) || strings.Contains(err.Message, "%") {
 				t.Errorf("%v is not as documented: %v", err, want)

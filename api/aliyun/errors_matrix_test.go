@@ -13,6 +13,7 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/state"
 )
 
 // vpcWorld is what the calls of the matrix need to go wrong: a VPC of Alice's
@@ -35,6 +36,8 @@ type vpcWorld struct {
 	ngw     string             // of empty
 	tables  *routeTables       // see withTables
 }
+
+func (w *vpcWorld) view() *state.View { return w.DB.View() }
 
 func newVPCWorld(t *testing.T) *vpcWorld {
 	t.Helper()
@@ -259,9 +262,11 @@ func theEmpty(w *vpcWorld) []string { return []string{"VpcId", w.empty.VPC} }
 func theVSW(w *vpcWorld) []string   { return []string{"VSwitchId", w.vsw} }
 
 func TestErrorMatrix(t *testing.T) {
+	worlds := &shared[*vpcWorld]{t: t, world: newVPCWorld}
 	for i, c := range vpcErrors {
 		t.Run(fmt.Sprintf("%s %s %d", c.action, c.code, i), func(t *testing.T) {
-			w := newVPCWorld(t)
+			w, back := worlds.take(t, c.happened != nil)
+			defer back()
 			good := w.good(c.action)
 			if c.happened != nil {
 				c.happened(t, w)

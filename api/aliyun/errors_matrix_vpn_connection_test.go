@@ -11,6 +11,7 @@ import (
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/settings"
+	"sluice/controlplane/state"
 	"sluice/dataplane"
 )
 
@@ -27,6 +28,8 @@ type vpnWorld struct {
 	vco   string // cgw: 10.0.1.0/24 = 192.168.1.0/24
 	vco2  string // cgw2: 10.0.1.0/24 = 192.168.1.0/24
 }
+
+func (w *vpnWorld) view() *state.View { return w.DB.View() }
 
 func newVPNWorld(t *testing.T) *vpnWorld {
 	t.Helper()
@@ -307,10 +310,12 @@ func customEntry(_ *testing.T, w *vpnWorld) {
 }
 
 func TestVPNConnectionErrors(t *testing.T) {
+	worlds := &shared[*vpnWorld]{t: t, world: newVPNWorld}
 	for _, c := range vpnConnectionErrors {
 		t.Run(c.action+"/"+c.code, func(t *testing.T) {
 			t.Parallel() // each waits for its own store's disk
-			w := newVPNWorld(t)
+			w, back := worlds.take(t, c.happened != nil)
+			defer back()
 			if c.happened != nil {
 				c.happened(t, w)
 			}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"sluice/controlplane/identity"
@@ -57,6 +58,38 @@ type matrixWorld interface {
 	view() *state.View
 }
 
+// shared are worlds of a test's cases in which nothing has happened. A call that is refused
+// leaves one as it was, and so the next may be made in it: it takes far longer to make one.
+type shared[W interface{ view() *state.View }] struct {
+	t     *testing.T // they end with it
+	world func(*testing.T) W
+	mu    sync.Mutex
+	free  []W
+}
+
+// take returns a world for subtest t, of its own if something happens in it, and what puts
+// it back if it still is as it was.
+func (s *shared[W]) take(t *testing.T, happens bool) (w W, back func()) {
+	if happens {
+		return s.world(t), func() {}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last := len(s.free) - 1; last >= 0 {
+		w, s.free = s.free[last], s.free[:last]
+	} else {
+		w = s.world(s.t)
+	}
+	made := w.view()
+	return w, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if w.view() == made {
+			s.free = append(s.free, w)
+		}
+	}
+}
+
 // matrixCase provokes an error: a code, and where an action has several messages for it a
 // part of the right one.
 type matrixCase[W matrixWorld] struct {
@@ -65,10 +98,11 @@ type matrixCase[W matrixWorld] struct {
 	change                func(W) []string    // of what is good
 }
 
-// run makes the call in a new world.
-func (c matrixCase[W]) run(t *testing.T, world func(*testing.T) W) *Error {
+// run makes the call.
+func (c matrixCase[W]) run(t *testing.T, worlds *shared[W]) *Error {
 	t.Helper()
-	w := world(t)
+	w, back := worlds.take(t, c.happened != nil)
+	defer back()
 	if c.happened != nil {
 		c.happened(t, w)
 	}
@@ -94,10 +128,11 @@ func (c matrixCase[W]) documents(action string, e Error) bool {
 // provokeAll makes the calls of a matrix, whose errors have to be those of the actions' tables
 // if they are said to be documented.
 func provokeAll[W matrixWorld](t *testing.T, cases []matrixCase[W], world func(*testing.T) W, areDocumented bool) {
+	worlds := &shared[W]{t: t, world: world}
 	for _, c := range cases {
 		t.Run(c.action+"/"+c.code, func(t *testing.T) {
 			t.Parallel() // each waits for its own store's disk
-			if err := c.run(t, world); areDocumented && !slices.Contains(documentedErrors[c.action], withoutReason(err)) {
+			if err := c.run(t, worlds); areDocumented && !slices.Contains(documentedErrors[c.action], withoutReason(err)) {
 				t.Errorf("%v is not as documented: %+v", err, documentedErrors[c.action])
 			}
 		})
