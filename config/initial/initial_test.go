@@ -147,8 +147,11 @@ func TestText(t *testing.T) {
 		}
 		return b.String()
 	}
-	accepted := 0
-	for range 5000 {
+	accepted, tried := 0, 5000
+	if testing.Short() {
+		tried = 1000
+	}
+	for range tried {
 		a := Machine{}.Default()
 		a.Public[0].Name, a.Public[0].Device = text(), "d"+text()
 		c, err := config.Parse("x", []byte(a.Text()))
@@ -163,7 +166,7 @@ func TestText(t *testing.T) {
 			t.Fatalf("name %q, device %q were read as %q, %q", a.Public[0].Name, a.Public[0].Device, p.Name, p.Uplink.Device)
 		}
 	}
-	if accepted < 500 {
-		t.Errorf("only %d of 5000 were accepted", accepted)
+	if accepted < tried/10 {
+		t.Errorf("only %d of %d were accepted", accepted, tried)
 	}
 }

@@ -17,9 +17,12 @@ import (
 // network before and from nothing. Whatever has changed, both are the same; a part that
 // depends on a kind that it does not name shows here.
 func TestChanges(t *testing.T) {
-	compiled, refused := 0, 0
+	compiled, refused, seeds := 0, 0, 30
 	onLines := map[bool]int{}
-	for seed := range uint64(30) {
+	if testing.Short() {
+		seeds = 8
+	}
+	for seed := range uint64(seeds) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		w := nattest.New(t)
 		there := map[string]resource.Resource{}
@@ -107,10 +110,10 @@ func TestChanges(t *testing.T) {
 			checkPorts(t, v, got)
 		}
 	}
-	if onLines[true] < 100 || onLines[false] < 100 {
+	if least := 10 * seeds / 3; onLines[true] < least || onLines[false] < least {
 		t.Errorf("border routers on a line and without one: %v", onLines)
 	}
-	if t.Logf("%d compiled, %d refused", compiled, refused); compiled < 300 {
+	if t.Logf("%d compiled, %d refused", compiled, refused); compiled < 10*seeds {
 		t.Errorf("only %d of %d were no contradiction", compiled, compiled+refused)
 	}
 }
@@ -130,8 +133,11 @@ func TestPartsNameWhatTheyRead(t *testing.T) {
 	for _, k := range compile.Kinds() {
 		missing[k] = true
 	}
-	compiled := 0
-	for seed := range uint64(300) {
+	compiled, seeds := 0, 300
+	if testing.Short() {
+		seeds = 90
+	}
+	for seed := range uint64(seeds) {
 		r := rand.New(rand.NewPCG(seed, 12))
 		w := nattest.New(t)
 		list := slices.DeleteFunc(randomResources(r), func(x resource.Resource) bool {
@@ -151,7 +157,7 @@ func TestPartsNameWhatTheyRead(t *testing.T) {
 			}
 		}
 	}
-	if compiled < 50 {
+	if compiled < seeds/6 {
 		t.Errorf("only %d networks were no contradiction", compiled)
 	}
 	for k := range missing {

@@ -238,6 +238,9 @@ func TestTokensAreBounded(t *testing.T) {
 // TestNoncesAreBounded: an access key's oldest nonces go beyond a number, and then what
 // was signed when they were is refused: no request passes twice.
 func TestNoncesAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	w := newWorld(t)
 	at := func(i int) time.Time { return start.Add(time.Duration(i) * time.Millisecond) }
 	w.fill(receipt.NoncesPerKey, func(i int) *resource.Receipt {

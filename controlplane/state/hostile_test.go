@@ -208,6 +208,9 @@ func TestRival(t *testing.T) {
 			if name == "bbolt" {
 				rounds = 20 // each commit is synced to disk
 			}
+			if testing.Short() {
+				rounds /= 2
+			}
 			testRival(t, one, two, rounds, name != "memory that keeps")
 		})
 	}

@@ -173,7 +173,11 @@ func (m *model) check(t *testing.T, v *state.View) {
 // TestModel makes random transactions, some of which fail, and compares every
 // view, also the older ones and those after a restart, with a naive model.
 func TestModel(t *testing.T) {
-	for seed := range uint64(6) {
+	seeds := uint64(6)
+	if testing.Short() {
+		seeds = 2
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { testModel(t, rand.New(rand.NewPCG(seed, 1))) })
 	}
 }

@@ -25,7 +25,11 @@ func TestSame(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: netip.MustParsePrefix("203.0.113.0/24"), SSL: true}
 	changed := map[string]bool{}
-	for range 40 {
+	networks := 40
+	if testing.Short() {
+		networks = 8
+	}
+	for range networks {
 		n := networktest.Random(r, "vpc-t", outside, true)
 		before, err := nft.RulesetOf(n, nil)
 		if err != nil {

@@ -149,7 +149,7 @@ func truth(t testing.TB, c *conntrack.Conn) (snat, dnat uint64) {
 func TestCountIsConntracksTruth(t *testing.T) {
 	packets := 1_000_000
 	if testing.Short() {
-		packets = 50_000
+		packets = 20_000
 	}
 	s := newSite(t)
 	n := s.network(t)

@@ -13,7 +13,11 @@ import (
 // Whatever comes, goes, changes and comes back, and whoever reads the file: no
 // number is given to two things, and nothing that stays gets another one.
 func TestIdentifiers(t *testing.T) {
-	for seed := range uint64(30) {
+	seeds := uint64(30)
+	if testing.Short() {
+		seeds = 6
+	}
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 0))
 		path := []dataplane.VPNPath{dataplane.VPNByXFRM, dataplane.VPNByLibipsec}[seed%2]
 		n := identifiers{}

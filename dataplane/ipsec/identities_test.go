@@ -260,7 +260,11 @@ func fromEnvironment(t *testing.T, name string, otherwise uint64) uint64 {
 func TestIdentities(t *testing.T) {
 	t.Parallel()
 	first := fromEnvironment(t, identitySeed, rand.Uint64N(1<<32))
-	tried := fromEnvironment(t, identitySets, 3)
+	sets := uint64(3)
+	if testing.Short() {
+		sets = 1
+	}
+	tried := fromEnvironment(t, identitySets, sets)
 	refused := 0
 	for seed := first; seed < first+tried; {
 		r := rand.New(rand.NewPCG(seed, 1))

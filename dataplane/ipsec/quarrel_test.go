@@ -95,7 +95,11 @@ func TestQuarrels(t *testing.T) {
 		peer := l.speak()
 		stop := l.watch(peer, all)
 		l.apply(here...)
-		for round := range uint64(3) {
+		failures, ends := uint64(3), 4
+		if testing.Short() {
+			failures, ends = 1, 2
+		}
+		for round := range failures {
 			for _, q := range all {
 				if q.both {
 					// It fails, or is there already.
@@ -124,7 +128,7 @@ func TestQuarrels(t *testing.T) {
 		began := time.Now()
 		l.allUp(peer)
 		t.Logf("all up %s after the peer was mended", time.Since(began))
-		for round := range 4 {
+		for round := range ends {
 			for _, q := range all {
 				what := section{"child": q.child(), "timeout": "-1"}
 				if round%2 == 1 {

@@ -77,6 +77,9 @@ func (l *sitesLab) event(r *rand.Rand) string {
 // begin.
 func TestSites(t *testing.T) {
 	events, seed := 12, uint64(time.Now().UnixNano())
+	if testing.Short() {
+		events = 4
+	}
 	if n, err := strconv.Atoi(os.Getenv("SLUICE_SITES")); err == nil {
 		events = n
 	}
@@ -86,6 +89,9 @@ func TestSites(t *testing.T) {
 	t.Parallel()
 	for _, path := range []dataplane.VPNPath{dataplane.VPNByXFRM, dataplane.VPNByLibipsec} {
 		for i := range sitePlans {
+			if testing.Short() && i > 0 {
+				continue
+			}
 			t.Run(fmt.Sprint(path, " ", sitePlans[i].name), func(t *testing.T) {
 				t.Parallel()
 				t.Logf("SLUICE_SEED=%d", seed)

@@ -209,7 +209,11 @@ func TestRandomSourceChanges(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	elastic := addrs("203.0.113.10", "203.0.113.11", "203.0.113.12")
 	var have *Ruleset
-	for range 150 {
+	changes := 150
+	if testing.Short() {
+		changes = 40
+	}
+	for range changes {
 		n := &dataplane.Network{ID: "vpc-walk", Elastic: elastic}
 		for block := 0; block < 256; {
 			bits := rng.IntN(4) // 1, 2, 4 or 8 of the 256 blocks

@@ -170,7 +170,11 @@ func TestRandomBandwidths(t *testing.T) {
 		return all
 	}
 	now := map[string][]dataplane.Bandwidth{}
-	for step := range 100 {
+	steps := 100
+	if testing.Short() {
+		steps = 40
+	}
+	for step := range steps {
 		n := random.IntN(len(ids))
 		id := ids[n]
 		switch random.IntN(6) {

@@ -171,10 +171,18 @@ func testExhaustedPorts(t *testing.T, g *gateway) {
 	tick := time.NewTicker(200 * time.Millisecond) // slower than the gateway's rate
 	defer tick.Stop()
 	stop := background(t, func() { <-tick.C; ask() })
-	readings, err := g.top(ctx, n.nat, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var last shown
+	eventually(t, "sluicectl top", func() string {
+		readings, err := g.top(ctx, n.nat, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = readings[len(readings)-1]
+		if len(last.Gateways) != 1 || last.Gateways[0].Gateway != n.nat || last.Gateways[0].Refused == 0 || last.Gateways[0].Why != "ports" {
+			return fmt.Sprintf("it shows %+v", last.Gateways)
+		}
+		return ""
+	})
 	p, err := told.Await(ctx, func(lab.Packet) bool { return true })
 	if err != nil {
 		t.Errorf("with refuse: reject no host is told: %v", err)
@@ -182,10 +190,6 @@ func testExhaustedPorts(t *testing.T, g *gateway) {
 		t.Errorf("the host is told %s", p)
 	}
 	stop()
-	last := readings[len(readings)-1]
-	if len(last.Gateways) != 1 || last.Gateways[0].Gateway != n.nat || last.Gateways[0].Refused == 0 || last.Gateways[0].Why != "ports" {
-		t.Errorf("sluicectl top shows %+v", last.Gateways)
-	}
 	for _, a := range last.Addresses {
 		host, err := netip.ParseAddr(a.Address)
 		if err != nil || a.Refused > 0 && sharing[seen[host]] < 2 {

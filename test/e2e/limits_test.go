@@ -105,6 +105,9 @@ func refusedFor(a admin.Traffic, reason string) uint64 {
 // 10,000 open, whatever is asked of it; a larger one takes more at once, and
 // neither change drops a packet of a flow that is open.
 func TestSpecLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel() // with what has gateways of its own
 	onAndOff(t, testSpecLimits)
 }

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -125,13 +126,13 @@ func run(m *testing.M) (code int, err error) {
 
 // programs returns the directory of sluiced and sluicectl: the one that
 // E2E_PROGRAMS names, where they cannot be built, else dir, into which they are
-// built with the race detector.
+// built, with the race detector but in a short run.
 func programs(dir string) (string, error) {
 	if given := os.Getenv("E2E_PROGRAMS"); given != "" {
 		return given, nil
 	}
 	// Without what only debuggers read, they are linked faster.
-	build := exec.Command("go", "build", "-race", "-ldflags=-w", "-o", dir+"/", "sluice/cmd/sluiced", "sluice/cmd/sluicectl")
+	build := exec.Command("go", "build", "-race="+strconv.FormatBool(!testing.Short()), "-ldflags=-w", "-o", dir+"/", "sluice/cmd/sluiced", "sluice/cmd/sluicectl")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return "", fmt.Errorf("build sluiced and sluicectl: %w", err)

@@ -53,7 +53,8 @@ func programs(t *testing.T) Options {
 	t.Helper()
 	built.Do(func() {
 		if built.dir, built.err = os.MkdirTemp("", "slt-bin-"); built.err == nil {
-			built.options, built.err = Build(context.Background(), built.dir)
+			// Without what only debuggers read, they are linked faster.
+			built.options, built.err = Build(context.Background(), built.dir, "-ldflags=-w")
 		}
 	})
 	if built.err != nil {
