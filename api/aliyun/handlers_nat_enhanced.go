@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"sluice/controlplane/identity"
-	"sluice/controlplane/resource"
 )
 
 // GetNatGatewayAttribute implements Actions.
@@ -34,7 +33,7 @@ func (s *Service) GetNatGatewayAttribute(_ context.Context, c identity.Caller, r
 	}
 	out.PrivateInfo = &GetNatGatewayAttributePrivateInfo{} // read without asking whether it is there
 	if v := g.Within; v != nil {
-		out.PrivateInfo = &GetNatGatewayAttributePrivateInfo{VswitchId: v.ID, PrivateIpAddress: resource.GatewayAddress(v.CIDR).String(), IzNo: v.Zone}
+		out.PrivateInfo = &GetNatGatewayAttributePrivateInfo{VswitchId: v.ID, PrivateIpAddress: v.Gateway().String(), IzNo: v.Zone}
 	}
 	for _, a := range g.Addresses {
 		out.IpList = append(out.IpList, GetNatGatewayAttributeIpListItem{IpAddress: a.Address.String(), AllocationId: a.ID, UsingStatus: usingStatus(a.Use)})

@@ -150,7 +150,7 @@ func (s *Service) natGateway(g nat.GatewayStatus) DescribeNatGatewaysNatGateway 
 	out.NatGatewayPrivateInfo = &DescribeNatGatewaysNatGatewayNatGatewayPrivateInfo{} // clients read it without asking whether it is there
 	if v := g.Within; v != nil {
 		out.NatGatewayPrivateInfo = &DescribeNatGatewaysNatGatewayNatGatewayPrivateInfo{
-			VswitchId: v.ID, PrivateIpAddress: resource.GatewayAddress(v.CIDR).String(), IzNo: v.Zone,
+			VswitchId: v.ID, PrivateIpAddress: v.Gateway().String(), IzNo: v.Zone,
 			MaxSessionQuota: g.Holds.Connections, MaxSessionEstablishRate: g.Holds.NewPerSecond,
 		}
 	}

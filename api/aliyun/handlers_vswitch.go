@@ -88,7 +88,7 @@ func (s *Service) DescribeVSwitchAttributes(_ context.Context, c identity.Caller
 
 // ModifyVSwitchAttribute implements Actions.
 func (s *Service) ModifyVSwitchAttribute(ctx context.Context, c identity.Caller, r *ModifyVSwitchAttributeRequest) (*ModifyVSwitchAttributeResponse, error) {
-	if err := s.network.ModifyVSwitch(ctx, c, r.VSwitchId, resource.Naming{Name: r.VSwitchName, Description: r.Description}); err != nil {
+	if err := s.network.ModifyVSwitch(ctx, c, r.VSwitchId, network.VSwitchChange{Naming: resource.Naming{Name: r.VSwitchName, Description: r.Description}}); err != nil {
 		return nil, err
 	}
 	return &ModifyVSwitchAttributeResponse{}, nil

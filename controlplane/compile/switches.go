@@ -18,7 +18,7 @@ func (j *job) switches() error {
 		out = append(out, dataplane.Switch{
 			ID:         sw.ID,
 			Prefix:     sw.CIDR,
-			Gateway:    resource.GatewayAddress(sw.CIDR),
+			Gateway:    sw.Gateway(),
 			Attachment: attachment(j.settings, sw),
 		})
 	}
@@ -125,5 +125,6 @@ func (h *hosts) contains(a netip.Addr) bool {
 			return false
 		}
 	}
-	return !resource.ReservedAddress(h.switches[h.last].Prefix, a)
+	s := h.switches[h.last]
+	return !resource.PlanOf(s.Prefix, s.Gateway).Reserved(s.Prefix, a)
 }

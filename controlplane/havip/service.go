@@ -97,8 +97,8 @@ func place(v *state.View, h *resource.HaVip, x *resource.VSwitch) error {
 	if !x.CIDR.Contains(h.PrivateIP) {
 		return fault.New(fault.HaVipAddressOutside, "%s; take one of %s", h.PrivateIP, x.CIDR)
 	}
-	if resource.ReservedAddress(x.CIDR, h.PrivateIP) {
-		return fault.New(fault.HaVipAddressReserved, "%s; the first and the last three addresses of %s are the system's", h.PrivateIP, x.CIDR)
+	if x.Reserved(h.PrivateIP) {
+		return fault.New(fault.HaVipAddressReserved, "%s; of %s those from %s to %s are for others than the system", h.PrivateIP, x.CIDR, x.Plan.First(x.CIDR), x.Plan.Last(x.CIDR))
 	}
 	if other, taken := inventory.Holder(v, x.VPC, h.PrivateIP); taken {
 		return fault.New(fault.HaVipAddressInUse, "%s is that of %s", h.PrivateIP, other)

@@ -149,8 +149,8 @@ func place(tx *change.Tx, i *resource.Instance, x *resource.VSwitch) error {
 		i.PrivateIP = a
 		return nil
 	}
-	if !x.CIDR.Contains(i.PrivateIP) || resource.ReservedAddress(x.CIDR, i.PrivateIP) {
-		return fault.New(fault.AddressNotUsable, "%s; take one of %s but for its first and its last three", i.PrivateIP, x.CIDR)
+	if !x.CIDR.Contains(i.PrivateIP) || x.Reserved(i.PrivateIP) {
+		return fault.New(fault.AddressNotUsable, "%s; take one of %s, from %s to %s", i.PrivateIP, x.CIDR, x.Plan.First(x.CIDR), x.Plan.Last(x.CIDR))
 	}
 	if other, ok := Holder(v, x.VPC, i.PrivateIP); ok {
 		return fault.New(fault.AddressInUse, "%s is that of %s", i.PrivateIP, other)
@@ -161,8 +161,8 @@ func place(tx *change.Tx, i *resource.Instance, x *resource.VSwitch) error {
 // FreeAddress returns the lowest address of a VSwitch that neither an instance nor a HaVip
 // has; false if there is none.
 func FreeAddress(v *state.View, x *resource.VSwitch) (netip.Addr, bool) {
-	a := resource.FirstUsableAddress(x.CIDR)
-	for range resource.UsableAddresses(x.CIDR) {
+	a := x.Plan.First(x.CIDR)
+	for range x.Plan.Usable(x.CIDR) {
 		if _, taken := Holder(v, x.VPC, a); !taken {
 			return a, true
 		}

@@ -21,13 +21,9 @@ var private = []netip.Prefix{
 	netip.MustParsePrefix("192.168.0.0/16"),
 }
 
-// Mask lengths, both ends included. Those of a UserCidr are not documented: it
+// Mask lengths of a UserCidr, both ends included. They are not documented: it
 // may be as wide as a VPC, and as narrow as one host.
-const (
-	vpcMaskMin, vpcMaskMax         = 8, 24
-	vswitchMaskMin, vswitchMaskMax = 16, 29
-	userMaskMin, userMaskMax       = 8, 32
-)
+const userMaskMin, userMaskMax = 8, 32
 
 // canonical says whether p is an IPv4 network without host bits: 172.16.1.5/16
 // is refused, and not read as 172.16.0.0/16, so that what was asked for and
@@ -42,9 +38,9 @@ func within(inner, outer netip.Prefix) bool {
 }
 
 // checkVPCBlock refuses, for a reason, what may be no CIDR block of a VPC.
-func checkVPCBlock(p netip.Prefix, why fault.Reason) error {
-	if !canonical(p) || p.Bits() < vpcMaskMin || p.Bits() > vpcMaskMax {
-		return fault.New(why, "%s; write a network with a mask of %d to %d bits", p, vpcMaskMin, vpcMaskMax)
+func (s *Service) checkVPCBlock(p netip.Prefix, why fault.Reason) error {
+	if m := s.rules.VPCMask; !canonical(p) || p.Bits() < m.Min || p.Bits() > m.Max {
+		return fault.New(why, "%s; write a network with a mask of %d to %d bits", p, m.Min, m.Max)
 	}
 	if !Private(p) {
 		return fault.New(why, "%s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
@@ -76,14 +72,24 @@ func checkUserCIDRs(tx *change.Tx, vpc *resource.VPC) error {
 	return nil
 }
 
-func checkVSwitchBlock(p netip.Prefix, vpc *resource.VPC) error {
+func (s *Service) checkVSwitchBlock(p netip.Prefix, vpc *resource.VPC) error {
+	m := s.rules.VSwitchMask
 	switch {
 	case !canonical(p):
 		return fault.New(fault.CIDRMalformed, "%s; write a network without host bits", p)
-	case p.Bits() < vswitchMaskMin || p.Bits() > vswitchMaskMax:
-		return fault.New(fault.VSwitchCIDRMask, "%s; the mask is %d to %d bits", p, vswitchMaskMin, vswitchMaskMax)
+	case p.Bits() < m.Min || p.Bits() > m.Max:
+		return fault.New(fault.VSwitchCIDRMask, "%s; the mask is %d to %d bits", p, m.Min, m.Max)
 	case !slices.ContainsFunc(vpc.Blocks(), func(block netip.Prefix) bool { return within(p, block) }):
 		return fault.New(fault.VSwitchCIDROutside, "%s does not lie within one of the VPC's blocks %s", p, vpc.Blocks())
 	}
 	return nil
+}
+
+// Blocks is a condition on a CIDR block: one of them, each written whole or as its first
+// address alone. None allows any.
+type Blocks []string
+
+// Allows says whether a block meets the condition.
+func (b Blocks) Allows(p netip.Prefix) bool {
+	return len(b) == 0 || slices.Contains(b, p.String()) || slices.Contains(b, p.Addr().String())
 }

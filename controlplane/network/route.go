@@ -50,37 +50,8 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in Ne
 		if err != nil {
 			return made, err
 		}
-		if !canonical(in.Destination) {
-			return made, fault.New(fault.CIDRMalformed, "%s; write a network without host bits", in.Destination)
-		}
-		hops, err := nextHops(tx.View, vpc, in)
+		e, err := s.newEntry(tx, c, vpc, in)
 		if err != nil {
-			return made, err
-		}
-		if err := checkDestination(tx.View, vpc, in.Destination); err != nil {
-			return made, err
-		}
-		e := &resource.RouteEntry{
-			Meta: resource.Meta{ID: resource.RouteEntryID(in.Table, in.Destination), Account: c.Account, Region: vpc.Region, CreatedAt: s.writer.Now()},
-			VPC:  vpc.ID, Table: in.Table, Destination: in.Destination, NextHops: hops,
-			Name: in.Name, Description: in.Description,
-		}
-		if old, ok := tx.RouteEntries.Get(e.ID); ok {
-			if !old.System && sameHops(old.NextHops, hops) {
-				return made, fault.New(fault.RouteSame, "route table %s has that entry for %s", in.Table, in.Destination)
-			}
-			return made, fault.New(fault.RouteDuplicate, "route table %s has another entry for %s", in.Table, in.Destination)
-		}
-		if in.Table == vpc.RouteTable && isPublished(tx.View, vpc.ID, in.Destination) {
-			return made, fault.New(fault.RouteDuplicate, "a VPN gateway has published a route for %s", in.Destination)
-		}
-		if err := oneNATGateway(tx.View, e); err != nil {
-			return made, err
-		}
-		if err := tx.Room(e); err != nil {
-			return made, err
-		}
-		if err := s.haVipsReady(tx.View, hops); err != nil {
 			return made, err
 		}
 		if err := s.ready(tx.View, vpc); err != nil {
@@ -90,6 +61,44 @@ func (s *Service) CreateRouteEntry(ctx context.Context, c identity.Caller, in Ne
 		tx.Done("route entry created", "vpc", vpc.ID, "table", e.Table, "destination", e.Destination, "hops", len(e.NextHops))
 		return CreatedRouteEntry{resource.EntryID(e.Table, e.Destination, tx.Revision())}, nil
 	})
+}
+
+// newEntry returns a custom entry of a VPC's table, which is not put yet.
+//
+// Reasons, in this order: CIDRMalformed, those of the next hops, RouteDestination, RouteSame,
+// RouteDuplicate, RouteOtherNATGateway, QuotaRouteEntry, HaVipRouteQuota, HaVipStatus.
+func (s *Service) newEntry(tx *change.Tx, c identity.Caller, vpc *resource.VPC, in NewRouteEntry) (*resource.RouteEntry, error) {
+	if !canonical(in.Destination) {
+		return nil, fault.New(fault.CIDRMalformed, "%s; write a network without host bits", in.Destination)
+	}
+	hops, err := nextHops(tx.View, vpc, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDestination(tx.View, vpc, in.Destination); err != nil {
+		return nil, err
+	}
+	e := &resource.RouteEntry{
+		Meta: resource.Meta{ID: resource.RouteEntryID(in.Table, in.Destination), Account: c.Account, Region: vpc.Region, CreatedAt: s.writer.Now()},
+		VPC:  vpc.ID, Table: in.Table, Destination: in.Destination, NextHops: hops,
+		Name: in.Name, Description: in.Description,
+	}
+	if old, ok := tx.RouteEntries.Get(e.ID); ok {
+		if !old.System && sameHops(old.NextHops, hops) {
+			return nil, fault.New(fault.RouteSame, "route table %s has that entry for %s", in.Table, in.Destination)
+		}
+		return nil, fault.New(fault.RouteDuplicate, "route table %s has another entry for %s", in.Table, in.Destination)
+	}
+	if in.Table == vpc.RouteTable && isPublished(tx.View, vpc.ID, in.Destination) {
+		return nil, fault.New(fault.RouteDuplicate, "a VPN gateway has published a route for %s", in.Destination)
+	}
+	if err := oneNATGateway(tx.View, e); err != nil {
+		return nil, err
+	}
+	if err := tx.Room(e); err != nil {
+		return nil, err
+	}
+	return e, s.haVipsReady(tx.View, hops)
 }
 
 // OldRouteEntry names an entry to delete: by its id, or by table and destination, a plain

@@ -22,6 +22,7 @@ type RouteTableFilter struct {
 	Names    state.OneOf[string]
 	Custom   state.OneOf[bool]
 	VBR      state.OneOf[bool] // whether it is a border router's
+	None     bool              // a filter that none can match was given
 	state.Labelled
 }
 
@@ -36,6 +37,7 @@ type RouteTable struct {
 // RouteEntry is a route entry as a listing shows it.
 type RouteEntry struct {
 	ID          string
+	Number      int64 // see resource.EntryNumber
 	Table       string
 	Destination netip.Prefix
 	System      bool
@@ -55,6 +57,9 @@ func (s *Service) RouteTables(c identity.Caller, f RouteTableFilter, p state.Pag
 		if err := s.settings.CheckRegion(f.Region); err != nil {
 			return state.Listing[RouteTable]{}, err
 		}
+	}
+	if f.None {
+		return state.Listing[RouteTable]{}, nil
 	}
 	v := s.db.View()
 	item := func(t *resource.RouteTable) RouteTable { return s.routeTable(v, t) }
@@ -111,11 +116,11 @@ func (s *Service) entries(v *state.View, t *resource.RouteTable) []RouteEntry {
 	var list []RouteEntry
 	system := func(m *resource.Meta, destination netip.Prefix, hops ...resource.NextHop) {
 		list = append(list, RouteEntry{
-			ID: resource.EntryID(t.ID, destination, m.Created), Table: t.ID, Destination: destination, System: true, NextHops: hops, Phase: s.phase(m, t.VPC)})
+			ID: resource.EntryID(t.ID, destination, m.Created), Number: resource.EntryNumber(t.ID, destination, m.Created), Table: t.ID, Destination: destination, System: true, NextHops: hops, Phase: s.phase(m, t.VPC)})
 	}
 	for e := range v.RouteEntries.By(state.ByTable, t.ID).All() {
 		list = append(list, RouteEntry{
-			ID: resource.EntryID(t.ID, e.Destination, e.Created), Table: t.ID, Destination: e.Destination, System: e.System,
+			ID: resource.EntryID(t.ID, e.Destination, e.Created), Number: resource.EntryNumber(t.ID, e.Destination, e.Created), Table: t.ID, Destination: e.Destination, System: e.System,
 			Name: e.Name, Description: e.Description, NextHops: e.NextHops, Nowhere: s.nowhere(v, e), Phase: s.phase(&e.Meta, e.Network())})
 	}
 	if b, ok := v.BorderRouters.Get(t.BorderRouter); ok {

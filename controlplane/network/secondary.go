@@ -24,7 +24,7 @@ func (s *Service) AssociateCIDR(ctx context.Context, c identity.Caller, region, 
 		if err != nil {
 			return err
 		}
-		if err := checkVPCBlock(block, fault.SecondaryCIDRInvalid); err != nil {
+		if err := s.checkVPCBlock(block, fault.SecondaryCIDRInvalid); err != nil {
 			return err
 		}
 		for _, p := range old.Blocks() {

@@ -20,7 +20,16 @@ type NewVPC struct {
 	Name        string
 	Description string
 	UserCIDRs   []netip.Prefix // at most 3, none overlapping 100.64.0.0/10
+	DNS         DNS
+	Multicast   bool
 	Labels      resource.Labels
+	def         bool // the account's default one in the region
+}
+
+// DNS is what the hosts of a VPC are to know of names.
+type DNS struct {
+	Servers []netip.Addr // at most 4, the first one first
+	Domain  string
 }
 
 // CreatedVPC is what CreateVPC made.
@@ -44,31 +53,39 @@ func (s *Service) CreateVPC(ctx context.Context, c identity.Caller, in NewVPC) (
 		if len(region.Zones) == 0 {
 			return CreatedVPC{}, fault.New(fault.ResourceNotAvailable, "region %s has no zone", in.Region)
 		}
-		if err := checkVPCBlock(in.CIDR, fault.VPCCIDRInvalid); err != nil {
+		if err := s.checkVPCBlock(in.CIDR, fault.VPCCIDRInvalid); err != nil {
 			return CreatedVPC{}, err
 		}
-		made := CreatedVPC{VPC: tx.NewID("vpc"), VRouter: tx.NewID("vrt"), RouteTable: tx.NewID("vtb")}
-		meta := resource.Meta{Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()}
-		with := func(id string) resource.Meta { m := meta; m.ID = id; return m }
-		vpc := &resource.VPC{
-			Meta: with(made.VPC), Owner: s.settings.Machine, CIDR: in.CIDR, Name: in.Name, Description: in.Description,
-			UserCIDRs: slices.Clone(in.UserCIDRs), VRouter: made.VRouter, RouteTable: made.RouteTable,
-		}
-		if err := checkUserCIDRs(tx, vpc); err != nil {
-			return CreatedVPC{}, err
-		}
-		if err := tx.Room(vpc); err != nil {
-			return CreatedVPC{}, err
-		}
-		if err := tx.Label(vpc, in.Labels); err != nil {
-			return CreatedVPC{}, err
-		}
-		tx.Put(vpc)
-		tx.Put(&resource.VRouter{Meta: with(made.VRouter), VPC: made.VPC, RouteTable: made.RouteTable})
-		tx.Put(&resource.RouteTable{Meta: with(made.RouteTable), VPC: made.VPC, VRouter: made.VRouter})
-		tx.Done("VPC created", "vpc", made.VPC, "cidr", in.CIDR)
-		return made, nil
+		_, made, err := s.makeVPC(tx, c, in)
+		return made, err
 	})
+}
+
+// makeVPC puts a VPC with its router and its route table. Reasons: UserCIDR…, QuotaVPC,
+// TagDuplicate, QuotaTag.
+func (s *Service) makeVPC(tx *change.Tx, c identity.Caller, in NewVPC) (*resource.VPC, CreatedVPC, error) {
+	made := CreatedVPC{VPC: tx.NewID("vpc"), VRouter: tx.NewID("vrt"), RouteTable: tx.NewID("vtb")}
+	meta := resource.Meta{Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()}
+	with := func(id string) resource.Meta { m := meta; m.ID = id; return m }
+	vpc := &resource.VPC{
+		Meta: with(made.VPC), Owner: s.settings.Machine, CIDR: in.CIDR, Name: in.Name, Description: in.Description,
+		UserCIDRs: slices.Clone(in.UserCIDRs), VRouter: made.VRouter, RouteTable: made.RouteTable,
+		DNSServers: slices.Clone(in.DNS.Servers), DomainName: in.DNS.Domain, Multicast: in.Multicast, Default: in.def,
+	}
+	if err := checkUserCIDRs(tx, vpc); err != nil {
+		return nil, CreatedVPC{}, err
+	}
+	if err := tx.Room(vpc); err != nil {
+		return nil, CreatedVPC{}, err
+	}
+	if err := tx.Label(vpc, in.Labels); err != nil {
+		return nil, CreatedVPC{}, err
+	}
+	tx.Put(vpc)
+	tx.Put(&resource.VRouter{Meta: with(made.VRouter), VPC: made.VPC, RouteTable: made.RouteTable})
+	tx.Put(&resource.RouteTable{Meta: with(made.RouteTable), VPC: made.VPC, VRouter: made.VRouter})
+	tx.Done("VPC created", "vpc", made.VPC, "cidr", in.CIDR)
+	return vpc, made, nil
 }
 
 // DeleteVPC deletes a VPC that nothing is left in, with its router and route
@@ -106,6 +123,9 @@ type VPCChange struct {
 	Name        *string
 	Description *string
 	UserCIDRs   *[]netip.Prefix // replaces all; empty clears them
+	DNSServers  *[]netip.Addr   // likewise
+	DomainName  *string
+	Multicast   *bool
 }
 
 // ModifyVPC changes a VPC's name, description or user-side networks
@@ -120,6 +140,15 @@ func (s *Service) ModifyVPC(ctx context.Context, c identity.Caller, id string, i
 		}
 		vpc := old.Clone().(*resource.VPC)
 		resource.Naming{Name: in.Name, Description: in.Description}.Apply(&vpc.Name, &vpc.Description, "")
+		if in.DNSServers != nil {
+			vpc.DNSServers = slices.Clone(*in.DNSServers)
+		}
+		if in.DomainName != nil {
+			vpc.DomainName = *in.DomainName
+		}
+		if in.Multicast != nil {
+			vpc.Multicast = *in.Multicast
+		}
 		if in.UserCIDRs == nil || slices.Equal(*in.UserCIDRs, old.UserCIDRs) {
 			tx.PutAttributes(vpc)
 		} else {
@@ -152,8 +181,9 @@ type VPCFilter struct {
 	Region  string
 	IDs     state.OneOf[string]
 	Names   state.OneOf[string]
-	Default *bool // no VPC is a default one
-	None    bool  // a filter that none can match was given
+	Default *bool
+	Blocks  Blocks // of its first one
+	None    bool   // a filter that none can match was given
 	state.Labelled
 }
 
@@ -165,12 +195,14 @@ func (s *Service) VPCs(c identity.Caller, f VPCFilter, p state.Page) (state.List
 	}
 	v := s.db.View()
 	item := func(vpc *resource.VPC) VPC { return s.showVPC(v, vpc) }
-	if f.None || f.Default != nil && *f.Default {
+	if f.None {
 		return state.Listing[VPC]{}, nil
 	}
 	var keep func(*resource.VPC) bool
-	if len(f.Names) > 0 {
-		keep = func(vpc *resource.VPC) bool { return f.Names.Allows(vpc.Name) }
+	if len(f.Names)+len(f.Blocks) > 0 || f.Default != nil {
+		keep = func(vpc *resource.VPC) bool {
+			return f.Names.Allows(vpc.Name) && f.Blocks.Allows(vpc.CIDR) && (f.Default == nil || *f.Default == vpc.Default)
+		}
 	}
 	return state.SelectOwn(v.VPCs, c.Account, f.Region, p, state.Filed(v, f.Labelled, keep), item, state.Under{Index: state.ByID, Keys: f.IDs}), nil
 }

@@ -42,12 +42,12 @@ func (s *Service) CreateVSwitch(ctx context.Context, c identity.Caller, in NewVS
 		if region != vpc.Region {
 			return "", fault.New(fault.ResourceNotAvailable, "zone %s is in region %s, VPC %s in %s", in.Zone, region, vpc.ID, vpc.Region)
 		}
-		if err := checkVSwitchBlock(in.CIDR, vpc); err != nil {
+		if err := s.checkVSwitchBlock(in.CIDR, vpc); err != nil {
 			return "", err
 		}
 		x := &resource.VSwitch{
 			Meta: resource.Meta{ID: tx.NewID("vsw"), Account: c.Account, Region: vpc.Region, CreatedAt: s.writer.Now()},
-			VPC:  vpc.ID, Zone: in.Zone, CIDR: in.CIDR, Name: in.Name, Description: in.Description,
+			VPC:  vpc.ID, Zone: in.Zone, CIDR: in.CIDR, Name: in.Name, Description: in.Description, Plan: s.rules.Plan,
 		}
 		if err := tx.Room(x); err != nil {
 			return "", err
@@ -117,12 +117,18 @@ func (s *Service) DeleteVSwitch(ctx context.Context, c identity.Caller, id strin
 	})
 }
 
+// VSwitchChange is what ModifyVSwitch changes; nil leaves a thing as it is.
+type VSwitchChange struct {
+	resource.Naming
+	Broadcast *bool
+}
+
 // ModifyVSwitch changes a VSwitch's name or description
 // (ModifyVSwitchAttribute). Reason: VSwitchNotFound.
 //
 // The name may choose the VSwitch's attachment in the configuration, so that
 // the dataplane has to look, although the VSwitch is not in transition.
-func (s *Service) ModifyVSwitch(ctx context.Context, c identity.Caller, id string, in resource.Naming) error {
+func (s *Service) ModifyVSwitch(ctx context.Context, c identity.Caller, id string, in VSwitchChange) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, err := lookup.Own(c, tx.VSwitches, id)
 		if err != nil {
@@ -130,6 +136,9 @@ func (s *Service) ModifyVSwitch(ctx context.Context, c identity.Caller, id strin
 		}
 		x := old.Clone().(*resource.VSwitch)
 		in.Apply(&x.Name, &x.Description, "")
+		if in.Broadcast != nil {
+			x.Broadcast = *in.Broadcast
+		}
 		tx.PutAttributes(x)
 		if x.Name != old.Name {
 			tx.Dirty(x.VPC)
@@ -156,8 +165,9 @@ type VSwitchFilter struct {
 	Zones   state.OneOf[string]
 	Names   state.OneOf[string]
 	Tables  state.OneOf[string] // ids of the route tables that they go by
-	Default *bool               // no VSwitch is a default one
-	None    bool                // a filter that none can match was given
+	Default *bool
+	Blocks  Blocks
+	None    bool // a filter that none can match was given
 	state.Labelled
 }
 
@@ -173,14 +183,15 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 			return state.Listing[VSwitch]{}, err
 		}
 	}
-	if f.None || f.Default != nil && *f.Default {
+	if f.None {
 		return state.Listing[VSwitch]{}, nil
 	}
 	item := func(x *resource.VSwitch) VSwitch { return s.showVSwitch(v, x) }
 	var keep func(x *resource.VSwitch) bool
-	if len(f.VPCs)+len(f.Zones)+len(f.Names)+len(f.Tables) > 0 {
+	if len(f.VPCs)+len(f.Zones)+len(f.Names)+len(f.Tables)+len(f.Blocks) > 0 || f.Default != nil {
 		keep = func(x *resource.VSwitch) bool {
-			return f.VPCs.Allows(x.VPC) && f.Zones.Allows(x.Zone) && f.Names.Allows(x.Name) &&
+			return f.VPCs.Allows(x.VPC) && f.Zones.Allows(x.Zone) && f.Names.Allows(x.Name) && f.Blocks.Allows(x.CIDR) &&
+				(f.Default == nil || *f.Default == x.Default) &&
 				(len(f.Tables) == 0 || f.Tables.Allows(tableOf(v, x).ID))
 		}
 	}
@@ -191,6 +202,6 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 func (s *Service) showVSwitch(v *state.View, x *resource.VSwitch) VSwitch {
 	return VSwitch{
 		VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Table: tableOf(v, x),
-		Free: resource.UsableAddresses(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len() - v.HaVips.By(state.ByVSwitch, x.ID).Len(),
+		Free: x.Plan.Usable(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len() - v.HaVips.By(state.ByVSwitch, x.ID).Len(),
 	}
 }

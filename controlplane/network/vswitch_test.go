@@ -177,7 +177,7 @@ func TestModifyVSwitch(t *testing.T) {
 	vpc := p.VPC(alice, "10.0.0.0/8").VPC
 	sw := p.VSwitch(alice, vpc, "10.1.0.0/16")
 	p.Stalled(func() {
-		if err := p.Network.ModifyVSwitch(ctx, alice, sw, resource.Naming{Name: ptr("Desks"), Description: ptr("Here")}); err != nil {
+		if err := p.Network.ModifyVSwitch(ctx, alice, sw, network.VSwitchChange{Naming: resource.Naming{Name: ptr("Desks"), Description: ptr("Here")}}); err != nil {
 			t.Fatal(err)
 		}
 		x, _ := p.DB.View().VSwitches.Get(sw)
@@ -191,8 +191,8 @@ func TestModifyVSwitch(t *testing.T) {
 			t.Error("the dataplane is not told of a new name, which may choose the attachment")
 		}
 	})
-	planetest.Refused(t, p.Network.ModifyVSwitch(ctx, bob, sw, resource.Naming{}), fault.VSwitchNotFound)
-	planetest.Refused(t, p.Network.ModifyVSwitch(ctx, alice, "vsw-none", resource.Naming{}), fault.VSwitchNotFound)
+	planetest.Refused(t, p.Network.ModifyVSwitch(ctx, bob, sw, network.VSwitchChange{}), fault.VSwitchNotFound)
+	planetest.Refused(t, p.Network.ModifyVSwitch(ctx, alice, "vsw-none", network.VSwitchChange{}), fault.VSwitchNotFound)
 }
 
 func TestVSwitches(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -35,6 +36,10 @@ type VPC struct {
 	UserCIDRs   []netip.Prefix `json:"userCidrs,omitempty"`
 	VRouter     string         `json:"vrouter"`
 	RouteTable  string         `json:"routeTable"`
+	Default     bool           `json:"default,omitempty"`    // the account's default one in its region
+	DNSServers  []netip.Addr   `json:"dnsServers,omitempty"` // that its hosts are to ask, the first one first
+	DomainName  string         `json:"domainName,omitempty"` // of its hosts
+	Multicast   bool           `json:"multicast,omitempty"`  // was asked for; shown, and nothing else
 }
 
 // Kind implements Resource.
@@ -51,6 +56,7 @@ func (v *VPC) Clone() Resource {
 	c := *v
 	c.Secondary = slices.Clone(v.Secondary)
 	c.UserCIDRs = slices.Clone(v.UserCIDRs)
+	c.DNSServers = slices.Clone(v.DNSServers)
 	return &c
 }
 
@@ -183,8 +189,19 @@ func RouteEntryID(table string, destination netip.Prefix) string {
 // that was made at a store revision: rte- and 16 letters and digits. It follows from these,
 // so that entries have one that are not stored.
 func EntryID(table string, destination netip.Prefix, created int64) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", RouteEntryID(table, destination), created))
+	sum := entrySum(table, destination, created)
 	return "rte-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10]))
+}
+
+// EntryNumber returns a number under which clients know such an entry, where ids are
+// numbers: from 0 to 2^48 - 1, which every reader of JSON can hold.
+func EntryNumber(table string, destination netip.Prefix, created int64) int64 {
+	sum := entrySum(table, destination, created)
+	return int64(binary.BigEndian.Uint64(sum[24:]) >> 16)
+}
+
+func entrySum(table string, destination netip.Prefix, created int64) [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%s/%d", RouteEntryID(table, destination), created))
 }
 
 // LeadsTo says whether one of the next hops is of a type.
@@ -214,7 +231,16 @@ type VSwitch struct {
 	Name        string       `json:"name,omitempty"`
 	Description string       `json:"description,omitempty"`
 	RouteTable  string       `json:"routeTable,omitempty"` // that it is bound to; empty: the VPC's own
+	Plan        AddressPlan  `json:"addressPlan,omitempty"`
+	Default     bool         `json:"default,omitempty"`   // the one of a default VPC
+	Broadcast   bool         `json:"broadcast,omitempty"` // was asked for; shown, and nothing else
 }
+
+// Gateway returns the address of the gateway.
+func (s *VSwitch) Gateway() netip.Addr { return s.Plan.Gateway(s.CIDR) }
+
+// Reserved says whether an address of the VSwitch is not for instances.
+func (s *VSwitch) Reserved(a netip.Addr) bool { return s.Plan.Reserved(s.CIDR, a) }
 
 // Kind implements Resource.
 func (*VSwitch) Kind() Kind { return KindVSwitch }

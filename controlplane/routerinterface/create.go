@@ -181,7 +181,7 @@ func user(v *state.View, r *resource.RouterInterface, a netip.Addr) (what string
 		return "it is " + id + "'s", true
 	}
 	for x := range v.VSwitches.By(state.ByVPC, r.VPC).All() {
-		if x.CIDR.Contains(a) && resource.ReservedAddress(x.CIDR, a) {
+		if x.Reserved(a) {
 			return "VSwitch " + x.ID + " has no such address for others", true
 		}
 	}

@@ -77,7 +77,7 @@ func (s *Service) gatewayStatus(v *state.View, g *resource.VPNGateway) GatewaySt
 		st.BGP = st.BGP || x.BGP.Enabled
 	}
 	if x, ok := v.VSwitches.Get(g.VSwitch); ok {
-		st.Private = resource.GatewayAddress(x.CIDR)
+		st.Private = x.Gateway()
 	}
 	return st
 }

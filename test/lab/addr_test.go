@@ -37,7 +37,7 @@ func TestPickPrivate(t *testing.T) {
 		if c.ip != "" {
 			ip = netip.MustParseAddr(c.ip)
 		}
-		got, err := pickPrivate(netip.MustParsePrefix(c.block), ip, c.used)
+		got, err := pickPrivate(netip.MustParsePrefix(c.block), resource.GatewayThirdLast, ip, c.used)
 		if (err != nil) != (c.want == "") || err == nil && got != netip.MustParseAddr(c.want) {
 			t.Errorf("%s of %s, used %v: %v, %v; want %q", c.ip, c.block, c.used, got, err, c.want)
 		}
@@ -46,7 +46,7 @@ func TestPickPrivate(t *testing.T) {
 
 func TestGateway(t *testing.T) {
 	for block, want := range map[string]string{"10.0.1.0/24": "10.0.1.253", "192.168.0.0/16": "192.168.255.253", "10.0.0.16/29": "10.0.0.21"} {
-		if got := resource.GatewayAddress(netip.MustParsePrefix(block)); got != netip.MustParseAddr(want) {
+		if got := resource.GatewayThirdLast.Gateway(netip.MustParsePrefix(block)); got != netip.MustParseAddr(want) {
 			t.Errorf("gateway of %s is %s, want %s", block, got, want)
 		}
 	}

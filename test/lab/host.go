@@ -56,11 +56,15 @@ func (l *Lab) hostAdd(ctx context.Context, o HostOptions) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	network := dataplane.Namespace(vpc)
+	gateway, err := gatewayIn(network, o.VSwitch, block)
+	if err != nil {
+		return nil, err
+	}
 	h := &Host{
 		Name: o.Name, Namespace: l.namespace(o.Name),
-		VPC: vpc, VSwitch: o.VSwitch, Gateway: resource.GatewayAddress(block),
+		VPC: vpc, VSwitch: o.VSwitch, Gateway: gateway,
 	}
-	network := dataplane.Namespace(vpc)
 	return h, l.change(func(s *state) error {
 		used, err := l.usedAddresses(ctx, o.VSwitch)
 		if err != nil {
@@ -71,7 +75,7 @@ func (l *Lab) hostAdd(ctx context.Context, o HostOptions) (*Host, error) {
 				used[other.IP()] = true
 			}
 		}
-		ip, err := pickPrivate(block, o.IP, used)
+		ip, err := pickPrivate(block, resource.PlanOf(block, gateway), o.IP, used)
 		if err != nil {
 			return err
 		}
