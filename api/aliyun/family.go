@@ -25,7 +25,7 @@ func (*Family) Name() string { return spec.Aliyun }
 
 // Recognises implements edge.Family. Nothing before the body sets the family's
 // requests apart: its parameters may all be in there.
-func (*Family) Recognises(*http.Request) bool { return true }
+func (*Family) Recognises(*edge.Request) bool { return true }
 
 // Begin implements edge.Family.
 func (f *Family) Begin(r *edge.Request) edge.Call {

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -53,9 +52,9 @@ func seconds(text string) time.Time {
 // textFamily: GET /?action=&thing=&key=&time=&nonce=&signature=
 type textFamily struct{ *actions }
 
-func (textFamily) Name() string                  { return "text" }
-func (textFamily) Recognises(*http.Request) bool { return true }
-func (f textFamily) Begin(r *Request) Call       { return &textCall{family: f, r: r} }
+func (textFamily) Name() string             { return "text" }
+func (textFamily) Recognises(*Request) bool { return true }
+func (f textFamily) Begin(r *Request) Call  { return &textCall{family: f, r: r} }
 func (textFamily) Refuse(r Reason) *Error {
 	return &Error{400 + int(r), fmt.Sprintf("Text%d", r), "no"}
 }
@@ -126,10 +125,10 @@ func (c *textCall) Encode(b *bytes.Buffer, id string, refusal *Error) (string, e
 // jsonFamily: POST / with X-Action, and Authorization: key time nonce signature
 type jsonFamily struct{ *actions }
 
-func (jsonFamily) Name() string                    { return "json" }
-func (jsonFamily) Recognises(r *http.Request) bool { return r.Header.Get("X-Action") != "" }
-func (f jsonFamily) Begin(r *Request) Call         { return &jsonCall{family: f, r: r} }
-func (jsonFamily) Refuse(r Reason) *Error          { return &Error{200, fmt.Sprintf("JSON.%d", r), "no"} }
+func (jsonFamily) Name() string               { return "json" }
+func (jsonFamily) Recognises(r *Request) bool { return r.Header.Get("X-Action") != "" }
+func (f jsonFamily) Begin(r *Request) Call    { return &jsonCall{family: f, r: r} }
+func (jsonFamily) Refuse(r Reason) *Error     { return &Error{200, fmt.Sprintf("JSON.%d", r), "no"} }
 
 type jsonCall struct {
 	family jsonFamily

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"sluice/api/audit"
@@ -16,9 +15,9 @@ import (
 type Family interface {
 	// Name names the family in logs and metrics.
 	Name() string
-	// Recognises says whether a request is written in the family's format, as far
-	// as its path, method and headers tell.
-	Recognises(r *http.Request) bool
+	// Recognises says whether a request is written in the family's format. It may read the
+	// body, where path, method and headers do not tell.
+	Recognises(r *Request) bool
 	// Begin returns the call of a request, of which nothing has been looked at.
 	Begin(r *Request) Call
 	// Refuse puts a refusal of this package into the family's words. The caller

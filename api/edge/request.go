@@ -15,7 +15,7 @@ const (
 	smallBody = 64 << 10 // a body up to this does not count for maxBodies
 )
 
-// Request is a request as it came. A family reads the body by ReadBody alone.
+// Request is a request as it came. Families read the body by ReadBody alone.
 type Request struct {
 	*http.Request
 	Received time.Time // by the server's clock
@@ -23,17 +23,33 @@ type Request struct {
 	w      http.ResponseWriter
 	bodies *bodyRoom
 	refuse func(Reason) *Error
+
+	read    bool // body and refused are what ReadBody returns
+	body    []byte
+	refused *Reason
 }
 
-// ReadBody reads the body, at most once; nil if there is none. It refuses for
+// ReadBody reads the body, when it is called first; nil if there is none. It refuses for
 // BodyTooLarge, BodyUnreadable, or Busy. Room for a body is taken as it comes: one that
 // is announced and not sent takes none.
 func (r *Request) ReadBody() ([]byte, *Error) {
+	if !r.read {
+		r.read = true
+		r.body, r.refused = r.readBody()
+	}
+	if r.refused != nil {
+		return nil, r.refuse(*r.refused)
+	}
+	return r.body, nil
+}
+
+func (r *Request) readBody() ([]byte, *Reason) {
+	why := func(reason Reason) ([]byte, *Reason) { return nil, &reason }
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
 	if r.ContentLength > MaxBody {
-		return nil, r.refuse(BodyTooLarge)
+		return why(BodyTooLarge)
 	}
 	source, taken := sourceOf(r.RemoteAddr), int64(0)
 	defer func() {
@@ -50,10 +66,10 @@ func (r *Request) ReadBody() ([]byte, *Error) {
 			return body, nil
 		}
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, r.refuse(BodyTooLarge)
+			return why(BodyTooLarge)
 		}
 		if err != nil {
-			return nil, r.refuse(BodyUnreadable)
+			return why(BodyUnreadable)
 		}
 		if len(body) < cap(body) {
 			continue
@@ -61,7 +77,7 @@ func (r *Request) ReadBody() ([]byte, *Error) {
 		size := int64(min(2*cap(body)+512, MaxBody+1))
 		if more := size - taken; size > smallBody && more > 0 {
 			if !r.bodies.take(source, more) {
-				return nil, r.refuse(Busy)
+				return why(Busy)
 			}
 			taken = size
 		}

@@ -93,8 +93,9 @@ type exchange struct {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f := s.family(r)
-	in := &Request{Request: r, Received: s.Now(), w: w, bodies: s.bodies, refuse: f.Refuse}
+	in := &Request{Request: r, Received: s.Now(), w: w, bodies: s.bodies, refuse: s.Families[len(s.Families)-1].Refuse}
+	f := s.family(in)
+	in.refuse = f.Refuse
 	x := &exchange{Call: f.Begin(in), family: f, id: s.NewRequestID(), request: in, guest: guestOf(r.Context())}
 	defer x.guest.release()
 	refusal := s.serve(x)
@@ -141,7 +142,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // family returns the family that answers a request.
-func (s *Server) family(r *http.Request) Family {
+func (s *Server) family(r *Request) Family {
 	last := len(s.Families) - 1
 	for _, f := range s.Families[:last] {
 		if f.Recognises(r) {
