@@ -152,7 +152,7 @@ func startStopped(t *testing.T, f *fake, allow func(uint32) bool) (*Client, stri
 	log := slog.New(slog.DiscardHandler)
 	services := Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, VPN: f, Process: f, Backups: f}
 	if f.plane != nil {
-		services.Identity, services.RAM, services.HaVips, services.Lines = f.plane.Keys, f.plane.RAM, f.plane.HaVip, f.plane.Lines
+		services.Identity, services.RAM, services.HaVips = f.plane.Keys, f.plane.RAM, f.plane.HaVip
 	}
 	if f.audit != nil {
 		services.Audit = f.audit

@@ -21,6 +21,7 @@ import (
 	"sluice/api/certificate"
 	"sluice/api/edge"
 	"sluice/api/metrics"
+	"sluice/api/tencent3"
 	"sluice/config"
 	"sluice/controlplane/acceleration"
 	"sluice/controlplane/applied"
@@ -253,8 +254,9 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	lines := leasedline.New(db, &c.Settings, dp, time.Now, log)
 	rights := ram.New(db, &c.Settings, keys, time.Now, rand.Reader, log)
 	haVips := havip.New(db, &c.Settings, dp, time.Now, log)
+	networks := network.New(db, &c.Settings, time.Now, log)
 	actions := aliyun.NewService(
-		network.New(db, &c.Settings, time.Now, log),
+		networks,
 		eip.New(db, &c.Settings, time.Now, rand.Reader, log),
 		bandwidth.New(db, &c.Settings, time.Now, log),
 		nat.New(db, &c.Settings, time.Now, rand.Reader, log),
@@ -270,7 +272,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	calls := metrics.NewCalls()
 	api := edge.Config{
 		// All families are served by one server, so that a key's calls and nonces count once.
-		Families: []edge.Family{aliyun.NewFamily(actions, rights)},
+		Families: []edge.Family{tencent3.NewFamily(tencent3.NewService(networks), rights), aliyun.NewFamily(actions, rights)},
 		Keys:     keys,
 		Meter:    calls,
 		PerKey:   edge.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},

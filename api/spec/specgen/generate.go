@@ -14,6 +14,7 @@ import (
 
 	"sluice/api/spec"
 	"sluice/api/spec/specgen/aliyun"
+	"sluice/api/spec/specgen/tencent3"
 )
 
 // prefix begins the name of every generated file of an emitter.
@@ -33,7 +34,7 @@ type Emitter interface {
 }
 
 // emitters has one for each family that is spoken.
-var emitters = []Emitter{aliyun.Emitter{}}
+var emitters = []Emitter{aliyun.Emitter{}, tencent3.Emitter{}}
 
 // Generate returns all generated files: path from the source root to content.
 func Generate(c *spec.Catalog, emitters []Emitter) (map[string][]byte, error) {

@@ -1,0 +1,81 @@
+package tencent3
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"sluice/controlplane/fault"
+)
+
+// faultCode returns the code by which an action answers a reason: its own, or that of all.
+// A code that stands behind another is for actions that do not document the first.
+func faultCode(action string, r fault.Reason) (string, bool) {
+	if code, ok := actionFaults[action][r]; ok {
+		return code, true
+	}
+	code, ok := faults[r]
+	return code, ok
+}
+
+// faults are the answers to the control plane's reasons.
+var faults = map[fault.Reason]string{
+	fault.RegionNotFound:         "UnsupportedRegion",
+	fault.ResourceNotAvailable:   "ResourceUnavailable",
+	fault.ZoneNotFound:           "InvalidParameterValue",
+	fault.VPCNotFound:            "ResourceNotFound",
+	fault.VSwitchNotFound:        "ResourceNotFound",
+	fault.RouteTableNotFound:     "ResourceNotFound",
+	fault.RouteEntryNotFound:     "ResourceNotFound",
+	fault.InstanceNotFound:       "ResourceNotFound",
+	fault.NextHopNotFound:        "ResourceNotFound",
+	fault.NextHopListed:          "ResourceNotFound",
+	fault.NATGatewayNotFound:     "ResourceNotFound",
+	fault.VPCCIDRInvalid:         "InvalidParameterValue",
+	fault.CIDRMalformed:          "InvalidParameterValue",
+	fault.VSwitchCIDRMask:        "InvalidParameterValue.SubnetRange",
+	fault.VSwitchCIDROutside:     "InvalidParameterValue.SubnetRange",
+	fault.VSwitchCIDROverlap:     "InvalidParameterValue.SubnetConflict",
+	fault.VSwitchCIDRRoute:       "InvalidParameterValue.SubnetConflict",
+	fault.RouteDestination:       "InvalidParameterValue.VpcCidrConflict",
+	fault.RouteDuplicate:         "InvalidParameterValue.Duplicate",
+	fault.RouteSame:              "InvalidParameterValue.Duplicate",
+	fault.RouteSystem:            "UnsupportedOperation",
+	fault.RouteOtherNATGateway:   "UnsupportedOperation",
+	fault.NextHopOpposite:        "UnsupportedOperation",
+	fault.NextHopRouterInterface: "UnsupportedOperation",
+	fault.InstanceStatus:         "UnsupportedOperation",
+	fault.QuotaVPC:               "LimitExceeded",
+	fault.QuotaVSwitch:           "LimitExceeded",
+	fault.QuotaRouteTable:        "LimitExceeded",
+	fault.QuotaRouteEntry:        "LimitExceeded",
+	fault.VPCHasRouteEntries:     "ResourceInUse",
+	fault.VPCHasInstances:        "ResourceInUse",
+	fault.VPCHasNATGateway:       "ResourceInUse",
+	fault.VPCHasVPNGateway:       "ResourceInUse",
+	fault.VPCHasVSwitches:        "ResourceInUse",
+	fault.VPCHasRouteTables:      "ResourceInUse",
+	fault.VSwitchHasDependents:   "ResourceInUse",
+	fault.VSwitchHasHaVips:       "ResourceInUse",
+	fault.RouteTableSystem:       "UnsupportedOperation",
+	fault.RouteTableHasVSwitches: "ResourceInUse",
+	fault.RouteTableHasEntries:   "ResourceInUse",
+	fault.VPCInTransition:        "ResourceUnavailable",
+	fault.VSwitchInTransition:    "ResourceUnavailable",
+	fault.RouteInTransition:      "ResourceUnavailable",
+}
+
+// actionFaults are the answers of actions that have others.
+var actionFaults = map[string]map[fault.Reason]string{}
+
+// sentence is what a refusal tells: what was wrong, in a sentence.
+func sentence(f *fault.Error) string {
+	text := f.Detail
+	if text == "" {
+		text = string(f.Reason)
+	} else {
+		text = string(f.Reason) + ": " + text
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(text[size:], ".") + "."
+}
