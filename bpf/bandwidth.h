@@ -108,11 +108,14 @@ static __always_inline bool waits(struct bandwidth_state *st)
 /* reckon adds bytes to the reckoned queue, in one step: what finds no time for that
  * in a few tries is little.
  */
-static __always_inline void reckon(const struct bandwidth *b, struct bandwidth_state *st, __u64 bytes)
+__noinline int reckon(const struct bandwidth *b, struct bandwidth_state *st, __u64 bytes)
 {
-	__u64 now = bpf_ktime_get_ns(), cost = bytes * b->cost >> 16, due, next;
+	__u64 now = bpf_ktime_get_ns(), cost, due, next;
 	int i;
 
+	if (!b || !st)
+		return 0;
+	cost = bytes * b->cost >> 16;
 	for (i = 0; i < 8; i++) {
 		due = *(volatile __u64 *)&st->due;
 		next = ((__s64)(due - now) > 0 ? due : now) + cost;
@@ -123,6 +126,7 @@ static __always_inline void reckon(const struct bandwidth *b, struct bandwidth_s
 	}
 	if (next - now > b->credit && !*(volatile __u64 *)&st->waiting)
 		st->waiting = 1;
+	return 0;
 }
 
 /* let_pass counts what passes at once. A CPU reckons it when it is worth it. */
@@ -143,7 +147,7 @@ static __always_inline void let_pass(struct bandwidth_count *c, const struct ban
 /* within_limits says whether packets of a bandwidth may pass at once, and counts them then.
  * Else they are reckoned if they are led to the queue now.
  */
-static __noinline bool within_limits(__u32 number, __u32 direction, __u32 bytes, __u32 packets, bool led)
+__noinline int within_limits(__u32 number, __u32 direction, __u32 bytes, __u32 packets, __u32 led)
 {
 	__u32 at = 2 * number + direction, at_whole = 0;
 	struct bandwidth *b = bpf_map_lookup_elem(&bandwidths, &at), *whole = NULL;

@@ -171,7 +171,7 @@ static __always_inline __u32 add_session(struct __sk_buff *skb, const struct pac
 	if (why)
 		return why;
 	s->until = ticks();
-	place_skb(s, p, skb);
+	note_place_skb(s, p, skb);
 	err = insert_session(g, &key, s, limited);
 	if (!err || !limited)
 		return 0;

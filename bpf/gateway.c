@@ -162,7 +162,7 @@ int switch_ingress(struct __sk_buff *skb)
 					return verdict;
 				count_stat(why);
 			}
-			place_skb(s, &p, skb);
+			note_place_skb(s, &p, skb);
 			if (is_new_start(s, &p))
 				begin_anew(skb, &p);
 			index = session_index(s, &p, set);
@@ -270,7 +270,7 @@ int uplink_ingress(struct __sk_buff *skb)
 		if (verdict != NEXT)
 			return verdict;
 		count_stat(why);
-		place_skb(s, &p, skb);
+		note_place_skb(s, &p, skb);
 		if (is_new_start(s, &p))
 			begin_anew(skb, &p);
 	}

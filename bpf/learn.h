@@ -262,7 +262,7 @@ __noinline __u32 learn(struct __sk_buff *skb, struct packet *p)
 	}
 	original->scale = c.scale[IP_CT_DIR_ORIGINAL];
 	reply->scale = c.scale[IP_CT_DIR_REPLY];
-	place_skb(mine, p, skb);
+	note_place_skb(mine, p, skb);
 	if (!open) {
 		__sync_fetch_and_or(&reply->state, STATE_CLOSING);
 		return slot;

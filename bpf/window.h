@@ -111,6 +111,20 @@ static __always_inline void place_skb(struct session *s, const struct packet *p,
 	place(s, p, skb->gso_size ? skb->len - sizeof(struct ethhdr) : p->len);
 }
 
+/* note_place does so where a function of its own costs little: the verifier follows it once.
+ */
+__noinline int note_place(struct session *s, const struct packet *p, const __u32 l3_len)
+{
+	if (s && p)
+		place(s, p, l3_len);
+	return 0;
+}
+
+static __always_inline void note_place_skb(struct session *s, const struct packet *p, const struct __sk_buff *skb)
+{
+	note_place(s, p, skb->gso_size ? skb->len - sizeof(struct ethhdr) : p->len);
+}
+
 /* ends says whether a packet may end its connection. */
 static __always_inline bool ends(const struct packet *p)
 {
@@ -225,18 +239,23 @@ static __always_inline bool track(struct __sk_buff *skb, const struct flow_key *
  * Where neither is so (sessions that were made anew with their maps, connections
  * that conntrack has picked up), a RST may pass and ends nothing: see learn.
  */
-static __noinline int misplaced(struct __sk_buff *skb, struct packet *p, __u32 public)
+__noinline int misplaced(struct __sk_buff *skb, struct packet *p, __u32 public)
 {
 	struct gateway_settings *set = get_settings();
 	struct session *own, *other, *original;
 	struct tracked t = {};
-	bool reset = p->is & IS_RESET, shortcut, exact, kept = true, learned = false;
+	struct flow_key key; /* Linux 6.1 takes no key of a caller's */
+	bool reset, shortcut, exact, kept = true, learned = false;
 	__u32 ahead, room;
 
-	if (!set || (!reset && !public) || !track(skb, &p->key, &t))
+	if (!set || !p)
+		return 0;
+	reset = p->is & IS_RESET;
+	key = p->key;
+	if ((!reset && !public) || !track(skb, &key, &t))
 		return 0;
 	shortcut = set->flags & SET_SHORTCUT;
-	own = bpf_map_lookup_elem(&sessions, &p->key);
+	own = bpf_map_lookup_elem(&sessions, &key);
 	other = bpf_map_lookup_elem(&sessions, &t.other);
 	original = t.direction == IP_CT_DIR_ORIGINAL ? own : other;
 	if (original && reset && (original->state & (STATE_EXACT | STATE_UNSURE)))
@@ -316,11 +335,11 @@ static __always_inline bool is_new_start(const struct session *s, const struct p
  * same side opens another with the same ports: as conntrack does by itself where
  * it has seen that the RST was right.
  */
-static __noinline int begin_anew(struct __sk_buff *skb, struct packet *p)
+__noinline int begin_anew(struct __sk_buff *skb, struct packet *p)
 {
 	struct tracked t = {};
 
-	if (track(skb, &p->key, &t) && t.direction == IP_CT_DIR_ORIGINAL && t.state == TCP_CONNTRACK_ESTABLISHED &&
+	if (p && track(skb, &p->key, &t) && t.direction == IP_CT_DIR_ORIGINAL && t.state == TCP_CONNTRACK_ESTABLISHED &&
 	    t.last_index == TCP_RST_SET && t.last_dir == IP_CT_DIR_ORIGINAL)
 		keep_for(skb, &p->key, false, 0);
 	return 0;
