@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -144,7 +145,7 @@ func TestSSLVPN(t *testing.T) {
 	const pool = "172.29.0.0/24"
 	server := n.sslServer(t, id, pool, "172.16.0.0/16,192.168.77.0/24", "Proto", "UDP", "Port", "1194")
 	ann, annConf := n.sslCertificate(t, server)
-	_, bobConf := n.sslCertificate(t, server)
+	bob, bobConf := n.sslCertificate(t, server)
 	service, second := h.serve(t, "tcp", h.addr.String()+":0"), other.serve(t, "tcp", other.addr.String()+":0")
 
 	a, b := n.machine(t, "ann"), n.machine(t, "bob")
@@ -155,6 +156,23 @@ func TestSSLVPN(t *testing.T) {
 	if annAs == bobAs {
 		t.Errorf("both clients are %s", annAs)
 	}
+	// Their owner is told who is connected, and from where.
+	want := map[string]string{"CN=" + ann: fmt.Sprint("online ", a.addr, " ", annAs), "CN=" + bob: fmt.Sprint("online ", b.addr, " ", bobAs)}
+	eventually(t, "both clients to be listed", func() string {
+		var list aliyun.DescribeSslVpnClientsResponse
+		n.into(t, &list, "DescribeSslVpnClients", "VpnGatewayId", id)
+		told := map[string]string{}
+		for _, x := range list.ClientInfoList {
+			told[x.CommonName] = x.Status + " " + x.Ip + " " + x.PrivateIp
+			if age := time.Since(time.UnixMilli(x.ConnectedTime)); age < 0 || age > time.Hour || x.Port == "" || x.ReceiveBytes == 0 || x.SendBytes == 0 {
+				return fmt.Sprintf("%+v", x)
+			}
+		}
+		if !maps.Equal(told, want) || list.TotalCount != 2 {
+			return fmt.Sprintf("connected are %v, and not %v", told, want)
+		}
+		return ""
+	})
 	// A host calls a client, which sees it.
 	called := a.serve(t, "tcp", annAs.String()+":0")
 	called = netip.AddrPortFrom(annAs, called.Port())
