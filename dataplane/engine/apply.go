@@ -154,6 +154,7 @@ func (j *job) run(ctx context.Context) error {
 	}
 	hold := j.stale&(staleRules|staleLinks) != 0 || n.held == nil || !portsecurity.Same(n.applied, j.want)
 	if topology {
+		j.raiseLine()
 		// A crash in here leaves some links, without forwarding if they are
 		// the first.
 		if err := j.addTopology(ctx); err != nil {

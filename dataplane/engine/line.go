@@ -67,6 +67,14 @@ func (l *lines) networks(device string) (ids []string) {
 	return ids
 }
 
+// raiseLine sets the device of a network's line up: a VLAN's link cannot be up before it is.
+// If that fails holdLine says so.
+func (j *job) raiseLine() {
+	if j.want.Line != nil {
+		_ = j.e.lines.ports.SetUp(j.want.Line.Device)
+	}
+}
+
 // holdLine sets the device of a network's line up and holds what passes there to the line's
 // bandwidth. All networks on it want the same; while that is being changed, the last one's
 // word counts. A crash after the mark leaves nothing else.

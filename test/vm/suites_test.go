@@ -11,10 +11,11 @@ type suite struct {
 var suites = []suite{
 	{pkg: "dataplane/egressfilter"},
 	{pkg: "dataplane/conntrack"},
-	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets)$`},
+	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets|SSLReadsAsWritten|SSLClients|SSLFlood|SSLFloodTCP)$`},
+	{pkg: "dataplane/openvpn", run: `^Test(Connect|Revoke|Adopt)$`},
 	{pkg: "dataplane/shape", run: `^TestBandwidthsAreHeld$`},
 	{pkg: "dataplane/session", run: `^TestXDP`},
-	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice|RouterInterfaces)$`},
+	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice|RouterInterfaces|BorderRoutersOfVLANs)$`},
 	{pkg: "dataplane/ipsec", run: `^TestOnDemand$`},
 	{pkg: "test/bench", run: `^TestFlowtables$`},
 	// One through the uplink, and one through an XFRM interface.

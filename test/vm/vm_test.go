@@ -80,7 +80,7 @@ func (s suite) test(t *testing.T, m *machine, bin string, env []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	argv := []string{filepath.Join(bin, filepath.Base(s.pkg)+".test"), "-test.v", "-test.timeout=8m", "-test.run=" + s.run}
+	argv := []string{filepath.Join(bin, filepath.Base(s.pkg)+".test"), "-test.v", "-test.timeout=10m", "-test.run=" + s.run}
 	var out bytes.Buffer
 	code, err := m.run(command{Argv: argv, Dir: dir, Env: env}, &out, &out)
 	t.Logf("%s", &out)

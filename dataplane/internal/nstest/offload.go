@@ -19,6 +19,7 @@ const (
 	TSO      Offload = unix.ETHTOOL_STSO    // packets that stand for several leave whole
 	GSO      Offload = unix.ETHTOOL_SGSO    // the same, in software
 	Checksum Offload = unix.ETHTOOL_STXCSUM // checksums are left for the device to complete
+	Tagging  Offload = unix.ETHTOOL_SFLAGS  // tags of VLANs are left for the device to put in and take out; switched off only
 )
 
 // ethtoolValue is struct ethtool_value, and ifreqPointer struct ifreq with a
