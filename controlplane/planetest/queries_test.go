@@ -344,6 +344,7 @@ var otherwise = map[string]string{
 	"Inventory.List":        "the operator's: it has no pages",
 	"HaVip.All":             "the operator's: it has no pages",
 	"VPN.Tunnels":           "the operator's: it has no pages",
+	"VPN.SSLClients":        "what servers say, not resources: see TestSSLClientsAreListed of package aliyun",
 	"VPN.SSLEnds":           "the operator's: it has no pages",
 	"VPN.SSLServerLog":      "lines of a log, not resources: see TestSSLServerLog of package vpn",
 	"VPN.ClientConfig":      "the bytes of a file",
