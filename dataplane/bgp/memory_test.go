@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sluice/dataplane/internal/nstest"
 )
 
 func held(s *Speakers, want map[string][]netip.Prefix) func() error {
@@ -68,6 +70,12 @@ func TestHeld(t *testing.T) {
 	if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	nstest.Eventually(t, func() error { // else one that is dying is adopted
+		if pids, err := find(opt.dir(network)); err != nil || len(pids) > 0 {
+			return fmt.Errorf("speakers %v, %v", pids, err)
+		}
+		return nil
+	})
 	s, changed = open(t, opt)
 	remember(s, "vco-1") // the other is deleted
 	if err := held(s, lost)(); err != nil {
