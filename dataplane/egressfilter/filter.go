@@ -89,8 +89,8 @@ type filters struct {
 
 func readFilters(ns *netns.Namespace, index int, spec *ebpf.ProgramSpec) (filters, error) {
 	link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
-	list, err := ns.Netlink().FilterList(link, netlink.HANDLE_MIN_EGRESS)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+	list, err := netns.Dump(func() ([]netlink.Filter, error) { return ns.Netlink().FilterList(link, netlink.HANDLE_MIN_EGRESS) })
+	if err != nil {
 		return filters{}, fmt.Errorf("list traffic filters of the uplink in %s: %w", ns, err)
 	}
 	var found filters

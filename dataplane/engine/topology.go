@@ -86,7 +86,7 @@ func (j *job) planRoutes(ctx context.Context) (*plan.Plan, error) {
 
 // linkNames returns the names of a namespace's links by index.
 func linkNames(ns *netns.Namespace) (func(int) string, error) {
-	list, err := ns.Netlink().LinkList()
+	list, err := netns.Dump(ns.Netlink().LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links in %s: %w", ns, err)
 	}

@@ -275,7 +275,7 @@ func planTunnelAddresses(ns *netns.Namespace, want []dataplane.VPNGateway, tunne
 			p.Err = errors.Join(p.Err, fmt.Errorf("tunnel %s: %w", name, err))
 			continue
 		}
-		have, err := ns.Netlink().AddrList(link, netlink.FAMILY_V4)
+		have, err := netns.Dump(func() ([]netlink.Addr, error) { return ns.Netlink().AddrList(link, netlink.FAMILY_V4) })
 		if err != nil {
 			p.Err = errors.Join(p.Err, fmt.Errorf("list addresses of tunnel %s: %w", name, err))
 			continue

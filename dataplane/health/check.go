@@ -171,7 +171,7 @@ func (k *check) way() (*ipv4.ControlMessage, error) {
 
 // source returns the namespace's address that stands for the check's Source.
 func (k *check) source() (netip.Addr, error) {
-	list, err := k.ns.Netlink().AddrList(nil, netlink.FAMILY_V4)
+	list, err := netns.Dump(func() ([]netlink.Addr, error) { return k.ns.Netlink().AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("list addresses: %w", err)
 	}

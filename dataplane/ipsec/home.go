@@ -189,7 +189,7 @@ func (g *gateway) moveTunnel() error {
 }
 
 func findTUN(nl *netlink.Handle) (netlink.Link, error) {
-	links, err := nl.LinkList()
+	links, err := netns.Dump(nl.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links of charon's namespace: %w", err)
 	}
@@ -247,7 +247,7 @@ func (g *gateway) prepareAddresses() error {
 	if err != nil {
 		return fmt.Errorf("link %s of charon's namespace: %w", placeholder, err)
 	}
-	have, err := nl.AddrList(nil, netlink.FAMILY_V4)
+	have, err := netns.Dump(func() ([]netlink.Addr, error) { return nl.AddrList(nil, netlink.FAMILY_V4) })
 	if err != nil {
 		return fmt.Errorf("list addresses of charon's namespace: %w", err)
 	}

@@ -22,7 +22,7 @@ func pointToPoint(nl *netlink.Handle, name string, own, other netip.Addr) (did [
 	if err != nil {
 		return nil, fmt.Errorf("link %s: %w", name, err)
 	}
-	have, err := nl.AddrList(l, netlink.FAMILY_V4)
+	have, err := netns.Dump(func() ([]netlink.Addr, error) { return nl.AddrList(l, netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses of %s: %w", name, err)
 	}
@@ -51,7 +51,9 @@ func pointToPoint(nl *netlink.Handle, name string, own, other netip.Addr) (did [
 // lacksRoute adds a route to the main table, where there is none to that destination
 // by that link, and reports whether it did. A destination of nil is all.
 func lacksRoute(nl *netlink.Handle, r *netlink.Route) (bool, error) {
-	have, err := nl.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{LinkIndex: r.LinkIndex, Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	have, err := netns.Dump(func() ([]netlink.Route, error) {
+		return nl.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{LinkIndex: r.LinkIndex, Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return false, err
 	}

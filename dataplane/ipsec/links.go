@@ -30,7 +30,7 @@ func (g *gateway) prepareLinks() (ready func(connection string) bool, err error)
 		}
 		return func(string) bool { return true }, g.prepareAddresses()
 	}
-	links, err := g.ns.Netlink().LinkList()
+	links, err := netns.Dump(g.ns.Netlink().LinkList)
 	if err != nil {
 		return none, fmt.Errorf("list links in %s: %w", g.ns, err)
 	}
@@ -104,7 +104,7 @@ func (g *gateway) removeLinks() error {
 func tunnelAlias(to string) string { return "tunnel " + to }
 
 func removeXFRM(ns *netns.Namespace, keep func(name string) bool) error {
-	links, err := ns.Netlink().LinkList()
+	links, err := netns.Dump(ns.Netlink().LinkList)
 	if err != nil {
 		return fmt.Errorf("list links in %s: %w", ns, err)
 	}

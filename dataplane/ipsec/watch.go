@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
+	"sluice/dataplane/netns"
 )
 
 // watch has the gateway looked at when a link of its namespace goes, goes down or
@@ -74,7 +75,7 @@ func (g *gateway) aboutTunnels(messages []rtnetlink.Message) bool {
 // links returns the link of each connection's tunnel, where there is one that
 // packets can be led to.
 func (g *gateway) links() map[string]string {
-	links, err := g.ns.Netlink().LinkList()
+	links, err := netns.Dump(g.ns.Netlink().LinkList)
 	if err != nil {
 		return nil
 	}

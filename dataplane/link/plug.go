@@ -79,7 +79,7 @@ func RemoveBridge(namespace, name string) error {
 		return fmt.Errorf("remove bridge %s: %w", name, err)
 	}
 	defer ns.Close()
-	links, err := ns.Netlink().LinkList()
+	links, err := netns.Dump(ns.Netlink().LinkList)
 	if err != nil {
 		return fmt.Errorf("remove bridge %s: list the links of %s: %w", name, ns, err)
 	}

@@ -81,7 +81,7 @@ func (l *Links) Read(ctx context.Context, n *dataplane.Network) (*State, error) 
 		s.Links[link.Name] = link
 		byIndex[link.Index] = link
 	}
-	addresses, err := settled(ctx, func() ([]netlink.Addr, error) {
+	addresses, err := netns.Dump(func() ([]netlink.Addr, error) {
 		return l.ns.Netlink().AddrList(nil, netlink.FAMILY_V4)
 	})
 	if err != nil {
@@ -153,7 +153,7 @@ func (l *Links) open(name string) (opened, error) {
 }
 
 func readLinks(ctx context.Context, ns *netns.Namespace) ([]*Link, error) {
-	list, err := settled(ctx, ns.Netlink().LinkList)
+	list, err := netns.Dump(ns.Netlink().LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links in %s: %w", ns, err)
 	}
@@ -182,22 +182,6 @@ func fromKernel(k netlink.Link) *Link {
 		Name: a.Name, Index: a.Index, Kind: k.Type(), Alias: a.Alias, Group: a.Group,
 		Up: a.RawFlags&unix.IFF_UP != 0, NoARP: a.RawFlags&unix.IFF_NOARP != 0, MTU: a.MTU, MAC: a.HardwareAddr.String(),
 		Master: a.MasterIndex, Parent: a.ParentIndex, ParentNS: a.NetNsID, kernel: k,
-	}
-}
-
-// dumpAttempts is how often a list is asked for again that changed while the
-// kernel gave it.
-const dumpAttempts = 20
-
-func settled[T any](ctx context.Context, list func() ([]T, error)) ([]T, error) {
-	for attempt := 1; ; attempt++ {
-		out, err := list()
-		if !errors.Is(err, netlink.ErrDumpInterrupted) || attempt == dumpAttempts {
-			return out, err
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 	}
 }
 

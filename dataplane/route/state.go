@@ -2,7 +2,6 @@ package route
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -40,7 +39,7 @@ type kernelRule struct {
 // link by its index.
 func Read(ctx context.Context, ns *netns.Namespace, name func(index int) string) (*State, error) {
 	all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
-	routes, err := settled(ctx, func() ([]netlink.Route, error) {
+	routes, err := netns.Dump(func() ([]netlink.Route, error) {
 		return ns.Netlink().RouteListFiltered(netlink.FAMILY_V4, all, netlink.RT_FILTER_TABLE)
 	})
 	if err != nil {
@@ -52,7 +51,7 @@ func Read(ctx context.Context, ns *netns.Namespace, name func(index int) string)
 			s.routes = append(s.routes, fromKernel(k, name))
 		}
 	}
-	rules, err := settled(ctx, func() ([]netlink.Rule, error) { return ns.Netlink().RuleList(netlink.FAMILY_V4) })
+	rules, err := netns.Dump(func() ([]netlink.Rule, error) { return ns.Netlink().RuleList(netlink.FAMILY_V4) })
 	if err != nil {
 		return nil, fmt.Errorf("list routing rules in %s: %w", ns, err)
 	}
@@ -60,20 +59,6 @@ func Read(ctx context.Context, ns *netns.Namespace, name func(index int) string)
 		s.rules = append(s.rules, ruleFromKernel(k))
 	}
 	return s, nil
-}
-
-const dumpAttempts = 20
-
-func settled[T any](ctx context.Context, list func() ([]T, error)) ([]T, error) {
-	for attempt := 1; ; attempt++ {
-		out, err := list()
-		if !errors.Is(err, netlink.ErrDumpInterrupted) || attempt == dumpAttempts {
-			return out, err
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-	}
 }
 
 func fromKernel(k netlink.Route, name func(int) string) kernelRoute {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane"
+	"sluice/dataplane/netns"
 	"sluice/dataplane/plan"
 )
 
@@ -275,7 +276,8 @@ func (n *Network) filters(l Link) map[hook]*netlink.BpfFilter {
 	}
 	out := map[hook]*netlink.BpfFilter{}
 	for _, side := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
-		list, _ := n.ns.Netlink().FilterList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.Index}}, side)
+		link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.Index}}
+		list, _ := netns.Dump(func() ([]netlink.Filter, error) { return n.ns.Netlink().FilterList(link, side) })
 		for _, f := range list {
 			b, ok := f.(*netlink.BpfFilter)
 			if !ok || !strings.HasPrefix(b.Name, filterName) {
@@ -293,7 +295,7 @@ func (n *Network) filters(l Link) map[hook]*netlink.BpfFilter {
 
 // Detach takes all programs off the network's links.
 func (n *Network) Detach() error {
-	links, err := n.ns.Netlink().LinkList()
+	links, err := netns.Dump(n.ns.Netlink().LinkList)
 	if err != nil {
 		return fmt.Errorf("list the links in %s: %w", n.ns, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"sluice/bpf"
+	"sluice/dataplane/netns"
 )
 
 // Sources that the kernel knows no neighbour of are asked for, so many in a second at
@@ -150,7 +151,7 @@ type solicited struct {
 
 // endUnanswered ends the connections of addresses that nobody has answered for.
 func (n *Network) endUnanswered(asked []solicited) error {
-	known, err := n.ns.Netlink().NeighList(0, vishvananda.FAMILY_V4)
+	known, err := netns.Dump(func() ([]vishvananda.Neigh, error) { return n.ns.Netlink().NeighList(0, vishvananda.FAMILY_V4) })
 	if err != nil {
 		return fmt.Errorf("list the neighbours in %s: %w", n.ns, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/bpf"
+	"sluice/dataplane/netns"
 )
 
 // change makes the kernel hold a tree where it holds another, which it changes to what it held last: what packets wait in is there
@@ -290,7 +291,7 @@ func (p *public) filtersAt() (all []placed, err error) {
 		return nil, fmt.Errorf("list queueing disciplines in %s: %w", p.ns, err)
 	}
 	queues, links := p.key.links(), map[int]string{}
-	list, err := p.ns.Netlink().LinkList()
+	list, err := netns.Dump(p.ns.Netlink().LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links in %s: %w", p.ns, err)
 	}

@@ -69,7 +69,7 @@ func Dropped(ns *netns.Namespace, name string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	list, err := ns.Netlink().QdiscList(l)
+	list, err := netns.Dump(func() ([]netlink.Qdisc, error) { return ns.Netlink().QdiscList(l) })
 	if err != nil {
 		return 0, fmt.Errorf("list queueing disciplines of %s in %s: %w", name, ns, err)
 	}

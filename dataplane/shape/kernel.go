@@ -42,8 +42,8 @@ func (b bucket) set(ns *netns.Namespace, name string) error {
 	if err != nil {
 		return err
 	}
-	there, err := ns.Netlink().QdiscList(link)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+	there, err := netns.Dump(func() ([]netlink.Qdisc, error) { return ns.Netlink().QdiscList(link) })
+	if err != nil {
 		return err
 	}
 	for _, q := range there {
@@ -113,8 +113,8 @@ func leave(ns *netns.Namespace, f netlink.Filter) error {
 	}
 	link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: all.LinkIndex}}
 	for _, hook := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
-		left, err := ns.Netlink().FilterList(link, hook)
-		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		left, err := netns.Dump(func() ([]netlink.Filter, error) { return ns.Netlink().FilterList(link, hook) })
+		if err != nil {
 			return err
 		}
 		if len(left) > 0 {

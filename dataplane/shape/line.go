@@ -69,8 +69,8 @@ func LineTraffic(ns *netns.Namespace, device string) (t dataplane.LineTraffic, e
 		if err != nil {
 			continue // there is none
 		}
-		list, err := ns.Netlink().QdiscList(ifb)
-		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		list, err := netns.Dump(func() ([]netlink.Qdisc, error) { return ns.Netlink().QdiscList(ifb) })
+		if err != nil {
 			return t, fmt.Errorf("read what passes line %s: %w", device, err)
 		}
 		for _, q := range list {

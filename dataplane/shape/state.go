@@ -1,7 +1,6 @@
 package shape
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/vishvananda/netlink"
@@ -18,12 +17,12 @@ type state struct {
 }
 
 func read(ns *netns.Namespace) (*state, error) {
-	links, err := ns.Netlink().LinkList()
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+	links, err := netns.Dump(ns.Netlink().LinkList)
+	if err != nil {
 		return nil, fmt.Errorf("list links in %s: %w", ns, err)
 	}
-	qdiscs, err := ns.Netlink().QdiscList(nil)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+	qdiscs, err := netns.Dump(func() ([]netlink.Qdisc, error) { return ns.Netlink().QdiscList(nil) })
+	if err != nil {
 		return nil, fmt.Errorf("list queueing disciplines in %s: %w", ns, err)
 	}
 	s := &state{links: links, roots: map[int]netlink.Qdisc{}, classed: map[int]bool{}}
@@ -57,8 +56,8 @@ func (s *state) holds(index int, b bucket) bool {
 // filters returns the filters of the direction's place and priority at a link.
 func (d direction) filters(ns *netns.Namespace, index int) ([]netlink.Filter, error) {
 	link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
-	list, err := ns.Netlink().FilterList(link, d.hook)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+	list, err := netns.Dump(func() ([]netlink.Filter, error) { return ns.Netlink().FilterList(link, d.hook) })
+	if err != nil {
 		return nil, fmt.Errorf("list traffic filters of link %d in %s: %w", index, ns, err)
 	}
 	var out []netlink.Filter
