@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -290,12 +289,7 @@ func (g *gateway) logged(t *testing.T, words ...string) {
 	})
 }
 
-// addHost plugs a host into a VSwitch, until the test ends.
-func (g *gateway) addHost(t *testing.T, name, vswitch string, ip netip.Addr) *host {
-	t.Helper()
-	return g.plugHost(t, lab.HostOptions{Name: name, VSwitch: vswitch, IP: ip})
-}
-
+// plugHost plugs a host into a VSwitch, until the test ends.
 func (g *gateway) plugHost(t *testing.T, o lab.HostOptions) *host {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
