@@ -153,7 +153,6 @@ func (c *call) claim() (claim edge.Claim, refused *Error) {
 			claim.Action = c.name
 			return claim, refusal("UnsupportedOperation", "The action is documented, and not supported here.")
 		}
-		c.name = ""
 		return claim, refusal("InvalidAction", "There is no such action.")
 	}
 	c.action = &a
