@@ -2,6 +2,8 @@ package tencent3
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -138,6 +140,24 @@ func quota(name string) func(*scene) {
 	return func(s *scene) { s.Settings.Quotas[name] = 1 }
 }
 
+// filtersOf are so many filters by name, of so many values each.
+func filtersOf(filters, values int) (params []string) {
+	for i := range filters {
+		params = append(params, fmt.Sprintf("Filters.%d.Name", i), "vpc-name")
+		for j := range values {
+			params = append(params, fmt.Sprintf("Filters.%d.Values.%d", i, j), "x")
+		}
+	}
+	return params
+}
+
+func idsOf(name string, n int) (params []string) {
+	for i := range n {
+		params = append(params, fmt.Sprintf("%s.%d", name, i), fmt.Sprintf("vpc-%d", i))
+	}
+	return params
+}
+
 var matrix = []provoked{
 	{"CreateVpc", "InvalidParameterValue", nil, []string{"CidrBlock", "10.0.0.0/8"}},
 	{"CreateVpc", "InvalidParameterValue", nil, []string{"CidrBlock", "10.0.0.0/29"}},
@@ -167,9 +187,16 @@ var matrix = []provoked{
 	{"DescribeVpcs", "InvalidParameterValue", nil, []string{"VpcIds.0", "", "Filters.0.Name", "colour", "Filters.0.Values.0", "x"}},
 	{"DescribeVpcs", "InvalidParameterValue", nil, []string{"VpcIds.0", "", "Filters.0.Name", "is-default", "Filters.0.Values.0", "x"}},
 	{"DescribeVpcs", "MissingParameter", nil, []string{"VpcIds.0", "", "Filters.0.Name", "vpc-name"}},
+	{"DescribeVpcs", "InvalidParameterValue", nil, append([]string{"VpcIds.0", ""}, filtersOf(maxFilters+1, 1)...)},
+	{"DescribeVpcs", "InvalidParameterValue", nil, append([]string{"VpcIds.0", ""}, filtersOf(1, maxFilterValues+1)...)},
+	{"DescribeVpcs", "InvalidParameterValue", nil, idsOf("VpcIds", 101)},
 	{"DescribeVpcs", "InvalidParameterValue", nil, []string{"Limit", "101"}},
 	{"DescribeVpcs", "InvalidParameterValue", nil, []string{"Offset", "-1"}},
 	{"DescribeVpcs", "InvalidParameter", nil, []string{"Offset", "x"}},
+
+	{"CreateDefaultVpc", "InvalidParameterValue", nil, []string{"Zone", planetest.ZoneThere}},
+	{"CreateDefaultVpc", "LimitExceeded", quota("vpcs"), nil},
+	{"CreateDefaultVpc", "ResourceUnavailable", nil, []string{"Region", planetest.Zoneless}},
 
 	{"CreateSubnet", "InvalidParameterValue.SubnetConflict", nil, []string{"CidrBlock", "10.8.1.128/25"}},
 	{"CreateSubnet", "InvalidParameterValue.SubnetRange", nil, []string{"CidrBlock", "10.9.0.0/24"}},
@@ -294,6 +321,46 @@ func TestErrorMatrix(t *testing.T) {
 			if seen[key] && explained[key] != "" {
 				t.Errorf("%s is provoked, and explained", key)
 			}
+		}
+	}
+}
+
+// TestFilters: filters have all to hold, also two of one name, and of each filter one value.
+func TestFilters(t *testing.T) {
+	s := newScene(t)
+	second := s.VPC(planetest.Alice, "10.9.0.0/16").VPC
+	for _, c := range []struct {
+		filters [][]string // name and values
+		want    []string
+	}{
+		{nil, []string{s.vpc, second}},
+		{[][]string{{"vpc-id", s.vpc, second}}, []string{s.vpc, second}},
+		{[][]string{{"vpc-id", s.vpc, second}, {"cidr-block", "10.9.0.0"}}, []string{second}},
+		{[][]string{{"vpc-id", s.vpc, second}, {"vpc-id", second, "vpc-none"}}, []string{second}},
+		{[][]string{{"vpc-id", s.vpc}, {"vpc-id", second}}, nil},
+		{[][]string{{"vpc-id", s.theirs.VPC}}, nil},
+		{[][]string{{"is-default", "true"}}, nil},
+		{[][]string{{"is-default", "false"}}, []string{s.vpc, second}},
+		{[][]string{{"is-default", "true", "false"}}, []string{s.vpc, second}},
+	} {
+		var params []string
+		for i, f := range c.filters {
+			params = append(params, fmt.Sprintf("Filters.%d.Name", i), f[0])
+			for j, v := range f[1:] {
+				params = append(params, fmt.Sprintf("Filters.%d.Values.%d", i, j), v)
+			}
+		}
+		code, message, answer := s.call("DescribeVpcs", params...)
+		var got DescribeVpcsResponse
+		if err := json.Unmarshal(answer, &got); code != "OK" || err != nil {
+			t.Fatalf("%v: %s %s %v", c.filters, code, message, err)
+		}
+		var ids []string
+		for _, v := range got.VpcSet {
+			ids = append(ids, v.VpcId)
+		}
+		if !slices.Equal(ids, c.want) || got.TotalCount != int64(len(c.want)) {
+			t.Errorf("%v: %v of %d, want %v", c.filters, ids, got.TotalCount, c.want)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func narrowed(filters []Filter, by map[string]func(values []string) *Error) (non
 	return none, nil
 }
 
-// text puts the values of a filter where a query takes them.
+// texts puts the values of a filter where a query takes them.
 func texts[T ~[]string](into *T) func([]string) *Error {
 	return func(values []string) *Error {
 		*into = T(values)
@@ -127,16 +127,6 @@ func found(kind string, ids []string, listed int) *Error {
 	}
 	if listed < len(distinct) {
 		return refusal("ResourceNotFound", "Not every "+kind+" of the ids is there.")
-	}
-	return nil
-}
-
-// checkIDs refuses what is no id.
-func checkIDs(action, name string, ids []string) *Error {
-	for i, id := range ids {
-		if !isID(id) {
-			return refuse(action, []string{"InvalidParameterValue.Malformed", "InvalidParameterValue"}, name+"."+strconv.Itoa(i), "it is to be an id, as vpc-4tboefn3")
-		}
 	}
 	return nil
 }

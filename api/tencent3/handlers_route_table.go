@@ -50,10 +50,7 @@ func (s *Service) ReplaceRouteTableAssociation(ctx context.Context, c Caller, r 
 func (s *Service) DescribeRouteTables(_ context.Context, c Caller, r *DescribeRouteTablesRequest) (*DescribeRouteTablesResponse, error) {
 	f := network.RouteTableFilter{Region: c.Region, IDs: r.RouteTableIds, VBR: state.OneOf[bool]{false}}
 	var main *bool
-	refused := checkIDs("DescribeRouteTables", "RouteTableIds", r.RouteTableIds)
-	if refused == nil {
-		refused = listed("RouteTableIds", r.RouteTableIds, r.Filters)
-	}
+	refused := listed("RouteTableIds", r.RouteTableIds, r.Filters)
 	if refused == nil {
 		f.None, refused = narrowed(r.Filters, map[string]func([]string) *Error{
 			"route-table-id": texts(&f.IDs), "route-table-name": texts(&f.Names), "vpc-id": texts(&f.VPCs), "association.main": flag("association.main", &main),

@@ -34,10 +34,7 @@ func (s *Service) DeleteSubnet(ctx context.Context, c Caller, r *DeleteSubnetReq
 // DescribeSubnets implements Actions.
 func (s *Service) DescribeSubnets(_ context.Context, c Caller, r *DescribeSubnetsRequest) (*DescribeSubnetsResponse, error) {
 	f := network.VSwitchFilter{Region: c.Region, IDs: r.SubnetIds}
-	refused := checkIDs("DescribeSubnets", "SubnetIds", r.SubnetIds)
-	if refused == nil {
-		refused = listed("SubnetIds", r.SubnetIds, r.Filters)
-	}
+	refused := listed("SubnetIds", r.SubnetIds, r.Filters)
 	if refused == nil {
 		f.None, refused = narrowed(r.Filters, map[string]func([]string) *Error{
 			"subnet-id": texts(&f.IDs), "vpc-id": texts(&f.VPCs), "subnet-name": texts(&f.Names), "zone": texts(&f.Zones),

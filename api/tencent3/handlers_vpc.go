@@ -34,10 +34,7 @@ func (s *Service) DeleteVpc(ctx context.Context, c Caller, r *DeleteVpcRequest) 
 // DescribeVpcs implements Actions.
 func (s *Service) DescribeVpcs(_ context.Context, c Caller, r *DescribeVpcsRequest) (*DescribeVpcsResponse, error) {
 	f := network.VPCFilter{Region: c.Region, IDs: r.VpcIds}
-	refused := checkIDs("DescribeVpcs", "VpcIds", r.VpcIds)
-	if refused == nil {
-		refused = listed("VpcIds", r.VpcIds, r.Filters)
-	}
+	refused := listed("VpcIds", r.VpcIds, r.Filters)
 	if refused == nil {
 		f.None, refused = narrowed(r.Filters, map[string]func([]string) *Error{
 			"vpc-id": texts(&f.IDs), "vpc-name": texts(&f.Names), "cidr-block": texts(&f.Blocks), "is-default": flag("is-default", &f.Default),

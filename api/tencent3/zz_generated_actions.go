@@ -114,7 +114,7 @@ var actions = map[string]action{
 	"DescribeRouteTables": {
 		writes: false,
 		parameters: fields{
-			{name: "RouteTableIds", list: true, kind: text, most: 100},
+			{name: "RouteTableIds", list: true, kind: text, form: "id", most: 100},
 			{name: "Filters", list: true, most: maxFilters, members: filterFields("route-table-id", "route-table-name", "vpc-id", "association.main")},
 			{name: "Offset", kind: number, min: 0, initial: "0"},
 			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
@@ -208,7 +208,7 @@ var actions = map[string]action{
 	"DescribeSubnets": {
 		writes: false,
 		parameters: fields{
-			{name: "SubnetIds", list: true, kind: text, most: 100},
+			{name: "SubnetIds", list: true, kind: text, form: "id", most: 100},
 			{name: "Filters", list: true, most: maxFilters, members: filterFields("subnet-id", "vpc-id", "cidr-block", "is-default", "subnet-name", "zone")},
 			{name: "Offset", kind: number, min: 0, initial: "0"},
 			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
@@ -278,7 +278,7 @@ var actions = map[string]action{
 	"DescribeVpcs": {
 		writes: false,
 		parameters: fields{
-			{name: "VpcIds", list: true, kind: text, most: 100},
+			{name: "VpcIds", list: true, kind: text, form: "id", most: 100},
 			{name: "Filters", list: true, most: maxFilters, members: filterFields("vpc-name", "is-default", "vpc-id", "cidr-block")},
 			{name: "Offset", kind: number, min: 0, initial: "0"},
 			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},

@@ -57,6 +57,7 @@ func (s *Service) ChangeRoutes(ctx context.Context, c identity.Caller, in RouteC
 			}
 			tx.Put(e)
 		}
+		// Asked last, as always, and of what there was before: what is put here is in transition.
 		if err := s.ready(s.db.View(), vpc); err != nil {
 			return err
 		}
