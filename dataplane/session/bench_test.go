@@ -21,7 +21,7 @@ func benchmark(b *testing.B, program string, want uint32) {
 			f.learned(p, p)
 			best := time.Hour
 			for b.Loop() {
-				verdict, d, err := f.prog[program].Benchmark(p.frame(), 250, nil)
+				verdict, d, err := f.program(program).Benchmark(p.frame(), 250, nil)
 				if err != nil || verdict != want {
 					b.Fatal(verdict, err)
 				}

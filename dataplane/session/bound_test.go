@@ -147,6 +147,7 @@ func TestBounds(t *testing.T) {
 func TestBoundsAtOnce(t *testing.T) {
 	const most, askers, each = 50, 4, 60
 	f := boundedBy(t, func(s *configured) { s.PerEntry, s.PerElasticIp = most, most+20 })
+	program := f.program(uplinkIngress)
 	var all sync.WaitGroup
 	for asker := range askers {
 		all.Go(func() {
@@ -155,7 +156,7 @@ func TestBoundsAtOnce(t *testing.T) {
 				if asker%2 == 1 {
 					p = asked(4000+asker*each+i, shared+":53")
 				}
-				if _, err := f.prog[uplinkIngress].Run(&ebpf.RunOptions{Data: p.frame()}); err != nil {
+				if _, err := program.Run(&ebpf.RunOptions{Data: p.frame()}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -304,11 +305,11 @@ func TestTableShares(t *testing.T) {
 // The number of entries that the programs go by is the kernel's own.
 func TestTableIsTheKernels(t *testing.T) {
 	f := boundedBy(t, func(s *configured) { s.Entries = 20; s.Share[bpf.GatewayClassCLASS_SNAT] = 10 })
-	part, err := findPart(f.prog["locate"])
+	part, err := findPart(f.program("locate"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := countAt(f.prog["locate"], f.ns, part); err != nil || n != 0 {
+	if n, err := countAt(f.program("locate"), f.ns, part); err != nil || n != 0 {
 		t.Fatalf("%d entries, %v", n, err)
 	}
 	if g, err := f.state(); err != nil || g.CountAt == 0 {
@@ -320,7 +321,7 @@ func TestTableIsTheKernels(t *testing.T) {
 	}
 	f.want(t, udp("10.0.1.6:4010", "10.0.2.7:53", ""), tcShot, refusedTable)
 	f.want(t, opening("10.0.1.6", 4000), tcNext)
-	if _, err := countAt(f.prog["locate"], f.ns, 0); err != nil {
+	if _, err := countAt(f.program("locate"), f.ns, 0); err != nil {
 		t.Fatal(err)
 	}
 	f.want(t, udp("10.0.1.6:4010", "10.0.2.7:53", ""), tcNext) // nobody says how many there are

@@ -30,7 +30,7 @@ func TestNearFlows(t *testing.T) {
 	out := make([]byte, len(udp("10.1.0.1:1024", "10.2.0.1:53", "what a host asks").frame()))
 	leaves := func(i int, way uint64) {
 		t.Helper()
-		verdict, err := f.prog["flow_ingress"].Run(&ebpf.RunOptions{Data: frames[i], DataOut: out})
+		verdict, err := f.program("flow_ingress").Run(&ebpf.RunOptions{Data: frames[i], DataOut: out})
 		if err != nil {
 			t.Fatal(err)
 		}

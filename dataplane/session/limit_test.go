@@ -163,13 +163,14 @@ func TestLimitConnections(t *testing.T) {
 func TestLimitConnectionsAtOnce(t *testing.T) {
 	const most, askers, each = 50, 4, 40
 	f := limited(t, connections(most))
+	program := f.program(switchIngress)
 	var all sync.WaitGroup
 	for asker := range askers {
 		all.Go(func() {
 			host := fmt.Sprintf("10.0.1.%d", 20+asker%2)
 			for i := range each {
 				frame := opening(host, 4000+asker*each+i).frame()
-				if _, err := f.prog[switchIngress].Run(&ebpf.RunOptions{Data: frame}); err != nil {
+				if _, err := program.Run(&ebpf.RunOptions{Data: frame}); err != nil {
 					t.Error(err)
 				}
 			}

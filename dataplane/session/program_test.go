@@ -3,6 +3,7 @@ package session
 import (
 	"encoding/binary"
 	"structs"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -65,22 +66,26 @@ const (
 // frames. Nothing happens in it besides.
 type fixture struct {
 	*Network
-	t   testing.TB
-	now uint32 // ticks
+	t    testing.TB
+	spec *ebpf.CollectionSpec
+	now  uint32 // ticks
 }
 
-// newFixture loads the programs with maps of their own; change may change what
-// is loaded.
+// gateway is what all fixtures load from: to read the object again takes as long as to load it.
+var gateway = sync.OnceValues(bpf.LoadGateway)
+
+// newFixture makes maps for the programs; change may change what is loaded.
 func newFixture(t testing.TB, change ...func(*ebpf.CollectionSpec)) *fixture {
 	t.Helper()
 	ns := nstest.New(t)
 	if err := rlimit.RemoveMemlock(); err != nil {
 		t.Skip(err)
 	}
-	spec, err := bpf.LoadGateway()
+	all, err := gateway()
 	if err != nil {
 		t.Fatal(err)
 	}
+	spec := all.Copy()
 	spec.Maps["sessions"].MaxEntries = 1 << 12
 	for _, name := range []string{switchIngress, uplinkIngress, "switch_egress", "uplink_egress"} {
 		passIndex(spec.Programs[name])
@@ -88,12 +93,16 @@ func newFixture(t testing.TB, change ...func(*ebpf.CollectionSpec)) *fixture {
 	for _, f := range change {
 		f(spec)
 	}
-	c, err := ebpf.NewCollection(spec)
+	c, err := ebpf.NewCollection(&ebpf.CollectionSpec{Maps: spec.Maps, Types: spec.Types, ByteOrder: spec.ByteOrder})
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}
 	t.Cleanup(c.Close)
-	f := &fixture{t: t, Network: &Network{id: "vpc-fixture", ns: ns, maps: c.Maps, prog: c.Programs}}
+	f := &fixture{t: t, spec: spec, Network: &Network{id: "vpc-fixture", ns: ns, maps: c.Maps, prog: map[string]*ebpf.Program{}}}
+	t.Cleanup(f.closePrograms)
+	for _, name := range ownPrograms {
+		f.program(name)
+	}
 	if f.files, err = openTable(ns); err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +120,27 @@ func newFixture(t testing.TB, change ...func(*ebpf.CollectionSpec)) *fixture {
 	}
 	t.Cleanup(f.closeChunks)
 	return f
+}
+
+// program loads a program of the fixture, if it is not loaded: the kernel takes a while to verify
+// one, and few tests run all. Several goroutines may ask.
+func (f *fixture) program(name string) *ebpf.Program {
+	f.t.Helper()
+	f.programsMu.Lock()
+	defer f.programsMu.Unlock()
+	if p := f.prog[name]; p != nil {
+		return p
+	}
+	one := map[string]*ebpf.ProgramSpec{name: f.spec.Programs[name]}
+	c, err := ebpf.NewCollectionWithOptions(
+		&ebpf.CollectionSpec{Maps: f.spec.Copy().Maps, Programs: one, Types: f.spec.Types, ByteOrder: f.spec.ByteOrder},
+		ebpf.CollectionOptions{MapReplacements: f.maps, Cache: kernelTypes.Load()})
+	if err != nil {
+		f.t.Fatalf("%+v", err)
+	}
+	defer c.Close()
+	f.prog[name] = c.DetachProgram(name)
+	return f.prog[name]
 }
 
 // passIndex wraps a program, so that tests see tc_index, which a test run
@@ -230,7 +260,8 @@ func (f *fixture) run(t testing.TB, program string, frame []byte, in ...skb) res
 	t.Helper()
 	opt := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame))}
 	var out skb
-	if f.prog[program].Type() == ebpf.SchedCLS {
+	p := f.program(program)
+	if p.Type() == ebpf.SchedCLS {
 		opt.Context, opt.ContextOut = skb{}, &out
 		if len(in) > 0 {
 			opt.Context = in[0]
@@ -239,7 +270,7 @@ func (f *fixture) run(t testing.TB, program string, frame []byte, in ...skb) res
 	stats, volumes := f.stats(), f.volumes()
 	var verdict uint32
 	err := f.ns.Do(func() (err error) {
-		verdict, err = f.prog[program].Run(&opt)
+		verdict, err = p.Run(&opt)
 		return err
 	})
 	if err != nil {

@@ -163,7 +163,7 @@ func TestShortcutKeepsDeviceChecksum(t *testing.T) {
 			d.learned(f)
 			program := d.programs()[1]
 			opt := ebpf.RunOptions{Data: d.from.frame(), DataOut: make([]byte, len(d.from.frame())), Flags: checksumComplete}
-			verdict, err := f.prog[program].Run(&opt)
+			verdict, err := f.program(program).Run(&opt)
 			if errors.Is(err, unix.EINVAL) {
 				t.Skip("the kernel makes no such skb")
 			}

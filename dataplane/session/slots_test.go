@@ -28,7 +28,7 @@ func fewSlots(t *testing.T, most int) *fixture {
 func (f *fixture) pass(t testing.TB, program string, frame []byte, index uint32) uint32 {
 	t.Helper()
 	var out skb
-	if _, err := f.prog[program].Run(&ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)), Context: skb{Index: index}, ContextOut: &out}); err != nil {
+	if _, err := f.program(program).Run(&ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)), Context: skb{Index: index}, ContextOut: &out}); err != nil {
 		t.Fatal(err)
 	}
 	return out.Index
