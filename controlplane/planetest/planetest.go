@@ -1,5 +1,5 @@
 // Package planetest sets up a control plane for tests: the services over a real
-// store file, and in place of the dataplane one that only says how far it has
+// store, and in place of the dataplane one that only says how far it has
 // followed.
 package planetest
 
@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -33,7 +34,9 @@ import (
 	"sluice/controlplane/seal"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
+	"sluice/controlplane/store"
 	"sluice/controlplane/store/bolt"
+	"sluice/controlplane/store/memory"
 	"sluice/controlplane/tags"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
@@ -80,7 +83,8 @@ const (
 // Plane is a control plane.
 type Plane struct {
 	t         testing.TB
-	file      string
+	file      string        // of the store, or only beside it
+	space     *memory.Space // the store's, where it is in memory; else nil
 	sealer    *seal.Sealer
 	mode      atomic.Int32
 	ahead     atomic.Int64 // of Now, in ns
@@ -126,17 +130,41 @@ func (p *Plane) Log() string {
 	return p.log.text.String()
 }
 
-// Dir is where everything is that the plane writes to disk.
-func (p *Plane) Dir() string { return filepath.Dir(p.file) }
+// Written returns what the plane keeps: each file by its name, and where the store is in memory,
+// its records by their kinds and ids.
+func (p *Plane) Written() map[string][]byte {
+	p.t.Helper()
+	written := map[string][]byte{}
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(p.file), "*"))
+	for _, f := range files {
+		text, e := os.ReadFile(f)
+		written[f], err = text, errors.Join(err, e)
+	}
+	if p.space != nil {
+		_, e := p.space.Open().Load(context.Background(), func(r store.Record) error {
+			written[r.Kind+"/"+r.ID] = r.Value
+			return nil
+		})
+		err = errors.Join(err, e)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return written
+}
 
 // New returns an empty plane whose dataplane follows. With no patience, writes
-// that find something in transition are refused at once.
+// that find something in transition are refused at once. In a short run the store is in memory,
+// which costs less; the store's own tests hold both to the same.
 func New(t testing.TB) *Plane {
 	t.Helper()
 	p := &Plane{t: t, file: filepath.Join(t.TempDir(), "store.db"), Settings: Settings()}
 	var err error
 	if p.sealer, err = seal.Open(filepath.Dir(p.file), true, rand.Reader); err != nil {
 		t.Fatal(err)
+	}
+	if testing.Short() {
+		p.space = memory.New(0)
 	}
 	p.open()
 	t.Cleanup(func() { p.close() })
@@ -181,7 +209,7 @@ func Settings() *settings.Settings {
 
 func (p *Plane) open() {
 	p.t.Helper()
-	s, err := bolt.Open(p.file, time.Second)
+	s, err := p.store()
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -193,6 +221,13 @@ func (p *Plane) open() {
 	p.close = func() { f.check(p.t, db.View().Revision, func() { s.Close() }) }
 	p.DB.Listen(p.committed)
 	p.Rewire()
+}
+
+func (p *Plane) store() (store.Store, error) {
+	if p.space != nil {
+		return p.space.Open(), nil
+	}
+	return bolt.Open(p.file, time.Second)
 }
 
 // Rewire makes the services anew, for a change of the settings.
