@@ -56,6 +56,8 @@ export TMPDIR
 # A program with the race detector waits a second before it ends, for what goroutines
 # may still report: there are some hundred of them.
 export GORACE=atexit_sleep_ms=50
+# What tests allocate lives as long as they do: the collector would go over it again and again.
+export GOGC=400
 trap 'rm -rf "$TMPDIR" "$TMPDIR.go"' EXIT
 trap : INT TERM # the tests get them too, and end
 unshare --mount --pid --fork --kill-child --mount-proc --propagation private scripts/test.sh --inside "$@" || result=$?
