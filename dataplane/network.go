@@ -50,7 +50,7 @@ type Network struct {
 // Binding ties an address of a VSwitch to the only Ethernet address that may use it.
 type Binding struct {
 	Address netip.Addr
-	MAC     string // six bytes as 02:00:00:00:00:01
+	MAC     string // six bytes as 02:00:00:00:00:01; empty: nobody may use it
 }
 
 // Claim is an address that somebody has used whom it does not belong to, or, without one,

@@ -71,7 +71,8 @@ var (
 	// As today's clients compare them; the documents' examples have both.
 	protocolShownWords = words[resource.Protocol]{{"tcp", resource.TCP}, {"udp", resource.UDP}, {"any", resource.AnyProtocol}}
 	bindingWords       = words[resource.BindingType]{
-		{"EcsInstance", resource.BoundToHost}, {"SlbInstance", resource.BoundToLoadBalancer}, {"Nat", resource.BoundToNATGateway}, {"HaVip", resource.BoundToVirtualIP}}
+		{"EcsInstance", resource.BoundToHost}, {"SlbInstance", resource.BoundToLoadBalancer}, {"Nat", resource.BoundToNATGateway}, {"HaVip", resource.BoundToVirtualIP},
+		{"NetworkInterface", resource.BoundToInterface}} // of today's API; bound and unbound by another family's actions
 	nextHopWords = words[resource.NextHopType]{
 		{"Instance", resource.NextHopHost}, {"Tunnel", resource.NextHopTunnel}, {"HaVip", resource.NextHopVirtualIP},
 		{"RouterInterface", resource.NextHopRouterInterface}, {"RouterInterface", resource.NextHopLine}, {"VpnGateway", resource.NextHopVPNGateway}, {"NatGateway", resource.NextHopNATGateway}}

@@ -63,6 +63,14 @@ func randomResources(r *rand.Rand) []resource.Resource {
 			continue
 		}
 		kind := resource.InstanceKind(pick("host", "host", "load-balancer", "database"))
+		if r.IntN(4) == 0 {
+			x := nattest.Interface(fmt.Sprintf("eni-%d", i), "vpc-a", "vsw-x", ip, private())
+			x.MAC = pick("", "02:00:00:00:00:07")
+			x.Instance = pick("", fmt.Sprintf("i-%d", r.IntN(14)))
+			x.Primary = x.Instance != "" && r.IntN(2) == 0
+			out = append(out, x)
+			continue
+		}
 		instance := nattest.Instance(fmt.Sprintf("i-%d", i), "vpc-a", "vsw-x", ip, kind)
 		if r.IntN(3) == 0 {
 			instance.Limits = &dataplane.Limits{Connections: r.IntN(3), NewPerSecond: r.IntN(3)}
@@ -75,6 +83,9 @@ func randomResources(r *rand.Rand) []resource.Resource {
 			to, kind = fmt.Sprintf("i-%d", r.IntN(14)), resource.BindingType(pick("host", "virtual-ip"))
 		}
 		e := nattest.ElasticIP(fmt.Sprintf("eip-%d", i), fmt.Sprintf("203.0.113.%d", 10+i), "vpc-a", kind, to)
+		if r.IntN(5) == 0 {
+			e.Binding = &resource.Binding{Type: resource.BoundToInterface, ID: fmt.Sprintf("eni-%d", r.IntN(14)), Address: netip.MustParseAddr(private())}
+		}
 		e.Bandwidth = 1 + r.IntN(20)
 		e.Package = pick("", "", "cbwp-0", "cbwp-1", "cbwp-gone")
 		e.Cap = max(0, r.IntN(20)-10)

@@ -85,13 +85,20 @@ func (j *job) dirtyDNAT() map[dataplane.DNAT]bool {
 	}
 	versions(j.dirty, add)
 	versions(j.dirty, func(i *resource.Instance) { of(state.ByInternal, i.PrivateIP) })
+	versions(j.dirty, func(n *resource.NetworkInterface) {
+		for _, a := range n.Further() {
+			of(state.ByInternal, a.Address)
+		}
+	})
 	versions(j.dirty, func(h *resource.HaVip) { of(state.ByInternal, h.PrivateIP) })
 	versions(j.dirty, func(e *resource.ElasticIP) {
 		of(state.ByExternal, e.Address)
 		if e.Binding == nil {
 			return
 		}
-		if a, ok := boundTo(j.v, j.id, e.Binding); ok {
+		if e.Binding.Address.IsValid() {
+			of(state.ByInternal, e.Binding.Address) // also of an interface that has lost it
+		} else if a, ok := j.v.BoundAddress(j.id, e.Binding); ok {
 			of(state.ByInternal, a)
 		}
 	})

@@ -20,7 +20,7 @@ type part struct {
 var parts = []part{
 	{[]resource.Kind{resource.KindVPC}, (*job).constants},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch}, (*job).switches},
-	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance}, (*job).bindings},
+	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance, resource.KindNetworkInterface}, (*job).bindings},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance, resource.KindHaVip}, (*job).haVips},
 	{publicKinds, (*job).uplink},
 	{publicKinds, (*job).gateways},
@@ -35,7 +35,7 @@ var parts = []part{
 }
 
 // publicKinds decide what a VPC has on the public side.
-var publicKinds = []resource.Kind{resource.KindVPC, resource.KindNATGateway, resource.KindElasticIP, resource.KindInstance, resource.KindHaVip, resource.KindVPNGateway}
+var publicKinds = []resource.Kind{resource.KindVPC, resource.KindNATGateway, resource.KindElasticIP, resource.KindInstance, resource.KindNetworkInterface, resource.KindHaVip, resource.KindVPNGateway}
 
 // job is one compilation.
 type job struct {

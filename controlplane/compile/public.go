@@ -89,7 +89,7 @@ func readPublic(v *state.View, vpc string) *public {
 			}
 			continue
 		}
-		private, ok := boundTo(v, vpc, e.Binding)
+		private, ok := v.BoundAddress(vpc, e.Binding)
 		if !ok {
 			continue // the instance has left the inventory
 		}
@@ -107,21 +107,6 @@ func readPublic(v *state.View, vpc string) *public {
 		}
 	}
 	return p
-}
-
-// boundTo returns the private address of the instance or HaVip of a VPC that an elastic IP
-// is bound to.
-func boundTo(v *state.View, vpc string, b *resource.Binding) (netip.Addr, bool) {
-	if b.Type == resource.BoundToVirtualIP {
-		if h, ok := v.HaVips.Get(b.ID); ok && h.VPC == vpc {
-			return h.PrivateIP, true
-		}
-		return netip.Addr{}, false
-	}
-	if i, ok := v.Instances.Get(b.ID); ok && i.VPC == vpc {
-		return i.PrivateIP, true
-	}
-	return netip.Addr{}, false
 }
 
 // used says whether the VPC needs an uplink.

@@ -41,7 +41,21 @@ func (j *job) bindings() error {
 			n.Bindings = append(n.Bindings, dataplane.Binding{Address: i.PrivateIP, MAC: i.MAC})
 		}
 	}
-	slices.SortFunc(n.Bindings, func(a, b dataplane.Binding) int { return a.Address.Compare(b.Address) })
+	for x := range j.v.NetworkInterfaces.By(state.ByVPC, j.id).All() {
+		b := dataplane.Binding{MAC: x.MAC}
+		if free[x.VSwitch] || x.Instance != "" && x.MAC == "" {
+			continue
+		}
+		if x.Instance == "" {
+			b.MAC = "" // it is nobody's while its interface is at none
+		}
+		for _, a := range x.Further() {
+			b.Address = a.Address
+			n.Bindings = append(n.Bindings, b)
+		}
+	}
+	slices.SortStableFunc(n.Bindings, func(a, b dataplane.Binding) int { return a.Address.Compare(b.Address) })
+	n.Bindings = slices.CompactFunc(n.Bindings, func(a, b dataplane.Binding) bool { return a.Address == b.Address })
 	return nil
 }
 

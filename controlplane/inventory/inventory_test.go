@@ -180,13 +180,13 @@ func TestLookup(t *testing.T) {
 	sw := p.VSwitch(alice, vpc, "10.1.0.0/24")
 	id := p.Instance(sw, "10.1.0.9", resource.Database)
 	v := p.DB.View()
-	if i, ok := inventory.At(v, vpc, address("10.1.0.9")); !ok || i.ID != id {
+	if i, ok := v.InstanceAt(vpc, address("10.1.0.9")); !ok || i.ID != id {
 		t.Errorf("%+v, %v", i, ok)
 	}
-	if i, ok := inventory.At(v, vpc, address("10.1.0.10")); ok {
+	if i, ok := v.InstanceAt(vpc, address("10.1.0.10")); ok {
 		t.Errorf("%+v", i)
 	}
-	if i, ok := inventory.At(v, "vpc-none", address("10.1.0.9")); ok {
+	if i, ok := v.InstanceAt("vpc-none", address("10.1.0.9")); ok {
 		t.Errorf("%+v", i)
 	}
 }

@@ -63,11 +63,19 @@ func (s *Service) Add(ctx context.Context, in NewInstance) (*resource.Instance, 
 			return err
 		}
 		tx.Put(i)
+		if i.Type == resource.Host {
+			tx.Put(resource.PrimaryInterface(i, NewInterfaceID(tx)))
+		}
 		tx.Done("instance added", "instance", i.ID, "kind", i.Type, "vswitch", x.ID, "address", i.PrivateIP)
 		added = i
 		return nil
 	})
 	return added, err
+}
+
+// NewInterfaceID returns an id for a network interface that nothing has yet.
+func NewInterfaceID(tx *change.Tx) string {
+	return tx.Tx.NewID(func() string { return resource.InterfaceIDs.Draw(resource.InterfacePrefix) })
 }
 
 // run is a write of the operator's: it has no account and no client token.
@@ -90,10 +98,11 @@ func (s *Service) complete(tx *change.Tx, i *resource.Instance, mac string) erro
 	if !isID(i.ID) {
 		return fault.New(fault.ParameterInvalid, "instance id %q; write 2 to 64 Latin letters, digits, '-', '_' and '.', the first a letter", i.ID)
 	}
-	// Elastic IPs are bound to instances, HaVips and NAT gateways, by id.
+	// Elastic IPs are bound to instances, network interfaces, HaVips and NAT gateways, by id.
 	_, gateway := tx.NATGateways.Get(i.ID)
 	_, havip := tx.HaVips.Get(i.ID)
-	if _, taken := tx.Instances.Get(i.ID); taken || gateway || havip {
+	_, nic := tx.NetworkInterfaces.Get(i.ID)
+	if _, taken := tx.Instances.Get(i.ID); taken || gateway || havip || nic {
 		return fault.New(fault.InstanceExists, "there is a resource with the id %s", i.ID)
 	}
 	if err := setMAC(i, mac); err != nil {
@@ -158,8 +167,8 @@ func place(tx *change.Tx, i *resource.Instance, x *resource.VSwitch) error {
 	return nil
 }
 
-// FreeAddress returns the lowest address of a VSwitch that neither an instance nor a HaVip
-// has; false if there is none.
+// FreeAddress returns the lowest address of a VSwitch that nothing has (Holder); false if
+// there is none.
 func FreeAddress(v *state.View, x *resource.VSwitch) (netip.Addr, bool) {
 	a := x.Plan.First(x.CIDR)
 	for range x.Plan.Usable(x.CIDR) {
@@ -171,20 +180,14 @@ func FreeAddress(v *state.View, x *resource.VSwitch) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// At returns the instance that the inventory knows to hold an address of a VPC.
-func At(v *state.View, vpc string, a netip.Addr) (*resource.Instance, bool) {
-	r := v.Instances.By(state.ByAddress, state.AddrKey(vpc, a))
-	if r.Len() == 0 {
-		return nil, false
-	}
-	return r.At(0), true
-}
-
-// Holder returns the id of what is known to hold an address of a VPC: an instance, a HaVip, or
-// a router interface whose health check comes from there.
+// Holder returns the id of what is known to hold an address of a VPC: an instance, a network
+// interface, a HaVip, or a router interface whose health check comes from there.
 func Holder(v *state.View, vpc string, a netip.Addr) (id string, ok bool) {
-	if i, ok := At(v, vpc, a); ok {
+	if i, ok := v.Instances.By(state.ByAddress, state.AddrKey(vpc, a)).First(); ok {
 		return i.ID, true
+	}
+	if n, ok := v.NetworkInterfaces.By(state.ByAddress, state.AddrKey(vpc, a)).First(); ok {
+		return n.ID, true
 	}
 	if h, ok := v.HaVips.By(state.ByAddress, state.AddrKey(vpc, a)).First(); ok {
 		return h.ID, true
@@ -264,6 +267,11 @@ func (s *Service) SetMAC(ctx context.Context, id, to string) error {
 			return err
 		}
 		tx.Put(i)
+		if p, ok := tx.PrimaryInterface(id); ok {
+			n := p.Clone().(*resource.NetworkInterface)
+			n.MAC = i.MAC
+			tx.Put(n)
+		}
 		tx.Done("instance changed", "instance", id, "mac", i.MAC)
 		return nil
 	})
@@ -309,8 +317,9 @@ func (s *Service) SetLimits(ctx context.Context, id string, to *dataplane.Limits
 // mostLimit is as much as any gateway can have.
 const mostLimit = 1_000_000_000
 
-// Remove takes an instance out of the inventory. What depends on it has to go
-// first. Reasons: InstanceNotFound, InstanceHasDependents.
+// Remove takes an instance out of the inventory, with its primary interface. What depends on
+// them has to go first. Reasons: InstanceNotFound, InstanceHasDependents,
+// InterfaceHasElasticIP.
 func (s *Service) Remove(ctx context.Context, id string) error {
 	return s.run(ctx, func(tx *change.Tx) error {
 		i, ok := tx.Instances.Get(id)
@@ -319,6 +328,12 @@ func (s *Service) Remove(ctx context.Context, id string) error {
 		}
 		if err := tx.Blocked(i); err != nil {
 			return err
+		}
+		if n, ok := tx.PrimaryInterface(id); ok {
+			if err := tx.Blocked(n); err != nil {
+				return err
+			}
+			tx.Delete(n)
 		}
 		tx.Delete(i)
 		tx.Done("instance removed", "instance", id, "vswitch", i.VSwitch, "address", i.PrivateIP)

@@ -265,11 +265,8 @@ func elastic(v *state.View, vpc string) map[netip.Addr]bool {
 		if e.Binding == nil || e.Binding.Type == resource.BoundToNATGateway {
 			continue
 		}
-		if i, ok := v.Instances.Get(e.Binding.ID); ok && i.VPC == vpc {
-			out[i.PrivateIP] = true
-		}
-		if h, ok := v.HaVips.Get(e.Binding.ID); ok && h.VPC == vpc {
-			out[h.PrivateIP] = true
+		if a, ok := v.BoundAddress(vpc, e.Binding); ok {
+			out[a] = true
 		}
 	}
 	return out

@@ -68,19 +68,12 @@ func onGateway(e *resource.ElasticIP, g *resource.NATGateway) bool {
 	return e.Binding != nil && e.Binding.Type == resource.BoundToNATGateway && e.Binding.ID == g.ID
 }
 
-// instanceAt returns the instance of the inventory that holds an address of a
-// VPC. An address that the inventory doesn't know counts as an ordinary ECS
-// instance.
-func instanceAt(v *state.View, vpc string, a netip.Addr) (*resource.Instance, bool) {
-	return v.Instances.By(state.ByAddress, state.AddrKey(vpc, a)).First()
-}
-
-// hasElasticIP says whether the ECS instance at an address has an elastic IP
-// of its own.
+// hasElasticIP says whether an address of an ECS instance has an elastic IP of its own.
 func hasElasticIP(v *state.View, vpc string, a netip.Addr) (*resource.Instance, bool) {
-	i, ok := instanceAt(v, vpc, a)
+	i, ok := v.InstanceAt(vpc, a)
 	if !ok || i.Type != resource.Host {
 		return nil, false
 	}
-	return i, v.ElasticIPs.By(state.ByBinding, i.ID).Len() > 0
+	_, own := v.ElasticOf(vpc, a)
+	return i, own
 }

@@ -61,7 +61,7 @@ func snatInstance(v *state.View, g *resource.NATGateway, a netip.Addr) error {
 	if h, ok := v.HaVips.By(state.ByAddress, state.AddrKey(g.VPC, a)).First(); ok {
 		return fault.New(fault.VSwitchHasHaVips, "%s is the address of HaVip %s", a, h.ID)
 	}
-	i, known := instanceAt(v, g.VPC, a)
+	i, known := v.InstanceAt(g.VPC, a)
 	if !known {
 		return nil
 	}

@@ -175,7 +175,7 @@ func (s *Service) HostAt(c identity.Caller, table string, a netip.Addr) (string,
 	if err != nil {
 		return "", err
 	}
-	if i, ok := v.Instances.By(state.ByAddress, state.AddrKey(t.VPC, a)).First(); ok {
+	if i, ok := v.InstanceAt(t.VPC, a); ok {
 		return i.ID, nil
 	}
 	return "", fault.New(fault.InstanceNotFound, "no instance of VPC %s has the address %s", t.VPC, a)

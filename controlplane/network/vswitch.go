@@ -202,6 +202,15 @@ func (s *Service) VSwitches(c identity.Caller, f VSwitchFilter, p state.Page) (s
 func (s *Service) showVSwitch(v *state.View, x *resource.VSwitch) VSwitch {
 	return VSwitch{
 		VSwitch: x, Phase: s.phase(&x.Meta, x.VPC), Table: tableOf(v, x),
-		Free: x.Plan.Usable(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len() - v.HaVips.By(state.ByVSwitch, x.ID).Len(),
+		Free: x.Plan.Usable(x.CIDR) - v.Instances.By(state.ByVSwitch, x.ID).Len() - further(v, x.ID) - v.HaVips.By(state.ByVSwitch, x.ID).Len(),
 	}
+}
+
+// further returns how many addresses of a VSwitch network interfaces have beside those of
+// instances.
+func further(v *state.View, vswitch string) (count int) {
+	for n := range v.NetworkInterfaces.By(state.ByVSwitch, vswitch).All() {
+		count += len(n.Further())
+	}
+	return count
 }

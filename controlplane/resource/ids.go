@@ -10,6 +10,13 @@ type IDs struct {
 	Prefixes map[string]string // the family's own, where that is another than the services name
 }
 
+// InterfaceIDs is the form of the ids of network interfaces, whoever makes them: that of the
+// only family with actions on them (eni-f1xjkw1b; Tencent Cloud's document).
+var InterfaceIDs = IDs{Alphabet: "0123456789abcdefghijklmnopqrstuvwxyz", Length: 8}
+
+// InterfacePrefix is what the id of a network interface begins with.
+const InterfacePrefix = "eni"
+
 // Draw returns an id at random, which may be taken already: see state.Tx.NewID.
 func (f IDs) Draw(prefix string) string {
 	if own, ok := f.Prefixes[prefix]; ok {

@@ -26,6 +26,7 @@ const (
 	BoundToLoadBalancer BindingType = "load-balancer"
 	BoundToNATGateway   BindingType = "nat-gateway"
 	BoundToVirtualIP    BindingType = "virtual-ip"
+	BoundToInterface    BindingType = "network-interface"
 )
 
 // Kind returns the kind of resource that an object of that type is; empty for an unknown one.
@@ -37,14 +38,19 @@ func (t BindingType) Kind() Kind {
 		return KindHaVip
 	case BoundToNATGateway:
 		return KindNATGateway
+	case BoundToInterface:
+		return KindNetworkInterface
 	}
 	return ""
 }
 
-// Binding says what an elastic IP is bound to.
+// Binding says what an elastic IP is bound to: an object with one address, or with Address
+// one of those of a network interface. Of an address that is its instance's private address
+// the instance is the object, not the interface.
 type Binding struct {
-	Type BindingType `json:"type"`
-	ID   string      `json:"id"`
+	Type    BindingType `json:"type"`
+	ID      string      `json:"id"`
+	Address netip.Addr  `json:"address,omitzero"`
 }
 
 // ElasticIP is a public address of an account.

@@ -18,7 +18,7 @@ import (
 )
 
 // Version is the schema of this version of Sluice.
-const Version = 3
+const Version = 4
 
 // key is where the schema stands in the store.
 var key = store.Key{Kind: store.KindSchema, ID: "version"}
@@ -29,6 +29,15 @@ var steps = [Version]func(machine, kind string, r record) (string, error){
 	func(_, kind string, r record) (string, error) { return kind, fieldWords(kind, r) },
 	func(machine, kind string, r record) (string, error) { return kind, owners(machine, kind, r) },
 	func(_, kind string, r record) (string, error) { return haVips(kind, r) },
+	func(_, kind string, _ record) (string, error) { return kind, nil },
+}
+
+// adds are the records that come with a schema, beside those that are there: adds[0] with
+// schema 1. Each is called with a record that is of that schema already, and says of which
+// kind and id the one is that comes with it; nil: none does. taken says whether there is a
+// record of an id.
+var adds = [Version]func(kind string, r record, taken func(id string) bool) (of, id string, made record, err error){
+	3: primaryInterfaces,
 }
 
 // record is a record's members, as they are stored.
@@ -53,6 +62,7 @@ func upgrade(ctx context.Context, s store.Store, machine string, backup func(sch
 		record
 	}
 	var records []stored
+	ids := map[string]bool{}
 	revision, err := s.Load(ctx, func(r store.Record) error {
 		if r.Key == key {
 			known = true
@@ -63,6 +73,7 @@ func upgrade(ctx context.Context, s store.Store, machine string, backup func(sch
 			return fmt.Errorf("record %s %q: %w; restore the store from a backup", r.Kind, r.ID, err)
 		}
 		records = append(records, x)
+		ids[r.ID] = true
 		return nil
 	})
 	switch {
@@ -81,6 +92,22 @@ func upgrade(ctx context.Context, s store.Store, machine string, backup func(sch
 				if kind, err = steps[at](machine, kind, x.record); err != nil {
 					return fmt.Errorf("bring record %s %q to schema %d: %w", x.Kind, x.ID, at+1, err)
 				}
+				if adds[at] == nil {
+					continue
+				}
+				of, id, made, err := adds[at](kind, x.record, func(id string) bool { return ids[id] })
+				if err != nil {
+					return fmt.Errorf("add to record %s %q what it has in schema %d: %w", x.Kind, x.ID, at+1, err)
+				}
+				if made == nil {
+					continue
+				}
+				ids[id] = true
+				value, err := json.Marshal(made)
+				if err != nil {
+					return err
+				}
+				writes = append(writes, store.Write{Key: store.Key{Kind: of, ID: id}, Value: value})
 			}
 			value, err := json.Marshal(x.record)
 			if err != nil {

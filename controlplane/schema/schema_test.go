@@ -134,6 +134,8 @@ func testUpgrade(t *testing.T, from int) {
 		}
 	}
 
+	checkInterfaces(t, db.View())
+
 	// The backup is the store as it was, and a second upgrade changes nothing.
 	old, err := bolt.Open(path+".backup", time.Second)
 	if err != nil {
@@ -149,6 +151,76 @@ func testUpgrade(t *testing.T, from int) {
 	}
 	if got := records(t, s); !reflect.DeepEqual(got, after) {
 		t.Error("a second upgrade changes something")
+	}
+}
+
+// Every host has a primary interface that says the same as its inventory's entry, and nothing
+// else has one.
+func checkInterfaces(t *testing.T, v *state.View) {
+	t.Helper()
+	hosts := 0
+	for i := range v.Instances.All() {
+		n, ok := v.PrimaryInterface(i.ID)
+		if ok != (i.Type == resource.Host) {
+			t.Errorf("%s %s has a primary interface: %v", i.Type, i.ID, ok)
+		}
+		if !ok {
+			continue
+		}
+		hosts++
+		want := resource.PrimaryInterface(i, n.ID)
+		want.Created, want.Generation, want.Revision, want.Group = i.Created, i.Generation, i.Revision, i.Group
+		if !reflect.DeepEqual(n, want) || !strings.HasPrefix(n.ID, "eni-") || len(n.ID) != 12 {
+			t.Errorf("%+v of %+v", n, i)
+		}
+	}
+	if hosts == 0 || v.NetworkInterfaces.Len() != hosts {
+		t.Errorf("%d hosts, %d interfaces", hosts, v.NetworkInterfaces.Len())
+	}
+}
+
+// Of two hosts whose interfaces would get one id the second gets another; and what cannot be
+// read is refused.
+func TestPrimaryInterfaceIDs(t *testing.T) {
+	s := memory.New(0).Open()
+	put := func(kind, id, value string) store.Write {
+		return store.Write{Key: store.Key{Kind: kind, ID: id}, Value: []byte(value)}
+	}
+	if _, err := s.Commit(ctx, 0, []store.Write{
+		put(store.KindSchema, "version", "3"), put("instance", "i-1", `{"id":"i-1","type":"host","vpc":"v","privateIp":"10.0.0.1","created":1,"generation":1,"revision":1,"createdAt":"2026-11-29T00:00:00Z"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Upgrade(ctx, s, "here", func(int) (string, error) { return "", nil }, quiet); err != nil {
+		t.Fatal(err)
+	}
+	id := ""
+	for k := range records(t, s) {
+		if k.Kind == string(resource.KindNetworkInterface) {
+			id = k.ID
+		}
+	}
+	s = memory.New(0).Open()
+	if _, err := s.Commit(ctx, 0, []store.Write{put(store.KindSchema, "version", "3"), put("instance", "i-1", `{"id":"i-1","type":"host","privateIp":"10.0.0.1"}`), put("vpc", id, `{"id":"`+id+`"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Upgrade(ctx, s, "here", func(int) (string, error) { return "", nil }, quiet); err != nil {
+		t.Fatal(err)
+	}
+	made := 0
+	for k := range records(t, s) {
+		if k.Kind == string(resource.KindNetworkInterface) && k.ID != id {
+			made++
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d interfaces beside a record with the id %s", made, id)
+	}
+	s = memory.New(0).Open()
+	if _, err := s.Commit(ctx, 0, []store.Write{put(store.KindSchema, "version", "3"), put("instance", "i-1", `{"id":7,"type":"host"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Upgrade(ctx, s, "here", nil, quiet); err == nil || !strings.Contains(err.Error(), `"i-1"`) {
+		t.Errorf("%v", err)
 	}
 }
 

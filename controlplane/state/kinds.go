@@ -204,6 +204,33 @@ var kinds = append([]registered{
 			to(resource.KindVSwitch, i.VSwitch)
 		},
 	},
+	Kind[*resource.NetworkInterface]{
+		Name: resource.KindNetworkInterface, Noun: "network interface", Table: func(v *View) **Table[*resource.NetworkInterface] { return &v.NetworkInterfaces },
+		Indexes: []Index[*resource.NetworkInterface]{byAccount[*resource.NetworkInterface](), byRegion[*resource.NetworkInterface](),
+			one(ByVPC, func(n *resource.NetworkInterface) string { return n.VPC }),
+			one(ByVSwitch, func(n *resource.NetworkInterface) string { return n.VSwitch }),
+			one(ByInstance, func(n *resource.NetworkInterface) string { return n.Instance }),
+			{ByAddress, interfaceAddresses},
+			{ByGroup, func(n *resource.NetworkInterface) []string { return n.SecurityGroups }}},
+		NotFound: fault.InterfaceNotFound, InTransition: fault.InterfaceInTransition,
+		Quotas: []Quota[*resource.NetworkInterface]{ // not documented
+			{Name: "network_interfaces", Default: 1000, Counts: "network interfaces of an account, besides the primary ones of instances", Reason: fault.QuotaInterface, Index: ByAccount,
+				Only: func(n *resource.NetworkInterface) bool { return !n.Primary }},
+			{Name: "network_interfaces_per_instance", Default: 8, Counts: "network interfaces of an instance", Reason: fault.QuotaInstanceInterfaces, Index: ByInstance},
+			{Name: "addresses_per_network_interface", Default: 30, Counts: "private addresses of a network interface", Reason: fault.QuotaInterfaceAddresses,
+				Parts: func(n *resource.NetworkInterface) int { return len(n.Addresses) }}},
+		Blocks: []Block[*resource.NetworkInterface]{
+			{Of: resource.KindVPC, Reason: fault.VPCHasInstances, Index: ByVPC},
+			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVSwitch},
+			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByInstance,
+				Keep: func(n *resource.NetworkInterface, _ resource.Resource) bool { return !n.Primary }}},
+		Barred: []fault.Reason{fault.InterfaceHasElasticIP},
+		Refers: func(n *resource.NetworkInterface, to func(resource.Kind, string)) {
+			to(resource.KindVPC, n.VPC)
+			to(resource.KindVSwitch, n.VSwitch)
+			to(resource.KindInstance, n.Instance)
+		},
+	},
 	Kind[*resource.HaVip]{
 		Name: resource.KindHaVip, Noun: "HaVip", Table: func(v *View) **Table[*resource.HaVip] { return &v.HaVips },
 		Indexes: []Index[*resource.HaVip]{byAccount[*resource.HaVip](), byRegion[*resource.HaVip](),
@@ -245,6 +272,7 @@ var kinds = append([]registered{
 			{Name: "addresses_per_bandwidth_package", Default: 50, Counts: "public IPs of a NAT bandwidth package", Reason: fault.QuotaNATPackageIPs, Index: ByNATPackage}}, // NAT Gateway API reference, CreateBandwidthPackage
 		Blocks: []Block[*resource.ElasticIP]{
 			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBinding},
+			{Of: resource.KindNetworkInterface, Reason: fault.InterfaceHasElasticIP, Index: ByBinding},
 			{Of: resource.KindHaVip, Reason: fault.HaVipHasElasticIP, Index: ByBinding},
 			{Of: resource.KindCommonPackage, Reason: fault.PackageHasElasticIPs, Index: ByPackage}},
 		Refers: func(e *resource.ElasticIP, to func(resource.Kind, string)) {

@@ -37,9 +37,16 @@ var samples = map[string]func(i int) resource.Resource{
 	"router_interfaces_per_router": func(i int) resource.Resource {
 		return &resource.RouterInterface{Meta: meta("ri", i), Router: "r"}
 	},
-	"vswitches_per_vpc": func(i int) resource.Resource { return &resource.VSwitch{Meta: meta("vsw", i), VPC: "v"} },
-	"instances_per_vpc": func(i int) resource.Resource { return &resource.Instance{Meta: meta("i", i), VPC: "v"} },
-	"ha_vips":           func(i int) resource.Resource { return &resource.HaVip{Meta: meta("havip", i)} },
+	"vswitches_per_vpc":  func(i int) resource.Resource { return &resource.VSwitch{Meta: meta("vsw", i), VPC: "v"} },
+	"instances_per_vpc":  func(i int) resource.Resource { return &resource.Instance{Meta: meta("i", i), VPC: "v"} },
+	"network_interfaces": func(i int) resource.Resource { return &resource.NetworkInterface{Meta: meta("eni", i)} },
+	"network_interfaces_per_instance": func(i int) resource.Resource {
+		return &resource.NetworkInterface{Meta: meta("eni", i), Instance: "i", Primary: i == 0}
+	},
+	"addresses_per_network_interface": func(i int) resource.Resource {
+		return &resource.NetworkInterface{Meta: meta("eni", 0), Addresses: make([]resource.PrivateAddress, i)}
+	},
+	"ha_vips": func(i int) resource.Resource { return &resource.HaVip{Meta: meta("havip", i)} },
 	"instances_per_ha_vip": func(i int) resource.Resource {
 		return &resource.HaVip{Meta: meta("havip", 0), Instances: make([]string, i)}
 	},

@@ -17,8 +17,9 @@ const (
 	ByRegion     = "region"     // Key(account, region), but of parts
 	ByVPC        = "vpc"        // VPC id; of a global acceleration instance without a backend, that of the last one's
 	ByVSwitch    = "vswitch"    // VSwitch id
+	ByGroup      = "group"      // network interface: id of each security group that holds for it
 	ByTable      = "table"      // route, DNAT or SNAT table id; VSwitch: id of the custom route table that it is bound to
-	ByAddress    = "address"    // elastic IP, VPN gateway, global acceleration instance: its address; customer gateway: Key(account, region, address); instance, HaVip: Key(VPC, private address); router interface: Key(VPC, source address of its health check)
+	ByAddress    = "address"    // elastic IP, VPN gateway, global acceleration instance: its address; customer gateway: Key(account, region, address); instance, HaVip: Key(VPC, private address); network interface: the same for each of its addresses; router interface: Key(VPC, source address of its health check)
 	ByBinding    = "binding"    // id of the object that an elastic IP is bound to
 	ByExternal   = "external"   // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
 	ByInternal   = "internal"   // DNAT entry: Key(VPC, internal IP)
@@ -43,7 +44,7 @@ const (
 	ByLine            = "line"            // border router: physical connection id
 	ByBorderRouter    = "borderRouter"    // route table, route entry: border router id
 	ByTag             = "tag"             // tag set: Key(account, region, tag key)
-	ByInstance        = "instance"        // HaVip: id of each instance that may have it
+	ByInstance        = "instance"        // HaVip: id of each instance that may have it; network interface: id of the instance that it is attached to
 	ByUser            = "user"            // access key: id of the user whose it is
 	ByName            = "name"            // user, policy: NameKey
 	ByPolicy          = "policy"          // user, grant: id of each policy of an account's own that is attached
@@ -87,6 +88,7 @@ type View struct {
 	VSwitches           *Table[*resource.VSwitch]
 	RouterInterfaces    *Table[*resource.RouterInterface]
 	Instances           *Table[*resource.Instance]
+	NetworkInterfaces   *Table[*resource.NetworkInterface]
 	HaVips              *Table[*resource.HaVip]
 	ElasticIPs          *Table[*resource.ElasticIP]
 	CommonPackages      *Table[*resource.CommonPackage]
@@ -166,6 +168,15 @@ func portOf(l *resource.PhysicalConnection) string {
 		return ""
 	}
 	return PortKey(l.AccessPoint, l.Port)
+}
+
+// interfaceAddresses are the ByAddress keys of a network interface.
+func interfaceAddresses(n *resource.NetworkInterface) []string {
+	keys := make([]string, 0, len(n.Addresses))
+	for _, a := range n.Addresses {
+		keys = append(keys, AddrKey(n.VPC, a.Address))
+	}
+	return keys
 }
 
 func backendOf(a *resource.AccelerationInstance) string {

@@ -151,7 +151,7 @@ func belongsTo(n *dataplane.Network, c dataplane.Claim) string {
 	}
 	for _, b := range n.Bindings {
 		if b.Address == c.Address {
-			return b.MAC
+			return cmp.Or(b.MAC, "a network interface that is attached to no instance")
 		}
 	}
 	for _, h := range n.HaVips {

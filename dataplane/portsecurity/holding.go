@@ -47,6 +47,10 @@ func Of(n *dataplane.Network) (*Holding, error) {
 	var elements [setCount][]string
 	macs := make(map[netip.Addr]string, len(n.Bindings))
 	for _, b := range n.Bindings {
+		if b.MAC == "" {
+			elements[bound] = append(elements[bound], string(b.Address.AsSlice()))
+			continue
+		}
 		mac, err := net.ParseMAC(b.MAC)
 		if err != nil || len(mac) != 6 {
 			return nil, fmt.Errorf("hold %s to Ethernet address %q: it must have six bytes", b.Address, b.MAC)

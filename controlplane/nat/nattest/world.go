@@ -165,6 +165,15 @@ func Gateway(id, vpc string) *resource.NATGateway {
 	return &resource.NATGateway{Meta: meta(id), VPC: vpc, Limits: Small, Name: id, ForwardTable: "ftb-" + x, SNATTable: "stb-" + x}
 }
 
+// Interface returns a network interface with these private addresses, attached to nothing.
+func Interface(id, vpc, vswitch string, addresses ...string) *resource.NetworkInterface {
+	n := &resource.NetworkInterface{Meta: meta(id), VPC: vpc, VSwitch: vswitch}
+	for _, a := range addresses {
+		n.Addresses = append(n.Addresses, resource.PrivateAddress{Address: netip.MustParseAddr(a)})
+	}
+	return n
+}
+
 // ElasticIP returns an elastic IP, bound to what to names if it isn't empty.
 func ElasticIP(id, ip, vpc string, kind resource.BindingType, to string) *resource.ElasticIP {
 	e := &resource.ElasticIP{Meta: meta(id), Address: netip.MustParseAddr(ip), PublicNetwork: "internet", Bandwidth: 5, VPC: vpc}
