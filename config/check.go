@@ -50,7 +50,26 @@ func (k *checker) machine() error {
 
 var machineName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
 
-func (k *checker) listen() error { return k.address("listen", k.doc.Listen, 8680) }
+func (k *checker) listen() error {
+	if err := k.address("listen", k.doc.Listen, 8680); err != nil {
+		return err
+	}
+	taken := []string{k.doc.Listen}
+	for i, l := range k.doc.Listeners {
+		at := fmt.Sprintf("listeners[%d]", i)
+		if err := k.address(at+".listen", l.Listen, 8682); err != nil {
+			return err
+		}
+		if slices.Contains(taken, l.Listen) && !strings.HasSuffix(l.Listen, ":0") {
+			return k.errorf(at+".listen", "%q is listened on already; write another port", l.Listen)
+		}
+		if !slices.Contains(Families(), l.Family) {
+			return k.errorf(at+".family", "%q is no family; write one of %s", l.Family, strings.Join(Families(), ", "))
+		}
+		taken = append(taken, l.Listen)
+	}
+	return nil
+}
 
 // address checks the address and port of a listener; the message suggests a port.
 func (k *checker) address(field, v string, suggested int) error {
@@ -356,7 +375,8 @@ func (k *checker) metrics() error {
 		if err := k.address("metrics.listen", m.Listen, 8681); err != nil {
 			return err
 		}
-		if m.Listen == k.doc.Listen && !strings.HasSuffix(m.Listen, ":0") {
+		ofAPI := func(l Listener) bool { return l.Listen == m.Listen }
+		if (m.Listen == k.doc.Listen || slices.ContainsFunc(k.doc.Listeners, ofAPI)) && !strings.HasSuffix(m.Listen, ":0") {
 			return k.errorf("metrics.listen", "%q is the API's address already; write another port", m.Listen)
 		}
 	}

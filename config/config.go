@@ -21,7 +21,8 @@ const DefaultPath = "/etc/sluice/sluiced.yaml"
 type Config struct {
 	File string // that it was read from; empty for the built-in one
 
-	Listen            string // host:port of the API
+	Listen            string     // host:port of the API
+	Listeners         []Listener // besides it
 	TLS               TLS
 	DataDir           string // absolute; the store and the key that seals secrets
 	RunDir            string // absolute; sockets
@@ -42,12 +43,21 @@ type Config struct {
 	Settings          settings.Settings
 }
 
+// Listener is a listener that answers one wire family alone.
+type Listener struct {
+	Listen string `yaml:"listen"` // host:port
+	Family string `yaml:"family"` // of Families
+}
+
+// Families returns the wire families that a listener may be of.
+func Families() []string { return []string{"aliyun", "tencent3"} }
+
 // TLS names the certificate and key files, or says that certificates are made, in
 // DataDir. The zero TLS is none.
 type TLS struct {
 	Certificate, Key string
 	Auto             bool
-	Names            []string // that Auto adds to what Listen tells
+	Names            []string // that Auto adds to what Listen and Listeners tell
 }
 
 // On says whether the API speaks TLS.
@@ -151,6 +161,7 @@ func parse(file string, data []byte) (*Config, error) {
 	c := &Config{
 		File:              file,
 		Listen:            doc.Listen,
+		Listeners:         doc.Listeners,
 		TLS:               TLS{doc.TLS.Certificate, doc.TLS.Key, doc.TLS.Names != nil, doc.TLS.Names},
 		DataDir:           doc.DataDir,
 		RunDir:            doc.RunDir,

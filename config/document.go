@@ -18,6 +18,7 @@ import (
 type document struct {
 	Machine           string             `yaml:"machine"`
 	Listen            string             `yaml:"listen"`
+	Listeners         []Listener         `yaml:"listeners"`
 	TLS               tlsDoc             `yaml:"tls"`
 	DataDir           string             `yaml:"data_dir"`
 	RunDir            string             `yaml:"run_dir"`

@@ -166,6 +166,11 @@ func TestMistakes(t *testing.T) {
 		{"account twice for router interfaces", "router_interfaces: {accounts: [a1, a1]}", 1, "router_interfaces.accounts[1]", "twice"},
 		{"nothing inbound", "bandwidth: {inbound_least: 0}", 1, "bandwidth.inbound_least", "from 1 to 5000"},
 
+		{"listener without a port", "listeners: [{family: tencent3, listen: localhost}]", 1, "listeners[0].listen", "write for example 127.0.0.1:8682"},
+		{"listener on the API's port", "listeners:\n- {family: tencent3, listen: 127.0.0.1:8680}", 2, "listeners[0].listen", "is listened on already"},
+		{"two listeners of one port", "listeners:\n- {family: tencent3, listen: 127.0.0.1:8682}\n- {family: aliyun, listen: 127.0.0.1:8682}", 3, "listeners[1].listen", "is listened on already"},
+		{"listener of no family", "listeners:\n- listen: 127.0.0.1:8682", 2, "listeners[0].family", "write one of aliyun, tencent3"},
+		{"metrics on a listener's port", "listeners: [{family: tencent3, listen: 127.0.0.1:8682}]\nmetrics:\n  listen: 127.0.0.1:8682", 3, "metrics.listen", "is the API's address already"},
 		{"metrics without a port", "metrics: {listen: localhost}", 1, "metrics.listen", "write for example 127.0.0.1:8681 or [::]:8681"},
 		{"metrics with a bad port", "metrics:\n  listen: localhost:-1", 2, "metrics.listen", "is not a port"},
 		{"metrics on the API's port", "metrics:\n  listen: 127.0.0.1:8680", 2, "metrics.listen", "is the API's address already"},

@@ -16,16 +16,23 @@ type Process interface {
 
 // Info is about the running daemon.
 type Info struct {
-	Version   string    `json:"version"`
-	GoVersion string    `json:"goVersion"`
-	PID       int       `json:"pid"`
-	Started   time.Time `json:"started"`
-	Config    string    `json:"config,omitempty"`  // file; empty: the built-in configuration
-	Listen    string    `json:"listen"`            // address of the signed API
-	Metrics   string    `json:"metrics,omitempty"` // address of Prometheus' /metrics; empty: none
-	Absent    []string  `json:"absent,omitempty"`  // those of Listen and Metrics whose address is not this machine's now
-	DataDir   string    `json:"dataDir"`
-	Ready     bool      `json:"ready"`
+	Version   string     `json:"version"`
+	GoVersion string     `json:"goVersion"`
+	PID       int        `json:"pid"`
+	Started   time.Time  `json:"started"`
+	Config    string     `json:"config,omitempty"`  // file; empty: the built-in configuration
+	Listen    string     `json:"listen"`            // address of the signed API
+	Others    []Listener `json:"others,omitempty"`  // further listeners of it, of one wire family each
+	Metrics   string     `json:"metrics,omitempty"` // address of Prometheus' /metrics; empty: none
+	Absent    []string   `json:"absent,omitempty"`  // those of Listen, Others and Metrics whose address is not this machine's now
+	DataDir   string     `json:"dataDir"`
+	Ready     bool       `json:"ready"`
+}
+
+// Listener is a listener that answers one wire family alone.
+type Listener struct {
+	Family string `json:"family"`
+	Listen string `json:"listen"`
 }
 
 func processRoutes(p Process) map[string]handler {

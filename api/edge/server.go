@@ -79,6 +79,15 @@ func NewServer(c Config) *Server {
 	}
 }
 
+// Only returns a handler that answers the requests of one family alone, and refuses all
+// others in its words. With the server it shares all else: a key's calls and nonces, and the
+// limits of all calls.
+func (s *Server) Only(f Family) *Server {
+	one := *s
+	one.Families = []Family{f}
+	return &one
+}
+
 // exchange is one request and its answer.
 type exchange struct {
 	Call

@@ -155,6 +155,26 @@ func TestNonceOfAKeyIsOneForAllFamilies(t *testing.T) {
 	expect(t, "and again", w.json(t, w.request("read", "id", "")), "OK")
 }
 
+// TestOnly: what answers one family alone refuses all others in its words, and shares nonces
+// and limits with the server.
+func TestOnly(t *testing.T) {
+	w := newWorld(func(c *Config) { c.PerKey = Rate{PerSecond: 1, Burst: 1} })
+	all := w.Server
+	alone := func(f Family) { w.Server = all.Only(f) }
+	alone(all.Families[0])
+	expect(t, "its own", w.json(t, w.request("read", "id", "n")), "OK")
+	out := httptest.NewRecorder()
+	w.ServeHTTP(out, httptest.NewRequest("GET", "/?action=read&key=id", nil))
+	if !strings.Contains(out.Body.String(), `"Error":"`) {
+		t.Errorf("a request of another family is answered %q", out.Body)
+	}
+	alone(all.Families[1])
+	expect(t, "a nonce of the other", w.text(t, w.request("read", "id", "n")), textCode(NonceUsed))
+	w.Server = all
+	expect(t, "a nonce of the one alone", w.text(t, w.request("read", "id", "n")), textCode(NonceUsed))
+	expect(t, "calls of all", w.text(t, w.request("read", "id", "m")), textCode(Throttled))
+}
+
 // TestThrottleOfAKeyIsOneForAllFamilies, and so is that of all keys.
 func TestThrottleOfAKeyIsOneForAllFamilies(t *testing.T) {
 	w := newWorld(func(c *Config) { c.PerKey = Rate{PerSecond: 1, Burst: 2} })

@@ -75,16 +75,26 @@ func (s *signatureTC3) claim() (claim edge.Claim, refused *Error) {
 // verify takes headers as they are, as the clients sign them, and in small letters, as the
 // cloud's reference has it.
 func (s *signatureTC3) verify(secret string) bool {
-	key := []byte("TC3" + secret)
-	for _, part := range []string{s.date, s.service, "tc3_request"} {
-		key = sum(sha256.New, key, part)
+	with := func(value func(string) string) bool {
+		return hmac.Equal(s.given, tc3Signature(secret, s.date, s.service, s.time, s.canonical(value)))
 	}
-	asSent := hmac.Equal(s.given, sum(sha256.New, key, s.signedText(func(v string) string { return v })))
-	small := hmac.Equal(s.given, sum(sha256.New, key, s.signedText(strings.ToLower)))
+	asSent, small := with(func(v string) string { return v }), with(strings.ToLower)
 	return asSent || small
 }
 
-func (s *signatureTC3) signedText(value func(string) string) string {
+// tc3Signature signs a canonical request: with the secret of a key, for a day as 2006-01-02
+// and a service, at a time in seconds since 1970.
+func tc3Signature(secret, date, service, at, canonical string) []byte {
+	key := []byte("TC3" + secret)
+	for _, part := range []string{date, service, "tc3_request"} {
+		key = sum(sha256.New, key, part)
+	}
+	return sum(sha256.New, key, strings.Join([]string{tc3, at, date + "/" + service + "/tc3_request", hashed(canonical)}, "\n"))
+}
+
+// canonical returns what is signed of the request, with the values of headers as value makes
+// them.
+func (s *signatureTC3) canonical(value func(string) string) string {
 	var headers strings.Builder
 	for _, name := range s.headers {
 		headers.WriteString(name + ":" + value(strings.TrimSpace(s.header(name))) + "\n")
@@ -97,8 +107,7 @@ func (s *signatureTC3) signedText(value func(string) string) string {
 	if s.request.Header.Get("X-Tc-Content-Sha256") == unsignedPayload {
 		payload = hashed(unsignedPayload)
 	}
-	canonical := strings.Join([]string{s.request.Method, path, s.request.URL.RawQuery, headers.String(), strings.Join(s.headers, ";"), payload}, "\n")
-	return strings.Join([]string{tc3, s.time, s.date + "/" + s.service + "/tc3_request", hashed(canonical)}, "\n")
+	return strings.Join([]string{s.request.Method, path, s.request.URL.RawQuery, headers.String(), strings.Join(s.headers, ";"), payload}, "\n")
 }
 
 // header returns a header's value: of that name, which net/http keeps apart for the host.

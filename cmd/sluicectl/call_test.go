@@ -77,14 +77,14 @@ func TestCheckCall(t *testing.T) {
 		{"ReplaceRouteTableAssociation", "X", "tencent"},
 	} {
 		params := map[string]string{c.param: "x"}
-		_, err := checkCall(c.action, params, false)
+		_, err := wires[0].check(c.action, params, false)
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s --%s: %v", c.action, c.param, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || report(err) != exitUsage):
 			t.Errorf("%s --%s: %v; want %q", c.action, c.param, err, c.want)
 		}
-		if _, err := checkCall(c.action, params, true); err != nil {
+		if _, err := wires[0].check(c.action, params, true); err != nil {
 			t.Errorf("%s --%s with force: %v", c.action, c.param, err)
 		}
 	}
@@ -97,15 +97,17 @@ func TestKnowsEveryParameter(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	for _, a := range catalog.Family(spec.Aliyun).Actions() {
-		for _, name := range parameterNames(a) {
-			n++
-			if placeholder.MatchString(name) || !knows(a, name) {
-				t.Errorf("%s does not know its own parameter %s", a.Name, name)
+	for _, w := range wires {
+		for _, a := range catalog.Family(w.family).Actions() {
+			for _, name := range w.parameterNames(a) {
+				n++
+				if placeholder.MatchString(name) || !w.knows(a, name) {
+					t.Errorf("%s does not know its own parameter %s", a.Name, name)
+				}
 			}
 		}
 	}
-	if n < 500 {
+	if n < 800 {
 		t.Errorf("only %d parameters in the catalog", n)
 	}
 }
@@ -175,6 +177,59 @@ func TestCallPrintsTheAnswer(t *testing.T) {
 	// One that takes no region gets none.
 	if _, err = run(t, append([]string{"call", "DeleteVpc", "--VpcId", "vpc-1"}, flags...)...); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCallOfTencent: the other family's calls, refusals and mistakes.
+func TestCallOfTencent(t *testing.T) {
+	var action, body string
+	answer := `{"Response":{"VpcSet":[{"VpcId":"vpc-1"}],"RequestId":"r"}}`
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		action, body = r.Header.Get("X-TC-Action")+" in "+r.Header.Get("X-TC-Region"), string(b)
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(s.Close)
+	flags := []string{"--family", "tencent3", "--endpoint", s.URL, "--access-key-id", "id", "--access-key-secret", "secret", "--region", "cn-here"}
+	out, err := run(t, append([]string{"call", "describevpcs", "--Filters.0.Name", "cidr-block", "--Filters.0.Values.0", "10.0.0.0/16", "--get", "VpcSet.0.VpcId"}, flags...)...)
+	if err != nil || out != "vpc-1\n" {
+		t.Errorf("printed %q, %v", out, err)
+	}
+	if action != "DescribeVpcs in cn-here" || body != `{"Filters":[{"Name":"cidr-block","Values":["10.0.0.0/16"]}]}` {
+		t.Errorf("sent %s: %s", action, body)
+	}
+	answer = `{"Response":{"Error":{"Code":"ResourceNotFound","Message":"There is none."},"RequestId":"r-2"}}`
+	if _, err = run(t, append([]string{"call", "DescribeVpcs"}, flags...)...); err == nil || err.Error() != "ResourceNotFound: There is none. (RequestId r-2)" {
+		t.Errorf("a refusal: %v", err)
+	}
+	for args, want := range map[string]string{
+		"DescribeVpcs --PageSize 5":       "DescribeVpcs has no parameter PageSize; see: sluicectl describe --family tencent3 DescribeVpcs",
+		"DescribeVpcs --Filters.N.Name x": "has no parameter Filters.N.Name",
+		"CreateNatGateways":               "there is no action CreateNatGateways; see: sluicectl actions --family tencent3",
+		"CreateForwardEntry":              "is an action of family aliyun",
+		"DescribeVpcs --acs3":             "--acs3 signs calls of family aliyun alone",
+		"DescribeVpcs --family tencent2":  "family tencent2 is not answered yet",
+	} {
+		parts := strings.Fields(args)
+		if _, err := run(t, append(append([]string{"call"}, flags...), parts...)...); err == nil || !strings.Contains(err.Error(), want) || report(err) != exitUsage {
+			t.Errorf("%s: %v; want %q", args, err, want)
+		}
+	}
+}
+
+func TestCompletionOfFamilies(t *testing.T) {
+	for args, want := range map[string]string{
+		"call --family ": "tencent3",
+		"call --family tencent3 ReplaceRouteTableAss":         "ReplaceRouteTableAssociation",
+		"call --family=tencent3 DescribeVpcs --Filters":       "--Filters.0.Values.0",
+		"call DescribeVpcs --Page":                            "--PageSize",
+		"describe --family tencent3 ReplaceRouteTableAss":     "ReplaceRouteTableAssociation",
+		"call --family tencent3 CreateVpc --EnableMulticast ": "true",
+	} {
+		out, err := run(t, append([]string{"__complete"}, strings.Split(args, " ")...)...)
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: %q, %v; want %s", args, out, err, want)
+		}
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 	"sluice/api/spec"
 )
 
-// completeActions completes the name of an action of the aliyun family.
-func completeActions(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
+// completeActions completes the name of an action of a family, where there is none yet.
+func completeActions(family string, args []string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 || checkFamily(family) != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	catalog, err := spec.Load()
@@ -20,7 +20,7 @@ func completeActions(_ *cobra.Command, args []string, _ string) ([]string, cobra
 		return nil, cobra.ShellCompDirectiveError
 	}
 	var out []string
-	for _, a := range catalog.Family(spec.Aliyun).Actions() {
+	for _, a := range catalog.Family(family).Actions() {
 		out = append(out, cobra.CompletionWithDesc(a.Key(), a.Summary))
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
@@ -30,19 +30,26 @@ func completeActions(_ *cobra.Command, args []string, _ string) ([]string, cobra
 // the catalog lists them, their values.
 func completeCall(c *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	f := newCallFlags()
+	if len(args) > 0 && args[len(args)-1] == "--family" {
+		return wireNames(), cobra.ShellCompDirectiveNoFileComp
+	}
+	w, err := wireOf(familyAmong(args))
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
 	action := actionAmong(f, args)
 	if action == "" && !strings.HasPrefix(toComplete, "-") {
-		return completeActions(c, nil, toComplete)
+		return completeActions(w.family, nil)
 	}
 	var request spec.Fields
 	if catalog, err := spec.Load(); err == nil {
-		if a := catalog.Family(spec.Aliyun).Find(action); a != nil {
+		if a := catalog.Family(w.family).Find(action); a != nil {
 			request = a.Request
 		}
 	}
 	if len(args) > 0 {
 		if name, _, given := cutFlag(args[len(args)-1]); isParameter(name) && !given {
-			return values(request.Get(inCatalog(name))), cobra.ShellCompDirectiveNoFileComp
+			return values(request.Get(w.inCatalog(name))), cobra.ShellCompDirectiveNoFileComp
 		}
 	}
 	given := map[string]bool{}
@@ -51,7 +58,7 @@ func completeCall(c *cobra.Command, args []string, toComplete string) ([]string,
 		given[name] = true
 	}
 	var out []string
-	for i, n := range parameterNames(&spec.Action{Request: request}) {
+	for i, n := range w.parameterNames(&spec.Action{Request: request}) {
 		if !given[n] {
 			out = append(out, cobra.CompletionWithDesc("--"+n, meaning(request[i])))
 		}
@@ -62,6 +69,28 @@ func completeCall(c *cobra.Command, args []string, toComplete string) ([]string,
 		}
 	})
 	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// wireNames returns the families that calls are made in.
+func wireNames() []string {
+	var names []string
+	for _, w := range wires {
+		names = append(names, w.family)
+	}
+	return names
+}
+
+// familyAmong returns the family of a command line that is not finished.
+func familyAmong(args []string) string {
+	for i, arg := range args {
+		switch name, value, given := cutFlag(arg); {
+		case name == "family" && given:
+			return value
+		case name == "family" && i+1 < len(args):
+			return args[i+1]
+		}
+	}
+	return wires[0].family
 }
 
 // actionAmong returns the action of a command line that is not finished.

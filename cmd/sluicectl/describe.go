@@ -31,8 +31,10 @@ func newDescribe() *cobra.Command {
 		Short: "Print an action's parameters, answer, rules and errors",
 		Example: `  sluicectl describe CreateForwardEntry
   sluicectl describe --family tencent3 CreateVpc`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeActions,
+		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return completeActions(family, args)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkFamily(family); err != nil {
 				return err
@@ -41,8 +43,8 @@ func newDescribe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if family == spec.Aliyun && catalog.Family(family).Find(args[0]) == nil {
-				return usagef("%s", unknownAction(catalog, args[0]))
+			if catalog.Family(family).Find(args[0]) == nil {
+				return usagef("%s", unknownAction(catalog, family, args[0]))
 			}
 			if err := spec.Describe(c.OutOrStdout(), family, args[0]); err != nil {
 				return usageError{err}

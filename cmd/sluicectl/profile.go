@@ -42,7 +42,7 @@ func (f *profileFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.Endpoint, "endpoint", "", "URL of the API, for example http://127.0.0.1:8680 ($SLUICE_ENDPOINT)")
 	set.StringVar(&f.AccessKeyID, "access-key-id", "", "access key id ($SLUICE_ACCESS_KEY_ID)")
 	set.StringVar(&f.AccessKeySecret, "access-key-secret", "", "its secret ($SLUICE_ACCESS_KEY_SECRET)")
-	set.StringVar(&f.Region, "region", "", "RegionId of calls that take one and were given none ($SLUICE_REGION)")
+	set.StringVar(&f.Region, "region", "", "region of calls that take one and were given none ($SLUICE_REGION)")
 	set.StringVar(&f.CA, "ca", "", "PEM file of the certificates that are trusted, in place of the machine's ($SLUICE_CA)")
 	set.StringVar(&f.name, "profile", "", "profile of the configuration file ($SLUICE_PROFILE)")
 }
@@ -77,17 +77,7 @@ func (f *profileFlags) resolve(getenv func(string) string, file string) (profile
 // client returns a client of the API as the profile has it.
 func (p profile) client() (*aliyun.Client, error) {
 	c := aliyun.NewClient(p.Endpoint, p.AccessKeyID, p.AccessKeySecret)
-	if p.CA == "" {
-		return c, nil
-	}
-	text, err := os.ReadFile(p.CA)
-	if err == nil {
-		err = c.Trust(text)
-	}
-	if err != nil {
-		return nil, usagef("certificates of %s: %w", p.CA, err)
-	}
-	return c, nil
+	return c, p.trusted(c.Trust)
 }
 
 func first(values ...string) string {

@@ -44,6 +44,9 @@ func printStatus(w io.Writer, info admin.Info, networks []admin.Network) error {
 		ready = "starting"
 	}
 	fmt.Fprintf(w, "sluiced %s: %s, process %d since %s, answers at %s, data in %s", info.Version, ready, info.PID, date(info.Started), info.Listen, info.DataDir)
+	for _, l := range info.Others {
+		fmt.Fprintf(w, ", %s alone at %s", l.Family, l.Listen)
+	}
 	if info.Metrics != "" {
 		fmt.Fprintf(w, ", metrics at http://%s/metrics", info.Metrics)
 	}

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,7 +148,12 @@ func (p *process) Info() admin.Info {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := p.info
-	for _, address := range []string{i.Listen, i.Metrics} {
+	i.Others = slices.Clone(i.Others)
+	addresses := []string{i.Listen, i.Metrics}
+	for _, l := range i.Others {
+		addresses = append(addresses, l.Listen)
+	}
+	for _, address := range addresses {
 		if absent(address) {
 			i.Absent = append(i.Absent, address)
 		}
@@ -163,6 +168,13 @@ func (p *process) listening(address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.info.Listen = address
+}
+
+// listeningAlso says where the listener of that number, of those besides the API's, listens.
+func (p *process) listeningAlso(i int, address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.info.Others[i].Listen = address
 }
 
 func (p *process) metricsListen(address string) {
@@ -249,6 +261,9 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			Config: c.File, Listen: c.Listen, Metrics: c.Metrics.Listen, DataDir: c.DataDir,
 		}},
 	}
+	for _, l := range c.Listeners {
+		d.info.info.Others = append(d.info.info.Others, admin.Listener{Family: l.Family, Listen: l.Listen})
+	}
 	tellBandwidths(db.View(), c, log)
 	tunnels := vpn.New(db, &c.Settings, sealer, dp, time.Now, rand.Reader, log)
 	lines := leasedline.New(db, &c.Settings, dp, time.Now, log)
@@ -310,7 +325,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	if c.TLS.Auto {
 		d.certificates, err = certificate.Open(certificate.Config{
 			Dir:   filepath.Join(c.DataDir, "tls"),
-			Names: func() ([]string, error) { return certificate.Names(c.Listen, c.TLS.Names) },
+			Names: func() ([]string, error) { return certificateNames(c) },
 			Log:   log,
 		})
 		if err != nil {
@@ -388,45 +403,4 @@ func named(t task, err error) error {
 		return fmt.Errorf("%s: %w", t, err)
 	}
 	return nil
-}
-
-// serve answers the API once every network has been looked at, so that a
-// restarted daemon does not answer before it has adopted what is there.
-func (d *daemon) serve(ctx context.Context) error {
-	defer notify(d.log, stopping)
-	patience := time.NewTimer(readyPatience)
-	defer patience.Stop()
-	select {
-	case <-d.reconciler.Ready():
-	case <-patience.C:
-		d.log.Warn("some networks have not been looked at yet; serving all the same", "waited", readyPatience)
-	case <-ctx.Done():
-		return nil
-	}
-	l, err := listen(ctx, d.config.Listen, d.log)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	d.info.listening(l.Addr().String())
-	d.info.ready.Store(true)
-	d.log.Info("the API listens", "address", l.Addr().String(), "tls", d.config.TLS.On())
-	notify(d.log, ready)
-	defer d.info.ready.Store(false)
-	site := &edge.Site{
-		Listener:    l,
-		Handler:     http.Handler(d.api),
-		Connections: d.connections,
-		Grace:       grace,
-		Log:         d.log,
-	}
-	switch {
-	case d.certificates != nil:
-		site.GetCertificate = d.certificates.Certificate
-	case d.named != nil:
-		site.GetCertificate = d.named.Certificate
-	}
-	return site.Run(ctx)
 }

@@ -17,6 +17,8 @@ import (
 
 	"sluice/api/admin"
 	"sluice/api/aliyun"
+	"sluice/api/spec"
+	"sluice/api/tencent3"
 	"sluice/config"
 	"sluice/controlplane/store"
 	"sluice/controlplane/store/bolt"
@@ -232,6 +234,59 @@ func (r *running) await(t *testing.T) string {
 	}
 	t.Fatal("not ready in time")
 	return ""
+}
+
+// TestListeners: a listener of one family answers its requests, and refuses others' in its
+// own words; the API's answers both. All families that the configuration knows are there.
+func TestListeners(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	for _, f := range config.Families() {
+		c.Listeners = append(c.Listeners, config.Listener{Listen: "127.0.0.1:0", Family: f})
+	}
+	r := startDaemon(t, c, newFakeKernel())
+	all := r.await(t)
+	if _, err := r.admin(t).CreateAccessKey(t.Context(), admin.NewAccessKey{ID: "testid", Secret: "testsecret"}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := r.admin(t).Info(t.Context())
+	if err != nil || len(info.Others) != 2 {
+		t.Fatalf("%+v, %v", info, err)
+	}
+	calls := map[string]func(address string) error{
+		spec.Aliyun: func(address string) error {
+			client := aliyun.NewClient(address, "testid", "testsecret")
+			defer client.HTTP.CloseIdleConnections()
+			answer, err := client.Call(t.Context(), "DescribeVpcs", map[string]string{"RegionId": "cn-hangzhou"})
+			if err == nil && !strings.Contains(string(answer), `"TotalCount":`) {
+				err = fmt.Errorf("answered %s", answer) // the other family's refusals have HTTP status 200
+			}
+			return err
+		},
+		spec.Tencent3: func(address string) error {
+			client := tencent3.NewClient(address, "testid", "testsecret", "cn-hangzhou")
+			defer client.HTTP.CloseIdleConnections()
+			_, err := client.Call(t.Context(), "DescribeVpcs", nil)
+			return err
+		},
+	}
+	for family, call := range calls {
+		if err := call(all); err != nil {
+			t.Errorf("%s at the API's address: %v", family, err)
+		}
+		for _, l := range info.Others {
+			if err := call(l.Listen); (err == nil) != (family == l.Family) {
+				t.Errorf("%s at the listener of %s: %v", family, l.Family, err)
+			}
+		}
+	}
+	if err := r.end(); err != nil {
+		t.Error(err)
+	}
+	for _, l := range info.Others {
+		if _, err := net.Dial("tcp", l.Listen); err == nil {
+			t.Errorf("%s still listens", l.Listen)
+		}
+	}
 }
 
 func TestDaemon(t *testing.T) {

@@ -252,6 +252,10 @@ func (l *Lab) Env() ([]Variable, error) {
 		{"SLUICE_ACCESS_KEY_ID", s.AccessKeyID},
 		{"SLUICE_ACCESS_KEY_SECRET", s.AccessKeySecret},
 		{"SLUICE_REGION", s.Region},
+		// As today's clients of Tencent Cloud read them; none reads where to call.
+		{"TENCENTCLOUD_SECRET_ID", s.AccessKeyID},
+		{"TENCENTCLOUD_SECRET_KEY", s.AccessKeySecret},
+		{"TENCENTCLOUD_REGION", s.Region},
 		{"SLUICE_ADMIN_SOCKET", l.AdminSocket()},
 		{"SLUICE_LAB", l.Name},
 	}
