@@ -58,7 +58,7 @@ test-all: setup-test ## run all tests likewise, also the long ones and those in 
 .PHONY: test-clients
 test-clients: setup-clients ## call every supported action by the public SDKs for Go and Node.js, which it fetches into build/clients
 	scripts/clients.sh
-	$(GO) test -count=1 -run 'TestClients' ./api/aliyun
+	$(GO) test -count=1 -run 'TestClients' ./api/aliyun ./api/tencent3
 
 .PHONY: test-vm
 test-vm: setup-test ## run the tests of VPN gateways on the kernel's ESP, in a virtual machine with Linux 6.1

@@ -135,7 +135,7 @@ func (c *Client) Send(ctx context.Context, action string, body []byte) ([]byte, 
 		"X-Tc-Region":    {c.Region},
 		"X-Tc-Timestamp": {seconds},
 		"Authorization": {fmt.Sprintf("%s Credential=%s/%s/%s/tc3_request, SignedHeaders=%s, Signature=%s", tc3, c.SecretID, date, service,
-			signedNames, hex.EncodeToString(tc3Signature(c.SecretKey, date, service, seconds, canonical)))},
+			signedNames, hex.EncodeToString(tc3Signature(tc3Key(c.SecretKey, date, service), date, service, seconds, canonical)))},
 	}
 	client := c.HTTP
 	if client == nil {

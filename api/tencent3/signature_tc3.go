@@ -4,7 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -73,31 +73,49 @@ func (s *signatureTC3) claim() (claim edge.Claim, refused *Error) {
 }
 
 // verify takes headers as they are, as the clients sign them, and in small letters, as the
-// cloud's reference has it.
+// cloud's reference has it; and the host with its port and without, as the client for Node.js
+// signs it.
 func (s *signatureTC3) verify(secret string) bool {
-	with := func(value func(string) string) bool {
-		return hmac.Equal(s.given, tc3Signature(secret, s.date, s.service, s.time, s.canonical(value)))
+	key := tc3Key(secret, s.date, s.service)
+	host := s.request.Host
+	name := strings.TrimSuffix(host, ":"+(&url.URL{Host: host}).Port())
+	for _, c := range []struct {
+		host  string
+		value func(string) string
+	}{{host, asSent}, {host, strings.ToLower}, {name, asSent}, {name, strings.ToLower}} {
+		if hmac.Equal(s.given, tc3Signature(key, s.date, s.service, s.time, s.canonical(c.host, c.value))) {
+			return true
+		}
 	}
-	asSent, small := with(func(v string) string { return v }), with(strings.ToLower)
-	return asSent || small
+	return false
 }
 
-// tc3Signature signs a canonical request: with the secret of a key, for a day as 2006-01-02
-// and a service, at a time in seconds since 1970.
-func tc3Signature(secret, date, service, at, canonical string) []byte {
+func asSent(v string) string { return v }
+
+// tc3Key derives the key that signs, of a secret for a day, as 2006-01-02, and a service.
+func tc3Key(secret, date, service string) []byte {
 	key := []byte("TC3" + secret)
 	for _, part := range []string{date, service, "tc3_request"} {
 		key = sum(sha256.New, key, part)
 	}
+	return key
+}
+
+// tc3Signature signs a canonical request with such a key, at a time in seconds since 1970.
+func tc3Signature(key []byte, date, service, at, canonical string) []byte {
 	return sum(sha256.New, key, strings.Join([]string{tc3, at, date + "/" + service + "/tc3_request", hashed(canonical)}, "\n"))
 }
 
-// canonical returns what is signed of the request, with the values of headers as value makes
-// them.
-func (s *signatureTC3) canonical(value func(string) string) string {
+// canonical returns what is signed of the request, with that host, and the values of headers
+// as value makes them.
+func (s *signatureTC3) canonical(host string, value func(string) string) string {
 	var headers strings.Builder
 	for _, name := range s.headers {
-		headers.WriteString(name + ":" + value(strings.TrimSpace(s.header(name))) + "\n")
+		v := host
+		if name != "host" { // which net/http keeps apart
+			v = strings.TrimSpace(strings.Join(s.request.Header.Values(name), ","))
+		}
+		headers.WriteString(name + ":" + value(v) + "\n")
 	}
 	path := s.request.URL.EscapedPath()
 	if path == "" {
@@ -108,14 +126,6 @@ func (s *signatureTC3) canonical(value func(string) string) string {
 		payload = hashed(unsignedPayload)
 	}
 	return strings.Join([]string{s.request.Method, path, s.request.URL.RawQuery, headers.String(), strings.Join(s.headers, ";"), payload}, "\n")
-}
-
-// header returns a header's value: of that name, which net/http keeps apart for the host.
-func (s *signatureTC3) header(name string) string {
-	if name == "host" {
-		return s.request.Host
-	}
-	return strings.Join(s.request.Header.Values(http.CanonicalHeaderKey(name)), ",")
 }
 
 func hashed(text string) string {
