@@ -113,6 +113,7 @@ var goals = map[string]goal{
 	"api_write_p99_ms": {"≤ 20 ms, or ≤ 2 × fsync_p99_ms", func(r *report) bool {
 		return r.figures["api_write_p99_ms"].Value <= max(20, 2*r.figures["fsync_p99_ms"].Value)
 	}},
+	"tencent_describe_rps":    {"≥ 5000 /s", atLeast("tencent_describe_rps", 5000)},
 	"acs3_describe_over_hmac": {"≥ 0.9", atLeast("acs3_describe_over_hmac", 0.9)},
 	"apply_p99_ms":            {"≤ 20 ms", atMost("apply_p99_ms", 20)},
 	"restore_10k_s":           {"≤ 3 s", atMost("restore_10k_s", 3)},

@@ -158,6 +158,7 @@ var measurements = []measurement{
 	{"api_write", writes},
 	{"api_describe", describes},
 	{"acs3_describe_over_hmac", describesByACS3},
+	{"tencent_describe_rps", tencentDescribes},
 	{"audit_overhead_pct", auditOverhead},
 	{"monitor_query_ms", monitorQueries},
 	{"authz_us", authorize},

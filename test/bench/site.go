@@ -20,7 +20,7 @@ const tableSize = 10_000
 // throttle is in the way of a measurement, nor the bandwidths of elastic IPs.
 const siteConfig = `quotas:
   forward_entries: 200000
-  vpcs: 300
+  vpcs: 1200
   elastic_ips: 200
   vpn_connections_per_gateway: 100
   vpn_policy_routes_per_gateway: 200

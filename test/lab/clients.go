@@ -12,6 +12,7 @@ import (
 
 	"sluice/api/admin"
 	"sluice/api/aliyun"
+	"sluice/api/tencent3"
 )
 
 // Client returns a client of the signed API, with the lab's access key.
@@ -25,17 +26,7 @@ func (l *Lab) Client() (*aliyun.Client, error) {
 
 func (l *Lab) client(s *state) (*aliyun.Client, error) {
 	c := aliyun.NewClient(s.endpoint(), s.AccessKeyID, s.AccessKeySecret)
-	if !s.TLS {
-		return c, nil
-	}
-	text, err := os.ReadFile(l.CAFile())
-	if err == nil {
-		err = c.Trust(text)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("trust %s: %w", l.CAFile(), err)
-	}
-	return c, nil
+	return c, l.trusted(s, c.Trust)
 }
 
 // vswitchWait is how long HostAdd waits for a VSwitch to become Available.
@@ -167,4 +158,29 @@ func (l *Lab) unregister(ctx context.Context, h *Host) error {
 		h.Registered = false
 		return nil
 	})
+}
+
+// TencentClient returns a client of Tencent Cloud's API 3.0, in the lab's region.
+func (l *Lab) TencentClient() (*tencent3.Client, error) {
+	s, err := l.state()
+	if err != nil {
+		return nil, err
+	}
+	c := tencent3.NewClient(s.endpoint(), s.AccessKeyID, s.AccessKeySecret, s.Region)
+	return c, l.trusted(s, c.Trust)
+}
+
+// trusted hands over what clients of a lab with TLS have to trust.
+func (l *Lab) trusted(s *state, trust func([]byte) error) error {
+	if !s.TLS {
+		return nil
+	}
+	text, err := os.ReadFile(l.CAFile())
+	if err == nil {
+		err = trust(text)
+	}
+	if err != nil {
+		return fmt.Errorf("trust %s: %w", l.CAFile(), err)
+	}
+	return nil
 }
