@@ -1,6 +1,28 @@
 package bpf
 
-import "bytes"
+import (
+	"bytes"
+	"sync"
+
+	"github.com/cilium/ebpf"
+)
+
+// To read an object takes as long as to have the kernel load it, so each is read once. All
+// callers share what these return, and copy what they change of it.
+var (
+	Gateway = sync.OnceValues(LoadGateway)
+	Ports   = sync.OnceValues(LoadPorts)
+	Shape   = sync.OnceValues(LoadShape)
+)
+
+// Maps returns copies of an object's maps, which may be changed.
+func Maps(of *ebpf.CollectionSpec) map[string]*ebpf.MapSpec {
+	maps := make(map[string]*ebpf.MapSpec, len(of.Maps))
+	for name, m := range of.Maps {
+		maps[name] = m.Copy()
+	}
+	return maps
+}
 
 // GatewayObject returns the compiled object: what identifies its programs.
 func GatewayObject() []byte { return bytes.Clone(_GatewayBytes) }

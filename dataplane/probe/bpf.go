@@ -109,10 +109,11 @@ func tryXDPFeatures(s *stage) (string, error) {
 // trySessions loads the programs that count, limit and speed up sessions, with
 // maps of their own, and attaches them nowhere.
 func trySessions(*stage) (string, error) {
-	spec, err := bpf.LoadGateway()
+	all, err := bpf.Gateway()
 	if err != nil {
 		return "", err
 	}
+	spec := all.Copy()
 	for _, m := range spec.Maps {
 		if m.Type == ebpf.Hash {
 			m.MaxEntries = 1
@@ -127,7 +128,7 @@ func trySessions(*stage) (string, error) {
 }
 
 func tryDropped(*stage) (string, error) {
-	spec, err := bpf.LoadPorts()
+	spec, err := bpf.Ports()
 	if err != nil {
 		return "", err
 	}

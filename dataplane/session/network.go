@@ -129,9 +129,9 @@ func (s *Sessions) capacity() uint32 {
 // openMaps opens the pinned maps. If one is missing, or is not what these
 // programs need, all are made anew: they belong together.
 func (n *Network) openMaps() error {
-	spec := n.s.spec.Copy()
-	spec.Maps["sessions"].MaxEntries = 2 * n.s.capacity()
-	for name, m := range spec.Maps {
+	maps := bpf.Maps(n.s.spec)
+	maps["sessions"].MaxEntries = 2 * n.s.capacity()
+	for name, m := range maps {
 		if name[0] == '.' {
 			continue
 		}
@@ -145,7 +145,7 @@ func (n *Network) openMaps() error {
 			}
 		}
 		if err != nil {
-			return n.makeMaps(spec)
+			return n.makeMaps(maps)
 		}
 		n.maps[name] = pinned
 	}
@@ -154,13 +154,13 @@ func (n *Network) openMaps() error {
 
 // makeMaps makes all maps. A crash before the last is pinned leaves some, and
 // the next Open makes all of them again.
-func (n *Network) makeMaps(spec *ebpf.CollectionSpec) error {
+func (n *Network) makeMaps(maps map[string]*ebpf.MapSpec) error {
 	n.closeMaps()
 	// Programs that are pinned or attached have the old maps.
 	if err := errors.Join(n.clear(), mkdir(n.dir)); err != nil {
 		return err
 	}
-	for name, m := range spec.Maps {
+	for name, m := range maps {
 		if name[0] == '.' {
 			continue
 		}

@@ -39,7 +39,7 @@ func openPortWatch() (_ *portWatch, err error) {
 			w.close()
 		}
 	}()
-	spec, err := bpf.LoadPorts()
+	spec, err := bpf.Ports()
 	if err != nil {
 		return nil, fmt.Errorf("read the BPF program: %w", err)
 	}
@@ -153,7 +153,7 @@ func (n *Network) openExhausted() error {
 		return fmt.Errorf("find the number of %s: %w", n.ns, err)
 	}
 	n.number = uint32(st.Ino)
-	spec, err := bpf.LoadPorts()
+	spec, err := bpf.Ports()
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package session
 import (
 	"encoding/binary"
 	"structs"
-	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -71,9 +70,6 @@ type fixture struct {
 	now  uint32 // ticks
 }
 
-// gateway is what all fixtures load from: to read the object again takes as long as to load it.
-var gateway = sync.OnceValues(bpf.LoadGateway)
-
 // newFixture makes maps for the programs; change may change what is loaded.
 func newFixture(t testing.TB, change ...func(*ebpf.CollectionSpec)) *fixture {
 	t.Helper()
@@ -81,7 +77,7 @@ func newFixture(t testing.TB, change ...func(*ebpf.CollectionSpec)) *fixture {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		t.Skip(err)
 	}
-	all, err := gateway()
+	all, err := bpf.Gateway()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +129,7 @@ func (f *fixture) program(name string) *ebpf.Program {
 	}
 	one := map[string]*ebpf.ProgramSpec{name: f.spec.Programs[name]}
 	c, err := ebpf.NewCollectionWithOptions(
-		&ebpf.CollectionSpec{Maps: f.spec.Copy().Maps, Programs: one, Types: f.spec.Types, ByteOrder: f.spec.ByteOrder},
+		&ebpf.CollectionSpec{Maps: bpf.Maps(f.spec), Programs: one, Types: f.spec.Types, ByteOrder: f.spec.ByteOrder},
 		ebpf.CollectionOptions{MapReplacements: f.maps, Cache: kernelTypes.Load()})
 	if err != nil {
 		f.t.Fatalf("%+v", err)

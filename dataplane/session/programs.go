@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
+	"sluice/bpf"
 	"sluice/dataplane"
 )
 
@@ -79,10 +80,7 @@ func (n *Network) load(names ...string) error {
 		return nil
 	}
 	spec := n.s.spec
-	some := &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{}, Programs: map[string]*ebpf.ProgramSpec{}, Types: spec.Types, ByteOrder: spec.ByteOrder}
-	for name, m := range spec.Maps {
-		some.Maps[name] = m.Copy()
-	}
+	some := &ebpf.CollectionSpec{Maps: bpf.Maps(spec), Programs: map[string]*ebpf.ProgramSpec{}, Types: spec.Types, ByteOrder: spec.ByteOrder}
 	some.Maps["sessions"].MaxEntries = n.maps["sessions"].MaxEntries()
 	for _, name := range missing {
 		some.Programs[name] = spec.Programs[name].Copy()

@@ -122,7 +122,7 @@ func New(opt Options) (*Sessions, error) {
 	if err := ensureBPFFS(opt.Dir); err != nil {
 		return nil, fmt.Errorf("prepare %s for pinned BPF maps: %w", opt.Dir, err)
 	}
-	spec, err := bpf.LoadGateway()
+	spec, err := bpf.Gateway()
 	if err != nil {
 		return nil, fmt.Errorf("read the BPF programs: %w", err)
 	}

@@ -36,10 +36,11 @@ const filterName = "sluice-bandwidth"
 // openPrograms loads the programs for maps that are given, or for those of the program
 // that has the number old, or for new ones.
 func openPrograms(given map[string]*ebpf.Map, old uint32) (_ *programs, err error) {
-	spec, err := bpf.LoadShape()
+	all, err := bpf.Shape()
 	if err != nil {
 		return nil, fmt.Errorf("read the BPF programs: %w", err)
 	}
+	spec := all.Copy()
 	sum := sha256.Sum256(bpf.ShapeObject())
 	p := &programs{
 		maps: given, prog: map[string]*ebpf.Program{}, name: filterName + "-" + hex.EncodeToString(sum[:6]),
