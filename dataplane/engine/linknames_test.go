@@ -168,14 +168,17 @@ func TestLinksAreKnownWhileTheyAreThere(t *testing.T) {
 			t.Errorf("links %v, want %v", known, want)
 		}
 	}
-	all := n.Switches
-	for range 3 {
+	all, rounds := n.Switches, 3
+	if testing.Short() {
+		rounds = 1
+	}
+	for range rounds {
 		change(func(n *dataplane.Network) { n.Switches = n.Switches[:1] })
 		change(func(n *dataplane.Network) { n.Switches = all })
 	}
 	if _, err := e.VPNPath(); err == nil {
 		with := withVPN(t, e, n)
-		for range 2 {
+		for range rounds {
 			change(func(n *dataplane.Network) { n.VPNGateways = with.VPNGateways })
 			nstest.Eventually(t, func() error { _, err := ns.Netlink().LinkByName("ipsec0"); return err })
 			change(func(n *dataplane.Network) { n.VPNGateways = nil })

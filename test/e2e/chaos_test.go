@@ -138,6 +138,9 @@ func (g *gateway) another(t *testing.T, name, extra string, beside ...string) *g
 // done by half, a VPC that nobody touches loses no packet, and in the end the
 // kernel holds what the store does.
 func TestChaos(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel() // on gateways of its own
 	onAndOff(t, testChaos)
 }
@@ -166,11 +169,7 @@ func testChaos(t *testing.T, g *gateway) {
 		}
 	})
 
-	rounds := uint64(chaosRounds)
-	if testing.Short() {
-		rounds = 2
-	}
-	for round := range int(number(t, "CHAOS_ROUNDS", rounds)) {
+	for round := range int(number(t, "CHAOS_ROUNDS", chaosRounds)) {
 		s.round(t, random, round == 0)
 		if t.Failed() {
 			break
