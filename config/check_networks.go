@@ -192,6 +192,10 @@ func (k *checker) vswitches() error {
 		return k.errorf("port_security", "%q is neither; write strict or off", s)
 	}
 	k.config.Settings.PortSecurity = k.doc.PortSecurity == "strict"
+	if s := k.doc.DHCP; s != "on" && s != "off" {
+		return k.errorf("dhcp", "%q is neither; write on or off", s)
+	}
+	k.config.Settings.DHCP = k.doc.DHCP == "on"
 	for i := range k.doc.VSwitches {
 		v, field := &k.doc.VSwitches[i], fmt.Sprintf("vswitches[%d]", i)
 		if err := k.vswitchMatch(i, field); err != nil {

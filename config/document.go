@@ -41,6 +41,7 @@ type document struct {
 	VSwitches         []vswitchDoc       `yaml:"vswitches"`
 	AccessPoints      []accessPointDoc   `yaml:"access_points"`
 	PortSecurity      string             `yaml:"port_security"`
+	DHCP              string             `yaml:"dhcp"`
 	NAT               natDoc             `yaml:"nat"`
 	Bandwidth         bandwidthDoc       `yaml:"bandwidth"`
 	RouterInterfaces  interfacesDoc      `yaml:"router_interfaces"`
@@ -261,6 +262,7 @@ func defaults() document {
 		AuditInterval:     30 * time.Second,
 		FullAuditInterval: 10 * time.Minute,
 		PortSecurity:      "strict",
+		DHCP:              "off",
 		Regions:           []regionDoc{{ID: "cn-hangzhou", LocalName: "cn-hangzhou", Zones: []zoneDoc{{ID: "cn-hangzhou-a"}, {ID: "cn-hangzhou-b"}}}},
 		Public: []publicDoc{{
 			Name: "default", Mode: string(dataplane.UplinkBridge), Device: "sluice-public", Create: true,

@@ -166,6 +166,7 @@ func TestMistakes(t *testing.T) {
 		{"account twice for router interfaces", "router_interfaces: {accounts: [a1, a1]}", 1, "router_interfaces.accounts[1]", "twice"},
 		{"nothing inbound", "bandwidth: {inbound_least: 0}", 1, "bandwidth.inbound_least", "from 1 to 5000"},
 
+		{"dhcp of another kind", "dhcp: maybe", 1, "dhcp", "write on or off"},
 		{"listener without a port", "listeners: [{family: tencent3, listen: localhost}]", 1, "listeners[0].listen", "write for example 127.0.0.1:8682"},
 		{"listener on the API's port", "listeners:\n- {family: tencent3, listen: 127.0.0.1:8680}", 2, "listeners[0].listen", "is listened on already"},
 		{"two listeners of one port", "listeners:\n- {family: tencent3, listen: 127.0.0.1:8682}\n- {family: aliyun, listen: 127.0.0.1:8682}", 3, "listeners[1].listen", "is listened on already"},

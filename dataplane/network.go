@@ -45,6 +45,8 @@ type Network struct {
 	PortSecurity bool
 	Bindings     []Binding // by Address, each once; none of a HaVip's
 	HaVips       []HaVip   // by Address, each once
+
+	DHCP *DHCP // what hosts are told by DHCP; nil: it is not answered
 }
 
 // Binding ties an address of a VSwitch to the only Ethernet address that may use it.

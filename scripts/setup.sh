@@ -26,6 +26,7 @@ needs=(
 	"test /usr/lib/ipsec/plugins/libstrongswan-gcrypt.so libstrongswan-extra-plugins"
 	"test /usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so libcharon-extra-plugins" # ESP where the kernel has none
 	"test openvpn openvpn"                     # SSL-VPN
+	"test udhcpc udhcpc"                       # hosts that ask for their address by DHCP
 	"test keepalived keepalived"               # HaVips that move between hosts
 	"test promtool prometheus"                 # alerting rules and dashboards are tried by a real one
 	"clients node nodejs"                      # runs public clients,

@@ -25,6 +25,7 @@ func TestChanges(t *testing.T) {
 	for seed := range uint64(seeds) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		w := nattest.New(t)
+		w.Settings.DHCP = true
 		there := map[string]resource.Resource{}
 		put := func(list []resource.Resource) {
 			var fresh []resource.Resource
@@ -140,6 +141,7 @@ func TestPartsNameWhatTheyRead(t *testing.T) {
 	for seed := range uint64(seeds) {
 		r := rand.New(rand.NewPCG(seed, 12))
 		w := nattest.New(t)
+		w.Settings.DHCP = true
 		list := slices.DeleteFunc(randomResources(r), func(x resource.Resource) bool {
 			return x.Kind() == resource.KindSNATEntry && r.IntN(2) == 0 // mostly they contradict one another
 		})

@@ -72,6 +72,20 @@ var cases = []golden{
 		s.PortSecurity, s.SourceCheck, s.HostShare = true, true, 50
 		s.Attachments = append(s.Attachments, settings.Attachment{VSwitch: "vsw-2", MovesAddresses: true, Link: dataplane.Attachment{Kind: dataplane.AttachBridge}})
 	}},
+	{name: "dhcp", resources: func() []resource.Resource {
+		at := func(x *resource.NetworkInterface, instance, mac string) *resource.NetworkInterface {
+			x.Instance, x.MAC = instance, mac
+			return x
+		}
+		list := append(vpc(),
+			at(nattest.Interface("eni-1", "vpc-a", "vsw-1", "10.0.1.9", "10.0.1.3"), "i-1", "02:00:00:00:00:09"), // the first one is told
+			at(nattest.Interface("eni-2", "vpc-a", "vsw-2", "10.0.2.4"), "i-1", "02:00:00:00:00:0a"),
+			at(nattest.Interface("eni-3", "vpc-a", "vsw-1", "10.0.1.4"), "", "02:00:00:00:00:0b"), // at no host
+			at(nattest.Interface("eni-4", "vpc-a", "vsw-1", "10.0.1.5"), "i-2", ""),               // not known where
+		)
+		list[0].(*resource.VPC).DNSServers, list[0].(*resource.VPC).DomainName = []netip.Addr{netip.MustParseAddr("10.0.0.53")}, "office.example"
+		return list
+	}, settings: func(s *settings.Settings) { s.DHCP = true }},
 	{name: "accelerated", resources: accelerated},
 	{name: "acceleration", network: "ga-5", resources: accelerated, settings: func(s *settings.Settings) { s.SourceCheck, s.HostShare, s.PortSecurity = true, 50, true }},
 	{name: "acceleration-not-held", network: "ga-4", resources: accelerated, settings: func(s *settings.Settings) { s.Bandwidth.Held = false }},

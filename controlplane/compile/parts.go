@@ -21,6 +21,7 @@ var parts = []part{
 	{[]resource.Kind{resource.KindVPC}, (*job).constants},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch}, (*job).switches},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance, resource.KindNetworkInterface}, (*job).bindings},
+	{[]resource.Kind{resource.KindVPC, resource.KindNetworkInterface}, (*job).dhcp},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance, resource.KindHaVip}, (*job).haVips},
 	{publicKinds, (*job).uplink},
 	{publicKinds, (*job).gateways},

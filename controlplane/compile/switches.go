@@ -59,6 +59,23 @@ func (j *job) bindings() error {
 	return nil
 }
 
+// dhcp is what hosts are told: each interface that is attached to one its primary address.
+func (j *job) dhcp() error {
+	n := j.network
+	n.DHCP = nil
+	if !j.settings.DHCP {
+		return nil
+	}
+	n.DHCP = &dataplane.DHCP{DNS: j.vpc.DNSServers, Domain: j.vpc.DomainName}
+	for x := range j.v.NetworkInterfaces.By(state.ByVPC, j.id).All() {
+		if x.Instance != "" && x.MAC != "" {
+			n.DHCP.Leases = append(n.DHCP.Leases, dataplane.Binding{Address: x.Addresses[0].Address, MAC: x.MAC})
+		}
+	}
+	slices.SortFunc(n.DHCP.Leases, func(a, b dataplane.Binding) int { return a.Address.Compare(b.Address) })
+	return nil
+}
+
 // freeSwitches are the VSwitches whose hosts move addresses among themselves, by id.
 func (j *job) freeSwitches() map[string]bool {
 	free := map[string]bool{}

@@ -155,6 +155,12 @@ func text(n *dataplane.Network) string {
 	for _, h := range n.HaVips {
 		line("HaVip %s of %v, any host %t, held %t", h.Address, h.Hosts, h.AnyHost, h.Held())
 	}
+	if n.DHCP != nil {
+		line("DHCP: domain %q, DNS servers %v", n.DHCP.Domain, n.DHCP.DNS)
+		for _, l := range n.DHCP.Leases {
+			line("%s is given %s", l.MAC, l.Address)
+		}
+	}
 	t := n.Timeouts
 	line("timeouts udp %s tcp %s transitory %s icmp %s reset %s", t.UDP, t.TCPEstablished, t.TCPTransitory, t.ICMP, t.TCPReset)
 	return b.String()

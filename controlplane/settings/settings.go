@@ -36,6 +36,8 @@ type Settings struct {
 	RouterInterfaces []string
 	// PortSecurity holds addresses of VSwitches to those that they belong to; see dataplane.Network.
 	PortSecurity bool
+	// DHCP has hosts whose Ethernet addresses are known told their addresses by DHCP.
+	DHCP bool
 	// HidePSKs keeps pre-shared keys from access keys that may only describe.
 	HidePSKs bool
 	// Settle is how long a write waits for earlier changes of the same network

@@ -169,6 +169,9 @@ func (j *job) run(ctx context.Context) error {
 		// Packets follow what is announced all the same; who announces it is not known.
 		j.e.log.Warn("who has the HaVips of a network is not known", "network", n.id, "error", err)
 	}
+	if err := j.serveDHCP(topology); err != nil {
+		j.runner.Add(err)
+	}
 	// Whose connections count is known before they are translated, and so is what elastic
 	// IPs may send.
 	j.runner.Add(n.applySessions(j.want))

@@ -45,6 +45,7 @@ type network struct {
 	unheld      bool                              // it was said that the kernel cannot have them
 	claims      claims
 	haVips      haVips
+	dhcp        dhcpServers
 	followed    *decided      // what connections follow, nil where that is not known
 	tunnels     route.Tunnels // of the VPN gateway, as its routes were last made for
 	tunnelLinks []string      // names of the links that lead into them, once they are there
@@ -79,6 +80,7 @@ func (n *network) close() {
 
 func (n *network) release() {
 	n.closeHaVips()
+	n.closeDHCP()
 	n.closeSessions()
 	if n.watch != nil {
 		n.watch.close()

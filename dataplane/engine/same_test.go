@@ -19,9 +19,9 @@ import (
 // TestSame changes each value of random networks, and asks whether what is compared
 // before something is left as it is would notice: so no field can be forgotten.
 func TestSame(t *testing.T) {
-	// What the session programs are told, whatever else has changed, and what nothing in
-	// the kernel depends on.
-	always := []string{"ID", "Revision", "NATGateways[].", "Bounds.", "Refusal", "SourceCheck", "HostShare", "HostLimits[]."}
+	// What the session programs are told, whatever else has changed, what is told by DHCP, and
+	// what nothing in the kernel depends on.
+	always := []string{"ID", "Revision", "NATGateways[].", "Bounds.", "Refusal", "SourceCheck", "HostShare", "HostLimits[].", "DHCP"}
 	r := rand.New(rand.NewPCG(1, 2))
 	outside := networktest.Outside{Bridge: "pub0", Device: "trunk", Prefix: netip.MustParsePrefix("203.0.113.0/24"), SSL: true}
 	changed := map[string]bool{}
