@@ -45,7 +45,7 @@ func ofSluice(programs programs, dnat, snat int, vary func(*dataplane.Network)) 
 			return err
 		}
 		if programs == withPrograms && n.Shortcut {
-			return checkXDP(ctx, e, n.ID)
+			return checkXDP(ctx, e, n)
 		}
 		return nil
 	}

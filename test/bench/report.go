@@ -151,6 +151,7 @@ var goals = map[string]goal{
 	"tcp_bulk_over_nft":         {"≥ 1.0", atLeast("tcp_bulk_over_nft", 1)},
 	"latency_p50_over_nft":      {"≤ 0.95", atMost("latency_p50_over_nft", 0.95)},
 
+	"rt_pps_10_tables_over_1":    {"≥ 0.97", atLeast("rt_pps_10_tables_over_1", 0.97)},
 	"ri_pps_over_route":          {"≥ 1.5", atLeast("ri_pps_over_route", 1.5)},
 	"ri_spec_accuracy_pct_worst": {"≤ 8 %", atMost("ri_spec_accuracy_pct_worst", 8)},
 	"topology_100_s":             {"≤ 30 s", atMost("topology_100_s", 30)},
