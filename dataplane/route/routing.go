@@ -115,7 +115,6 @@ func (s *routes) add(r Route) {
 	if len(r.Hops) == 1 {
 		r.Hops[0].Weight = 1
 	}
-	slices.SortFunc(r.Hops, compareHops)
 	s.list = append(s.list, r)
 }
 
@@ -138,14 +137,16 @@ func (s *routes) entries(n *dataplane.Network, t *vpcTable, tunnels Tunnels) err
 			continue // throughTunnels has them
 		}
 		want := Route{Table: t.number, Destination: r.Destination}
+		var ways []way
 		for _, h := range r.NextHops {
 			hop, err := resolve(n, h, tunnels)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("route %s of %s: %w", r.Destination, n.ID, err))
-			} else if hop.Link != "" {
-				want.Hops = append(want.Hops, hop)
+			} else if hop.Link != "" || h.Interface != "" {
+				ways = append(ways, wayOf(h, hop))
 			}
 		}
+		want.Hops = spread(ways)
 		if slices.ContainsFunc(r.NextHops, func(h dataplane.NextHop) bool { return h.Interface != "" }) {
 			s.through(t.number, want.Destination, want.Hops, netip.Addr{})
 			continue

@@ -76,7 +76,6 @@ func fromKernel(k netlink.Route, name func(int) string) kernelRoute {
 			r.Hops = append(r.Hops, Hop{Link: name(h.LinkIndex), Via: addr(h.Gw), Weight: h.Hops + 1, OnLink: h.Flags&unix.RTNH_F_ONLINK != 0})
 			r.simple = r.simple && h.Encap == nil && h.Via == nil
 		}
-		slices.SortFunc(r.Hops, compareHops)
 	}
 	return r
 }

@@ -42,7 +42,7 @@ type Route struct {
 	Table       int
 	Destination netip.Prefix // without host bits
 	Metric      int          // 0 or HoldMetric; the kernel takes the lowest of a destination
-	Hops        []Hop        // by Link, Via, Weight
+	Hops        []Hop        // in the order in which the kernel chooses; see spread
 	Source      netip.Addr   // that the route suggests; invalid for none
 	Local       bool         // of routes that the kernel makes of an address: the destination is the address itself
 }
