@@ -169,7 +169,8 @@ type ESP struct {
 type VPNHealth struct {
 	Source, Destination netip.Addr
 	Interval            time.Duration
-	Retries             int // losses in a row after which the check has failed
+	Retries             int  // losses in a row after which the check has failed
+	SameWay             bool // an answer counts only if it comes in by the link that the request has left by
 }
 
 // VPNBGP is a BGP session over a tunnel (RFC 4271).

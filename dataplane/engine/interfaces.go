@@ -159,7 +159,8 @@ func (e *Engine) interfaceState(n *network, r *dataplane.RouterInterface) route.
 }
 
 // A router interface's health check: an echo request every 2 s. It fails with the third that
-// is lost in a row.
+// is lost in a row. An answer by another way is none: what is led to this one has to come back,
+// too (Express Connect's manual has it so of health checks).
 const (
 	interfaceCheckEvery  = 2 * time.Second
 	interfaceCheckLosses = 3
@@ -170,7 +171,7 @@ func checksOf(n *dataplane.Network) map[string]dataplane.VPNHealth {
 	out := checks(withIPsec(n.VPNGateways))
 	for i := range n.RouterInterfaces {
 		if r := &n.RouterInterfaces[i]; r.Check != nil {
-			out[r.ID] = dataplane.VPNHealth{Source: r.Check.Source, Destination: r.Check.Target, Interval: interfaceCheckEvery, Retries: interfaceCheckLosses}
+			out[r.ID] = dataplane.VPNHealth{Source: r.Check.Source, Destination: r.Check.Target, Interval: interfaceCheckEvery, Retries: interfaceCheckLosses, SameWay: true}
 		}
 	}
 	return out

@@ -124,9 +124,8 @@ func TestHostsRefuse(t *testing.T) {
 	})
 }
 
-// offender sends a datagram that may pass one router, and returns who says that
-// its time is exceeded.
-func offender(ns *netns.Namespace, address string) (netip.Addr, error) {
+// offender sends a datagram with a time to live, and returns who says that it is exceeded.
+func offender(ns *netns.Namespace, address string, ttl int) (netip.Addr, error) {
 	c, err := nstest.Dial(ns, "udp4", address)
 	if err != nil {
 		return netip.Addr{}, err
@@ -138,7 +137,7 @@ func offender(ns *netns.Namespace, address string) (netip.Addr, error) {
 	}
 	var set error
 	if err := raw.Control(func(fd uintptr) {
-		set = errors.Join(unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TTL, 1),
+		set = errors.Join(unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TTL, ttl),
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1))
 	}); err != nil || set != nil {
 		return netip.Addr{}, errors.Join(err, set)
@@ -184,7 +183,7 @@ func TestTimeExceeded(t *testing.T) {
 		to, offends string
 	}{{s.public, "203.0.113.12:4000", "203.0.113.12"}, {host, "203.0.113.1:9000", "10.0.2.253"}} {
 		nstest.Eventually(t, func() error {
-			got, err := offender(test.from, test.to)
+			got, err := offender(test.from, test.to, 1)
 			if err == nil && got.String() != test.offends {
 				err = fmt.Errorf("time exceeded comes from %s, want %s", got, test.offends)
 			}

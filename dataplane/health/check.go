@@ -50,6 +50,9 @@ func (k *check) prepare() error {
 	if err := k.conn.IPv4PacketConn().SetICMPFilter(&filter); err != nil {
 		return fmt.Errorf("filter echo replies: %w", err)
 	}
+	if err := k.conn.IPv4PacketConn().SetControlMessage(ipv4.FlagInterface, true); err != nil {
+		return fmt.Errorf("ask by which link answers come: %w", err)
+	}
 	k.mark = make([]byte, 16)
 	_, _ = rand.Read(k.mark) // never fails
 	k.id = int(binary.BigEndian.Uint16(k.mark))
@@ -132,12 +135,15 @@ func (k *check) probe(seq int) error {
 		return err
 	}
 	for buf := make([]byte, 1500); ; {
-		n, from, err := k.conn.ReadFrom(buf)
+		n, came, from, err := k.conn.IPv4PacketConn().ReadFrom(buf)
 		if err != nil {
 			return errLost
 		}
 		a, ok := from.(*net.IPAddr)
 		if !ok || !a.IP.Equal(k.want.Destination.AsSlice()) {
+			continue
+		}
+		if k.want.SameWay && by.IfIndex != 0 && (came == nil || came.IfIndex != by.IfIndex) {
 			continue
 		}
 		got, err := icmp.ParseMessage(unix.IPPROTO_ICMP, buf[:n])

@@ -206,6 +206,30 @@ func TestEachItsTunnel(t *testing.T) {
 	})
 }
 
+// An answer that comes by another link is one or none, as the check has it: what the other end
+// sends may be led elsewhere than what it gets.
+func TestAnswerByAnotherWay(t *testing.T) {
+	gw, one, two := lab(t)
+	nstest.Veth(t, one, "side", two, "side")
+	nstest.Address(t, one, "side", "10.8.0.1/30")
+	nstest.Address(t, two, "side", "10.8.0.2/30")
+	nstest.Command(t, two, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+	nstest.Command(t, two, "ip", "addr", "del", "10.9.0.1/32", "dev", "lo") // it passes on what the other one sends
+	c, heard := start(t)
+	same, either := probe("10.0.1.7"), probe("10.0.1.7")
+	same.SameWay = true
+	apply(t, c, gw, map[string]dataplane.VPNHealth{"vco-1": same})
+	expect(t, c, heard, "vco-1", false)
+	nstest.Command(t, one, "ip", "route", "add", "10.0.1.253", "via", "10.8.0.2", "src", "10.9.0.1")
+	expect(t, c, heard, "vco-1", true)
+	apply(t, c, gw, map[string]dataplane.VPNHealth{"vco-1": either})
+	expect(t, c, heard, "vco-1", false)
+	apply(t, c, gw, map[string]dataplane.VPNHealth{"vco-1": same})
+	expect(t, c, heard, "vco-1", true)
+	nstest.Command(t, one, "ip", "route", "del", "10.0.1.253")
+	expect(t, c, heard, "vco-1", false)
+}
+
 func TestSource(t *testing.T) {
 	gw, one, _ := lab(t)
 	k := &check{ns: gw}

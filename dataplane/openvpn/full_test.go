@@ -45,7 +45,7 @@ func TestFullLog(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.m.Close()
-	l.rawFull = 2 << 20
+	l.rawFull = 256 << 10
 	l.m = l.open()
 	one, two, three := l.authority.Client("vsc-1"), l.authority.Client("vsc-2"), l.authority.Client("vsc-3")
 	l.apply(one, two)
