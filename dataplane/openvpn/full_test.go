@@ -42,10 +42,13 @@ func flood(t *testing.T, ns *netns.Namespace, to netip.AddrPort) (stop func()) {
 // in all the same. The next daemon knows them, says that lines are missing, and has the log
 // go on.
 func TestFullLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("floods for a while: make test-all")
+	}
 	t.Parallel()
 	l := newLab(t)
 	l.m.Close()
-	l.rawFull = 256 << 10
+	l.rawFull = 2 << 20
 	l.m = l.open()
 	one, two, three := l.authority.Client("vsc-1"), l.authority.Client("vsc-2"), l.authority.Client("vsc-3")
 	l.apply(one, two)
