@@ -467,7 +467,7 @@ func TestBorderRouterIsReadBack(t *testing.T) {
 		}
 		return statuses
 	}
-	if got := list(); !slices.Equal(got, []string{"Enabled", "Terminated"}) {
+	if got := list(); !slices.Equal(got, []string{"active", "terminated"}) {
 		t.Errorf("Alice's own are %v", got)
 	}
 	if got := list("Filter.1.Key", "Status", "Filter.1.Value.1", "Terminated", "Filter.1.Value.2", "Recovering", "Filter.2.Key", "PhysicalConnectionId", "Filter.2.Value.1", w.line); len(got) != 1 {
@@ -485,18 +485,18 @@ func TestBorderRouterIsReadBack(t *testing.T) {
 		owners = append(owners, x.VbrOwnerUid+" "+x.Status)
 	}
 	bob := planetest.Bob.Account
-	if !slices.Equal(owners, []string{" Enabled", bob + " Enabled", bob + " Unconfirmed", " Terminated"}) {
+	if !slices.Equal(owners, []string{" active", bob + " active", bob + " unconfirmed", " terminated"}) {
 		t.Errorf("%q", owners)
 	}
 	// What is on its way is shown so, until the dataplane has followed.
 	w.Stalled(func() {
 		w.must(t, "TerminateVirtualBorderRouter", w.good("TerminateVirtualBorderRouter"))
 		w.must(t, "RecoverVirtualBorderRouter", w.good("RecoverVirtualBorderRouter"))
-		if got := list(); !slices.Equal(got, []string{"Terminating", "Recovering"}) {
+		if got := list(); !slices.Equal(got, []string{"terminating", "recovering"}) {
 			t.Errorf("while the dataplane follows: %v", got)
 		}
 	})
-	if got := list(); !slices.Equal(got, []string{"Terminated", "Enabled"}) {
+	if got := list(); !slices.Equal(got, []string{"terminated", "active"}) {
 		t.Errorf("%v", got)
 	}
 }

@@ -131,8 +131,12 @@ var (
 		{"Initial", resource.LineApplied}, {"Approved", resource.LineApproved}, {"Allocating", leasedline.Allocating}, {"Allocated", resource.LineAllocated},
 		{"Confirmed", resource.LineConfirmed}, {"Enabled", resource.LineEnabled}, {"Rejected", resource.LineRejected}, {"Canceled", resource.LineCanceled},
 		{"AllocationFailed", resource.LineFailed}, {"Terminating", leasedline.Terminating}, {"Terminated", resource.LineTerminated}}
+	// The documents call one state Active and Enabled, and give no example of an answer; today's
+	// clients wait for these, in small letters. The documents' are taken where one filters.
 	borderStateWords = words[resource.BorderState]{
-		{"Unconfirmed", resource.BorderUnconfirmed}, {"Enabled", resource.BorderEnabled}, {"Terminating", leasedline.BorderTerminating},
+		{"unconfirmed", resource.BorderUnconfirmed}, {"active", resource.BorderEnabled}, {"terminating", leasedline.BorderTerminating},
+		{"terminated", resource.BorderTerminated}, {"recovering", leasedline.BorderRecovering},
+		{"Unconfirmed", resource.BorderUnconfirmed}, {"Active", resource.BorderEnabled}, {"Enabled", resource.BorderEnabled}, {"Terminating", leasedline.BorderTerminating},
 		{"Terminated", resource.BorderTerminated}, {"Recovering", leasedline.BorderRecovering}}
 	accessPointWords = words[settings.AccessPointUse]{
 		{"Recommended", settings.AccessPointRecommended}, {"Hot", settings.AccessPointHot}, {"Full", settings.AccessPointFull}}

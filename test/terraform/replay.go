@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -171,13 +172,13 @@ func (r *Replay) compare(c *Call, answer json.RawMessage, err error) error {
 		case r.StatesOnly && index.MatchString(path) && c.queries():
 			// Lists may be in another order.
 		case ok && isText && variable.FindString(text) == text && text != "" && !r.has(text):
-			learned[text] = fmt.Sprint(have)
+			learned[text] = printed(have)
 		case r.StatesOnly:
 		case ok && isText && state(path) && strings.HasSuffix(text, "ing"):
 			// The provider saw it change; here that may be over, or not have begun.
 		case !ok:
 			differ = append(differ, fmt.Sprintf("%s is missing", path))
-		case isText && fmt.Sprint(have) != r.fill(text), !isText && fmt.Sprint(have) != fmt.Sprint(want):
+		case isText && printed(have) != r.fill(text), !isText && printed(have) != printed(want):
 			differ = append(differ, fmt.Sprintf("%s is %v, the provider had %v", path, have, want))
 		}
 	}
@@ -190,6 +191,14 @@ func (r *Replay) compare(c *Call, answer json.RawMessage, err error) error {
 	}
 	r.learn(learned)
 	return nil
+}
+
+// printed is a scalar of an answer as text: of an account's number all digits.
+func printed(v any) string {
+	if n, ok := v.(float64); ok {
+		return strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
 }
 
 // index is the number of an item in a path.
