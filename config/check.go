@@ -30,7 +30,7 @@ type checker struct {
 func (k *checker) check() error {
 	for _, step := range []func() error{
 		k.machine, k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
-		k.regions, k.quotas, k.public, k.vswitches, k.accessPoints, k.devices, k.timeouts, k.nat, k.bandwidth, k.routerInterfaces, k.metrics, k.auditLog,
+		k.regions, k.quotas, k.public, k.vswitches, k.accessPoints, k.devices, k.timeouts, k.nat, k.bandwidth, k.routerInterfaces, k.prices, k.metrics, k.auditLog,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -360,6 +360,31 @@ func (k *checker) allowed(field string, accounts []string) error {
 		} else if slices.Contains(accounts[:i], account) {
 			return k.errorf(at, "%q stands there twice", account)
 		}
+	}
+	return nil
+}
+
+func (k *checker) prices() error {
+	for i, p := range k.doc.Prices.VPNGateways {
+		at := fmt.Sprintf("prices.vpn_gateways[%d]", i)
+		if err := k.between(at+".bandwidth", p.Bandwidth, 1, 1000); err != nil {
+			return err
+		}
+		if _, twice := k.config.Settings.Prices[p.Bandwidth]; twice {
+			return k.errorf(at+".bandwidth", "%d stands there twice", p.Bandwidth)
+		}
+		for _, x := range []struct {
+			name  string
+			price float64
+		}{{"month", p.Month}, {"hour", p.Hour}, {"traffic", p.Traffic}} {
+			if !(x.price >= 0 && x.price <= 1e9) {
+				return k.errorf(at+"."+x.name, "%v is out of range; write a number from 0 to 1e9", x.price)
+			}
+		}
+		if k.config.Settings.Prices == nil {
+			k.config.Settings.Prices = map[int]settings.VPNGatewayPrice{}
+		}
+		k.config.Settings.Prices[p.Bandwidth] = settings.VPNGatewayPrice{Month: p.Month, Hour: p.Hour, Traffic: p.Traffic}
 	}
 	return nil
 }

@@ -145,6 +145,7 @@ vswitches:
 nat: {timeouts: {udp: 2m, tcp_established: 3h, tcp_transitory: 5m, icmp: 90s, tcp_reset: 4m}, sessions: 200000, addresses: 4000, bounds: {per_entry: 1, per_elastic_ip: 2, per_host: 3}}
 bandwidth: {limits: off, inbound_least: 30, nat_packages: [a1, a2]}
 router_interfaces: {accounts: [a2]}
+prices: {vpn_gateways: [{bandwidth: 5, month: 380, hour: 0.48, traffic: 0.8}, {bandwidth: 10}]}
 metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 `))
 	if err != nil {
@@ -162,6 +163,9 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 	}
 	if s := c.Settings; s.MayConnect("a1") || !s.MayConnect("a2") {
 		t.Errorf("router interfaces: %q", s.RouterInterfaces)
+	}
+	if p := c.Settings.Prices; len(p) != 2 || p[5] != (settings.VPNGatewayPrice{Month: 380, Hour: 0.48, Traffic: 0.8}) || p[10] != (settings.VPNGatewayPrice{}) {
+		t.Errorf("prices: %+v", p)
 	}
 	if c.Throttle != (Throttle{Rate{0.5, 1}, Rate{0, 2}}) {
 		t.Errorf("throttle: %+v", c.Throttle)

@@ -45,6 +45,7 @@ type document struct {
 	NAT               natDoc             `yaml:"nat"`
 	Bandwidth         bandwidthDoc       `yaml:"bandwidth"`
 	RouterInterfaces  interfacesDoc      `yaml:"router_interfaces"`
+	Prices            pricesDoc          `yaml:"prices"`
 	Metrics           metricsDoc         `yaml:"metrics"`
 	AuditLog          auditLogDoc        `yaml:"audit_log"`
 }
@@ -218,6 +219,17 @@ type bandwidthDoc struct {
 
 type interfacesDoc struct {
 	Accounts []string `yaml:"accounts"`
+}
+
+type pricesDoc struct {
+	VPNGateways []vpnGatewayPriceDoc `yaml:"vpn_gateways"`
+}
+
+type vpnGatewayPriceDoc struct {
+	Bandwidth int     `yaml:"bandwidth"`
+	Month     float64 `yaml:"month"`
+	Hour      float64 `yaml:"hour"`
+	Traffic   float64 `yaml:"traffic"`
 }
 
 type metricsDoc struct {

@@ -164,6 +164,10 @@ func TestMistakes(t *testing.T) {
 		{"account without an id", "bandwidth: {nat_packages: ['']}", 1, "bandwidth.nat_packages[0]", "is empty"},
 		{"account twice", "bandwidth: {nat_packages: [all, all]}", 1, "bandwidth.nat_packages[1]", "twice"},
 		{"account twice for router interfaces", "router_interfaces: {accounts: [a1, a1]}", 1, "router_interfaces.accounts[1]", "twice"},
+		{"price of no bandwidth", "prices: {vpn_gateways: [{month: 1}]}", 1, "prices.vpn_gateways[0].bandwidth", "from 1 to 1000"},
+		{"price twice", "prices: {vpn_gateways: [{bandwidth: 5}, {bandwidth: 5}]}", 1, "prices.vpn_gateways[1].bandwidth", "twice"},
+		{"price below nothing", "prices: {vpn_gateways: [{bandwidth: 5, hour: -1}]}", 1, "prices.vpn_gateways[0].hour", "from 0 to 1e9"},
+		{"price of no number", "prices: {vpn_gateways: [{bandwidth: 5, month: .nan}]}", 1, "prices.vpn_gateways[0].month", "a number is expected"},
 		{"nothing inbound", "bandwidth: {inbound_least: 0}", 1, "bandwidth.inbound_least", "from 1 to 5000"},
 
 		{"dhcp of another kind", "dhcp: maybe", 1, "dhcp", "write on or off"},

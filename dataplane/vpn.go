@@ -37,20 +37,21 @@ type VPNGateway struct {
 // VPNConnection is an IPsec connection: an IKE_SA with CHILD_SAs for its
 // subnets, and the tunnel that they are.
 type VPNConnection struct {
-	ID            string         // VPN connection id
-	Remote        netip.Addr     // public address of the peer
-	LocalID       string         // IKE identity: an address or an FQDN
-	RemoteID      string         // likewise
-	PSK           Secret         // pre-shared key
-	IKE           IKE            // phase 1
-	ESP           ESP            // phase 2
-	LocalSubnets  []netip.Prefix // ascending
-	RemoteSubnets []netip.Prefix // ascending
-	Start         bool           // negotiate at once, and again after a change; else when there is traffic
-	DPD           bool           // dead peer detection
-	NATTraversal  bool           // UDP encapsulation where there is a NAT (RFC 3947)
-	Health        *VPNHealth     // nil: not probed
-	BGP           *VPNBGP        // nil: none
+	ID           string      // VPN connection id
+	Remote       netip.Addr  // public address of the peer
+	LocalID      string      // IKE identity: an address or an FQDN
+	RemoteID     string      // likewise
+	PSK          Secret      // pre-shared key
+	IKE          IKE         // phase 1
+	ESP          ESP         // phase 2
+	Policies     VPNPolicies // what may pass; by Local, each with its remote subnets ascending
+	Exclusive    bool        // what is for a remote subnet, and not for one of the pairs, goes nowhere; else by other routes
+	Resets       int         // how often it was to be negotiated anew; another number takes down what there is
+	Start        bool        // negotiate at once, and again after a change; else when there is traffic
+	DPD          bool        // dead peer detection
+	NATTraversal bool        // UDP encapsulation where there is a NAT (RFC 3947)
+	Health       *VPNHealth  // nil: not probed
+	BGP          *VPNBGP     // nil: none
 }
 
 // Secret is a value that must not be shown: formatted or logged it is blotted
@@ -72,21 +73,22 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
 // Encryption is an encryption algorithm of IKE and ESP.
 type Encryption string
 
-// The encryption algorithms, all in CBC mode.
+// The encryption algorithms, in CBC mode.
 const (
 	AES128    Encryption = "aes128"
 	AES192    Encryption = "aes192"
 	AES256    Encryption = "aes256"
 	TripleDES Encryption = "3des"
 	DES       Encryption = "des"
+	Null      Encryption = "null" // ESP alone: packets are authenticated, and in clear (RFC 2410)
 )
 
-// Encryptions returns all encryption algorithms.
+// Encryptions returns the encryption algorithms of both IKE and ESP.
 func Encryptions() []Encryption { return []Encryption{AES128, AES192, AES256, TripleDES, DES} }
 
 // UnmarshalText implements encoding.TextUnmarshaler. It refuses what is none of them.
 func (e *Encryption) UnmarshalText(text []byte) error {
-	if *e = Encryption(text); !slices.Contains(Encryptions(), *e) {
+	if *e = Encryption(text); *e != Null && !slices.Contains(Encryptions(), *e) {
 		return fmt.Errorf("encryption %q is not known", text)
 	}
 	return nil
@@ -138,9 +140,10 @@ type Proposal struct {
 	Group      DHGroup    `json:"group"`
 }
 
-// Known says whether a proposal has an encryption, a hash and a group that there are.
+// Known says whether a proposal has an encryption, a hash and a group that there are; Null
+// counts as one.
 func (p Proposal) Known() bool {
-	return slices.Contains(Encryptions(), p.Encryption) && slices.Contains(Integrities(), p.Integrity) &&
+	return (p.Encryption == Null || slices.Contains(Encryptions(), p.Encryption)) && slices.Contains(Integrities(), p.Integrity) &&
 		(p.Group == 0 || slices.Contains(DHGroups(), p.Group))
 }
 
@@ -160,8 +163,9 @@ type IKE struct {
 
 // ESP is how a CHILD_SA is negotiated.
 type ESP struct {
-	Proposal Proposal `json:"proposal"` // group 0: no perfect forward secrecy
-	Lifetime Seconds  `json:"lifetime"` // until it is rekeyed at the latest; 0: never
+	Proposal Proposal `json:"proposal"`          // group 0: no perfect forward secrecy
+	Lifetime Seconds  `json:"lifetime"`          // until it is rekeyed at the latest; 0: never
+	Traffic  int      `json:"traffic,omitempty"` // KiB, each way, after which it is rekeyed at the latest; 0: any
 }
 
 // VPNHealth says how a tunnel is probed, by ICMP echo. A probe that is lost is

@@ -28,6 +28,8 @@ func (a *VPNAbilities) Refuses(c *VPNConnection) error {
 		return nil
 	case !a.IKEVersions[c.IKE.Version]:
 		return fmt.Errorf("this machine's strongSwan has no IKEv%d: choose the other version, or a strongSwan built with it (from 6.1 on --enable-ikev1)", c.IKE.Version)
+	case c.IKE.Proposal.Encryption == Null:
+		return errors.New("IKE: needs an encryption")
 	case c.IKE.Proposal.Group == 0:
 		return errors.New("IKE: needs a Diffie-Hellman group")
 	}

@@ -86,7 +86,7 @@ func connect(t *testing.T, w *vgwWorld) {
 		IKE: resource.IKEConfig{IKE: dataplane.IKE{Proposal: proposal}}, IPsec: dataplane.ESP{Proposal: proposal},
 		Meta: resource.Meta{ID: "vco-1", Account: planetest.Alice.Account, Region: planetest.Region, CreatedAt: planetest.Now},
 		VPC:  w.vpc, Gateway: w.gateway, CustomerGateway: w.cgw,
-		LocalSubnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, RemoteSubnets: []netip.Prefix{netip.MustParsePrefix("172.16.0.0/12")},
+		Policies: dataplane.Product([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, []netip.Prefix{netip.MustParsePrefix("172.16.0.0/12")}),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -303,9 +303,15 @@ var faults = map[fault.Reason]refusal{
 	fault.SSLAuthorityExpired:     {http: 400, code: "OperationUnsupported", message: "No client certificate can be made: %s."},
 	fault.SSLLogSpan:              {http: 400, code: "MissingParameter", message: `The input parameter "MinutePeriod" that is mandatory for processing this request is not supplied.`},
 	fault.SSLClientNotConnected:   {http: 404, code: "InvalidSslVpnClient.NotFound", message: "The client is not connected."},
-	fault.QuotaSSLServer:          {code: "Resource.QuotaFull"},
-	fault.QuotaSSLCertificate:     {code: "Resource.QuotaFull"},
-	fault.QuotaSSLRevocations:     {code: "Resource.QuotaFull"},
+	// Of the rules of another cloud's actions; no action of this one comes to them.
+	fault.VPNGatewayByUse:   {http: 400, code: "OperationUnsupported", message: "The VPN gateway is charged by use."},
+	fault.VPNGatewayExpired: {http: 400, code: "OperationUnsupported", message: "The term of the VPN gateway has ended."},
+	fault.VPNGatewaySSLOnly: {http: 400, code: "OperationUnsupported", message: "The VPN gateway has SSL-VPN alone."},
+	fault.VPNRemoteInVPC:    {code: "InvalidParam.%s", fill: "RightSubnet", why: true},
+
+	fault.QuotaSSLServer:      {code: "Resource.QuotaFull"},
+	fault.QuotaSSLCertificate: {code: "Resource.QuotaFull"},
+	fault.QuotaSSLRevocations: {code: "Resource.QuotaFull"},
 
 	// common bandwidth packages
 	fault.PackageNotFound:       {code: "InvalidBandwidthPackageId.NotFound"},

@@ -195,11 +195,18 @@ func randomVPN(r *rand.Rand) []resource.Resource {
 			peer = "cgw-gone"
 		}
 		out = append(out, connection(fmt.Sprintf("vco-%d", n-i), peer, func(c *resource.VPNConnection) {
-			c.LocalSubnets, c.RemoteSubnets = nil, nil
+			var locals, remotes []netip.Prefix
 			for range 1 + r.IntN(3) {
-				c.LocalSubnets = append(c.LocalSubnets, netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", r.IntN(4))))
-				c.RemoteSubnets = append(c.RemoteSubnets, netip.MustParsePrefix(fmt.Sprintf("192.168.%d.0/24", r.IntN(4))))
+				locals = append(locals, netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", r.IntN(4))))
+				remotes = append(remotes, netip.MustParsePrefix(fmt.Sprintf("192.168.%d.0/24", r.IntN(4))))
 			}
+			c.Policies = dataplane.Product(locals, remotes)
+			if r.IntN(2) == 0 { // not each with each
+				for i := range c.Policies {
+					c.Policies[i].Remotes = slices.Clone(remotes[:1+r.IntN(len(remotes))])
+				}
+			}
+			c.Exclusive, c.Resets, c.IPsec.Traffic = r.IntN(2) == 0, r.IntN(3), r.IntN(2)*2560
 			if r.IntN(3) == 0 {
 				withBGP(c)
 			}
@@ -322,8 +329,10 @@ func checkVPN(t *testing.T, n *dataplane.Network, g *dataplane.VPNGateway) {
 	for i := range g.Connections {
 		c := &g.Connections[i]
 		bgp = bgp || c.BGP != nil
-		ascending(t, "local subnets", c.LocalSubnets, netip.Prefix.Compare)
-		ascending(t, "remote subnets", c.RemoteSubnets, netip.Prefix.Compare)
+		ascending(t, "local subnets", c.Policies.Locals(), netip.Prefix.Compare)
+		for _, p := range c.Policies {
+			ascending(t, "remote subnets", p.Remotes, netip.Prefix.Compare)
+		}
 		if c.PSK != dataplane.Secret("secret of "+c.ID) || !c.Remote.IsValid() || c.LocalID == "" || c.RemoteID == "" {
 			t.Errorf("connection %+v", c)
 		}

@@ -21,7 +21,12 @@ func vpn(line func(string, ...any), g *dataplane.VPNGateway) {
 		line("connection %s to %s local %q remote %q psk %q", c.ID, c.Remote, c.LocalID, c.RemoteID, string(c.PSK))
 		line("  ike version %d aggressive %t %s", c.IKE.Version, c.IKE.Aggressive, proposal(c.IKE.Proposal, c.IKE.Lifetime.Duration()))
 		line("  esp %s", proposal(c.ESP.Proposal, c.ESP.Lifetime.Duration()))
-		line("  subnets %s = %s", c.LocalSubnets, c.RemoteSubnets)
+		for _, s := range c.Policies.Selectors() {
+			line("  subnets %s = %s", s.Locals, s.Remotes)
+		}
+		if c.Exclusive || c.Resets > 0 || c.ESP.Traffic > 0 {
+			line("  exclusive %v, reset %d times, at most %d KiB a key", c.Exclusive, c.Resets, c.ESP.Traffic)
+		}
 		line("  start %t dpd %t nat traversal %t", c.Start, c.DPD, c.NATTraversal)
 		if h := c.Health; h != nil {
 			line("  health %s > %s every %s retries %d", h.Source, h.Destination, h.Interval, h.Retries)

@@ -91,18 +91,19 @@ func vpnGateway(v *state.View, vpc *resource.VPC, g *resource.VPNGateway, open O
 // peer. psk is the pre-shared key in clear.
 func Connection(c *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway, psk string) dataplane.VPNConnection {
 	out := dataplane.VPNConnection{
-		ID:            c.ID,
-		Remote:        peer.Address,
-		LocalID:       cmp.Or(c.IKE.LocalID, g.Address.String()),
-		RemoteID:      cmp.Or(c.IKE.RemoteID, peer.Address.String()),
-		PSK:           dataplane.Secret(psk),
-		IKE:           c.IKE.IKE,
-		ESP:           c.IPsec,
-		LocalSubnets:  ascending(slices.Clone(c.LocalSubnets)),
-		RemoteSubnets: ascending(slices.Clone(c.RemoteSubnets)),
-		Start:         c.EffectImmediately,
-		DPD:           c.DPD,
-		NATTraversal:  c.NATTraversal,
+		ID:           c.ID,
+		Remote:       peer.Address,
+		LocalID:      cmp.Or(c.IKE.LocalID, g.Address.String()),
+		RemoteID:     cmp.Or(c.IKE.RemoteID, peer.Address.String()),
+		PSK:          dataplane.Secret(psk),
+		IKE:          c.IKE.IKE,
+		ESP:          c.IPsec,
+		Policies:     policies(c.Policies),
+		Exclusive:    c.Exclusive,
+		Resets:       c.Resets,
+		Start:        c.EffectImmediately,
+		DPD:          c.DPD,
+		NATTraversal: c.NATTraversal,
 	}
 	out.IKE.Aggressive = out.IKE.Version == 1 && out.IKE.Aggressive
 	if h := c.HealthCheck; h.Enabled {
@@ -110,6 +111,19 @@ func Connection(c *resource.VPNConnection, g *resource.VPNGateway, peer *resourc
 	}
 	if b := c.BGP; b.Enabled {
 		out.BGP = &dataplane.VPNBGP{Tunnel: b.Tunnel, LocalIP: b.LocalIP, LocalASN: b.LocalASN, PeerASN: peer.ASN}
+	}
+	return out
+}
+
+// policies returns them in the dataplane's order, each local subnet once.
+func policies(list dataplane.VPNPolicies) dataplane.VPNPolicies {
+	remotes := map[netip.Prefix][]netip.Prefix{}
+	for l, r := range list.Pairs() {
+		remotes[l] = append(remotes[l], r)
+	}
+	var out dataplane.VPNPolicies
+	for _, l := range ascending(list.Locals()) {
+		out = append(out, dataplane.VPNPolicy{Local: l, Remotes: ascending(remotes[l])})
 	}
 	return out
 }

@@ -47,10 +47,10 @@ func blocks(list ...string) []netip.Prefix {
 func connection(id, peer string, change ...func(*resource.VPNConnection)) *resource.VPNConnection {
 	c := &resource.VPNConnection{
 		Meta: meta(id), VPC: "vpc-a", Gateway: "vpn-a", CustomerGateway: peer,
-		LocalSubnets: blocks("10.0.2.0/24", "10.0.1.0/24"), RemoteSubnets: blocks("192.168.1.0/24"),
-		IKE:   resource.IKEConfig{PSK: seal(id, "secret of "+id), IKE: dataplane.IKE{Version: 1, Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}, Lifetime: 86400}, LocalID: "203.0.113.50", RemoteID: "branch.example.com"},
-		IPsec: dataplane.ESP{Proposal: dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}, Lifetime: 3600},
-		DPD:   true, NATTraversal: true,
+		Policies: dataplane.Product(blocks("10.0.2.0/24", "10.0.1.0/24"), blocks("192.168.1.0/24")),
+		IKE:      resource.IKEConfig{PSK: seal(id, "secret of "+id), IKE: dataplane.IKE{Version: 1, Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}, Lifetime: 86400}, LocalID: "203.0.113.50", RemoteID: "branch.example.com"},
+		IPsec:    dataplane.ESP{Proposal: dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}, Lifetime: 3600},
+		DPD:      true, NATTraversal: true,
 	}
 	for _, f := range change {
 		f(c)
@@ -132,7 +132,7 @@ func init() {
 					c.HealthCheck = resource.HealthCheck{Enabled: true, Source: netip.MustParseAddr("10.0.1.9"), Destination: netip.MustParseAddr("192.168.1.9"), Interval: 3, Retries: 4}
 				}),
 				connection("vco-3", "cgw-1", func(c *resource.VPNConnection) {
-					c.RemoteSubnets = blocks("192.168.9.0/24", "192.168.3.0/24", "192.168.9.0/24")
+					c.Policies = dataplane.Product(c.Policies.Locals(), blocks("192.168.9.0/24", "192.168.3.0/24", "192.168.9.0/24"))
 					c.HealthCheck = resource.HealthCheck{Interval: 3, Retries: 3} // off
 				}),
 				vpnRoute("", "192.168.2.0/24", "vco-2", false, true),
@@ -178,8 +178,8 @@ func TestVPNContradictions(t *testing.T) {
 func TestConnectionSortsACopy(t *testing.T) {
 	c := connection("vco-1", "cgw-1")
 	x := compile.Connection(c, vpnGateway(), customerGateway("cgw-1", "198.51.100.7", 0), "k")
-	if c.LocalSubnets[0] != netip.MustParsePrefix("10.0.2.0/24") || x.LocalSubnets[0] != netip.MustParsePrefix("10.0.1.0/24") {
-		t.Errorf("%v, compiled from %v", x.LocalSubnets, c.LocalSubnets)
+	if c.Policies.Locals()[0] != netip.MustParsePrefix("10.0.2.0/24") || x.Policies.Locals()[0] != netip.MustParsePrefix("10.0.1.0/24") {
+		t.Errorf("%v, compiled from %v", x.Policies.Locals(), c.Policies.Locals())
 	}
 	if x.IKE.Lifetime != 86400 || x.ESP.Proposal != (dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}) {
 		t.Errorf("%+v", x)

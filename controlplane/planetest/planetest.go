@@ -498,7 +498,7 @@ func (t *Tunnels) VPNAbilities(context.Context) *dataplane.VPNAbilities {
 	defer t.mu.Unlock()
 	a := &dataplane.VPNAbilities{Path: dataplane.VPNByXFRM, NoneBecause: t.unable, IKEVersions: map[int]bool{1: true, 2: true},
 		Encryptions: map[dataplane.Encryption]bool{}, Integrities: map[dataplane.Integrity]bool{}, Groups: map[dataplane.DHGroup]bool{}}
-	for _, e := range dataplane.Encryptions() {
+	for _, e := range append(dataplane.Encryptions(), dataplane.Null) {
 		a.Encryptions[e] = e != t.lacks
 	}
 	for _, i := range dataplane.Integrities() {

@@ -265,9 +265,12 @@ func TestQueries(t *testing.T) {
 		},
 		func(g vpn.GatewayStatus) string { return g.ID },
 		map[string]func(vpn.GatewayStatus) any{
-			"IDs":    func(g vpn.GatewayStatus) any { return g.ID },
-			"VPCs":   func(g vpn.GatewayStatus) any { return g.VPC },
-			"Phases": func(g vpn.GatewayStatus) any { return g.Phase },
+			"IDs":       func(g vpn.GatewayStatus) any { return g.ID },
+			"VPCs":      func(g vpn.GatewayStatus) any { return g.VPC },
+			"Phases":    func(g vpn.GatewayStatus) any { return g.Phase },
+			"Addresses": func(g vpn.GatewayStatus) any { return g.Address.String() },
+			"IPsec":     func(g vpn.GatewayStatus) any { return g.IPsec },
+			"Renews":    func(g vpn.GatewayStatus) any { return g.Period > 0 },
 		})
 	check(t, "VPN.CustomerGateways", vpn.CustomerGatewayQuery{Region: planetest.Region}, 5,
 		func(q vpn.CustomerGatewayQuery, p state.Page) (state.Listing[*resource.CustomerGateway], error) {
@@ -275,7 +278,11 @@ func TestQueries(t *testing.T) {
 			return w.VPN.CustomerGateways(alice, q)
 		},
 		func(g *resource.CustomerGateway) string { return g.ID },
-		map[string]func(*resource.CustomerGateway) any{"IDs": func(g *resource.CustomerGateway) any { return g.ID }})
+		map[string]func(*resource.CustomerGateway) any{
+			"IDs":       func(g *resource.CustomerGateway) any { return g.ID },
+			"Names":     func(g *resource.CustomerGateway) any { return g.Name },
+			"Addresses": func(g *resource.CustomerGateway) any { return g.Address.String() },
+		})
 	check(t, "VPN.Connections", vpn.ConnectionQuery{Region: planetest.Region}, 12,
 		func(q vpn.ConnectionQuery, p state.Page) (state.Listing[vpn.ConnectionStatus], error) {
 			q.Page = p
@@ -286,6 +293,8 @@ func TestQueries(t *testing.T) {
 			"IDs":              func(x vpn.ConnectionStatus) any { return x.ID },
 			"Gateways":         func(x vpn.ConnectionStatus) any { return x.Gateway },
 			"CustomerGateways": func(x vpn.ConnectionStatus) any { return x.CustomerGateway },
+			"VPCs":             func(x vpn.ConnectionStatus) any { return x.VPC },
+			"Names":            func(x vpn.ConnectionStatus) any { return x.Name },
 		})
 	check(t, "VPN.SSLServers", vpn.SSLServerQuery{Region: planetest.Region}, 4,
 		func(q vpn.SSLServerQuery, p state.Page) (state.Listing[vpn.SSLServerStatus], error) {

@@ -23,11 +23,13 @@ type VPNGateway struct {
 	VSwitch        string     `json:"vswitch,omitempty"` // that it was asked to be in; shown only
 	Name           string     `json:"name,omitempty"`
 	Description    string     `json:"description,omitempty"`
-	Address        netip.Addr `json:"address"`       // public
-	PublicNetwork  string     `json:"publicNetwork"` // name of the configured public network that the address comes from
-	Bandwidth      int        `json:"bandwidth"`     // Mbit/s
-	Prepaid        bool       `json:"prepaid"`       // else by use; nothing is charged here
-	Expires        time.Time  `json:"expires,omitzero"`
+	Address        netip.Addr `json:"address"`             // public
+	PublicNetwork  string     `json:"publicNetwork"`       // name of the configured public network that the address comes from
+	Bandwidth      int        `json:"bandwidth"`           // Mbit/s
+	Prepaid        bool       `json:"prepaid"`             // else by use; nothing is charged here
+	Expires        time.Time  `json:"expires,omitzero"`    // end of the term that was bought; see Charge
+	Period         int        `json:"period,omitempty"`    // months that it is renewed for by itself; 0: it is not
+	ByUseNext      bool       `json:"byUseNext,omitempty"` // by use from the end of the term on
 	IPsec          bool       `json:"ipsec"`
 	SSL            bool       `json:"ssl"`
 	SSLConnections int        `json:"sslConnections,omitempty"`
@@ -42,6 +44,22 @@ func (g *VPNGateway) Network() string { return g.VPC }
 
 // Clone implements Resource.
 func (g *VPNGateway) Clone() Resource { c := *g; return &c }
+
+// Charge says how the gateway is charged at a time: prepaid until expires, or by use. One that
+// renews itself never expires.
+func (g *VPNGateway) Charge(now time.Time) (prepaid bool, expires time.Time) {
+	switch {
+	case !g.Prepaid || g.ByUseNext && !now.Before(g.Expires):
+		return false, time.Time{}
+	case g.ByUseNext || g.Period <= 0:
+		return true, g.Expires
+	}
+	expires = g.Expires
+	for n := 1; !now.Before(expires); n++ { // from the first end, whose day a short month has cut else
+		expires = g.Expires.AddDate(0, n*g.Period, 0)
+	}
+	return true, expires
+}
 
 // CustomerGateway is the record of a VPN device at a remote site.
 type CustomerGateway struct {
@@ -107,20 +125,21 @@ func PeerAddress(tunnel netip.Prefix, local netip.Addr) netip.Addr {
 // gateway.
 type VPNConnection struct {
 	Meta
-	VPC               string         `json:"vpc"`
-	Gateway           string         `json:"gateway"`
-	CustomerGateway   string         `json:"customerGateway"`
-	Name              string         `json:"name,omitempty"`
-	LocalSubnets      []netip.Prefix `json:"localSubnets"`  // as given
-	RemoteSubnets     []netip.Prefix `json:"remoteSubnets"` // as given
-	EffectImmediately bool           `json:"effectImmediately"`
-	IKE               IKEConfig      `json:"ike"`
-	IPsec             dataplane.ESP  `json:"ipsec"`
-	HealthCheck       HealthCheck    `json:"healthCheck"`
-	BGP               BGPConfig      `json:"bgp"`
-	AutoConfigRoute   bool           `json:"autoConfigRoute"`
-	DPD               bool           `json:"dpd"`
-	NATTraversal      bool           `json:"natTraversal"`
+	VPC               string                `json:"vpc"`
+	Gateway           string                `json:"gateway"`
+	CustomerGateway   string                `json:"customerGateway"`
+	Name              string                `json:"name,omitempty"`
+	Policies          dataplane.VPNPolicies `json:"policies"`            // as given
+	Exclusive         bool                  `json:"exclusive,omitempty"` // see dataplane.VPNConnection
+	Resets            int                   `json:"resets,omitempty"`    // how often it was to be negotiated anew
+	EffectImmediately bool                  `json:"effectImmediately"`
+	IKE               IKEConfig             `json:"ike"`
+	IPsec             dataplane.ESP         `json:"ipsec"`
+	HealthCheck       HealthCheck           `json:"healthCheck"`
+	BGP               BGPConfig             `json:"bgp"`
+	AutoConfigRoute   bool                  `json:"autoConfigRoute"`
+	DPD               bool                  `json:"dpd"`
+	NATTraversal      bool                  `json:"natTraversal"`
 }
 
 // Kind implements Resource.
@@ -132,7 +151,7 @@ func (c *VPNConnection) Network() string { return c.VPC }
 // Clone implements Resource.
 func (c *VPNConnection) Clone() Resource {
 	d := *c
-	d.LocalSubnets, d.RemoteSubnets = slices.Clone(c.LocalSubnets), slices.Clone(c.RemoteSubnets)
+	d.Policies = c.Policies.Clone()
 	d.IKE.PSK = slices.Clone(c.IKE.PSK)
 	return &d
 }

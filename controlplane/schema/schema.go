@@ -18,7 +18,7 @@ import (
 )
 
 // Version is the schema of this version of Sluice.
-const Version = 4
+const Version = 5
 
 // key is where the schema stands in the store.
 var key = store.Key{Kind: store.KindSchema, ID: "version"}
@@ -30,6 +30,7 @@ var steps = [Version]func(machine, kind string, r record) (string, error){
 	func(machine, kind string, r record) (string, error) { return kind, owners(machine, kind, r) },
 	func(_, kind string, r record) (string, error) { return haVips(kind, r) },
 	func(_, kind string, _ record) (string, error) { return kind, nil },
+	func(_, kind string, r record) (string, error) { return kind, policies(kind, r) },
 }
 
 // adds are the records that come with a schema, beside those that are there: adds[0] with

@@ -61,9 +61,10 @@ func records(t *testing.T, s store.Store) map[store.Key]string {
 // What the dataplane is given is the same as the version gave it that has written the
 // store: testdata/0/networks.json is what that compiled, with every algorithm, group,
 // specification, kind of binding and next hop. The store of schema 1 is that of schema 0
-// as the version of that schema has brought it over.
+// as the version of that schema has brought it over, and so is that of schema 3.
 func TestUpgradeFrom0(t *testing.T) { testUpgrade(t, 0) }
 func TestUpgradeFrom1(t *testing.T) { testUpgrade(t, 1) }
+func TestUpgradeFrom3(t *testing.T) { testUpgrade(t, 3) }
 
 func testUpgrade(t *testing.T, from int) {
 	s, path := stored(t, fmt.Sprintf("testdata/%d/store.db", from))

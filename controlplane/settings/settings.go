@@ -38,6 +38,9 @@ type Settings struct {
 	PortSecurity bool
 	// DHCP has hosts whose Ethernet addresses are known told their addresses by DHCP.
 	DHCP bool
+	// Prices are what VPN gateways cost, by their bandwidth in Mbit/s; what is not listed costs
+	// nothing.
+	Prices map[int]VPNGatewayPrice
 	// HidePSKs keeps pre-shared keys from access keys that may only describe.
 	HidePSKs bool
 	// Settle is how long a write waits for earlier changes of the same network
@@ -52,6 +55,14 @@ type Bandwidth struct {
 	// NATPackages are the ids of the accounts that may make NAT bandwidth packages; AllAccounts
 	// stands for all. What there is of them goes on in any case.
 	NATPackages []string
+}
+
+// VPNGatewayPrice is what a VPN gateway of a bandwidth costs, in whatever currency the operator
+// thinks in.
+type VPNGatewayPrice struct {
+	Month   float64 // prepaid
+	Hour    float64 // by use
+	Traffic float64 // by use, of a gigabyte
 }
 
 // AllAccounts stands for the ids of all accounts.

@@ -61,7 +61,7 @@ func (s *Service) CreateConnection(ctx context.Context, c identity.Caller, in Ne
 		if !g.IPsec {
 			return CreatedConnection{}, fault.New(fault.VPNIPsecOff, "VPN gateway %s has IPsec off", g.ID)
 		}
-		x := newConnection(g, peer)
+		x := s.newConnection(g, peer)
 		x.Meta = resource.Meta{ID: tx.NewID("vco"), Account: c.Account, Region: g.Region, CreatedAt: s.now()}
 		if err := s.apply(x, in.Settings); err != nil {
 			return CreatedConnection{}, err
@@ -156,6 +156,28 @@ func (s *Service) ModifyConnection(ctx context.Context, c identity.Caller, in Co
 	// The answer holds the pre-shared key, which must not get into the receipt:
 	// it is made of what is there, and so it is when the call is repeated.
 	return s.Connection(ctx, c, in.Region, in.ID)
+}
+
+// ResetConnection takes a connection down, with its peer's knowledge, and negotiates it anew
+// (Tencent Cloud's API 3.0, ResetVpnConnection). What has been asked for is done once, also
+// where the daemon or charon is started anew meanwhile.
+//
+// Reasons, in this order: RegionNotFound, VPNConnectionNotFound, VPNGatewayConfiguring.
+func (s *Service) ResetConnection(ctx context.Context, c identity.Caller, region, id string) error {
+	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
+		old, g, _, err := s.connection(tx.View, c, region, id)
+		if err != nil {
+			return err
+		}
+		if err := s.configured(tx.View, g); err != nil {
+			return err
+		}
+		x := old.Clone().(*resource.VPNConnection)
+		x.Resets++
+		tx.Put(x)
+		tx.Done("VPN connection reset", connectionAttrs(x)...)
+		return nil
+	})
 }
 
 // DeleteConnection deletes a connection with all routes that lead to it: the

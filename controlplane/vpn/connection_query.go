@@ -3,6 +3,7 @@ package vpn
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"sluice/controlplane/identity"
 	"sluice/controlplane/lookup"
@@ -47,6 +48,11 @@ func (c *ConnectionStatus) Negotiation() Negotiation {
 	return NoIKE
 }
 
+// Whole says whether every pair of subnets is carried, as far as has been seen.
+func (c *ConnectionStatus) Whole() bool {
+	return len(c.Live.Pairs) > 0 && !slices.ContainsFunc(c.Live.Pairs, func(p dataplane.VPNPair) bool { return !p.Up })
+}
+
 // Connection returns one of the caller's connections (DescribeVpnConnection,
 // DownloadVpnConnectionConfig). Reasons: RegionNotFound, VPNConnectionNotFound.
 func (s *Service) Connection(ctx context.Context, c identity.Caller, region, id string) (ConnectionStatus, error) {
@@ -59,12 +65,15 @@ func (s *Service) Connection(ctx context.Context, c identity.Caller, region, id 
 }
 
 // ConnectionQuery selects connections of a region. Gateways that are not there
-// are refused.
+// are refused, unless they may be.
 type ConnectionQuery struct {
 	Region           string
 	IDs              state.OneOf[string]
 	Gateways         state.OneOf[string]
 	CustomerGateways state.OneOf[string]
+	Absent           bool // gateways that are not there may be asked for
+	VPCs             state.OneOf[string]
+	Names            state.OneOf[string]
 	state.Labelled
 	Page state.Page
 }
@@ -79,19 +88,25 @@ func (s *Service) Connections(ctx context.Context, c identity.Caller, q Connecti
 	}
 	v := s.db.View()
 	for _, id := range q.CustomerGateways {
+		if q.Absent {
+			break
+		}
 		if _, err := lookup.In(s.settings, c, v.CustomerGateways, q.Region, id); err != nil {
 			return none, err
 		}
 	}
 	for _, id := range q.Gateways {
+		if q.Absent {
+			break
+		}
 		if _, err := lookup.In(s.settings, c, v.VPNGateways, q.Region, id); err != nil {
 			return none, err
 		}
 	}
 	var keep func(x *resource.VPNConnection) bool
-	if len(q.Gateways)+len(q.CustomerGateways) > 0 {
+	if len(q.Gateways)+len(q.CustomerGateways)+len(q.VPCs)+len(q.Names) > 0 {
 		keep = func(x *resource.VPNConnection) bool {
-			return q.Gateways.Allows(x.Gateway) && q.CustomerGateways.Allows(x.CustomerGateway)
+			return q.Gateways.Allows(x.Gateway) && q.CustomerGateways.Allows(x.CustomerGateway) && q.VPCs.Allows(x.VPC) && q.Names.Allows(x.Name)
 		}
 	}
 	page := state.SelectOwn(v.VPNConnections, c.Account, q.Region, q.Page, state.Filed(v, q.Labelled, keep), state.Itself,

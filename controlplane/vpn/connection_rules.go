@@ -29,14 +29,11 @@ var linkLocal = netip.MustParsePrefix("169.254.0.0/16")
 // with the longer prefix is taken. Remote subnets do not overlap the addresses of
 // SSL-VPN clients.
 //
-// Reasons, in this order: VPNLocalSubnets, VPNRemoteSubnets,
+// Reasons, in this order: VPNLocalSubnets, VPNRemoteSubnets, VPNRemoteInVPC,
 // VPNConnectionExists, ParameterInvalid, those of checkConflicts, VPNHealthCheck, VPNBGP,
 // VPNAlgorithmRefused.
 func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resource.VPNGateway, peer *resource.CustomerGateway, able *dataplane.VPNAbilities) error {
-	if err := checkSubnets(x.LocalSubnets, fault.VPNLocalSubnets); err != nil {
-		return err
-	}
-	if err := checkSubnets(x.RemoteSubnets, fault.VPNRemoteSubnets); err != nil {
+	if err := checkPolicies(v, old, x, s.rules); err != nil {
 		return err
 	}
 	if err := outsidePools(v, x); err != nil {
@@ -44,11 +41,11 @@ func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resour
 	}
 	for other := range v.VPNConnections.By(state.ByGateway, x.Gateway).All() {
 		if other.ID != x.ID && other.CustomerGateway == x.CustomerGateway &&
-			sameBlocks(other.LocalSubnets, x.LocalSubnets) && sameBlocks(other.RemoteSubnets, x.RemoteSubnets) {
+			other.Policies.Same(x.Policies) {
 			return fault.New(fault.VPNConnectionExists, "connection %s has the same gateways and subnets", other.ID)
 		}
 	}
-	if x.IKE.Version != 1 && x.IKE.Version != 2 || !x.IKE.Proposal.Known() || x.IKE.Proposal.Group == 0 || !x.IPsec.Proposal.Known() {
+	if x.IKE.Version != 1 && x.IKE.Version != 2 || !x.IKE.Proposal.Known() || x.IKE.Proposal.Group == 0 || x.IKE.Proposal.Encryption == dataplane.Null || !x.IPsec.Proposal.Known() {
 		return fault.New(fault.ParameterInvalid, "IKEv%d with %+v and %+v: there is no such version, algorithm or group", x.IKE.Version, x.IKE.Proposal, x.IPsec.Proposal)
 	}
 	if err := s.checkConflicts(v, old, x, g, peer); err != nil {
@@ -68,6 +65,39 @@ func (s *Service) check(v *state.View, old, x *resource.VPNConnection, g *resour
 		return fault.Explained(fault.VPNAlgorithmRefused, "%v", err)
 	}
 	return nil
+}
+
+// checkPolicies refuses pairs that cannot be, or that the rules do not allow. Those of an
+// exclusive connection lie outside the VPC, so that it holds nothing of that.
+//
+// Reasons, in this order: VPNLocalSubnets, VPNRemoteSubnets, VPNRemoteInVPC.
+func checkPolicies(v *state.View, old, x *resource.VPNConnection, rules Rules) error {
+	if err := checkSubnets(locals(x.Policies), fault.VPNLocalSubnets); err != nil {
+		return err
+	}
+	for _, p := range x.Policies {
+		if err := checkSubnets(p.Remotes, fault.VPNRemoteSubnets); err != nil {
+			return err
+		}
+	}
+	vpc, ok := v.VPCs.Get(x.VPC)
+	if !ok || !rules.RemoteOutsideVPC || old != nil && old.Policies.Same(x.Policies) {
+		return nil
+	}
+	for _, r := range x.Policies.Remotes() {
+		if block, inside := overlapping(r, vpc.Blocks()); inside {
+			return fault.Explained(fault.VPNRemoteInVPC, "%s overlaps %s of VPC %s", r, block, vpc.ID)
+		}
+	}
+	return nil
+}
+
+// locals returns the local subnet of each policy, one that two have twice.
+func locals(list dataplane.VPNPolicies) (all []netip.Prefix) {
+	for i := range list {
+		all = append(all, list[i].Local)
+	}
+	return all
 }
 
 func checkSubnets(list []netip.Prefix, reason fault.Reason) error {
@@ -95,11 +125,6 @@ func within(inner, outer netip.Prefix) bool {
 	return inner.Bits() >= outer.Bits() && outer.Contains(inner.Addr())
 }
 
-// sameBlocks compares two lists without regard to order.
-func sameBlocks(a, b []netip.Prefix) bool {
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(p netip.Prefix) bool { return !slices.Contains(b, p) })
-}
-
 func holds(list []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
@@ -116,10 +141,12 @@ func checkHealth(v *state.View, x *resource.VPNConnection) error {
 	switch {
 	case !h.Source.IsValid() || !h.Destination.IsValid():
 		return refuse("a health check needs both sip and dip")
-	case !holds(x.LocalSubnets, h.Source):
+	case !holds(x.Policies.Locals(), h.Source):
 		return refuse("sip %s is in none of the local subnets", h.Source)
-	case !holds(x.RemoteSubnets, h.Destination):
+	case !holds(x.Policies.Remotes(), h.Destination):
 		return refuse("dip %s is in none of the remote subnets", h.Destination)
+	case !x.Policies.Carry(h.Source, h.Destination):
+		return refuse("no pair of subnets has sip %s and dip %s", h.Source, h.Destination)
 	}
 	for sw := range v.VSwitches.By(state.ByVPC, x.VPC).All() {
 		if sw.CIDR.Contains(h.Destination) {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 
+	"sluice/controlplane/fault"
 	"sluice/controlplane/resource"
 	"sluice/dataplane"
 )
@@ -14,8 +15,9 @@ import (
 // leaves a value as it is, which for a new connection is the default.
 type ConnectionSettings struct {
 	Name              *string
-	LocalSubnets      []netip.Prefix
+	LocalSubnets      []netip.Prefix // each may talk to each remote one
 	RemoteSubnets     []netip.Prefix
+	Policies          dataplane.VPNPolicies // in place of both
 	EffectImmediately *bool
 	IKE               IKESettings
 	IPsec             IPsecSettings
@@ -46,6 +48,7 @@ type IKESettings struct {
 type IPsecSettings struct {
 	Proposal ProposalSettings
 	Lifetime *dataplane.Seconds
+	Traffic  *int // KiB
 }
 
 // ProposalSettings are algorithms.
@@ -77,28 +80,19 @@ type BGPSettings struct {
 	LocalASN *uint32
 }
 
-// The defaults (VPN Gateway API reference, CreateVpnConnection); those of BGP
-// and of the health check are not documented.
+// The defaults of BGP and of the health check, which are not documented.
 const (
-	defaultVersion  = 1
-	defaultLifetime = 86400 // s
-	defaultInterval = 3     // s
+	defaultInterval = 3 // s
 	defaultRetries  = 3
 	defaultLocalASN = 45104
 )
 
-// The hash is that of CreateVpnConnection; elsewhere in the documents it is SHA1.
-var defaultProposal = dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5, Group: 2}
-
 // newConnection returns a connection with all defaults.
-func newConnection(g *resource.VPNGateway, peer *resource.CustomerGateway) *resource.VPNConnection {
+func (s *Service) newConnection(g *resource.VPNGateway, peer *resource.CustomerGateway) *resource.VPNConnection {
 	return &resource.VPNConnection{
-		VPC: g.VPC, Gateway: g.ID, CustomerGateway: peer.ID,
-		IKE: resource.IKEConfig{
-			IKE:     dataplane.IKE{Version: defaultVersion, Proposal: defaultProposal, Lifetime: defaultLifetime},
-			LocalID: g.Address.String(), RemoteID: peer.Address.String(),
-		},
-		IPsec:           dataplane.ESP{Proposal: defaultProposal, Lifetime: defaultLifetime},
+		VPC: g.VPC, Gateway: g.ID, CustomerGateway: peer.ID, Exclusive: s.rules.Exclusive, EffectImmediately: s.rules.Begin,
+		IKE:             resource.IKEConfig{IKE: s.rules.IKE, LocalID: g.Address.String(), RemoteID: peer.Address.String()},
+		IPsec:           s.rules.ESP,
 		HealthCheck:     resource.HealthCheck{Interval: defaultInterval, Retries: defaultRetries},
 		BGP:             resource.BGPConfig{LocalASN: defaultLocalASN},
 		AutoConfigRoute: true,
@@ -110,11 +104,8 @@ func newConnection(g *resource.VPNGateway, peer *resource.CustomerGateway) *reso
 // apply puts the settings that are given into a connection.
 func (s *Service) apply(x *resource.VPNConnection, in ConnectionSettings) error {
 	set(&x.Name, in.Name)
-	if in.LocalSubnets != nil {
-		x.LocalSubnets = in.LocalSubnets
-	}
-	if in.RemoteSubnets != nil {
-		x.RemoteSubnets = in.RemoteSubnets
+	if err := in.pairs(x); err != nil {
+		return err
 	}
 	set(&x.EffectImmediately, in.EffectImmediately)
 	set(&x.AutoConfigRoute, in.AutoConfigRoute)
@@ -129,6 +120,7 @@ func (s *Service) apply(x *resource.VPNConnection, in ConnectionSettings) error 
 	set(&x.IKE.RemoteID, in.IKE.RemoteID)
 	in.IPsec.Proposal.apply(&x.IPsec.Proposal)
 	set(&x.IPsec.Lifetime, in.IPsec.Lifetime)
+	set(&x.IPsec.Traffic, in.IPsec.Traffic)
 
 	set(&x.HealthCheck.Enabled, in.HealthCheck.Enabled)
 	set(&x.HealthCheck.Source, in.HealthCheck.Source)
@@ -145,6 +137,31 @@ func (s *Service) apply(x *resource.VPNConnection, in ConnectionSettings) error 
 		}
 	}
 	return s.setKey(x, in.IKE.PSK)
+}
+
+// pairs puts the subnets that are given into a connection. One side alone is a change of a
+// connection whose local subnets have all the same remote ones: of another it would let more
+// pairs talk than those that anybody has asked for. Reasons: VPNLocalSubnets, VPNRemoteSubnets.
+func (in *ConnectionSettings) pairs(x *resource.VPNConnection) error {
+	several := len(x.Policies.Selectors()) > 1
+	refuse := func(reason fault.Reason) error {
+		return fault.Explained(reason, "not each local subnet of connection %s may talk to each remote one: both sides are needed", x.ID)
+	}
+	switch {
+	case in.Policies != nil:
+		x.Policies = in.Policies.Clone()
+	case in.LocalSubnets != nil && in.RemoteSubnets != nil:
+		x.Policies = dataplane.Product(in.LocalSubnets, in.RemoteSubnets)
+	case in.LocalSubnets != nil && several:
+		return refuse(fault.VPNLocalSubnets)
+	case in.LocalSubnets != nil:
+		x.Policies = dataplane.Product(in.LocalSubnets, x.Policies.Remotes())
+	case in.RemoteSubnets != nil && several:
+		return refuse(fault.VPNRemoteSubnets)
+	case in.RemoteSubnets != nil:
+		x.Policies = dataplane.Product(x.Policies.Locals(), in.RemoteSubnets)
+	}
+	return nil
 }
 
 // setKey seals a new pre-shared key; the one that is there already stays as it

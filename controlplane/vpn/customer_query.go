@@ -9,8 +9,11 @@ import (
 
 // CustomerGatewayQuery selects customer gateways of a region.
 type CustomerGatewayQuery struct {
-	Region string
-	IDs    state.OneOf[string] // one that is not there is refused
+	Region    string
+	IDs       state.OneOf[string] // one that is not there is refused, unless it may be
+	Absent    bool                // what is not there may be asked for
+	Names     state.OneOf[string]
+	Addresses state.OneOf[string]
 	state.Labelled
 	Page state.Page
 }
@@ -25,11 +28,20 @@ func (s *Service) CustomerGateways(c identity.Caller, q CustomerGatewayQuery) (s
 	}
 	v := s.db.View()
 	for _, id := range q.IDs {
+		if q.Absent {
+			break
+		}
 		if _, err := lookup.In(s.settings, c, v.CustomerGateways, q.Region, id); err != nil {
 			return state.Listing[*resource.CustomerGateway]{}, err
 		}
 	}
-	return state.SelectOwn(v.CustomerGateways, c.Account, q.Region, q.Page, state.Filed[*resource.CustomerGateway](v, q.Labelled, nil), state.Itself, state.Under{Index: state.ByID, Keys: q.IDs}), nil
+	var keep func(g *resource.CustomerGateway) bool
+	if len(q.Names)+len(q.Addresses) > 0 {
+		keep = func(g *resource.CustomerGateway) bool {
+			return q.Names.Allows(g.Name) && q.Addresses.Allows(g.Address.String())
+		}
+	}
+	return state.SelectOwn(v.CustomerGateways, c.Account, q.Region, q.Page, state.Filed(v, q.Labelled, keep), state.Itself, state.Under{Index: state.ByID, Keys: q.IDs}), nil
 }
 
 // CustomerGateway returns one of the caller's customer gateways

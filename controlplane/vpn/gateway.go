@@ -29,6 +29,7 @@ type Gateway struct {
 	Bandwidth      int    // Mbit/s
 	Prepaid        bool   // else by use
 	Period         int    // months, if prepaid; 0: not given
+	AutoRenew      bool   // if prepaid, it renews itself for as long again
 	IPsec          bool
 	SSL            bool
 	SSLConnections int // 0: not given
@@ -67,6 +68,9 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 			return NewGateway{}, fault.New(fault.VPNNothingOn, "a VPN gateway has IPsec, SSL-VPN or both")
 		}
 		for other := range tx.VPNGateways.By(state.ByVPC, vpc.ID).All() {
+			if !s.rules.OneGateway {
+				break
+			}
 			return NewGateway{}, fault.New(fault.VPNGatewayExists, "VPC %s has VPN gateway %s; a VPC has at most one", vpc.ID, other.ID)
 		}
 		if in.IPsec {
@@ -112,6 +116,9 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		made := NewGateway{ID: g.ID, Name: g.Name}
 		if g.Prepaid {
 			g.Expires = g.CreatedAt.AddDate(0, in.Period, 0)
+			if in.AutoRenew {
+				g.Period = in.Period
+			}
 			if made.Order, err = s.orderNumber(); err != nil {
 				return NewGateway{}, err
 			}
@@ -142,13 +149,14 @@ type GatewayAttributes struct {
 	Name          *string // empty: the gateway's id again
 	Description   *string
 	AutoPropagate *bool
+	ByUseNext     bool // a prepaid one is charged by use when its term ends
 }
 
-// ModifyGateway changes a gateway's name, description and whether routes that
-// it learns go into the VPC's route table, and returns it as it is then
+// ModifyGateway changes a gateway's name, description, how it is charged next and whether
+// routes that it learns go into the VPC's route table, and returns it as it is then
 // (ModifyVpnGatewayAttribute). The dataplane has a part in the last alone.
 //
-// Reasons: RegionNotFound, VPNGatewayNotFound, VPNGatewayConfiguring.
+// Reasons: RegionNotFound, VPNGatewayNotFound, VPNGatewayByUse, VPNGatewayConfiguring.
 func (s *Service) ModifyGateway(ctx context.Context, c identity.Caller, in GatewayAttributes) (GatewayStatus, error) {
 	g, err := change.Do(ctx, s.writer, c, func(tx *change.Tx) (*resource.VPNGateway, error) {
 		old, err := lookup.In(s.settings, c, tx.VPNGateways, in.Region, in.ID)
@@ -159,6 +167,13 @@ func (s *Service) ModifyGateway(ctx context.Context, c identity.Caller, in Gatew
 		resource.Naming{Name: in.Name, Description: in.Description}.Apply(&g.Name, &g.Description, g.ID)
 		if in.AutoPropagate != nil {
 			g.AutoPropagate = *in.AutoPropagate
+		}
+		if in.ByUseNext {
+			prepaid, expires := old.Charge(s.now())
+			if !prepaid {
+				return nil, fault.New(fault.VPNGatewayByUse, "VPN gateway %s", g.ID)
+			}
+			g.Expires, g.Period, g.ByUseNext = expires, 0, true
 		}
 		switch {
 		case *g == *old:
@@ -183,19 +198,22 @@ func (s *Service) ModifyGateway(ctx context.Context, c identity.Caller, in Gatew
 // DeleteGateway deletes a gateway without connections and SSL-VPN servers, with its
 // routes (DeleteVpnGateway). Its public address goes back to the pool.
 //
-// Reasons, in this order: RegionNotFound, VPNGatewayNotFound, VPNGatewayHasConnections,
-// VPNGatewayHasSSLServers, VPNGatewayPrepaid, VPNGatewayConfiguring.
+// Reasons, in this order: RegionNotFound, VPNGatewayNotFound, VPNGatewaySSLOnly,
+// VPNGatewayHasConnections, VPNGatewayHasSSLServers, VPNGatewayPrepaid, VPNGatewayConfiguring.
 func (s *Service) DeleteGateway(ctx context.Context, c identity.Caller, region, id string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		g, err := lookup.In(s.settings, c, tx.VPNGateways, region, id)
 		if err != nil {
 			return err
 		}
+		if s.rules.IPsecOnly && !g.IPsec {
+			return fault.New(fault.VPNGatewaySSLOnly, "VPN gateway %s", g.ID)
+		}
 		if err := tx.Blocked(g); err != nil {
 			return err
 		}
-		if g.Prepaid && s.now().Before(g.Expires) {
-			return fault.New(fault.VPNGatewayPrepaid, "VPN gateway %s is prepaid until %s", g.ID, g.Expires)
+		if prepaid, expires := g.Charge(s.now()); prepaid && s.now().Before(expires) {
+			return fault.New(fault.VPNGatewayPrepaid, "VPN gateway %s is prepaid until %s", g.ID, expires)
 		}
 		if err := s.gatewayReady(tx.View, g); err != nil {
 			return err

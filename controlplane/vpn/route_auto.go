@@ -23,19 +23,17 @@ func (r routeChange) write(tx *change.Tx) {
 // pair is what a policy route goes by.
 type pair struct{ source, destination netip.Prefix }
 
-// autoPairs are the pairs that a connection has routes made for: each local
-// with each remote subnet. Not for 0.0.0.0/0: who lets everything into a tunnel
+// autoPairs are the pairs that a connection has routes made for: those of its
+// policies. Not for 0.0.0.0/0: who lets everything into a tunnel
 // means to decide by routes what goes there. A nil connection has none.
 func autoPairs(x *resource.VPNConnection) []pair {
 	if x == nil || !x.AutoConfigRoute {
 		return nil
 	}
 	var list []pair
-	for _, l := range x.LocalSubnets {
-		for _, r := range x.RemoteSubnets {
-			if r != everywhere {
-				list = append(list, pair{l, r})
-			}
+	for l, r := range x.Policies.Pairs() {
+		if r != everywhere {
+			list = append(list, pair{l, r})
 		}
 	}
 	return list
@@ -43,8 +41,8 @@ func autoPairs(x *resource.VPNConnection) []pair {
 
 // autoRoutes says how the routes of a connection's AutoConfigRoute have to
 // change from what was asked for by old, nil for a new connection, to x: active
-// and published policy routes for new pairs of subnets, and none for those that
-// are gone. What was changed by hand stays as it is: a route that was deleted,
+// policy routes for new pairs of subnets, published unless the connection is exclusive,
+// and none for those that are gone. What was changed by hand stays as it is: a route that was deleted,
 // or one that was there before.
 //
 // Reasons, in this order: those of checkRoute, QuotaVPNPolicyRoute.
@@ -63,7 +61,7 @@ func (s *Service) autoRoutes(tx *change.Tx, old, x *resource.VPNConnection) (rou
 		r := &resource.VPNRoute{
 			Meta: resource.Meta{ID: id, Account: x.Account, Region: x.Region, CreatedAt: s.now()},
 			VPC:  x.VPC, Gateway: x.Gateway, Source: p.source, Destination: p.destination, Connection: x.ID,
-			Published: true, Auto: true,
+			Published: !x.Exclusive, Auto: true,
 		}
 		if err := checkRoute(tx.View, r); err != nil {
 			return routeChange{}, err

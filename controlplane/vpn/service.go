@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sluice/controlplane/change"
+	"sluice/controlplane/resource"
 	"sluice/controlplane/seal"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
@@ -47,12 +48,45 @@ type Service struct {
 	now      func() time.Time
 	random   io.Reader
 	writer   change.Writer
+	rules    Rules
+}
+
+// Rules are what a cloud's documents ask of VPN gateways and connections that are made by its
+// actions, where those of several clouds differ.
+type Rules struct {
+	IDs              *resource.IDs // nil: as change.NewWriter has them
+	OneGateway       bool          // a VPC has at most one VPN gateway
+	IPsecOnly        bool          // a gateway of SSL-VPN alone is not deleted by its actions
+	RemoteOutsideVPC bool          // remote subnets do not overlap the VPC's blocks
+	Exclusive        bool          // connections are; see dataplane.VPNConnection
+	Begin            bool          // connections are negotiated at once, unless it is said otherwise
+	IKE              dataplane.IKE // what connections have where nothing is said
+	ESP              dataplane.ESP
+}
+
+// usual are the rules of Alibaba Cloud's documents (VPN Gateway API reference,
+// CreateVpnConnection). The hash is that of CreateVpnConnection; elsewhere in the documents it
+// is SHA1.
+var usual = Rules{
+	OneGateway: true,
+	IKE:        dataplane.IKE{Version: 1, Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5, Group: 2}, Lifetime: 86400},
+	ESP:        dataplane.ESP{Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5, Group: 2}, Lifetime: 86400},
+}
+
+// Under returns the service under other rules.
+func (s *Service) Under(r Rules) *Service {
+	c := *s
+	c.rules = r
+	if r.IDs != nil {
+		c.writer.IDs = *r.IDs
+	}
+	return &c
 }
 
 // New returns the service over db. Pre-shared and private keys are sealed by sealer; random
 // is where addresses and keys come from, crypto/rand.Reader outside tests; now
 // is the clock that creation times and receipts are taken from.
 func New(db *state.DB, set *settings.Settings, sealer *seal.Sealer, plane Plane, now func() time.Time, random io.Reader, log *slog.Logger) *Service {
-	return &Service{db: db, settings: set, sealer: sealer, plane: plane, now: now, random: random,
+	return &Service{db: db, settings: set, sealer: sealer, plane: plane, now: now, random: random, rules: usual,
 		writer: change.NewWriter(db, set, now, log)}
 }

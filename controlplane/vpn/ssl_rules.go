@@ -117,7 +117,7 @@ func (s *Service) checkPool(v *state.View, x *resource.SSLServer, g *resource.VP
 		}
 	}
 	for c := range v.VPNConnections.By(state.ByVPC, vpc.ID).All() {
-		if n, ok := atSite(p, c.RemoteSubnets); ok {
+		if n, ok := atSite(p, c.Policies.Remotes()); ok {
 			return refuse("%s overlaps %s at the remote site of VPN connection %s", p, n, c.ID)
 		}
 	}
@@ -146,7 +146,7 @@ func overlapping(p netip.Prefix, list []netip.Prefix) (netip.Prefix, bool) {
 // Reason: VPNRemoteSubnets.
 func outsidePools(v *state.View, x *resource.VPNConnection) error {
 	for server := range v.SSLServers.By(state.ByVPC, x.VPC).All() {
-		if n, ok := atSite(server.Pool, x.RemoteSubnets); ok {
+		if n, ok := atSite(server.Pool, x.Policies.Remotes()); ok {
 			return fault.Explained(fault.VPNRemoteSubnets, "%s overlaps %s, the addresses of the clients of SSL-VPN server %s", n, server.Pool, server.ID)
 		}
 	}

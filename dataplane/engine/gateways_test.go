@@ -172,7 +172,7 @@ secrets { ike { secret = "of %[1]s" } }
 		n.VPNGateways = append(n.VPNGateways, dataplane.VPNGateway{ID: fmt.Sprintf("vpn-%d", i), IPsec: true, Address: at, Bandwidth: 50 * (1 + i),
 			Connections: []dataplane.VPNConnection{{ID: id, Remote: addr(address), LocalID: at.String(), RemoteID: address, PSK: dataplane.Secret("of " + address),
 				IKE: dataplane.IKE{Version: 2, Proposal: algorithms, Lifetime: 3600}, ESP: dataplane.ESP{Proposal: algorithms, Lifetime: 3600},
-				LocalSubnets: []netip.Prefix{prefix("10.0.1.0/24")}, RemoteSubnets: []netip.Prefix{prefix(lan + ".0/24")}, Start: true, DPD: true, NATTraversal: true}},
+				Policies: dataplane.Product([]netip.Prefix{prefix("10.0.1.0/24")}, []netip.Prefix{prefix(lan + ".0/24")}), Start: true, DPD: true, NATTraversal: true}},
 			Routes: []dataplane.VPNRoute{{Destination: prefix(lan + ".0/24"), Connection: id, Published: true}}})
 	}
 	apply := func() {

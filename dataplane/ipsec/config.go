@@ -51,14 +51,27 @@ type waits struct {
 
 var usualWaits = waits{retransmitTimeout, retransmitTries, dpdDelay, partialTime, answerTimeout}
 
-// children returns the CHILD_SAs of a connection that are asked for first, by name:
-// one for all subnets with IKEv2 (RFC 7296, section 2.9; pairs.go), one for each pair
-// with IKEv1, which knows only one selector a side (RFC 2409, section 5.5).
+// children returns the CHILD_SAs of a connection that are asked for first, by name: with
+// IKEv2 one for all subnets (RFC 7296, section 2.9; pairs.go), or, where not each local one
+// may talk to each remote one, several; one for each pair with IKEv1, which knows only one
+// selector a side (RFC 2409, section 5.5).
 func children(c *dataplane.VPNConnection) map[string][2][]string {
-	if c.IKE.Version != 1 {
-		return map[string][2][]string{c.ID: {texts(c.LocalSubnets), texts(c.RemoteSubnets)}}
+	if c.IKE.Version == 1 {
+		return bySubnet(c)
 	}
-	return bySubnet(c)
+	all := map[string][2][]string{}
+	for i, s := range c.Policies.Selectors() {
+		all[jointName(c, i)] = [2][]string{texts(s.Locals), texts(s.Remotes)}
+	}
+	return all
+}
+
+// jointName is the name of the CHILD_SA for a connection's selectors, counted from 0.
+func jointName(c *dataplane.VPNConnection, i int) string {
+	if i == 0 {
+		return c.ID
+	}
+	return fmt.Sprintf("%s-all%d", c.ID, i+1)
 }
 
 func texts(prefixes []netip.Prefix) []string {
@@ -154,6 +167,9 @@ func childSections(path dataplane.VPNPath, n numbers, c *dataplane.VPNConnection
 		kid["life_time"] = seconds(c.ESP.Lifetime.Duration())
 		for _, of := range []string{"bytes", "packets"} {
 			kid["rekey_"+of], kid["life_"+of], kid["rand_"+of] = "0", "0", "0"
+		}
+		if most := c.ESP.Traffic << 10; most > 0 {
+			kid["rekey_bytes"], kid["life_bytes"], kid["rand_bytes"] = fmt.Sprint(most/10*9), fmt.Sprint(most), fmt.Sprint(most/20)
 		}
 		// What the peer closes, or does not answer any more, is begun again by us, not
 		// by charon: it would answer a peer that only closes what it has twice by making

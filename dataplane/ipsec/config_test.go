@@ -38,7 +38,7 @@ func TestConnection(t *testing.T) {
 			[]string{`"rekey_time":"0s"`, `"over_time":"0s"`, `"life_time":"0s"`, `"dpd_delay":"0s"`}, []string{"dpd_timeout"}},
 		{"IKEv1", dataplane.VPNByXFRM, func(c *dataplane.VPNConnection) {
 			c.IKE.Version, c.IKE.Aggressive = 1, true
-			c.LocalSubnets, c.RemoteSubnets = prefixes("10.0.0.0/24", "10.3.0.0/24"), prefixes("10.1.0.0/24", "10.2.0.0/24")
+			c.Policies = dataplane.Product(prefixes("10.0.0.0/24", "10.3.0.0/24"), prefixes("10.1.0.0/24", "10.2.0.0/24"))
 			c.ESP.Proposal.Group = 0
 		}, []string{`"aggressive":"yes"`, `"vco-t-1":{`, `"vco-t-4":{`, `"local_ts":["10.3.0.0/24"]`, `"esp_proposals":["aes128-sha1"]`}, []string{`"vco-t-5"`}},
 	} {
@@ -227,7 +227,7 @@ func TestLateLines(t *testing.T) {
 	say("2", auth)
 	want(kindAuth)
 	up := ikeSA{connection: c.ID, id: "4", state: "ESTABLISHED", told: dataplane.VPNSA{ID: "4"}, children: []childSA{{
-		name: c.ID, id: "1", state: "INSTALLED", local: texts(c.LocalSubnets), remote: texts(c.RemoteSubnets),
+		name: c.ID, id: "1", state: "INSTALLED", local: texts(c.Policies.Locals()), remote: texts(c.Policies.Remotes()),
 	}}}
 	s.update([]ikeSA{up})
 	want("")

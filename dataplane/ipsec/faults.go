@@ -239,7 +239,11 @@ func tellsPeers(detail string) bool { return strings.HasPrefix(detail, peerOffer
 
 // detail says what each end offered, as far as it is known.
 func (n *notes) detail(f *dataplane.VPNFault, c *dataplane.VPNConnection) string {
-	ours := fmt.Sprintf("%s === %s", strings.Join(texts(c.LocalSubnets), " "), strings.Join(texts(c.RemoteSubnets), " "))
+	var selectors []string
+	for _, s := range c.Policies.Selectors() {
+		selectors = append(selectors, fmt.Sprintf("%s === %s", strings.Join(texts(s.Locals), " "), strings.Join(texts(s.Remotes), " ")))
+	}
+	ours := strings.Join(selectors, ", ")
 	switch f.Kind {
 	case kindPhase1, kindPhase2, kindPFS:
 		if n.offered != "" && n.configured != "" {

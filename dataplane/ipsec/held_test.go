@@ -56,7 +56,7 @@ func TestOthersReload(t *testing.T) {
 				}
 				l.eventually(func() error {
 					conns, err := swanctlAt(gateway, "--list-conns")
-					if err == nil && (!strings.Contains(conns, peerAddr) || !strings.Contains(conns, c.RemoteSubnets[0].String())) {
+					if err == nil && (!strings.Contains(conns, peerAddr) || !strings.Contains(conns, c.Policies.Remotes()[0].String())) {
 						err = fmt.Errorf("charon has %s", conns)
 					}
 					return err

@@ -253,7 +253,7 @@ func (g *gateway) prepareAddresses() error {
 	}
 	var want []netip.Prefix
 	for i := range g.want.Connections {
-		for _, p := range g.want.Connections[i].LocalSubnets {
+		for _, p := range g.want.Connections[i].Policies.Locals() {
 			want = append(want, netip.PrefixFrom(p.Masked().Addr(), 32))
 		}
 	}

@@ -38,9 +38,13 @@ func TestIdentifiers(t *testing.T) {
 			for k := range r.IntN(3) {
 				c := usual()
 				c.ID, c.IKE.Version = fmt.Sprintf("vco-%d", r.IntN(4)+4*k), 1+r.IntN(2)
-				c.RemoteSubnets = nil
+				var remotes []netip.Prefix
 				for j := range 1 + r.IntN(3) {
-					c.RemoteSubnets = append(c.RemoteSubnets, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(1 + j), byte(r.IntN(2)), 0}), 24))
+					remotes = append(remotes, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(1 + j), byte(r.IntN(2)), 0}), 24))
+				}
+				c.Policies = dataplane.Product(c.Policies.Locals(), remotes)
+				if r.IntN(2) == 0 {
+					c.Policies = append(c.Policies, dataplane.VPNPolicy{Local: netip.MustParsePrefix("10.77.0.0/24"), Remotes: remotes[:1]})
 				}
 				for i := range conns {
 					if conns[i].ID == c.ID {

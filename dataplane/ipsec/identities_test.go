@@ -199,7 +199,7 @@ func randomSet(r *rand.Rand, sites []netip.Addr) []dataplane.VPNConnection {
 		c.IKE.Version = 1 + r.IntN(2)
 		c.IKE.Aggressive = c.IKE.Version == 1 && r.IntN(2) == 0
 		c.IKE.Proposal.Group, c.ESP.Proposal.Group = 14, 14
-		c.RemoteSubnets = prefixes(fmt.Sprintf("10.%d.0.0/24", i+1))
+		c.Policies = dataplane.Product(c.Policies.Locals(), prefixes(fmt.Sprintf("10.%d.0.0/24", i+1)))
 		list = append(list, c)
 	}
 	return list
@@ -368,7 +368,7 @@ func TestImpersonation(t *testing.T) {
 	each(t, func(t *testing.T, l *lab) {
 		honest, other := usual(), usual()
 		honest.RemoteID, honest.PSK, honest.Start = "honest", "a key that it alone has", false
-		other.ID, other.RemoteID, other.RemoteSubnets = "vco-o", "other", prefixes("10.2.0.0/24")
+		other.ID, other.RemoteID, other.Policies = "vco-o", "other", dataplane.Product(other.Policies.Locals(), prefixes("10.2.0.0/24"))
 		l.answer(other)
 		l.apply(honest, other)
 		l.eventually(func() error {
@@ -428,7 +428,7 @@ func TestSiblings(t *testing.T) {
 			c := usual()
 			c.IKE.Version, c.Start = version, false
 			d := c
-			d.ID, d.RemoteSubnets = "vco-u", prefixes("10.2.0.0/24")
+			d.ID, d.Policies = "vco-u", dataplane.Product(d.Policies.Locals(), prefixes("10.2.0.0/24"))
 			// The peer keeps them apart, and its own first one is not ours.
 			l.answer(d)
 			l.apply(c, d)

@@ -50,7 +50,7 @@ func (g *gateway) maintain() (time.Duration, error) {
 			continue
 		}
 		split := g.numbers.of(c).split
-		if !split && narrowable(c) && mixed(c, sas) {
+		if !split && mixed(c, sas) {
 			if err := g.split(c); err != nil {
 				return 0, err
 			}
@@ -64,16 +64,18 @@ func (g *gateway) maintain() (time.Duration, error) {
 		}
 		turn := g.turn(c, sas)
 		names, beside, wait := missing(c, split, g.want.Connections, sas)
-		if !starts(g.m.path, c) && !beside {
-			continue // traffic begins it
+		if !starts(g.m.path, c) {
+			names = nil // traffic begins them
 		}
-		if other := instead(c, names, g.states.refusesSubnets(c.ID), g.tries[c.ID].count); !slices.Equal(names, other) {
-			if t := g.tries[c.ID]; wait == 0 && now.After(t.next) {
+		for i, name := range names {
+			t := g.tries[name]
+			if other := instead(c, name, g.states.refusesSubnets(c.ID), t.count); other != name && wait == 0 && now.After(t.next) {
 				t.count++
-				g.tries[c.ID] = t
-				names = other
+				g.tries[name] = t
+				names[i] = other
 			}
 		}
+		names = append(names, beside...)
 		if len(names) > 0 && wait > 0 {
 			next = min(next, wait)
 			for _, name := range names { // when giveUp may have something to do
@@ -176,9 +178,9 @@ func (g *gateway) forget(sas []ikeSA, now time.Time) {
 }
 
 // missing returns the CHILD_SAs of c, one of the connections, that are not there and
-// to be asked for; whether they are for pairs that lack beside others; and how long to
+// to be asked for, those for pairs that lack beside others apart; and how long to
 // wait before they are asked for, as charon, or the peer, may be about to make them.
-func missing(c *dataplane.VPNConnection, split bool, connections []dataplane.VPNConnection, sas []ikeSA) (names []string, beside bool, wait time.Duration) {
+func missing(c *dataplane.VPNConnection, split bool, connections []dataplane.VPNConnection, sas []ikeSA) (first, beside []string, wait time.Duration) {
 	there := map[string]bool{}
 	for i := range sas {
 		sa := &sas[i]
@@ -199,12 +201,13 @@ func missing(c *dataplane.VPNConnection, split bool, connections []dataplane.VPN
 			}
 		}
 	}
-	names, beside = askFor(c, split, there, sas)
+	first, beside = askFor(c, split, there, sas)
+	some := len(beside) > 0 || c.IKE.Version != 1 && slices.ContainsFunc(pairsOf(c, sas), func(p dataplane.VPNPair) bool { return p.Up })
 	for i := range sas {
 		// A peer that begins has a moment for its other CHILD_SAs.
-		if sa := &sas[i]; beside && sa.established() && sa.age < follow && sharedBy(c, connections, sa) {
+		if sa := &sas[i]; some && len(first)+len(beside) > 0 && sa.established() && sa.age < follow && sharedBy(c, connections, sa) {
 			wait = max(wait, follow-sa.age)
 		}
 	}
-	return names, beside, wait
+	return first, beside, wait
 }

@@ -286,12 +286,12 @@ func (l *lab) route() error {
 		if !up {
 			return fmt.Errorf("%s is down: %+v", c.ID, l.m.Status(network)[c.ID])
 		}
-		for _, p := range c.RemoteSubnets {
+		for _, p := range c.Policies.Remotes() {
 			if err := lead(l.gw, p, name, ""); err != nil {
 				return err
 			}
 		}
-		for _, p := range c.LocalSubnets {
+		for _, p := range c.Policies.Locals() {
 			link, via := "ipsec0", ""
 			if l.path == dataplane.VPNByXFRM {
 				link, via = "public", gatewayAddr
@@ -375,10 +375,10 @@ func usual() dataplane.VPNConnection {
 	p := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 2}
 	return dataplane.VPNConnection{
 		ID: "vco-t", Remote: netip.MustParseAddr(peerAddr), LocalID: gatewayAddr, RemoteID: peerAddr, PSK: testKey,
-		IKE:          dataplane.IKE{Version: 2, Proposal: p, Lifetime: 86400},
-		ESP:          dataplane.ESP{Proposal: p, Lifetime: 86400},
-		LocalSubnets: prefixes("10.0.0.0/24"), RemoteSubnets: prefixes("10.1.0.0/24"),
-		Start: true, DPD: true, NATTraversal: true,
+		IKE:      dataplane.IKE{Version: 2, Proposal: p, Lifetime: 86400},
+		ESP:      dataplane.ESP{Proposal: p, Lifetime: 86400},
+		Policies: dataplane.Product(prefixes("10.0.0.0/24"), prefixes("10.1.0.0/24")),
+		Start:    true, DPD: true, NATTraversal: true,
 	}
 }
 

@@ -93,6 +93,9 @@ func (g *gateway) loadOne(c *dataplane.VPNConnection, altered bool) (changed boo
 	if err != nil {
 		return false, err
 	}
+	if c.Resets > 0 {
+		sum += fmt.Sprintf("#%d", c.Resets)
+	}
 	shared := siblings(g.m.path, g.numbers.of, c, g.want.Connections)
 	all := sum
 	if len(shared) > 0 {

@@ -1,8 +1,6 @@
 package ipsec
 
 import (
-	"net/netip"
-
 	"sluice/dataplane"
 )
 
@@ -15,7 +13,7 @@ func ambiguous(path dataplane.VPNPath, c *dataplane.VPNConnection, others []data
 	}
 	for i := range others {
 		o := &others[i]
-		if o.Remote == c.Remote && o.RemoteID != c.RemoteID && overlap(o.LocalSubnets, c.LocalSubnets) && overlap(o.RemoteSubnets, c.RemoteSubnets) {
+		if o.Remote == c.Remote && o.RemoteID != c.RemoteID && inCommon(o.Policies, c.Policies) {
 			return o
 		}
 	}
@@ -34,10 +32,11 @@ func (g *gateway) elsewhere(c *dataplane.VPNConnection, others []dataplane.VPNCo
 	return nil
 }
 
-func overlap(a, b []netip.Prefix) bool {
-	for _, p := range a {
-		for _, q := range b {
-			if p.Overlaps(q) {
+// inCommon reports whether there are packets that both policies are for.
+func inCommon(a, b dataplane.VPNPolicies) bool {
+	for l, r := range a.Pairs() {
+		for m, s := range b.Pairs() {
+			if l.Overlaps(m) && r.Overlaps(s) {
 				return true
 			}
 		}

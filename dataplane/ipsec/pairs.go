@@ -13,21 +13,19 @@ import (
 
 // Many peers take one pair of subnets a CHILD_SA, whatever they are asked for: an
 // IKEv2 responder may narrow the selectors (RFC 7296, section 2.9). So there is a
-// CHILD_SA for all pairs, which is asked for first, and one for each pair, which is
-// asked for where a pair lacks then. A peer that begins itself gets the one whose
-// selectors are like those that it asks for.
+// CHILD_SA for all pairs, or as few as carry those and no other, which are asked for
+// first, and one for each pair, which is asked for where a pair lacks then. A peer that
+// begins itself gets the one whose selectors are like those that it asks for.
 //
 // Each CHILD_SA has a reqid, by which packets find it, and so must not be there
 // twice with other subnets. Where that happens, as with a peer that begins and takes
-// some pairs at a time, the CHILD_SA for all is given up for those of pairs.
+// some pairs at a time, the CHILD_SAs for several are given up for those of pairs.
 
 // bySubnet returns the CHILD_SAs that a connection may have for a pair each.
 func bySubnet(c *dataplane.VPNConnection) map[string][2][]string {
 	all := map[string][2][]string{}
-	for _, l := range c.LocalSubnets {
-		for _, r := range c.RemoteSubnets {
-			all[pairName(c, len(all))] = [2][]string{{l.String()}, {r.String()}}
-		}
+	for l, r := range c.Policies.Pairs() {
+		all[pairName(c, len(all))] = [2][]string{{l.String()}, {r.String()}}
 	}
 	return all
 }
@@ -35,28 +33,65 @@ func bySubnet(c *dataplane.VPNConnection) map[string][2][]string {
 // pairName is the name of the CHILD_SA for a connection's pair, counted from 0.
 func pairName(c *dataplane.VPNConnection, i int) string { return fmt.Sprintf("%s-%d", c.ID, i+1) }
 
-// narrowable reports whether a peer may take a part of what it is asked for.
-func narrowable(c *dataplane.VPNConnection) bool {
-	return c.IKE.Version != 1 && len(c.LocalSubnets)*len(c.RemoteSubnets) > 1
+// joint is a CHILD_SA for several pairs, of which a peer may take a part.
+type joint struct {
+	name  string
+	pairs []int // of the connection, counted from 0
 }
 
-// configured returns all CHILD_SAs that charon is told of; split leaves out the one
-// for all pairs.
-func configured(c *dataplane.VPNConnection, split bool) map[string][2][]string {
-	if !narrowable(c) {
-		return children(c)
+// joints returns those of a connection: none with IKEv1.
+func joints(c *dataplane.VPNConnection) []joint {
+	if c.IKE.Version == 1 {
+		return nil
 	}
-	all := bySubnet(c)
-	if !split {
-		all[c.ID] = children(c)[c.ID]
+	var out []joint
+	for i, s := range c.Policies.Selectors() {
+		j, at := joint{name: jointName(c, i)}, 0
+		for l := range c.Policies.Pairs() {
+			if slices.Contains(s.Locals, l) {
+				j.pairs = append(j.pairs, at)
+			}
+			at++
+		}
+		if len(j.pairs) > 1 {
+			out = append(out, j)
+		}
+	}
+	return out
+}
+
+// jointNamed returns the one of a name.
+func jointNamed(c *dataplane.VPNConnection, name string) (joint, bool) {
+	all := joints(c)
+	if i := slices.IndexFunc(all, func(j joint) bool { return j.name == name }); i >= 0 {
+		return all[i], true
+	}
+	return joint{}, false
+}
+
+// configured returns all CHILD_SAs that charon is told of; split leaves out those for
+// several pairs.
+func configured(c *dataplane.VPNConnection, split bool) map[string][2][]string {
+	all, pairs := children(c), bySubnet(c)
+	for _, j := range joints(c) {
+		for _, i := range j.pairs {
+			all[pairName(c, i)] = pairs[pairName(c, i)]
+		}
+		if split {
+			delete(all, j.name)
+		}
 	}
 	return all
 }
 
 // passive reports whether a CHILD_SA is not asked for as long as there is one for
-// all pairs.
+// several pairs.
 func passive(c *dataplane.VPNConnection, split bool, name string) bool {
-	return narrowable(c) && !split && name != c.ID
+	if split {
+		return false
+	}
+	_, first := children(c)[name]
+	return !first
 }
 
 // carriesPair reports whether all packets between two subnets pass.
@@ -77,64 +112,69 @@ func within(p netip.Prefix, selectors []string) bool {
 // pairsOf returns the pairs of a connection, and which of them are carried.
 func pairsOf(c *dataplane.VPNConnection, sas []ikeSA) []dataplane.VPNPair {
 	var out []dataplane.VPNPair
-	for _, l := range c.LocalSubnets {
-		for _, r := range c.RemoteSubnets {
-			up := slices.ContainsFunc(sas, func(sa ikeSA) bool {
-				return sa.established() && slices.ContainsFunc(sa.children, func(kid childSA) bool { return owns(c.ID, kid.name) && kid.carriesPair(l, r) })
-			})
-			out = append(out, dataplane.VPNPair{Local: l, Remote: r, Up: up})
-		}
+	for l, r := range c.Policies.Pairs() {
+		up := slices.ContainsFunc(sas, func(sa ikeSA) bool {
+			return sa.established() && slices.ContainsFunc(sa.children, func(kid childSA) bool { return owns(c.ID, kid.name) && kid.carriesPair(l, r) })
+		})
+		out = append(out, dataplane.VPNPair{Local: l, Remote: r, Up: up})
 	}
 	return out
 }
 
 // askFor returns the CHILD_SAs of a connection to be asked for; there are those that
-// exist or are being made, sas all SAs. beside says that they are for pairs that lack
-// while others are carried.
-func askFor(c *dataplane.VPNConnection, split bool, there map[string]bool, sas []ikeSA) (names []string, beside bool) {
+// exist or are being made, sas all SAs. beside are those for pairs that lack while others
+// of the same CHILD_SA are carried; first are the others.
+func askFor(c *dataplane.VPNConnection, split bool, there map[string]bool, sas []ikeSA) (first, beside []string) {
 	pairs := pairsOf(c, sas)
-	some := there[c.ID] || slices.ContainsFunc(pairs, func(p dataplane.VPNPair) bool { return p.Up })
-	if narrowable(c) && (split || some) {
-		for i, p := range pairs { // in the order of bySubnet
-			if name := pairName(c, i); !p.Up && !there[name] {
-				names = append(names, name)
+	for name := range children(c) {
+		j, several := jointNamed(c, name)
+		some := there[name] || slices.ContainsFunc(j.pairs, func(i int) bool { return pairs[i].Up })
+		if !several || !split && !some {
+			if !there[name] {
+				first = append(first, name)
+			}
+			continue
+		}
+		for _, i := range j.pairs {
+			switch pair := pairName(c, i); {
+			case pairs[i].Up || there[pair]:
+			case some:
+				beside = append(beside, pair)
+			default:
+				first = append(first, pair)
 			}
 		}
-		return names, some
 	}
-	for name := range children(c) {
-		if !there[name] {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names, false
+	slices.Sort(first)
+	slices.Sort(beside)
+	return first, beside
 }
 
-// instead returns what is asked for in place of the CHILD_SA for all pairs where the
+// instead returns what is asked for in place of a CHILD_SA for several pairs where the
 // peer has refused that, at every other attempt: one pair after the other. There are
 // peers that refuse where they could narrow (RFC 7296, section 2.9,
 // SINGLE_PAIR_REQUIRED).
-func instead(c *dataplane.VPNConnection, names []string, refused bool, attempts int) []string {
-	if !refused || !narrowable(c) || attempts%2 == 0 || !slices.Equal(names, []string{c.ID}) {
-		return names
+func instead(c *dataplane.VPNConnection, name string, refused bool, attempts int) string {
+	j, several := jointNamed(c, name)
+	if !refused || !several || attempts%2 == 0 {
+		return name
 	}
-	return []string{pairName(c, attempts/2%(len(c.LocalSubnets)*len(c.RemoteSubnets)))}
+	return pairName(c, j.pairs[attempts/2%len(j.pairs)])
 }
 
-// mixed reports whether the CHILD_SA for all pairs is there twice with other
+// mixed reports whether a CHILD_SA for several pairs is there twice with other
 // subnets: packets would take either.
 func mixed(c *dataplane.VPNConnection, sas []ikeSA) bool {
-	selectors := ""
+	all, selectors := joints(c), map[string]string{}
 	for i := range sas {
 		for _, kid := range sas[i].children {
-			if kid.name != c.ID || kid.state != "INSTALLED" {
+			if kid.state != "INSTALLED" || !slices.ContainsFunc(all, func(j joint) bool { return j.name == kid.name }) {
 				continue
 			}
-			if selectors != "" && selectors != kid.selectors {
+			if had, ok := selectors[kid.name]; ok && had != kid.selectors {
 				return true
 			}
-			selectors = kid.selectors
+			selectors[kid.name] = kid.selectors
 		}
 	}
 	return false
@@ -190,7 +230,7 @@ func lacking(pairs []dataplane.VPNPair) string {
 	return strings.Join(out, ", ")
 }
 
-// split gives up the CHILD_SA for all pairs of a connection. That is noted, so that
+// split gives up the CHILD_SAs for several pairs of a connection. That is noted, so that
 // who comes next does not take down what there is.
 func (g *gateway) split(c *dataplane.VPNConnection) error {
 	next := *g.numbers
@@ -210,5 +250,9 @@ func (g *gateway) split(c *dataplane.VPNConnection) error {
 // splitKey tells what a connection is split for: with other subnets it may do in
 // one.
 func splitKey(c *dataplane.VPNConnection) string {
-	return childKey(c.ID, [2][]string{texts(c.LocalSubnets), texts(c.RemoteSubnets)})
+	key := c.ID
+	for _, s := range c.Policies.Selectors() {
+		key = childKey(key, [2][]string{texts(s.Locals), texts(s.Remotes)})
+	}
+	return key
 }

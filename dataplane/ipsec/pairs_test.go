@@ -20,7 +20,7 @@ import (
 // fourPairs is a connection with two subnets at each end.
 func fourPairs() dataplane.VPNConnection {
 	c := usual()
-	c.LocalSubnets, c.RemoteSubnets = prefixes("10.0.0.0/24", "10.77.0.0/24"), prefixes("10.1.0.0/24", "10.2.0.0/24")
+	c.Policies = dataplane.Product(prefixes("10.0.0.0/24", "10.77.0.0/24"), prefixes("10.1.0.0/24", "10.2.0.0/24"))
 	return c
 }
 
@@ -28,11 +28,11 @@ func fourPairs() dataplane.VPNConnection {
 // CHILD_SA: each local one with some remote ones.
 func onePer(c dataplane.VPNConnection, remote ...[]netip.Prefix) []dataplane.VPNConnection {
 	var all []dataplane.VPNConnection
-	for _, l := range c.LocalSubnets {
+	for _, l := range c.Policies.Locals() {
 		for _, r := range remote {
 			one := c
 			one.ID = fmt.Sprintf("p%d", len(all))
-			one.LocalSubnets, one.RemoteSubnets = []netip.Prefix{l}, r
+			one.Policies = dataplane.Product([]netip.Prefix{l}, r)
 			all = append(all, one)
 		}
 	}
@@ -193,7 +193,7 @@ func TestPairsInPart(t *testing.T) {
 	each(t, func(t *testing.T, l *lab) {
 		pairsLab(l)
 		c := fourPairs()
-		there := onePer(c, c.RemoteSubnets)
+		there := onePer(c, c.Policies.Remotes())
 		l.answer(there[0], there[1:]...)
 		l.apply(c)
 		for _, p := range there {
@@ -269,7 +269,7 @@ func TestPairsOnDemand(t *testing.T) {
 	there := onePer(c, prefixes("10.1.0.0/24"), prefixes("10.2.0.0/24"))
 	l.answer(there[0], there[1:]...)
 	l.apply(c)
-	for _, p := range c.RemoteSubnets {
+	for _, p := range c.Policies.Remotes() {
 		if err := lead(l.gw, p, c.ID, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -288,14 +288,21 @@ func TestAskFor(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		c := usual()
 		c.IKE.Version = 1 + r.IntN(2)
-		c.LocalSubnets, c.RemoteSubnets = nil, nil
+		var locals, remotes []netip.Prefix
 		for i := range 1 + r.IntN(3) {
-			c.LocalSubnets = append(c.LocalSubnets, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 0}), 24))
+			locals = append(locals, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 0}), 24))
 		}
 		for i := range 1 + r.IntN(3) {
-			c.RemoteSubnets = append(c.RemoteSubnets, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(i), 0}), 24))
+			remotes = append(remotes, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(i), 0}), 24))
 		}
-		split := narrowable(&c) && r.IntN(2) == 0
+		c.Policies = dataplane.Product(locals, remotes)
+		if r.IntN(2) == 0 { // not each with each
+			for i := range c.Policies {
+				r.Shuffle(len(remotes), func(i, j int) { remotes[i], remotes[j] = remotes[j], remotes[i] })
+				c.Policies[i].Remotes = slices.Clone(remotes[:1+r.IntN(len(remotes))])
+			}
+		}
+		split := r.IntN(2) == 0
 		all := configured(&c, split)
 		carried, there := map[pair]bool{}, map[string]bool{}
 		sa := ikeSA{connection: c.ID, state: "ESTABLISHED"}
@@ -327,18 +334,27 @@ func TestAskFor(t *testing.T) {
 				}
 			}
 		}
-		names, beside := askFor(&c, split, there, []ikeSA{sa})
+		first, beside := askFor(&c, split, there, []ikeSA{sa})
+		names := slices.Concat(first, beside)
 		for i, name := range names {
 			ts, ok := all[name]
 			if !ok || there[name] || slices.Contains(names[:i], name) {
 				t.Fatalf("seed %d: %s is asked for; there are %v", seed, name, there)
 			}
-			if beside && carried[pair{netip.MustParsePrefix(ts[0][0]), netip.MustParsePrefix(ts[1][0])}] {
+			if slices.Contains(beside, name) && (len(ts[0]) > 1 || len(ts[1]) > 1 || carried[pair{netip.MustParsePrefix(ts[0][0]), netip.MustParsePrefix(ts[1][0])}]) {
 				t.Fatalf("seed %d: %s is asked for, its pair is there", seed, name)
 			}
-		}
-		if beside != (narrowable(&c) && (len(carried) > 0 || there[c.ID])) {
-			t.Fatalf("seed %d: beside others: %v", seed, beside)
+			for _, j := range joints(&c) {
+				some := there[j.name]
+				for _, k := range j.pairs {
+					some = some || pairsOf(&c, []ikeSA{sa})[k].Up
+				}
+				for _, k := range j.pairs {
+					if name == pairName(&c, k) && some != slices.Contains(beside, name) {
+						t.Fatalf("seed %d: %s is beside others: %v", seed, name, some)
+					}
+				}
+			}
 		}
 		for _, p := range pairsOf(&c, []ikeSA{sa}) {
 			if p.Up != carried[pair{p.Local, p.Remote}] {
@@ -347,7 +363,7 @@ func TestAskFor(t *testing.T) {
 			has := func(name string) bool {
 				return slices.Contains(all[name][0], p.Local.String()) && slices.Contains(all[name][1], p.Remote.String())
 			}
-			own := slices.ContainsFunc(sa.children, func(kid childSA) bool { return kid.name != c.ID && has(kid.name) || !narrowable(&c) })
+			own := slices.ContainsFunc(sa.children, func(kid childSA) bool { _, several := jointNamed(&c, kid.name); return !several && has(kid.name) })
 			if !p.Up && !own && !slices.ContainsFunc(names, has) {
 				t.Fatalf("seed %d: nobody asks for %s === %s; there are %v, asked for are %v", seed, p.Local, p.Remote, there, names)
 			}
@@ -361,15 +377,15 @@ func TestInstead(t *testing.T) {
 	c := fourPairs()
 	var got []string
 	for n := range 10 {
-		got = append(got, instead(&c, []string{c.ID}, true, n)...)
+		got = append(got, instead(&c, c.ID, true, n))
 	}
 	want := []string{"vco-t", "vco-t-1", "vco-t", "vco-t-2", "vco-t", "vco-t-3", "vco-t", "vco-t-4", "vco-t", "vco-t-1"}
 	if !slices.Equal(got, want) {
 		t.Errorf("asked for %v, want %v", got, want)
 	}
 	one := usual()
-	for _, v := range [][]string{instead(&c, []string{c.ID}, false, 1), instead(&one, []string{one.ID}, true, 1)} {
-		if len(v) != 1 || v[0] != "vco-t" {
+	for _, v := range []string{instead(&c, c.ID, false, 1), instead(&one, one.ID, true, 1)} {
+		if v != "vco-t" {
 			t.Errorf("asked for %v", v)
 		}
 	}

@@ -71,7 +71,7 @@ func TestTwoGateways(t *testing.T) {
 		c := usual()
 		d := c
 		d.ID, d.Remote, d.LocalID, d.RemoteID = "vco-p", netip.MustParseAddr(gatewayAddr), c.RemoteID, c.LocalID
-		d.LocalSubnets, d.RemoteSubnets = c.RemoteSubnets, c.LocalSubnets
+		d.Policies = dataplane.Product(c.Policies.Remotes(), c.Policies.Locals())
 		other, err := New(Options{Dir: l.dir + "2", Path: l.path, Logger: slog.New(slog.NewTextHandler(l.log, nil))})
 		if err != nil {
 			t.Fatal(err)
@@ -96,7 +96,7 @@ func TestTwoGateways(t *testing.T) {
 			if !nearUp || !farUp {
 				return fmt.Errorf("up: %v here, %v there", nearUp, farUp)
 			}
-			return errors.Join(lead(l.gw, c.RemoteSubnets[0], near, ""), lead(l.peer, d.RemoteSubnets[0], far, ""))
+			return errors.Join(lead(l.gw, c.Policies.Remotes()[0], near, ""), lead(l.peer, d.Policies.Remotes()[0], far, ""))
 		})
 		l.eventually(func() error { return reaches(l.a, "10.1.0.2") })
 		// One is left at last, the same at both ends, and nobody makes another one.
@@ -136,7 +136,7 @@ func TestSamePeer(t *testing.T) {
 			c := usual()
 			c.IKE.Version = version
 			d := c
-			d.ID, d.RemoteSubnets = "vco-u", prefixes("10.2.0.0/24")
+			d.ID, d.Policies = "vco-u", dataplane.Product(d.Policies.Locals(), prefixes("10.2.0.0/24"))
 			l.answer(c, d)
 			l.apply(c, d)
 			l.carries("10.1.0.2", "10.2.0.2")
@@ -167,7 +167,7 @@ func TestSamePeer(t *testing.T) {
 					}
 					return l.route()
 				})
-				l.carries(rest.RemoteSubnets[0].Addr().Next().Next().String())
+				l.carries(rest.Policies.Remotes()[0].Addr().Next().Next().String())
 				l.apply(c, d)
 				l.carries("10.1.0.2", "10.2.0.2")
 			}

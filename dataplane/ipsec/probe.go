@@ -106,6 +106,7 @@ var encryptions = map[dataplane.Encryption]algorithm{
 	dataplane.AES256:    {"AES_CBC", "cbc(aes)", 32, 0},
 	dataplane.TripleDES: {"3DES_CBC", "cbc(des3_ede)", 24, 0},
 	dataplane.DES:       {"DES_CBC", "cbc(des)", 8, 0},
+	dataplane.Null:      {"NULL", "ecb(cipher_null)", 0, 0},
 }
 
 var integrities = map[dataplane.Integrity]algorithm{

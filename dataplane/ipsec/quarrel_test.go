@@ -39,7 +39,9 @@ func quarrels() []quarrel {
 		kinds       []string
 		later       bool
 	}{
-		{"subnets", same, func(c *dataplane.VPNConnection) { c.RemoteSubnets = prefixes("10.9.0.0/24") }, []string{kindSubnets}, false},
+		{"subnets", same, func(c *dataplane.VPNConnection) {
+			c.Policies = dataplane.Product(c.Policies.Locals(), prefixes("10.9.0.0/24"))
+		}, []string{kindSubnets}, false},
 		{"algorithms of phase 1", same, func(c *dataplane.VPNConnection) { c.IKE.Proposal.Integrity = dataplane.MD5 }, []string{kindPhase1}, false},
 		{"group of phase 1", same, func(c *dataplane.VPNConnection) { c.IKE.Proposal.Group = 14 }, []string{kindPhase1}, false},
 		{"algorithms of phase 2", same, func(c *dataplane.VPNConnection) { c.ESP.Proposal.Encryption = dataplane.AES256 }, []string{kindPhase2}, false},
@@ -64,7 +66,7 @@ func quarrels() []quarrel {
 				q.c.ID = fmt.Sprintf("vco-%d", i)
 				q.c.Remote = netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})
 				q.c.RemoteID = q.c.Remote.String()
-				q.c.RemoteSubnets = prefixes(fmt.Sprintf("10.%d.0.0/24", 100+i))
+				q.c.Policies = dataplane.Product(q.c.Policies.Locals(), prefixes(fmt.Sprintf("10.%d.0.0/24", 100+i)))
 				q.c.IKE.Version = version
 				q.later = v.later
 				q.there = q.c
@@ -87,7 +89,7 @@ func TestQuarrels(t *testing.T) {
 		var here, wrong, right []dataplane.VPNConnection
 		for _, q := range all {
 			nstest.Address(t, l.peer, "public", q.c.Remote.String()+"/24")
-			nstest.Address(t, l.peer, "inside", q.c.RemoteSubnets[0].Addr().Next().String()+"/24")
+			nstest.Address(t, l.peer, "inside", q.c.Policies.Remotes()[0].Addr().Next().String()+"/24")
 			here, wrong, right = append(here, q.c), append(wrong, q.there), append(right, q.c)
 		}
 		nstest.Address(t, l.peer, "inside", "10.9.0.1/24")

@@ -92,7 +92,7 @@ func otherConnectionGoesOn(t *testing.T, l *lab, version int) {
 	other := usual()
 	other.IKE.Version = version
 	c := other
-	c.ID, c.RemoteSubnets = "vco-s", prefixes("10.2.0.0/24") // first in any order, so that the IKE_SA is its own
+	c.ID, c.Policies = "vco-s", dataplane.Product(c.Policies.Locals(), prefixes("10.2.0.0/24")) // first in any order, so that the IKE_SA is its own
 	l.answer(c, other)
 	l.apply(c, other)
 	l.carries("10.2.0.2", "10.1.0.2")
@@ -112,7 +112,7 @@ func otherConnectionGoesOn(t *testing.T, l *lab, version int) {
 	for _, remote := range []string{"10.2.0.0/25", "10.2.0.0/24"} {
 		l.apply(other) // c goes
 		both()
-		c.RemoteSubnets = prefixes(remote)
+		c.Policies = dataplane.Product(c.Policies.Locals(), prefixes(remote))
 		l.answer(c, other)
 		both()
 	}

@@ -140,7 +140,7 @@ func newSitesLab(t *testing.T, path dataplane.VPNPath, plan *sitePlan, r *rand.R
 	for i, remotes := range plan.remotes {
 		c := usual()
 		c.ID, c.Remote = fmt.Sprintf("vco-%d", i), netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})
-		c.RemoteID, c.RemoteSubnets = c.Remote.String(), prefixes(remotes...)
+		c.RemoteID, c.Policies = c.Remote.String(), dataplane.Product(c.Policies.Locals(), prefixes(remotes...))
 		c.IKE.Version = 1 + r.IntN(2)
 		s := &siteLab{n: i, c: c, lab: &lab{t: t, path: path, peer: nstest.New(t), peerDir: filepath.Join(dir, "p"+strconv.Itoa(i))}}
 		if slices.Contains(plan.second, i) {

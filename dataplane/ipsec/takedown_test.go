@@ -116,7 +116,7 @@ func (l *lab) goesMidway(m *midway, at int, how string) {
 	c.IKE.Version = m.version
 	there := []dataplane.VPNConnection{c}
 	if m.pairs {
-		c.LocalSubnets, c.RemoteSubnets = fourPairs().LocalSubnets, fourPairs().RemoteSubnets
+		c.Policies = dataplane.Product(fourPairs().Policies.Locals(), fourPairs().Policies.Remotes())
 		there = onePer(c, prefixes("10.1.0.0/24"), prefixes("10.2.0.0/24"))
 	}
 	l.answer(there[0], there[1:]...)

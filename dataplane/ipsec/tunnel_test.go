@@ -36,14 +36,14 @@ func TestTunnel(t *testing.T) {
 				c.LocalID, c.RemoteID = "gateway.example", "peer.example"
 				c.IKE.Proposal = dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 24}
 				c.ESP.Proposal = dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA512}
-				c.RemoteSubnets = prefixes("10.1.0.0/24", "10.2.0.0/24")
+				c.Policies = dataplane.Product(c.Policies.Locals(), prefixes("10.1.0.0/24", "10.2.0.0/24"))
 			}, "AES_CBC-256/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/MODP_2048_256", "AES_CBC-256/HMAC_SHA2_512_256", []string{"10.1.0.2", "10.2.0.2"}},
 			{"ikev2, several subnets, and one without an address here", func(c *dataplane.VPNConnection) {
 				c.LocalID, c.RemoteID = "gateway.example", "peer.example"
 				c.IKE.Proposal = dataplane.Proposal{Encryption: dataplane.DES, Integrity: dataplane.SHA512, Group: 1}
 				c.ESP.Proposal = dataplane.Proposal{Encryption: dataplane.DES, Integrity: dataplane.MD5, Group: 1}
-				c.LocalSubnets = prefixes("10.0.0.0/24", "10.77.0.0/24")
-				c.RemoteSubnets = prefixes("10.1.0.0/24", "10.2.0.0/24")
+				c.Policies = dataplane.Product(prefixes("10.0.0.0/24", "10.77.0.0/24"), c.Policies.Remotes())
+				c.Policies = dataplane.Product(c.Policies.Locals(), prefixes("10.1.0.0/24", "10.2.0.0/24"))
 				c.IKE.Lifetime, c.ESP.Lifetime, c.DPD, c.NATTraversal = 0, 0, false, false
 			}, "DES_CBC/HMAC_SHA2_512_256/PRF_HMAC_SHA2_512/MODP_768", "DES_CBC/HMAC_MD5_96", []string{"10.1.0.2", "10.2.0.2"}},
 		} {
@@ -92,7 +92,9 @@ func TestReasons(t *testing.T) {
 			{"IKE's algorithms", none, func(c *dataplane.VPNConnection) { c.IKE.Proposal.Integrity = dataplane.MD5 }, "NO_PROPOSAL_CHOSEN"},
 			{"IKE's algorithms, IKEv1", v1, func(c *dataplane.VPNConnection) { c.IKE.Proposal.Group = 14 }, "NO_PROPOSAL_CHOSEN"},
 			{"ESP's algorithms", none, func(c *dataplane.VPNConnection) { c.ESP.Proposal.Integrity = dataplane.MD5 }, "phase 2"},
-			{"subnets", none, func(c *dataplane.VPNConnection) { c.RemoteSubnets = prefixes("10.9.0.0/24") }, "TS_UNACCEPTABLE"},
+			{"subnets", none, func(c *dataplane.VPNConnection) {
+				c.Policies = dataplane.Product(c.Policies.Locals(), prefixes("10.9.0.0/24"))
+			}, "TS_UNACCEPTABLE"},
 			{"address", func(c *dataplane.VPNConnection) { c.Remote = c.Remote.Next() }, none, "does not answer"},
 		} {
 			t.Run(v.name, func(t *testing.T) {
@@ -308,7 +310,7 @@ func TestChange(t *testing.T) {
 		}{
 			{"key", func() { c.PSK = testKey + " 2" }, "10.1.0.2"},
 			{"proposal", func() { c.IKE.Proposal.Integrity, c.ESP.Proposal.Encryption = dataplane.SHA256, dataplane.AES256 }, "10.1.0.2"},
-			{"subnets", func() { c.RemoteSubnets = prefixes("10.2.0.0/24") }, "10.2.0.2"},
+			{"subnets", func() { c.Policies = dataplane.Product(c.Policies.Locals(), prefixes("10.2.0.0/24")) }, "10.2.0.2"},
 		} {
 			v.change()
 			l.answer(c)
@@ -327,7 +329,7 @@ func TestChange(t *testing.T) {
 		}
 		// A second one, and the first goes.
 		d := usual()
-		d.ID, d.RemoteSubnets = "vco-u", prefixes("10.1.0.0/24")
+		d.ID, d.Policies = "vco-u", dataplane.Product(d.Policies.Locals(), prefixes("10.1.0.0/24"))
 		l.answer(d)
 		l.apply(d)
 		l.carries("10.1.0.2")
@@ -429,7 +431,7 @@ func TestRemove(t *testing.T) {
 		for _, adopt := range []bool{false, true} {
 			before := traces(t, l)
 			c := usual()
-			c.LocalSubnets = prefixes("10.0.0.0/24", "10.77.0.0/24")
+			c.Policies = dataplane.Product(prefixes("10.0.0.0/24", "10.77.0.0/24"), c.Policies.Remotes())
 			l.answer(c)
 			l.apply(c)
 			l.carries("10.1.0.2")
@@ -485,7 +487,7 @@ func TestOnDemand(t *testing.T) {
 	if up {
 		t.Error("negotiated without traffic")
 	}
-	if err := lead(l.gw, c.RemoteSubnets[0], name, ""); err != nil {
+	if err := lead(l.gw, c.Policies.Remotes()[0], name, ""); err != nil {
 		t.Fatal(err)
 	}
 	conn := nstest.MustDial(t, l.a, "udp4", "10.1.0.2:7")
@@ -515,6 +517,9 @@ func TestRefuses(t *testing.T) {
 					c := usual()
 					c.IKE.Proposal = dataplane.Proposal{Encryption: e, Integrity: i, Group: g}
 					c.ESP.Proposal = c.IKE.Proposal
+					if e == dataplane.Null { // of ESP alone
+						c.IKE.Proposal.Encryption = dataplane.AES128
+					}
 					if err := able.Refuses(&c); err != nil {
 						t.Errorf("%s, which Debian's strongSwan has: %v", proposal(c.IKE.Proposal), err)
 					}
@@ -526,6 +531,7 @@ func TestRefuses(t *testing.T) {
 			func(c *dataplane.VPNConnection) { c.ESP.Proposal.Integrity = "crc32" },
 			func(c *dataplane.VPNConnection) { c.ESP.Proposal.Group = 3 },
 			func(c *dataplane.VPNConnection) { c.IKE.Proposal.Group = 0 },
+			func(c *dataplane.VPNConnection) { c.IKE.Proposal.Encryption = dataplane.Null },
 		} {
 			c := usual()
 			change(&c)

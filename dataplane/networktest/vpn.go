@@ -89,13 +89,21 @@ func (g *generator) connection(id string, peer netip.Addr, v *dataplane.VPNGatew
 		slices.SortFunc(all, netip.Prefix.Compare)
 		return slices.Compact(all)
 	}
-	c.LocalSubnets = subnets(g.source)
-	c.RemoteSubnets = subnets(func() netip.Prefix {
-		return netip.MustParsePrefix(pick(g.Rand, "192.168.0.0/16", "192.168.7.0/24", "172.16.0.0/12", "198.51.100.0/24", "0.0.0.0/0"))
-	})
+	remotes := func() []netip.Prefix {
+		return subnets(func() netip.Prefix {
+			return netip.MustParsePrefix(pick(g.Rand, "192.168.0.0/16", "192.168.7.0/24", "172.16.0.0/12", "198.51.100.0/24", "0.0.0.0/0"))
+		})
+	}
+	c.Policies = dataplane.Product(subnets(g.source), remotes())
+	if g.IntN(2) == 0 {
+		for i := range c.Policies {
+			c.Policies[i].Remotes = remotes()
+		}
+	}
+	c.Exclusive = g.IntN(2) == 0
 	if bgp {
 		all := []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0)}
-		c.LocalSubnets, c.RemoteSubnets = all, all
+		c.Policies, c.Exclusive = dataplane.Product(all, all), false
 		tunnel := netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, byte(4*len(g.n.VPNGateways) + g.IntN(4)), byte(4 * g.IntN(4))}), 30)
 		c.BGP = &dataplane.VPNBGP{Tunnel: tunnel, LocalIP: tunnel.Addr().Next(), LocalASN: 65001, PeerASN: 65002}
 		v.Announce = []netip.Prefix{g.n.Prefix}

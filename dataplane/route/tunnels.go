@@ -101,6 +101,7 @@ func throughTunnels(s *routes, n *dataplane.Network, vpc []vpcTable, tunnels Tun
 		}
 	}
 	s.rest(vpc, ofEach, tunnels)
+	s.exclusive(vpc, n)
 	links := map[string]bool{}
 	for _, c := range n.AllConnections() {
 		if table := tables[c.ID]; table != NowhereTable {
@@ -159,6 +160,27 @@ func (s *routes) inEntries(vpc []vpcTable, r *vpnRoute, hops []Hop) {
 	}
 }
 
+// exclusive holds what is for a remote subnet of an exclusive connection, in every route table,
+// unless a policy route has taken it or the table has a route of its own for that subnet or a
+// part of it: else a packet that no pair is for would leave by a default route, translated and
+// in clear.
+func (s *routes) exclusive(vpc []vpcTable, n *dataplane.Network) {
+	for _, c := range n.AllConnections() {
+		if !c.Exclusive {
+			continue
+		}
+		for _, r := range c.Policies.Remotes() {
+			if r.Bits() == 0 {
+				continue // it would hide all other ways out
+			}
+			s.through(TunnelTable, r, nil, netip.Addr{})
+			for i := range vpc {
+				s.through(vpc[i].number, r, nil, netip.Addr{})
+			}
+		}
+	}
+}
+
 // sourceFor returns the address that the gateway's own packets through a connection
 // have, unless they say another: one that the peer knows, of a VSwitch among the local
 // subnets. It is invalid if there is none.
@@ -166,7 +188,7 @@ func sourceFor(n *dataplane.Network, connection string) netip.Addr {
 	for _, c := range n.AllConnections() {
 		for k := range n.Switches {
 			gateway := n.Switches[k].Gateway
-			if c.ID == connection && slices.ContainsFunc(c.LocalSubnets, func(p netip.Prefix) bool { return p.Contains(gateway) }) {
+			if c.ID == connection && slices.ContainsFunc(c.Policies, func(p dataplane.VPNPolicy) bool { return p.Local.Contains(gateway) }) {
 				return gateway
 			}
 		}

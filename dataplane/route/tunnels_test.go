@@ -20,7 +20,7 @@ func vpnNetwork(routes ...dataplane.VPNRoute) *dataplane.Network {
 	n := network()
 	local := prefixes("10.0.0.0/16")
 	n.VPNGateways = []dataplane.VPNGateway{{ID: "vpn-1", Address: netip.MustParseAddr("203.0.113.10"), Routes: routes,
-		Connections: []dataplane.VPNConnection{{ID: "vco-a", LocalSubnets: local}, {ID: "vco-b", LocalSubnets: local}}}}
+		Connections: []dataplane.VPNConnection{{ID: "vco-a", Policies: dataplane.Product(local, nil)}, {ID: "vco-b", Policies: dataplane.Product(local, nil)}}}}
 	return n
 }
 

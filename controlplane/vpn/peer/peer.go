@@ -37,8 +37,13 @@ func Render(format string, c dataplane.VPNConnection, gateway netip.Addr) (strin
 	if err := x.possible(format); err != nil {
 		return "", err
 	}
+	return x.write(format)
+}
+
+// write writes a template.
+func (e *end) write(format string) (string, error) {
 	var b strings.Builder
-	if err := templates.ExecuteTemplate(&b, format+".tmpl", x); err != nil {
+	if err := templates.ExecuteTemplate(&b, format+".tmpl", e); err != nil {
 		return "", fmt.Errorf("write %s configuration: %w", format, err)
 	}
 	return b.String(), nil
@@ -47,7 +52,8 @@ func Render(format string, c dataplane.VPNConnection, gateway netip.Addr) (strin
 // end is a connection as its peer sees it.
 type end struct {
 	dataplane.VPNConnection
-	Gateway netip.Addr
+	Gateway   netip.Addr
+	Interface string // of the device, to the Internet; empty: not known
 }
 
 func (e *end) possible(format string) error {
@@ -79,18 +85,35 @@ type child struct {
 	Own, Other []netip.Prefix
 }
 
-// Children are the CHILD_SAs: one for all subnets with IKEv2, one for each pair
-// with IKEv1. The gateway offers the same; strongSwan would narrow an offer of
+// Children are the CHILD_SAs: with IKEv2 as few as carry the pairs and no other, one for each
+// pair with IKEv1. The gateway offers the same; strongSwan would narrow an offer of
 // all subnets to the one child that it takes, and the others had no tunnel.
 func (e *end) Children() []child {
-	if e.IKE.Version == 2 {
-		return []child{{"net-1", e.RemoteSubnets, e.LocalSubnets}}
-	}
 	var list []child
-	for _, own := range e.RemoteSubnets {
-		for _, other := range e.LocalSubnets {
-			list = append(list, child{fmt.Sprintf("net-%d", len(list)+1), []netip.Prefix{own}, []netip.Prefix{other}})
+	for _, s := range e.Policies.Selectors() {
+		if e.IKE.Version == 2 {
+			list = append(list, child{fmt.Sprintf("net-%d", len(list)+1), s.Remotes, s.Locals})
+			continue
 		}
+		for _, own := range s.Remotes {
+			for _, other := range s.Locals {
+				list = append(list, child{fmt.Sprintf("net-%d", len(list)+1), []netip.Prefix{own}, []netip.Prefix{other}})
+			}
+		}
+	}
+	return list
+}
+
+// Conns are the subnets of the connections that libreswan needs, which pairs all of one end
+// with all of the other, with names for them.
+func (e *end) Conns() []child {
+	var list []child
+	for i, s := range e.Policies.Selectors() {
+		name := e.ID
+		if i > 0 {
+			name = fmt.Sprintf("%s-%d", e.ID, i+1)
+		}
+		list = append(list, child{name, s.Remotes, s.Locals})
 	}
 	return list
 }
@@ -151,6 +174,9 @@ func (e *end) LibreswanID(id string) string {
 	}
 	return "@" + id
 }
+
+// Bytes are what an ESP key is used for at most.
+func (e *end) Bytes() int { return e.ESP.Traffic << 10 }
 
 // List joins subnets.
 func (e *end) List(list []netip.Prefix) string {

@@ -19,11 +19,10 @@ func plain() dataplane.VPNConnection {
 	p := dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.SHA1, Group: 5}
 	return dataplane.VPNConnection{
 		ID: "vco-1", Remote: netip.MustParseAddr("198.51.100.1"), LocalID: "203.0.113.45", RemoteID: "branch.example.com", PSK: `0x"quoted" key`,
-		IKE:           dataplane.IKE{Version: 1, Proposal: p, Lifetime: 86400},
-		ESP:           dataplane.ESP{Proposal: p, Lifetime: 3600},
-		LocalSubnets:  []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24"), netip.MustParsePrefix("10.0.2.0/24")},
-		RemoteSubnets: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")},
-		DPD:           true, NATTraversal: true,
+		IKE:      dataplane.IKE{Version: 1, Proposal: p, Lifetime: 86400},
+		ESP:      dataplane.ESP{Proposal: p, Lifetime: 3600},
+		Policies: dataplane.Product([]netip.Prefix{netip.MustParsePrefix("10.0.1.0/24"), netip.MustParsePrefix("10.0.2.0/24")}, []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}),
+		DPD:      true, NATTraversal: true,
 	}
 }
 
@@ -31,7 +30,7 @@ func routed() dataplane.VPNConnection {
 	c := plain()
 	c.IKE = dataplane.IKE{Version: 2, Proposal: dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA256, Group: 14}}
 	c.ESP = dataplane.ESP{Proposal: dataplane.Proposal{Encryption: dataplane.AES256, Integrity: dataplane.SHA512}}
-	c.LocalSubnets, c.RemoteSubnets = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+	c.Policies = dataplane.Product([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")})
 	c.DPD, c.NATTraversal = false, false
 	c.BGP = &dataplane.VPNBGP{Tunnel: netip.MustParsePrefix("169.254.11.0/30"), LocalIP: netip.MustParseAddr("169.254.11.1"), LocalASN: 45104, PeerASN: 65010}
 	return c
@@ -41,7 +40,7 @@ func routed() dataplane.VPNConnection {
 func several() dataplane.VPNConnection {
 	c := plain()
 	c.IKE.Version = 2
-	c.RemoteSubnets = append(c.RemoteSubnets, netip.MustParsePrefix("192.168.2.0/24"))
+	c.Policies = dataplane.Product(c.Policies.Locals(), append(c.Policies.Remotes(), netip.MustParsePrefix("192.168.2.0/24")))
 	return c
 }
 
