@@ -150,6 +150,9 @@ func (f *field) putText(action, s string, into reflect.Value, name string) *Erro
 			}
 			return refuse(action, []string{"InvalidParameterValue.Range", "InvalidParameterValue"}, name, want)
 		}
+		if len(f.enum) > 0 && !slices.Contains(f.enum, strconv.Itoa(n)) {
+			return refuse(action, []string{"InvalidParameterValue"}, name, "it is to be one of "+strings.Join(f.enum, ", "))
+		}
 		into.SetInt(int64(n))
 	case truth:
 		b, err := strconv.ParseBool(strings.ToLower(s))
@@ -192,7 +195,8 @@ func (f *field) checkText(action, s, name string) *Error {
 	case f.longest > 0 && length > f.longest:
 		return refuse(action, []string{"InvalidParameterValue.TooLong", "InvalidParameterValue"}, name, fmt.Sprintf("%d %s are the most", f.longest, unit))
 	case f.form == "id" && !isID(s):
-		return refuse(action, []string{"InvalidParameterValue.Malformed", "InvalidParameterValue"}, name, "it is to be an id, as vpc-4tboefn3")
+		kind, _, _ := strings.Cut(name, ".")
+		return refuse(action, []string{"Invalid" + strings.TrimSuffix(kind, "s") + ".Malformed", "InvalidParameterValue.Malformed", "InvalidParameterValue"}, name, "it is to be an id, as vpc-4tboefn3")
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type scene struct {
 	host                            string
 	theirs                          network.CreatedVPC
 	theirSubnet                     string
+	tunnels                         vpnScene
 }
 
 func newScene(t *testing.T) *scene {
@@ -60,6 +61,9 @@ func (s *scene) add(destination string) {
 
 // good are parameters with which an action succeeds in a scene.
 func (s *scene) good(action string) map[string]string {
+	if params := s.vpnGood(action); params != nil {
+		return params
+	}
 	route := map[string]string{"RouteTableId": s.table, "Routes.0.DestinationCidrBlock": "192.168.7.0/24", "Routes.0.GatewayType": "NORMAL_CVM", "Routes.0.GatewayId": "10.8.1.10"}
 	with := func(more ...string) map[string]string {
 		m := maps.Clone(route)
@@ -290,6 +294,7 @@ func TestErrorMatrix(t *testing.T) {
 				}
 			}
 		}
+		s.vpnGood(p.action) // makes what it is about
 		if p.before != nil {
 			p.before(s)
 		}
@@ -303,6 +308,8 @@ func TestErrorMatrix(t *testing.T) {
 		change := slices.Clone(p.change)
 		for i, v := range change {
 			if id, ok := names[v]; ok {
+				change[i] = id
+			} else if id := s.vpnName(v); id != "" {
 				change[i] = id
 			}
 		}
@@ -386,10 +393,13 @@ func TestOwnAccountOnly(t *testing.T) {
 				"SubnetId": func(s *scene) string { return s.theirSubnet }, "SubnetIds.0": func(s *scene) string { return s.theirSubnet },
 				"RouteTableId": func(s *scene) string { return s.theirs.RouteTable }, "RouteTableIds.0": func(s *scene) string { return s.theirs.RouteTable },
 			}[name]
+			s := newScene(t)
+			if s.good(action); s.vpnForeign(name) != "" {
+				theirs = func(s *scene) string { return s.vpnForeign(name) }
+			}
 			if theirs == nil {
 				continue
 			}
-			s := newScene(t)
 			prefix, _, _ := strings.Cut(theirs(s), "-")
 			code, message := s.try(action, name, theirs(s))
 			wantCode, wantMessage := s.try(action, name, prefix+"-none")

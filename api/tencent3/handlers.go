@@ -1,6 +1,8 @@
 package tencent3
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -8,12 +10,15 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
+	"sluice/controlplane/vpn"
+	"sluice/dataplane"
 )
 
 // Service answers the actions by the control plane's services: it puts a request into their
 // terms, and their answer into the document's words. Its methods, the handlers, hold no rule.
 type Service struct {
 	network *network.Service
+	vpn     *vpn.Service
 }
 
 var _ Actions = (*Service)(nil)
@@ -31,9 +36,23 @@ var Rules = network.Rules{
 	Plan:        resource.GatewayFirst,
 }
 
+// VPNRules are what the document asks of VPN gateways and connections: ids of eight letters and
+// digits; several gateways a VPC; remote ranges outside the VPC; pairs of ranges, with nothing
+// else from the VPC to the site; and its defaults, where it has none those of its examples. A
+// connection is negotiated at once: nothing is said of when.
+var VPNRules = vpn.Rules{
+	IDs: &resource.IDs{Alphabet: Rules.IDs.Alphabet, Length: Rules.IDs.Length, Prefixes: map[string]string{"vpn": "vpngw", "vco": "vpnx"}},
+
+	IPsecOnly: true, RemoteOutsideVPC: true, Exclusive: true, Begin: true,
+	IKE: dataplane.IKE{Version: 1, Proposal: dataplane.Proposal{Encryption: dataplane.TripleDES, Integrity: dataplane.MD5, Group: 1}, Lifetime: 86400},
+	ESP: dataplane.ESP{Proposal: dataplane.Proposal{Encryption: dataplane.AES128, Integrity: dataplane.MD5}, Lifetime: 3600, Traffic: 1843200},
+}
+
 // NewService returns what answers the actions, by services that may be those of another
 // family: the resources are the same.
-func NewService(n *network.Service) *Service { return &Service{network: n.Under(Rules)} }
+func NewService(n *network.Service, v *vpn.Service) *Service {
+	return &Service{network: n.Under(Rules), vpn: v.Under(VPNRules)}
+}
 
 // timestamp writes a time as the document's examples do, which name no zone: the server's.
 func timestamp(t time.Time) string { return t.Local().Format(time.DateTime) }
@@ -92,6 +111,20 @@ func narrowed(filters []Filter, by map[string]func(values []string) *Error) (non
 func texts[T ~[]string](into *T) func([]string) *Error {
 	return func(values []string) *Error {
 		*into = T(values)
+		return nil
+	}
+}
+
+// choice puts what a filter's words stand for where a query takes it.
+func choice[T comparable](filter string, words map[string]T, into *state.OneOf[T]) func([]string) *Error {
+	return func(values []string) *Error {
+		for _, v := range values {
+			x, ok := words[v]
+			if !ok {
+				return refusal("InvalidParameterValue", "The values of the filter `"+filter+"` are "+strings.Join(slices.Sorted(maps.Keys(words)), " and ")+".")
+			}
+			*into = append(*into, x)
+		}
 		return nil
 	}
 }

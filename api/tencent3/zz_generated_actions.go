@@ -52,6 +52,47 @@ type Actions interface {
 	DescribeVpcs(ctx context.Context, c Caller, r *DescribeVpcsRequest) (*DescribeVpcsResponse, error)
 	// ModifyVpcAttribute: Changes attributes of a VPC.
 	ModifyVpcAttribute(ctx context.Context, c Caller, r *ModifyVpcAttributeRequest) (*ModifyVpcAttributeResponse, error)
+	// vpn
+	// CreateCustomerGateway: Creates a customer gateway: the record of the remote site's VPN device.
+	CreateCustomerGateway(ctx context.Context, c Caller, r *CreateCustomerGatewayRequest) (*CreateCustomerGatewayResponse, error)
+	// CreateVpnConnection: Creates an IPsec tunnel (VPN connection) between a VPN gateway and a customer gateway.
+	CreateVpnConnection(ctx context.Context, c Caller, r *CreateVpnConnectionRequest) (*CreateVpnConnectionResponse, error)
+	// CreateVpnGateway: Buys a VPN gateway in a VPC.
+	CreateVpnGateway(ctx context.Context, c Caller, r *CreateVpnGatewayRequest) (*CreateVpnGatewayResponse, error)
+	// DeleteCustomerGateway: Deletes a customer gateway.
+	DeleteCustomerGateway(ctx context.Context, c Caller, r *DeleteCustomerGatewayRequest) (*DeleteCustomerGatewayResponse, error)
+	// DeleteVpnConnection: Deletes a VPN connection.
+	DeleteVpnConnection(ctx context.Context, c Caller, r *DeleteVpnConnectionRequest) (*DeleteVpnConnectionResponse, error)
+	// DeleteVpnGateway: Deletes a VPN gateway.
+	DeleteVpnGateway(ctx context.Context, c Caller, r *DeleteVpnGatewayRequest) (*DeleteVpnGatewayResponse, error)
+	// DescribeCustomerGatewayVendors: Lists the device vendors for which a customer gateway configuration can be generated.
+	DescribeCustomerGatewayVendors(ctx context.Context, c Caller, r *DescribeCustomerGatewayVendorsRequest) (*DescribeCustomerGatewayVendorsResponse, error)
+	// DescribeCustomerGateways: Lists customer gateways.
+	DescribeCustomerGateways(ctx context.Context, c Caller, r *DescribeCustomerGatewaysRequest) (*DescribeCustomerGatewaysResponse, error)
+	// DescribeVpnConnections: Lists VPN connections with their IKE, IPsec and SPD settings.
+	DescribeVpnConnections(ctx context.Context, c Caller, r *DescribeVpnConnectionsRequest) (*DescribeVpnConnectionsResponse, error)
+	// DescribeVpnGateways: Lists VPN gateways.
+	DescribeVpnGateways(ctx context.Context, c Caller, r *DescribeVpnGatewaysRequest) (*DescribeVpnGatewaysResponse, error)
+	// DownloadCustomerGatewayConfiguration: Returns the configuration text for the remote device of a VPN connection, for a chosen vendor.
+	DownloadCustomerGatewayConfiguration(ctx context.Context, c Caller, r *DownloadCustomerGatewayConfigurationRequest) (*DownloadCustomerGatewayConfigurationResponse, error)
+	// InquiryPriceCreateVpnGateway: Asks the price of a new VPN gateway.
+	InquiryPriceCreateVpnGateway(ctx context.Context, c Caller, r *InquiryPriceCreateVpnGatewayRequest) (*InquiryPriceCreateVpnGatewayResponse, error)
+	// InquiryPriceRenewVpnGateway: Asks the price of renewing a prepaid VPN gateway.
+	InquiryPriceRenewVpnGateway(ctx context.Context, c Caller, r *InquiryPriceRenewVpnGatewayRequest) (*InquiryPriceRenewVpnGatewayResponse, error)
+	// InquiryPriceResetVpnGatewayInternetMaxBandwidth: Asks the price of changing a VPN gateway's bandwidth limit.
+	InquiryPriceResetVpnGatewayInternetMaxBandwidth(ctx context.Context, c Caller, r *InquiryPriceResetVpnGatewayInternetMaxBandwidthRequest) (*InquiryPriceResetVpnGatewayInternetMaxBandwidthResponse, error)
+	// ModifyCustomerGatewayAttribute: Renames a customer gateway.
+	ModifyCustomerGatewayAttribute(ctx context.Context, c Caller, r *ModifyCustomerGatewayAttributeRequest) (*ModifyCustomerGatewayAttributeResponse, error)
+	// ModifyVpnConnectionAttribute: Changes a VPN connection's name, key, SPD policies, IKE or IPsec settings.
+	ModifyVpnConnectionAttribute(ctx context.Context, c Caller, r *ModifyVpnConnectionAttributeRequest) (*ModifyVpnConnectionAttributeResponse, error)
+	// ModifyVpnGatewayAttribute: Renames a VPN gateway or turns a prepaid one into pay-as-you-go.
+	ModifyVpnGatewayAttribute(ctx context.Context, c Caller, r *ModifyVpnGatewayAttributeRequest) (*ModifyVpnGatewayAttributeResponse, error)
+	// RenewVpnGateway: Renews a prepaid VPN gateway.
+	RenewVpnGateway(ctx context.Context, c Caller, r *RenewVpnGatewayRequest) (*RenewVpnGatewayResponse, error)
+	// ResetVpnConnection: Resets a VPN connection.
+	ResetVpnConnection(ctx context.Context, c Caller, r *ResetVpnConnectionRequest) (*ResetVpnConnectionResponse, error)
+	// ResetVpnGatewayInternetMaxBandwidth: Changes a VPN gateway's bandwidth limit.
+	ResetVpnGatewayInternetMaxBandwidth(ctx context.Context, c Caller, r *ResetVpnGatewayInternetMaxBandwidthRequest) (*ResetVpnGatewayInternetMaxBandwidthResponse, error)
 }
 
 var actions = map[string]action{
@@ -302,76 +343,361 @@ var actions = map[string]action{
 			return answer(h.ModifyVpcAttribute(ctx, c, r.(*ModifyVpcAttributeRequest)))
 		},
 	},
+	"CreateCustomerGateway": {
+		writes:   true,
+		elements: []string{"CustomerGateway.CustomerGatewayId", "CustomerGateway.CustomerGatewayName", "CustomerGateway.IpAddress", "CustomerGateway.CreatedTime", "CustomerGateway.CreateTime"},
+		parameters: fields{
+			{name: "CustomerGatewayName", kind: text, required: true, form: "name", longest: 60},
+			{name: "IpAddress", kind: address, required: true},
+		},
+		request: func() any { return new(CreateCustomerGatewayRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.CreateCustomerGateway(ctx, c, r.(*CreateCustomerGatewayRequest)))
+		},
+	},
+	"CreateVpnConnection": {
+		writes:   true,
+		elements: []string{"VpnConnection.VpnConnectionId", "VpnConnection.VpnConnectionName", "VpnConnection.VpcId", "VpnConnection.VpnGatewayId", "VpnConnection.CustomerGatewayId", "VpnConnection.VpnProto", "VpnConnection.EncryptProto", "VpnConnection.RouteType", "VpnConnection.CreatedTime", "VpnConnection.State", "VpnConnection.NetStatus", "VpnConnection.IKEOptionsSpecification.PropoEncryAlgorithm", "VpnConnection.IKEOptionsSpecification.PropoAuthenAlgorithm", "VpnConnection.IKEOptionsSpecification.ExchangeMode", "VpnConnection.IKEOptionsSpecification.LocalIdentity", "VpnConnection.IKEOptionsSpecification.RemoteIdentity", "VpnConnection.IKEOptionsSpecification.RemotIdentity", "VpnConnection.IKEOptionsSpecification.LocalAddress", "VpnConnection.IKEOptionsSpecification.RemoteAddress", "VpnConnection.IKEOptionsSpecification.LocalFqdnName", "VpnConnection.IKEOptionsSpecification.RemoteFqdnName", "VpnConnection.IKEOptionsSpecification.DhGroupName", "VpnConnection.IKEOptionsSpecification.IKESaLifetimeSeconds", "VpnConnection.IKEOptionsSpecification.IKEVersion", "VpnConnection.IPSECOptionsSpecification.EncryptAlgorithm", "VpnConnection.IPSECOptionsSpecification.IntegrityAlgorith", "VpnConnection.IPSECOptionsSpecification.IntegrityAlgorithm", "VpnConnection.IPSECOptionsSpecification.IPSECSaLifetimeSeconds", "VpnConnection.IPSECOptionsSpecification.PfsDhGroup", "VpnConnection.IPSECOptionsSpecification.IPSECSaLifetimeTraffic", "VpnConnection.IPSECOptionsSpecification.EncapMode", "VpnConnection.IPSECOptionsSpecification.SecurityProto"},
+		parameters: fields{
+			{name: "VpcId", kind: text, form: "id"},
+			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
+			{name: "CustomerGatewayId", kind: text, required: true, form: "id"},
+			{name: "VpnConnectionName", kind: text, required: true, form: "name", longest: 60},
+			{name: "PreShareKey", kind: text, required: true, secret: true, longest: 128},
+			{name: "SecurityPolicyDatabases", list: true, required: true, members: fields{
+				{name: "LocalCidrBlock", kind: block, required: true},
+				{name: "RemoteCidrBlock", list: true, kind: block, required: true},
+			}},
+			{name: "IKEOptionsSpecification", members: fields{
+				{name: "PropoEncryAlgorithm", kind: text, enum: []string{"3DES-CBC", "AES-CBC-128", "AES-CBC-192", "AES-CBC-256", "DES-CBC"}},
+				{name: "PropoAuthenAlgorithm", kind: text, enum: []string{"MD5", "SHA1"}},
+				{name: "ExchangeMode", kind: text, enum: []string{"AGGRESSIVE", "MAIN"}},
+				{name: "LocalIdentity", kind: text, enum: []string{"ADDRESS", "FQDN"}},
+				{name: "RemoteIdentity", kind: text, enum: []string{"ADDRESS", "FQDN"}},
+				{name: "RemotIdentity", kind: text, enum: []string{"ADDRESS", "FQDN"}},
+				{name: "LocalAddress", kind: address},
+				{name: "RemoteAddress", kind: address},
+				{name: "LocalFqdnName", kind: text, longest: 128},
+				{name: "RemoteFqdnName", kind: text, longest: 128},
+				{name: "DhGroupName", kind: text, enum: []string{"GROUP1", "GROUP2", "GROUP5", "GROUP14", "GROUP24"}},
+				{name: "IKESaLifetimeSeconds", kind: number, min: 60, max: 604800},
+				{name: "IKEVersion", kind: text, enum: []string{"IKEV1", "IKEV2"}},
+			}},
+			{name: "IPSECOptionsSpecification", members: fields{
+				{name: "EncryptAlgorithm", kind: text, enum: []string{"3DES-CBC", "AES-CBC-128", "AES-CBC-192", "AES-CBC-256", "DES-CBC", "NULL"}},
+				{name: "IntegrityAlgorith", kind: text, enum: []string{"MD5", "SHA1"}},
+				{name: "IntegrityAlgorithm", kind: text, enum: []string{"MD5", "SHA1"}},
+				{name: "IPSECSaLifetimeSeconds", kind: number, min: 180, max: 604800},
+				{name: "PfsDhGroup", kind: text, enum: []string{"NULL", "DH-GROUP1", "DH-GROUP2", "DH-GROUP5", "DH-GROUP14", "DH-GROUP24"}},
+				{name: "IPSECSaLifetimeTraffic", kind: number, min: 2560, max: 604800},
+			}},
+		},
+		request: func() any { return new(CreateVpnConnectionRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.CreateVpnConnection(ctx, c, r.(*CreateVpnConnectionRequest)))
+		},
+	},
+	"CreateVpnGateway": {
+		writes:   true,
+		elements: []string{"VpnGateway.VpnGatewayId", "VpnGateway.VpcId", "VpnGateway.VpnGatewayName", "VpnGateway.Type", "VpnGateway.State", "VpnGateway.PublicIpAddress", "VpnGateway.RenewFlag", "VpnGateway.InstanceChargeType", "VpnGateway.InternetMaxBandwidthOut", "VpnGateway.CreatedTime", "VpnGateway.ExpiredTime", "VpnGateway.IsAddressBlocked", "VpnGateway.NewPurchasePlan", "VpnGateway.RestrictState"},
+		parameters: fields{
+			{name: "VpcId", kind: text, required: true, form: "id"},
+			{name: "VpnGatewayName", kind: text, required: true, form: "name", longest: 60, bytes: true},
+			{name: "InstanceChargeType", kind: text, enum: []string{"PREPAID", "POSTPAID_BY_HOUR"}, initial: "POSTPAID_BY_HOUR"},
+			{name: "InternetMaxBandwidthOut", kind: number, required: true, enum: []string{"5", "10", "20", "50", "100"}},
+			{name: "InstanceChargePrepaid", members: fields{
+				{name: "Period", kind: number, enum: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "24", "36"}},
+				{name: "RenewFlag", kind: text, enum: []string{"NOTIFY_AND_AUTO_RENEW", "NOTIFY_AND_MANUAL_RENEW"}, initial: "NOTIFY_AND_MANUAL_RENEW"},
+			}},
+		},
+		request: func() any { return new(CreateVpnGatewayRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.CreateVpnGateway(ctx, c, r.(*CreateVpnGatewayRequest)))
+		},
+	},
+	"DeleteCustomerGateway": {
+		writes: true,
+		parameters: fields{
+			{name: "CustomerGatewayId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DeleteCustomerGatewayRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DeleteCustomerGateway(ctx, c, r.(*DeleteCustomerGatewayRequest)))
+		},
+	},
+	"DeleteVpnConnection": {
+		writes: true,
+		parameters: fields{
+			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
+			{name: "VpnConnectionId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DeleteVpnConnectionRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DeleteVpnConnection(ctx, c, r.(*DeleteVpnConnectionRequest)))
+		},
+	},
+	"DeleteVpnGateway": {
+		writes: true,
+		parameters: fields{
+			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DeleteVpnGatewayRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DeleteVpnGateway(ctx, c, r.(*DeleteVpnGatewayRequest)))
+		},
+	},
+	"DescribeCustomerGatewayVendors": {
+		writes:     false,
+		parameters: fields{},
+		request:    func() any { return new(DescribeCustomerGatewayVendorsRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeCustomerGatewayVendors(ctx, c, r.(*DescribeCustomerGatewayVendorsRequest)))
+		},
+	},
+	"DescribeCustomerGateways": {
+		writes: false,
+		parameters: fields{
+			{name: "CustomerGatewayIds", list: true, kind: text, form: "id", most: 100},
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("customer-gateway-id", "customer-gateway-name", "ip-address")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeCustomerGatewaysRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeCustomerGateways(ctx, c, r.(*DescribeCustomerGatewaysRequest)))
+		},
+	},
+	"DescribeVpnConnections": {
+		writes: false,
+		parameters: fields{
+			{name: "VpnConnectionIds", list: true, kind: text, form: "id", most: 100},
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("vpn-connection-id", "vpn-connection-name", "vpc-id", "vpn-gateway-id", "customer-gateway-id")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeVpnConnectionsRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeVpnConnections(ctx, c, r.(*DescribeVpnConnectionsRequest)))
+		},
+	},
+	"DescribeVpnGateways": {
+		writes: false,
+		parameters: fields{
+			{name: "VpnGatewayIds", list: true, kind: text, form: "id", most: 100},
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("vpn-gateway-id", "vpn-gateway-name", "vpc-id", "type", "public-ip-address", "renew-flag")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeVpnGatewaysRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeVpnGateways(ctx, c, r.(*DescribeVpnGatewaysRequest)))
+		},
+	},
+	"DownloadCustomerGatewayConfiguration": {
+		writes: false,
+		parameters: fields{
+			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
+			{name: "VpnConnectionId", kind: text, required: true, form: "id"},
+			{name: "CustomerGatewayVendor", required: true, members: fields{
+				{name: "Platform", kind: text, required: true},
+				{name: "SoftwareVersion", kind: text, required: true},
+				{name: "VendorName", kind: text, required: true},
+			}},
+			{name: "InterfaceName", kind: text, required: true, longest: 60},
+		},
+		request: func() any { return new(DownloadCustomerGatewayConfigurationRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DownloadCustomerGatewayConfiguration(ctx, c, r.(*DownloadCustomerGatewayConfigurationRequest)))
+		},
+	},
+	"InquiryPriceCreateVpnGateway": {
+		writes: false,
+		parameters: fields{
+			{name: "InstanceChargeType", kind: text, enum: []string{"PREPAID", "POSTPAID_BY_HOUR"}, initial: "POSTPAID_BY_HOUR"},
+			{name: "InstanceChargePrepaid", members: fields{
+				{name: "Period", kind: number, enum: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "24", "36"}},
+				{name: "RenewFlag", kind: text, enum: []string{"NOTIFY_AND_AUTO_RENEW", "NOTIFY_AND_MANUAL_RENEW"}, initial: "NOTIFY_AND_MANUAL_RENEW"},
+			}},
+			{name: "InternetMaxBandwidthOut", kind: number, required: true, enum: []string{"5", "10", "20", "50", "100"}},
+		},
+		request: func() any { return new(InquiryPriceCreateVpnGatewayRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.InquiryPriceCreateVpnGateway(ctx, c, r.(*InquiryPriceCreateVpnGatewayRequest)))
+		},
+	},
+	"InquiryPriceRenewVpnGateway": {
+		writes: false,
+		parameters: fields{
+			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
+			{name: "InstanceChargePrepaid", required: true, members: fields{
+				{name: "Period", kind: number, required: true, enum: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "24", "36"}},
+				{name: "RenewFlag", kind: text, enum: []string{"NOTIFY_AND_AUTO_RENEW", "NOTIFY_AND_MANUAL_RENEW"}, initial: "NOTIFY_AND_MANUAL_RENEW"},
+			}},
+		},
+		request: func() any { return new(InquiryPriceRenewVpnGatewayRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.InquiryPriceRenewVpnGateway(ctx, c, r.(*InquiryPriceRenewVpnGatewayRequest)))
+		},
+	},
+	"InquiryPriceResetVpnGatewayInternetMaxBandwidth": {
+		writes: false,
+		parameters: fields{
+			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
+			{name: "InternetMaxBandwidthOut", kind: number, required: true, enum: []string{"5", "10", "20", "50", "100"}},
+		},
+		request: func() any { return new(InquiryPriceResetVpnGatewayInternetMaxBandwidthRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.InquiryPriceResetVpnGatewayInternetMaxBandwidth(ctx, c, r.(*InquiryPriceResetVpnGatewayInternetMaxBandwidthRequest)))
+		},
+	},
+	"ModifyCustomerGatewayAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "CustomerGatewayId", kind: text, required: true, form: "id"},
+			{name: "CustomerGatewayName", kind: text, required: true, form: "name", longest: 60},
+		},
+		request: func() any { return new(ModifyCustomerGatewayAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifyCustomerGatewayAttribute(ctx, c, r.(*ModifyCustomerGatewayAttributeRequest)))
+		},
+	},
+	"ModifyVpnConnectionAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "VpnConnectionId", kind: text, required: true, form: "id"},
+			{name: "VpnConnectionName", kind: text, form: "name", longest: 60},
+			{name: "PreShareKey", kind: text, secret: true, longest: 128},
+			{name: "SecurityPolicyDatabases", list: true, members: fields{
+				{name: "LocalCidrBlock", kind: block},
+				{name: "RemoteCidrBlock", list: true, kind: block},
+			}},
+			{name: "IKEOptionsSpecification", members: fields{
+				{name: "PropoEncryAlgorithm", kind: text, enum: []string{"3DES-CBC", "AES-CBC-128", "AES-CBC-192", "AES-CBC-256", "DES-CBC"}},
+				{name: "PropoAuthenAlgorithm", kind: text, enum: []string{"MD5", "SHA1"}},
+				{name: "ExchangeMode", kind: text, enum: []string{"AGGRESSIVE", "MAIN"}},
+				{name: "LocalIdentity", kind: text, enum: []string{"ADDRESS", "FQDN"}},
+				{name: "RemoteIdentity", kind: text, enum: []string{"ADDRESS", "FQDN"}},
+				{name: "RemotIdentity", kind: text, enum: []string{"ADDRESS", "FQDN"}},
+				{name: "LocalAddress", kind: address},
+				{name: "RemoteAddress", kind: address},
+				{name: "LocalFqdnName", kind: text, longest: 128},
+				{name: "RemoteFqdnName", kind: text, longest: 128},
+				{name: "DhGroupName", kind: text, enum: []string{"GROUP1", "GROUP2", "GROUP5", "GROUP14", "GROUP24"}},
+				{name: "IKESaLifetimeSeconds", kind: number, min: 60, max: 604800},
+				{name: "IKEVersion", kind: text, enum: []string{"IKEV1", "IKEV2"}},
+			}},
+			{name: "IPSECOptionsSpecification", members: fields{
+				{name: "EncryptAlgorithm", kind: text, enum: []string{"3DES-CBC", "AES-CBC-128", "AES-CBC-192", "AES-CBC-256", "DES-CBC", "NULL"}},
+				{name: "IntegrityAlgorith", kind: text, enum: []string{"MD5", "SHA1"}},
+				{name: "IntegrityAlgorithm", kind: text, enum: []string{"MD5", "SHA1"}},
+				{name: "IPSECSaLifetimeSeconds", kind: number, min: 180, max: 604800},
+				{name: "PfsDhGroup", kind: text, enum: []string{"NULL", "DH-GROUP1", "DH-GROUP2", "DH-GROUP5", "DH-GROUP14", "DH-GROUP24"}},
+				{name: "IPSECSaLifetimeTraffic", kind: number, min: 2560, max: 604800},
+			}},
+		},
+		request: func() any { return new(ModifyVpnConnectionAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifyVpnConnectionAttribute(ctx, c, r.(*ModifyVpnConnectionAttributeRequest)))
+		},
+	},
+	"ModifyVpnGatewayAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
+			{name: "VpnGatewayName", kind: text, form: "name", longest: 60, bytes: true},
+			{name: "InstanceChargeType", kind: text, enum: []string{"POSTPAID_BY_HOUR"}},
+		},
+		request: func() any { return new(ModifyVpnGatewayAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifyVpnGatewayAttribute(ctx, c, r.(*ModifyVpnGatewayAttributeRequest)))
+		},
+	},
+	"RenewVpnGateway": {
+		writes: true,
+		parameters: fields{
+			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
+			{name: "InstanceChargePrepaid", required: true, members: fields{
+				{name: "Period", kind: number, required: true, enum: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "24", "36"}},
+				{name: "RenewFlag", kind: text, enum: []string{"NOTIFY_AND_AUTO_RENEW", "NOTIFY_AND_MANUAL_RENEW"}, initial: "NOTIFY_AND_MANUAL_RENEW"},
+			}},
+		},
+		request: func() any { return new(RenewVpnGatewayRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.RenewVpnGateway(ctx, c, r.(*RenewVpnGatewayRequest)))
+		},
+	},
+	"ResetVpnConnection": {
+		writes: true,
+		parameters: fields{
+			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
+			{name: "VpnConnectionId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(ResetVpnConnectionRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ResetVpnConnection(ctx, c, r.(*ResetVpnConnectionRequest)))
+		},
+	},
+	"ResetVpnGatewayInternetMaxBandwidth": {
+		writes: true,
+		parameters: fields{
+			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
+			{name: "InternetMaxBandwidthOut", kind: number, required: true, enum: []string{"5", "10", "20", "50", "100"}},
+		},
+		request: func() any { return new(ResetVpnGatewayInternetMaxBandwidthRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ResetVpnGatewayInternetMaxBandwidth(ctx, c, r.(*ResetVpnGatewayInternetMaxBandwidthRequest)))
+		},
+	},
 }
 
 // unsupportedActions are documented, and not supported yet.
 var unsupportedActions = map[string]bool{
-	"AllocateAddresses":                               true,
-	"AssignPrivateIpAddresses":                        true,
-	"AssociateAddress":                                true,
-	"AttachClassicLinkVpc":                            true,
-	"AttachNetworkInterface":                          true,
-	"CreateAddressTemplate":                           true,
-	"CreateAddressTemplateGroup":                      true,
-	"CreateCustomerGateway":                           true,
-	"CreateNetworkInterface":                          true,
-	"CreateSecurityGroup":                             true,
-	"CreateSecurityGroupPolicies":                     true,
-	"CreateServiceTemplate":                           true,
-	"CreateServiceTemplateGroup":                      true,
-	"CreateVpnConnection":                             true,
-	"CreateVpnGateway":                                true,
-	"DeleteAddressTemplate":                           true,
-	"DeleteAddressTemplateGroup":                      true,
-	"DeleteCustomerGateway":                           true,
-	"DeleteNetworkInterface":                          true,
-	"DeleteSecurityGroup":                             true,
-	"DeleteSecurityGroupPolicies":                     true,
-	"DeleteServiceTemplate":                           true,
-	"DeleteServiceTemplateGroup":                      true,
-	"DeleteVpnConnection":                             true,
-	"DeleteVpnGateway":                                true,
-	"DescribeAddressQuota":                            true,
-	"DescribeAddressTemplateGroups":                   true,
-	"DescribeAddressTemplates":                        true,
-	"DescribeAddresses":                               true,
-	"DescribeClassicLinkInstances":                    true,
-	"DescribeCustomerGatewayVendors":                  true,
-	"DescribeCustomerGateways":                        true,
-	"DescribeNetworkInterfaces":                       true,
-	"DescribeSecurityGroupAssociationStatistics":      true,
-	"DescribeSecurityGroupPolicies":                   true,
-	"DescribeSecurityGroups":                          true,
-	"DescribeServiceTemplateGroups":                   true,
-	"DescribeServiceTemplates":                        true,
-	"DescribeVpnConnections":                          true,
-	"DescribeVpnGateways":                             true,
-	"DetachClassicLinkVpc":                            true,
-	"DetachNetworkInterface":                          true,
-	"DisassociateAddress":                             true,
-	"DownloadCustomerGatewayConfiguration":            true,
-	"InquiryPriceCreateVpnGateway":                    true,
-	"InquiryPriceRenewVpnGateway":                     true,
-	"InquiryPriceResetVpnGatewayInternetMaxBandwidth": true,
-	"MigrateNetworkInterface":                         true,
-	"MigratePrivateIpAddress":                         true,
-	"ModifyAddressAttribute":                          true,
-	"ModifyAddressTemplateAttribute":                  true,
-	"ModifyAddressTemplateGroupAttribute":             true,
-	"ModifyCustomerGatewayAttribute":                  true,
-	"ModifyNetworkInterfaceAttribute":                 true,
-	"ModifyPrivateIpAddressesAttribute":               true,
-	"ModifySecurityGroupAttribute":                    true,
-	"ModifySecurityGroupPolicies":                     true,
-	"ModifyServiceTemplateAttribute":                  true,
-	"ModifyServiceTemplateGroupAttribute":             true,
-	"ModifyVpnConnectionAttribute":                    true,
-	"ModifyVpnGatewayAttribute":                       true,
-	"ReleaseAddresses":                                true,
-	"RenewVpnGateway":                                 true,
-	"ReplaceSecurityGroupPolicy":                      true,
-	"ResetVpnConnection":                              true,
-	"ResetVpnGatewayInternetMaxBandwidth":             true,
-	"TransformAddress":                                true,
-	"UnassignPrivateIpAddresses":                      true,
+	"AllocateAddresses":                          true,
+	"AssignPrivateIpAddresses":                   true,
+	"AssociateAddress":                           true,
+	"AttachClassicLinkVpc":                       true,
+	"AttachNetworkInterface":                     true,
+	"CreateAddressTemplate":                      true,
+	"CreateAddressTemplateGroup":                 true,
+	"CreateNetworkInterface":                     true,
+	"CreateSecurityGroup":                        true,
+	"CreateSecurityGroupPolicies":                true,
+	"CreateServiceTemplate":                      true,
+	"CreateServiceTemplateGroup":                 true,
+	"DeleteAddressTemplate":                      true,
+	"DeleteAddressTemplateGroup":                 true,
+	"DeleteNetworkInterface":                     true,
+	"DeleteSecurityGroup":                        true,
+	"DeleteSecurityGroupPolicies":                true,
+	"DeleteServiceTemplate":                      true,
+	"DeleteServiceTemplateGroup":                 true,
+	"DescribeAddressQuota":                       true,
+	"DescribeAddressTemplateGroups":              true,
+	"DescribeAddressTemplates":                   true,
+	"DescribeAddresses":                          true,
+	"DescribeClassicLinkInstances":               true,
+	"DescribeNetworkInterfaces":                  true,
+	"DescribeSecurityGroupAssociationStatistics": true,
+	"DescribeSecurityGroupPolicies":              true,
+	"DescribeSecurityGroups":                     true,
+	"DescribeServiceTemplateGroups":              true,
+	"DescribeServiceTemplates":                   true,
+	"DetachClassicLinkVpc":                       true,
+	"DetachNetworkInterface":                     true,
+	"DisassociateAddress":                        true,
+	"MigrateNetworkInterface":                    true,
+	"MigratePrivateIpAddress":                    true,
+	"ModifyAddressAttribute":                     true,
+	"ModifyAddressTemplateAttribute":             true,
+	"ModifyAddressTemplateGroupAttribute":        true,
+	"ModifyNetworkInterfaceAttribute":            true,
+	"ModifyPrivateIpAddressesAttribute":          true,
+	"ModifySecurityGroupAttribute":               true,
+	"ModifySecurityGroupPolicies":                true,
+	"ModifyServiceTemplateAttribute":             true,
+	"ModifyServiceTemplateGroupAttribute":        true,
+	"ReleaseAddresses":                           true,
+	"ReplaceSecurityGroupPolicy":                 true,
+	"TransformAddress":                           true,
+	"UnassignPrivateIpAddresses":                 true,
 }

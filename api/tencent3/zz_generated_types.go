@@ -14,12 +14,100 @@ func (r *AccountAttribute) fill() {
 	}
 }
 
+// CustomerGateway is the document's data structure of that name.
+type CustomerGateway struct {
+	CustomerGatewayId   string `json:"CustomerGatewayId"`
+	CustomerGatewayName string `json:"CustomerGatewayName"`
+	// public address
+	IpAddress string `json:"IpAddress"`
+	// local time as 'YYYY-MM-DD hh:mm:ss' in the examples; the create answer's example spells it CreateTime
+	CreatedTime string `json:"CreatedTime"`
+	// the same as CreatedTime, in the spelling of the create answer's example
+	CreateTime string `json:"CreateTime"`
+}
+
+// CustomerGatewayVendor is the document's data structure of that name.
+type CustomerGatewayVendor struct {
+	Platform        string `json:"Platform"`
+	SoftwareVersion string `json:"SoftwareVersion"`
+	VendorName      string `json:"VendorName"`
+}
+
 // DefaultVpcSubnet is the document's data structure of that name.
 type DefaultVpcSubnet struct {
 	// default VPC; an example shows "0"
 	VpcId string `json:"VpcId"`
 	// default subnet; an example shows "0"
 	SubnetId string `json:"SubnetId"`
+}
+
+// IKEOptionsSpecification is the document's data structure of that name.
+type IKEOptionsSpecification struct {
+	// encryption algorithm of the IKE proposal; the document prints the third value as AES-CBS-192
+	PropoEncryAlgorithm string `json:"PropoEncryAlgorithm"`
+	// authentication algorithm of the IKE proposal
+	PropoAuthenAlgorithm string `json:"PropoAuthenAlgorithm"`
+	// negotiation mode
+	ExchangeMode string `json:"ExchangeMode"`
+	// kind of the local identity
+	LocalIdentity string `json:"LocalIdentity"`
+	// kind of the remote identity, in the spelling of the CreateVpnConnection request example
+	RemoteIdentity string `json:"RemoteIdentity"`
+	// the same as RemoteIdentity, in the spelling of the structure table and of the DescribeVpnConnections answer
+	RemotIdentity string `json:"RemotIdentity"`
+	// local identity; needed when LocalIdentity is ADDRESS; defaults to the VPN gateway's public address
+	LocalAddress string `json:"LocalAddress"`
+	// remote identity; needed when the remote identity kind is ADDRESS
+	RemoteAddress string `json:"RemoteAddress"`
+	// local identity; needed when LocalIdentity is FQDN; an empty string in the list answer when not used
+	LocalFqdnName string `json:"LocalFqdnName"`
+	// remote identity; needed when the remote identity kind is FQDN; an empty string in the list answer when not used
+	RemoteFqdnName string `json:"RemoteFqdnName"`
+	// Diffie-Hellman group of the IKE key exchange; the document states no default
+	DhGroupName string `json:"DhGroupName"`
+	// lifetime of the IKE SA; the document states no default; the list answer's example gives it as a string
+	IKESaLifetimeSeconds int64 `json:"IKESaLifetimeSeconds"`
+	// IKE version; the document lists no values and no default, its examples use IKEV1
+	IKEVersion string `json:"IKEVersion"`
+}
+
+// IPSECOptionsSpecification is the document's data structure of that name.
+type IPSECOptionsSpecification struct {
+	// encryption algorithm
+	EncryptAlgorithm string `json:"EncryptAlgorithm"`
+	// authentication algorithm, in the spelling of the request example and of the list answer; see IntegrityAlgorithm; its default is cut off in the document
+	IntegrityAlgorith string `json:"IntegrityAlgorith"`
+	// the same as IntegrityAlgorith, in the spelling of the structure table; no example has it
+	IntegrityAlgorithm string `json:"IntegrityAlgorithm"`
+	// lifetime of the IPsec SA in seconds; the list answer's example gives it as a string
+	IPSECSaLifetimeSeconds int64 `json:"IPSECSaLifetimeSeconds"`
+	// group for perfect forward secrecy
+	PfsDhGroup string `json:"PfsDhGroup"`
+	// lifetime of the IPsec SA in kilobytes; the value in the list answer's example lies over the stated maximum; the list answer's example gives it as a string
+	IPSECSaLifetimeTraffic int64 `json:"IPSECSaLifetimeTraffic"`
+	// stands only in the list answer's example, not in the structure table
+	EncapMode string `json:"EncapMode"`
+	// stands only in the list answer's example, not in the structure table
+	SecurityProto string `json:"SecurityProto"`
+}
+
+// ItemPrice is the document's data structure of that name.
+type ItemPrice struct {
+	// price per unit, pay as you go only
+	UnitPrice float64 `json:"UnitPrice"`
+	// HOUR: instances and bandwidth paid by the hour (POSTPAID_BY_HOUR, BANDWIDTH_POSTPAID_BY_HOUR); GB: traffic (TRAFFIC_POSTPAID_BY_HOUR)
+	ChargeUnit string `json:"ChargeUnit"`
+	// list price, prepaid only
+	OriginalPrice float64 `json:"OriginalPrice"`
+	// discounted price, prepaid only
+	DiscountPrice float64 `json:"DiscountPrice"`
+}
+
+// Price is the document's data structure of that name.
+type Price struct {
+	InstancePrice ItemPrice `json:"InstancePrice"`
+	// network part; only in the pay-as-you-go example
+	BandwidthPrice ItemPrice `json:"BandwidthPrice"`
 }
 
 // Route is the document's data structure of that name.
@@ -62,6 +150,18 @@ type RouteTableAssociation struct {
 	RouteTableId string `json:"RouteTableId"`
 }
 
+// SecurityPolicyDatabase is the document's data structure of that name.
+type SecurityPolicyDatabase struct {
+	LocalCidrBlock  string   `json:"LocalCidrBlock"`
+	RemoteCidrBlock []string `json:"RemoteCidrBlock"`
+}
+
+func (r *SecurityPolicyDatabase) fill() {
+	if r.RemoteCidrBlock == nil {
+		r.RemoteCidrBlock = []string{}
+	}
+}
+
 // Subnet is the document's data structure of that name.
 type Subnet struct {
 	VpcId           string `json:"VpcId"`
@@ -98,4 +198,65 @@ func (r *Vpc) fill() {
 	if r.DnsServerSet == nil {
 		r.DnsServerSet = []string{}
 	}
+}
+
+// VpnConnection is the document's data structure of that name.
+type VpnConnection struct {
+	// the parameter tables print the form 'vpn-x-f49l6u0z', a misread vpnx-f49l6u0z
+	VpnConnectionId   string `json:"VpnConnectionId"`
+	VpnConnectionName string `json:"VpnConnectionName"`
+	VpcId             string `json:"VpcId"`
+	VpnGatewayId      string `json:"VpnGatewayId"`
+	CustomerGatewayId string `json:"CustomerGatewayId"`
+	// returned in clear
+	PreShareKey string `json:"PreShareKey"`
+	// protocol of the tunnel
+	VpnProto string `json:"VpnProto"`
+	// key exchange protocol
+	EncryptProto string `json:"EncryptProto"`
+	RouteType    string `json:"RouteType"`
+	// 'YYYY-MM-DD hh:mm:ss' in the example
+	CreatedTime string `json:"CreatedTime"`
+	// production state: being made, running, being deleted
+	State string `json:"State"`
+	// whether the tunnel is up; the structure table lists AVAILABLE (connected) only, the example shows UNAVAILABLE
+	NetStatus                 string                    `json:"NetStatus"`
+	SecurityPolicyDatabaseSet []SecurityPolicyDatabase  `json:"SecurityPolicyDatabaseSet"`
+	IKEOptionsSpecification   IKEOptionsSpecification   `json:"IKEOptionsSpecification"`
+	IPSECOptionsSpecification IPSECOptionsSpecification `json:"IPSECOptionsSpecification"`
+}
+
+func (r *VpnConnection) fill() {
+	if r.SecurityPolicyDatabaseSet == nil {
+		r.SecurityPolicyDatabaseSet = []SecurityPolicyDatabase{}
+	}
+	for i := range r.SecurityPolicyDatabaseSet {
+		r.SecurityPolicyDatabaseSet[i].fill()
+	}
+}
+
+// VpnGateway is the document's data structure of that name.
+type VpnGateway struct {
+	VpnGatewayId   string `json:"VpnGatewayId"`
+	VpcId          string `json:"VpcId"`
+	VpnGatewayName string `json:"VpnGatewayName"`
+	Type           string `json:"Type"`
+	// being made, being deleted, running; the create examples print 'Pending'
+	State string `json:"State"`
+	// empty while PENDING in the example
+	PublicIpAddress    string `json:"PublicIpAddress"`
+	RenewFlag          string `json:"RenewFlag"`
+	InstanceChargeType string `json:"InstanceChargeType"`
+	// outbound bandwidth
+	InternetMaxBandwidthOut int64 `json:"InternetMaxBandwidthOut"`
+	// 'YYYY-MM-DD hh:mm:ss' in the example
+	CreatedTime string `json:"CreatedTime"`
+	// end of a prepaid gateway's term; zeros in both of the list examples
+	ExpiredTime string `json:"ExpiredTime"`
+	// whether the public address is blocked
+	IsAddressBlocked bool `json:"IsAddressBlocked"`
+	// pending change of the charge type: to pay as you go when the prepaid term ends; not in the example
+	NewPurchasePlan string `json:"NewPurchasePlan"`
+	// billing state: isolated for safety, or normal; not in the example
+	RestrictState string `json:"RestrictState"`
 }

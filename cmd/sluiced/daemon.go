@@ -287,7 +287,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	calls := metrics.NewCalls()
 	api := edge.Config{
 		// All families are served by one server, so that a key's calls and nonces count once.
-		Families: []edge.Family{tencent3.NewFamily(tencent3.NewService(networks), rights), aliyun.NewFamily(actions, rights)},
+		Families: []edge.Family{tencent3.NewFamily(tencent3.NewService(networks, tunnels), rights), aliyun.NewFamily(actions, rights)},
 		Keys:     keys,
 		Meter:    calls,
 		PerKey:   edge.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},
