@@ -173,6 +173,9 @@ func TestPeerOfANATGateway(t *testing.T) {
 // The line and the router at its other end are up, and what is behind that is not (sonic-mgmt
 // 27997): the check of the way says so, and nothing is led there.
 func TestLineThatIsUpAndLeadsNowhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	s := newSite(t)
 	e, far, _ := s.lineEngine(t)
@@ -217,6 +220,9 @@ func TestLineThatIsUpAndLeadsNowhere(t *testing.T) {
 // The customer's router is another one, with the address of the first and without a word about it
 // (Direct Connect's second layer): connections go on by the new one.
 func TestAnotherRouterOnTheLine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	s := newSite(t)
 	e, far, _ := s.lineEngine(t)
@@ -244,6 +250,9 @@ func TestAnotherRouterOnTheLine(t *testing.T) {
 // Datagrams in fragments over several ways (FRR and kernels whose hash sees ports in the first
 // fragment alone): each goes by one, whole, and so do its answers.
 func TestFragmentsOverSeveralWays(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)

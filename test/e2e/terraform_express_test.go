@@ -18,6 +18,9 @@ import (
 // physical connection with a border router, and a HaVip, with an operator in between. Nothing is
 // left then.
 func TestTerraformExpress(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one more lab: make test-all")
+	}
 	t.Parallel()
 	recording, err := terraform.Express()
 	if err != nil {
