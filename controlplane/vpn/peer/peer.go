@@ -53,7 +53,8 @@ func (e *end) write(format string) (string, error) {
 type end struct {
 	dataplane.VPNConnection
 	Gateway   netip.Addr
-	Interface string // of the device, to the Internet; empty: not known
+	Interface string                       // of the device, to the Internet; empty: not known
+	words     map[string]map[string]string // of a device; see deviceWords
 }
 
 func (e *end) possible(format string) error {

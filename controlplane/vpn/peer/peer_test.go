@@ -71,6 +71,56 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// uneven has subnets of which not each may talk to each, and addresses for identities.
+func uneven() dataplane.VPNConnection {
+	c := several()
+	c.RemoteID, c.PSK, c.ESP.Traffic = c.Remote.String(), "s3cret-key", 2560
+	c.Policies[1].Remotes = c.Policies[1].Remotes[1:]
+	return c
+}
+
+// TestVendors: each vendor's configuration of a connection with IKEv1 and with IKEv2, in
+// the syntax of its manuals; of pairs of subnets those alone that there are.
+func TestVendors(t *testing.T) {
+	aggressive := plain()
+	aggressive.PSK, aggressive.IKE.Aggressive = "s3cret-key", true
+	for name, c := range map[string]dataplane.VPNConnection{"ikev1": aggressive, "uneven": uneven()} {
+		for _, v := range Vendors() {
+			got, err := Configure(v, c, gateway, "GigabitEthernet0/1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			device := v.Platform != "linux"
+			if strings.Contains(got, "\r\n") != device || strings.Contains(strings.ReplaceAll(got, "\r\n", ""), "\n") == device {
+				t.Errorf("%s: ends of lines", v.Name)
+			}
+			file := filepath.Join("testdata", name+".vendor-"+v.Name+".golden")
+			got = strings.ReplaceAll(got, "\r\n", "\n")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("%s:\n%s\nwant:\n%s", file, got, want)
+			}
+		}
+	}
+	for _, v := range Vendors() {
+		c := plain() // its key has spaces and quotes
+		if _, err := Configure(v, c, gateway, "eth0"); (err != nil) != (v.Platform != "linux") {
+			t.Errorf("%s with a strange key: %v", v.Name, err)
+		}
+	}
+	if _, err := Configure(Vendor{"cisco", "ios", "V1"}, uneven(), gateway, "eth0"); err == nil {
+		t.Error("a vendor that there is none of")
+	}
+}
+
 func TestImpossible(t *testing.T) {
 	weak := plain()
 	weak.IKE.Proposal.Group = 2
