@@ -29,3 +29,6 @@ func GatewayObject() []byte { return bytes.Clone(_GatewayBytes) }
 
 // ShapeObject returns the compiled object that holds bandwidths.
 func ShapeObject() []byte { return bytes.Clone(_ShapeBytes) }
+
+// GroupsObject returns the compiled object that holds security groups.
+func GroupsObject() []byte { return bytes.Clone(_GroupsBytes) }

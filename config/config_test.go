@@ -129,7 +129,8 @@ audit_interval: 250ms
 full_audit_interval: 1h
 regions: [{id: r1, area: europe, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]}]
 quotas: {vpcs: 1, router_interfaces: 24, router_interfaces_per_router: 25, secondary_cidrs: 20, route_tables: 21, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6, elastic_ips_per_package: 61, common_bandwidth_packages: 62, global_acceleration_instances: 70, global_acceleration_instances_per_backend: 71, addresses_per_bandwidth_package: 63, bandwidth_packages_per_gateway: 64,
-  nat_gateways_per_vpc: 66, forward_entries: 7, forward_entry_ports: 77, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10, network_interfaces: 80, network_interfaces_per_instance: 81, addresses_per_network_interface: 82, ha_vips: 67, instances_per_ha_vip: 68,
+  nat_gateways_per_vpc: 66, forward_entries: 7, forward_entry_ports: 77, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10, network_interfaces: 80, network_interfaces_per_instance: 81, addresses_per_network_interface: 82,
+  templates: 83, items_per_template: 84, template_groups: 85, templates_per_group: 86, security_groups: 87, rules_per_security_group: 88, security_groups_per_network_interface: 89, ha_vips: 67, instances_per_ha_vip: 68,
   customer_gateways: 12, vpn_connections_per_gateway: 13, vpn_routes_per_gateway: 14, vpn_policy_routes_per_gateway: 15, tags: 16, ssl_vpn_servers_per_gateway: 67, ssl_vpn_certificates_per_server: 68,
   physical_connections_per_access_point: 69, physical_connections_not_enabled: 70, border_routers_per_physical_connection: 71, border_routers: 72,
   ram_users: 17, ram_policies: 18, ram_access_keys_per_user: 19, ram_policies_per_user: 22, ram_policy_versions: 23}
@@ -174,7 +175,7 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 		t.Errorf("metrics: %+v", c.Metrics)
 	}
 	quotas := settings.Quotas{"vpcs": 1, "router_interfaces": 24, "router_interfaces_per_router": 25, "secondary_cidrs": 20, "route_tables": 21, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6, "elastic_ips_per_package": 61, "common_bandwidth_packages": 62, "global_acceleration_instances": 70, "global_acceleration_instances_per_backend": 71, "addresses_per_bandwidth_package": 63, "bandwidth_packages_per_gateway": 64,
-		"nat_gateways_per_vpc": 66, "forward_entries": 7, "forward_entry_ports": 77, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10, "network_interfaces": 80, "network_interfaces_per_instance": 81, "addresses_per_network_interface": 82, "ha_vips": 67, "instances_per_ha_vip": 68,
+		"nat_gateways_per_vpc": 66, "forward_entries": 7, "forward_entry_ports": 77, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10, "network_interfaces": 80, "network_interfaces_per_instance": 81, "addresses_per_network_interface": 82, "templates": 83, "items_per_template": 84, "template_groups": 85, "templates_per_group": 86, "security_groups": 87, "rules_per_security_group": 88, "security_groups_per_network_interface": 89, "ha_vips": 67, "instances_per_ha_vip": 68,
 		"customer_gateways": 12, "vpn_connections_per_gateway": 13, "vpn_routes_per_gateway": 14, "vpn_policy_routes_per_gateway": 15, "tags": 16, "ssl_vpn_servers_per_gateway": 67, "ssl_vpn_certificates_per_server": 68,
 		"physical_connections_per_access_point": 69, "physical_connections_not_enabled": 70, "border_routers_per_physical_connection": 71, "border_routers": 72,
 		"ram_users": 17, "ram_policies": 18, "ram_access_keys_per_user": 19, "ram_policies_per_user": 22, "ram_policy_versions": 23}

@@ -47,6 +47,9 @@ type Network struct {
 	HaVips       []HaVip   // by Address, each once
 
 	DHCP *DHCP // what hosts are told by DHCP; nil: it is not answered
+
+	Policies []GroupPolicy // of security groups, by ID
+	Members  []GroupMember // by Address, each once
 }
 
 // Binding ties an address of a VSwitch to the only Ethernet address that may use it.

@@ -196,7 +196,7 @@ func (f *field) checkText(action, s, name string) *Error {
 		return refuse(action, []string{"InvalidParameterValue.TooLong", "InvalidParameterValue"}, name, fmt.Sprintf("%d %s are the most", f.longest, unit))
 	case f.form == "id" && !isID(s):
 		kind, _, _ := strings.Cut(name, ".")
-		return refuse(action, []string{"Invalid" + strings.TrimSuffix(kind, "s") + ".Malformed", "InvalidParameterValue.Malformed", "InvalidParameterValue"}, name, "it is to be an id, as vpc-4tboefn3")
+		return refuse(action, []string{"Invalid" + strings.TrimSuffix(kind, "s") + ".Malformed", "InvalidSecurityGroupID.Malformed", "InvalidParameterValue.Malformed", "InvalidParameterValue"}, name, "it is to be an id, as vpc-4tboefn3")
 	}
 	return nil
 }

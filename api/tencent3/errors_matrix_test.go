@@ -26,6 +26,7 @@ type scene struct {
 	theirs                          network.CreatedVPC
 	theirSubnet                     string
 	tunnels                         vpnScene
+	named                           map[string]string // ids, by what stands for them in the matrix
 }
 
 func newScene(t *testing.T) *scene {
@@ -47,6 +48,7 @@ func newScene(t *testing.T) *scene {
 	}
 	s.theirs = s.VPC(planetest.Bob, "10.8.0.0/16")
 	s.theirSubnet = s.VSwitch(planetest.Bob, s.theirs.VPC, "10.8.1.0/24")
+	s.makeGroups()
 	return s
 }
 
@@ -71,6 +73,9 @@ func (s *scene) good(action string) map[string]string {
 			m[more[i]] = more[i+1]
 		}
 		return m
+	}
+	if params := s.goodGroups(action); params != nil {
+		return params
 	}
 	switch action {
 	case "CreateVpc":
@@ -305,6 +310,7 @@ func TestErrorMatrix(t *testing.T) {
 			}
 		}
 		names := map[string]string{"<vpc>": s.vpc, "<subnet>": s.subnet, "<main>": s.main, "<table>": s.table, "<their table>": s.theirs.RouteTable, "<other table>": other, "<route>": s.route, "<route 2>": second}
+		maps.Copy(names, s.named)
 		change := slices.Clone(p.change)
 		for i, v := range change {
 			if id, ok := names[v]; ok {
@@ -392,6 +398,8 @@ func TestOwnAccountOnly(t *testing.T) {
 				"VpcId": func(s *scene) string { return s.theirs.VPC }, "VpcIds.0": func(s *scene) string { return s.theirs.VPC },
 				"SubnetId": func(s *scene) string { return s.theirSubnet }, "SubnetIds.0": func(s *scene) string { return s.theirSubnet },
 				"RouteTableId": func(s *scene) string { return s.theirs.RouteTable }, "RouteTableIds.0": func(s *scene) string { return s.theirs.RouteTable },
+				"SecurityGroupId": func(s *scene) string { return s.named["<their sg>"] }, "SecurityGroupIds.0": func(s *scene) string { return s.named["<their sg>"] },
+				"AddressTemplateId": func(s *scene) string { return s.named["<their ipm>"] }, "AddressTemplateIds.0": func(s *scene) string { return s.named["<their ipm>"] },
 			}[name]
 			s := newScene(t)
 			if s.good(action); s.vpnForeign(name) != "" {

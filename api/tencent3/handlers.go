@@ -9,7 +9,9 @@ import (
 
 	"sluice/controlplane/network"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/securitygroup"
 	"sluice/controlplane/state"
+	"sluice/controlplane/template"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 )
@@ -17,8 +19,10 @@ import (
 // Service answers the actions by the control plane's services: it puts a request into their
 // terms, and their answer into the document's words. Its methods, the handlers, hold no rule.
 type Service struct {
-	network *network.Service
-	vpn     *vpn.Service
+	network   *network.Service
+	vpn       *vpn.Service
+	templates *template.Service
+	groups    *securitygroup.Service
 }
 
 var _ Actions = (*Service)(nil)
@@ -50,8 +54,8 @@ var VPNRules = vpn.Rules{
 
 // NewService returns what answers the actions, by services that may be those of another
 // family: the resources are the same.
-func NewService(n *network.Service, v *vpn.Service) *Service {
-	return &Service{network: n.Under(Rules), vpn: v.Under(VPNRules)}
+func NewService(n *network.Service, v *vpn.Service, t *template.Service, g *securitygroup.Service) *Service {
+	return &Service{network: n.Under(Rules), vpn: v.Under(VPNRules), templates: t.Under(*Rules.IDs), groups: g.Under(*Rules.IDs)}
 }
 
 // timestamp writes a time as the document's examples do, which name no zone: the server's.

@@ -30,6 +30,27 @@ type Actions interface {
 	ReplaceRoutes(ctx context.Context, c Caller, r *ReplaceRoutesRequest) (*ReplaceRoutesResponse, error)
 	// ResetRoutes: Sets a route table's name and all its routes anew.
 	ResetRoutes(ctx context.Context, c Caller, r *ResetRoutesRequest) (*ResetRoutesResponse, error)
+	// security-group
+	// CreateSecurityGroup: Creates a security group, at first with no rules.
+	CreateSecurityGroup(ctx context.Context, c Caller, r *CreateSecurityGroupRequest) (*CreateSecurityGroupResponse, error)
+	// CreateSecurityGroupPolicies: Adds rules of one direction to a security group.
+	CreateSecurityGroupPolicies(ctx context.Context, c Caller, r *CreateSecurityGroupPoliciesRequest) (*CreateSecurityGroupPoliciesResponse, error)
+	// DeleteSecurityGroup: Deletes a security group for good.
+	DeleteSecurityGroup(ctx context.Context, c Caller, r *DeleteSecurityGroupRequest) (*DeleteSecurityGroupResponse, error)
+	// DeleteSecurityGroupPolicies: Deletes rules of one direction from a security group, by index or by content.
+	DeleteSecurityGroupPolicies(ctx context.Context, c Caller, r *DeleteSecurityGroupPoliciesRequest) (*DeleteSecurityGroupPoliciesResponse, error)
+	// DescribeSecurityGroupAssociationStatistics: Counts the instances and groups that use the given security groups.
+	DescribeSecurityGroupAssociationStatistics(ctx context.Context, c Caller, r *DescribeSecurityGroupAssociationStatisticsRequest) (*DescribeSecurityGroupAssociationStatisticsResponse, error)
+	// DescribeSecurityGroupPolicies: Returns all rules of a security group with the rule version.
+	DescribeSecurityGroupPolicies(ctx context.Context, c Caller, r *DescribeSecurityGroupPoliciesRequest) (*DescribeSecurityGroupPoliciesResponse, error)
+	// DescribeSecurityGroups: Lists security groups.
+	DescribeSecurityGroups(ctx context.Context, c Caller, r *DescribeSecurityGroupsRequest) (*DescribeSecurityGroupsResponse, error)
+	// ModifySecurityGroupAttribute: Changes a security group's name or description.
+	ModifySecurityGroupAttribute(ctx context.Context, c Caller, r *ModifySecurityGroupAttributeRequest) (*ModifySecurityGroupAttributeResponse, error)
+	// ModifySecurityGroupPolicies: Replaces all rules of a security group, both directions, in one step.
+	ModifySecurityGroupPolicies(ctx context.Context, c Caller, r *ModifySecurityGroupPoliciesRequest) (*ModifySecurityGroupPoliciesResponse, error)
+	// ReplaceSecurityGroupPolicy: Replaces one rule of a security group.
+	ReplaceSecurityGroupPolicy(ctx context.Context, c Caller, r *ReplaceSecurityGroupPolicyRequest) (*ReplaceSecurityGroupPolicyResponse, error)
 	// subnet
 	// CreateSubnet: Creates a subnet in a VPC.
 	CreateSubnet(ctx context.Context, c Caller, r *CreateSubnetRequest) (*CreateSubnetResponse, error)
@@ -39,6 +60,39 @@ type Actions interface {
 	DescribeSubnets(ctx context.Context, c Caller, r *DescribeSubnetsRequest) (*DescribeSubnetsResponse, error)
 	// ModifySubnetAttribute: Changes attributes of a subnet.
 	ModifySubnetAttribute(ctx context.Context, c Caller, r *ModifySubnetAttributeRequest) (*ModifySubnetAttributeResponse, error)
+	// template
+	// CreateAddressTemplate: Creates an address template: a named list of addresses for security group rules.
+	CreateAddressTemplate(ctx context.Context, c Caller, r *CreateAddressTemplateRequest) (*CreateAddressTemplateResponse, error)
+	// CreateAddressTemplateGroup: Creates a group of address templates.
+	CreateAddressTemplateGroup(ctx context.Context, c Caller, r *CreateAddressTemplateGroupRequest) (*CreateAddressTemplateGroupResponse, error)
+	// CreateServiceTemplate: Creates a service template: a named list of protocol and port members for security group rules.
+	CreateServiceTemplate(ctx context.Context, c Caller, r *CreateServiceTemplateRequest) (*CreateServiceTemplateResponse, error)
+	// CreateServiceTemplateGroup: Creates a group of service templates.
+	CreateServiceTemplateGroup(ctx context.Context, c Caller, r *CreateServiceTemplateGroupRequest) (*CreateServiceTemplateGroupResponse, error)
+	// DeleteAddressTemplate: Deletes an address template.
+	DeleteAddressTemplate(ctx context.Context, c Caller, r *DeleteAddressTemplateRequest) (*DeleteAddressTemplateResponse, error)
+	// DeleteAddressTemplateGroup: Deletes an address template group.
+	DeleteAddressTemplateGroup(ctx context.Context, c Caller, r *DeleteAddressTemplateGroupRequest) (*DeleteAddressTemplateGroupResponse, error)
+	// DeleteServiceTemplate: Deletes a service template.
+	DeleteServiceTemplate(ctx context.Context, c Caller, r *DeleteServiceTemplateRequest) (*DeleteServiceTemplateResponse, error)
+	// DeleteServiceTemplateGroup: Deletes a service template group.
+	DeleteServiceTemplateGroup(ctx context.Context, c Caller, r *DeleteServiceTemplateGroupRequest) (*DeleteServiceTemplateGroupResponse, error)
+	// DescribeAddressTemplateGroups: Lists address template groups.
+	DescribeAddressTemplateGroups(ctx context.Context, c Caller, r *DescribeAddressTemplateGroupsRequest) (*DescribeAddressTemplateGroupsResponse, error)
+	// DescribeAddressTemplates: Lists address templates.
+	DescribeAddressTemplates(ctx context.Context, c Caller, r *DescribeAddressTemplatesRequest) (*DescribeAddressTemplatesResponse, error)
+	// DescribeServiceTemplateGroups: Lists service template groups.
+	DescribeServiceTemplateGroups(ctx context.Context, c Caller, r *DescribeServiceTemplateGroupsRequest) (*DescribeServiceTemplateGroupsResponse, error)
+	// DescribeServiceTemplates: Lists service templates.
+	DescribeServiceTemplates(ctx context.Context, c Caller, r *DescribeServiceTemplatesRequest) (*DescribeServiceTemplatesResponse, error)
+	// ModifyAddressTemplateAttribute: Changes an address template's name or members.
+	ModifyAddressTemplateAttribute(ctx context.Context, c Caller, r *ModifyAddressTemplateAttributeRequest) (*ModifyAddressTemplateAttributeResponse, error)
+	// ModifyAddressTemplateGroupAttribute: Changes an address template group's name or members.
+	ModifyAddressTemplateGroupAttribute(ctx context.Context, c Caller, r *ModifyAddressTemplateGroupAttributeRequest) (*ModifyAddressTemplateGroupAttributeResponse, error)
+	// ModifyServiceTemplateAttribute: Changes a service template's name or members.
+	ModifyServiceTemplateAttribute(ctx context.Context, c Caller, r *ModifyServiceTemplateAttributeRequest) (*ModifyServiceTemplateAttributeResponse, error)
+	// ModifyServiceTemplateGroupAttribute: Changes a service template group's name or members.
+	ModifyServiceTemplateGroupAttribute(ctx context.Context, c Caller, r *ModifyServiceTemplateGroupAttributeRequest) (*ModifyServiceTemplateGroupAttributeResponse, error)
 	// vpc
 	// CreateDefaultVpc: Creates the default VPC and its default subnet, or answers that the account does not need one.
 	CreateDefaultVpc(ctx context.Context, c Caller, r *CreateDefaultVpcRequest) (*CreateDefaultVpcResponse, error)
@@ -222,6 +276,260 @@ var actions = map[string]action{
 			return answer(h.ResetRoutes(ctx, c, r.(*ResetRoutesRequest)))
 		},
 	},
+	"CreateSecurityGroup": {
+		writes:   true,
+		elements: []string{"SecurityGroup.ProjectId", "SecurityGroup.SecurityGroupId", "SecurityGroup.SecurityGroupName", "SecurityGroup.SecurityGroupDesc", "SecurityGroup.IsDefault", "SecurityGroup.CreatedTime", "SecurityGroup.CreateTime"},
+		parameters: fields{
+			{name: "ProjectId", kind: text, initial: "0"},
+			{name: "GroupName", kind: text, required: true, form: "name", longest: 60},
+			{name: "GroupDescription", kind: text, required: true, longest: 100},
+		},
+		request: func() any { return new(CreateSecurityGroupRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.CreateSecurityGroup(ctx, c, r.(*CreateSecurityGroupRequest)))
+		},
+	},
+	"CreateSecurityGroupPolicies": {
+		writes: true,
+		parameters: fields{
+			{name: "SecurityGroupId", kind: text, required: true, form: "id"},
+			{name: "SecurityGroupPolicySet", members: fields{
+				{name: "Version", kind: text},
+				{name: "Egress", list: true, members: fields{
+					{name: "PolicyIndex", kind: number, min: 0},
+					{name: "Protocol", kind: text},
+					{name: "Port", kind: text},
+					{name: "ServiceTemplate", members: fields{
+						{name: "ServiceId", kind: text, form: "id"},
+						{name: "ServiceGroupId", kind: text, form: "id"},
+					}},
+					{name: "CidrBlock", kind: text},
+					{name: "SecurityGroupId", kind: text, form: "id"},
+					{name: "AddressTemplate", members: fields{
+						{name: "AddressId", kind: text, form: "id"},
+						{name: "AddressGroupId", kind: text, form: "id"},
+					}},
+					{name: "Action", kind: text},
+					{name: "PolicyDescription", kind: text, longest: 100},
+				}},
+				{name: "Ingress", list: true, members: fields{
+					{name: "PolicyIndex", kind: number, min: 0},
+					{name: "Protocol", kind: text},
+					{name: "Port", kind: text},
+					{name: "ServiceTemplate", members: fields{
+						{name: "ServiceId", kind: text, form: "id"},
+						{name: "ServiceGroupId", kind: text, form: "id"},
+					}},
+					{name: "CidrBlock", kind: text},
+					{name: "SecurityGroupId", kind: text, form: "id"},
+					{name: "AddressTemplate", members: fields{
+						{name: "AddressId", kind: text, form: "id"},
+						{name: "AddressGroupId", kind: text, form: "id"},
+					}},
+					{name: "Action", kind: text},
+					{name: "PolicyDescription", kind: text, longest: 100},
+				}},
+			}},
+		},
+		request: func() any { return new(CreateSecurityGroupPoliciesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.CreateSecurityGroupPolicies(ctx, c, r.(*CreateSecurityGroupPoliciesRequest)))
+		},
+	},
+	"DeleteSecurityGroup": {
+		writes: true,
+		parameters: fields{
+			{name: "SecurityGroupId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DeleteSecurityGroupRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DeleteSecurityGroup(ctx, c, r.(*DeleteSecurityGroupRequest)))
+		},
+	},
+	"DeleteSecurityGroupPolicies": {
+		writes: true,
+		parameters: fields{
+			{name: "SecurityGroupId", kind: text, required: true, form: "id"},
+			{name: "SecurityGroupPolicySet", members: fields{
+				{name: "Version", kind: text},
+				{name: "Egress", list: true, members: fields{
+					{name: "PolicyIndex", kind: number, min: 0},
+					{name: "Protocol", kind: text},
+					{name: "Port", kind: text},
+					{name: "ServiceTemplate", members: fields{
+						{name: "ServiceId", kind: text, form: "id"},
+						{name: "ServiceGroupId", kind: text, form: "id"},
+					}},
+					{name: "CidrBlock", kind: text},
+					{name: "SecurityGroupId", kind: text, form: "id"},
+					{name: "AddressTemplate", members: fields{
+						{name: "AddressId", kind: text, form: "id"},
+						{name: "AddressGroupId", kind: text, form: "id"},
+					}},
+					{name: "Action", kind: text},
+					{name: "PolicyDescription", kind: text, longest: 100},
+				}},
+				{name: "Ingress", list: true, members: fields{
+					{name: "PolicyIndex", kind: number, min: 0},
+					{name: "Protocol", kind: text},
+					{name: "Port", kind: text},
+					{name: "ServiceTemplate", members: fields{
+						{name: "ServiceId", kind: text, form: "id"},
+						{name: "ServiceGroupId", kind: text, form: "id"},
+					}},
+					{name: "CidrBlock", kind: text},
+					{name: "SecurityGroupId", kind: text, form: "id"},
+					{name: "AddressTemplate", members: fields{
+						{name: "AddressId", kind: text, form: "id"},
+						{name: "AddressGroupId", kind: text, form: "id"},
+					}},
+					{name: "Action", kind: text},
+					{name: "PolicyDescription", kind: text, longest: 100},
+				}},
+			}},
+		},
+		request: func() any { return new(DeleteSecurityGroupPoliciesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DeleteSecurityGroupPolicies(ctx, c, r.(*DeleteSecurityGroupPoliciesRequest)))
+		},
+	},
+	"DescribeSecurityGroupAssociationStatistics": {
+		writes: false,
+		parameters: fields{
+			{name: "SecurityGroupIds", list: true, kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DescribeSecurityGroupAssociationStatisticsRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeSecurityGroupAssociationStatistics(ctx, c, r.(*DescribeSecurityGroupAssociationStatisticsRequest)))
+		},
+	},
+	"DescribeSecurityGroupPolicies": {
+		writes: false,
+		parameters: fields{
+			{name: "SecurityGroupId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DescribeSecurityGroupPoliciesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeSecurityGroupPolicies(ctx, c, r.(*DescribeSecurityGroupPoliciesRequest)))
+		},
+	},
+	"DescribeSecurityGroups": {
+		writes: false,
+		parameters: fields{
+			{name: "SecurityGroupIds", list: true, kind: text, form: "id", most: 100},
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("project-id", "security-group-name")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeSecurityGroupsRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeSecurityGroups(ctx, c, r.(*DescribeSecurityGroupsRequest)))
+		},
+	},
+	"ModifySecurityGroupAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "SecurityGroupId", kind: text, required: true, form: "id"},
+			{name: "GroupName", kind: text, form: "name", longest: 60},
+			{name: "GroupDescription", kind: text, longest: 100},
+		},
+		request: func() any { return new(ModifySecurityGroupAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifySecurityGroupAttribute(ctx, c, r.(*ModifySecurityGroupAttributeRequest)))
+		},
+	},
+	"ModifySecurityGroupPolicies": {
+		writes: true,
+		parameters: fields{
+			{name: "SecurityGroupId", kind: text, required: true, form: "id"},
+			{name: "SecurityGroupPolicySet", members: fields{
+				{name: "Version", kind: text},
+				{name: "Egress", list: true, members: fields{
+					{name: "Protocol", kind: text},
+					{name: "Port", kind: text},
+					{name: "ServiceTemplate", members: fields{
+						{name: "ServiceId", kind: text, form: "id"},
+						{name: "ServiceGroupId", kind: text, form: "id"},
+					}},
+					{name: "CidrBlock", kind: text},
+					{name: "SecurityGroupId", kind: text, form: "id"},
+					{name: "AddressTemplate", members: fields{
+						{name: "AddressId", kind: text, form: "id"},
+						{name: "AddressGroupId", kind: text, form: "id"},
+					}},
+					{name: "Action", kind: text},
+					{name: "PolicyDescription", kind: text, longest: 100},
+				}},
+				{name: "Ingress", list: true, members: fields{
+					{name: "Protocol", kind: text},
+					{name: "Port", kind: text},
+					{name: "ServiceTemplate", members: fields{
+						{name: "ServiceId", kind: text, form: "id"},
+						{name: "ServiceGroupId", kind: text, form: "id"},
+					}},
+					{name: "CidrBlock", kind: text},
+					{name: "SecurityGroupId", kind: text, form: "id"},
+					{name: "AddressTemplate", members: fields{
+						{name: "AddressId", kind: text, form: "id"},
+						{name: "AddressGroupId", kind: text, form: "id"},
+					}},
+					{name: "Action", kind: text},
+					{name: "PolicyDescription", kind: text, longest: 100},
+				}},
+			}},
+		},
+		request: func() any { return new(ModifySecurityGroupPoliciesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifySecurityGroupPolicies(ctx, c, r.(*ModifySecurityGroupPoliciesRequest)))
+		},
+	},
+	"ReplaceSecurityGroupPolicy": {
+		writes: true,
+		parameters: fields{
+			{name: "SecurityGroupId", kind: text, required: true, form: "id"},
+			{name: "SecurityGroupPolicySet", members: fields{
+				{name: "Version", kind: text},
+				{name: "Egress", list: true, members: fields{
+					{name: "PolicyIndex", kind: number, min: 0},
+					{name: "Protocol", kind: text},
+					{name: "Port", kind: text},
+					{name: "ServiceTemplate", members: fields{
+						{name: "ServiceId", kind: text, form: "id"},
+						{name: "ServiceGroupId", kind: text, form: "id"},
+					}},
+					{name: "CidrBlock", kind: text},
+					{name: "SecurityGroupId", kind: text, form: "id"},
+					{name: "AddressTemplate", members: fields{
+						{name: "AddressId", kind: text, form: "id"},
+						{name: "AddressGroupId", kind: text, form: "id"},
+					}},
+					{name: "Action", kind: text},
+					{name: "PolicyDescription", kind: text, longest: 100},
+				}},
+				{name: "Ingress", list: true, members: fields{
+					{name: "PolicyIndex", kind: number, min: 0},
+					{name: "Protocol", kind: text},
+					{name: "Port", kind: text},
+					{name: "ServiceTemplate", members: fields{
+						{name: "ServiceId", kind: text, form: "id"},
+						{name: "ServiceGroupId", kind: text, form: "id"},
+					}},
+					{name: "CidrBlock", kind: text},
+					{name: "SecurityGroupId", kind: text, form: "id"},
+					{name: "AddressTemplate", members: fields{
+						{name: "AddressId", kind: text, form: "id"},
+						{name: "AddressGroupId", kind: text, form: "id"},
+					}},
+					{name: "Action", kind: text},
+					{name: "PolicyDescription", kind: text, longest: 100},
+				}},
+			}},
+		},
+		request: func() any { return new(ReplaceSecurityGroupPolicyRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ReplaceSecurityGroupPolicy(ctx, c, r.(*ReplaceSecurityGroupPolicyRequest)))
+		},
+	},
 	"CreateSubnet": {
 		writes:   true,
 		elements: []string{"Subnet.VpcId", "Subnet.SubnetId", "Subnet.SubnetName", "Subnet.CidrBlock", "Subnet.IsDefault", "Subnet.EnableBroadcast", "Subnet.Zone", "Subnet.RouteTableId", "Subnet.CreatedTime", "Subnet.AvailableIpAddressCount"},
@@ -269,6 +577,193 @@ var actions = map[string]action{
 		request: func() any { return new(ModifySubnetAttributeRequest) },
 		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
 			return answer(h.ModifySubnetAttribute(ctx, c, r.(*ModifySubnetAttributeRequest)))
+		},
+	},
+	"CreateAddressTemplate": {
+		writes:   true,
+		elements: []string{"AddressTemplate.AddressTemplateName", "AddressTemplate.AddressTemplateId", "AddressTemplate.CreatedTime"},
+		parameters: fields{
+			{name: "AddressTemplateName", kind: text, required: true, form: "name", longest: 60},
+			{name: "Addresses", list: true, kind: text, required: true},
+		},
+		request: func() any { return new(CreateAddressTemplateRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.CreateAddressTemplate(ctx, c, r.(*CreateAddressTemplateRequest)))
+		},
+	},
+	"CreateAddressTemplateGroup": {
+		writes:   true,
+		elements: []string{"AddressTemplateGroup.AddressTemplateGroupName", "AddressTemplateGroup.AddressTemplateName", "AddressTemplateGroup.AddressTemplateGroupId", "AddressTemplateGroup.CreatedTime"},
+		parameters: fields{
+			{name: "AddressTemplateGroupName", kind: text, form: "name", longest: 60},
+			{name: "AddressTemplateName", kind: text, form: "name", longest: 60},
+			{name: "AddressTemplateIds", list: true, kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(CreateAddressTemplateGroupRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.CreateAddressTemplateGroup(ctx, c, r.(*CreateAddressTemplateGroupRequest)))
+		},
+	},
+	"CreateServiceTemplate": {
+		writes:   true,
+		elements: []string{"ServiceTemplate.ServiceTemplateId", "ServiceTemplate.ServiceTemplateName", "ServiceTemplate.CreatedTime"},
+		parameters: fields{
+			{name: "ServiceTemplateName", kind: text, required: true, form: "name", longest: 60},
+			{name: "Services", list: true, kind: text, required: true},
+		},
+		request: func() any { return new(CreateServiceTemplateRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.CreateServiceTemplate(ctx, c, r.(*CreateServiceTemplateRequest)))
+		},
+	},
+	"CreateServiceTemplateGroup": {
+		writes:   true,
+		elements: []string{"ServiceTemplateGroup.ServiceTemplateGroupId", "ServiceTemplateGroup.ServiceTemplateName", "ServiceTemplateGroup.CreatedTime", "ServiceTemplateGroup.ServiceTemplateGroupName"},
+		parameters: fields{
+			{name: "ServiceTemplateName", kind: text, form: "name", longest: 60},
+			{name: "ServiceTemplateGroupName", kind: text, form: "name", longest: 60},
+			{name: "ServiceTemplateIds", list: true, kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(CreateServiceTemplateGroupRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.CreateServiceTemplateGroup(ctx, c, r.(*CreateServiceTemplateGroupRequest)))
+		},
+	},
+	"DeleteAddressTemplate": {
+		writes: true,
+		parameters: fields{
+			{name: "AddressTemplateId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DeleteAddressTemplateRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DeleteAddressTemplate(ctx, c, r.(*DeleteAddressTemplateRequest)))
+		},
+	},
+	"DeleteAddressTemplateGroup": {
+		writes: true,
+		parameters: fields{
+			{name: "AddressTemplateGroupId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DeleteAddressTemplateGroupRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DeleteAddressTemplateGroup(ctx, c, r.(*DeleteAddressTemplateGroupRequest)))
+		},
+	},
+	"DeleteServiceTemplate": {
+		writes: true,
+		parameters: fields{
+			{name: "ServiceTemplateId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DeleteServiceTemplateRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DeleteServiceTemplate(ctx, c, r.(*DeleteServiceTemplateRequest)))
+		},
+	},
+	"DeleteServiceTemplateGroup": {
+		writes: true,
+		parameters: fields{
+			{name: "ServiceTemplateGroupId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DeleteServiceTemplateGroupRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DeleteServiceTemplateGroup(ctx, c, r.(*DeleteServiceTemplateGroupRequest)))
+		},
+	},
+	"DescribeAddressTemplateGroups": {
+		writes: false,
+		parameters: fields{
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("address-template-group-name", "address-template-group-id")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeAddressTemplateGroupsRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeAddressTemplateGroups(ctx, c, r.(*DescribeAddressTemplateGroupsRequest)))
+		},
+	},
+	"DescribeAddressTemplates": {
+		writes: false,
+		parameters: fields{
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("address-template-name", "address-template-id")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeAddressTemplatesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeAddressTemplates(ctx, c, r.(*DescribeAddressTemplatesRequest)))
+		},
+	},
+	"DescribeServiceTemplateGroups": {
+		writes: false,
+		parameters: fields{
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("service-template-group-name", "service-template-group-id")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeServiceTemplateGroupsRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeServiceTemplateGroups(ctx, c, r.(*DescribeServiceTemplateGroupsRequest)))
+		},
+	},
+	"DescribeServiceTemplates": {
+		writes: false,
+		parameters: fields{
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("service-template-name", "service-template-id")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeServiceTemplatesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeServiceTemplates(ctx, c, r.(*DescribeServiceTemplatesRequest)))
+		},
+	},
+	"ModifyAddressTemplateAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "AddressTemplateId", kind: text, required: true, form: "id"},
+			{name: "AddressTemplateName", kind: text, form: "name", longest: 60},
+			{name: "Addresses", list: true, kind: text},
+		},
+		request: func() any { return new(ModifyAddressTemplateAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifyAddressTemplateAttribute(ctx, c, r.(*ModifyAddressTemplateAttributeRequest)))
+		},
+	},
+	"ModifyAddressTemplateGroupAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "AddressTemplateGroupId", kind: text, required: true, form: "id"},
+			{name: "AddressTemplateGroupName", kind: text, form: "name", longest: 60},
+			{name: "AddressTemplateIds", list: true, kind: text, form: "id"},
+		},
+		request: func() any { return new(ModifyAddressTemplateGroupAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifyAddressTemplateGroupAttribute(ctx, c, r.(*ModifyAddressTemplateGroupAttributeRequest)))
+		},
+	},
+	"ModifyServiceTemplateAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "ServiceTemplateId", kind: text, required: true, form: "id"},
+			{name: "ServiceTemplateName", kind: text, form: "name", longest: 60},
+			{name: "Services", list: true, kind: text},
+		},
+		request: func() any { return new(ModifyServiceTemplateAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifyServiceTemplateAttribute(ctx, c, r.(*ModifyServiceTemplateAttributeRequest)))
+		},
+	},
+	"ModifyServiceTemplateGroupAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "ServiceTemplateGroupId", kind: text, required: true, form: "id"},
+			{name: "ServiceTemplateName", kind: text, form: "name", longest: 60},
+			{name: "ServiceTemplateGroupName", kind: text, form: "name", longest: 60},
+			{name: "ServiceTemplateIds", list: true, kind: text, form: "id"},
+		},
+		request: func() any { return new(ModifyServiceTemplateGroupAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifyServiceTemplateGroupAttribute(ctx, c, r.(*ModifyServiceTemplateGroupAttributeRequest)))
 		},
 	},
 	"CreateDefaultVpc": {
@@ -652,52 +1147,26 @@ var actions = map[string]action{
 
 // unsupportedActions are documented, and not supported yet.
 var unsupportedActions = map[string]bool{
-	"AllocateAddresses":                          true,
-	"AssignPrivateIpAddresses":                   true,
-	"AssociateAddress":                           true,
-	"AttachClassicLinkVpc":                       true,
-	"AttachNetworkInterface":                     true,
-	"CreateAddressTemplate":                      true,
-	"CreateAddressTemplateGroup":                 true,
-	"CreateNetworkInterface":                     true,
-	"CreateSecurityGroup":                        true,
-	"CreateSecurityGroupPolicies":                true,
-	"CreateServiceTemplate":                      true,
-	"CreateServiceTemplateGroup":                 true,
-	"DeleteAddressTemplate":                      true,
-	"DeleteAddressTemplateGroup":                 true,
-	"DeleteNetworkInterface":                     true,
-	"DeleteSecurityGroup":                        true,
-	"DeleteSecurityGroupPolicies":                true,
-	"DeleteServiceTemplate":                      true,
-	"DeleteServiceTemplateGroup":                 true,
-	"DescribeAddressQuota":                       true,
-	"DescribeAddressTemplateGroups":              true,
-	"DescribeAddressTemplates":                   true,
-	"DescribeAddresses":                          true,
-	"DescribeClassicLinkInstances":               true,
-	"DescribeNetworkInterfaces":                  true,
-	"DescribeSecurityGroupAssociationStatistics": true,
-	"DescribeSecurityGroupPolicies":              true,
-	"DescribeSecurityGroups":                     true,
-	"DescribeServiceTemplateGroups":              true,
-	"DescribeServiceTemplates":                   true,
-	"DetachClassicLinkVpc":                       true,
-	"DetachNetworkInterface":                     true,
-	"DisassociateAddress":                        true,
-	"MigrateNetworkInterface":                    true,
-	"MigratePrivateIpAddress":                    true,
-	"ModifyAddressAttribute":                     true,
-	"ModifyAddressTemplateAttribute":             true,
-	"ModifyAddressTemplateGroupAttribute":        true,
-	"ModifyNetworkInterfaceAttribute":            true,
-	"ModifyPrivateIpAddressesAttribute":          true,
-	"ModifySecurityGroupAttribute":               true,
-	"ModifySecurityGroupPolicies":                true,
-	"ModifyServiceTemplateAttribute":             true,
-	"ModifyServiceTemplateGroupAttribute":        true,
-	"ReleaseAddresses":                           true,
-	"ReplaceSecurityGroupPolicy":                 true,
-	"TransformAddress":                           true,
-	"UnassignPrivateIpAddresses":                 true,
+	"AllocateAddresses":                 true,
+	"AssignPrivateIpAddresses":          true,
+	"AssociateAddress":                  true,
+	"AttachClassicLinkVpc":              true,
+	"AttachNetworkInterface":            true,
+	"CreateNetworkInterface":            true,
+	"DeleteNetworkInterface":            true,
+	"DescribeAddressQuota":              true,
+	"DescribeAddresses":                 true,
+	"DescribeClassicLinkInstances":      true,
+	"DescribeNetworkInterfaces":         true,
+	"DetachClassicLinkVpc":              true,
+	"DetachNetworkInterface":            true,
+	"DisassociateAddress":               true,
+	"MigrateNetworkInterface":           true,
+	"MigratePrivateIpAddress":           true,
+	"ModifyAddressAttribute":            true,
+	"ModifyNetworkInterfaceAttribute":   true,
+	"ModifyPrivateIpAddressesAttribute": true,
+	"ReleaseAddresses":                  true,
+	"TransformAddress":                  true,
+	"UnassignPrivateIpAddresses":        true,
 }

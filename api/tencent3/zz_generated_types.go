@@ -14,6 +14,40 @@ func (r *AccountAttribute) fill() {
 	}
 }
 
+// AddressTemplate is the document's data structure of that name.
+type AddressTemplate struct {
+	AddressTemplateName string `json:"AddressTemplateName"`
+	AddressTemplateId   string `json:"AddressTemplateId"`
+	// members: addresses, CIDR blocks, address ranges
+	AddressSet []string `json:"AddressSet"`
+	// local time as 'YYYY-MM-DD hh:mm:ss' in the examples
+	CreatedTime string `json:"CreatedTime"`
+}
+
+func (r *AddressTemplate) fill() {
+	if r.AddressSet == nil {
+		r.AddressSet = []string{}
+	}
+}
+
+// AddressTemplateGroup is the document's data structure of that name.
+type AddressTemplateGroup struct {
+	// spelling of the structure table; the examples say AddressTemplateName
+	AddressTemplateGroupName string `json:"AddressTemplateGroupName"`
+	// the same member in the spelling of both answer examples
+	AddressTemplateName    string   `json:"AddressTemplateName"`
+	AddressTemplateGroupId string   `json:"AddressTemplateGroupId"`
+	AddressTemplateIdSet   []string `json:"AddressTemplateIdSet"`
+	// local time as 'YYYY-MM-DD hh:mm:ss' in the examples
+	CreatedTime string `json:"CreatedTime"`
+}
+
+func (r *AddressTemplateGroup) fill() {
+	if r.AddressTemplateIdSet == nil {
+		r.AddressTemplateIdSet = []string{}
+	}
+}
+
 // CustomerGateway is the document's data structure of that name.
 type CustomerGateway struct {
 	CustomerGatewayId   string `json:"CustomerGatewayId"`
@@ -150,6 +184,76 @@ type RouteTableAssociation struct {
 	RouteTableId string `json:"RouteTableId"`
 }
 
+// SecurityGroup is the document's data structure of that name.
+type SecurityGroup struct {
+	ProjectId         string `json:"ProjectId"`
+	SecurityGroupId   string `json:"SecurityGroupId"`
+	SecurityGroupName string `json:"SecurityGroupName"`
+	SecurityGroupDesc string `json:"SecurityGroupDesc"`
+	// a default group cannot be deleted; not in the answer examples
+	IsDefault bool `json:"IsDefault"`
+	// spelling of the structure table; both answer examples say CreateTime
+	CreatedTime string `json:"CreatedTime"`
+	// the same as CreatedTime, in the spelling of both answer examples
+	CreateTime string `json:"CreateTime"`
+}
+
+// SecurityGroupAssociationStatistics is the document's data structure of that name.
+type SecurityGroupAssociationStatistics struct {
+	SecurityGroupId string `json:"SecurityGroupId"`
+	// CVM instances
+	CVM int64 `json:"CVM"`
+	// database instances
+	CDB int64 `json:"CDB"`
+	// network interfaces
+	ENI int64 `json:"ENI"`
+	// references from security groups
+	SG int64 `json:"SG"`
+	// load balancers
+	CLB int64 `json:"CLB"`
+}
+
+// SecurityGroupPolicy is the document's data structure of that name.
+type SecurityGroupPolicy struct {
+	// position of the rule in its direction
+	PolicyIndex int64 `json:"PolicyIndex"`
+	// the structure table lists TCP, UDP and ICMP only, the prose of the actions GRE and ALL too
+	Protocol string `json:"Protocol"`
+	// all, single ports or a range; only with TCP or UDP
+	Port string `json:"Port"`
+	// Array of String in the structure table, an object in all examples; excludes Protocol and Port
+	ServiceTemplate SecurityGroupPolicyServiceTemplate `json:"ServiceTemplate"`
+	// range or address; excludes SecurityGroupId and AddressTemplate
+	CidrBlock string `json:"CidrBlock"`
+	// the members' addresses of that group; excludes CidrBlock and AddressTemplate
+	SecurityGroupId string `json:"SecurityGroupId"`
+	// String in the structure table, an object in all examples; id of an address template or address template group; excludes CidrBlock and SecurityGroupId
+	AddressTemplate   SecurityGroupPolicyAddressTemplate `json:"AddressTemplate"`
+	Action            string                             `json:"Action"`
+	PolicyDescription string                             `json:"PolicyDescription"`
+	// stands only in the list answer's example
+	Direction string `json:"Direction"`
+}
+
+// SecurityGroupPolicySet is the document's data structure of that name.
+type SecurityGroupPolicySet struct {
+	// version of the group's rules, up by one with each change; a number in the list answer's example
+	Version string `json:"Version"`
+	// outbound rules
+	Egress []SecurityGroupPolicy `json:"Egress"`
+	// inbound rules
+	Ingress []SecurityGroupPolicy `json:"Ingress"`
+}
+
+func (r *SecurityGroupPolicySet) fill() {
+	if r.Egress == nil {
+		r.Egress = []SecurityGroupPolicy{}
+	}
+	if r.Ingress == nil {
+		r.Ingress = []SecurityGroupPolicy{}
+	}
+}
+
 // SecurityPolicyDatabase is the document's data structure of that name.
 type SecurityPolicyDatabase struct {
 	LocalCidrBlock  string   `json:"LocalCidrBlock"`
@@ -159,6 +263,40 @@ type SecurityPolicyDatabase struct {
 func (r *SecurityPolicyDatabase) fill() {
 	if r.RemoteCidrBlock == nil {
 		r.RemoteCidrBlock = []string{}
+	}
+}
+
+// ServiceTemplate is the document's data structure of that name.
+type ServiceTemplate struct {
+	ServiceTemplateId   string `json:"ServiceTemplateId"`
+	ServiceTemplateName string `json:"ServiceTemplateName"`
+	// members with the protocol in lower case
+	ServiceSet []string `json:"ServiceSet"`
+	// local time as 'YYYY-MM-DD hh:mm:ss' in the examples
+	CreatedTime string `json:"CreatedTime"`
+}
+
+func (r *ServiceTemplate) fill() {
+	if r.ServiceSet == nil {
+		r.ServiceSet = []string{}
+	}
+}
+
+// ServiceTemplateGroup is the document's data structure of that name.
+type ServiceTemplateGroup struct {
+	ServiceTemplateGroupId string `json:"ServiceTemplateGroupId"`
+	// name of the group
+	ServiceTemplateName  string   `json:"ServiceTemplateName"`
+	ServiceTemplateIdSet []string `json:"ServiceTemplateIdSet"`
+	// local time as 'YYYY-MM-DD hh:mm:ss' in the examples; the create answer's example spells it CreateTime
+	CreatedTime string `json:"CreatedTime"`
+	// the same as ServiceTemplateName, in the spelling of today's clients
+	ServiceTemplateGroupName string `json:"ServiceTemplateGroupName"`
+}
+
+func (r *ServiceTemplateGroup) fill() {
+	if r.ServiceTemplateIdSet == nil {
+		r.ServiceTemplateIdSet = []string{}
 	}
 }
 

@@ -37,10 +37,12 @@ import (
 	"sluice/controlplane/ram"
 	"sluice/controlplane/reconcile"
 	"sluice/controlplane/routerinterface"
+	"sluice/controlplane/securitygroup"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store/bolt"
 	"sluice/controlplane/store/boltfile"
 	"sluice/controlplane/tags"
+	"sluice/controlplane/template"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 	"sluice/dataplane/engine"
@@ -287,7 +289,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	calls := metrics.NewCalls()
 	api := edge.Config{
 		// All families are served by one server, so that a key's calls and nonces count once.
-		Families: []edge.Family{tencent3.NewFamily(tencent3.NewService(networks, tunnels), rights), aliyun.NewFamily(actions, rights)},
+		Families: []edge.Family{tencent3.NewFamily(tencent3.NewService(networks, tunnels, template.New(db, &c.Settings, time.Now, log), securitygroup.New(db, &c.Settings, time.Now, log)), rights), aliyun.NewFamily(actions, rights)},
 		Keys:     keys,
 		Meter:    calls,
 		PerKey:   edge.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},

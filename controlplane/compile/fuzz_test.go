@@ -137,6 +137,7 @@ func randomResources(r *rand.Rand) []resource.Resource {
 		out = append(out, e)
 	}
 	out = append(out, randomLinks(len(out))...)
+	out = append(out, randomGroups(r)...)
 	out = append(out, randomAccelerations(len(out))...)
 	out = append(out, randomBorders(len(out))...)
 	return append(out, randomVPN(r)...)

@@ -23,6 +23,7 @@ var parts = []part{
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance, resource.KindNetworkInterface}, (*job).bindings},
 	{[]resource.Kind{resource.KindVPC, resource.KindNetworkInterface}, (*job).dhcp},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance, resource.KindHaVip}, (*job).haVips},
+	{groupKindsOf, (*job).securityGroups},
 	{publicKinds, (*job).uplink},
 	{publicKinds, (*job).gateways},
 	{append(publicKinds, resource.KindCommonPackage, resource.KindNATPackage), (*job).bandwidths},

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -32,12 +33,14 @@ import (
 	"sluice/controlplane/resource"
 	"sluice/controlplane/routerinterface"
 	"sluice/controlplane/seal"
+	"sluice/controlplane/securitygroup"
 	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store"
 	"sluice/controlplane/store/bolt"
 	"sluice/controlplane/store/memory"
 	"sluice/controlplane/tags"
+	"sluice/controlplane/template"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 )
@@ -98,6 +101,7 @@ type Plane struct {
 	NAT       *nat.Service
 	VPN       *vpn.Service
 	Tags      *tags.Service
+	Templates *template.Service
 	Links     *routerinterface.Service
 	Keys      *identity.Service
 	RAM       *ram.Service
@@ -108,7 +112,8 @@ type Plane struct {
 	log       logged
 	close     func()
 
-	Acceleration *acceleration.Service
+	Acceleration   *acceleration.Service
+	SecurityGroups *securitygroup.Service
 }
 
 // logged is what the services have logged.
@@ -242,6 +247,7 @@ func (p *Plane) Rewire() {
 	p.HaVip = havip.New(p.DB, p.Settings, &p.Holders, now, log)
 	p.NAT = nat.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Lines = leasedline.New(p.DB, p.Settings, &p.Devices, now, log)
+	p.Templates, p.SecurityGroups = template.New(p.DB, p.Settings, now, log), securitygroup.New(p.DB, p.Settings, now, log)
 	p.Tags = tags.New(p.DB, p.Settings, now, log)
 	p.Links = routerinterface.New(p.DB, p.Settings, now, log)
 	keys, err := identity.Open(p.DB, p.sealer, rand.Reader, now)
@@ -539,4 +545,22 @@ func (p *Plane) Put(r resource.Resource) error {
 // Drop deletes a resource past the services.
 func (p *Plane) Drop(r resource.Resource) error {
 	return p.DB.Update(context.Background(), func(tx *state.Tx) error { tx.Delete(r); return nil })
+}
+
+// Join has security groups hold for an instance's primary interface.
+func (p *Plane) Join(instance string, groups ...string) {
+	p.t.Helper()
+	err := p.DB.Update(context.Background(), func(tx *state.Tx) error {
+		n, ok := tx.PrimaryInterface(instance)
+		if !ok {
+			return fmt.Errorf("instance %s has no primary interface", instance)
+		}
+		n = n.Clone().(*resource.NetworkInterface)
+		n.SecurityGroups = groups
+		tx.Put(n)
+		return nil
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
 }

@@ -19,7 +19,9 @@ import (
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/routerinterface"
+	"sluice/controlplane/securitygroup"
 	"sluice/controlplane/state"
+	"sluice/controlplane/template"
 	"sluice/controlplane/vpn"
 )
 
@@ -325,6 +327,34 @@ func TestQueries(t *testing.T) {
 			},
 			func(r *resource.VPNRoute) string { return r.ID }, nil)
 	}
+	check(t, "Templates.Templates", template.Query{Region: planetest.Region, Of: resource.AddressTemplate}, 5,
+		func(q template.Query, p state.Page) (state.Listing[*resource.Template], error) {
+			return w.Templates.Templates(alice, q, p)
+		},
+		func(x *resource.Template) string { return x.ID },
+		map[string]func(*resource.Template) any{
+			"IDs":   func(x *resource.Template) any { return x.ID },
+			"Names": func(x *resource.Template) any { return x.Name },
+		})
+	check(t, "Templates.Groups", template.Query{Region: planetest.Region, Of: resource.ServiceTemplate}, 5,
+		func(q template.Query, p state.Page) (state.Listing[*resource.TemplateGroup], error) {
+			return w.Templates.Groups(alice, q, p)
+		},
+		func(x *resource.TemplateGroup) string { return x.ID },
+		map[string]func(*resource.TemplateGroup) any{
+			"IDs":   func(x *resource.TemplateGroup) any { return x.ID },
+			"Names": func(x *resource.TemplateGroup) any { return x.Name },
+		})
+	check(t, "SecurityGroups.Groups", securitygroup.Query{Region: planetest.Region}, 5,
+		func(q securitygroup.Query, p state.Page) (state.Listing[*resource.SecurityGroup], error) {
+			return w.SecurityGroups.Groups(alice, q, p)
+		},
+		func(x *resource.SecurityGroup) string { return x.ID },
+		map[string]func(*resource.SecurityGroup) any{
+			"IDs":      func(x *resource.SecurityGroup) any { return x.ID },
+			"Names":    func(x *resource.SecurityGroup) any { return x.Name },
+			"Projects": func(x *resource.SecurityGroup) any { return x.Project },
+		})
 	for _, name := range listings() {
 		if why := otherwise[name]; checked[name] == (why != "") {
 			t.Errorf("%s: checked is %t, and not to be checked because %q", name, checked[name], why)
@@ -341,6 +371,7 @@ var otherwise = map[string]string{
 	"Network.Regions":       "it shows the settings, all of them",
 	"Network.Zones":         "it shows the settings, all of them",
 	"Network.AccessPoints":  "it shows the settings, all of them",
+	"SecurityGroups.Uses":   "it counts what uses the groups that it is asked about",
 	"Lines.All":             "the operator's: it has no pages",
 	"Lines.OnLine":          "the operator's: it has no pages",
 	"Lines.Ports":           "the operator's: it has no pages",

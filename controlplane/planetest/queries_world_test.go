@@ -2,6 +2,7 @@ package planetest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -12,7 +13,9 @@ import (
 	"sluice/controlplane/network"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/securitygroup"
 	"sluice/controlplane/state"
+	"sluice/controlplane/template"
 	"sluice/controlplane/vpn"
 	"sluice/dataplane"
 )
@@ -173,6 +176,7 @@ func newListings(t *testing.T) *planetest.Plane {
 	file(t, w, v.VPNGateways.All())
 	file(t, w, v.CustomerGateways.All())
 	file(t, w, v.VPNConnections.All())
+	makeGroups(t, w)
 	return w
 }
 
@@ -201,6 +205,26 @@ func file[R resource.Resource](t *testing.T, w *planetest.Plane, all iter.Seq[R]
 			if err := w.Tags.Move(context.Background(), planetest.Alice, m.Region, r.Kind(), m.ID, fmt.Sprintf("rg-%d", i%3)); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// makeGroups makes templates, groups of them and security groups, of two accounts.
+func makeGroups(t *testing.T, w *planetest.Plane) {
+	t.Helper()
+	ctx := context.Background()
+	for i := range 10 {
+		c := []identity.Caller{planetest.Alice, planetest.Bob}[i%2]
+		name := fmt.Sprintf("n-%d", i%3)
+		_, err := w.Templates.Create(ctx, c, template.Wanted{Region: planetest.Region, Of: resource.AddressTemplate, Name: name, List: []string{"10.0.0.1"}})
+		s, err2 := w.Templates.Create(ctx, c, template.Wanted{Region: planetest.Region, Of: resource.ServiceTemplate, Name: name, List: []string{"icmp"}})
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Templates.CreateGroup(ctx, c, template.Wanted{Region: planetest.Region, Of: resource.ServiceTemplate, Name: name, List: []string{s.ID}})
+		_, err2 = w.SecurityGroups.Create(ctx, c, securitygroup.Wanted{Region: planetest.Region, Project: fmt.Sprint(i % 4), Name: name})
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -225,8 +225,14 @@ func (tx *Tx) PutLive(r resource.Resource) {
 	tx.write(r)
 }
 
-// follows notes that the networks have to follow for which a resource matters.
+// follows notes that the networks have to follow for which a resource matters, or has
+// mattered until now: an interface that leaves a security group leaves the rules that name it.
 func (tx *Tx) follows(r resource.Resource) {
+	if old, ok := tx.table(r.Kind()).get(r.Metadata().ID); ok {
+		for _, network := range byName[r.Kind()].decides(tx.View, old) {
+			tx.networks[network] = true
+		}
+	}
 	for _, network := range byName[r.Kind()].decides(tx.View, r) {
 		tx.networks[network] = true
 	}

@@ -218,17 +218,24 @@ var kinds = append([]registered{
 				Only: func(n *resource.NetworkInterface) bool { return !n.Primary }},
 			{Name: "network_interfaces_per_instance", Default: 8, Counts: "network interfaces of an instance", Reason: fault.QuotaInstanceInterfaces, Index: ByInstance},
 			{Name: "addresses_per_network_interface", Default: 30, Counts: "private addresses of a network interface", Reason: fault.QuotaInterfaceAddresses,
-				Parts: func(n *resource.NetworkInterface) int { return len(n.Addresses) }}},
+				Parts: func(n *resource.NetworkInterface) int { return len(n.Addresses) }},
+			{Name: "security_groups_per_network_interface", Default: 5, Counts: "security groups of a network interface", Reason: fault.QuotaSecurityGroupsOfCard,
+				Parts: func(n *resource.NetworkInterface) int { return len(n.SecurityGroups) }}},
+		Decides: interfaceDecides,
 		Blocks: []Block[*resource.NetworkInterface]{
 			{Of: resource.KindVPC, Reason: fault.VPCHasInstances, Index: ByVPC},
 			{Of: resource.KindVSwitch, Reason: fault.VSwitchHasDependents, Index: ByVSwitch},
 			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByInstance,
-				Keep: func(n *resource.NetworkInterface, _ resource.Resource) bool { return !n.Primary }}},
+				Keep: func(n *resource.NetworkInterface, _ resource.Resource) bool { return !n.Primary }},
+			{Of: resource.KindSecurityGroup, Reason: fault.SecurityGroupInUse, Index: ByGroup}},
 		Barred: []fault.Reason{fault.InterfaceHasElasticIP},
 		Refers: func(n *resource.NetworkInterface, to func(resource.Kind, string)) {
 			to(resource.KindVPC, n.VPC)
 			to(resource.KindVSwitch, n.VSwitch)
 			to(resource.KindInstance, n.Instance)
+			for _, id := range n.SecurityGroups {
+				to(resource.KindSecurityGroup, id)
+			}
 		},
 	},
 	Kind[*resource.HaVip]{
@@ -556,4 +563,4 @@ var kinds = append([]registered{
 			}
 		},
 	},
-}, accountKinds...)
+}, slices.Concat(groupKinds, accountKinds)...)

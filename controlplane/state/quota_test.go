@@ -37,8 +37,23 @@ var samples = map[string]func(i int) resource.Resource{
 	"router_interfaces_per_router": func(i int) resource.Resource {
 		return &resource.RouterInterface{Meta: meta("ri", i), Router: "r"}
 	},
-	"vswitches_per_vpc":  func(i int) resource.Resource { return &resource.VSwitch{Meta: meta("vsw", i), VPC: "v"} },
-	"instances_per_vpc":  func(i int) resource.Resource { return &resource.Instance{Meta: meta("i", i), VPC: "v"} },
+	"vswitches_per_vpc": func(i int) resource.Resource { return &resource.VSwitch{Meta: meta("vsw", i), VPC: "v"} },
+	"instances_per_vpc": func(i int) resource.Resource { return &resource.Instance{Meta: meta("i", i), VPC: "v"} },
+	"security_groups_per_network_interface": func(i int) resource.Resource {
+		return &resource.NetworkInterface{Meta: meta("eni", 0), SecurityGroups: make([]string, i)}
+	},
+	"templates": func(i int) resource.Resource { return &resource.Template{Meta: meta("ipm", i)} },
+	"items_per_template": func(i int) resource.Resource {
+		return &resource.Template{Meta: meta("ipm", 0), Items: make([]string, i)}
+	},
+	"template_groups": func(i int) resource.Resource { return &resource.TemplateGroup{Meta: meta("ipmg", i)} },
+	"templates_per_group": func(i int) resource.Resource {
+		return &resource.TemplateGroup{Meta: meta("ipmg", 0), Templates: make([]string, i)}
+	},
+	"security_groups": func(i int) resource.Resource { return &resource.SecurityGroup{Meta: meta("sg", i), Project: "0"} },
+	"rules_per_security_group": func(i int) resource.Resource {
+		return &resource.SecurityGroup{Meta: meta("sg", 0), Egress: make([]resource.SecurityRule, i)}
+	},
 	"network_interfaces": func(i int) resource.Resource { return &resource.NetworkInterface{Meta: meta("eni", i)} },
 	"network_interfaces_per_instance": func(i int) resource.Resource {
 		return &resource.NetworkInterface{Meta: meta("eni", i), Instance: "i", Primary: i == 0}

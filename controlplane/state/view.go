@@ -17,7 +17,9 @@ const (
 	ByRegion     = "region"     // Key(account, region), but of parts
 	ByVPC        = "vpc"        // VPC id; of a global acceleration instance without a backend, that of the last one's
 	ByVSwitch    = "vswitch"    // VSwitch id
-	ByGroup      = "group"      // network interface: id of each security group that holds for it
+	ByGroup      = "group"      // network interface: id of each security group that holds for it; security group: id of each other one that its rules name
+	ByTemplate   = "template"   // group of templates: id of each; security group: id of each template, or group of them, that its rules name
+	ByProject    = "project"    // security group: Key(account, region, project)
 	ByTable      = "table"      // route, DNAT or SNAT table id; VSwitch: id of the custom route table that it is bound to
 	ByAddress    = "address"    // elastic IP, VPN gateway, global acceleration instance: its address; customer gateway: Key(account, region, address); instance, HaVip: Key(VPC, private address); network interface: the same for each of its addresses; router interface: Key(VPC, source address of its health check)
 	ByBinding    = "binding"    // id of the object that an elastic IP is bound to
@@ -105,6 +107,9 @@ type View struct {
 	PhysicalConnections *Table[*resource.PhysicalConnection]
 	BorderRouters       *Table[*resource.VirtualBorderRouter]
 	Accelerations       *Table[*resource.AccelerationInstance]
+	Templates           *Table[*resource.Template]
+	TemplateGroups      *Table[*resource.TemplateGroup]
+	SecurityGroups      *Table[*resource.SecurityGroup]
 	TagSets             *Table[*resource.TagSet]
 	Accounts            *Table[*resource.Account]
 	AccessKeys          *Table[*resource.AccessKey]

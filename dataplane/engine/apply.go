@@ -136,6 +136,11 @@ func (j *job) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if j.fresh {
+		if err := j.closeFirst(); err != nil {
+			return err
+		}
+	}
 	if topology {
 		j.setSysctls(earlySysctls())
 	}
@@ -164,6 +169,10 @@ func (j *job) run(ctx context.Context) error {
 	if hold {
 		// After the links, of which some are looked at one by one.
 		j.runner.Add(j.holdAddresses())
+	}
+	if j.groupsToHold() {
+		// Likewise, and before what is translated comes to hosts that are new.
+		j.runner.Add(j.holdGroups())
 	}
 	if err := j.followHaVips(); err != nil {
 		// Packets follow what is announced all the same; who announces it is not known.

@@ -16,6 +16,7 @@ import (
 	"sluice/dataplane/ipsec"
 	"sluice/dataplane/netns"
 	"sluice/dataplane/openvpn"
+	"sluice/dataplane/securitygroup"
 	"sluice/dataplane/session"
 	"sluice/dataplane/shape"
 )
@@ -62,6 +63,7 @@ type Engine struct {
 	filter    *egressfilter.Filter // nil where the kernel cannot run it
 	sessions  *session.Sessions    // nil where the kernel cannot have them, or they are left out
 	vpn       vpn
+	groups    *securitygroup.Filters
 	shaper    *shape.Shaper
 	lines     *lines
 	announcer *garp.Announcer
@@ -116,6 +118,9 @@ func New(cfg Config) (*Engine, error) {
 	if e.filter, err = egressfilter.New(); err != nil {
 		e.log.Warn("no egress filter on uplinks: should the nftables ruleset be flushed, private sources and resets leave until it is put back", "error", err)
 		e.filter = nil
+	}
+	if err := e.openGroups(); err != nil {
+		return nil, fmt.Errorf("start dataplane: %w", errors.Join(err, self.Close(), marks.Close()))
 	}
 	if !cfg.WithoutSessions {
 		if cfg.Sessions.Logger == nil {

@@ -161,6 +161,12 @@ func (e *Engine) differing(n *network, parts uint32) (differs uint32, whats []st
 			differs |= staleRules
 			whats = append(whats, todo...)
 		}
+		if parts&staleLinks == 0 {
+			if todo := e.groupsDiffer(n); len(todo) > 0 {
+				differs |= staleRules
+				whats = append(whats, todo...)
+			}
+		}
 		if e.vpn.ipsec != nil && e.vpn.ipsec.Misled(n.ns, n.id) {
 			differs |= staleTunnels
 			whats = append(whats, "lead IKE and ESP to charons")
@@ -170,6 +176,10 @@ func (e *Engine) differing(n *network, parts uint32) (differs uint32, whats []st
 		if todo := e.topologyDiffers(ctx, n); len(todo) > 0 {
 			// A link that was made again has sysctls of its own.
 			differs |= staleLinks | staleSysctls
+			whats = append(whats, todo...)
+		}
+		if todo := e.groupsDiffer(n); len(todo) > 0 {
+			differs |= staleLinks
 			whats = append(whats, todo...)
 		}
 		if todo := e.bandwidthsDiffer(n); len(todo) > 0 {

@@ -43,6 +43,7 @@ type network struct {
 	unsupported bool                              // it was said that the kernel cannot run the session programs
 	held        *portsecurity.Holding             // what the tables of port security hold, nil where that is not known
 	unheld      bool                              // it was said that the kernel cannot have them
+	groups      groups
 	claims      claims
 	haVips      haVips
 	dhcp        dhcpServers
@@ -81,6 +82,7 @@ func (n *network) close() {
 func (n *network) release() {
 	n.closeHaVips()
 	n.closeDHCP()
+	n.closeGroups()
 	n.closeSessions()
 	if n.watch != nil {
 		n.watch.close()

@@ -61,6 +61,9 @@ func (e *Engine) remove(ctx context.Context, n *network) error {
 			return err
 		}
 	}
+	if err := e.groups.Remove(n.id); err != nil {
+		return err
+	}
 	if err := netns.Delete(name); err != nil {
 		return err
 	}

@@ -79,6 +79,8 @@ func (n *Network) whyNoXDP(l Link, shortcut bool) (string, error) {
 		return "XDP is switched off", nil
 	case !l.Moved:
 		return "not a device that was handed over; tc keeps its offloads", nil
+	case l.Held:
+		return "security groups hold at it, by programs that XDP would go past", nil
 	case l.Index == 0:
 		return "the link is not there yet", nil
 	}

@@ -9,6 +9,7 @@ type Link struct {
 	Name   string
 	Index  int  // 0 for one that is not there yet
 	Moved  bool // a device that was handed over; only such a one may get XDP
+	Held   bool // security groups hold at it, by programs that packets must not go past
 	Tunnel bool // leads into a tunnel, and has no Ethernet header
 
 	Sessions bool // has the programs of sessions
@@ -36,7 +37,7 @@ func Links(n *dataplane.Network, tunnels []string, index func(name string) int) 
 	}
 	for i := range n.Switches {
 		sw := &n.Switches[i]
-		add(sw.Link(), Link{Moved: sw.Attachment.Kind == dataplane.AttachDevice, Flows: flows})
+		add(sw.Link(), Link{Moved: sw.Attachment.Kind == dataplane.AttachDevice, Held: len(n.Members) > 0, Flows: flows})
 	}
 	for i := range n.RouterInterfaces {
 		add(n.RouterInterfaces[i].Link(), Link{Flows: true, Clsact: true})

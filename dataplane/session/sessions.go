@@ -119,7 +119,7 @@ func New(opt Options) (*Sessions, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("%w: raise the limit of locked memory: %w", ErrUnsupported, err)
 	}
-	if err := ensureBPFFS(opt.Dir); err != nil {
+	if err := EnsureBPFFS(opt.Dir); err != nil {
 		return nil, fmt.Errorf("prepare %s for pinned BPF maps: %w", opt.Dir, err)
 	}
 	spec, err := bpf.Gateway()
@@ -146,9 +146,9 @@ func (s *Sessions) Close() {
 	}
 }
 
-// ensureBPFFS makes dir on a BPF file system, and mounts one where there is
+// EnsureBPFFS makes dir on a BPF file system, and mounts one where there is
 // none: at /sys/fs/bpf, where it usually is, or else at dir.
-func ensureBPFFS(dir string) error {
+func EnsureBPFFS(dir string) error {
 	parent := filepath.Dir(dir)
 	if parent == usualMount {
 		if err := mountOnce(usualMount); err != nil {

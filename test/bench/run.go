@@ -173,6 +173,7 @@ var measurements = []measurement{
 	{"nat_pps", natRates},
 	{"nat_pps_tc", natTC},
 	{"rt_pps_10_tables_over_1", tableRates},
+	{"sg", groupRates},
 	{"ri_pps_over_route", interfaceRates},
 	{"ri_spec_accuracy", interfaceAccuracy},
 	{"topology_100_s", topologyTime},

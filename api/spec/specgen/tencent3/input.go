@@ -42,6 +42,14 @@ func (a *action) Rules() string {
 	return "fields{\n" + strings.Join(rules, "") + "}"
 }
 
+// singular is the name of one of a list.
+func singular(name string) string {
+	if strings.HasSuffix(name, "ss") {
+		return name
+	}
+	return strings.TrimSuffix(name, "s")
+}
+
 // filter is the object by which listings are narrowed, which all of them share.
 var filter = []string{"Name", "Values"}
 
@@ -67,7 +75,7 @@ func (a *action) member(owner string, in *spec.Input) (m member, err error) {
 			m.Comment = "// Nil: not given."
 			return m, nil
 		}
-		typ := strings.TrimSuffix(owner, "Request") + strings.TrimSuffix(m.Go, "s")
+		typ := strings.TrimSuffix(owner, "Request") + singular(m.Go)
 		members, err := a.input(typ, of.Members)
 		if err != nil {
 			return m, err

@@ -1,0 +1,438 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0
+/* Security groups, at the ports of VSwitches that are bridges and at VSwitches that are
+ * links of another kind. from_host sees what hosts send, to_host what they are sent.
+ *
+ * A flow that a rule has let begin passes in both directions, by one look into a table,
+ * whatever the number of rules. It is decided on anew when something of the groups has
+ * changed, by the next packet of either direction, and ends there if no rule lets it begin
+ * any more.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/pkt_cls.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "groups.h"
+#include "kernel.h"
+
+/* ICMP that quotes a packet (RFC 792). */
+#define ICMP_DEST_UNREACH 3
+#define ICMP_SOURCE_QUENCH 4
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETERPROB 12
+
+#define SECOND 1000000000ULL
+#define FRAGMENT_LIFE (30 * SECOND) /* as the kernel's own (ipfrag_time) */
+
+#define DHCP_SERVER 67
+#define DHCP_CLIENT 68
+
+/* A packet as the host's interface sees it. */
+struct view {
+	struct group_flow flow;
+	bool opens;   /* TCP with SYN and without ACK, or not TCP */
+	bool ends;    /* TCP with FIN or RST */
+	bool error;   /* ICMP that quotes a packet of flow */
+	bool more;    /* the first one of several fragments */
+	bool later;   /* one of them that has no ports */
+	struct group_fragment fragment;
+};
+
+static __always_inline int drop(__u32 reason)
+{
+	__u64 *n = bpf_map_lookup_elem(&drops, &reason);
+
+	if (n)
+		(*n)++;
+	return TC_ACT_SHOT;
+}
+
+static __always_inline void sides(struct group_flow *f, bool out, __u32 saddr, __u32 daddr, __u16 sport, __u16 dport)
+{
+	f->local = out ? saddr : daddr;
+	f->remote = out ? daddr : saddr;
+	f->lport = out ? sport : dport;
+	f->rport = out ? dport : sport;
+}
+
+/* quoted makes v that of the flow which an ICMP error is about, if its packet was sent by
+ * whom the error is for.
+ */
+static __always_inline void quoted(struct __sk_buff *skb, __u32 at, struct view *v, bool out)
+{
+	struct group_flow f = {};
+	struct iphdr ip;
+	__u16 ports[2] = {};
+
+	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+		return;
+	/* Whom it is for has sent what it quotes. */
+	sides(&f, !out, ip.saddr, ip.daddr, 0, 0);
+	if (f.local != v->flow.local)
+		return;
+	if (ip.frag_off & bpf_htons(IP_OFFSET))
+		return;
+	switch (ip.protocol) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+		if (bpf_skb_load_bytes(skb, at + ip.ihl * 4, ports, sizeof(ports)))
+			return;
+		sides(&f, !out, ip.saddr, ip.daddr, ports[0], ports[1]);
+		break;
+	case IPPROTO_ICMP:
+		if (bpf_skb_load_bytes(skb, at + ip.ihl * 4 + offsetof(struct icmphdr, id), ports, sizeof(ports[0])))
+			return;
+		f.lport = ports[0];
+		break;
+	}
+	f.proto = ip.protocol;
+	v->flow = f;
+	v->error = true;
+}
+
+/* look reads an IPv4 packet. Returns whether it is well-formed. */
+static __always_inline bool look(struct __sk_buff *skb, struct view *v, bool out)
+{
+	__u32 at = ETH_HLEN;
+	struct iphdr ip;
+
+	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+		return false;
+	at += ip.ihl * 4;
+	sides(&v->flow, out, ip.saddr, ip.daddr, 0, 0);
+	v->flow.proto = ip.protocol;
+	v->opens = true;
+	if (ip.frag_off & bpf_htons(IP_MF | IP_OFFSET)) {
+		__u16 place = bpf_ntohs(ip.frag_off) & IP_OFFSET;
+
+		v->fragment.saddr = ip.saddr;
+		v->fragment.daddr = ip.daddr;
+		v->fragment.id = ip.id;
+		v->fragment.proto = ip.protocol;
+		v->fragment.out = out;
+		/* One that would write the flags of the first anew (RFC 1858). */
+		if (place == 1 && ip.protocol == IPPROTO_TCP)
+			return false;
+		v->later = place != 0;
+		v->more = place == 0;
+		if (v->later)
+			return true;
+	}
+	switch (ip.protocol) {
+	case IPPROTO_TCP: {
+		struct tcphdr tcp;
+
+		if (bpf_skb_load_bytes(skb, at, &tcp, sizeof(tcp)))
+			return false;
+		sides(&v->flow, out, ip.saddr, ip.daddr, tcp.source, tcp.dest);
+		v->opens = tcp.syn && !tcp.ack && !tcp.rst && !tcp.fin;
+		v->ends = tcp.fin || tcp.rst;
+		return true;
+	}
+	case IPPROTO_UDP: {
+		__u16 ports[2];
+
+		if (bpf_skb_load_bytes(skb, at, ports, sizeof(ports)))
+			return false;
+		sides(&v->flow, out, ip.saddr, ip.daddr, ports[0], ports[1]);
+		return true;
+	}
+	case IPPROTO_ICMP: {
+		struct icmphdr icmp;
+
+		if (bpf_skb_load_bytes(skb, at, &icmp, sizeof(icmp)))
+			return false;
+		switch (icmp.type) {
+		case ICMP_DEST_UNREACH:
+		case ICMP_SOURCE_QUENCH:
+		case ICMP_TIME_EXCEEDED:
+		case ICMP_PARAMETERPROB:
+			quoted(skb, at + sizeof(icmp), v, out);
+			return true;
+		}
+		v->flow.lport = icmp.id;
+		return true;
+	}
+	}
+	return true;
+}
+
+/* class looks up the class of four bytes in a table; 0 for none. */
+static __always_inline __u32 class_of(__u32 table, const __u8 value[4])
+{
+	struct group_class_key key = {.prefix = 64, .table = bpf_htonl(table)};
+	__u32 *class;
+
+	__builtin_memcpy(key.value, value, 4);
+	class = bpf_map_lookup_elem(&classes, &key);
+	return class ? *class : 0;
+}
+
+/* decides says whether rules let a flow begin. It is no static function, so that it is verified
+ * once, and not for each place that it is called from.
+ */
+__noinline int decides(const struct group_rules *r, __u32 remote, __u32 service)
+{
+	__u32 addresses, services;
+	struct group_chunk_key key = {};
+	__u32 i, w;
+
+	if (!r)
+		return 0;
+	addresses = class_of(r->addresses, (__u8 *)&remote);
+	services = class_of(r->services, (__u8 *)&service);
+	if (!addresses || !services)
+		return 0;
+	for (i = 0; i < GROUP_CHUNKS; i++) {
+		struct group_chunk *a, *s, *accept;
+
+		if (i * GROUP_CHUNK_WORDS * 64 >= r->count)
+			break;
+		key.index = i;
+		key.table = r->addresses;
+		key.class = addresses;
+		a = bpf_map_lookup_elem(&chunks, &key);
+		key.table = r->services;
+		key.class = services;
+		s = bpf_map_lookup_elem(&chunks, &key);
+		if (!a || !s)
+			continue;
+		for (w = 0; w < GROUP_CHUNK_WORDS; w++) {
+			__u64 both = a->words[w] & s->words[w];
+
+			if (!both)
+				continue;
+			key.table = r->addresses;
+			key.class = 0;
+			accept = bpf_map_lookup_elem(&chunks, &key);
+			return accept && accept->words[w] & (both & -both);
+		}
+	}
+	return 0;
+}
+
+/* lets says whether a policy lets a flow begin, in a direction. */
+static __always_inline bool lets(const struct group_policy *p, const struct group_flow *f, bool out)
+{
+	struct group_rules rules = out ? p->out : p->in;
+	__u16 port = out ? f->rport : f->lport;
+	__u8 service[4] = {f->proto};
+	__u32 word;
+
+	if (f->proto == IPPROTO_TCP || f->proto == IPPROTO_UDP)
+		__builtin_memcpy(service + 1, &port, 2);
+	__builtin_memcpy(&word, service, 4);
+	return decides(&rules, f->remote, word);
+}
+
+/* life is how long a flow is remembered from now on, in ns. */
+static __always_inline __u64 life(const struct group_settings *s, __u8 proto, __u32 is)
+{
+	__u32 both = FLOW_SEEN_OUT | FLOW_SEEN_IN;
+
+	switch (proto) {
+	case IPPROTO_TCP:
+		return ((is & both) == both && !(is & FLOW_CLOSING) ? s->tcp_open : s->tcp_other) * SECOND;
+	case IPPROTO_UDP:
+		return s->udp * SECOND;
+	}
+	return s->icmp * SECOND;
+}
+
+/* passed notes a packet of a flow that passes. What is another CPU's at the same time may be
+ * lost, and is noted by the next packet.
+ */
+static __always_inline void passed(const struct group_settings *s, struct group_state *f, const struct view *v, bool out, __u64 now)
+{
+	__u32 is = f->is | (out ? FLOW_SEEN_OUT : FLOW_SEEN_IN);
+	__u64 until;
+
+	if (v->flow.proto == IPPROTO_TCP) {
+		if (v->ends)
+			is |= FLOW_CLOSING;
+		else if (v->opens && out == !!(is & FLOW_OUT))
+			is = (is & FLOW_OUT) | (out ? FLOW_SEEN_OUT : FLOW_SEEN_IN); /* once more, with the same ports */
+	}
+	if (is != f->is)
+		f->is = is;
+	until = now + life(s, v->flow.proto, is);
+	/* Once a second, or where it is to end earlier. */
+	if (until > f->expires + SECOND || until < f->expires)
+		f->expires = until;
+}
+
+static __always_inline int pass(struct view *v, __u64 now)
+{
+	if (v->more) {
+		__u64 until = now + FRAGMENT_LIFE;
+
+		bpf_map_update_elem(&fragments, &v->fragment, &until, BPF_ANY);
+	}
+	return TC_ACT_UNSPEC;
+}
+
+/* member finds whose packet it is: by its address, else by its Ethernet address, else, of
+ * what is for all, by who was heard at the port.
+ */
+static __always_inline struct group_member *member(struct __sk_buff *skb, const struct view *v, bool out, __u32 *who)
+{
+	struct group_member *m = bpf_map_lookup_elem(&members, &v->flow.local);
+	struct group_station station = {};
+	__u32 *address, port = skb->ifindex;
+
+	*who = v->flow.local;
+	if (m)
+		return m;
+	if (bpf_skb_load_bytes(skb, out ? offsetof(struct ethhdr, h_source) : offsetof(struct ethhdr, h_dest), station.mac, 6))
+		return NULL;
+	if (!out && station.mac[0] & 1)
+		address = bpf_map_lookup_elem(&ports, &port);
+	else
+		address = bpf_map_lookup_elem(&stations, &station);
+	if (!address)
+		return NULL;
+	*who = *address;
+	return bpf_map_lookup_elem(&members, address);
+}
+
+/* hear notes which member is at a port. */
+static __always_inline void hear(__u32 port, __u32 address)
+{
+	__u32 *known = bpf_map_lookup_elem(&ports, &port);
+
+	if (!known || *known != address)
+		bpf_map_update_elem(&ports, &port, &address, BPF_ANY);
+}
+
+static __always_inline bool is_dhcp(struct __sk_buff *skb, const struct group_flow *f, bool out)
+{
+	if (f->proto != IPPROTO_UDP || f->lport != bpf_htons(DHCP_CLIENT) || f->rport != bpf_htons(DHCP_SERVER))
+		return false;
+	return out || !skb->ingress_ifindex; /* the gateway's own */
+}
+
+static __always_inline int filter(struct __sk_buff *skb, bool out)
+{
+	struct view v = {};
+	struct group_settings *s;
+	struct group_member *m;
+	struct group_policy *p;
+	struct group_state *f, fresh = {};
+	__u32 zero = 0, who;
+	bool began;
+	__u64 now;
+
+	if (skb->protocol == bpf_htons(ETH_P_ARP)) {
+		struct group_station station = {};
+		__u32 *address;
+
+		if (out && !bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_source), station.mac, 6)) {
+			address = bpf_map_lookup_elem(&stations, &station);
+			if (address)
+				hear(skb->ifindex, *address);
+		}
+		return TC_ACT_UNSPEC;
+	}
+	s = bpf_map_lookup_elem(&settings, &zero);
+	if (!s || skb->protocol != bpf_htons(ETH_P_IP) || !look(skb, &v, out))
+		return drop(GROUP_OTHER);
+	now = bpf_ktime_get_coarse_ns();
+	if (v.later) {
+		__u64 *until = bpf_map_lookup_elem(&fragments, &v.fragment);
+
+		if ((until && now < *until) || !member(skb, &v, out, &who))
+			return TC_ACT_UNSPEC;
+		return drop(GROUP_FRAGMENT);
+	}
+	f = bpf_map_lookup_elem(&flows, &v.flow);
+	if (f && now >= f->expires)
+		f = NULL;
+	if (f && f->generation == s->generation && !(f->is & FLOW_CUT)) {
+		if (!v.error)
+			passed(s, f, &v, out, now);
+		return pass(&v, now);
+	}
+	m = member(skb, &v, out, &who);
+	if (!m)
+		return TC_ACT_UNSPEC;
+	if (out)
+		hear(skb->ifindex, who);
+	p = bpf_map_lookup_elem(&policies, &m->policy);
+	if (!p)
+		return drop(GROUP_NOTHING);
+	if (f && !(f->is & FLOW_CUT)) {
+		if (f->version == p->version || lets(p, &v.flow, f->is & FLOW_OUT)) {
+			f->version = p->version;
+			f->generation = s->generation;
+			if (!v.error)
+				passed(s, f, &v, out, now);
+			return pass(&v, now);
+		}
+		f->is |= FLOW_CUT;
+	}
+	if (is_dhcp(skb, &v.flow, out))
+		return TC_ACT_UNSPEC;
+	if (v.error) {
+		/* Of no flow that passes: as any other message. */
+		v.flow.proto = IPPROTO_ICMP;
+		if (lets(p, &v.flow, out))
+			return pass(&v, now);
+		return drop(out ? GROUP_EGRESS : GROUP_INGRESS);
+	}
+	began = out;
+	if (!lets(p, &v.flow, began)) {
+		if (v.opens || f || now >= m->until)
+			return drop(f && !v.opens ? GROUP_CUT : out ? GROUP_EGRESS : GROUP_INGRESS);
+		/* An answer, maybe, of what was there before the group. */
+		began = !out;
+		if (!lets(p, &v.flow, began))
+			return drop(out ? GROUP_EGRESS : GROUP_INGRESS);
+	} else if (!v.opens && (f || now >= m->until)) {
+		return drop(GROUP_CUT);
+	}
+	fresh.generation = s->generation;
+	fresh.version = p->version;
+	fresh.is = (began ? FLOW_OUT : 0) | (out ? FLOW_SEEN_OUT : FLOW_SEEN_IN) | (v.ends ? FLOW_CLOSING : 0);
+	if (!v.opens && !v.ends)
+		fresh.is |= FLOW_SEEN_OUT | FLOW_SEEN_IN; /* it was open before */
+	fresh.expires = now + life(s, v.flow.proto, fresh.is);
+	if (bpf_map_update_elem(&flows, &v.flow, &fresh, BPF_ANY))
+		return drop(out ? GROUP_EGRESS : GROUP_INGRESS);
+	return pass(&v, now);
+}
+
+SEC("tc")
+int from_host(struct __sk_buff *skb)
+{
+	return filter(skb, true);
+}
+
+SEC("tc")
+int to_host(struct __sk_buff *skb)
+{
+	return filter(skb, false);
+}
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define EXPORT(type, name) const type *name##_type __attribute__((unused))
+EXPORT(struct group_settings, group_settings);
+EXPORT(struct group_member, group_member);
+EXPORT(struct group_station, group_station);
+EXPORT(struct group_policy, group_policy);
+EXPORT(struct group_rules, group_rules);
+EXPORT(struct group_class_key, group_class_key);
+EXPORT(struct group_chunk_key, group_chunk_key);
+EXPORT(struct group_chunk, group_chunk);
+EXPORT(struct group_flow, group_flow);
+EXPORT(struct group_state, group_state);
+EXPORT(enum group_reason, group_reason);

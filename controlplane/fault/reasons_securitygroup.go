@@ -1,0 +1,35 @@
+package fault
+
+// Reasons that are about security groups and templates.
+const (
+	TemplateNotFound      Reason = "template not found"
+	TemplateGroupNotFound Reason = "group of templates not found"
+	TemplateItem          Reason = "item of the template cannot be read"
+	TemplateItemTwice     Reason = "item is listed twice"
+	TemplateEmpty         Reason = "nothing is listed"
+	TemplateName          Reason = "name of the template is missing or too long"
+	TemplateGrouped       Reason = "template is in a group of templates"
+	TemplateNamed         Reason = "security groups' rules name it"
+	QuotaTemplate         Reason = "quota of templates exceeded"
+	QuotaTemplateItems    Reason = "quota of items of a template exceeded"
+	QuotaTemplateGroup    Reason = "quota of groups of templates exceeded"
+	QuotaGroupedTemplates Reason = "quota of templates of a group exceeded"
+
+	SecurityGroupNotFound     Reason = "security group not found"
+	SecurityGroupInUse        Reason = "security group holds for network interfaces"
+	SecurityGroupNamed        Reason = "other security groups' rules name it"
+	SecurityGroupProject      Reason = "project is no number"
+	SecurityGroupName         Reason = "name of the security group is missing"
+	SecurityRuleVersion       Reason = "rules have another version"
+	SecurityRuleDirections    Reason = "rules of one direction alone are to be given"
+	SecurityRuleBoth          Reason = "rules of both directions are to be given"
+	SecurityRuleIndex         Reason = "index of a rule"
+	SecurityRuleNotFound      Reason = "rule not found"
+	SecurityRule              Reason = "rule is not one"
+	SecurityRulePort          Reason = "ports of a rule"
+	SecurityRuleCIDR          Reason = "CIDR block of a rule"
+	SecurityRuleOtherProject  Reason = "security group is of another project"
+	QuotaSecurityGroup        Reason = "quota of security groups exceeded"
+	QuotaSecurityRules        Reason = "quota of rules of a security group exceeded"
+	QuotaSecurityGroupsOfCard Reason = "quota of security groups of a network interface exceeded"
+)

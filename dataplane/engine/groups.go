@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"sluice/dataplane"
+	"sluice/dataplane/securitygroup"
+	"sluice/dataplane/session"
+)
+
+// groups is what the engine remembers of a network's security groups.
+type groups struct {
+	held   *securitygroup.Network // nil without members, or where the kernel cannot run the programs
+	gate   *securitygroup.Gate    // what the kernel's tables hold, nil where that is not known
+	failed bool                   // the last Apply could not hold them
+}
+
+// openGroups prepares what holds security groups, for all networks.
+func (e *Engine) openGroups() error {
+	dir := e.cfg.Sessions.Dir
+	if dir == "" {
+		dir = session.DefaultDir
+	}
+	var err error
+	e.groups, err = securitygroup.New(filepath.Join(dir, "groups"))
+	return err
+}
+
+// closeFirst has nothing pass that a group may bar, before a new namespace has links: until
+// the programs are in place.
+func (j *job) closeFirst() error {
+	if len(j.want.Members) == 0 {
+		return nil
+	}
+	return j.setGate(securitygroup.GateOf(j.want, nil, true, true))
+}
+
+// setGate makes the tables that stop what the programs do not see what they should be.
+func (j *job) setGate(want *securitygroup.Gate) error {
+	g := &j.n.groups
+	if g.gate == nil || j.stale&(staleRules|staleLinks) != 0 && !g.failed {
+		have, err := securitygroup.ReadGate(j.n.ns)
+		if err != nil {
+			return err
+		}
+		if g.gate != nil && !have.Equal(g.gate) {
+			j.logRepairs([]string{"put nftables tables sluice-groups right"})
+		}
+		g.gate = have
+	}
+	changes, err := securitygroup.ApplyGate(j.n.ns, g.gate, want)
+	j.changes += changes
+	if err != nil {
+		g.gate = nil
+		return err
+	}
+	g.gate = want
+	return nil
+}
+
+// groupsToHold reports whether there may be something to do for security groups.
+func (j *job) groupsToHold() bool {
+	n := j.n
+	return n.applied == nil || n.groups.failed || j.stale&(staleRules|staleLinks) != 0 && (len(j.want.Members) > 0 || n.groups.gate != nil) ||
+		!dataplane.SameGroups(n.applied, j.want) || n.applied.Timeouts != j.want.Timeouts || !slices.Equal(n.applied.Switches, j.want.Switches)
+}
+
+// holdGroups makes the maps, the programs at the ports and the gate what they should be. Where
+// something of that fails, what it was for is kept from passing.
+func (j *job) holdGroups() (err error) {
+	n := j.n
+	defer func() { n.groups.failed = err != nil }()
+	if len(j.want.Members) == 0 {
+		return j.dropGroups()
+	}
+	places, err := securitygroup.PlacesOf(n.ns, j.want)
+	if err != nil {
+		return errors.Join(err, j.setGate(securitygroup.GateOf(j.want, nil, true, true)))
+	}
+	attached, err := j.attachGroups(places)
+	open := slices.ContainsFunc(places.Links, func(p securitygroup.Port) bool { return !slices.Contains(attached, p) })
+	if err := errors.Join(err, j.setGate(securitygroup.GateOf(j.want, attached, places.Bridged, open))); err != nil {
+		return fmt.Errorf("hold security groups (the addresses that they are for are cut off where they cannot be held): %w", err)
+	}
+	return nil
+}
+
+// attachGroups makes maps and programs what they should be, and returns the ports that have
+// them.
+func (j *job) attachGroups(places *securitygroup.Places) (attached []securitygroup.Port, err error) {
+	g := &j.n.groups
+	if g.held == nil {
+		if err := session.EnsureBPFFS(j.e.groups.Dir()); err != nil {
+			return nil, err
+		}
+		if g.held, err = j.e.groups.Open(j.n.id, j.n.ns); err != nil {
+			g.held = nil
+			return nil, err
+		}
+	} else if j.stale&staleAll == staleAll {
+		whats, err := g.held.Differences()
+		if err != nil {
+			return nil, err
+		}
+		j.logRepairs(whats)
+		g.held.Doubt()
+	}
+	changes, err := g.held.Apply(j.want)
+	j.changes += changes
+	if err != nil {
+		// What is in the maps may be neither.
+		g.held.Close()
+		g.held = nil
+		return nil, err
+	}
+	var errs []error
+	for _, p := range slices.Concat(places.Ports, places.Links) {
+		if !g.held.Attached(p) {
+			if err := g.held.Attach(p); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			j.changes++
+			changes++
+		}
+		attached = append(attached, p)
+	}
+	if changes > 0 && len(places.Links) > 0 {
+		// There the shortcut is before the programs.
+		j.n.renewPaths()
+	}
+	return attached, errors.Join(errs...)
+}
+
+// dropGroups takes away what is there of security groups.
+func (j *job) dropGroups() error {
+	n, g := j.n, &j.n.groups
+	there := j.e.groups.Exists(n.id)
+	if g.held == nil && !there && g.gate != nil && g.gate.Equal(&securitygroup.Gate{}) {
+		return nil
+	}
+	if g.held != nil {
+		g.held.Close()
+		g.held = nil
+	}
+	// What members there are no more may pass, before the programs go.
+	if err := j.setGate(&securitygroup.Gate{}); err != nil || !there {
+		return err
+	}
+	changes, err := securitygroup.Detach(n.ns)
+	j.changes += changes
+	if err != nil {
+		return err
+	}
+	return j.e.groups.Remove(n.id)
+}
+
+// groupsDiffer says what is other at the ports and in the gate than it should be.
+func (e *Engine) groupsDiffer(n *network) (whats []string) {
+	g := &n.groups
+	if len(n.applied.Members) == 0 || g.held == nil || g.gate == nil {
+		return nil
+	}
+	places, err := securitygroup.PlacesOf(n.ns, n.applied)
+	if err != nil {
+		return []string{unread}
+	}
+	for _, p := range slices.Concat(places.Ports, places.Links) {
+		if !g.held.Attached(p) {
+			whats = append(whats, "attach security groups to "+p.Name)
+		}
+	}
+	if have, err := securitygroup.ReadGate(n.ns); err != nil || !have.Equal(g.gate) {
+		whats = append(whats, "put nftables tables sluice-groups right")
+	}
+	return whats
+}
+
+func (n *network) closeGroups() {
+	if n.groups.held != nil {
+		n.groups.held.Close()
+	}
+	n.groups = groups{}
+}
