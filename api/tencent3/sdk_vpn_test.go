@@ -115,7 +115,7 @@ func (w *world) connection(c *vpcsdk.Client, vpc, gateway, customer string) {
 	if *x.PreShareKey != "654321" || len(x.SecurityPolicyDatabaseSet) != 2 || len(x.SecurityPolicyDatabaseSet[0].RemoteCidrBlock) != 2 || *x.SecurityPolicyDatabaseSet[1].LocalCidrBlock != "10.8.5.0/24" ||
 		*i.PropoEncryAlgorithm != "AES-CBC-256" || *i.PropoAuthenAlgorithm != "MD5" || *i.DhGroupName != "GROUP14" || *i.ExchangeMode != "MAIN" || *i.IKESaLifetimeSeconds != 86400 || *i.IKEVersion != "IKEV2" ||
 		*i.LocalIdentity != "ADDRESS" || *i.LocalAddress == "" || *i.RemoteIdentity != "FQDN" || *i.RemoteFqdnName != "site.example" ||
-		*p.EncryptAlgorithm != "AES-CBC-192" || *p.IntegrityAlgorith != "SHA1" || *p.PfsDhGroup != "DH-GROUP5" || *p.IPSECSaLifetimeSeconds != 3600 || *p.IPSECSaLifetimeTraffic != 2560 {
+		*p.EncryptAlgorithm != "AES-CBC-192" || *p.IntegrityAlgorithm != "SHA1" || *p.PfsDhGroup != "DH-GROUP5" || *p.IPSECSaLifetimeSeconds != 3600 || *p.IPSECSaLifetimeTraffic != 2560 {
 		t.Errorf("shown is %+v, %+v, %+v", x, i, p)
 	}
 	// One pair that is not carried is a tunnel that is not there.
