@@ -99,67 +99,77 @@ static __always_inline void quoted(struct __sk_buff *skb, __u32 at, struct view 
 	v->error = true;
 }
 
+/* headers is how much of a packet is looked at: IPv4 with options, and TCP without. */
+#define HEADERS (ETH_HLEN + 60 + sizeof(struct tcphdr))
+
 /* look reads an IPv4 packet. Returns whether it is well-formed. */
 static __always_inline bool look(struct __sk_buff *skb, struct view *v, bool out)
 {
-	__u32 at = ETH_HLEN;
-	struct iphdr ip;
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *l4;
+	struct iphdr *ip;
+	__u16 place;
 
-	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+	if (data + HEADERS > end && end - data < skb->len) {
+		/* Some of it is not with its beginning. */
+		bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
+		data = (void *)(long)skb->data;
+		end = (void *)(long)skb->data_end;
+	}
+	ip = data + ETH_HLEN;
+	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
 		return false;
-	at += ip.ihl * 4;
-	sides(&v->flow, out, ip.saddr, ip.daddr, 0, 0);
-	v->flow.proto = ip.protocol;
+	l4 = (void *)ip + ip->ihl * 4;
+	sides(&v->flow, out, ip->saddr, ip->daddr, 0, 0);
+	v->flow.proto = ip->protocol;
 	v->opens = true;
-	if (ip.frag_off & bpf_htons(IP_MF | IP_OFFSET)) {
-		__u16 place = bpf_ntohs(ip.frag_off) & IP_OFFSET;
-
-		v->fragment.saddr = ip.saddr;
-		v->fragment.daddr = ip.daddr;
-		v->fragment.id = ip.id;
-		v->fragment.proto = ip.protocol;
+	if (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET)) {
+		place = bpf_ntohs(ip->frag_off) & IP_OFFSET;
+		v->fragment.saddr = ip->saddr;
+		v->fragment.daddr = ip->daddr;
+		v->fragment.id = ip->id;
+		v->fragment.proto = ip->protocol;
 		v->fragment.out = out;
 		/* One that would write the flags of the first anew (RFC 1858). */
-		if (place == 1 && ip.protocol == IPPROTO_TCP)
+		if (place == 1 && ip->protocol == IPPROTO_TCP)
 			return false;
 		v->later = place != 0;
 		v->more = place == 0;
 		if (v->later)
 			return true;
 	}
-	switch (ip.protocol) {
+	switch (ip->protocol) {
 	case IPPROTO_TCP: {
-		struct tcphdr tcp;
+		struct tcphdr *tcp = l4;
 
-		if (bpf_skb_load_bytes(skb, at, &tcp, sizeof(tcp)))
+		if ((void *)(tcp + 1) > end)
 			return false;
-		sides(&v->flow, out, ip.saddr, ip.daddr, tcp.source, tcp.dest);
-		v->opens = tcp.syn && !tcp.ack && !tcp.rst && !tcp.fin;
-		v->ends = tcp.fin || tcp.rst;
+		sides(&v->flow, out, ip->saddr, ip->daddr, tcp->source, tcp->dest);
+		v->opens = tcp->syn && !tcp->ack && !tcp->rst && !tcp->fin;
+		v->ends = tcp->fin || tcp->rst;
 		return true;
 	}
 	case IPPROTO_UDP: {
-		__u16 ports[2];
+		__u16 *ports = l4;
 
-		if (bpf_skb_load_bytes(skb, at, ports, sizeof(ports)))
+		if ((void *)(ports + 2) > end)
 			return false;
-		sides(&v->flow, out, ip.saddr, ip.daddr, ports[0], ports[1]);
+		sides(&v->flow, out, ip->saddr, ip->daddr, ports[0], ports[1]);
 		return true;
 	}
 	case IPPROTO_ICMP: {
-		struct icmphdr icmp;
+		struct icmphdr *icmp = l4;
 
-		if (bpf_skb_load_bytes(skb, at, &icmp, sizeof(icmp)))
+		if ((void *)(icmp + 1) > end)
 			return false;
-		switch (icmp.type) {
+		switch (icmp->type) {
 		case ICMP_DEST_UNREACH:
 		case ICMP_SOURCE_QUENCH:
 		case ICMP_TIME_EXCEEDED:
 		case ICMP_PARAMETERPROB:
-			quoted(skb, at + sizeof(icmp), v, out);
+			quoted(skb, ETH_HLEN + ip->ihl * 4 + sizeof(*icmp), v, out);
 			return true;
 		}
-		v->flow.lport = icmp.id;
+		v->flow.lport = icmp->id;
 		return true;
 	}
 	}
