@@ -171,8 +171,7 @@ func randomRules(r *rand.Rand, most int) (rules []dataplane.GroupRule) {
 
 // flow is what the model knows of one.
 type flow struct {
-	out    bool // the host began it
-	policy string
+	out bool // the host began it
 }
 
 // key tells flows apart.

@@ -196,7 +196,8 @@ type elements struct {
 	record  bpf.GroupsGroupPolicy
 }
 
-// elements returns what the maps hold of a version of a policy.
+// elements returns what the maps hold of a version of a policy, whose tables have the numbers
+// from version<<2 on.
 func (p *policy) elements(version uint32) elements {
 	e := elements{classes: map[bpf.GroupsGroupClassKey]uint32{}, chunks: map[bpf.GroupsGroupChunkKey]bpf.GroupsGroupChunk{},
 		record: bpf.GroupsGroupPolicy{Version: version, Digest: p.digest}}
@@ -204,9 +205,6 @@ func (p *policy) elements(version uint32) elements {
 	e.record.Out = e.add(&p.out, version<<2|2)
 	return e
 }
-
-// tablesOf is how many numbers of tables a version has: version<<2 and those behind it.
-const tablesOf = 4
 
 func (e *elements) add(d *direction, number uint32) bpf.GroupsGroupRules {
 	for i, c := range d.accept.chunks() {
