@@ -69,7 +69,12 @@ func buildWithBridge(ctx context.Context, t *rig, g *gateway, e *engine.Engine, 
 	if err := sluicelink.Plug(g.namespace, vswitchID, g.port); err != nil {
 		return err
 	}
-	return awaitCarrier(ctx, ns, vswitchID)
+	if err := awaitCarrier(ctx, ns, vswitchID); err != nil || len(n.Members) == 0 {
+		return err
+	}
+	// The port gets the programs of security groups.
+	e.Invalidate(n.ID)
+	return elsewhere(func() error { _, err := e.Apply(ctx, n); return err })
 }
 
 // awaitCarrier waits until a link has a carrier. A port of a bridge forwards
