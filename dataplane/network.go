@@ -50,6 +50,17 @@ type Network struct {
 
 	Policies []GroupPolicy // of security groups, by ID
 	Members  []GroupMember // by Address, each once
+
+	// Placements are the addresses of network interfaces that may move from host to host, or
+	// from interface to interface: by Address, each once.
+	Placements []Placement
+}
+
+// Placement says where an address is: when that changes, packets go there from then on.
+type Placement struct {
+	Address netip.Addr
+	MAC     string // six bytes as 02:00:00:00:00:01; empty: not known, or it is nowhere
+	Host    string // who has the interface, by a name that is told from others; empty: nobody
 }
 
 // Binding ties an address of a VSwitch to the only Ethernet address that may use it.

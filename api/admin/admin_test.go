@@ -41,14 +41,16 @@ type fake struct {
 	accounts  []*resource.Account
 	keys      []identity.Key
 	instances []*resource.Instance
-	networks  []Network
-	traffic   *dataplane.Traffic
-	programs  []dataplane.Programs
-	tunnels   []vpn.Tunnel
-	ready     bool
-	calls     []string
-	err       error
-	panics    bool
+
+	interfaces []inventory.Interface
+	networks   []Network
+	traffic    *dataplane.Traffic
+	programs   []dataplane.Programs
+	tunnels    []vpn.Tunnel
+	ready      bool
+	calls      []string
+	err        error
+	panics     bool
 }
 
 func (f *fake) note(call ...string) error {
@@ -87,7 +89,12 @@ func (f *fake) SetLimits(_ context.Context, id string, to *dataplane.Limits) err
 	return f.note("limits", id, fmt.Sprint(to))
 }
 func (f *fake) Remove(_ context.Context, id string) error { return f.note("remove", id) }
-func (f *fake) Networks() []Network                       { return f.networks }
+func (f *fake) Interfaces(string) []inventory.Interface   { return f.interfaces }
+func (f *fake) Give(_ context.Context, id string, a netip.Addr) error {
+	return f.note("give", id, a.String())
+}
+func (f *fake) Take(_ context.Context, id string) error { return f.note("take", id) }
+func (f *fake) Networks() []Network                     { return f.networks }
 func (f *fake) Traffic(_ context.Context, network string) (*dataplane.Traffic, error) {
 	return f.traffic, f.note("traffic", network)
 }
@@ -150,7 +157,7 @@ func startStopped(t *testing.T, f *fake, allow func(uint32) bool) (*Client, stri
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	services := Services{Identity: f, Inventory: f, Networks: f, Traffic: f, Programs: f, VPN: f, Process: f, Backups: f}
+	services := Services{Identity: f, Inventory: f, Public: f, Networks: f, Traffic: f, Programs: f, VPN: f, Process: f, Backups: f}
 	if f.plane != nil {
 		services.Identity, services.RAM, services.HaVips = f.plane.Keys, f.plane.RAM, f.plane.HaVip
 	}
@@ -215,10 +222,13 @@ func TestAccountsAndKeys(t *testing.T) {
 
 func TestInstances(t *testing.T) {
 	f := &fake{}
+	f.interfaces = []inventory.Interface{{NetworkInterface: resource.PrimaryInterface(&resource.Instance{MAC: "m", VSwitch: "vsw-1", PrivateIP: netip.MustParseAddr("10.0.0.1")}, "eni-1"),
+		Public: map[netip.Addr]netip.Addr{netip.MustParseAddr("10.0.0.1"): netip.MustParseAddr("192.0.2.1")}}}
 	c, _ := start(t, f, nil)
 	ctx := t.Context()
 	got, err := c.AddInstance(ctx, NewInstance{ID: "i-1", VSwitch: "vsw-1", PrivateIP: "10.0.0.1", MAC: "m", Kind: "SlbInstance", State: "Stopped"})
-	want := Instance{ID: "i-1", VSwitch: "vsw-1", PrivateIP: "10.0.0.1", MAC: "m", Kind: "SlbInstance", State: "Stopped", CreatedAt: epoch}
+	want := Instance{ID: "i-1", VSwitch: "vsw-1", PrivateIP: "10.0.0.1", MAC: "m", Kind: "SlbInstance", State: "Stopped", CreatedAt: epoch,
+		Interfaces: []Interface{{ID: "eni-1", VSwitch: "vsw-1", MAC: "m", Addresses: []InterfaceAddress{{Address: "10.0.0.1", Public: "192.0.2.1"}}}}}
 	equal(t, got, want, err)
 	list, err := c.Instances(ctx, InstanceFilter{VPC: "v", VSwitch: "s"})
 	equal(t, list, []Instance{}, err)
@@ -229,13 +239,20 @@ func TestInstances(t *testing.T) {
 		c.SetInstanceMAC(ctx, "i-1", "02:00:00:00:00:01"),
 		c.SetInstanceLimits(ctx, "i-1", &Limits{Sessions: 500, NewPerSecond: 50}),
 		c.SetInstanceLimits(ctx, "i-1", nil),
+		c.GivePublic(ctx, "i-1", "192.0.2.9"),
+		c.TakePublic(ctx, "i-1"),
 		c.RemoveInstance(ctx, "i-1"),
 	); err != nil {
 		t.Error(err)
 	}
-	equal(t, f.calls, []string{"add vsw-1", "list v s", "state i-1 Stopped", "mac i-1 02:00:00:00:00:01", "limits i-1 &{500 50}", "limits i-1 <nil>", "remove i-1"}, nil)
-	if _, err := c.AddInstance(ctx, NewInstance{PrivateIP: "x"}); status(err) != 400 {
-		t.Errorf("a bad address: %v", err)
+	equal(t, f.calls, []string{"add vsw-1", "list v s", "state i-1 Stopped", "mac i-1 02:00:00:00:00:01", "limits i-1 &{500 50}", "limits i-1 <nil>", "give i-1 192.0.2.9", "take i-1", "remove i-1"}, nil)
+	for _, in := range []NewInstance{{PrivateIP: "x"}, {Further: []string{"x"}}} {
+		if _, err := c.AddInstance(ctx, in); status(err) != 400 {
+			t.Errorf("a bad address: %v", err)
+		}
+	}
+	if err := c.GivePublic(ctx, "i-1", "x"); status(err) != 400 {
+		t.Errorf("a bad public address: %v", err)
 	}
 }
 

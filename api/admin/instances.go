@@ -19,10 +19,36 @@ import (
 type Inventory interface {
 	Add(ctx context.Context, in inventory.NewInstance) (*resource.Instance, error)
 	List(f inventory.Filter) []*resource.Instance
+	// Interfaces returns the network interfaces of an instance, the primary one first.
+	Interfaces(instance string) []inventory.Interface
 	SetState(ctx context.Context, id, state string) error
 	SetMAC(ctx context.Context, id, to string) error
 	SetLimits(ctx context.Context, id string, to *dataplane.Limits) error
 	Remove(ctx context.Context, id string) error
+}
+
+// PublicAddresses gives instances ordinary public addresses: *eip.Service does.
+type PublicAddresses interface {
+	Give(ctx context.Context, instance string, asked netip.Addr) error
+	Take(ctx context.Context, instance string) error
+}
+
+// Interface is a network interface of an instance.
+type Interface struct {
+	ID        string             `json:"id"`
+	Name      string             `json:"name,omitempty"`
+	Index     int                `json:"index"` // in the instance; that of the primary one is 0
+	VSwitch   string             `json:"vswitch"`
+	MAC       string             `json:"mac,omitempty"`
+	Addresses []InterfaceAddress `json:"addresses"` // the primary one first
+	Groups    []string           `json:"groups,omitempty"`
+}
+
+// InterfaceAddress is a private address of a network interface, with the public one that it
+// has of its own, if any.
+type InterfaceAddress struct {
+	Address string `json:"address"`
+	Public  string `json:"public,omitempty"`
 }
 
 // Instance is an entry of the inventory.
@@ -38,6 +64,8 @@ type Instance struct {
 	State     string    `json:"state"`
 	Limits    *Limits   `json:"limits,omitempty"` // nil: what each host may have
 	CreatedAt time.Time `json:"createdAt"`
+
+	Interfaces []Interface `json:"interfaces,omitempty"` // the primary one first; only hosts have any
 }
 
 // Limits are what an instance may have of its NAT gateway's. Zeros are no limit but the
@@ -74,13 +102,24 @@ func kindOf(word string) (resource.InstanceKind, error) {
 	return "", fault.New(fault.ParameterInvalid, "kind %q; write %s", word, strings.Join(KindWords(), ", "))
 }
 
-func instance(i *resource.Instance) Instance {
+func instance(i *resource.Instance, interfaces []inventory.Interface) Instance {
 	out := Instance{
 		ID: i.ID, Account: i.Account, Region: i.Region, VPC: i.VPC, VSwitch: i.VSwitch, PrivateIP: i.PrivateIP.String(),
 		MAC: i.MAC, Kind: kindWords[i.Type], State: i.State, CreatedAt: i.CreatedAt,
 	}
 	if l := i.Limits; l != nil {
 		out.Limits = &Limits{Sessions: l.Connections, NewPerSecond: l.NewPerSecond}
+	}
+	for _, n := range interfaces {
+		x := Interface{ID: n.ID, Name: n.Name, Index: n.Index, VSwitch: n.VSwitch, MAC: n.MAC, Groups: n.SecurityGroups}
+		for _, a := range n.Addresses {
+			shown := InterfaceAddress{Address: a.Address.String()}
+			if p, ok := n.Public[a.Address]; ok {
+				shown.Public = p.String()
+			}
+			x.Addresses = append(x.Addresses, shown)
+		}
+		out.Interfaces = append(out.Interfaces, x)
 	}
 	return out
 }
@@ -93,6 +132,8 @@ type NewInstance struct {
 	MAC       string `json:"mac,omitempty"`
 	Kind      string `json:"kind,omitempty"`  // empty: EcsInstance
 	State     string `json:"state,omitempty"` // empty: Running
+
+	Further []string `json:"further,omitempty"` // private addresses of the primary interface besides PrivateIP
 }
 
 // InstanceFilter says which instances a listing shows. What is empty does not
@@ -107,13 +148,17 @@ type newMAC struct {
 	MAC string `json:"mac"`
 }
 
-func instanceRoutes(s Inventory) map[string]handler {
+type newPublic struct {
+	Address string `json:"address,omitempty"` // empty: any of the region's pool
+}
+
+func instanceRoutes(s Inventory, public PublicAddresses) map[string]handler {
 	return map[string]handler{
 		"GET /v1/instances": func(r *http.Request) (any, error) {
 			q := r.URL.Query()
 			list := []Instance{}
 			for _, i := range s.List(inventory.Filter{VPC: q.Get("vpc"), VSwitch: q.Get("vswitch")}) {
-				list = append(list, instance(i))
+				list = append(list, instance(i, s.Interfaces(i.ID)))
 			}
 			return list, nil
 		},
@@ -128,17 +173,24 @@ func instanceRoutes(s Inventory) map[string]handler {
 			}
 			add := inventory.NewInstance{ID: in.ID, VSwitch: in.VSwitch, MAC: in.MAC, Type: kind, State: in.State}
 			if in.PrivateIP != "" {
-				a, err := netip.ParseAddr(in.PrivateIP)
+				a, err := parseAddress(in.PrivateIP)
 				if err != nil {
-					return nil, &Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("private IP %q is not an address; write for example 192.168.1.10", in.PrivateIP)}
+					return nil, err
 				}
 				add.PrivateIP = a
+			}
+			for _, text := range in.Further {
+				a, err := parseAddress(text)
+				if err != nil {
+					return nil, err
+				}
+				add.Further = append(add.Further, a)
 			}
 			i, err := s.Add(r.Context(), add)
 			if err != nil {
 				return nil, err
 			}
-			return instance(i), nil
+			return instance(i, s.Interfaces(i.ID)), nil
 		},
 		"PUT /v1/instances/{id}/state": func(r *http.Request) (any, error) {
 			var in newState
@@ -164,10 +216,45 @@ func instanceRoutes(s Inventory) map[string]handler {
 		"DELETE /v1/instances/{id}/limits": func(r *http.Request) (any, error) {
 			return done{}, s.SetLimits(r.Context(), r.PathValue("id"), nil)
 		},
+		"PUT /v1/instances/{id}/public": func(r *http.Request) (any, error) {
+			var in newPublic
+			if err := read(r, &in); err != nil {
+				return nil, err
+			}
+			var asked netip.Addr
+			if in.Address != "" {
+				var err error
+				if asked, err = parseAddress(in.Address); err != nil {
+					return nil, err
+				}
+			}
+			return done{}, public.Give(r.Context(), r.PathValue("id"), asked)
+		},
+		"DELETE /v1/instances/{id}/public": func(r *http.Request) (any, error) {
+			return done{}, public.Take(r.Context(), r.PathValue("id"))
+		},
 		"DELETE /v1/instances/{id}": func(r *http.Request) (any, error) {
 			return done{}, s.Remove(r.Context(), r.PathValue("id"))
 		},
 	}
+}
+
+func parseAddress(text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return a, &Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("%q is not an address; write for example 192.168.1.10", text)}
+	}
+	return a, nil
+}
+
+// GivePublic gives an instance an ordinary public address: the one that is named, or any.
+func (c *Client) GivePublic(ctx context.Context, id, address string) error {
+	return c.call(ctx, http.MethodPut, "/v1/instances/"+url.PathEscape(id)+"/public", newPublic{address}, nil)
+}
+
+// TakePublic takes an instance's ordinary public address away.
+func (c *Client) TakePublic(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/v1/instances/"+url.PathEscape(id)+"/public", nil, nil)
 }
 
 // Instances returns the inventory in order of creation.

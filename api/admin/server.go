@@ -22,6 +22,7 @@ type Services struct {
 	Identity  Identity
 	RAM       RAM
 	Inventory Inventory
+	Public    PublicAddresses
 	HaVips    HaVips
 	Networks  Networks
 	Traffic   Counters
@@ -46,7 +47,7 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		accessKeyRoutes(s.Identity, s.RAM),
 		userRoutes(s.Identity, s.RAM),
 		policyRoutes(s.Identity, s.RAM),
-		instanceRoutes(s.Inventory),
+		instanceRoutes(s.Inventory, s.Public),
 		haVipRoutes(s.HaVips),
 		networkRoutes(s.Networks),
 		trafficRoutes(s.Traffic),

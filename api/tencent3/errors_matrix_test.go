@@ -29,6 +29,14 @@ type scene struct {
 	named                           map[string]string // ids, by what stands for them in the matrix
 }
 
+// Groups of actions with a file of their own add to these: what they put into a scene, the
+// good parameters of their actions, and of parameters the ids that are Bob's.
+var (
+	moreScene  []func(*scene)
+	moreGood   []func(s *scene, action string) map[string]string
+	moreTheirs = map[string]func(*scene) string{}
+)
+
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	s := &scene{world: newWorld(t)}
@@ -49,6 +57,9 @@ func newScene(t *testing.T) *scene {
 	s.theirs = s.VPC(planetest.Bob, "10.8.0.0/16")
 	s.theirSubnet = s.VSwitch(planetest.Bob, s.theirs.VPC, "10.8.1.0/24")
 	s.makeGroups()
+	for _, more := range moreScene {
+		more(s)
+	}
 	return s
 }
 
@@ -116,6 +127,11 @@ func (s *scene) good(action string) map[string]string {
 		return map[string]string{"SubnetIds.0": s.subnet}
 	case "DescribeRouteTables":
 		return map[string]string{"RouteTableIds.0": s.table}
+	}
+	for _, more := range moreGood {
+		if good := more(s, action); good != nil {
+			return good
+		}
 	}
 	return map[string]string{} // CreateDefaultVpc, DescribeAccountAttributes
 }
@@ -404,6 +420,9 @@ func TestOwnAccountOnly(t *testing.T) {
 			s := newScene(t)
 			if s.good(action); s.vpnForeign(name) != "" {
 				theirs = func(s *scene) string { return s.vpnForeign(name) }
+			}
+			if theirs == nil {
+				theirs = moreTheirs[name]
 			}
 			if theirs == nil {
 				continue

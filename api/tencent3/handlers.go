@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"sluice/controlplane/eip"
 	"sluice/controlplane/network"
+	"sluice/controlplane/networkinterface"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/securitygroup"
 	"sluice/controlplane/state"
@@ -23,6 +25,9 @@ type Service struct {
 	vpn       *vpn.Service
 	templates *template.Service
 	groups    *securitygroup.Service
+
+	eip        *eip.Service
+	interfaces *networkinterface.Service
 }
 
 var _ Actions = (*Service)(nil)
@@ -54,9 +59,14 @@ var VPNRules = vpn.Rules{
 
 // NewService returns what answers the actions, by services that may be those of another
 // family: the resources are the same.
-func NewService(n *network.Service, v *vpn.Service, t *template.Service, g *securitygroup.Service) *Service {
-	return &Service{network: n.Under(Rules), vpn: v.Under(VPNRules), templates: t.Under(*Rules.IDs), groups: g.Under(*Rules.IDs)}
+func NewService(n *network.Service, v *vpn.Service, t *template.Service, g *securitygroup.Service, e *eip.Service, i *networkinterface.Service) *Service {
+	return &Service{network: n.Under(Rules), vpn: v.Under(VPNRules), templates: t.Under(*Rules.IDs), groups: g.Under(*Rules.IDs),
+		eip: e.Under(ElasticRules), interfaces: i}
 }
+
+// ElasticRules are what the document asks of elastic IPs: an account allocates so many a day
+// (AllocateAddresses). It knows no bandwidth of their own.
+var ElasticRules = eip.Rules{IDs: Rules.IDs, Bandwidth: 100, Daily: true}
 
 // timestamp writes a time as the document's examples do, which name no zone: the server's.
 func timestamp(t time.Time) string { return t.Local().Format(time.DateTime) }

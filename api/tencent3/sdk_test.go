@@ -169,9 +169,6 @@ func (w *world) round(c *vpcsdk.Client) {
 	if _, err := c.DeleteVpc(gone); !refusedWith(err, "ResourceInUse") {
 		t.Errorf("a VPC with a subnet: %v", err)
 	}
-	if err := w.Drop(w.instance(host)); err != nil {
-		t.Fatal(err)
-	}
 	back := vpcsdk.NewReplaceRouteTableAssociationRequest()
 	back.SubnetId, back.RouteTableId = subnet.SubnetId, &main
 	must[*vpcsdk.ReplaceRouteTableAssociationResponse](t)(c.ReplaceRouteTableAssociation(back))
@@ -182,6 +179,9 @@ func (w *world) round(c *vpcsdk.Client) {
 	noTable := vpcsdk.NewDeleteRouteTableRequest()
 	noTable.RouteTableId = rtb.RouteTableId
 	must[*vpcsdk.DeleteRouteTableResponse](t)(c.DeleteRouteTable(noTable))
+	if err := w.Inventory.Remove(ctx, host); err != nil {
+		t.Fatal(err)
+	}
 	noSubnet := vpcsdk.NewDeleteSubnetRequest()
 	noSubnet.SubnetId = subnet.SubnetId
 	must[*vpcsdk.DeleteSubnetResponse](t)(c.DeleteSubnet(noSubnet))
@@ -215,12 +215,4 @@ func destinations(t *vpcsdk.RouteTable) string {
 		list = append(list, *r.DestinationCidrBlock)
 	}
 	return strings.Join(list, " ")
-}
-
-func (w *world) instance(id string) resource.Resource {
-	i, ok := w.DB.View().Instances.Get(id)
-	if !ok {
-		w.t.Fatalf("no instance %s", id)
-	}
-	return i
 }

@@ -11,6 +11,46 @@ const Version = "2017-03-12"
 // error: *Error as it stands, *fault.Error by the table in faults.go, anything else as an
 // internal error.
 type Actions interface {
+	// eip
+	// AllocateAddresses: Applies for one or more elastic public addresses (EIPs).
+	AllocateAddresses(ctx context.Context, c Caller, r *AllocateAddressesRequest) (*AllocateAddressesResponse, error)
+	// AssociateAddress: Binds an EIP to an instance, or to a given private address of a network interface.
+	AssociateAddress(ctx context.Context, c Caller, r *AssociateAddressRequest) (*AssociateAddressResponse, error)
+	// DescribeAddressQuota: Returns the account's EIP quotas in the region.
+	DescribeAddressQuota(ctx context.Context, c Caller, r *DescribeAddressQuotaRequest) (*DescribeAddressQuotaResponse, error)
+	// DescribeAddresses: Lists EIPs.
+	DescribeAddresses(ctx context.Context, c Caller, r *DescribeAddressesRequest) (*DescribeAddressesResponse, error)
+	// DisassociateAddress: Unbinds an EIP.
+	DisassociateAddress(ctx context.Context, c Caller, r *DisassociateAddressRequest) (*DisassociateAddressResponse, error)
+	// ModifyAddressAttribute: Renames an EIP.
+	ModifyAddressAttribute(ctx context.Context, c Caller, r *ModifyAddressAttributeRequest) (*ModifyAddressAttributeResponse, error)
+	// ReleaseAddresses: Releases one or more EIPs.
+	ReleaseAddresses(ctx context.Context, c Caller, r *ReleaseAddressesRequest) (*ReleaseAddressesResponse, error)
+	// TransformAddress: Turns an instance's ordinary public address into an EIP.
+	TransformAddress(ctx context.Context, c Caller, r *TransformAddressRequest) (*TransformAddressResponse, error)
+	// network-interface
+	// AssignPrivateIpAddresses: Gives a network interface further private addresses.
+	AssignPrivateIpAddresses(ctx context.Context, c Caller, r *AssignPrivateIpAddressesRequest) (*AssignPrivateIpAddressesResponse, error)
+	// AttachNetworkInterface: Attaches a network interface to an instance.
+	AttachNetworkInterface(ctx context.Context, c Caller, r *AttachNetworkInterfaceRequest) (*AttachNetworkInterfaceResponse, error)
+	// CreateNetworkInterface: Creates an elastic network interface.
+	CreateNetworkInterface(ctx context.Context, c Caller, r *CreateNetworkInterfaceRequest) (*CreateNetworkInterfaceResponse, error)
+	// DeleteNetworkInterface: Deletes an elastic network interface.
+	DeleteNetworkInterface(ctx context.Context, c Caller, r *DeleteNetworkInterfaceRequest) (*DeleteNetworkInterfaceResponse, error)
+	// DescribeNetworkInterfaces: Lists elastic network interfaces.
+	DescribeNetworkInterfaces(ctx context.Context, c Caller, r *DescribeNetworkInterfacesRequest) (*DescribeNetworkInterfacesResponse, error)
+	// DetachNetworkInterface: Detaches a network interface from an instance.
+	DetachNetworkInterface(ctx context.Context, c Caller, r *DetachNetworkInterfaceRequest) (*DetachNetworkInterfaceResponse, error)
+	// MigrateNetworkInterface: Moves a network interface from one instance to another.
+	MigrateNetworkInterface(ctx context.Context, c Caller, r *MigrateNetworkInterfaceRequest) (*MigrateNetworkInterfaceResponse, error)
+	// MigratePrivateIpAddress: Moves a private address from one network interface to another.
+	MigratePrivateIpAddress(ctx context.Context, c Caller, r *MigratePrivateIpAddressRequest) (*MigratePrivateIpAddressResponse, error)
+	// ModifyNetworkInterfaceAttribute: Changes attributes of a network interface.
+	ModifyNetworkInterfaceAttribute(ctx context.Context, c Caller, r *ModifyNetworkInterfaceAttributeRequest) (*ModifyNetworkInterfaceAttributeResponse, error)
+	// ModifyPrivateIpAddressesAttribute: Changes attributes of private addresses of a network interface.
+	ModifyPrivateIpAddressesAttribute(ctx context.Context, c Caller, r *ModifyPrivateIpAddressesAttributeRequest) (*ModifyPrivateIpAddressesAttributeResponse, error)
+	// UnassignPrivateIpAddresses: Gives back secondary private addresses of a network interface.
+	UnassignPrivateIpAddresses(ctx context.Context, c Caller, r *UnassignPrivateIpAddressesRequest) (*UnassignPrivateIpAddressesResponse, error)
 	// route-table
 	// CreateRouteTable: Creates a route table in a VPC.
 	CreateRouteTable(ctx context.Context, c Caller, r *CreateRouteTableRequest) (*CreateRouteTableResponse, error)
@@ -150,6 +190,253 @@ type Actions interface {
 }
 
 var actions = map[string]action{
+	"AllocateAddresses": {
+		writes: true,
+		parameters: fields{
+			{name: "AddressCount", kind: number, initial: "1"},
+		},
+		request: func() any { return new(AllocateAddressesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.AllocateAddresses(ctx, c, r.(*AllocateAddressesRequest)))
+		},
+	},
+	"AssociateAddress": {
+		writes: true,
+		parameters: fields{
+			{name: "AddressId", kind: text, required: true, form: "id"},
+			{name: "InstanceId", kind: text, form: "id"},
+			{name: "NetworkInterfaceId", kind: text, form: "id"},
+			{name: "PrivateIpAddress", kind: address},
+		},
+		request: func() any { return new(AssociateAddressRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.AssociateAddress(ctx, c, r.(*AssociateAddressRequest)))
+		},
+	},
+	"DescribeAddressQuota": {
+		writes:     false,
+		parameters: fields{},
+		request:    func() any { return new(DescribeAddressQuotaRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeAddressQuota(ctx, c, r.(*DescribeAddressQuotaRequest)))
+		},
+	},
+	"DescribeAddresses": {
+		writes: false,
+		parameters: fields{
+			{name: "AddressIds", list: true, kind: text, form: "id"},
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("address-id", "address-name", "address-ip", "address-status", "instance-id", "private-ip-address", "network-interface-id", "is-arrears")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeAddressesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeAddresses(ctx, c, r.(*DescribeAddressesRequest)))
+		},
+	},
+	"DisassociateAddress": {
+		writes: true,
+		parameters: fields{
+			{name: "AddressId", kind: text, required: true, form: "id"},
+			{name: "ReallocateNormalPublicIp", kind: truth, initial: "false"},
+		},
+		request: func() any { return new(DisassociateAddressRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DisassociateAddress(ctx, c, r.(*DisassociateAddressRequest)))
+		},
+	},
+	"ModifyAddressAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "AddressId", kind: text, required: true, form: "id"},
+			{name: "AddressName", kind: text, required: true, form: "name", longest: 20},
+		},
+		request: func() any { return new(ModifyAddressAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifyAddressAttribute(ctx, c, r.(*ModifyAddressAttributeRequest)))
+		},
+	},
+	"ReleaseAddresses": {
+		writes: true,
+		parameters: fields{
+			{name: "AddressIds", list: true, kind: text, form: "id"},
+		},
+		request: func() any { return new(ReleaseAddressesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ReleaseAddresses(ctx, c, r.(*ReleaseAddressesRequest)))
+		},
+	},
+	"TransformAddress": {
+		writes: true,
+		parameters: fields{
+			{name: "InstanceId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(TransformAddressRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.TransformAddress(ctx, c, r.(*TransformAddressRequest)))
+		},
+	},
+	"AssignPrivateIpAddresses": {
+		writes: true,
+		parameters: fields{
+			{name: "NetworkInterfaceId", kind: text, required: true, form: "id"},
+			{name: "PrivateIpAddresses", list: true, members: fields{
+				{name: "PrivateIpAddress", kind: address},
+				{name: "Primary", kind: truth},
+				{name: "PublicIpAddress", kind: address},
+				{name: "AddressId", kind: text, form: "id"},
+				{name: "Description", kind: text},
+				{name: "IsWanIpBlocked", kind: truth},
+			}},
+			{name: "SecondaryPrivateIpAddressCount", kind: number},
+		},
+		request: func() any { return new(AssignPrivateIpAddressesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.AssignPrivateIpAddresses(ctx, c, r.(*AssignPrivateIpAddressesRequest)))
+		},
+	},
+	"AttachNetworkInterface": {
+		writes: true,
+		parameters: fields{
+			{name: "NetworkInterfaceId", kind: text, required: true, form: "id"},
+			{name: "InstanceId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(AttachNetworkInterfaceRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.AttachNetworkInterface(ctx, c, r.(*AttachNetworkInterfaceRequest)))
+		},
+	},
+	"CreateNetworkInterface": {
+		writes:   true,
+		elements: []string{"NetworkInterface.NetworkInterfaceId", "NetworkInterface.NetworkInterfaceName", "NetworkInterface.NetworkInterfaceDescription", "NetworkInterface.SubnetId", "NetworkInterface.VpcId", "NetworkInterface.Primary", "NetworkInterface.MacAddress", "NetworkInterface.State", "NetworkInterface.Attachment.InstanceId", "NetworkInterface.Attachment.DeviceIndex", "NetworkInterface.Attachment.InstanceAccountId", "NetworkInterface.Attachment.AttachTime", "NetworkInterface.Zone", "NetworkInterface.CreatedTime"},
+		parameters: fields{
+			{name: "VpcId", kind: text, required: true, form: "id"},
+			{name: "NetworkInterfaceName", kind: text, required: true, form: "name", longest: 60, bytes: true},
+			{name: "NetworkInterfaceDescription", kind: text, longest: 60},
+			{name: "SubnetId", kind: text, required: true, form: "id"},
+			{name: "SecondaryPrivateIpAddressCount", kind: number},
+			{name: "SecurityGroupIds", list: true, kind: text, form: "id"},
+			{name: "PrivateIpAddresses", list: true, members: fields{
+				{name: "PrivateIpAddress", kind: address},
+				{name: "Primary", kind: truth},
+				{name: "PublicIpAddress", kind: address},
+				{name: "AddressId", kind: text, form: "id"},
+				{name: "Description", kind: text},
+				{name: "IsWanIpBlocked", kind: truth},
+			}},
+		},
+		request: func() any { return new(CreateNetworkInterfaceRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.CreateNetworkInterface(ctx, c, r.(*CreateNetworkInterfaceRequest)))
+		},
+	},
+	"DeleteNetworkInterface": {
+		writes: true,
+		parameters: fields{
+			{name: "NetworkInterfaceId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DeleteNetworkInterfaceRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DeleteNetworkInterface(ctx, c, r.(*DeleteNetworkInterfaceRequest)))
+		},
+	},
+	"DescribeNetworkInterfaces": {
+		writes: false,
+		parameters: fields{
+			{name: "NetworkInterfaceIds", list: true, kind: text, form: "id", most: 100},
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("vpc-id", "subnet-id", "network-interface-id", "attachment.instance-id", "groups.security-group-id", "network-interface-name", "network-interface-description")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeNetworkInterfacesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeNetworkInterfaces(ctx, c, r.(*DescribeNetworkInterfacesRequest)))
+		},
+	},
+	"DetachNetworkInterface": {
+		writes: true,
+		parameters: fields{
+			{name: "NetworkInterfaceId", kind: text, required: true, form: "id"},
+			{name: "InstanceId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DetachNetworkInterfaceRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DetachNetworkInterface(ctx, c, r.(*DetachNetworkInterfaceRequest)))
+		},
+	},
+	"MigrateNetworkInterface": {
+		writes: true,
+		parameters: fields{
+			{name: "NetworkInterfaceId", kind: text, required: true, form: "id"},
+			{name: "SourceInstanceId", kind: text, required: true, form: "id"},
+			{name: "DestinationInstanceId", kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(MigrateNetworkInterfaceRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.MigrateNetworkInterface(ctx, c, r.(*MigrateNetworkInterfaceRequest)))
+		},
+	},
+	"MigratePrivateIpAddress": {
+		writes: true,
+		parameters: fields{
+			{name: "SourceNetworkInterfaceId", kind: text, required: true, form: "id"},
+			{name: "DestinationNetworkInterfaceId", kind: text, required: true, form: "id"},
+			{name: "PrivateIpAddress", kind: address, required: true},
+		},
+		request: func() any { return new(MigratePrivateIpAddressRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.MigratePrivateIpAddress(ctx, c, r.(*MigratePrivateIpAddressRequest)))
+		},
+	},
+	"ModifyNetworkInterfaceAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "NetworkInterfaceId", kind: text, required: true, form: "id"},
+			{name: "NetworkInterfaceName", kind: text, form: "name", longest: 60, bytes: true},
+			{name: "NetworkInterfaceDescription", kind: text, longest: 60},
+			{name: "SecurityGroupIds", list: true, kind: text, form: "id"},
+		},
+		request: func() any { return new(ModifyNetworkInterfaceAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifyNetworkInterfaceAttribute(ctx, c, r.(*ModifyNetworkInterfaceAttributeRequest)))
+		},
+	},
+	"ModifyPrivateIpAddressesAttribute": {
+		writes: true,
+		parameters: fields{
+			{name: "NetworkInterfaceId", kind: text, required: true, form: "id"},
+			{name: "PrivateIpAddresses", list: true, required: true, members: fields{
+				{name: "PrivateIpAddress", kind: address, required: true},
+				{name: "Primary", kind: truth},
+				{name: "PublicIpAddress", kind: address},
+				{name: "AddressId", kind: text, form: "id"},
+				{name: "Description", kind: text},
+				{name: "IsWanIpBlocked", kind: truth},
+			}},
+		},
+		request: func() any { return new(ModifyPrivateIpAddressesAttributeRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.ModifyPrivateIpAddressesAttribute(ctx, c, r.(*ModifyPrivateIpAddressesAttributeRequest)))
+		},
+	},
+	"UnassignPrivateIpAddresses": {
+		writes: true,
+		parameters: fields{
+			{name: "NetworkInterfaceId", kind: text, required: true, form: "id"},
+			{name: "PrivateIpAddresses", list: true, required: true, members: fields{
+				{name: "PrivateIpAddress", kind: address, required: true},
+				{name: "Primary", kind: truth},
+				{name: "PublicIpAddress", kind: address},
+				{name: "AddressId", kind: text, form: "id"},
+				{name: "Description", kind: text},
+				{name: "IsWanIpBlocked", kind: truth},
+			}},
+		},
+		request: func() any { return new(UnassignPrivateIpAddressesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.UnassignPrivateIpAddresses(ctx, c, r.(*UnassignPrivateIpAddressesRequest)))
+		},
+	},
 	"CreateRouteTable": {
 		writes:   true,
 		elements: []string{"RouteTable.VpcId", "RouteTable.RouteTableId", "RouteTable.RouteTableName", "RouteTable.Main", "RouteTable.CreatedTime"},
@@ -1147,26 +1434,7 @@ var actions = map[string]action{
 
 // unsupportedActions are documented, and not supported yet.
 var unsupportedActions = map[string]bool{
-	"AllocateAddresses":                 true,
-	"AssignPrivateIpAddresses":          true,
-	"AssociateAddress":                  true,
-	"AttachClassicLinkVpc":              true,
-	"AttachNetworkInterface":            true,
-	"CreateNetworkInterface":            true,
-	"DeleteNetworkInterface":            true,
-	"DescribeAddressQuota":              true,
-	"DescribeAddresses":                 true,
-	"DescribeClassicLinkInstances":      true,
-	"DescribeNetworkInterfaces":         true,
-	"DetachClassicLinkVpc":              true,
-	"DetachNetworkInterface":            true,
-	"DisassociateAddress":               true,
-	"MigrateNetworkInterface":           true,
-	"MigratePrivateIpAddress":           true,
-	"ModifyAddressAttribute":            true,
-	"ModifyNetworkInterfaceAttribute":   true,
-	"ModifyPrivateIpAddressesAttribute": true,
-	"ReleaseAddresses":                  true,
-	"TransformAddress":                  true,
-	"UnassignPrivateIpAddresses":        true,
+	"AttachClassicLinkVpc":         true,
+	"DescribeClassicLinkInstances": true,
+	"DetachClassicLinkVpc":         true,
 }

@@ -14,6 +14,31 @@ func (r *AccountAttribute) fill() {
 	}
 }
 
+// Address is the document's data structure of that name.
+type Address struct {
+	// id of the EIP
+	AddressId   string `json:"AddressId"`
+	AddressName string `json:"AddressName"`
+	// the list of states that the document refers to is not part of the structure
+	AddressStatus string `json:"AddressStatus"`
+	// the elastic public address
+	AddressIp string `json:"AddressIp"`
+	// resource it is bound to: a CVM instance, a NAT gateway or a network interface; stands in the structure table only
+	BindedResourceId string `json:"BindedResourceId"`
+	// UTC, YYYY-MM-DDThh:mm:ssZ
+	CreatedTime string `json:"CreatedTime"`
+	// Only in the example; instance that the EIP is bound to.
+	InstanceId string `json:"InstanceId"`
+	// Only in the example.
+	IsArrears bool `json:"IsArrears"`
+	// Only in the example.
+	IsBlocked bool `json:"IsBlocked"`
+	// Only in the example; null there.
+	NetworkInterfaceId string `json:"NetworkInterfaceId"`
+	// Only in the example; null there. Private address that the EIP is bound to.
+	PrivateAddressIp string `json:"PrivateAddressIp"`
+}
+
 // AddressTemplate is the document's data structure of that name.
 type AddressTemplate struct {
 	AddressTemplateName string `json:"AddressTemplateName"`
@@ -137,11 +162,75 @@ type ItemPrice struct {
 	DiscountPrice float64 `json:"DiscountPrice"`
 }
 
+// NetworkInterface is the document's data structure of that name.
+type NetworkInterface struct {
+	NetworkInterfaceId          string `json:"NetworkInterfaceId"`
+	NetworkInterfaceName        string `json:"NetworkInterfaceName"`
+	NetworkInterfaceDescription string `json:"NetworkInterfaceDescription"`
+	SubnetId                    string `json:"SubnetId"`
+	VpcId                       string `json:"VpcId"`
+	// security groups bound
+	GroupSet []string `json:"GroupSet"`
+	// whether it is the primary interface
+	Primary             bool                            `json:"Primary"`
+	MacAddress          string                          `json:"MacAddress"`
+	State               string                          `json:"State"`
+	PrivateIpAddressSet []PrivateIpAddressSpecification `json:"PrivateIpAddressSet"`
+	// the CVM instance it is attached to; an empty object in the examples of unattached ones
+	Attachment NetworkInterfaceAttachment `json:"Attachment"`
+	Zone       string                     `json:"Zone"`
+	// local time as 'YYYY-MM-DD hh:mm:ss' in the examples
+	CreatedTime string `json:"CreatedTime"`
+}
+
+func (r *NetworkInterface) fill() {
+	if r.GroupSet == nil {
+		r.GroupSet = []string{}
+	}
+	if r.PrivateIpAddressSet == nil {
+		r.PrivateIpAddressSet = []PrivateIpAddressSpecification{}
+	}
+}
+
+// NetworkInterfaceAttachment is the document's data structure of that name.
+type NetworkInterfaceAttachment struct {
+	// CVM instance
+	InstanceId string `json:"InstanceId"`
+	// number of the interface inside the instance
+	DeviceIndex int64 `json:"DeviceIndex"`
+	// account that owns the instance
+	InstanceAccountId string `json:"InstanceAccountId"`
+	AttachTime        string `json:"AttachTime"`
+}
+
 // Price is the document's data structure of that name.
 type Price struct {
 	InstancePrice ItemPrice `json:"InstancePrice"`
 	// network part; only in the pay-as-you-go example
 	BandwidthPrice ItemPrice `json:"BandwidthPrice"`
+}
+
+// PrivateIpAddressSpecification is the document's data structure of that name.
+type PrivateIpAddressSpecification struct {
+	PrivateIpAddress string `json:"PrivateIpAddress"`
+	// whether it is the primary address
+	Primary bool `json:"Primary"`
+	// an empty string in the examples when there is none
+	PublicIpAddress string `json:"PublicIpAddress"`
+	AddressId       string `json:"AddressId"`
+	Description     string `json:"Description"`
+	// whether the public address is blocked
+	IsWanIpBlocked bool `json:"IsWanIpBlocked"`
+	// Only in the example; state of the private address.
+	State string `json:"State"`
+}
+
+// Quota is the document's data structure of that name.
+type Quota struct {
+	// number of EIPs in the region; purchases today in the region; re-assignments of a public address in the region. The DescribeAddressQuota example shows DAILY_EIP_ASSIGN as the third
+	QuotaId      string `json:"QuotaId"`
+	QuotaCurrent int64  `json:"QuotaCurrent"`
+	QuotaLimit   int64  `json:"QuotaLimit"`
 }
 
 // Route is the document's data structure of that name.

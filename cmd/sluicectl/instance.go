@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -18,7 +21,7 @@ func newInstance() *cobra.Command {
 		`The inventory says which instance holds which address of a VSwitch. Elastic IPs
 are bound to its entries, and DNAT, SNAT and routes consult it. An address that
 it does not know counts as an ordinary ECS instance.`,
-		newInstanceAdd(&f), newInstanceList(&f), newInstanceRemove(&f), newInstanceSetState(&f), newInstanceSetMAC(&f), newInstanceSetLimits(&f))
+		newInstanceAdd(&f), newInstanceList(&f), newInstanceShow(&f), newInstanceRemove(&f), newInstanceSetPublic(&f), newInstanceSetState(&f), newInstanceSetMAC(&f), newInstanceSetLimits(&f))
 	f.register(c)
 	return c
 }
@@ -43,6 +46,7 @@ func newInstanceAdd(f *adminFlags) *cobra.Command {
 	}
 	c.Flags().StringVar(&in.VSwitch, "vswitch", "", "id of the VSwitch")
 	c.Flags().StringVar(&in.PrivateIP, "ip", "", "private address (default: the lowest that is free)")
+	c.Flags().StringSliceVar(&in.Further, "further-ip", nil, "further private addresses of its interface")
 	c.Flags().StringVar(&in.ID, "id", "", "id (default: drawn at random)")
 	c.Flags().StringVar(&in.MAC, "mac", "", "hardware address")
 	c.Flags().StringVar(&in.Kind, "kind", "", "EcsInstance, SlbInstance or RdsInstance (default EcsInstance)")
@@ -66,9 +70,9 @@ func newInstanceList(f *adminFlags) *cobra.Command {
 					return err
 				}
 				out := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-				fmt.Fprintln(out, "INSTANCE\tKIND\tSTATE\tADDRESS\tMAC\tLIMITS\tVSWITCH\tVPC\tACCOUNT")
+				fmt.Fprintln(out, "INSTANCE\tKIND\tSTATE\tADDRESS\tFURTHER\tMAC\tLIMITS\tVSWITCH\tVPC\tACCOUNT")
 				for _, i := range list {
-					fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.ID, i.Kind, i.State, i.PrivateIP, i.MAC, limitsText(i.Limits), i.VSwitch, i.VPC, i.Account)
+					fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", i.ID, i.Kind, i.State, i.PrivateIP, further(i), i.MAC, limitsText(i.Limits), i.VSwitch, i.VPC, i.Account)
 				}
 				return out.Flush()
 			})
@@ -76,6 +80,71 @@ func newInstanceList(f *adminFlags) *cobra.Command {
 	}
 	c.Flags().StringVar(&filter.VPC, "vpc", "", "only of this VPC")
 	c.Flags().StringVar(&filter.VSwitch, "vswitch", "", "only of this VSwitch")
+	return c
+}
+
+// further is how many private addresses an instance has besides its own.
+func further(i admin.Instance) (n int) {
+	for _, x := range i.Interfaces {
+		n += len(x.Addresses)
+	}
+	return max(0, n-1)
+}
+
+func newInstanceShow(f *adminFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:               "show ID",
+		Short:             "Show the network interfaces of an instance, and their addresses",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: f.completeInstances,
+		RunE: func(c *cobra.Command, args []string) error {
+			return f.with(func(client *admin.Client) error {
+				list, err := client.Instances(c.Context(), admin.InstanceFilter{})
+				if err != nil {
+					return err
+				}
+				at := slices.IndexFunc(list, func(i admin.Instance) bool { return i.ID == args[0] })
+				if at < 0 {
+					return fmt.Errorf("there is no instance %s in the inventory", args[0])
+				}
+				out := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(out, "INTERFACE\tINDEX\tADDRESS\tPUBLIC\tMAC\tVSWITCH\tGROUPS")
+				for _, x := range list[at].Interfaces {
+					for _, a := range x.Addresses {
+						fmt.Fprintf(out, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", x.ID, x.Index, a.Address, cmp.Or(a.Public, "-"), x.MAC, x.VSwitch, cmp.Or(strings.Join(x.Groups, ","), "-"))
+					}
+				}
+				return out.Flush()
+			})
+		},
+	}
+}
+
+func newInstanceSetPublic(f *adminFlags) *cobra.Command {
+	var none bool
+	c := &cobra.Command{
+		Use:   "set-public-ip ID [ADDRESS]",
+		Short: "Give an instance an ordinary public address",
+		Long: `Give an instance an ordinary public address: the one that is named, of its
+region's pool, or any that is free. It goes with the instance, gives way to an
+elastic IP, and becomes one by Tencent Cloud's TransformAddress. With --none it is
+taken away.`,
+		Example:           "  sluicectl instance set-public-ip i-web 203.0.113.20",
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: f.completeInstances,
+		RunE: func(c *cobra.Command, args []string) error {
+			if none && len(args) == 2 {
+				return usagef("write an address or --none, and not both")
+			}
+			return f.with(func(client *admin.Client) error {
+				if none {
+					return client.TakePublic(c.Context(), args[0])
+				}
+				return client.GivePublic(c.Context(), args[0], strings.Join(args[1:], ""))
+			})
+		},
+	}
+	c.Flags().BoolVar(&none, "none", false, "it has none any more")
 	return c
 }
 

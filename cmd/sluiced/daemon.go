@@ -34,6 +34,7 @@ import (
 	"sluice/controlplane/monitor"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
+	"sluice/controlplane/networkinterface"
 	"sluice/controlplane/ram"
 	"sluice/controlplane/reconcile"
 	"sluice/controlplane/routerinterface"
@@ -272,9 +273,10 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	rights := ram.New(db, &c.Settings, keys, time.Now, rand.Reader, log)
 	haVips := havip.New(db, &c.Settings, dp, time.Now, log)
 	networks := network.New(db, &c.Settings, time.Now, log)
+	addresses := eip.New(db, &c.Settings, time.Now, rand.Reader, log)
 	actions := aliyun.NewService(
 		networks,
-		eip.New(db, &c.Settings, time.Now, rand.Reader, log),
+		addresses,
 		bandwidth.New(db, &c.Settings, time.Now, log),
 		nat.New(db, &c.Settings, time.Now, rand.Reader, log),
 		monitor.New(db, &c.Settings, minutes, c.Metrics.Keep, time.Now),
@@ -289,7 +291,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	calls := metrics.NewCalls()
 	api := edge.Config{
 		// All families are served by one server, so that a key's calls and nonces count once.
-		Families: []edge.Family{tencent3.NewFamily(tencent3.NewService(networks, tunnels, template.New(db, &c.Settings, time.Now, log), securitygroup.New(db, &c.Settings, time.Now, log)), rights), aliyun.NewFamily(actions, rights)},
+		Families: []edge.Family{tencent3.NewFamily(tencent3.NewService(networks, tunnels, template.New(db, &c.Settings, time.Now, log), securitygroup.New(db, &c.Settings, time.Now, log), addresses, networkinterface.New(db, &c.Settings, time.Now, log)), rights), aliyun.NewFamily(actions, rights)},
 		Keys:     keys,
 		Meter:    calls,
 		PerKey:   edge.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},
@@ -300,6 +302,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		Identity:  keys,
 		RAM:       rights,
 		Inventory: inventory.New(db, &c.Settings, time.Now, log),
+		Public:    addresses,
 		HaVips:    haVips,
 		Networks:  admin.Status{DB: db},
 		Traffic:   counters{dp},

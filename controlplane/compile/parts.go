@@ -24,6 +24,7 @@ var parts = []part{
 	{[]resource.Kind{resource.KindVPC, resource.KindNetworkInterface}, (*job).dhcp},
 	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindInstance, resource.KindHaVip}, (*job).haVips},
 	{groupKindsOf, (*job).securityGroups},
+	{[]resource.Kind{resource.KindVPC, resource.KindVSwitch, resource.KindNetworkInterface}, (*job).placements},
 	{publicKinds, (*job).uplink},
 	{publicKinds, (*job).gateways},
 	{append(publicKinds, resource.KindCommonPackage, resource.KindNATPackage), (*job).bandwidths},

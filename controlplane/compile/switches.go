@@ -76,6 +76,29 @@ func (j *job) dhcp() error {
 	return nil
 }
 
+// placements are where the addresses of network interfaces are, but for those that are
+// instances' own and do not move.
+func (j *job) placements() error {
+	n := j.network
+	n.Placements = nil
+	on := hosts{switches: n.Switches}
+	for x := range j.v.NetworkInterfaces.By(state.ByVPC, j.id).All() {
+		for _, a := range x.Further() {
+			if !on.contains(a.Address) {
+				continue
+			}
+			p := dataplane.Placement{Address: a.Address, Host: x.Instance}
+			if x.Instance != "" {
+				p.MAC = x.MAC
+			}
+			n.Placements = append(n.Placements, p)
+		}
+	}
+	slices.SortStableFunc(n.Placements, func(a, b dataplane.Placement) int { return a.Address.Compare(b.Address) })
+	n.Placements = slices.CompactFunc(n.Placements, func(a, b dataplane.Placement) bool { return a.Address == b.Address })
+	return nil
+}
+
 // freeSwitches are the VSwitches whose hosts move addresses among themselves, by id.
 func (j *job) freeSwitches() map[string]bool {
 	free := map[string]bool{}

@@ -157,6 +157,9 @@ func text(n *dataplane.Network) string {
 	for _, b := range n.Bindings {
 		line("%s is bound to %s", b.Address, b.MAC)
 	}
+	for _, p := range n.Placements {
+		line("placement %s %s at %s", p.Address, p.MAC, p.Host)
+	}
 	for _, h := range n.HaVips {
 		line("HaVip %s of %v, any host %t, held %t", h.Address, h.Hosts, h.AnyHost, h.Held())
 	}

@@ -25,13 +25,15 @@ type target struct {
 	binding resource.Binding
 	region  string
 	vpc     string
-	// Of a NAT gateway neither is set.
+	// Of a NAT gateway none is set; of an address of a network interface that is its
+	// instance's, the instance, and the binding is to that.
 	instance *resource.Instance
 	havip    *resource.HaVip
+	nic      *resource.NetworkInterface
 }
 
 // find returns what the caller named. Reasons: NATGatewayNotFound,
-// HaVipNotFound, InstanceNotFound.
+// HaVipNotFound, InterfaceNotFound, PrivateAddressNotFound, InstanceNotFound.
 func find(v *state.View, c identity.Caller, b resource.Binding) (target, error) {
 	t := target{binding: b}
 	if b.Type == resource.BoundToNATGateway {
@@ -49,6 +51,22 @@ func find(v *state.View, c identity.Caller, b resource.Binding) (target, error) 
 		}
 		t.region, t.vpc, t.havip = h.Region, h.VPC, h
 		return t, nil
+	}
+	if b.Type == resource.BoundToInterface {
+		n, err := lookup.Own(c, v.NetworkInterfaces, b.ID)
+		if err != nil {
+			return t, err
+		}
+		switch at := n.Find(b.Address); {
+		case at < 0:
+			return t, fault.New(fault.PrivateAddressNotFound, "%s is not an address of network interface %s", b.Address, b.ID)
+		case at == 0 && n.Primary:
+			b = resource.Binding{Type: resource.BoundToHost, ID: n.Instance}
+			t.binding = b
+		default:
+			t.region, t.vpc, t.nic = n.Region, n.VPC, n
+			return t, nil
+		}
 	}
 	i, ok := v.Instances.Get(b.ID)
 	if !ok || i.Account != c.Account || i.Type != kinds[b.Type] {
@@ -71,13 +89,14 @@ func (t target) usable(o *state.Observed, v *state.View) error {
 	}
 }
 
-// Associate binds an elastic IP to an instance or a NAT gateway (VPC API
-// reference, AssociateEipAddress). DNAT entries that lead to the instance's
+// Associate binds an elastic IP to an instance, an address of a network interface, a HaVip or
+// a NAT gateway (VPC API reference, AssociateEipAddress). DNAT entries that lead to the instance's
 // private address take no effect from then on: the elastic IP wins.
 //
-// Reasons, in this order: ElasticIPNotFound, InstanceNotFound, HaVipNotFound or
-// NATGatewayNotFound, RegionMismatch, InstanceStatus or HaVipStatus,
-// ElasticIPStatus, InstanceAssociated or HaVipAssociated.
+// Reasons, in this order: ElasticIPNotFound, InstanceNotFound, HaVipNotFound,
+// NATGatewayNotFound, InterfaceNotFound or PrivateAddressNotFound, RegionMismatch,
+// InstanceStatus or HaVipStatus, ElasticIPStatus, InstanceAssociated, HaVipAssociated or
+// PrivateAddressAssociated.
 func (s *Service) Associate(ctx context.Context, c identity.Caller, id string, b resource.Binding) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
 		old, err := lookup.Own(c, tx.ElasticIPs, id)
@@ -97,28 +116,36 @@ func (s *Service) Associate(ctx context.Context, c identity.Caller, id string, b
 		if err := s.available(old); err != nil {
 			return err
 		}
-		if err := t.unbound(tx.View); err != nil {
+		if err := t.unbound(tx); err != nil {
 			return err
 		}
 		e := old.Clone().(*resource.ElasticIP)
-		e.Binding, e.VPC = &b, t.vpc
+		e.Binding, e.VPC = &t.binding, t.vpc
 		tx.Put(e)
-		tx.Done("elastic IP bound", "eip", id, "address", e.Address, "to", b.ID, "vpc", e.VPC)
+		tx.Done("elastic IP bound", "eip", id, "address", e.Address, "to", t.binding.ID, "vpc", e.VPC)
 		return nil
 	})
 }
 
-// unbound refuses an instance or a HaVip that has an elastic IP already. A NAT gateway may
-// have several.
-func (t target) unbound(v *state.View) error {
-	if t.instance == nil && t.havip == nil {
+// unbound refuses what has an elastic IP already. A NAT gateway may have several; the
+// ordinary public address of an instance gives way.
+func (t target) unbound(tx *change.Tx) error {
+	if t.instance == nil && t.havip == nil && t.nic == nil {
 		return nil
 	}
-	for other := range v.ElasticIPs.By(state.ByBinding, t.binding.ID).All() {
-		if t.havip != nil {
+	for _, other := range slices.Collect(tx.ElasticIPs.By(state.ByBinding, t.binding.ID).All()) {
+		switch {
+		case other.Ordinary:
+			tx.Delete(other)
+		case t.nic != nil:
+			if other.Binding.Address == t.binding.Address {
+				return fault.New(fault.PrivateAddressAssociated, "%s of network interface %s has elastic IP %s", t.binding.Address, t.nic.ID, other.ID)
+			}
+		case t.havip != nil:
 			return fault.New(fault.HaVipAssociated, "HaVip %s has elastic IP %s", t.binding.ID, other.ID)
+		default:
+			return fault.New(fault.InstanceAssociated, "instance %s has elastic IP %s", t.binding.ID, other.ID)
 		}
-		return fault.New(fault.InstanceAssociated, "instance %s has elastic IP %s", t.binding.ID, other.ID)
 	}
 	return nil
 }

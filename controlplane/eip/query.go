@@ -14,6 +14,34 @@ type ElasticIP struct {
 	*resource.ElasticIP
 	Status Status
 	Shares *resource.CommonPackage // whose bandwidth it shares; nil: its own holds
+	Bound  Bound
+}
+
+// Bound is what an elastic IP is bound to; all is empty for what is no address of a host's.
+type Bound struct {
+	Instance  string     // id of the instance; of an interface that is attached to none, none
+	Interface string     // id of the network interface
+	Address   netip.Addr // the private address
+}
+
+// bound looks up what an elastic IP is bound to.
+func bound(v *state.View, e *resource.ElasticIP) (b Bound) {
+	if e.Binding == nil {
+		return b
+	}
+	b.Address, _ = v.BoundAddress(e.VPC, e.Binding)
+	switch e.Binding.Type {
+	case resource.BoundToHost, resource.BoundToLoadBalancer:
+		b.Instance = e.Binding.ID
+		if n, ok := v.PrimaryInterface(e.Binding.ID); ok {
+			b.Interface = n.ID
+		}
+	case resource.BoundToInterface:
+		if n, ok := v.NetworkInterfaces.Get(e.Binding.ID); ok {
+			b.Instance, b.Interface = n.Instance, n.ID
+		}
+	}
+	return b
 }
 
 // Holds returns how many Mbit/s it may send.
@@ -40,10 +68,14 @@ type Filter struct {
 	// asked for.
 	BoundTypes state.OneOf[resource.BindingType]
 	BoundIDs   state.OneOf[string]
-	Packages   state.OneOf[string] // ids of the common bandwidth packages that it is in
+	// Those of an address of a host: its instance, its interface, and the address.
+	Instances, Interfaces state.OneOf[string]
+	Private               state.OneOf[netip.Addr]
+	Packages              state.OneOf[string] // ids of the common bandwidth packages that it is in
 	state.Labelled
-	None  bool      // a filter that no elastic IP can match was given
-	Since time.Time // allocated then or later; the zero time: whenever
+	Where func(ElasticIP) bool // what is shown has to meet it; nil: nothing
+	None  bool                 // a filter that no elastic IP can match was given
+	Since time.Time            // allocated then or later; the zero time: whenever
 }
 
 // List returns one page of the caller's elastic IPs, in order of creation (VPC
@@ -57,7 +89,7 @@ func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing
 	}
 	v := s.db.View()
 	item := func(e *resource.ElasticIP) ElasticIP {
-		x := ElasticIP{ElasticIP: e, Status: StatusOf(s.db.Observed, e)}
+		x := ElasticIP{ElasticIP: e, Status: StatusOf(s.db.Observed, e), Bound: bound(v, e)}
 		if p, ok := v.CommonPackages.Get(e.Package); ok {
 			x.Shares = p
 		}
@@ -68,9 +100,9 @@ func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing
 		addresses = append(addresses, a.String())
 	}
 	var keep func(e *resource.ElasticIP) bool
-	if len(f.Addresses)+len(f.BoundTypes)+len(f.BoundIDs)+len(f.Packages)+len(f.Statuses)+len(f.Names)+len(f.Prepaid) > 0 || !f.Since.IsZero() {
+	if len(f.Addresses)+len(f.BoundTypes)+len(f.BoundIDs)+len(f.Packages)+len(f.Statuses)+len(f.Names)+len(f.Prepaid)+len(f.Instances)+len(f.Interfaces)+len(f.Private) > 0 || f.Where != nil || !f.Since.IsZero() {
 		keep = func(e *resource.ElasticIP) bool {
-			return f.Addresses.Allows(e.Address) && f.Names.Allows(e.Name) && f.Prepaid.Allows(e.Prepaid) && f.Packages.Allows(e.Package) && !e.CreatedAt.Before(f.Since) &&
+			return f.Addresses.Allows(e.Address) && f.Names.Allows(e.Name) && f.Prepaid.Allows(e.Prepaid) && f.Packages.Allows(e.Package) && !e.CreatedAt.Before(f.Since) && f.hosts(v, e) && (f.Where == nil || f.Where(item(e))) &&
 				(len(f.BoundTypes) == 0 || e.Binding != nil && f.BoundTypes.Allows(e.Binding.Type)) &&
 				(len(f.BoundIDs) == 0 || e.Binding != nil && f.BoundIDs.Allows(e.Binding.ID)) &&
 				(len(f.Statuses) == 0 || f.Statuses.Allows(StatusOf(s.db.Observed, e)))
@@ -79,4 +111,13 @@ func (s *Service) List(c identity.Caller, f Filter, p state.Page) (state.Listing
 	return state.SelectOwn(v.ElasticIPs, c.Account, f.Region, p, state.Filed(v, f.Labelled, keep), item,
 		state.Under{Index: state.ByID, Keys: f.IDs}, state.Under{Index: state.ByAddress, Keys: addresses}, state.Under{Index: state.ByBinding, Keys: f.BoundIDs},
 		state.Under{Index: state.ByPackage, Keys: f.Packages}), nil
+}
+
+// hosts says whether an elastic IP is bound as the conditions on hosts want it.
+func (f Filter) hosts(v *state.View, e *resource.ElasticIP) bool {
+	if len(f.Instances)+len(f.Interfaces)+len(f.Private) == 0 {
+		return true
+	}
+	b := bound(v, e)
+	return f.Instances.Allows(b.Instance) && f.Interfaces.Allows(b.Interface) && f.Private.Allows(b.Address)
 }

@@ -23,6 +23,25 @@ type Service struct {
 	settings *settings.Settings
 	writer   change.Writer
 	random   io.Reader
+	rules    Rules
+}
+
+// Rules are what a cloud's documents ask of elastic IPs that are made by its actions, where
+// those of several clouds differ.
+type Rules struct {
+	IDs       *resource.IDs // nil: as change.NewWriter has them
+	Bandwidth int           // Mbit/s of one for which none was asked
+	Daily     bool          // allocations are counted by the day, and have a quota
+}
+
+// Under returns the service under other rules.
+func (s *Service) Under(r Rules) *Service {
+	c := *s
+	c.rules = r
+	if r.IDs != nil {
+		c.writer.IDs = *r.IDs
+	}
+	return &c
 }
 
 // New returns the service over db. now is the clock that creation times and
@@ -76,49 +95,87 @@ type Allocated struct {
 // order of a prepaid one counts as paid at once: nothing is charged here.
 //
 // Reasons: RegionNotFound, BandwidthInvalid, PeriodInvalid, QuotaElasticIP,
-// NoFreeElasticIP, TagDuplicate, QuotaTag.
+// QuotaDayAllocated, NoFreeElasticIP, TagDuplicate, QuotaTag.
 func (s *Service) Allocate(ctx context.Context, c identity.Caller, in Request) (Allocated, error) {
 	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (Allocated, error) {
-		if err := s.settings.CheckRegion(in.Region); err != nil {
-			return Allocated{}, err
+		made, err := s.allocate(tx, c, in)
+		if err == nil {
+			tx.Done("elastic IP allocated", "eip", made.ID, "address", made.Address, "region", in.Region)
 		}
-		if err := checkBandwidth(in.Bandwidth); err != nil {
-			return Allocated{}, err
-		}
-		if err := checkPeriod(in); err != nil {
-			return Allocated{}, err
-		}
-		e := &resource.ElasticIP{
-			Meta: resource.Meta{ID: tx.NewID("eip"), Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()},
-			Name: in.Name, Description: in.Description,
-			Bandwidth: in.Bandwidth, ByTraffic: in.ByTraffic, Prepaid: in.Prepaid,
-		}
-		if err := tx.Room(e); err != nil {
-			return Allocated{}, err
-		}
-		public, ok := s.settings.PublicNetworkOf(in.Region)
-		if !ok {
-			return Allocated{}, fault.New(fault.NoFreeElasticIP, "region %s has no public network", in.Region)
-		}
-		var err error
-		if e.Address, err = pick(tx.View, public, in.Address, s.random); err != nil {
-			return Allocated{}, err
-		}
-		e.PublicNetwork = public.Name
-		made := Allocated{ID: e.ID, Address: e.Address}
-		if in.Prepaid {
-			if made.Order, err = orderNumber(s.random); err != nil {
-				return Allocated{}, err
-			}
-			e.Expires = expiry(e.CreatedAt, in)
-		}
-		if err := tx.Label(e, in.Labels); err != nil {
-			return Allocated{}, err
-		}
-		tx.Put(e)
-		tx.Done("elastic IP allocated", "eip", e.ID, "address", e.Address, "region", in.Region)
-		return made, nil
+		return made, err
 	})
+}
+
+// AllocateSome is Allocate for several alike, all or none of which the caller is given.
+func (s *Service) AllocateSome(ctx context.Context, c identity.Caller, in Request, count int) ([]Allocated, error) {
+	return change.Do(ctx, s.writer, c, func(tx *change.Tx) (all []Allocated, err error) {
+		var ids []string
+		for range count {
+			made, err := s.allocate(tx, c, in)
+			if err != nil {
+				return nil, err
+			}
+			all, ids = append(all, made), append(ids, made.ID)
+		}
+		tx.Done("elastic IPs allocated", "eips", ids, "region", in.Region)
+		return all, nil
+	})
+}
+
+func (s *Service) allocate(tx *change.Tx, c identity.Caller, in Request) (Allocated, error) {
+	if in.Bandwidth == 0 {
+		in.Bandwidth = s.rules.Bandwidth
+	}
+	if err := s.settings.CheckRegion(in.Region); err != nil {
+		return Allocated{}, err
+	}
+	if err := checkBandwidth(in.Bandwidth); err != nil {
+		return Allocated{}, err
+	}
+	if err := checkPeriod(in); err != nil {
+		return Allocated{}, err
+	}
+	e := &resource.ElasticIP{
+		Meta: resource.Meta{ID: tx.NewID("eip"), Account: c.Account, Region: in.Region, CreatedAt: s.writer.Now()},
+		Name: in.Name, Description: in.Description,
+		Bandwidth: in.Bandwidth, ByTraffic: in.ByTraffic, Prepaid: in.Prepaid,
+	}
+	if err := tx.Room(e); err != nil {
+		return Allocated{}, err
+	}
+	if s.rules.Daily {
+		if err := s.count(tx, c.Account, in.Region, func(u *resource.AddressUse) { u.Allocated++ }); err != nil {
+			return Allocated{}, err
+		}
+	}
+	if err := s.draw(tx, e, in.Address); err != nil {
+		return Allocated{}, err
+	}
+	made := Allocated{ID: e.ID, Address: e.Address}
+	if in.Prepaid {
+		var err error
+		if made.Order, err = orderNumber(s.random); err != nil {
+			return Allocated{}, err
+		}
+		e.Expires = expiry(e.CreatedAt, in)
+	}
+	if err := tx.Label(e, in.Labels); err != nil {
+		return Allocated{}, err
+	}
+	tx.Put(e)
+	return made, nil
+}
+
+// draw gives a new elastic IP an address of its region's public network: the one that is
+// asked for, if any. Reason: NoFreeElasticIP.
+func (s *Service) draw(tx *change.Tx, e *resource.ElasticIP, asked netip.Addr) (err error) {
+	public, ok := s.settings.PublicNetworkOf(e.Region)
+	if !ok {
+		return fault.New(fault.NoFreeElasticIP, "region %s has no public network", e.Region)
+	}
+	e.PublicNetwork = public.Name
+	e.Address, err = pick(tx.View, public, asked, s.random)
+	return err
 }
 
 // Change changes an elastic IP; nil leaves a value as it is.
@@ -173,16 +230,26 @@ func (s *Service) ByID(c identity.Caller, region, id string) (*resource.ElasticI
 // Release gives an elastic IP back to the pool (ReleaseEipAddress). Reasons:
 // ElasticIPNotFound, ElasticIPStatus, DeletionProtected.
 func (s *Service) Release(ctx context.Context, c identity.Caller, id string) error {
+	return s.ReleaseSome(ctx, c, []string{id})
+}
+
+// ReleaseSome is Release for several, all or none of which are given back.
+func (s *Service) ReleaseSome(ctx context.Context, c identity.Caller, ids []string) error {
 	return change.Run(ctx, s.writer, c, func(tx *change.Tx) error {
-		e, err := lookup.Own(c, tx.ElasticIPs, id)
-		if err != nil {
-			return err
+		for _, id := range ids {
+			e, err := lookup.Own(c, tx.ElasticIPs, id)
+			if err != nil {
+				return err
+			}
+			if err := s.available(e); err != nil {
+				return err
+			}
+			tx.Delete(e)
+			tx.Done("elastic IP released", "eip", id, "address", e.Address)
 		}
-		if err := s.available(e); err != nil {
-			return err
+		if len(ids) > 1 {
+			tx.Done("elastic IPs released", "eips", ids)
 		}
-		tx.Delete(e)
-		tx.Done("elastic IP released", "eip", id, "address", e.Address)
 		return nil
 	})
 }

@@ -23,6 +23,14 @@ const (
 	PrivateAddressAssociated Reason = "private address already has an elastic IP"
 	TwoPrimaryAddresses      Reason = "more than one primary private address"
 
+	// Of elastic IPs, where they are bound to addresses of interfaces, and of instances'
+	// ordinary public addresses.
+	OrdinaryNotPrimary Reason = "elastic IP is not that of an instance's primary address"
+	OrdinaryMissing    Reason = "instance has no ordinary public address"
+	InstanceKindWrong  Reason = "instance is of another kind"
+	QuotaDayAllocated  Reason = "quota of elastic IPs allocated in a day exceeded"
+	QuotaDayReassigned Reason = "quota of ordinary public addresses given again in a day exceeded"
+
 	QuotaInterface          Reason = "quota of network interfaces exceeded"
 	QuotaInstanceInterfaces Reason = "quota of network interfaces of an instance exceeded"
 	QuotaInterfaceAddresses Reason = "quota of private addresses of a network interface exceeded"

@@ -39,12 +39,13 @@ type NewInstance struct {
 	MAC       string                // 48 bits, in any usual form; may be empty
 	Type      resource.InstanceKind // empty: a host
 	State     string                // empty: the first of resource.InstanceStates
+	Further   []netip.Addr          // addresses of its primary interface besides PrivateIP; of a host alone
 }
 
 // Add puts an instance into the inventory.
 //
 // Reasons: ParameterInvalid, InstanceExists, VSwitchNotFound, AddressNotUsable,
-// AddressInUse, NoFreeAddress, QuotaInstance.
+// AddressInUse, NoFreeAddress, QuotaInstance, QuotaInterfaceAddresses.
 func (s *Service) Add(ctx context.Context, in NewInstance) (*resource.Instance, error) {
 	var added *resource.Instance
 	err := s.run(ctx, func(tx *change.Tx) error {
@@ -63,8 +64,24 @@ func (s *Service) Add(ctx context.Context, in NewInstance) (*resource.Instance, 
 			return err
 		}
 		tx.Put(i)
-		if i.Type == resource.Host {
-			tx.Put(resource.PrimaryInterface(i, NewInterfaceID(tx)))
+		switch {
+		case i.Type == resource.Host:
+			n := resource.PrimaryInterface(i, NewInterfaceID(tx))
+			for _, a := range in.Further {
+				if err := usable(tx.View, x, a); err != nil {
+					return err
+				}
+				if n.Find(a) >= 0 {
+					return fault.New(fault.AddressInUse, "%s is named twice", a)
+				}
+				n.Addresses = append(n.Addresses, resource.PrivateAddress{Address: a})
+			}
+			if err := tx.Fits(n); err != nil {
+				return err
+			}
+			tx.Put(n)
+		case len(in.Further) > 0:
+			return fault.New(fault.ParameterInvalid, "a %s has one address", i.Type)
 		}
 		tx.Done("instance added", "instance", i.ID, "kind", i.Type, "vswitch", x.ID, "address", i.PrivateIP)
 		added = i
@@ -158,11 +175,16 @@ func place(tx *change.Tx, i *resource.Instance, x *resource.VSwitch) error {
 		i.PrivateIP = a
 		return nil
 	}
-	if !x.CIDR.Contains(i.PrivateIP) || x.Reserved(i.PrivateIP) {
-		return fault.New(fault.AddressNotUsable, "%s; take one of %s, from %s to %s", i.PrivateIP, x.CIDR, x.Plan.First(x.CIDR), x.Plan.Last(x.CIDR))
+	return usable(v, x, i.PrivateIP)
+}
+
+// usable refuses an address that nobody of a VSwitch can be given.
+func usable(v *state.View, x *resource.VSwitch, a netip.Addr) error {
+	if !x.CIDR.Contains(a) || x.Reserved(a) {
+		return fault.New(fault.AddressNotUsable, "%s; take one of %s, from %s to %s", a, x.CIDR, x.Plan.First(x.CIDR), x.Plan.Last(x.CIDR))
 	}
-	if other, ok := Holder(v, x.VPC, i.PrivateIP); ok {
-		return fault.New(fault.AddressInUse, "%s is that of %s", i.PrivateIP, other)
+	if other, ok := Holder(v, x.VPC, a); ok {
+		return fault.New(fault.AddressInUse, "%s is that of %s", a, other)
 	}
 	return nil
 }
@@ -229,6 +251,29 @@ func (s *Service) List(f Filter) []*resource.Instance {
 		}
 		slices.SortStableFunc(list, func(a, b *resource.Instance) int { return int(a.Created - b.Created) })
 	}
+	return list
+}
+
+// Interface is a network interface of an instance, with the public addresses that its private
+// ones have of their own.
+type Interface struct {
+	*resource.NetworkInterface
+	Public map[netip.Addr]netip.Addr // by private address
+}
+
+// Interfaces returns the network interfaces of an instance, the primary one first.
+func (s *Service) Interfaces(instance string) (list []Interface) {
+	v := s.db.View()
+	for n := range v.NetworkInterfaces.By(state.ByInstance, instance).All() {
+		x := Interface{NetworkInterface: n, Public: map[netip.Addr]netip.Addr{}}
+		for _, a := range n.Addresses {
+			if e, ok := v.ElasticOf(n.VPC, a.Address); ok {
+				x.Public[a.Address] = e.Address
+			}
+		}
+		list = append(list, x)
+	}
+	slices.SortStableFunc(list, func(a, b Interface) int { return a.Index - b.Index })
 	return list
 }
 
@@ -334,6 +379,9 @@ func (s *Service) Remove(ctx context.Context, id string) error {
 				return err
 			}
 			tx.Delete(n)
+		}
+		for _, e := range slices.Collect(tx.ElasticIPs.By(state.ByBinding, id).All()) {
+			tx.Delete(e) // its ordinary public address: others bar its removal
 		}
 		tx.Delete(i)
 		tx.Done("instance removed", "instance", id, "vswitch", i.VSwitch, "address", i.PrivateIP)

@@ -29,6 +29,7 @@ import (
 	"sluice/controlplane/leasedline"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
+	"sluice/controlplane/networkinterface"
 	"sluice/controlplane/ram"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/routerinterface"
@@ -114,6 +115,7 @@ type Plane struct {
 
 	Acceleration   *acceleration.Service
 	SecurityGroups *securitygroup.Service
+	Interfaces     *networkinterface.Service
 }
 
 // logged is what the services have logged.
@@ -244,6 +246,7 @@ func (p *Plane) Rewire() {
 	p.Bandwidth = bandwidth.New(p.DB, p.Settings, now, log)
 	p.Inventory = inventory.New(p.DB, p.Settings, now, log)
 	p.Acceleration = acceleration.New(p.DB, p.Settings, now, rand.Reader, log)
+	p.Interfaces = networkinterface.New(p.DB, p.Settings, now, log)
 	p.HaVip = havip.New(p.DB, p.Settings, &p.Holders, now, log)
 	p.NAT = nat.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Lines = leasedline.New(p.DB, p.Settings, &p.Devices, now, log)

@@ -16,6 +16,7 @@ import (
 	"sluice/controlplane/leasedline"
 	"sluice/controlplane/nat"
 	"sluice/controlplane/network"
+	"sluice/controlplane/networkinterface"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
 	"sluice/controlplane/routerinterface"
@@ -132,6 +133,25 @@ func TestQueries(t *testing.T) {
 			"Addresses": func(h havip.HaVip) any { return h.PrivateIP.String() },
 			"Statuses":  func(h havip.HaVip) any { return h.Status },
 		})
+	check(t, "Interfaces.List", networkinterface.Filter{Region: planetest.Region}, 9,
+		func(f networkinterface.Filter, p state.Page) (state.Listing[networkinterface.Interface], error) {
+			return w.Interfaces.List(alice, f, p)
+		},
+		func(n networkinterface.Interface) string { return n.ID },
+		map[string]func(networkinterface.Interface) any{
+			"IDs":       func(n networkinterface.Interface) any { return n.ID },
+			"VPCs":      func(n networkinterface.Interface) any { return n.VPC },
+			"VSwitches": func(n networkinterface.Interface) any { return n.VSwitch },
+			"Instances": func(n networkinterface.Interface) any {
+				if n.Instance == "" {
+					return nil
+				}
+				return n.Instance
+			},
+			"Names":        func(n networkinterface.Interface) any { return n.Name },
+			"Descriptions": func(n networkinterface.Interface) any { return n.Description },
+			"InGroups":     func(n networkinterface.Interface) any { return n.SecurityGroups[0] },
+		})
 	check(t, "EIP.List", eip.Filter{Region: planetest.Region}, 12,
 		func(f eip.Filter, p state.Page) (state.Listing[eip.ElasticIP], error) { return w.EIP.List(alice, f, p) },
 		func(e eip.ElasticIP) string { return e.ID },
@@ -153,6 +173,9 @@ func TestQueries(t *testing.T) {
 				}
 				return e.Binding.ID
 			},
+			"Instances":  func(e eip.ElasticIP) any { return e.Bound.Instance },
+			"Interfaces": func(e eip.ElasticIP) any { return e.Bound.Interface },
+			"Private":    func(e eip.ElasticIP) any { return e.Bound.Address },
 			"Packages": func(e eip.ElasticIP) any {
 				if e.Shares == nil {
 					return nil
@@ -378,6 +401,9 @@ var otherwise = map[string]string{
 	"Lines.BorderRoutersOf": "its only condition is the line",
 	"Acceleration.OfServer": "it has no pages",
 	"Inventory.List":        "the operator's: it has no pages",
+	"Inventory.Interfaces":  "the operator's: it has no pages",
+	"Interfaces.Assign":     "what it has made",
+	"EIP.AllocateSome":      "what it has made",
 	"HaVip.All":             "the operator's: it has no pages",
 	"VPN.Tunnels":           "the operator's: it has no pages",
 	"VPN.SSLClients":        "what servers say, not resources: see TestSSLClientsAreListed of package aliyun",

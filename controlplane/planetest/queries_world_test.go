@@ -83,6 +83,11 @@ func newListings(t *testing.T) *planetest.Plane {
 		}
 		put(e)
 	}
+	for i := range 9 {
+		put(&resource.NetworkInterface{Meta: meta(planetest.Alice, fmt.Sprintf("eni-%d", 20-i)), VPC: vpcs[i%5], VSwitch: fmt.Sprintf("vsw-%d", 20-i%5), Name: fmt.Sprintf("name-%d", i%2), Description: fmt.Sprintf("text-%d", i%3),
+			Instance: []string{"", "i-1", "i-5"}[i%3], Primary: i%3 > 0, SecurityGroups: []string{fmt.Sprintf("sg-%d", i%4)}, Addresses: []resource.PrivateAddress{{Address: address("10.9.0.%d", i+1)}}})
+	}
+	put(&resource.NetworkInterface{Meta: meta(planetest.Bob, "eni-bob"), VPC: theirs, Addresses: []resource.PrivateAddress{{Address: address("10.9.0.%d", 100)}}})
 	put(&resource.ElasticIP{Meta: meta(planetest.Bob, "eip-bob"), Address: address("192.0.2.%d", 100), PublicNetwork: "internet", Bandwidth: 5})
 	for i, vpc := range vpcs {
 		limits := dataplane.Limits{Connections: 10_000 * (1 + i%2), NewPerSecond: 1_000}

@@ -66,4 +66,4 @@ type Part interface {
 }
 
 // IsPart implements Part.
-func (e *ElasticIP) IsPart() bool { return e.NATPackage != "" }
+func (e *ElasticIP) IsPart() bool { return e.NATPackage != "" || e.Ordinary }

@@ -76,6 +76,9 @@ type ElasticIP struct {
 	// NATPackage is the NAT bandwidth package that it is a part of; empty: none. Then it is
 	// bound to that one's gateway as long as it is there, and no elastic IP to clients.
 	NATPackage string `json:"natPackage,omitempty"`
+	// Ordinary says that it is the ordinary public address of the instance that it is bound
+	// to, and a part of that: it goes with the instance, and is no elastic IP to clients.
+	Ordinary bool `json:"ordinary,omitempty"`
 }
 
 // Kind implements Resource.

@@ -11,7 +11,7 @@ import (
 )
 
 var all = []resource.Resource{
-	&resource.VPC{}, &resource.VRouter{}, &resource.RouteTable{}, &resource.RouteEntry{}, &resource.VSwitch{}, &resource.Instance{}, &resource.NetworkInterface{},
+	&resource.VPC{}, &resource.VRouter{}, &resource.RouteTable{}, &resource.RouteEntry{}, &resource.VSwitch{}, &resource.Instance{}, &resource.NetworkInterface{}, &resource.AddressUse{},
 	&resource.ElasticIP{}, &resource.NATGateway{}, &resource.ForwardEntry{}, &resource.SNATEntry{},
 	&resource.Account{}, &resource.AccessKey{}, &resource.Receipt{},
 }

@@ -278,7 +278,8 @@ var kinds = append([]registered{
 			{Name: "elastic_ips_per_package", Default: 100, Counts: "elastic IPs of a common bandwidth package", Reason: fault.QuotaPackageElasticIP, Index: ByPackage},     // of today's API
 			{Name: "addresses_per_bandwidth_package", Default: 50, Counts: "public IPs of a NAT bandwidth package", Reason: fault.QuotaNATPackageIPs, Index: ByNATPackage}}, // NAT Gateway API reference, CreateBandwidthPackage
 		Blocks: []Block[*resource.ElasticIP]{
-			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBinding},
+			{Of: resource.KindInstance, Reason: fault.InstanceHasDependents, Index: ByBinding,
+				Keep: func(e *resource.ElasticIP, _ resource.Resource) bool { return !e.Ordinary }},
 			{Of: resource.KindNetworkInterface, Reason: fault.InterfaceHasElasticIP, Index: ByBinding},
 			{Of: resource.KindHaVip, Reason: fault.HaVipHasElasticIP, Index: ByBinding},
 			{Of: resource.KindCommonPackage, Reason: fault.PackageHasElasticIPs, Index: ByPackage}},
@@ -291,6 +292,15 @@ var kinds = append([]registered{
 			to(resource.KindVPC, e.VPC)
 			to(e.Binding.Type.Kind(), e.Binding.ID)
 		},
+	},
+	Kind[*resource.AddressUse]{
+		Name: resource.KindAddressUse, Noun: "count of public addresses", Table: func(v *View) **Table[*resource.AddressUse] { return &v.AddressUses },
+		Quotas: []Quota[*resource.AddressUse]{ // Tencent Cloud's AllocateAddresses, DisassociateAddress
+			{Name: "elastic_ips_allocated_per_day", Default: 40, Counts: "elastic IPs that an account allocates in a region in a day, by Tencent Cloud's actions", Reason: fault.QuotaDayAllocated,
+				Parts: func(u *resource.AddressUse) int { return u.Allocated }},
+			{Name: "public_addresses_reassigned_per_day", Default: 10, Counts: "ordinary public addresses that instances of an account in a region are given in a day as their elastic IPs are unbound", Reason: fault.QuotaDayReassigned,
+				Parts: func(u *resource.AddressUse) int { return u.Reassigned }}},
+		Bounded: "there is one for an account and region",
 	},
 	Kind[*resource.CommonPackage]{
 		Name: resource.KindCommonPackage, Noun: "common bandwidth package", Table: func(v *View) **Table[*resource.CommonPackage] { return &v.CommonPackages },

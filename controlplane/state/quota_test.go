@@ -54,6 +54,12 @@ var samples = map[string]func(i int) resource.Resource{
 	"rules_per_security_group": func(i int) resource.Resource {
 		return &resource.SecurityGroup{Meta: meta("sg", 0), Egress: make([]resource.SecurityRule, i)}
 	},
+	"elastic_ips_allocated_per_day": func(i int) resource.Resource {
+		return &resource.AddressUse{Meta: meta("use", 0), Allocated: i}
+	},
+	"public_addresses_reassigned_per_day": func(i int) resource.Resource {
+		return &resource.AddressUse{Meta: meta("use", 0), Reassigned: i}
+	},
 	"network_interfaces": func(i int) resource.Resource { return &resource.NetworkInterface{Meta: meta("eni", i)} },
 	"network_interfaces_per_instance": func(i int) resource.Resource {
 		return &resource.NetworkInterface{Meta: meta("eni", i), Instance: "i", Primary: i == 0}

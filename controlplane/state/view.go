@@ -93,6 +93,7 @@ type View struct {
 	NetworkInterfaces   *Table[*resource.NetworkInterface]
 	HaVips              *Table[*resource.HaVip]
 	ElasticIPs          *Table[*resource.ElasticIP]
+	AddressUses         *Table[*resource.AddressUse]
 	CommonPackages      *Table[*resource.CommonPackage]
 	NATPackages         *Table[*resource.NATPackage]
 	NATGateways         *Table[*resource.NATGateway]

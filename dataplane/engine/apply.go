@@ -181,6 +181,9 @@ func (j *job) run(ctx context.Context) error {
 	if err := j.serveDHCP(topology); err != nil {
 		j.runner.Add(err)
 	}
+	if err := j.place(); err != nil {
+		j.e.log.Warn("packets may go to where an address was", "network", n.id, "error", err)
+	}
 	// Whose connections count is known before they are translated, and so is what elastic
 	// IPs may send.
 	j.runner.Add(n.applySessions(j.want))

@@ -238,8 +238,36 @@ func (a *Announcer) Close() {
 	a.wg.Wait()
 }
 
+// Tell says once, on a link of namespace ns, that addresses are at another neighbour, whose
+// Ethernet address is at. The frames come from own, the link's address: switches do not learn
+// from them where the other one is.
+func Tell(ns *netns.Namespace, index int, own, at net.HardwareAddr, addrs []netip.Addr) error {
+	frames, err := framesFrom(own, at, addrs)
+	if err != nil {
+		return fmt.Errorf("tell of %v: %w", addrs, err)
+	}
+	return ns.Do(func() error {
+		conn, err := packet.Listen(&net.Interface{Index: index, HardwareAddr: own}, packet.Raw, 0, nil)
+		if err != nil {
+			return fmt.Errorf("tell of %v: open packet socket (needs CAP_NET_RAW): %w", addrs, err)
+		}
+		defer conn.Close()
+		for _, f := range frames {
+			if _, err := conn.WriteTo(f, &packet.Addr{HardwareAddr: ethernet.Broadcast}); err != nil {
+				return fmt.Errorf("tell of %v: %w", addrs, err)
+			}
+		}
+		return nil
+	})
+}
+
 // Frames returns the Ethernet frames of one round.
 func Frames(mac net.HardwareAddr, addrs []netip.Addr) ([][]byte, error) {
+	return framesFrom(mac, mac, addrs)
+}
+
+// framesFrom returns the frames of one round by which one neighbour says where addresses are.
+func framesFrom(from, mac net.HardwareAddr, addrs []netip.Addr) ([][]byte, error) {
 	out := make([][]byte, 0, 2*len(addrs))
 	for _, addr := range addrs {
 		// An announcement is a request whose target is its sender, with nothing
@@ -257,7 +285,7 @@ func Frames(mac net.HardwareAddr, addrs []netip.Addr) ([][]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			frame := ethernet.Frame{Destination: ethernet.Broadcast, Source: mac, EtherType: ethernet.EtherTypeARP, Payload: payload}
+			frame := ethernet.Frame{Destination: ethernet.Broadcast, Source: from, EtherType: ethernet.EtherTypeARP, Payload: payload}
 			b, err := frame.MarshalBinary()
 			if err != nil {
 				return nil, err
