@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -194,12 +195,19 @@ func (f *field) checkText(action, s, name string) *Error {
 		return refuse(action, []string{"InvalidParameterValue"}, name, "it is to be one of "+strings.Join(f.enum, ", "))
 	case f.longest > 0 && length > f.longest:
 		return refuse(action, []string{"InvalidParameterValue.TooLong", "InvalidParameterValue"}, name, fmt.Sprintf("%d %s are the most", f.longest, unit))
+	case f.form == "id" && strings.HasSuffix(name, "InstanceId"):
+		if !instanceID.MatchString(s) {
+			return refuse(action, []string{"InvalidInstanceId.Malformed", "InvalidParameterValue.Malformed", "InvalidParameterValue"}, name, "it is to be the id of an instance of the inventory")
+		}
 	case f.form == "id" && !isID(s):
 		kind, _, _ := strings.Cut(name, ".")
 		return refuse(action, []string{"Invalid" + strings.TrimSuffix(kind, "s") + ".Malformed", "InvalidSecurityGroupID.Malformed", "InvalidParameterValue.Malformed", "InvalidParameterValue"}, name, "it is to be an id, as vpc-4tboefn3")
 	}
 	return nil
 }
+
+// instanceID is the form of the ids that operators give instances.
+var instanceID = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{1,63}$`)
 
 // isID says whether a text has the form of an id of any family: letters, a hyphen, and
 // letters and digits.

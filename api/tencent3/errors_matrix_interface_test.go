@@ -154,6 +154,9 @@ func init() {
 		{"DescribeNetworkInterfaces", "ResourceNotFound", nil, []string{"NetworkInterfaceIds.1", "eni-none"}},
 
 		{"AttachNetworkInterface", "ResourceNotFound", nil, []string{"InstanceId", "<lb>"}},
+		{"AttachNetworkInterface", "ResourceNotFound", nil, []string{"InstanceId", "Web_1.rack-2"}}, // as operators may name them
+		{"AttachNetworkInterface", "InvalidParameterValue.Malformed", nil, []string{"InstanceId", "-web"}},
+		{"TransformAddress", "InvalidInstanceId.NotFound", nil, []string{"InstanceId", "i-web-1"}},
 		{"AttachNetworkInterface", "ResourceInUse", nil, []string{"NetworkInterfaceId", "<attached>"}},
 		{"AttachNetworkInterface", "UnsupportedOperation.VpcMismatch", func(s *scene) {
 			other := s.VPC(planetest.Alice, "10.9.0.0/16").VPC
