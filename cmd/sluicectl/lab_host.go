@@ -18,6 +18,7 @@ func newLabHostAdd() *cobra.Command {
 	var f labFlags
 	var o lab.HostOptions
 	var ip string
+	var further []string
 	c := &cobra.Command{
 		Use:   "add NAME --vswitch ID",
 		Short: "Plug a new host into a VSwitch",
@@ -30,6 +31,13 @@ Available.`,
 			o.Name = args[0]
 			if o.IP, err = parseIP(ip); err != nil {
 				return err
+			}
+			for _, text := range further {
+				a, err := parseIP(text)
+				if err != nil {
+					return err
+				}
+				o.Further = append(o.Further, a)
 			}
 			l, err := lab.Open(f.options())
 			if err != nil {
@@ -46,6 +54,7 @@ Available.`,
 	f.register(c.Flags())
 	c.Flags().StringVar(&o.VSwitch, "vswitch", "", "id of the VSwitch")
 	c.Flags().StringVar(&ip, "ip", "", "address (default: the next free one of the VSwitch)")
+	c.Flags().StringSliceVar(&further, "further-ip", nil, "further addresses of its interface")
 	c.Flags().StringVar(&o.InstanceID, "instance-id", "", "id in the inventory (default i-NAME)")
 	c.Flags().BoolVar(&o.Unregistered, "unregistered", false, "leave it out of the inventory")
 	c.Flags().BoolVar(&o.Serve, "serve", false, "run an HTTP server on port 80 that answers the caller's address and port")

@@ -134,7 +134,11 @@ func (l *Lab) usedAddresses(ctx context.Context, vswitch string) (map[netip.Addr
 // register puts a host into the inventory.
 func (l *Lab) register(ctx context.Context, h *Host) error {
 	return l.withAdmin(func(c *admin.Client) error {
-		_, err := c.AddInstance(ctx, admin.NewInstance{ID: h.InstanceID, VSwitch: h.VSwitch, PrivateIP: h.IP().String(), MAC: h.MAC})
+		in := admin.NewInstance{ID: h.InstanceID, VSwitch: h.VSwitch, PrivateIP: h.IP().String(), MAC: h.MAC}
+		for _, a := range h.Further {
+			in.Further = append(in.Further, a.String())
+		}
+		_, err := c.AddInstance(ctx, in)
 		if err != nil {
 			return fmt.Errorf("register it in the inventory: %w", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
 
 	"sluice/api/aliyun"
 	"sluice/controlplane/resource"
@@ -22,10 +23,11 @@ const HostInterface = "eth0"
 // HostOptions say what host of a VPC to add.
 type HostOptions struct {
 	Name       string
-	VSwitch    string     // id
-	Region     string     // of the VSwitch; default the lab's own
-	IP         netip.Addr // the zero Addr is the next free one of the VSwitch
-	InstanceID string     // in the inventory; default i-<Name>
+	VSwitch    string       // id
+	Region     string       // of the VSwitch; default the lab's own
+	IP         netip.Addr   // the zero Addr is the next free one of the VSwitch
+	Further    []netip.Addr // addresses of its interface besides IP
+	InstanceID string       // in the inventory; default i-<Name>
 	// Unregistered keeps the host out of the inventory.
 	Unregistered bool
 	// Serve runs an HTTP server on port 80 of the host.
@@ -71,8 +73,11 @@ func (l *Lab) hostAdd(ctx context.Context, o HostOptions) (*Host, error) {
 			return err
 		}
 		for _, other := range s.Hosts {
-			if other.VSwitch == o.VSwitch {
-				used[other.IP()] = true
+			if other.VSwitch != o.VSwitch {
+				continue
+			}
+			for _, a := range append(other.Further, other.IP()) {
+				used[a] = true
 			}
 		}
 		ip, err := pickPrivate(block, resource.PlanOf(block, gateway), o.IP, used)
@@ -80,6 +85,14 @@ func (l *Lab) hostAdd(ctx context.Context, o HostOptions) (*Host, error) {
 			return err
 		}
 		h.Address = netip.PrefixFrom(ip, block.Bits())
+		used[ip] = true
+		for _, more := range o.Further {
+			if more, err = pickPrivate(block, resource.PlanOf(block, gateway), more, used); err != nil {
+				return err
+			}
+			used[more] = true
+			h.Further = append(h.Further, more)
+		}
 		if !o.Unregistered {
 			h.InstanceID = o.InstanceID
 		}
@@ -176,6 +189,12 @@ func configure(nl *netlink.Handle, ifname string, h *Host) error {
 	}
 	if err := nl.AddrAdd(dev, addr); err != nil {
 		return fmt.Errorf("give %s the address %s: %w", ifname, h.Address, err)
+	}
+	for _, a := range h.Further {
+		further := &netlink.Addr{IPNet: netipx.PrefixIPNet(netip.PrefixFrom(a, h.Address.Bits()))}
+		if err := nl.AddrAdd(dev, further); err != nil {
+			return fmt.Errorf("give %s the address %s: %w", ifname, a, err)
+		}
 	}
 	if err := nl.LinkSetUp(dev); err != nil {
 		return fmt.Errorf("set %s up: %w", ifname, err)

@@ -38,6 +38,7 @@ type Host struct {
 	Namespace  string       `json:"namespace"`
 	Internet   bool         `json:"internet,omitempty"`
 	Address    netip.Prefix `json:"address"`           // with the length of its network's prefix
+	Further    []netip.Addr `json:"further,omitempty"` // addresses besides
 	Gateway    netip.Addr   `json:"gateway,omitzero"`  // default route; none on the Internet
 	MAC        string       `json:"mac,omitempty"`     //
 	VPC        string       `json:"vpc,omitempty"`     //

@@ -86,7 +86,8 @@ func TestHostsOfAVSwitch(t *testing.T) {
 	if web.Address != netip.MustParsePrefix("10.0.1.1/24") || web.Gateway != netip.MustParseAddr("10.0.1.253") || web.VPC != vpc {
 		t.Errorf("host is %+v", web)
 	}
-	worker, err := l.HostAdd(t.Context(), HostOptions{Name: "worker", VSwitch: vsw, InstanceID: "i-1", IP: netip.MustParseAddr("10.0.1.50")})
+	worker, err := l.HostAdd(t.Context(), HostOptions{Name: "worker", VSwitch: vsw, InstanceID: "i-1", IP: netip.MustParseAddr("10.0.1.50"),
+		Further: []netip.Addr{netip.MustParseAddr("10.0.1.51"), netip.MustParseAddr("10.0.1.60")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +99,7 @@ func TestHostsOfAVSwitch(t *testing.T) {
 	if got := inventory["i-web"]; got.PrivateIP != "10.0.1.1" || got.MAC != web.MAC || got.VSwitch != vsw {
 		t.Errorf("the inventory has web as %+v", got)
 	}
-	if got := inventory["i-1"]; got.PrivateIP != worker.IP().String() {
+	if got := inventory["i-1"]; got.PrivateIP != worker.IP().String() || len(got.Interfaces) != 1 || len(got.Interfaces[0].Addresses) != 3 || got.Interfaces[0].Addresses[2].Address != "10.0.1.60" {
 		t.Errorf("the inventory has worker as %+v", got)
 	}
 
@@ -106,6 +107,8 @@ func TestHostsOfAVSwitch(t *testing.T) {
 	for name, o := range map[string]HostOptions{
 		"a taken name":      {Name: "web", VSwitch: vsw},
 		"a taken address":   {Name: "other", VSwitch: vsw, IP: worker.IP()},
+		"a taken further":   {Name: "other", VSwitch: vsw, Further: worker.Further[1:]},
+		"one twice":         {Name: "other", VSwitch: vsw, IP: netip.MustParseAddr("10.0.1.80"), Further: []netip.Addr{netip.MustParseAddr("10.0.1.80")}},
 		"a taken id":        {Name: "other", VSwitch: vsw, InstanceID: "i-1"},
 		"an unusable id":    {Name: "other", VSwitch: vsw, InstanceID: "1"},
 		"no VSwitch":        {Name: "other", VSwitch: "vsw-none"},
