@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 
 func newLabHost() *cobra.Command {
 	return group("host", "Hosts of VPCs", "Hosts of VPCs, each in a namespace of its own.",
-		newLabHostAdd(), newLabHostRemove(), newLabHostList())
+		newLabHostAdd(), newLabHostPlug(), newLabHostRemove(), newLabHostList())
 }
 
 func newLabHostAdd() *cobra.Command {
@@ -59,6 +60,36 @@ Available.`,
 	c.Flags().BoolVar(&o.Unregistered, "unregistered", false, "leave it out of the inventory")
 	c.Flags().BoolVar(&o.Serve, "serve", false, "run an HTTP server on port 80 that answers the caller's address and port")
 	_ = c.MarkFlagRequired("vswitch")
+	return c
+}
+
+func newLabHostPlug() *cobra.Command {
+	var f labFlags
+	c := &cobra.Command{
+		Use:   "plug NAME",
+		Short: "Give a host the network interfaces that its instance has now",
+		Long: `Plug what is attached to the host's instance in the inventory into the VSwitches
+that it is in: as eth1 and so on, each with its Ethernet address, its addresses,
+and a route table of its own for what comes from these. What is attached no
+longer goes. Run it again after each change.`,
+		Example: `  sluicectl call --family tencent3 AttachNetworkInterface --NetworkInterfaceId eni-... --InstanceId i-web
+  sluicectl lab host plug web`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: f.completeHosts,
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := lab.Open(f.options())
+			if err != nil {
+				return err
+			}
+			links, err := l.HostPlug(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "host %s has %s\n", args[0], strings.Join(links, ", "))
+			return err
+		},
+	}
+	f.register(c.Flags())
 	return c
 }
 

@@ -2,17 +2,20 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"sluice/api/admin"
 	"sluice/api/aliyun"
@@ -143,6 +146,74 @@ func TestHostsOfAVSwitch(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestHostPlug: a host has the network interfaces that are attached to its instance, by which
+// it is reached, and no longer those that are detached.
+func TestHostPlug(t *testing.T) {
+	l, _ := up(t, 1)
+	vpc, vsw := vswitch(t, l)
+	for _, o := range []HostOptions{{Name: "web", VSwitch: vsw, Serve: true}, {Name: "worker", VSwitch: vsw}} {
+		if _, err := l.HostAdd(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := l.TencentClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.HTTP.CloseIdleConnections()
+	call := func(action string, params map[string]string, into any) {
+		t.Helper()
+		answer, err := c.Call(t.Context(), action, params)
+		if err == nil && into != nil {
+			err = json.Unmarshal(answer, into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var made struct {
+		NetworkInterface struct{ NetworkInterfaceId string }
+	}
+	call("CreateNetworkInterface", map[string]string{"VpcId": vpc, "SubnetId": vsw, "NetworkInterfaceName": "second",
+		"PrivateIpAddresses.0.PrivateIpAddress": "10.0.1.70", "PrivateIpAddresses.0.Primary": "true", "PrivateIpAddresses.1.PrivateIpAddress": "10.0.1.71"}, &made)
+	at := map[string]string{"NetworkInterfaceId": made.NetworkInterface.NetworkInterfaceId, "InstanceId": "i-web"}
+	plugged := func(want ...string) {
+		t.Helper()
+		for range 2 { // the second time changes nothing
+			if links, err := l.HostPlug(t.Context(), "web"); err != nil || !slices.Equal(links, want) {
+				t.Fatalf("web has %v, %v; want %v", links, err, want)
+			}
+		}
+	}
+	reached := func(address string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err := l.Get(ctx, "worker", "http://"+address+"/")
+		if errors.Is(err, unix.ECONNREFUSED) {
+			return nil // by the host: its server is at the first address alone
+		}
+		return err
+	}
+	plugged("eth0")
+	call("AttachNetworkInterface", at, nil)
+	plugged("eth0", "eth1")
+	for _, address := range []string{"10.0.1.70", "10.0.1.71"} {
+		if err := reached(address); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	call("UnassignPrivateIpAddresses", map[string]string{"NetworkInterfaceId": at["NetworkInterfaceId"], "PrivateIpAddresses.0.PrivateIpAddress": "10.0.1.71"}, nil)
+	plugged("eth0", "eth1")
+	if err := reached("10.0.1.71"); err == nil {
+		t.Error("an address that was taken back is reached")
+	}
+	call("DetachNetworkInterface", at, nil)
+	plugged("eth0")
+	if err := reached("10.0.1.70"); err == nil {
+		t.Error("a detached interface is reached")
 	}
 }
 
