@@ -139,6 +139,19 @@ func (u *remoteUsers) client(t *testing.T, certificate string) *admin.SSLClient 
 	return nil
 }
 
+// listed waits until the client of a certificate is in the status, which may be a moment after
+// its first packet.
+func (u *remoteUsers) listed(t *testing.T, certificate string) (c *admin.SSLClient) {
+	t.Helper()
+	eventually(t, "status of the client with "+certificate, func() string {
+		if c = u.client(t, certificate); c == nil {
+			return "there is none"
+		}
+		return ""
+	})
+	return c
+}
+
 // connected waits until so many clients are, at least so many were refused, and the API says
 // the first, too.
 func (u *remoteUsers) connected(t *testing.T, clients int, refused uint64) {
@@ -175,7 +188,7 @@ func (u *remoteUsers) behindNAT(t *testing.T) {
 	if sent, missing := lost(); missing > 0 || sent < 50 {
 		t.Errorf("%d of %d were lost while keys were negotiated", missing, sent)
 	}
-	before := u.client(t, id)
+	before := u.listed(t, id)
 	if before == nil || before.Remote.Addr() != router.addr {
 		t.Fatalf("the client of router %s is %+v", router.addr, before)
 	}
@@ -349,7 +362,7 @@ func (u *remoteUsers) expiry(t *testing.T) {
 	otherID := u.certificate(t)
 	other.runOpenVPN(t, u.printed(t, otherID, "ovpn"))
 	other.clientSeen(t, u.service, u.pool)
-	since := u.client(t, otherID).Since
+	since := u.listed(t, otherID).Since
 	u.g.killDaemon(t)
 	id := u.made(t, time.Now().Add(12*time.Second))
 	u.g.startDaemon(t)

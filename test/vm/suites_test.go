@@ -15,8 +15,10 @@ var suites = []suite{
 	{pkg: "dataplane/openvpn", run: `^Test(Connect|Revoke|Adopt)$`},
 	{pkg: "dataplane/shape", run: `^TestBandwidthsAreHeld$`},
 	{pkg: "dataplane/session", run: `^TestXDP`},
-	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice|RouterInterfaces|BorderRoutersOfVLANs)$`},
-	{pkg: "dataplane/ipsec", run: `^TestOnDemand$`},
+	{pkg: "dataplane/securitygroup"},
+	{pkg: "dataplane/dhcp"},
+	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice|RouterInterfaces|BorderRoutersOfVLANs|Groups)$`},
+	{pkg: "dataplane/ipsec", run: `^Test(OnDemand|Policies|Reset|NullAndTraffic)$`},
 	{pkg: "test/bench", run: `^TestFlowtables$`},
 	// One through the uplink, and one through an XFRM interface.
 	{pkg: "test/e2e", run: `^Test(SNAT|VPNLegacy)$`},
