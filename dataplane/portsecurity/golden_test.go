@@ -199,6 +199,7 @@ func TestHoldings(t *testing.T) {
 		"next-hop":     {PortSecurity: true, Switches: []dataplane.Switch{bridge}, Bindings: bindings, Routes: via("10.0.1.11")},
 		"unknown-hop":  {PortSecurity: true, Switches: []dataplane.Switch{bridge}, Bindings: bindings, Routes: via("10.0.1.11", "10.0.1.99")},
 		"hop-of-table": {PortSecurity: true, Switches: []dataplane.Switch{bridge}, Bindings: bindings, Tables: []dataplane.RouteTable{{Routes: via("10.0.2.10")}}},
+		"of-nobody":    {PortSecurity: true, Switches: []dataplane.Switch{bridge}, Bindings: append(bindings[:2:2], dataplane.Binding{Address: netip.MustParseAddr("10.0.1.12")})},
 		"one-mac-twice": {PortSecurity: true, Switches: []dataplane.Switch{bridge}, Routes: via("10.0.1.10", "10.0.1.12"),
 			Bindings: []dataplane.Binding{binding("10.0.1.10", 1), binding("10.0.1.12", 1)}},
 	} {
@@ -210,7 +211,7 @@ func TestHoldings(t *testing.T) {
 			golden(t, name, h.text())
 		})
 	}
-	for _, mac := range []string{"", "02:00:00:00:00", "02:00:00:00:00:00:00:01", "twelve"} {
+	for _, mac := range []string{"02:00:00:00:00", "02:00:00:00:00:00:00:01", "twelve"} {
 		b := []dataplane.Binding{{Address: netip.MustParseAddr("10.0.1.10"), MAC: mac}}
 		if _, err := Of(&dataplane.Network{PortSecurity: true, Switches: []dataplane.Switch{bridge}, Bindings: b}); err == nil || !strings.Contains(err.Error(), "10.0.1.10") {
 			t.Errorf("Ethernet address %q: %v", mac, err)
