@@ -88,9 +88,12 @@ func TestBorderRouter(t *testing.T) {
 	was := s.held(t)
 	v, b := s.vpc(t, e, 7, true), s.border(t, 50)
 	mustApply(t, e, b.Network)
-	if got := e.Line("line0"); !got.Present || !got.Up || len(got.Networks) != 1 || got.Networks[0] != b.ID {
-		t.Errorf("the line is %+v", got)
-	}
+	nstest.Eventually(t, func() error { // its link is heard of
+		if got := e.Line("line0"); !got.Present || !got.Up || len(got.Networks) != 1 || got.Networks[0] != b.ID {
+			return fmt.Errorf("the line is %+v", got)
+		}
+		return nil
+	})
 	connect(v, b, "x", 0)
 	v.Routes[len(v.Routes)-1].Destination = netip.MustParsePrefix("10.200.0.0/16")
 	mustApply(t, e, v.Network)
