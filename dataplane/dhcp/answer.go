@@ -51,6 +51,9 @@ func (s *Settings) answer(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
 	case dhcpv4.MessageTypeInform:
 		// It has its address from elsewhere, and asks for the rest.
 		out := s.reply(m, dhcpv4.MessageTypeAck)
+		if out == nil {
+			return nil
+		}
 		out.ClientIPAddr = m.ClientIPAddr
 		s.tell(out)
 		return out
@@ -58,13 +61,13 @@ func (s *Settings) answer(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
 	return nil
 }
 
-// reply returns an answer without an address.
+// reply returns an answer without an address; nil if none can be made.
 func (s *Settings) reply(m *dhcpv4.DHCPv4, t dhcpv4.MessageType) *dhcpv4.DHCPv4 {
 	out, err := dhcpv4.NewReplyFromRequest(m,
 		dhcpv4.WithMessageType(t),
 		dhcpv4.WithOption(dhcpv4.OptServerIdentifier(s.Gateway.AsSlice())))
 	if err != nil {
-		return nil // no more transaction numbers are drawn: that of the request is taken
+		return nil
 	}
 	if id := m.Options.Get(dhcpv4.OptionClientIdentifier); id != nil {
 		out.UpdateOption(dhcpv4.OptGeneric(dhcpv4.OptionClientIdentifier, id)) // RFC 6842

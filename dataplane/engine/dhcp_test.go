@@ -72,6 +72,14 @@ func TestDHCP(t *testing.T) {
 	mustApply(t, e, with("10.0.1.6", "10.0.0.53", "8.8.8.8"))
 	expect("after a change", "10.0.1.6 by 10.0.1.253 of 10.0.0.53 8.8.8.8")
 
+	// A server that reads no more is found by the next audit, and made anew.
+	e.networks[n.ID].dhcp.failed.Store(true)
+	if _, whats := e.differing(e.networks[n.ID], staleLinks); !slices.Contains(whats, "answer DHCP again") {
+		t.Errorf("an audit finds %q", whats)
+	}
+	mustApply(t, e, n)
+	expect("by a server made anew", "10.0.1.6 by 10.0.1.253 of 10.0.0.53 8.8.8.8")
+
 	// Somebody takes the VSwitch's link away; the engine makes it anew.
 	ns := inNetwork(t, n.ID)
 	name := dataplane.LinkName("vsw-a")

@@ -182,6 +182,10 @@ func (e *Engine) differing(n *network, parts uint32) (differs uint32, whats []st
 			differs |= staleLinks
 			whats = append(whats, todo...)
 		}
+		if n.dhcp.failed.Load() {
+			differs |= staleLinks
+			whats = append(whats, "answer DHCP again")
+		}
 		if todo := e.bandwidthsDiffer(n); len(todo) > 0 {
 			differs |= staleBandwidths
 			whats = append(whats, todo...)
