@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
 	"sluice/dataplane/netns"
@@ -22,19 +23,48 @@ import (
 // patience is how long a process may take to end when it is asked to.
 const patience = 3 * time.Second
 
-// Find returns the pids of the processes for which is returns true.
+// lingering is how long one that was killed may take to give up what it holds.
+const lingering = time.Second
+
+// Find returns the pids of the processes for which is returns true. One that is killed
+// loses its arguments and its program first, and its sockets and devices after: who would
+// start another in its place might find them in use. So those that nothing can be said of
+// any more are waited for, a moment at most.
 func Find(is func(pid int) bool) ([]int, error) {
-	entries, err := os.ReadDir("/proc")
+	procs, err := procfs.AllProcs()
 	if err != nil {
 		return nil, err
 	}
+	deadline := time.Now().Add(lingering)
 	var pids []int
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil && is(pid) {
-			pids = append(pids, pid)
+	for _, p := range procs {
+		if is(p.PID) {
+			pids = append(pids, p.PID)
+		} else if dying(p) {
+			awaitEnd(p.PID, time.Until(deadline))
 		}
 	}
 	return pids, nil
+}
+
+// dying reports whether a process has given up its memory, and with it its arguments,
+// and perhaps not yet the rest.
+func dying(p procfs.Proc) bool {
+	if len(Arguments(p.PID)) > 0 {
+		return false
+	}
+	const exiting, kernelThread = 0x4, 0x200000 // PF_EXITING, PF_KTHREAD in linux/sched.h
+	stat, err := p.Stat()
+	return err == nil && stat.Flags&kernelThread == 0 && (stat.Flags&exiting != 0 || stat.State == "Z")
+}
+
+func awaitEnd(pid int, most time.Duration) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	Ended(fd, most)
 }
 
 // Program returns the path of what a process runs; empty for one that is gone, and

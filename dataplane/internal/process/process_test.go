@@ -1,6 +1,9 @@
 package process
 
 import (
+	"fmt"
+	"net"
+	"os"
 	"os/exec"
 	"slices"
 	"testing"
@@ -90,4 +93,50 @@ func TestIn(t *testing.T) {
 	if pid := cmd.Process.Pid; !In(pid, ns) || In(pid, other) {
 		t.Error("it is taken to be in another namespace")
 	}
+}
+
+// TestMain is what a test has started: it holds a port until it is ended.
+func TestMain(m *testing.M) {
+	if os.Getenv(holding) == "" {
+		os.Exit(m.Run())
+	}
+	if _, err := net.Listen("tcp", os.Getenv(holding)); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+const holding = "HOLDS_A_PORT"
+
+// Whoever is not found any more after it was killed holds nothing any more.
+func TestFindAfterKill(t *testing.T) {
+	mark := "a test of " + t.Name()
+	mine := func(pid int) bool { return slices.Contains(Arguments(pid), mark) }
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().String()
+	for round := range 30 {
+		l.Close()
+		cmd := begin(t, holding+"="+port, "/proc/self/exe", mark)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			pids, err := Find(mine)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(pids) == 0 {
+				break
+			}
+		}
+		if l, err = net.Listen("tcp", port); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+	}
+	l.Close()
 }
