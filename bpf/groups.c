@@ -1,8 +1,16 @@
 //go:build ignore
 
 // SPDX-License-Identifier: GPL-2.0
-/* Security groups, at the ports of VSwitches that are bridges and at VSwitches that are
- * links of another kind. from_host sees what hosts send, to_host what they are sent.
+/* Security groups.
+ *
+ *	from_host, to_host      what hosts send and are sent: at the ports of VSwitches that are
+ *	                        bridges, and at VSwitches that are links of another kind
+ *	from_switch, to_switch  the same, of what passes the gateway, at VSwitches that are
+ *	                        bridges: whether or not the port has its programs
+ *
+ * What has taken the shortcut is not looked at again on its way to a host: its path was learned
+ * from packets that have passed here, and is void when anything of the groups changes. So these
+ * programs come before those that learn paths.
  *
  * A flow that a rule has let begin passes in both directions, by one look into a table,
  * whatever the number of rules. It is decided on anew when something of the groups has
@@ -23,6 +31,7 @@
 
 #include "groups.h"
 #include "kernel.h"
+#include "marks.h"
 
 /* ICMP that quotes a packet (RFC 792). */
 #define ICMP_DEST_UNREACH 3
@@ -330,7 +339,11 @@ static __always_inline bool is_dhcp(struct __sk_buff *skb, const struct group_fl
 	return out || !skb->ingress_ifindex; /* the gateway's own */
 }
 
-static __always_inline int filter(struct __sk_buff *skb, bool out)
+#define AT_OUT 0x1    /* what a host sends */
+#define AT_SWITCH 0x2 /* of all ports of a VSwitch */
+
+/* filter decides on a packet. It is no static function, so that it is verified once. */
+__noinline int filter(struct __sk_buff *skb, __u32 at)
 {
 	struct view v = {};
 	struct group_settings *s;
@@ -338,14 +351,14 @@ static __always_inline int filter(struct __sk_buff *skb, bool out)
 	struct group_policy *p;
 	struct group_state *f, fresh = {};
 	__u32 zero = 0, who;
-	bool began;
+	bool out = at & AT_OUT, hears = at == AT_OUT, began;
 	__u64 now;
 
 	if (skb->protocol == bpf_htons(ETH_P_ARP)) {
 		struct group_station station = {};
 		__u32 *address;
 
-		if (out && !bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_source), station.mac, 6)) {
+		if (hears && !bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_source), station.mac, 6)) {
 			address = bpf_map_lookup_elem(&stations, &station);
 			if (address)
 				hear(skb->ifindex, *address);
@@ -374,7 +387,7 @@ static __always_inline int filter(struct __sk_buff *skb, bool out)
 	m = member(skb, &v, out, &who);
 	if (!m)
 		return TC_ACT_UNSPEC;
-	if (out)
+	if (hears)
 		hear(skb->ifindex, who);
 	p = bpf_map_lookup_elem(&policies, &m->policy);
 	if (!p)
@@ -420,16 +433,45 @@ static __always_inline int filter(struct __sk_buff *skb, bool out)
 	return pass(&v, now);
 }
 
+/* let_go says whether a packet has been let go to its host already. */
+static __always_inline bool let_go(const struct __sk_buff *skb)
+{
+	return skb->mark == MARK_SHORTCUT || skb->mark == MARK_GROUPS;
+}
+
 SEC("tc")
 int from_host(struct __sk_buff *skb)
 {
-	return filter(skb, true);
+	return filter(skb, AT_OUT);
 }
 
 SEC("tc")
 int to_host(struct __sk_buff *skb)
 {
-	return filter(skb, false);
+	return let_go(skb) ? TC_ACT_UNSPEC : filter(skb, 0);
+}
+
+SEC("tc")
+int from_switch(struct __sk_buff *skb)
+{
+	return filter(skb, AT_OUT | AT_SWITCH);
+}
+
+SEC("tc")
+int to_switch(struct __sk_buff *skb)
+{
+	__u8 first = 0;
+	int verdict;
+
+	if (let_go(skb))
+		return TC_ACT_UNSPEC;
+	/* What the gateway itself sends to all is for each port to decide on. */
+	if (!skb->ingress_ifindex && !bpf_skb_load_bytes(skb, 0, &first, 1) && (first & 1))
+		return TC_ACT_UNSPEC;
+	verdict = filter(skb, AT_SWITCH);
+	if (verdict == TC_ACT_UNSPEC)
+		skb->mark = MARK_GROUPS;
+	return verdict;
 }
 
 char LICENSE[] SEC("license") = "GPL";

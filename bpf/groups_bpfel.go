@@ -127,7 +127,9 @@ const (
 	GroupsMapSettings          = "settings"
 	GroupsMapStations          = "stations"
 	GroupsProgFromHost         = "from_host"
+	GroupsProgFromSwitch       = "from_switch"
 	GroupsProgToHost           = "to_host"
+	GroupsProgToSwitch         = "to_switch"
 	GroupsVarGroupChunkKeyType = "group_chunk_key_type"
 	GroupsVarGroupChunkType    = "group_chunk_type"
 	GroupsVarGroupClassKeyType = "group_class_key_type"
@@ -183,8 +185,10 @@ type GroupsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type GroupsProgramSpecs struct {
-	FromHost *ebpf.ProgramSpec `ebpf:"from_host"`
-	ToHost   *ebpf.ProgramSpec `ebpf:"to_host"`
+	FromHost   *ebpf.ProgramSpec `ebpf:"from_host"`
+	FromSwitch *ebpf.ProgramSpec `ebpf:"from_switch"`
+	ToHost     *ebpf.ProgramSpec `ebpf:"to_host"`
+	ToSwitch   *ebpf.ProgramSpec `ebpf:"to_switch"`
 }
 
 // GroupsMapSpecs contains maps before they are loaded into the kernel.
@@ -288,14 +292,18 @@ type GroupsVariables struct {
 //
 // It can be passed to LoadGroupsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GroupsPrograms struct {
-	FromHost *ebpf.Program `ebpf:"from_host"`
-	ToHost   *ebpf.Program `ebpf:"to_host"`
+	FromHost   *ebpf.Program `ebpf:"from_host"`
+	FromSwitch *ebpf.Program `ebpf:"from_switch"`
+	ToHost     *ebpf.Program `ebpf:"to_host"`
+	ToSwitch   *ebpf.Program `ebpf:"to_switch"`
 }
 
 func (p *GroupsPrograms) Close() error {
 	return _GroupsClose(
 		p.FromHost,
+		p.FromSwitch,
 		p.ToHost,
+		p.ToSwitch,
 	)
 }
 

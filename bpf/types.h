@@ -8,6 +8,8 @@
 #include <linux/types.h>
 #include <stdbool.h>
 
+#include "marks.h"
+
 /* A network's NAT gateways have numbers, which user space gives out. The number of
  * what none of them translates is GATEWAY_NONE; 0 is nobody's.
  */
@@ -368,11 +370,6 @@ struct refusal {
 };
 
 #define ENTRIES 90 /* in one call of sync_sessions: they fit into a page with an skb's own data */
-
-/* The packet marks. nftables knows MARK_REFUSED and MARK_CROWDED. */
-#define MARK_REFUSED 0x4   /* a connection too many, to be answered by the stack */
-#define MARK_CROWDED 0x20 /* if conntrack has it for new, there is no room for it */
-#define MARK_SHORTCUT 0x10 /* has taken the shortcut and is counted */
 
 /* A packet on the kernel's path carries these in tc_index, from the link that
  * it came in by to the one that it leaves by.

@@ -136,11 +136,6 @@ func (j *job) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if j.fresh {
-		if err := j.closeFirst(); err != nil {
-			return err
-		}
-	}
 	if topology {
 		j.setSysctls(earlySysctls())
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"sluice/dataplane"
+	"sluice/dataplane/plan"
 	"sluice/dataplane/securitygroup"
 	"sluice/dataplane/session"
 )
@@ -25,17 +26,50 @@ func (e *Engine) openGroups() error {
 		dir = session.DefaultDir
 	}
 	var err error
-	e.groups, err = securitygroup.New(filepath.Join(dir, "groups"))
+	e.groups, err = securitygroup.New(filepath.Join(dir, "groups"), !e.cfg.Sessions.WithoutTCX && session.HaveTCX())
 	return err
 }
 
-// closeFirst has nothing pass that a group may bar, before a new namespace has links: until
-// the programs are in place.
-func (j *job) closeFirst() error {
+// closeFirst has nothing pass that a group may bar by links of VSwitches that are about to be made,
+// until the programs are in place.
+func (j *job) closeFirst(making []plan.Change) error {
 	if len(j.want.Members) == 0 {
 		return nil
 	}
-	return j.setGate(securitygroup.GateOf(j.want, nil, true, true))
+	bridged, links := false, []string{}
+	for i := range j.want.Switches {
+		sw := &j.want.Switches[i]
+		bridged = bridged || sw.Attachment.Kind == dataplane.AttachBridge
+		if slices.ContainsFunc(making, func(c plan.Change) bool { return c.Makes == sw.Link() }) {
+			links = append(links, sw.Link())
+		}
+	}
+	if len(links) == 0 {
+		return nil
+	}
+	have, err := j.gate()
+	if err != nil {
+		return err
+	}
+	return j.setGate(have.Closing(j.want, bridged, links))
+}
+
+// gate returns what the tables hold.
+func (j *job) gate() (*securitygroup.Gate, error) {
+	if g := &j.n.groups; g.gate != nil {
+		return g.gate, nil
+	}
+	return securitygroup.ReadGate(j.n.ns)
+}
+
+// closed is the gate of a network whose programs are nowhere.
+func (j *job) closed() *securitygroup.Gate {
+	bridged, links := false, []string{}
+	for i := range j.want.Switches {
+		bridged = bridged || j.want.Switches[i].Attachment.Kind == dataplane.AttachBridge
+		links = append(links, j.want.Switches[i].Link())
+	}
+	return securitygroup.GateOf(j.want, nil, bridged, links)
 }
 
 // setGate makes the tables that stop what the programs do not see what they should be.
@@ -58,6 +92,10 @@ func (j *job) setGate(want *securitygroup.Gate) error {
 		return err
 	}
 	g.gate = want
+	if changes > 0 && want.Open() {
+		// The shortcut goes past the tables.
+		j.n.renewPaths()
+	}
 	return nil
 }
 
@@ -78,11 +116,24 @@ func (j *job) holdGroups() (err error) {
 	}
 	places, err := securitygroup.PlacesOf(n.ns, j.want)
 	if err != nil {
-		return errors.Join(err, j.setGate(securitygroup.GateOf(j.want, nil, true, true)))
+		return errors.Join(err, j.setGate(j.closed()))
 	}
 	attached, err := j.attachGroups(places)
-	open := slices.ContainsFunc(places.Links, func(p securitygroup.Port) bool { return !slices.Contains(attached, p) })
-	if err := errors.Join(err, j.setGate(securitygroup.GateOf(j.want, attached, places.Bridged, open))); err != nil {
+	has := func(p securitygroup.Port) bool { return slices.Contains(attached, p) }
+	var ports []securitygroup.Port
+	for _, p := range places.Ports {
+		if has(p) {
+			ports = append(ports, p)
+		}
+	}
+	var open []string // whether or not their links are there
+	for i := range j.want.Switches {
+		name := j.want.Switches[i].Link()
+		if !slices.ContainsFunc(places.Links, func(p securitygroup.Port) bool { return p.Name == name && has(p) }) {
+			open = append(open, name)
+		}
+	}
+	if err := errors.Join(err, j.setGate(securitygroup.GateOf(j.want, ports, places.Bridged, open))); err != nil {
 		return fmt.Errorf("hold security groups (the addresses that they are for are cut off where they cannot be held): %w", err)
 	}
 	return nil
@@ -116,20 +167,26 @@ func (j *job) attachGroups(places *securitygroup.Places) (attached []securitygro
 		g.held = nil
 		return nil, err
 	}
-	var errs []error
-	for _, p := range slices.Concat(places.Ports, places.Links) {
+	errs := []error{g.held.Tidy(places)}
+	for _, p := range places.Links {
 		if !g.held.Attached(p) {
-			if err := g.held.Attach(p); err != nil {
+			changes++
+		}
+	}
+	for _, p := range slices.Concat(places.Links, places.Ports) {
+		if !g.held.Attached(p) {
+			if err := g.held.Attach(p, len(places.Ports)); err != nil {
 				errs = append(errs, err)
 				continue
 			}
 			j.changes++
-			changes++
 		}
 		attached = append(attached, p)
 	}
-	if changes > 0 && len(places.Links) > 0 {
-		// There the shortcut is before the programs.
+	if changes > 0 {
+		// What takes the shortcut is not decided on. Packets that have passed as things were before
+		// have left when the paths that they may have taught become void.
+		securitygroup.AwaitPackets()
 		j.n.renewPaths()
 	}
 	return attached, errors.Join(errs...)
@@ -150,7 +207,7 @@ func (j *job) dropGroups() error {
 	if err := j.setGate(&securitygroup.Gate{}); err != nil || !there {
 		return err
 	}
-	changes, err := securitygroup.Detach(n.ns)
+	changes, err := j.e.groups.Detach(n.id, n.ns)
 	j.changes += changes
 	if err != nil {
 		return err

@@ -24,6 +24,9 @@ func (j *job) addTopology(ctx context.Context) error {
 	}
 	j.plan = j.links.Plan(state, j.want)
 	j.runner.Add(j.plan.Err)
+	if err := j.closeFirst(j.plan.Make); err != nil {
+		return err
+	}
 	j.runner.Run(ctx, j.plan.Make)
 	if len(j.plan.Make) > 0 {
 		if state, err = j.links.Read(ctx, j.want); err != nil {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"sluice/bpf"
 	"sluice/dataplane/netns"
@@ -24,25 +25,26 @@ type Filters struct {
 	dir  string // of what is pinned, with a directory for each network
 	form string // of the object, a hash
 	spec *ebpf.CollectionSpec
+	tcx  bool // programs of VSwitches' links are attached by tcx, else by clsact
 }
 
 // New returns what holds security groups, and pins what it needs under dir, which is on a BPF
-// file system.
-func New(dir string) (*Filters, error) {
+// file system. tcx says that the kernel has tcx (Linux 6.6), and is to use it.
+func New(dir string, tcx bool) (*Filters, error) {
 	object := bpf.GroupsObject()
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
 	if err != nil {
 		return nil, fmt.Errorf("read the BPF programs of security groups: %w", err)
 	}
 	sum := sha256.Sum256(object)
-	return &Filters{dir: dir, form: hex.EncodeToString(sum[:8]), spec: spec}, nil
+	return &Filters{dir: dir, form: hex.EncodeToString(sum[:8]), spec: spec, tcx: tcx}, nil
 }
 
 // Dir is where maps and programs are pinned.
 func (f *Filters) Dir() string { return f.dir }
 
 // programs are those of the object.
-var programs = []string{bpf.GroupsProgFromHost, bpf.GroupsProgToHost}
+var programs = []string{bpf.GroupsProgFromHost, bpf.GroupsProgToHost, bpf.GroupsProgFromSwitch, bpf.GroupsProgToSwitch}
 
 // Network is the security groups of one network. Its methods may not be called at the same
 // time.
@@ -72,6 +74,13 @@ type held struct {
 	digest   uint64
 	source   source
 	elements elements
+}
+
+// AwaitPackets waits until packets that the programs have let pass before have left: for a grace
+// period of RCU, in which the kernel handles a packet from one link to the next, some 20 ms.
+func AwaitPackets() {
+	const membarrierGlobal = 1 << 0 // MEMBARRIER_CMD_GLOBAL (membarrier(2)), which is synchronize_rcu
+	_, _, _ = unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0)
 }
 
 // Exists says whether anything is pinned of a network.
@@ -150,8 +159,18 @@ func (n *Network) makeMaps() error {
 		m.Close()
 		delete(n.maps, name)
 	}
-	if err := errors.Join(os.RemoveAll(n.dir), os.MkdirAll(n.dir, 0o700)); err != nil {
+	// What is attached by a pinned link works on until it is replaced.
+	old, err := os.ReadDir(n.dir)
+	if err != nil {
 		return err
+	}
+	for _, e := range old {
+		if e.Name() == pinsDir {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(n.dir, e.Name())); err != nil {
+			return err
+		}
 	}
 	for name, m := range n.f.spec.Maps {
 		if name[0] == '.' {

@@ -20,39 +20,37 @@ import (
 //	table bridge sluice-groups {               # where a VSwitch is a bridge
 //		set ports { type iface_index }     # those with programs
 //		set members { type ipv4_addr }
-//		chain from-hosts {
-//			type filter hook prerouting priority -310
-//			iif @ports accept
+//		chain between {                    # hosts of one VSwitch
+//			type filter hook forward priority -310
+//			iif @ports oif @ports accept
 //			meta protocol arp accept
 //			meta protocol != ip drop
-//			ip saddr @members drop
-//		}
-//		chain to-hosts {
-//			type filter hook postrouting priority 310
-//			oif @ports accept
-//			meta protocol arp accept
-//			meta protocol != ip drop
-//			ether daddr & 01:00:00:00:00:00 != 0 drop
-//			ip daddr @members drop
+//			iif != @ports ip saddr @members drop
+//			oif != @ports ether daddr & 01:00:00:00:00:00 != 0 drop
+//			oif != @ports ip daddr @members drop
 //		}
 //	}
-//	table ip sluice-groups {                   # while a VSwitch that is no bridge is without programs
+//	table ip sluice-groups {                   # while a VSwitch's link is without programs
+//		set links { type ifname }          # those
 //		set members { type ipv4_addr }
 //		chain from-hosts {
 //			type filter hook prerouting priority -310
-//			ip saddr @members drop
+//			iifname @links ip saddr @members drop
 //		}
 //		chain to-hosts {
 //			type filter hook postrouting priority 310
-//			ip daddr @members drop
+//			oifname @links ip daddr @members drop
 //		}
 //	}
 //
-// A port that has just come, whether the daemon runs or not, is in no set.
+// A port that has just come, whether the daemon runs or not, is in no set, and what passes
+// between it and the gateway meets the programs of the VSwitch's link. So no packet between a host
+// and the gateway costs a hook of nftables in the bridge.
 const gateName = "sluice-groups"
 
 const (
 	gatePorts   = "ports"
+	gateLinks   = "links"
 	gateMembers = "members"
 )
 
@@ -60,35 +58,64 @@ const (
 type Gate struct{ bridge, ip *gateTable }
 
 type gateTable struct {
-	form           string
-	ports, members []string // ascending
+	form            string
+	places, members []string // ascending; ports or links, and members
 }
 
 // GateOf returns what the tables should hold for a network whose programs are at some ports,
-// where bridged says whether a VSwitch is a bridge, and open whether a link of another kind
-// lacks them.
-func GateOf(n *dataplane.Network, ports []Port, bridged, open bool) *Gate {
+// where bridged says whether a VSwitch is a bridge, and open names the VSwitches' links that lack
+// them.
+func GateOf(n *dataplane.Network, ports []Port, bridged bool, open []string) *Gate {
 	g := &Gate{}
 	if len(n.Members) == 0 {
 		return g
 	}
-	var members []string
-	for _, m := range n.Members {
-		members = append(members, string(m.Address.AsSlice()))
-	}
-	slices.Sort(members)
 	if bridged {
-		g.bridge = &gateTable{form: gateForm(nftables.TableFamilyBridge), members: members}
+		g.bridge = &gateTable{form: gateForm(nftables.TableFamilyBridge), members: membersOf(n)}
 		for _, p := range ports {
-			g.bridge.ports = append(g.bridge.ports, string(binaryutil.NativeEndian.PutUint32(uint32(p.Index))))
+			g.bridge.places = append(g.bridge.places, string(binaryutil.NativeEndian.PutUint32(uint32(p.Index))))
 		}
-		slices.Sort(g.bridge.ports)
+		slices.Sort(g.bridge.places)
 	}
-	if open {
-		g.ip = &gateTable{form: gateForm(nftables.TableFamilyIPv4), members: members}
-	}
+	g.close(n, open)
 	return g
 }
+
+func membersOf(n *dataplane.Network) (list []string) {
+	for _, m := range n.Members {
+		list = append(list, string(m.Address.AsSlice()))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// close adds links that lack the programs.
+func (g *Gate) close(n *dataplane.Network, links []string) {
+	if len(links) == 0 {
+		return
+	}
+	g.ip = &gateTable{form: gateForm(nftables.TableFamilyIPv4), members: membersOf(n)}
+	for _, l := range links {
+		name := [unix.IFNAMSIZ]byte{}
+		copy(name[:], l)
+		g.ip.places = append(g.ip.places, string(name[:]))
+	}
+	slices.Sort(g.ip.places)
+}
+
+// Closing returns what the tables should hold before links of a network's VSwitches are made: what
+// they hold, and nothing of members by those links, nor at ports that are new. bridged says whether one
+// of the VSwitches is a bridge.
+func (g *Gate) Closing(n *dataplane.Network, bridged bool, links []string) *Gate {
+	next := GateOf(n, nil, bridged, links)
+	if g.bridge != nil && next.bridge != nil {
+		next.bridge.places = g.bridge.places
+	}
+	return next
+}
+
+// Open says whether a link lacks the programs.
+func (g *Gate) Open() bool { return g.ip != nil }
 
 // Equal says whether both are the same.
 func (g *Gate) Equal(o *Gate) bool { return g.bridge.equal(o.bridge) && g.ip.equal(o.ip) }
@@ -97,7 +124,7 @@ func (t *gateTable) equal(o *gateTable) bool {
 	if t == nil || o == nil {
 		return t == o
 	}
-	return t.form == o.form && slices.Equal(t.ports, o.ports) && slices.Equal(t.members, o.members)
+	return t.form == o.form && slices.Equal(t.places, o.places) && slices.Equal(t.members, o.members)
 }
 
 type gateChain struct {
@@ -110,33 +137,45 @@ type gateChain struct {
 // Registers of what is looked at.
 const gateRegister = unix.NFT_REG32_00
 
+// gateSetIDs are numbers of the sets in a batch.
+const (
+	placesID = 1 + iota
+	membersID
+)
+
 func gateChains(family nftables.TableFamily) []gateChain {
 	meta := func(k expr.MetaKey) expr.Any { return &expr.Meta{Key: k, Register: gateRegister} }
-	in := func(set string, id uint32) expr.Any {
-		return &expr.Lookup{SourceRegister: gateRegister, SetName: set, SetID: id}
+	in := func(set string, id uint32, not bool) expr.Any {
+		return &expr.Lookup{SourceRegister: gateRegister, SetName: set, SetID: id, Invert: not}
 	}
-	verdict := func(k expr.VerdictKind) expr.Any { return &expr.Verdict{Kind: k} }
+	rule := func(parts ...[]expr.Any) []expr.Any { return slices.Concat(parts...) }
+	verdict := func(k expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: k}} }
 	protocol := func(op expr.CmpOp, p uint16) []expr.Any {
 		return []expr.Any{meta(expr.MetaKeyPROTOCOL), &expr.Cmp{Op: op, Register: gateRegister, Data: binaryutil.BigEndian.PutUint16(p)}}
 	}
+	const source, destination = 12, 16
 	member := func(offset uint32) []expr.Any {
-		return []expr.Any{&expr.Payload{DestRegister: gateRegister, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4}, in(gateMembers, 2), verdict(expr.VerdictDrop)}
+		return []expr.Any{&expr.Payload{DestRegister: gateRegister, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4}, in(gateMembers, membersID, false)}
 	}
+	if family != nftables.TableFamilyBridge {
+		at := func(k expr.MetaKey) []expr.Any { return []expr.Any{meta(k), in(gateLinks, placesID, false)} }
+		return []gateChain{
+			{"from-hosts", nftables.ChainHookPrerouting, -310, [][]expr.Any{rule(at(expr.MetaKeyIIFNAME), member(source), verdict(expr.VerdictDrop))}},
+			{"to-hosts", nftables.ChainHookPostrouting, 310, [][]expr.Any{rule(at(expr.MetaKeyOIFNAME), member(destination), verdict(expr.VerdictDrop))}},
+		}
+	}
+	at := func(k expr.MetaKey, not bool) []expr.Any { return []expr.Any{meta(k), in(gatePorts, placesID, not)} }
 	group := []expr.Any{&expr.Payload{DestRegister: gateRegister, Base: expr.PayloadBaseLLHeader, Len: 1},
 		&expr.Bitwise{SourceRegister: gateRegister, DestRegister: gateRegister, Len: 1, Mask: []byte{1}, Xor: []byte{0}},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: gateRegister, Data: []byte{0}}, verdict(expr.VerdictDrop)}
-	const source, destination = 12, 16
-	from := gateChain{"from-hosts", nftables.ChainHookPrerouting, -310, [][]expr.Any{member(source)}}
-	to := gateChain{"to-hosts", nftables.ChainHookPostrouting, 310, [][]expr.Any{member(destination)}}
-	if family == nftables.TableFamilyBridge {
-		seen := func(k expr.MetaKey) [][]expr.Any {
-			return [][]expr.Any{{meta(k), in(gatePorts, 1), verdict(expr.VerdictAccept)},
-				append(protocol(expr.CmpOpEq, unix.ETH_P_ARP), verdict(expr.VerdictAccept)), append(protocol(expr.CmpOpNeq, unix.ETH_P_IP), verdict(expr.VerdictDrop))}
-		}
-		from.rules = append(seen(expr.MetaKeyIIF), from.rules...)
-		to.rules = append(append(seen(expr.MetaKeyOIF), group), to.rules...)
-	}
-	return []gateChain{from, to}
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: gateRegister, Data: []byte{0}}}
+	return []gateChain{{"between", nftables.ChainHookForward, -310, [][]expr.Any{
+		rule(at(expr.MetaKeyIIF, false), at(expr.MetaKeyOIF, false), verdict(expr.VerdictAccept)),
+		rule(protocol(expr.CmpOpEq, unix.ETH_P_ARP), verdict(expr.VerdictAccept)),
+		rule(protocol(expr.CmpOpNeq, unix.ETH_P_IP), verdict(expr.VerdictDrop)),
+		rule(at(expr.MetaKeyIIF, true), member(source), verdict(expr.VerdictDrop)),
+		rule(at(expr.MetaKeyOIF, true), group, verdict(expr.VerdictDrop)),
+		rule(at(expr.MetaKeyOIF, true), member(destination), verdict(expr.VerdictDrop)),
+	}}}
 }
 
 // gateForm tells the rules of this version from those of another, and from somebody else's.
@@ -152,11 +191,20 @@ func gateForm(family nftables.TableFamily) string {
 	return fmt.Sprintf("groups %016x", h.Sum64())
 }
 
-func gateSets(t *nftables.Table) (sets []*nftables.Set) {
+func gateSets(t *nftables.Table) []*nftables.Set {
+	places := &nftables.Set{Table: t, ID: placesID, Name: gateLinks, KeyType: nftables.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
 	if t.Family == nftables.TableFamilyBridge {
-		sets = append(sets, &nftables.Set{Table: t, ID: 1, Name: gatePorts, KeyType: nftables.TypeIFIndex, KeyByteOrder: binaryutil.NativeEndian})
+		places.Name, places.KeyType = gatePorts, nftables.TypeIFIndex
 	}
-	return append(sets, &nftables.Set{Table: t, ID: 2, Name: gateMembers, KeyType: nftables.TypeIPAddr, KeyByteOrder: binaryutil.BigEndian})
+	return []*nftables.Set{places, {Table: t, ID: membersID, Name: gateMembers, KeyType: nftables.TypeIPAddr, KeyByteOrder: binaryutil.BigEndian}}
+}
+
+// of returns what belongs in a set.
+func (t *gateTable) of(s *nftables.Set) *[]string {
+	if s.Name == gateMembers {
+		return &t.members
+	}
+	return &t.places
 }
 
 func withTables(ns *netns.Namespace, f func(c *nftables.Conn) error) error {
@@ -212,11 +260,7 @@ func readGate(c *nftables.Conn, family nftables.TableFamily) (*gateTable, error)
 			keys = append(keys, string(e.Key))
 		}
 		slices.Sort(keys)
-		if s.Name == gatePorts {
-			out.ports = keys
-		} else {
-			out.members = keys
-		}
+		*out.of(s) = keys
 	}
 	out.form = gateForm(family)
 	return out, nil
@@ -258,10 +302,7 @@ func applyGate(ns *netns.Namespace, family nftables.TableFamily, have, want *gat
 			}
 		default:
 			for _, s := range gateSets(t) {
-				old, now := have.members, want.members
-				if s.Name == gatePorts {
-					old, now = have.ports, want.ports
-				}
+				old, now := *have.of(s), *want.of(s)
 				gone, come := less(old, now), less(now, old)
 				changes += len(gone) + len(come)
 				if err := errors.Join(inChunks(gone, func(e []nftables.SetElement) error { return c.SetDeleteElements(s, e) }),
@@ -280,11 +321,7 @@ func buildGate(c *nftables.Conn, t *nftables.Table, want *gateTable) error {
 		if err := c.AddSet(s, nil); err != nil {
 			return err
 		}
-		list := want.members
-		if s.Name == gatePorts {
-			list = want.ports
-		}
-		if err := inChunks(list, func(e []nftables.SetElement) error { return c.SetAddElements(s, e) }); err != nil {
+		if err := inChunks(*want.of(s), func(e []nftables.SetElement) error { return c.SetAddElements(s, e) }); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // open opens the groups of a network in a namespace of the test's own.
 func open(t testing.TB) *Network {
 	t.Helper()
-	f, err := New("/sys/fs/bpf/sluice-test-" + nstest.Random(8))
+	f, err := New("/sys/fs/bpf/sluice-test-" + nstest.Random(8), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -239,10 +239,38 @@ func newLink(l Link, h hook, p *ebpf.Program) (link.Link, error) {
 		return link.AttachXDP(link.XDPOptions{Program: p, Interface: l.Index, Flags: link.XDPDriverMode})
 	case egress:
 		o.Attach = ebpf.AttachTCXEgress
+		if l.Held {
+			anchor, err := behindGroups(l)
+			if err != nil {
+				return nil, err
+			}
+			o.Anchor = anchor
+		}
 	case flowEgress: // after the program of sessions, to which it leaves what that wants to know
 		o.Attach, o.Anchor = ebpf.AttachTCXEgress, link.Tail()
 	}
 	return link.AttachTCX(o)
+}
+
+// behindGroups returns a place at a link's egress after the program of security groups, so that
+// nothing is learned from what that drops, and before ours of flows.
+func behindGroups(l Link) (link.Anchor, error) {
+	list, err := link.QueryPrograms(link.QueryOptions{Target: l.Index, Attach: ebpf.AttachTCXEgress})
+	if err != nil {
+		return nil, fmt.Errorf("list the programs at %s: %w", l.Name, err)
+	}
+	for _, other := range list.Programs {
+		p, err := ebpf.NewProgramFromID(other.ID)
+		if err != nil {
+			continue // it is gone
+		}
+		info, err := p.Info()
+		_ = p.Close()
+		if err == nil && info.Name == program(l, flowEgress) {
+			return link.BeforeProgramByID(other.ID), nil
+		}
+	}
+	return link.Tail(), nil
 }
 
 const (

@@ -34,10 +34,10 @@ var kernelTypes atomic.Pointer[btf.Cache]
 
 func init() { kernelTypes.Store(btf.NewCache()) }
 
-// haveTCX reports whether the kernel attaches classifiers by tcx (Linux 6.6).
+// HaveTCX reports whether the kernel attaches classifiers by tcx (Linux 6.6).
 // It tries on a link that does not exist: a kernel without tcx does not get as
 // far as to look for it.
-func haveTCX() bool {
+func HaveTCX() bool {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, -1), asm.Return()},
 	})

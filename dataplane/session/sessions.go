@@ -128,7 +128,7 @@ func New(opt Options) (*Sessions, error) {
 	}
 	sum := sha256.Sum256(bpf.GatewayObject())
 	s := &Sessions{opt: opt, spec: spec, object: hex.EncodeToString(sum[:6])}
-	s.tcx = !opt.WithoutTCX && haveTCX()
+	s.tcx = !opt.WithoutTCX && HaveTCX()
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
