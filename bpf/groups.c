@@ -32,6 +32,7 @@
 #include "groups.h"
 #include "kernel.h"
 #include "marks.h"
+#include "nearby.h"
 
 /* ICMP that quotes a packet (RFC 792). */
 #define ICMP_DEST_UNREACH 3
@@ -253,26 +254,54 @@ static __always_inline bool lets(const struct group_policy *p, const struct grou
 	return decides(&rules, f->remote, word);
 }
 
-/* life is how long a flow is remembered from now on, in ns. */
-static __always_inline __u64 life(const struct group_settings *s, __u8 proto, __u32 is)
+/* life is how long a flow is remembered from now on. */
+static __always_inline __u32 life(const struct group_settings *s, __u8 proto, __u32 is)
 {
 	__u32 both = FLOW_SEEN_OUT | FLOW_SEEN_IN;
 
 	switch (proto) {
 	case IPPROTO_TCP:
-		return ((is & both) == both && !(is & FLOW_CLOSING) ? s->tcp_open : s->tcp_other) * SECOND;
+		return (is & both) == both && !(is & FLOW_CLOSING) ? s->tcp_open : s->tcp_other;
 	case IPPROTO_UDP:
-		return s->udp * SECOND;
+		return s->udp;
 	}
-	return s->icmp * SECOND;
+	return s->icmp;
+}
+
+/* find finds a flow, and says whether it is in the crowd. */
+static __always_inline struct group_state *find(const struct group_flow *flow, bool *crowded)
+{
+	struct group_state *f = bpf_map_lookup_elem(&flows, flow);
+
+	*crowded = !f;
+	return f ? f : bpf_map_lookup_elem(&crowd, flow);
+}
+
+/* settle takes a flow that was answered out of the crowd, if its member's share has room. What it
+ * was there is forgotten in time.
+ */
+static __always_inline void settle(const struct group_settings *s, const struct group_flow *flow, const struct group_state *f)
+{
+	__u32 none = 0, member = f->member, *count = bpf_map_lookup_elem(&shares, &member);
+	struct group_state copy = *f;
+
+	if (!count) {
+		bpf_map_update_elem(&shares, &member, &none, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&shares, &member);
+	}
+	if (!count || *count >= s->share)
+		return;
+	__sync_fetch_and_add(count, 1);
+	if (bpf_map_update_elem(&flows, flow, &copy, BPF_NOEXIST))
+		__sync_fetch_and_sub(count, 1);
 }
 
 /* passed notes a packet of a flow that passes. What is another CPU's at the same time may be
  * lost, and is noted by the next packet.
  */
-static __always_inline void passed(const struct group_settings *s, struct group_state *f, const struct view *v, bool out, __u64 now)
+static __always_inline void passed(const struct group_settings *s, struct group_state *f, const struct view *v, bool out, bool crowded)
 {
-	__u32 is = f->is | (out ? FLOW_SEEN_OUT : FLOW_SEEN_IN);
+	__u32 both = FLOW_SEEN_OUT | FLOW_SEEN_IN, is = f->is | (out ? FLOW_SEEN_OUT : FLOW_SEEN_IN);
 	__u64 until;
 
 	if (v->flow.proto == IPPROTO_TCP) {
@@ -283,10 +312,12 @@ static __always_inline void passed(const struct group_settings *s, struct group_
 	}
 	if (is != f->is)
 		f->is = is;
-	until = now + life(s, v->flow.proto, is);
+	until = bpf_jiffies64() + life(s, v->flow.proto, is);
 	/* Once a second, or where it is to end earlier. */
-	if (until > f->expires + SECOND || until < f->expires)
+	if (until > f->expires + s->second || until < f->expires)
 		f->expires = until;
+	if (crowded && (is & both) == both)
+		settle(s, &v->flow, f);
 }
 
 static __always_inline int pass(struct view *v, __u64 now)
@@ -341,9 +372,10 @@ static __always_inline bool is_dhcp(struct __sk_buff *skb, const struct group_fl
 
 #define AT_OUT 0x1    /* what a host sends */
 #define AT_SWITCH 0x2 /* of all ports of a VSwitch */
+#define AT_FIRST 0x4  /* there is no such flow */
 
-/* filter decides on a packet. It is no static function, so that it is verified once. */
-__noinline int filter(struct __sk_buff *skb, __u32 at)
+/* decide decides on a packet. It is no static function, so that it is verified once. */
+__noinline int decide(struct __sk_buff *skb, __u32 at)
 {
 	struct view v = {};
 	struct group_settings *s;
@@ -351,7 +383,7 @@ __noinline int filter(struct __sk_buff *skb, __u32 at)
 	struct group_policy *p;
 	struct group_state *f, fresh = {};
 	__u32 zero = 0, who;
-	bool out = at & AT_OUT, hears = at == AT_OUT, began;
+	bool out = at & AT_OUT, hears = (at & (AT_OUT | AT_SWITCH)) == AT_OUT, crowded = true, began;
 	__u64 now;
 
 	if (skb->protocol == bpf_htons(ETH_P_ARP)) {
@@ -376,12 +408,14 @@ __noinline int filter(struct __sk_buff *skb, __u32 at)
 			return TC_ACT_UNSPEC;
 		return drop(GROUP_FRAGMENT);
 	}
-	f = bpf_map_lookup_elem(&flows, &v.flow);
-	if (f && now >= f->expires)
+	f = at & AT_FIRST ? NULL : find(&v.flow, &crowded);
+	if (f)
+		fresh.member = f->member; /* for whom it counts, also when it begins anew */
+	if (f && bpf_jiffies64() >= f->expires)
 		f = NULL;
 	if (f && f->generation == s->generation && !(f->is & FLOW_CUT)) {
 		if (!v.error)
-			passed(s, f, &v, out, now);
+			passed(s, f, &v, out, crowded);
 		return pass(&v, now);
 	}
 	m = member(skb, &v, out, &who);
@@ -397,7 +431,7 @@ __noinline int filter(struct __sk_buff *skb, __u32 at)
 			f->version = p->version;
 			f->generation = s->generation;
 			if (!v.error)
-				passed(s, f, &v, out, now);
+				passed(s, f, &v, out, crowded);
 			return pass(&v, now);
 		}
 		f->is |= FLOW_CUT;
@@ -427,10 +461,66 @@ __noinline int filter(struct __sk_buff *skb, __u32 at)
 	fresh.is = (began ? FLOW_OUT : 0) | (out ? FLOW_SEEN_OUT : FLOW_SEEN_IN) | (v.ends ? FLOW_CLOSING : 0);
 	if (!v.opens && !v.ends)
 		fresh.is |= FLOW_SEEN_OUT | FLOW_SEEN_IN; /* it was open before */
-	fresh.expires = now + life(s, v.flow.proto, fresh.is);
-	if (bpf_map_update_elem(&flows, &v.flow, &fresh, BPF_ANY))
+	fresh.expires = bpf_jiffies64() + life(s, v.flow.proto, fresh.is);
+	if (!crowded && !bpf_map_update_elem(&flows, &v.flow, &fresh, BPF_EXIST))
+		return pass(&v, now);
+	fresh.member = who;
+	if (bpf_map_update_elem(&crowd, &v.flow, &fresh, BPF_ANY))
 		return drop(out ? GROUP_EGRESS : GROUP_INGRESS);
 	return pass(&v, now);
+}
+
+/* filter lets a packet pass if it is one more of an open flow, of which there is nothing to note
+ * but when it was. Else it is decided on.
+ */
+static __always_inline int filter(struct __sk_buff *skb, __u32 at)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct iphdr *ip = data + ETH_HLEN;
+	__u16 *ports = (void *)(ip + 1);
+	struct group_settings *s;
+	struct group_state *f;
+	struct group_flow flow;
+	struct group_near *n;
+	__u64 now, until;
+	__u32 zero = 0, place;
+	bool out = at & AT_OUT, crowded;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) || (void *)ports + sizeof(struct udphdr) > end || *(__u8 *)ip != 0x45 ||
+	    (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET)))
+		return decide(skb, at);
+	if (ip->protocol == IPPROTO_TCP) {
+		struct tcphdr *tcp = (void *)ports;
+
+		if ((void *)(tcp + 1) > end || tcp->syn || tcp->fin || tcp->rst)
+			return decide(skb, at);
+	} else if (ip->protocol != IPPROTO_UDP) {
+		return decide(skb, at);
+	}
+	sides(&flow, out, ip->saddr, ip->daddr, ports[0], ports[1]);
+	flow.proto = ip->protocol;
+	__builtin_memset(flow.zero, 0, sizeof(flow.zero));
+	place = near_place(&flow, out);
+	s = bpf_map_lookup_elem(&settings, &zero);
+	n = bpf_map_lookup_elem(&near, &place);
+	if (!s || !n)
+		return decide(skb, at);
+	if (is_near(n, &flow, out, s->generation))
+		return TC_ACT_UNSPEC;
+	f = find(&flow, &crowded);
+	if (!f)
+		return decide(skb, at | AT_FIRST);
+	now = bpf_jiffies64();
+	if (now >= f->expires || f->generation != s->generation || (f->is & FLOW_CUT) || !(f->is & (out ? FLOW_SEEN_OUT : FLOW_SEEN_IN)))
+		return decide(skb, at);
+	until = now + life(s, flow.proto, f->is);
+	if (until > f->expires + s->second) {
+		if (crowded)
+			return decide(skb, at);
+		f->expires = until;
+	}
+	come_near(n, &flow, out, s->generation, s->second);
+	return TC_ACT_UNSPEC;
 }
 
 /* let_go says whether a packet has been let go to its host already. */
@@ -472,6 +562,34 @@ int to_switch(struct __sk_buff *skb)
 	if (verdict == TC_ACT_UNSPEC)
 		skb->mark = MARK_GROUPS;
 	return verdict;
+}
+
+static long remove_if_over(void *map, const struct group_flow *flow, struct group_state *f, void *none)
+{
+	__u32 member = f->member, *count;
+
+	if (bpf_jiffies64() < f->expires || bpf_map_delete_elem(&flows, flow))
+		return 0;
+	count = bpf_map_lookup_elem(&shares, &member);
+	if (count && *count)
+		__sync_fetch_and_sub(count, 1);
+	return 0;
+}
+
+static long remove_if_none(void *map, const __u32 *member, __u32 *count, void *none)
+{
+	if (!*count)
+		bpf_map_delete_elem(&shares, member);
+	return 0;
+}
+
+/* User space runs this now and then, to have flows removed that are over. */
+SEC("tc")
+int expire(struct __sk_buff *skb)
+{
+	bpf_for_each_map_elem(&flows, remove_if_over, NULL, 0);
+	bpf_for_each_map_elem(&shares, remove_if_none, NULL, 0);
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -11,6 +11,8 @@
 #define GROUP_POLICIES (1 << 14)
 #define GROUP_CLASSES (1 << 22)
 #define GROUP_FLOWS (1 << 18)
+#define GROUP_CROWD (1 << 17)
+#define GROUP_NEAR_BITS 13
 #define GROUP_FRAGMENTS (1 << 12)
 #define GROUP_PORTS (1 << 14)
 #define GROUP_CHUNK_WORDS 8 /* 512 rules */
@@ -27,13 +29,16 @@ enum group_reason {
 	GROUP_REASONS,
 };
 
+/* Times are in ticks. */
 struct group_settings {
-	__u32 generation; /* goes up with every change of anything below */
-	/* How long a flow is remembered when idle, in seconds. */
+	__u32 generation; /* goes up with every change of what decides */
+	__u32 second;
+	/* How long a flow is remembered when idle. */
 	__u32 tcp_open;
 	__u32 tcp_other; /* being opened or closed */
 	__u32 udp;
 	__u32 icmp; /* and what is none of these */
+	__u32 share; /* how many flows of each member nobody else's take the place of */
 	__u32 zero;
 };
 
@@ -99,11 +104,23 @@ struct group_flow {
 #define FLOW_CUT 0x10	  /* its rule is gone */
 
 struct group_state {
-	__u64 expires;	  /* monotonic ns */
+	__u64 expires;	  /* ticks, of 64 bits */
 	__u32 generation; /* of settings, at which it was looked at last */
 	__u32 version;	  /* of the policy that allowed it */
 	__u32 is;	  /* FLOW_ */
-	__u32 zero;
+	__u32 member;	  /* address of whom it counts for, once it is in flows */
+};
+
+/* What was let pass by flows or crowd within the last second, at a place that the flow tells: of an
+ * open flow one cache line is read, in place of three of a hash table. turn is odd while it is
+ * written.
+ */
+struct group_near {
+	__u32 turn;
+	__u32 generation; /* of settings */
+	__u32 until;	  /* ticks */
+	__u32 out;	  /* the host has sent it */
+	struct group_flow flow;
 };
 
 struct group_fragment {
@@ -163,13 +180,42 @@ struct {
 	__type(value, struct group_chunk);
 } chunks SEC(".maps");
 
-/* What is silent longest gives way. */
+/* Flows that were answered, of each member as many as its share. User space has those removed that
+ * are over (expire). None gives way to another.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, GROUP_FLOWS);
 	__type(key, struct group_flow);
 	__type(value, struct group_state);
 } flows SEC(".maps");
+
+/* The others: nobody has answered yet, or the member's share is full. What is silent longest
+ * gives way.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, GROUP_CROWD);
+	__type(key, struct group_flow);
+	__type(value, struct group_state);
+} crowd SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << GROUP_NEAR_BITS);
+	__type(key, __u32);
+	__type(value, struct group_near);
+} near SEC(".maps");
+
+/* How many flows each member has in flows, by its address. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, GROUP_MEMBERS);
+	__type(key, __u32);
+	__type(value, __u32);
+} shares SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -58,6 +58,15 @@ type GroupsGroupMember struct {
 	Until  uint64
 }
 
+type GroupsGroupNear struct {
+	_          structs.HostLayout
+	Turn       uint32
+	Generation uint32
+	Until      uint32
+	Out        uint32
+	Flow       GroupsGroupFlow
+}
+
 type GroupsGroupPolicy struct {
 	_       structs.HostLayout
 	Version uint32
@@ -90,10 +99,12 @@ type GroupsGroupRules struct {
 type GroupsGroupSettings struct {
 	_          structs.HostLayout
 	Generation uint32
+	Second     uint32
 	TcpOpen    uint32
 	TcpOther   uint32
 	Udp        uint32
 	Icmp       uint32
+	Share      uint32
 	Zero       uint32
 }
 
@@ -103,7 +114,7 @@ type GroupsGroupState struct {
 	Generation uint32
 	Version    uint32
 	Is         uint32
-	Zero       uint32
+	Member     uint32
 }
 
 type GroupsGroupStation struct {
@@ -118,14 +129,18 @@ type GroupsGroupStation struct {
 const (
 	GroupsMapChunks            = "chunks"
 	GroupsMapClasses           = "classes"
+	GroupsMapCrowd             = "crowd"
 	GroupsMapDrops             = "drops"
 	GroupsMapFlows             = "flows"
 	GroupsMapFragments         = "fragments"
 	GroupsMapMembers           = "members"
+	GroupsMapNear              = "near"
 	GroupsMapPolicies          = "policies"
 	GroupsMapPorts             = "ports"
 	GroupsMapSettings          = "settings"
+	GroupsMapShares            = "shares"
 	GroupsMapStations          = "stations"
+	GroupsProgExpire           = "expire"
 	GroupsProgFromHost         = "from_host"
 	GroupsProgFromSwitch       = "from_switch"
 	GroupsProgToHost           = "to_host"
@@ -185,6 +200,7 @@ type GroupsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type GroupsProgramSpecs struct {
+	Expire     *ebpf.ProgramSpec `ebpf:"expire"`
 	FromHost   *ebpf.ProgramSpec `ebpf:"from_host"`
 	FromSwitch *ebpf.ProgramSpec `ebpf:"from_switch"`
 	ToHost     *ebpf.ProgramSpec `ebpf:"to_host"`
@@ -197,13 +213,16 @@ type GroupsProgramSpecs struct {
 type GroupsMapSpecs struct {
 	Chunks    *ebpf.MapSpec `ebpf:"chunks"`
 	Classes   *ebpf.MapSpec `ebpf:"classes"`
+	Crowd     *ebpf.MapSpec `ebpf:"crowd"`
 	Drops     *ebpf.MapSpec `ebpf:"drops"`
 	Flows     *ebpf.MapSpec `ebpf:"flows"`
 	Fragments *ebpf.MapSpec `ebpf:"fragments"`
 	Members   *ebpf.MapSpec `ebpf:"members"`
+	Near      *ebpf.MapSpec `ebpf:"near"`
 	Policies  *ebpf.MapSpec `ebpf:"policies"`
 	Ports     *ebpf.MapSpec `ebpf:"ports"`
 	Settings  *ebpf.MapSpec `ebpf:"settings"`
+	Shares    *ebpf.MapSpec `ebpf:"shares"`
 	Stations  *ebpf.MapSpec `ebpf:"stations"`
 }
 
@@ -246,13 +265,16 @@ func (o *GroupsObjects) Close() error {
 type GroupsMaps struct {
 	Chunks    *ebpf.Map `ebpf:"chunks"`
 	Classes   *ebpf.Map `ebpf:"classes"`
+	Crowd     *ebpf.Map `ebpf:"crowd"`
 	Drops     *ebpf.Map `ebpf:"drops"`
 	Flows     *ebpf.Map `ebpf:"flows"`
 	Fragments *ebpf.Map `ebpf:"fragments"`
 	Members   *ebpf.Map `ebpf:"members"`
+	Near      *ebpf.Map `ebpf:"near"`
 	Policies  *ebpf.Map `ebpf:"policies"`
 	Ports     *ebpf.Map `ebpf:"ports"`
 	Settings  *ebpf.Map `ebpf:"settings"`
+	Shares    *ebpf.Map `ebpf:"shares"`
 	Stations  *ebpf.Map `ebpf:"stations"`
 }
 
@@ -260,13 +282,16 @@ func (m *GroupsMaps) Close() error {
 	return _GroupsClose(
 		m.Chunks,
 		m.Classes,
+		m.Crowd,
 		m.Drops,
 		m.Flows,
 		m.Fragments,
 		m.Members,
+		m.Near,
 		m.Policies,
 		m.Ports,
 		m.Settings,
+		m.Shares,
 		m.Stations,
 	)
 }
@@ -292,6 +317,7 @@ type GroupsVariables struct {
 //
 // It can be passed to LoadGroupsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GroupsPrograms struct {
+	Expire     *ebpf.Program `ebpf:"expire"`
 	FromHost   *ebpf.Program `ebpf:"from_host"`
 	FromSwitch *ebpf.Program `ebpf:"from_switch"`
 	ToHost     *ebpf.Program `ebpf:"to_host"`
@@ -300,6 +326,7 @@ type GroupsPrograms struct {
 
 func (p *GroupsPrograms) Close() error {
 	return _GroupsClose(
+		p.Expire,
 		p.FromHost,
 		p.FromSwitch,
 		p.ToHost,

@@ -30,6 +30,7 @@ func (e *Engine) Audit(ctx context.Context, id string, full bool) (differs, seen
 	if n.over || n.ns == nil || n.applied == nil {
 		return true, false
 	}
+	e.expireGroups(n)
 	parts := e.audit(ctx, n)
 	n.stale.Or(parts)
 	return parts != 0, true

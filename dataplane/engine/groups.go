@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"sluice/dataplane"
 	"sluice/dataplane/plan"
@@ -17,6 +18,8 @@ type groups struct {
 	held   *securitygroup.Network // nil without members, or where the kernel cannot run the programs
 	gate   *securitygroup.Gate    // what the kernel's tables hold, nil where that is not known
 	failed bool                   // the last Apply could not hold them
+
+	expired time.Time // when flows that are over were removed last
 }
 
 // openGroups prepares what holds security groups, for all networks.
@@ -234,6 +237,21 @@ func (e *Engine) groupsDiffer(n *network) (whats []string) {
 		whats = append(whats, "put nftables tables sluice-groups right")
 	}
 	return whats
+}
+
+// expireEvery is how often flows of security groups that are over are removed.
+const expireEvery = 30 * time.Second
+
+// expireGroups removes flows that are over, now and then.
+func (e *Engine) expireGroups(n *network) {
+	g := &n.groups
+	if g.held == nil || time.Since(g.expired) < expireEvery {
+		return
+	}
+	g.expired = time.Now()
+	if err := g.held.Expire(); err != nil {
+		e.log.Warn("flows of security groups that are over keep their places", "network", n.id, "error", err)
+	}
 }
 
 func (n *network) closeGroups() {

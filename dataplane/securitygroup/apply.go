@@ -280,11 +280,10 @@ func (n *Network) setSettings(t dataplane.Timeouts, changed bool) error {
 	if t == (dataplane.Timeouts{}) {
 		t = dataplane.DefaultTimeouts()
 	}
-	seconds := func(d time.Duration) uint32 { return uint32(d / time.Second) }
-	// What takes the shortcut is not seen for up to a minute where the programs are at a
-	// VSwitch's own link.
-	want := bpf.GroupsGroupSettings{Generation: n.settings.Generation, TcpOpen: seconds(t.TCPEstablished) + 60, TcpOther: seconds(t.TCPTransitory),
-		Udp: seconds(t.UDP) + 60, Icmp: seconds(t.ICMP)}
+	// What takes the shortcut is not seen for up to a minute.
+	want := bpf.GroupsGroupSettings{Generation: n.settings.Generation, Second: bpf.Ticks(time.Second), TcpOpen: bpf.Ticks(t.TCPEstablished + time.Minute),
+		TcpOther: bpf.Ticks(t.TCPTransitory), Udp: bpf.Ticks(t.UDP + time.Minute), Icmp: bpf.Ticks(t.ICMP),
+		Share: n.maps[bpf.GroupsMapFlows].MaxEntries() / max(1, uint32(len(n.members)))}
 	if changed || n.settings.Generation == 0 {
 		want.Generation = n.next
 		n.next++

@@ -37,6 +37,11 @@ func BenchmarkPackets(b *testing.B) {
 			"nobody":  {out: true, local: addr("10.0.9.9"), remote: addr("198.51.100.1"), protocol: udp, lport: 4000, rport: 53},
 		} {
 			b.Run(fmt.Sprintf("%s-%d", name, rules), func(b *testing.B) {
+				answer := p
+				answer.out = false
+				n.passes(b, &p)
+				n.passes(b, &answer)
+				n.passes(b, &p)
 				_, took, err := n.prog["from_host"].Benchmark(p.bytes(), max(b.N, 1), b.ResetTimer)
 				if err != nil {
 					b.Fatal(err)

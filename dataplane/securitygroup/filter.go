@@ -44,7 +44,7 @@ func New(dir string, tcx bool) (*Filters, error) {
 func (f *Filters) Dir() string { return f.dir }
 
 // programs are those of the object.
-var programs = []string{bpf.GroupsProgFromHost, bpf.GroupsProgToHost, bpf.GroupsProgFromSwitch, bpf.GroupsProgToSwitch}
+var programs = []string{bpf.GroupsProgFromHost, bpf.GroupsProgToHost, bpf.GroupsProgFromSwitch, bpf.GroupsProgToSwitch, bpf.GroupsProgExpire}
 
 // Network is the security groups of one network. Its methods may not be called at the same
 // time.

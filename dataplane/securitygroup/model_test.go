@@ -17,10 +17,16 @@ import (
 // open opens the groups of a network in a namespace of the test's own.
 func open(t testing.TB) *Network {
 	t.Helper()
-	f, err := New("/sys/fs/bpf/sluice-test-" + nstest.Random(8), true)
+	return openWith(t, func(*Filters) {})
+}
+
+func openWith(t testing.TB, change func(*Filters)) *Network {
+	t.Helper()
+	f, err := New("/sys/fs/bpf/sluice-test-"+nstest.Random(8), true)
 	if err != nil {
 		t.Fatal(err)
 	}
+	change(f)
 	n, err := f.Open("vpc-model", nstest.New(t))
 	if err != nil {
 		t.Fatal(err)

@@ -38,13 +38,18 @@ func with(p packet, change func(*packet)) packet {
 // forget has the programs forget what they have seen.
 func (n *Network) forget(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"flows", "fragments", "ports"} {
+	for _, name := range []string{"flows", "crowd", "shares", "fragments", "ports"} {
 		m := n.maps[name]
 		for key := make([]byte, m.KeySize()); m.NextKey(nil, &key) == nil; {
 			if err := m.Delete(key); err != nil {
 				t.Fatal(err)
 			}
 		}
+	}
+	// What is near counts for its generation.
+	n.settings.Generation++
+	if err := n.maps["settings"].Put(uint32(0), n.settings); err != nil {
+		t.Fatal(err)
 	}
 }
 

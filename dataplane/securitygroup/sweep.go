@@ -16,6 +16,18 @@ func (n *Network) Differences() ([]string, error) { return n.sweep(false) }
 // Doubt has the next Apply compare the maps.
 func (n *Network) Doubt() { n.swept = false }
 
+// Expire removes flows that are over: until then they count for their members' shares.
+func (n *Network) Expire() error {
+	var any uint32
+	if err := n.maps[bpf.GroupsMapShares].NextKey(nil, &any); errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil // nobody has flows
+	}
+	if _, err := n.prog[bpf.GroupsProgExpire].Run(&ebpf.RunOptions{Data: make([]byte, 64)}); err != nil {
+		return fmt.Errorf("remove the flows of network %s that are over: %w", n.id, err)
+	}
+	return nil
+}
+
 // sweep compares the maps with what they should hold, and says what is other; with mend, puts
 // it right.
 func (n *Network) sweep(mend bool) (whats []string, err error) {

@@ -86,7 +86,7 @@ func (n *Network) putSettings() error {
 		n.generation = 1 // 0 is for paths that were never learned
 	}
 	s := n.rules.settings
-	s.Uplink, s.Generation, s.Lifetime = uint32(n.uplink), n.generation, ticks(n.s.opt.Lifetime)
+	s.Uplink, s.Generation, s.Lifetime = uint32(n.uplink), n.generation, bpf.Ticks(n.s.opt.Lifetime)
 	if s.Flags&setShortcut != 0 {
 		s.Established += millis(n.s.opt.Lifetime)
 	}

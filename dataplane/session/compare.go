@@ -136,7 +136,7 @@ func (n *Network) dropPending() error {
 	if err != nil {
 		return err
 	}
-	moment := int32(ticks(500 * time.Millisecond))
+	moment := int32(bpf.Ticks(500 * time.Millisecond))
 	var gone []entry
 	err = n.each(func(k flowKey, s *bpf.GatewaySession) {
 		// One that was made since has a time after now.

@@ -126,7 +126,7 @@ func TestDropPending(t *testing.T) {
 	lost, underway := icmp("10.0.1.6", outside, 7, echo), icmp("10.0.1.6", outside, 8, echo)
 	f.want(t, lost, tcNext)
 	f.want(t, underway, tcNext)
-	for p, made := range map[packet]uint32{lost: f.now - ticks(time.Second), underway: f.now + 1<<20} {
+	for p, made := range map[packet]uint32{lost: f.now - bpf.Ticks(time.Second), underway: f.now + 1<<20} {
 		k := p.key()
 		s := *f.session(k)
 		s.Until = made

@@ -89,7 +89,7 @@ func compile(n *dataplane.Network, numbers map[string]uint32) *rules {
 		bounds: n.Bounds, snat: len(n.SNAT) > 0, elasticHosts: len(n.Mappings) > 0,
 	}
 	s := &r.settings
-	s.Patience = ticks(patience)
+	s.Patience = bpf.Ticks(patience)
 	s.Gateway = gatewayNone
 	for _, a := range n.Elastic {
 		r.elastic[word(a)] = gatewayNone

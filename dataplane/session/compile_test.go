@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sluice/bpf"
 	"sluice/dataplane"
 )
 
@@ -55,7 +56,7 @@ func bytesOf(w uint32) [4]byte {
 func TestCompile(t *testing.T) {
 	r := compile(desired(), numbers)
 	want := settings{
-		Patience: ticks(10 * time.Second), Unanswered: 30_000, Gateway: 3,
+		Patience: bpf.Ticks(10 * time.Second), Unanswered: 30_000, Gateway: 3,
 		Vpc: word4(10, 0, 0, 0), VpcMask: word4(255, 255, 0, 0), Public: word4(203, 0, 113, 0), PublicMask: word4(255, 255, 255, 0),
 		Flags: 0x1,
 	}

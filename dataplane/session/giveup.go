@@ -113,7 +113,7 @@ func (n *Network) unansweredOf(gateways map[uint32]int) ([]unansweredConnection,
 			return // one that has a path was answered
 		}
 		gateway := slots.gateway(int(s.Slot))
-		if _, full := gateways[gateway]; full && int32(now-s.Until) >= int32(ticks(answerAfter)) {
+		if _, full := gateways[gateway]; full && int32(now-s.Until) >= int32(bpf.Ticks(answerAfter)) {
 			sessions[k] = made{gateway, now - s.Until}
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -17,16 +16,6 @@ import (
 
 	"sluice/dataplane/netns"
 )
-
-// ticks converts to the programs' unit of time, the kernel's jiffies. That is
-// also what its coarse clocks advance by.
-func ticks(d time.Duration) uint32 {
-	var tick unix.Timespec
-	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &tick); err != nil || tick.Nano() == 0 {
-		return uint32(d / (4 * time.Millisecond))
-	}
-	return uint32(d.Nanoseconds() / tick.Nano())
-}
 
 // kernelTypes are what the kernel tells of its types. To decode them takes longer
 // than all else in loading the programs, so that it is done once in a process.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"sluice/bpf"
 	"sluice/dataplane/internal/nstest"
 )
 
@@ -24,7 +25,7 @@ func TestHeartbeatWhileComparing(t *testing.T) {
 	}
 	nstest.Eventually(t, func() error {
 		now, err := f.state()
-		if past := now.Heartbeat - before.Heartbeat; err == nil && past < 2*ticks(tick) {
+		if past := now.Heartbeat - before.Heartbeat; err == nil && past < 2*bpf.Ticks(tick) {
 			err = fmt.Errorf("the programs had a heartbeat for %d ticks, and not since", past)
 		}
 		return err

@@ -18,7 +18,7 @@ var suites = []suite{
 	{pkg: "dataplane/securitygroup"},
 	{pkg: "dataplane/dhcp"},
 	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice|RouterInterfaces|BorderRoutersOfVLANs)$`},
-	{pkg: "dataplane/engine", run: `^TestGroups$`},
+	{pkg: "dataplane/engine", run: `^TestGroups`},
 	{pkg: "dataplane/ipsec", run: `^Test(OnDemand|Policies)$`},
 	{pkg: "test/bench", run: `^TestFlowtables$`},
 	// One through the uplink, and one through an XFRM interface.
