@@ -31,6 +31,7 @@ func (s *site) accelerate(t testing.TB, v *vpc) *vpc {
 // A host that the outside calls by another network's elastic IP sees who calls, and its
 // answers go back by that network, though its own leads to the outside as well.
 func TestPublicInterface(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, shortcut bool) {
 		s := newSite(t)
 		e := s.engine(t)

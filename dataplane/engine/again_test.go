@@ -23,6 +23,7 @@ var (
 // over the one before, the kernel read again differs in nothing, by the engine that
 // has made it and by one that adopts it.
 func TestApplyAgain(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes long: make test-all")
 	}
@@ -79,6 +80,7 @@ func TestApplyAgain(t *testing.T) {
 // An address that a gateway had in a VSwitch, or the broadcast address of its block, may be
 // a host's once the block is another: one Apply is enough.
 func TestAFormerBlocksAddressIsAHosts(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	addr, prefix := netip.MustParseAddr, netip.MustParsePrefix

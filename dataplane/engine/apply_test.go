@@ -40,6 +40,7 @@ route table main 10.0.2.0/24 dev vsw-b src 10.0.2.253
 `
 
 func TestBuildAdoptRemove(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)
@@ -85,6 +86,7 @@ func TestBuildAdoptRemove(t *testing.T) {
 }
 
 func TestChangeStepByStep(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	full := s.network(t)
 	e := s.engine(t)
@@ -135,6 +137,7 @@ func TestChangeStepByStep(t *testing.T) {
 
 // Networks with the same addresses do not meet.
 func TestOverlappingNetworksInParallel(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	const count = 4
@@ -169,6 +172,7 @@ func TestOverlappingNetworksInParallel(t *testing.T) {
 }
 
 func TestNamesThatCannotBe(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	for _, id := range []string{"", "..", "a/b", "a b", "public", strings.Repeat("x", mostID+1)} {

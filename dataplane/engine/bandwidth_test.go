@@ -184,6 +184,7 @@ func countedOnce(t *testing.T, got []dataplane.BandwidthTraffic, err error, size
 // with the shortcut and without, for several networks together; what somebody changes is
 // put right, and with the last network the device is as it was.
 func TestBandwidthOfMacvlan(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		const mbit, size = 80, 2 << 20
 		w := newWiredBy(t, dataplane.UplinkMacvlan, on, false)

@@ -108,6 +108,7 @@ func sendRaw(t *testing.T, ns *netns.Namespace, protocol byte, source, destinati
 // Protocols without ports pass by an elastic IP both ways, and by an SNAT entry
 // from inside, answers included; checksums over addresses there are none.
 func TestOtherProtocols(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)
 		for protocol, payload := range map[byte][]byte{
@@ -150,6 +151,7 @@ func sctpINIT() []byte {
 // Fragments of a datagram may come in any order, and more than once (RFC 4787
 // REQ-14).
 func TestFragmentsInAnyOrder(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)
 		text := bytes.Repeat([]byte("fragment"), 400)
@@ -194,6 +196,7 @@ func TestFragmentsInAnyOrder(t *testing.T) {
 // Two hosts behind two gateways reach each other once both have sent: by UDP, and
 // by TCP that both open at once (RFC 5128, section 3.3; RFC 5382 REQ-2).
 func TestHolePunching(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)
 		n := p.network(t)

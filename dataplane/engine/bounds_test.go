@@ -55,6 +55,7 @@ func held(t testing.TB, ns *netns.Namespace) int {
 // way ends at its share of a small table, what is refused is counted, the hosts
 // inside keep what they have open, and can open as much as the specification says.
 func TestFloods(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes long: make test-all")
 	}

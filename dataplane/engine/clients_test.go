@@ -169,6 +169,7 @@ func counter(t *testing.T, ns *netns.Namespace, hook, match string) (count func(
 // A local port that is used again and again, after an orderly end, a reset, and
 // the death of either end, connects each time, and no SYN is lost on the way.
 func TestSamePortAgain(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)
 		p.change(t, func(n *dataplane.Network) {
@@ -222,6 +223,7 @@ func TestSamePortAgain(t *testing.T) {
 // AAAA) are two answers: of two packets that make the same entry at once, none is
 // lost.
 func TestTwoQuestionsAtOnce(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes long: make test-all")
 	}

@@ -33,6 +33,7 @@ func asked(t *testing.T, host *netns.Namespace) string {
 // TestDHCP: hosts are told what the network says of them, and port security lets them ask;
 // also after a change, after the link was made anew, and by the engine that comes after.
 func TestDHCP(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	n := s.network(t)

@@ -22,6 +22,7 @@ import (
 
 // A neighbour that knows an elastic IP elsewhere learns where it is now.
 func TestElasticIPMovesBetweenNetworks(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	external := netip.MustParseAddr("203.0.113.21")
@@ -66,6 +67,7 @@ func (c *stoppedClock) After(time.Duration) <-chan time.Time {
 // An elastic IP that goes on to another network at once is not announced by the
 // first one any more.
 func TestElasticIPMovesBetweenAnnouncements(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	clock := &stoppedClock{waiting: make(chan chan time.Time, 10)}
 	e, err := New(Config{RunDir: s.runDir, Logger: slog.New(slog.NewTextHandler(s.log, nil)), Namespace: s.public.Name(), Clock: clock})

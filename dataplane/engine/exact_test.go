@@ -125,6 +125,7 @@ var oddSizes = []int{1, 2, 3, 17, 100, 511, 512, 1471, 1472, 1473, 1500, 2953, 6
 // What is counted is what was on the wire, to the byte: every protocol, every
 // kind of entry, fragments, packets that stand for many, hairpin.
 func TestExactCounts(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, shortcut bool) {
 		for _, offloads := range []bool{true, false} {
 			t.Run(fmt.Sprintf("offloads=%v", offloads), func(t *testing.T) { exactCounts(t, shortcut, offloads) })

@@ -225,6 +225,7 @@ func (r *running) echo() error {
 // flow would be, by whatever way, and those flows that it is not about have their
 // entry still; also if the change comes while no engine runs.
 func TestRunningFlowsFollow(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		seed := rand.Uint64()
 		f := newFollowed(t, on, rand.New(rand.NewPCG(seed, 3)))

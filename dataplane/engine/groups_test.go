@@ -57,6 +57,7 @@ func goesOn(t *testing.T, c net.Conn, want bool) {
 // A security group holds within a VSwitch, between VSwitches, and for what comes from and goes
 // to the Internet, with the shortcut and without.
 func TestGroups(t *testing.T) {
+	t.Parallel()
 	for name, shortcut := range map[string]bool{"shortcut": true, "kernel": false} {
 		t.Run(name, func(t *testing.T) { groupsHold(t, shortcut) })
 	}
@@ -171,6 +172,7 @@ func groupsHold(t *testing.T, shortcut bool) {
 
 // A port that has only just come carries nothing of members until it has its programs.
 func TestGroupsFailClosed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e, n := s.engine(t), s.network(t)
 	everything := []dataplane.GroupRule{lets(0, 0, "0.0.0.0/0")}

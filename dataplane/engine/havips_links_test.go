@@ -21,6 +21,7 @@ import (
 // dies without a word, and the second is followed; what is sent to the address arrives there.
 // (802.1Q is a device, too, of a kernel that has it.)
 func TestHaVipOverOtherLinks(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("keepalived"); err != nil {
 		t.Skip(err)
 	}

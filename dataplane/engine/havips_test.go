@@ -41,6 +41,7 @@ func (h *haVipHost) announce(t *testing.T, a netip.Addr) {
 // that is forgotten when it is announced (metallb/metallb #123), a stranger that claims it, and
 // an instance that is unbound and has it all the same.
 func TestHaVipIsWhereItIs(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	n := s.network(t)

@@ -97,6 +97,7 @@ func (s *site) inflict(t *testing.T, id string, damage []string) {
 }
 
 func TestHeal(t *testing.T) {
+	t.Parallel()
 	for i, test := range damages {
 		if testing.Short() && i%3 > 0 {
 			continue // TestAuditFindsWhatEventsMissed has all
@@ -143,6 +144,7 @@ func TestHeal(t *testing.T) {
 // An audit finds every damage of which no event came, and nothing where there is none;
 // that nobody has changed nftables' table it knows without reading it.
 func TestAuditFindsWhatEventsMissed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	n.Shortcut = true
@@ -203,6 +205,7 @@ func TestAuditFindsWhatEventsMissed(t *testing.T) {
 
 // What only an audit finds is repaired with a warning, too.
 func TestAuditSaysWhatItRepairs(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e, err := New(Config{RunDir: s.runDir, Logger: slog.New(slog.NewTextHandler(s.log, nil)), Namespace: s.public.Name(), Debounce: time.Hour})
@@ -221,6 +224,7 @@ func TestAuditSaysWhatItRepairs(t *testing.T) {
 // With a VPN gateway, too, no repair is said that is not one: programs at the tunnels'
 // links stay.
 func TestAuditSaysNoMore(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)
@@ -266,6 +270,7 @@ func withoutLastRules(dump string) string {
 
 // A sysctl that somebody sets makes no event; the caller's audit finds it.
 func TestAuditFindsSysctls(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)
@@ -296,6 +301,7 @@ func TestAuditFindsSysctls(t *testing.T) {
 
 // Our own changes are no reason to look again, let alone to apply.
 func TestOwnChangesAreNotReported(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)
@@ -325,6 +331,7 @@ func TestOwnChangesAreNotReported(t *testing.T) {
 
 // Whatever a crash leaves, the next Apply completes and Remove removes.
 func TestCrashPoints(t *testing.T) {
+	t.Parallel()
 	points := []struct {
 		name  string
 		crash func(t *testing.T, e *Engine, n *dataplane.Network)
@@ -429,6 +436,7 @@ func TestCrashPoints(t *testing.T) {
 }
 
 func TestPartialFailure(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)
@@ -462,6 +470,7 @@ func TestPartialFailure(t *testing.T) {
 }
 
 func TestClosed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)

@@ -18,6 +18,7 @@ import (
 // Fragments that are never completed, whoever sends them, don't keep others' from being
 // put together.
 func TestUnfinishedFragments(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		c := newCrowd(t, func(n *dataplane.Network) { n.Shortcut = on })
 		nstest.Command(t, c.public, "nft", "delete table ip quiet")
@@ -55,6 +56,7 @@ func TestUnfinishedFragments(t *testing.T) {
 // However many senders a host makes up, its VSwitch remembers no more of them than it has
 // addresses, and others go on.
 func TestMadeUpSenders(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes long: make test-all")
 	}
@@ -105,6 +107,7 @@ func TestMadeUpSenders(t *testing.T) {
 // However many addresses a host claims, as however many senders, the log does not grow
 // with them, and names those first that claim to be the gateway.
 func TestManyClaims(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	n := s.network(t)

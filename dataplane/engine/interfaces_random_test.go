@@ -187,6 +187,7 @@ func numbered(t testing.TB, v *vpc, number int) {
 // Who reaches whom is what routes and interfaces say, whatever order networks follow in, and
 // whatever was before; no packet is anywhere else.
 func TestRandomTopologies(t *testing.T) {
+	t.Parallel()
 	steps := 8
 	if testing.Short() {
 		steps = 3

@@ -128,6 +128,7 @@ func unreachable(t testing.TB, from *netns.Namespace, to string, source ...strin
 }
 
 func TestRouterInterfaces(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, shortcut bool) {
 		s := newSite(t)
 		e := s.engine(t)
@@ -198,6 +199,7 @@ func linksIn(t testing.TB, id string) (names []string) {
 // What comes in by a router interface and would not be answered by it is dropped: a host
 // that makes up its source, and one of a network with the same block as another.
 func TestRouterInterfaceSources(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, shortcut bool) {
 		s := newSite(t)
 		e := s.engine(t)
@@ -244,6 +246,7 @@ func dropped(t testing.TB, id, reason string) uint64 {
 // While the health check of a router interface is not answered nothing is led there, and
 // when it is again, so are packets.
 func TestRouterInterfaceCheck(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	a, b := s.vpc(t, e, 1, true), s.vpc(t, e, 2, true)

@@ -137,6 +137,7 @@ func TestConnectionLimit(t *testing.T) {
 
 // A refused host is told, where the network says so.
 func TestRefusalIsAnswered(t *testing.T) {
+	t.Parallel()
 	g := newLimited(t, dataplane.Limits{Connections: 1})
 	nstest.MustDial(t, g.client, "tcp4", "203.0.113.1:9000")
 	reject := *g.n
@@ -153,6 +154,7 @@ func TestRefusalIsAnswered(t *testing.T) {
 
 // Connections that conntrack forgets, for whatever reason, make room.
 func TestForgottenConnectionsMakeRoom(t *testing.T) {
+	t.Parallel()
 	const most = 50
 	g := newLimited(t, dataplane.Limits{Connections: most})
 	ns := inNetwork(t, g.n.ID)

@@ -83,6 +83,7 @@ func (s *site) held(t testing.TB) string {
 // router interface; the bandwidth is held at the device, whose link is seen; and all of it is
 // gone with the last network on the line.
 func TestBorderRouter(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e, far, host := s.lineEngine(t)
 	was := s.held(t)
@@ -194,6 +195,7 @@ func TestLineBandwidth(t *testing.T) {
 
 // Without the device a network on a line is applied but for that, and says what is missing.
 func TestLineWithoutADevice(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.lineEngineOn(t)
 	b := s.border(t, 10)

@@ -67,6 +67,7 @@ func (l *lineVLAN) asks(port int) (string, error) {
 // two devices puts the tags into the frames; and nothing of one gets into another, though all
 // customers have the same addresses.
 func TestBorderRoutersOfVLANs(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	far := nstest.New(t)
 	nstest.Veth(t, s.public, "line0", far, "trunk0")

@@ -16,6 +16,7 @@ import (
 
 // Ids may be longer than a link's name, and begin as they like.
 func TestLongIDs(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	n := s.network(t)
@@ -64,6 +65,7 @@ func TestLongIDs(t *testing.T) {
 // Two ids that would have one link are refused, and an outer end that is another
 // network's is left alone.
 func TestOneNameForTwo(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	n := s.network(t)

@@ -13,6 +13,7 @@ import (
 // Packets pass by every kind of link that this kernel has, not only by
 // bridges: a device and a VXLAN as VSwitches, a macvlan and a device as uplinks.
 func TestTrafficOverOtherLinks(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []dataplane.UplinkMode{dataplane.UplinkMacvlan, dataplane.UplinkDevice} {
 		t.Run(string(mode), func(t *testing.T) {
 			onAndOff(t, func(t *testing.T, on bool) { trafficOverOtherLinks(t, mode, on) })

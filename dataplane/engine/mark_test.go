@@ -16,6 +16,7 @@ import (
 // TestForeignMarks puts into the directory of marks what is none. It is neither read
 // nor removed, nor taken for a network.
 func TestForeignMarks(t *testing.T) {
+	t.Parallel()
 	nstest.New(t) // skips without root
 	run := t.TempDir()
 	marks := filepath.Join(run, marksDir)
@@ -65,6 +66,7 @@ func TestForeignMarks(t *testing.T) {
 
 // TestMarksByLink shows that the directory of marks is not one by way of a link.
 func TestMarksByLink(t *testing.T) {
+	t.Parallel()
 	nstest.New(t) // skips without root
 	run, elsewhere := t.TempDir(), t.TempDir()
 	inside := filepath.Join(run, "inside")

@@ -92,6 +92,7 @@ func tooBig(to netip.Addr, quoted []byte) []byte {
 // than 8 bytes of what it sent, whether its flow has just begun or takes the
 // shortcut.
 func TestNarrowNextHop(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)
 		p.narrow(t)

@@ -77,6 +77,7 @@ func checkSums(t *testing.T, traffic *dataplane.Traffic) {
 // counts with the one by which it goes, whichever path it takes; also with a daemon that
 // has just been started, and when one of them goes away.
 func TestTwoNATGateways(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		s := newSite(t)
 		n := s.network(t)

@@ -17,6 +17,7 @@ import (
 )
 
 func TestParseNeighbours(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, text string
 		want       dataplane.Neighbours
@@ -43,6 +44,7 @@ func TestParseNeighbours(t *testing.T) {
 // Who does not answer is given up earlier than elsewhere, so that a host that tries all
 // addresses takes less of the machine's table; who has answered is not.
 func TestSilentNeighbours(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	n := s.network(t)
@@ -95,6 +97,7 @@ func TestSilentNeighbours(t *testing.T) {
 
 // A neighbour in a network is one of the machine's.
 func TestNeighboursOfAllNetworks(t *testing.T) {
+	t.Parallel()
 	var e Engine
 	before, err := e.Neighbours()
 	if errors.Is(err, fs.ErrNotExist) {

@@ -90,6 +90,7 @@ func nothing(t *testing.T, m *nstest.Meter, c net.Conn, what string) {
 // As soon as an apply has returned no packet goes by the way that it took away,
 // although the flow was open and had taken the shortcut.
 func TestPathsEndWithTheApply(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		run  func(*testing.T, *populated)
@@ -224,6 +225,7 @@ func dontFragment(t *testing.T, c net.Conn) {
 // before its paths end by themselves, also if it was known before the daemon
 // was started.
 func TestNeighbourMoves(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulatedWith(t, on, session.Options{Lifetime: time.Hour}, func(*dataplane.Network) {})
 		move := func(mac string, c net.Conn) {
@@ -261,6 +263,7 @@ func connections(t testing.TB, ns *netns.Namespace, protocol uint8) []conntrack.
 
 // Conntrack forgets: so does the shortcut, and the next packet is its matter.
 func TestFlushEndsPaths(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulatedWith(t, on, session.Options{Lifetime: time.Hour}, func(*dataplane.Network) {})
 		ns := inNetwork(t, p.n.ID)
@@ -281,6 +284,7 @@ func TestFlushEndsPaths(t *testing.T) {
 // A flow that only the shortcut carries is not forgotten by conntrack, whether
 // it is answered or not.
 func TestConntrackIsKeptAwake(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes long: make test-all")
 	}
@@ -325,6 +329,7 @@ func TestConntrackIsKeptAwake(t *testing.T) {
 
 // Conntrack sees the end of a connection whose data it has not seen.
 func TestConntrackSeesTheEnd(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)
 		ns := inNetwork(t, p.n.ID)
@@ -366,6 +371,7 @@ func ended(f *conntrack.Flow, reset bool) bool {
 
 // Before Linux 6.6 programs are attached by clsact.
 func TestClsact(t *testing.T) {
+	t.Parallel()
 	options := session.Options{WithoutTCX: true}
 	p := newPopulatedWith(t, true, options, func(*dataplane.Network) {})
 	work := func() {
@@ -408,6 +414,7 @@ func TestClsact(t *testing.T) {
 // What an earlier version has pinned goes once the programs of this one are
 // attached.
 func TestProgramsOfAnotherVersionGo(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)

@@ -70,6 +70,7 @@ func newCrowdWith(t *testing.T, o session.Options, change func(*dataplane.Networ
 // them each connection fails, is counted where it belongs, by host and elastic IP,
 // takes no place, and passes for none that was opened; who has a port keeps it.
 func TestPortsExhausted(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes long: make test-all")
 	}
@@ -131,6 +132,7 @@ func TestPortsExhausted(t *testing.T) {
 
 // Of ICMP the kernel hands out every identifier; the one after the last fails.
 func TestIdentifiersExhausted(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes long: make test-all")
 	}
@@ -181,6 +183,7 @@ func conntrackMax(t *testing.T) int {
 // A host whose connection finds no port is told so where the network answers,
 // and not where it does not.
 func TestExhaustionIsAnswered(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes long: make test-all")
 	}

@@ -145,6 +145,7 @@ func audit(t testing.TB, e *Engine, id string) {
 // address or a bound one of another reaches nobody, and all else does; without port
 // security everything does.
 func TestAddressesAreHeldInABridge(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	n := s.network(t)
@@ -254,6 +255,7 @@ func TestAddressesAreHeldInABridge(t *testing.T) {
 // A link that is no bridge tells the gateway alone what comes by it: there, too, nobody
 // takes another's address, whatever became of the link.
 func TestAddressesAreHeldAtLinks(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	far := nstest.New(t)
@@ -347,6 +349,7 @@ func TestAddressesAreHeldAtLinks(t *testing.T) {
 
 // Whatever somebody else does to the tables of port security is put right.
 func TestPortSecurityIsRepaired(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	n := s.network(t)

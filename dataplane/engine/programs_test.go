@@ -34,6 +34,7 @@ func wantPrograms(t *testing.T, e *Engine, id string, want map[string]string) {
 
 // What is told of the programs is what the kernel has.
 func TestPrograms(t *testing.T) {
+	t.Parallel()
 	for _, by := range []dataplane.ProgramsBy{dataplane.ByTCX, dataplane.ByClsact} {
 		t.Run(string(by), func(t *testing.T) {
 			s := newSite(t)
@@ -70,6 +71,7 @@ func TestPrograms(t *testing.T) {
 }
 
 func TestProgramsThatAreGone(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)
@@ -104,6 +106,7 @@ func TestProgramsThatAreGone(t *testing.T) {
 // Packets from the outside are looked at with and without the shortcut: they may
 // say that a connection ends.
 func TestUplinkIngress(t *testing.T) {
+	t.Parallel()
 	for _, by := range []dataplane.ProgramsBy{dataplane.ByTCX, dataplane.ByClsact} {
 		t.Run(string(by), func(t *testing.T) {
 			s := newSite(t)
@@ -146,6 +149,7 @@ func classifies(t *testing.T, id string, by dataplane.ProgramsBy, link, hook str
 // Of the programs those are loaded that a network has links for, and are there when it gets others; a later
 // process takes them over as they are.
 func TestProgramsAsNeeded(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	a, b := s.vpc(t, e, 1, true), s.vpc(t, e, 2, true)

@@ -14,6 +14,7 @@ import (
 // The first repairs of a thing are made and told at once, more of them ever more
 // rarely; others do not wait for them.
 func TestRepairs(t *testing.T) {
+	t.Parallel()
 	var r repairs
 	at := time.Unix(0, 0)
 	var told []int
@@ -57,6 +58,7 @@ func TestRepairs(t *testing.T) {
 // Something that deletes a rule whenever it is there keeps neither the engine busy nor
 // its log, nor is anything else put off by it.
 func TestSomethingKeepsChanging(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)
@@ -95,6 +97,7 @@ func TestSomethingKeepsChanging(t *testing.T) {
 // That another network links a router interface is no repair, though what is to be done at this
 // end may be seen before it is told.
 func TestLinkedIsNoRepair(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	a, b := s.vpc(t, e, 1, true), s.vpc(t, e, 2, true)

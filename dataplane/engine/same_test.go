@@ -19,6 +19,7 @@ import (
 // TestSame changes each value of random networks, and asks whether what is compared
 // before something is left as it is would notice: so no field can be forgotten.
 func TestSame(t *testing.T) {
+	t.Parallel()
 	// What the session programs are told, whatever else has changed, what is told by DHCP, and
 	// what nothing in the kernel depends on.
 	always := []string{"ID", "Revision", "NATGateways[].", "Bounds.", "Refusal", "SourceCheck", "HostShare", "HostLimits[].", "DHCP"}

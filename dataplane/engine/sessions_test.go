@@ -30,6 +30,7 @@ func open(t *dataplane.Traffic, kind dataplane.SessionKind) (open, opened uint64
 // Open connections take the shortcut, in both directions and whoever opened
 // them, and what is counted is what was sent.
 func TestShortcut(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		s := newSite(t)
 		n := s.network(t)

@@ -15,6 +15,7 @@ import (
 // several that fill the gateway with what nobody answers make room for another host. What
 // was answered stays.
 func TestHostsThatFlood(t *testing.T) {
+	t.Parallel()
 	const most = 600
 	c := newCrowd(t, func(n *dataplane.Network) {
 		n.NATGateways[0].Limits, n.HostShare = dataplane.Limits{Connections: most}, 50

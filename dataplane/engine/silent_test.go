@@ -36,6 +36,7 @@ func guardDropped(t *testing.T, ns *netns.Namespace) int {
 // gateway's own stack, to which the elastic IP belongs: it goes on when the
 // ruleset is back.
 func TestConnectionsSpeakWithoutRuleset(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)
@@ -95,6 +96,7 @@ func TestConnectionsSpeakWithoutRuleset(t *testing.T) {
 
 // The egress filter must not keep back what hosts say: a closed port is refused.
 func TestHostsRefuse(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	mustApply(t, s.engine(t), n)
@@ -170,6 +172,7 @@ func offender(ns *netns.Namespace, address string, ttl int) (netip.Addr, error) 
 // too: to the outside from the elastic IP that was spoken to, to a host from
 // the gateway address of its VSwitch.
 func TestTimeExceeded(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	external := netip.MustParseAddr("203.0.113.12")
@@ -195,6 +198,7 @@ func TestTimeExceeded(t *testing.T) {
 // An elastic IP in shared address space, outside the uplink's prefix, works
 // like any other, and stops with its entry.
 func TestElasticIPInPrivateSpace(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	external := netip.MustParseAddr("100.64.7.1")

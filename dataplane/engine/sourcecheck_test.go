@@ -18,6 +18,7 @@ import (
 // and no entry of conntrack, and never leaves; whoever they belong to, or whoever is new,
 // opens connections as ever.
 func TestForgedSources(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		addr := netip.MustParseAddr
 		c := newCrowdWith(t, session.Options{Addresses: 255}, func(n *dataplane.Network) {

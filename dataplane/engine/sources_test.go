@@ -21,6 +21,7 @@ import (
 // Twenty hosts with the same source ports, behind one elastic IP, have thousands
 // of connections to one server at once, each seen from a port of its own.
 func TestSameSourcePorts(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)
 		nstest.Listen(t, p.public, 9100)
@@ -102,6 +103,7 @@ func TestSameSourcePorts(t *testing.T) {
 // What has come to a port from outside, and was dropped, is not in the way of a
 // host that then begins from the same port: it keeps it.
 func TestStrayKeepsNoPort(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)
 		nstest.Listen(t, p.public, 9100)
@@ -175,6 +177,7 @@ func stray(t *testing.T, ns *netns.Namespace, network string, port uint16, to st
 
 // A host reaches itself by its own elastic IP, whatever it sends.
 func TestOwnElasticIP(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newPopulated(t, on)
 		nstest.Stream(t, p.mapped, mappedEcho, 1<<20)

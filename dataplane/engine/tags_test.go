@@ -32,6 +32,7 @@ var forms = []struct {
 // gateway without a session, none gets more than its host's share, and none passes the
 // bandwidth of an elastic IP by.
 func TestTagsHideNothing(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		const most, sent = 40, 60
 		c := newCrowd(t, func(n *dataplane.Network) {

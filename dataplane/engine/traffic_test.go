@@ -68,6 +68,7 @@ func seenAs(ns *netns.Namespace, network, address, want string) func() error {
 // A network that is changed, adopted, damaged and mended under a running
 // connection keeps it, and never shows a private source outside.
 func TestTraffic(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	addr := netip.MustParseAddr
@@ -145,6 +146,7 @@ func TestTraffic(t *testing.T) {
 
 // What is withdrawn ends; what is not goes on.
 func TestWithdrawal(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	addr := netip.MustParseAddr
@@ -206,6 +208,7 @@ func TestWithdrawal(t *testing.T) {
 // An entry that was withdrawn while no daemon ran: its connections are found
 // when the network is adopted.
 func TestWithdrawalAcrossRestart(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)
@@ -229,6 +232,7 @@ func TestWithdrawalAcrossRestart(t *testing.T) {
 
 // Even a flushed ruleset does not let a private source out.
 func TestGuardHoldsWithoutRuleset(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
 	e := s.engine(t)
@@ -258,6 +262,7 @@ func TestGuardHoldsWithoutRuleset(t *testing.T) {
 
 // Two VPCs with the same addresses, each with its own elastic IP.
 func TestTwoNetworksWithTheSameAddresses(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
 	nstest.Listen(t, s.public, 9000)

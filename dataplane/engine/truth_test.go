@@ -147,6 +147,7 @@ func truth(t testing.TB, c *conntrack.Conn) (snat, dnat uint64) {
 // reset connections at random, under timeouts of a second or two, deletions,
 // flushes, and restarts with and without traffic between.
 func TestCountIsConntracksTruth(t *testing.T) {
+	t.Parallel()
 	packets := 1_000_000
 	if testing.Short() {
 		packets = 20_000

@@ -39,6 +39,7 @@ func keptFor(t *testing.T, c *conntrack.Conn, from, to netip.AddrPort) time.Dura
 // nobody has told otherwise, with the shortcut and without, however often it is
 // repeated; once it is answered, and what hosts send, it is kept as a mapping.
 func TestUnansweredFromOutside(t *testing.T) {
+	t.Parallel()
 	const kernels = 30 * time.Second // nf_conntrack_udp_timeout
 	mapping := dataplane.DefaultTimeouts().UDP
 	onAndOff(t, func(t *testing.T, on bool) {

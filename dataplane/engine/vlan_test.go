@@ -75,6 +75,7 @@ func newTagged(t *testing.T, shortcut bool) *populated {
 // connections take the shortcut, whoever opened them, and look the same with it
 // as without.
 func TestTrafficOverVLANs(t *testing.T) {
+	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		p := newTagged(t, on)
 		leaked := privateSources(t, p.public, "pub0")
@@ -124,6 +125,7 @@ func TestTrafficOverVLANs(t *testing.T) {
 
 // What passes by VLANs is counted to the byte: the tag is not in it.
 func TestExactCountsOfVLANs(t *testing.T) {
+	t.Parallel()
 	for _, offloads := range []bool{true, false} {
 		t.Run(fmt.Sprintf("offloads=%v", offloads), func(t *testing.T) { exactCountsOfVLANs(t, offloads) })
 	}

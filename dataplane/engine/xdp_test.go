@@ -79,6 +79,7 @@ func (w *wired) mode(t *testing.T) (modes []string) {
 // that is left for a device to complete, and all of them where a device cannot be
 // redirected to.
 func TestXDP(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		shortcut, napi, whole bool
 		mode                  string
@@ -143,6 +144,7 @@ func TestXDP(t *testing.T) {
 
 // What the driver carries is counted to the byte.
 func TestXDPCounts(t *testing.T) {
+	t.Parallel()
 	w := newWired(t, true, true)
 	for _, end := range []struct {
 		ns   *netns.Namespace
