@@ -79,7 +79,9 @@ charon-systemd {
   block_threshold = 5
   max_packet = 10000
   fragment_size = 1280
-  max_ikev1_exchanges = 3
+  # Both ends may begin with many pairs at once in one IKE_SA; of an exchange beyond
+  # these charon forgets the state, and fails it.
+  max_ikev1_exchanges = 64
   accept_unencrypted_mainmode_messages = no
   accept_private_algs = no
   prefer_configured_proposals = yes

@@ -62,6 +62,7 @@ func begin(ctx context.Context, namespace, dir string, libipsec bool, more strin
   load = aesni aes des sha2 sha1 md5 random nonce openssl gmp hmac kdf %s socket-default vici updown
   i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   retransmit_tries = 3
+  max_ikev1_exchanges = 64
   %[3]s
   plugins {
     vici { socket = unix://%[2]s/charon.vici }
