@@ -58,16 +58,18 @@ func (n *Network) Apply(want *dataplane.Network) (changes int, err error) {
 		if wanted[id] {
 			continue
 		}
-		if err := n.delete(h); err != nil {
+		if err := n.delete(h.number); err != nil {
 			return changes, err
 		}
+		n.garbage = append(n.garbage, h.in, h.out)
 		delete(n.policies, id)
 		changes++
 	}
 	for digest, h := range n.adopted {
-		if err := n.delete(&h); err != nil {
+		if err := n.delete(h.number); err != nil {
 			return changes, err
 		}
+		n.swept = false // its tables are not known
 		delete(n.adopted, digest)
 		changes++
 	}
@@ -85,48 +87,96 @@ func (n *Network) Apply(want *dataplane.Network) (changes int, err error) {
 	return changes, nil
 }
 
-// put puts a policy into the maps, if it is another than they have: its tables first, then
-// the record that leads to them.
+// put puts a policy into the maps, if it is another than they have: the tables of the directions
+// that are another first, then the record that leads to them.
 func (n *Network) put(p *dataplane.GroupPolicy) (changed bool, err error) {
 	h := n.policies[p.ID]
+	if h == nil {
+		if h, err = n.adopt(p); err != nil {
+			return false, err
+		}
+	}
 	if h != nil && h.source.Equal(*p) {
 		h.source = p
 		return false, nil
 	}
-	c, err := compile(p)
-	if err != nil {
-		return false, err
-	}
-	switch old, ok := n.adopted[c.digest]; {
-	case h != nil && h.digest == c.digest:
-		h.source = p
-		return false, nil
-	case h == nil && ok:
-		old.source, old.elements = p, c.elements(old.version)
-		n.policies[p.ID] = &old
-		delete(n.adopted, c.digest)
-		return false, nil
-	}
-	fresh := &held{version: n.next, digest: c.digest, source: p, elements: c.elements(n.next)}
-	n.next++
+	fresh := &held{source: p}
 	if h == nil {
 		fresh.number = n.freeNumber()
 	} else {
 		fresh.number = h.number
 	}
-	if err := n.write(fresh.elements); err != nil {
-		n.swept = false
-		return false, fmt.Errorf("write the tables of policy %s: %w", p.ID, err)
+	var written, over []*tables
+	for _, d := range []struct {
+		of     func(*dataplane.GroupPolicy) []dataplane.GroupRule
+		table  func(*held) **tables
+		number uint32
+	}{
+		{func(p *dataplane.GroupPolicy) []dataplane.GroupRule { return p.Ingress }, func(h *held) **tables { return &h.in }, n.next << 2},
+		{func(p *dataplane.GroupPolicy) []dataplane.GroupRule { return p.Egress }, func(h *held) **tables { return &h.out }, n.next<<2 | 2},
+	} {
+		to := d.table(fresh)
+		if h != nil && slices.EqualFunc(d.of(h.source), d.of(p), dataplane.GroupRule.Equal) {
+			*to = *d.table(h)
+			continue
+		}
+		compiled, err := compile(p.ID, d.of(p))
+		if err != nil {
+			return false, err
+		}
+		if h != nil && (*d.table(h)).digest == compiled.digest {
+			*to = *d.table(h)
+			continue
+		}
+		*to = compiled.tables(d.number)
+		written = append(written, *to)
+		if h != nil {
+			over = append(over, *d.table(h))
+		}
 	}
-	if err := n.maps[bpf.GroupsMapPolicies].Put(fresh.number, fresh.elements.record); err != nil {
+	if h != nil && len(written) == 0 {
+		h.source = p
+		return false, nil
+	}
+	fresh.record = bpf.GroupsGroupPolicy{Version: n.next, Digest: policyDigest(p.ID, fresh.in.digest, fresh.out.digest), In: fresh.in.rules, Out: fresh.out.rules}
+	n.next++
+	for _, t := range written {
+		if err := n.write(t); err != nil {
+			n.swept = false
+			return false, fmt.Errorf("write the tables of policy %s: %w", p.ID, err)
+		}
+	}
+	if err := n.maps[bpf.GroupsMapPolicies].Put(fresh.number, fresh.record); err != nil {
 		n.swept = false
 		return false, fmt.Errorf("write policy %s: %w", p.ID, err)
 	}
-	if h != nil {
-		n.garbage = append(n.garbage, h.elements)
-	}
+	n.garbage = append(n.garbage, over...)
 	n.policies[p.ID] = fresh
 	return true, nil
+}
+
+// adopt takes over a policy that the maps had at the start; nil if they have no such one.
+func (n *Network) adopt(p *dataplane.GroupPolicy) (*held, error) {
+	if len(n.adopted) == 0 {
+		return nil, nil
+	}
+	in, err := compile(p.ID, p.Ingress)
+	if err != nil {
+		return nil, err
+	}
+	out, err := compile(p.ID, p.Egress)
+	if err != nil {
+		return nil, err
+	}
+	digest := policyDigest(p.ID, in.digest, out.digest)
+	old, ok := n.adopted[digest]
+	if !ok {
+		return nil, nil
+	}
+	h := &held{number: old.number, record: old.record, source: p, in: in.tables(old.record.In.Addresses), out: out.tables(old.record.Out.Addresses)}
+	n.policies[p.ID] = h
+	delete(n.adopted, digest)
+	return h, nil
 }
 
 func (n *Network) freeNumber() uint32 {
@@ -144,20 +194,16 @@ func (n *Network) freeNumber() uint32 {
 	return number
 }
 
-func (n *Network) delete(h *held) error {
-	if err := n.maps[bpf.GroupsMapPolicies].Delete(h.number); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+func (n *Network) delete(number uint32) error {
+	if err := n.maps[bpf.GroupsMapPolicies].Delete(number); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("delete a policy: %w", err)
 	}
-	if h.elements.classes == nil {
-		n.swept = false // its tables are not known
-	}
-	n.garbage = append(n.garbage, h.elements)
 	return nil
 }
 
 // write writes tables, what classes mean before what leads to them.
-func (n *Network) write(e elements) error {
-	return errors.Join(update(n.maps[bpf.GroupsMapChunks], e.chunks), update(n.maps[bpf.GroupsMapClasses], e.classes))
+func (n *Network) write(t *tables) error {
+	return errors.Join(update(n.maps[bpf.GroupsMapChunks], t.chunks), update(n.maps[bpf.GroupsMapClasses], t.classes))
 }
 
 func update[K comparable, V any](m *ebpf.Map, entries map[K]V) error {
@@ -186,9 +232,16 @@ func (n *Network) collect() error {
 	return nil
 }
 
+// remove deletes keys, of which some may not be there.
 func remove[K comparable](m *ebpf.Map, keys func(func(K) bool)) error {
-	for k := range keys {
-		if err := m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	for list := slices.Collect(keys); len(list) > 0; {
+		done, err := m.BatchDelete(list, nil)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ebpf.ErrKeyNotExist):
+			list = list[min(done+1, len(list)):]
+		default:
 			return err
 		}
 	}

@@ -58,22 +58,27 @@ type Network struct {
 	ids  map[string]ebpf.ProgramID
 
 	next     uint32                  // version that no policy has had
-	adopted  map[uint64]held         // policies that the maps had at the start, by digest
+	adopted  map[uint64]adopted      // policies that the maps had at the start, by digest
 	policies map[string]*held        // by ID
 	members  map[uint32]member       // by address, as in the map
 	stations map[[6]byte]uint32      // likewise
 	settings bpf.GroupsGroupSettings // likewise
-	garbage  []elements              // of versions that are over
+	garbage  []*tables               // of versions that are over
 	swept    bool                    // the maps were compared with the above
 }
 
 // held is a policy that is in the maps.
 type held struct {
-	number   uint32 // key of its record
-	version  uint32
-	digest   uint64
-	source   source
-	elements elements
+	number  uint32 // key of its record
+	record  bpf.GroupsGroupPolicy
+	source  source
+	in, out *tables
+}
+
+// adopted is a policy that the maps had at the start.
+type adopted struct {
+	number uint32
+	record bpf.GroupsGroupPolicy
 }
 
 // AwaitPackets waits until packets that the programs have let pass before have left: for a grace
@@ -254,12 +259,12 @@ func (n *Network) read() error {
 		return fmt.Errorf("read settings: %w", err)
 	}
 	n.next = n.settings.Generation + 1
-	n.adopted = map[uint64]held{}
+	n.adopted = map[uint64]adopted{}
 	var number uint32
 	var record bpf.GroupsGroupPolicy
 	it := n.maps[bpf.GroupsMapPolicies].Iterate()
 	for it.Next(&number, &record) {
-		n.adopted[record.Digest] = held{number: number, version: record.Version, digest: record.Digest}
+		n.adopted[record.Digest] = adopted{number, record}
 		n.next = max(n.next, record.Version+1)
 	}
 	if err := it.Err(); err != nil {

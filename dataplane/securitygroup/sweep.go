@@ -39,9 +39,11 @@ func (n *Network) sweep(mend bool) (whats []string, err error) {
 	classes, chunks := map[bpf.GroupsGroupClassKey]uint32{}, map[bpf.GroupsGroupChunkKey]bpf.GroupsGroupChunk{}
 	records := map[uint32]bpf.GroupsGroupPolicy{}
 	for _, h := range n.policies {
-		maps.Copy(classes, h.elements.classes)
-		maps.Copy(chunks, h.elements.chunks)
-		records[h.number] = h.elements.record
+		for _, t := range []*tables{h.in, h.out} {
+			maps.Copy(classes, t.classes)
+			maps.Copy(chunks, t.chunks)
+		}
+		records[h.number] = h.record
 	}
 	for _, e := range n.garbage {
 		maps.Copy(classes, e.classes)

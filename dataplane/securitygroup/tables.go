@@ -47,6 +47,7 @@ type table struct {
 
 // direction is the compiled rules of one direction.
 type direction struct {
+	digest              uint64
 	rules               int
 	accept              set
 	addresses, services table
@@ -54,43 +55,42 @@ type direction struct {
 
 const mostClasses = 1<<16 - 1
 
-// policy is a compiled policy.
-type policy struct {
-	digest  uint64
-	in, out direction
-}
-
-// compile compiles a policy. It fails if a direction has too many rules.
-func compile(p *dataplane.GroupPolicy) (*policy, error) {
-	c := &policy{}
-	for _, d := range []struct {
-		rules []dataplane.GroupRule
-		into  *direction
-	}{{p.Ingress, &c.in}, {p.Egress, &c.out}} {
-		if len(d.rules) > dataplane.MostGroupRules {
-			return nil, fmt.Errorf("policy %s has %d rules in a direction; %d are the most", p.ID, len(d.rules), dataplane.MostGroupRules)
+// compile compiles the rules of a direction of a policy. It fails if there are too many.
+func compile(policy string, rules []dataplane.GroupRule) (*direction, error) {
+	if len(rules) > dataplane.MostGroupRules {
+		return nil, fmt.Errorf("policy %s has %d rules in a direction; %d are the most", policy, len(rules), dataplane.MostGroupRules)
+	}
+	d := compileDirection(rules)
+	if n := max(len(d.addresses.classes), len(d.services.classes)); n > mostClasses {
+		return nil, fmt.Errorf("policy %s tells %d kinds of address or service apart; %d are the most", policy, n, mostClasses)
+	}
+	var b []byte
+	number := func(n uint64) { b = binary.LittleEndian.AppendUint64(b, n) }
+	number(uint64(d.rules))
+	for _, w := range d.accept {
+		number(w)
+	}
+	for _, t := range []*table{&d.addresses, &d.services} {
+		for _, e := range t.entries {
+			number(uint64(e.value)<<32 | uint64(e.class)<<8 | uint64(e.bits))
 		}
-		*d.into = compileDirection(d.rules)
-		if n := max(len(d.into.addresses.classes), len(d.into.services.classes)); n > mostClasses {
-			return nil, fmt.Errorf("policy %s tells %d kinds of address or service apart; %d are the most", p.ID, n, mostClasses)
+		for _, s := range t.classes {
+			for _, w := range s {
+				number(w)
+			}
 		}
 	}
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%q", p.ID)
-	for _, d := range []*direction{&c.in, &c.out} {
-		_ = binary.Write(h, binary.LittleEndian, []uint64{uint64(d.rules)})
-		_ = binary.Write(h, binary.LittleEndian, []uint64(d.accept))
-		for _, t := range []*table{&d.addresses, &d.services} {
-			for _, e := range t.entries {
-				_ = binary.Write(h, binary.LittleEndian, []uint64{uint64(e.value), uint64(e.bits), uint64(e.class)})
-			}
-			for _, s := range t.classes {
-				_ = binary.Write(h, binary.LittleEndian, []uint64(s))
-			}
-		}
-	}
-	c.digest = h.Sum64()
-	return c, nil
+	_, _ = h.Write(b)
+	d.digest = h.Sum64()
+	return &d, nil
+}
+
+// policyDigest is that of a policy whose directions have those digests.
+func policyDigest(id string, in, out uint64) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%q %x %x", id, in, out)
+	return h.Sum64()
 }
 
 func compileDirection(rules []dataplane.GroupRule) direction {
@@ -189,41 +189,39 @@ func (s set) chunks() (list []bpf.GroupsGroupChunk) {
 	return list
 }
 
-// elements are what the kernel's maps hold of a policy.
-type elements struct {
+// tables are what the kernel's maps hold of the rules of a direction.
+type tables struct {
+	digest  uint64
+	rules   bpf.GroupsGroupRules
 	classes map[bpf.GroupsGroupClassKey]uint32
 	chunks  map[bpf.GroupsGroupChunkKey]bpf.GroupsGroupChunk
-	record  bpf.GroupsGroupPolicy
 }
 
-// elements returns what the maps hold of a version of a policy, whose tables have the numbers
-// from version<<2 on.
-func (p *policy) elements(version uint32) elements {
-	e := elements{classes: map[bpf.GroupsGroupClassKey]uint32{}, chunks: map[bpf.GroupsGroupChunkKey]bpf.GroupsGroupChunk{},
-		record: bpf.GroupsGroupPolicy{Version: version, Digest: p.digest}}
-	e.record.In = e.add(&p.in, version<<2)
-	e.record.Out = e.add(&p.out, version<<2|2)
-	return e
-}
-
-func (e *elements) add(d *direction, number uint32) bpf.GroupsGroupRules {
+// tables returns what the maps hold of a direction, whose two tables have number and the next one. A
+// chunk without rules is left out, which says the same.
+func (d *direction) tables(number uint32) *tables {
+	out := &tables{digest: d.digest, rules: bpf.GroupsGroupRules{Addresses: number, Services: number + 1, Count: uint32(d.rules)},
+		classes: make(map[bpf.GroupsGroupClassKey]uint32, len(d.addresses.entries)+len(d.services.entries)), chunks: map[bpf.GroupsGroupChunkKey]bpf.GroupsGroupChunk{}}
 	for i, c := range d.accept.chunks() {
-		e.chunks[bpf.GroupsGroupChunkKey{Table: number, Index: uint16(i)}] = c
+		out.chunks[bpf.GroupsGroupChunkKey{Table: number, Index: uint16(i)}] = c
 	}
 	for i, t := range []*table{&d.addresses, &d.services} {
 		table := number + uint32(i)
 		for _, x := range t.entries {
 			k := bpf.GroupsGroupClassKey{Prefix: 32 + uint32(x.bits), Table: bigEndian(table)}
 			binary.BigEndian.PutUint32(k.Value[:], x.value)
-			e.classes[k] = x.class
+			out.classes[k] = x.class
 		}
 		for n, s := range t.classes {
 			for i, c := range s.chunks() {
-				e.chunks[bpf.GroupsGroupChunkKey{Table: table, Class: uint16(n + 1), Index: uint16(i)}] = c
+				if c == (bpf.GroupsGroupChunk{}) {
+					continue
+				}
+				out.chunks[bpf.GroupsGroupChunkKey{Table: table, Class: uint16(n + 1), Index: uint16(i)}] = c
 			}
 		}
 	}
-	return bpf.GroupsGroupRules{Addresses: number, Services: number + 1, Count: uint32(d.rules)}
+	return out
 }
 
 // bigEndian returns the number whose bytes in memory are those of n in network order.
