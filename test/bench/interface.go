@@ -89,22 +89,22 @@ func joinedByHand() builder {
 			return err
 		}
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name = "transit"
+		attrs.Name = transit
 		pair := netlink.NewVeth(attrs)
-		pair.PeerName, pair.PeerNamespace = "transit", netlink.NsFd(far.Handle())
+		pair.PeerName, pair.PeerNamespace = transit, netlink.NsFd(far.Handle())
 		if err := near.Netlink().LinkAdd(pair); err != nil {
 			return fmt.Errorf("make the veth pair between the routers: %w", err)
 		}
 		err = errors.Join(
 			address(near, vswitchID, netip.PrefixFrom(switchGateway, switchPrefix.Bits())),
-			address(near, "transit", netip.PrefixFrom(transitNear, 30)),
-			address(far, "transit", netip.PrefixFrom(transitFar, 30)),
+			address(near, transit, netip.PrefixFrom(transitNear, 30)),
+			address(far, transit, netip.PrefixFrom(transitFar, 30)),
 			address(far, g.uplink, netip.PrefixFrom(elasticSNAT, publicPrefix.Bits())))
 		if err != nil {
 			return err
 		}
 		return errors.Join(via(near, peersPrefix, transitFar), via(far, switchPrefix, transitNear), via(far, peersPrefix, publicGateway),
-			awaitCarrier(ctx, near, "transit"))
+			awaitCarrier(ctx, near, transit))
 	})
 }
 
@@ -158,6 +158,7 @@ func interfaceRates(ctx context.Context, r *run) error {
 		{"ri_free", "the same without a limit", joined(true, 0)},
 		{"ri_kernel", "the same without the shortcut", joined(false, 10_000)},
 	}
+	contenders = append(contenders, r.floorsAcross()...)
 	r.say("router interfaces: %d ways, %d rounds", len(contenders), size.rounds)
 	return r.withLineup(ctx, contenders, func(l *lineup) error {
 		if err := l.establish(ctx, 1000); err != nil {
@@ -171,6 +172,7 @@ func interfaceRates(ctx context.Context, r *run) error {
 		errs := []error{
 			r.report.addRatio("ri_pps_over_route", rates["route"], rates["ri"], what),
 			r.report.addRatio("ri_pps_kernel_over_route", rates["route"], rates["ri_kernel"], what+", without the shortcut"),
+			r.addLead(rates, what),
 		}
 		for i, c := range l.contenders {
 			errs = append(errs, r.report.add("pps_"+c.name, median(rates[c.name]), packets, c.what+"; "+lost(l.traffics[i])))
