@@ -27,10 +27,11 @@ tests() {
 		# What they sync need not get to a disk. What Go builds is large, and stays there.
 		export GOTMPDIR=$TMPDIR.go
 		mkdir "$GOTMPDIR" && mount -t tmpfs -o mode=700 sluice-test "$TMPDIR" || return
-		run -race -short -vet=off -count=1 -p 3 -parallel 4 -timeout 15m ./dataplane/engine ./test/e2e ./dataplane/ipsec ./...
+		run -race -short -vet=off -ldflags=-w -count=1 -p 3 -parallel 4 -timeout 15m \
+			./dataplane/engine ./test/e2e ./dataplane/ipsec ./dataplane/session ./dataplane/openvpn ./test/lab ./...
 	elif [ "$*" = --all ]; then
 		# What needs no race detector comes first and fails fast: it compiles.
-		go build ./... && run -race -vet=off -count=1 -p 2 -timeout 25m ./test/vm ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...
+		go build ./... && run -race -vet=off -ldflags=-w -count=1 -p 2 -timeout 25m ./test/vm ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...
 	else
 		go test "$@"
 	fi

@@ -12,6 +12,9 @@ import (
 // With IKEv1 both ends begin with all pairs at once, again and again: many exchanges run in
 // one IKE_SA at a time, whose state is kept until they end.
 func TestQuickModesAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		pairsLab(l)
 		c := fourPairs()

@@ -31,6 +31,9 @@ func large(dnat, snat int) *dataplane.Network {
 }
 
 func TestTenThousandEntries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	table := newTable(t, newNamespace(t))
 	n := large(10_000, 1_000)
 	full := mustCompile(t, n)

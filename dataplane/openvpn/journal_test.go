@@ -14,6 +14,9 @@ import (
 // What OpenVPN logs is taken once, is kept across many files, and is found by its time; its
 // own file stays small.
 func TestJournal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	dir := t.TempDir()
 	j := newJournal(dir, filepath.Join(dir, "kept"), rawFull)

@@ -121,6 +121,9 @@ func TestPathMTU(t *testing.T) {
 
 // Two devices with one file take over from each other without end. Nobody else notices.
 func TestOneFileForTwo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	l := newLab(t)
 	one, other := l.authority.Client("vsc-1"), l.authority.Client("vsc-2")

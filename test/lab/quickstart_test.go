@@ -14,6 +14,9 @@ import (
 // TestQuickStart types in what docs/quickstart.md says, and compares what is
 // seen with what it promises.
 func TestQuickStart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	requireRoot(t)
 	text, err := os.ReadFile("../../docs/quickstart.md")
 	if err != nil {
