@@ -17,7 +17,7 @@ var suites = []suite{
 	{pkg: "dataplane/session", run: `^TestXDP`},
 	{pkg: "dataplane/securitygroup"},
 	{pkg: "dataplane/dhcp"},
-	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice|RouterInterfaces|BorderRoutersOfVLANs)$`},
+	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice|RouterInterfaces|BorderRoutersOfVLANs|HaVipOverVLAN)$`},
 	{pkg: "dataplane/engine", run: `^TestGroups`},
 	{pkg: "dataplane/ipsec", run: `^Test(OnDemand|Policies)$`},
 	{pkg: "test/bench", run: `^TestFlowtables$`},
