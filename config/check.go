@@ -30,7 +30,7 @@ type checker struct {
 func (k *checker) check() error {
 	for _, step := range []func() error{
 		k.machine, k.listen, k.tls, k.directories, k.process, k.throttle, k.durations,
-		k.regions, k.quotas, k.public, k.vswitches, k.accessPoints, k.devices, k.timeouts, k.nat, k.bandwidth, k.routerInterfaces, k.prices, k.metrics, k.auditLog,
+		k.regions, k.quotas, k.public, k.vswitches, k.accessPoints, k.classic, k.devices, k.timeouts, k.nat, k.bandwidth, k.routerInterfaces, k.prices, k.metrics, k.auditLog,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -474,6 +474,9 @@ func (k *checker) devices() error {
 		for j, p := range a.Ports {
 			uses = append(uses, use{fmt.Sprintf("access_points[%d].ports[%d].device", i, j), "", p.Device, true})
 		}
+	}
+	for i, c := range k.doc.Classic {
+		uses = append(uses, use{fmt.Sprintf("classic[%d].device", i), c.Namespace, c.Device, false})
 	}
 	for i, u := range uses {
 		j := slices.IndexFunc(uses[:i], func(o use) bool {

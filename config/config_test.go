@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -130,7 +131,7 @@ full_audit_interval: 1h
 regions: [{id: r1, area: europe, zones: [r1-a]}, {id: r2, local_name: Two, zones: [{id: r2-a}]}]
 quotas: {vpcs: 1, router_interfaces: 24, router_interfaces_per_router: 25, secondary_cidrs: 20, route_tables: 21, vswitches_per_vpc: 2, route_entries: 3, ha_vip_route_entries: 4, user_cidrs: 5, elastic_ips: 6, elastic_ips_allocated_per_day: 93, public_addresses_reassigned_per_day: 94, elastic_ips_per_package: 61, common_bandwidth_packages: 62, global_acceleration_instances: 70, global_acceleration_instances_per_backend: 71, addresses_per_bandwidth_package: 63, bandwidth_packages_per_gateway: 64,
   nat_gateways_per_vpc: 66, forward_entries: 7, forward_entry_ports: 77, snat_entries: 8, snat_pool_addresses: 9, instances_per_vpc: 10, network_interfaces: 80, network_interfaces_per_instance: 81, addresses_per_network_interface: 82,
-  templates: 83, items_per_template: 84, template_groups: 85, templates_per_group: 86, security_groups: 87, rules_per_security_group: 88, security_groups_per_network_interface: 89, ha_vips: 67, instances_per_ha_vip: 68,
+  templates: 83, items_per_template: 84, template_groups: 85, templates_per_group: 86, classic_links_per_vpc: 91, security_groups: 87, rules_per_security_group: 88, security_groups_per_network_interface: 89, ha_vips: 67, instances_per_ha_vip: 68,
   customer_gateways: 12, vpn_connections_per_gateway: 13, vpn_routes_per_gateway: 14, vpn_policy_routes_per_gateway: 15, tags: 16, ssl_vpn_servers_per_gateway: 67, ssl_vpn_certificates_per_server: 68,
   physical_connections_per_access_point: 69, physical_connections_not_enabled: 70, border_routers_per_physical_connection: 71, border_routers: 72,
   ram_users: 17, ram_policies: 18, ram_access_keys_per_user: 19, ram_policies_per_user: 22, ram_policy_versions: 23}
@@ -140,6 +141,8 @@ public:
   - {name: two, mode: macvlan, device: eth0, prefix: 198.51.100.0/31, pool: [198.51.100.0/31], regions: [r2]}
 access_points:
   - {id: ap-1, region: r1, name: East, description: d, location: hall 1, host_operator: Telehouse, use: hot, ports: [{number: "7", device: eth7, location: rack 3}, eth8]}
+classic:
+  - {region: r2, device: br7, namespace: outer, prefix: 10.200.0.0/16, pool: [10.200.0.2, 10.200.255.0/25], mtu: 1400}
 vswitches:
   - {vswitch: web, cidr: 10.0.0.0/24, mode: bridge, mtu: 9000}
   - {account: a1, vswitch: db, mode: vxlan, device: eth1, vni: 1, local: 192.0.2.1, remote: 239.1.1.1, port: 8472}
@@ -175,7 +178,7 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 		t.Errorf("metrics: %+v", c.Metrics)
 	}
 	quotas := settings.Quotas{"vpcs": 1, "router_interfaces": 24, "router_interfaces_per_router": 25, "secondary_cidrs": 20, "route_tables": 21, "vswitches_per_vpc": 2, "route_entries": 3, "ha_vip_route_entries": 4, "user_cidrs": 5, "elastic_ips": 6, "elastic_ips_allocated_per_day": 93, "public_addresses_reassigned_per_day": 94, "elastic_ips_per_package": 61, "common_bandwidth_packages": 62, "global_acceleration_instances": 70, "global_acceleration_instances_per_backend": 71, "addresses_per_bandwidth_package": 63, "bandwidth_packages_per_gateway": 64,
-		"nat_gateways_per_vpc": 66, "forward_entries": 7, "forward_entry_ports": 77, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10, "network_interfaces": 80, "network_interfaces_per_instance": 81, "addresses_per_network_interface": 82, "templates": 83, "items_per_template": 84, "template_groups": 85, "templates_per_group": 86, "security_groups": 87, "rules_per_security_group": 88, "security_groups_per_network_interface": 89, "ha_vips": 67, "instances_per_ha_vip": 68,
+		"nat_gateways_per_vpc": 66, "forward_entries": 7, "forward_entry_ports": 77, "snat_entries": 8, "snat_pool_addresses": 9, "instances_per_vpc": 10, "network_interfaces": 80, "network_interfaces_per_instance": 81, "addresses_per_network_interface": 82, "templates": 83, "items_per_template": 84, "template_groups": 85, "templates_per_group": 86, "classic_links_per_vpc": 91, "security_groups": 87, "rules_per_security_group": 88, "security_groups_per_network_interface": 89, "ha_vips": 67, "instances_per_ha_vip": 68,
 		"customer_gateways": 12, "vpn_connections_per_gateway": 13, "vpn_routes_per_gateway": 14, "vpn_policy_routes_per_gateway": 15, "tags": 16, "ssl_vpn_servers_per_gateway": 67, "ssl_vpn_certificates_per_server": 68,
 		"physical_connections_per_access_point": 69, "physical_connections_not_enabled": 70, "border_routers_per_physical_connection": 71, "border_routers": 72,
 		"ram_users": 17, "ram_policies": 18, "ram_access_keys_per_user": 19, "ram_policies_per_user": 22, "ram_policy_versions": 23}
@@ -201,6 +204,14 @@ metrics: {listen: "[::1]:8681", top_addresses: 0, keep: 24h}
 		Ports: []settings.Port{{Number: "7", Device: "eth7", Location: "rack 3"}, {Number: "eth8", Device: "eth8", Location: "hall 1"}}}}
 	if diff := cmp.Diff(wantPoints, c.Settings.AccessPoints); diff != "" {
 		t.Error(diff)
+	}
+	wantClassic := settings.ClassicNetwork{Region: "r2", Device: "br7", Namespace: "outer", MTU: 1400, Prefix: netip.MustParsePrefix("10.200.0.0/16"),
+		Pool: []settings.Range{{First: netip.MustParseAddr("10.200.0.2"), Last: netip.MustParseAddr("10.200.0.2")}, {First: netip.MustParseAddr("10.200.255.0"), Last: netip.MustParseAddr("10.200.255.127")}}}
+	if n, ok := c.Settings.ClassicNetworkOf("r2"); !ok || !reflect.DeepEqual(n, wantClassic) {
+		t.Errorf("classic network of r2: %+v", n)
+	}
+	if n, ok := c.Settings.ClassicNetworkOf("r1"); ok {
+		t.Errorf("r1 has a classic network: %+v", n)
 	}
 	wantTimeouts := dataplane.Timeouts{UDP: 2 * time.Minute, TCPEstablished: 3 * time.Hour, TCPTransitory: 5 * time.Minute, ICMP: 90 * time.Second, TCPReset: 4 * time.Minute}
 	if c.Settings.Timeouts != wantTimeouts {

@@ -40,6 +40,7 @@ type document struct {
 	Public            []publicDoc        `yaml:"public"`
 	VSwitches         []vswitchDoc       `yaml:"vswitches"`
 	AccessPoints      []accessPointDoc   `yaml:"access_points"`
+	Classic           []classicDoc       `yaml:"classic"`
 	PortSecurity      string             `yaml:"port_security"`
 	DHCP              string             `yaml:"dhcp"`
 	NAT               natDoc             `yaml:"nat"`
@@ -165,6 +166,15 @@ type accessPointDoc struct {
 	HostOperator string    `yaml:"host_operator"`
 	Use          string    `yaml:"use"`
 	Ports        []portDoc `yaml:"ports"`
+}
+
+type classicDoc struct {
+	Region    string       `yaml:"region"`
+	Device    string       `yaml:"device"`
+	Namespace string       `yaml:"namespace"`
+	Prefix    netip.Prefix `yaml:"prefix"`
+	Pool      []rangeText  `yaml:"pool"`
+	MTU       int          `yaml:"mtu"`
 }
 
 type portDoc struct {

@@ -48,8 +48,9 @@ func LinkName(id string) string {
 	return hashedName + hashedNames.EncodeToString(sum[:])[:linkNameSize-len(hashedName)]
 }
 
-// Names that are taken: by the kernel, in sysctl's directories of links, and by the uplink.
-var takenNames = []string{"lo", "all", "default", UplinkName}
+// Names that are taken: by the kernel, in sysctl's directories of links, by the uplink and by
+// the link to the classic network.
+var takenNames = []string{"lo", "all", "default", UplinkName, ClassicName}
 
 // Devices at which the bandwidth of what comes out of a VPN gateway's tunnels, and goes
 // into them, is held; a number may follow. No id's link has such a name.

@@ -39,6 +39,7 @@ type Network struct {
 	VPNGateways      []VPNGateway      // of IPsec and SSL-VPN, by ID
 	RouterInterfaces []RouterInterface // to other networks' routers, by ID
 	Line             *Line             // that the Switch is on; nil for none
+	Classic          *Classic          // nil while no host of the classic network is linked
 
 	// PortSecurity has frames from VSwitches dropped whose sender claims a gateway's
 	// address, or that of a binding which is another's.

@@ -21,7 +21,10 @@ import (
 type Services struct {
 	Identity  Identity
 	RAM       RAM
-	Inventory Inventory
+	Inventory interface {
+		Inventory
+		ClassicInventory
+	}
 	Public    PublicAddresses
 	HaVips    HaVips
 	Networks  Networks
@@ -47,7 +50,7 @@ func NewHandler(s Services, log *slog.Logger) http.Handler {
 		accessKeyRoutes(s.Identity, s.RAM),
 		userRoutes(s.Identity, s.RAM),
 		policyRoutes(s.Identity, s.RAM),
-		instanceRoutes(s.Inventory, s.Public),
+		instanceRoutes(s.Inventory, s.Public), classicRoutes(s.Inventory),
 		haVipRoutes(s.HaVips),
 		networkRoutes(s.Networks),
 		trafficRoutes(s.Traffic),

@@ -272,6 +272,7 @@ var faults = map[fault.Reason]refusal{
 	fault.OppositeInvalid:             {code: "IncorrectOppositeInterfaceInfo"},
 	fault.OppositeRejects:             {code: "RejectedByOppositeInterface"},
 	fault.RouterInterfaceHasRoutes:    {code: "DependencyViolation.RouterInterfaceReferedByRouteEntry"},
+	fault.VPCHasClassicLinks:          {code: "DependencyViolation.Instance"},
 	fault.VPCHasRouterInterfaces:      {code: "DependencyViolation.Instance"},
 	fault.QuotaRouterInterface:        {code: "QuotaExceed.RouterInterface"},
 	fault.QuotaRouterOfInterfaces:     {code: "LimitationExceed.InterfaceNumberOnRouter"},

@@ -30,7 +30,7 @@ func (r *recorder) Record(e *audit.Event) {
 func TestAudit(t *testing.T) {
 	w, r := &world{Plane: planetest.New(t), t: t}, &recorder{}
 	w.site = httptest.NewServer(edge.NewServer(edge.Config{
-		Families: []edge.Family{NewFamily(NewService(w.Network, w.VPN, w.Templates, w.SecurityGroups, w.EIP, w.Interfaces), w.RAM)}, Keys: testKeys, Audit: r, Log: slog.New(slog.DiscardHandler)}))
+		Families: []edge.Family{NewFamily(NewService(w.Network, w.VPN, w.Templates, w.SecurityGroups, w.EIP, w.Interfaces, w.Classic), w.RAM)}, Keys: testKeys, Audit: r, Log: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(w.site.Close)
 	w.call("CreateVpc", "VpcName", "net", "CidrBlock", "10.8.0.0/16", "DnsServers.0", "1.1.1.1")
 	w.call("CreateVpc", "VpcName", "net", "Secret", "hidden")

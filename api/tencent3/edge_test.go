@@ -85,7 +85,6 @@ func TestAuthentication(t *testing.T) {
 		{"no region", "MissingParameter", "AKIDalice", now, func(r *http.Request) { r.Header.Del("X-TC-Region") }},
 		{"no action", "MissingParameter", "AKIDalice", now, func(r *http.Request) { r.Header.Del("X-TC-Action") }},
 		{"unknown action", "InvalidAction", "AKIDalice", now, func(r *http.Request) { r.Header.Set("X-TC-Action", "DescribeVpces") }},
-		{"unsupported action", "UnsupportedOperation", "AKIDalice", now, func(r *http.Request) { r.Header.Set("X-TC-Action", "AttachClassicLinkVpc") }},
 		{"another path", "InvalidParameter", "AKIDalice", now, func(r *http.Request) { r.URL.Path = "/v2/index.php" }},
 		{"another method", "InvalidParameter", "AKIDalice", now, func(r *http.Request) { r.Method = http.MethodPut }},
 		{"no JSON", "InvalidParameter", "AKIDalice", now, func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("{")), 1 }},

@@ -51,6 +51,14 @@ var faults = map[fault.Reason]string{
 	fault.QuotaRouteEntry:               "LimitExceeded",
 	fault.VPCHasRouteEntries:            "ResourceInUse",
 	fault.VPCHasInstances:               "ResourceInUse",
+	fault.VPCHasClassicLinks:            "ResourceInUse",
+	fault.ClassicMissing:                "UnsupportedOperation",
+	fault.ClassicCIDR:                   "UnsupportedOperation.CIDRUnsupportedClassicLink",
+	fault.ClassicInVPC:                  "UnsupportedOperation",
+	fault.ClassicLinked:                 "UnsupportedOperation.ClassicInstanceIdAlreadyExists",
+	fault.ClassicNotLinked:              "ResourceNotFound",
+	fault.ClassicNoAddress:              "LimitExceeded",
+	fault.QuotaClassicLink:              "LimitExceeded",
 	fault.VPCHasNATGateway:              "ResourceInUse",
 	fault.VPCHasVPNGateway:              "ResourceInUse",
 	fault.VPCHasVSwitches:               "ResourceInUse",
@@ -101,6 +109,7 @@ var faults = map[fault.Reason]string{
 var actionFaults = map[string]map[fault.Reason]string{
 	"CreateCustomerGateway": {fault.QuotaCustomerGateway: "VpcLimitExceeded"},
 	"CreateVpnGateway":      {fault.VPCNotFound: "InvalidVpcId.NotFound"},
+	"DetachClassicLinkVpc":  {fault.ClassicInVPC: "ResourceNotFound"},
 	"DeleteVpnGateway":      {fault.VPNGatewayNotFound: "InvalidVpnGatewayId.NotFound"},
 }
 

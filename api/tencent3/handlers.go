@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"sluice/controlplane/classic"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/network"
 	"sluice/controlplane/networkinterface"
@@ -28,6 +29,7 @@ type Service struct {
 
 	eip        *eip.Service
 	interfaces *networkinterface.Service
+	classic    *classic.Service
 }
 
 var _ Actions = (*Service)(nil)
@@ -59,9 +61,9 @@ var VPNRules = vpn.Rules{
 
 // NewService returns what answers the actions, by services that may be those of another
 // family: the resources are the same.
-func NewService(n *network.Service, v *vpn.Service, t *template.Service, g *securitygroup.Service, e *eip.Service, i *networkinterface.Service) *Service {
+func NewService(n *network.Service, v *vpn.Service, t *template.Service, g *securitygroup.Service, e *eip.Service, i *networkinterface.Service, k *classic.Service) *Service {
 	return &Service{network: n.Under(Rules), vpn: v.Under(VPNRules), templates: t.Under(*Rules.IDs), groups: g.Under(*Rules.IDs),
-		eip: e.Under(ElasticRules), interfaces: i}
+		eip: e.Under(ElasticRules), interfaces: i, classic: k.Under(*Rules.IDs)}
 }
 
 // ElasticRules are what the document asks of elastic IPs: an account allocates so many a day

@@ -83,9 +83,15 @@ func (s *Service) ModifyVpcAttribute(ctx context.Context, c Caller, r *ModifyVpc
 	return &ModifyVpcAttributeResponse{}, s.network.ModifyVPC(ctx, c.Caller, r.VpcId, change)
 }
 
-// CreateDefaultVpc implements Actions. There is no classic network whose accounts would need
-// none: Force changes nothing.
+// noVPC stands for the ids of a default VPC and its subnet where none is needed.
+const noVPC = "0"
+
+// CreateDefaultVpc implements Actions. In a region with a classic network none is made without
+// Force.
 func (s *Service) CreateDefaultVpc(ctx context.Context, c Caller, r *CreateDefaultVpcRequest) (*CreateDefaultVpcResponse, error) {
+	if s.classic.Has(c.Region) && !given(r.Force) {
+		return &CreateDefaultVpcResponse{Vpc: DefaultVpcSubnet{VpcId: noVPC, SubnetId: noVPC}}, nil
+	}
 	made, err := s.network.CreateDefaultVPC(ctx, c.Caller, c.Region, given(r.Zone))
 	if err != nil {
 		return nil, err
@@ -93,9 +99,13 @@ func (s *Service) CreateDefaultVpc(ctx context.Context, c Caller, r *CreateDefau
 	return &CreateDefaultVpcResponse{Vpc: DefaultVpcSubnet{VpcId: made.VPC, SubnetId: made.VSwitch}}, nil
 }
 
-// DescribeAccountAttributes implements Actions. There is no classic network.
-func (s *Service) DescribeAccountAttributes(context.Context, Caller, *DescribeAccountAttributesRequest) (*DescribeAccountAttributesResponse, error) {
+// DescribeAccountAttributes implements Actions.
+func (s *Service) DescribeAccountAttributes(_ context.Context, c Caller, _ *DescribeAccountAttributesRequest) (*DescribeAccountAttributesResponse, error) {
+	platforms := []string{"VPC"}
+	if s.classic.Has(c.Region) {
+		platforms = append(platforms, "CLASSIC")
+	}
 	return &DescribeAccountAttributesResponse{AccountAttributeSet: []AccountAttribute{
-		{AttributeName: "supported-platforms", AttributeValues: []string{"VPC"}},
+		{AttributeName: "supported-platforms", AttributeValues: platforms},
 	}}, nil
 }

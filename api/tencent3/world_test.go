@@ -48,7 +48,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{Plane: planetest.New(t), t: t}
 	w.site = httptest.NewServer(edge.NewServer(edge.Config{
-		Families: []edge.Family{NewFamily(NewService(w.Network, w.VPN, w.Templates, w.SecurityGroups, w.EIP, w.Interfaces), w.RAM)}, Keys: testKeys, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Families: []edge.Family{NewFamily(NewService(w.Network, w.VPN, w.Templates, w.SecurityGroups, w.EIP, w.Interfaces, w.Classic), w.RAM)}, Keys: testKeys, Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 	}))
 	t.Cleanup(w.site.Close)
 	return w

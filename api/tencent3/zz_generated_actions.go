@@ -134,6 +134,8 @@ type Actions interface {
 	// ModifyServiceTemplateGroupAttribute: Changes a service template group's name or members.
 	ModifyServiceTemplateGroupAttribute(ctx context.Context, c Caller, r *ModifyServiceTemplateGroupAttributeRequest) (*ModifyServiceTemplateGroupAttributeResponse, error)
 	// vpc
+	// AttachClassicLinkVpc: Connects classic-network instances with a VPC.
+	AttachClassicLinkVpc(ctx context.Context, c Caller, r *AttachClassicLinkVpcRequest) (*AttachClassicLinkVpcResponse, error)
 	// CreateDefaultVpc: Creates the default VPC and its default subnet, or answers that the account does not need one.
 	CreateDefaultVpc(ctx context.Context, c Caller, r *CreateDefaultVpcRequest) (*CreateDefaultVpcResponse, error)
 	// CreateVpc: Creates a VPC.
@@ -142,8 +144,12 @@ type Actions interface {
 	DeleteVpc(ctx context.Context, c Caller, r *DeleteVpcRequest) (*DeleteVpcResponse, error)
 	// DescribeAccountAttributes: Returns the private attributes of the account.
 	DescribeAccountAttributes(ctx context.Context, c Caller, r *DescribeAccountAttributesRequest) (*DescribeAccountAttributesResponse, error)
+	// DescribeClassicLinkInstances: Lists the links between VPCs and classic-network instances.
+	DescribeClassicLinkInstances(ctx context.Context, c Caller, r *DescribeClassicLinkInstancesRequest) (*DescribeClassicLinkInstancesResponse, error)
 	// DescribeVpcs: Lists VPCs.
 	DescribeVpcs(ctx context.Context, c Caller, r *DescribeVpcsRequest) (*DescribeVpcsResponse, error)
+	// DetachClassicLinkVpc: Cuts the connection between classic-network instances and a VPC.
+	DetachClassicLinkVpc(ctx context.Context, c Caller, r *DetachClassicLinkVpcRequest) (*DetachClassicLinkVpcResponse, error)
 	// ModifyVpcAttribute: Changes attributes of a VPC.
 	ModifyVpcAttribute(ctx context.Context, c Caller, r *ModifyVpcAttributeRequest) (*ModifyVpcAttributeResponse, error)
 	// vpn
@@ -1053,6 +1059,17 @@ var actions = map[string]action{
 			return answer(h.ModifyServiceTemplateGroupAttribute(ctx, c, r.(*ModifyServiceTemplateGroupAttributeRequest)))
 		},
 	},
+	"AttachClassicLinkVpc": {
+		writes: true,
+		parameters: fields{
+			{name: "VpcId", kind: text, required: true, form: "id"},
+			{name: "InstanceIds", list: true, kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(AttachClassicLinkVpcRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.AttachClassicLinkVpc(ctx, c, r.(*AttachClassicLinkVpcRequest)))
+		},
+	},
 	"CreateDefaultVpc": {
 		writes:   true,
 		elements: []string{"Vpc.VpcId", "Vpc.SubnetId"},
@@ -1098,6 +1115,18 @@ var actions = map[string]action{
 			return answer(h.DescribeAccountAttributes(ctx, c, r.(*DescribeAccountAttributesRequest)))
 		},
 	},
+	"DescribeClassicLinkInstances": {
+		writes: false,
+		parameters: fields{
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("vpc-id", "vm-ip")},
+			{name: "Offset", kind: number, min: 0, initial: "0"},
+			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
+		},
+		request: func() any { return new(DescribeClassicLinkInstancesRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DescribeClassicLinkInstances(ctx, c, r.(*DescribeClassicLinkInstancesRequest)))
+		},
+	},
 	"DescribeVpcs": {
 		writes: false,
 		parameters: fields{
@@ -1109,6 +1138,17 @@ var actions = map[string]action{
 		request: func() any { return new(DescribeVpcsRequest) },
 		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
 			return answer(h.DescribeVpcs(ctx, c, r.(*DescribeVpcsRequest)))
+		},
+	},
+	"DetachClassicLinkVpc": {
+		writes: true,
+		parameters: fields{
+			{name: "VpcId", kind: text, required: true, form: "id"},
+			{name: "InstanceIds", list: true, kind: text, required: true, form: "id"},
+		},
+		request: func() any { return new(DetachClassicLinkVpcRequest) },
+		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
+			return answer(h.DetachClassicLinkVpc(ctx, c, r.(*DetachClassicLinkVpcRequest)))
 		},
 	},
 	"ModifyVpcAttribute": {
@@ -1433,8 +1473,4 @@ var actions = map[string]action{
 }
 
 // unsupportedActions are documented, and not supported yet.
-var unsupportedActions = map[string]bool{
-	"AttachClassicLinkVpc":         true,
-	"DescribeClassicLinkInstances": true,
-	"DetachClassicLinkVpc":         true,
-}
+var unsupportedActions = map[string]bool{}

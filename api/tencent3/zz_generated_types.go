@@ -73,6 +73,14 @@ func (r *AddressTemplateGroup) fill() {
 	}
 }
 
+// ClassicLinkInstance is the document's data structure of that name.
+type ClassicLinkInstance struct {
+	// the example's answer prints 'VpId' (OCR slip)
+	VpcId string `json:"VpcId"`
+	// CVM instance
+	InstanceId string `json:"InstanceId"`
+}
+
 // CustomerGateway is the document's data structure of that name.
 type CustomerGateway struct {
 	CustomerGatewayId   string `json:"CustomerGatewayId"`

@@ -4,6 +4,24 @@ package tencent3
 
 import "net/netip"
 
+// AttachClassicLinkVpcRequest holds the checked parameters of AttachClassicLinkVpc.
+type AttachClassicLinkVpcRequest struct {
+	VpcId string
+	// Ids of the classic-network CVM instances.
+	InstanceIds []string
+}
+
+// AttachClassicLinkVpcResponse is the answer of AttachClassicLinkVpc.
+type AttachClassicLinkVpcResponse struct {
+	// Unique id of the request.
+	RequestId string `json:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *AttachClassicLinkVpcResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *AttachClassicLinkVpcResponse) fill() {}
+
 // CreateDefaultVpcRequest holds the checked parameters of CreateDefaultVpc.
 type CreateDefaultVpcRequest struct {
 	// Zone of the default subnet; without it a random zone is taken. Nil: not given.
@@ -91,6 +109,34 @@ func (r *DescribeAccountAttributesResponse) fill() {
 // SetRequestID implements Response.
 func (r *DescribeAccountAttributesResponse) SetRequestID(id string) { r.RequestId = id }
 
+// DescribeClassicLinkInstancesRequest holds the checked parameters of DescribeClassicLinkInstances.
+type DescribeClassicLinkInstancesRequest struct {
+	// Nil: not given.
+	Filters []Filter
+	// Where to start in the list. No default and no maximum is documented.
+	Offset int
+	// How many to return. No default and no maximum is documented.
+	Limit int
+}
+
+// DescribeClassicLinkInstancesResponse is the answer of DescribeClassicLinkInstances.
+type DescribeClassicLinkInstancesResponse struct {
+	// How many match.
+	TotalCount             int64                 `json:"TotalCount"`
+	ClassicLinkInstanceSet []ClassicLinkInstance `json:"ClassicLinkInstanceSet"`
+	// Unique id of the request.
+	RequestId string `json:"RequestId"`
+}
+
+func (r *DescribeClassicLinkInstancesResponse) fill() {
+	if r.ClassicLinkInstanceSet == nil {
+		r.ClassicLinkInstanceSet = []ClassicLinkInstance{}
+	}
+}
+
+// SetRequestID implements Response.
+func (r *DescribeClassicLinkInstancesResponse) SetRequestID(id string) { r.RequestId = id }
+
 // DescribeVpcsRequest holds the checked parameters of DescribeVpcs.
 type DescribeVpcsRequest struct {
 	// Ids to query; excludes Filters. Nil: not given.
@@ -123,6 +169,24 @@ func (r *DescribeVpcsResponse) fill() {
 
 // SetRequestID implements Response.
 func (r *DescribeVpcsResponse) SetRequestID(id string) { r.RequestId = id }
+
+// DetachClassicLinkVpcRequest holds the checked parameters of DetachClassicLinkVpc.
+type DetachClassicLinkVpcRequest struct {
+	VpcId string
+	// Ids of the CVM instances to unlink.
+	InstanceIds []string
+}
+
+// DetachClassicLinkVpcResponse is the answer of DetachClassicLinkVpc.
+type DetachClassicLinkVpcResponse struct {
+	// Unique id of the request.
+	RequestId string `json:"RequestId"`
+}
+
+// SetRequestID implements Response.
+func (r *DetachClassicLinkVpcResponse) SetRequestID(id string) { r.RequestId = id }
+
+func (r *DetachClassicLinkVpcResponse) fill() {}
 
 // ModifyVpcAttributeRequest holds the checked parameters of ModifyVpcAttribute.
 type ModifyVpcAttributeRequest struct {

@@ -21,7 +21,7 @@ func newInstance() *cobra.Command {
 		`The inventory says which instance holds which address of a VSwitch. Elastic IPs
 are bound to its entries, and DNAT, SNAT and routes consult it. An address that
 it does not know counts as an ordinary ECS instance.`,
-		newInstanceAdd(&f), newInstanceList(&f), newInstanceShow(&f), newInstanceRemove(&f), newInstanceSetPublic(&f), newInstanceSetState(&f), newInstanceSetMAC(&f), newInstanceSetLimits(&f))
+		newInstanceAdd(&f), newInstanceList(&f), newInstanceShow(&f), newInstanceRemove(&f), newInstanceSetPublic(&f), newInstanceSetState(&f), newInstanceSetMAC(&f), newInstanceSetLimits(&f), newInstanceAddClassic(&f), newInstanceListClassic(&f))
 	f.register(c)
 	return c
 }
@@ -256,6 +256,10 @@ func (f *adminFlags) completeInstances(c *cobra.Command, args []string, _ string
 			list, err := client.Instances(c.Context(), admin.InstanceFilter{})
 			for _, i := range list {
 				ids = append(ids, cobra.CompletionWithDesc(i.ID, i.PrivateIP))
+			}
+			classic, _ := client.ClassicInstances(c.Context())
+			for _, i := range classic {
+				ids = append(ids, cobra.CompletionWithDesc(i.ID, i.Address))
 			}
 			return err
 		})

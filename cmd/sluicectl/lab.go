@@ -38,7 +38,7 @@ func (f *labFlags) options() lab.Options { return lab.Options{Name: f.name, Dir:
 
 func newLabUp() *cobra.Command {
 	var f labFlags
-	var env, tls bool
+	var env, tls, classic bool
 	var sluiced, listen, extra string
 	c := &cobra.Command{
 		Use:   "up",
@@ -48,7 +48,7 @@ func newLabUp() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o := f.options()
-			o.Sluiced, o.Listen, o.TLS = sluiced, listen, tls
+			o.Sluiced, o.Listen, o.TLS, o.Classic = sluiced, listen, tls, classic
 			if extra != "" {
 				text, err := os.ReadFile(extra)
 				if err != nil {
@@ -74,6 +74,7 @@ func newLabUp() *cobra.Command {
 	f.register(c.Flags())
 	c.Flags().BoolVar(&env, "env", false, "print shell assignments for clients of the lab")
 	c.Flags().BoolVar(&tls, "tls", false, "the API speaks HTTPS, with a certificate of its own; --env tells clients by $SLUICE_CA what to trust")
+	c.Flags().BoolVar(&classic, "classic", false, "with a classic network, 10.200.0.0/24, for hosts in no VPC: see lab host add-classic")
 	c.Flags().StringVar(&sluiced, "sluiced", "", "program to run (default: the one beside sluicectl, or in PATH)")
 	c.Flags().StringVar(&listen, "listen", "", "host:port of the API (default: a free port of 127.0.0.1)")
 	c.Flags().StringVar(&extra, "extra-config", "", "YAML file to append to the configuration of sluiced")
@@ -177,6 +178,9 @@ func printHosts(w io.Writer, l *lab.Lab) error {
 		where := h.VSwitch
 		if h.Internet {
 			where = "(public)"
+		}
+		if h.Classic {
+			where = "(classic)"
 		}
 		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", h.Name, h.Namespace, h.Address, where, h.InstanceID)
 	}

@@ -12,7 +12,7 @@ import (
 
 func newLabHost() *cobra.Command {
 	return group("host", "Hosts of VPCs", "Hosts of VPCs, each in a namespace of its own.",
-		newLabHostAdd(), newLabHostPlug(), newLabHostRemove(), newLabHostList())
+		newLabHostAdd(), newLabHostAddClassic(), newLabHostPlug(), newLabHostRemove(), newLabHostList())
 }
 
 func newLabHostAdd() *cobra.Command {
@@ -63,6 +63,42 @@ Available.`,
 	return c
 }
 
+func newLabHostAddClassic() *cobra.Command {
+	var f labFlags
+	var ip string
+	c := &cobra.Command{
+		Use:   "add-classic NAME",
+		Short: "Plug a new host into the classic network",
+		Long: `Make a namespace with one interface on the classic network of the lab, which has
+one if it was brought up with --classic, and register it in the inventory as
+i-NAME. After AttachClassicLinkVpc, "lab host plug" gives it its routes.`,
+		Example: `  sluicectl lab host add-classic old --ip 10.200.0.5
+  sluicectl call --family tencent3 AttachClassicLinkVpc --VpcId vpc-... --InstanceIds.0 i-old
+  sluicectl lab host plug old`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			a, err := parseIP(ip)
+			if err != nil {
+				return err
+			}
+			l, err := lab.Open(f.options())
+			if err != nil {
+				return err
+			}
+			h, err := l.ClassicAdd(c.Context(), args[0], a)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "host %s: namespace %s, address %s, instance %s\n", h.Name, h.Namespace, h.Address, h.InstanceID)
+			return err
+		},
+	}
+	f.register(c.Flags())
+	c.Flags().StringVar(&ip, "ip", "", "address in 10.200.0.0/24")
+	_ = c.MarkFlagRequired("ip")
+	return c
+}
+
 func newLabHostPlug() *cobra.Command {
 	var f labFlags
 	c := &cobra.Command{
@@ -71,7 +107,8 @@ func newLabHostPlug() *cobra.Command {
 		Long: `Plug what is attached to the host's instance in the inventory into the VSwitches
 that it is in: as eth1 and so on, each with its Ethernet address, its addresses,
 and a route table of its own for what comes from these. What is attached no
-longer goes. Run it again after each change.`,
+longer goes. A host of the classic network gets the routes to the VPC that it is
+linked to. Run it again after each change.`,
 		Example: `  sluicectl call --family tencent3 AttachNetworkInterface --NetworkInterfaceId eni-... --InstanceId i-web
   sluicectl lab host plug web`,
 		Args:              cobra.ExactArgs(1),

@@ -26,6 +26,7 @@ import (
 	"sluice/controlplane/acceleration"
 	"sluice/controlplane/applied"
 	"sluice/controlplane/bandwidth"
+	"sluice/controlplane/classic"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/havip"
 	"sluice/controlplane/inventory"
@@ -291,7 +292,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	calls := metrics.NewCalls()
 	api := edge.Config{
 		// All families are served by one server, so that a key's calls and nonces count once.
-		Families: []edge.Family{tencent3.NewFamily(tencent3.NewService(networks, tunnels, template.New(db, &c.Settings, time.Now, log), securitygroup.New(db, &c.Settings, time.Now, log), addresses, networkinterface.New(db, &c.Settings, time.Now, log)), rights), aliyun.NewFamily(actions, rights)},
+		Families: []edge.Family{tencent3.NewFamily(tencent3.NewService(networks, tunnels, template.New(db, &c.Settings, time.Now, log), securitygroup.New(db, &c.Settings, time.Now, log), addresses, networkinterface.New(db, &c.Settings, time.Now, log), classic.New(db, &c.Settings, time.Now, log)), rights), aliyun.NewFamily(actions, rights)},
 		Keys:     keys,
 		Meter:    calls,
 		PerKey:   edge.Rate{PerSecond: c.Throttle.PerKey.Rate, Burst: c.Throttle.PerKey.Burst},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,12 @@ var cases = []golden{
 		list[0].(*resource.VPC).DNSServers, list[0].(*resource.VPC).DomainName = []netip.Addr{netip.MustParseAddr("10.0.0.53")}, "office.example"
 		return list
 	}, settings: func(s *settings.Settings) { s.DHCP = true }},
+	{name: "classic", resources: func() []resource.Resource {
+		list := slices.Concat(vpc(), nattest.ClassicLink("ins-b", "vpc-a", "10.200.0.9", "02:00:00:00:00:09"), nattest.ClassicLink("ins-a", "vpc-a", "10.200.0.5", ""),
+			nattest.ClassicLink("ins-c", "vpc-b", "10.200.0.6", ""))
+		list[0].(*resource.VPC).ClassicAddress = netip.MustParseAddr("10.200.0.250")
+		return list
+	}},
 	{name: "accelerated", resources: accelerated},
 	{name: "acceleration", network: "ga-5", resources: accelerated, settings: func(s *settings.Settings) { s.SourceCheck, s.HostShare, s.PortSecurity = true, 50, true }},
 	{name: "acceleration-not-held", network: "ga-4", resources: accelerated, settings: func(s *settings.Settings) { s.Bandwidth.Held = false }},

@@ -139,6 +139,7 @@ func randomResources(r *rand.Rand) []resource.Resource {
 	out = append(out, randomLinks(len(out))...)
 	out = append(out, randomGroups(r)...)
 	out = append(out, randomAccelerations(len(out))...)
+	out = append(out, randomClassic(vpc, len(out))...)
 	out = append(out, randomBorders(len(out))...)
 	return append(out, randomVPN(r)...)
 }
@@ -176,6 +177,17 @@ func randomAccelerations(drawn int) (out []resource.Resource) {
 			a.Backend = &resource.AccelerationBackend{Type: resource.Host, ID: fmt.Sprintf("i-%d", r.IntN(14)), Region: nattest.Region, Address: netip.MustParseAddr(fmt.Sprintf("10.0.0.%d", 1+r.IntN(24)))}
 		}
 		out = append(out, a)
+	}
+	return out
+}
+
+// randomClassic returns instances of the classic network, some of them linked to a VPC.
+func randomClassic(vpc *resource.VPC, drawn int) (out []resource.Resource) {
+	r := rand.New(rand.NewPCG(uint64(drawn), 21))
+	vpc.ClassicAddress = netip.MustParseAddr("10.200.0.250")
+	for i := range r.IntN(4) {
+		list := nattest.ClassicLink(fmt.Sprintf("ins-%d", i), vpc.ID, fmt.Sprintf("10.200.0.%d", 9-r.IntN(3)), []string{"", "02:00:00:00:00:09"}[r.IntN(2)])
+		out = append(out, list[r.IntN(2):]...) // it may have left the inventory
 	}
 	return out
 }

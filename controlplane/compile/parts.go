@@ -34,6 +34,7 @@ var parts = []part{
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry, resource.KindForwardEntry, resource.KindSNATEntry), (*job).checkPools},
 	{append(publicKinds, resource.KindCustomerGateway, resource.KindVPNConnection, resource.KindVPNRoute, resource.KindSSLServer, resource.KindSSLCertificate), (*job).vpn},
 	{[]resource.Kind{resource.KindVPC, resource.KindRouterInterface, resource.KindAcceleration}, (*job).routerInterfaces},
+	{[]resource.Kind{resource.KindVPC, resource.KindClassicInstance, resource.KindClassicLink}, (*job).classic},
 	{append(publicKinds, resource.KindVSwitch, resource.KindRouteEntry), (*job).routes},
 }
 

@@ -99,6 +99,12 @@ func text(n *dataplane.Network) string {
 	if u := n.Uplink; u != nil {
 		line("uplink %s %s %s gateway %s", u.Mode, u.Device, u.Prefix, u.Gateway)
 	}
+	if c := n.Classic; c != nil {
+		line("classic network %s on %s, router %s", c.Prefix, c.Device, c.Address)
+		for _, h := range c.Linked {
+			line("  linked %s %s", h.Address, h.MAC)
+		}
+	}
 	for _, a := range n.Elastic {
 		line("elastic %s", a)
 	}

@@ -112,15 +112,8 @@ func (s *Service) complete(tx *change.Tx, i *resource.Instance, mac string) erro
 	if i.ID == "" {
 		i.ID = tx.NewID(prefix)
 	}
-	if !isID(i.ID) {
-		return fault.New(fault.ParameterInvalid, "instance id %q; write 2 to 64 Latin letters, digits, '-', '_' and '.', the first a letter", i.ID)
-	}
-	// Elastic IPs are bound to instances, network interfaces, HaVips and NAT gateways, by id.
-	_, gateway := tx.NATGateways.Get(i.ID)
-	_, havip := tx.HaVips.Get(i.ID)
-	_, nic := tx.NetworkInterfaces.Get(i.ID)
-	if _, taken := tx.Instances.Get(i.ID); taken || gateway || havip || nic {
-		return fault.New(fault.InstanceExists, "there is a resource with the id %s", i.ID)
+	if err := newID(tx, i.ID); err != nil {
+		return err
 	}
 	if err := setMAC(i, mac); err != nil {
 		return err
@@ -129,6 +122,22 @@ func (s *Service) complete(tx *change.Tx, i *resource.Instance, mac string) erro
 		i.State = resource.InstanceStates()[0]
 	}
 	return checkState(i)
+}
+
+// newID refuses an id that an instance cannot have, or that something has already.
+func newID(tx *change.Tx, id string) error {
+	if !isID(id) {
+		return fault.New(fault.ParameterInvalid, "instance id %q; write 2 to 64 Latin letters, digits, '-', '_' and '.', the first a letter", id)
+	}
+	// Elastic IPs are bound to instances, network interfaces, HaVips and NAT gateways, by id.
+	_, gateway := tx.NATGateways.Get(id)
+	_, havip := tx.HaVips.Get(id)
+	_, nic := tx.NetworkInterfaces.Get(id)
+	_, classic := tx.ClassicInstances.Get(id)
+	if _, taken := tx.Instances.Get(id); taken || gateway || havip || nic || classic {
+		return fault.New(fault.InstanceExists, "there is a resource with the id %s", id)
+	}
+	return nil
 }
 
 // prefixes of made-up ids.
@@ -303,6 +312,16 @@ func (s *Service) SetState(ctx context.Context, id, to string) error {
 // InstanceNotFound, ParameterInvalid.
 func (s *Service) SetMAC(ctx context.Context, id, to string) error {
 	return s.run(ctx, func(tx *change.Tx) error {
+		if old, ok := tx.ClassicInstances.Get(id); ok {
+			i := old.Clone().(*resource.ClassicInstance)
+			var err error
+			if i.MAC, err = hardwareAddress(to); err != nil {
+				return err
+			}
+			tx.Put(i)
+			tx.Done("classic instance changed", "instance", id, "mac", i.MAC)
+			return nil
+		}
 		old, ok := tx.Instances.Get(id)
 		if !ok {
 			return fault.New(fault.InstanceNotFound, "instance %q", id)
@@ -322,17 +341,21 @@ func (s *Service) SetMAC(ctx context.Context, id, to string) error {
 	})
 }
 
-func setMAC(i *resource.Instance, to string) error {
-	i.MAC = ""
-	if to == "" {
-		return nil
+func setMAC(i *resource.Instance, to string) (err error) {
+	i.MAC, err = hardwareAddress(to)
+	return err
+}
+
+// hardwareAddress returns an Ethernet address in its normal form; empty if it is not known.
+func hardwareAddress(text string) (string, error) {
+	if text == "" {
+		return "", nil
 	}
-	m, err := parseMAC(to)
+	m, err := parseMAC(text)
 	if err != nil {
-		return fault.New(fault.ParameterInvalid, "MAC address %q; write six bytes, for example 52:54:00:12:34:56", to)
+		return "", fault.New(fault.ParameterInvalid, "MAC address %q; write six bytes, for example 52:54:00:12:34:56", text)
 	}
-	i.MAC = m
-	return nil
+	return m, nil
 }
 
 // SetLimits says what an instance may have of its NAT gateway's limits; nil: what each host
@@ -362,11 +385,14 @@ func (s *Service) SetLimits(ctx context.Context, id string, to *dataplane.Limits
 // mostLimit is as much as any gateway can have.
 const mostLimit = 1_000_000_000
 
-// Remove takes an instance out of the inventory, with its primary interface. What depends on
-// them has to go first. Reasons: InstanceNotFound, InstanceHasDependents,
+// Remove takes an instance out of the inventory, with its primary interface, or one of a classic
+// network. What depends on them has to go first. Reasons: InstanceNotFound, InstanceHasDependents,
 // InterfaceHasElasticIP.
 func (s *Service) Remove(ctx context.Context, id string) error {
 	return s.run(ctx, func(tx *change.Tx) error {
+		if i, ok := tx.ClassicInstances.Get(id); ok {
+			return removeClassic(tx, i)
+		}
 		i, ok := tx.Instances.Get(id)
 		if !ok {
 			return fault.New(fault.InstanceNotFound, "instance %q", id)

@@ -14,7 +14,8 @@ import (
 
 // AssociateCIDR gives a VPC a further CIDR block, which VSwitches may be made in
 // (AssociateVpcCidrBlock). It is taken from the networks that a VPC's first one may be
-// taken from, and overlaps none of the VPC's, nor the addresses of SSL-VPN clients.
+// taken from, and overlaps none of the VPC's, nor the addresses of SSL-VPN clients, nor the
+// classic network, if the VPC is linked to instances there.
 //
 // Reasons, in this order: RegionNotFound, VPCNotFound, SecondaryCIDRInvalid, SecondaryCIDROverlap,
 // QuotaSecondaryCIDR, VPCInTransition.
@@ -36,6 +37,9 @@ func (s *Service) AssociateCIDR(ctx context.Context, c identity.Caller, region, 
 			if x.Pool.Overlaps(block) {
 				return fault.New(fault.SecondaryCIDROverlap, "%s overlaps %s, the addresses of the clients of SSL-VPN server %s", block, x.Pool, x.ID)
 			}
+		}
+		if n, ok := s.settings.ClassicNetworkOf(region); ok && n.Prefix.Overlaps(block) && tx.ClassicLinks.By(state.ByVPC, id).Len() > 0 {
+			return fault.New(fault.SecondaryCIDROverlap, "%s overlaps %s, the classic network, with instances of which VPC %s is linked", block, n.Prefix, id)
 		}
 		vpc := old.Clone().(*resource.VPC)
 		vpc.Secondary = append(vpc.Secondary, block)

@@ -106,6 +106,9 @@ func (s *Service) DeleteVPC(ctx context.Context, c identity.Caller, id string) e
 		if err := state.Ready(s.db.Observed, tx.VPCs, vpc); err != nil {
 			return err
 		}
+		if s.db.Observed.Deleting(id, resource.KindClassicLink) {
+			return fault.InTransition(fault.VPCInTransition, id, "its link to the classic network is still being taken away; its address there is another's then")
+		}
 		if r, ok := tx.VRouters.Get(vpc.VRouter); ok {
 			tx.Delete(r)
 		}

@@ -21,6 +21,7 @@ import (
 
 	"sluice/controlplane/acceleration"
 	"sluice/controlplane/bandwidth"
+	"sluice/controlplane/classic"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/fault"
 	"sluice/controlplane/havip"
@@ -116,6 +117,7 @@ type Plane struct {
 	Acceleration   *acceleration.Service
 	SecurityGroups *securitygroup.Service
 	Interfaces     *networkinterface.Service
+	Classic        *classic.Service
 }
 
 // logged is what the services have logged.
@@ -251,6 +253,7 @@ func (p *Plane) Rewire() {
 	p.NAT = nat.New(p.DB, p.Settings, now, rand.Reader, log)
 	p.Lines = leasedline.New(p.DB, p.Settings, &p.Devices, now, log)
 	p.Templates, p.SecurityGroups = template.New(p.DB, p.Settings, now, log), securitygroup.New(p.DB, p.Settings, now, log)
+	p.Classic = classic.New(p.DB, p.Settings, now, log)
 	p.Tags = tags.New(p.DB, p.Settings, now, log)
 	p.Links = routerinterface.New(p.DB, p.Settings, now, log)
 	keys, err := identity.Open(p.DB, p.sealer, rand.Reader, now)

@@ -40,6 +40,9 @@ type VPC struct {
 	DNSServers  []netip.Addr   `json:"dnsServers,omitempty"` // that its hosts are to ask, the first one first
 	DomainName  string         `json:"domainName,omitempty"` // of its hosts
 	Multicast   bool           `json:"multicast,omitempty"`  // was asked for; shown, and nothing else
+	// ClassicAddress is that of its router in the classic network of its region; invalid before
+	// an instance there was linked for the first time.
+	ClassicAddress netip.Addr `json:"classicAddress,omitzero"`
 }
 
 // Kind implements Resource.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"go4.org/netipx"
+
 	"sluice/controlplane/fault"
 	"sluice/controlplane/resource"
 	"sluice/dataplane"
@@ -21,6 +23,7 @@ type Settings struct {
 	Public       []PublicNetwork
 	Attachments  []Attachment
 	AccessPoints []AccessPoint
+	Classic      []ClassicNetwork
 	Quotas       Quotas            // for every account
 	Accounts     map[string]Quotas // account id → its own quotas, complete
 	Timeouts     dataplane.Timeouts
@@ -125,6 +128,36 @@ type PublicNetwork struct {
 	Regions []string // ids of the regions whose elastic IPs it provides; empty: all
 	Uplink  dataplane.Uplink
 	Pool    []Range // addresses to allocate from
+}
+
+// ClassicNetwork is the flat network of a region that instances are on which are in no VPC.
+type ClassicNetwork struct {
+	Region    string       // id
+	Device    string       // or bridge that it is reached by
+	Namespace string       // named network namespace that Device is in; empty: the daemon's own
+	MTU       int          // of the routers' links; 0: the kernel's choice
+	Prefix    netip.Prefix // of its hosts
+	Pool      []Range      // addresses of VPCs' routers in it
+}
+
+// Serves says whether an address is one of the pool.
+func (n *ClassicNetwork) Serves(a netip.Addr) bool {
+	return a.IsValid() && slices.ContainsFunc(n.Pool, func(r Range) bool { return !a.Less(r.First) && !r.Last.Less(a) })
+}
+
+// Host says whether an instance can have an address: a host's, and no router's.
+func (n *ClassicNetwork) Host(a netip.Addr) bool {
+	return n.Prefix.Contains(a) && a != n.Prefix.Addr() && a != netipx.PrefixLastIP(n.Prefix) && !n.Serves(a)
+}
+
+// ClassicNetworkOf returns the classic network of a region.
+func (s *Settings) ClassicNetworkOf(region string) (ClassicNetwork, bool) {
+	for _, n := range s.Classic {
+		if n.Region == region {
+			return n, true
+		}
+	}
+	return ClassicNetwork{}, false
 }
 
 // AccessPoint is a place where leased lines end: some ports of this machine.

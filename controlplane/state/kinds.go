@@ -66,7 +66,7 @@ var kinds = append([]registered{
 				Parts: func(v *resource.VPC) int { return len(v.Secondary) }},
 			{Name: "user_cidrs", Default: 3, Counts: "user-side networks of a VPC", Reason: fault.UserCIDRQuota, // VPC API reference, CreateVpc
 				Parts: func(v *resource.VPC) int { return len(v.UserCIDRs) }}},
-		Barred: []fault.Reason{fault.VPCHasRouteEntries, fault.VPCHasNATGateway, fault.VPCHasVPNGateway, fault.VPCHasRouterInterfaces, fault.VPCHasInstances, fault.VPCHasVSwitches, fault.VPCHasRouteTables},
+		Barred: []fault.Reason{fault.VPCHasRouteEntries, fault.VPCHasNATGateway, fault.VPCHasVPNGateway, fault.VPCHasRouterInterfaces, fault.VPCHasClassicLinks, fault.VPCHasInstances, fault.VPCHasVSwitches, fault.VPCHasRouteTables},
 		Refers: func(v *resource.VPC, to func(resource.Kind, string)) {
 			to(resource.KindVRouter, v.VRouter)
 			to(resource.KindRouteTable, v.RouteTable)
@@ -573,4 +573,4 @@ var kinds = append([]registered{
 			}
 		},
 	},
-}, slices.Concat(groupKinds, accountKinds)...)
+}, slices.Concat(groupKinds, classicKinds, accountKinds)...)

@@ -21,7 +21,7 @@ const (
 	ByTemplate   = "template"   // group of templates: id of each; security group: id of each template, or group of them, that its rules name
 	ByProject    = "project"    // security group: Key(account, region, project)
 	ByTable      = "table"      // route, DNAT or SNAT table id; VSwitch: id of the custom route table that it is bound to
-	ByAddress    = "address"    // elastic IP, VPN gateway, global acceleration instance: its address; customer gateway: Key(account, region, address); instance, HaVip: Key(VPC, private address); network interface: the same for each of its addresses; router interface: Key(VPC, source address of its health check)
+	ByAddress    = "address"    // elastic IP, VPN gateway, global acceleration instance: its address; customer gateway: Key(account, region, address); instance, HaVip: Key(VPC, private address); classic instance: ClassicKey; network interface: the same for each of its addresses; router interface: Key(VPC, source address of its health check)
 	ByBinding    = "binding"    // id of the object that an elastic IP is bound to
 	ByExternal   = "external"   // DNAT entry: Key(VPC, external IP); SNAT entry: the same for each address of its pool
 	ByInternal   = "internal"   // DNAT entry: Key(VPC, internal IP)
@@ -46,7 +46,7 @@ const (
 	ByLine            = "line"            // border router: physical connection id
 	ByBorderRouter    = "borderRouter"    // route table, route entry: border router id
 	ByTag             = "tag"             // tag set: Key(account, region, tag key)
-	ByInstance        = "instance"        // HaVip: id of each instance that may have it; network interface: id of the instance that it is attached to
+	ByInstance        = "instance"        // HaVip: id of each instance that may have it; network interface: id of the instance that it is attached to; classic link: id of the classic instance
 	ByUser            = "user"            // access key: id of the user whose it is
 	ByName            = "name"            // user, policy: NameKey
 	ByPolicy          = "policy"          // user, grant: id of each policy of an account's own that is attached
@@ -90,6 +90,8 @@ type View struct {
 	VSwitches           *Table[*resource.VSwitch]
 	RouterInterfaces    *Table[*resource.RouterInterface]
 	Instances           *Table[*resource.Instance]
+	ClassicInstances    *Table[*resource.ClassicInstance]
+	ClassicLinks        *Table[*resource.ClassicLink]
 	NetworkInterfaces   *Table[*resource.NetworkInterface]
 	HaVips              *Table[*resource.HaVip]
 	ElasticIPs          *Table[*resource.ElasticIP]

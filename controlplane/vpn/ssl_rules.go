@@ -111,6 +111,9 @@ func (s *Service) checkPool(v *state.View, x *resource.SSLServer, g *resource.VP
 	if n, ok := overlapping(p, x.Local); ok {
 		return refuse("%s overlaps %s, which clients are to reach", p, n)
 	}
+	if n, ok := s.settings.ClassicNetworkOf(vpc.Region); ok && n.Prefix.Overlaps(p) && v.ClassicLinks.By(state.ByVPC, vpc.ID).Len() > 0 {
+		return refuse("%s overlaps %s, the classic network, with instances of which VPC %s is linked", p, n.Prefix, vpc.ID)
+	}
 	for other := range v.SSLServers.By(state.ByVPC, vpc.ID).All() {
 		if other.ID != x.ID && other.Pool.Overlaps(p) {
 			return refuse("%s overlaps %s of SSL-VPN server %s", p, other.Pool, other.ID)

@@ -57,7 +57,7 @@ func withdrawn(have, want sorted.Set[dataplane.DNAT]) bool {
 
 // sameWays compares the routes, unless they are made of the same.
 func sameWays(a, b *dataplane.Network, ofA, ofB route.Tunnels) bool {
-	return slices.Equal(a.Switches, b.Switches) && reflect.DeepEqual(a.Uplink, b.Uplink) && reflect.DeepEqual(a.Routes, b.Routes) && reflect.DeepEqual(a.Tables, b.Tables) &&
+	return slices.Equal(a.Switches, b.Switches) && reflect.DeepEqual(a.Uplink, b.Uplink) && reflect.DeepEqual(a.Classic, b.Classic) && reflect.DeepEqual(a.Routes, b.Routes) && reflect.DeepEqual(a.Tables, b.Tables) &&
 		reflect.DeepEqual(a.VPNGateways, b.VPNGateways) && reflect.DeepEqual(a.RouterInterfaces, b.RouterInterfaces) && reflect.DeepEqual(ofA, ofB) ||
 		route.NewWays(a, ofA).Equal(route.NewWays(b, ofB))
 }

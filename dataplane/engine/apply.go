@@ -226,7 +226,7 @@ func (j *job) run(ctx context.Context) error {
 // namespace leaves a mark, which Networks lists and Remove takes away.
 func (j *job) open() error {
 	n := j.n
-	if n.ns == nil || n.applied == nil || (j.want.Uplink != nil && !sameTopology(n.applied, j.want)) {
+	if n.ns == nil || n.applied == nil || ((j.want.Uplink != nil || j.want.Classic != nil) && !sameTopology(n.applied, j.want)) {
 		if err := j.e.mark(j.want); err != nil {
 			return err
 		}

@@ -12,8 +12,9 @@ import (
 )
 
 // marksDir is the directory under RunDir with one file for each network. It holds
-// the name of the namespace that the outer end of the uplink is in, so that a
-// later process finds it where the network's own namespace is gone already.
+// the name of the namespace that the outer end of the uplink is in, and in a second line that of
+// the link to the classic network, so that a later process finds them where the network's own
+// namespace is gone already.
 const marksDir = "networks"
 
 // openMarks opens that directory. What is read, written and removed there is meant by
@@ -40,25 +41,38 @@ func openMarks(runDir string) (*os.Root, error) {
 	return run.OpenRoot(marksDir)
 }
 
-// mark makes the mark, or notes where the uplink ends.
+// outer are the namespaces that the outer ends of a network's links are in, by name; empty: the
+// daemon's own.
+type outer struct{ uplink, classic string }
+
+// mark makes the mark, or notes where the uplink and the link to the classic network end.
 func (e *Engine) mark(n *dataplane.Network) error {
-	outer := ""
+	known, err := e.marked(n.ID)
+	ends := known
 	if n.Uplink != nil {
-		outer = n.Uplink.Namespace
+		ends.uplink = n.Uplink.Namespace
 	}
-	if known, err := e.marked(n.ID); err == nil && (known == outer || n.Uplink == nil) {
+	if n.Classic != nil {
+		ends.classic = n.Classic.Namespace
+	}
+	if err == nil && known == ends {
 		return nil
 	}
-	if err := e.marks.WriteFile(n.ID, []byte(outer), 0o644); err != nil {
+	text := ends.uplink
+	if ends.classic != "" {
+		text += "\n" + ends.classic
+	}
+	if err := e.marks.WriteFile(n.ID, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("mark the network as ours: %w", err)
 	}
 	return nil
 }
 
-// marked returns the namespace that a mark notes.
-func (e *Engine) marked(id string) (outer string, err error) {
+// marked returns the namespaces that a mark notes.
+func (e *Engine) marked(id string) (outer, error) {
 	b, err := e.marks.ReadFile(id)
-	return strings.TrimSpace(string(b)), err
+	uplink, classic, _ := strings.Cut(string(b), "\n")
+	return outer{strings.TrimSpace(uplink), strings.TrimSpace(classic)}, err
 }
 
 func (e *Engine) unmark(id string) error {

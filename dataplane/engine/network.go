@@ -100,7 +100,7 @@ func (n *network) release() {
 // addresses, routes and sysctls.
 func sameTopology(a, b *dataplane.Network) bool {
 	return a.Prefix == b.Prefix && slices.Equal(a.Secondary, b.Secondary) && a.Timeouts == b.Timeouts && a.Shortcut == b.Shortcut &&
-		slices.Equal(a.Switches, b.Switches) && slices.Equal(a.Elastic, b.Elastic) && sameLine(a.Line, b.Line) && reflect.DeepEqual(a.RouterInterfaces, b.RouterInterfaces) &&
+		slices.Equal(a.Switches, b.Switches) && slices.Equal(a.Elastic, b.Elastic) && sameLine(a.Line, b.Line) && reflect.DeepEqual(a.Classic, b.Classic) && reflect.DeepEqual(a.RouterInterfaces, b.RouterInterfaces) &&
 		reflect.DeepEqual(a.VPNGateways, b.VPNGateways) && (a.Uplink == nil) == (b.Uplink == nil) && (a.Uplink == nil || *a.Uplink == *b.Uplink) &&
 		sameRoutes(a.Routes, b.Routes) && slices.EqualFunc(a.Tables, b.Tables, func(x, y dataplane.RouteTable) bool {
 		return x.ID == y.ID && slices.Equal(x.Switches, y.Switches) && sameRoutes(x.Routes, y.Routes)

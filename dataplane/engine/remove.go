@@ -69,7 +69,8 @@ func (e *Engine) remove(ctx context.Context, n *network) error {
 	}
 	// Another process may keep a namespace alive that has lost its name.
 	if outer, err := e.marked(n.id); err == nil {
-		if err := link.RemoveOuterEnd(e.self, outer, n.id); err != nil {
+		err := errors.Join(link.RemoveOuterEnd(e.self, outer.uplink, n.id), link.RemoveClassicEnd(e.self, outer.classic, n.id))
+		if err != nil {
 			return err
 		}
 	}

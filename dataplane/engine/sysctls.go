@@ -65,9 +65,16 @@ func lateSysctls(n *dataplane.Network, links []string, by tracking) []netns.Sysc
 		out = append(out, netns.Sysctl{Path: "bridge/bridge-nf-call-" + name, Value: "0", Optional: true})
 	}
 	for _, link := range links {
-		for _, name := range []string{"rp_filter", "send_redirects", "proxy_arp"} {
+		for _, name := range []string{"send_redirects", "proxy_arp"} {
 			out = append(out, netns.Sysctl{Path: "ipv4/conf/" + link + "/" + name, Value: "0"})
 		}
+		// What no route leads back to the classic network is dropped by the kernel itself, too:
+		// a second barrier, which needs no nftables.
+		filter := netns.Sysctl{Path: "ipv4/conf/" + link + "/rp_filter", Value: "0"}
+		if link == dataplane.ClassicName {
+			filter.Value = "1"
+		}
+		out = append(out, filter)
 	}
 	for _, link := range links {
 		// A neighbour that does not answer takes a place in the table of the whole machine

@@ -130,6 +130,9 @@ func (n *network) linksThere(want *dataplane.Network) []string {
 	for i := range want.RouterInterfaces {
 		names = append(names, want.RouterInterfaces[i].Link())
 	}
+	if want.Classic != nil {
+		names = append(names, dataplane.ClassicName)
+	}
 	if want.Uplink != nil {
 		names = append(names, dataplane.UplinkName)
 	}

@@ -53,9 +53,9 @@ func portAlias(vswitch string) string { return portPrefix + vswitch }
 
 // isOurs reports whether a link was made or moved in by this package. The
 // inner end of a veth pair cannot be given a group when it is made, so the
-// uplink is known by its name, too.
+// uplink and the link to the classic network are known by their names, too.
 func isOurs(l *Link) bool {
-	return l.Group == Group || strings.HasPrefix(l.Alias, ours) || l.Name == dataplane.UplinkName
+	return l.Group == Group || strings.HasPrefix(l.Alias, ours) || l.Name == dataplane.UplinkName || l.Name == dataplane.ClassicName
 }
 
 // MAC returns the hardware address of a link that we make: locally

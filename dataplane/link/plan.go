@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -63,11 +64,15 @@ func (l *Links) Plan(s *State, n *dataplane.Network) *Plan {
 		wanted[r.Link()] = true
 		l.planInterface(p, s, r)
 	}
+	if n.Classic != nil {
+		wanted[dataplane.ClassicName] = true
+		l.planClassic(p, s, n)
+	}
 	if n.Uplink != nil {
 		wanted[dataplane.UplinkName] = true
 		l.planUplink(p, s, n)
 	} else if len(n.Elastic) > 0 {
-		p.Err = fmt.Errorf("network %s has elastic IPs but no uplink to have them on; it needs a public network", n.ID)
+		p.Err = errors.Join(p.Err, fmt.Errorf("network %s has elastic IPs but no uplink to have them on; it needs a public network", n.ID))
 	}
 	for _, name := range sortedNames(s.Links) {
 		link := s.Links[name]

@@ -40,10 +40,11 @@ type State struct {
 	Links map[string]*Link // those in the namespace, by name
 
 	outside  *outside         // of the uplink; nil without one
+	classic  *outside         // of the link to the classic network; nil without one
 	underlay map[string]*Link // parents of VLANs and VXLANs in the daemon's namespace; nil values are missing
 }
 
-// outside is the public side's end of an uplink.
+// outside is the other side's end of an uplink, or of the link to the classic network.
 type outside struct {
 	device *Link // the bridge, parent or device; nil where it is missing
 	end    *Link // the link that has the network's: the outer end of a veth pair
@@ -100,26 +101,37 @@ func (l *Links) Read(ctx context.Context, n *dataplane.Network) (*State, error) 
 			}
 		}
 	}
-	if n.Uplink != nil {
-		if s.outside, err = l.readOutside(n); err != nil {
+	if c := n.Classic; c != nil {
+		if s.classic, err = l.readOutside(c.Namespace, c.Device, dataplane.ClassicEnd(n.ID)); err != nil {
+			return nil, err
+		}
+	}
+	if u := n.Uplink; u != nil {
+		end := ""
+		if u.Mode == dataplane.UplinkBridge {
+			end = dataplane.LinkName(n.ID)
+		}
+		if s.outside, err = l.readOutside(u.Namespace, u.Device, end); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
 }
 
-func (l *Links) readOutside(n *dataplane.Network) (*outside, error) {
-	out, err := l.open(n.Uplink.Namespace)
+// readOutside reads a device in a named namespace, and the outer end of a pair there, unless its
+// name is empty.
+func (l *Links) readOutside(namespace, device, end string) (*outside, error) {
+	out, err := l.open(namespace)
 	if err != nil {
 		return &outside{err: err}, nil
 	}
 	defer out.Close()
 	o := &outside{}
-	if o.device, err = find(out.Namespace, n.Uplink.Device); err != nil {
+	if o.device, err = find(out.Namespace, device); err != nil {
 		return nil, err
 	}
-	if n.Uplink.Mode == dataplane.UplinkBridge {
-		if o.end, err = find(out.Namespace, dataplane.LinkName(n.ID)); err != nil {
+	if end != "" {
+		if o.end, err = find(out.Namespace, end); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -17,14 +18,14 @@ func (l *Links) planUplink(p *Plan, s *State, n *dataplane.Network) {
 	const name = dataplane.UplinkName
 	u, have := n.Uplink, s.Links[name]
 	if s.outside.err != nil {
-		p.Err = fmt.Errorf("uplink of %s: %w", n.ID, s.outside.err)
+		p.Err = errors.Join(p.Err, fmt.Errorf("uplink of %s: %w", n.ID, s.outside.err))
 		return
 	}
 	alias, mac := uplinkAlias(n.ID), MAC(n.ID, name)
 	if u.Mode == dataplane.UplinkDevice {
 		alias, mac = movedAlias(alias, u.Device, u.Namespace), nil
 	} else if s.outside.device == nil {
-		p.Err = fmt.Errorf("uplink of %s: %w", n.ID, l.missing(u.Device, u.Namespace, "the "+deviceRole(u.Mode)))
+		p.Err = errors.Join(p.Err, fmt.Errorf("uplink of %s: %w", n.ID, l.missing(u.Device, u.Namespace, "the "+deviceRole(u.Mode))))
 		return
 	}
 	if have != nil && !isUplink(s, have, u) {
@@ -44,7 +45,9 @@ func (l *Links) planUplink(p *Plan, s *State, n *dataplane.Network) {
 		})
 	} else {
 		l.planSettings(p, have, name, alias, mac, u.MTU)
-		l.planOuterEnd(p, s, n)
+		if u.Mode == dataplane.UplinkBridge {
+			l.planOuterEnd(p, s.outside, pairOf(n), u.MTU)
+		}
 	}
 	want := make([]netip.Prefix, 0, len(n.Elastic))
 	for _, a := range n.Elastic {
@@ -106,7 +109,7 @@ func (l *Links) makeUplink(s *State, n *dataplane.Network, alias string) error {
 			return fmt.Errorf("make a macvlan on %s in %s: %w", u.Device, out, err)
 		}
 	case dataplane.UplinkBridge:
-		if err := l.makePair(out, s.outside, n, attrs); err != nil {
+		if err := l.makePair(out, s.outside, pairOf(n), attrs); err != nil {
 			return err
 		}
 	default:
@@ -116,45 +119,58 @@ func (l *Links) makeUplink(s *State, n *dataplane.Network, alias string) error {
 	return l.onLink(name, func(k netlink.Link) error { return l.ns.Netlink().LinkSetAlias(k, alias) })(nil)
 }
 
+// pair is a veth pair from a network to a bridge.
+type pair struct {
+	inner     string // name of the end in the network's namespace
+	end       string // of the other one
+	mac       net.HardwareAddr
+	alias     string // of both
+	what      string // it is
+	namespace string // named, of the bridge
+	device    string // the bridge
+}
+
+func pairOf(n *dataplane.Network) pair {
+	return pair{dataplane.UplinkName, dataplane.LinkName(n.ID), MAC(n.ID, dataplane.UplinkName), uplinkAlias(n.ID), "the uplink of " + n.ID, n.Uplink.Namespace, n.Uplink.Device}
+}
+
 // makePair makes the veth pair, each end in its namespace from the start, so
 // that a crash leaves no end where it does not belong; one may be left that is
 // no port of the bridge yet, which the next Plan sees.
-func (l *Links) makePair(out opened, o *outside, n *dataplane.Network, attrs netlink.LinkAttrs) error {
-	endName := dataplane.LinkName(n.ID)
-	end, err := find(out.Namespace, endName)
+func (l *Links) makePair(out opened, o *outside, of pair, attrs netlink.LinkAttrs) error {
+	end, err := find(out.Namespace, of.end)
 	if err != nil {
 		return err
 	}
 	if end != nil {
 		// Left by a namespace that was deleted and that the kernel has not
 		// cleaned up yet.
-		if !endsUplink(end, n.ID) {
-			return foreignName(end, "the uplink of "+n.ID)
+		if !endsPair(end, of.alias) {
+			return foreignName(end, of.what)
 		}
 		if err := gone(out.Netlink().LinkDel(end.kernel)); err != nil {
-			return fmt.Errorf("delete the left over link %s in %s: %w", endName, out, err)
+			return fmt.Errorf("delete the left over link %s in %s: %w", of.end, out, err)
 		}
 	}
-	attrs.Name = endName
-	pair := netlink.NewVeth(attrs)
-	pair.PeerName, pair.PeerNamespace = dataplane.UplinkName, netlink.NsFd(l.ns.Handle())
-	pair.PeerHardwareAddr = MAC(n.ID, dataplane.UplinkName)
-	if err := out.Netlink().LinkAdd(pair); err != nil {
-		return fmt.Errorf("make a veth pair %s, %s: %w", endName, dataplane.UplinkName, err)
+	attrs.Name = of.end
+	veth := netlink.NewVeth(attrs)
+	veth.PeerName, veth.PeerNamespace, veth.PeerHardwareAddr = of.inner, netlink.NsFd(l.ns.Handle()), of.mac
+	if err := out.Netlink().LinkAdd(veth); err != nil {
+		return fmt.Errorf("make a veth pair %s, %s: %w", of.end, of.inner, err)
 	}
-	if end, err = find(out.Namespace, endName); err != nil {
+	if end, err = find(out.Namespace, of.end); err != nil {
 		return err
 	}
 	if end == nil {
-		return fmt.Errorf("link %s in %s went away as soon as it was made; another program deletes it", endName, out)
+		return fmt.Errorf("link %s in %s went away as soon as it was made; another program deletes it", of.end, out)
 	}
-	return startOuterEnd(out, end, o.device, uplinkAlias(n.ID))
+	return startOuterEnd(out, end, o.device, of.alias)
 }
 
-// endsUplink reports whether a link is the outer end of network id's uplink. One that
+// endsPair reports whether a link is the outer end of the pair with that alias. One that
 // was made a moment ago has no alias yet.
-func endsUplink(end *Link, id string) bool {
-	return end.Group == Group && end.Kind == "veth" && (end.Alias == "" || end.Alias == uplinkAlias(id))
+func endsPair(end *Link, alias string) bool {
+	return end.Group == Group && end.Kind == "veth" && (end.Alias == "" || end.Alias == alias)
 }
 
 func startOuterEnd(out opened, end, bridge *Link, alias string) error {
@@ -171,16 +187,11 @@ func startOuterEnd(out opened, end, bridge *Link, alias string) error {
 	return nil
 }
 
-// planOuterEnd compares the end of the pair on the public side.
-func (l *Links) planOuterEnd(p *Plan, s *State, n *dataplane.Network) {
-	u, o := n.Uplink, s.outside
-	if u.Mode != dataplane.UplinkBridge {
-		return
-	}
-	alias := uplinkAlias(n.ID)
+// planOuterEnd compares the end of a pair that is at the bridge. mtu 0 leaves it as it is.
+func (l *Links) planOuterEnd(p *Plan, o *outside, of pair, mtu int) {
 	outer := func(what string, f func(out opened) error) {
-		p.Make = append(p.Make, plan.Change{What: what, Makes: dataplane.UplinkName, Do: func(context.Context) error {
-			out, err := l.open(u.Namespace)
+		p.Make = append(p.Make, plan.Change{What: what, Makes: of.inner, Do: func(context.Context) error {
+			out, err := l.open(of.namespace)
 			if err != nil {
 				return err
 			}
@@ -188,13 +199,13 @@ func (l *Links) planOuterEnd(p *Plan, s *State, n *dataplane.Network) {
 			return f(out)
 		}})
 	}
-	if o.end.Master != o.device.Index || !o.end.Up || o.end.Alias != alias {
-		outer(fmt.Sprintf("make %s a port of %s", o.end.Name, u.Device), func(out opened) error {
-			return startOuterEnd(out, o.end, o.device, alias)
+	if o.end.Master != o.device.Index || !o.end.Up || o.end.Alias != of.alias {
+		outer(fmt.Sprintf("make %s a port of %s", o.end.Name, of.device), func(out opened) error {
+			return startOuterEnd(out, o.end, o.device, of.alias)
 		})
 	}
-	if u.MTU != 0 && o.end.MTU != u.MTU {
-		outer("set MTU of "+o.end.Name, func(out opened) error { return out.Netlink().LinkSetMTU(o.end.kernel, u.MTU) })
+	if mtu != 0 && o.end.MTU != mtu {
+		outer("set MTU of "+o.end.Name, func(out opened) error { return out.Netlink().LinkSetMTU(o.end.kernel, mtu) })
 	}
 }
 
@@ -202,6 +213,16 @@ func (l *Links) planOuterEnd(p *Plan, s *State, n *dataplane.Network) {
 // namespace (empty: self), and with it the other one, wherever that is. It
 // succeeds where there is none.
 func RemoveOuterEnd(self *netns.Namespace, namespace, id string) error {
+	return removeEnd(self, namespace, dataplane.LinkName(id), uplinkAlias(id))
+}
+
+// RemoveClassicEnd likewise deletes that of its link to the classic network, where it is a port
+// of a bridge.
+func RemoveClassicEnd(self *netns.Namespace, namespace, id string) error {
+	return removeEnd(self, namespace, dataplane.ClassicEnd(id), classicAlias(id))
+}
+
+func removeEnd(self *netns.Namespace, namespace, name, alias string) error {
 	out, err := New(nil, self).open(namespace)
 	if errors.Is(err, netns.ErrNotExist) {
 		return nil
@@ -210,8 +231,8 @@ func RemoveOuterEnd(self *netns.Namespace, namespace, id string) error {
 		return err
 	}
 	defer out.Close()
-	end, err := find(out.Namespace, dataplane.LinkName(id))
-	if err != nil || end == nil || !endsUplink(end, id) {
+	end, err := find(out.Namespace, name)
+	if err != nil || end == nil || !endsPair(end, alias) {
 		return err
 	}
 	if err := gone(out.Netlink().LinkDel(end.kernel)); err != nil {

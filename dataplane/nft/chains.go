@@ -75,7 +75,9 @@ func chains() []chainSpec {
 // tunnel and claims to be from a VSwitch or an SSL-VPN client, who are at the VPC however far
 // the site's range reaches (RFC 3704, section 2). An SSL-VPN client reaches what its server
 // leads to, the server's own end, and nothing else. What comes in by a router interface is
-// from where the network's routes lead to by it.
+// from where the network's routes lead to by it. What comes from the classic network is from a
+// host that is linked, by its Ethernet address, too, where that is known, and for an elastic IP
+// in no case: there is no translation.
 func refuseRules() []ruleSpec {
 	return []ruleSpec{
 		rule(`iifname @tunnels fib saddr oifname @switches counter name "spoofed" drop`,
@@ -91,6 +93,15 @@ func refuseRules() []ruleSpec {
 		rule(`iifname @public_interfaces fib saddr oifname @switches counter name "spoofed" drop`,
 			fromPublicInterface(), &expr.Fib{Register: reg1, FlagSADDR: true, ResultOIFNAME: true}, inSet(SetSwitches, false),
 			count(CounterSpoofed), drop()),
+		rule(`iifname "classic" ip saddr != @classic counter name "unlinked" drop`,
+			fromLink(dataplane.ClassicName), loadSource(reg1), inSet(SetClassic, true), count(CounterUnlinked), drop()),
+		// @ll,48,48 is the sender's Ethernet address.
+		rule(`iifname "classic" ip saddr @classic_held ip saddr . @ll,48,48 != @classic_pairs counter name "unlinked" drop`,
+			fromLink(dataplane.ClassicName), loadSource(reg1), inSet(SetClassicHeld, false), loadSource(reg1),
+			&expr.Payload{DestRegister: reg1b, Base: expr.PayloadBaseLLHeader, Offset: 6, Len: 6}, inSet(SetClassicPairs, true),
+			count(CounterUnlinked), drop()),
+		rule(`iifname "classic" ip daddr @elastic counter name "unlinked" drop`,
+			fromLink(dataplane.ClassicName), loadDestination(reg1), inSet(SetElastic, false), count(CounterUnlinked), drop()),
 		rule(`meta mark 0x00000004 counter name "refused" reject with icmp admin-prohibited`,
 			&expr.Meta{Key: expr.MetaKeyMARK, Register: reg1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: binaryutil.NativeEndian.PutUint32(MarkRefused)},
@@ -298,7 +309,7 @@ func clampRules() []ruleSpec {
 // of what runs there.
 func forwardRules() []ruleSpec {
 	established := expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED
-	return []ruleSpec{
+	return append(classicRules(), []ruleSpec{
 		// However a client of an SSL-VPN server would be translated, or not: what it may reach
 		// lies in the VPC or behind other tunnels.
 		rule(`oifname "public" iifname @ssl counter name "unreached" drop`,
@@ -320,7 +331,7 @@ func forwardRules() []ruleSpec {
 			toLink(uplink), ctHas(expr.CtKeySTATE, expr.CtStateBitINVALID), count(CounterInvalid), drop()),
 		rule(`ip saddr @elastic counter name "spoofed" drop`,
 			loadSource(reg1), inSet(SetElastic, false), count(CounterSpoofed), drop()),
-	}
+	}...)
 }
 
 // translateRules give a source its external address: its own elastic IP

@@ -80,6 +80,7 @@ var parts = []struct {
 	{sameSSL, []SetID{SetListen, SetSSL, SetReach}, (*compiler).addSSL},
 	{func(a, b *dataplane.Network) bool { return slices.Equal(answering(a), answering(b)) }, []SetID{SetEchoReply}, (*compiler).addEchoReply},
 	{sameSwitches, []SetID{SetSwitches}, (*compiler).addSwitches},
+	{sameLinked, []SetID{SetClassic, SetClassicHeld, SetClassicPairs}, (*compiler).addClassic},
 	{sameInterfaces, []SetID{SetInterfaces, SetPublicInterfaces, SetInterfaceMark, SetInterfacePacketMark, SetAnswerMark, SetReturned}, (*compiler).addInterfaces},
 }
 

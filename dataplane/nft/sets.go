@@ -42,6 +42,9 @@ const (
 	SetInterfacePacketMark              // and of the packets that come in by it
 	SetAnswerMark                       // mark of connections that came in by one -> mark by which their answers are routed
 	SetReturned                         // link of a router interface, sources that some VSwitches' route tables lead back there
+	SetClassic                          // hosts of the classic network that are linked
+	SetClassicHeld                      // those of them whose Ethernet addresses are known
+	SetClassicPairs                     // address and Ethernet address of each of these
 	SetAnswered                         // whom SSL-VPN servers have answered lately; by packets
 	SetCallers                          // whom they have not, each with how often it called; by packets
 	setCount
@@ -62,6 +65,7 @@ const (
 	fieldPort                   // 2 bytes, network order, and 2 of padding
 	fieldMark                   // 4 bytes, host order
 	fieldLink                   // name of a link, 16 bytes, filled up with zeros
+	fieldMAC                    // 6 bytes and 2 of padding
 )
 
 // setSpec is the fixed definition of one set.
@@ -106,6 +110,9 @@ var setSpecs = [setCount]setSpec{
 	SetInterfacePacketMark: {name: "interface_packet_mark", key: []fieldKind{fieldLink}, val: []fieldKind{fieldMark}},
 	SetAnswerMark:          {name: "answer_mark", key: []fieldKind{fieldMark}, val: []fieldKind{fieldMark}},
 	SetReturned:            {name: "returned", key: []fieldKind{fieldLink, fieldAddr}, interval: true},
+	SetClassic:             {name: "classic", key: []fieldKind{fieldAddr}},
+	SetClassicHeld:         {name: "classic_held", key: []fieldKind{fieldAddr}},
+	SetClassicPairs:        {name: "classic_pairs", key: []fieldKind{fieldAddr, fieldMAC}},
 	SetAnswered:            {name: "answered", key: []fieldKind{fieldAddr}, learned: 10 * time.Minute},
 	SetCallers:             {name: "callers", key: []fieldKind{fieldAddr}, learned: time.Minute},
 }
@@ -119,8 +126,11 @@ func (s *setSpec) single() bool { return s.interval && len(s.key) == 1 }
 
 // size returns the bytes that a field takes.
 func (f fieldKind) size() int {
-	if f == fieldLink {
+	switch f {
+	case fieldLink:
 		return unix.IFNAMSIZ
+	case fieldMAC:
+		return 8
 	}
 	return 4
 }
@@ -145,6 +155,8 @@ func datatype(fields []fieldKind) nftables.SetDatatype {
 			types[i] = nftables.TypeInetService
 		case fieldMark:
 			types[i] = nftables.TypeMark
+		case fieldMAC:
+			types[i] = nftables.TypeEtherAddr
 		case fieldLink:
 			types[i] = nftables.TypeIFName
 		}

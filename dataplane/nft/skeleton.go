@@ -52,11 +52,12 @@ const (
 	CounterSpoofed       = "spoofed"        // comes from a VSwitch with an elastic IP as its source, from a tunnel with the address of a VSwitch or an SSL-VPN client, or from such a client with another than one of its server's pool
 	CounterUnreturned    = "unreturned"     // comes in by a router interface, and no route table of the VPC leads its source back there
 	CounterUnreached     = "unreached"      // comes from an SSL-VPN client, for what it may not reach
+	CounterUnlinked      = "unlinked"       // comes from the classic network or goes there, and is not between a VSwitch and a host that is linked
 	CounterFlooded       = "flooded"        // calls an SSL-VPN server more often than whom it has not answered may
 )
 
 func counterNames() []string {
-	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterRefused, CounterCrowded, CounterSpoofed, CounterUnreached, CounterUnreturned, CounterFlooded}
+	return []string{CounterPrivateSource, CounterUnsolicited, CounterUnmatched, CounterTransit, CounterInvalid, CounterRefused, CounterCrowded, CounterSpoofed, CounterUnreached, CounterUnreturned, CounterUnlinked, CounterFlooded}
 }
 
 // chainSpec is one chain with its rules. A chain without a hook is only

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 )
@@ -71,6 +72,8 @@ func fieldsText(fields []fieldKind, b []byte) string {
 			parts[i] = fmt.Sprint(binary.BigEndian.Uint16(v))
 		case fieldMark:
 			parts[i] = fmt.Sprintf("0x%08x", binary.NativeEndian.Uint32(v))
+		case fieldMAC:
+			parts[i] = net.HardwareAddr(v[:6]).String()
 		case fieldLink:
 			parts[i] = strconv.Quote(string(bytes.TrimRight(v, "\x00")))
 		}

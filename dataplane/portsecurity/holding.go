@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/google/nftables"
@@ -89,6 +90,22 @@ func Of(n *dataplane.Network) (*Holding, error) {
 			links = append(links, s.Link())
 		}
 	}
+	if c := n.Classic; c != nil {
+		elements[gateways] = append(elements[gateways], string(c.Address.AsSlice()))
+		links = append(links, dataplane.ClassicName)
+		for _, h := range c.Linked {
+			if h.MAC == "" {
+				continue
+			}
+			mac, err := net.ParseMAC(h.MAC)
+			if err != nil || len(mac) != 6 {
+				return nil, fmt.Errorf("hold classic host %s to Ethernet address %q: it must have six bytes", h.Address, h.MAC)
+			}
+			a := string(h.Address.AsSlice())
+			elements[bound] = append(elements[bound], a)
+			elements[pairs] = append(elements[pairs], a+string(mac)+"\x00\x00")
+		}
+	}
 	// An instance that a route leads to forwards what others have sent. One of which it
 	// is not known where it is may be any: then whose packets are whose cannot be told.
 	known := true
@@ -127,7 +144,7 @@ func Of(n *dataplane.Network) (*Holding, error) {
 // Same reports whether the tables of two versions of a network hold the same.
 func Same(a, b *dataplane.Network) bool {
 	return a.PortSecurity == b.PortSecurity && slices.Equal(a.Switches, b.Switches) && sameBindings(a.Bindings, b.Bindings) &&
-		slices.EqualFunc(a.HaVips, b.HaVips, dataplane.HaVip.Equal) && slices.Equal(hops(a), hops(b))
+		slices.EqualFunc(a.HaVips, b.HaVips, dataplane.HaVip.Equal) && reflect.DeepEqual(a.Classic, b.Classic) && slices.Equal(hops(a), hops(b))
 }
 
 // sameBindings does not look at ten thousand that nobody has touched.

@@ -54,6 +54,9 @@ func ofAddresses(n *dataplane.Network) []Route {
 			Hops: []Hop{{Link: server.Link(), Weight: 1}}, Source: server.Own(),
 		})
 	}
+	if c := n.Classic; c != nil {
+		local(c.Address, dataplane.ClassicName)
+	}
 	if n.Uplink != nil {
 		for _, a := range n.Elastic {
 			local(a, dataplane.UplinkName)
@@ -81,6 +84,7 @@ func Routing(n *dataplane.Network, tunnels Tunnels) ([]Route, []Rule, error) {
 		}
 	}
 	rules = append(rules, answers(s, n, tunnels)...)
+	rules = append(rules, classic(s, n)...)
 	_, clash := tablesOf(n.VPNGateways)
 	err = errors.Join(err, clash)
 	if u := n.Uplink; u != nil {

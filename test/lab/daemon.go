@@ -31,7 +31,13 @@ regions:
     prefix: {{.Prefix}}
     gateway: {{.Gateway}}
     pool: [{{.First}}-{{.Last}}{{.More}}]
-`))
+{{if .Classic}}classic:
+  - region: {{.Region}}
+    device: {{.ClassicBridge}}
+    namespace: {{.Namespace}}
+    prefix: {{.ClassicPrefix}}
+    pool: [10.200.0.128-10.200.0.254]
+{{end}}`))
 
 // RunDir returns the directory of the daemon's sockets and ownership marks.
 func (l *Lab) RunDir() string { return filepath.Join(l.Dir, "run") }
@@ -45,7 +51,7 @@ func (l *Lab) writeConfig(s *state, o Options) error {
 	err := configTemplate.Execute(&text, map[string]any{
 		"Lab": l, "Listen": s.Listen, "TLS": s.TLS, "Region": s.Region, "Beside": o.Beside, "RunDir": l.RunDir(),
 		"Bridge": PublicBridge, "Namespace": l.namespace(InternetHost),
-		"Prefix": prefix, "Gateway": PublicGateway, "First": PoolFirst, "Last": PoolLast, "More": more,
+		"Prefix": prefix, "Gateway": PublicGateway, "First": PoolFirst, "Last": PoolLast, "More": more, "Classic": o.Classic, "ClassicBridge": ClassicBridge, "ClassicPrefix": ClassicPrefix,
 	})
 	if err != nil {
 		return err

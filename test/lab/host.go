@@ -263,7 +263,7 @@ func (l *Lab) removeHost(ctx context.Context, s *state, h *Host) error {
 }
 
 func (l *Lab) networkOf(h *Host) string {
-	if h.Internet {
+	if h.Internet || h.Classic {
 		return l.namespace(InternetHost)
 	}
 	return dataplane.Namespace(h.VPC)

@@ -27,10 +27,14 @@ var (
 	PoolLast      = netip.MustParseAddr("203.0.113.250")
 )
 
+// ClassicPrefix is the classic network of a lab that has one.
+var ClassicPrefix = netip.MustParsePrefix("10.200.0.0/24")
+
 // Names of the Internet's parts.
 const (
-	InternetHost = "internet" // the host that is always there
-	PublicBridge = "public0"  // the public network, in the namespace of InternetHost
+	InternetHost  = "internet" // the host that is always there
+	PublicBridge  = "public0"  // the public network, in the namespace of InternetHost
+	ClassicBridge = "classic0" // the classic network, likewise
 )
 
 // Options say what lab to bring up. The zero value is the default lab with the
@@ -47,6 +51,9 @@ type Options struct {
 	// ManyPublic has sluiced allocate 3,583 elastic IPs more, from WidePrefix. The Internet
 	// knows only those of PublicPrefix.
 	ManyPublic bool
+	// Classic gives the lab a classic network, 10.200.0.0/24, in which VPCs' routers have addresses
+	// from 10.200.0.128 on.
+	Classic bool
 	// ExtraConfig is YAML that is put below the lab's own configuration of
 	// sluiced, which sets listen, data_dir, run_dir, admin_socket, regions and
 	// public.
@@ -169,6 +176,9 @@ func (l *Lab) bringUp(ctx context.Context, o Options) error {
 	err := s.save(l.Dir)
 	if err == nil {
 		err = l.makeInternet(ctx)
+	}
+	if err == nil && o.Classic {
+		err = l.makeClassic()
 	}
 	if err == nil {
 		err = l.writeConfig(s, o)

@@ -25,11 +25,15 @@ const sourceTables = 100
 // HostPlug gives a host the network interfaces that its instance has in the inventory, as a
 // hypervisor would: each further one is plugged into its VSwitch as eth and its index, with its
 // Ethernet address, its addresses, and a route table of its own for what comes from them; those
-// that the instance has no longer go. It returns the names of the links that the host has now.
+// that the instance has no longer go. One of the classic network gets the routes to the VPC that
+// it is linked to, and no others. It returns the names of the links that the host has now.
 func (l *Lab) HostPlug(ctx context.Context, name string) ([]string, error) {
 	h, err := l.Host(name)
 	if err != nil {
 		return nil, err
+	}
+	if h.Classic {
+		return []string{HostInterface}, l.routeClassic(ctx, &h)
 	}
 	interfaces, err := l.interfacesOf(ctx, &h)
 	if err != nil {

@@ -37,6 +37,7 @@ type Host struct {
 	Name       string       `json:"name"`
 	Namespace  string       `json:"namespace"`
 	Internet   bool         `json:"internet,omitempty"`
+	Classic    bool         `json:"classic,omitempty"` // on the classic network
 	Address    netip.Prefix `json:"address"`           // with the length of its network's prefix
 	Further    []netip.Addr `json:"further,omitempty"` // addresses besides
 	Gateway    netip.Addr   `json:"gateway,omitzero"`  // default route; none on the Internet

@@ -72,6 +72,8 @@ func Settings() *settings.Settings {
 			Pool: []settings.Range{{First: netip.MustParseAddr("203.0.113.10"), Last: netip.MustParseAddr("203.0.113.250")}},
 		}},
 		AccessPoints: []settings.AccessPoint{{ID: AccessPoint, Region: Region, Ports: []settings.Port{{Number: "1", Device: "line1"}, {Number: "2", Device: "line2"}}}},
+		Classic: []settings.ClassicNetwork{{Region: Region, Device: "classic1", Prefix: netip.MustParsePrefix("10.200.0.0/24"),
+			Pool: []settings.Range{{First: netip.MustParseAddr("10.200.0.250"), Last: netip.MustParseAddr("10.200.0.254")}}}},
 
 		Quotas:   state.DefaultQuotas(),
 		Timeouts: dataplane.DefaultTimeouts(),
@@ -142,6 +144,14 @@ func meta(id string) resource.Meta {
 func VPC(id, cidr string) *resource.VPC {
 	x := strings.TrimPrefix(id, "vpc-")
 	return &resource.VPC{Meta: meta(id), CIDR: netip.MustParsePrefix(cidr), VRouter: "vrt-" + x, RouteTable: "vtb-" + x}
+}
+
+// ClassicLink returns a link of an instance of the classic network to a VPC, and the instance.
+func ClassicLink(id, vpc, address, mac string) []resource.Resource {
+	return []resource.Resource{
+		&resource.ClassicInstance{Meta: meta(id), Address: netip.MustParseAddr(address), MAC: mac},
+		&resource.ClassicLink{Meta: meta("vcx-" + id), VPC: vpc, Instance: id},
+	}
 }
 
 // VSwitch returns a VSwitch.
