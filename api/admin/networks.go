@@ -36,10 +36,16 @@ type Network struct {
 	Applied   int64     `json:"applied"` // revision that the kernel holds
 	Error     string    `json:"error,omitempty"`
 	Since     time.Time `json:"since,omitzero"` // of the last report
+
+	// GroupDrops are the packets that its security groups have dropped, by reason.
+	GroupDrops map[string]uint64 `json:"groupDrops,omitempty"`
 }
 
 // Status is the state of the dataplane as db knows it. It implements Networks.
-type Status struct{ DB *state.DB }
+type Status struct {
+	DB         *state.DB
+	GroupDrops func(network string) map[string]uint64 // what security groups have dropped, by reason; nil: not known
+}
 
 // Networks returns all networks that are there or still have to go, by id.
 func (s Status) Networks() []Network {
@@ -59,6 +65,9 @@ func (s Status) Networks() []Network {
 		out.Elastic = v.ElasticIPs.By(state.ByVPC, n.Network).Len()
 		out.DNAT = v.ForwardEntries.By(state.ByVPC, n.Network).Len()
 		out.SNAT = v.SNATEntries.By(state.ByVPC, n.Network).Len()
+		if s.GroupDrops != nil {
+			out.GroupDrops = s.GroupDrops(n.Network)
+		}
 		list = append(list, out)
 	}
 	return list

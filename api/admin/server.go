@@ -25,17 +25,17 @@ type Services struct {
 		Inventory
 		ClassicInventory
 	}
-	Public    PublicAddresses
-	HaVips    HaVips
-	Networks  Networks
-	Traffic   Counters
-	Programs  Programs
-	VPN       VPN
-	Topology  Topology
-	Lines     Lines
-	Process   Process
-	Backups   Backups
-	Audit     Audit
+	Public   PublicAddresses
+	HaVips   HaVips
+	Networks Networks
+	Traffic  Counters
+	Programs Programs
+	VPN      VPN
+	Topology Topology
+	Lines    Lines
+	Process  Process
+	Backups  Backups
+	Audit    Audit
 }
 
 // maxBody is the largest request that is read, in bytes.

@@ -37,6 +37,9 @@ type Machine interface {
 	// Claims returns how many frames of a network were dropped because their sender used
 	// an address that is not its own, by reason.
 	Claims(network string) dataplane.ClaimCounts
+	// GroupDrops returns how many packets security groups of a network have dropped, by
+	// reason; nil where it has none.
+	GroupDrops(network string) map[string]uint64
 	// Neighbours returns how full the machine's table of neighbours is. The error is
 	// one of fs.ErrNotExist where that cannot be known.
 	Neighbours() (dataplane.Neighbours, error)
@@ -101,6 +104,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for _, n := range networks {
 		c.series.repaired(out, n, c.machine.Repairs(n.VPC))
 		c.series.claimed(out, n, c.machine.Claims(n.VPC))
+		c.series.barred(out, n, c.machine.GroupDrops(n.VPC))
 		all.Go(func() error {
 			t, err := c.traffic.Traffic(ctx, n.VPC)
 			c.network(out, n, t, err)

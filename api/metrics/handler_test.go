@@ -56,6 +56,13 @@ func (f *fake) Repairs(network string) dataplane.Repairs {
 	return dataplane.Repairs{}
 }
 
+func (f *fake) GroupDrops(network string) map[string]uint64 {
+	if network != "vpc-a" {
+		return nil
+	}
+	return map[string]uint64{"ingress": 7, "egress": 0, "cut": 2}
+}
+
 func (f *fake) Claims(network string) dataplane.ClaimCounts {
 	if network == "vpc-a" {
 		return dataplane.ClaimCounts{"gateway": 12, "address": 0, "source": 5}

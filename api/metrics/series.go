@@ -37,8 +37,8 @@ const (
 // with the labels gateway and vpc. What is a gateway's has its id; what no gateway
 // translates has none.
 type allSeries struct {
-	networks, info, failures, repairs, claims  series
-	neighbours, neighboursMost, neighboursFull series // of the machine
+	networks, info, failures, repairs, claims, groupDrops series
+	neighbours, neighboursMost, neighboursFull            series // of the machine
 
 	bandwidthLimit, bandwidthBytes, bandwidthPackets, bandwidthDropped series // of elastic IPs, whichever VPCs they are in
 
@@ -64,7 +64,8 @@ func newSeries() *allSeries {
 
 		repairs: counter("sluice_repairs_total", "What somebody else changed in the kernel and was put right, by whether that was for the first times or again and again.", of("repeated")...),
 
-		claims: counter("sluice_claims_dropped_total", "Frames from VSwitches that were dropped because their sender used an address that is not its own, by reason.", of("reason")...),
+		groupDrops: counter("sluice_security_group_dropped_packets_total", "Packets that security groups have dropped, by reason.", of("reason")...),
+		claims:     counter("sluice_claims_dropped_total", "Frames from VSwitches that were dropped because their sender used an address that is not its own, by reason.", of("reason")...),
 
 		neighbours:     gauge("sluice_neighbours", "Neighbours that the kernel knows, of all network namespaces of the machine."),
 		neighboursMost: gauge("sluice_neighbours_limit", "Neighbours that there may be."),
@@ -110,7 +111,7 @@ func newSeries() *allSeries {
 
 func (s *allSeries) list() []series {
 	return []series{
-		s.networks, s.info, s.failures, s.repairs, s.claims,
+		s.networks, s.info, s.failures, s.repairs, s.claims, s.groupDrops,
 		s.neighbours, s.neighboursMost, s.neighboursFull,
 		s.bandwidthLimit, s.bandwidthBytes, s.bandwidthPackets, s.bandwidthDropped,
 		s.open, s.opened, s.limit, s.rateLimit, s.refused,
@@ -239,6 +240,13 @@ func (s *allSeries) repaired(out chan<- prometheus.Metric, n Network, r dataplan
 func (s *allSeries) claimed(out chan<- prometheus.Metric, n Network, counts dataplane.ClaimCounts) {
 	for reason, frames := range counts {
 		s.claims.send(out, float64(frames), n.gateway(), n.VPC, reason)
+	}
+}
+
+// barred sends how many packets security groups have dropped.
+func (s *allSeries) barred(out chan<- prometheus.Metric, n Network, drops map[string]uint64) {
+	for reason, packets := range drops {
+		s.groupDrops.send(out, float64(packets), n.gateway(), n.VPC, reason)
 	}
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -67,6 +69,11 @@ func printStatus(w io.Writer, info admin.Info, networks []admin.Network) error {
 		}
 	}
 	for _, n := range networks {
+		if text := dropsText(n.GroupDrops); text != "" {
+			fmt.Fprintf(w, "\n%s: security groups have dropped %s\n", n.ID, text)
+		}
+	}
+	for _, n := range networks {
 		if n.Error != "" {
 			failed++
 			fmt.Fprintf(w, "\n%s, since %s: %s\n", n.ID, date(n.Since), n.Error)
@@ -79,6 +86,22 @@ func printStatus(w io.Writer, info admin.Info, networks []admin.Network) error {
 		return fmt.Errorf("sluiced is not ready yet")
 	}
 	return nil
+}
+
+// dropsText says how many packets were dropped, and why; empty if none were.
+func dropsText(drops map[string]uint64) string {
+	var total uint64
+	var reasons []string
+	for _, reason := range slices.Sorted(maps.Keys(drops)) {
+		if n := drops[reason]; n > 0 {
+			total += n
+			reasons = append(reasons, fmt.Sprintf("%s %d", reason, n))
+		}
+	}
+	if total == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d packets: %s", total, strings.Join(reasons, ", "))
 }
 
 func networkState(n admin.Network) string {

@@ -305,7 +305,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 		Inventory: inventory.New(db, &c.Settings, time.Now, log),
 		Public:    addresses,
 		HaVips:    haVips,
-		Networks:  admin.Status{DB: db},
+		Networks:  admin.Status{DB: db, GroupDrops: dp.GroupDrops},
 		Traffic:   counters{dp},
 		Programs:  counters{dp},
 		VPN:       tunnels,

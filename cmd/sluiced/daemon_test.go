@@ -62,6 +62,8 @@ func (k *fakeKernel) HaVips(string) map[netip.Addr]dataplane.HaVipHolder { retur
 
 func (k *fakeKernel) Claims(string) dataplane.ClaimCounts { return nil }
 
+func (k *fakeKernel) GroupDrops(string) map[string]uint64 { return nil }
+
 func (k *fakeKernel) Neighbours() (dataplane.Neighbours, error) {
 	return dataplane.Neighbours{}, fs.ErrNotExist
 }

@@ -3,8 +3,10 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"sluice/dataplane"
@@ -20,6 +22,46 @@ type groups struct {
 	failed bool                   // the last Apply could not hold them
 
 	expired time.Time // when flows that are over were removed last
+}
+
+// groupDrops is what security groups of a network had dropped when that was read last, by reason.
+type groupDrops struct {
+	mu     sync.Mutex
+	counts map[string]uint64
+}
+
+// GroupDrops returns how many packets the security groups of a network have dropped, by reason
+// (securitygroup.Reasons), since its programs were loaded first; nil where it has none. While the
+// network is being applied, it is what was read before.
+func (e *Engine) GroupDrops(id string) map[string]uint64 {
+	e.mu.Lock()
+	n := e.networks[id]
+	e.mu.Unlock()
+	if n == nil {
+		return nil
+	}
+	if n.mu.TryLock() {
+		e.readGroupDrops(n)
+		n.mu.Unlock()
+	}
+	n.groupDrops.mu.Lock()
+	defer n.groupDrops.mu.Unlock()
+	return maps.Clone(n.groupDrops.counts)
+}
+
+// readGroupDrops reads them, with n.mu held.
+func (e *Engine) readGroupDrops(n *network) {
+	var counts map[string]uint64
+	if n.groups.held != nil {
+		var err error
+		if counts, err = n.groups.held.Drops(); err != nil {
+			e.log.Debug("what security groups have dropped cannot be read", "network", n.id, "error", err)
+			return
+		}
+	}
+	n.groupDrops.mu.Lock()
+	defer n.groupDrops.mu.Unlock()
+	n.groupDrops.counts = counts
 }
 
 // openGroups prepares what holds security groups, for all networks.

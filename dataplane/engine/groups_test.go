@@ -125,6 +125,9 @@ func groupsHold(t *testing.T, shortcut bool) {
 	apply([]dataplane.GroupRule{lets(6, 9090, "10.0.0.0/8")}, everything)
 	goesOn(t, nearOpen, false)
 	goesOn(t, farOpen, true)
+	if drops := e.GroupDrops(n.ID); drops["cut"] == 0 || drops["ingress"] == 0 || drops["egress"] == 0 {
+		t.Errorf("dropped was %v", drops)
+	}
 	answers(t, member, "tcp4", "10.0.1.6:8080", true)
 
 	// To the Internet by an elastic IP, and from there.

@@ -44,6 +44,7 @@ type network struct {
 	held        *portsecurity.Holding             // what the tables of port security hold, nil where that is not known
 	unheld      bool                              // it was said that the kernel cannot have them
 	groups      groups
+	groupDrops  groupDrops
 	claims      claims
 	haVips      haVips
 	dhcp        dhcpServers
