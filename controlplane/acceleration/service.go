@@ -84,7 +84,7 @@ func (s *Service) Create(ctx context.Context, c identity.Caller, in NewInstance)
 		if !ok {
 			return made, fault.New(fault.NoFreeElasticIP, "region %s has no public network", in.Region)
 		}
-		if a.Address, err = eip.Draw(tx.View, public, s.random); err != nil {
+		if a.Address, err = eip.Draw(tx.View, s.db.Observed, public, s.random); err != nil {
 			return made, err
 		}
 		a.PublicNetwork = public.Name

@@ -10,6 +10,7 @@ import (
 	"sluice/controlplane/fault"
 	"sluice/controlplane/planetest"
 	"sluice/controlplane/resource"
+	"sluice/controlplane/settings"
 	"sluice/controlplane/state"
 )
 
@@ -171,4 +172,40 @@ func TestList(t *testing.T) {
 	}
 	_, err := s.EIP.List(alice, eip.Filter{Region: "cn-nowhere"}, state.Page{Limit: 10})
 	planetest.Refused(t, err, fault.RegionNotFound)
+}
+
+// What was deleted is nobody else's before its network has let it go: an ordinary public address
+// that gives way or is taken, the address of a VPN gateway.
+func TestNotGivenBeforeWithdrawn(t *testing.T) {
+	p := planetest.New(t)
+	p.Settings.Public[0].Pool = []settings.Range{{First: netip.MustParseAddr("203.0.113.10"), Last: netip.MustParseAddr("203.0.113.10")}}
+	vpc := p.VPC(alice, "10.0.0.0/8").VPC
+	sw := p.VSwitch(alice, vpc, "10.1.0.0/24")
+	first, second := p.Instance(sw, "", resource.Host), p.Instance(sw, "", resource.Host)
+	if err := p.EIP.Give(ctx, first, netip.Addr{}); err != nil {
+		t.Fatal(err)
+	}
+	p.Dataplane(planetest.Stalls)
+	if err := p.EIP.Take(ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	_, err := p.EIP.Allocate(ctx, bob, request(planetest.Region))
+	planetest.Refused(t, err, fault.NoFreeElasticIP)
+	planetest.Refused(t, p.EIP.Give(ctx, second, netip.Addr{}), fault.NoFreeElasticIP)
+	planetest.Refused(t, p.EIP.Give(ctx, second, netip.MustParseAddr("203.0.113.10")), fault.NoFreeElasticIP)
+	p.Dataplane(planetest.Follows)
+	p.Follow()
+	if err := p.EIP.Give(ctx, second, netip.MustParseAddr("203.0.113.10")); err != nil {
+		t.Fatal(err)
+	}
+	// With its instance it goes as well.
+	p.Dataplane(planetest.Stalls)
+	if err := p.Inventory.Remove(ctx, second); err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.EIP.Allocate(ctx, bob, request(planetest.Region))
+	planetest.Refused(t, err, fault.NoFreeElasticIP)
+	p.Dataplane(planetest.Follows)
+	p.Follow()
+	p.NewEIP(bob)
 }

@@ -97,7 +97,8 @@ func TestAllocateRefused(t *testing.T) {
 	}
 	p.Settings.Quotas["elastic_ips"] = 2
 	p.NewEIP(alice)
-	p.EIPIn(alice, planetest.Elsewhere) // the quota is of all regions
+	p.EIPIn(alice, planetest.Elsewhere) // the quota is of a region
+	p.NewEIP(alice)
 	planetest.Refused(t, try(request(planetest.Region)), fault.QuotaElasticIP)
 	p.NewEIP(bob)
 }

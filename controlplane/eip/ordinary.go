@@ -156,8 +156,7 @@ type Use struct{ Held, Allocated, Reassigned Figure }
 // Figure is a number with what the quota allows.
 type Figure struct{ Now, Most int }
 
-// Uses returns the caller's figures in a region (DescribeAddressQuota). What it holds is
-// counted over all regions, as its quota is. Reason: RegionNotFound.
+// Uses returns the caller's figures in a region (DescribeAddressQuota). Reason: RegionNotFound.
 func (s *Service) Uses(c identity.Caller, region string) (Use, error) {
 	if err := s.settings.CheckRegion(region); err != nil {
 		return Use{}, err
@@ -165,7 +164,7 @@ func (s *Service) Uses(c identity.Caller, region string) (Use, error) {
 	v, most := s.db.View(), s.settings.Allowed(c.Account)
 	u := s.today(v, c.Account, region)
 	return Use{
-		Held:       Figure{v.ElasticIPs.By(state.ByAccount, c.Account).Len(), most["elastic_ips"]},
+		Held:       Figure{v.ElasticIPs.By(state.ByRegion, state.Key(c.Account, region)).Len(), most["elastic_ips"]},
 		Allocated:  Figure{u.Allocated, most["elastic_ips_allocated_per_day"]},
 		Reassigned: Figure{u.Reassigned, most["public_addresses_reassigned_per_day"]},
 	}, nil

@@ -20,26 +20,35 @@ const tries = 10
 
 // pick returns an address of a public network: the one that is asked for, if any, or one
 // drawn at random. Reason: NoFreeElasticIP.
-func pick(v *state.View, p settings.PublicNetwork, asked netip.Addr, random io.Reader) (netip.Addr, error) {
+func pick(v *state.View, o *state.Observed, p settings.PublicNetwork, asked netip.Addr, random io.Reader) (netip.Addr, error) {
 	switch {
 	case !asked.IsValid():
-		return Draw(v, p, random)
+		return Draw(v, o, p, random)
 	case !slices.ContainsFunc(p.Pool, func(r settings.Range) bool { return !asked.Less(r.First) && !r.Last.Less(asked) }):
 		return asked, fault.New(fault.NoFreeElasticIP, "%s is not in the pool of public network %s", asked, p.Name)
-	case !free(v, p, asked):
+	case !unallocated(v, p, asked):
 		return asked, fault.New(fault.NoFreeElasticIP, "%s is allocated already, or is the gateway's of public network %s", asked, p.Name)
+	}
+	if network, may := o.Withdrawing(asked); may {
+		return asked, fault.InTransition(fault.NoFreeElasticIP, network, "%s is still being withdrawn from network %s", asked, network)
 	}
 	return asked, nil
 }
 
-// free says whether an address of the pool can be allocated.
-func free(v *state.View, p settings.PublicNetwork, a netip.Addr) bool {
+// free says whether an address of the pool can be allocated: nothing has it, and no network
+// may still hold it.
+func free(v *state.View, o *state.Observed, p settings.PublicNetwork, a netip.Addr) bool {
+	_, held := o.Withdrawing(a)
+	return !held && unallocated(v, p, a)
+}
+
+func unallocated(v *state.View, p settings.PublicNetwork, a netip.Addr) bool {
 	return a != p.Uplink.Gateway && v.ElasticIPs.By(state.ByAddress, a.String()).Len() == 0 &&
 		v.VPNGateways.By(state.ByAddress, a.String()).Len() == 0 && v.Accelerations.By(state.ByAddress, a.String()).Len() == 0
 }
 
 // Draw picks a free address of a public network at random.
-func Draw(v *state.View, p settings.PublicNetwork, random io.Reader) (netip.Addr, error) {
+func Draw(v *state.View, o *state.Observed, p settings.PublicNetwork, random io.Reader) (netip.Addr, error) {
 	total := uint64(0)
 	for _, r := range p.Pool {
 		total += count(r)
@@ -54,12 +63,12 @@ func Draw(v *state.View, p settings.PublicNetwork, random io.Reader) (netip.Addr
 			return netip.Addr{}, fmt.Errorf("draw an elastic IP: %w", err)
 		}
 		at = n.Uint64()
-		if a := nth(p.Pool, at); free(v, p, a) {
+		if a := nth(p.Pool, at); free(v, o, p, a) {
 			return a, nil
 		}
 	}
 	for i := range total {
-		if a := nth(p.Pool, (at+i)%total); free(v, p, a) {
+		if a := nth(p.Pool, (at+i)%total); free(v, o, p, a) {
 			return a, nil
 		}
 	}

@@ -174,7 +174,7 @@ func (s *Service) draw(tx *change.Tx, e *resource.ElasticIP, asked netip.Addr) (
 		return fault.New(fault.NoFreeElasticIP, "region %s has no public network", e.Region)
 	}
 	e.PublicNetwork = public.Name
-	e.Address, err = pick(tx.View, public, asked, s.random)
+	e.Address, err = pick(tx.View, s.db.Observed, public, asked, s.random)
 	return err
 }
 

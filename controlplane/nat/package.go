@@ -127,7 +127,7 @@ func (s *Service) addAddresses(tx *change.Tx, p *resource.NATPackage, n int) err
 	for _, r := range made {
 		e := r.(*resource.ElasticIP)
 		var err error
-		if e.Address, err = eip.Draw(tx.View, public, s.random); err != nil {
+		if e.Address, err = eip.Draw(tx.View, s.db.Observed, public, s.random); err != nil {
 			return err
 		}
 		e.PublicNetwork = public.Name

@@ -51,6 +51,9 @@ type AccelerationBackend struct {
 // instance's own network, and that in the VPC's.
 func (a *AccelerationInstance) Ends() (own, vpc string) { return a.ID + "-out", a.ID + "-in" }
 
+// PublicAddress implements Addressed.
+func (a *AccelerationInstance) PublicAddress() netip.Addr { return a.Address }
+
 // Kind implements Resource.
 func (*AccelerationInstance) Kind() Kind { return KindAcceleration }
 

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"cmp"
+	"net/netip"
 	"time"
 )
 
@@ -36,6 +37,14 @@ type Resource interface {
 	Network() string
 	// Clone returns a deep copy that may be changed.
 	Clone() Resource
+}
+
+// Addressed is a resource that has a public address of its own.
+type Addressed interface {
+	Resource
+	// PublicAddress is what nobody else may have while its network holds it; invalid where that
+	// does not.
+	PublicAddress() netip.Addr
 }
 
 // Networked is a resource of a kind that may have a network of its own in the dataplane. It

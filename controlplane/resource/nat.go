@@ -81,6 +81,14 @@ type ElasticIP struct {
 	Ordinary bool `json:"ordinary,omitempty"`
 }
 
+// PublicAddress implements Addressed.
+func (e *ElasticIP) PublicAddress() netip.Addr {
+	if e.Binding == nil {
+		return netip.Addr{}
+	}
+	return e.Address
+}
+
 // Kind implements Resource.
 func (*ElasticIP) Kind() Kind { return KindElasticIP }
 

@@ -36,6 +36,9 @@ type VPNGateway struct {
 	AutoPropagate  bool       `json:"autoPropagate,omitempty"` // routes learned by BGP go into the VPC's route table
 }
 
+// PublicAddress implements Addressed.
+func (g *VPNGateway) PublicAddress() netip.Addr { return g.Address }
+
 // Kind implements Resource.
 func (*VPNGateway) Kind() Kind { return KindVPNGateway }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -148,7 +149,7 @@ func (db *DB) publish(tx *Tx, revision int64) {
 	}
 	db.changes.note(tx, revision)
 	for g := range tx.deleted {
-		db.Observed.gone(g.network, g.kind, revision)
+		db.Observed.gone(g, revision)
 	}
 	slices.Sort(commit.Networks)
 	db.view.Store(tx.View)
@@ -175,10 +176,20 @@ func begin(base *View) *Tx {
 	return &Tx{View: base.clone(), base: base, revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), dirty: make(map[string]bool), changes: make(map[store.Key]Change), deleted: make(map[gone]bool)}
 }
 
-// gone is a kind of resource that has been deleted from a network.
+// gone is a kind of resource that has been deleted from a network, and the public address that it
+// had of its own, if any.
 type gone struct {
 	network string
 	kind    resource.Kind
+	address netip.Addr
+}
+
+func goneOf(r resource.Resource) gone {
+	g := gone{network: r.Network(), kind: r.Kind()}
+	if a, ok := r.(resource.Addressed); ok {
+		g.address = a.PublicAddress()
+	}
+	return g
 }
 
 // lost notes that what had an id has been deleted, from the network that it was in: the
@@ -189,7 +200,7 @@ func (tx *Tx) lost(kind resource.Kind, id string) {
 		return
 	}
 	if old, ok := t.get(id); ok && old.Network() != "" {
-		tx.deleted[gone{old.Network(), kind}] = true
+		tx.deleted[goneOf(old)] = true
 	}
 }
 

@@ -151,7 +151,7 @@ func (db *DB) reload(ctx context.Context) error {
 		for n := range v.Networks() {
 			tx.networks[n.Network()] = true
 			for _, k := range kinds {
-				tx.deleted[gone{n.Network(), k.name()}] = true
+				tx.deleted[gone{network: n.Network(), kind: k.name()}] = true
 			}
 		}
 	}

@@ -274,7 +274,7 @@ var kinds = append([]registered{
 			one(ByPublicNet, func(e *resource.ElasticIP) string { return e.PublicNetwork })},
 		NotFound: fault.ElasticIPNotFound, InTransition: fault.ElasticIPStatus, Tags: true,
 		Quotas: []Quota[*resource.ElasticIP]{
-			{Name: "elastic_ips", Default: 20, Counts: "elastic IPs of an account", Reason: fault.QuotaElasticIP, Index: ByAccount},                                         // not documented
+			{Name: "elastic_ips", Default: 20, Counts: "elastic IPs of an account in a region", Reason: fault.QuotaElasticIP, Index: ByRegion},                              // Tencent Cloud, TOTAL_EIP_QUOTA
 			{Name: "elastic_ips_per_package", Default: 100, Counts: "elastic IPs of a common bandwidth package", Reason: fault.QuotaPackageElasticIP, Index: ByPackage},     // of today's API
 			{Name: "addresses_per_bandwidth_package", Default: 50, Counts: "public IPs of a NAT bandwidth package", Reason: fault.QuotaNATPackageIPs, Index: ByNATPackage}}, // NAT Gateway API reference, CreateBandwidthPackage
 		Blocks: []Block[*resource.ElasticIP]{

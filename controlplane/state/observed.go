@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +19,15 @@ import (
 type Observed struct {
 	mu       sync.Mutex
 	networks map[string]*observation
-	news     map[string]bool // networks of which Taken has something to tell
+	left     map[netip.Addr]leaving // public addresses whose resources have been deleted
+	news     map[string]bool        // networks of which Taken has something to tell
 	more     chan struct{}
+}
+
+// leaving is the network that had an address, and the revision at which its resource was deleted.
+type leaving struct {
+	network  string
+	revision int64
 }
 
 type observation struct {
@@ -56,7 +64,7 @@ type NetworkStatus struct {
 }
 
 func newObserved() *Observed {
-	return &Observed{networks: make(map[string]*observation), news: make(map[string]bool), more: make(chan struct{}, 1)}
+	return &Observed{networks: make(map[string]*observation), left: make(map[netip.Addr]leaving), news: make(map[string]bool), more: make(chan struct{}, 1)}
 }
 
 // tell notes that there is something to record of a network. o.mu is held.
@@ -136,14 +144,33 @@ func (o *Observed) want(network, owner string, revision int64) {
 }
 
 // gone notes that a resource of a kind was deleted.
-func (o *Observed) gone(network string, kind resource.Kind, revision int64) {
+func (o *Observed) gone(g gone, revision int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n := o.of(network)
+	n, kind := o.of(g.network), g.kind
+	if g.address.IsValid() {
+		o.left[g.address] = leaving{g.network, revision}
+	}
 	if n.deleted == nil {
 		n.deleted = make(map[resource.Kind]int64)
 	}
 	n.deleted[kind] = max(n.deleted[kind], revision)
+}
+
+// Withdrawing says whether the kernel may still hold a public address whose resource has been
+// deleted, and in which network: nobody else may be given it until that has let it go.
+func (o *Observed) Withdrawing(a netip.Addr) (network string, may bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	l, ok := o.left[a]
+	if !ok {
+		return "", false
+	}
+	if n := o.networks[l.network]; n != nil && n.applied < l.revision {
+		return l.network, true
+	}
+	delete(o.left, a)
+	return "", false
 }
 
 // Deleting says whether the kernel may still hold a resource of that kind that

@@ -51,7 +51,7 @@ var samples = map[string]func(i int) resource.Resource{
 		return &resource.TemplateGroup{Meta: meta("ipmg", 0), Templates: make([]string, i)}
 	},
 	"classic_links_per_vpc": func(i int) resource.Resource { return &resource.ClassicLink{Meta: meta("vcx", i), VPC: "v"} },
-	"security_groups": func(i int) resource.Resource { return &resource.SecurityGroup{Meta: meta("sg", i), Project: "0"} },
+	"security_groups":       func(i int) resource.Resource { return &resource.SecurityGroup{Meta: meta("sg", i), Project: "0"} },
 	"rules_per_security_group": func(i int) resource.Resource {
 		return &resource.SecurityGroup{Meta: meta("sg", 0), Egress: make([]resource.SecurityRule, i)}
 	},

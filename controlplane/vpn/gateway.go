@@ -87,7 +87,7 @@ func (s *Service) CreateGateway(ctx context.Context, c identity.Caller, in Gatew
 		if !ok {
 			return NewGateway{}, fault.New(fault.NoFreeElasticIP, "region %s has no public network", vpc.Region)
 		}
-		address, err := eip.Draw(tx.View, public, s.random)
+		address, err := eip.Draw(tx.View, s.db.Observed, public, s.random)
 		if err != nil {
 			return NewGateway{}, err
 		}
