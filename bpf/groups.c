@@ -29,33 +29,18 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "group_near.h"
+#include "group_rules.h"
+#include "group_view.h"
 #include "groups.h"
 #include "kernel.h"
 #include "marks.h"
-#include "nearby.h"
-
-/* ICMP that quotes a packet (RFC 792). */
-#define ICMP_DEST_UNREACH 3
-#define ICMP_SOURCE_QUENCH 4
-#define ICMP_TIME_EXCEEDED 11
-#define ICMP_PARAMETERPROB 12
 
 #define SECOND 1000000000ULL
 #define FRAGMENT_LIFE (30 * SECOND) /* as the kernel's own (ipfrag_time) */
 
 #define DHCP_SERVER 67
 #define DHCP_CLIENT 68
-
-/* A packet as the host's interface sees it. */
-struct view {
-	struct group_flow flow;
-	bool opens;   /* TCP with SYN and without ACK, or not TCP */
-	bool ends;    /* TCP with FIN or RST */
-	bool error;   /* ICMP that quotes a packet of flow */
-	bool more;    /* the first one of several fragments */
-	bool later;   /* one of them that has no ports */
-	struct group_fragment fragment;
-};
 
 static __always_inline int drop(__u32 reason)
 {
@@ -64,194 +49,6 @@ static __always_inline int drop(__u32 reason)
 	if (n)
 		(*n)++;
 	return TC_ACT_SHOT;
-}
-
-static __always_inline void sides(struct group_flow *f, bool out, __u32 saddr, __u32 daddr, __u16 sport, __u16 dport)
-{
-	f->local = out ? saddr : daddr;
-	f->remote = out ? daddr : saddr;
-	f->lport = out ? sport : dport;
-	f->rport = out ? dport : sport;
-}
-
-/* quoted makes v that of the flow which an ICMP error is about, if its packet was sent by
- * whom the error is for.
- */
-static __always_inline void quoted(struct __sk_buff *skb, __u32 at, struct view *v, bool out)
-{
-	struct group_flow f = {};
-	struct iphdr ip;
-	__u16 ports[2] = {};
-
-	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
-		return;
-	/* Whom it is for has sent what it quotes. */
-	sides(&f, !out, ip.saddr, ip.daddr, 0, 0);
-	if (f.local != v->flow.local)
-		return;
-	if (ip.frag_off & bpf_htons(IP_OFFSET))
-		return;
-	switch (ip.protocol) {
-	case IPPROTO_TCP:
-	case IPPROTO_UDP:
-		if (bpf_skb_load_bytes(skb, at + ip.ihl * 4, ports, sizeof(ports)))
-			return;
-		sides(&f, !out, ip.saddr, ip.daddr, ports[0], ports[1]);
-		break;
-	case IPPROTO_ICMP:
-		if (bpf_skb_load_bytes(skb, at + ip.ihl * 4 + offsetof(struct icmphdr, id), ports, sizeof(ports[0])))
-			return;
-		f.lport = ports[0];
-		break;
-	}
-	f.proto = ip.protocol;
-	v->flow = f;
-	v->error = true;
-}
-
-/* headers is how much of a packet is looked at: IPv4 with options, and TCP without. */
-#define HEADERS (ETH_HLEN + 60 + sizeof(struct tcphdr))
-
-/* look reads an IPv4 packet. Returns whether it is well-formed. */
-static __always_inline bool look(struct __sk_buff *skb, struct view *v, bool out)
-{
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *l4;
-	struct iphdr *ip;
-	__u16 place;
-
-	if (data + HEADERS > end && end - data < skb->len) {
-		/* Some of it is not with its beginning. */
-		bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
-		data = (void *)(long)skb->data;
-		end = (void *)(long)skb->data_end;
-	}
-	ip = data + ETH_HLEN;
-	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5)
-		return false;
-	l4 = (void *)ip + ip->ihl * 4;
-	sides(&v->flow, out, ip->saddr, ip->daddr, 0, 0);
-	v->flow.proto = ip->protocol;
-	v->opens = true;
-	if (ip->frag_off & bpf_htons(IP_MF | IP_OFFSET)) {
-		place = bpf_ntohs(ip->frag_off) & IP_OFFSET;
-		v->fragment.saddr = ip->saddr;
-		v->fragment.daddr = ip->daddr;
-		v->fragment.id = ip->id;
-		v->fragment.proto = ip->protocol;
-		v->fragment.out = out;
-		/* One that would write the flags of the first anew (RFC 1858). */
-		if (place == 1 && ip->protocol == IPPROTO_TCP)
-			return false;
-		v->later = place != 0;
-		v->more = place == 0;
-		if (v->later)
-			return true;
-	}
-	switch (ip->protocol) {
-	case IPPROTO_TCP: {
-		struct tcphdr *tcp = l4;
-
-		if ((void *)(tcp + 1) > end)
-			return false;
-		sides(&v->flow, out, ip->saddr, ip->daddr, tcp->source, tcp->dest);
-		v->opens = tcp->syn && !tcp->ack && !tcp->rst && !tcp->fin;
-		v->ends = tcp->fin || tcp->rst;
-		return true;
-	}
-	case IPPROTO_UDP: {
-		__u16 *ports = l4;
-
-		if ((void *)(ports + 2) > end)
-			return false;
-		sides(&v->flow, out, ip->saddr, ip->daddr, ports[0], ports[1]);
-		return true;
-	}
-	case IPPROTO_ICMP: {
-		struct icmphdr *icmp = l4;
-
-		if ((void *)(icmp + 1) > end)
-			return false;
-		switch (icmp->type) {
-		case ICMP_DEST_UNREACH:
-		case ICMP_SOURCE_QUENCH:
-		case ICMP_TIME_EXCEEDED:
-		case ICMP_PARAMETERPROB:
-			quoted(skb, ETH_HLEN + ip->ihl * 4 + sizeof(*icmp), v, out);
-			return true;
-		}
-		v->flow.lport = icmp->id;
-		return true;
-	}
-	}
-	return true;
-}
-
-/* class looks up the class of four bytes in a table; 0 for none. */
-static __always_inline __u32 class_of(__u32 table, const __u8 value[4])
-{
-	struct group_class_key key = {.prefix = 64, .table = bpf_htonl(table)};
-	__u32 *class;
-
-	__builtin_memcpy(key.value, value, 4);
-	class = bpf_map_lookup_elem(&classes, &key);
-	return class ? *class : 0;
-}
-
-/* decides says whether rules let a flow begin. It is no static function, so that it is verified
- * once, and not for each place that it is called from.
- */
-__noinline int decides(const struct group_rules *r, __u32 remote, __u32 service)
-{
-	__u32 addresses, services;
-	struct group_chunk_key key = {};
-	__u32 i, w;
-
-	if (!r)
-		return 0;
-	addresses = class_of(r->addresses, (__u8 *)&remote);
-	services = class_of(r->services, (__u8 *)&service);
-	if (!addresses || !services)
-		return 0;
-	for (i = 0; i < GROUP_CHUNKS; i++) {
-		struct group_chunk *a, *s, *accept;
-
-		if (i * GROUP_CHUNK_WORDS * 64 >= r->count)
-			break;
-		key.index = i;
-		key.table = r->addresses;
-		key.class = addresses;
-		a = bpf_map_lookup_elem(&chunks, &key);
-		key.table = r->services;
-		key.class = services;
-		s = bpf_map_lookup_elem(&chunks, &key);
-		if (!a || !s)
-			continue;
-		for (w = 0; w < GROUP_CHUNK_WORDS; w++) {
-			__u64 both = a->words[w] & s->words[w];
-
-			if (!both)
-				continue;
-			key.table = r->addresses;
-			key.class = 0;
-			accept = bpf_map_lookup_elem(&chunks, &key);
-			return accept && accept->words[w] & (both & -both);
-		}
-	}
-	return 0;
-}
-
-/* lets says whether a policy lets a flow begin, in a direction. */
-static __always_inline bool lets(const struct group_policy *p, const struct group_flow *f, bool out)
-{
-	struct group_rules rules = out ? p->out : p->in;
-	__u16 port = out ? f->rport : f->lport;
-	__u8 service[4] = {f->proto};
-	__u32 word;
-
-	if (f->proto == IPPROTO_TCP || f->proto == IPPROTO_UDP)
-		__builtin_memcpy(service + 1, &port, 2);
-	__builtin_memcpy(&word, service, 4);
-	return decides(&rules, f->remote, word);
 }
 
 /* life is how long a flow is remembered from now on. */
