@@ -195,7 +195,7 @@ func (f *field) checkText(action, s, name string) *Error {
 		return refuse(action, []string{"InvalidParameterValue"}, name, "it is to be one of "+strings.Join(f.enum, ", "))
 	case f.longest > 0 && length > f.longest:
 		return refuse(action, []string{"InvalidParameterValue.TooLong", "InvalidParameterValue"}, name, fmt.Sprintf("%d %s are the most", f.longest, unit))
-	case f.form == "id" && strings.HasSuffix(name, "InstanceId"):
+	case f.form == "id" && (strings.HasSuffix(name, "InstanceId") || strings.HasPrefix(name, "InstanceIds.")):
 		if !instanceID.MatchString(s) {
 			return refuse(action, []string{"InvalidInstanceId.Malformed", "InvalidParameterValue.Malformed", "InvalidParameterValue"}, name, "it is to be the id of an instance of the inventory")
 		}

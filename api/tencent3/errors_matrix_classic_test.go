@@ -66,6 +66,7 @@ func init() {
 			{action, "InvalidParameterValue.Malformed", nil, []string{"InstanceIds.0", "-"}},
 			{action, "InvalidParameterValue.Malformed", nil, []string{"VpcId", "vpc"}},
 			{action, "ResourceNotFound", nil, []string{"InstanceIds.1", "ins-none"}},
+			{action, "ResourceNotFound", nil, []string{"InstanceIds.1", "Web_1.rack-2"}}, // as operators may name them
 			{action, "ResourceNotFound", nil, []string{"VpcId", "vpc-none"}},
 			{action, "ResourceNotFound", nil, []string{"Region", planetest.Elsewhere}},
 			{action, "MissingParameter", nil, []string{"InstanceIds.0", ""}},

@@ -214,3 +214,38 @@ func TestClassicKept(t *testing.T) {
 		s.talk(t, s.near, classicNear, true)
 	}
 }
+
+// The classic network may be at a device, on which each network has a macvlan.
+func TestClassicDevice(t *testing.T) {
+	s := newClassicSite(t, true)
+	s.near = nstest.New(t)
+	nstest.Veth(t, s.near, "eth0", s.public, "wire0")
+	nstest.Address(t, s.near, "eth0", classicNear+"/24")
+	nstest.Default(t, s.near, classicAtVPC)
+	nstest.Up(t, s.public, "wire0")
+	nstest.Listen(t, s.near, 8080)
+	next := *s.n
+	next.Revision++
+	next.Classic = &dataplane.Classic{Device: "wire0", Prefix: netip.MustParsePrefix("10.200.0.0/24"), Address: netip.MustParseAddr(classicAtVPC),
+		Linked: []dataplane.ClassicHost{{Address: netip.MustParseAddr(classicNear)}}}
+	s.n = &next
+	mustApply(t, s.e, s.n)
+	s.talk(t, s.near, classicNear, true)
+	before := dropped(t, s.n.ID, "unlinked")
+	router := nstest.Link(t, inNetwork(t, s.n.ID), dataplane.ClassicName).Attrs().HardwareAddr
+	nstest.Eventually(t, func() error {
+		tap(t, s.near, "eth0").send(t, datagram(router, nstest.Link(t, s.near, "eth0").Attrs().HardwareAddr, classicFar, classicHost, "not linked"))
+		if dropped(t, s.n.ID, "unlinked") == before {
+			return fmt.Errorf("what is not linked is not dropped")
+		}
+		return nil
+	})
+	if err := s.public.Netlink().LinkDel(nstest.Link(t, s.public, "wire0")); err != nil {
+		t.Fatal(err)
+	}
+	next2 := next
+	next2.Revision++
+	if _, err := s.e.Apply(t.Context(), &next2); err == nil || !strings.Contains(err.Error(), "wire0") {
+		t.Errorf("the device is gone, and the network is applied: %v", err)
+	}
+}

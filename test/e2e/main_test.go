@@ -187,6 +187,7 @@ func (s *labs) up(ctx context.Context, name string, shortcut bool, config string
 	l, err := lab.Up(ctx, lab.Options{
 		Name: name, Dir: filepath.Join(s.dir, name),
 		Beside:  beside,
+		Classic: true,
 		Sluiced: filepath.Join(s.programs, "sluiced"), Sluicectl: filepath.Join(s.programs, "sluicectl"),
 		ExtraConfig: "nat:\n  shortcut: " + onOff(shortcut) + "\n  host_share: 100\n" + config,
 	})
