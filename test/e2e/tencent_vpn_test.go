@@ -13,7 +13,30 @@ import (
 // clear, though a NAT gateway would translate it.
 func TestTencentVPN(t *testing.T) { onAndOff(t, testTencentVPN) }
 
-func testTencentVPN(t *testing.T, g *gateway) {
+// pairs is a network with a connection of three pairs of ranges, that its site has loaded.
+type pairs struct {
+	*network
+	c                   *vpcsdk.Client
+	gateway, connection *string
+	first, second       *host          // 172.16.1.10, 172.16.2.10
+	far, near           netip.AddrPort // of the site: the first host may talk to both, the second to near alone
+}
+
+// talk fails the test unless each pair talks, or if another one does.
+func (p *pairs) talk(t *testing.T) {
+	t.Helper()
+	p.first.reaches(t, p.far)
+	p.first.reaches(t, p.near)
+	p.second.reaches(t, p.near)
+	if _, err := p.second.trySeenAs("tcp", p.far, time.Second); err == nil {
+		t.Error("a pair talks that is none of the connection's")
+	}
+}
+
+// newPairs makes such a network, beside a NAT gateway that would translate what is of no pair. Its
+// uplink is watched until the test ends.
+func newPairs(t *testing.T, g *gateway) *pairs {
+	t.Helper()
 	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24", "172.16.2.0/24")
 	first, second := n.host(t, 0, "172.16.1.10"), n.host(t, 1, "172.16.2.10")
 	n.gateway(t)
@@ -62,20 +85,16 @@ func testTencentVPN(t *testing.T, g *gateway) {
 		t.Fatal(err)
 	}
 	far, near := s.open(t, "tcp", "-"), netip.AddrPortFrom(beside, s.serve(t, "tcp", beside.String()+":0").Port())
-	talks := func() {
-		t.Helper()
-		first.reaches(t, far)
-		first.reaches(t, near)
-		second.reaches(t, near)
-		if _, err := second.trySeenAs("tcp", far, time.Second); err == nil {
-			t.Error("a pair talks that is none of the connection's")
-		}
-	}
-	talks()
+	return &pairs{n, c, id, x, first, second, far, near}
+}
+
+func testTencentVPN(t *testing.T, g *gateway) {
+	p := newPairs(t, g)
+	p.talk(t)
 	eventually(t, "the status", func() string {
 		list := vpcsdk.NewDescribeVpnConnectionsRequest()
-		list.VpnConnectionIds = []*string{x}
-		got, err := c.DescribeVpnConnections(list)
+		list.VpnConnectionIds = []*string{p.connection}
+		got, err := p.c.DescribeVpnConnections(list)
 		if err != nil {
 			return err.Error()
 		}
@@ -85,7 +104,31 @@ func testTencentVPN(t *testing.T, g *gateway) {
 		return ""
 	})
 	reset := vpcsdk.NewResetVpnConnectionRequest()
-	reset.VpnGatewayId, reset.VpnConnectionId = id, x
-	done[*vpcsdk.ResetVpnConnectionResponse](t, n)(c.ResetVpnConnection(reset))
-	talks()
+	reset.VpnGatewayId, reset.VpnConnectionId = p.gateway, p.connection
+	done[*vpcsdk.ResetVpnConnectionResponse](t, p.network)(p.c.ResetVpnConnection(reset))
+	p.talk(t)
+}
+
+// TestTencentVPNKilled: sluiced is killed while hosts send new flows all the time, of pairs and of
+// none. Nothing leaves in clear, while it is not there and when it comes back, and each pair talks.
+func TestTencentVPNKilled(t *testing.T) {
+	t.Parallel()
+	p := newPairs(t, gateways[0].another(t, "pairs", ""))
+	p.talk(t)
+	sprayed := []func() int64{p.first.sprays(t, p.far), p.second.sprays(t, p.near), p.second.sprays(t, p.far)}
+	for range 2 {
+		if err := p.g.KillDaemon(); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.g.StartDaemon(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		p.settled(t)
+		p.talk(t)
+	}
+	for i, stop := range sprayed {
+		if stop() == 0 {
+			t.Errorf("the %d. host sent nothing", i)
+		}
+	}
 }
