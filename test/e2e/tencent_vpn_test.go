@@ -112,6 +112,9 @@ func testTencentVPN(t *testing.T, g *gateway) {
 // TestTencentVPNKilled: sluiced is killed while hosts send new flows all the time, of pairs and of
 // none. Nothing leaves in clear, while it is not there and when it comes back, and each pair talks.
 func TestTencentVPNKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	p := newPairs(t, gateways[0].another(t, "pairs", ""))
 	p.talk(t)
