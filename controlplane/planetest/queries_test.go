@@ -11,6 +11,7 @@ import (
 
 	"sluice/controlplane/acceleration"
 	"sluice/controlplane/bandwidth"
+	"sluice/controlplane/classic"
 	"sluice/controlplane/eip"
 	"sluice/controlplane/havip"
 	"sluice/controlplane/leasedline"
@@ -378,6 +379,15 @@ func TestQueries(t *testing.T) {
 			"Names":    func(x *resource.SecurityGroup) any { return x.Name },
 			"Projects": func(x *resource.SecurityGroup) any { return x.Project },
 		})
+	check(t, "Classic.Links", classic.Filter{Region: planetest.Region}, 6,
+		func(f classic.Filter, p state.Page) (state.Listing[classic.Link], error) {
+			return w.Classic.Links(alice, f, p)
+		},
+		func(x classic.Link) string { return x.ID },
+		map[string]func(classic.Link) any{
+			"VPCs":      func(x classic.Link) any { return x.VPC },
+			"Addresses": func(x classic.Link) any { return x.Address },
+		})
 	for _, name := range listings() {
 		if why := otherwise[name]; checked[name] == (why != "") {
 			t.Errorf("%s: checked is %t, and not to be checked because %q", name, checked[name], why)
@@ -401,6 +411,7 @@ var otherwise = map[string]string{
 	"Lines.BorderRoutersOf": "its only condition is the line",
 	"Acceleration.OfServer": "it has no pages",
 	"Inventory.List":        "the operator's: it has no pages",
+	"Inventory.Classic":     "the operator's: it has no pages",
 	"Inventory.Interfaces":  "the operator's: it has no pages",
 	"Interfaces.Assign":     "what it has made",
 	"EIP.AllocateSome":      "what it has made",

@@ -61,6 +61,14 @@ func newListings(t *testing.T) *planetest.Plane {
 		}
 		tables = append(tables, made.ID)
 	}
+	for i := range 7 { // the last one is another account's
+		c, vpc := planetest.Alice, vpcs[i%2]
+		if i == 6 {
+			c, vpc = planetest.Bob, theirs
+		}
+		put(&resource.ClassicInstance{Meta: meta(c, fmt.Sprintf("ins-%d", i)), Address: address("10.200.0.%d", 5+i%3)})
+		put(&resource.ClassicLink{Meta: meta(c, fmt.Sprintf("vcx-%d", i)), VPC: vpc, Instance: fmt.Sprintf("ins-%d", i)})
+	}
 	for i := range 5 {
 		put(&resource.CommonPackage{Meta: meta(planetest.Alice, fmt.Sprintf("cbwp-%d", i)), Name: fmt.Sprintf("name-%d", i%2), Bandwidth: 5})
 	}
