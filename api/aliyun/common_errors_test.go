@@ -74,7 +74,7 @@ var notProvoked = map[string]string{
 	"Forbidden.SubUser":                    "provoked by TestForbidden",
 	"Forbidden.InstanceNotFound":           "provoked by TestForbidden",
 	"Forbidden.DiskNotFound":               "there are no disks",
-	"Forbidden.SecurityGroupNotFound":      "there are no security groups",
+	"Forbidden.SecurityGroupNotFound":      "no action here works on a security group: another cloud's make those that there are",
 	"Forbidden.SnapshotNotFound":           "there are no snapshots",
 	"Forbidden.ImageNotFound":              "there are no images",
 	"Forbidden.RAM":                        "provoked by TestForbidden",

@@ -283,7 +283,7 @@ func hops(ids ...string) change {
 // and code, with the reason.
 var vpcNotProvokable = map[string]string{
 	"CreateVpc Forbidden":                                      "there are no rights to single resources: a key that may only describe is refused with the common errors",
-	"DeleteVpc DependencyViolation.SecurityGroup":              "there are no security groups",
+	"DeleteVpc DependencyViolation.SecurityGroup":              "a group is of a region and a project, and of no VPC; what is in it, an interface, is in a VSwitch, which is what keeps the VPC",
 	"DeleteVSwitch InvalidRegionId.NotFound":                   "the action has no parameter RegionId",
 	"CreateRouteEntry InvalidVBRStatus":                        "of the route table of a border router: TestBorderRoutes",
 	"CreateRouteEntry InvalidPhysicalConnectionBusinessStatus": "nothing is paid here, so no physical connection is locked",

@@ -33,7 +33,7 @@ type field struct {
 	members  fields // of an object, or of each of a list's
 	required bool
 	secret   bool
-	form     string // id, name; empty: any text
+	form     string // id, name, description (which may be empty where it is required); empty: any text
 	enum     []string
 	min, max int // of a number; max 0: no limit
 	longest  int // of a text, in characters, or in bytes; 0: no limit
@@ -75,7 +75,7 @@ func (fs fields) decode(action string, in object, into reflect.Value, at string)
 	for i, f := range fs {
 		v, given := in[f.name]
 		name := at + f.name
-		if l, ok := v.([]any); ok && len(l) == 0 || v == "" && (f.required || f.form != "name" && f.kind != text) {
+		if l, ok := v.([]any); ok && len(l) == 0 || v == "" && f.form != "description" && (f.required || f.form != "name" && f.kind != text) {
 			given = false // as if it were not given
 		}
 		switch {

@@ -210,6 +210,7 @@ func init() {
 		{"ModifySecurityGroupPolicies", "InvalidParameterValue.Malformed", nil, []string{in + "CidrBlock", "all"}},
 		{"ModifySecurityGroupPolicies", "ResourceNotFound", nil, []string{"SecurityGroupId", "sg-none"}},
 		{"ModifySecurityGroupPolicies", "UnsupportedOperation.VersionMismatch", nil, []string{"SecurityGroupPolicySet.Version", "9"}},
+		{"ModifySecurityGroupPolicies", "UnsupportedOperation.VersionMismatch", nil, []string{"SecurityGroupPolicySet.Version", "1", "SortPolicys", "true"}},
 		{"ModifySecurityGroupPolicies", "InvalidParameter", nil, []string{in + "Protocol", "", in + "CidrBlock", "", in + "Action", ""}},
 	}...)
 	explained["CreateSecurityGroup ResourceNotFound"] = "nothing that a new group names has to be there: projects are numbers that nobody makes"

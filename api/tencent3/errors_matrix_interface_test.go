@@ -219,7 +219,7 @@ func init() {
 		{"AssociateAddress", "MissingResourceId", nil, []string{"InstanceId", ""}},
 		{"DescribeAddresses", "InvalidParameter", nil, []string{"Filters.0.Name", "address-name", "Filters.0.Values.0", "x"}},
 		{"DescribeAddresses", "InvalidParameter", nil, []string{"AddressIds.0", "", "Filters.0.Name", "address-ip", "Filters.0.Values.0", "x"}},
-		{"DescribeAddresses", "ResourceNotFound", nil, []string{"AddressIds.1", "eip-none"}},
+		{"AllocateAddresses", "InvalidParameterValue", nil, []string{"AddressType", "AnycastEIP"}},
 		{"DisassociateAddress", "InvalidAddressId.NotFound", nil, []string{"AddressId", "eip-none"}},
 		{"DisassociateAddress", "InvalidAddressIdStatus.NotPermit", nil, []string{"AddressId", "<eip>"}},
 		{"DisassociateAddress", "InvalidParameter", nil, []string{"AddressId", "<bound eni>"}},

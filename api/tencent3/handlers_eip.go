@@ -17,7 +17,9 @@ func (s *Service) AllocateAddresses(ctx context.Context, c Caller, r *AllocateAd
 	if count < 1 {
 		return nil, refusal("InvalidParameterValue.Range", "The value of the parameter `AddressCount` is not valid: it is to be 1 or more.")
 	}
-	list, err := s.eip.AllocateSome(ctx, c.Caller, eip.Request{Region: c.Region, ByTraffic: true}, count)
+	list, err := s.eip.AllocateSome(ctx, c.Caller, eip.Request{
+		Region: c.Region, Name: given(r.AddressName), Bandwidth: given(r.InternetMaxBandwidthOut), ByTraffic: given(r.InternetChargeType) != byBandwidth,
+	}, count)
 	if err != nil {
 		return nil, err
 	}
@@ -66,32 +68,38 @@ const (
 	isUnbinding = "UNBINDING"
 )
 
-// DescribeAddresses implements Actions.
+// The clients' words for how an address is charged.
+const (
+	byTraffic   = "TRAFFIC_POSTPAID_BY_HOUR"
+	byBandwidth = "BANDWIDTH_POSTPAID_BY_HOUR"
+)
+
+// DescribeAddresses implements Actions. The document has no code for an id that is not there:
+// it is left out, which is how today's clients find out that an address is gone. They then
+// ask once more for it among those of dedicated clusters, by the id and a filter.
 func (s *Service) DescribeAddresses(_ context.Context, c Caller, r *DescribeAddressesRequest) (*DescribeAddressesResponse, error) {
-	if len(r.AddressIds) > 0 && len(r.Filters) > 0 {
+	dedicated := len(r.Filters) == 1 && r.Filters[0].Name == "business-type"
+	if len(r.AddressIds) > 0 && len(r.Filters) > 0 && !dedicated {
 		return nil, refusal("InvalidParameter", "The parameters `AddressIds` and `Filters` exclude each other.")
 	}
 	f := eip.Filter{Region: c.Region, IDs: r.AddressIds}
-	var words []string
+	var words, business []string
 	var arrears *bool
 	none, refused := narrowed(r.Filters, map[string]func([]string) *Error{
 		"address-id": texts(&f.IDs), "address-name": texts(&f.Names), "address-ip": addressesOf("address-ip", &f.Addresses), "address-status": texts(&words),
 		"instance-id": texts(&f.Instances), "private-ip-address": addressesOf("private-ip-address", &f.Private), "network-interface-id": texts(&f.Interfaces),
-		"is-arrears": flag("is-arrears", &arrears),
+		"is-arrears": flag("is-arrears", &arrears), "business-type": texts(&business), // CDC, of which there are none
 	})
 	if refused != nil {
 		return nil, refused
 	}
-	f.None = none || arrears != nil && *arrears // nothing is charged here
+	f.None = none || len(business) > 0 || arrears != nil && *arrears // no dedicated clusters, and nothing is charged
 	if len(words) > 0 {
 		f.Where = func(e eip.ElasticIP) bool { return slices.Contains(words, addressState(e)) }
 	}
 	list, err := s.eip.List(c.Caller, f, pageOf(r.Offset, r.Limit))
 	if err != nil {
 		return nil, err
-	}
-	if refused := found("elastic IP", r.AddressIds, list.Total); refused != nil {
-		return nil, refused
 	}
 	out := &DescribeAddressesResponse{TotalCount: int64(list.Total)}
 	for _, e := range list.Items {
@@ -118,6 +126,10 @@ func elasticIP(e eip.ElasticIP) Address {
 	out := Address{
 		AddressId: e.ID, AddressName: e.Name, AddressStatus: addressState(e), AddressIp: e.Address.String(),
 		CreatedTime: e.CreatedAt.UTC().Format(time.RFC3339), InstanceId: e.Bound.Instance, NetworkInterfaceId: e.Bound.Interface,
+		AddressType: "EIP", InternetChargeType: byTraffic, Bandwidth: int64(e.Bandwidth),
+	}
+	if !e.ByTraffic {
+		out.InternetChargeType = byBandwidth
 	}
 	if e.Binding != nil {
 		out.BindedResourceId = e.Binding.ID

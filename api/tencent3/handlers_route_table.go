@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"slices"
+	"strconv"
 
 	"sluice/controlplane/network"
 	"sluice/controlplane/resource"
@@ -88,6 +90,7 @@ func (s *Service) routeTable(t network.RouteTable) RouteTable {
 			kind, id := s.network.Hop(h)
 			out.RouteSet = append(out.RouteSet, Route{
 				RouteId: e.Number, DestinationCidrBlock: e.Destination.String(), GatewayType: gatewayWords[kind], GatewayId: id, RouteDescription: e.Description,
+				Enabled: true, RouteType: "USER", RouteItemId: "rti-" + strconv.FormatInt(e.Number, 36),
 			})
 		}
 	}
@@ -114,6 +117,9 @@ var gatewayWords = map[network.HopKind]string{
 // routes reads routes to be made. It refuses those to what there is none of here.
 func (s *Service) routes(c Caller, table string, list []route) (entries []network.NewRouteEntry, err error) {
 	for _, r := range list {
+		if r.enabled != nil && !*r.enabled {
+			return nil, refusal("UnsupportedOperation", "There are no routes here that are there and do not hold.")
+		}
 		e := network.NewRouteEntry{Table: table, Destination: r.destination, NextHopID: r.gateway, Description: given(r.description)}
 		switch r.kind {
 		case "NORMAL_CVM", "CVM":
@@ -143,15 +149,31 @@ type route struct {
 	kind        string
 	gateway     string
 	description *string
+	enabled     *bool
 }
 
 // CreateRoutes implements Actions.
 func (s *Service) CreateRoutes(ctx context.Context, c Caller, r *CreateRoutesRequest) (*CreateRoutesResponse, error) {
 	var list []route
 	for _, x := range r.Routes {
-		list = append(list, route{x.DestinationCidrBlock, x.GatewayType, x.GatewayId, x.RouteDescription})
+		list = append(list, route{x.DestinationCidrBlock, x.GatewayType, x.GatewayId, x.RouteDescription, x.Enabled})
 	}
-	return &CreateRoutesResponse{}, s.changeRoutes(ctx, c, network.RouteChanges{Table: r.RouteTableId}, list)
+	if err := s.changeRoutes(ctx, c, network.RouteChanges{Table: r.RouteTableId}, list); err != nil {
+		return nil, err
+	}
+	tables, err := s.network.RouteTables(c.Caller, network.RouteTableFilter{Region: c.Region, IDs: state.OneOf[string]{r.RouteTableId}}, pageOf(0, 1))
+	if err != nil {
+		return nil, err
+	}
+	out := &CreateRoutesResponse{TotalCount: int64(len(tables.Items))}
+	for _, t := range tables.Items {
+		shown := s.routeTable(t)
+		shown.RouteSet = slices.DeleteFunc(shown.RouteSet, func(x Route) bool {
+			return !slices.ContainsFunc(list, func(made route) bool { return made.destination.String() == x.DestinationCidrBlock })
+		})
+		out.RouteTableSet = append(out.RouteTableSet, shown)
+	}
+	return out, nil
 }
 
 // DeleteRoutes implements Actions.
@@ -169,7 +191,7 @@ func (s *Service) ReplaceRoutes(ctx context.Context, c Caller, r *ReplaceRoutesR
 	var list []route
 	for _, x := range r.Routes {
 		in.Remove = append(in.Remove, int64(x.RouteId))
-		list = append(list, route{x.DestinationCidrBlock, x.GatewayType, x.GatewayId, x.RouteDescription})
+		list = append(list, route{x.DestinationCidrBlock, x.GatewayType, x.GatewayId, x.RouteDescription, x.Enabled})
 	}
 	return &ReplaceRoutesResponse{}, s.changeRoutes(ctx, c, in, list)
 }
@@ -179,7 +201,7 @@ func (s *Service) ResetRoutes(ctx context.Context, c Caller, r *ResetRoutesReque
 	in := network.RouteChanges{Table: r.RouteTableId, Name: &r.RouteTableName, All: true}
 	var list []route
 	for _, x := range r.Routes {
-		list = append(list, route{x.DestinationCidrBlock, x.GatewayType, x.GatewayId, x.RouteDescription})
+		list = append(list, route{x.DestinationCidrBlock, x.GatewayType, x.GatewayId, x.RouteDescription, x.Enabled})
 	}
 	return &ResetRoutesResponse{}, s.changeRoutes(ctx, c, in, list)
 }

@@ -91,7 +91,7 @@ func policies(rules []resource.SecurityRule, direction string) (out []SecurityGr
 		if r.Accept {
 			p.Action = "ACCEPT"
 		}
-		if r.Protocol == resource.SecurityTCP || r.Protocol == resource.SecurityUDP {
+		if r.Protocol != "" {
 			p.Port = r.Ports.String()
 		}
 		p.ServiceTemplate.ServiceId, p.ServiceTemplate.ServiceGroupId = r.Service, r.ServiceGroup
@@ -194,6 +194,7 @@ func (s *Service) DeleteSecurityGroupPolicies(ctx context.Context, c Caller, r *
 func (s *Service) ModifySecurityGroupPolicies(ctx context.Context, c Caller, r *ModifySecurityGroupPoliciesRequest) (*ModifySecurityGroupPoliciesResponse, error) {
 	in, err := rulesOf(c, r.SecurityGroupId, r.SecurityGroupPolicySet)
 	if err == nil {
+		in.Next = given(r.SortPolicys)
 		err = s.groups.Set(ctx, c.Caller, in)
 	}
 	return &ModifySecurityGroupPoliciesResponse{}, err

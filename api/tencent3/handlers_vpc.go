@@ -9,6 +9,9 @@ import (
 
 // CreateVpc implements Actions.
 func (s *Service) CreateVpc(ctx context.Context, c Caller, r *CreateVpcRequest) (*CreateVpcResponse, error) {
+	if refused := noPublishing(r.EnableRouteVpcPublish, r.EnableRouteVpcPublishIpv6); refused != nil {
+		return nil, refused
+	}
 	made, err := s.network.CreateVPC(ctx, c.Caller, network.NewVPC{
 		Region: c.Region, CIDR: r.CidrBlock, Name: r.VpcName, Multicast: given(r.EnableMulticast),
 		DNS: network.DNS{Servers: r.DnsServers, Domain: given(r.DomainName)},
@@ -64,6 +67,14 @@ func vpc(v network.VPC) Vpc {
 	}
 }
 
+// noPublishing refuses to tell a cloud network of a VPC's routes: there is none.
+func noPublishing(ipv4, ipv6 *bool) *Error {
+	if given(ipv4) || given(ipv6) {
+		return refusal("UnsupportedOperation", "There is no cloud network here that a VPC's routes could be told to.")
+	}
+	return nil
+}
+
 func addressTexts(list []netip.Addr) (texts []string) {
 	for _, a := range list {
 		texts = append(texts, a.String())
@@ -75,6 +86,9 @@ func addressTexts(list []netip.Addr) (texts []string) {
 func (s *Service) ModifyVpcAttribute(ctx context.Context, c Caller, r *ModifyVpcAttributeRequest) (*ModifyVpcAttributeResponse, error) {
 	if _, err := s.network.VPCByID(c.Caller, c.Region, r.VpcId); err != nil {
 		return nil, err
+	}
+	if refused := noPublishing(r.EnableRouteVpcPublish, r.EnableRouteVpcPublishIpv6); refused != nil {
+		return nil, refused
 	}
 	change := network.VPCChange{Name: r.VpcName, Multicast: r.EnableMulticast, DomainName: r.DomainName}
 	if r.DnsServers != nil {

@@ -233,6 +233,9 @@ func vpnConnection(x vpn.ConnectionStatus) VpnConnection {
 		VpnConnectionId: x.ID, VpnConnectionName: x.Name, VpcId: x.VPC, VpnGatewayId: x.Gateway, CustomerGatewayId: x.CustomerGateway, PreShareKey: string(x.PSK),
 		VpnProto: "IPSEC", EncryptProto: "IKE", RouteType: "STATIC", CreatedTime: timestamp(x.CreatedAt), State: stateOf(x.Phase), NetStatus: "UNAVAILABLE",
 	}
+	if x.DPD {
+		out.DpdEnable, out.DpdAction = 1, "restart"
+	}
 	if x.Whole() {
 		out.NetStatus = "AVAILABLE"
 	}

@@ -200,6 +200,10 @@ var actions = map[string]action{
 		writes: true,
 		parameters: fields{
 			{name: "AddressCount", kind: number, initial: "1"},
+			{name: "AddressType", kind: text, enum: []string{"EIP"}},
+			{name: "AddressName", kind: text, form: "name", longest: 20},
+			{name: "InternetChargeType", kind: text, enum: []string{"TRAFFIC_POSTPAID_BY_HOUR", "BANDWIDTH_POSTPAID_BY_HOUR"}},
+			{name: "InternetMaxBandwidthOut", kind: number, min: 1, max: 5000},
 		},
 		request: func() any { return new(AllocateAddressesRequest) },
 		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
@@ -231,7 +235,7 @@ var actions = map[string]action{
 		writes: false,
 		parameters: fields{
 			{name: "AddressIds", list: true, kind: text, form: "id"},
-			{name: "Filters", list: true, most: maxFilters, members: filterFields("address-id", "address-name", "address-ip", "address-status", "instance-id", "private-ip-address", "network-interface-id", "is-arrears")},
+			{name: "Filters", list: true, most: maxFilters, members: filterFields("address-id", "address-name", "address-ip", "address-status", "instance-id", "private-ip-address", "network-interface-id", "is-arrears", "business-type")},
 			{name: "Offset", kind: number, min: 0, initial: "0"},
 			{name: "Limit", kind: number, min: 1, max: 100, initial: "20"},
 		},
@@ -456,7 +460,8 @@ var actions = map[string]action{
 		},
 	},
 	"CreateRoutes": {
-		writes: true,
+		writes:   true,
+		elements: []string{"TotalCount"},
 		parameters: fields{
 			{name: "RouteTableId", kind: text, required: true, form: "id"},
 			{name: "Routes", list: true, required: true, members: fields{
@@ -465,6 +470,9 @@ var actions = map[string]action{
 				{name: "GatewayId", kind: text, required: true},
 				{name: "RouteDescription", kind: text},
 				{name: "RouteId", kind: number},
+				{name: "Enabled", kind: truth},
+				{name: "RouteType", kind: text, enum: []string{"USER"}},
+				{name: "RouteItemId", kind: text},
 			}},
 		},
 		request: func() any { return new(CreateRoutesRequest) },
@@ -492,6 +500,9 @@ var actions = map[string]action{
 				{name: "GatewayType", kind: text, enum: []string{"CVM", "VPN", "DIRECTCONNECT", "PEERCONNECTION", "SSLVPN", "NAT", "NORMAL_CVM"}},
 				{name: "GatewayId", kind: text},
 				{name: "RouteDescription", kind: text},
+				{name: "Enabled", kind: truth},
+				{name: "RouteType", kind: text, enum: []string{"USER"}},
+				{name: "RouteItemId", kind: text},
 			}},
 		},
 		request: func() any { return new(DeleteRoutesRequest) },
@@ -544,6 +555,9 @@ var actions = map[string]action{
 				{name: "GatewayType", kind: text, required: true, enum: []string{"CVM", "VPN", "DIRECTCONNECT", "PEERCONNECTION", "SSLVPN", "NAT", "NORMAL_CVM"}},
 				{name: "GatewayId", kind: text, required: true},
 				{name: "RouteDescription", kind: text},
+				{name: "Enabled", kind: truth},
+				{name: "RouteType", kind: text, enum: []string{"USER"}},
+				{name: "RouteItemId", kind: text},
 			}},
 		},
 		request: func() any { return new(ReplaceRoutesRequest) },
@@ -562,6 +576,9 @@ var actions = map[string]action{
 				{name: "GatewayId", kind: text, required: true},
 				{name: "RouteDescription", kind: text},
 				{name: "RouteId", kind: number},
+				{name: "Enabled", kind: truth},
+				{name: "RouteType", kind: text, enum: []string{"USER"}},
+				{name: "RouteItemId", kind: text},
 			}},
 		},
 		request: func() any { return new(ResetRoutesRequest) },
@@ -575,7 +592,7 @@ var actions = map[string]action{
 		parameters: fields{
 			{name: "ProjectId", kind: text, initial: "0"},
 			{name: "GroupName", kind: text, required: true, form: "name", longest: 60},
-			{name: "GroupDescription", kind: text, required: true, longest: 100},
+			{name: "GroupDescription", kind: text, required: true, form: "description", longest: 100},
 		},
 		request: func() any { return new(CreateSecurityGroupRequest) },
 		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
@@ -770,6 +787,7 @@ var actions = map[string]action{
 					{name: "PolicyDescription", kind: text, longest: 100},
 				}},
 			}},
+			{name: "SortPolicys", kind: truth},
 		},
 		request: func() any { return new(ModifySecurityGroupPoliciesRequest) },
 		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
@@ -825,7 +843,7 @@ var actions = map[string]action{
 	},
 	"CreateSubnet": {
 		writes:   true,
-		elements: []string{"Subnet.VpcId", "Subnet.SubnetId", "Subnet.SubnetName", "Subnet.CidrBlock", "Subnet.IsDefault", "Subnet.EnableBroadcast", "Subnet.Zone", "Subnet.RouteTableId", "Subnet.CreatedTime", "Subnet.AvailableIpAddressCount"},
+		elements: []string{"Subnet.VpcId", "Subnet.SubnetId", "Subnet.SubnetName", "Subnet.CidrBlock", "Subnet.IsDefault", "Subnet.EnableBroadcast", "Subnet.Zone", "Subnet.RouteTableId", "Subnet.CreatedTime", "Subnet.AvailableIpAddressCount", "Subnet.CdcId"},
 		parameters: fields{
 			{name: "VpcId", kind: text, required: true, form: "id"},
 			{name: "SubnetName", kind: text, required: true, form: "name", longest: 60, bytes: true},
@@ -1091,6 +1109,8 @@ var actions = map[string]action{
 			{name: "EnableMulticast", kind: truth},
 			{name: "DnsServers", list: true, kind: address, most: 4},
 			{name: "DomainName", kind: text},
+			{name: "EnableRouteVpcPublish", kind: truth},
+			{name: "EnableRouteVpcPublishIpv6", kind: truth},
 		},
 		request: func() any { return new(CreateVpcRequest) },
 		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
@@ -1159,6 +1179,8 @@ var actions = map[string]action{
 			{name: "EnableMulticast", kind: truth},
 			{name: "DnsServers", list: true, kind: address, most: 4},
 			{name: "DomainName", kind: text},
+			{name: "EnableRouteVpcPublish", kind: truth},
+			{name: "EnableRouteVpcPublishIpv6", kind: truth},
 		},
 		request: func() any { return new(ModifyVpcAttributeRequest) },
 		invoke: func(ctx context.Context, h Actions, c Caller, r any) (Response, error) {
@@ -1179,7 +1201,7 @@ var actions = map[string]action{
 	},
 	"CreateVpnConnection": {
 		writes:   true,
-		elements: []string{"VpnConnection.VpnConnectionId", "VpnConnection.VpnConnectionName", "VpnConnection.VpcId", "VpnConnection.VpnGatewayId", "VpnConnection.CustomerGatewayId", "VpnConnection.VpnProto", "VpnConnection.EncryptProto", "VpnConnection.RouteType", "VpnConnection.CreatedTime", "VpnConnection.State", "VpnConnection.NetStatus", "VpnConnection.IKEOptionsSpecification.PropoEncryAlgorithm", "VpnConnection.IKEOptionsSpecification.PropoAuthenAlgorithm", "VpnConnection.IKEOptionsSpecification.ExchangeMode", "VpnConnection.IKEOptionsSpecification.LocalIdentity", "VpnConnection.IKEOptionsSpecification.RemoteIdentity", "VpnConnection.IKEOptionsSpecification.RemotIdentity", "VpnConnection.IKEOptionsSpecification.LocalAddress", "VpnConnection.IKEOptionsSpecification.RemoteAddress", "VpnConnection.IKEOptionsSpecification.LocalFqdnName", "VpnConnection.IKEOptionsSpecification.RemoteFqdnName", "VpnConnection.IKEOptionsSpecification.DhGroupName", "VpnConnection.IKEOptionsSpecification.IKESaLifetimeSeconds", "VpnConnection.IKEOptionsSpecification.IKEVersion", "VpnConnection.IPSECOptionsSpecification.EncryptAlgorithm", "VpnConnection.IPSECOptionsSpecification.IntegrityAlgorith", "VpnConnection.IPSECOptionsSpecification.IntegrityAlgorithm", "VpnConnection.IPSECOptionsSpecification.IPSECSaLifetimeSeconds", "VpnConnection.IPSECOptionsSpecification.PfsDhGroup", "VpnConnection.IPSECOptionsSpecification.IPSECSaLifetimeTraffic", "VpnConnection.IPSECOptionsSpecification.EncapMode", "VpnConnection.IPSECOptionsSpecification.SecurityProto"},
+		elements: []string{"VpnConnection.VpnConnectionId", "VpnConnection.VpnConnectionName", "VpnConnection.VpcId", "VpnConnection.VpnGatewayId", "VpnConnection.CustomerGatewayId", "VpnConnection.VpnProto", "VpnConnection.EncryptProto", "VpnConnection.RouteType", "VpnConnection.CreatedTime", "VpnConnection.State", "VpnConnection.NetStatus", "VpnConnection.IKEOptionsSpecification.PropoEncryAlgorithm", "VpnConnection.IKEOptionsSpecification.PropoAuthenAlgorithm", "VpnConnection.IKEOptionsSpecification.ExchangeMode", "VpnConnection.IKEOptionsSpecification.LocalIdentity", "VpnConnection.IKEOptionsSpecification.RemoteIdentity", "VpnConnection.IKEOptionsSpecification.RemotIdentity", "VpnConnection.IKEOptionsSpecification.LocalAddress", "VpnConnection.IKEOptionsSpecification.RemoteAddress", "VpnConnection.IKEOptionsSpecification.LocalFqdnName", "VpnConnection.IKEOptionsSpecification.RemoteFqdnName", "VpnConnection.IKEOptionsSpecification.DhGroupName", "VpnConnection.IKEOptionsSpecification.IKESaLifetimeSeconds", "VpnConnection.IKEOptionsSpecification.IKEVersion", "VpnConnection.IPSECOptionsSpecification.EncryptAlgorithm", "VpnConnection.IPSECOptionsSpecification.IntegrityAlgorith", "VpnConnection.IPSECOptionsSpecification.IntegrityAlgorithm", "VpnConnection.IPSECOptionsSpecification.IPSECSaLifetimeSeconds", "VpnConnection.IPSECOptionsSpecification.PfsDhGroup", "VpnConnection.IPSECOptionsSpecification.IPSECSaLifetimeTraffic", "VpnConnection.IPSECOptionsSpecification.EncapMode", "VpnConnection.IPSECOptionsSpecification.SecurityProto", "VpnConnection.EnableHealthCheck", "VpnConnection.HealthCheckLocalIp", "VpnConnection.HealthCheckRemoteIp", "VpnConnection.DpdEnable", "VpnConnection.DpdTimeout", "VpnConnection.DpdAction"},
 		parameters: fields{
 			{name: "VpcId", kind: text, form: "id"},
 			{name: "VpnGatewayId", kind: text, required: true, form: "id"},
@@ -1211,7 +1233,7 @@ var actions = map[string]action{
 				{name: "IntegrityAlgorithm", kind: text, enum: []string{"MD5", "SHA1"}},
 				{name: "IPSECSaLifetimeSeconds", kind: number, min: 180, max: 604800},
 				{name: "PfsDhGroup", kind: text, enum: []string{"NULL", "DH-GROUP1", "DH-GROUP2", "DH-GROUP5", "DH-GROUP14", "DH-GROUP24"}},
-				{name: "IPSECSaLifetimeTraffic", kind: number, min: 2560, max: 604800},
+				{name: "IPSECSaLifetimeTraffic", kind: number, min: 2560, max: 4294967295},
 			}},
 		},
 		request: func() any { return new(CreateVpnConnectionRequest) },
@@ -1414,7 +1436,7 @@ var actions = map[string]action{
 				{name: "IntegrityAlgorithm", kind: text, enum: []string{"MD5", "SHA1"}},
 				{name: "IPSECSaLifetimeSeconds", kind: number, min: 180, max: 604800},
 				{name: "PfsDhGroup", kind: text, enum: []string{"NULL", "DH-GROUP1", "DH-GROUP2", "DH-GROUP5", "DH-GROUP14", "DH-GROUP24"}},
-				{name: "IPSECSaLifetimeTraffic", kind: number, min: 2560, max: 604800},
+				{name: "IPSECSaLifetimeTraffic", kind: number, min: 2560, max: 4294967295},
 			}},
 		},
 		request: func() any { return new(ModifyVpnConnectionAttributeRequest) },

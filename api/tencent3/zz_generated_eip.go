@@ -8,6 +8,14 @@ import "net/netip"
 type AllocateAddressesRequest struct {
 	// How many EIPs to apply for.
 	AddressCount int
+	// today's clients send it; other kinds are not here. Nil: not given.
+	AddressType *string
+	// today's clients send it. Nil: not given.
+	AddressName *string
+	// today's clients send it; kept and shown. Nil: not given.
+	InternetChargeType *string
+	// today's clients send it; Mbit/s. Nil: not given.
+	InternetMaxBandwidthOut *int
 }
 
 // AllocateAddressesResponse is the answer of AllocateAddresses.

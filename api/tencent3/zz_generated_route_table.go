@@ -42,18 +42,35 @@ type CreateRoutesRoute struct {
 	RouteDescription *string
 	// Member of Route, optional in the structure; the example does not send it, and nothing is said of what it would mean here. Nil: not given.
 	RouteId *int
+	// Member of Route: today's clients send it; true is what a route is. Nil: not given.
+	Enabled *bool
+	// Member of Route, as it is shown: today's clients send back what they have read. Nil: not given.
+	RouteType *string
+	// Member of Route, as it is shown; RouteId says which route is meant. Nil: not given.
+	RouteItemId *string
 }
 
 // CreateRoutesResponse is the answer of CreateRoutes.
 type CreateRoutesResponse struct {
+	// today's clients read it: number of tables
+	TotalCount int64 `json:"TotalCount"`
+	// today's clients read it: the table, with the routes that were made and no others
+	RouteTableSet []RouteTable `json:"RouteTableSet"`
 	// Unique id of the request.
 	RequestId string `json:"RequestId"`
 }
 
+func (r *CreateRoutesResponse) fill() {
+	if r.RouteTableSet == nil {
+		r.RouteTableSet = []RouteTable{}
+	}
+	for i := range r.RouteTableSet {
+		r.RouteTableSet[i].fill()
+	}
+}
+
 // SetRequestID implements Response.
 func (r *CreateRoutesResponse) SetRequestID(id string) { r.RequestId = id }
-
-func (r *CreateRoutesResponse) fill() {}
 
 // DeleteRouteTableRequest holds the checked parameters of DeleteRouteTable.
 type DeleteRouteTableRequest struct {
@@ -89,6 +106,12 @@ type DeleteRoutesRoute struct {
 	GatewayId *string
 	// Member of Route; not needed here. Nil: not given.
 	RouteDescription *string
+	// Member of Route: today's clients send it; true is what a route is. Nil: not given.
+	Enabled *bool
+	// Member of Route, as it is shown: today's clients send back what they have read. Nil: not given.
+	RouteType *string
+	// Member of Route, as it is shown; RouteId says which route is meant. Nil: not given.
+	RouteItemId *string
 }
 
 // DeleteRoutesResponse is the answer of DeleteRoutes.
@@ -188,6 +211,12 @@ type ReplaceRoutesRoute struct {
 	GatewayId string
 	// Member of Route. Nil: not given.
 	RouteDescription *string
+	// Member of Route: today's clients send it; true is what a route is. Nil: not given.
+	Enabled *bool
+	// Member of Route, as it is shown: today's clients send back what they have read. Nil: not given.
+	RouteType *string
+	// Member of Route, as it is shown; RouteId says which route is meant. Nil: not given.
+	RouteItemId *string
 }
 
 // ReplaceRoutesResponse is the answer of ReplaceRoutes.
@@ -220,6 +249,12 @@ type ResetRoutesRoute struct {
 	RouteDescription *string
 	// Member of Route, optional in the structure; the example does not send it, and nothing is said of what it would mean here. Nil: not given.
 	RouteId *int
+	// Member of Route: today's clients send it; true is what a route is. Nil: not given.
+	Enabled *bool
+	// Member of Route, as it is shown: today's clients send back what they have read. Nil: not given.
+	RouteType *string
+	// Member of Route, as it is shown; RouteId says which route is meant. Nil: not given.
+	RouteItemId *string
 }
 
 // ResetRoutesResponse is the answer of ResetRoutes.

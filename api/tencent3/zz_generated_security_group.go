@@ -349,6 +349,8 @@ func (r *ModifySecurityGroupAttributeResponse) fill() {}
 type ModifySecurityGroupPoliciesRequest struct {
 	SecurityGroupId        string
 	SecurityGroupPolicySet *ModifySecurityGroupPoliciesSecurityGroupPolicySet
+	// today's clients send it; with true, Version is the version that the rules get, one more than they have. Nil: not given.
+	SortPolicys *bool
 }
 
 // ModifySecurityGroupPoliciesSecurityGroupPolicySet is a part of them.

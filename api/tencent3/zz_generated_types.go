@@ -37,6 +37,12 @@ type Address struct {
 	NetworkInterfaceId string `json:"NetworkInterfaceId"`
 	// Only in the example; null there. Private address that the EIP is bound to.
 	PrivateAddressIp string `json:"PrivateAddressIp"`
+	// today's clients read it; EIP
+	AddressType string `json:"AddressType"`
+	// today's clients read it
+	InternetChargeType string `json:"InternetChargeType"`
+	// today's clients read it; Mbit/s
+	Bandwidth int64 `json:"Bandwidth"`
 }
 
 // AddressTemplate is the document's data structure of that name.
@@ -251,6 +257,12 @@ type Route struct {
 	// id of the next hop; for NORMAL_CVM the examples show the host's address
 	GatewayId        string `json:"GatewayId"`
 	RouteDescription string `json:"RouteDescription"`
+	// today's clients read it; true
+	Enabled bool `json:"Enabled"`
+	// today's clients read it; USER
+	RouteType string `json:"RouteType"`
+	// today's clients read it: as RouteId, in their form of ids
+	RouteItemId string `json:"RouteItemId"`
 }
 
 // RouteTable is the document's data structure of that name.
@@ -410,6 +422,8 @@ type Subnet struct {
 	// local time as 'YYYY-MM-DD hh:mm:ss' in the examples; the DescribeSubnets example spells it CreateTime
 	CreatedTime             string `json:"CreatedTime"`
 	AvailableIpAddressCount int64  `json:"AvailableIpAddressCount"`
+	// today's clients read it; empty: no subnet is in a dedicated cluster
+	CdcId string `json:"CdcId"`
 }
 
 // Vpc is the document's data structure of that name.
@@ -459,6 +473,18 @@ type VpnConnection struct {
 	SecurityPolicyDatabaseSet []SecurityPolicyDatabase  `json:"SecurityPolicyDatabaseSet"`
 	IKEOptionsSpecification   IKEOptionsSpecification   `json:"IKEOptionsSpecification"`
 	IPSECOptionsSpecification IPSECOptionsSpecification `json:"IPSECOptionsSpecification"`
+	// today's clients read it; false
+	EnableHealthCheck bool `json:"EnableHealthCheck"`
+	// today's clients read it; empty
+	HealthCheckLocalIp string `json:"HealthCheckLocalIp"`
+	// today's clients read it; empty
+	HealthCheckRemoteIp string `json:"HealthCheckRemoteIp"`
+	// today's clients read it: 1 if peers that are gone are found out, else 0
+	DpdEnable int64 `json:"DpdEnable"`
+	// today's clients read it; empty: IKEv1 and IKEv2 differ in it
+	DpdTimeout string `json:"DpdTimeout"`
+	// today's clients read it: restart, empty without DPD
+	DpdAction string `json:"DpdAction"`
 }
 
 func (r *VpnConnection) fill() {

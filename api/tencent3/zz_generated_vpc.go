@@ -54,6 +54,10 @@ type CreateVpcRequest struct {
 	DnsServers []netip.Addr
 	// Domain name. Nil: not given.
 	DomainName *string
+	// today's clients send it; false is what is done: there is no cloud network that routes are told to. Nil: not given.
+	EnableRouteVpcPublish *bool
+	// today's clients send it; as EnableRouteVpcPublish. Nil: not given.
+	EnableRouteVpcPublishIpv6 *bool
 }
 
 // CreateVpcResponse is the answer of CreateVpc.
@@ -199,6 +203,10 @@ type ModifyVpcAttributeRequest struct {
 	DnsServers []netip.Addr
 	// Domain name. Nil: not given.
 	DomainName *string
+	// today's clients send it; false is what is done: there is no cloud network that routes are told to. Nil: not given.
+	EnableRouteVpcPublish *bool
+	// today's clients send it; as EnableRouteVpcPublish. Nil: not given.
+	EnableRouteVpcPublishIpv6 *bool
 }
 
 // ModifyVpcAttributeResponse is the answer of ModifyVpcAttribute.

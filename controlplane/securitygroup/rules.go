@@ -1,6 +1,7 @@
 package securitygroup
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -31,6 +32,7 @@ type Rule struct {
 type Rules struct {
 	Region, Group   string
 	Version         string // that the group is to have; empty: any
+	Next            bool   // Version is the one that the group gets, one more than it has
 	Ingress, Egress []Rule
 }
 
@@ -40,7 +42,11 @@ func (s *Service) find(tx *change.Tx, c identity.Caller, in Rules) (*resource.Se
 	if err != nil {
 		return nil, err
 	}
-	if in.Version != "" && in.Version != strconv.FormatInt(old.Version, 10) {
+	version := old.Version
+	if in.Next {
+		version++
+	}
+	if in.Version != "" && in.Version != strconv.FormatInt(version, 10) {
 		return nil, fault.New(fault.SecurityRuleVersion, "they have %d, and the call is about %.20q", old.Version, in.Version)
 	}
 	return old.Clone().(*resource.SecurityGroup), nil
@@ -268,7 +274,7 @@ func (s *Service) rule(tx *change.Tx, c identity.Caller, g *resource.SecurityGro
 			return r, err
 		}
 	default:
-		r.Protocol = strings.ToLower(in.Protocol)
+		r.Protocol = cmp.Or(strings.ToLower(in.Protocol), resource.SecurityAll)
 		if !slices.Contains([]string{resource.SecurityTCP, resource.SecurityUDP, resource.SecurityICMP, resource.SecurityGRE, resource.SecurityAll}, r.Protocol) {
 			return bad("its protocol is TCP, UDP, ICMP, GRE or ALL, if it has no service template")
 		}

@@ -121,7 +121,7 @@ func valueRule(f *spec.Field) (rule []string) {
 	if f.Secret {
 		add("secret: true")
 	}
-	if f.Format == "id" || f.Format == "name" {
+	if f.Format == "id" || f.Format == "name" || f.Format == "description" && f.Required {
 		add("form: %q", f.Format)
 	}
 	if len(f.Enum) > 0 && f.Kind() != spec.Boolean {
