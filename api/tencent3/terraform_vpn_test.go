@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 The provider has the spelling that the document has, too.
+
 package tencent3
 
 import (
