@@ -185,7 +185,7 @@ var vpcErrors = []struct {
 	{"ModifyRouteEntry", "InvalidRouteTableId.NotFound", "", nil, fixed("RouteTableId", "vtb-none")},
 	{"ModifyRouteEntry", "OperationDenied", "", nil, fixed("DestinationCidrBlock", "100.64.0.0/10")},
 
-	{"AllocateEipAddress", "QuotaExceeded.Eip", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas["elastic_ips"] = 3 }, fixed()},
+	{"AllocateEipAddress", "QuotaExceeded.Eip", "", func(_ *testing.T, w *vpcWorld) { w.Settings.Quotas["elastic_ips"] = 1 }, fixed()},
 	{"AllocateEipAddress", "InvalidRegionId.NotFound", "", nil, fixed("RegionId", "cn-nowhere")},
 	{"AllocateEipAddress", "InvalidParameter", "InternetChargeType", nil, fixed("InternetChargeType", "PayByWeather")},
 	{"AllocateEipAddress", "InvalidParameter", "Bandwidth", nil, fixed("Bandwidth", "0")},

@@ -14,7 +14,7 @@ import (
 )
 
 // others are the files with reasons of resources on which another family alone has actions.
-var others = []string{"reasons_interface.go", "reasons_securitygroup.go"}
+var others = []string{"reasons_classic.go", "reasons_interface.go", "reasons_securitygroup.go"}
 
 // reasons reads the names and values of all reasons from the source of package
 // fault, so that a new reason without a code fails here and not at a client.
