@@ -289,6 +289,33 @@ var networkLives = []life{
 		want:   "<table>",
 		delete: func(p *provider, id string) { p.associate(id, p.mainTable()) },
 	},
+	{
+		resource: "vpc_classic_link_attachment",
+		create: func(p *provider) string {
+			p.Settings.Classic = classicNetworks()
+			r := vpcsdk.NewAttachClassicLinkVpcRequest()
+			r.VpcId, r.InstanceIds = &p.vpc, []*string{ptr(p.addClassic(planetest.Alice, "ins-classic", "10.200.0.5"))}
+			must[*vpcsdk.AttachClassicLinkVpcResponse](p.t)(p.c.AttachClassicLinkVpc(r))
+			return "ins-classic"
+		},
+		read: func(p *provider, id string) (string, bool) {
+			r := vpcsdk.NewDescribeClassicLinkInstancesRequest()
+			r.Filters = []*vpcsdk.FilterObject{{Name: ptr("vpc-id"), Values: []*string{&p.vpc}}}
+			r.Offset, r.Limit = ptr("0"), ptr("20")
+			for _, x := range must[*vpcsdk.DescribeClassicLinkInstancesResponse](p.t)(p.c.DescribeClassicLinkInstances(r)).Response.ClassicLinkInstanceSet {
+				if *x.InstanceId == id {
+					return p.state(x.VpcId, x.InstanceId), true
+				}
+			}
+			return "", false
+		},
+		want: "<vpc> ins-classic",
+		delete: func(p *provider, id string) {
+			r := vpcsdk.NewDetachClassicLinkVpcRequest()
+			r.VpcId, r.InstanceIds = &p.vpc, []*string{&id}
+			must[*vpcsdk.DetachClassicLinkVpcResponse](p.t)(p.c.DetachClassicLinkVpc(r))
+		},
+	},
 }
 
 // route makes a route as the provider does, and returns the provider's id of it.
