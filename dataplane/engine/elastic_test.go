@@ -82,11 +82,14 @@ func TestElasticIPMovesBetweenAnnouncements(t *testing.T) {
 		return &c
 	}
 	first, second := s.network(t), s.network(t)
+	heard := gratuitous(t, s.public, "pub0")
 	mustApply(t, e, version(first, moving, stays))
 	rounds := <-clock.waiting // the first round is sent
+	for range 2 {
+		heard() // and has arrived
+	}
 	mustApply(t, e, version(first, stays))
 
-	heard := gratuitous(t, s.public, "pub0")
 	mustApply(t, e, version(second, moving))
 	rounds <- time.Time{}
 	for range garp.Times - 1 {
