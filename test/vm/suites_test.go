@@ -18,8 +18,8 @@ var suites = []suite{
 	{pkg: "dataplane/securitygroup"},
 	{pkg: "dataplane/dhcp"},
 	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice|RouterInterfaces|BorderRoutersOfVLANs|HaVipOverVLAN)$`},
-	{pkg: "dataplane/engine", run: `^TestGroups`},
-	{pkg: "dataplane/ipsec", run: `^Test(OnDemand|Policies)$`},
+	{pkg: "dataplane/engine", run: `^TestGroups(OnLinks|FailClosed)?$/^(vlan|kernel)`},
+	{pkg: "dataplane/ipsec", run: `^Test(OnDemand|Policies)$/^xfrm`},
 	{pkg: "test/bench", run: `^TestFlowtables$`},
 	// One through the uplink, and one through an XFRM interface.
 	{pkg: "test/e2e", run: `^Test(SNAT|VPNLegacy)$`},

@@ -33,7 +33,7 @@ func TestDebian12(t *testing.T) {
 	}
 	goCommand(t, nil, args...)
 
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Minute, errors.New("the tests were not done in time"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 24*time.Minute, errors.New("the tests were not done in time"))
 	defer cancel()
 	// With two processors on a busy machine, one waits for the other most of the
 	// time, and everything takes two to four times as long.
