@@ -24,7 +24,7 @@ func pick(v *state.View, o *state.Observed, p settings.PublicNetwork, asked neti
 	switch {
 	case !asked.IsValid():
 		return Draw(v, o, p, random)
-	case !slices.ContainsFunc(p.Pool, func(r settings.Range) bool { return !asked.Less(r.First) && !r.Last.Less(asked) }):
+	case !slices.ContainsFunc(p.Pool, func(r settings.Range) bool { return r.Contains(asked) }):
 		return asked, fault.New(fault.NoFreeElasticIP, "%s is not in the pool of public network %s", asked, p.Name)
 	case !unallocated(v, p, asked):
 		return asked, fault.New(fault.NoFreeElasticIP, "%s is allocated already, or is the gateway's of public network %s", asked, p.Name)

@@ -142,7 +142,7 @@ type ClassicNetwork struct {
 
 // Serves says whether an address is one of the pool.
 func (n *ClassicNetwork) Serves(a netip.Addr) bool {
-	return a.IsValid() && slices.ContainsFunc(n.Pool, func(r Range) bool { return !a.Less(r.First) && !r.Last.Less(a) })
+	return slices.ContainsFunc(n.Pool, func(r Range) bool { return r.Contains(a) })
 }
 
 // Host says whether an instance can have an address: a host's, and no router's.
@@ -232,6 +232,9 @@ func (s *Settings) LineDevice(accessPoint, port string) string {
 
 // Range is a run of addresses, both ends included.
 type Range struct{ First, Last netip.Addr }
+
+// Contains says whether an address is one of them.
+func (r Range) Contains(a netip.Addr) bool { return !a.Less(r.First) && !r.Last.Less(a) }
 
 // Attachment says how the VSwitches that match reach their hosts. The first
 // match decides; a VSwitch without one is a bridge.
