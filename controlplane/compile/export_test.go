@@ -72,7 +72,7 @@ func only(v *state.View, kinds []resource.Kind) *state.View {
 }
 
 func kindOf(table reflect.Value) resource.Kind {
-	return resource.Kind(table.Elem().FieldByName("kind").FieldByName("Name").String())
+	return resource.Kind(table.Elem().FieldByName("rows").Elem().FieldByName("about").Elem().FieldByName("name").String())
 }
 
 // everything is as if each resource of some kinds had changed.

@@ -56,7 +56,7 @@ func itself[R resource.Resource](r R) R { return r }
 // candidates returns the shortest range that an index gives, and what is still
 // to be matched in it. An index by address knows of the VPC, which may have other gateways
 // with tables of their own.
-func (q ForwardEntryQuery) candidates(v *state.View, g *resource.NATGateway) (*state.Range[*resource.ForwardEntry], func(*resource.ForwardEntry) bool) {
+func (q ForwardEntryQuery) candidates(v *state.View, g *resource.NATGateway) (state.Range[*resource.ForwardEntry], func(*resource.ForwardEntry) bool) {
 	r, rest := v.ForwardEntries.By(state.ByTable, g.ForwardTable), q
 	if len(q.ExternalIPs) > 0 {
 		r = v.ForwardEntries.ByAny(state.ByExternal, addrKeys(g.VPC, q.ExternalIPs)...)

@@ -217,7 +217,7 @@ func (s *Service) showVPC(v *state.View, vpc *resource.VPC) VPC {
 	}
 }
 
-func idsOf[R resource.Resource](r *state.Range[R]) (list []string) {
+func idsOf[R resource.Resource](r state.Range[R]) (list []string) {
 	for x := range r.All() {
 		list = append(list, x.Metadata().ID)
 	}

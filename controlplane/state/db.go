@@ -311,7 +311,7 @@ func (tx *Tx) write(r resource.Resource) {
 }
 
 // table returns the table of a kind that the program itself uses, so it exists.
-func (tx *Tx) table(k resource.Kind) rows {
+func (tx *Tx) table(k resource.Kind) *rows {
 	t, err := tx.rows(k)
 	if err != nil {
 		panic(err)

@@ -87,12 +87,7 @@ func (v *View) Grouped(kind resource.Kind, account, region, id string) (resource
 	if !ok || !k.grouped() {
 		return nil, fault.New(fault.ParameterInvalid, "a %s has no resource group of its own", kind)
 	}
-	t := k.rows(v)
-	if err := t.owned(account, region, id); err != nil {
-		return nil, err
-	}
-	r, _ := t.get(id)
-	return r, nil
+	return k.rows(v).own(account, region, id)
 }
 
 // GroupedKinds returns the kinds of which a resource has a resource group of its own,

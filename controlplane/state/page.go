@@ -24,7 +24,7 @@ func (p Page) bounds(total int) (first, last int) {
 // Select returns one page of the resources of r that keep accepts, each turned
 // into what item makes of it. A nil keep accepts all, and then a page costs the
 // same wherever it lies.
-func Select[R resource.Resource, T any](r *Range[R], p Page, keep func(R) bool, item func(R) T) Listing[T] {
+func Select[R resource.Resource, T any](r Range[R], p Page, keep func(R) bool, item func(R) T) Listing[T] {
 	var l Listing[T]
 	if keep == nil {
 		l.Total = r.Len()
@@ -63,7 +63,7 @@ func SelectOwn[R resource.Resource, T any](t *Table[R], account, region string, 
 		if len(way.Keys) == 0 {
 			continue
 		}
-		var r *Range[R]
+		var r Range[R]
 		if way.Index == ByID {
 			r = t.ByID(way.Keys...)
 		} else {

@@ -1,10 +1,6 @@
 package state
 
-import (
-	"slices"
-
-	"github.com/tidwall/btree"
-)
+import "slices"
 
 // OneOf is a condition of a query: the values of which what is listed has to
 // have one. Without values it is no condition. Several conditions of a query have
@@ -15,35 +11,35 @@ type OneOf[T comparable] []T
 func (o OneOf[T]) Allows(v T) bool { return len(o) == 0 || slices.Contains(o, v) }
 
 // ByID returns the resources of those ids that there are, in order of creation.
-func (t *Table[R]) ByID(ids ...string) *Range[R] {
+func (t *Table[R]) ByID(ids ...string) Range[R] {
 	if len(ids) == 1 {
 		x, ok := t.Get(ids[0])
 		if !ok {
-			return nil
+			return Range[R]{}
 		}
-		return &Range[R]{only: x}
+		return Range[R]{&run{only: x}}
 	}
-	r := &Range[R]{items: new(btree.Map[string, R])}
+	r := newRun()
 	for _, id := range ids {
 		if x, ok := t.Get(id); ok {
 			r.items.Set(order(x), x)
 		}
 	}
-	return r
+	return Range[R]{r}
 }
 
 // ByAny returns the resources that are under any of the keys of the named index,
 // in order of creation, each once. For one key it is By; for more it costs the
 // number of resources.
-func (t *Table[R]) ByAny(index string, keys ...string) *Range[R] {
+func (t *Table[R]) ByAny(index string, keys ...string) Range[R] {
 	if len(keys) == 1 {
 		return t.By(index, keys[0])
 	}
-	r := &Range[R]{items: new(btree.Map[string, R])}
+	r := newRun()
 	for _, key := range keys {
 		for x := range t.By(index, key).All() {
 			r.items.Set(order(x), x)
 		}
 	}
-	return r
+	return Range[R]{r}
 }

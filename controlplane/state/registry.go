@@ -21,7 +21,7 @@ type registered interface {
 	// empty gives v an empty table, share the one of another view, to be changed.
 	empty(v *View)
 	share(v, from *View)
-	rows(v *View) rows
+	rows(v *View) *rows
 	quotas() []quota
 	bounded() string
 	bars() map[resource.Kind][]fault.Reason
@@ -46,9 +46,9 @@ func (k Kind[R]) tags() bool             { return k.Tags }
 func (k Kind[R]) grouped() bool          { return k.Tags && k.GroupOf == nil }
 func (k Kind[R]) bounded() string        { return k.Bounded }
 func (k Kind[R]) barred() []fault.Reason { return k.Barred }
-func (k Kind[R]) rows(v *View) rows      { return *k.Table(v) }
+func (k Kind[R]) rows(v *View) *rows     { return (*k.Table(v)).rows }
 func (k Kind[R]) empty(v *View)          { *k.Table(v) = newTable(k) }
-func (k Kind[R]) share(v, from *View)    { *k.Table(v) = (*k.Table(from)).clone() }
+func (k Kind[R]) share(v, from *View)    { *k.Table(v) = &Table[R]{(*k.Table(from)).rows.share()} }
 
 // index returns the index of that name. It panics if there is none: that is a mistake
 // in the program.
@@ -150,7 +150,7 @@ func (v *View) clone() *View {
 
 // rows returns the table of a kind, or an error for a kind that this version
 // does not know: a store written by a newer one must not be half-understood.
-func (v *View) rows(kind resource.Kind) (rows, error) {
+func (v *View) rows(kind resource.Kind) (*rows, error) {
 	if k, ok := byName[kind]; ok {
 		return k.rows(v), nil
 	}
@@ -179,7 +179,7 @@ func (v *View) Blocked(r resource.Resource) error {
 		for _, other := range kinds {
 			if what, found := other.blocker(v, r, why); found {
 				t := k.rows(v)
-				return fault.New(why, "%s %s has %s; delete or unbind it first", t.noun(), r.Metadata().ID, what)
+				return fault.New(why, "%s %s has %s; delete or unbind it first", t.noun, r.Metadata().ID, what)
 			}
 		}
 	}
@@ -193,7 +193,8 @@ func (v *View) Taggable(kind resource.Kind, account, region, id string) error {
 	if !ok || !k.tags() {
 		return fault.New(fault.ParameterInvalid, "a %s has no tags", kind)
 	}
-	return k.rows(v).owned(account, region, id)
+	_, err := k.rows(v).own(account, region, id)
+	return err
 }
 
 // TaggedKinds returns the kinds of which a resource may have tags, sorted.

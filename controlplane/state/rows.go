@@ -5,68 +5,238 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"strconv"
 
+	"github.com/tidwall/btree"
+
+	"sluice/controlplane/fault"
 	"sluice/controlplane/resource"
 )
 
-// rows is a Table without its type, for what works on any kind.
-type rows interface {
-	get(id string) (resource.Resource, bool)
-	all() iter.Seq[resource.Resource] // by id
-	put(r resource.Resource, touched map[string]bool)
-	remove(id string, touched map[string]bool)
-	// decode reads the record of an id.
-	decode(id string, value []byte) (resource.Resource, error)
-	noun() string
-	owned(account, region, id string) error
+// about is what a table has to know of its kind.
+type about struct {
+	name                   resource.Kind
+	noun                   string
+	notFound, inTransition fault.Reason
+	indexes                []string // their names
+	keys                   func(index int, r resource.Resource) []string
+	read                   func(*json.Decoder) (resource.Resource, error) // nil: it is empty
 }
 
-func (t *Table[R]) get(id string) (resource.Resource, bool) {
-	r, ok := t.byID.Get(id)
-	if !ok {
-		return nil, false
+// rows are what a table holds, without its type: by id and by the keys of the indexes. Views
+// share what has not changed between them.
+type rows struct {
+	*about
+	byID    *btree.Map[string, resource.Resource]
+	ordered []*btree.Map[string, *run] // one per index
+	shared  bool                       // with other views: they are copied before the first change
+}
+
+// run is the resources under one key of an index, by order. nil is an empty one.
+type run struct {
+	only  resource.Resource // while items is nil: most keys have one resource, and a tree takes ten times as much
+	items *btree.Map[string, resource.Resource]
+}
+
+func newRun() *run { return &run{items: new(btree.Map[string, resource.Resource])} }
+
+func (r *run) len() int {
+	switch {
+	case r == nil:
+		return 0
+	case r.items == nil:
+		return 1
 	}
-	return r, true
+	return r.items.Len()
 }
 
-func (t *Table[R]) all() iter.Seq[resource.Resource] {
+func (r *run) at(i int) resource.Resource {
+	if r.items == nil {
+		return r.only
+	}
+	_, v, _ := r.items.GetAt(i)
+	return v
+}
+
+func (r *run) each(yield func(resource.Resource) bool) {
+	switch {
+	case r == nil:
+	case r.items == nil:
+		yield(r.only)
+	default:
+		r.items.Scan(func(_ string, v resource.Resource) bool { return yield(v) })
+	}
+}
+
+func newRows(of *about) *rows {
+	t := &rows{about: of, byID: new(btree.Map[string, resource.Resource])}
+	for range of.indexes {
+		t.ordered = append(t.ordered, new(btree.Map[string, *run]))
+	}
+	return t
+}
+
+// share returns rows that can be changed without disturbing t's readers.
+func (t *rows) share() *rows {
+	c := *t
+	c.shared = true
+	return &c
+}
+
+// unshare copies what t shares with other views.
+func (t *rows) unshare() {
+	if !t.shared {
+		return
+	}
+	t.shared = false
+	t.byID = t.byID.Copy()
+	ordered := make([]*btree.Map[string, *run], len(t.ordered))
+	for i, o := range t.ordered {
+		ordered[i] = o.Copy()
+	}
+	t.ordered = ordered
+}
+
+func (t *rows) index(name string) *btree.Map[string, *run] {
+	for i := range t.indexes {
+		if t.indexes[i] == name {
+			return t.ordered[i]
+		}
+	}
+	panic(fmt.Sprintf("state: table %s has no index %q", t.name, name))
+}
+
+func (t *rows) get(id string) (resource.Resource, bool) { return t.byID.Get(id) }
+
+// all iterates in order of id.
+func (t *rows) all() iter.Seq[resource.Resource] {
 	return func(yield func(resource.Resource) bool) {
-		t.byID.Scan(func(_ string, r R) bool { return yield(r) })
+		t.byID.Scan(func(_ string, r resource.Resource) bool { return yield(r) })
 	}
 }
 
-func (t *Table[R]) put(r resource.Resource, touched map[string]bool) {
-	t.replace(r.Metadata().ID, r.(R), true, touched)
+// own is Table.Own.
+func (t *rows) own(account, region, id string) (resource.Resource, error) {
+	r, ok := t.get(id)
+	if ok && Owned(r, account, region) {
+		return r, nil
+	}
+	if region == "" {
+		return nil, fault.New(t.notFound, "%s %q", t.noun, id)
+	}
+	return nil, fault.New(t.notFound, "%s %q in region %s", t.noun, id, region)
 }
 
-func (t *Table[R]) remove(id string, touched map[string]bool) {
-	var none R
-	t.replace(id, none, false, touched)
-}
-
-func (t *Table[R]) decode(id string, value []byte) (resource.Resource, error) {
-	var r R
+// decode reads the record of an id.
+func (t *rows) decode(id string, value []byte) (resource.Resource, error) {
 	d := json.NewDecoder(bytes.NewReader(value))
 	// What this version does not know of a resource it would leave out, and then lose.
 	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
-		return nil, fmt.Errorf("record %s %q: %w", t.kind.Name, id, err)
+	r, err := t.read(d)
+	if err != nil {
+		return nil, fmt.Errorf("record %s %q: %w", t.name, id, err)
 	}
 	if len(bytes.TrimSpace(value[d.InputOffset():])) > 0 {
-		return nil, fmt.Errorf("record %s %q: there is more than one value in it", t.kind.Name, id)
+		return nil, fmt.Errorf("record %s %q: there is more than one value in it", t.name, id)
 	}
-	if any(r) == any(*new(R)) {
-		return nil, fmt.Errorf("record %s %q: it is empty", t.kind.Name, id)
+	if r == nil {
+		return nil, fmt.Errorf("record %s %q: it is empty", t.name, id)
 	}
 	if r.Metadata().ID != id {
-		return nil, fmt.Errorf("record %s %q: it is that of %q", t.kind.Name, id, r.Metadata().ID)
+		return nil, fmt.Errorf("record %s %q: it is that of %q", t.name, id, r.Metadata().ID)
 	}
 	return r, nil
 }
 
-func (t *Table[R]) noun() string { return t.kind.Noun }
+// put puts a resource in, in place of what has its id.
+func (t *rows) put(r resource.Resource, touched map[string]bool) {
+	t.replace(r.Metadata().ID, r, touched)
+}
 
-func (t *Table[R]) owned(account, region, id string) error {
-	_, err := t.Own(account, region, id)
-	return err
+func (t *rows) remove(id string, touched map[string]bool) { t.replace(id, nil, touched) }
+
+// replace takes the resource of an id out, if there is one, and puts next in; nil puts none in.
+// touched remembers the runs that this transaction has copied already.
+func (t *rows) replace(id string, next resource.Resource, touched map[string]bool) {
+	t.unshare()
+	if old, had := t.byID.Get(id); had {
+		place := order(old)
+		for i := range t.indexes {
+			for _, key := range t.keys(i, old) {
+				t.unlist(i, key, place, touched)
+			}
+		}
+		t.byID.Delete(id)
+	}
+	if next == nil {
+		return
+	}
+	t.byID.Set(id, next)
+	place := order(next) // one text for all indexes
+	for i := range t.indexes {
+		for _, key := range t.keys(i, next) {
+			t.list(i, key, place, next, touched)
+		}
+	}
+}
+
+// list puts a resource under a key of an index. A run of one is never changed, but
+// another one takes its place.
+func (t *rows) list(i int, key, place string, next resource.Resource, touched map[string]bool) {
+	r, ok := t.ordered[i].Get(key)
+	if !ok {
+		t.ordered[i].Set(key, &run{only: next})
+		return
+	}
+	t.unique(i, key, r, touched).items.Set(place, next)
+}
+
+// unlist takes a resource away from a key of an index.
+func (t *rows) unlist(i int, key, place string, touched map[string]bool) {
+	r, ok := t.ordered[i].Get(key)
+	if !ok {
+		return // listed twice under the same key
+	}
+	if r.items == nil {
+		t.ordered[i].Delete(key)
+		return
+	}
+	r = t.unique(i, key, r, touched)
+	r.items.Delete(place)
+	if r.items.Len() == 0 {
+		t.ordered[i].Delete(key)
+		delete(touched, t.touchKey(i, key))
+	}
+}
+
+// unique returns the run r under a key as a tree that only this transaction sees.
+func (t *rows) unique(i int, key string, r *run, touched map[string]bool) *run {
+	mark := t.touchKey(i, key)
+	if r.items != nil && touched[mark] {
+		return r
+	}
+	c := newRun()
+	if r.items != nil {
+		c.items = r.items.Copy()
+	} else {
+		c.items.Set(order(r.only), r.only)
+	}
+	t.ordered[i].Set(key, c)
+	touched[mark] = true
+	return c
+}
+
+func (t *rows) touchKey(i int, key string) string {
+	return string(t.name) + "\x00" + strconv.Itoa(i) + "\x00" + key
+}
+
+// order sorts by creation, then by id.
+func order(r resource.Resource) string {
+	const digits, hex = 16, "0123456789abcdef"
+	m := r.Metadata()
+	b := make([]byte, digits, digits+len(m.ID))
+	for i, v := digits-1, uint64(m.Created); i >= 0; i, v = i-1, v>>4 {
+		b[i] = hex[v&0xf]
+	}
+	return string(append(b, m.ID...))
 }

@@ -82,7 +82,7 @@ func candidates(v *state.View, c identity.Caller, q Query) iter.Seq[*resource.Ta
 		return slices.Values(sets)
 	}
 	// By the rarest of the keys.
-	var rarest *state.Range[*resource.TagSet]
+	var rarest state.Range[*resource.TagSet]
 	for i, f := range q.Filters {
 		r := v.TagSets.By(state.ByTag, state.Key(c.Account, q.Region, f.Key))
 		if i == 0 || r.Len() < rarest.Len() {
