@@ -60,8 +60,11 @@ func (f *field) recordOne(list []audit.Member, v any, name string) []audit.Membe
 
 // elements returns members of an answer, by their names with dots, that are there.
 func elements(names []string, of Response) (list []audit.Member) {
+	if len(names) == 0 {
+		return nil
+	}
 	var all map[string]any
-	if text, err := json.Marshal(of); len(names) == 0 || err != nil || json.Unmarshal(text, &all) != nil {
+	if text, err := json.Marshal(of); err != nil || json.Unmarshal(text, &all) != nil {
 		return nil
 	}
 	for _, name := range names {

@@ -172,12 +172,18 @@ func (s *Service) ModifyVPC(ctx context.Context, c identity.Caller, id string, i
 // VPC is a VPC as a listing shows it.
 type VPC struct {
 	*resource.VPC
-	Phase     resource.Phase
-	VSwitches []string // ids, in order of creation
-
-	RouteTables []string // likewise, its own first
-	NATGateways []string // likewise
+	Phase resource.Phase
+	view  *state.View
 }
+
+// VSwitches returns the ids of its VSwitches, in order of creation.
+func (v VPC) VSwitches() []string { return idsOf(v.view.VSwitches.By(state.ByVPC, v.ID)) }
+
+// RouteTables returns the ids of its route tables, in order of creation: its own first.
+func (v VPC) RouteTables() []string { return idsOf(v.view.RouteTables.By(state.ByVPC, v.ID)) }
+
+// NATGateways returns the ids of its NAT gateways, in order of creation.
+func (v VPC) NATGateways() []string { return idsOf(v.view.NATGateways.By(state.ByVPC, v.ID)) }
 
 // VPCFilter says which VPCs a listing shows. All conditions apply at once.
 type VPCFilter struct {
@@ -211,10 +217,7 @@ func (s *Service) VPCs(c identity.Caller, f VPCFilter, p state.Page) (state.List
 }
 
 func (s *Service) showVPC(v *state.View, vpc *resource.VPC) VPC {
-	return VPC{
-		VPC: vpc, Phase: s.phase(&vpc.Meta, vpc.ID), VSwitches: idsOf(v.VSwitches.By(state.ByVPC, vpc.ID)),
-		RouteTables: idsOf(v.RouteTables.By(state.ByVPC, vpc.ID)), NATGateways: idsOf(v.NATGateways.By(state.ByVPC, vpc.ID)),
-	}
+	return VPC{VPC: vpc, Phase: s.phase(&vpc.Meta, vpc.ID), view: v}
 }
 
 func idsOf[R resource.Resource](r state.Range[R]) (list []string) {

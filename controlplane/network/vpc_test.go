@@ -274,7 +274,7 @@ func TestVPCs(t *testing.T) {
 	planetest.Refused(t, err, fault.RegionNotFound)
 
 	l, _ := p.Network.VPCs(alice, network.VPCFilter{Region: planetest.Region, IDs: []string{ids[0]}}, page(1, 10))
-	if v := l.Items[0]; v.Phase != resource.Ready || !slices.Equal(v.VSwitches, []string{a, b}) {
+	if v := l.Items[0]; v.Phase != resource.Ready || !slices.Equal(v.VSwitches(), []string{a, b}) {
 		t.Errorf("VPC %+v", v)
 	}
 	p.Stalled(func() {
