@@ -32,11 +32,17 @@ func (e *Engine) Apply(ctx context.Context, want *dataplane.Network) (dataplane.
 	if err != nil {
 		return dataplane.Observed{}, fmt.Errorf("apply network %s: %w", want.ID, err)
 	}
-	defer n.mu.Unlock()
 	n.wanted.Store(want)
+	observed, err := e.apply(ctx, n)
+	return observed, errors.Join(err, e.followLinked(ctx, want))
+}
+
+// apply is Apply for what is wanted of a network that is locked, and unlocks it.
+func (e *Engine) apply(ctx context.Context, n *network) (observed dataplane.Observed, err error) {
+	defer n.mu.Unlock()
+	want := n.wanted.Load()
 	j := &job{e: e, n: n, want: want, stale: n.stale.Swap(0)}
 	err = j.run(ctx)
-	var observed dataplane.Observed
 	if err == nil {
 		n.applied = want
 	} else {

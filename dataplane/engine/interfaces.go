@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -33,6 +34,35 @@ func (e *Engine) linked(id string) {
 		n.stale.Or(staleLinked)
 		e.tunnelsChanged(id)
 	}
+}
+
+// followLinked has the networks at the other ends of a network's router interfaces see to those
+// that have been linked, unless they have done so since: they were applied before, when there
+// was nothing to lead anything into. What a router interface is reported for leads both ways.
+func (e *Engine) followLinked(ctx context.Context, want *dataplane.Network) error {
+	var failed []error
+	seen := map[string]bool{want.ID: true}
+	for next := []*dataplane.Network{want}; len(next) > 0; next = next[1:] {
+		for i := range next[0].RouterInterfaces {
+			id := next[0].RouterInterfaces[i].Network
+			e.mu.Lock()
+			n := e.networks[id]
+			e.mu.Unlock()
+			if n == nil || seen[id] || n.stale.Load()&staleLinked == 0 {
+				continue
+			}
+			seen[id] = true
+			n.mu.Lock()
+			other := n.wanted.Load()
+			if n.over || other == nil || n.stale.Load()&staleLinked == 0 {
+				n.mu.Unlock()
+				continue
+			}
+			_, err := e.apply(ctx, n)
+			next, failed = append(next, other), append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // asked returns whether the network with the other end of a router interface of network id

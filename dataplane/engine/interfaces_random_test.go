@@ -203,7 +203,7 @@ func TestRandomTopologies(t *testing.T) {
 	}
 	reached, not := 0, 0
 	// A few steps may be too few for anybody to reach another one.
-	for step := 0; step < steps || step < 8 && (reached == 0 || not == 0); step++ {
+	for step := 0; step < steps || step < 40 && (reached == 0 || not == 0); step++ {
 		p.change()
 		for _, i := range p.Perm(len(p.vpcs)) {
 			mustApply(t, e, p.vpcs[i].Network)

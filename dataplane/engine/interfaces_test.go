@@ -127,6 +127,50 @@ func unreachable(t testing.TB, from *netns.Namespace, to string, source ...strin
 	}
 }
 
+// When the second of two networks that are linked has been applied, both lead packets across:
+// the first one answers to each packet from then on, though it was applied before there was
+// a link. Nobody tells it to follow.
+func TestLinkedIsLed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.engine(t)
+	a, b, c := s.vpc(t, e, 1, true), s.vpc(t, e, 2, true), s.vpc(t, e, 3, true)
+	answered := func(from *netns.Namespace, to string) {
+		t.Helper()
+		conn, err := nstest.Dial(from, "udp4", to+":8080")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(time.Second))
+		if _, err := conn.Write([]byte("?")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 9)); err != nil {
+			t.Errorf("one datagram to %s: %v", to, err)
+		}
+	}
+	alone := func(v *vpc) {
+		v.renew()
+		v.RouterInterfaces, v.Routes = nil, nil
+	}
+	for round := range 3 {
+		name := fmt.Sprint(round)
+		connect(a, b, "ab"+name, 1000)
+		connect(c, b, "cb"+name, 1000)
+		mustApply(t, e, a.Network)
+		mustApply(t, e, c.Network)
+		mustApply(t, e, b.Network)
+		answered(a.host, b.at())
+		answered(c.host, b.at())
+		answered(b.host, a.at())
+		for _, v := range []*vpc{a, b, c} {
+			alone(v)
+			mustApply(t, e, v.Network)
+		}
+	}
+}
+
 func TestRouterInterfaces(t *testing.T) {
 	t.Parallel()
 	onAndOff(t, func(t *testing.T, shortcut bool) {
