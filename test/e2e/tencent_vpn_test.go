@@ -38,13 +38,25 @@ func (p *pairs) talk(t *testing.T) {
 func newPairs(t *testing.T, g *gateway) *pairs {
 	t.Helper()
 	n := g.newNetwork(t, "172.16.0.0/16", "172.16.1.0/24", "172.16.2.0/24")
+	s := n.site(t, "q", "192.168.77.1")
+	return n.pairs(t, s, "strongswan", "V5.9", func(text string) {
+		if err := s.peer.Load(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// pairs is newPairs with a network that is there, and a site that loads what is downloaded for a
+// vendor.
+func (n *network) pairs(t *testing.T, s *site, vendor, version string, load func(text string)) *pairs {
+	t.Helper()
+	g := n.g
 	first, second := n.host(t, 0, "172.16.1.10"), n.host(t, 1, "172.16.2.10")
 	n.gateway(t)
 	ip := n.gatewayIP(t)
 	for _, id := range n.switches {
 		n.snat(t, "SourceVSwitchId", id, ip)
 	}
-	s := n.site(t, "q", "192.168.77.1")
 	beside := netip.MustParseAddr("192.168.78.1")
 	s.own(t, beside)
 
@@ -76,20 +88,29 @@ func newPairs(t *testing.T, g *gateway) *pairs {
 	})
 	get := vpcsdk.NewDownloadCustomerGatewayConfigurationRequest()
 	get.VpnGatewayId, get.VpnConnectionId, get.InterfaceName = id, x, ptr("eth0")
-	get.CustomerGatewayVendor = &vpcsdk.CustomerGatewayVendor{VendorName: ptr("strongswan"), Platform: ptr("linux"), SoftwareVersion: ptr("V5.9")}
+	get.CustomerGatewayVendor = &vpcsdk.CustomerGatewayVendor{VendorName: &vendor, Platform: ptr("linux"), SoftwareVersion: &version}
 	text, err := c.DownloadCustomerGatewayConfiguration(get)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.peer.Load(t.Context(), *text.Response.CustomerGatewayConfiguration); err != nil {
-		t.Fatal(err)
-	}
+	load(*text.Response.CustomerGatewayConfiguration)
 	far, near := s.open(t, "tcp", "-"), netip.AddrPortFrom(beside, s.serve(t, "tcp", beside.String()+":0").Port())
 	return &pairs{n, c, id, x, first, second, far, near}
 }
 
-func testTencentVPN(t *testing.T, g *gateway) {
-	p := newPairs(t, g)
+func testTencentVPN(t *testing.T, g *gateway) { newPairs(t, g).work(t) }
+
+// TestTencentVPNLibreswan is TestTencentVPN with what was downloaded for libreswan.
+func TestTencentVPNLibreswan(t *testing.T) {
+	n := gateways[0].newNetwork(t, "172.16.0.0/16", "172.16.1.0/24", "172.16.2.0/24")
+	s, _ := n.libreswanSite(t, false)
+	n.pairs(t, s.site, "libreswan", "V4.2", func(text string) { s.load(t, text) }).work(t)
+}
+
+// work fails the test unless the pairs talk, the connection says so, and they talk again after it
+// has been reset.
+func (p *pairs) work(t *testing.T) {
+	t.Helper()
 	p.talk(t)
 	eventually(t, "the status", func() string {
 		list := vpcsdk.NewDescribeVpnConnectionsRequest()

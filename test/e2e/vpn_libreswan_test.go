@@ -50,7 +50,12 @@ func (n *network) libreswanSite(t *testing.T, nat bool) (s *libreswanSite, known
 // obey starts libreswan with the files that the gateway has written for it.
 func (s *libreswanSite) obey(t *testing.T, connection string) {
 	t.Helper()
-	conf := s.g.peerConfig(t, connection, "libreswan")
+	s.load(t, s.g.peerConfig(t, connection, "libreswan"))
+}
+
+// load starts libreswan with files, as libreswan.Start takes them.
+func (s *libreswanSite) load(t *testing.T, conf string) {
+	t.Helper()
 	p, err := libreswan.Start(t.Context(), s.namespace, t.TempDir(), conf)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, conf)
