@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/responses"
@@ -26,29 +27,36 @@ var sdkLacks = map[string]string{"ListNatGatewayEcsMetric": "it is younger than 
 
 const older = "the cloud has closed them, and the client does not know them any more"
 
-// sdkClient returns the type of the public client that has an action.
-func sdkClient(action string) (client reflect.Type, name string) {
-	version, name := versionOf(action)
-	if services[version] == "ram" {
-		return reflect.TypeFor[*ram.Client](), name
-	}
-	return reflect.TypeFor[*vpc.Client](), name
-}
-
-// sdkResponse makes what the public client reads an action's answer into: what its
-// method for the action returns. Names of methods differ in case only from the actions'.
-func sdkResponse(action string) responses.AcsResponse {
-	client, action := sdkClient(action)
-	for i := range client.NumMethod() {
-		m := client.Method(i)
-		if !strings.EqualFold(m.Name, action) || m.Type.NumOut() == 0 {
-			continue
+// sdkAnswers are the types that the public clients read answers into: what their methods for
+// the actions return, by names in small letters, since these differ in case only. To ask a
+// client for one of its thousand methods takes long.
+var sdkAnswers = sync.OnceValue(func() map[string]reflect.Type {
+	answers := map[string]reflect.Type{}
+	for service, client := range map[string]reflect.Type{"ram": reflect.TypeFor[*ram.Client](), "vpc": reflect.TypeFor[*vpc.Client]()} {
+		for m := range client.Methods() {
+			if m.Type.NumOut() > 0 && m.Type.Out(0).Kind() == reflect.Pointer {
+				answers[service+":"+strings.ToLower(m.Name)] = m.Type.Out(0).Elem()
+			}
 		}
-		r := reflect.New(m.Type.Out(0).Elem())
-		r.Elem().FieldByName("BaseResponse").Set(reflect.ValueOf(&responses.BaseResponse{}))
-		return r.Interface().(responses.AcsResponse)
 	}
-	return nil
+	return answers
+})
+
+// sdkResponse makes what the public client reads an action's answer into; nil if it has no
+// such action.
+func sdkResponse(action string) responses.AcsResponse {
+	version, name := versionOf(action)
+	service := "vpc"
+	if services[version] == "ram" {
+		service = "ram"
+	}
+	of, ok := sdkAnswers()[service+":"+strings.ToLower(name)]
+	if !ok {
+		return nil
+	}
+	r := reflect.New(of)
+	r.Elem().FieldByName("BaseResponse").Set(reflect.ValueOf(&responses.BaseResponse{}))
+	return r.Interface().(responses.AcsResponse)
 }
 
 // documentsOnly are members that the documents have and the public client does

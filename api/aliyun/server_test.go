@@ -340,7 +340,10 @@ func TestRoomForBodies(t *testing.T) {
 		come int
 		size int64 // as announced; -1: chunked
 		busy bool
-	}{{edge.MaxBody - 1, edge.MaxBody, true}, {edge.MaxBody - 1, -1, true}, {10, edge.MaxBody, false}, {0, -1, false}} {
+	}{{edge.MaxBody - 1, edge.MaxBody, true}, {10, edge.MaxBody, false}, {edge.MaxBody - 1, -1, true}, {0, -1, false}} {
+		if testing.Short() && c.size < 0 {
+			continue
+		}
 		let := make(chan struct{})
 		var asked, answered sync.WaitGroup
 		for i := range 61 {

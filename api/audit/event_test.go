@@ -46,7 +46,11 @@ func randomEvent(r *rand.Rand) Event {
 // can be printed; and what is short is read back as it was.
 func TestLines(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
+	events := 200
+	if testing.Short() {
+		events = 50
+	}
+	for range events {
 		e := randomEvent(r)
 		line := e.appendTo(nil, r.Uint64N(2))
 		if len(line) > 24<<10 || bytes.Count(line, []byte("\n")) != 1 || line[len(line)-1] != '\n' || !utf8.Valid(line) {

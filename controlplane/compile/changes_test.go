@@ -20,7 +20,7 @@ func TestChanges(t *testing.T) {
 	compiled, refused, seeds := 0, 0, 30
 	onLines := map[bool]int{}
 	if testing.Short() {
-		seeds = 8
+		seeds = 4
 	}
 	for seed := range uint64(seeds) {
 		r := rand.New(rand.NewPCG(seed, 11))

@@ -259,7 +259,11 @@ func randomSSL(g *resource.VPNGateway, drawn int) (out []resource.Resource) {
 }
 
 func FuzzCompile(f *testing.F) {
-	for seed := range uint64(300) {
+	seeds := uint64(300)
+	if testing.Short() {
+		seeds = 60
+	}
+	for seed := range seeds {
 		f.Add(seed, seed*7919)
 	}
 	f.Fuzz(func(t *testing.T, a, b uint64) {

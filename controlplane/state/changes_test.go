@@ -32,7 +32,11 @@ func TestChanges(t *testing.T) {
 		m = next
 		views = append(views, db.View())
 	}
-	for range 100 {
+	steps := 100
+	if testing.Short() {
+		steps = 40
+	}
+	for range steps {
 		step()
 	}
 	of := func(v *state.View) map[string]*resource.ForwardEntry {

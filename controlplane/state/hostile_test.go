@@ -209,7 +209,7 @@ func TestRival(t *testing.T) {
 				rounds = 20 // each commit is synced to disk
 			}
 			if testing.Short() {
-				rounds /= 2
+				rounds /= 4
 			}
 			testRival(t, one, two, rounds, name != "memory that keeps")
 		})

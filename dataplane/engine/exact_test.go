@@ -128,6 +128,9 @@ func TestExactCounts(t *testing.T) {
 	t.Parallel()
 	onAndOff(t, func(t *testing.T, shortcut bool) {
 		for _, offloads := range []bool{true, false} {
+			if testing.Short() && !offloads {
+				continue
+			}
 			t.Run(fmt.Sprintf("offloads=%v", offloads), func(t *testing.T) { exactCounts(t, shortcut, offloads) })
 		}
 	})

@@ -28,7 +28,7 @@ func TestSame(t *testing.T) {
 	changed := map[string]bool{}
 	networks := 40
 	if testing.Short() {
-		networks = 8
+		networks = 4
 	}
 	for range networks {
 		n := networktest.Random(r, "vpc-t", outside, true)

@@ -83,6 +83,9 @@ func TestOpenVPN(t *testing.T) {
 	t.Parallel()
 	for protocol, transport := range map[uint8]string{unix.IPPROTO_UDP: "udp", unix.IPPROTO_TCP: "tcp"} {
 		t.Run(transport, func(t *testing.T) {
+			if testing.Short() && protocol == unix.IPPROTO_TCP {
+				t.Skip("takes long: make test-all")
+			}
 			t.Parallel()
 			s := newSite(t)
 			n := s.network(t)

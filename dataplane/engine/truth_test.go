@@ -150,7 +150,7 @@ func TestCountIsConntracksTruth(t *testing.T) {
 	t.Parallel()
 	packets := 1_000_000
 	if testing.Short() {
-		packets = 20_000
+		packets = 6_000
 	}
 	s := newSite(t)
 	n := s.network(t)

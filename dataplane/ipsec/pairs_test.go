@@ -116,6 +116,9 @@ func (l *lab) rests() (ikes, kids int) {
 // A peer that takes one pair a CHILD_SA gets one for each, whoever begins, also
 // after they are rekeyed, and when charon is lost.
 func TestPairs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		pairsLab(l)
 		c := fourPairs()

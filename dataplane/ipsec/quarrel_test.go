@@ -83,6 +83,9 @@ func quarrels() []quarrel {
 // connection has one IKE_SA at either end, two while one takes the place of another,
 // one reason is told, and it is up as soon as the peer is mended.
 func TestQuarrels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		all := quarrels()
 		l.m.retryFirst, l.m.retryMost = 200*time.Millisecond, 3*time.Second
@@ -97,10 +100,7 @@ func TestQuarrels(t *testing.T) {
 		peer := l.speak()
 		stop := l.watch(peer, all)
 		l.apply(here...)
-		failures, ends := uint64(3), 4
-		if testing.Short() {
-			failures, ends = 1, 2
-		}
+		const failures, ends = uint64(3), 4
 		for round := range failures {
 			for _, q := range all {
 				if q.both {

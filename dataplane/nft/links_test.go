@@ -71,7 +71,11 @@ func TestOlderTableIsCompleted(t *testing.T) {
 	counted := l.count(t, CounterUnsolicited)
 	serveUDP(t, l.internet, "203.0.113.1:7")
 	stop := l.flows(t, deadline)
-	for i := range 20 {
+	rounds := 20
+	if testing.Short() {
+		rounds = 6
+	}
+	for i := range rounds {
 		tamper(t, l.gateway, func(c *nftables.Conn, table *nftables.Table) {
 			uses := func(e expr.Any) bool {
 				switch e := e.(type) {

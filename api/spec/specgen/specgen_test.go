@@ -78,6 +78,9 @@ func TestGenerateIsDeterministic(t *testing.T) {
 }
 
 func TestNothingIsStale(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all, or make lint")
+	}
 	files, err := generated()
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +91,9 @@ func TestNothingIsStale(t *testing.T) {
 }
 
 func TestStaleFilesAreFoundAndWritten(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	files, err := generated()
 	if err != nil {
 		t.Fatal(err)
