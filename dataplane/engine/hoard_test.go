@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -91,7 +92,7 @@ func TestMadeUpSenders(t *testing.T) {
 		}
 		return strings.Count(nstest.Command(t, ns, "bridge", "fdb", "show", "br", "vsw-a"), "02:66:00:")
 	}
-	nstest.Eventually(t, func() error {
+	nstest.EventuallyWithin(t, time.Minute, func() error {
 		if k := flood(); k < most-100 {
 			return fmt.Errorf("%d senders are remembered", k)
 		}
