@@ -103,6 +103,9 @@ func linkSets(ctx context.Context, table *nft.Table) (map[string]bool, error) {
 // A link that is a VSwitch's, or leads into a tunnel, is in the set of such links as long
 // as it is up.
 func TestLinksAreKnownWhileTheyAreThere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	s := newSite(t)
 	e := s.engine(t)
@@ -170,10 +173,8 @@ func TestLinksAreKnownWhileTheyAreThere(t *testing.T) {
 			t.Errorf("links %v, want %v", known, want)
 		}
 	}
-	all, rounds := n.Switches, 3
-	if testing.Short() {
-		rounds = 1
-	}
+	const rounds = 3
+	all := n.Switches
 	for range rounds {
 		change(func(n *dataplane.Network) { n.Switches = n.Switches[:1] })
 		change(func(n *dataplane.Network) { n.Switches = all })

@@ -93,6 +93,9 @@ func unreached(t *testing.T, e *Engine, id string, from *netns.Namespace, to str
 // An SSL-VPN server's clients are hosts of the network: with what its gateway has, which
 // somebody breaks; with another engine; with another reach. No charon is needed.
 func TestSSLClients(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	onAndOff(t, func(t *testing.T, shortcut bool) {
 		s := newSite(t)

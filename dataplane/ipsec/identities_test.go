@@ -258,13 +258,12 @@ func fromEnvironment(t *testing.T, name string, otherwise uint64) uint64 {
 // identities, keys, versions and modes) either are in a conflict, or all come up,
 // whoever begins, and stay.
 func TestIdentities(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	t.Parallel()
 	first := fromEnvironment(t, identitySeed, rand.Uint64N(1<<32))
-	sets := uint64(3)
-	if testing.Short() {
-		sets = 1
-	}
-	tried := fromEnvironment(t, identitySets, sets)
+	tried := fromEnvironment(t, identitySets, 3)
 	refused := 0
 	for seed := first; seed < first+tried; {
 		r := rand.New(rand.NewPCG(seed, 1))

@@ -66,6 +66,9 @@ func TestSimultaneousInitiation(t *testing.T) {
 
 // Two gateways of this project find to one tunnel, which stays.
 func TestTwoGateways(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: make test-all")
+	}
 	each(t, func(t *testing.T, l *lab) {
 		l.stopPeer()
 		c := usual()
