@@ -41,7 +41,10 @@ func (e *Engine) Apply(ctx context.Context, want *dataplane.Network) (dataplane.
 func (e *Engine) apply(ctx context.Context, n *network) (observed dataplane.Observed, err error) {
 	defer n.mu.Unlock()
 	want := n.wanted.Load()
+	n.following.Store(true) // before what is stale is forgotten
+	defer n.following.Store(false)
 	j := &job{e: e, n: n, want: want, stale: n.stale.Swap(0)}
+	n.following.Store(j.stale&staleLinked != 0)
 	err = j.run(ctx)
 	if err == nil {
 		n.applied = want

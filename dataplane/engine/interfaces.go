@@ -48,7 +48,8 @@ func (e *Engine) followLinked(ctx context.Context, want *dataplane.Network) erro
 			e.mu.Lock()
 			n := e.networks[id]
 			e.mu.Unlock()
-			if n == nil || seen[id] || n.stale.Load()&staleLinked == 0 {
+			// One that is at it is waited for.
+			if n == nil || seen[id] || n.stale.Load()&staleLinked == 0 && !n.following.Load() {
 				continue
 			}
 			seen[id] = true

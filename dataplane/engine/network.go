@@ -57,8 +57,9 @@ type network struct {
 	places     []session.Link   // where its programs belong, as of the last comparison
 	shortcut   bool             // whether its programs forward
 
-	stale   atomic.Uint32 // parts that the next Apply reads
-	repairs repairs
+	stale     atomic.Uint32 // parts that the next Apply reads
+	following atomic.Bool   // an Apply under way sees to what another network has linked
+	repairs   repairs
 
 	pendingMu sync.Mutex
 	pending   uint32 // parts that events were about, not looked at yet

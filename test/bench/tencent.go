@@ -28,7 +28,7 @@ const (
 // tencentDescribes measures how many calls of Tencent Cloud's DescribeVpcs a second are
 // answered, signed by TC3-HMAC-SHA256, each with a page of 20 of 1,000 VPCs. The clients run
 // in this process, on the same processors as the service; each writes and reads a connection of
-// its own, without the goroutines of net/http's client, which cost as much as the service.
+// its own, without the goroutines of net/http's client, which cost more than half of what the service does.
 //
 // In turns with it the same clients call a server of net/http that answers with such a page and
 // looks at nothing: more is not to be had from this machine.
