@@ -105,26 +105,37 @@ static __always_inline bool waits(struct bandwidth_state *st)
 	return false;
 }
 
+/* reckoning is what reckon adds, and to what. */
+struct reckoning {
+	struct bandwidth_state *st;
+	__u64 now, cost, most;
+	__u64 next; /* when the queue is empty afterwards */
+};
+
+static long try_reckoning(__u32 i, void *context)
+{
+	struct reckoning *r = context;
+	__u64 due = *(volatile __u64 *)&r->st->due, next = ((__s64)(due - r->now) > 0 ? due : r->now) + r->cost;
+
+	if (next - r->now > r->most)
+		next = r->now + r->most;
+	r->next = next;
+	return __sync_val_compare_and_swap(&r->st->due, due, next) == due;
+}
+
 /* reckon adds bytes to the reckoned queue, in one step: what finds no time for that
  * in a few tries is little.
  */
 __noinline int reckon(const struct bandwidth *b, struct bandwidth_state *st, __u64 bytes)
 {
-	__u64 now = bpf_ktime_get_ns(), cost, due, next;
-	int i;
+	struct reckoning r = {.st = st, .now = bpf_ktime_get_ns()};
 
 	if (!b || !st)
 		return 0;
-	cost = bytes * b->cost >> 16;
-	for (i = 0; i < 8; i++) {
-		due = *(volatile __u64 *)&st->due;
-		next = ((__s64)(due - now) > 0 ? due : now) + cost;
-		if (next - now > b->most)
-			next = now + b->most;
-		if (__sync_val_compare_and_swap(&st->due, due, next) == due)
-			break;
-	}
-	if (next - now > b->credit && !*(volatile __u64 *)&st->waiting)
+	r.cost = bytes * b->cost >> 16;
+	r.most = b->most;
+	bpf_loop(8, try_reckoning, &r, 0);
+	if (r.next - r.now > b->credit && !*(volatile __u64 *)&st->waiting)
 		st->waiting = 1;
 	return 0;
 }

@@ -84,18 +84,21 @@ static __always_inline int forged(__u32 gateway, __u32 why)
 /* renew lets a SYN begin a closed session anew, if there is a place for it: 0, or
  * STAT_REFUSED_.
  */
-static __always_inline __u32 renew(struct gateway_state *g, const struct gateway_settings *set,
-				   const struct flow_key *key, struct session *s)
+__noinline __u32 renew(const struct packet *p, struct session *s)
 {
-	__u32 old, gateway = gateway_of(s->slot), why = admit(g, set, gateway, key, s, true);
+	__u32 old, gateway, why;
 	struct address *a;
 
+	if (!p || !s)
+		return 0;
+	gateway = gateway_of(s->slot);
+	why = admit(gateway, &p->key, s, true);
 	if (why)
 		return why;
 	old = s->state;
 	if ((old & (STATE_CLOSED | STATE_DEAD)) != STATE_CLOSED ||
 	    __sync_val_compare_and_swap(&s->state, old, STATE_CONFIRMED | (old & STATE_RESET)) != old) {
-		dismiss(gateway, key, s);
+		dismiss(gateway, &p->key, s);
 		return 0;
 	}
 	/* Conntrack may translate the new connection otherwise. */
@@ -120,62 +123,73 @@ static __always_inline bool renews(const struct packet *p, const struct session 
  */
 __noinline int crowd(struct __sk_buff *skb, struct packet *p)
 {
-	struct connection c = {};
-
 	if (!p || room(CLASS_OTHERS))
 		return NEXT;
 	if (!has_ports(p->key.proto) || (p->is & (IS_LATER_FRAGMENT | IS_FIRST_FRAGMENT))) {
 		skb->mark = MARK_CROWDED;
 		return NEXT;
 	}
-	if (look_up(skb, &p->key, false, &c) >= 0)
+	if (known_direction(skb, p) >= 0)
 		return NEXT;
 	count_refusal(0, STAT_REFUSED_TABLE);
 	return TC_ACT_SHOT;
 }
 
-/* is_new says whether a packet may begin session s, and, in limited, whether that takes
+/* beginning is a session that is about to begin. */
+struct beginning {
+	__be32 private; /* the address that it is counted for; 0 if it is to have no slot of its own */
+	__u32 gateway;	/* number */
+	__u16 slot;	/* once it is made */
+	__u8 kind;
+	__u8 flow;    /* FLOW_ */
+	__u8 state;   /* STATE_ */
+	__u8 limited; /* it takes a place */
+	__u8 pad[2];
+};
+
+/* is_new says whether a packet may begin a session, and whether that takes
  * a place. Conntrack has the last word on what is new: its entry may be older than
  * these programs, and this may be the answer of who was called.
  */
-static __always_inline bool is_new(struct __sk_buff *skb, const struct packet *p, struct session *s, bool *limited)
+static __always_inline bool is_new(struct __sk_buff *skb, const struct packet *p, struct beginning *b)
 {
-	struct connection c = {};
-	int direction = p->is & IS_SYN ? -1 : look_up(skb, &p->key, false, &c);
+	int direction = p->is & IS_SYN ? -1 : known_direction(skb, p);
 
-	*limited = direction != IP_CT_DIR_ORIGINAL;
+	b->limited = direction != IP_CT_DIR_ORIGINAL;
 	/* Where conntrack cannot be asked, there is no way to find out. */
-	if (!*limited || (!can_see() && !has_ports(p->key.proto)))
-		s->state = STATE_CONFIRMED;
+	if (!b->limited || (!can_see() && !has_ports(p->key.proto)))
+		b->state = STATE_CONFIRMED;
 	return direction != IP_CT_DIR_REPLY;
 }
 
-/* add_session makes session s of a private address and a gateway, if there is a place for
- * it: 0, or STAT_REFUSED_. With private 0 it has no slot of its own. One that is not limited
- * is made in any case, unless memory lacks.
+/* add_session makes the session of a packet, if there is a place for it: 0, or
+ * STAT_REFUSED_. One that is not limited is made in any case, unless memory lacks.
  */
-static __always_inline __u32 add_session(struct __sk_buff *skb, const struct packet *p, struct session *s,
-					 __be32 private, __u32 gateway, bool limited)
+__noinline __u32 add_session(struct __sk_buff *skb, const struct packet *p, struct beginning *b)
 {
-	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
-	/* Before Linux 6.2, what a function that is not static is given is no key of a map. */
-	struct flow_key key = p->key;
+	struct session s = {};
+	struct flow_key key;
 	__u32 why;
 	long err;
 
-	if (!set || !g)
+	if (!g || !p || !b)
 		return 0;
-	s->slot = private ? slot_of(private, gateway) : gateway;
-	why = limited ? admit(g, set, gateway, &key, s, false) : 0;
+	/* Before Linux 6.2, what a function that is not static is given is no key of a map. */
+	key = p->key;
+	s.kind = b->kind;
+	s.flow = b->flow;
+	s.state = b->state;
+	s.slot = b->slot = b->private ? slot_of(b->private, b->gateway) : b->gateway;
+	why = b->limited ? admit(b->gateway, &key, &s, false) : 0;
 	if (why)
 		return why;
-	s->until = ticks();
-	note_place_skb(s, p, skb);
-	err = insert_session(g, &key, s, limited);
-	if (!err || !limited)
+	s.until = ticks();
+	note_place_skb(&s, p, skb);
+	err = insert_session(g, &key, &s, b->limited);
+	if (!err || !b->limited)
 		return 0;
-	dismiss(gateway, &key, s);
+	dismiss(b->gateway, &key, &s);
 	return err == -EEXIST ? 0 : STAT_REFUSED_MEMORY;
 }
 
@@ -185,29 +199,29 @@ static __always_inline __u32 add_session(struct __sk_buff *skb, const struct pac
 __noinline int begin(struct __sk_buff *skb, struct packet *p)
 {
 	struct gateway_settings *set = get_settings();
-	struct session s = {};
+	struct beginning b = {};
 	struct outward own;
-	bool limited;
 	__u32 why;
 	int source;
 
 	if (!set || !p)
 		return NEXT;
 	own = outward_of(p->key.saddr, set);
-	s.kind = own.kind;
-	if (s.kind == KIND_NONE || !by_uplink(skb, p))
+	if (own.kind == KIND_NONE || !by_uplink(skb, p))
 		return crowd(skb, p);
-	if (s.kind == KIND_ELASTIC)
-		s.flow = FLOW_BY_HOST;
-	if (!is_new(skb, p, &s, &limited))
+	b.kind = own.kind;
+	b.flow = own.kind == KIND_ELASTIC ? FLOW_BY_HOST : 0;
+	b.gateway = own.gateway;
+	if (!is_new(skb, p, &b))
 		return NEXT;
-	source = limited ? check_source(skb, p) : 0;
+	source = b.limited ? check_source(skb, p) : 0;
 	if (source > 0)
 		return forged(own.gateway, source);
-	why = add_session(skb, p, &s, source == SOURCE_BELIEVED ? 0 : p->key.saddr, own.gateway, limited);
+	b.private = source == SOURCE_BELIEVED ? 0 : p->key.saddr;
+	why = add_session(skb, p, &b);
 	if (why)
 		return refuse(skb, set, own.gateway, why);
-	skb->tc_index = s.slot | INDEX_CHECK;
+	skb->tc_index = b.slot | INDEX_CHECK;
 	return NEXT;
 }
 
@@ -235,32 +249,29 @@ static __always_inline bool answers(const struct packet *p, __be32 private)
 __noinline int begin_inbound(struct __sk_buff *skb, struct packet *p, __u32 hairpin)
 {
 	struct gateway_settings *set = get_settings();
-	struct session s = {};
+	struct beginning b = {};
 	__u64 entry;
-	__be32 private;
-	bool limited;
-	__u32 why, gateway;
+	__u32 why;
 
 	if (!set || !p)
 		return NEXT;
 	entry = entry_of(&p->key);
-	private = entry;
-	s.flow = entry >> 32;
-	if (!private || answers(p, private))
+	b.private = entry;
+	if (!b.private || answers(p, b.private))
 		return NEXT;
-	s.flow |= FLOW_INBOUND | (hairpin ? FLOW_KERNEL : 0);
-	s.kind = outward_of(private, set).kind == KIND_ELASTIC ? KIND_ELASTIC : KIND_DNAT;
-	gateway = gateway_of_elastic(p->key.daddr, set->gateway);
-	if (!is_new(skb, p, &s, &limited))
+	b.flow = entry >> 32 | FLOW_INBOUND | (hairpin ? FLOW_KERNEL : 0);
+	b.kind = outward_of(b.private, set).kind == KIND_ELASTIC ? KIND_ELASTIC : KIND_DNAT;
+	b.gateway = gateway_of_elastic(p->key.daddr, set->gateway);
+	if (!is_new(skb, p, &b))
 		return NEXT;
-	why = add_session(skb, p, &s, private, gateway, limited);
+	why = add_session(skb, p, &b);
 	if (!why) {
 		if (!hairpin)
-			skb->tc_index = s.slot | INDEX_CHECK;
+			skb->tc_index = b.slot | INDEX_CHECK;
 		return NEXT;
 	}
 	if (hairpin)
-		return refuse(skb, set, gateway, why);
-	count_refusal(gateway, why);
+		return refuse(skb, set, b.gateway, why);
+	count_refusal(b.gateway, why);
 	return TC_ACT_SHOT;
 }

@@ -100,39 +100,65 @@ static __always_inline struct bound *bound_at(const struct bound_key *k)
 	return bpf_map_lookup_elem(&bounds, k);
 }
 
-/* count_bounds counts a session with what it counts with, or no longer. */
+/* NO_LIMIT is more than there can be of anything. */
+#define NO_LIMIT (1ULL << 62)
+
+/* take_place takes a place of so many, unless there is none. Where memory lacks for the
+ * counter, nothing is counted.
+ */
+__noinline int take_place(const struct bound_key *key, __u64 most)
+{
+	struct bound_key k;
+	struct bound *b;
+
+	if (!key)
+		return true;
+	k = *key;
+	b = bound_at(&k);
+	if (!b)
+		return true;
+	/* A flood only looks. */
+	if ((__s64)*(volatile __u64 *)&b->open < (__s64)most) {
+		if ((__s64)__sync_fetch_and_add(&b->open, 1) < (__s64)most)
+			return true;
+		__sync_fetch_and_add(&b->open, -1);
+	}
+	__sync_fetch_and_add(&b->refused, 1);
+	return false;
+}
+
+/* give_place gives one back. */
+__noinline int give_place(const struct bound_key *key)
+{
+	struct bound_key k;
+	struct bound *b;
+
+	if (!key)
+		return 0;
+	k = *key;
+	b = bpf_map_lookup_elem(&bounds, &k);
+	if (b)
+		__sync_fetch_and_add(&b->open, -1);
+	return 0;
+}
+
+/* count_bounds counts a session with what it counts with, or, with by < 0, no longer. */
 __noinline int count_bounds(const struct flow_key *key, __u32 flow, int by)
 {
 	struct bound_key k[2];
-	struct bound *b;
 	__u32 n;
 
 	if (!key)
 		return 0;
 	n = bound_keys(key, flow, k);
-	if (n > 0) {
-		b = by > 0 ? bound_at(&k[0]) : bpf_map_lookup_elem(&bounds, &k[0]);
-		if (b)
-			__sync_fetch_and_add(&b->open, by);
+	if (!n)
+		return 0;
+	if (by < 0) {
+		give_place(&k[0]);
+		return n > 1 ? give_place(&k[1]) : 0;
 	}
-	if (n > 1) {
-		b = by > 0 ? bound_at(&k[1]) : bpf_map_lookup_elem(&bounds, &k[1]);
-		if (b)
-			__sync_fetch_and_add(&b->open, by);
-	}
-	return 0;
-}
-
-/* take takes a place of so many, or none. */
-static __always_inline bool take(struct bound *b, __u64 most)
-{
-	/* A flood only looks. */
-	if ((__s64)*(volatile __u64 *)&b->open >= (__s64)most)
-		return false;
-	if ((__s64)__sync_fetch_and_add(&b->open, 1) < (__s64)most)
-		return true;
-	__sync_fetch_and_add(&b->open, -1);
-	return false;
+	take_place(&k[0], NO_LIMIT);
+	return n > 1 ? take_place(&k[1], NO_LIMIT) : 0;
 }
 
 /* bounded takes a session's places with what it counts with, or says why there is
@@ -144,8 +170,7 @@ __noinline __u32 bounded(const struct flow_key *key, __u32 flow)
 	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
 	struct bound_key k[2];
-	struct bound *first, *second;
-	__u64 most, all;
+	__u64 most = NO_LIMIT, all = NO_LIMIT;
 	__u32 n;
 
 	if (!set || !g || !key)
@@ -153,27 +178,16 @@ __noinline __u32 bounded(const struct flow_key *key, __u32 flow)
 	n = bound_keys(key, flow, k);
 	if (!n)
 		return 0;
-	most = flow & FLOW_BY_HOST ? set->per_host : set->per_entry;
-	all = set->per_elastic_ip;
-	if (!most || !supervised(g, set))
-		most = 1ULL << 62;
-	if (!all || !supervised(g, set))
-		all = 1ULL << 62;
-	first = bound_at(&k[0]);
-	if (first && !take(first, most)) {
-		__sync_fetch_and_add(&first->refused, 1);
+	if (supervised(g, set)) {
+		most = flow & FLOW_BY_HOST ? set->per_host : set->per_entry;
+		all = set->per_elastic_ip;
+	}
+	if (!take_place(&k[0], most ? most : NO_LIMIT))
 		return flow & FLOW_BY_HOST ? STAT_REFUSED_HOST : STAT_REFUSED_ENTRY;
-	}
-	if (n < 2)
+	if (n < 2 || take_place(&k[1], all ? all : NO_LIMIT))
 		return 0;
-	second = bound_at(&k[1]);
-	if (second && !take(second, all)) {
-		__sync_fetch_and_add(&second->refused, 1);
-		if (first)
-			__sync_fetch_and_add(&first->open, -1);
-		return STAT_REFUSED_ELASTIC_IP;
-	}
-	return 0;
+	give_place(&k[0]);
+	return STAT_REFUSED_ELASTIC_IP;
 }
 
 /* held_by_sessions is how many entries of conntrack sessions stand for. */
@@ -196,9 +210,15 @@ static __always_inline __u64 entries_now(const struct gateway_state *g, const st
 	return set->others + held_by_sessions(g);
 }
 
-static __always_inline __u64 unused(const struct gateway_settings *set, __u32 class, __u64 held)
+/* unused returns how much is left of so many, without a branch: the verifier would follow the
+ * rest for each.
+ */
+static __always_inline __u64 unused(__u64 of, __u64 held)
 {
-	return set->share[class] > held ? set->share[class] - held : 0;
+	__s64 left = of - held;
+
+	barrier_var(left);
+	return left & ~(left >> 63);
 }
 
 /* room says whether there is room for one more entry of a class: if it holds less
@@ -213,7 +233,7 @@ __noinline int room(__u32 class)
 {
 	struct gateway_settings *set = get_settings();
 	struct gateway_state *g = get_gateway();
-	__u64 now, sessions, held, kept = 0;
+	__u64 now, sessions, left[CLASSES];
 
 	if (!set || !g || !set->entries)
 		return true;
@@ -223,16 +243,12 @@ __noinline int room(__u32 class)
 	if (now >= set->entries)
 		return false;
 	sessions = held_by_sessions(g);
-	held = class == CLASS_OTHERS ? (now > sessions ? now - sessions : 0) : *(volatile const __u64 *)&g->held[class & 3];
-	if (held < set->share[class & 3])
+	left[CLASS_OTHERS] = unused(set->share[CLASS_OTHERS], unused(now, sessions));
+	left[CLASS_SNAT] = unused(set->share[CLASS_SNAT], g->held[CLASS_SNAT]);
+	left[CLASS_ELASTIC] = unused(set->share[CLASS_ELASTIC], g->held[CLASS_ELASTIC]);
+	left[CLASS_INBOUND] = unused(set->share[CLASS_INBOUND], g->held[CLASS_INBOUND]);
+	/* What is left of its own, it takes first. */
+	if (left[class & (CLASSES - 1)])
 		return true;
-	if (class != CLASS_SNAT)
-		kept += unused(set, CLASS_SNAT, g->held[CLASS_SNAT]);
-	if (class != CLASS_ELASTIC)
-		kept += unused(set, CLASS_ELASTIC, g->held[CLASS_ELASTIC]);
-	if (class != CLASS_INBOUND)
-		kept += unused(set, CLASS_INBOUND, g->held[CLASS_INBOUND]);
-	if (class != CLASS_OTHERS)
-		kept += unused(set, CLASS_OTHERS, now > sessions ? now - sessions : 0);
-	return now + kept < set->entries;
+	return now + left[CLASS_OTHERS] + left[CLASS_SNAT] + left[CLASS_ELASTIC] + left[CLASS_INBOUND] < set->entries;
 }

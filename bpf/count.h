@@ -22,7 +22,7 @@ static __always_inline void count_stat(__u32 which)
 /* count_refusal counts a session that was refused: in all, and of its gateway; of nobody,
  * what would not have been translated.
  */
-static __always_inline void count_refusal(__u32 gateway, __u32 why)
+__noinline int count_refusal(__u32 gateway, __u32 why)
 {
 	__u32 at = gateway * REFUSED + why - REFUSED_FIRST;
 	__u64 *n = bpf_map_lookup_elem(&nat_refused, &at);
@@ -30,6 +30,7 @@ static __always_inline void count_refusal(__u32 gateway, __u32 why)
 	count_stat(why);
 	if (n)
 		(*n)++;
+	return 0;
 }
 
 /* count_volume counts in a slot, or, as long as there is no map for it, in that of all

@@ -21,21 +21,20 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 	struct ethhdr *eth;
 	struct iphdr *ip;
 	__be16 *ports;
-	__u32 l4 = sizeof(*eth) + sizeof(*ip);
-	__u32 at = l4 + (p->key.proto == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check));
-	__u64 flags = p->key.proto == IPPROTO_TCP ? 0 : BPF_F_MARK_MANGLED_0;
+	__u32 udp = p->key.proto >> 4 & 1; /* 17, and 6 is TCP: no branch, as in chosen */
+	__u32 at = sizeof(*eth) + sizeof(*ip) + offsetof(struct tcphdr, check) -
+		   udp * (offsetof(struct tcphdr, check) - offsetof(struct udphdr, check));
+	__u64 flags = udp * BPF_F_MARK_MANGLED_0;
+	__be32 addr = chosen(t->inbound, p->key.daddr, p->key.saddr);
+	__be16 port = chosen(t->inbound, p->key.dport, p->key.sport);
 
 	/* The helpers know whether the checksum is whole, partial, or none. The
 	 * addresses are in the pseudo header, the ports are not.
 	 */
-	if (t->saddr != p->key.saddr)
-		bpf_l4_csum_replace(skb, at, p->key.saddr, t->saddr, BPF_F_PSEUDO_HDR | flags | 4);
-	if (t->daddr != p->key.daddr)
-		bpf_l4_csum_replace(skb, at, p->key.daddr, t->daddr, BPF_F_PSEUDO_HDR | flags | 4);
-	if (t->sport != p->key.sport)
-		bpf_l4_csum_replace(skb, at, p->key.sport, t->sport, flags | 2);
-	if (t->dport != p->key.dport)
-		bpf_l4_csum_replace(skb, at, p->key.dport, t->dport, flags | 2);
+	if (addr != t->addr)
+		bpf_l4_csum_replace(skb, at, addr, t->addr, BPF_F_PSEUDO_HDR | flags | 4);
+	if (port != t->port)
+		bpf_l4_csum_replace(skb, at, port, t->port, flags | 2);
 	data = (void *)(long)skb->data;
 	data_end = (void *)(long)skb->data_end;
 	eth = data;
@@ -45,8 +44,7 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 		return TC_ACT_SHOT;
 	__builtin_memcpy(eth, t->macs, sizeof(t->macs));
 	translate_ip(ip, t);
-	ports[0] = t->sport;
-	ports[1] = t->dport;
+	translate_ports(ports, &p->key, t);
 	skb->mark = MARK_SHORTCUT;
 	return bpf_redirect(t->ifindex, 0);
 }
@@ -86,7 +84,7 @@ static __always_inline int shortcut(struct __sk_buff *skb, const struct packet *
 		*why = STAT_MISS_OTHER;
 	if (*why == STAT_HIT && !fits(skb, p, s->mtu))
 		*why = STAT_MISS_MTU;
-	if (*why == STAT_HIT && (!(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &p->key, &t)))
+	if (*why == STAT_HIT && (!(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &t)))
 		*why = STAT_MISS_OTHER;
 	/* What leaves by the uplink meets its limit there, in the link's own filter. */
 	if (*why == STAT_HIT && public && s->bandwidth && !within_limit(skb, p, s->bandwidth, len))

@@ -25,6 +25,7 @@
 #include "flows.h"
 #include "forward.h"
 #include "kernel.h"
+#include "kernelpath.h"
 #include "learn.h"
 #include "network.h"
 #include "parse.h"
@@ -46,19 +47,12 @@ static __always_inline bool untag(struct __sk_buff *skb)
 	return !bpf_skb_vlan_pop(skb) && !skb->vlan_present;
 }
 
-/* read_packet parses, after making the headers linear if they are not. */
+/* read_packet parses an IPv4 packet. Returns false for what is none. */
 static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
 {
-	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
-
 	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->vlan_present)
 		return false;
-	if (data + sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr) > data_end) {
-		bpf_skb_pull_data(skb, skb->len < 128 ? skb->len : 128);
-		data = (void *)(long)skb->data;
-		data_end = (void *)(long)skb->data_end;
-	}
-	return parse(data, data_end, p);
+	return parse((void *)(long)skb->data, (void *)(long)skb->data_end, p) || parse_any(skb, p);
 }
 
 /* hear_arp makes all paths void when an address that moves between hosts is announced by
@@ -86,31 +80,6 @@ static __always_inline void hear_arp(struct __sk_buff *skb)
 		__sync_fetch_and_add(n, 1);
 }
 
-/* session_index returns what egress is told of a packet that has a session. With
- * the shortcut, there is always something to learn: few packets get that far. UDP
- * from outside may not have been answered yet.
- */
-static __always_inline __u32 session_index(const struct session *s, const struct packet *p, const struct gateway_settings *set)
-{
-	bool called = p->key.proto == IPPROTO_UDP && (s->flow & (FLOW_REPLY | FLOW_INBOUND | FLOW_KERNEL)) == FLOW_INBOUND;
-
-	if ((set->flags & SET_SHORTCUT) || called || (p->is & (IS_SYN | IS_ENDING)) || (s->state & (STATE_CLOSING | STATE_CLOSED)))
-		return s->slot | INDEX_CHECK;
-	return s->slot;
-}
-
-/* hairpin_index does so for a packet from one host of the VPC to another. It is
- * counted for both, and the sender is known only before translation: who was called
- * answers in the session's slot.
- */
-static __always_inline __u32 hairpin_index(const struct session *s, const struct packet *p,
-					   const struct gateway_settings *set, __u32 index)
-{
-	if (!(s->flow & FLOW_REPLY))
-		index = (index & ~INDEX_SLOT) | own_slot(p->key.saddr, set);
-	return index | INDEX_HAIRPIN;
-}
-
 /* receiver_slot returns the slot of the host of the VPC that a packet from another one
  * goes to.
  */
@@ -127,7 +96,7 @@ __noinline __u32 receiver_slot(struct __sk_buff *skb, struct packet *p)
 		if (s && !(s->flow & FLOW_REPLY))
 			return s->slot;
 	}
-	return own_slot(p->key.daddr, set);
+	return own_slot(p->key.daddr);
 }
 
 /* From a VSwitch. */
@@ -135,70 +104,27 @@ SEC("tc")
 int switch_ingress(struct __sk_buff *skb)
 {
 	struct gateway_settings *set = get_settings();
-	struct gateway_state *g = get_gateway();
+	struct session *s = NULL;
 	struct packet p;
-	struct session *s;
-	__u32 why = STAT_MISS_OTHER, index;
-	int verdict, source;
+	__u32 why = STAT_MISS_OTHER;
+	int verdict;
 
 	if (!untag(skb))
 		return TC_ACT_SHOT;
 	hear_arp(skb);
-	if (!set || !g || !read_packet(skb, &p))
+	if (!set || !read_packet(skb, &p))
 		return NEXT;
 	/* Within the VPC nothing is translated. */
 	if (within(p.key.daddr, set->vpc, set->vpc_mask))
 		return crowd(skb, &p);
-	if (ends(&p) && misplaced(skb, &p, false)) {
-		count_stat(STAT_OUT_OF_WINDOW);
-		return TC_ACT_SHOT;
-	}
-	if (!(p.is & IS_LATER_FRAGMENT)) {
+	if (!(p.is & IS_LATER_FRAGMENT))
 		s = bpf_map_lookup_elem(&sessions, &p.key);
-		if (s) {
-			if (set->flags & SET_SHORTCUT) {
-				verdict = shortcut(skb, &p, s, set, false, &why);
-				if (verdict != NEXT)
-					return verdict;
-				count_stat(why);
-			}
-			note_place_skb(s, &p, skb);
-			if (is_new_start(s, &p))
-				begin_anew(skb, &p);
-			index = session_index(s, &p, set);
-			if (s->flow & FLOW_KERNEL)
-				index = hairpin_index(s, &p, set, index);
-			skb->tc_index = index;
-			if (renews(&p, s)) {
-				source = check_source(skb, &p);
-				if (source > 0)
-					return forged(gateway_of(s->slot), source);
-				why = renew(g, set, &p.key, s);
-				if (why)
-					return refuse(skb, set, gateway_of(s->slot), why);
-			}
-			return NEXT;
-		}
+	if (s && (set->flags & SET_SHORTCUT)) {
+		verdict = shortcut(skb, &p, s, set, false, &why);
+		if (verdict != NEXT)
+			return verdict;
 	}
-	if (set->flags & SET_SHORTCUT) {
-		why = why_not(&p);
-		count_stat(why == STAT_HIT ? STAT_MISS_NEW : why);
-	}
-	index = own_slot(p.key.saddr, set) | INDEX_CHECK;
-	skb->tc_index = index;
-	/* To a neighbour by way of an elastic IP. */
-	if (within(p.key.daddr, set->public, set->public_mask) && bpf_map_lookup_elem(&elastic, &p.key.daddr)) {
-		skb->tc_index = index | INDEX_HAIRPIN;
-		if (!opens(&p))
-			return NEXT;
-		source = check_source(skb, &p);
-		if (source > 0)
-			return forged(gateway_of_elastic(p.key.daddr, set->gateway), source);
-		return begin_inbound(skb, &p, true);
-	}
-	if (!opens(&p) || (p.key.daddr & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000) || p.key.daddr == 0xffffffff)
-		return NEXT;
-	return begin(skb, &p);
+	return from_host(skb, &p, s, why);
 }
 
 /* To a VSwitch. */
@@ -226,7 +152,7 @@ int switch_egress(struct __sk_buff *skb)
 	} else if (learned) {
 		slot = learned;
 	} else if (!slot) {
-		slot = own_slot(p.key.daddr, set);
+		slot = own_slot(p.key.daddr);
 	}
 	if (slot)
 		count_skb(skb, &p, slot, true, false);
@@ -238,52 +164,25 @@ SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
 	struct gateway_settings *set = get_settings();
-	struct gateway_state *g = get_gateway();
-	struct packet p;
 	struct session *s = NULL;
+	struct packet p;
 	__u32 why = STAT_MISS_OTHER;
 	int verdict;
 
 	if (!untag(skb))
 		return TC_ACT_SHOT;
-	if (!set || !g)
+	if (!set)
 		return NEXT;
 	if (!read_packet(skb, &p))
 		return is_tiny(skb) ? TC_ACT_SHOT : NEXT;
-	if (ends(&p) && misplaced(skb, &p, true)) {
-		count_stat(STAT_OUT_OF_WINDOW);
-		return TC_ACT_SHOT;
-	}
 	if (!(p.is & IS_LATER_FRAGMENT))
 		s = bpf_map_lookup_elem(&sessions, &p.key);
-	if (!s) {
-		if (set->flags & SET_SHORTCUT) {
-			why = why_not(&p);
-			count_stat(why == STAT_HIT ? STAT_MISS_NEW : why);
-		}
-		if ((set->flags & SET_SHORTCUT) || !can_see())
-			skb->tc_index = INDEX_CHECK;
-		return opens(&p) ? begin_inbound(skb, &p, false) : NEXT;
-	}
-	if (set->flags & SET_SHORTCUT) {
+	if (s && (set->flags & SET_SHORTCUT)) {
 		verdict = shortcut(skb, &p, s, set, true, &why);
 		if (verdict != NEXT)
 			return verdict;
-		count_stat(why);
-		note_place_skb(s, &p, skb);
-		if (is_new_start(s, &p))
-			begin_anew(skb, &p);
 	}
-	/* Without the shortcut egress sees by itself what there is to learn. */
-	skb->tc_index = (set->flags & SET_SHORTCUT) || !can_see() ? session_index(s, &p, set) : s->slot;
-	if (renews(&p, s)) {
-		why = renew(g, set, &p.key, s);
-		if (why) {
-			count_refusal(gateway_of(s->slot), why);
-			return TC_ACT_SHOT;
-		}
-	}
-	return NEXT;
+	return from_outside(skb, &p, s, why);
 }
 
 /* Out of a tunnel, whose link has no Ethernet header: what is new when there is no
@@ -348,7 +247,7 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 		return XDP_PASS;
 	s = bpf_map_lookup_elem(&sessions, &p.key);
 	if (!s || unusable(s, set) != STAT_HIT || !whole(&p, data_end - (void *)ip) || p.len > s->mtu ||
-	    !(s->path & PATH_XDP) || !(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &p.key, &t))
+	    !(s->path & PATH_XDP) || !(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &t))
 		return XDP_PASS;
 	if (p.key.proto == IPPROTO_TCP)
 		check = (void *)ports + offsetof(struct tcphdr, check);
@@ -367,8 +266,7 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 	}
 	__builtin_memcpy(eth, t.macs, sizeof(t.macs));
 	translate_ip(ip, &t);
-	ports[0] = t.sport;
-	ports[1] = t.dport;
+	translate_ports(ports, &p.key, &t);
 	place(s, &p, p.len);
 	count_volume(s->slot, s->flow & FLOW_INBOUND, p.len, 1, true);
 	return bpf_redirect(t.ifindex, 0);

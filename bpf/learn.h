@@ -50,6 +50,23 @@ static __always_inline int look_up(struct __sk_buff *skb, const struct flow_key 
 	return direction;
 }
 
+/* known_direction returns the direction of a packet that comes in, of the connection that
+ * conntrack has for it; or -1.
+ */
+__noinline int known_direction(struct __sk_buff *skb, const struct packet *p)
+{
+	struct nf_conn *ct;
+	__u32 direction;
+
+	if (!p || !has_ports(p->key.proto))
+		return -1;
+	ct = find_entry(skb, &p->key, false, &direction);
+	if (!ct)
+		return -1;
+	bpf_ct_release(ct);
+	return direction;
+}
+
 /* can_see says whether the kernel lets a program see the connection that it has
  * found a packet to belong to. Before Linux 6.2 conntrack has to be asked.
  */
@@ -61,11 +78,13 @@ static __always_inline bool can_see(void)
 /* connection_of returns the connection of a packet that leaves. Returns the
  * packet's direction, or -1.
  */
-static __always_inline int connection_of(struct __sk_buff *skb, const struct packet *p, struct connection *c)
+__noinline int connection_of(struct __sk_buff *skb, const struct packet *p, struct connection *c)
 {
 	struct sk_buff *kernel;
 	unsigned long nfct;
 
+	if (!p || !c)
+		return -1;
 	if (!can_see())
 		return p->is & (IS_FIRST_FRAGMENT | IS_LATER_FRAGMENT) ? -1 : look_up(skb, &p->key, true, c);
 	kernel = bpf_cast_to_kern_ctx(skb);
@@ -104,41 +123,66 @@ static __always_inline bool eventful(struct __sk_buff *skb, const struct packet 
 /* bandwidth_of returns the number of the bandwidth that limits the elastic IP of a
  * connection one way; 0 if none does that is held at the network's own uplink.
  */
-static __always_inline __u16 bandwidth_of(const struct flow_key *key, const struct flow_key *translated, bool in)
+static __always_inline __u16 bandwidth_of(const struct flow_key *key, const struct flow_key *translated, __u32 inbound)
 {
-	__be32 elastic_ip = in ? key->daddr : translated->saddr;
+	__be32 elastic_ip = chosen(inbound, key->daddr, translated->saddr);
 	struct shaped_address *of = bpf_map_lookup_elem(&shaped, &elastic_ip);
 
-	return of ? of->number[in ? INBOUND : OUTBOUND] : 0;
+	return of ? of->number[inbound & INBOUND] : 0;
 }
 
-/* write_path notes how a packet leaves. */
-static __always_inline void write_path(struct __sk_buff *skb, const struct gateway_settings *set, struct session *s,
-				       const struct flow_key *key, const struct flow_key *translated, bool paired,
-				       __u32 until)
+/* learn_path notes how a packet of an open connection leaves: in s, the element of its
+ * direction; other is that of the other one.
+ */
+__noinline int learn_path(struct __sk_buff *skb, const struct packet *p, const struct connection *c, struct session *s,
+			  struct session *other)
 {
-	__u32 mtu = 0, ifindex = skb->ifindex, generation = generation_of(set);
-	__u8 macs[12];
+	struct gateway_settings *set = get_settings();
+	__u32 mtu = 0, ifindex = skb->ifindex, generation, until, inbound;
+	struct flow_key key;
+	__u8 macs[12], path = 0;
 
+	if (!set || !p || !c || !s || !other)
+		return 0;
+	generation = generation_of(set);
+	/* Paths that were learned together do not all end together. */
+	until = ticks() + set->lifetime - (bpf_get_prandom_u32() & (set->lifetime >> 2));
+	if (!(c->status & IPS_ASSURED)) {
+		if (p->key.proto == IPPROTO_TCP || !(c->status & IPS_SEEN_REPLY) || (__s32)(c->stream - ticks()) < 0)
+			return 0;
+		if ((__s32)(c->stream - until) < 0)
+			until = c->stream;
+	}
 	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)))
-		return;
+		return 0;
 	bpf_check_mtu(skb, 0, &mtu, 0, 0);
 	if (!mtu)
-		return;
+		return 0;
+	key = s->flow & FLOW_REPLY ? c->reply : c->original;
+	inbound = -!!(s->flow & FLOW_INBOUND);
+	barrier_var(inbound);
+	if (other->generation)
+		path |= PATH_PAIRED;
+	if (bpf_map_lookup_elem(&devices, &ifindex))
+		path |= PATH_XDP;
+	if (skb->ingress_ifindex == set->uplink)
+		path |= PATH_PUBLIC;
 	*(volatile __u32 *)&s->generation = 0;
 	barrier();
 	__builtin_memcpy(s->dmac, macs, sizeof(macs));
-	s->addr = s->flow & FLOW_INBOUND ? translated->daddr : translated->saddr;
-	s->port = s->flow & FLOW_INBOUND ? translated->dport : translated->sport;
+	s->addr = chosen(inbound, p->key.daddr, p->key.saddr);
+	s->port = chosen(inbound, p->key.dport, p->key.sport);
 	s->ifindex = ifindex;
 	s->mtu = mtu > 0xffff ? 0xffff : mtu;
-	set_deltas(s, key, translated);
-	s->bandwidth = bandwidth_of(key, translated, s->flow & FLOW_INBOUND);
+	set_deltas(s, &key, &p->key);
+	s->bandwidth = bandwidth_of(&key, &p->key, inbound);
 	s->until = until;
-	s->path = (paired ? PATH_PAIRED : 0) | (bpf_map_lookup_elem(&devices, &ifindex) ? PATH_XDP : 0) |
-		  (skb->ingress_ifindex == set->uplink ? PATH_PUBLIC : 0);
+	s->path = path;
 	barrier();
 	*(volatile __u32 *)&s->generation = generation;
+	if (other->generation)
+		other->path |= PATH_PAIRED;
+	return 0;
 }
 
 /* settle_timeout makes conntrack keep a TCP connection that it has for
@@ -214,14 +258,13 @@ static __always_inline bool was_closing(struct __sk_buff *skb, const struct pack
 __noinline __u32 learn(struct __sk_buff *skb, struct packet *p)
 {
 	struct gateway_settings *set = get_settings();
-	struct gateway_state *g = get_gateway();
 	struct session *original, *reply, *mine, *other;
 	struct connection c = {};
 	int direction;
-	__u32 until, slot;
+	__u32 slot;
 	bool open;
 
-	if (!set || !g || !p)
+	if (!set || !p)
 		return 0;
 	direction = connection_of(skb, p, &c);
 	if (direction < 0 || !(c.status & IPS_CONFIRMED) || (c.status & IPS_DYING))
@@ -231,7 +274,7 @@ __noinline __u32 learn(struct __sk_buff *skb, struct packet *p)
 		original = bpf_map_lookup_elem(&sessions, &c.original);
 		return original && !(original->flow & FLOW_REPLY) ? original->slot : 0;
 	}
-	original = settle(g, &c, p->is & IS_RESET);
+	original = settle(&c, p->is & IS_RESET);
 	if (!original)
 		return 0;
 	slot = original->slot;
@@ -250,7 +293,7 @@ __noinline __u32 learn(struct __sk_buff *skb, struct packet *p)
 	 */
 	if (!(c.status & IPS_SEEN_REPLY) && !(original->flow & FLOW_INBOUND))
 		return slot;
-	reply = reply_element(g, original, &c.reply);
+	reply = reply_element(original, &c.reply);
 	if (!reply)
 		return slot;
 	mine = direction == IP_CT_DIR_ORIGINAL ? original : reply;
@@ -275,18 +318,7 @@ __noinline __u32 learn(struct __sk_buff *skb, struct packet *p)
 			return slot;
 		}
 	}
-	if (!(set->flags & SET_SHORTCUT) || (original->flow & FLOW_KERNEL) || why_not(p) != STAT_HIT)
-		return slot;
-	/* Paths that were learned together do not all end together. */
-	until = ticks() + set->lifetime - (bpf_get_prandom_u32() & (set->lifetime >> 2));
-	if (!(c.status & IPS_ASSURED)) {
-		if (p->key.proto == IPPROTO_TCP || !(c.status & IPS_SEEN_REPLY) || (__s32)(c.stream - ticks()) < 0)
-			return slot;
-		if ((__s32)(c.stream - until) < 0)
-			until = c.stream;
-	}
-	write_path(skb, set, mine, direction == IP_CT_DIR_ORIGINAL ? &c.original : &c.reply, &p->key, other->generation != 0, until);
-	if (other->generation)
-		other->path |= PATH_PAIRED;
+	if ((set->flags & SET_SHORTCUT) && !(original->flow & FLOW_KERNEL) && why_not(p) == STAT_HIT)
+		learn_path(skb, p, &c, mine, other);
 	return slot;
 }

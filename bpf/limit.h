@@ -9,25 +9,37 @@
 #include "session.h"
 #include "types.h"
 
+/* appointment is what in_time asks for. */
+struct appointment {
+	__u64 *arrival;
+	__u64 interval, burst;
+	__u64 given;
+};
+
+static long appoint(__u32 i, void *context)
+{
+	struct appointment *a = context;
+	__u64 now = bpf_ktime_get_ns(), due = *(volatile __u64 *)a->arrival, base = due > now ? due : now;
+
+	if (base - now > a->burst)
+		return 1;
+	a->given = __sync_val_compare_and_swap(a->arrival, due, base + a->interval) == due;
+	return a->given;
+}
+
 /* in_time holds new connections to one per interval, by the generic cell rate
  * algorithm (ITU-T I.371, annex A): arrival is when the next one is due, and
  * one that comes before it has its place in the burst, or none. The time is
  * exchanged in one step, so that no two connections are given the same place.
  */
-static __always_inline bool in_time(__u64 *arrival, __u64 interval, __u64 burst)
+__noinline int in_time(__u64 *arrival, __u64 interval, __u64 burst)
 {
-	__u64 now = bpf_ktime_get_ns(), due, base;
-	int i;
+	struct appointment a = {.arrival = arrival, .interval = interval, .burst = burst};
 
-	for (i = 0; i < 16; i++) {
-		due = *(volatile __u64 *)arrival;
-		base = due > now ? due : now;
-		if (base - now > burst)
-			return false;
-		if (__sync_val_compare_and_swap(arrival, due, base + interval) == due)
-			return true;
-	}
-	return false;
+	if (!arrival)
+		return false;
+	bpf_loop(16, appoint, &a, 0);
+	return a.given;
 }
 
 /* share returns what a private address may have of its gateway's limits: what is said of it,
@@ -66,10 +78,9 @@ static __always_inline __u32 take_share(struct address *a, const struct host_lim
 /* admit_snat takes a place among the SNAT connections of a private address, and among
  * those of its gateway, or says why there is none: 0, or STAT_REFUSED_. A place is taken
  * before it is known whether there is one, and given back: so the limits are never
- * exceeded, however many CPUs ask. What a host is refused takes nothing of its gateway's. It
- * is a function of its own for the sake of the stack.
+ * exceeded, however many CPUs ask. What a host is refused takes nothing of its gateway's.
  */
-__noinline __u32 admit_snat(__u32 gateway, __u32 slot, __be32 addr, __u32 supervised)
+static __always_inline __u32 admit_snat(__u32 gateway, __u32 slot, __be32 addr, bool supervised)
 {
 	struct nat_state *nat = get_nat(gateway);
 	struct nat_limits *own = bpf_map_lookup_elem(&limits, &gateway);
@@ -111,12 +122,15 @@ __noinline __u32 admit_snat(__u32 gateway, __u32 slot, __be32 addr, __u32 superv
  * those of a NAT gateway that are open, or says why there is none: 0, or
  * STAT_REFUSED_. anew is set for one that conntrack has an entry of.
  */
-static __always_inline __u32 admit(struct gateway_state *g, const struct gateway_settings *set, __u32 gateway,
-				   const struct flow_key *key, const struct session *s, bool anew)
+__noinline __u32 admit(__u32 gateway, const struct flow_key *key, const struct session *s, __u32 anew)
 {
+	struct gateway_settings *set = get_settings();
+	struct gateway_state *g = get_gateway();
 	struct nat_state *nat = get_nat(gateway);
 	__u32 why;
 
+	if (!set || !g || !key || !s)
+		return 0;
 	if (!anew && !room(class_of(s->kind, s->flow)))
 		return STAT_REFUSED_TABLE;
 	if (s->kind == KIND_SNAT && !(s->flow & FLOW_INBOUND))
@@ -128,14 +142,17 @@ static __always_inline __u32 admit(struct gateway_state *g, const struct gateway
 }
 
 /* dismiss gives back the places that admit took. */
-static __always_inline void dismiss(__u32 gateway, const struct flow_key *key, const struct session *s)
+__noinline int dismiss(__u32 gateway, const struct flow_key *key, const struct session *s)
 {
 	struct nat_state *nat = get_nat(gateway);
-	struct address *a = address_of(s->slot);
+	struct address *a;
 
+	if (!key || !s)
+		return 0;
+	a = address_of(s->slot);
 	if (nat && s->kind < KINDS)
 		__sync_fetch_and_add(&nat->open[s->kind], -1);
 	if (a && s->kind == KIND_SNAT)
 		__sync_fetch_and_add(&a->snat, -1);
-	count_bounds(key, s->flow, -1);
+	return count_bounds(key, s->flow, -1);
 }

@@ -67,7 +67,7 @@ static __always_inline struct address *address_of(__u32 slot)
 }
 
 /* gateway_of returns the number of the gateway that a slot is of. */
-static __always_inline __u32 gateway_of(__u32 slot)
+__noinline __u32 gateway_of(__u32 slot)
 {
 	struct address *a;
 

@@ -60,31 +60,37 @@ static __always_inline __u32 unusable(const struct session *s, const struct gate
 	return STAT_HIT;
 }
 
-/* translation is what the shortcut makes of a packet. */
+/* translation is what the shortcut makes of a packet, one end of which becomes another. */
 struct translation {
 	__u8 macs[12];
-	__be32 saddr, daddr;
-	__be16 sport, dport;
-	__u32 ifindex;
+	__be32 addr;
+	__be16 port;
 	__sum16 l4_delta;
+	__u32 ifindex;
+	__u32 inbound; /* all bits: it is the destination that changes; or none */
 };
 
 /* read_path reads what the path makes of packets with a key. Returns false if it
  * was changed meanwhile.
  */
-static __always_inline bool read_path(const struct session *s, const struct gateway_settings *set,
-				      const struct flow_key *key, struct translation *t)
+static __always_inline bool read_path(const struct session *s, const struct gateway_settings *set, struct translation *t)
 {
-	bool inbound = s->flow & FLOW_INBOUND;
-
 	__builtin_memcpy(t->macs, s->dmac, 12);
-	t->saddr = inbound ? key->saddr : s->addr;
-	t->daddr = inbound ? s->addr : key->daddr;
-	t->sport = inbound ? key->sport : s->port;
-	t->dport = inbound ? s->port : key->dport;
+	t->addr = s->addr;
+	t->port = s->port;
+	t->inbound = -!!(s->flow & FLOW_INBOUND);
+	barrier_var(t->inbound);
 	t->ifindex = s->ifindex;
 	t->l4_delta = s->l4_delta;
 	return *(volatile const __u32 *)&s->generation == generation_of(set);
+}
+
+/* chosen returns one of two, as the bits of which say, without a branch: the verifier would
+ * follow the rest of a program for each.
+ */
+static __always_inline __u32 chosen(__u32 which, __u32 set, __u32 clear)
+{
+	return (set & which) | (clear & ~which);
 }
 
 /* fold makes a one's complement sum of 16 bits of one of 32. */
@@ -122,13 +128,20 @@ static __always_inline void set_deltas(struct session *s, const struct flow_key 
 /* translate_ip translates the header. The TTL is the first byte of its word. */
 static __always_inline void translate_ip(struct iphdr *ip, const struct translation *t)
 {
-	__u32 delta = words(t->saddr) + words(t->daddr) + (__u16)~fold(words(ip->saddr) + words(ip->daddr)) +
-		      (__u16)~bpf_htons(0x0100);
+	__be32 saddr = ip->saddr, daddr = ip->daddr;
+	__u32 delta = words(t->addr) + (__u16)~fold(words(chosen(t->inbound, daddr, saddr))) + (__u16)~bpf_htons(0x0100);
 
 	ip->check = added(ip->check, fold(delta));
 	ip->ttl--;
-	ip->saddr = t->saddr;
-	ip->daddr = t->daddr;
+	ip->saddr = chosen(t->inbound, saddr, t->addr);
+	ip->daddr = chosen(t->inbound, t->addr, daddr);
+}
+
+/* translate_ports does so for the ports, which a key has. */
+static __always_inline void translate_ports(__be16 *ports, const struct flow_key *key, const struct translation *t)
+{
+	ports[0] = chosen(t->inbound, key->sport, t->port);
+	ports[1] = chosen(t->inbound, t->port, key->dport);
 }
 
 /* tuple_key returns the key of the packets of a conntrack tuple. */
@@ -204,12 +217,18 @@ static __always_inline __u32 gateway_of_elastic(__be32 addr, __u32 otherwise)
 /* own_slot returns the slot in which is counted what a private address itself opens; 0
  * if it is not counted. Sessions have the slots of those that they are of.
  */
-static __always_inline __u32 own_slot(__be32 addr, const struct gateway_settings *set)
+__noinline __u32 own_slot(__be32 addr)
 {
-	struct outward o = outward_of(addr, set);
-	struct slot_key key = {.addr = addr, .gateway = o.gateway};
-	__u32 *slot = bpf_map_lookup_elem(&slots, &key);
+	struct gateway_settings *set = get_settings();
+	struct slot_key key = {.addr = addr};
+	struct outward o;
+	__u32 *slot;
 
+	if (!set)
+		return 0;
+	o = outward_of(addr, set);
+	key.gateway = o.gateway;
+	slot = bpf_map_lookup_elem(&slots, &key);
 	if (slot)
 		return *slot;
 	return o.kind == KIND_NONE ? 0 : o.gateway;
@@ -254,55 +273,97 @@ static __always_inline bool describe(const struct connection *c, struct session 
 	return true;
 }
 
+/* adopt makes the session of a connection that is translated and has none. Returns whether
+ * there may be one now.
+ */
+__noinline int adopt(const struct connection *c)
+{
+	struct gateway_state *g = get_gateway();
+	struct session made;
+	struct flow_key key;
+
+	if (!g || !c || !describe(c, &made))
+		return false;
+	key = c->original;
+	insert_session(g, &key, &made, false);
+	return true;
+}
+
+/* follow makes the state of a connection's session what the connection is: confirmed,
+ * closed or not.
+ */
+__noinline int follow(const struct connection *c, struct session *s, __u32 reset)
+{
+	struct gateway_state *g = get_gateway();
+	int by = 0;
+
+	if (!g || !c || !s)
+		return 0;
+	confirm_session(g, s);
+	if (c->tcp_state == TCP_CONNTRACK_TIME_WAIT || c->tcp_state == TCP_CONNTRACK_CLOSE ||
+	    (reset && !(s->state & STATE_UNSURE)))
+		by = close_session(s);
+	else if (c->tcp_state == TCP_CONNTRACK_ESTABLISHED)
+		by = reopen_session(s);
+	else if ((c->tcp_state == TCP_CONNTRACK_SYN_SENT || c->tcp_state == TCP_CONNTRACK_SYN_RECV) && (s->state & STATE_RESET))
+		__sync_fetch_and_and(&s->state, ~STATE_RESET); /* a SYN has opened it again */
+	if (by)
+		add_open(&c->original, s->kind, s->slot, s->flow, by);
+	return 0;
+}
+
 /* settle makes a connection's session what the connection is: there, confirmed,
  * closed or not. Returns its element, or NULL if it is none that is kept.
  */
-static __always_inline struct session *settle(struct gateway_state *g, const struct connection *c, bool reset)
+static __always_inline struct session *settle(const struct connection *c, bool reset)
 {
 	struct session *s = bpf_map_lookup_elem(&sessions, &c->original);
-	struct session made;
 
 	/* No two connections have a tuple in common. What has it besides this one
 	 * belonged to one that is gone, of which nobody has heard yet.
 	 */
 	if (s && (s->flow & FLOW_REPLY)) {
-		remove_session(g, &c->original, s);
+		remove_session(&c->original, s);
 		s = NULL;
 	}
 	if (!s) {
-		if (!describe(c, &made))
+		if (!adopt(c))
 			return NULL;
-		insert_session(g, &c->original, &made, false);
 		s = bpf_map_lookup_elem(&sessions, &c->original);
 		if (!s)
 			return NULL;
 	}
-	confirm_session(g, s);
-	if (c->tcp_state == TCP_CONNTRACK_TIME_WAIT || c->tcp_state == TCP_CONNTRACK_CLOSE ||
-	    (reset && !(s->state & STATE_UNSURE)))
-		close_session(g, &c->original, s);
-	else if (c->tcp_state == TCP_CONNTRACK_ESTABLISHED)
-		reopen_session(g, &c->original, s);
-	else if ((c->tcp_state == TCP_CONNTRACK_SYN_SENT || c->tcp_state == TCP_CONNTRACK_SYN_RECV) && (s->state & STATE_RESET))
-		__sync_fetch_and_and(&s->state, ~STATE_RESET); /* a SYN has opened it again */
+	follow(c, s, reset);
 	return s;
 }
 
-/* reply_element returns the element of the reply direction, made if need be. */
-static __always_inline struct session *reply_element(struct gateway_state *g, const struct session *original,
-						     const struct flow_key *key)
+/* answer makes the element of the reply direction, in the place of one that belonged to a
+ * connection that is gone.
+ */
+__noinline int answer(const struct flow_key *reply, struct session *gone, const struct session *original)
 {
-	struct session *s = bpf_map_lookup_elem(&sessions, key);
 	struct session made = {};
+	struct flow_key key;
 
-	if (s && (s->flow & FLOW_REPLY))
-		return s;
-	if (s)
-		remove_session(g, key, s);
+	if (!reply || !original)
+		return 0;
+	if (gone)
+		remove_session(reply, gone);
+	key = *reply;
 	made.slot = original->slot;
 	made.kind = original->kind;
 	made.flow = ((original->flow & (FLOW_INBOUND | FLOW_KERNEL)) ^ FLOW_INBOUND) | FLOW_REPLY;
 	made.state = original->state & STATE_CLOSING;
-	bpf_map_update_elem(&sessions, key, &made, BPF_NOEXIST);
+	return bpf_map_update_elem(&sessions, &key, &made, BPF_NOEXIST);
+}
+
+/* reply_element returns the element of the reply direction, made if need be. */
+static __always_inline struct session *reply_element(const struct session *original, const struct flow_key *key)
+{
+	struct session *s = bpf_map_lookup_elem(&sessions, key);
+
+	if (s && (s->flow & FLOW_REPLY))
+		return s;
+	answer(key, s, original);
 	return bpf_map_lookup_elem(&sessions, key);
 }

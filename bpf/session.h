@@ -122,43 +122,52 @@ static __always_inline void confirm_session(struct gateway_state *g, struct sess
 	}
 }
 
-/* close_session notes that a session was seen closed. */
-static __always_inline void close_session(struct gateway_state *g, const struct flow_key *key, struct session *s)
+/* close_session notes that a session was seen closed. Returns by how much there are more open
+ * ones: 0 if it was so already.
+ */
+static __always_inline int close_session(struct session *s)
 {
 	__u32 old = __sync_fetch_and_or(&s->state, STATE_CLOSED | STATE_CLOSING);
 
-	if (!(old & (STATE_CLOSED | STATE_DEAD)))
-		add_open(key, s->kind, s->slot, s->flow, -1);
+	return old & (STATE_CLOSED | STATE_DEAD) ? 0 : -1;
 }
 
-/* reopen_session notes that a session which was seen closed goes on. */
-static __always_inline void reopen_session(struct gateway_state *g, const struct flow_key *key, struct session *s)
+/* reopen_session notes that a session which was seen closed goes on. Returns the same. */
+static __always_inline int reopen_session(struct session *s)
 {
 	__u32 old = s->state;
 
 	if ((old & (STATE_CLOSED | STATE_DEAD | STATE_RESET)) != STATE_CLOSED)
-		return;
-	if (__sync_val_compare_and_swap(&s->state, old, old & ~(STATE_CLOSED | STATE_CLOSING)) == old)
-		add_open(key, s->kind, s->slot, s->flow, 1);
+		return 0;
+	return __sync_val_compare_and_swap(&s->state, old, old & ~(STATE_CLOSED | STATE_CLOSING)) == old;
 }
 
 /* remove_session takes an element away, of either direction. Who sets
  * STATE_DEAD is the one that does so, and until it is done nobody puts another
  * element in its place: what is found by the key is what was looked at.
  */
-static __always_inline void remove_session(struct gateway_state *g, const struct flow_key *key, struct session *s)
+__noinline int remove_session(const struct flow_key *key, struct session *s)
 {
-	__u32 kind = s->kind, slot = s->slot, flow = s->flow;
-	__u32 old = __sync_fetch_and_or(&s->state, STATE_CLOSED | STATE_DEAD);
+	struct gateway_state *g = get_gateway();
+	struct flow_key own;
+	__u32 kind, slot, flow, old;
 
+	if (!g || !key || !s)
+		return 0;
+	own = *key;
+	kind = s->kind;
+	slot = s->slot;
+	flow = s->flow;
+	old = __sync_fetch_and_or(&s->state, STATE_CLOSED | STATE_DEAD);
 	if (old & STATE_DEAD)
-		return;
-	bpf_map_delete_elem(&sessions, key);
+		return 0;
+	bpf_map_delete_elem(&sessions, &own);
 	if (flow & FLOW_REPLY)
-		return;
+		return 0;
 	__sync_fetch_and_add(&g->held[class_of(kind, flow)], -1);
 	if (!(old & STATE_CONFIRMED))
 		__sync_fetch_and_add(&g->pending, -1);
 	if (!(old & STATE_CLOSED))
-		add_open(key, kind, slot, flow, -1);
+		add_open(&own, kind, slot, flow, -1);
+	return 0;
 }

@@ -75,7 +75,7 @@ __noinline int check_source(struct __sk_buff *skb, struct packet *p)
 		return 0;
 	addr = p->key.saddr;
 	mac = sender(skb);
-	slot = own_slot(addr, set);
+	slot = own_slot(addr);
 	a = slot < GATEWAYS ? NULL : address_of(slot);
 	if (a && *(volatile __u64 *)&a->owner == mac)
 		return 0;

@@ -14,15 +14,15 @@
 #include "types.h"
 #include "window.h"
 
-static __always_inline void remove_entry(struct gateway_state *g, const struct entry *e)
+static __always_inline void remove_entry(const struct entry *e)
 {
 	struct session *s = bpf_map_lookup_elem(&sessions, &e->original);
 
 	if (s && !(s->flow & FLOW_REPLY))
-		remove_session(g, &e->original, s);
+		remove_session(&e->original, s);
 	s = bpf_map_lookup_elem(&sessions, &e->reply);
 	if (s && (s->flow & FLOW_REPLY))
-		remove_session(g, &e->reply, s);
+		remove_session(&e->reply, s);
 }
 
 /* spare lets a connection end now, if it is closed: it is so still when the one
@@ -76,11 +76,11 @@ static long sync_session(__u32 i, void *context)
 	if (e.ended) {
 		keep_place(&e.original, &original);
 		keep_place(&e.reply, &reply);
-		remove_entry(g, &e);
+		remove_entry(&e);
 	}
 	if (look_up(skb, &e.original, false, &c) < 0) {
 		if (!e.status || has_ports(e.original.proto)) {
-			remove_entry(g, &e);
+			remove_entry(&e);
 			return 0;
 		}
 		c.original = e.original;
@@ -89,10 +89,10 @@ static long sync_session(__u32 i, void *context)
 	}
 	if (!(c.status & IPS_CONFIRMED))
 		return 0;
-	s = settle(g, &c, false);
+	s = settle(&c, false);
 	if (s && e.ended && c.original.proto == IPPROTO_TCP) {
 		put_place(s, &original);
-		put_place(reply_element(g, s, &c.reply), &reply);
+		put_place(reply_element(s, &c.reply), &reply);
 	}
 	return 0;
 }

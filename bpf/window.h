@@ -82,9 +82,11 @@ static __always_inline void put_place(struct session *s, const struct placed *p)
  */
 static __always_inline void place(struct session *s, const struct packet *p, __u32 l3_len)
 {
-	bool guessed = s->flow & FLOW_INBOUND;
+	/* How far it may be ahead, less 1; from who does not guess, anything but what is up to FAR
+	 * behind.
+	 */
+	__u32 most_acked = ~0U - FAR - 1, most_sent = ~0U - FAR - 1;
 	__u32 end;
-	__s32 by;
 
 	if (p->key.proto != IPPROTO_TCP ||
 	    (p->is & (IS_ACK | IS_RESET | IS_MALFORMED | IS_FIRST_FRAGMENT)) != IS_ACK || l3_len < p->head)
@@ -96,13 +98,15 @@ static __always_inline void place(struct session *s, const struct packet *p, __u
 		s->end = end;
 		return;
 	}
-	by = p->acked - s->acked;
-	if (by && (guessed ? (__u32)by <= room_of(s) + MOST_UNSCALED : by > 0 || by < -FAR))
+	if (s->flow & FLOW_INBOUND) {
+		most_acked = room_of(s) + MOST_UNSCALED - 1;
+		most_sent = FAR - 2;
+	}
+	if (p->acked - s->acked - 1 <= most_acked)
 		s->acked = p->acked;
 	if (s->acked == p->acked && s->window != p->window)
 		s->window = p->window;
-	by = end - s->end;
-	if (by > 0 ? by < FAR || !guessed : by < -FAR && !guessed)
+	if (end - s->end - 1 <= most_sent)
 		s->end = end;
 }
 
@@ -134,16 +138,19 @@ static __always_inline bool ends(const struct packet *p)
 /* keep_for changes how long conntrack keeps the connection of a packet: of one that
  * comes in, or, with reverse, that leaves.
  */
-static __always_inline void keep_for(struct __sk_buff *skb, const struct flow_key *key, bool reverse, __u32 ms)
+__noinline int keep_for(struct __sk_buff *skb, const struct flow_key *key, __u32 reverse, __u32 ms)
 {
 	struct nf_conn *ct;
 	__u32 direction;
 
+	if (!key)
+		return 0;
 	ct = find_entry(skb, key, reverse, &direction);
 	if (!ct)
-		return;
+		return 0;
 	bpf_ct_change_timeout(ct, ms);
 	bpf_ct_release(ct);
+	return 0;
 }
 
 /* keep_unanswered makes conntrack keep UDP from outside that nobody has answered for
@@ -203,11 +210,13 @@ static __always_inline void read_sides(struct tracked *t, const struct ip_ct_tcp
 }
 
 /* track asks conntrack. Returns false if it knows nothing. */
-static __always_inline bool track(struct __sk_buff *skb, const struct flow_key *key, struct tracked *t)
+__noinline int track(struct __sk_buff *skb, const struct flow_key *key, struct tracked *t)
 {
 	struct nf_conn *ct;
 	__u32 direction;
 
+	if (!key || !t)
+		return false;
 	ct = find_entry(skb, key, false, &direction);
 	if (!ct)
 		return false;
@@ -228,6 +237,56 @@ static __always_inline bool track(struct __sk_buff *skb, const struct flow_key *
 	return true;
 }
 
+/* side is what is known of one side of a connection by its session. */
+struct side {
+	__u32 acked, end; /* as in the session */
+	__u32 room;	  /* see room_of */
+	__u8 known;	  /* there is an element */
+	__u8 placed;	  /* see is_placed */
+	__u8 learned;	  /* its packets may have taken the shortcut */
+	__u8 pad;
+};
+
+/* look_at fills in a side, whose packets have a key. Returns the state of its element. */
+__noinline __u32 look_at(const struct flow_key *key, struct side *side)
+{
+	struct session *s;
+	struct flow_key k;
+
+	if (!key || !side)
+		return 0;
+	k = *key;
+	s = bpf_map_lookup_elem(&sessions, &k);
+	if (!s)
+		return 0;
+	side->acked = s->acked;
+	side->end = s->end;
+	side->room = room_of(s);
+	side->known = true;
+	side->placed = is_placed(s);
+	side->learned = !!s->generation;
+	return s->state;
+}
+
+/* change_state takes some bits off a session's state, and puts others on, if there is one. */
+__noinline int change_state(const struct flow_key *key, __u32 off, __u32 on)
+{
+	struct session *s;
+	struct flow_key k;
+
+	if (!key)
+		return 0;
+	k = *key;
+	s = bpf_map_lookup_elem(&sessions, &k);
+	if (!s)
+		return 0;
+	if (off)
+		__sync_fetch_and_and(&s->state, ~off);
+	if (on)
+		__sync_fetch_and_or(&s->state, on);
+	return 0;
+}
+
 /* misplaced says whether a RST, or a FIN from the outside, is not where its
  * connection is, so that it is no end of it: it may come from somebody who knows
  * the addresses and ports and guesses the rest (RFC 5961, RFC 7857 section 2.2).
@@ -242,24 +301,28 @@ static __always_inline bool track(struct __sk_buff *skb, const struct flow_key *
 __noinline int misplaced(struct __sk_buff *skb, struct packet *p, __u32 public)
 {
 	struct gateway_settings *set = get_settings();
-	struct session *own, *other, *original;
+	struct side own = {}, other = {};
+	struct flow_key original;
 	struct tracked t = {};
-	struct flow_key key; /* Linux 6.1 takes no key of a caller's */
-	bool reset, shortcut, exact, kept = true, learned = false;
-	__u32 ahead, room;
+	bool reset, shortcut, exact, liberal;
+	__u32 ahead, room, state, others;
 
 	if (!set || !p)
 		return 0;
 	reset = p->is & IS_RESET;
-	key = p->key;
-	if ((!reset && !public) || !track(skb, &key, &t))
+	if ((!reset && !public) || !track(skb, &p->key, &t))
 		return 0;
 	shortcut = set->flags & SET_SHORTCUT;
-	own = bpf_map_lookup_elem(&sessions, &key);
-	other = bpf_map_lookup_elem(&sessions, &t.other);
-	original = t.direction == IP_CT_DIR_ORIGINAL ? own : other;
-	if (original && reset && (original->state & (STATE_EXACT | STATE_UNSURE)))
-		__sync_fetch_and_and(&original->state, ~(STATE_EXACT | STATE_UNSURE)); /* an earlier one got lost */
+	liberal = (t.heard_flags | t.sent_flags) & IP_CT_TCP_FLAG_BE_LIBERAL;
+	state = look_at(&p->key, &own);
+	original = p->key;
+	others = look_at(&t.other, &other);
+	if (t.direction != IP_CT_DIR_ORIGINAL) {
+		state = others;
+		original = t.other;
+	}
+	if (reset && (state & (STATE_EXACT | STATE_UNSURE)))
+		change_state(&original, STATE_EXACT | STATE_UNSURE, 0); /* an earlier one got lost */
 	if (is_opening(t.state)) {
 		if (!reset)
 			return 0;
@@ -269,7 +332,7 @@ __noinline int misplaced(struct __sk_buff *skb, struct packet *p, __u32 public)
 		if (t.state == TCP_CONNTRACK_SYN_SENT && t.direction == IP_CT_DIR_REPLY)
 			return 1;
 		/* The answer to a packet of a connection that one side has forgotten. */
-		if (other && is_placed(other) && p->seq == other->acked)
+		if (other.placed && p->seq == other.acked)
 			return 0;
 		if (t.last_index == TCP_ACK_SET && t.last_dir != t.direction && p->seq == t.last_ack)
 			return 0;
@@ -277,14 +340,14 @@ __noinline int misplaced(struct __sk_buff *skb, struct packet *p, __u32 public)
 		return p->seq - room + SYN_DATA > 2 * SYN_DATA;
 	}
 	/* Closed is closed. */
-	if (t.state == TCP_CONNTRACK_CLOSE || (original && (original->state & STATE_RESET)))
+	if (t.state == TCP_CONNTRACK_CLOSE || (state & STATE_RESET))
 		return 0;
 	/* The answer to a SYN for a connection that the sender does not know. */
 	if (reset && (p->is & IS_ACK) && t.last_index == TCP_SYN_SET && t.last_dir != t.direction && p->acked == t.last_end)
 		return 0;
-	if (other && is_placed(other) && (public || shortcut)) {
-		ahead = p->seq - other->acked;
-		room = room_of(other);
+	if (other.placed && (public || shortcut)) {
+		ahead = p->seq - other.acked;
+		room = other.room;
 		if (!reset) {
 			/* One that was acknowledged comes again only after conntrack has
 			 * seen it.
@@ -294,34 +357,27 @@ __noinline int misplaced(struct __sk_buff *skb, struct packet *p, __u32 public)
 			return (__s32)ahead > (__s32)room + 1 ||
 			       end <= (t.state == TCP_CONNTRACK_ESTABLISHED ? 0 : -(__s32)room - FAR);
 		}
-		exact = !ahead || (own && is_placed(own) && p->seq == own->end);
+		exact = !ahead || (own.placed && p->seq == own.end);
 		/* What conntrack has picked up on the way, it does not know the scale of. */
-		if (!exact && !public && ((t.heard_flags | t.sent_flags) & IP_CT_TCP_FLAG_BE_LIBERAL))
+		if (!exact && !public && liberal)
 			goto unsure;
 		if (ahead > room)
 			return 1;
 		/* Conntrack knows by itself where it sees all packets. */
-		if (original && shortcut && exact)
-			__sync_fetch_and_or(&original->state, STATE_EXACT);
+		if (shortcut && exact)
+			change_state(&original, 0, STATE_EXACT);
 		return 0;
 	}
 	if (!reset)
 		return 0;
-	if (own)
-		learned = own->generation;
-	else if (!other)
-		kept = false;
-	if (other && other->generation)
-		learned = true;
-	if ((!shortcut || !kept) && !learned && (t.heard_flags & IP_CT_TCP_FLAG_MAXACK_SET) &&
-	    !((t.heard_flags | t.sent_flags) & IP_CT_TCP_FLAG_BE_LIBERAL))
+	if ((!shortcut || !(own.known | other.known)) && !(own.learned | other.learned) && !liberal &&
+	    (t.heard_flags & IP_CT_TCP_FLAG_MAXACK_SET))
 		return p->seq - t.heard_ack > t.sent_most - t.heard_ack;
 unsure:
 	/* Its sender's own place is known all the same. */
-	if (!public && own && is_placed(own) && own->end - p->seq > FAR)
+	if (!public && own.placed && own.end - p->seq > FAR)
 		return 1;
-	if (original)
-		__sync_fetch_and_or(&original->state, STATE_UNSURE);
+	change_state(&original, 0, STATE_UNSURE);
 	return 0;
 }
 
