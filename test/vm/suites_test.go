@@ -14,7 +14,7 @@ var suites = []suite{
 	{pkg: "dataplane/nft", run: `^Test(RulesReadAsWritten|IncrementalChanges|Packets|SSLReadsAsWritten|SSLClients|SSLFlood|SSLFloodTCP)$`},
 	{pkg: "dataplane/openvpn", run: `^Test(Connect|Revoke|Adopt)$`},
 	{pkg: "dataplane/shape", run: `^TestBandwidthsAreHeld$`},
-	{pkg: "dataplane/session", run: `^TestXDP`},
+	{pkg: "dataplane/session", run: `^Test(XDP|VerifiedInstructions$)`},
 	{pkg: "dataplane/securitygroup"},
 	{pkg: "dataplane/dhcp"},
 	{pkg: "dataplane/engine", run: `^Test(BuildAdoptRemove|Traffic|Shortcut|ConnectionLimit|PortsExhausted|UnansweredFromOutside|ForgottenConnectionsMakeRoom|TrafficOverVLANs|ExactCountsOfVLANs|ForgedSources|TwoVPNGateways|Bandwidths|BandwidthOfDevice|RouterInterfaces|BorderRoutersOfVLANs|HaVipOverVLAN)$`},
