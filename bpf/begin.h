@@ -151,10 +151,14 @@ struct beginning {
  * a place. Conntrack has the last word on what is new: its entry may be older than
  * these programs, and this may be the answer of who was called.
  */
-static __always_inline bool is_new(struct __sk_buff *skb, const struct packet *p, struct beginning *b)
+__noinline int is_new(struct __sk_buff *skb, const struct packet *p, struct beginning *b)
 {
-	int direction = p->is & IS_SYN ? -1 : known_direction(skb, p);
+	int direction = -1;
 
+	if (!p || !b)
+		return false;
+	if (!(p->is & IS_SYN))
+		direction = known_direction(skb, p);
 	b->limited = direction != IP_CT_DIR_ORIGINAL;
 	/* Where conntrack cannot be asked, there is no way to find out. */
 	if (!b->limited || (!can_see() && !has_ports(p->key.proto)))

@@ -143,7 +143,7 @@ __noinline int give_place(const struct bound_key *key)
 }
 
 /* count_bounds counts a session with what it counts with, or, with by < 0, no longer. */
-__noinline int count_bounds(const struct flow_key *key, __u32 flow, int by)
+static __always_inline int count_bounds(const struct flow_key *key, __u32 flow, int by)
 {
 	struct bound_key k[2];
 	__u32 n;

@@ -14,6 +14,18 @@
 #include "types.h"
 #include "window.h"
 
+/* is_tcp returns 1 for TCP, and 0 for UDP, without a branch, as chosen: their numbers are 6 and 17. */
+static __always_inline __u32 is_tcp(const struct packet *p)
+{
+	return ~p->key.proto >> 4 & 1;
+}
+
+/* checksum_at returns where the checksum is in the header of TCP, or, with 0, of UDP. */
+static __always_inline __u32 checksum_at(__u32 tcp)
+{
+	return offsetof(struct udphdr, check) + tcp * (offsetof(struct tcphdr, check) - offsetof(struct udphdr, check));
+}
+
 /* forward translates a packet and sends it out by its path. */
 static __always_inline int forward(struct __sk_buff *skb, const struct packet *p, const struct translation *t)
 {
@@ -21,10 +33,8 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 	struct ethhdr *eth;
 	struct iphdr *ip;
 	__be16 *ports;
-	__u32 udp = p->key.proto >> 4 & 1; /* 17, and 6 is TCP: no branch, as in chosen */
-	__u32 at = sizeof(*eth) + sizeof(*ip) + offsetof(struct tcphdr, check) -
-		   udp * (offsetof(struct tcphdr, check) - offsetof(struct udphdr, check));
-	__u64 flags = udp * BPF_F_MARK_MANGLED_0;
+	__u32 tcp = is_tcp(p), at = sizeof(*eth) + sizeof(*ip) + checksum_at(tcp);
+	__u64 flags = (tcp ^ 1) * BPF_F_MARK_MANGLED_0;
 	__be32 addr = chosen(t->inbound, p->key.daddr, p->key.saddr);
 	__be16 port = chosen(t->inbound, p->key.dport, p->key.sport);
 

@@ -81,9 +81,9 @@ static __always_inline void hear_arp(struct __sk_buff *skb)
 }
 
 /* receiver_slot returns the slot of the host of the VPC that a packet from another one
- * goes to.
+ * goes to, and counts it for that one, whose slot is sender.
  */
-__noinline __u32 receiver_slot(struct __sk_buff *skb, struct packet *p)
+__noinline __u32 receiver_slot(struct __sk_buff *skb, struct packet *p, __u32 sender)
 {
 	struct gateway_settings *set = get_settings();
 	struct connection c = {};
@@ -91,6 +91,8 @@ __noinline __u32 receiver_slot(struct __sk_buff *skb, struct packet *p)
 
 	if (!set || !p)
 		return 0;
+	if (sender)
+		count_skb(skb, p, sender, false, false);
 	if (connection_of(skb, p, &c) == IP_CT_DIR_ORIGINAL) {
 		s = bpf_map_lookup_elem(&sessions, &c.original);
 		if (s && !(s->flow & FLOW_REPLY))
@@ -146,9 +148,7 @@ int switch_egress(struct __sk_buff *skb)
 	if ((index & INDEX_CHECK) || ((!index || !(set->flags & SET_SHORTCUT)) && eventful(skb, &p)))
 		learned = learn(skb, &p);
 	if (!public) {
-		if (slot)
-			count_skb(skb, &p, slot, false, false);
-		slot = receiver_slot(skb, &p);
+		slot = receiver_slot(skb, &p, slot);
 	} else if (learned) {
 		slot = learned;
 	} else if (!slot) {
@@ -242,6 +242,7 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 	struct iphdr *ip = (void *)(eth + 1);
 	__be16 *ports = (void *)(ip + 1);
 	__sum16 *check;
+	__u32 tcp;
 
 	if (!set || !(set->flags & SET_SHORTCUT) || !parse(data, data_end, &p) || why_not(&p) != STAT_HIT)
 		return XDP_PASS;
@@ -249,19 +250,17 @@ static __always_inline int xdp(struct xdp_md *ctx, bool public)
 	if (!s || unusable(s, set) != STAT_HIT || !whole(&p, data_end - (void *)ip) || p.len > s->mtu ||
 	    !(s->path & PATH_XDP) || !(s->path & PATH_PUBLIC) != !public || !read_path(s, set, &t))
 		return XDP_PASS;
-	if (p.key.proto == IPPROTO_TCP)
-		check = (void *)ports + offsetof(struct tcphdr, check);
-	else
-		check = (void *)ports + offsetof(struct udphdr, check);
+	tcp = is_tcp(&p);
+	check = (void *)ports + checksum_at(tcp);
 	if ((void *)(check + 1) > data_end || is_partial(&p, *check))
 		return XDP_PASS;
 	/* What has to wait does so behind the uplink's filters. */
 	if (s->bandwidth && !within_limits(s->bandwidth, public ? INBOUND : OUTBOUND, p.len, 1, false))
 		return XDP_PASS;
-	if (p.key.proto == IPPROTO_TCP || *check) {
+	if (tcp || *check) {
 		*check = added(*check, t.l4_delta);
 		/* 0 would say that a UDP packet has no checksum (RFC 768). */
-		if (p.key.proto == IPPROTO_UDP && !*check)
+		if (!tcp && !*check)
 			*check = 0xffff;
 	}
 	__builtin_memcpy(eth, t.macs, sizeof(t.macs));

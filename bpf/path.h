@@ -144,15 +144,25 @@ static __always_inline void translate_ports(__be16 *ports, const struct flow_key
 	ports[1] = chosen(t->inbound, t->port, key->dport);
 }
 
-/* tuple_key returns the key of the packets of a conntrack tuple. */
+/* field reads a field of a copy of one of the kernel's structures. */
+#define field(copy, type, name, as) (*(as *)((void *)(copy) + bpf_core_field_offset(type, name)))
+
+#define TUPLE_SIZE 40 /* of the kernel's struct nf_conntrack_tuple */
+
+/* tuple_key returns the key of the packets of a conntrack tuple. It is copied at once: the
+ * verifier of Linux 6.1 takes unions in it for their first members.
+ */
 static __always_inline void tuple_key(const struct nf_conntrack_tuple *t, struct flow_key *key)
 {
+	__u8 copy[TUPLE_SIZE] __attribute__((aligned(8)));
+
+	bpf_probe_read_kernel(copy, sizeof(copy), t);
 	__builtin_memset(key, 0, sizeof(*key));
-	key->saddr = BPF_CORE_READ(t, src.u3.ip);
-	key->daddr = BPF_CORE_READ(t, dst.u3.ip);
-	key->sport = BPF_CORE_READ(t, src.u.all);
-	key->dport = BPF_CORE_READ(t, dst.u.all);
-	key->proto = BPF_CORE_READ(t, dst.protonum);
+	key->saddr = field(copy, struct nf_conntrack_tuple, src.u3.ip, __be32);
+	key->daddr = field(copy, struct nf_conntrack_tuple, dst.u3.ip, __be32);
+	key->sport = field(copy, struct nf_conntrack_tuple, src.u.all, __be16);
+	key->dport = field(copy, struct nf_conntrack_tuple, dst.u.all, __be16);
+	key->proto = field(copy, struct nf_conntrack_tuple, dst.protonum, __u8);
 }
 
 /* find_entry asks conntrack for the entry of a packet's connection, as the packet was

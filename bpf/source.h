@@ -35,7 +35,7 @@ static __always_inline __u64 sender(struct __sk_buff *skb)
 }
 
 /* report tells user space of a source, and has it ask for one that is not known. */
-static __always_inline bool report(struct __sk_buff *skb, __be32 addr, __u64 mac, bool unknown, bool believed)
+__noinline int report(struct __sk_buff *skb, __be32 addr, __u64 mac, __u32 unknown, __u32 believed)
 {
 	struct source_report r = {.addr = addr, .ifindex = skb->ifindex, .unknown = unknown, .believed = believed};
 

@@ -46,22 +46,21 @@ static __always_inline void spare(struct __sk_buff *skb, const struct flow_key *
 	bpf_ct_release(ct);
 }
 
-/* sync_session looks after one session. What conntrack has is made what it is
+/* sync_entry looks after one session, whose entry is at an offset of skb. Returns not 0 if
+ * none is there. What conntrack has is made what it is
  * there; what it has not is removed. That of a connection which has ended is
  * removed before conntrack is asked, since the next one between the same ends
  * may be there already, and is another session; where that is, is kept.
  */
-static long sync_session(__u32 i, void *context)
+__noinline int sync_entry(struct __sk_buff *skb, __u32 at)
 {
-	struct __sk_buff *skb = *(struct __sk_buff **)context;
-	struct gateway_state *g = get_gateway();
 	struct gateway_settings *set;
 	struct placed original = {}, reply = {};
 	struct connection c = {};
 	struct session *s;
 	struct entry e;
 
-	if (!g || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + i * sizeof(e), &e, sizeof(e)))
+	if (bpf_skb_load_bytes(skb, at, &e, sizeof(e)))
 		return 1;
 	if (e.spare) {
 		spare(skb, &e.original, e.spare);
@@ -95,4 +94,9 @@ static long sync_session(__u32 i, void *context)
 		put_place(reply_element(s, &c.reply), &reply);
 	}
 	return 0;
+}
+
+static long sync_session(__u32 i, void *context)
+{
+	return sync_entry(*(struct __sk_buff **)context, sizeof(struct ethhdr) + i * sizeof(struct entry)) != 0;
 }

@@ -195,23 +195,26 @@ struct tracked {
 	__u8 pad[2];
 };
 
-/* The verifier of Linux 6.1 takes the union that these are in for its first member,
- * and has to be gone around.
- */
-static __always_inline void read_sides(struct tracked *t, const struct ip_ct_tcp_state *sent,
-				       const struct ip_ct_tcp_state *heard)
+/* read_sides fills in what copies of struct ip_ct_tcp_state say. */
+static __always_inline void read_sides(struct tracked *t, const void *sent, const void *heard)
 {
-	t->sent_end = BPF_CORE_READ(sent, td_end);
-	t->sent_most = BPF_CORE_READ(sent, td_maxend);
-	t->sent_flags = BPF_CORE_READ(sent, flags);
-	t->heard_end = BPF_CORE_READ(heard, td_end);
-	t->heard_ack = BPF_CORE_READ(heard, td_maxack);
-	t->heard_flags = BPF_CORE_READ(heard, flags);
+	t->sent_end = field(sent, struct ip_ct_tcp_state, td_end, __u32);
+	t->sent_most = field(sent, struct ip_ct_tcp_state, td_maxend, __u32);
+	t->sent_flags = field(sent, struct ip_ct_tcp_state, flags, __u8);
+	t->heard_end = field(heard, struct ip_ct_tcp_state, td_end, __u32);
+	t->heard_ack = field(heard, struct ip_ct_tcp_state, td_maxack, __u32);
+	t->heard_flags = field(heard, struct ip_ct_tcp_state, flags, __u8);
 }
 
-/* track asks conntrack. Returns false if it knows nothing. */
+#define TCP_SIZE 60 /* of the kernel's struct ip_ct_tcp */
+
+/* track asks conntrack. Returns false if it knows nothing. What it knows of TCP is copied at once,
+ * as in tuple_key.
+ */
 __noinline int track(struct __sk_buff *skb, const struct flow_key *key, struct tracked *t)
 {
+	__u8 tcp[TCP_SIZE + 4] __attribute__((aligned(8)));
+	const void *one, *two;
 	struct nf_conn *ct;
 	__u32 direction;
 
@@ -220,20 +223,22 @@ __noinline int track(struct __sk_buff *skb, const struct flow_key *key, struct t
 	ct = find_entry(skb, key, false, &direction);
 	if (!ct)
 		return false;
-	t->direction = direction;
-	t->state = ct->proto.tcp.state;
-	t->last_dir = ct->proto.tcp.last_dir;
-	t->last_index = ct->proto.tcp.last_index;
-	t->last_ack = BPF_CORE_READ(ct, proto.tcp.last_ack);
-	t->last_end = BPF_CORE_READ(ct, proto.tcp.last_end);
-	if (direction == IP_CT_DIR_ORIGINAL) {
-		read_sides(t, &ct->proto.tcp.seen[0], &ct->proto.tcp.seen[1]);
-		tuple_key(&ct->tuplehash[IP_CT_DIR_REPLY].tuple, &t->other);
-	} else {
-		read_sides(t, &ct->proto.tcp.seen[1], &ct->proto.tcp.seen[0]);
-		tuple_key(&ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple, &t->other);
-	}
+	bpf_probe_read_kernel(tcp, TCP_SIZE, &ct->proto.tcp);
+	tuple_key(direction == IP_CT_DIR_ORIGINAL ? &ct->tuplehash[IP_CT_DIR_REPLY].tuple :
+						     &ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple, &t->other);
 	bpf_ct_release(ct);
+	t->direction = direction;
+	t->state = field(tcp, struct ip_ct_tcp, state, __u8);
+	t->last_dir = field(tcp, struct ip_ct_tcp, last_dir, __u8);
+	t->last_index = field(tcp, struct ip_ct_tcp, last_index, __u8);
+	t->last_ack = field(tcp, struct ip_ct_tcp, last_ack, __u32);
+	t->last_end = field(tcp, struct ip_ct_tcp, last_end, __u32);
+	one = (void *)tcp + bpf_core_field_offset(struct ip_ct_tcp, seen[0]);
+	two = (void *)tcp + bpf_core_field_offset(struct ip_ct_tcp, seen[1]);
+	if (direction == IP_CT_DIR_ORIGINAL)
+		read_sides(t, one, two);
+	else
+		read_sides(t, two, one);
 	return true;
 }
 
