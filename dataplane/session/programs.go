@@ -14,7 +14,7 @@ import (
 	"sluice/dataplane"
 )
 
-// The kernel verifies a program for each network, since each has maps of its own: half a second
+// The kernel verifies a program for each network, since each has maps of its own: some 40 ms
 // of a processor for all. So those alone are loaded that a network has a use for.
 
 // ownPrograms are those that are run by this package, and are at no link.
