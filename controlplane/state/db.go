@@ -51,34 +51,6 @@ func Open(ctx context.Context, s store.Store) (*DB, error) {
 	return db, nil
 }
 
-// load reads a view of everything, and the store's schema.
-func load(ctx context.Context, s store.Store) (*View, string, error) {
-	v := newView()
-	schema := ""
-	touched := make(map[string]bool)
-	rev, err := s.Load(ctx, func(rec store.Record) error {
-		if rec.Kind == store.KindSchema {
-			schema = string(rec.Value)
-			return nil
-		}
-		t, err := v.rows(resource.Kind(rec.Kind))
-		if err != nil {
-			return err
-		}
-		r, err := t.decode(rec.ID, rec.Value)
-		if err != nil {
-			return err
-		}
-		t.put(r, touched)
-		return nil
-	})
-	if err != nil {
-		return nil, "", fmt.Errorf("load the store: %w", err)
-	}
-	v.Revision = rev
-	return v, schema, nil
-}
-
 // View returns the newest snapshot.
 func (db *DB) View() *View { return db.view.Load() }
 
@@ -163,7 +135,6 @@ type Tx struct {
 	*View
 	base     *View
 	revision int64
-	touched  map[string]bool
 	writes   map[store.Key]resource.Resource // nil: deleted
 	networks map[string]bool
 	dirty    map[string]bool // networks that follow a change of something else
@@ -173,7 +144,7 @@ type Tx struct {
 }
 
 func begin(base *View) *Tx {
-	return &Tx{View: base.clone(), base: base, revision: base.Revision + 1, touched: make(map[string]bool), writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), dirty: make(map[string]bool), changes: make(map[store.Key]Change), deleted: make(map[gone]bool)}
+	return &Tx{View: base.clone(), base: base, revision: base.Revision + 1, writes: make(map[store.Key]resource.Resource), networks: make(map[string]bool), dirty: make(map[string]bool), changes: make(map[store.Key]Change), deleted: make(map[gone]bool)}
 }
 
 // gone is a kind of resource that has been deleted from a network, and the public address that it
@@ -263,7 +234,7 @@ func (tx *Tx) Delete(r resource.Resource) {
 	tx.follows(r)
 	tx.lost(r.Kind(), id)
 	tx.note(r.Kind(), id, nil)
-	tx.table(r.Kind()).remove(id, tx.touched)
+	tx.table(r.Kind()).remove(id)
 	tx.writes[store.Key{Kind: string(r.Kind()), ID: id}] = nil
 	if n, ok := ownNetwork(r); ok {
 		d := &resource.DeletedNetwork{Meta: resource.Meta{ID: id, Account: r.Metadata().Account, Region: r.Metadata().Region}, Owner: n.Carrier()}
@@ -306,7 +277,7 @@ func (tx *Tx) write(r resource.Resource) {
 		m.Created = tx.revision
 	}
 	tx.note(r.Kind(), m.ID, r)
-	t.put(r, tx.touched)
+	t.put(r)
 	tx.writes[store.Key{Kind: string(r.Kind()), ID: m.ID}] = r
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"sluice/controlplane/resource"
 	"sluice/controlplane/state"
 	"sluice/controlplane/store"
+	"sluice/controlplane/store/memory"
 )
 
 func vpc(id string) *resource.VPC {
@@ -220,13 +222,74 @@ func TestUnknownKind(t *testing.T) {
 	}
 }
 
+// A record that cannot be read is named, wherever it stands among those that can be.
 func TestBrokenRecord(t *testing.T) {
-	_, s := open(t, filepath.Join(t.TempDir(), "store.db"))
-	if _, err := s.Commit(ctx, 0, []store.Write{{Key: store.Key{Kind: "vpc", ID: "vpc-a"}, Value: []byte(`{"cidr":"10.0.0`)}}); err != nil {
+	var good []store.Write
+	for i := range 1500 {
+		id := fmt.Sprintf("vpc-%04d", i)
+		good = append(good, store.Write{Key: store.Key{Kind: "vpc", ID: id}, Value: fmt.Appendf(nil, `{"id":%q,"cidr":"10.0.0.0/8"}`, id)})
+	}
+	for _, id := range []string{"vpc-", "vpc-0255x", "vpc-0256x", "vpc-0700x", "vpc-1499x"} {
+		s := memory.New(0).Open()
+		broken := store.Write{Key: store.Key{Kind: "vpc", ID: id}, Value: []byte(`{"cidr":"10.0.0`)}
+		if _, err := s.Commit(ctx, 0, append([]store.Write{broken}, good...)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := state.Open(ctx, s); err == nil || !strings.Contains(err.Error(), strconv.Quote(id)) {
+			t.Errorf("%v, want an error that names record %s", err, id)
+		}
+	}
+	s := memory.New(0).Open()
+	if _, err := s.Commit(ctx, 0, good); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := state.Open(ctx, s); err == nil || !strings.Contains(err.Error(), "vpc-a") {
-		t.Errorf("%v, want an error that names the record", err)
+	db, err := state.Open(ctx, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for v := range db.View().VPCs.All() {
+		if want := fmt.Sprintf("vpc-%04d", at); v.ID != want {
+			t.Fatalf("%s, want %s", v.ID, want)
+		}
+		at++
+	}
+	if at != len(good) {
+		t.Errorf("%d of %d records", at, len(good))
+	}
+	ended, end := context.WithCancel(ctx)
+	end()
+	if _, err := state.Open(ended, s); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v from an ended context", err)
+	}
+}
+
+// A resource that an index lists twice under a key takes nothing else from there when it goes.
+func TestListedTwice(t *testing.T) {
+	db := newDB(t)
+	address := netip.MustParseAddr("203.0.113.1")
+	entry := func(id string, pool ...netip.Addr) *resource.SNATEntry {
+		return &resource.SNATEntry{Meta: resource.Meta{ID: id, Account: "a", Region: "r"}, VPC: "vpc-a", Table: "stb-a", Pool: pool}
+	}
+	ids := func() (ids []string) {
+		for e := range db.View().SNATEntries.By(state.ByExternal, state.AddrKey("vpc-a", address)).All() {
+			ids = append(ids, e.ID)
+		}
+		return ids
+	}
+	put(t, db, entry("snat-a", address, address))
+	put(t, db, entry("snat-b", address))
+	before := db.View()
+	put(t, db, entry("snat-a", address, address)) // in the place of itself
+	if got := ids(); !slices.Equal(got, []string{"snat-a", "snat-b"}) {
+		t.Errorf("%v after it was replaced", got)
+	}
+	put(t, db, entry("snat-a"))
+	if got := ids(); !slices.Equal(got, []string{"snat-b"}) {
+		t.Errorf("%v after it has left", got)
+	}
+	if n := before.SNATEntries.By(state.ByExternal, state.AddrKey("vpc-a", address)).Len(); n != 2 {
+		t.Errorf("%d in the view before, want 2", n)
 	}
 }
 

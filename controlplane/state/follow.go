@@ -122,11 +122,11 @@ func (tx *Tx) take(w store.Write) error {
 		}
 	}
 	if next == nil {
-		t.remove(w.ID, tx.touched)
+		t.remove(w.ID)
 		return nil
 	}
 	tx.follows(next)
-	t.put(next, tx.touched)
+	t.put(next)
 	return nil
 }
 

@@ -17,15 +17,15 @@ func (t *Table[R]) ByID(ids ...string) Range[R] {
 		if !ok {
 			return Range[R]{}
 		}
-		return Range[R]{&run{only: x}}
+		return Range[R]{run{only: x}}
 	}
-	r := newRun()
+	items := new(tree)
 	for _, id := range ids {
 		if x, ok := t.Get(id); ok {
-			r.items.Set(order(x), x)
+			items.Set(order(x), x)
 		}
 	}
-	return Range[R]{r}
+	return Range[R]{run{items: items}}
 }
 
 // ByAny returns the resources that are under any of the keys of the named index,
@@ -35,11 +35,11 @@ func (t *Table[R]) ByAny(index string, keys ...string) Range[R] {
 	if len(keys) == 1 {
 		return t.By(index, keys[0])
 	}
-	r := newRun()
+	items := new(tree)
 	for _, key := range keys {
 		for x := range t.By(index, key).All() {
-			r.items.Set(order(x), x)
+			items.Set(order(x), x)
 		}
 	}
-	return Range[R]{r}
+	return Range[R]{run{items: items}}
 }

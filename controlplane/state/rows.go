@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"strconv"
 
 	"github.com/tidwall/btree"
 
@@ -28,29 +27,37 @@ type about struct {
 type rows struct {
 	*about
 	byID    *btree.Map[string, resource.Resource]
-	ordered []*btree.Map[string, *run] // one per index
-	shared  bool                       // with other views: they are copied before the first change
+	ordered []*btree.Map[string, run] // one per index
+	shared  bool                      // with other views: they are copied before the first change
+	writer  *writer                   // who alone sees the trees that have it
 }
 
-// run is the resources under one key of an index, by order. nil is an empty one.
+// run is the resources under one key of an index, by order. The zero has none.
 type run struct {
 	only  resource.Resource // while items is nil: most keys have one resource, and a tree takes ten times as much
-	items *btree.Map[string, resource.Resource]
+	items *tree
 }
 
-func newRun() *run { return &run{items: new(btree.Map[string, resource.Resource])} }
+// tree is a run of any length.
+type tree struct {
+	btree.Map[string, resource.Resource]
+	writer *writer
+}
 
-func (r *run) len() int {
+// writer is a mark of its own for each transaction that changes a table.
+type writer struct{ _ byte }
+
+func (r run) len() int {
 	switch {
-	case r == nil:
-		return 0
-	case r.items == nil:
+	case r.items != nil:
+		return r.items.Len()
+	case r.only != nil:
 		return 1
 	}
-	return r.items.Len()
+	return 0
 }
 
-func (r *run) at(i int) resource.Resource {
+func (r run) at(i int) resource.Resource {
 	if r.items == nil {
 		return r.only
 	}
@@ -58,20 +65,19 @@ func (r *run) at(i int) resource.Resource {
 	return v
 }
 
-func (r *run) each(yield func(resource.Resource) bool) {
+func (r run) each(yield func(resource.Resource) bool) {
 	switch {
-	case r == nil:
-	case r.items == nil:
-		yield(r.only)
-	default:
+	case r.items != nil:
 		r.items.Scan(func(_ string, v resource.Resource) bool { return yield(v) })
+	case r.only != nil:
+		yield(r.only)
 	}
 }
 
 func newRows(of *about) *rows {
-	t := &rows{about: of, byID: new(btree.Map[string, resource.Resource])}
+	t := &rows{about: of, byID: new(btree.Map[string, resource.Resource]), writer: new(writer)}
 	for range of.indexes {
-		t.ordered = append(t.ordered, new(btree.Map[string, *run]))
+		t.ordered = append(t.ordered, new(btree.Map[string, run]))
 	}
 	return t
 }
@@ -88,16 +94,16 @@ func (t *rows) unshare() {
 	if !t.shared {
 		return
 	}
-	t.shared = false
+	t.shared, t.writer = false, new(writer)
 	t.byID = t.byID.Copy()
-	ordered := make([]*btree.Map[string, *run], len(t.ordered))
+	ordered := make([]*btree.Map[string, run], len(t.ordered))
 	for i, o := range t.ordered {
 		ordered[i] = o.Copy()
 	}
 	t.ordered = ordered
 }
 
-func (t *rows) index(name string) *btree.Map[string, *run] {
+func (t *rows) index(name string) *btree.Map[string, run] {
 	for i := range t.indexes {
 		if t.indexes[i] == name {
 			return t.ordered[i]
@@ -149,85 +155,76 @@ func (t *rows) decode(id string, value []byte) (resource.Resource, error) {
 }
 
 // put puts a resource in, in place of what has its id.
-func (t *rows) put(r resource.Resource, touched map[string]bool) {
-	t.replace(r.Metadata().ID, r, touched)
-}
+func (t *rows) put(r resource.Resource) { t.replace(r.Metadata().ID, r) }
 
-func (t *rows) remove(id string, touched map[string]bool) { t.replace(id, nil, touched) }
+func (t *rows) remove(id string) { t.replace(id, nil) }
 
 // replace takes the resource of an id out, if there is one, and puts next in; nil puts none in.
-// touched remembers the runs that this transaction has copied already.
-func (t *rows) replace(id string, next resource.Resource, touched map[string]bool) {
+func (t *rows) replace(id string, next resource.Resource) {
 	t.unshare()
-	if old, had := t.byID.Get(id); had {
+	old, had := resource.Resource(nil), false
+	if next != nil {
+		old, had = t.byID.Set(id, next)
+	} else {
+		old, had = t.byID.Delete(id)
+	}
+	if had {
 		place := order(old)
 		for i := range t.indexes {
 			for _, key := range t.keys(i, old) {
-				t.unlist(i, key, place, touched)
+				t.unlist(i, key, place)
 			}
 		}
-		t.byID.Delete(id)
 	}
 	if next == nil {
 		return
 	}
-	t.byID.Set(id, next)
 	place := order(next) // one text for all indexes
 	for i := range t.indexes {
 		for _, key := range t.keys(i, next) {
-			t.list(i, key, place, next, touched)
+			t.list(i, key, place, next)
 		}
 	}
 }
 
-// list puts a resource under a key of an index. A run of one is never changed, but
-// another one takes its place.
-func (t *rows) list(i int, key, place string, next resource.Resource, touched map[string]bool) {
-	r, ok := t.ordered[i].Get(key)
-	if !ok {
-		t.ordered[i].Set(key, &run{only: next})
-		return
+// list puts a resource under a key of an index.
+func (t *rows) list(i int, key, place string, next resource.Resource) {
+	// Most keys are new.
+	if r, had := t.ordered[i].Set(key, run{only: next}); had {
+		items := t.mine(r)
+		items.Set(place, next)
+		t.ordered[i].Set(key, run{items: items})
 	}
-	t.unique(i, key, r, touched).items.Set(place, next)
 }
 
 // unlist takes a resource away from a key of an index.
-func (t *rows) unlist(i int, key, place string, touched map[string]bool) {
+func (t *rows) unlist(i int, key, place string) {
 	r, ok := t.ordered[i].Get(key)
-	if !ok {
-		return // listed twice under the same key
-	}
-	if r.items == nil {
+	switch {
+	case !ok: // it was listed there twice
+	case r.items == nil:
 		t.ordered[i].Delete(key)
-		return
-	}
-	r = t.unique(i, key, r, touched)
-	r.items.Delete(place)
-	if r.items.Len() == 0 {
-		t.ordered[i].Delete(key)
-		delete(touched, t.touchKey(i, key))
+	default:
+		items := t.mine(r)
+		if items.Delete(place); items.Len() > 0 {
+			t.ordered[i].Set(key, run{items: items})
+		} else {
+			t.ordered[i].Delete(key)
+		}
 	}
 }
 
-// unique returns the run r under a key as a tree that only this transaction sees.
-func (t *rows) unique(i int, key string, r *run, touched map[string]bool) *run {
-	mark := t.touchKey(i, key)
-	if r.items != nil && touched[mark] {
-		return r
+// mine returns a run as a tree that nobody sees but whoever changes t.
+func (t *rows) mine(r run) *tree {
+	switch {
+	case r.items == nil:
+		items := &tree{writer: t.writer}
+		items.Set(order(r.only), r.only)
+		return items
+	case r.items.writer == t.writer:
+		return r.items
 	}
-	c := newRun()
-	if r.items != nil {
-		c.items = r.items.Copy()
-	} else {
-		c.items.Set(order(r.only), r.only)
-	}
-	t.ordered[i].Set(key, c)
-	touched[mark] = true
-	return c
-}
-
-func (t *rows) touchKey(i int, key string) string {
-	return string(t.name) + "\x00" + strconv.Itoa(i) + "\x00" + key
+	return &tree{*r.items.Copy(), t.writer}
 }
 
 // order sorts by creation, then by id.

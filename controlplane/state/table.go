@@ -21,7 +21,7 @@ type Table[R resource.Resource] struct{ rows *rows }
 // Range is the resources under one key of an index, in order of creation. The
 // zero is an empty range. Len is O(1) and At O(log n), so that a page costs the
 // same wherever it lies.
-type Range[R resource.Resource] struct{ of *run }
+type Range[R resource.Resource] struct{ of run }
 
 // Len returns how many there are.
 func (r Range[R]) Len() int { return r.of.len() }
@@ -115,6 +115,6 @@ func (t *Table[R]) By(index, key string) Range[R] {
 // the keys.
 func (t *Table[R]) Ascend(index string) iter.Seq2[string, Range[R]] {
 	return func(yield func(string, Range[R]) bool) {
-		t.rows.index(index).Scan(func(key string, r *run) bool { return yield(key, Range[R]{r}) })
+		t.rows.index(index).Scan(func(key string, r run) bool { return yield(key, Range[R]{r}) })
 	}
 }
