@@ -57,7 +57,11 @@ func Upgrade(ctx context.Context, s store.Store, machine string, backup func(sch
 }
 
 func upgrade(ctx context.Context, s store.Store, machine string, backup func(schema int) (path string, err error), log *slog.Logger) error {
-	have, known := 0, false
+	// Most stores are of this version, and their records need not be looked into.
+	if have, known, err := schemaOf(ctx, s); err != nil || known && have == Version {
+		return err
+	}
+	have, known := 0, false // another writer may be at it
 	type stored struct {
 		store.Key
 		record
@@ -130,6 +134,21 @@ func upgrade(ctx context.Context, s store.Store, machine string, backup func(sch
 		return fmt.Errorf("write the store in schema %d: %w", Version, err)
 	}
 	return nil
+}
+
+// schemaOf returns the schema that a store says it has, if it does.
+func schemaOf(ctx context.Context, s store.Store) (have int, known bool, err error) {
+	_, err = s.Load(ctx, func(r store.Record) error {
+		if r.Key != key {
+			return nil
+		}
+		known = true
+		return json.Unmarshal(r.Value, &have)
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("read the store's schema: %w", err)
+	}
+	return have, known, nil
 }
 
 // take removes a member and returns it; what is not there leaves value as it is.
