@@ -25,6 +25,9 @@ func dialConntrack(ns *netns.Namespace) (*conntrack.Conn, error) {
 // conntrackFlows lists the network's connections. Conntrack removes what has timed out as
 // it comes across it.
 func (n *Network) conntrackFlows() ([]conntrack.Flow, error) {
+	if n.untracked() {
+		return nil, nil
+	}
 	c, err := dialConntrack(n.ns)
 	if err != nil {
 		return nil, err
@@ -40,6 +43,9 @@ func (n *Network) conntrackFlows() ([]conntrack.Flow, error) {
 // expire has conntrack remove what has timed out: it does so with what it comes
 // across in a dump. The filter matches nothing that we would have to read.
 func (n *Network) expire() error {
+	if n.untracked() {
+		return nil
+	}
 	c, err := dialConntrack(n.ns)
 	if err != nil {
 		return err
@@ -49,4 +55,11 @@ func (n *Network) expire() error {
 		return fmt.Errorf("remove connections that have timed out in %s: %w", n.ns, err)
 	}
 	return nil
+}
+
+// untracked reports whether the network is known to have no connection. A dump goes through
+// the table of all namespaces, whether there is anything of this one in it or not.
+func (n *Network) untracked() bool {
+	t, err := n.readTable()
+	return err == nil && t.entries == 0
 }
