@@ -55,9 +55,12 @@ func restore(ctx context.Context, s *site, size int, vpcs ...*natVPC) (restored,
 	if err := s.lab.StopDaemon(); err != nil {
 		return 0, 0, err
 	}
-	// As after a boot: no namespace, and no mark of one.
+	// As after a boot: no namespace, no mark of one, and nothing of BPF.
 	for _, v := range vpcs {
 		if err := netns.Delete(dataplane.Namespace(v.vpc)); err != nil {
+			return 0, 0, err
+		}
+		if err := os.RemoveAll(filepath.Join(pins, v.vpc)); err != nil {
 			return 0, 0, err
 		}
 	}
