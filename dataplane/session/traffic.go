@@ -82,9 +82,6 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 		return nil, err
 	}
 	t.Table = dataplane.Table{Entries: uint64(table.entries), Most: uint64(set.Entries)}
-	if t.Entries, err = n.entryTraffic(); err != nil {
-		return nil, err
-	}
 	if t.NoPort, err = n.refusedPorts(); err != nil {
 		return nil, err
 	}
@@ -100,7 +97,20 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 		t.Shortcut.Misses = append(t.Shortcut.Misses, dataplane.Count{Reason: m.reason, Count: stats[m.stat]})
 	}
 	t.Misplaced = stats[bpf.GatewayStatSTAT_OUT_OF_WINDOW]
-	return t, n.addGateways(t)
+	if err := n.addGateways(t); err != nil {
+		return nil, err
+	}
+	// The map is looked through whether there is anything in it or not.
+	if hadSessions(t) {
+		t.Entries, err = n.entryTraffic()
+	}
+	return t, err
+}
+
+// hadSessions reports whether there has been a session, or was one refused.
+func hadSessions(t *dataplane.Traffic) bool {
+	return slices.ContainsFunc(t.Sessions, func(s dataplane.Sessions) bool { return s.Opened > 0 }) ||
+		slices.ContainsFunc(t.Refused, func(c dataplane.Count) bool { return c.Count > 0 })
 }
 
 // addGateways reads what was counted by gateway and by slot.
