@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
@@ -43,7 +44,7 @@ type Dataplane interface {
 type Options struct {
 	Audit    time.Duration  // between two audits of a network, ±10 %; default 30 s, negative: none
 	Full     time.Duration  // between two audits of a network that compare everything; default 10 min
-	Parallel int            // networks worked on at the same time; default 4
+	Parallel int            // networks worked on at the same time; default four for each processor: they mostly wait for one another in the kernel
 	Random   func() float64 // from [0, 1), for the spread of the audit; default math/rand
 	Open     compile.Opener // decrypts the secrets of resources; needed where there are any
 }
@@ -95,7 +96,7 @@ func New(db *state.DB, dp Dataplane, set *settings.Settings, log *slog.Logger, n
 		opt.Full = 10 * time.Minute
 	}
 	if opt.Parallel <= 0 {
-		opt.Parallel = 4
+		opt.Parallel = 4 * runtime.GOMAXPROCS(0)
 	}
 	if opt.Random == nil {
 		opt.Random = rand.Float64
