@@ -9,8 +9,8 @@ import (
 
 // TestVerifiedInstructions keeps an eye on what loading a network's programs costs: how many
 // instructions the kernel follows when it verifies them, each of which takes about a microsecond of a
-// start, for each network. At most are a fifth more than Linux 6.18 follows; Linux 6.1 follows some
-// more. Where a number has grown, there are most likely ways through a program that the verifier
+// start, for each network. Linux 6.18 follows 19,100, 4,300 and 2,200 of them, Linux 6.1 22,000, 4,700
+// and 2,200; what may be followed leaves room for other versions. Where a number has grown, there are most likely ways through a program that the verifier
 // follows apart, though what comes after them is the same.
 func TestVerifiedInstructions(t *testing.T) {
 	all, err := bpf.Gateway()
@@ -22,9 +22,9 @@ func TestVerifiedInstructions(t *testing.T) {
 		programs []string
 		most     int
 	}{
-		"public side":       {slices.Concat(ownPrograms, []string{switchIngress, uplinkIngress, "switch_egress", "uplink_egress", "tunnel_ingress"}), 23_000},
-		"XDP":               {[]string{switchXDP, uplinkXDP}, 5_200},
-		"router interfaces": {[]string{"flow_ingress", "flow_egress"}, 2_700},
+		"public side":       {slices.Concat(ownPrograms, []string{switchIngress, uplinkIngress, "switch_egress", "uplink_egress", "tunnel_ingress"}), 27_000},
+		"XDP":               {[]string{switchXDP, uplinkXDP}, 6_000},
+		"router interfaces": {[]string{"flow_ingress", "flow_egress"}, 3_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			total := 0
