@@ -28,8 +28,7 @@ type rows struct {
 	*about
 	byID    *btree.Map[string, resource.Resource]
 	ordered []*btree.Map[string, run] // one per index
-	shared  bool                      // with other views: they are copied before the first change
-	writer  *writer                   // who alone sees the trees that have it
+	writer  *writer                   // who alone sees the trees that have it; nil: all is shared with other views, and copied before the first change
 }
 
 // run is the resources under one key of an index, by order. The zero has none.
@@ -85,16 +84,16 @@ func newRows(of *about) *rows {
 // share returns rows that can be changed without disturbing t's readers.
 func (t *rows) share() *rows {
 	c := *t
-	c.shared = true
+	c.writer = nil
 	return &c
 }
 
 // unshare copies what t shares with other views.
 func (t *rows) unshare() {
-	if !t.shared {
+	if t.writer != nil {
 		return
 	}
-	t.shared, t.writer = false, new(writer)
+	t.writer = new(writer)
 	t.byID = t.byID.Copy()
 	ordered := make([]*btree.Map[string, run], len(t.ordered))
 	for i, o := range t.ordered {

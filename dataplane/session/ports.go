@@ -205,7 +205,7 @@ func (n *Network) refusedPortsNow() (all uint64, counted bool) {
 
 // refusedPorts reads of whom is counted that there was no port.
 func (n *Network) refusedPorts() ([]dataplane.NoPort, error) {
-	if all, counted := n.refusedPortsNow(); counted && all == 0 {
+	if n.exhausted == nil {
 		return nil, nil
 	}
 	var out []dataplane.NoPort

@@ -107,9 +107,9 @@ func (n *Network) traffic() (*dataplane.Traffic, error) {
 	return t, err
 }
 
-// hadSessions reports whether there has been a session, or was one refused.
+// hadSessions reports whether there is a session, or has been one, or was one refused.
 func hadSessions(t *dataplane.Traffic) bool {
-	return slices.ContainsFunc(t.Sessions, func(s dataplane.Sessions) bool { return s.Opened > 0 }) ||
+	return slices.ContainsFunc(t.Sessions, func(s dataplane.Sessions) bool { return s.Open > 0 || s.Opened > 0 }) ||
 		slices.ContainsFunc(t.Refused, func(c dataplane.Count) bool { return c.Count > 0 })
 }
 

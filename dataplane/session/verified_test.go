@@ -10,8 +10,9 @@ import (
 // TestVerifiedInstructions keeps an eye on what loading a network's programs costs: how many
 // instructions the kernel follows when it verifies them, each of which takes about a microsecond of a
 // start, for each network. Linux 6.18 follows 19,100, 4,300 and 2,200 of them, Linux 6.1 22,000, 4,700
-// and 2,200; what may be followed leaves room for other versions. Where a number has grown, there are most likely ways through a program that the verifier
-// follows apart, though what comes after them is the same.
+// and 2,200; what may be followed leaves room for other versions. Where a number has grown, there
+// are most likely ways through a program that the verifier follows apart, though what comes after
+// them is the same.
 func TestVerifiedInstructions(t *testing.T) {
 	all, err := bpf.Gateway()
 	if err != nil {
