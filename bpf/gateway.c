@@ -114,7 +114,7 @@ int switch_ingress(struct __sk_buff *skb)
 	if (!untag(skb))
 		return TC_ACT_SHOT;
 	hear_arp(skb);
-	if (!set || !read_packet(skb, &p))
+	if (!set || been_here(skb, set, BEEN_IN) || !read_packet(skb, &p))
 		return NEXT;
 	/* Within the VPC nothing is translated. */
 	if (within(p.key.daddr, set->vpc, set->vpc_mask))
@@ -143,7 +143,7 @@ int switch_egress(struct __sk_buff *skb)
 	public = skb->ingress_ifindex == set->uplink;
 	if (!public && !(index & INDEX_HAIRPIN))
 		return NEXT;
-	if (!read_packet(skb, &p))
+	if (been_here(skb, set, BEEN_OUT) || !read_packet(skb, &p))
 		return NEXT;
 	if ((index & INDEX_CHECK) || ((!index || !(set->flags & SET_SHORTCUT)) && eventful(skb, &p)))
 		learned = learn(skb, &p);
@@ -171,7 +171,7 @@ int uplink_ingress(struct __sk_buff *skb)
 
 	if (!untag(skb))
 		return TC_ACT_SHOT;
-	if (!set)
+	if (!set || been_here(skb, set, BEEN_IN))
 		return NEXT;
 	if (!read_packet(skb, &p))
 		return is_tiny(skb) ? TC_ACT_SHOT : NEXT;
@@ -205,6 +205,7 @@ int uplink_egress(struct __sk_buff *skb)
 
 	if (!index || skb->mark == MARK_SHORTCUT)
 		return NEXT;
+	skb->tc_index = 0; /* it is counted once, also where the link has this program twice; see been_here */
 	if (!(index & INDEX_CHECK) && !skb->gso_size) {
 		count_volume(slot, false, skb->len - sizeof(struct ethhdr), 1, false);
 		return NEXT;
@@ -296,7 +297,7 @@ int flow_ingress(struct __sk_buff *skb)
 	struct cached_flow f;
 
 	hear_arp(skb);
-	if (!set || !(set->flags & SET_SHORTCUT) || skb->mark || !parse_flow(skb, &p) || !find_flow(&p.id, set, &f) ||
+	if (!set || !(set->flags & SET_SHORTCUT) || skb->mark || been_here(skb, set, BEEN_FLOW_IN) || !parse_flow(skb, &p) || !find_flow(&p.id, set, &f) ||
 	    (skb->gso_size ? skb->gso_size + p.head : p.len) > f.mtu)
 		return NEXT;
 	return use_flow(skb, &p, &f);
@@ -314,7 +315,7 @@ int flow_egress(struct __sk_buff *skb)
 		return NEXT;
 	set = get_settings();
 	out = interface_of(skb->ifindex);
-	if (!set || (!out && !interface_of(skb->ingress_ifindex)) || !read_packet(skb, &p))
+	if (!set || been_here(skb, set, BEEN_FLOW_OUT) || (!out && !interface_of(skb->ingress_ifindex)) || !read_packet(skb, &p))
 		return NEXT;
 	if (out)
 		pass_interface(skb, p.len, p.head, out, true);

@@ -41,6 +41,24 @@ static __always_inline struct gateway_settings *get_settings(void)
 	return bpf_map_lookup_elem(&settings, &zero);
 }
 
+/* been_here says whether this program has had the packet at this link already. While a link is
+ * changed over from filters of clsact to tcx, it has each of its programs by both, and only the first
+ * of the two, which is that by tcx, is to do anything.
+ */
+static __always_inline bool been_here(struct __sk_buff *skb, const struct gateway_settings *set, enum been hook)
+{
+	__u32 mark = 0x5 << 28 ^ skb->ifindex;
+
+	if (!(set->flags & SET_CHANGING))
+		return false;
+	if (skb->cb[hook] == mark) {
+		skb->cb[hook] = 0;
+		return true;
+	}
+	skb->cb[hook] = mark;
+	return false;
+}
+
 /* generation_of returns the generation of paths that counts: user space's, and one more for
  * each time that an address which moves between hosts was announced. Never 0.
  */

@@ -177,6 +177,7 @@ struct nat_state {
 #define SET_REJECT 0x2	 /* mark what is refused, for the stack to answer; else drop it */
 #define SET_ROUTES 0x4	 /* not all that leaves the VPC does so by the uplink: ask for the route */
 #define SET_SOURCES 0x8	 /* a session begins only if its host's address is its own; see check_source */
+#define SET_CHANGING 0x10 /* a link may have a program twice; see been_here */
 
 /* gateway is what the programs keep of a network. */
 struct gateway_state {
@@ -377,6 +378,16 @@ struct refusal {
 #define INDEX_SLOT 0x3fff   /* of the private address; 0 if it is not counted */
 #define INDEX_CHECK 0x4000   /* look what conntrack made of it */
 #define INDEX_HAIRPIN 0x8000 /* between two hosts of the VPC, by way of an elastic IP */
+
+/* The words of an skb's cb in which a program notes that a packet has been to it, one for each
+ * hook; see been_here.
+ */
+enum been {
+	BEEN_IN,
+	BEEN_OUT,
+	BEEN_FLOW_IN,
+	BEEN_FLOW_OUT,
+};
 
 /* NEXT lets the programs after this one and the kernel have the packet. */
 #define NEXT TC_ACT_UNSPEC

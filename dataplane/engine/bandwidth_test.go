@@ -10,6 +10,7 @@ import (
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
+	"sluice/dataplane/session"
 )
 
 // queues returns what traffic control has of bandwidths in the public namespace.
@@ -187,7 +188,7 @@ func TestBandwidthOfMacvlan(t *testing.T) {
 	t.Parallel()
 	onAndOff(t, func(t *testing.T, on bool) {
 		const mbit, size = 80, 2 << 20
-		w := newWiredBy(t, dataplane.UplinkMacvlan, on, false)
+		w := newWiredBy(t, dataplane.UplinkMacvlan, on, false, session.Options{})
 		was := nstest.Command(t, w.public, "tc", "qdisc")
 		n := *w.n
 		w.n = &n

@@ -42,7 +42,7 @@ func TestPrograms(t *testing.T) {
 			n := s.network(t)
 			n.Uplink.Mode, n.Uplink.Device, n.Shortcut = dataplane.UplinkDevice, "wan0", true
 			e, err := New(Config{RunDir: s.runDir, Namespace: s.public.Name(),
-				Sessions: session.Options{WithoutTCX: by == dataplane.ByClsact}})
+				Sessions: session.Options{TCXAtOnce: by == dataplane.ByTCX}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestProgramsThatAreGone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	n := s.network(t)
-	e := s.engine(t)
+	e := s.engineWith(t, session.Options{TCXAtOnce: true})
 	mustApply(t, e, n)
 	off := string(dataplane.ByTCX) + ": the shortcut is off"
 	got, err := e.Programs(t.Context(), n.ID)
@@ -111,7 +111,7 @@ func TestUplinkIngress(t *testing.T) {
 		t.Run(string(by), func(t *testing.T) {
 			s := newSite(t)
 			e, err := New(Config{RunDir: s.runDir, Namespace: s.public.Name(),
-				Sessions: session.Options{WithoutTCX: by == dataplane.ByClsact}})
+				Sessions: session.Options{TCXAtOnce: by == dataplane.ByTCX}})
 			if err != nil {
 				t.Fatal(err)
 			}

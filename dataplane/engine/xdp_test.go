@@ -30,11 +30,11 @@ const (
 // which a veth cannot be redirected to.
 func newWired(t *testing.T, shortcut, napi bool) *wired {
 	t.Helper()
-	return newWiredBy(t, dataplane.UplinkDevice, shortcut, napi)
+	return newWiredBy(t, dataplane.UplinkDevice, shortcut, napi, session.Options{})
 }
 
-// newWiredBy is newWired with the uplink's device used in another mode.
-func newWiredBy(t *testing.T, mode dataplane.UplinkMode, shortcut, napi bool) *wired {
+// newWiredBy is newWired with the uplink's device used in another mode, and other options.
+func newWiredBy(t *testing.T, mode dataplane.UplinkMode, shortcut, napi bool, o session.Options) *wired {
 	t.Helper()
 	w := &wired{site: newSite(t), host: nstest.New(t)}
 	nstest.Veth(t, w.public, "wan0", w.public, publicEnd)
@@ -55,7 +55,7 @@ func newWiredBy(t *testing.T, mode dataplane.UplinkMode, shortcut, napi bool) *w
 	w.n.Switches[0].Attachment = dataplane.Attachment{Kind: dataplane.AttachDevice, Device: "lan0"}
 	w.n.Routes = w.n.Routes[:1]
 	w.n.DNAT = w.n.DNAT.With(dataplane.DNAT{External: w.n.Elastic[1], Protocol: 17, ExternalPort: 53, Internal: w.n.DNAT.Slice()[0].Internal, InternalPort: 8080})
-	w.e = w.engine(t)
+	w.e = w.engineWith(t, o)
 	mustApply(t, w.e, w.n)
 	nstest.Echo(t, w.host, 8080)
 	nstest.Echo(t, w.public, 9000)
@@ -88,9 +88,11 @@ func TestXDP(t *testing.T) {
 		{true, true, false, "xdp"},
 		{true, false, true, "tcx"},
 		{false, true, true, "tcx"},
+		{true, false, true, "clsact"},
+		{false, true, true, "clsact"},
 	} {
-		t.Run(fmt.Sprintf("shortcut=%v,napi=%v,checksums=%v", c.shortcut, c.napi, c.whole), func(t *testing.T) {
-			w := newWired(t, c.shortcut, c.napi)
+		t.Run(fmt.Sprintf("shortcut=%v,napi=%v,checksums=%v,%s", c.shortcut, c.napi, c.whole, c.mode), func(t *testing.T) {
+			w := newWiredBy(t, dataplane.UplinkDevice, c.shortcut, c.napi, session.Options{TCXAtOnce: c.mode == "tcx"})
 			if modes := w.mode(t); len(modes) != 2 || modes[0] != c.mode || modes[1] != c.mode {
 				t.Fatalf("programs are attached by %v, want %s", modes, c.mode)
 			}

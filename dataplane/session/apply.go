@@ -90,6 +90,9 @@ func (n *Network) putSettings() error {
 	if s.Flags&setShortcut != 0 {
 		s.Established += millis(n.s.opt.Lifetime)
 	}
+	if n.doubled || n.changing > 0 {
+		s.Flags |= setChanging
+	}
 	s.Slots = uint32(n.s.addresses())
 	n.bounds(&s, n.rules)
 	if err := n.maps["settings"].Put(uint32(0), &s); err != nil {

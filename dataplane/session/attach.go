@@ -21,9 +21,8 @@ import (
 	"sluice/dataplane/plan"
 )
 
-// attachments decides how each link gets its programs. XDP is worth it only
-// where packets both come in and leave by it, so it takes the uplink and one
-// VSwitch at least.
+// attachments decides which links get XDP, and says why others don't, of which By is empty. XDP is worth it
+// only where packets both come in and leave by it, so it takes the uplink and one VSwitch at least.
 func (n *Network) attachments(links []Link, shortcut bool) ([]dataplane.Programs, error) {
 	out := make([]dataplane.Programs, len(links))
 	able, switches := 0, 0
@@ -31,7 +30,7 @@ func (n *Network) attachments(links []Link, shortcut bool) ([]dataplane.Programs
 	for i, l := range links {
 		why, err := n.whyNoXDP(l, shortcut)
 		errs = append(errs, err)
-		out[i] = dataplane.Programs{Link: l.Name, By: n.classifiersBy(l), Why: why}
+		out[i] = dataplane.Programs{Link: l.Name, Why: why}
 		if why == "" {
 			able++
 			if l.Name != dataplane.UplinkName {
@@ -53,19 +52,6 @@ func (n *Network) attachments(links []Link, shortcut bool) ([]dataplane.Programs
 		}
 	}
 	return out, errors.Join(errs...)
-}
-
-// classifiersBy returns how a link's programs are attached, but for XDP's.
-func (n *Network) classifiersBy(l Link) dataplane.ProgramsBy {
-	if n.s.tcx && !l.Clsact {
-		return dataplane.ByTCX
-	}
-	return dataplane.ByClsact
-}
-
-// byFilter reports whether the program for a hook of a link is a filter of clsact.
-func (n *Network) byFilter(l Link, h hook) bool {
-	return h != xdp && n.classifiersBy(l) == dataplane.ByClsact
 }
 
 // whyNoXDP says why a link cannot have XDP, or nothing where it can.
@@ -105,7 +91,6 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 	p := &plan.Plan{}
 	modes, err := n.attachments(links, shortcut)
 	p.Err = err
-	pinned := map[string]bool{} // that are wanted
 	targets := map[uint32]uint32{}
 	for i, l := range links {
 		if modes[i].By == dataplane.ByXDP {
@@ -118,38 +103,49 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 			Do:   func(context.Context) error { return fill(n.maps["devices"], targets) },
 		})
 	}
+	pinned := map[string]bool{} // that are wanted
+	var slow []Link
+	doubled := false
 	for i, l := range links {
 		if l.Index == 0 {
 			continue
 		}
-		filters, wanted := n.filters(l), hooks(l, modes[i].By)
+		changing := n.isChanging()
+		ways, wanted := n.ways(l), hooks(l, modes[i].By)
+		filtered := false
 		for _, h := range wanted {
-			byLink := !n.byFilter(l, h) || n.mayBePinned(l, h) && n.attachedByLink(l, h, n.numberOf(program(l, h)))
+			w, byLink := ways[h], n.byLink(l, h, ways[h])
 			pinned[filepath.Base(n.pin(l, h))] = byLink
-			if byLink && filters[h] != nil {
-				// Of the two ways this one stays.
-				wanted = slices.DeleteFunc(slices.Clone(wanted), func(o hook) bool { return o == h })
+			filtered = filtered || !byLink
+			twice := !changing && (byLink && w.filter != nil || !byLink && w.linked != 0)
+			doubled = doubled || twice
+			if twice && byLink {
+				p.Remove = append(p.Remove, n.detachFilter(l, h, w.filter))
+			}
+			if n.isAt(l, h, w) {
 				continue
 			}
-			if n.attached(l, h, filters) {
-				continue
+			if twice {
+				p.Add = append(p.Add, plan.Change{
+					What: fmt.Sprintf("have the %s program of %s look for its double", h, l.Name),
+					Do:   func(context.Context) error { return n.setDoubled(true) },
+				})
 			}
 			p.Add = append(p.Add, plan.Change{
-				What: fmt.Sprintf("attach %s program to %s by %s", h, l.Name, n.means(l, h)), Makes: l.Name,
-				Do: func(context.Context) error { return n.attach(l, h) },
+				What: fmt.Sprintf("attach %s program to %s by %s", h, l.Name, means(h, byLink)), Makes: l.Name,
+				Do: func(context.Context) error { return n.attach(l, h, byLink) },
 			})
 		}
 		for _, h := range classifiers {
-			f := filters[h]
-			if f == nil || slices.Contains(wanted, h) {
-				continue
+			if f := ways[h].filter; f != nil && !slices.Contains(wanted, h) {
+				p.Remove = append(p.Remove, n.detachFilter(l, h, f))
 			}
-			p.Remove = append(p.Remove, plan.Change{
-				What: fmt.Sprintf("detach %s program from %s", h, l.Name),
-				Do:   func(context.Context) error { return n.removeFilter(f) },
-			})
+		}
+		if filtered && n.s.tcx {
+			slow = append(slow, l)
 		}
 	}
+	n.setSlow(slow)
 	pins, err := os.ReadDir(n.links())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		p.Err = errors.Join(p.Err, err)
@@ -163,6 +159,12 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 			Do:   func(context.Context) error { return os.RemoveAll(filepath.Join(n.links(), pin.Name())) },
 		})
 	}
+	if doubled || n.isDoubled() {
+		p.Remove = append(p.Remove, plan.Change{
+			What: "have no program look for its double any more",
+			Do:   func(context.Context) error { return n.setDoubled(false) },
+		})
+	}
 	if len(n.oldPrograms()) > 0 {
 		p.Remove = append(p.Remove, plan.Change{
 			What: "drop the programs of another version",
@@ -172,16 +174,19 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 	return p
 }
 
-func (n *Network) means(l Link, h hook) string {
-	if h == xdp {
+func means(h hook, byLink bool) string {
+	switch {
+	case h == xdp:
 		return "XDP"
+	case byLink:
+		return string(dataplane.ByTCX)
 	}
-	return string(n.classifiersBy(l))
+	return string(dataplane.ByClsact)
 }
 
-// attach puts our program at a hook: in the place of an earlier one of ours in
+// attach puts our program at a hook, by a link of BPF or a filter: in the place of an earlier one of ours in
 // one step.
-func (n *Network) attach(l Link, h hook) error {
+func (n *Network) attach(l Link, h hook, byLink bool) error {
 	name := program(l, h)
 	if err := n.load(name); err != nil {
 		return err
@@ -196,10 +201,10 @@ func (n *Network) attach(l Link, h hook) error {
 			return err
 		}
 		l.Index = k.Attrs().Index
-		if n.byFilter(l, h) {
-			return n.attachFilter(l, h, p)
+		if byLink {
+			return n.attachLink(l, h, p)
 		}
-		return n.attachLink(l, h, p)
+		return n.attachFilter(l, h, p)
 	})
 }
 
@@ -298,12 +303,8 @@ func parent(h hook) uint32 {
 	return netlink.HANDLE_MIN_INGRESS
 }
 
-// filters returns our classifiers that are filters of a link which has its programs by clsact. Those that
-// cannot be read are taken for missing.
+// filters returns our classifiers that are filters of a link. Those that cannot be read are taken for missing.
 func (n *Network) filters(l Link) map[hook]*netlink.BpfFilter {
-	if n.classifiersBy(l) != dataplane.ByClsact {
-		return nil
-	}
 	out := map[hook]*netlink.BpfFilter{}
 	for _, side := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
 		link := &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.Index}}
@@ -331,11 +332,18 @@ func (n *Network) Detach() error {
 	}
 	errs := []error{os.RemoveAll(n.links())}
 	for _, k := range links {
-		for _, f := range n.filters(Link{Name: k.Attrs().Name, Index: k.Attrs().Index, Clsact: true}) {
+		for _, f := range n.filters(Link{Name: k.Attrs().Name, Index: k.Attrs().Index}) {
 			errs = append(errs, n.removeFilter(f))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (n *Network) detachFilter(l Link, h hook, f *netlink.BpfFilter) plan.Change {
+	return plan.Change{
+		What: fmt.Sprintf("detach %s program from %s", h, l.Name),
+		Do:   func(context.Context) error { return n.removeFilter(f) },
+	}
 }
 
 // removeFilter removes a classifier, if it is still there.
@@ -368,8 +376,9 @@ func (n *Network) attachFilter(l Link, h hook, p *ebpf.Program) error {
 func (n *Network) Attachments(links []Link, shortcut bool) []dataplane.Programs {
 	out, _ := n.attachments(links, shortcut)
 	for i, l := range links {
-		if l.Index == 0 || !n.allAttached(l, out[i].By) {
-			out[i].By, out[i].Why = dataplane.ByNothing, "not attached; the next comparison with the kernel tries again"
+		by := n.attachedBy(l, out[i].By)
+		if out[i].By = by; by == dataplane.ByNothing {
+			out[i].Why = "not attached; the next comparison with the kernel tries again"
 		}
 	}
 	slices.SortFunc(out, func(a, b dataplane.Programs) int { return strings.Compare(a.Link, b.Link) })

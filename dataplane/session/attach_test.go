@@ -1,9 +1,8 @@
 package session
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
@@ -15,8 +14,8 @@ import (
 	"sluice/dataplane/plan"
 )
 
-// A router interface has each of its programs once, wherever it comes from: an earlier version, which has
-// attached them by tcx, a busy hour, a crash.
+// A link has each of its programs once, wherever it comes from: an earlier version, which has attached them by
+// tcx, a busy hour, a crash in the middle of being changed over, security groups.
 func TestClsactAndTCX(t *testing.T) {
 	ns := nstest.New(t)
 	s, err := New(Options{Dir: fmt.Sprintf("%s-attach-%d", DefaultDir, os.Getpid())})
@@ -33,7 +32,7 @@ func TestClsactAndTCX(t *testing.T) {
 		t.Skip("this kernel has no tcx")
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = "ri-1"
+	attrs.Name = "vsw-1"
 	if err := ns.Netlink().LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
 		t.Fatal(err)
 	}
@@ -45,12 +44,13 @@ func TestClsactAndTCX(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(n.Close)
-	if err := n.Load(false, true); err != nil {
+	t.Cleanup(func() { n.Close() })
+	network := &dataplane.Network{Prefix: netip.MustParsePrefix("10.0.0.0/8")}
+	if err := n.Apply(network, 0); err != nil {
 		t.Fatal(err)
 	}
-	l := Link{Name: attrs.Name, Index: k.Attrs().Index, Flows: true}
-	run := func(l Link) *plan.Plan {
+	l := Link{Name: attrs.Name, Index: k.Attrs().Index, Sessions: true, Flows: true}
+	run := func() *plan.Plan {
 		t.Helper()
 		p := n.Plan([]Link{l}, true)
 		var runner plan.Runner
@@ -62,64 +62,117 @@ func TestClsactAndTCX(t *testing.T) {
 		}
 		return p
 	}
-	has := func(pins, filters int) {
+	// What is told, whether the programs know that one may be there twice, and those by tcx and by clsact.
+	is := func(by dataplane.ProgramsBy, doubled bool, linked, filtered []hook) {
 		t.Helper()
-		names, err := os.ReadDir(n.links())
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			t.Fatal(err)
+		var gotLinked, gotFiltered []hook
+		for _, h := range classifiers {
+			w := n.ways(l)[h]
+			if w.linked != 0 {
+				gotLinked = append(gotLinked, h)
+			}
+			if w.filter != nil {
+				gotFiltered = append(gotFiltered, h)
+			}
 		}
-		found := n.filters(Link{Name: l.Name, Index: l.Index, Clsact: true})
-		if len(names) != pins || len(found) != filters {
-			t.Errorf("%d by tcx and %d by clsact, want %d and %d", len(names), len(found), pins, filters)
+		if !slices.Equal(gotLinked, linked) || !slices.Equal(gotFiltered, filtered) {
+			t.Errorf("by tcx %v, by clsact %v; want %v and %v", gotLinked, gotFiltered, linked, filtered)
+		}
+		if got := n.Attachments([]Link{l}, true); got[0].By != by {
+			t.Errorf("attached by %s, want %s", got[0].By, by)
+		}
+		var told settings
+		if err := n.maps["settings"].Lookup(uint32(0), &told); err != nil || (told.Flags&setChanging != 0) != doubled {
+			t.Errorf("the programs are told that one may be there twice: %v, %v", told.Flags&setChanging != 0, err)
 		}
 	}
 	again := func() {
 		t.Helper()
-		if p := run(l); !p.Empty() {
+		if p := run(); !p.Empty() {
 			t.Errorf("once more: %v", p.Whats())
 		}
 	}
-	run(l)
-	has(2, 0)
-	l.Clsact = true
-	run(l)
-	has(1, 1) // as one that has been busy
+	all := classifiers
+	run()
+	is(dataplane.ByClsact, false, nil, all)
 	again()
-	if err := n.Detach(); err != nil {
+
+	// Busy.
+	if err := n.toTCX(l); err != nil {
 		t.Fatal(err)
 	}
-	run(l)
-	has(0, 2)
+	is(dataplane.ByTCX, false, all, nil)
 	again()
-	if err := n.toTCX(l.Name); err != nil {
-		t.Fatal(err)
+	is(dataplane.ByTCX, false, all, nil)
+	if err := n.toTCX(l); err != nil {
+		t.Errorf("once more: %v", err)
 	}
-	has(1, 1)
-	again()
-	if err := n.attach(l, flowIngress); err != nil {
-		t.Fatal(err)
-	}
-	has(1, 2) // what a crash leaves
-	run(l)
-	has(1, 1)
-	again()
-	if err := n.toTCX("ri-2"); err != nil {
+	if err := n.toTCX(Link{Name: "vsw-2", Index: 1 << 20, Sessions: true}); err != nil {
 		t.Errorf("a link that is gone: %v", err)
 	}
+
+	// Whatever is there by both ways after a crash, with the programs told of it.
+	for _, left := range [][]hook{{ingress}, {flowEgress}, {ingress, egress}, all} {
+		if err := n.Detach(); err != nil {
+			t.Fatal(err)
+		}
+		is(dataplane.ByNothing, false, nil, nil)
+		run()
+		if err := n.setDoubled(true); err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range left {
+			if err := n.attach(l, h, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.Close()
+		if n, err = s.Open("vpc-attach", ns); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Apply(network, 0); err != nil {
+			t.Fatal(err)
+		}
+		others := slices.DeleteFunc(slices.Clone(all), func(h hook) bool { return slices.Contains(left, h) })
+		by := dataplane.ByClsact
+		if len(others) == 0 {
+			by = dataplane.ByTCX
+		}
+		is(by, true, left, all)
+		run()
+		is(by, false, left, others)
+		again()
+		// What was left by clsact is changed over, when it is busy.
+		if err := n.toTCX(l); err != nil {
+			t.Fatal(err)
+		}
+		is(dataplane.ByTCX, false, all, nil)
+	}
+
+	// Security groups come to a link that has its programs by clsact.
 	if err := n.Detach(); err != nil {
 		t.Fatal(err)
 	}
-	if found := n.filters(l); len(found) != 0 {
-		t.Errorf("detached, it has %v", found)
-	}
-}
+	run()
+	l.Held = true
+	run()
+	is(dataplane.ByTCX, false, all, nil)
+	again()
 
-func TestBusyInterfaces(t *testing.T) {
-	before := map[string]dataplane.Volume{"ri-idle": {Packets: 5}, "ri-busy": {Packets: 5}}
-	now := map[string]dataplane.Volume{
-		"ri-idle": {Packets: 5 + busyInterface - 1}, "ri-busy": {Packets: 5 + busyInterface}, "ri-new": {Packets: busyInterface},
+	// Neither is wanted any more.
+	l.Flows, l.Held = false, false
+	run()
+	is(dataplane.ByTCX, false, []hook{ingress, egress}, nil)
+	if err := n.Detach(); err != nil {
+		t.Fatal(err)
 	}
-	if got := busyInterfaces(before, now); !slices.Equal(got, []string{"ri-busy"}) {
-		t.Errorf("busy are %v", got)
+	l.Flows = true
+	run()
+	l.Flows = false
+	run()
+	is(dataplane.ByClsact, false, nil, []hook{ingress, egress})
+	if err := n.Detach(); err != nil {
+		t.Fatal(err)
 	}
+	is(dataplane.ByNothing, false, nil, nil)
 }

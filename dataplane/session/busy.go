@@ -1,65 +1,126 @@
 package session
 
 import (
+	"errors"
+
+	"github.com/vishvananda/netlink"
+
 	"sluice/dataplane"
 )
 
-// Programs of router interfaces are attached by clsact, which is done at once. A packet that a filter
-// looks at costs some 5 % more than with tcx, so that the way in of an interface that has become busy is
-// changed over: a few are busy, and not all at the same moment.
+// Programs are attached by filters of clsact at first, which is done at once. With tcx the kernel waits for a
+// grace period of RCU (10 to 40 ms) for each program, and again when the link goes, and holds the lock of
+// all network configuration the while. But a packet that a filter looks at costs some 5 % more, so that links
+// that have become busy are changed over: a few are busy, and not all at the same moment.
 const (
-	lookForBusyEvery = 10       // ticks
-	busyInterface    = 10 * 500 // packets that have left by it in that time; as many come in, as a rule
+	lookForBusyEvery = 5                      // ticks
+	busyLink         = lookForBusyEvery * 500 // packets of a link in that time, in and out
 )
 
-// busyInterfaces returns the ids of those by which many packets have left between two counts.
-func busyInterfaces(before, now map[string]dataplane.Volume) (ids []string) {
-	for id, v := range now {
-		if was, known := before[id]; known && v.Packets >= was.Packets+busyInterface {
-			ids = append(ids, id)
-		}
-	}
-	return ids
+// setSlow notes the links that have a program by a filter, and may get it by tcx.
+func (n *Network) setSlow(links []Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.slow = links
 }
 
-// hasten changes the way in of busy router interfaces over to tcx. before is what was counted the last
-// time; it returns what is counted now. A crash in between leaves both ways, of which the first
-// to look takes the slower one away.
-func (n *Network) hasten(before map[string]dataplane.Volume) (map[string]dataplane.Volume, error) {
+// isDoubled reports whether a link may have a program twice that an earlier process or
+// comparison left.
+func (n *Network) isDoubled() bool {
 	n.mu.Lock()
-	can := n.interfaces && n.s.tcx
+	defer n.mu.Unlock()
+	return n.doubled
+}
+
+// isChanging reports whether toTCX is at work.
+func (n *Network) isChanging() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.changing > 0
+}
+
+// setDoubled tells the programs whether a link may have one of them twice.
+func (n *Network) setDoubled(doubled bool) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.doubled = doubled
+	return n.putSettings()
+}
+
+// packets returns how many packets each of the links has had that have a program by a filter, by index.
+func (n *Network) packets() (map[int]uint64, error) {
+	n.mu.Lock()
+	links := n.slow
 	n.mu.Unlock()
-	if !can {
-		return nil, nil
+	out := map[int]uint64{}
+	for _, l := range links {
+		k, err := n.ns.Netlink().LinkByIndex(l.Index)
+		if _, gone := errors.AsType[netlink.LinkNotFoundError](err); gone {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if s := k.Attrs().Statistics; s != nil {
+			out[l.Index] = s.RxPackets + s.TxPackets
+		}
 	}
-	now, err := n.Interfaces()
+	return out, nil
+}
+
+// hasten changes links that are busy over to tcx. before is what packets returned the last time; it returns what
+// that returns now.
+func (n *Network) hasten(before map[int]uint64) (map[int]uint64, error) {
+	now, err := n.packets()
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range busyInterfaces(before, now) {
-		if err := n.toTCX(dataplane.LinkName(id)); err != nil {
+	n.mu.Lock()
+	links := n.slow
+	n.mu.Unlock()
+	for _, l := range links {
+		if was, known := before[l.Index]; !known || now[l.Index] < was+busyLink {
+			continue
+		}
+		if err := n.toTCX(l); err != nil {
 			return now, err
 		}
 	}
 	return now, nil
 }
 
-// toTCX has a router interface's link have the program for what comes in by tcx, in place of a filter. It
-// succeeds where the link is not there.
-func (n *Network) toTCX(name string) error {
-	k, err := n.ns.Netlink().LinkByName(name)
-	if err != nil {
-		return nil // gone, as interfaces go
+// toTCX has a link have its programs by tcx, in place of filters. It succeeds where the link is not there any
+// more. A crash in between leaves a program by both ways, and the programs told of it; Plan mends that.
+func (n *Network) toTCX(l Link) error {
+	n.mu.Lock()
+	n.changing++
+	err := n.putSettings()
+	n.mu.Unlock()
+	if err == nil {
+		err = n.exchangeFilters(l)
 	}
-	l := Link{Name: name, Index: k.Attrs().Index, Flows: true}
-	if !n.attached(l, flowIngress, nil) {
-		if err := n.attach(l, flowIngress); err != nil {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.changing--
+	return errors.Join(err, n.putSettings())
+}
+
+func (n *Network) exchangeFilters(l Link) error {
+	ways := n.ways(l)
+	// In the order in which they come, so that none that has to be behind another is before it for a while.
+	for _, h := range hooks(l, dataplane.ByTCX) {
+		w := ways[h]
+		if w.filter == nil {
+			continue
+		}
+		if w.linked == 0 {
+			if err := n.attach(l, h, true); err != nil {
+				return err
+			}
+		}
+		if err := n.removeFilter(w.filter); err != nil {
 			return err
 		}
-	}
-	l.Clsact = true
-	if f := n.filters(l)[flowIngress]; f != nil {
-		return n.removeFilter(f)
 	}
 	return nil
 }

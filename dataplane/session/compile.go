@@ -33,6 +33,7 @@ const (
 	setReject
 	setRoutes
 	setSources
+	setChanging
 )
 
 // Kinds of session (enum kind in bpf/types.h).

@@ -14,10 +14,6 @@ type Link struct {
 
 	Sessions bool // has the programs of sessions
 	Flows    bool // has those of flows that cross router interfaces
-	// Clsact says that programs are attached by clsact even where there is tcx. With tcx the kernel
-	// waits for a grace period of RCU (10 to 20 ms) for each program that it attaches, and again when the
-	// link goes, and holds the lock of all network configuration the while.
-	Clsact bool
 }
 
 // Links returns the links of n that programs belong on: none without a public
@@ -40,7 +36,7 @@ func Links(n *dataplane.Network, tunnels []string, index func(name string) int) 
 		add(sw.Link(), Link{Moved: sw.Attachment.Kind == dataplane.AttachDevice, Held: len(n.Members) > 0, Flows: flows})
 	}
 	for i := range n.RouterInterfaces {
-		add(n.RouterInterfaces[i].Link(), Link{Flows: true, Clsact: true})
+		add(n.RouterInterfaces[i].Link(), Link{Flows: true})
 	}
 	for _, s := range n.AllSSL() {
 		add(s.Link(), Link{Tunnel: true})

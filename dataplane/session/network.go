@@ -39,6 +39,9 @@ type Network struct {
 	generation    uint32
 	boundsDropped *rules // of which no counter is left that is not theirs
 	interfaces    bool   // there are router interfaces
+	slow          []Link // have a program by a filter, and may get it by tcx
+	doubled       bool   // a link may have a program twice, until Plan's changes are made
+	changing      int    // links that are being changed over to tcx
 	tooMany       uint32 // the specifications' connections, of which it was said that they do not fit
 	files         tableFiles
 	table         table  // conntrack's, as of the last look
@@ -106,6 +109,7 @@ func (s *Sessions) Open(id string, ns *netns.Namespace) (_ *Network, err error) 
 	}
 	// What was learned before belongs to whatever was the case then.
 	n.generation = have.Generation + 1
+	n.doubled = have.Flags&setChanging != 0
 	n.watch = newWatch(n)
 	return n, nil
 }

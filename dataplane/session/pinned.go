@@ -16,42 +16,76 @@ func (n *Network) links() string { return filepath.Join(n.dir, "links") }
 
 func (n *Network) pin(l Link, h hook) string { return filepath.Join(n.links(), l.Name+"-"+string(h)) }
 
-// allAttached reports whether a link has all its programs.
-func (n *Network) allAttached(l Link, by dataplane.ProgramsBy) bool {
-	filters := n.filters(l)
-	return !slices.ContainsFunc(hooks(l, by), func(h hook) bool { return !n.attached(l, h, filters) })
+// way is how a program of ours is at a hook of a link, if it is: by a filter of clsact, or by a link of BPF
+// that is pinned (tcx, XDP). It is there by both while that is changed.
+type way struct {
+	filter *netlink.BpfFilter
+	linked ebpf.ProgramID // what is attached by a pinned link, also of another version; 0 for nothing
 }
 
-// attached reports whether our program is at the hook of a link, which has those filters.
-func (n *Network) attached(l Link, h hook, filters map[hook]*netlink.BpfFilter) bool {
-	want := n.numberOf(program(l, h))
-	if want == 0 {
-		return false
+// ways returns how programs are at a link.
+func (n *Network) ways(l Link) map[hook]way {
+	out := map[hook]way{}
+	// In this order: what changes over is there by a link before it loses its filter.
+	for h, f := range n.filters(l) {
+		out[h] = way{filter: f}
 	}
-	if f := filters[h]; n.byFilter(l, h) && f != nil {
-		return f.Id == int(want)
+	for _, h := range append(slices.Clone(classifiers), xdp) {
+		if at := n.linkedAt(l, h); at != 0 {
+			out[h] = way{filter: out[h].filter, linked: at}
+		}
 	}
-	if n.byFilter(l, h) && !n.mayBePinned(l, h) {
-		return false
-	}
-	return n.attachedByLink(l, h, want)
+	return out
 }
 
-// mayBePinned reports whether the program for a hook of a link can be at it by a pinned link: by tcx, or as XDP. A
-// router interface's may be there for what comes in, once it was busy.
-func (n *Network) mayBePinned(l Link, h hook) bool {
-	return !n.byFilter(l, h) || n.s.tcx && h == flowIngress
-}
-
-// attachedByLink reports whether a program is at a hook of a link by a pinned link.
-func (n *Network) attachedByLink(l Link, h hook, want ebpf.ProgramID) bool {
+// linkedAt returns which program is at a hook of a link by a pinned link; 0 if there is none.
+func (n *Network) linkedAt(l Link, h hook) ebpf.ProgramID {
 	pinned, err := link.LoadPinnedLink(n.pin(l, h), nil)
 	if err != nil {
-		return false
+		return 0
 	}
 	defer pinned.Close()
 	info, err := pinned.Info()
-	return err == nil && indexOf(info) == l.Index && info.Program == want
+	if err != nil || indexOf(info) != l.Index {
+		return 0
+	}
+	return info.Program
+}
+
+// byLink reports whether the program for a hook of a link, where it is as w says, belongs there by
+// a link of BPF. Security groups' programs are by tcx, and the others' at the same link have a place among them.
+func (n *Network) byLink(l Link, h hook, w way) bool {
+	return h == xdp || n.s.tcx && (l.Held || n.s.opt.TCXAtOnce || w.linked != 0)
+}
+
+// isAt reports whether our program is at the hook of a link by the way that it belongs there.
+func (n *Network) isAt(l Link, h hook, w way) bool {
+	want := n.numberOf(program(l, h))
+	if n.byLink(l, h, w) {
+		return want != 0 && w.linked == want
+	}
+	return want != 0 && w.filter != nil && w.filter.Id == int(want)
+}
+
+// attachedBy returns how a link has all its programs; mode is ByXDP for one that is to have them by XDP, too. If
+// one is there by a filter, the link has them by clsact.
+func (n *Network) attachedBy(l Link, mode dataplane.ProgramsBy) dataplane.ProgramsBy {
+	if l.Index == 0 {
+		return dataplane.ByNothing
+	}
+	by, ways := dataplane.ByTCX, n.ways(l)
+	for _, h := range hooks(l, mode) {
+		if !n.isAt(l, h, ways[h]) {
+			return dataplane.ByNothing
+		}
+		if !n.byLink(l, h, ways[h]) {
+			by = dataplane.ByClsact
+		}
+	}
+	if mode == dataplane.ByXDP {
+		return mode
+	}
+	return by
 }
 
 // indexOf returns the index of the network link that a BPF link is at; 0 if that is gone.

@@ -35,6 +35,8 @@ type Options struct {
 	// WithoutTCX attaches by clsact even where the kernel has tcx, and
 	// WithoutXDP never in the driver: for tests and comparisons.
 	WithoutTCX, WithoutXDP bool
+	// TCXAtOnce attaches by tcx, where the kernel has it, also at links that are not busy: likewise.
+	TCXAtOnce bool
 	// AssumeXDP attaches in the driver of devices that were handed over where the
 	// kernel does not say whether they can be redirected to (before Linux 6.3).
 	// One that cannot loses every packet: for comparisons, with devices that can.

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/bpf"
-	"sluice/dataplane"
 )
 
 // How often things are looked after.
@@ -173,7 +172,7 @@ func receive(ctx context.Context, c *netlink.Conn, ended *atomic.Uint64, over ch
 // supervise looks after the limits each second, and has the programs know that somebody
 // is there, until ctx ends.
 func (w *watch) supervise(ctx context.Context) {
-	var left map[string]dataplane.Volume // by router interfaces
+	var packets map[int]uint64 // as of the last look for busy links
 	for i := 0; ; i++ {
 		select {
 		case <-ctx.Done():
@@ -183,7 +182,7 @@ func (w *watch) supervise(ctx context.Context) {
 		}
 		if i%lookForBusyEvery == 0 {
 			var err error
-			left, err = w.n.hasten(left)
+			packets, err = w.n.hasten(packets)
 			w.report(ctx, err)
 		}
 	}

@@ -38,8 +38,9 @@ var allPrograms = []programs{plain, withPrograms, withoutXDP}
 func (r *run) engine(p programs) (*engine.Engine, error) {
 	return engine.New(engine.Config{
 		RunDir: filepath.Join(r.dir, "run-"+string(p)), Logger: r.log, WithoutSessions: p == plain,
-		// The rig's wires can be redirected to, also where the kernel does not say so.
-		Sessions: session.Options{WithoutXDP: p == withoutXDP, AssumeXDP: true},
+		// The rig's wires can be redirected to, also where the kernel does not say so. Its links have what busy
+		// ones have, from the beginning.
+		Sessions: session.Options{WithoutXDP: p == withoutXDP, AssumeXDP: true, TCXAtOnce: true},
 	})
 }
 
