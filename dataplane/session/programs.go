@@ -83,7 +83,7 @@ func (n *Network) load(names ...string) error {
 	some := &ebpf.CollectionSpec{Maps: bpf.Maps(spec), Programs: map[string]*ebpf.ProgramSpec{}, Types: spec.Types, ByteOrder: spec.ByteOrder}
 	some.Maps["sessions"].MaxEntries = n.maps["sessions"].MaxEntries()
 	for _, name := range missing {
-		some.Programs[name] = spec.Programs[name].Copy()
+		some.Programs[name] = spec.Programs[name] // is copied when it is loaded
 	}
 	c, err := ebpf.NewCollectionWithOptions(some, ebpf.CollectionOptions{MapReplacements: n.maps, Cache: kernelTypes.Load()})
 	if err != nil {
