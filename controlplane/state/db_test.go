@@ -227,16 +227,23 @@ func TestBrokenRecord(t *testing.T) {
 	var good []store.Write
 	for i := range 1500 {
 		id := fmt.Sprintf("vpc-%04d", i)
-		good = append(good, store.Write{Key: store.Key{Kind: "vpc", ID: id}, Value: fmt.Appendf(nil, `{"id":%q,"cidr":"10.0.0.0/8"}`, id)})
+		space := "\n "[:i%3]
+		good = append(good, store.Write{Key: store.Key{Kind: "vpc", ID: id}, Value: fmt.Appendf(nil, `%s{"id":%q,"cidr":"10.0.0.0/8"}%s`, space, id, space)})
 	}
 	for _, id := range []string{"vpc-", "vpc-0255x", "vpc-0256x", "vpc-0700x", "vpc-1499x"} {
-		s := memory.New(0).Open()
-		broken := store.Write{Key: store.Key{Kind: "vpc", ID: id}, Value: []byte(`{"cidr":"10.0.0`)}
-		if _, err := s.Commit(ctx, 0, append([]store.Write{broken}, good...)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := state.Open(ctx, s); err == nil || !strings.Contains(err.Error(), strconv.Quote(id)) {
-			t.Errorf("%v, want an error that names record %s", err, id)
+		for text, why := range map[string]string{
+			`{"cidr":"10.0.0`: "unexpected EOF", ``: "EOF", `null`: "it is empty", `{"id":"` + id + `"`: "unexpected EOF",
+			`{"id":"` + id + `"}{`: "more than one value", `{"id":"` + id + `"} {"id":"` + id + `"}`: "more than one value",
+			`{"id":"vpc-other"}`: `it is that of "vpc-other"`, `{"id":"` + id + `","colour":"red"}`: "unknown field", `7`: "cannot unmarshal",
+		} {
+			s := memory.New(0).Open()
+			broken := store.Write{Key: store.Key{Kind: "vpc", ID: id}, Value: []byte(text)}
+			if _, err := s.Commit(ctx, 0, append([]store.Write{broken}, good...)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := state.Open(ctx, s); err == nil || !strings.Contains(err.Error(), strconv.Quote(id)) || !strings.Contains(err.Error(), why) {
+				t.Errorf("%s: %v, want an error that names record %s and says %q", text, err, id, why)
+			}
 		}
 	}
 	s := memory.New(0).Open()

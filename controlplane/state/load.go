@@ -27,8 +27,9 @@ const mostBatch = 256
 func (b *batch) decode() {
 	defer close(b.decoded)
 	b.result = make([]resource.Resource, len(b.records))
+	reader := b.rows.reader()
 	for i, rec := range b.records {
-		if b.result[i], b.err = b.rows.decode(rec.ID, rec.Value); b.err != nil {
+		if b.result[i], b.err = reader.decode(rec.ID, rec.Value); b.err != nil {
 			return
 		}
 	}

@@ -133,24 +133,42 @@ func (t *rows) own(account, region, id string) (resource.Resource, error) {
 }
 
 // decode reads the record of an id.
-func (t *rows) decode(id string, value []byte) (resource.Resource, error) {
-	d := json.NewDecoder(bytes.NewReader(value))
+func (t *rows) decode(id string, value []byte) (resource.Resource, error) { return t.reader().decode(id, value) }
+
+// reader reads records of a table, one after the other, until one is broken.
+type reader struct {
+	rows    *rows
+	text    bytes.Buffer
+	decoder *json.Decoder // of text
+	read    int64         // bytes of text so far
+}
+
+func (t *rows) reader() *reader {
+	r := &reader{rows: t}
+	r.decoder = json.NewDecoder(&r.text)
 	// What this version does not know of a resource it would leave out, and then lose.
-	d.DisallowUnknownFields()
-	r, err := t.read(d)
+	r.decoder.DisallowUnknownFields()
+	return r
+}
+
+func (r *reader) decode(id string, value []byte) (resource.Resource, error) {
+	name := r.rows.name
+	r.text.Write(value)
+	r.read += int64(len(value))
+	next, err := r.rows.read(r.decoder)
 	if err != nil {
-		return nil, fmt.Errorf("record %s %q: %w", t.name, id, err)
+		return nil, fmt.Errorf("record %s %q: %w", name, id, err)
 	}
-	if len(bytes.TrimSpace(value[d.InputOffset():])) > 0 {
-		return nil, fmt.Errorf("record %s %q: there is more than one value in it", t.name, id)
+	if left := r.read - r.decoder.InputOffset(); len(bytes.TrimSpace(value[int64(len(value))-left:])) > 0 {
+		return nil, fmt.Errorf("record %s %q: there is more than one value in it", name, id)
 	}
-	if r == nil {
-		return nil, fmt.Errorf("record %s %q: it is empty", t.name, id)
+	if next == nil {
+		return nil, fmt.Errorf("record %s %q: it is empty", name, id)
 	}
-	if r.Metadata().ID != id {
-		return nil, fmt.Errorf("record %s %q: it is that of %q", t.name, id, r.Metadata().ID)
+	if next.Metadata().ID != id {
+		return nil, fmt.Errorf("record %s %q: it is that of %q", name, id, next.Metadata().ID)
 	}
-	return r, nil
+	return next, nil
 }
 
 // put puts a resource in, in place of what has its id.
