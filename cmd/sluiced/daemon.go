@@ -138,6 +138,7 @@ type daemon struct {
 	admin        *admin.Server
 	metrics      task // nil if they are not configured
 	info         *process
+	settled      func() // when the start is over
 }
 
 // process answers the admin socket's questions about the daemon.
@@ -197,6 +198,12 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 	if err := errors.Join(private("data_dir", c.DataDir), private("run_dir", c.RunDir), checkPrivate("bpf_dir", c.BPFDir)); err != nil {
 		return nil, err
 	}
+	settled := collectSeldom(filepath.Join(c.DataDir, local.File))
+	defer func() {
+		if err != nil {
+			settled()
+		}
+	}()
 	opened, err := local.Open(ctx, c.DataDir, c.Settings.Machine, log)
 	if err != nil {
 		return nil, err
@@ -260,6 +267,7 @@ func openWith(ctx context.Context, c *config.Config, log *slog.Logger, openKerne
 			&deletedSweep{db: db, marked: dp.Networks, machine: c.Settings.Machine, log: log, every: time.Minute},
 			monitor.NewRecorder(db, c.Settings.Machine, meterOf(c, dp), minutes, c.Metrics.Keep, monitor.SystemClock(), log),
 		},
+		settled: settled,
 		info: &process{info: admin.Info{
 			Version: versionText(), GoVersion: runtime.Version(), PID: os.Getpid(), Started: time.Now(),
 			Config: c.File, Listen: c.Listen, Metrics: c.Metrics.Listen, DataDir: c.DataDir,

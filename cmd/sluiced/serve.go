@@ -39,6 +39,10 @@ func (d *daemon) serve(ctx context.Context) error {
 	notify(d.log, ready)
 	defer d.info.ready.Store(false)
 	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() error {
+		d.settled()
+		return nil
+	})
 	for _, site := range sites {
 		all.Go(func() error { return site.Run(ctx) })
 	}

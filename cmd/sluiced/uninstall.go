@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"sluice/config"
+	"sluice/controlplane/local"
 	"sluice/controlplane/store/bolt"
 	"sluice/dataplane/link"
 )
@@ -25,7 +26,7 @@ func removeNetworks(ctx context.Context, c *config.Config, log *slog.Logger) err
 	if err := errors.Join(checkPrivate("data_dir", c.DataDir), checkPrivate("run_dir", c.RunDir), checkPrivate("bpf_dir", c.BPFDir)); err != nil {
 		return err
 	}
-	unlock, err := bolt.Lock(filepath.Join(c.DataDir, "store.db"))
+	unlock, err := bolt.Lock(filepath.Join(c.DataDir, local.File))
 	switch {
 	case err == nil:
 		defer unlock()

@@ -19,6 +19,9 @@ import (
 	"sluice/controlplane/store/bolt"
 )
 
+// File is the name of the store's file, in the data directory.
+const File = "store.db"
+
 // patience is for another process that is just letting go of the store.
 const patience = 2 * time.Second
 
@@ -36,7 +39,7 @@ type Store struct {
 func Open(ctx context.Context, dataDir, machine string, log *slog.Logger) (_ *Store, err error) {
 	// The lock on the store is what keeps a second process out: it is taken
 	// before anything else is touched.
-	s, err := bolt.Open(filepath.Join(dataDir, "store.db"), patience)
+	s, err := bolt.Open(filepath.Join(dataDir, File), patience)
 	if err != nil {
 		return nil, err
 	}
