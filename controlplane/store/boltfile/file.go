@@ -133,6 +133,10 @@ func Check(db *bbolt.DB) (err error) {
 		return err
 	}
 	return db.View(func(tx *bbolt.Tx) error {
+		// Before bbolt's own check, which does not survive everything.
+		if err := structure(tx); err != nil {
+			return err
+		}
 		var first error
 		for err := range tx.Check() {
 			if first == nil {
