@@ -73,7 +73,7 @@ func (b *backups) look() error {
 	if revision == b.copied || revision <= 1 { // nothing new, or nothing but the schema
 		return nil
 	}
-	all, err := backupsIn(b.dir, daily)
+	all, err := backupsIn(b.dir, daily, b.now())
 	if err != nil {
 		return err
 	}
@@ -101,11 +101,11 @@ func (b *backups) make(prefix string) (string, error) {
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return "", err
 	}
-	all, err := backupsIn(b.dir, prefix)
+	at := b.now().UTC()
+	all, err := backupsIn(b.dir, prefix, at)
 	if err != nil {
 		return "", err
 	}
-	at := b.now().UTC()
 	if len(all) > 0 {
 		// Names are in the order of the copies, also within a second.
 		last, err := time.Parse(backupStamp, filepath.Base(all[len(all)-1])[len(prefix):])
@@ -128,9 +128,11 @@ func (b *backups) make(prefix string) (string, error) {
 }
 
 // backupsIn returns the backups in a directory whose names begin with prefix, the oldest
-// first.
-func backupsIn(dir, prefix string) ([]string, error) {
+// first. One with a time that is a minute ahead or more was made before all others: with
+// a clock that was ahead then, or is behind now.
+func backupsIn(dir, prefix string, now time.Time) ([]string, error) {
 	all, err := filepath.Glob(filepath.Join(dir, prefix+"????????T??????Z"))
 	slices.Sort(all)
-	return all, err
+	ahead, _ := slices.BinarySearch(all, filepath.Join(dir, prefix+now.Add(time.Minute).UTC().Format(backupStamp)))
+	return slices.Concat(all[ahead:], all[:ahead]), err
 }

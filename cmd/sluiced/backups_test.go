@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func TestBackups(t *testing.T) {
 		if err := b.look(); err != nil {
 			t.Fatal(err)
 		}
-		all, err := backupsIn(b.dir, daily)
+		all, err := backupsIn(b.dir, daily, now)
 		if err != nil || len(all) != want || want > 0 && filepath.Base(all[len(all)-1]) != newest {
 			t.Errorf("%v, %v; want %d up to %s", all, err, want, newest)
 		}
@@ -74,11 +75,77 @@ func TestBackups(t *testing.T) {
 		if err := copied.Close(); err != nil {
 			t.Error(err)
 		}
-		if all, err := backupsIn(b.dir, asked); err != nil || len(all) != min(n, backupsKept) || all[len(all)-1] != path {
+		if all, err := backupsIn(b.dir, asked, now); err != nil || len(all) != min(n, backupsKept) || all[len(all)-1] != path {
 			t.Errorf("%v, %v; want %d up to %s", all, err, min(n, backupsKept), path)
 		}
 	}
-	if all, err := backupsIn(b.dir, daily); err != nil || len(all) != backupsKept {
+	if all, err := backupsIn(b.dir, daily, now); err != nil || len(all) != backupsKept {
 		t.Errorf("%v, %v; want the same %d as before", all, err, backupsKept)
+	}
+}
+
+// A clock that was ahead or behind for a while costs a copy each time that one is made
+// then, and nothing afterwards: one a day is made, and the newest are kept.
+func TestBackupsWhileTheClockIsWrong(t *testing.T) {
+	for name, wrong := range map[string]time.Time{
+		"ahead":  time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC),
+		"behind": time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s, err := bolt.Open(filepath.Join(dir, "store.db"), time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			db, err := state.Open(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
+			b := &backups{dir: filepath.Join(dir, "backups"), store: s, db: db, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+			// hours looks each hour at a store that has changed, and returns the copies.
+			hours := func(n int) []string {
+				t.Helper()
+				for range n {
+					err := db.Update(t.Context(), func(tx *state.Tx) error {
+						tx.Put(&resource.CustomerGateway{Meta: resource.Meta{ID: tx.NewID(func() string { return now.String() }), Account: "a"}})
+						return nil
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := b.look(); err != nil {
+						t.Fatal(err)
+					}
+					now = now.Add(time.Hour)
+				}
+				all, err := backupsIn(b.dir, daily, now)
+				if err != nil || len(all) > backupsKept {
+					t.Fatalf("%v, %v", all, err)
+				}
+				return all
+			}
+			before := hours(10 * 24)
+			right := now
+			now = wrong
+			during := hours(10)
+			if len(during) != backupsKept || !slices.Equal(during[:backupsKept-1], before[1:]) {
+				t.Errorf("within ten hours of a wrong clock %v have become %v", before, during)
+			}
+			now = right.Add(10 * time.Hour)
+			after := hours(10 * 24)
+			first := now.Add(-backupsKept * backupEvery)
+			for i, path := range after {
+				at, err := time.Parse(daily+backupStamp, filepath.Base(path))
+				if err != nil || at.Before(first) || at.After(now) || i > 0 && at.Sub(first) < backupEvery {
+					t.Errorf("%s, after %v: %v; all are %v", path, first, err, after)
+				}
+				first = at
+			}
+			if len(after) != backupsKept {
+				t.Errorf("%v", after)
+			}
+		})
 	}
 }
