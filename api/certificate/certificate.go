@@ -102,20 +102,10 @@ func (s *Server) look() error {
 			return err
 		}
 	}
-	if s.authority == nil || s.looked.After(s.authority.leaf.NotAfter.Add(-authorityRenew)) {
-		a, err := newAuthority(s.looked)
-		if err == nil {
-			err = writeAuthority(s.Dir, a)
-		}
-		if err != nil {
+	if s.authority == nil || !stands(s.authority, s.looked) {
+		if err := s.replaceAuthority(); err != nil {
 			return err
 		}
-		if s.authority != nil {
-			s.Log.Warn("the authority of the certificates nears its end and was made anew: clients have to be told to trust it", "file", s.AuthorityFile())
-		} else {
-			s.Log.Info("an authority of certificates was made", "file", s.AuthorityFile())
-		}
-		s.authority, s.server = a, nil
 	}
 	if s.server == nil {
 		s.server = readServer(s.Dir) // one that cannot be read is made anew: nobody has to be told
@@ -132,6 +122,48 @@ func (s *Server) look() error {
 	}
 	s.server = made
 	s.Log.Info("the server's certificate was made", "names", names, "until", made.leaf.NotAfter)
+	return nil
+}
+
+// stands says whether an authority has begun, and is not near its end.
+func stands(authority *pair, now time.Time) bool {
+	return !now.Before(authority.leaf.NotBefore) && !now.After(authority.leaf.NotAfter.Add(-authorityRenew))
+}
+
+// replaceAuthority takes another authority: one of before that stands now, or a new one.
+// The one that there was is kept, as it may be the clock that is wrong: with the right one
+// clients can go on to trust what they have been told to.
+func (s *Server) replaceAuthority() error {
+	had := s.authority
+	var next *pair
+	if had != nil {
+		if err := keepAuthority(s.Dir, had); err != nil {
+			return err
+		}
+		next = keptAuthority(s.Dir, s.looked)
+	}
+	again := next != nil
+	if !again {
+		var err error
+		if next, err = newAuthority(s.looked); err != nil {
+			return err
+		}
+	}
+	if err := writeAuthority(s.Dir, next); err != nil {
+		return err
+	}
+	s.authority, s.server = next, nil
+	file := s.AuthorityFile()
+	switch {
+	case had == nil:
+		s.Log.Info("an authority of certificates was made", "file", file)
+	case again:
+		s.Log.Warn("by this clock an authority of certificates from before is valid, and the one that there was is not: it is put back", "file", file, "from", next.leaf.NotBefore, "was_from", had.leaf.NotBefore)
+	case s.looked.Before(had.leaf.NotBefore):
+		s.Log.Warn("the authority of the certificates is not valid yet, as the clock was ahead when it was made, or is behind now; another was made: clients have to be told to trust it, unless it is the clock that has to be set", "file", file, "was_from", had.leaf.NotBefore)
+	default:
+		s.Log.Warn("the authority of the certificates nears its end and was made anew: clients have to be told to trust it, unless it is the clock that has to be set", "file", file, "was_until", had.leaf.NotAfter)
+	}
 	return nil
 }
 

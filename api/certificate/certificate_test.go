@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -235,6 +236,64 @@ func TestAuthorityEnds(t *testing.T) {
 	s.looked = s.authority.leaf.NotAfter.Add(-time.Hour)
 	if !s.serves(made, w.names) {
 		t.Error("what cannot be made to last longer does not serve")
+	}
+}
+
+// TestClockIsWrong: whatever the clock was for a while, at the first start or later, with
+// the right one clients trust the server: by the authority that they have been told of
+// before, if there was one.
+func TestClockIsWrong(t *testing.T) {
+	right := newWorld(t).now
+	for name, wrong := range map[string]time.Time{
+		"since 1970":                right.AddDate(-56, 0, 0),
+		"the zone's hours ahead":    right.Add(8 * time.Hour),
+		"the zone's hours behind":   right.Add(-8 * time.Hour),
+		"ahead by years":            right.AddDate(9, 9, 0),
+		"ahead by 1,024 weeks":      right.AddDate(0, 0, 7*1024),
+		"beyond an authority's end": right.AddDate(12, 0, 0),
+	} {
+		for _, restarted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, restarted %v", name, restarted), func(t *testing.T) {
+				w := newWorld(t)
+				w.now = wrong // the first start
+				s := w.open(t)
+				at := func(now time.Time) {
+					t.Helper()
+					if w.now = now; restarted {
+						s = w.open(t)
+					}
+					w.leaf(t, s) // of the first who calls
+					if err := w.handshake(t, s, w.names[0]); err != nil {
+						t.Errorf("at %v: %v", now, err)
+					}
+				}
+				at(right)
+				told := read(t, s.AuthorityFile())
+				for _, now := range []time.Time{wrong.Add(time.Hour), right.Add(2 * time.Hour), wrong.Add(50 * time.Hour), right.Add(51 * time.Hour)} {
+					at(now)
+				}
+				if !bytes.Equal(read(t, s.AuthorityFile()), told) {
+					t.Error("clients have to be told of another authority")
+				}
+			})
+		}
+	}
+}
+
+// TestAuthorityIsRemoved: whoever removes it gets a new one, and none from before.
+func TestAuthorityIsRemoved(t *testing.T) {
+	w := newWorld(t)
+	right := w.now
+	w.open(t)
+	w.now = right.AddDate(12, 0, 0)
+	w.open(t)
+	w.now = right
+	first := w.open(t).authority.leaf
+	if err := errors.Join(os.Remove(filepath.Join(w.dir, authorityFile)), os.Remove(filepath.Join(w.dir, authorityKeyFile))); err != nil {
+		t.Fatal(err)
+	}
+	if w.open(t).authority.leaf.Equal(first) {
+		t.Error("the one that was removed is there again")
 	}
 }
 

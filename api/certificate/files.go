@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Files of the directory. The keys are readable by their owner only.
@@ -16,6 +17,8 @@ const (
 	authorityFile    = "ca.pem"
 	authorityKeyFile = "ca.key"
 	serverFile       = "server.pem" // key and certificates in one, so that they never differ
+
+	keptDir = "former" // a directory for each authority that there was, with its two files
 )
 
 // PEM types.
@@ -113,6 +116,26 @@ func writeAuthority(dir string, p *pair) error {
 		return err
 	}
 	return write(dir, authorityFile, encodeChain(p), 0o644)
+}
+
+// keepAuthority keeps an authority that is about to be replaced.
+func keepAuthority(dir string, p *pair) error {
+	return writeAuthority(filepath.Join(dir, keptDir, p.leaf.NotBefore.UTC().Format("20060102T150405Z")), p)
+}
+
+// keptAuthority returns the one that begins first of those that were kept and stand now;
+// nil if there is none. One that cannot be read is none.
+func keptAuthority(dir string, now time.Time) *pair {
+	entries, err := os.ReadDir(filepath.Join(dir, keptDir)) // by name, which is by their begin
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if p, err := readAuthority(filepath.Join(dir, keptDir, e.Name())); err == nil && p != nil && stands(p, now) {
+			return p
+		}
+	}
+	return nil
 }
 
 func writeServer(dir string, p *pair) error {
