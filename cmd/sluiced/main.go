@@ -24,7 +24,10 @@ var version string
 // Exit statuses.
 const (
 	exitFailure = 1
-	exitUsage   = 2 // a wrong configuration or command line
+	// A wrong configuration or command line: EX_CONFIG of sysexits.h. It is what the
+	// systemd unit does not try again, and so must not be 2, with which a Go program ends
+	// that crashes.
+	exitUsage = 78
 )
 
 func main() {
