@@ -3,6 +3,6 @@
 //
 // The package only parses, wires and exits. The daemon stays in the
 // foreground, logs to standard error, and ends on SIGTERM or SIGINT. Exit
-// status: 0 an orderly end, 1 a failure, 2 a wrong configuration or command
+// status: 0 an orderly end, 1 a failure, 78 a wrong configuration or command
 // line.
 package main
