@@ -15,6 +15,19 @@ var (
 	Shape   = sync.OnceValues(LoadShape)
 )
 
+// ProgramNames returns the names of the programs that belong at network links, as the kernel has them.
+func ProgramNames() (map[string]bool, error) {
+	gateway, err := Gateway()
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{GroupsProgFromHost: true, GroupsProgToHost: true, GroupsProgFromSwitch: true, GroupsProgToSwitch: true}
+	for name := range gateway.Programs {
+		names[name] = true
+	}
+	return names, nil
+}
+
 // withoutLines takes off the programs what says of which line of the source each instruction comes. The
 // kernel takes a sixth of the time for a program longer with it, and each network has its own.
 func withoutLines(of *ebpf.CollectionSpec, err error) (*ebpf.CollectionSpec, error) {

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
 	"sluice/dataplane"
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/session"
@@ -192,4 +195,58 @@ func TestProgramsAsNeeded(t *testing.T) {
 		t.Errorf("a later process changed %d objects", got.Changes)
 	}
 	loaded(translating...)
+}
+
+// Programs that an earlier process has pinned where this one does not find them are replaced, and not left beside its own.
+func TestProgramsPinnedElsewhere(t *testing.T) {
+	t.Parallel()
+	if !session.HaveTCX() {
+		t.Skip("this kernel has no tcx")
+	}
+	s := newSite(t)
+	n := s.network(t)
+	e := s.engineWith(t, session.Options{TCXAtOnce: true})
+	mustApply(t, e, n)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// As behind a file system that was mounted over: held, and not to be found.
+	dir := filepath.Join(session.DefaultDir, n.ID)
+	pins, err := filepath.Glob(filepath.Join(dir, "links", "*"))
+	if err != nil || len(pins) != 6 {
+		t.Fatalf("%v, %v", pins, err)
+	}
+	for _, pin := range pins {
+		held, err := link.LoadPinnedLink(pin, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { held.Close() })
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	later := s.engine(t)
+	mustApply(t, later, n)
+	if log := s.log.String(); !strings.Contains(log, "switch_egress at vsw-a") || !strings.Contains(log, "uplink_ingress at public") {
+		t.Errorf("nothing is said of them: %s", log)
+	}
+	wantPrograms(t, later, n.ID, map[string]string{"public": "clsact", "vsw-a": "clsact", "vsw-b": "clsact"})
+	err = inNetwork(t, n.ID).Do(func() error {
+		for _, name := range []string{"public", "vsw-a", "vsw-b"} {
+			for _, side := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+				list, err := link.QueryPrograms(link.QueryOptions{Target: nstest.Link(t, inNetwork(t, n.ID), name).Attrs().Index, Attach: side})
+				if err != nil {
+					return err
+				}
+				if len(list.Programs) > 0 {
+					t.Errorf("%s still has %v", name, list.Programs)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }

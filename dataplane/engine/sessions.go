@@ -178,3 +178,20 @@ func (e *Engine) withSessions(id string, fn func(*network) error) error {
 	}
 	return fn(n)
 }
+
+// detachStrays takes off the links of a network what is attached there and nobody looks after.
+func (e *Engine) detachStrays(n *network) error {
+	if e.sessions == nil {
+		return nil
+	}
+	var pins []string
+	if e.groups != nil {
+		pins = append(pins, e.groups.Pins(n.id))
+	}
+	found, err := e.sessions.DetachStrays(n.id, n.ns, pins...)
+	if len(found) > 0 {
+		e.log.Warn("BPF programs were taken off links: an earlier process attached them, and their pins are not where they belong; is another file system mounted over them?",
+			"network", n.id, "programs", found)
+	}
+	return err
+}

@@ -21,6 +21,7 @@ func (j *job) addTopology(ctx context.Context) error {
 	}
 	if n.applied == nil {
 		j.runner.Add(j.links.BoundLearning(state, j.want))
+		j.runner.Add(j.e.detachStrays(n))
 	}
 	j.plan = j.links.Plan(state, j.want)
 	j.runner.Add(j.plan.Err)

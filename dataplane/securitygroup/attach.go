@@ -313,7 +313,7 @@ func (f *Filters) Detach(id string, ns *netns.Namespace) (changes int, err error
 			}
 		}
 	}
-	dir := filepath.Join(f.dir, id, pinsDir)
+	dir := f.Pins(id)
 	pins, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, err)

@@ -43,6 +43,9 @@ func New(dir string, tcx bool) (*Filters, error) {
 // Dir is where maps and programs are pinned.
 func (f *Filters) Dir() string { return f.dir }
 
+// Pins is the folder of a network's pinned links.
+func (f *Filters) Pins(id string) string { return filepath.Join(f.dir, id, pinsDir) }
+
 // programs are those of the object.
 var programs = []string{bpf.GroupsProgFromHost, bpf.GroupsProgToHost, bpf.GroupsProgFromSwitch, bpf.GroupsProgToSwitch, bpf.GroupsProgExpire}
 

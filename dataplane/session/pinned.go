@@ -12,7 +12,9 @@ import (
 )
 
 // links is the directory of the pinned links.
-func (n *Network) links() string { return filepath.Join(n.dir, "links") }
+func (n *Network) links() string { return filepath.Join(n.dir, linksDir) }
+
+const linksDir = "links"
 
 func (n *Network) pin(l Link, h hook) string { return filepath.Join(n.links(), l.Name+"-"+string(h)) }
 

@@ -69,7 +69,8 @@ type Sessions struct {
 	opt    Options
 	spec   *ebpf.CollectionSpec
 	object string // identifies the programs
-	tcx    bool
+	hasTCX bool   // the kernel has it
+	tcx    bool   // and programs are attached by it
 
 	portsMu sync.Mutex
 	ports   *portWatch // opened for the first network
@@ -130,7 +131,8 @@ func New(opt Options) (*Sessions, error) {
 	}
 	sum := sha256.Sum256(bpf.GatewayObject())
 	s := &Sessions{opt: opt, spec: spec, object: hex.EncodeToString(sum[:6])}
-	s.tcx = !opt.WithoutTCX && HaveTCX()
+	s.hasTCX = HaveTCX()
+	s.tcx = !opt.WithoutTCX && s.hasTCX
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s, nil
 }
