@@ -5,13 +5,21 @@ import (
 	"time"
 )
 
-// Audits are spread over their interval, one network after the other, and take a
-// twentieth of one processor's time at most: with so many networks that this is not
-// enough, they come less often.
+// Audits are spread over their interval, one network after the other. With so many networks that they would
+// take more than a three-hundredth of one processor's time, they come less often, down to a third as often; and
+// with so many that they would take more than a twentieth then, even less often.
 const (
-	auditShare = 20
-	auditPause = time.Second // at most, however long one took
+	auditShare   = 300
+	auditStretch = 3
+	mostShare    = 20
+	auditPause   = time.Second // at most for mostShare, however long one took
 )
+
+// auditRest returns how long no other network is audited after the beginning of an audit that took so long, if step
+// is how long a network's share of the interval is.
+func auditRest(took, step time.Duration) time.Duration {
+	return max(step, min(auditShare*took, auditStretch*step), min(mostShare*took, auditPause))
+}
 
 // audit compares the networks with the kernel in turns, for what watch may have
 // missed: quickly each time, and wholly when it is time for that.
@@ -38,7 +46,7 @@ func (r *Reconciler) audit(ctx context.Context) {
 				full[ids[i]] = began.Add(r.opt.Full)
 			}
 			r.auditOne(ctx, ids[i], due)
-			if rest := min(auditShare*time.Since(began), auditPause); rest > step && !pause(ctx, rest-step) {
+			if rest := auditRest(time.Since(began), step); rest > step && !pause(ctx, rest-step) {
 				return
 			}
 		}

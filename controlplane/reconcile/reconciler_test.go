@@ -455,6 +455,37 @@ func TestAuditIsLimited(t *testing.T) {
 	})
 }
 
+// The interval stretches with what audits cost, and not without end.
+func TestAuditsStretch(t *testing.T) {
+	for _, c := range []struct {
+		takes       time.Duration
+		least, most int // audits of ten networks in 30 s
+	}{
+		{100 * time.Microsecond, 270, 330}, // as often as the interval says
+		{500 * time.Microsecond, 180, 210}, // a three-hundredth of the time
+		{time.Millisecond, 90, 105},
+		{2 * time.Millisecond, 90, 105}, // a third as often
+		{15 * time.Millisecond, 90, 105},
+		{30 * time.Millisecond, 45, 55}, // a twentieth of the time
+		{200 * time.Millisecond, 25, 31},
+	} {
+		t.Run(c.takes.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := start(t, nattest.New(t), newFake(), reconcile.Options{Audit: time.Second})
+				b.dp.set(func() { b.dp.auditTakes = c.takes })
+				b.Put(vpcs(10)...)
+				synctest.Wait()
+				time.Sleep(2 * time.Second)
+				b.dp.take()
+				time.Sleep(30 * time.Second)
+				if n := len(b.dp.take()); n < c.least || n > c.most {
+					t.Errorf("%d audits, want %d to %d", n, c.least, c.most)
+				}
+			})
+		})
+	}
+}
+
 func TestStopEndsWhatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, nattest.New(t), newFake(), reconcile.Options{})

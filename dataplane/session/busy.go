@@ -47,11 +47,8 @@ func (n *Network) setDoubled(doubled bool) error {
 	return n.putSettings()
 }
 
-// packets returns how many packets each of the links has had that have a program by a filter, by index.
-func (n *Network) packets() (map[int]uint64, error) {
-	n.mu.Lock()
-	links := n.slow
-	n.mu.Unlock()
+// packets returns how many packets each of the links has had, by index.
+func (n *Network) packets(links []Link) (map[int]uint64, error) {
 	out := map[int]uint64{}
 	for _, l := range links {
 		k, err := n.ns.Netlink().LinkByIndex(l.Index)
@@ -68,16 +65,19 @@ func (n *Network) packets() (map[int]uint64, error) {
 	return out, nil
 }
 
-// hasten changes links that are busy over to tcx. before is what packets returned the last time; it returns what
-// that returns now.
-func (n *Network) hasten(before map[int]uint64) (map[int]uint64, error) {
-	now, err := n.packets()
+// hasten changes links that are busy over to tcx. before is what it returned the last time: the packets of those that
+// have a program by a filter; idle says that there is no session, without which only router interfaces can be busy.
+func (n *Network) hasten(before map[int]uint64, idle bool) (map[int]uint64, error) {
+	n.mu.Lock()
+	links := n.slow
+	if idle && !n.interfaces {
+		links = nil
+	}
+	n.mu.Unlock()
+	now, err := n.packets(links)
 	if err != nil {
 		return nil, err
 	}
-	n.mu.Lock()
-	links := n.slow
-	n.mu.Unlock()
 	for _, l := range links {
 		if was, known := before[l.Index]; !known || now[l.Index] < was+busyLink {
 			continue

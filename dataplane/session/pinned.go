@@ -1,6 +1,7 @@
 package session
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -31,6 +32,10 @@ func (n *Network) ways(l Link) map[hook]way {
 	// In this order: what changes over is there by a link before it loses its filter.
 	for h, f := range n.filters(l) {
 		out[h] = way{filter: f}
+	}
+	pins, err := os.ReadDir(n.links())
+	if err != nil || len(pins) == 0 {
+		return out
 	}
 	for _, h := range append(slices.Clone(classifiers), xdp) {
 		if at := n.linkedAt(l, h); at != 0 {

@@ -37,7 +37,8 @@ type watch struct {
 	sources   sourceReports
 
 	// As of the last tick, which alone knows them.
-	quiet        int // ticks since the limits were looked at, of a network without a session
+	quiet        int  // ticks since the limits were looked at, of a network without a session
+	idle         bool // there is no session
 	refusals     lastRefusals
 	lastRefused  uint64
 	giveUpAgain  time.Time // when connections that were never answered may be given up again
@@ -182,7 +183,7 @@ func (w *watch) supervise(ctx context.Context) {
 		}
 		if i%lookForBusyEvery == 0 {
 			var err error
-			packets, err = w.n.hasten(packets)
+			packets, err = w.n.hasten(packets, w.idle)
 			w.report(ctx, err)
 		}
 	}
@@ -241,7 +242,8 @@ func (w *watch) tick(heartbeat bool) error {
 		return err
 	}
 	err = w.n.addChunksFor(g.Slots)
-	if held(g) == 0 && g.Pending == 0 && w.quiet < quietTicks {
+	w.idle = held(g) == 0 && g.Pending == 0
+	if w.idle && w.quiet < quietTicks {
 		w.quiet, w.lastPending = w.quiet+1, false
 		return err // with no session there is little that a limit could ask for
 	}
