@@ -13,8 +13,8 @@ type ProgramsBy string
 
 // The ways, from the fastest.
 const (
-	ByXDP     ProgramsBy = "xdp" // the shortcut runs in the driver, and for what it leaves in tcx or clsact
-	ByTCX     ProgramsBy = "tcx"
-	ByClsact  ProgramsBy = "clsact"
-	ByNothing ProgramsBy = "none" // they are not attached
+	ByXDP     ProgramsBy = "xdp"    // the shortcut runs in the driver, and for what it leaves in tcx or clsact
+	ByTCX     ProgramsBy = "tcx"    // all of a link's: it is busy, or security groups hold there
+	ByClsact  ProgramsBy = "clsact" // one of them, at least
+	ByNothing ProgramsBy = "none"   // they are not attached
 )
