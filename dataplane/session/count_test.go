@@ -172,6 +172,9 @@ func TestCountEgress(t *testing.T) {
 			r := f.run(t, c.program, c.packet.frame(), c.skb)
 			want := missed(c.program, c.packet.frame())
 			want.Volumes, want.Mark, want.Index = c.want, c.skb.Mark, c.skb.Index
+			if c.program == uplinkEgress && c.skb.Mark == 0 {
+				want.Index = 0 // once is enough
+			}
 			compare(t, want, r)
 		})
 	}
