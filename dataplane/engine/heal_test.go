@@ -166,7 +166,7 @@ func TestAuditFindsWhatEventsMissed(t *testing.T) {
 		{"forwarding off", "sysctl -q -w net.ipv4.ip_forward=0", "set sysctl net.ipv4.ip_forward=1"},
 		{"reverse path filter on", "sysctl -q -w net.ipv4.conf.vsw-a.rp_filter=1", "set sysctl net.ipv4.conf.vsw-a.rp_filter=0"},
 		{"timeout changed", "sysctl -q -w net.netfilter.nf_conntrack_icmp_timeout=1", "set sysctl net.netfilter.nf_conntrack_icmp_timeout"},
-		{"program detached", "rm /sys/fs/bpf/sluice/{id}/links/vsw-a-ingress", "attach ingress program to vsw-a"},
+		{"program detached", "tc filter del dev vsw-a ingress", "attach ingress program to vsw-a"},
 	} {
 		d := damages[0]
 		d.name, d.damage, d.log = more.name, strings.Fields(more.damage), more.log
