@@ -133,7 +133,9 @@ func (t *rows) own(account, region, id string) (resource.Resource, error) {
 }
 
 // decode reads the record of an id.
-func (t *rows) decode(id string, value []byte) (resource.Resource, error) { return t.reader().decode(id, value) }
+func (t *rows) decode(id string, value []byte) (resource.Resource, error) {
+	return t.reader().decode(id, value)
+}
 
 // reader reads records of a table, one after the other, until one is broken.
 type reader struct {
