@@ -194,7 +194,7 @@ func TestPackage(t *testing.T) {
 	if out, err := m.try("systemctl restart sluiced"); err == nil {
 		t.Errorf("started with a wrong configuration: %s", out)
 	}
-	if got := m.run("systemctl show -p ExecMainStatus -p Result sluiced"); got != "Result=exit-code\nExecMainStatus=2" {
+	if got := m.run("systemctl show -p ExecMainStatus -p Result sluiced"); got != "Result=exit-code\nExecMainStatus=78" {
 		t.Errorf("a wrong configuration ended it with %s", got)
 	}
 	m.run("sed -i '$d' /etc/sluice/sluiced.yaml; systemctl restart sluiced")
