@@ -103,6 +103,11 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 			Do:   func(context.Context) error { return fill(n.maps["devices"], targets) },
 		})
 	}
+	// Before the links are looked at: what toTCX pins meanwhile is none that is not wanted.
+	pins, err := os.ReadDir(n.links())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.Err = errors.Join(p.Err, err)
+	}
 	pinned := map[string]bool{} // that are wanted
 	var slow []Link
 	doubled := false
@@ -146,10 +151,6 @@ func (n *Network) Plan(links []Link, shortcut bool) *plan.Plan {
 		}
 	}
 	n.setSlow(slow)
-	pins, err := os.ReadDir(n.links())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		p.Err = errors.Join(p.Err, err)
-	}
 	for _, pin := range pins {
 		if pinned[pin.Name()] {
 			continue
@@ -265,13 +266,7 @@ func behindGroups(l Link) (link.Anchor, error) {
 		return nil, fmt.Errorf("list the programs at %s: %w", l.Name, err)
 	}
 	for _, other := range list.Programs {
-		p, err := ebpf.NewProgramFromID(other.ID)
-		if err != nil {
-			continue // it is gone
-		}
-		info, err := p.Info()
-		_ = p.Close()
-		if err == nil && info.Name == program(l, flowEgress) {
+		if programName(other.ID) == program(l, flowEgress) {
 			return link.BeforeProgramByID(other.ID), nil
 		}
 	}

@@ -14,11 +14,11 @@ import (
 	"sluice/dataplane/plan"
 )
 
-// A link has each of its programs once, wherever it comes from: an earlier version, which has attached them by
-// tcx, a busy hour, a crash in the middle of being changed over, security groups.
-func TestClsactAndTCX(t *testing.T) {
-	ns := nstest.New(t)
-	s, err := New(Options{Dir: fmt.Sprintf("%s-attach-%d", DefaultDir, os.Getpid())})
+// withTCX returns sessions with a folder of their own, or skips the test.
+func withTCX(t *testing.T, name string, o Options) *Sessions {
+	t.Helper()
+	o.Dir = fmt.Sprintf("%s-%s-%d", DefaultDir, name, os.Getpid())
+	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +31,14 @@ func TestClsactAndTCX(t *testing.T) {
 	if !s.tcx {
 		t.Skip("this kernel has no tcx")
 	}
+	return s
+}
+
+// A link has each of its programs once, wherever it comes from: an earlier version, which has attached them by
+// tcx, a busy hour, a crash in the middle of being changed over, security groups.
+func TestClsactAndTCX(t *testing.T) {
+	ns := nstest.New(t)
+	s := withTCX(t, "attach", Options{})
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "vsw-1"
 	if err := ns.Netlink().LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
@@ -102,6 +110,9 @@ func TestClsactAndTCX(t *testing.T) {
 		t.Fatal(err)
 	}
 	is(dataplane.ByTCX, false, all, nil)
+	if len(n.slow) != 0 {
+		t.Errorf("%v may still get tcx", n.slow)
+	}
 	again()
 	is(dataplane.ByTCX, false, all, nil)
 	if err := n.toTCX(l); err != nil {
@@ -175,4 +186,13 @@ func TestClsactAndTCX(t *testing.T) {
 		t.Fatal(err)
 	}
 	is(dataplane.ByNothing, false, nil, nil)
+}
+
+func TestBusy(t *testing.T) {
+	idle, working, fresh, gone := Link{Name: "vsw-idle", Index: 1}, Link{Name: "vsw-busy", Index: 2}, Link{Name: "ri-new", Index: 3}, Link{Name: "ri-gone", Index: 4}
+	before := map[int]uint64{1: 5, 2: 5, 4: 5}
+	now := map[int]uint64{1: 5 + busyLink - 1, 2: 5 + busyLink, 3: busyLink}
+	if got := busy([]Link{idle, working, fresh, gone}, before, now); !slices.Equal(got, []Link{working}) {
+		t.Errorf("busy are %v", got)
+	}
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 
@@ -78,15 +79,22 @@ func (n *Network) hasten(before map[int]uint64, idle bool) (map[int]uint64, erro
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range links {
-		if was, known := before[l.Index]; !known || now[l.Index] < was+busyLink {
-			continue
-		}
+	for _, l := range busy(links, before, now) {
 		if err := n.toTCX(l); err != nil {
 			return now, err
 		}
 	}
 	return now, nil
+}
+
+// busy returns those of the links that have had many packets between two counts, by index.
+func busy(links []Link, before, now map[int]uint64) (out []Link) {
+	for _, l := range links {
+		if was, known := before[l.Index]; known && now[l.Index] >= was+busyLink {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // toTCX has a link have its programs by tcx, in place of filters. It succeeds where the link is not there any
@@ -102,6 +110,9 @@ func (n *Network) toTCX(l Link) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.changing--
+	if err == nil {
+		n.slow = slices.DeleteFunc(slices.Clone(n.slow), func(other Link) bool { return other.Index == l.Index })
+	}
 	return errors.Join(err, n.putSettings())
 }
 

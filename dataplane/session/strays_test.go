@@ -1,7 +1,6 @@
 package session
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,19 +19,7 @@ func TestStrays(t *testing.T) {
 	ns, far := nstest.New(t), nstest.New(t)
 	nstest.Veth(t, ns, "vsw-1", far, "far")
 	nstest.Up(t, ns, "vsw-1")
-	s, err := New(Options{Dir: fmt.Sprintf("%s-strays-%d", DefaultDir, os.Getpid()), TCXAtOnce: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.Close()
-		if err := os.RemoveAll(s.opt.Dir); err != nil {
-			t.Error(err)
-		}
-	})
-	if !s.tcx {
-		t.Skip("this kernel has no tcx")
-	}
+	s := withTCX(t, "strays", Options{TCXAtOnce: true})
 	n, err := s.Open("vpc-strays", ns)
 	if err != nil {
 		t.Fatal(err)
