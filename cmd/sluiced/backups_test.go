@@ -12,20 +12,26 @@ import (
 	"sluice/controlplane/store/bolt"
 )
 
-// A store that has changed is copied once a day, and the newest copies are kept.
-func TestBackups(t *testing.T) {
+// newBackups returns those of a new store, by the clock now.
+func newBackups(t *testing.T, now *time.Time) *backups {
+	t.Helper()
 	dir := t.TempDir()
 	s, err := bolt.Open(filepath.Join(dir, "store.db"), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	db, err := state.Open(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &backups{dir: filepath.Join(dir, "backups"), store: s, db: db, log: slog.New(slog.DiscardHandler), now: func() time.Time { return *now }}
+}
+
+// A store that has changed is copied once a day, and the newest copies are kept.
+func TestBackups(t *testing.T) {
 	now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
-	b := &backups{dir: filepath.Join(dir, "backups"), store: s, db: db, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+	b := newBackups(t, &now)
 	look := func(want int, newest string) {
 		t.Helper()
 		if err := b.look(); err != nil {
@@ -37,7 +43,7 @@ func TestBackups(t *testing.T) {
 		}
 	}
 	change := func() {
-		err := db.Update(t.Context(), func(tx *state.Tx) error {
+		err := b.db.Update(t.Context(), func(tx *state.Tx) error {
 			tx.Put(&resource.CustomerGateway{Meta: resource.Meta{ID: tx.NewID(func() string { return time.Now().String() }), Account: "a"}})
 			return nil
 		})
@@ -92,23 +98,13 @@ func TestBackupsWhileTheClockIsWrong(t *testing.T) {
 		"behind": time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			s, err := bolt.Open(filepath.Join(dir, "store.db"), time.Second)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			db, err := state.Open(t.Context(), s)
-			if err != nil {
-				t.Fatal(err)
-			}
 			now := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
-			b := &backups{dir: filepath.Join(dir, "backups"), store: s, db: db, log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+			b := newBackups(t, &now)
 			// hours looks each hour at a store that has changed, and returns the copies.
 			hours := func(n int) []string {
 				t.Helper()
 				for range n {
-					err := db.Update(t.Context(), func(tx *state.Tx) error {
+					err := b.db.Update(t.Context(), func(tx *state.Tx) error {
 						tx.Put(&resource.CustomerGateway{Meta: resource.Meta{ID: tx.NewID(func() string { return now.String() }), Account: "a"}})
 						return nil
 					})
