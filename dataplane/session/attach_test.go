@@ -122,6 +122,29 @@ func TestClsactAndTCX(t *testing.T) {
 		t.Errorf("a link that is gone: %v", err)
 	}
 
+	// Compared with the kernel meanwhile, it loses no program.
+	for range 5 {
+		if err := n.Detach(); err != nil {
+			t.Fatal(err)
+		}
+		run()
+		changed := make(chan error, 1)
+		go func() { changed <- n.toTCX(l) }()
+		for busy := true; busy; {
+			select {
+			case err := <-changed:
+				if err != nil {
+					t.Fatal(err)
+				}
+				busy = false
+			default:
+			}
+			run()
+		}
+		is(dataplane.ByTCX, false, all, nil)
+		again()
+	}
+
 	// Whatever is there by both ways after a crash, with the programs told of it.
 	for _, left := range [][]hook{{ingress}, {flowEgress}, {ingress, egress}, all} {
 		if err := n.Detach(); err != nil {
