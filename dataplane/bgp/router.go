@@ -23,6 +23,9 @@ const (
 	idleHold     = 5 // after a session was lost or refused
 )
 
+// farewell is how long peers may take to be told of the end. GoBGP gives each a second.
+const farewell = 1500 * time.Millisecond
+
 // router is the BGP of a speaker's process. It is used by one goroutine.
 type router struct {
 	said      *lines            // its log
@@ -275,9 +278,35 @@ func (r *router) restrain(over map[netip.Addr]bool) error {
 	return nil
 }
 
-// stop closes all sessions.
+// stop closes all sessions, each with a Cease. A peer that only sees the connection
+// closed may keep the routes for a while (RFC 4724), so nothing else is closed before:
+// GoBGP's Stop has the peers told, and does not wait for that with the connections that
+// they have begun.
 func (r *router) stop() {
-	if r.server != nil {
-		r.server.Stop()
+	if r.server == nil {
+		return
 	}
+	for remote := range r.peers {
+		_ = r.server.DisablePeer(context.Background(), &api.DisablePeerRequest{Address: remote.String()})
+	}
+	late := time.After(farewell)
+	for waiting := true; waiting && r.speaking(); {
+		select {
+		case <-r.dirty:
+		case <-late:
+			waiting = false
+		}
+	}
+	r.server.Stop()
+}
+
+// speaking reports whether a peer is not disabled yet. GoBGP has sent the Cease when the
+// session is not established any more.
+func (r *router) speaking() bool {
+	speaking := false
+	err := r.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
+		s := p.GetState()
+		speaking = speaking || s.GetAdminState() == api.PeerState_ADMIN_STATE_UP || s.GetSessionState() == api.PeerState_SESSION_STATE_ESTABLISHED
+	})
+	return err == nil && speaking
 }

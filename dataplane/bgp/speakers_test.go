@@ -2,6 +2,7 @@ package bgp
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	packet "github.com/osrg/gobgp/v4/pkg/packet/bgp"
 
 	"sluice/dataplane/internal/nstest"
 	"sluice/dataplane/netns"
@@ -188,22 +191,123 @@ func TestRoutes(t *testing.T) {
 		}
 	}
 
-	// A NOTIFICATION (RFC 4271, section 4.5) is looked for on the wire: FRR may see the
-	// end of the TCP connection before it reads what came ahead of it.
-	nstest.Command(t, far[0], "nft", "add table inet end; add chain inet end in { type filter hook input priority 0; }; "+
-		"add rule inet end in tcp sport 179 @ih,144,8 3 @ih,152,8 6 counter; add rule inet end in tcp dport 179 @ih,144,8 3 @ih,152,8 6 counter")
 	apply(t, s, gw, nil)
 	if err := errors.Join(status(s, map[string]bool{})(), routes(s, nil)()); err != nil {
 		t.Errorf("after the end: %v", err)
 	}
 	nstest.Eventually(t, sees(f, map[string]string{}))
-	if out := nstest.Command(t, far[0], "nft", "list", "table", "inet", "end"); !strings.Contains(out, "counter packets 1 ") {
-		// It may come behind another message in one segment; FRR reads both then.
-		told, err := f.Vtysh(t.Context(), "show bgp neighbors 169.254.1.1 json")
-		if err != nil || !strings.Contains(told, "Cease") {
-			t.Errorf("FRR was not told of the end by a Cease: %s\n%s, %v", out, told, err)
+	if out, err = f.Vtysh(t.Context(), "show bgp neighbors 169.254.1.1 json"); err != nil || !strings.Contains(out, "Cease") {
+		t.Errorf("FRR was not told of the end by a Cease: %s, %v", out, err)
+	}
+}
+
+// Every peer is told of the end, whoever has begun the connection: one that only sees it
+// closed may keep the routes for a while (RFC 4724).
+func TestCease(t *testing.T) {
+	t.Parallel() // it waits most of the time
+	gw, far := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, gw, "vco-1", far, "tun")
+	nstest.Address(t, gw, "vco-1", "169.254.1.1/24")
+	var peers []Peer
+	established := map[string]bool{}
+	for n := range 8 {
+		p := peer(1, 65002)
+		p.Connection, p.Remote = fmt.Sprintf("vco-%d", n+1), netip.AddrFrom4([4]byte{169, 254, 1, byte(2 + n)})
+		nstest.Address(t, far, "tun", p.Remote.String()+"/24")
+		peers = append(peers, p)
+		established[p.Connection] = true
+	}
+	s, changed := speakers(t)
+	for range 3 {
+		apply(t, s, gw, peers, "10.1.0.0/16")
+		ended := make(chan error, len(peers))
+		for _, p := range peers {
+			go func() { ended <- ceased(begin(t, far, p)) }()
+		}
+		wait(t, changed, status(s, established))
+		// One is taken off, and then all.
+		apply(t, s, gw, peers[1:], "10.1.0.0/16")
+		if err := <-ended; err != nil {
+			t.Errorf("the first: %v", err)
+		}
+		apply(t, s, gw, nil)
+		for range peers[1:] {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
 		}
 	}
+}
+
+// begin begins a session as that peer, by a connection of its own.
+func begin(t *testing.T, ns *netns.Namespace, p Peer) (net.Conn, error) {
+	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.Remote, 0)), Timeout: nstest.Deadline}
+	open, err := packet.NewBGPOpenMessage(uint16(p.PeerASN), 180, p.Remote, nil)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		var c net.Conn
+		err := ns.Do(func() (err error) {
+			c, err = dialer.DialContext(t.Context(), "tcp4", netip.AddrPortFrom(p.Local, packet.BGP_PORT).String())
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		// Until the speaker is ready for this peer, it closes what the peer begins.
+		if err := errors.Join(send(c, open), send(c, packet.NewBGPKeepAliveMessage())); err != nil {
+			c.Close()
+			continue
+		}
+		if m, err := receive(c); err == nil && m.kind == packet.BGP_MSG_OPEN {
+			return c, nil
+		}
+		c.Close()
+	}
+}
+
+// ceased returns nil if a session ends with a Cease (RFC 4486).
+func ceased(c net.Conn, err error) error {
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var last message
+	for {
+		m, err := receive(c)
+		if err != nil {
+			if last.kind != packet.BGP_MSG_NOTIFICATION || last.body[0] != packet.BGP_ERROR_CEASE {
+				return fmt.Errorf("%s: the last message is of type %d with %v, no Cease: %w", c.LocalAddr(), last.kind, last.body, err)
+			}
+			return nil
+		}
+		last = m
+	}
+}
+
+func send(c net.Conn, m *packet.BGPMessage) error {
+	b, err := m.Serialize()
+	if err == nil {
+		_, err = c.Write(b)
+	}
+	return err
+}
+
+// message is one of BGP (RFC 4271, section 4).
+type message struct {
+	kind byte
+	body []byte
+}
+
+func receive(c net.Conn) (message, error) {
+	header := make([]byte, packet.BGP_HEADER_LENGTH)
+	if _, err := io.ReadFull(c, header); err != nil {
+		return message{}, err
+	}
+	m := message{kind: header[18], body: make([]byte, max(0, int(binary.BigEndian.Uint16(header[16:]))-len(header)))}
+	_, err := io.ReadFull(c, m.body)
+	return m, err
 }
 
 func TestWrongASN(t *testing.T) {
