@@ -11,6 +11,10 @@
 // is adopted by the next one, unless that is another program by then: a speaker is
 // always of the daemon's version. If it ends by itself it is started again.
 //
+// A session ends with a Cease (RFC 4486), which its peer is given a second to acknowledge. So
+// Keep has to come before a tunnel goes: a peer that is not told sends packets into the
+// tunnel until its hold time is over, and keeps what it was told of.
+//
 // # Sockets
 //
 // A speaker listens on TCP port 179 of all addresses of the namespace, and

@@ -12,6 +12,8 @@ import (
 	"github.com/osrg/gobgp/v4/pkg/apiutil"
 	packet "github.com/osrg/gobgp/v4/pkg/packet/bgp"
 	"github.com/osrg/gobgp/v4/pkg/server"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Times of a session, in seconds. The hold time is the lower of both ends', and
@@ -23,8 +25,8 @@ const (
 	idleHold     = 5 // after a session was lost or refused
 )
 
-// farewell is how long peers may take to be told of the end. GoBGP gives each a second.
-const farewell = 1500 * time.Millisecond
+// farewell is how long peers may take to acknowledge that they are told of the end.
+const farewell = time.Second
 
 // router is the BGP of a speaker's process. It is used by one goroutine.
 type router struct {
@@ -59,15 +61,8 @@ func (r *router) apply(w desired) error {
 	for _, p := range w.Peers {
 		want[p.Remote] = p
 	}
-	for remote, p := range r.peers {
-		if want[remote] == p {
-			continue
-		}
-		if err := r.server.DeletePeer(ctx, &api.DeletePeerRequest{Address: remote.String()}); err != nil {
-			return fmt.Errorf("remove BGP peer %s: %w", remote, err)
-		}
-		delete(r.peers, remote)
-		delete(r.excess, remote)
+	if err := r.leave(ctx, func(p Peer) bool { return want[p.Remote] != p }); err != nil {
+		return err
 	}
 	if err := r.announce(w.Announce); err != nil {
 		return err
@@ -278,35 +273,54 @@ func (r *router) restrain(over map[netip.Addr]bool) error {
 	return nil
 }
 
-// stop closes all sessions, each with a Cease. A peer that only sees the connection
-// closed may keep the routes for a while (RFC 4724), so nothing else is closed before:
-// GoBGP's Stop has the peers told, and does not wait for that with the connections that
-// they have begun.
+// stop closes all sessions. GoBGP's own Stop does not wait, with the connections that peers
+// have begun, for what it has them told.
 func (r *router) stop() {
-	if r.server == nil {
-		return
+	if r.server != nil {
+		_ = r.leave(context.Background(), func(Peer) bool { return true })
+		r.server.Stop()
 	}
-	for remote := range r.peers {
-		_ = r.server.DisablePeer(context.Background(), &api.DisablePeerRequest{Address: remote.String()})
-	}
-	late := time.After(farewell)
-	for waiting := true; waiting && r.speaking(); {
-		select {
-		case <-r.dirty:
-		case <-late:
-			waiting = false
-		}
-	}
-	r.server.Stop()
 }
 
-// speaking reports whether a peer is not disabled yet. GoBGP has sent the Cease when the
-// session is not established any more.
-func (r *router) speaking() bool {
-	speaking := false
-	err := r.server.ListPeer(context.Background(), &api.ListPeerRequest{}, func(p *api.Peer) {
-		s := p.GetState()
-		speaking = speaking || s.GetAdminState() == api.PeerState_ADMIN_STATE_UP || s.GetSessionState() == api.PeerState_SESSION_STATE_ESTABLISHED
-	})
-	return err == nil && speaking
+// leave closes the sessions with these peers, each with a Cease, and returns when they have
+// acknowledged it or have not in time: who asked for it may take the tunnel away next, and
+// a peer that is not told goes on for as long as its hold time.
+func (r *router) leave(ctx context.Context, these func(Peer) bool) error {
+	var left []netip.Addr
+	for remote, p := range r.peers {
+		if !these(p) {
+			continue
+		}
+		if err := r.server.DeletePeer(ctx, &api.DeletePeerRequest{Address: remote.String()}); err != nil {
+			return fmt.Errorf("remove BGP peer %s: %w", remote, err)
+		}
+		delete(r.peers, remote)
+		delete(r.excess, remote)
+		left = append(left, remote)
+	}
+	for late := time.Now().Add(farewell); len(left) > 0 && time.Now().Before(late); time.Sleep(5 * time.Millisecond) {
+		parting, err := connected(left)
+		if err == nil && !parting { // where that cannot be known they have all of the time
+			break
+		}
+	}
+	return nil
+}
+
+// connected reports whether there is a BGP connection with one of these addresses that is
+// not closed, or whose end is not acknowledged.
+func connected(with []netip.Addr) (bool, error) {
+	sockets, err := netlink.SocketDiagTCP(unix.AF_INET)
+	if err != nil {
+		return false, err
+	}
+	open := []uint8{netlink.TCP_ESTABLISHED, netlink.TCP_FIN_WAIT1, netlink.TCP_CLOSE_WAIT, netlink.TCP_LAST_ACK, netlink.TCP_CLOSING}
+	for _, s := range sockets {
+		remote, ok := netip.AddrFromSlice(s.ID.Destination)
+		bgp := s.ID.SourcePort == packet.BGP_PORT || s.ID.DestinationPort == packet.BGP_PORT
+		if ok && bgp && slices.Contains(open, s.State) && slices.Contains(with, remote.Unmap()) {
+			return true, nil
+		}
+	}
+	return false, nil
 }

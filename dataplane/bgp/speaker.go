@@ -71,6 +71,26 @@ func (sp *speaker) desire(peers []Peer, announce []netip.Prefix) uint64 {
 	return sp.want.Seq
 }
 
+// keep takes from what the speaker has to do the peers that are not among these, if there is
+// a session with one of them, and returns the number of that; 0 if there is none, or if no
+// peer would be left, which none says.
+func (sp *speaker) keep(peers []Peer) (seq uint64, none bool) {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	goes := func(p Peer) bool { return !slices.Contains(peers, p) }
+	if !slices.ContainsFunc(sp.want.Peers, func(p Peer) bool { return goes(p) && sp.is.Sessions[p.Connection] }) {
+		return 0, false
+	}
+	rest := slices.DeleteFunc(slices.Clone(sp.want.Peers), goes)
+	if len(rest) == 0 {
+		return 0, true
+	}
+	sp.want.Seq++
+	sp.want.Peers = rest
+	raise(sp.poke)
+	return sp.want.Seq, false
+}
+
 // identifier returns the BGP Identifier of a speaker with this address: a unicast
 // address, as RFC 4271 wants it (section 6.2), and a higher one than peers have. Of two
 // connections with a peer the one stays that was begun by who has the higher

@@ -139,6 +139,27 @@ func (s *Speakers) Apply(ctx context.Context, ns *netns.Namespace, network strin
 	return sp.applied(ctx, sp.desire(peers, announce))
 }
 
+// Keep closes, as Apply does, the sessions with those of a network's peers that are not
+// among these, and begins none; Apply has to follow. It is for who is about to take tunnels
+// away: a peer is told through its tunnel. Before the first Apply it does nothing: what an
+// earlier process has applied is not known then.
+func (s *Speakers) Keep(ctx context.Context, network string, peers []Peer) error {
+	defer s.take(network)()
+	sp := s.of(network)
+	if sp == nil {
+		return nil
+	}
+	switch seq, none := sp.keep(peers); {
+	case none:
+		s.leave(network, sp)
+		return s.remove(network)
+	case seq == 0:
+		return nil
+	default:
+		return sp.applied(ctx, seq)
+	}
+}
+
 // take waits for the network's turn and returns what ends it.
 func (s *Speakers) take(network string) (leave func()) {
 	s.mu.Lock()

@@ -202,7 +202,8 @@ func TestRoutes(t *testing.T) {
 }
 
 // Every peer is told of the end, whoever has begun the connection: one that only sees it
-// closed may keep the routes for a while (RFC 4724).
+// closed may keep the routes for a while (RFC 4724), and one that sees nothing until its hold
+// time is over.
 func TestCease(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	gw, far := nstest.New(t), nstest.New(t)
@@ -218,7 +219,7 @@ func TestCease(t *testing.T) {
 		established[p.Connection] = true
 	}
 	s, changed := speakers(t)
-	for range 3 {
+	for round := range 3 {
 		apply(t, s, gw, peers, "10.1.0.0/16")
 		ended := make(chan error, len(peers))
 		for _, p := range peers {
@@ -226,11 +227,21 @@ func TestCease(t *testing.T) {
 		}
 		wait(t, changed, status(s, established))
 		// One is taken off, and then all.
-		apply(t, s, gw, peers[1:], "10.1.0.0/16")
+		keep := func(these []Peer) {
+			t.Helper()
+			change := func() error { return s.Keep(t.Context(), network, these) }
+			if round == 0 {
+				change = func() error { return s.Apply(t.Context(), gw, network, these, prefixes("10.1.0.0/16")) }
+			}
+			if err := change(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		keep(peers[1:])
 		if err := <-ended; err != nil {
 			t.Errorf("the first: %v", err)
 		}
-		apply(t, s, gw, nil)
+		keep(nil)
 		for range peers[1:] {
 			if err := <-ended; err != nil {
 				t.Error(err)

@@ -101,6 +101,7 @@ func (j *job) applyVPN(ctx context.Context) (whats []string) {
 			j.runner.Add(fmt.Errorf("VPN gateway %s: %w", want[i].ID, v.why))
 		}
 	default:
+		j.runner.Add(v.bgp.Keep(ctx, n.id, peers(want, n.tunnels)))
 		j.runner.Add(v.ipsec.Apply(ctx, n.ns, n.id, want))
 		n.tunnels = v.tunnels(n.id, want)
 		a := planTunnelAddresses(n.ns, want, n.tunnels)
