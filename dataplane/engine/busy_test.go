@@ -58,7 +58,7 @@ func TestBusyLinks(t *testing.T) {
 						return
 					}
 				}
-				if err := say(toOutside, make([]byte, 100)); err != nil {
+				if err := sayWithin(toOutside, nstest.Deadline, make([]byte, 100)); err != nil {
 					stopped <- err
 					return
 				}

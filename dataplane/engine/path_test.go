@@ -25,8 +25,11 @@ import (
 )
 
 // say sends a datagram, or a line, to an Echo and waits for it to come back.
-func say(c net.Conn, what []byte) error {
-	_ = c.SetDeadline(time.Now().Add(500 * time.Millisecond))
+func say(c net.Conn, what []byte) error { return sayWithin(c, 500*time.Millisecond, what) }
+
+// sayWithin is say that waits so long for the answer.
+func sayWithin(c net.Conn, limit time.Duration, what []byte) error {
+	_ = c.SetDeadline(time.Now().Add(limit))
 	if _, err := c.Write(what); err != nil {
 		return err
 	}

@@ -237,9 +237,7 @@ func TestForeignSources(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.ask(ns); err != nil {
-		t.Error(err)
-	}
+	nstest.Eventually(t, func() error { return l.ask(ns) })
 	lines, err := l.m.Log(vpc, l.server.ID, time.Unix(0, 0), time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
