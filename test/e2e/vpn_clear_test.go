@@ -213,7 +213,7 @@ func TestVPNFailsClosed(t *testing.T) {
 				if _, _, err := exchange(conn, "hello", answerTimeout); err != nil {
 					t.Fatal(err)
 				}
-				pings, open = append(pings, from.pings(t, udp)), append(open, conn)
+				pings, open = append(pings, from.pingsWithin(t, udp, time.Second)), append(open, conn)
 			}
 			damage.do()
 			n.status(t, c, "ipsec_sa_established")
