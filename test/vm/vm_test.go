@@ -80,7 +80,7 @@ func (s suite) test(t *testing.T, m *machine, bin string, env []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	argv := []string{filepath.Join(bin, filepath.Base(s.pkg)+".test"), "-test.v", "-test.timeout=10m", "-test.run=" + s.run}
+	argv := []string{filepath.Join(bin, filepath.Base(s.pkg)+".test"), "-test.v", "-test.timeout=20m", "-test.run=" + s.run}
 	var out bytes.Buffer
 	code, err := m.run(command{Argv: argv, Dir: dir, Env: env}, &out, &out)
 	t.Logf("%s", &out)
@@ -88,9 +88,41 @@ func (s suite) test(t *testing.T, m *machine, bin string, env []string) {
 	case err != nil:
 		t.Fatal(err)
 	case code != 0:
-		t.Errorf("exit status %d", code)
+		t.Errorf("exit status %d; what has failed has said:\n%s", code, failures(out.String()))
 	case !regexp.MustCompile(`(?m)^--- PASS`).Match(out.Bytes()):
 		t.Error("no test has run")
+	}
+}
+
+// failures returns of a verbose output what tests have said that failed. The whole is long,
+// and who runs the tests may keep its end only.
+func failures(output string) string {
+	const most = 40 // lines of a test: its last
+	ran := regexp.MustCompile(`^=== (?:RUN|NAME|CONT) +(\S+)`)
+	ended := regexp.MustCompile(`^(?:=== PAUSE| *--- (\S+):) +(\S+)`)
+	said, name := map[string][]string{}, ""
+	var out []string
+	for line := range strings.Lines(output) {
+		if m := ran.FindStringSubmatch(line); m != nil {
+			name = m[1]
+		} else if m := ended.FindStringSubmatch(line); m != nil {
+			if lines := said[m[2]]; m[1] == "FAIL" {
+				out = append(append(out, line), lines[max(0, len(lines)-most):]...)
+			}
+		} else {
+			said[name] = append(said[name], line)
+		}
+	}
+	return strings.Join(out, "")
+}
+
+func TestFailures(t *testing.T) {
+	const output = "=== RUN   TestA\n    a_test.go:1: good\n=== RUN   TestB\n=== PAUSE TestB\n=== RUN   TestC\n" +
+		"=== CONT  TestB\n    b_test.go:7: bad\nlog\n--- PASS: TestA (0.1s)\n=== NAME  TestC\n    c_test.go:1: fine\n" +
+		"--- FAIL: TestB (0.2s)\n    --- FAIL: TestB/x (0.1s)\nFAIL\n"
+	const want = "--- FAIL: TestB (0.2s)\n    b_test.go:7: bad\nlog\n    --- FAIL: TestB/x (0.1s)\n"
+	if got := failures(output); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
