@@ -163,7 +163,8 @@ func (l *lab) startPeer() {
     openssl { load_legacy = yes }
     kernel-netlink { fwmark = 0xfffffffe }
   }
-  filelog { x { path = %[2]s/charon.log } }
+  filelog { x { path = %[2]s/charon.log
+    flush_line = yes } }
   journal { default = -1 }
 }
 `, kernel, l.peerDir)
