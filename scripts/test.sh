@@ -3,7 +3,8 @@
 # behind, also when they fail, run out of time or are interrupted. Arguments go
 # to go test; without any, everything is tested but the long tests and those in
 # a virtual machine, and with --all these, too. The last lines say what was
-# skipped, and why; build/test.json has all events. The exit code is that of the
+# skipped, and why; build/test.json has all events, and build/test-vm.json those of
+# the tests in a virtual machine. The exit code is that of the
 # tests, or 1 if they left something.
 #
 # The tests have process ids, a /run/netns and a temporary directory of their
@@ -12,10 +13,10 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-# run runs go test with its arguments, and sums up.
+# run runs go test with its arguments but the first, the file for all events, and sums up.
 run() {
 	mkdir -p build
-	go tool gotestsum --format standard-quiet --jsonfile build/test.json -- "$@"
+	go tool gotestsum --format standard-quiet --jsonfile "$1" -- "${@:2}"
 }
 
 tests() {
@@ -30,11 +31,17 @@ tests() {
 		# What two packages test, without what only debuggers read.
 		export E2E_PROGRAMS=$GOTMPDIR/programs
 		go build -ldflags=-w -o "$E2E_PROGRAMS/" ./cmd/sluiced ./cmd/sluicectl || return
-		run -race -short -vet=off -ldflags=-w -count=1 -p 4 -parallel 4 -timeout 15m \
+		run build/test.json -race -short -vet=off -ldflags=-w -count=1 -p 4 -parallel 4 -timeout 15m \
 			./dataplane/engine ./test/e2e ./dataplane/ipsec ./dataplane/session ./dataplane/openvpn ./test/lab ./test/sequence ./dataplane/bgp ./dataplane/nft ./api/aliyun ./...
 	elif [ "$*" = --all ]; then
-		# What needs no race detector comes first and fails fast: it compiles.
-		go build ./... && run -race -vet=off -ldflags=-w -count=1 -p 2 -timeout 30m ./test/vm ./dataplane/ipsec ./test/e2e ./dataplane/engine ./...
+		# What needs no race detector comes first and fails fast: it compiles. The virtual
+		# machine has a processor to itself, which is slow enough in there.
+		go build ./... || return
+		local result=0
+		run build/test-vm.json -race -vet=off -ldflags=-w -count=1 -timeout 30m ./test/vm || result=$?
+		run build/test.json -race -vet=off -ldflags=-w -count=1 -p 2 -timeout 30m \
+			./dataplane/ipsec ./test/e2e ./dataplane/engine $(go list ./... | grep -v '/test/vm$') || result=$?
+		return "$result"
 	else
 		go test "$@"
 	fi
