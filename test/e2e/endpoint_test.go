@@ -238,13 +238,23 @@ type flow struct {
 // flow opens a connection and proves that it works.
 func (e *endpoint) flow(t *testing.T, to netip.AddrPort) *flow {
 	t.Helper()
-	proto := "udp"
-	c, err := e.dial("tcp", netip.Addr{}, to, time.Second/2)
-	if err == nil {
-		proto = "tcp"
-	} else if c, err = e.dial("udp", netip.Addr{}, to, time.Second); err != nil {
-		t.Fatal(err)
-	}
+	var c net.Conn
+	var proto string
+	eventually(t, "a flow to "+to.String(), func() string {
+		var err error
+		if c, err = e.dial("tcp", netip.Addr{}, to, time.Second/2); err == nil {
+			proto = "tcp"
+			return ""
+		}
+		proto = "udp" // or it was late
+		if c, err = e.dial("udp", netip.Addr{}, to, time.Second); err == nil {
+			if _, _, err = exchange(c, "0", time.Second); err == nil {
+				return ""
+			}
+			c.Close()
+		}
+		return err.Error()
+	})
 	t.Cleanup(func() { c.Close() })
 	f := &flow{name: fmt.Sprintf("%s from %s to %s", proto, e.namespace, to), conn: c}
 	f.more(t, 1)
