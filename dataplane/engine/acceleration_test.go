@@ -72,7 +72,7 @@ func TestPublicInterface(t *testing.T) {
 
 		// It goes, and so do open connections.
 		open := nstest.MustDial(t, s.public, "tcp4", acceleratedAt+":9")
-		if _, err := nstest.Ask(open); err != nil {
+		if _, err := nstest.AskWithin(open, nstest.Deadline); err != nil {
 			t.Fatal(err)
 		}
 		v.renew().RouterInterfaces = nil

@@ -91,7 +91,7 @@ func TestConnectionLimit(t *testing.T) {
 		t.Errorf("%d open of %d, %d refused", now, all-before, refused(got, dataplane.RefusedConnections))
 	}
 	for _, c := range conns {
-		if _, err := nstest.Ask(c); err != nil {
+		if _, err := nstest.AskWithin(c, nstest.Deadline); err != nil {
 			t.Errorf("an open connection was disturbed: %v", err)
 		}
 	}
@@ -121,7 +121,7 @@ func TestConnectionLimit(t *testing.T) {
 	limit(&smaller, dataplane.Limits{Connections: most / 2})
 	mustApply(t, g.e, &smaller)
 	for _, c := range conns {
-		if _, err := nstest.Ask(c); err != nil {
+		if _, err := nstest.AskWithin(c, nstest.Deadline); err != nil {
 			t.Errorf("a smaller specification cut a connection: %v", err)
 		}
 	}
@@ -158,18 +158,19 @@ func TestForgottenConnectionsMakeRoom(t *testing.T) {
 	const most = 50
 	g := newLimited(t, dataplane.Limits{Connections: most})
 	ns := inNetwork(t, g.n.ID)
-	fill := func() {
+	fill := func() (conns []net.Conn) {
 		t.Helper()
 		for range most {
-			c := nstest.MustDial(t, g.client, "udp4", "203.0.113.1:9000")
-			if _, err := nstest.Ask(c); err != nil {
+			c := nstest.MustDial(t, g.client, "udp4", "203.0.113.1:9000") // open until the end: another socket would get its port
+			if _, err := nstest.AskWithin(c, nstest.Deadline); err != nil {
 				t.Fatal(err)
 			}
-			defer c.Close() // later: another socket would get its port
+			conns = append(conns, c)
 		}
 		if now, _ := open(g.traffic(t), dataplane.SessionSNAT); now != most {
 			t.Fatalf("%d sessions are open, want %d", now, most)
 		}
+		return conns
 	}
 	empty := func(how string) {
 		t.Helper()
@@ -185,11 +186,16 @@ func TestForgottenConnectionsMakeRoom(t *testing.T) {
 	empty("flushed")
 	// The kernel need not remove what has timed out; a refused connection has
 	// it done.
+	conns := fill()
 	if err := ns.Set(netns.Sysctl{Path: "netfilter/nf_conntrack_udp_timeout", Value: "1"},
 		netns.Sysctl{Path: "netfilter/nf_conntrack_udp_timeout_stream", Value: "1"}); err != nil {
 		t.Fatal(err)
 	}
-	fill()
+	for _, c := range conns {
+		if _, err := c.Write([]byte("who am I?")); err != nil { // the time is that of its last packet
+			t.Fatal(err)
+		}
+	}
 	nstest.Eventually(t, func() error {
 		c, err := nstest.Dial(g.client, "udp4", "203.0.113.1:9000")
 		if err != nil {

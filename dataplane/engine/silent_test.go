@@ -57,7 +57,7 @@ func TestConnectionsSpeakWithoutRuleset(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer outside.Close()
-	if _, err := nstest.Ask(in); err != nil {
+	if _, err := nstest.AskWithin(in, nstest.Deadline); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Close(); err != nil { // nobody mends

@@ -145,14 +145,14 @@ func TestOpenVPN(t *testing.T) {
 			if err := e.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := nstest.Ask(running); err != nil {
+			if _, err := nstest.AskWithin(running, nstest.Deadline); err != nil {
 				t.Errorf("without an engine: %v", err)
 			}
 			e = s.engine(t)
 			if o := mustApply(t, e, with); o.Changes != 0 {
 				t.Errorf("%d changes by another engine:\n%s", o.Changes, s.log)
 			}
-			if _, err := nstest.Ask(running); err != nil {
+			if _, err := nstest.AskWithin(running, nstest.Deadline); err != nil {
 				t.Errorf("by another engine: %v", err)
 			}
 			for id, was := range before {
@@ -179,7 +179,7 @@ func TestOpenVPN(t *testing.T) {
 
 			// Ann's certificate is deleted. Her session ends, and his goes on.
 			running = nstest.MustDial(t, bobAt, "tcp4", "10.0.1.5:7")
-			if _, err := nstest.Ask(running); err != nil {
+			if _, err := nstest.AskWithin(running, nstest.Deadline); err != nil {
 				t.Fatal(err)
 			}
 			revoked := *with
@@ -198,7 +198,7 @@ func TestOpenVPN(t *testing.T) {
 			if seen, err := nstest.Seen(annAt, "tcp4", "10.0.1.5:7"); err == nil {
 				t.Errorf("whose certificate is deleted is seen as %s", seen)
 			}
-			if _, err := nstest.Ask(running); err != nil {
+			if _, err := nstest.AskWithin(running, nstest.Deadline); err != nil {
 				t.Errorf("a deleted certificate ends another's connection: %v", err)
 			}
 			without := *n

@@ -175,7 +175,7 @@ func TestSSLClients(t *testing.T) {
 
 		// Another reach ends what is not in it.
 		conn := nstest.MustDial(t, client, "tcp4", "10.0.1.5:7")
-		if _, err := nstest.Ask(conn); err != nil {
+		if _, err := nstest.AskWithin(conn, nstest.Deadline); err != nil {
 			t.Fatal(err)
 		}
 		other := withSSL(n, "ssl-t", "172.29.0.0/24", "10.0.2.0/24")

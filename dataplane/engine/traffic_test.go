@@ -166,7 +166,7 @@ func TestWithdrawal(t *testing.T) {
 	hairpin := nstest.MustDial(t, client, "tcp4", "203.0.113.11:81")
 	out := nstest.MustDial(t, client, "tcp4", "203.0.113.1:9000")
 	for _, c := range []net.Conn{kept, ended, hairpin, out} {
-		if _, err := nstest.Ask(c); err != nil {
+		if _, err := nstest.AskWithin(c, nstest.Deadline); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -216,7 +216,7 @@ func TestWithdrawalAcrossRestart(t *testing.T) {
 	server := nstest.Host(t, dataplane.Namespace(n.ID), "vsw-a", "10.0.1.5/24", "10.0.1.253")
 	nstest.Listen(t, server, 8080)
 	in := nstest.MustDial(t, s.public, "tcp4", "203.0.113.11:80")
-	if _, err := nstest.Ask(in); err != nil {
+	if _, err := nstest.AskWithin(in, nstest.Deadline); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Close(); err != nil {

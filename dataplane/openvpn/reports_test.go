@@ -135,7 +135,7 @@ func TestOneFileForTwo(t *testing.T) {
 		openvpntest.Connect(t, l.home(), l.config(one))
 	}
 	l.until(func() error {
-		if _, err := nstest.Ask(c); err != nil {
+		if _, err := nstest.AskWithin(c, nstest.Deadline); err != nil {
 			t.Fatalf("of another one: %v", err)
 		}
 		if n := strings.Count(l.ended(), "taken over by another login"); n < 4 {
