@@ -97,7 +97,7 @@ func TestAccounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`^[1-9][0-9]{15}$`).MatchString(b.ID) || b.Name != "beta" || b.Account != b.ID {
+	if !regexp.MustCompile(`^1[0-9]{15}$`).MatchString(b.ID) || b.Name != "beta" || b.Account != b.ID {
 		t.Errorf("%+v", b)
 	}
 	a, err := s.CreateAccount(ctx, "Alpha.1_x-y")
