@@ -31,7 +31,7 @@ func (e *Engine) linked(id string) {
 	n := e.networks[id]
 	e.mu.Unlock()
 	if n != nil {
-		n.stale.Or(staleLinked)
+		n.stale.Or(staleLinked | staleTunnels) // at once: an apply may take them any time
 		e.tunnelsChanged(id)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -72,6 +73,48 @@ func (l *Links) planInterface(p *Plan, s *State, r *dataplane.RouterInterface) {
 		}
 	}
 	l.planAddresses(p, have, name, ofInterface(r))
+	if have == nil || !have.Up {
+		p.Start = append(p.Start, plan.Change{
+			What: "see the other end of " + name + " come up", Needs: []string{name},
+			Do: func(ctx context.Context) error {
+				err := awaitPeer(ctx, r)
+				if l.Linked != nil && err == nil {
+					l.Linked(r) // while this end was down it led nowhere
+				}
+				return err
+			},
+		})
+	}
+}
+
+// patience is how long the other end of a link may take to come up.
+const patience = 5 * time.Second
+
+// awaitPeer waits until the other end of a router interface's link, which is up at this end
+// now, takes packets: it has a carrier at once, and the kernel drops what is sent there until
+// it has seen to that (IFF_RUNNING), which it does in its own time.
+func awaitPeer(ctx context.Context, r *dataplane.RouterInterface) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	to, err := netns.Open(dataplane.Namespace(r.Network))
+	if err != nil {
+		return fmt.Errorf("the namespace of network %s, which has the other end: %w", r.Network, err)
+	}
+	defer to.Close()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		end, err := find(to, dataplane.LinkName(r.Peer))
+		const carrier, running = unix.IFF_UP | unix.IFF_LOWER_UP, unix.IFF_RUNNING
+		if err != nil || end == nil || end.kernel.Attrs().RawFlags&(carrier|running) != carrier {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the other end of router interface %s, %s in %s, does not come up: %w", r.ID, r.Peer, to, ctx.Err())
+		}
+	}
 }
 
 // ofInterface returns the addresses of a router interface: the one that its health check comes from.
