@@ -152,7 +152,10 @@ func groupsHold(t *testing.T, shortcut bool) {
 		goesOn(t, in, true)
 	}
 
-	// The next process finds all as it is, and what is open goes on.
+	// The next process finds all as it is, and what is open goes on. Where groups hold,
+	// sessions' programs are changed over to tcx when links are compared the next time.
+	e.Invalidate(n.ID)
+	mustApply(t, e, &next)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
